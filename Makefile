@@ -1,0 +1,30 @@
+# make stream | test | parity | test-gpu : each sets up .venv when needed and works offline from then on.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: stream test lint parity plot test-gpu clean
+
+stream: $(READY)          ## the main job: STREAM from one source on every backend, beside native code
+	$(BIN)/portapar stream --native
+
+test: $(READY)            ## every test on every backend that this machine has
+	$(BIN)/python -m pytest
+
+lint: $(READY)            ## style, types and the layers
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+parity: $(READY)          ## portapar and native code alternately, ratios of medians, saved to bench/results
+	$(BIN)/python -m bench.parity
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("portapar needs Python 3.11 or later, this is " + sys.version.split()[0] + ": set PYTHON=...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all]'
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) build *.egg-info

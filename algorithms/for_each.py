@@ -1,0 +1,41 @@
+"""for_each: call a kernel for every index."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from portapar import executor, problem
+from portapar.policy import Policy
+
+
+def for_each(policy: Policy | None, n: Any, body: Any, *args: Any) -> Any:
+    """Call ``body(i, *args)`` for every index i, in any order that the policy allows.
+
+    Parameters
+    ----------
+    policy : Policy
+    n : int, Range or tuple of up to three of them
+        The index space: ``n`` means 0 to n - 1; a tuple gives ``body(i, j, *args)`` or
+        ``body(i, j, k, *args)``, the last index running fastest.
+    body : callable
+        A kernel. Iterations must not write what others read or write, except by `pp.atomic`.
+    *args : array or number
+        Passed on to `body`.
+
+    Returns
+    -------
+    None, or with ``policy.task`` a Future of None
+
+    Raises
+    ------
+    KernelError
+        The kernel cannot become native code.
+    PlacementError
+        An argument has the wrong kind, or lives elsewhere.
+
+    Notes
+    -----
+    O(n) work. If it fails or is interrupted, what the kernel writes to is undefined.
+    """
+    how, where = executor.resolve(policy, args, "for_each")
+    return executor.run(problem.for_each("for_each", n, body, args), how, where)

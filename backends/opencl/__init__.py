@@ -1,0 +1,79 @@
+"""OpenCL devices: PyOpenCL arrays on any device that an OpenCL driver of this machine offers."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+from typing import Any
+
+from portapar import config
+from portapar.backend import DeviceInfo, require
+
+__all__ = ["open", "probe"]
+
+_INSTALL = "pip install 'portapar[opencl]'"
+
+
+def probe() -> list[DeviceInfo]:
+    """The OpenCL devices of this machine, GPUs first, or one entry that says why there is none."""
+    if importlib.util.find_spec("pyopencl") is None:
+        return [_missing("PyOpenCL is not installed", _INSTALL)]
+    try:
+        devices = _devices()
+    except Exception as error:  # a broken driver raises whatever it likes
+        remedy = f"Install the device's OpenCL driver, or {_INSTALL} for PoCL, which runs on the CPU"
+        return [_missing(f"no OpenCL platform: {str(error) or type(error).__name__}", remedy)]
+    if not devices:
+        return [_missing("no OpenCL platform has a device", f"{_INSTALL} brings PoCL, which runs on the CPU")]
+    return [_info(index, device) for index, device in enumerate(devices)]
+
+
+def open(index: int | None = None) -> Any:
+    """The device of that number (0 if None); one context and queue is shared by all who open it.
+
+    Raises
+    ------
+    BackendUnavailableError
+        Without PyOpenCL, a driver, or a device of that number; it says what to do.
+    """
+    index = 0 if index is None else index
+    infos = probe()
+    if infos[0].available and not 0 <= index < len(infos):
+        infos = [_missing(f"this machine has {len(infos)} OpenCL device(s)", "Use a smaller index", index)]
+    require(infos[index if infos[0].available else 0])
+    return _device(index)
+
+
+@functools.cache
+def _device(index: int) -> Any:
+    from portapar.backends.opencl.device import OpenCLDevice
+
+    return OpenCLDevice(f"opencl:{index}", _devices()[index])
+
+
+@functools.cache
+def _devices() -> list[Any]:
+    """All devices; asking the drivers again is slow, and cannot give another answer."""
+    folder = config.cache_dir()
+    # PoCL caches what it compiles; it reads these when it starts, and the user's own settings win.
+    if folder is None:
+        os.environ.setdefault("POCL_KERNEL_CACHE", "0")
+    elif "PORTAPAR_CACHE_DIR" in os.environ:
+        os.environ.setdefault("POCL_CACHE_DIR", str(folder / "pocl"))
+    import pyopencl as cl
+
+    devices = [device for platform in cl.get_platforms() for device in platform.get_devices()]
+    return sorted(devices, key=lambda device: not device.type & cl.device_type.GPU)
+
+
+def _info(index: int, device: Any) -> DeviceInfo:
+    memory, units = device.global_mem_size, device.max_compute_units
+    text = f"{device.name.strip()}, {device.platform.name.strip()}, {units} compute units, {memory / 2**30:.0f} GiB"
+    properties = {"version": device.version.strip(), "compute_units": units, "memory": memory}
+    return DeviceInfo(f"opencl:{index}", True, text, properties=properties)
+
+
+def _missing(reason: str, remedy: str, index: int | None = None) -> DeviceInfo:
+    name = "opencl" if index is None else f"opencl:{index}"
+    return DeviceInfo(name, False, reason=reason, remedy=remedy)

@@ -1,0 +1,37 @@
+"""portapar: write a loop once in Python; run it as native code on every processor of the machine."""
+
+from __future__ import annotations
+
+from portapar.algorithms.for_each import for_each
+from portapar.algorithms.reduce import reduce, transform_reduce
+from portapar.algorithms.transform import copy, fill, iota, transform
+from portapar.arrays import PartitionedArray, asnumpy
+from portapar.errors import (
+    BackendUnavailableError,
+    CommunicationError,
+    DeviceMemoryError,
+    KernelError,
+    PlacementError,
+    PolicyError,
+    PortaparError,
+)
+from portapar.executor import Executor, available, cuda, executor, hybrid, mpi, opencl, simd, threads
+from portapar.future import Future
+from portapar.kernel import atomic
+from portapar.ops import (
+    bit_and,
+    bit_or,
+    bit_xor,
+    logical_and,
+    logical_or,
+    maximum,
+    minimum,
+    multiplies,
+    plus,
+)
+from portapar.policy import Policy, auto, par, par_unseq, seq, unseq, using
+from portapar.problem import Range as range
+
+__version__ = "0.1.0"
+
+__all__ = [name for name in dir() if not name.startswith("_") and name != "annotations"]

@@ -1,0 +1,190 @@
+"""Arrays: what portapar accepts, and its one array class of its own, the partitioned array."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from portapar.errors import PlacementError
+from portapar.kernel.program import Spec
+
+SCALARS = (bool, int, float, complex, np.generic)
+
+
+class PartitionedArray:
+    """A global array whose rows live in parts: on several executors, or on the ranks of a communicator.
+
+    Make one with ``executor.asarray(x)`` or ``executor.empty(shape, dtype)`` of a `hybrid` or an `mpi`
+    executor. Algorithms run each part where it lives.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        The global shape.
+    dtype : numpy.dtype
+    cuts : tuple of int
+        Part k holds the rows ``cuts[k]`` to ``cuts[k + 1]``.
+    parts : dict of int to array
+        The parts at hand: all of them on a hybrid executor, this rank's own on MPI.
+    executor : Executor
+        Where it lives.
+    """
+
+    __array_priority__ = 1000
+
+    def __init__(
+        self, shape: tuple[int, ...], dtype: Any, cuts: tuple[int, ...], parts: dict[int, Any], executor: Any
+    ) -> None:
+        self.shape = tuple(shape)
+        self.dtype = np.dtype(dtype)
+        self.cuts = tuple(cuts)
+        self.parts = parts
+        self.executor = executor
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape, dtype=object))
+
+    @property
+    def local(self) -> Any:
+        """The part of this rank, as an array of the rank's own executor."""
+        if len(self.parts) != 1:
+            raise PlacementError(f"{self!r} has {len(self.parts)} parts here: use parts[k]")
+        return next(iter(self.parts.values()))
+
+    @property
+    def partition(self) -> tuple[tuple[int, int], ...]:
+        """The rows (begin, end) of every part."""
+        return tuple(zip(self.cuts[:-1], self.cuts[1:], strict=True))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if copy is False:
+            raise ValueError("a PartitionedArray has no memory of its own to share: a copy is needed")
+        return np.asarray(asnumpy(self), dtype=dtype)
+
+    def __repr__(self) -> str:
+        return f"PartitionedArray(shape={self.shape}, dtype={self.dtype}, parts={self.partition}, on={self.executor!r})"
+
+
+def asnumpy(x: Any) -> np.ndarray:
+    """The elements of any array on the host: a view where it is there already, else a copy.
+
+    Under MPI this is collective: every rank calls it and gets the whole array.
+
+    Parameters
+    ----------
+    x : array_like
+        A NumPy, CuPy, PyOpenCL or partitioned array, or anything with DLPack, the array interface or
+        the buffer protocol.
+    """
+    if isinstance(x, np.ndarray):
+        return x
+    if isinstance(x, PartitionedArray):
+        return x.executor.gather(x)
+    if hasattr(x, "get") and hasattr(x, "dtype"):  # CuPy, PyOpenCL
+        return x.get()
+    if hasattr(x, "__dlpack__"):
+        return np.from_dlpack(x)
+    return np.asarray(x)
+
+
+def normal(x: Any, name: str) -> Any:
+    """The argument as the core works with it: an array object, a partitioned array, or a scalar.
+
+    NumPy arrays pass through, host arrays of other libraries are viewed without a copy, and Python
+    sequences and unsupported types are refused with the remedy.
+    """
+    if type(x) is np.ndarray or isinstance(x, (*SCALARS, PartitionedArray)):
+        return x
+    if isinstance(x, np.ndarray):
+        return x.view(np.ndarray)
+    if hasattr(x, "__cuda_array_interface__") or (hasattr(x, "dtype") and hasattr(x, "strides") and hasattr(x, "get")):
+        return x
+    if isinstance(x, (list, tuple, set, dict, str, bytes)) or x is None or callable(x):
+        raise PlacementError(
+            f"argument {name!r} is a {type(x).__name__}, {_short(x)}: kernels take arrays and numbers. "
+            f"Pass np.asarray({name}) if it holds numbers"
+        )
+    if hasattr(x, "__array_interface__"):
+        return np.asarray(x)
+    if hasattr(x, "__dlpack__"):
+        if hasattr(x, "__dlpack_device__") and x.__dlpack_device__()[0] != 1:
+            raise PlacementError(
+                f"argument {name!r} is a {type(x).__name__} on a device; pass it as cupy.from_dlpack({name})"
+            )
+        return np.from_dlpack(x)
+    try:
+        return np.asarray(memoryview(x))
+    except TypeError:
+        raise PlacementError(
+            f"argument {name!r} is a {type(x).__name__}: kernels take numbers and arrays "
+            "(NumPy, CuPy, PyOpenCL, or anything with DLPack, the array interface or the buffer protocol)"
+        ) from None
+
+
+def _short(x: Any) -> str:
+    text = repr(x)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+_SCALAR_SPECS: dict[type, Spec] = {
+    bool: Spec(np.dtype(np.bool_)),
+    int: Spec(np.dtype(np.int64)),
+    float: Spec(np.dtype(np.float64)),
+    complex: Spec(np.dtype(np.complex128)),
+}
+
+
+def spec_of(x: Any, name: str) -> Spec:
+    """The kind of an argument; refuses dtypes that no kernel can hold."""
+    scalar = _SCALAR_SPECS.get(type(x))
+    if scalar is not None:
+        if type(x) is int and not -(2**63) <= x < 2**63:
+            raise PlacementError(f"argument {name!r} is {x}: it does not fit into 64 bits. Pass a float")
+        return scalar
+    dtype = x.dtype
+    if dtype.kind not in "biufcV" or dtype.itemsize > 16 and dtype.kind in "fc" or dtype.str[1:] in ("f16", "c32"):
+        raise PlacementError(
+            f"argument {name!r} has dtype {dtype}: kernels compute with booleans, integers, floats up to 64 bits, "
+            f"complex numbers and records. Convert it, such as {name}.astype(np.float64)"
+        )
+    if not dtype.isnative:
+        raise PlacementError(
+            f"argument {name!r} has dtype {dtype.str!r}, in the byte order of another machine. "
+            f"Convert it: {name}.astype({name}.dtype.newbyteorder('='))"
+        )
+    if isinstance(x, np.generic):
+        return Spec(dtype)
+    if isinstance(x, np.ndarray):
+        flags = x.flags
+        if not flags.aligned:
+            raise PlacementError(f"argument {name!r} is not aligned to its dtype {dtype}: copy it, {name}.copy()")
+        return Spec(dtype, x.ndim, flags.c_contiguous, not flags.writeable)
+    if isinstance(x, PartitionedArray):
+        return Spec(dtype, x.ndim, True)
+    return Spec(dtype, len(x.shape), contiguous(x))
+
+
+def contiguous(x: Any) -> bool:
+    """Whether an array of any library lies in memory in C order without gaps."""
+    expected = x.dtype.itemsize
+    for length, stride in zip(reversed(x.shape), reversed(x.strides), strict=True):
+        if length > 1 and stride != expected:
+            return False
+        expected *= length
+    return True
+
+
+def describe(x: Any) -> str:
+    """An argument in a few words, for messages and plans."""
+    if isinstance(x, SCALARS):
+        return f"{type(x).__name__} {_short(x)}"
+    return f"{x.dtype}[{'×'.join(str(n) for n in x.shape)}]"

@@ -1,0 +1,20 @@
+"""Seconds for a piece of work: the numbers that plans are made from."""
+
+from __future__ import annotations
+
+from portapar.kernel.program import Program
+
+FORK_JOIN = 2e-6  #: seconds to give work to the threads of a pool and to collect it
+BANDWIDTH = 2e10  #: bytes per second that one CPU thread moves, out of cache
+STEP = 1e-9  #: seconds for one iteration at the least
+
+
+def serial_seconds(program: Program, count: int) -> float:
+    """An estimate for `count` iterations on one CPU thread, from the bytes that each touches."""
+    touched = sum(spec.dtype.itemsize for spec in program.specs if spec.is_array)
+    return count * max(STEP, touched / BANDWIDTH)
+
+
+def worth_threads(program: Program, count: int) -> bool:
+    """Whether several threads end sooner than one: the work must outweigh fork and join."""
+    return serial_seconds(program, count) > 2 * FORK_JOIN

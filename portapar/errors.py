@@ -1,0 +1,31 @@
+"""The errors of portapar: each says what happened, where, with which values, and what to do."""
+
+from __future__ import annotations
+
+
+class PortaparError(Exception):
+    """Base of every error that portapar raises on purpose."""
+
+
+class BackendUnavailableError(PortaparError):
+    """An executor was asked for that this machine or installation lacks, or that was closed."""
+
+
+class KernelError(PortaparError):
+    """A kernel uses something that cannot become native code; the message shows the user's line."""
+
+
+class PlacementError(PortaparError, ValueError):
+    """An argument has the wrong kind, shape, dtype or place, is read-only, or overlaps an output."""
+
+
+class PolicyError(PortaparError, ValueError):
+    """A policy was given contradictory or unknown parameters."""
+
+
+class DeviceMemoryError(PortaparError, MemoryError):
+    """A device has not enough memory for the arrays of a call."""
+
+
+class CommunicationError(PortaparError):
+    """Ranks disagree about a call, or a message between them failed."""

@@ -1,0 +1,542 @@
+"""Executors: where algorithms run. They carry out plans: place the data, run the parts, merge."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import re
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from portapar import arrays, backend, partition, policy
+from portapar.arrays import PartitionedArray
+from portapar.errors import BackendUnavailableError, PlacementError, PortaparError
+from portapar.future import Future
+from portapar.kernel import cpu
+from portapar.kernel.forms import TILE
+from portapar.plan import Part, Plan, make_plan
+from portapar.policy import Policy
+from portapar.problem import Problem
+
+
+class Executor:
+    """Where an algorithm runs; made by `threads`, `simd`, `cuda`, `opencl`, `hybrid`, `mpi` or `executor`.
+
+    Executors are immutable and may be shared between threads. They are context managers: leaving the
+    ``with`` block closes them.
+
+    Attributes
+    ----------
+    kind : str
+        The backend's name.
+    threads : int
+        CPU threads that it uses; 0 where that has no meaning.
+    members : tuple of Executor
+        Who runs the parts of a plan: itself, or the executors that it joins.
+    """
+
+    kind = ""
+    threads = 0
+    one_thread = False
+    weights: tuple[float, ...] = (1.0,)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.members: tuple[Executor, ...] = (self,)
+        self._queue: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return self._text
+
+    def __enter__(self) -> Executor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def asarray(self, x: Any) -> Any:
+        """A copy of `x` as this executor's own kind of array, where its threads or cores reach it fastest."""
+        raise NotImplementedError
+
+    def empty(self, shape: int | tuple[int, ...], dtype: Any = np.float64) -> Any:
+        """An uninitialised array of this executor's own kind."""
+        raise NotImplementedError
+
+    def synchronize(self) -> None:
+        """Wait for everything that was given to this executor, tasks included."""
+        if self._queue is not None:
+            self._queue.submit(lambda: None).result()
+        for member in self.members:
+            if member is not self:
+                member.synchronize()
+
+    def close(self) -> None:
+        """Give its threads and devices back. Using it afterwards raises BackendUnavailableError."""
+        if self._queue is not None:
+            self._queue.shutdown()
+            self._queue = None
+
+    def execute(self, plan: Plan) -> Any:
+        """Run a plan; returns its result."""
+        raise NotImplementedError
+
+    def submit(self, call: Callable[[], Any]) -> Future:
+        """Run `call` after everything that was submitted before; returns at once."""
+        with self._lock:
+            if self._queue is None:
+                self._queue = ThreadPoolExecutor(1, thread_name_prefix=f"portapar-{self.kind}")
+                os.register_at_fork(after_in_child=self._forget_queue)
+        return Future(self._queue.submit(call))
+
+    def _forget_queue(self) -> None:
+        self._queue = None
+        self._lock = threading.Lock()
+
+    def transfers(self, problem: Problem, part: Part) -> tuple[int, int]:
+        """Bytes that a part moves to the device and back."""
+        return (0, 0)
+
+    def owns(self, x: Any) -> bool:
+        """Whether `x` lives here, so that nothing has to be moved."""
+        return False
+
+
+class DeviceExecutor(Executor):
+    """One device of a backend."""
+
+    def __init__(self, kind: str, text: str, device: backend.Device) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.device = device
+        self.threads = getattr(device, "threads", 0)
+        self.one_thread = self.threads == 1
+        self._checked: set[str] = set()
+
+    def asarray(self, x: Any) -> Any:
+        if not isinstance(x, np.ndarray) and self.device.owns(x):
+            return x
+        host = arrays.asnumpy(arrays.normal(x, "x"))
+        arrays.spec_of(host, "x")
+        return self.device.asarray(np.ascontiguousarray(host))
+
+    def empty(self, shape: int | tuple[int, ...], dtype: Any = np.float64) -> Any:
+        shape = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(int(n) for n in shape)
+        if any(n < 0 for n in shape):
+            raise PlacementError(f"empty: shape is {shape}: must not be negative")
+        return self.device.empty(shape, np.dtype(dtype))
+
+    def synchronize(self) -> None:
+        super().synchronize()
+        self.device.synchronize()
+
+    def close(self) -> None:
+        super().close()
+        self.device.close()
+        _opened.pop(self._text, None)
+
+    def owns(self, x: Any) -> bool:
+        return self.device.owns(x)
+
+    def execute(self, plan: Plan) -> Any:
+        (part,) = plan.parts
+        partials = self.run(plan.problem, part, plan.policy)
+        return finish(plan.problem, partials)
+
+    def run(self, problem: Problem, part: Part, how: Policy) -> np.ndarray | None:
+        """Place the arguments of a part, run it, and bring back what it wrote."""
+        program = problem.program
+        if program.key not in self._checked:
+            trouble = self.device.check(program)
+            if trouble:
+                raise BackendUnavailableError(f"{problem.algorithm} on {self!r}: {trouble}")
+            self._checked.add(program.key)
+        if part.lo >= part.hi:
+            return None if program.acc is None else np.empty(0, program.acc)
+        placed, firsts, back = [], [], []
+        for k, value in enumerate(problem.values):
+            spec, use = program.specs[k], problem.access[k]
+            if use is None:
+                placed.append(spec.dtype.type(value))
+                firsts.append(0)
+                continue
+            here, first, home = self._place(problem, k, value, part)
+            placed.append(here)
+            firsts.append(first)
+            if home is not None:
+                back.append((here, home))
+        task = backend.Task(
+            program, tuple(placed), tuple(firsts), problem.extent, problem.start, problem.step,
+            part.lo, part.hi, part.threads, how.schedule, how.chunk_size or 0,
+        )  # fmt: skip
+        partials = self.device.run(task)
+        for here, home in back:
+            if home.flags.c_contiguous:
+                self.device.asnumpy(here, home)
+            else:
+                home[...] = self.device.asnumpy(here)
+        return partials
+
+    def _place(self, problem: Problem, k: int, value: Any, part: Part) -> tuple[Any, int, np.ndarray | None]:
+        """(array on the device, global index of its row 0, host memory to copy it back to)."""
+        use, name = problem.access[k], problem.names[k]
+        assert use is not None
+        if isinstance(value, PartitionedArray):
+            return *_own_part(problem, k, value, self), None
+        if not isinstance(value, np.ndarray):
+            if not self.device.owns(value):
+                raise PlacementError(
+                    f"{problem.algorithm}: argument {name!r} is a {type(value).__name__} that does not live on "
+                    f"{self!r}. Nothing is copied silently: pass {self!r}.asarray({name}), or run where it lives"
+                )
+            return value, 0, None
+        if self.device.host_memory:
+            return value, 0, None
+        whole = part.lo == 0 and part.hi == problem.size
+        local, first = value, 0
+        if use.pointwise and not whole:
+            first, last = part.lo // problem.row, part.hi // problem.row
+            local = value[first:last]
+        elif use.writes and not whole:
+            raise PlacementError(
+                f"{problem.algorithm}: the kernel writes to {name!r} at other indices than its own, so {self!r} "
+                f"cannot do a part of it with a copy. Run it on one executor"
+            )
+        if use.reads or not (use.covers and use.pointwise):
+            here = self.device.asarray(np.ascontiguousarray(local))
+        else:
+            here = self.device.empty(local.shape, local.dtype)
+        return here, first, local if use.writes else None
+
+    def transfers(self, problem: Problem, part: Part) -> tuple[int, int]:
+        if self.device.host_memory:
+            return (0, 0)
+        into = out = 0
+        for k, value in problem.arrays():
+            use = problem.access[k]
+            if isinstance(value, np.ndarray) and use is not None:
+                share = (part.hi - part.lo) / max(problem.size, 1) if use.pointwise else 1.0
+                size = int(value.nbytes * share)
+                into += size if use.reads or not (use.covers and use.pointwise) else 0
+                out += size if use.writes else 0
+        return into, out
+
+
+def _own_part(problem: Problem, k: int, value: PartitionedArray, executor: Executor) -> tuple[Any, int]:
+    """The part of a partitioned array that lives on an executor, and its first row."""
+    for number, local in value.parts.items():
+        if value.executor.members[number] is executor:
+            use = problem.access[k]
+            if use is not None and not use.pointwise:
+                raise PlacementError(
+                    f"{problem.algorithm}: the kernel uses the partitioned array {problem.names[k]!r} at other indices "
+                    "than its own: only its own rows are at hand. Gather it first: pp.asnumpy(...)"
+                )
+            if value.ndim > 1 and problem.program.specs[k].ndim == 1:
+                return local.reshape(-1), value.cuts[number] * (value.size // value.shape[0])
+            return local, value.cuts[number]
+    raise PlacementError(
+        f"{problem.algorithm}: argument {problem.names[k]!r} lives on {value.executor!r}, not on {executor!r}. "
+        f"Use policy.on({value.executor!r})"
+    )
+
+
+class HybridExecutor(Executor):
+    """Several executors that share one call and run their parts at the same time."""
+
+    kind = "hybrid"
+
+    def __init__(self, members: tuple[Executor, ...], weights: tuple[float, ...]) -> None:
+        names = ", ".join(map(repr, members))
+        equal = len(set(weights)) == 1
+        super().__init__(f"pp.hybrid({names})" if equal else f"pp.hybrid({names}, weights={list(weights)})")
+        self.members = members
+        self.weights = weights
+        self._runners: ThreadPoolExecutor | None = None
+        self._start()
+        os.register_at_fork(after_in_child=self._start)
+
+    def _start(self) -> None:
+        self._runners = ThreadPoolExecutor(len(self.members), thread_name_prefix="portapar-hybrid")
+
+    def _cuts(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        row = int(np.prod(shape[1:], dtype=object))
+        return partition.cut(shape[0], self.weights, partition.alignment(row))
+
+    def asarray(self, x: Any) -> PartitionedArray:
+        host = arrays.asnumpy(arrays.normal(x, "x"))
+        if host.ndim == 0:
+            raise PlacementError("asarray: a zero-dimensional array has no rows to cut")
+        cuts = self._cuts(host.shape)
+        spans = zip(self.members, cuts[:-1], cuts[1:], strict=True)
+        parts = {k: member.asarray(host[lo:hi]) for k, (member, lo, hi) in enumerate(spans)}
+        return PartitionedArray(host.shape, host.dtype, cuts, parts, self)
+
+    def empty(self, shape: int | tuple[int, ...], dtype: Any = np.float64) -> PartitionedArray:
+        shape = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(shape)
+        cuts = self._cuts(shape)
+        spans = zip(self.members, cuts[:-1], cuts[1:], strict=True)
+        parts = {k: member.empty((hi - lo, *shape[1:]), dtype) for k, (member, lo, hi) in enumerate(spans)}
+        return PartitionedArray(shape, dtype, cuts, parts, self)
+
+    def gather(self, x: PartitionedArray) -> np.ndarray:
+        """The whole array on the host."""
+        out = np.empty(x.shape, x.dtype)
+        for k, (lo, hi) in enumerate(x.partition):
+            if hi > lo:
+                out[lo:hi] = arrays.asnumpy(x.parts[k])
+        return out
+
+    def execute(self, plan: Plan) -> Any:
+        return finish(plan.problem, self.run(plan.problem, plan, plan.policy))
+
+    def run(self, problem: Problem, plan: Plan, how: Policy) -> np.ndarray | None:
+        """All parts at once: the last one on the calling thread, the others on threads of their own."""
+        if self._runners is None:
+            raise BackendUnavailableError(f"{self!r} was closed; make a new executor")
+        first, *rest = plan.parts
+        futures = [self._runners.submit(part.executor.run, problem, part, how) for part in rest]
+        errors: list[BaseException] = []
+        found: list[Any] = []
+        try:
+            found.append(first.executor.run(problem, first, how))
+        except BaseException as error:  # noqa: BLE001 - raised again below, when no part runs any more
+            errors.append(error)
+        for future in futures:
+            try:
+                found.append(future.result())
+            except Exception as error:  # noqa: BLE001 - as above
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return None if problem.program.acc is None else np.concatenate(found)
+
+    def transfers(self, problem: Problem, part: Part) -> tuple[int, int]:
+        return (0, 0)
+
+    def close(self) -> None:
+        """Ends its own threads; its members stay open."""
+        super().close()
+        if self._runners is not None:
+            self._runners.shutdown()
+            self._runners = None
+
+
+def finish(problem: Problem, partials: np.ndarray | None) -> Any:
+    """The result of a call: nothing, or the partials folded in their fixed tree."""
+    program = problem.program
+    if program.acc is None:
+        return None
+    assert partials is not None
+    count = len(partials)
+    if not count and problem.init is None:
+        raise PlacementError(
+            f"{problem.algorithm}: there is nothing to reduce (0 elements) and no init=: pass init= for empty input"
+        )
+    if count == 1 and problem.init is None:
+        return partials[0]
+    values = np.empty(count + 1, program.acc)
+    values[:count] = partials
+    if problem.init is not None:
+        values[count] = problem.init
+    words = (ctypes.c_int64 * 2)(id(values), 0)
+    _folder(program)(int(problem.init is not None), count, ctypes.addressof(words))
+    return values[0]
+
+
+@functools.lru_cache(maxsize=4096)
+def _folder(program: Any) -> Callable[..., int]:
+    return cpu.fold(program)
+
+
+# making executors ---------------------------------------------------------------------------------
+
+_opened: dict[str, Executor] = {}
+_open_lock = threading.Lock()
+
+
+def _device(kind: str, index: int | None, text: str) -> Executor:
+    with _open_lock:
+        if text not in _opened:
+            _opened[text] = DeviceExecutor(kind, text, backend.open_device(kind, index))
+        return _opened[text]
+
+
+def _index(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise BackendUnavailableError(f"{name}({value!r}): must be a whole number from {least}")
+    return int(value)
+
+
+def threads(n: int | None = None) -> Executor:
+    """`n` CPU threads that share memory; by default one per CPU that this process may use."""
+    if n is None:
+        return _device("threads", None, "pp.threads()")
+    return _device("threads", _index("threads", n, 1), f"pp.threads({n})")
+
+
+def simd() -> Executor:
+    """The calling thread, with SIMD lanes."""
+    return _device("simd", None, "pp.simd()")
+
+
+def cuda(index: int = 0) -> Executor:
+    """A CUDA GPU. Arrays are CuPy's."""
+    return _device("cuda", _index("cuda", index, 0), f"pp.cuda({index})")
+
+
+def opencl(index: int = 0) -> Executor:
+    """An OpenCL device, numbered over all platforms as in `available`. Arrays are PyOpenCL's."""
+    return _device("opencl", _index("opencl", index, 0), f"pp.opencl({index})")
+
+
+def hybrid(*executors: Executor, weights: Sequence[float] | None = None) -> Executor:
+    """Several executors on one call, each with its share of the rows.
+
+    Parameters
+    ----------
+    *executors : Executor
+        At least one.
+    weights : sequence of float, optional
+        Relative shares; by default equal ones.
+    """
+    if not executors:
+        raise BackendUnavailableError("hybrid(): give it at least one executor")
+    for member in executors:
+        if not isinstance(member, DeviceExecutor):
+            raise BackendUnavailableError(f"hybrid: {member!r} is not a device's executor, such as pp.threads()")
+    if len(set(map(id, executors))) < len(executors):
+        raise BackendUnavailableError("hybrid: the same executor is given twice; it would wait for itself")
+    shares = tuple(float(w) for w in weights) if weights is not None else (1.0,) * len(executors)
+    if len(shares) != len(executors):
+        raise BackendUnavailableError(f"hybrid: {len(executors)} executors and {len(shares)} weights: give one each")
+    if any(w < 0 or not np.isfinite(w) for w in shares) or sum(shares) <= 0:
+        raise BackendUnavailableError(f"hybrid: weights={list(shares)}: must be finite, not negative, not all 0")
+    return HybridExecutor(tuple(executors), shares)
+
+
+def executor(name: str) -> Executor:
+    """An executor by name.
+
+    Parameters
+    ----------
+    name : str
+        ``"threads"``, ``"threads:2"``, ``"simd"``, ``"cuda:0"``, ``"opencl:0"``, ``"mpi"``,
+        ``"mpi:threads:2"``, ``"hybrid:threads+opencl:0"``.
+
+    Raises
+    ------
+    BackendUnavailableError
+        For an unknown name, or a device that is not there; the message says why and what to do.
+    """
+    if not isinstance(name, str):
+        raise BackendUnavailableError(f"executor({name!r}): must be a name, such as 'threads:2'")
+    kind, _, rest = name.partition(":")
+    if kind == "hybrid" and rest:
+        return hybrid(*(executor(part) for part in rest.split("+")))
+    if kind == "mpi":
+        return mpi(local=executor(rest) if rest else None)
+    makers: dict[str, Callable[..., Executor]] = {"threads": threads, "cuda": cuda, "opencl": opencl}
+    if kind == "simd" and not rest:
+        return simd()
+    if kind in makers:
+        if not re.fullmatch(r"\d*", rest):
+            raise BackendUnavailableError(f"executor({name!r}): {rest!r} is not a number")
+        return makers[kind](int(rest)) if rest else makers[kind]()
+    if kind in backend.backends() and re.fullmatch(r"\d*", rest):
+        return _device(kind, int(rest) if rest else None, f"pp.executor({name!r})")
+    known = "threads, simd, cuda, opencl, mpi, hybrid:A+B"
+    raise BackendUnavailableError(f"there is no executor {name!r}; known are {known}")
+
+
+def mpi(comm: Any = None, local: Executor | None = None) -> Executor:
+    """The ranks of a communicator, each with its part of the data.
+
+    Parameters
+    ----------
+    comm : mpi4py.MPI.Comm, optional
+        ``MPI.COMM_WORLD`` by default.
+    local : Executor, optional
+        What each rank computes with; by default its share of the node's CPU threads.
+    """
+    from portapar.ranks import RanksExecutor
+
+    return RanksExecutor(comm, local)
+
+
+def available() -> list[backend.DeviceInfo]:
+    """Every device that this machine has, and for what it lacks, why and the remedy."""
+    found: list[backend.DeviceInfo] = []
+    for module in backend.backends().values():
+        found.extend(module.probe())
+    return found
+
+
+# running ----------------------------------------------------------------------------------------
+
+
+def default_executor() -> Executor:
+    """PORTAPAR_EXECUTOR, or all CPU threads."""
+    name = os.environ.get("PORTAPAR_EXECUTOR")
+    return executor(name) if name else threads()
+
+
+def resolve(how: Policy | None, values: Sequence[Any], algorithm: str) -> tuple[Policy, Executor]:
+    """The policy and executor of a call: as told, else by the `using` block, where the data live, the default."""
+    if how is None:
+        how = policy.current.get() or policy.par
+    if not isinstance(how, Policy):
+        raise PlacementError(
+            f"{algorithm}: the first argument is {how!r}, a {type(how).__name__}: must be a policy such as pp.par"
+        )
+    if how.executor is not None:
+        return how, how.executor
+    for value in values:
+        if isinstance(value, PartitionedArray):
+            return how, value.executor
+        if not isinstance(value, (np.ndarray, *arrays.SCALARS)) and hasattr(value, "dtype"):
+            for candidate in list(_opened.values()):
+                if candidate.owns(value):
+                    return how, candidate
+            if hasattr(value, "__cuda_array_interface__"):
+                return how, cuda(value.device.id)
+    if not how.threads:
+        return how, simd()
+    block = policy.current.get()
+    if block is not None and block.executor is not None:
+        return how, block.executor
+    return how, default_executor()
+
+
+def run(problem: Problem, how: Policy, where: Executor, result: Any = None) -> Any:
+    """Plan and execute a problem; `result` is what the call returns if the form itself returns nothing."""
+    plan = make_plan(problem, how, where)
+    if how.asynchronous:
+        return where.submit(lambda: _result(where.execute(plan), result))
+    return _result(where.execute(plan), result)
+
+
+def _result(value: Any, result: Any) -> Any:
+    return result if value is None else value
+
+
+def make_out(where: Executor) -> Callable[..., Any]:
+    """How an algorithm makes its output where the user gave none: the kind of array that went in."""
+
+    def make(shape: tuple[int, ...], dtype: np.dtype, inputs: Sequence[Any]) -> Any:
+        for x in inputs:
+            if isinstance(x, np.ndarray):
+                return np.empty(shape, dtype)
+            if isinstance(x, PartitionedArray) or (hasattr(x, "dtype") and not isinstance(x, arrays.SCALARS)):
+                return where.empty(shape, dtype)
+        return np.empty(shape, dtype)
+
+    return make
+
+
+_ = (PortaparError, TILE)

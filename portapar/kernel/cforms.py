@@ -1,0 +1,407 @@
+"""Kernel entries in C: the forms (map, reduce) in which devices run the functions of a kernel.
+
+An entry takes a frame (which indices to run) and then the kernel's arguments, flattened: `Parameter` says
+for every C parameter what the launcher must pass. Index arithmetic is 64-bit throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba.core import types
+
+from portapar.kernel.cdialect import Dialect
+from portapar.kernel.crender import add_function
+from portapar.kernel.csigns import UNKNOWN
+from portapar.kernel.cunit import GLOBAL, Unit, scalar_name, strip
+from portapar.kernel.forms import LANES, TILE
+from portapar.kernel.typing import TypedFunction
+
+__all__ = ["Parameter", "map_parameters", "reduce_parameters", "render_map", "render_reduce"]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One C parameter of an entry.
+
+    Attributes
+    ----------
+    name : str
+        Its name in the text.
+    argument : int
+        Which of the kernel's arguments (after the indices) it belongs to; -1 for the frame.
+    field : str
+        Which part: for the frame its name (`lo`, `hi`, `n0`, `start0`, `step0`, `partials`, …), for an
+        array `data`, `offset` (in elements, OpenCL only), `n0`… (extents), `s0`… (strides in elements,
+        layout 'A' only) or `first`, for a number `value` (`re` and `im` if complex), for a tuple the
+        position and a dot before its element's field (`0.value`).
+    dtype : numpy.dtype or None
+        The type of the scalar to pass; None for a pointer.
+    """
+
+    name: str
+    argument: int
+    field: str
+    dtype: np.dtype[Any] | None
+
+    def ctype(self) -> str:
+        """The short C type name of a scalar."""
+        assert self.dtype is not None
+        return f"{self.dtype.kind}{8 * self.dtype.itemsize}"
+
+
+_INT64 = np.dtype(np.int64)
+
+
+def map_parameters(
+    argtypes: tuple[types.Type, ...], ndim: int, dialect: Dialect, unit_step: bool = True
+) -> list[Parameter]:
+    """The parameters of `render_map`'s entry, in order.
+
+    Parameters
+    ----------
+    argtypes : tuple of numba types
+        The body's argument types, its `ndim` indices included.
+    """
+    names = ["lo", "hi", *(f"n{d}" for d in range(ndim))]
+    names += ["start0"] if unit_step else [f"{w}{d}" for d in range(ndim) for w in ("start", "step")]
+    return [Parameter(n, -1, n, _INT64) for n in names] + _arguments(argtypes[ndim:], dialect)
+
+
+def reduce_parameters(argtypes: tuple[types.Type, ...], dialect: Dialect) -> list[Parameter]:
+    """The parameters of `render_reduce`'s entry, in order; `argtypes` are those of `elem`, index included."""
+    frame = [Parameter("partials", -1, "partials", None)]
+    if dialect.name == "opencl":
+        frame.append(Parameter("partials_offset", -1, "partials_offset", _INT64))
+    frame += [Parameter("lo", -1, "lo", _INT64), Parameter("hi", -1, "hi", _INT64)]
+    return frame + _arguments(argtypes[1:], dialect)
+
+
+def _arguments(argtypes: tuple[types.Type, ...], dialect: Dialect) -> list[Parameter]:
+    return [p for k, t in enumerate(argtypes) for p in _flatten(k, strip(t), dialect, "")]
+
+
+def _flatten(k: int, numba_type: types.Type, dialect: Dialect, path: str) -> Iterator[Parameter]:
+    def part(field: str, dtype: np.dtype[Any] | None = _INT64) -> Parameter:
+        return Parameter(f"a{k}_{path.replace('.', '_')}{field}", k, path + field, dtype)
+
+    if isinstance(numba_type, types.Array):
+        yield part("data", None)
+        if dialect.name == "opencl":
+            yield part("offset")
+        for letter in "ns" if numba_type.layout == "A" else "n":
+            for axis in range(numba_type.ndim):
+                yield part(f"{letter}{axis}")
+        yield part("first")
+    elif isinstance(numba_type, types.BaseTuple):
+        for position, inner in enumerate(numba_type.types):
+            yield from _flatten(k, inner, dialect, f"{path}{position}.")
+    elif isinstance(numba_type, types.Complex):
+        yield part("re", np.dtype(numba_type.underlying_float.name))
+        yield part("im", np.dtype(numba_type.underlying_float.name))
+    else:
+        name = scalar_name(numba_type)
+        if name is None:
+            raise TypeError(f"a kernel's argument cannot be of type {numba_type}")
+        yield part("value", np.dtype(np.uint8) if name == "bool" else np.dtype(numba_type.name))
+
+
+class _Entry:
+    """The parts of text that all entries share."""
+
+    def __init__(self, unit: Unit, argtypes: tuple[types.Type, ...], parameters: list[Parameter]) -> None:
+        self.unit = unit
+        self.parameters = parameters
+        self.argtypes = [strip(t) for t in argtypes]
+
+    def head(self, name: str, partials: str = "") -> str:
+        """The entry's head up to the opening brace."""
+        texts = []
+        for parameter in self.parameters:
+            if parameter.dtype is not None:
+                texts.append(f"{self.unit.use(parameter.ctype())} {parameter.name}")
+            else:
+                element = partials
+                if parameter.argument >= 0:
+                    element = self.unit.memory(self.argtypes[parameter.argument].dtype)
+                texts.append(f"GLOBAL {element}* {parameter.name}")
+        return f"{self.unit.dialect.entry} {name}({', '.join(texts)}) {{"
+
+    def locals(self) -> list[str]:
+        """Declarations of the kernel's own arguments a0, a1, …"""
+        lines = []
+        for k, numba_type in enumerate(self.argtypes):
+            lines.append(f"    {self.unit.value(numba_type, GLOBAL)} a{k};")
+            own = [p for p in self.parameters if p.argument == k]
+            offset = next((f" + {p.name}" for p in own if p.field == "offset"), "")
+            for parameter in own:
+                if parameter.field == "value":
+                    suffix = " != 0" if isinstance(numba_type, types.Boolean) else ""
+                    lines.append(f"    a{k} = {parameter.name}{suffix};")
+                elif parameter.field != "offset":
+                    place = self._place(numba_type, parameter.field)
+                    text = parameter.name + (offset if parameter.field == "data" else "")
+                    lines.append(f"    a{k}{place} = {text};")
+        return lines
+
+    def _place(self, numba_type: types.Type, field: str) -> str:
+        if not isinstance(numba_type, types.BaseTuple):
+            return "" if field == "value" else f".{field}"
+        position, rest = field.split(".", 1)
+        inner = self._place(numba_type.types[int(position)], rest)
+        return f".{self.unit.member(numba_type, int(position))}{inner}"
+
+    def arguments(self) -> str:
+        """The arguments after the indices in a call of the kernel."""
+        return "".join(f", a{k}" for k in range(len(self.argtypes)))
+
+
+def _thread(dialect: Dialect) -> tuple[str, str]:
+    """The number of this work-item, and how many there are."""
+    if dialect.name == "cuda":
+        return "(i64)blockIdx.x * blockDim.x + threadIdx.x", "(i64)gridDim.x * blockDim.x"
+    return "(i64)get_global_id(0)", "(i64)get_global_size(0)"
+
+
+def render_map(
+    body: TypedFunction, ndim: int, dialect: Dialect, name: str, *, unit_step: bool = True, blocked: bool = False
+) -> str:
+    """An entry that runs `body(i[, j[, k]], *args)` for the flat indices in [lo, hi) of an index space.
+
+    Parameters
+    ----------
+    body : TypedFunction
+        Takes `ndim` indices (int64), then the arguments.
+    ndim : int
+        1, 2 or 3.
+    dialect : Dialect
+        `OPENCL` or `CUDA`.
+    name : str
+        The entry's name.
+    unit_step : bool
+        The index on axis 0 is start0 + its position, on the others its position, none of them negative;
+        otherwise it is start + step * position on every axis.
+    blocked : bool
+        Each work-item runs one contiguous piece of the range, in order, for CPUs: the inner loop has unit
+        stride. Otherwise neighbouring work-items run neighbouring indices, for GPUs.
+
+    Returns
+    -------
+    str
+        A complete unit; any number of work-items may be launched. For the parameters see
+        `map_parameters`.
+    """
+    unit = Unit(dialect)
+    degrees = [1 if unit_step else UNKNOWN] * ndim
+    kernel = add_function(unit, body, [GLOBAL] * len(body.argtypes), degrees)
+    entry = _Entry(unit, body.argtypes[ndim:], map_parameters(body.argtypes, ndim, dialect, unit_step))
+
+    def value(axis: int, position: str) -> str:
+        if not unit_step:
+            return f"start{axis} + step{axis} * {position}"
+        return f"start0 + {position}" if axis == 0 else position
+
+    item, items = _thread(dialect)
+    last = "ijk"[ndim - 1]
+    call = f"{kernel}({', '.join(value(d, 'ijk'[d]) for d in range(ndim))}{entry.arguments()});"
+    lines = [entry.head(name), *entry.locals()]
+    if blocked:
+        lines += [
+            f"    i64 piece = (hi - lo + {items} - 1) / ({items});",
+            f"    i64 flat = lo + ({item}) * piece, end = flat + piece < hi ? flat + piece : hi;",
+        ]
+        if ndim == 1:
+            lines += [f"    for (i64 i = flat; i < end; ++i) {call}"]
+        else:
+            lines += [
+                "    while (flat < end) {",
+                *_decode(ndim, "i64", "        "),
+                f"        i64 stop = {last} + (end - flat) < n{ndim - 1} ? {last} + (end - flat) : n{ndim - 1};",
+                f"        flat += stop - {last};",
+                f"        for (; {last} < stop; ++{last}) {call}",
+                "    }",
+            ]
+    elif ndim == 1:
+        lines += [f"    for (i64 i = lo + ({item}); i < hi; i += {items}) {call}"]
+    else:
+        # A 64-bit division costs several times a 32-bit one on GPUs.
+        lines += [
+            f"    for (i64 flat = lo + ({item}); flat < hi; flat += {items}) {{",
+            f"        i64 {', '.join('ijk'[:ndim])};",
+            "        if (hi <= 0x7fffffff) {",
+            *_decode(ndim, "u32", "            ", declare=False),
+            "        } else {",
+            *_decode(ndim, "i64", "            ", declare=False),
+            "        }",
+            f"        {call}",
+            "    }",
+        ]
+    unit.functions.append("\n".join([*lines, "}"]) + "\n")
+    return unit.text()
+
+
+def _decode(ndim: int, ctype: str, indent: str, declare: bool = True) -> list[str]:
+    """From a flat index to the indices on the axes, row-major."""
+    c = f"({ctype})"
+    word = "i64 " if declare else ""
+    lines = [f"{c[1:-1]} rest = {c}flat, row;"]
+    for axis in range(ndim - 1, 0, -1):
+        lines.append(f"row = rest / {c}n{axis};")
+        lines.append(f"{word}{'ijk'[axis]} = rest - row * {c}n{axis};")
+        lines.append("rest = row;")
+    lines.append(f"{word}i = rest;")
+    return [indent + line for line in lines]
+
+
+def render_reduce(
+    elem: TypedFunction,
+    op: TypedFunction,
+    acc_type: types.Type,
+    dialect: Dialect,
+    name: str,
+    *,
+    grouped: bool = False,
+) -> str:
+    """An entry that reduces elem(i, *args) over [lo, hi) to one partial per tile, in one fixed order.
+
+    Tile t holds the indices [t * TILE, min((t + 1) * TILE, hi)); its partial is written to
+    partials[t - lo / TILE]. Lane l of a tile folds the elements l, l + LANES, … of the tile in order; the
+    lanes are then combined by a tree of strides LANES / 2, …, 1. No identity is used.
+
+    Parameters
+    ----------
+    elem : TypedFunction
+        Takes an index (int64), then the arguments.
+    op : TypedFunction
+        Takes and returns two values of `acc_type`.
+    acc_type : numba type
+        A number type: elements and op's results are cast to it.
+    dialect : Dialect
+        `OPENCL` or `CUDA`. For CUDA a warp reduces a tile: the block size must be a multiple of 32.
+    name : str
+        The entry's name.
+    grouped : bool
+        For OpenCL on GPUs: a work-group of `LANES` items (the local size that must be launched) reduces a
+        tile. Otherwise one work-item does, in a form that compilers for CPUs vectorize over the lanes.
+
+    Returns
+    -------
+    str
+        A complete unit. For the parameters see `reduce_parameters`; lo must be a multiple of TILE.
+    """
+    unit = Unit(dialect)
+    element = add_function(unit, elem, [GLOBAL] * len(elem.argtypes), [1])
+    fold = add_function(unit, op)
+    entry = _Entry(unit, elem.argtypes[1:], reduce_parameters(elem.argtypes, dialect))
+    acc, memory = unit.value(acc_type), unit.memory(acc_type)
+
+    def load(index: str) -> str:
+        return unit.cast(f"{element}({index}{entry.arguments()})", elem.return_type, acc_type)
+
+    def combine(a: str, b: str) -> str:
+        x, y = (unit.cast(v, acc_type, t) for v, t in zip((a, b), op.argtypes, strict=True))
+        return unit.cast(f"{fold}({x}, {y})", op.return_type, acc_type)
+
+    offset = "partials + partials_offset" if dialect.name == "opencl" else "partials"
+    lines = [entry.head(name, memory), *entry.locals(), f"    GLOBAL {memory}* out = {offset} - lo / {TILE};"]
+    if dialect.name == "cuda":
+        lines += _warp_per_tile(acc, load, combine)
+    elif grouped:
+        lines += _group_per_tile(acc, load, combine)
+    else:
+        lines += _item_per_tile(acc, load, combine)
+    text = "\n".join([*lines, "}"]) + "\n"
+    if dialect.name == "cuda":
+        unit.functions.append(_SHUFFLE)
+    unit.functions.append(text)
+    return unit.text()
+
+
+_TILES = f"""\
+    for (i64 t = lo / {TILE} + @first; t * {TILE} < hi; t += @step) {{
+        i64 first = t * {TILE}, count = hi - first < {TILE} ? hi - first : {TILE};"""
+
+_SHUFFLE = """\
+template <typename T> static __device__ __forceinline__ T lane_below(T value, int distance) {
+    T other = value;
+    unsigned words[(sizeof(T) + 3) / 4] = {0};
+    memcpy(words, &value, sizeof(T));
+    for (int w = 0; w < (int)(sizeof(words) / 4); ++w) words[w] = __shfl_down_sync(0xffffffffu, words[w], distance);
+    memcpy(&other, words, sizeof(T));
+    return other;
+}
+"""
+
+
+def _item_per_tile(acc: str, load: Any, combine: Any) -> list[str]:
+    item, items = "(i64)get_global_id(0)", "(i64)get_global_size(0)"
+    text = f"""\
+{_TILES.replace("@first", item).replace("@step", items)}
+        {acc} lane[{LANES}];
+        if (count >= {LANES}) {{
+            i64 k = first + {LANES}, end = first + count;
+            for (int l = 0; l < {LANES}; ++l) lane[l] = {load("first + l")};
+            for (; k + {LANES} <= end; k += {LANES})
+                for (int l = 0; l < {LANES}; ++l) lane[l] = {combine("lane[l]", load("k + l"))};
+            for (int l = 0; k + l < end; ++l) lane[l] = {combine("lane[l]", load("k + l"))};
+            for (int s = {LANES // 2}; s > 0; s /= 2)
+                for (int l = 0; l < s; ++l) lane[l] = {combine("lane[l]", "lane[l + s]")};
+        }} else {{
+            for (int l = 0; l < count; ++l) lane[l] = {load("first + l")};
+            for (int s = {LANES // 2}; s > 0; s /= 2)
+                for (int l = 0; l < s && l + s < count; ++l) lane[l] = {combine("lane[l]", "lane[l + s]")};
+        }}
+        out[t] = lane[0];
+    }}"""
+    return text.split("\n")
+
+
+def _folding(acc: str, load: Any, combine: Any) -> str:
+    """One lane's fold, eight loads at a time."""
+    loads = " ".join(f"x{u} = {load(f'k + {u * LANES}')};" for u in range(8))
+    folds = " ".join(f"value = {combine('value', f'x{u}')};" for u in range(8))
+    return f"""\
+        i64 k = first + l, end = first + count;
+        {acc} value, {", ".join(f"x{u}" for u in range(8))};
+        if (l < count) value = {load("k")};
+        for (k += {LANES}; k + {7 * LANES} < end; k += {8 * LANES}) {{
+            {loads}
+            {folds}
+        }}
+        for (; k < end; k += {LANES}) value = {combine("value", load("k"))};"""
+
+
+def _group_per_tile(acc: str, load: Any, combine: Any) -> list[str]:
+    text = f"""\
+    __local {acc} lane[{LANES}];
+    int l = (int)get_local_id(0);
+{_TILES.replace("@first", "(i64)get_group_id(0)").replace("@step", "(i64)get_num_groups(0)")}
+{_folding(acc, load, combine)}
+        if (l < count) lane[l] = value;
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (int s = {LANES // 2}; s > 0; s /= 2) {{
+            if (l < s && l + s < count) lane[l] = value = {combine("value", "lane[l + s]")};
+            barrier(CLK_LOCAL_MEM_FENCE);
+        }}
+        if (l == 0) out[t] = lane[0];
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }}"""
+    return text.split("\n")
+
+
+def _warp_per_tile(acc: str, load: Any, combine: Any) -> list[str]:
+    warp, warps = "((i64)blockIdx.x * blockDim.x + threadIdx.x) / 32", "(i64)gridDim.x * blockDim.x / 32"
+    text = f"""\
+    int l = threadIdx.x % {LANES};
+{_TILES.replace("@first", warp).replace("@step", warps)}
+{_folding(acc, load, combine)}
+        for (int s = {LANES // 2}; s > 0; s /= 2) {{
+            {acc} other = lane_below(value, s);
+            if (l < s && l + s < count) value = {combine("value", "other")};
+        }}
+        if (l == 0) out[t] = value;
+    }}"""
+    return text.split("\n")

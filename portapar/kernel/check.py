@@ -1,0 +1,78 @@
+"""Types of a program's functions, and compile errors in the user's terms."""
+
+from __future__ import annotations
+
+import linecache
+from typing import Any
+
+import numpy as np
+
+from portapar.errors import KernelError
+from portapar.kernel.program import Program
+
+
+def argument_types(program: Program) -> tuple[Any, ...]:
+    """Numba's types of the program's arguments."""
+    from portapar.kernel.typing import array_type, numba_type
+
+    return tuple(
+        array_type(s.dtype, s.ndim, s.contiguous, s.readonly) if s.is_array else numba_type(s.dtype)
+        for s in program.specs
+    )
+
+
+def return_dtype(program: Program, function: str, acc: np.dtype | None, algorithm: str) -> np.dtype:
+    """The dtype of ``elem(i, *args)``, or of ``op(acc, elem)``.
+
+    Raises
+    ------
+    KernelError
+        If it cannot be typed, or is not a number.
+    """
+    from numba.core import types
+
+    from portapar.kernel.typing import TypingFailure, dtype_of, infer, numba_type
+
+    try:
+        if function == "op":
+            kinds: tuple[Any, ...] = (numba_type(acc), numba_type(acc))
+        else:
+            kinds = (types.int64,) * program.ndim + argument_types(program)
+        found = infer(program.namespace[function], kinds).return_type
+    except TypingFailure as failure:
+        raise located(program, failure.line, failure.message) from None
+    if isinstance(found, (types.Number, types.Boolean)):
+        return dtype_of(found)
+    what = "nothing" if found == types.none else f"a {found}"
+    raise KernelError(f"{algorithm}: {_place(program)} returns {what}: must return a number")
+
+
+def _place(program: Program) -> str:
+    places = sorted(set(program.origin.values())) if program.origin else []
+    return f"the kernel at {places[0][0]}:{places[0][1]}" if places else "the kernel"
+
+
+def located(program: Program, line: int, message: str) -> KernelError:
+    """A KernelError at the user's line that a line of generated text came from."""
+    origin = program.origin or {}
+    where = next((origin[k] for k in range(line, 0, -1) if k in origin), None) or next(iter(origin.values()), None)
+    given = ", ".join(str(spec) for spec in program.specs)
+    if where is None:
+        return KernelError(f"kernel: {message}\n  Arguments: {given}")
+    text = linecache.getline(*where).strip()
+    shown = f"\n    {text}" if text else ""
+    return KernelError(f"kernel ({where[0]}:{where[1]}): {message}{shown}\n  Arguments: {given}")
+
+
+def explain(program: Program, error: Exception) -> KernelError:
+    """What a failed compilation means to the user: typed again, function by function, to find the line."""
+    from numba.core import types
+
+    from portapar.kernel.typing import TypingFailure, infer
+
+    name = "body" if "body" in program.names else "elem"
+    try:
+        infer(program.namespace[name], (types.int64,) * program.ndim + argument_types(program))
+    except TypingFailure as failure:
+        return located(program, failure.line, failure.message)
+    return located(program, 0, f"it cannot be compiled: {str(error).strip().splitlines()[0]}")

@@ -1,0 +1,1 @@
+def c_text(p,d): return p

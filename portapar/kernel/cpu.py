@@ -1,0 +1,262 @@
+"""The CPU renderer: from a program to a native chunk function, by way of Numba.
+
+A chunk runs the program over the flat indices [lo, hi) of its index space; the threads and SIMD
+backends call it with the ranges that are theirs. `chunk_text` is the Python that Numba compiles.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from portapar.errors import PlacementError
+from portapar.kernel.forms import LANES, TILE
+from portapar.kernel.native import lower, native
+from portapar.kernel.program import Program, Spec
+
+STREAM_LINES = 8  #: cache lines in flight in a streaming loop: fewer lose a tenth of the bandwidth
+ROWS = 8  #: rows of lanes that a reduction takes at a time, to keep its accumulators in registers
+
+
+def chunk_text(program: Program, stream: bool = False) -> str:
+    """Python text of ``chunk(lo, hi, block)`` for a program.
+
+    Parameters
+    ----------
+    stream : bool
+        Write the output of a transform with non-temporal stores.
+    """
+    args = [f"a{k}" for k in range(len(program.specs))]
+    extra = [f"n{d}" for d in range(1, program.ndim)]
+    if not program.unit:
+        extra += [f"{name}{d}" for d in range(program.ndim) for name in ("start", "step")]
+    unpack = "".join(f"{name}, " for name in [*args, *["partials"] * (program.acc is not None), *extra])
+    head = "def chunk(lo, hi, block):\n    wide()\n"
+    head += f"    {unpack}= unpack(block)\n" if unpack else ""
+    call = ", ".join(args)
+    if program.form == "reduce":
+        return _reduce_text(program, head, call)
+    if stream:
+        return head + _stream_text(program, args, call)
+    return head + _map_text(program, call)
+
+
+def _index(program: Program, axis: int, position: str) -> str:
+    return f"nonneg({position})" if program.unit else f"start{axis} + step{axis} * {position}"
+
+
+def _map_text(program: Program, call: str) -> str:
+    if program.ndim == 1:
+        return f"    for k in range(lo, hi):\n        body({_index(program, 0, 'k')}, {call})\n    return hi\n"
+    inner = program.ndim - 1
+    rows = f"row // n{inner - 1}, row % n{inner - 1}".split(", ") if program.ndim == 3 else ["row"]
+    outer = ", ".join(_index(program, d, f"({text})") for d, text in enumerate(rows))
+    return (
+        "    while lo < hi:\n"
+        f"        row, first = lo // n{inner}, lo % n{inner}\n"
+        f"        count = min(n{inner} - first, hi - lo)\n"
+        "        for k in range(first, first + count):\n"
+        f"            body({outer}, {_index(program, inner, 'nonneg(k)')}, {call})\n"
+        "        lo += count\n"
+        "    return hi\n"
+    )
+
+
+def _stream_text(program: Program, args: list[str], call: str) -> str:
+    out = args[program.out]
+    width = STREAM_LINES * 64 // program.specs[program.out].dtype.itemsize
+    return (
+        f"    first = min(hi, lo + until_aligned({out}, lo))\n"
+        "    for k in range(lo, first):\n"
+        f"        body(nonneg(k), {call})\n"
+        "    buffer = tile()\n"
+        f"    last = first + (hi - first) // {width} * {width}\n"
+        f"    for base in range(first, last, {width}):\n"
+        "        base = nonneg(base)\n"
+        f"        for k in range({width}):\n"
+        f"            buffer[nonneg(k)] = elem(base + k, {call})\n"
+        f"        stream({out}, base, buffer)\n"
+        "    for k in range(last, hi):\n"
+        f"        body(nonneg(k), {call})\n"
+        "    fence()\n"
+        "    return hi\n"
+    )
+
+
+def _reduce_text(program: Program, head: str, call: str) -> str:
+    """Whole tiles vectorize over the lanes; the last one, if it is short, takes a plain loop."""
+
+    def value(index: str) -> str:
+        index = f"nonneg({index})" if program.unit else f"start0 + step0 * ({index})"
+        return f"ACC(elem({index}, {call}))"
+
+    steps = "" if program.unit else "start0, step0, "
+    rest = "".join(f"        x = ACC(op(x, {value(f'i + {LANES * row}')}))\n" for row in range(1, ROWS))
+    levels = ", ".join(str(LANES >> k) for k in range(1, LANES.bit_length()))
+    odd = (TILE // LANES - 1) % ROWS
+    lanes = f"    for lane in range(opaque({LANES})):\n        i = nonneg(first + lane)\n"
+    return (
+        f"def begin(first, acc, {steps}{call}):\n    wide()\n{lanes}        acc[lane] = {value('i')}\n"
+        f"def one_row(first, acc, {steps}{call}):\n    wide()\n{lanes}"
+        f"        acc[lane] = ACC(op(acc[lane], {value('i')}))\n"
+        f"def rows(first, acc, {steps}{call}):\n    wide()\n{lanes}"
+        f"        x = ACC(op(acc[lane], {value('i')}))\n{rest}        acc[lane] = x\n"
+        f"def short(first, count, acc, {steps}{call}):\n"
+        "    for k in range(count):\n"
+        f"        x = {value('first + k')}\n"
+        f"        lane = k % {LANES}\n"
+        f"        acc[lane] = x if k < {LANES} else ACC(op(acc[lane], x))\n"
+        f"{head}"
+        "    acc = lanes()\n"
+        f"    for first in range(lo, hi, {TILE}):\n"
+        "        first = nonneg(first)\n"
+        f"        count = min({TILE}, hi - first)\n"
+        f"        if count == {TILE}:\n"
+        f"            begin(first, acc, {steps}{call})\n"
+        f"            for k in range(1, {odd + 1}):\n"
+        f"                one_row(nonneg(first + {LANES} * k), acc, {steps}{call})\n"
+        f"            for k in range({(odd + 1) * LANES}, {TILE}, {LANES * ROWS}):\n"
+        f"                rows(nonneg(first + k), acc, {steps}{call})\n"
+        "        else:\n"
+        f"            short(first, count, acc, {steps}{call})\n"
+        f"        for half in ({levels},):\n"
+        "            for lane in range(min(half, count - half)):\n"
+        "                acc[lane] = ACC(op(acc[lane], acc[lane + half]))\n"
+        f"        partials[nonneg(first // {TILE})] = acc[0]\n"
+        "    return hi\n"
+    )
+
+
+def block_specs(program: Program) -> tuple[Spec, ...]:
+    """The arguments of a chunk: the program's, and for a reduction the array of its partials."""
+    if program.acc is None:
+        return program.specs
+    return (*program.specs, Spec(program.acc, 1))
+
+
+def packer(program: Program) -> Callable[..., bytes]:
+    """Packs an argument block: (address, first) per array, scalars, then the extra integers."""
+    formats = []
+    for spec in block_specs(program):
+        if spec.is_array:
+            formats.append("Qq")
+        else:
+            code = {"c8": "ff", "c16": "dd", "b1": "?7x", "f4": "f4x", "f8": "d"}.get(spec.dtype.str[1:])
+            if code is None and spec.dtype.kind in "iu":
+                size = spec.dtype.itemsize
+                code = {1: "b", 2: "h", 4: "i", 8: "q"}[size] + (f"{8 - size}x" if size < 8 else "")
+                code = code.upper() if spec.dtype.kind == "u" else code
+                code = code.replace("X", "x")
+            if code is None:
+                raise PlacementError(f"a scalar argument of dtype {spec.dtype} is not supported; pass it as an array")
+            formats.append("ff8x" if code == "ff" else code)
+    return struct.Struct("=" + "".join(formats) + "q" * extras(program)).pack
+
+
+def extras(program: Program) -> int:
+    return program.ndim - 1 + (0 if program.unit else 2 * program.ndim)
+
+
+def _make(program: Program, stream: bool) -> Any:
+    """The Python function that Numba compiles for a program."""
+    import numba
+
+    from portapar.kernel import intrinsics
+
+    space = dict(program.namespace)
+    specs = block_specs(program)
+    space.update(
+        nonneg=intrinsics.nonneg,
+        opaque=intrinsics.opaque,
+        wide=intrinsics.wide,
+        unpack=intrinsics.unpacker(specs, extras(program)),
+    )
+    if program.acc is not None:
+        space.update(ACC=getattr(np, program.acc.name), lanes=intrinsics.scratch(program.acc, LANES))
+    if stream:
+        dtype = program.specs[program.out].dtype
+        space.update(
+            until_aligned=intrinsics.until_aligned,
+            stream=intrinsics.stream_out(STREAM_LINES),
+            fence=intrinsics.fence,
+            tile=intrinsics.scratch(dtype, STREAM_LINES * 64 // dtype.itemsize),
+        )
+    exec(compile(chunk_text(program, stream), "<portapar chunk>", "exec"), space)
+    for name in ("begin", "one_row", "rows", "short"):
+        if name in space:
+            space[name] = numba.njit(error_model="numpy")(space[name])
+    return space["chunk"]
+
+
+def can_stream(program: Program) -> bool:
+    """Whether the output can bypass the caches: contiguous elements that fill cache lines."""
+    if program.form != "transform" or program.ndim != 1 or not program.unit:
+        return False
+    spec = program.specs[program.out]
+    return spec.contiguous and spec.dtype.names is None and 64 % spec.dtype.itemsize == 0
+
+
+def chunk(program: Program, stream: bool = False) -> int:
+    """The address of the native chunk function of a program."""
+    text = chunk_text(program, stream)
+    try:
+        function = native(f"{program.key}|{text}", lambda: _make(program, stream), 3)
+    except Exception as error:
+        if type(error).__module__.startswith("numba."):
+            from portapar.kernel.check import explain
+
+            raise explain(program, error) from None
+        raise
+    return function.address  # type: ignore[attr-defined]
+
+
+def fold(program: Program) -> Callable[..., int]:
+    """The native function that combines a reduction's partials in their fixed tree.
+
+    Called with (has_init, count, block); the block holds the partials array, with the initial value
+    behind the partials if there is one. The result lands in element 0.
+    """
+    text = (
+        "def fold(has_init, count, block):\n"
+        "    (partials,) = unpack(block)\n"
+        "    total = count\n"
+        "    while count > 1:\n"
+        "        half = count // 2\n"
+        "        for k in range(half):\n"
+        "            partials[k] = ACC(op(partials[2 * k], partials[2 * k + 1]))\n"
+        "        if count % 2:\n"
+        "            partials[half] = partials[count - 1]\n"
+        "        count = half + count % 2\n"
+        "    if has_init:\n"
+        "        partials[0] = ACC(op(partials[total], partials[0])) if total else partials[total]\n"
+        "    return 0\n"
+    )
+
+    def make() -> Any:
+        from portapar.kernel import intrinsics
+
+        space = dict(program.namespace)
+        space.update(unpack=intrinsics.unpacker((Spec(program.acc, 1),), 0), ACC=getattr(np, program.acc.name))
+        exec(compile(text, "<portapar fold>", "exec"), space)
+        return space["fold"]
+
+    return native(f"{program.key}|{text}", make, 3)
+
+
+def inspect(program: Program, stream: bool = False) -> dict[str, str]:
+    """What is generated for a program: the Python for Numba, LLVM's IR, the assembly, and a verdict."""
+    library, symbol = lower(_make(program, stream), 3)
+    assembly = library.get_asm_str()
+    wide = sorted(set(re.findall(r"[xyz]mm", assembly)))
+    packed = re.findall(r"\bv?(?:add|mul|sub|div|min|max|sqrt|mov[au]?|cvt\w*)p[sd]\b", assembly)
+    found = f"{len(packed)} packed instructions, registers {', '.join(wide) or 'none'}"
+    return {
+        "Numba": program.text + "\n" + chunk_text(program, stream),
+        "LLVM": library.get_llvm_str(),
+        "assembly": assembly,
+        "vectorized": found,
+    }

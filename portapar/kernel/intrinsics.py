@@ -1,0 +1,290 @@
+"""What Numba lacks for our loops, as LLVM: hints, vector stores, and the argument block.
+
+Every function here is a Numba intrinsic; the module is imported only when code is compiled.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array, populate_array
+
+from portapar.kernel.program import Spec
+from portapar.kernel.typing import array_type, numba_type
+
+_I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
+
+# Where CPython and NumPy keep an array's fields: the PyArrayObject of NumPy's C API, in words from
+# the object's start. Reading them there costs nothing; asking Python for them costs microseconds.
+_HEAD = object.__basicsize__ // 8
+_DATA, _DIMS, _STRIDES = _HEAD, _HEAD + 2, _HEAD + 3
+
+
+def _word(builder: Any, address: Any, k: int) -> Any:
+    """The k-th 64-bit word from an integer address."""
+    return builder.load(builder.gep(builder.inttoptr(address, _I64.as_pointer()), [_I64(k)]))
+
+
+def _as_array(context: Any, builder: Any, kind: Any, data: Any, shape: list[Any], strides: list[Any]) -> Any:
+    element = context.get_data_type(kind.dtype)
+    array = make_array(kind)(context, builder)
+    populate_array(
+        array,
+        builder.inttoptr(data, element.as_pointer()) if data.type == _I64 else data,
+        cgutils.pack_array(builder, shape),
+        cgutils.pack_array(builder, strides),
+        context.get_constant(types.intp, context.get_abi_sizeof(element)),
+        None,
+    )
+    return array._getvalue()
+
+
+def unpacker(specs: tuple[Spec, ...], extra: int) -> Any:
+    """An intrinsic that turns the address of an argument block into a tuple of values.
+
+    The block holds, in 64-bit words: for an array the address of its NumPy object and the global
+    index of its row 0; for a scalar its bits (complex: two words); then `extra` integers.
+    """
+    kinds = [
+        array_type(s.dtype, s.ndim, s.contiguous, s.readonly) if s.is_array else numba_type(s.dtype) for s in specs
+    ]
+
+    @intrinsic
+    def unpack(typing, block):  # type: ignore[no-untyped-def]
+        returned = types.Tuple([*kinds, *[types.int64] * extra])
+
+        def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+            found, word = [], 0
+            for kind in returned.types:
+                if isinstance(kind, types.Array):
+                    array, first = _word(builder, values[0], word), _word(builder, values[0], word + 1)
+                    dims, strides = _word(builder, array, _DIMS), _word(builder, array, _STRIDES)
+                    shape = [_word(builder, dims, d) for d in range(kind.ndim)]
+                    step = [_word(builder, strides, d) for d in range(kind.ndim)]
+                    data = _word(builder, array, _DATA)
+                    if kind.ndim:
+                        data = builder.sub(data, builder.mul(first, step[0]))
+                        shape[0] = builder.add(shape[0], first)
+                    found.append(_as_array(context, builder, kind, data, shape, step))
+                    word += 2
+                else:
+                    stored = context.get_value_type(kind) if not isinstance(kind, types.Boolean) else _I8
+                    address = builder.add(values[0], _I64(8 * word))
+                    value = builder.load(builder.inttoptr(address, stored.as_pointer()), align=8)
+                    if isinstance(kind, types.Boolean):
+                        value = builder.trunc(value, ir.IntType(1))
+                    found.append(value)
+                    word += 2 if isinstance(kind, types.Complex) else 1
+            return context.make_tuple(builder, returned, found)
+
+        return returned(block), codegen
+
+    return unpack
+
+
+@intrinsic
+def nonneg(typing, i):  # type: ignore[no-untyped-def]
+    """`i`, promised to be ≥ 0: without that, Python's wrap of negative indices keeps loops scalar."""
+
+    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        builder.assume(builder.icmp_signed(">=", values[0], ir.Constant(values[0].type, 0)))
+        return values[0]
+
+    return i(i), codegen
+
+
+@intrinsic
+def opaque(typing, i):  # type: ignore[no-untyped-def]
+    """`i`, hidden from the optimiser: a loop that it bounds is vectorized instead of unrolled."""
+
+    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        kind = ir.FunctionType(values[0].type, [values[0].type])
+        return builder.asm(kind, "", "=r,0", [values[0]], side_effect=False)
+
+    return i(i), codegen
+
+
+@intrinsic
+def wide(typing):  # type: ignore[no-untyped-def]
+    """Let the function use the widest vectors: LLVM halves them on CPUs that once lowered their clock."""
+
+    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        # past llvmlite's list of names, which does not have this one
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+def scratch(dtype: Any, length: int) -> Any:
+    """An intrinsic that gives a 64-byte aligned array on the stack."""
+    element = numba_type(dtype)
+    kind = types.Array(element, 1, "C")
+
+    @intrinsic
+    def make(typing):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+            stored = context.get_data_type(element)
+            block = cgutils.alloca_once(builder, ir.ArrayType(stored, length))
+            block.align = 64
+            size = context.get_abi_sizeof(stored)
+            data = builder.bitcast(block, stored.as_pointer())
+            return _as_array(context, builder, kind, data, [_I64(length)], [_I64(size)])
+
+        return kind(), codegen
+
+    return make
+
+
+@intrinsic
+def until_aligned(typing, out, i):  # type: ignore[no-untyped-def]
+    """How many elements from `out[i]` on lie before the next cache line (64 bytes)."""
+
+    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        array = make_array(signature.args[0])(context, builder, values[0])
+        size = context.get_abi_sizeof(context.get_data_type(signature.args[0].dtype))
+        address = builder.ptrtoint(builder.gep(array.data, [values[1]]), _I64)
+        gap = builder.and_(builder.neg(address), _I64(63))
+        return builder.udiv(gap, _I64(size))
+
+    return types.int64(out, i), codegen
+
+
+def stream_out(lines: int) -> Any:
+    """An intrinsic that writes a tile of `lines` cache lines past the caches (non-temporal stores).
+
+    A plain store first reads the line that it overwrites; these do not, which saves a third of the
+    traffic of a Triad. All lines are in flight at once.
+    """
+
+    @intrinsic
+    def store(typing, out, i, tile):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+            line = ir.VectorType(_I64, 8)
+            target = make_array(signature.args[0])(context, builder, values[0])
+            source = make_array(signature.args[2])(context, builder, values[2])
+            target = builder.bitcast(builder.gep(target.data, [values[1]]), line.as_pointer())
+            source = builder.bitcast(source.data, line.as_pointer())
+            loaded = [builder.load(builder.gep(source, [_I64(k)]), align=64) for k in range(lines)]
+            mark = builder.module.add_metadata([_I32(1)])
+            for k, value in enumerate(loaded):
+                stored = builder.store(value, builder.gep(target, [_I64(k)]), align=64)
+                stored.set_metadata("nontemporal", mark)
+            return context.get_dummy_value()
+
+        return types.void(out, i, tile), codegen
+
+    return store
+
+
+@intrinsic
+def fence(typing):  # type: ignore[no-untyped-def]
+    """Make streamed stores visible to the other threads."""
+
+    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+# words in shared memory: what the threads talk to each other with ---------------------------------
+
+
+@intrinsic
+def load(typing, address):  # type: ignore[no-untyped-def]
+    """The word at an address, with acquire order."""
+
+    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        return builder.load_atomic(builder.inttoptr(values[0], _I64.as_pointer()), "acquire", 8)
+
+    return types.int64(address), codegen
+
+
+@intrinsic
+def store(typing, address, value):  # type: ignore[no-untyped-def]
+    """Write a word with release order."""
+
+    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        builder.store_atomic(values[1], builder.inttoptr(values[0], _I64.as_pointer()), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(address, types.int64), codegen
+
+
+@intrinsic
+def fetch_add(typing, address, value):  # type: ignore[no-untyped-def]
+    """Add to a word; returns what it was."""
+
+    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        return builder.atomic_rmw("add", builder.inttoptr(values[0], _I64.as_pointer()), values[1], "seq_cst")
+
+    return types.int64(address, types.int64), codegen
+
+
+@intrinsic
+def swap_if(typing, address, expected, value):  # type: ignore[no-untyped-def]
+    """Compare and swap: whether the word was `expected` and is `value` now."""
+
+    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        pointer = builder.inttoptr(values[0], _I64.as_pointer())
+        pair = builder.cmpxchg(pointer, values[1], values[2], "seq_cst", "seq_cst")
+        return builder.extract_value(pair, 1)
+
+    return types.boolean(address, types.int64, types.int64), codegen
+
+
+@intrinsic
+def run_chunk(typing, function, lo, hi, block):  # type: ignore[no-untyped-def]
+    """Call a compiled chunk by its address."""
+
+    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        pointer = _I8.as_pointer()
+        kind = ir.FunctionType(_I32, [pointer, pointer, _I64, _I64, _I64])
+        result = cgutils.alloca_once(builder, ir.ArrayType(_I64, 4))
+        result = builder.bitcast(result, pointer)
+        builder.call(builder.inttoptr(values[0], kind.as_pointer()), [result, result, *values[1:]])
+        return context.get_dummy_value()
+
+    return types.void(function, types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def clock(typing):  # type: ignore[no-untyped-def]
+    """Nanoseconds of the monotonic clock."""
+
+    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        stamp = ir.LiteralStructType([_I64, _I64])
+        kind = ir.FunctionType(_I32, [_I32, stamp.as_pointer()])
+        function = cgutils.get_or_insert_function(builder.module, kind, "clock_gettime")
+        slot = cgutils.alloca_once(builder, stamp)
+        builder.call(function, [_I32(_MONOTONIC), slot])
+        seconds = builder.load(cgutils.gep_inbounds(builder, slot, 0, 0))
+        rest = builder.load(cgutils.gep_inbounds(builder, slot, 0, 1))
+        return builder.add(builder.mul(seconds, _I64(1_000_000_000)), rest)
+
+    return types.int64(), codegen
+
+
+@intrinsic
+def give_way(typing):  # type: ignore[no-untyped-def]
+    """Let another thread have this CPU: there may be more threads than CPUs."""
+
+    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_I32, []), "sched_yield")
+        builder.call(function, [])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+def _monotonic() -> int:
+    import time
+
+    return time.CLOCK_MONOTONIC
+
+
+_MONOTONIC = _monotonic()

@@ -1,0 +1,139 @@
+"""Machine code for the CPU: compiled by Numba once, kept as object code, loaded without Numba.
+
+A native function here has C linkage, arguments of 64 bits each (integers and addresses), and an
+int64 result. A second process loads the object code with llvmlite alone, so that a cached kernel
+starts faster than Numba itself can be imported.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import json
+import threading
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+from portapar import config
+
+_lock = threading.RLock()
+_RESULT = ctypes.create_string_buffer(64)
+
+
+@functools.cache
+def _target() -> str:
+    """What object code depends on besides its source: the CPU and the compilers."""
+    import llvmlite.binding as llvm
+
+    features = llvm.get_host_cpu_features().flatten()
+    return "|".join((llvm.get_host_cpu_name(), features, version("llvmlite"), version("numba"), version("numpy")))
+
+
+@functools.cache
+def _engine() -> Any:
+    """The engine that holds loaded object code for the life of the process."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), jit=True
+    )
+    return llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+
+
+def native(key: str, make: Callable[[], Any], arity: int) -> Callable[..., int]:
+    """A native function of `arity` 64-bit arguments, from the cache or compiled now.
+
+    Parameters
+    ----------
+    key : str
+        Names the source and the types: equal keys mean equal code.
+    make : callable
+        Gives the Python function to compile when it is not cached.
+    arity : int
+        How many int64 arguments it takes.
+
+    Returns
+    -------
+    callable
+        A ctypes function; calling it releases the GIL. Its ``address`` attribute is for native callers.
+    """
+    import hashlib
+
+    digest = hashlib.blake2b(f"{key}|{_target()}".encode(), digest_size=20).hexdigest()
+    name = f"{digest}.o"
+    with _lock:
+        payload = config.load(name)
+        if payload is not None:
+            header, _, code = payload.partition(b"\n")
+            meta = json.loads(header)
+            if meta["numba"]:  # the code calls one of Numba's helper functions
+                import numba  # noqa: F401
+            address = _load(code, meta["symbol"])
+        else:
+            address, symbol, code, helpers = compile_native(make(), arity)
+            header = json.dumps({"symbol": symbol, "numba": helpers}).encode()
+            config.store(name, header + b"\n" + code)
+    return _callable(address, arity)
+
+
+def _load(code: bytes, symbol: str) -> int:
+    import llvmlite.binding as llvm
+
+    engine = _engine()
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return engine.get_function_address(symbol)
+
+
+def _callable(address: int, arity: int) -> Callable[..., int]:
+    """Numba's own calling convention is C's with two pointers before the arguments."""
+    result = ctypes.c_int64
+    prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *[result] * arity)
+    function = prototype(address)
+
+    def call(*arguments: int) -> int:
+        value = result()
+        function(ctypes.addressof(value), _SCRATCH, *arguments)
+        return value.value
+
+    call.address = address  # type: ignore[attr-defined]
+    call.raw = function  # type: ignore[attr-defined]
+    return call
+
+
+_SCRATCH = ctypes.addressof(_RESULT)
+
+
+def compile_native(function: Any, arity: int) -> tuple[int, str, bytes, bool]:
+    """Compile `function` of int64 arguments: (address, symbol, object code, needs Numba's helpers)."""
+    with _lock:
+        library, symbol = lower(function, arity)
+        address = library.get_pointer_to_function(symbol)
+        code = library._get_compiled_object()
+        process = ctypes.CDLL(None)  # what any process has: libc, libm
+        outside = [f.name for f in library._final_module.functions if f.is_declaration]
+        helpers = any(not (name.startswith("llvm.") or hasattr(process, name)) for name in outside)
+    return address, symbol, code, helpers
+
+
+def lower(function: Any, arity: int) -> tuple[Any, str]:
+    """Numba's library and symbol for a function of `arity` int64 arguments that returns int64."""
+    from numba.core import compiler, types
+    from numba.core.registry import cpu_target
+
+    typing, target = cpu_target.typing_context, cpu_target.target_context
+    typing.refresh()
+    target.refresh()
+    flags = compiler.Flags()
+    flags.no_cpython_wrapper = True
+    flags.no_cfunc_wrapper = True
+    flags.error_model = "numpy"
+    flags.nrt = False
+    flags.enable_looplift = False
+    result = compiler.compile_extra(
+        typing, target, function, (types.int64,) * arity, types.int64, flags, {}
+    )
+    return result.library, result.fndesc.llvm_func_name

@@ -1,0 +1,104 @@
+"""A program: the text of one call's functions, with the kinds of its arguments.
+
+Every backend starts from the same program. Its text is plain Python; the renderers turn it into
+native code (Numba for CPUs, C for OpenCL and CUDA).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """The kind of one argument: all that code depends on, and nothing else.
+
+    A scalar has ``ndim == -1``. `contiguous` means C order without gaps.
+    """
+
+    dtype: np.dtype
+    ndim: int = -1
+    contiguous: bool = True
+    readonly: bool = False
+
+    @property
+    def is_array(self) -> bool:
+        return self.ndim >= 0
+
+    def __str__(self) -> str:
+        if not self.is_array:
+            return str(self.dtype)
+        layout = "" if self.contiguous else ", strided"
+        return f"{self.dtype}[{', '.join(':' * self.ndim)}{layout}]"
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """The functions of a call as Python text, ready for a renderer.
+
+    Attributes
+    ----------
+    form : {"map", "transform", "reduce"}
+        ``map`` and ``transform`` define ``body(i[, j[, k]], *args)``; a ``transform`` also has
+        `out`, the number of the argument that receives ``elem(i, *args)``, and `body` is that
+        store. ``reduce`` defines ``elem(i, *args)`` and ``op(x, y)``.
+    text : str
+        A module of plain functions; `names` are its functions, callees first.
+    specs : tuple of Spec
+        The kinds of ``args``.
+    ndim : int
+        Number of indices that `body` or `elem` takes, 1 to 3.
+    unit : bool
+        Every index starts at 0 and steps by 1.
+    inplace : bool
+        The output of a transform is one of its inputs too.
+    acc : numpy.dtype or None
+        The type in which a reduction accumulates.
+    origin : dict
+        Line of `text` → (file, line) of the user's source.
+    """
+
+    form: str
+    text: str
+    names: tuple[str, ...]
+    specs: tuple[Spec, ...]
+    ndim: int = 1
+    unit: bool = True
+    out: int = -1
+    inplace: bool = False
+    acc: np.dtype | None = None
+    origin: Any = None
+
+    @functools.cached_property
+    def key(self) -> str:
+        """A digest of everything that generated code depends on."""
+        parts = (self.form, self.text, self.specs, self.ndim, self.unit, self.out, self.acc)
+        return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+
+    @functools.cached_property
+    def namespace(self) -> dict[str, Any]:
+        """The functions as objects; each is a `numba.njit` dispatcher, so that it can be called."""
+        import numba
+
+        from portapar.kernel import atomic, private
+
+        atomic.register()
+        private.register()
+        space: dict[str, Any] = {
+            "np": np,
+            "math": math,
+            "atomic": atomic,
+            "private_zeros": getattr(private, "private_zeros", None),
+            "private_empty": getattr(private, "private_empty", None),
+        }
+        exec(compile(self.text, f"<portapar {self.form} {self.key[:8]}>", "exec"), space)
+        for name in self.names:
+            # as C does: a division by zero gives inf, nan or 0 and no exception on any backend
+            space[name] = numba.njit(error_model="numpy")(space[name])
+        return space

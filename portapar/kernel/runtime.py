@@ -1,0 +1,274 @@
+"""The native loops that hand out work to threads, and the Python threads that run them.
+
+A fork and join costs about a microsecond: workers spin for a while after each job, then sleep in
+Python until they are wanted again. All of it is one block of shared words: a job, and for every worker
+a state and the range that it still has to do. Long calls return to Python every tenth of a second, so
+that Ctrl-C works.
+
+The states of a worker::
+
+    SLEEPING --woken--> SPINNING --claimed by the caller--> BUSY --done--> SPINNING --idle--> SLEEPING
+
+Only the caller makes a worker BUSY, only the worker itself makes it anything else.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from portapar.errors import BackendUnavailableError
+from portapar.kernel.native import native
+
+SCHEDULES = {"static": 0, "dynamic": 1, "guided": 2}
+SLICE_NS = 100_000_000  #: a call looks into Python this often (Ctrl-C)
+SPIN_NS = 200_000  #: an idle worker sleeps after this long
+SLEEPING, SPINNING, BUSY, QUIT = 0, 1, 2, 3
+
+# Words of the shared block, in bytes: the job, then one cache line pair per thread.
+STOP, NEXT, PENDING = 0, 64, 128
+FUNCTION, BLOCK, LO, HI, CHUNK, ALIGN, SCHEDULE, THREADS = range(192, 256, 8)
+WORKERS, WORKER_SIZE = 256, 128
+STATE, CURSOR, END, ASLEEP = 0, 64, 72, 80
+
+
+@functools.cache
+def loops() -> tuple[Callable[..., int], ...]:
+    """(alone, launch, join, work), compiled once per machine."""
+    import inspect
+
+    key = inspect.getsource(_make)
+    return (
+        native(f"alone|{key}", lambda: _make()[0], 6),
+        native(f"launch|{key}", lambda: _make()[1], 1),
+        native(f"join|{key}", lambda: _make()[2], 2),
+        native(f"work|{key}", lambda: _make()[3], 3),
+    )
+
+
+@functools.cache
+def _make() -> tuple[Any, ...]:
+    import numba
+
+    from portapar.kernel.intrinsics import clock, fetch_add, give_way, load, run_chunk, store, swap_if
+
+    inline = numba.njit(error_model="numpy")
+
+    def alone(function, block, lo, hi, align, budget):  # type: ignore[no-untyped-def]
+        """Run [lo, hi) on this thread; returns where it stopped when the budget (ns) was spent."""
+        begin = now = clock()
+        size = align
+        while lo < hi:
+            top = min(lo + size, hi)
+            run_chunk(function, lo, top, block)
+            lo = top
+            if lo < hi:
+                then, now = now, clock()
+                if now - begin > budget:
+                    break
+                if now - then < 2_000_000:
+                    size *= 2
+        return lo
+
+    @inline
+    def share(pool, worker, deadline):  # type: ignore[no-untyped-def]
+        """Do what is thread `worker`'s of the job, until it is done or STOP is set."""
+        function, block = load(pool + FUNCTION), load(pool + BLOCK)
+        align, chunk, schedule = load(pool + ALIGN), load(pool + CHUNK), load(pool + SCHEDULE)
+        hi = load(pool + HI)
+        if schedule == 0:
+            mine = pool + WORKERS + WORKER_SIZE * worker
+            lo, end = load(mine + CURSOR), load(mine + END)
+            size = max(align, chunk)
+            now = clock()
+            while lo < end and load(pool + STOP) == 0:
+                top = min(lo + size, end)
+                run_chunk(function, lo, top, block)
+                lo = top
+                if lo < end:
+                    then, now = now, clock()
+                    if now > deadline:
+                        store(pool + STOP, 1)
+                    if now - then < 2_000_000:
+                        size *= 2
+            store(mine + CURSOR, lo)
+        else:
+            while load(pool + STOP) == 0:
+                lo = load(pool + NEXT)
+                if lo >= hi:
+                    break
+                size = chunk
+                if schedule == 2:  # guided: half of an even share of the rest
+                    size = max(chunk, (hi - lo) // (2 * load(pool + THREADS)) // align * align)
+                if not swap_if(pool + NEXT, lo, lo + size):
+                    continue
+                run_chunk(function, lo, min(lo + size, hi), block)
+                if clock() > deadline:
+                    store(pool + STOP, 1)
+
+    def launch(pool):  # type: ignore[no-untyped-def]
+        """Claim the workers for the job in `pool`; returns how many have to be woken."""
+        threads = load(pool + THREADS)
+        store(pool + STOP, 0)
+        store(pool + PENDING, threads - 1)
+        asleep = 0
+        for k in range(1, threads):
+            mine = pool + WORKERS + WORKER_SIZE * k
+            if not swap_if(mine + STATE, SPINNING, BUSY):
+                store(mine + STATE, BUSY)
+                store(mine + ASLEEP, 1)
+                asleep += 1
+        return asleep
+
+    def join(pool, budget):  # type: ignore[no-untyped-def]
+        """Do the caller's share and wait for the rest; returns 1 if the budget ended it early."""
+        deadline = clock() + budget
+        share(pool, 0, deadline)
+        spins = 0
+        while load(pool + PENDING) > 0:
+            spins += 1
+            if spins % 256 == 0:
+                if clock() > deadline:
+                    store(pool + STOP, 1)
+                if spins > 20_000:
+                    give_way()
+        if load(pool + SCHEDULE) != 0:
+            return int(load(pool + NEXT) < load(pool + HI))
+        unfinished = 0
+        for k in range(load(pool + THREADS)):
+            mine = pool + WORKERS + WORKER_SIZE * k
+            if load(mine + CURSOR) < load(mine + END):
+                unfinished = 1
+        return unfinished
+
+    def work(pool, worker, patience):  # type: ignore[no-untyped-def]
+        """What a worker does until it has been idle for `patience` ns (1) or is told to quit (0)."""
+        mine = pool + WORKERS + WORKER_SIZE * worker
+        since = clock()
+        spins = 0
+        while True:
+            state = load(mine + STATE)
+            if state == BUSY:
+                share(pool, worker, since + (1 << 62))
+                store(mine + STATE, SPINNING)
+                fetch_add(pool + PENDING, -1)
+                since = clock()
+            elif state == QUIT:
+                return 0
+            else:
+                spins += 1
+                if spins % 64 == 0 and clock() - since > patience:
+                    if swap_if(mine + STATE, SPINNING, SLEEPING):
+                        return 1
+
+    return alone, launch, join, work
+
+
+def run_alone(function: int, block: int, lo: int, hi: int, align: int) -> None:
+    """Run a chunk function over [lo, hi) on the calling thread, interruptible."""
+    alone = loops()[0]
+    while lo < hi:
+        lo = alone(function, block, lo, hi, align, SLICE_NS)
+
+
+class Pool:
+    """Threads that run native chunks together; used by one caller at a time."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._closed = False
+        self._reset()
+        os.register_at_fork(after_in_child=self._reset)
+        atexit.register(self.close)
+
+    def _reset(self) -> None:
+        """Start without workers: at first, and in a forked child, whose threads are gone."""
+        self._lock = threading.Lock()
+        memory = np.zeros((WORKERS + WORKER_SIZE * self.size) // 8 + 8, np.int64)
+        self._words = memory[(-memory.ctypes.data % 64) // 8 :]
+        self._address = self._words.ctypes.data
+        self._threads: list[threading.Thread] = []
+        self._bells: list[threading.Semaphore] = []
+
+    def _start(self) -> None:
+        self._bells = [threading.Semaphore(0) for _ in range(self.size)]
+        for k in range(1, self.size):
+            thread = threading.Thread(
+                target=_worker, args=(self._words, k, self._bells[k]), name=f"portapar-{k}", daemon=True
+            )
+            self._threads.append(thread)
+            thread.start()
+
+    def run(
+        self, function: int, block: int, lo: int, hi: int, threads: int, schedule: str, chunk: int, align: int
+    ) -> None:
+        """Run a chunk function over [lo, hi) on `threads` threads; cuts fall on multiples of `align`."""
+        if self._closed:
+            raise BackendUnavailableError("this thread pool was closed; make a new one with pp.threads()")
+        _, launch, join, _ = loops()
+        words, address = self._words, self._address
+        with self._lock:
+            if len(self._threads) < self.size - 1:
+                self._start()
+            if schedule != "static":
+                default = max(1, (hi - lo) // (threads * 64)) if schedule == "dynamic" else 1
+                chunk = -(-(chunk or default) // align) * align
+            kind = SCHEDULES[schedule]
+            words[FUNCTION // 8 : FUNCTION // 8 + 8] = (function, block, lo, hi, chunk, align, kind, threads)
+            words[NEXT // 8] = lo
+            tiles = -(-(hi - lo) // align)
+            cut = lo
+            for k in range(threads):
+                mine = (WORKERS + WORKER_SIZE * k) // 8
+                words[mine + CURSOR // 8] = cut
+                cut = min(hi, lo + tiles * (k + 1) // threads * align)
+                words[mine + END // 8] = cut
+            try:
+                while True:
+                    if launch(address):
+                        self._wake(threads)
+                    if not join(address, SLICE_NS):
+                        break
+            except BaseException:
+                self._settle()
+                raise
+
+    def _wake(self, threads: int) -> None:
+        for k in range(1, threads):
+            mine = (WORKERS + WORKER_SIZE * k + ASLEEP) // 8
+            if self._words[mine]:
+                self._words[mine] = 0
+                self._bells[k].release()
+
+    def _settle(self) -> None:
+        """After an interrupt: no worker may touch the caller's arrays any more."""
+        self._words[STOP // 8] = 1
+        while self._words[PENDING // 8] > 0:
+            self._wake(self.size)
+
+    def close(self) -> None:
+        """End the threads. Running a job afterwards is an error."""
+        with self._lock:
+            self._closed = True
+            for k in range(1, len(self._threads) + 1):
+                self._words[(WORKERS + WORKER_SIZE * k + STATE) // 8] = QUIT
+                self._bells[k].release()
+            for thread in self._threads:
+                thread.join(timeout=1)
+            self._threads = []
+        atexit.unregister(self.close)
+
+
+def _worker(words: np.ndarray, worker: int, bell: threading.Semaphore) -> None:
+    """A worker's life: run native code until it has been idle for a while, sleep, again."""
+    work = loops()[3]
+    while True:
+        bell.acquire()
+        if work(words.ctypes.data, worker, SPIN_NS) == 0:
+            return

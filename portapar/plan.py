@@ -1,0 +1,142 @@
+"""The plan step: from a problem, a policy and an executor to a plan. Pure: nothing runs, nothing moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from portapar import arrays, cost, partition
+from portapar.errors import PlacementError
+from portapar.kernel.forms import TILE
+from portapar.policy import Policy
+from portapar.problem import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The flat indices [lo, hi) of a problem, for one executor."""
+
+    executor: Any
+    lo: int
+    hi: int
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one call will run. ``print(plan)`` explains it.
+
+    Attributes
+    ----------
+    problem : Problem
+    policy : Policy
+    executor : Executor
+        Who runs the plan: for several parts a hybrid or an MPI executor.
+    parts : tuple of Part
+        In order; together they cover the whole index space.
+    why : str
+        What decided.
+    """
+
+    problem: Problem
+    policy: Policy
+    executor: Any
+    parts: tuple[Part, ...]
+    why: str
+
+    def __str__(self) -> str:
+        p = self.problem
+        space = "×".join(str(n) for n in p.extent)
+        lines = [f"{p.algorithm} over {space} indices, {self.policy!r}", f"  {self.why}"]
+        for name, value, use in zip(p.names, p.values, p.access, strict=True):
+            how = "" if use is None else " (" + " ".join(
+                word for word, holds in (("read", use.reads), ("written", use.writes)) if holds
+            ) + (", at its own index)" if use.pointwise else ", anywhere)")
+            lines.append(f"  {name}: {arrays.describe(value)}{how}")
+        for part in self.parts:
+            share = 100 * (part.hi - part.lo) / max(p.size, 1)
+            threads = f", {part.threads} thread{'s' * (part.threads != 1)}" if part.threads else ""
+            moved = part.executor.transfers(p, part)
+            lines.append(
+                f"  [{part.lo}, {part.hi}) {share:.0f} % on {part.executor!r}{threads}"
+                + (f", moves {moved[0]} bytes in and {moved[1]} bytes out" if any(moved) else "")
+            )
+        if p.program.form == "reduce":
+            lines.append(f"  tiles of {TILE} elements, combined in a fixed tree: the same bits on every executor")
+        return "\n".join(lines)
+
+
+def make_plan(problem: Problem, policy: Policy, executor: Any) -> Plan:
+    """Decide who does which part of a problem.
+
+    Parameters
+    ----------
+    executor : Executor
+        One device, or a `hybrid` or `mpi` executor: then the rows are cut by its weights, or where the
+        partitioned arguments are cut already.
+    """
+    members = executor.members
+    if len(members) == 1:
+        part = Part(members[0], 0, problem.size, threads(problem, policy, members[0], problem.size))
+        return Plan(problem, policy, executor, (part,), _reason(part))
+    cuts = given_cuts(problem)
+    if cuts is None:
+        why = "cut by the executor's weights"
+        cuts = partition.cut(problem.extent[0], executor.weights, partition.alignment(problem.row))
+    else:
+        why = "cut where its partitioned arrays are cut"
+        if len(cuts) != len(members) + 1:
+            raise PlacementError(
+                f"{problem.algorithm}: its partitioned arrays have {len(cuts) - 1} parts, and {executor!r} has "
+                f"{len(members)} members: place them with {executor!r}.asarray(...)"
+            )
+    parts = []
+    for member, first, last in zip(members, cuts[:-1], cuts[1:], strict=True):
+        lo, hi = first * problem.row, last * problem.row
+        parts.append(Part(member, lo, hi, threads(problem, policy, member, hi - lo)))
+    return Plan(problem, policy, executor, tuple(parts), why)
+
+
+def given_cuts(problem: Problem) -> tuple[int, ...] | None:
+    """Where the rows of a problem's partitioned arguments are cut; None if there are none.
+
+    For element-wise forms over flattened arrays the cuts of rows are cuts of the flat range.
+    """
+    found: tuple[int, ...] | None = None
+    first = ""
+    for k, value in problem.arrays():
+        if not isinstance(value, arrays.PartitionedArray):
+            continue
+        rows = problem.extent[0]
+        scale = 1
+        if value.ndim > 1 and len(problem.extent) == 1 and problem.program.form != "map":
+            scale = value.size // max(value.shape[0], 1)
+        if value.shape[0] * scale != rows:
+            raise PlacementError(
+                f"{problem.algorithm}: argument {problem.names[k]!r} has {value.shape[0]} rows and the index space "
+                f"{rows}: a partitioned array must have as many rows as there are indices on the first axis"
+            )
+        cuts = tuple(c * scale for c in value.cuts)
+        if found is not None and cuts != found:
+            raise PlacementError(
+                f"{problem.algorithm}: arguments {first!r} and {problem.names[k]!r} are cut at different rows, "
+                f"{found} and {cuts}: place them on the same executor"
+            )
+        found, first = cuts, problem.names[k]
+    return found
+
+
+def threads(problem: Problem, policy: Policy, executor: Any, count: int) -> int:
+    """Threads for `count` iterations: 1 where the policy or the size of the work says so."""
+    available = executor.threads
+    if available <= 1 or not policy.threads:
+        return min(available, 1)
+    if policy.schedule == "static" and not cost.worth_threads(problem.program, count):
+        return 1
+    return available
+
+
+def _reason(part: Part) -> str:
+    if part.executor.threads > part.threads == 1:
+        return "one part, one thread: the policy or the size of the work asks for no more"
+    return "one part"

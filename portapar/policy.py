@@ -1,0 +1,140 @@
+"""Policies: what the user allows an algorithm to do, after C++'s execution policies."""
+
+from __future__ import annotations
+
+import dataclasses
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from portapar.errors import PolicyError
+
+SCHEDULES = ("static", "dynamic", "guided")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Policy:
+    """What an algorithm may do, and where; immutable.
+
+    Build one from `seq`, `unseq`, `par`, `par_unseq` or `auto` with `on`, `with_` and `task`.
+
+    Attributes
+    ----------
+    name : str
+        The policy that it was built from.
+    threads, vectors : bool
+        Whether iterations may run on several threads; whether they may interleave in SIMD lanes.
+    executor : Executor or None
+        Where it runs; None is the default executor.
+    chunk_size : int or None
+        Iterations handed out at a time.
+    schedule : {"static", "dynamic", "guided"}
+        How iterations are dealt to threads, as in OpenMP.
+    asynchronous : bool
+        The algorithm returns a `Future` at once.
+    """
+
+    name: str
+    threads: bool
+    vectors: bool
+    executor: Any = None
+    chunk_size: int | None = None
+    schedule: str = "static"
+    asynchronous: bool = False
+
+    def _but(self, **changes: Any) -> Policy:
+        """This policy with changes: equal policies are one object, so that plans are found by identity."""
+        fresh = dataclasses.replace(self, **changes)
+        return _interned.setdefault(tuple(getattr(fresh, name) for name in self.__slots__), fresh)
+
+    def on(self, executor: Any) -> Policy:
+        """The same policy, run by `executor` (an executor, or its name)."""
+        if isinstance(executor, str):
+            from portapar.executor import executor as by_name
+
+            executor = by_name(executor)
+        if not hasattr(executor, "execute"):
+            raise PolicyError(
+                f"{self!r}.on({executor!r}): not an executor. "
+                "Use pp.threads(), pp.opencl(), pp.executor('name'), …"
+            )
+        if self.name in ("par", "par_unseq", "auto") or executor.one_thread:
+            return self._but(executor=executor)
+        if executor.kind in ("threads", "simd"):
+            return self._but(executor=executor)
+        raise PolicyError(
+            f"pp.{self.name} allows one thread only, and {executor!r} runs many: use pp.par or pp.par_unseq"
+        )
+
+    def with_(self, *, chunk_size: int | None = None, schedule: str | None = None) -> Policy:
+        """The same policy with other parameters.
+
+        Parameters
+        ----------
+        chunk_size : int, optional
+            Iterations handed out at a time, at least 1.
+        schedule : {"static", "dynamic", "guided"}, optional
+            ``static`` cuts the range evenly once; ``dynamic`` deals chunks to whoever is free;
+            ``guided`` does so with chunks that shrink.
+        """
+        if schedule is not None and schedule not in SCHEDULES:
+            raise PolicyError(f"with_(schedule={schedule!r}): must be one of {', '.join(SCHEDULES)}")
+        if chunk_size is not None and (not isinstance(chunk_size, int) or chunk_size < 1):
+            raise PolicyError(f"with_(chunk_size={chunk_size!r}): must be a whole number from 1")
+        if schedule in ("dynamic", "guided") and not self.threads:
+            raise PolicyError(
+                f"pp.{self.name} runs on one thread: schedule={schedule!r} has nothing to deal out. Use pp.par"
+            )
+        return self._but(
+            chunk_size=self.chunk_size if chunk_size is None else chunk_size,
+            schedule=self.schedule if schedule is None else schedule,
+        )
+
+    @property
+    def task(self) -> Policy:
+        """The same policy, asynchronous: the algorithm returns a `Future`."""
+        return self._but(asynchronous=True)
+
+    def __repr__(self) -> str:
+        text = f"pp.{self.name}"
+        if self.executor is not None:
+            text += f".on({self.executor!r})"
+        given = []
+        if self.chunk_size is not None:
+            given.append(f"chunk_size={self.chunk_size}")
+        if self.schedule != "static":
+            given.append(f"schedule={self.schedule!r}")
+        if given:
+            text += f".with_({', '.join(given)})"
+        return text + ".task" if self.asynchronous else text
+
+
+_interned: dict[tuple, Policy] = {}
+
+seq = Policy("seq", threads=False, vectors=False)
+unseq = Policy("unseq", threads=False, vectors=True)
+par = Policy("par", threads=True, vectors=False)
+par_unseq = Policy("par_unseq", threads=True, vectors=True)
+auto = Policy("auto", threads=True, vectors=True)
+
+current: ContextVar[Policy | None] = ContextVar("portapar_policy", default=None)
+
+
+class using:
+    """The default policy inside a ``with`` block, for calls whose policy is ``None``.
+
+    Executors that a policy does not name are taken from it too: inside
+    ``with pp.using(pp.par.on(pp.opencl())):`` a call with plain ``pp.par`` runs on OpenCL.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        if not isinstance(policy, Policy):
+            raise PolicyError(f"using({policy!r}): not a policy; use pp.par.on(executor)")
+        self._policy = policy
+
+    def __enter__(self) -> Policy:
+        self._token = current.set(self._policy)
+        return self._policy
+
+    def __exit__(self, *_: object) -> None:
+        current.reset(self._token)

@@ -1,0 +1,539 @@
+"""A problem: one call of an algorithm, put into one of the kernel forms, before anybody has to run it."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from portapar import arrays, config
+from portapar.errors import KernelError, PlacementError
+from portapar.kernel import source
+from portapar.kernel.program import Program, Spec
+
+
+class Range:
+    """Indices ``start, start + step, …`` up to but not including `stop`; ``pp.range(...)``.
+
+    As an index space of `for_each`, as an input of `transform` and `reduce` in the place of an array.
+    """
+
+    __slots__ = ("start", "step", "stop")
+
+    def __init__(self, start: int, stop: int | None = None, step: int = 1) -> None:
+        if stop is None:
+            start, stop = 0, start
+        for name, value in (("start", start), ("stop", stop), ("step", step)):
+            if not isinstance(value, (int, np.integer)):
+                raise PlacementError(f"range: {name} is {value!r}, a {type(value).__name__}: must be a whole number")
+        if step == 0:
+            raise PlacementError("range: step is 0: must be another whole number")
+        self.start, self.stop, self.step = int(start), int(stop), int(step)
+
+    def __len__(self) -> int:
+        return len(range(self.start, self.stop, self.step))
+
+    def __repr__(self) -> str:
+        return f"pp.range({self.start}, {self.stop}, {self.step})"
+
+
+@dataclass(slots=True, eq=False)
+class Problem:
+    """One call, ready to be planned.
+
+    Attributes
+    ----------
+    algorithm : str
+        The user's name for it.
+    program : Program
+    values : tuple
+        The program's arguments in order.
+    names : tuple of str
+        What to call them in messages.
+    access : tuple
+        For each array how it is used (`portapar.kernel.source.Access`), None for scalars.
+    extent, start, step : tuple of int
+        The index space.
+    init : object
+        The initial value of a reduction, or None.
+    """
+
+    algorithm: str
+    program: Program
+    values: tuple[Any, ...]
+    names: tuple[str, ...]
+    access: tuple[source.Access | None, ...]
+    extent: tuple[int, ...]
+    start: tuple[int, ...]
+    step: tuple[int, ...]
+    init: Any = None
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.extent)
+
+    @property
+    def row(self) -> int:
+        """Flat indices per row of the leading axis."""
+        return math.prod(self.extent[1:])
+
+    def arrays(self) -> list[tuple[int, Any]]:
+        return [(k, v) for k, v in enumerate(self.values) if self.access[k] is not None]
+
+
+Box = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+
+
+def box(n: Any) -> Box:
+    """(extent, start, step) of an index space: a number, a `Range`, or a tuple of up to three of them."""
+    axes = n if isinstance(n, tuple) else (n,)
+    if not 1 <= len(axes) <= 3:
+        raise PlacementError(f"the index space {n!r} has {len(axes)} dimensions: must have 1 to 3")
+    extent, start, step = [], [], []
+    for axis in axes:
+        if isinstance(axis, (Range, range)):
+            extent.append(len(axis))
+            start.append(axis.start)
+            step.append(axis.step)
+        elif isinstance(axis, (int, np.integer)) and not isinstance(axis, bool):
+            if axis < 0:
+                raise PlacementError(f"the index space {n!r} has the negative size {axis}: must be 0 or more")
+            extent.append(int(axis))
+            start.append(0)
+            step.append(1)
+        else:
+            raise PlacementError(
+                f"the index space is {axis!r}, a {type(axis).__name__}: must be a whole number, pp.range(...), "
+                "or a tuple of them"
+            )
+    return tuple(extent), tuple(start), tuple(step)
+
+
+def _merge(kernel: source.Kernel, prefix: str) -> tuple[list[Any], str]:
+    """The kernel's functions, the last one named `prefix`."""
+    functions = list(kernel.functions)
+    return functions, functions[-1].name
+
+
+class _Text:
+    """Puts kernels and the glue of a form into one module text."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.names: list[str] = []
+        self.origin: dict[int, tuple[str, int]] = {}
+        self.line = 1
+
+    def kernel(self, kernel: source.Kernel, name: str) -> None:
+        """Add a kernel's functions; the kernel itself is called `name`."""
+        fresh = source.renamed(kernel, name)
+        for function, file in fresh:
+            text, origin = source.write(function, file)
+            self.add(text, function.name, origin)
+
+    def add(self, text: str, name: str, origin: dict[int, tuple[str, int]] | None = None) -> None:
+        for line, where in (origin or {}).items():
+            self.origin[line + self.line - 1] = where
+        self.parts.append(text)
+        self.names.append(name)
+        self.line += text.count("\n")
+
+    def program(self, form: str, specs: Sequence[Spec], **more: Any) -> Program:
+        return Program(
+            form, "".join(self.parts), tuple(self.names), tuple(specs), origin=self.origin, **more
+        )
+
+
+_texts: dict[Any, _Text] = {}
+_programs: dict[Any, Program] = {}
+
+
+def _program(
+    form: str, shape: tuple[Any, ...], kernels: tuple[source.Kernel, ...], make: Callable[[], _Text],
+    specs: list[Spec], **more: Any
+) -> Program:
+    """The program of a text and argument kinds, made once."""
+    text_key = (form, shape, *map(id, kernels))
+    key = (text_key, tuple(specs), tuple(more.items()))
+    program = _programs.get(key)
+    if program is None:
+        text = _texts.get(text_key)
+        if text is None:
+            text = _texts[text_key] = make()
+        program = _programs[key] = text.program(form, specs, **more)
+    return program
+
+
+def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Problem:
+    """``body(i[, j[, k]], *args)`` for every index of the space `n`."""
+    extent, start, step = box(n)
+    kernel, func = source.lift(body)
+    ndim = len(extent)
+    wanted = len(kernel.params) - ndim
+    if len(args) < wanted:
+        args = (*args, *kernel.defaults[len(kernel.defaults) - (wanted - len(args)) :])
+    if len(args) != wanted:
+        raise KernelError(
+            f"{algorithm}: kernel {kernel.name!r} ({kernel.where()}) takes {len(kernel.params)} arguments "
+            f"({', '.join(kernel.params)}), and the call gives {ndim} ind{'ices' if ndim > 1 else 'ex'} and "
+            f"{len(args)} argument{'s' * (len(args) != 1)}. Give it {wanted if wanted >= 0 else 0}, or change the kernel"
+        )
+    names = (*kernel.params[ndim:], *(name for name, _ in kernel.captures))
+    values = tuple(arrays.normal(v, n) for v, n in zip((*args, *kernel.values(func)), names, strict=True))
+    specs = [arrays.spec_of(v, n) for v, n in zip(values, names, strict=True)]
+    access = tuple(kernel.access[n] if s.is_array else None for n, s in zip(names, specs, strict=True))
+    for name, spec, use in zip(names, specs, access, strict=True):
+        if spec.is_array and spec.readonly and use is not None and use.writes:
+            raise PlacementError(
+                f"{algorithm}: kernel {kernel.name!r} ({kernel.where()}) writes to argument {name!r}, "
+                "which is read-only. Pass a writable copy, or set its flags.writeable"
+            )
+    specs = [Spec(s.dtype, s.ndim, s.contiguous) if s.readonly else s for s in specs]
+    unit = all(s == 0 for s in start) and all(s == 1 for s in step)
+
+    def make() -> _Text:
+        text = _Text()
+        text.kernel(kernel, "body")
+        return text
+
+    program = _program("map", (ndim,), (kernel,), make, specs, ndim=ndim, unit=unit)
+    return Problem(algorithm, program, values, names, access, extent, start, step)
+
+
+def _elementwise(
+    algorithm: str, inputs: tuple[Any, ...], kernel: source.Kernel
+) -> tuple[tuple[Any, ...], tuple[int, ...] | None]:
+    """Inputs as arrays, ranges or scalars, and their common shape (None without any array)."""
+    wanted = len(kernel.params)
+    if not wanted - len(kernel.defaults) <= len(inputs) <= wanted:
+        raise KernelError(
+            f"{algorithm}: kernel {kernel.name!r} ({kernel.where()}) takes {wanted} arguments "
+            f"({', '.join(kernel.params)}), and the call gives {len(inputs)} input{'s' * (len(inputs) != 1)}. "
+            "Its arguments are one element of each input"
+        )
+    found = tuple(
+        x if isinstance(x, (Range, range)) else arrays.normal(x, kernel.params[k]) for k, x in enumerate(inputs)
+    )
+    shapes = [(len(x),) if isinstance(x, (Range, range)) else x.shape for x in found if not _is_scalar(x)]
+    if not shapes:
+        return found, None
+    try:
+        return found, np.broadcast_shapes(*shapes)
+    except ValueError:
+        told = ", ".join(f"{kernel.params[k]}: {arrays_shape(x)}" for k, x in enumerate(found))
+        raise PlacementError(f"{algorithm}: the shapes of the inputs differ ({told}) and do not broadcast") from None
+
+
+def _is_scalar(x: Any) -> bool:
+    return isinstance(x, arrays.SCALARS)
+
+
+def arrays_shape(x: Any) -> str:
+    if isinstance(x, (Range, range)):
+        return f"({len(x)},)"
+    return "scalar" if _is_scalar(x) else str(x.shape)
+
+
+class _Arguments:
+    """Collects the arguments of an elementwise form, and the text of each element."""
+
+    def __init__(self, algorithm: str, shape: tuple[int, ...]) -> None:
+        self.algorithm, self.shape = algorithm, shape
+        self.values: list[Any] = []
+        self.names: list[str] = []
+        self.specs: list[Spec] = []
+        self.access: list[source.Access | None] = []
+        self.flat = True
+
+    def array(self, x: Any, name: str, use: source.Access) -> int:
+        if x.shape != self.shape:
+            x = self.broadcast(x, name)
+        self.flat &= arrays.spec_of(x, name).contiguous
+        self.values.append(x)
+        self.names.append(name)
+        self.access.append(use)
+        return len(self.values) - 1
+
+    def broadcast(self, x: Any, name: str) -> Any:
+        if isinstance(x, np.ndarray):
+            return np.broadcast_to(x, self.shape)
+        raise PlacementError(
+            f"{self.algorithm}: argument {name!r} has shape {x.shape}, the others {self.shape}: only NumPy arrays "
+            "are broadcast. Pass arrays of one shape"
+        )
+
+    def scalar(self, x: Any, name: str) -> int:
+        self.values.append(x)
+        self.names.append(name)
+        self.access.append(None)
+        return len(self.values) - 1
+
+    def close(self) -> int:
+        """Give every array its final form; returns the number of indices."""
+        ndim = 1 if self.flat or len(self.shape) == 0 else len(self.shape)
+        for k, use in enumerate(self.access):
+            if use is not None and ndim == 1 and len(self.shape) != 1 and not isinstance(
+                self.values[k], arrays.PartitionedArray
+            ):
+                self.values[k] = self.values[k].reshape(-1)
+        for value, name, use in zip(self.values, self.names, self.access, strict=True):
+            spec = arrays.spec_of(value, name)
+            if use is not None and ndim == 1:
+                spec = Spec(spec.dtype, 1, spec.contiguous)
+            self.specs.append(Spec(spec.dtype, spec.ndim, spec.contiguous))
+        return ndim
+
+
+def _gather(
+    algorithm: str, inputs: tuple[Any, ...], kernel: source.Kernel, func: Any, shape: tuple[int, ...], out: Any = None
+) -> tuple[_Arguments, list[str], int, int]:
+    """Arguments of an elementwise form: (arguments, text of each operand, number of out, ndim)."""
+    args = _Arguments(algorithm, shape)
+    operands: list[str] = []
+    where = -1
+    seen: dict[int, int] = {}
+    for k, x in enumerate(inputs):
+        name = kernel.params[k]
+        if isinstance(x, (Range, range)):
+            if len(shape) != 1:
+                raise PlacementError(f"{algorithm}: a range is one-dimensional, the other inputs have shape {shape}")
+            begin, step = args.scalar(x.start, f"{name}.start"), args.scalar(x.step, f"{name}.step")
+            operands.append(f"a{begin} + a{step} * i")
+        elif _is_scalar(x):
+            operands.append(f"a{args.scalar(x, name)}")
+        elif id(x) in seen:  # the same array twice is one argument, so that the compiler knows
+            operands.append(f"a{seen[id(x)]}[@]")
+        else:
+            seen[id(x)] = args.array(x, name, source.Access(reads=True))
+            operands.append(f"a{seen[id(x)]}[@]")
+    if out is not None:
+        where = seen.get(id(out), -1)
+        if where < 0:
+            where = next((k for k in seen.values() if _same_memory(args.values[k], out)), -1)
+        if where >= 0:
+            args.access[where] = source.Access(reads=True, writes=True)
+        else:
+            where = args.array(out, "out", source.Access(writes=True, covers=True))
+    for (name, _), value in zip(kernel.captures, kernel.values(func), strict=True):
+        value = arrays.normal(value, name)
+        use = None if _is_scalar(value) else kernel.access[name]
+        args.values.append(value)
+        args.names.append(name)
+        args.access.append(use if use is None else source.Access(use.reads, use.writes, pointwise=False))
+    captured = len(kernel.captures)
+    extra = args.values[len(args.values) - captured :] if captured else []
+    if captured:
+        kept = args.access[-captured:]
+        del args.values[-captured:], args.access[-captured:]
+        names = args.names[-captured:]
+        del args.names[-captured:]
+    ndim = args.close()
+    if captured:
+        for value, name, use in zip(extra, names, kept, strict=True):
+            operands.append(f"a{len(args.values)}")
+            args.values.append(value)
+            args.names.append(name)
+            args.access.append(use)
+            args.specs.append(_writable(arrays.spec_of(value, name)))
+    return args, operands, where, ndim
+
+
+def _writable(spec: Spec) -> Spec:
+    return Spec(spec.dtype, spec.ndim, spec.contiguous)
+
+
+def _same_memory(x: Any, out: Any) -> bool:
+    """Whether two arrays are the same elements in the same order."""
+    return (
+        isinstance(x, np.ndarray)
+        and isinstance(out, np.ndarray)
+        and x.__array_interface__["data"][0] == out.__array_interface__["data"][0]
+        and x.shape == out.shape
+        and x.strides == out.strides
+        and x.dtype == out.dtype
+    )
+
+
+def _indices(ndim: int) -> str:
+    return ", ".join("ijk"[:ndim])
+
+
+def transform(algorithm: str, inputs: tuple[Any, ...], out: Any, op: Any, make_out: Callable[..., Any]) -> Problem:
+    """``out[i] = op(x[i], y[i], …)``. Without `out`, `make_out(shape, dtype, inputs)` makes it."""
+    kernel, func = source.lift(op)
+    found, shape = _elementwise(algorithm, inputs, kernel)
+    if out is not None:
+        out = arrays.normal(out, "out")
+        shape = _check_out(algorithm, out, shape, kernel, found)
+    elif shape is None:
+        raise PlacementError(f"{algorithm}: neither an input array nor out= is given: nothing says how long it is")
+    assert shape is not None
+    if out is None:
+        trial = reduce_program(algorithm, found, kernel, func, shape)
+        out = make_out(shape, result_dtype(trial, algorithm, kernel), found)
+    args, operands, where, ndim = _gather(algorithm, found, kernel, func, shape, out)
+    if ndim > 3:
+        raise PlacementError(
+            f"{algorithm}: non-contiguous arrays of {ndim} dimensions, {shape}: at most 3. "
+            "Pass contiguous arrays (np.ascontiguousarray), or loop over the leading axes"
+        )
+    index = _indices(ndim)
+
+    def make() -> _Text:
+        text = _Text()
+        text.kernel(kernel, "op")
+        names = "".join(f", a{k}" for k in range(len(args.values)))
+        call = ", ".join(operand.replace("@", index) for operand in operands)
+        text.add(f"def elem({index}{names}):\n    return op({call})\n", "elem")
+        text.add(f"def body({index}{names}):\n    a{where}[{index}] = elem({index}{names})\n", "body")
+        return text
+
+    inplace = bool(args.access[where] and args.access[where].reads)
+    program = _program(
+        "transform", (ndim, tuple(operands), where), (kernel,), make, args.specs, ndim=ndim, out=where, inplace=inplace
+    )
+    extent = shape if ndim > 1 else (math.prod(shape),)
+    names = tuple(args.names)
+    return Problem(
+        algorithm, program, tuple(args.values), names, tuple(args.access), extent, (0,) * ndim, (1,) * ndim
+    )
+
+
+def _check_out(
+    algorithm: str, out: Any, shape: tuple[int, ...] | None, kernel: source.Kernel, found: tuple[Any, ...]
+) -> tuple[int, ...]:
+    if _is_scalar(out):
+        raise PlacementError(f"{algorithm}: out is {out!r}, a {type(out).__name__}: must be an array")
+    if shape is not None and out.shape != shape:
+        told = ", ".join(f"{kernel.params[k]}: {arrays_shape(x)}" for k, x in enumerate(found))
+        raise PlacementError(
+            f"{algorithm}: out has shape {out.shape}, and the inputs ({told}) need {shape}. "
+            f"Pass out=np.empty({shape}, {out.dtype.name!r})"
+        )
+    if isinstance(out, np.ndarray):
+        if not out.flags.writeable:
+            raise PlacementError(f"{algorithm}: out is read-only. Pass a writable array, or set its flags.writeable")
+        if 0 in out.strides and out.size > 1 and any(s == 0 and n > 1 for s, n in zip(out.strides, out.shape)):
+            raise PlacementError(f"{algorithm}: several elements of out share one place in memory (a broadcast view)")
+        for k, x in enumerate(found):
+            if isinstance(x, np.ndarray) and not _same_memory(x, out) and np.may_share_memory(x, out):
+                if np.shares_memory(x, out):
+                    raise PlacementError(
+                        f"{algorithm}: out partly overlaps the input {kernel.params[k]!r}: iterations would read what "
+                        f"others wrote. Pass {kernel.params[k]}.copy(), or another out"
+                    )
+    return out.shape
+
+
+def reduce_program(
+    algorithm: str, inputs: tuple[Any, ...], kernel: source.Kernel, func: Any, shape: tuple[int, ...]
+) -> tuple[_Arguments, list[str], int, Callable[[], _Text]]:
+    """The elementwise half of a reduction: arguments and the text of ``elem``."""
+    args, operands, _, ndim = _gather(algorithm, inputs, kernel, func, shape)
+
+    def make() -> _Text:
+        text = _Text()
+        text.kernel(kernel, "value")
+        names = "".join(f", a{k}" for k in range(len(args.values)))
+        index = _indices(min(ndim, 1)) or "i"
+        call = ", ".join(operand.replace("@", index) for operand in operands)
+        text.add(f"def elem({index}{names}):\n    return value({call})\n", "elem")
+        return text
+
+    return args, operands, ndim, make
+
+
+def result_dtype(trial: tuple[_Arguments, list[str], int, Callable[[], _Text]], algorithm: str, kernel: Any) -> Any:
+    """The dtype of what the elementwise half returns."""
+    args, operands, ndim, make = trial
+    program = _program("elem", (1, tuple(operands)), (kernel,), make, args.specs)
+    return _typed(program, "elem", algorithm)
+
+
+def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, init: Any) -> Problem:
+    """``init op f(x[0], …) op f(x[1], …) …``, in the fixed order of the tiles."""
+    if transform is None:
+        if len(inputs) != 1:
+            raise PlacementError(f"{algorithm}: {len(inputs)} inputs without transform=: say how to combine elements")
+        transform = identity
+    kernel, func = source.lift(transform)
+    op_kernel, op_func = source.lift(op)
+    if len(op_kernel.params) != 2:
+        raise KernelError(
+            f"{algorithm}: op {op_kernel.name!r} ({op_kernel.where()}) takes {len(op_kernel.params)} arguments "
+            f"({', '.join(op_kernel.params)}): must take two, the value so far and the next one"
+        )
+    if op_kernel.captures:
+        raise KernelError(
+            f"{algorithm}: op {op_kernel.name!r} ({op_kernel.where()}) captures {op_kernel.captures[0][0]!r}: "
+            "an operator works on its two arguments alone. Use transform= for what depends on other data"
+        )
+    found, shape = _elementwise(algorithm, inputs, kernel)
+    if shape is None:
+        raise PlacementError(f"{algorithm}: no input is an array or a range: nothing to reduce")
+    args, operands, ndim, make_elem = reduce_program(algorithm, found, kernel, func, shape)
+    if ndim > 1:  # the tiles are cut from one flat range: gather a strided array first
+        found = tuple(np.ascontiguousarray(x) if isinstance(x, np.ndarray) else x for x in found)
+        args, operands, ndim, make_elem = reduce_program(algorithm, found, kernel, func, shape)
+
+    def make() -> _Text:
+        text = make_elem()
+        text.kernel(op_kernel, "op")
+        return text
+
+    shape_key = (tuple(operands),)
+    trial = _program("reduce", shape_key, (kernel, op_kernel), make, args.specs)
+    acc = accumulator(trial, algorithm, init)
+    program = _program("reduce", shape_key, (kernel, op_kernel), make, args.specs, acc=acc)
+    if init is not None:
+        init = acc.type(init)
+    extent = (math.prod(shape),)
+    return Problem(
+        algorithm, program, tuple(args.values), tuple(args.names), tuple(args.access), extent, (0,), (1,), init
+    )
+
+
+def identity(x: Any) -> Any:
+    """The element itself."""
+    return x
+
+
+def _typed(program: Program, function: str, algorithm: str, acc: np.dtype | None = None) -> np.dtype:
+    """The dtype that `elem` returns, or that ``op(acc, elem)`` returns; remembered on disk."""
+    return np.dtype(_typed_str(program, function, str(acc) if acc is not None else "", algorithm))
+
+
+@functools.cache
+def _typed_str(program: Program, function: str, acc: str, algorithm: str) -> str:
+    name = f"{program.key}-{function}-{acc}.t"
+    known = config.load(name)
+    if known is not None:
+        return json.loads(known)
+    from portapar.kernel.check import return_dtype
+
+    found = return_dtype(program, function, np.dtype(acc) if acc else None, algorithm)
+    config.store(name, json.dumps(found.str).encode())
+    return found.str
+
+
+def accumulator(program: Program, algorithm: str, init: Any) -> np.dtype:
+    """The type that a reduction accumulates in: the one that its operator, fed its own result, settles on.
+
+    Sums of small integers thus accumulate in 64 bits, as in NumPy. A Python number as `init` is weak,
+    as in NumPy: it widens integers to floats, but not float32 to float64.
+    """
+    element = _typed(program, "elem", algorithm)
+    acc = element
+    if init is not None:
+        acc = np.result_type(element, init) if not isinstance(init, bool) else element
+    for _ in range(4):
+        wider = np.result_type(acc, _typed(program, "op", algorithm, acc))
+        if wider == acc:
+            return acc
+        acc = wider
+    raise KernelError(f"{algorithm}: the type of op's result never settles (it grows beyond {acc})")
