@@ -42,11 +42,6 @@ def open(index: int | None = None) -> Any:
     if infos[0].available and not 0 <= index < len(infos):
         infos = [_missing(f"this machine has {len(infos)} OpenCL device(s)", "Use a smaller index", index)]
     require(infos[index if infos[0].available else 0])
-    return _device(index)
-
-
-@functools.cache
-def _device(index: int) -> Any:
     from portapar.backends.opencl.device import OpenCLDevice
 
     return OpenCLDevice(f"opencl:{index}", _devices()[index])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,10 +20,10 @@ import pyopencl as cl
 import pyopencl.array as cl_array
 
 from portapar import config
-from portapar.backend import Task
 from portapar.errors import DeviceMemoryError, PortaparError
-from portapar.kernel.claunch import Opened, c_text, scalar_arguments
-from portapar.kernel.forms import TILE
+from portapar.kernel.cdialect import OPENCL
+from portapar.kernel.claunch import CDevice, Kernel, elements, entry_name
+from portapar.kernel.forms import LANES
 from portapar.kernel.program import Program
 
 __all__ = ["OpenCLDevice"]
@@ -31,22 +34,53 @@ _NO_MEMORY = (
     cl.status_code.OUT_OF_HOST_MEMORY,
     cl.status_code.INVALID_BUFFER_SIZE,
 )
+_GROUP = 256  #: work-items of a group on GPUs
+_MOST_ITEMS = 1 << 30  #: a launch stays below 2^31 work-items; each then runs several indices
+_PIECES = 16  #: pieces per core of a CPU, so that a slow one does not hold up the others,
+_PIECE = 1 << 16  #: and no piece is longer: longer ones measure no faster
 
 
-class OpenCLDevice(Opened):
-    """An OpenCL device with one context and one in-order queue, shared by all who open it."""
+@dataclass
+class Shared:
+    """What all handles on a device share."""
 
-    host_memory = False
+    device: Any
+    context: Any
+    queue: Any
+    kernels: dict[str, Kernel] = field(default_factory=dict)
+    # The arguments of a kernel object are set one by one: no other thread may come between.
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@functools.cache
+def shared(device: Any) -> Shared:
+    """One context and one in-order queue per device, so that all executors on it share their arrays."""
+    context = cl.Context([device])
+    return Shared(device, context, cl.CommandQueue(context, device))
+
+
+class OpenCLDevice(CDevice):
+    """A handle on an OpenCL device.
+
+    Parameters
+    ----------
+    name : str
+        ``"opencl:0"``.
+    device : pyopencl.Device
+    """
+
+    dialect = OPENCL
 
     def __init__(self, name: str, device: Any) -> None:
-        super().__init__(name)
-        self.device = device
-        self.context = cl.Context([device])
-        self.queue = cl.CommandQueue(self.context)
+        self.shared = shared(device)
+        super().__init__(name, self.shared.kernels)
+        self.device, self.context, self.queue = device, self.shared.context, self.shared.queue
         self.serial = bool(device.type & cl.device_type.CPU)
-        self._kernels: dict[str, tuple[Any, Any]] = {}
-        # The arguments of a kernel object are set one by one: no other thread may come between.
-        self._lock = threading.Lock()
+        self.units = device.max_compute_units
+        self.extensions = frozenset(device.extensions.split())
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.device.name.strip()})"
 
     # -- memory ------------------------------------------------------------------------------------------
 
@@ -56,8 +90,8 @@ class OpenCLDevice(Opened):
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
         """An uninitialised array; raises DeviceMemoryError when there is no room."""
-        nbytes = math.prod(shape) * np.dtype(dtype).itemsize
-        with self._errors(nbytes):
+        dtype = np.dtype(dtype)
+        with self._errors(math.prod(shape) * dtype.itemsize):
             return cl_array.empty(self.queue, shape, dtype)
 
     def asarray(self, x: np.ndarray[Any, Any]) -> Any:
@@ -70,32 +104,35 @@ class OpenCLDevice(Opened):
 
     def asnumpy(self, x: Any, out: np.ndarray[Any, Any] | None = None) -> np.ndarray[Any, Any]:
         """The elements of an array of this device, on the host; into `out` if it is given."""
-        self._wait_for(x)
+        self.ready()
+        self._finish(x)
         direct = out is not None and out.flags.c_contiguous and out.dtype == x.dtype and x.flags.c_contiguous
-        host = self._read(x) if not direct else self._read(x, out)
+        host = out if out is not None and direct else None
+        host = self._read(x, host)
         if out is None or direct:
             return host
         out[...] = host
         return out
 
-    def _read(self, x: Any, out: np.ndarray[Any, Any] | None = None) -> np.ndarray[Any, Any]:
-        if x.size == 0:
-            return np.empty(x.shape, x.dtype) if out is None else out
-        if x.flags.c_contiguous:
-            host = np.empty(x.shape, x.dtype) if out is None else out
-            with self._errors(x.nbytes):
-                cl.enqueue_copy(self.queue, host, x.base_data, src_offset=x.offset)
+    def _read(self, x: Any, host: np.ndarray[Any, Any] | None) -> np.ndarray[Any, Any]:
+        if x.flags.c_contiguous or not x.size:
+            host = np.empty(x.shape, x.dtype) if host is None else host
+            self._read_bytes(host, x, 0)
             return host
-        # The bytes from the first element to the last in memory, then the array as a view of them.
+        # The bytes from the first element in memory to the last, and the array as a view of them.
         reach = [(n - 1) * s for n, s in zip(x.shape, x.strides, strict=True)]
         low, high = sum(min(r, 0) for r in reach), sum(max(r, 0) for r in reach) + x.dtype.itemsize
         raw = np.empty(high - low, np.uint8)
-        with self._errors(raw.nbytes):
-            cl.enqueue_copy(self.queue, raw, x.base_data, src_offset=x.offset + low)
+        self._read_bytes(raw, x, low)
         return np.ndarray(x.shape, x.dtype, raw.data, -low, x.strides).copy()
 
-    def _wait_for(self, x: Any) -> None:
-        """Work that the user put on another queue must be done before ours begins."""
+    def _read_bytes(self, host: np.ndarray[Any, Any], x: Any, skip: int) -> None:
+        if host.size:
+            with self._errors(host.nbytes):
+                cl.enqueue_copy(self.queue, host, x.base_data, src_offset=x.offset + skip)
+
+    def _finish(self, x: Any) -> None:
+        """Wait for what the user put on another queue: ours knows nothing of it."""
         if x.queue is not None and x.queue != self.queue:
             x.finish()
             x.queue.finish()
@@ -104,21 +141,72 @@ class OpenCLDevice(Opened):
 
     def check(self, program: Program) -> str | None:
         """Why this device cannot run the program (such as: no float64), or None."""
-        needed = set(re.findall(r"#pragma OPENCL EXTENSION (\w+) *: *enable", c_text(program, self._dialect)))
-        missing = needed - set(self.device.extensions.split())
+        if program.key in self._kernels:
+            return None
+        needed = set(re.findall(r"#pragma OPENCL EXTENSION (\w+) *: *enable", self.text(program)))
+        missing = needed - self.extensions
         if "cl_khr_fp64" in missing:
             return f"{self} has no float64 (cl_khr_fp64): use float32 arrays and constants, or another executor"
         if missing:
             return f"{self} lacks {', '.join(sorted(missing))}, which this kernel needs: use another executor"
         return None
 
-    def __str__(self) -> str:
-        return f"{self.name} ({self.device.name.strip()})"
+    def inspect(self, program: Program) -> dict[str, str]:
+        """The OpenCL C text, and the machine code as far as the driver gives it out."""
+        found = {"OpenCL C": self.text(program)}
+        binary = self.kernel(program).module.get_info(cl.program_info.BINARIES)[0]
+        if b"\x7fELF" in binary:
+            found |= _disassembly(binary[binary.rindex(b"\x7fELF") :])
+        elif b".version" in binary:  # NVIDIA's binaries are PTX text
+            found["PTX"] = binary.rstrip(b"\0").decode(errors="replace")
+        return found
 
     def synchronize(self) -> None:
         """Wait until all work that was given to this device is done."""
         self.ready()
         self.queue.finish()
+
+    def _compile(self, program: Program, text: str) -> Kernel:
+        options = []
+        if self.device.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT:
+            options.append("-cl-fp32-correctly-rounded-divide-sqrt")
+        # Drivers that keep no compiled programs themselves have PyOpenCL do so.
+        folder = config.cache_dir()
+        with self._errors(0):
+            module = cl.Program(self.context, text).build(options, cache_dir=folder and str(folder / "opencl"))
+            return Kernel(cl.Kernel(module, entry_name(program)), module)
+
+    def _integer(self, value: int) -> Any:
+        return int(value).to_bytes(8, sys.byteorder, signed=True)
+
+    def _number(self, value: np.generic) -> Any:
+        return value.tobytes()
+
+    def _place(self, x: Any) -> list[Any]:
+        self._finish(x)
+        return [x.base_data, self._integer(elements(x.offset, x.dtype))]
+
+    def _map(self, kernel: Kernel, arguments: list[Any], count: int, chunk: int) -> None:
+        if self.serial:
+            items = -(-count // chunk) if chunk else max(self.units * _PIECES, -(-count // _PIECE))
+            self._launch(kernel, arguments, min(items, count), 1)
+        else:
+            self._launch(kernel, arguments, min(-(-count // _GROUP) * _GROUP, _MOST_ITEMS), _GROUP)
+
+    def _reduce(
+        self, kernel: Kernel, arguments: list[Any], tiles: int, acc: np.dtype[Any]
+    ) -> np.ndarray[Any, Any]:
+        partials = self.empty((tiles,), acc)
+        group = 1 if self.serial else LANES
+        self._launch(kernel, [*self._place(partials), *arguments], min(tiles * group, _MOST_ITEMS), group)
+        return self.asnumpy(partials)
+
+    def _launch(self, kernel: Kernel, arguments: list[Any], items: int, group: int) -> None:
+        with self._errors(0):
+            with self.shared.lock:
+                kernel.entry.set_args(*arguments)
+                event = cl.enqueue_nd_range_kernel(self.queue, kernel.entry, (items,), (group,))
+            event.wait()
 
     @contextmanager
     def _errors(self, nbytes: int) -> Iterator[None]:
@@ -129,8 +217,21 @@ class OpenCLDevice(Opened):
         except (cl.Error, MemoryError) as error:
             if isinstance(error, MemoryError) or error.code in _NO_MEMORY:
                 raise DeviceMemoryError(
-                    f"{self} has no room for {nbytes} bytes: it has {self.device.global_mem_size} bytes, and"
-                    f" one array may have {self.device.max_mem_alloc_size}. Use smaller arrays, free some, or"
-                    " split the call over several executors with pp.hybrid"
+                    f"{self} has no room{f' for {nbytes} bytes' if nbytes else ''}: it has"
+                    f" {self.device.global_mem_size} bytes, and one array may have"
+                    f" {self.device.max_mem_alloc_size}. Use smaller arrays, free some, or split the call over"
+                    " several executors with pp.hybrid"
                 ) from error
             raise PortaparError(f"{self} failed: {error}") from error
+
+
+def _disassembly(library: bytes) -> dict[str, str]:
+    """Machine code as text, where the binary utilities are installed."""
+    tool = shutil.which("objdump")
+    if tool is None:
+        return {}
+    with tempfile.NamedTemporaryFile(suffix=".so") as file:
+        file.write(library)
+        file.flush()
+        done = subprocess.run([tool, "-d", "--no-show-raw-insn", file.name], capture_output=True, text=True)
+    return {"assembly": done.stdout} if done.returncode == 0 and done.stdout else {}

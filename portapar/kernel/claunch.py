@@ -1,1 +1,229 @@
-def c_text(p,d): return p
+"""What the devices that run C text share: a program's text, a task's arguments, a handle's life."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import threading
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+from numba.core import types
+
+from portapar.errors import BackendUnavailableError, KernelError, PlacementError
+from portapar.kernel.cforms import render_map, render_reduce
+from portapar.kernel.crender import Dialect, RenderFailure
+from portapar.kernel.forms import TILE
+from portapar.kernel.program import Program, Spec
+from portapar.kernel.typing import TypingFailure, array_type, infer, numba_type
+
+__all__ = ["CDevice", "Kernel", "c_text", "elements", "entry_name"]
+
+
+def entry_name(program: Program) -> str:
+    """The name of a program's entry in its C text."""
+    return f"portapar_{program.form}"
+
+
+def c_text(program: Program, dialect: Dialect, serial: bool = False) -> str:
+    """A program's C text.
+
+    Parameters
+    ----------
+    program : Program
+    dialect : Dialect
+        `portapar.kernel.cdialect.OPENCL` or `CUDA`.
+    serial : bool
+        A work-item runs a contiguous piece or a whole tile, as suits CPUs; otherwise neighbouring
+        work-items run neighbouring indices, as suits GPUs.
+
+    Raises
+    ------
+    KernelError
+        If the kernel uses what cannot be typed or expressed in C; it shows the user's line.
+    """
+    space, index, name = program.namespace, types.int64, entry_name(program)
+    argtypes = tuple(_type(spec) for spec in program.specs)
+    try:
+        if program.acc is not None:
+            acc = numba_type(program.acc)
+            elem, extra = space["elem"], ()
+            if not program.unit:
+                elem, extra = _over_range(program), (index, index)
+            return render_reduce(
+                infer(elem, (index, *extra, *argtypes)), infer(space["op"], (acc, acc)), acc, dialect, name,
+                grouped=not serial,
+            )  # fmt: skip
+        body = infer(space["body"], (*[index] * program.ndim, *argtypes))
+        return render_map(body, program.ndim, dialect, name, unit_step=program.unit, blocked=serial)
+    except (TypingFailure, RenderFailure) as error:
+        raise _kernel_error(program, dialect, error) from error
+
+
+def _type(spec: Spec) -> types.Type:
+    return (
+        array_type(spec.dtype, spec.ndim, spec.contiguous, spec.readonly)
+        if spec.is_array
+        else numba_type(spec.dtype)
+    )
+
+
+def _over_range(program: Program) -> Any:
+    """`elem` at ``start + step * i``: the two are its first arguments."""
+    arguments = "".join(f", a{k}" for k in range(len(program.specs)))
+    space: dict[str, Any] = {"elem": program.namespace["elem"]}
+    text = f"def elem_of_range(i, start, step{arguments}):\n    return elem(start + step * i{arguments})\n"
+    exec(compile(text, f"<portapar range {program.key[:8]}>", "exec"), space)
+    return numba.njit(error_model="numpy")(space["elem_of_range"])
+
+
+def _kernel_error(program: Program, dialect: Dialect, error: TypingFailure | RenderFailure) -> KernelError:
+    file, line = (program.origin or {}).get(error.line, ("", 0))
+    shown = linecache.getline(file, line).strip()
+    where = f"{file}:{line}: " if file else ""
+    code = f"\n    {shown}" if shown else ""
+    return KernelError(f"{where}this kernel cannot run on {dialect.name}: {error.message}{code}")
+
+
+def elements(nbytes: int, dtype: np.dtype[Any]) -> int:
+    """An offset or a stride in elements.
+
+    Raises
+    ------
+    PlacementError
+        If it is not a whole number of elements, as in a field of a record array.
+    """
+    count, rest = divmod(nbytes, dtype.itemsize)
+    if rest:
+        raise PlacementError(
+            f"an array of {dtype} has its elements {nbytes} bytes apart or from the start of its memory, which is"
+            f" not a multiple of their {dtype.itemsize} bytes: pass a contiguous copy"
+        )
+    return count
+
+
+@dataclass(slots=True)
+class Kernel:
+    """A compiled program: `entry` is what is launched, `module` what must live as long as it."""
+
+    entry: Any
+    module: Any
+
+
+class CDevice(ABC):
+    """The half of a device that does not depend on who compiles and launches the C text.
+
+    Parameters
+    ----------
+    name : str
+    kernels : dict
+        The compiled programs by key, shared by all handles on the same device.
+    """
+
+    host_memory = False
+    dialect: Dialect
+    serial = False  #: see `c_text`
+
+    def __init__(self, name: str, kernels: dict[str, Kernel]) -> None:
+        self.name = name
+        self._kernels = kernels
+        self._compiling = threading.Lock()
+        self._closed = False
+        self._pid = os.getpid()
+
+    @abstractmethod
+    def _compile(self, program: Program, text: str) -> Kernel:
+        """The compiled text."""
+
+    @abstractmethod
+    def _integer(self, value: int) -> Any:
+        """An int64 as the launcher takes it."""
+
+    @abstractmethod
+    def _number(self, value: np.generic) -> Any:
+        """A NumPy scalar as the launcher takes it."""
+
+    @abstractmethod
+    def _place(self, x: Any) -> list[Any]:
+        """An array's memory as the launcher takes it: a pointer, and in OpenCL an offset in elements."""
+
+    @abstractmethod
+    def _map(self, kernel: Kernel, arguments: list[Any], count: int, chunk: int) -> None:
+        """Launch over `count` indices and wait."""
+
+    @abstractmethod
+    def _reduce(
+        self, kernel: Kernel, arguments: list[Any], tiles: int, acc: np.dtype[Any]
+    ) -> np.ndarray[Any, Any]:
+        """Launch over that many tiles, wait, and fetch the partials; `arguments` lack their place."""
+
+    def ready(self) -> None:
+        """Raise BackendUnavailableError if this handle cannot be used any more."""
+        if self._closed:
+            raise BackendUnavailableError(f"{self.name} was closed; make a new executor")
+        if self._pid != os.getpid():
+            raise BackendUnavailableError(
+                f"{self.name} was opened before this process was forked and does not work in the child:"
+                " start processes with multiprocessing's 'spawn' method"
+            )
+
+    def close(self) -> None:
+        """Give the device back; using it afterwards raises BackendUnavailableError."""
+        self._closed = True
+
+    def text(self, program: Program) -> str:
+        """The C text of a program for this device."""
+        return c_text(program, self.dialect, self.serial)
+
+    def kernel(self, program: Program) -> Kernel:
+        """The compiled program; two threads that need the same one compile it once."""
+        found = self._kernels.get(program.key)
+        if found is None:
+            with self._compiling:
+                found = self._kernels.get(program.key)
+                if found is None:
+                    found = self._kernels[program.key] = self._compile(program, self.text(program))
+        return found
+
+    def run(self, task: Any) -> np.ndarray[Any, Any] | None:
+        """Run a task to its end. A reduction returns one partial per tile of [lo, hi), in order."""
+        self.ready()
+        program, count = task.program, max(0, task.hi - task.lo)
+        if program.acc is None:
+            if count:
+                self._map(self.kernel(program), self._arguments(task), count, task.chunk)
+            return None
+        if not count:
+            return np.empty(0, program.acc)
+        return self._reduce(self.kernel(program), self._arguments(task), -(-count // TILE), program.acc)
+
+    def _arguments(self, task: Any) -> list[Any]:
+        """The arguments of a program's entry, in the order of `cforms`, less a reduction's partials."""
+        program, integer = task.program, self._integer
+        box = [n for pair in zip(task.start, task.step, strict=True) for n in pair]
+        frame = [task.lo, task.hi]
+        if program.acc is None:
+            frame += task.extent
+            frame += task.start[:1] if program.unit else box
+        elif not program.unit:
+            frame += box
+        arguments = [integer(n) for n in frame]
+        for spec, value, first in zip(program.specs, task.values, task.firsts, strict=True):
+            if spec.is_array:
+                arguments += self._place(value)
+                # The rows before `first` are elsewhere, but count.
+                arguments.append(integer(value.shape[0] + first))
+                arguments += [integer(n) for n in value.shape[1:]]
+                if not spec.contiguous:
+                    arguments += [integer(elements(s, spec.dtype)) for s in value.strides]
+                arguments.append(integer(first))
+            elif spec.dtype.kind == "c":
+                value = spec.dtype.type(value)
+                arguments += [self._number(value.real), self._number(value.imag)]
+            else:
+                c_type = np.dtype(np.uint8) if spec.dtype.kind == "b" else spec.dtype
+                arguments.append(self._number(c_type.type(value)))
+        return arguments
