@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from portapar import executor, problem
+from portapar import problem
+from portapar.call import call
+from portapar.executor import Executor
 from portapar.policy import Policy
+from portapar.problem import Problem
 
 
 def for_each(policy: Policy | None, n: Any, body: Any, *args: Any) -> Any:
@@ -37,5 +40,8 @@ def for_each(policy: Policy | None, n: Any, body: Any, *args: Any) -> Any:
     -----
     O(n) work. If it fails or is interrupted, what the kernel writes to is undefined.
     """
-    how, where = executor.resolve(policy, args, "for_each")
-    return executor.run(problem.for_each("for_each", n, body, args), how, where)
+    return call("for_each", policy, (body,), args, n if type(n) is int else problem.box(n), _build)
+
+
+def _build(algorithm: str, where: Executor, kernels: Any, args: Any, space: Any) -> tuple[Problem, None]:
+    return problem.for_each(algorithm, space, kernels[0], args), None

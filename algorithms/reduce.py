@@ -10,8 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from portapar import executor, ops, problem
+from portapar import ops, problem
+from portapar.call import call
+from portapar.executor import Executor
 from portapar.policy import Policy
+from portapar.problem import Problem
 
 
 def reduce(policy: Policy | None, x: Any, op: Any = ops.plus, init: Any = None) -> Any:
@@ -62,5 +65,11 @@ def transform_reduce(
     >>> float(pp.transform_reduce(pp.par, x, x, transform=lambda a, b: a * b))
     14.0
     """
-    how, where = executor.resolve(policy, inputs, "reduce")
-    return executor.run(problem.reduce("reduce", inputs, op, transform, init), how, where)
+    kernels = (op,) if transform is None else (op, transform)
+    start = None if init is None else (type(init), repr(init), init)  # -0.0 is not 0.0
+    return call("reduce", policy, kernels, inputs, start, _build)
+
+
+def _build(algorithm: str, where: Executor, kernels: Any, args: Any, extra: Any) -> tuple[Problem, None]:
+    op, transform = (*kernels, None)[:2]
+    return problem.reduce(algorithm, args, op, transform, extra and extra[2]), None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from portapar import executor, problem
+from portapar import problem
+from portapar.call import call, make_out
+from portapar.executor import Executor
 from portapar.policy import Policy
-from portapar.problem import Range
+from portapar.problem import Problem, Range
 
 
 def transform(policy: Policy | None, *inputs: Any, out: Any = None, op: Any) -> Any:
@@ -32,34 +34,33 @@ def transform(policy: Policy | None, *inputs: Any, out: Any = None, op: Any) -> 
     ------
     KernelError, PlacementError
     """
-    return _apply("transform", policy, inputs, out, op)
+    return call("transform", policy, (op,), (*inputs, out), None, _build)
 
 
-def _apply(algorithm: str, policy: Policy | None, inputs: tuple[Any, ...], out: Any, op: Any) -> Any:
-    how, where = executor.resolve(policy, (*inputs, out), algorithm)
-    made: list[Any] = [out]
+def _build(algorithm: str, where: Executor, kernels: Any, args: Any, extra: Any) -> tuple[Problem, Any]:
+    *inputs, out = args
+    made = [out]
 
-    def make_out(*shape_dtype_inputs: Any) -> Any:
-        made[0] = executor.make_out(where)(*shape_dtype_inputs)
+    def make(*how: Any) -> Any:
+        made[0] = make_out(where)(*how)
         return made[0]
 
-    asked = problem.transform(algorithm, inputs, out, op, make_out)
-    return executor.run(asked, how, where, made[0])
+    return problem.transform(algorithm, tuple(inputs), out, kernels[0], make), made[0]
 
 
 def fill(policy: Policy | None, out: Any, value: Any) -> Any:
     """``out[i] = value`` for every i; returns `out`."""
-    return _apply("fill", policy, (value,), out, problem.identity)
+    return call("fill", policy, (problem.identity,), (value, out), None, _build)
 
 
 def copy(policy: Policy | None, x: Any, out: Any = None) -> Any:
     """``out[i] = x[i]`` for every i, converted to the dtype of `out`; returns `out`."""
-    return _apply("copy", policy, (x,), out, problem.identity)
+    return call("copy", policy, (problem.identity,), (x, out), None, _build)
 
 
 def iota(policy: Policy | None, out: Any, start: Any = 0, step: Any = 1) -> Any:
     """``out[i] = start + step * i`` for every i of a one-dimensional array; returns `out`."""
-    return _apply("iota", policy, (Range(len(out)), start, step), out, _line)
+    return call("iota", policy, (_line,), (Range(len(out)), start, step, out), None, _build)
 
 
 def _line(i: Any, start: Any, step: Any) -> Any:

@@ -4,7 +4,7 @@ A backend is one package below ``portapar.backends`` (or one entry point of the 
 ``portapar.backends``) that offers two functions::
 
     probe() -> list[DeviceInfo]      what is here, and for what is not: why, and the remedy
-    open(index, **options) -> Device one device, ready to run
+    open(index, **options) -> Device one device, ready to run; or a Group of ranks
 
 A device owns one kind of memory and runs kernel forms over ranges of an index space. That is all a
 backend knows: cutting work up, moving data, merging results and talking to the user is the core's.
@@ -14,14 +14,17 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
 from portapar.errors import BackendUnavailableError
-from portapar.kernel.program import Program
+from portapar.kernel.program import Program, Task
+
+__all__ = ["Device", "DeviceInfo", "Group", "Program", "Task", "backends", "open_device", "require"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +48,6 @@ class DeviceInfo:
     reason: str = ""
     remedy: str = ""
     properties: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Task:
-    """A range of one call, with its arguments where the device can read them.
-
-    `values` are the program's arguments in order: arrays of the device's own kind, and scalars.
-    Element (i, ...) of array k lies at row ``i - firsts[k]``: a device may hold a part of an array.
-    The indices of the call are the flat, row-major numbers [lo, hi) of the box `extent`; on axis d
-    an index has the value ``start[d] + step[d] * position``.
-    """
-
-    program: Program
-    values: tuple[Any, ...]
-    firsts: tuple[int, ...]
-    extent: tuple[int, ...]
-    start: tuple[int, ...]
-    step: tuple[int, ...]
-    lo: int
-    hi: int
-    threads: int = 0
-    schedule: str = "static"
-    chunk: int = 0
 
 
 class Device(Protocol):
@@ -102,6 +82,34 @@ class Device(Protocol):
 
     def close(self) -> None:
         """Give the device back; using it afterwards raises BackendUnavailableError."""
+
+
+class Group(Protocol):
+    """The second half of the contract: what moves data between ranks, for a backend that joins processes.
+
+    A group runs nothing. Every method but `abort` is collective: all ranks call it, in the same order,
+    one thread at a time. Failures raise CommunicationError.
+    """
+
+    name: str  #: what the user joined, as he would type it; empty for all ranks
+    rank: int
+    size: int
+    node: tuple[int, ...]  #: the ranks that share this rank's memory, itself among them
+
+    def allgather(self, data: np.ndarray, cuts: Sequence[int] | None = None) -> None:
+        """Fill `data`, flat bytes of which rank r holds those from ``cuts[r]`` to ``cuts[r + 1]``, on all ranks.
+
+        Without `cuts` every rank holds as many.
+        """
+
+    def exchange(self, value: Any) -> list[Any]:
+        """Any (small) Python value of every rank, in the order of ranks."""
+
+    def barrier(self) -> None:
+        """Wait until all ranks are here."""
+
+    def abort(self, code: int = 1) -> NoReturn:
+        """End all ranks at once."""
 
 
 @cache

@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, backend, partition, policy
+from portapar import arrays, backend, partition
 from portapar.arrays import PartitionedArray
-from portapar.errors import BackendUnavailableError, PlacementError, PortaparError
+from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.future import Future
 from portapar.kernel import cpu
-from portapar.kernel.forms import TILE
-from portapar.plan import Part, Plan, make_plan
+from portapar.plan import Part, Plan
 from portapar.policy import Policy
 from portapar.problem import Problem
 
@@ -265,8 +264,7 @@ class HybridExecutor(Executor):
         self._runners = ThreadPoolExecutor(len(self.members), thread_name_prefix="portapar-hybrid")
 
     def _cuts(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        row = int(np.prod(shape[1:], dtype=object))
-        return partition.cut(shape[0], self.weights, partition.alignment(row))
+        return partition.cut_rows(shape, self.weights)
 
     def asarray(self, x: Any) -> PartitionedArray:
         host = arrays.asnumpy(arrays.normal(x, "x"))
@@ -340,12 +338,18 @@ def finish(problem: Problem, partials: np.ndarray | None) -> Any:
         )
     if count == 1 and problem.init is None:
         return partials[0]
+    return fold(program, partials, problem.init)
+
+
+def fold(program: Any, partials: np.ndarray, init: Any = None) -> Any:
+    """Partials combined in the fixed tree of a reduction, `init` before them if it is given."""
+    count = len(partials)
     values = np.empty(count + 1, program.acc)
     values[:count] = partials
-    if problem.init is not None:
-        values[count] = problem.init
+    if init is not None:
+        values[count] = init
     words = (ctypes.c_int64 * 2)(id(values), 0)
-    _folder(program)(int(problem.init is not None), count, ctypes.addressof(words))
+    _folder(program)(int(init is not None), count, ctypes.addressof(words))
     return values[0]
 
 
@@ -358,6 +362,11 @@ def _folder(program: Any) -> Callable[..., int]:
 
 _opened: dict[str, Executor] = {}
 _open_lock = threading.Lock()
+
+
+def opened() -> list[Executor]:
+    """The device executors that are open."""
+    return list(_opened.values())
 
 
 def _device(kind: str, index: int | None, text: str) -> Executor:
@@ -464,9 +473,9 @@ def mpi(comm: Any = None, local: Executor | None = None) -> Executor:
     local : Executor, optional
         What each rank computes with; by default its share of the node's CPU threads.
     """
-    from portapar.ranks import RanksExecutor
+    from portapar import ranks
 
-    return RanksExecutor(comm, local)
+    return ranks.join(comm, local)
 
 
 def available() -> list[backend.DeviceInfo]:
@@ -475,68 +484,3 @@ def available() -> list[backend.DeviceInfo]:
     for module in backend.backends().values():
         found.extend(module.probe())
     return found
-
-
-# running ----------------------------------------------------------------------------------------
-
-
-def default_executor() -> Executor:
-    """PORTAPAR_EXECUTOR, or all CPU threads."""
-    name = os.environ.get("PORTAPAR_EXECUTOR")
-    return executor(name) if name else threads()
-
-
-def resolve(how: Policy | None, values: Sequence[Any], algorithm: str) -> tuple[Policy, Executor]:
-    """The policy and executor of a call: as told, else by the `using` block, where the data live, the default."""
-    if how is None:
-        how = policy.current.get() or policy.par
-    if not isinstance(how, Policy):
-        raise PlacementError(
-            f"{algorithm}: the first argument is {how!r}, a {type(how).__name__}: must be a policy such as pp.par"
-        )
-    if how.executor is not None:
-        return how, how.executor
-    for value in values:
-        if isinstance(value, PartitionedArray):
-            return how, value.executor
-        if not isinstance(value, (np.ndarray, *arrays.SCALARS)) and hasattr(value, "dtype"):
-            for candidate in list(_opened.values()):
-                if candidate.owns(value):
-                    return how, candidate
-            if hasattr(value, "__cuda_array_interface__"):
-                return how, cuda(value.device.id)
-    if not how.threads:
-        return how, simd()
-    block = policy.current.get()
-    if block is not None and block.executor is not None:
-        return how, block.executor
-    return how, default_executor()
-
-
-def run(problem: Problem, how: Policy, where: Executor, result: Any = None) -> Any:
-    """Plan and execute a problem; `result` is what the call returns if the form itself returns nothing."""
-    plan = make_plan(problem, how, where)
-    if how.asynchronous:
-        return where.submit(lambda: _result(where.execute(plan), result))
-    return _result(where.execute(plan), result)
-
-
-def _result(value: Any, result: Any) -> Any:
-    return result if value is None else value
-
-
-def make_out(where: Executor) -> Callable[..., Any]:
-    """How an algorithm makes its output where the user gave none: the kind of array that went in."""
-
-    def make(shape: tuple[int, ...], dtype: np.dtype, inputs: Sequence[Any]) -> Any:
-        for x in inputs:
-            if isinstance(x, np.ndarray):
-                return np.empty(shape, dtype)
-            if isinstance(x, PartitionedArray) or (hasattr(x, "dtype") and not isinstance(x, arrays.SCALARS)):
-                return where.empty(shape, dtype)
-        return np.empty(shape, dtype)
-
-    return make
-
-
-_ = (PortaparError, TILE)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from portapar.kernel.forms import TILE
 
@@ -35,3 +37,71 @@ def cut(rows: int, weights: Sequence[float], align: int = 1) -> tuple[int, ...]:
         position = round(rows * (reached / total) / align) * align
         bounds.append(min(rows, max(bounds[-1], position)))
     return (*bounds, rows)
+
+
+def cut_rows(shape: Sequence[int], weights: Sequence[float]) -> tuple[int, ...]:
+    """Cut an array of that shape into parts.
+
+    Where there are rows enough they alone decide, so that arrays of as many rows are cut alike, whatever
+    a row holds.
+    """
+    rows = shape[0]
+    plenty = rows >= 16 * TILE * len(weights)
+    return cut(rows, weights, TILE if plenty else alignment(math.prod(shape[1:])))
+
+
+@functools.lru_cache(maxsize=256)
+def subtrees(cuts: tuple[int, ...]) -> tuple[tuple[tuple[int, int, int], ...], ...]:
+    """The largest subtrees of a reduction's tree that each part holds whole, in order.
+
+    The tree combines tiles 2k and 2k + 1, then the pairs in the same way, and so on; what has no partner
+    at the right end moves up as it is. So a part can send few values instead of one per tile.
+
+    Parameters
+    ----------
+    cuts : tuple of int
+        Part k holds the tiles ``cuts[k]`` to ``cuts[k + 1]``.
+
+    Returns
+    -------
+    tuple of tuple of (level, begin, end)
+        For every part; a subtree of that level combines the tiles [begin, end).
+
+    Examples
+    --------
+    >>> subtrees((0, 3, 7))
+    (((1, 0, 2), (0, 2, 3)), ((0, 3, 4), (2, 4, 7)))
+    """
+    total = cuts[-1]
+    top = max(total - 1, 0).bit_length()
+    found = []
+    for lo, hi in zip(cuts[:-1], cuts[1:], strict=True):
+        mine = []
+        while lo < hi:
+            level = (lo & -lo).bit_length() - 1 if lo else top
+            while min(lo + (1 << level), total) > hi:
+                level -= 1
+            end = min(lo + (1 << level), total)
+            mine.append((level, lo, end))
+            lo = end
+        found.append(tuple(mine))
+    return tuple(found)
+
+
+def join(subtrees: Iterable[tuple[int, int, int]], values: Iterable[Any], op: Callable[[Any, Any], Any]) -> Any:
+    """The value of the whole tree, from its subtrees in order and their values.
+
+    Examples
+    --------
+    >>> join(((1, 0, 2), (0, 2, 3), (0, 3, 4), (2, 4, 7)), ("ab", "c", "d", "efg"), lambda x, y: f"({x}{y})")
+    '((ab(cd))efg)'
+    """
+    waiting: list[Any] = []
+    for (level, lo, _), value in zip(subtrees, values, strict=True):
+        while (lo >> level) % 2 == 1:  # a right child; its sibling is complete, as is everything before
+            value, lo, level = op(waiting.pop(), value), lo - (1 << level), level + 1
+        waiting.append(value)
+    while len(waiting) > 1:  # at the right end, what has no partner moved up
+        value = waiting.pop()
+        waiting.append(op(waiting.pop(), value))
+    return waiting[0]

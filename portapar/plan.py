@@ -108,6 +108,12 @@ def given_cuts(problem: Problem) -> tuple[int, ...] | None:
         if not isinstance(value, arrays.PartitionedArray):
             continue
         rows = problem.extent[0]
+        if problem.start[0] != 0 or problem.step[0] != 1:
+            raise PlacementError(
+                f"{problem.algorithm}: the first axis of the index space is pp.range({problem.start[0]}, …, "
+                f"{problem.step[0]}), and argument {problem.names[k]!r} is cut by rows: each part holds the rows of "
+                "its own indices only. Run over all rows, 0 to n, and test the index in the kernel"
+            )
         scale = 1
         if value.ndim > 1 and len(problem.extent) == 1 and problem.program.form != "map":
             scale = value.size // max(value.shape[0], 1)

@@ -91,6 +91,8 @@ Box = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 def box(n: Any) -> Box:
     """(extent, start, step) of an index space: a number, a `Range`, or a tuple of up to three of them."""
+    if isinstance(n, tuple) and len(n) == 3 and all(isinstance(part, tuple) for part in n):
+        return n  # one already
     axes = n if isinstance(n, tuple) else (n,)
     if not 1 <= len(axes) <= 3:
         raise PlacementError(f"the index space {n!r} has {len(axes)} dimensions: must have 1 to 3")
@@ -169,14 +171,29 @@ def _program(
     return program
 
 
+def _with_defaults(args: tuple[Any, ...], wanted: int, func: Any) -> tuple[Any, ...]:
+    """The arguments of a call, completed by the function's default values as far as they go."""
+    defaults = func.__defaults__ or ()
+    missing = wanted - len(args)
+    return (*args, *defaults[len(defaults) - missing :]) if 0 < missing <= len(defaults) else args
+
+
+def _over_space(
+    use: source.Access, value: Any, extent: tuple[int, ...], unit: bool
+) -> source.Access:
+    """How a kernel uses an array, given the index space: its own index says where in the array only if both match."""
+    pointwise = use.pointwise and unit and use.rank <= len(extent) and value.shape[:1] == extent[:1]
+    covers = use.covers and pointwise and value.shape == extent
+    return source.Access(use.reads, use.writes, pointwise, covers)
+
+
 def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Problem:
     """``body(i[, j[, k]], *args)`` for every index of the space `n`."""
     extent, start, step = box(n)
     kernel, func = source.lift(body)
     ndim = len(extent)
     wanted = len(kernel.params) - ndim
-    if len(args) < wanted:
-        args = (*args, *kernel.defaults[len(kernel.defaults) - (wanted - len(args)) :])
+    args = _with_defaults(args, wanted, func)
     if len(args) != wanted:
         raise KernelError(
             f"{algorithm}: kernel {kernel.name!r} ({kernel.where()}) takes {len(kernel.params)} arguments "
@@ -186,7 +203,11 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Proble
     names = (*kernel.params[ndim:], *(name for name, _ in kernel.captures))
     values = tuple(arrays.normal(v, n) for v, n in zip((*args, *kernel.values(func)), names, strict=True))
     specs = [arrays.spec_of(v, n) for v, n in zip(values, names, strict=True)]
-    access = tuple(kernel.access[n] if s.is_array else None for n, s in zip(names, specs, strict=True))
+    unit = all(s == 0 for s in start) and all(s == 1 for s in step)
+    access = tuple(
+        _over_space(kernel.access[n], v, extent, unit) if s.is_array else None
+        for n, v, s in zip(names, values, specs, strict=True)
+    )
     for name, spec, use in zip(names, specs, access, strict=True):
         if spec.is_array and spec.readonly and use is not None and use.writes:
             raise PlacementError(
@@ -194,7 +215,6 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Proble
                 "which is read-only. Pass a writable copy, or set its flags.writeable"
             )
     specs = [Spec(s.dtype, s.ndim, s.contiguous) if s.readonly else s for s in specs]
-    unit = all(s == 0 for s in start) and all(s == 1 for s in step)
 
     def make() -> _Text:
         text = _Text()
@@ -206,11 +226,12 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Proble
 
 
 def _elementwise(
-    algorithm: str, inputs: tuple[Any, ...], kernel: source.Kernel
+    algorithm: str, inputs: tuple[Any, ...], kernel: source.Kernel, func: Any
 ) -> tuple[tuple[Any, ...], tuple[int, ...] | None]:
     """Inputs as arrays, ranges or scalars, and their common shape (None without any array)."""
     wanted = len(kernel.params)
-    if not wanted - len(kernel.defaults) <= len(inputs) <= wanted:
+    inputs = _with_defaults(inputs, wanted, func)
+    if len(inputs) != wanted:
         raise KernelError(
             f"{algorithm}: kernel {kernel.name!r} ({kernel.where()}) takes {wanted} arguments "
             f"({', '.join(kernel.params)}), and the call gives {len(inputs)} input{'s' * (len(inputs) != 1)}. "
@@ -366,7 +387,7 @@ def _indices(ndim: int) -> str:
 def transform(algorithm: str, inputs: tuple[Any, ...], out: Any, op: Any, make_out: Callable[..., Any]) -> Problem:
     """``out[i] = op(x[i], y[i], …)``. Without `out`, `make_out(shape, dtype, inputs)` makes it."""
     kernel, func = source.lift(op)
-    found, shape = _elementwise(algorithm, inputs, kernel)
+    found, shape = _elementwise(algorithm, inputs, kernel, func)
     if out is not None:
         out = arrays.normal(out, "out")
         shape = _check_out(algorithm, out, shape, kernel, found)
@@ -473,7 +494,7 @@ def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, ini
             f"{algorithm}: op {op_kernel.name!r} ({op_kernel.where()}) captures {op_kernel.captures[0][0]!r}: "
             "an operator works on its two arguments alone. Use transform= for what depends on other data"
         )
-    found, shape = _elementwise(algorithm, inputs, kernel)
+    found, shape = _elementwise(algorithm, inputs, kernel, func)
     if shape is None:
         raise PlacementError(f"{algorithm}: no input is an array or a range: nothing to reduce")
     args, operands, ndim, make_elem = reduce_program(algorithm, found, kernel, func, shape)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import functools
 import importlib.util
 from typing import Any
 
@@ -45,11 +44,6 @@ def open(index: int | None = None) -> Any:
         infos = [_missing(f"this machine has {len(infos)} CUDA device(s)", "Use a smaller index", index)]
         index = 0
     require(infos[index if infos[0].available else 0])
-    return _device(index)
-
-
-@functools.cache
-def _device(index: int) -> Any:
     from portapar.backends.cuda.device import CudaDevice
 
     return CudaDevice(index)
@@ -73,8 +67,8 @@ def _devices(driver: Any) -> list[DeviceInfo]:
         properties = {"compute_capability": f"{major}.{minor}", "compute_units": units, "memory": size.value}
         if importlib.util.find_spec("cupy") is None:
             extra = "cuda13" if version.value >= 13000 else "cuda12"
-            remedy = f"pip install 'portapar[{extra}]'"
-            infos.append(DeviceInfo(f"cuda:{index}", False, text, "CuPy is not installed", remedy, properties))
+            lack = ("CuPy is not installed", f"pip install 'portapar[{extra}]'")
+            infos.append(DeviceInfo(f"cuda:{index}", False, text, *lack, properties))
         else:
             infos.append(DeviceInfo(f"cuda:{index}", True, text, properties=properties))
     return infos

@@ -13,10 +13,11 @@ import os
 from pathlib import Path
 
 from portapar.errors import BackendUnavailableError, PortaparError
+from portapar.kernel.cdialect import CUDA
 from portapar.kernel.claunch import c_text
 from portapar.kernel.program import Program
 
-__all__ = ["OPTIONS", "compile_c", "compile_text", "nvrtc"]
+__all__ = ["OPTIONS", "compile_c", "compile_text", "nvrtc", "nvrtc_version"]
 
 # No contraction, no approximation: results must have the bits that the CPU gives.
 OPTIONS = ("--fmad=false", "--ftz=false", "--prec-div=true", "--prec-sqrt=true", "--std=c++17")
@@ -43,11 +44,11 @@ def compile_text(program: Program, arch: str = "sm_90") -> bytes:
     PortaparError
         If NVRTC rejects the text (a mistake of the renderer) or the architecture.
     """
-    return compile_c(c_text(program, "cuda"), arch)
+    return compile_c(c_text(program, CUDA), arch)
 
 
 def compile_c(text: str, arch: str) -> bytes:
-    """Compile CUDA C to a cubin."""
+    """Compile CUDA C to a cubin, or to PTX for a virtual architecture such as ``"compute_90"``."""
     library = nvrtc()
     handle = ctypes.c_void_p()
     library.nvrtcCreateProgram(ctypes.byref(handle), text.encode(), b"portapar.cu", 0, None, None)
@@ -57,7 +58,7 @@ def compile_c(text: str, arch: str) -> bytes:
         if code != 0:
             log = _output(library, "ProgramLog", handle).rstrip(b"\0").decode(errors="replace")
             raise PortaparError(f"NVRTC cannot compile this kernel for {arch} (error {code}): {log}\n{text}")
-        return _output(library, "CUBIN", handle)
+        return _output(library, "PTX" if arch.startswith("compute_") else "CUBIN", handle)
     finally:
         library.nvrtcDestroyProgram(ctypes.byref(handle))
 
@@ -68,6 +69,13 @@ def _output(library: ctypes.CDLL, what: str, handle: ctypes.c_void_p) -> bytes:
     buffer = ctypes.create_string_buffer(size.value)
     getattr(library, f"nvrtcGet{what}")(handle, buffer)
     return buffer.raw
+
+
+def nvrtc_version() -> tuple[int, int]:
+    """The version of NVRTC, on which binaries depend."""
+    major, minor = ctypes.c_int(), ctypes.c_int()
+    nvrtc().nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
+    return major.value, minor.value
 
 
 @functools.cache
@@ -96,5 +104,5 @@ def nvrtc() -> ctypes.CDLL:
         except OSError:
             continue
     raise BackendUnavailableError(
-        "NVRTC, the CUDA compiler, is not installed. pip install nvidia-cuda-nvrtc, or install the CUDA toolkit"
+        "NVRTC, the CUDA compiler, is not installed. pip install nvidia-cuda-nvrtc, or install the toolkit"
     )

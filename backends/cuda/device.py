@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import math
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,27 +14,40 @@ import numpy as np
 from cupy.cuda.function import Module
 
 from portapar import config
-from portapar.backend import Task
-from portapar.backends.cuda.compile import OPTIONS, compile_c, nvrtc
+from portapar.backends.cuda.compile import OPTIONS, compile_c, nvrtc_version
 from portapar.errors import DeviceMemoryError, PlacementError, PortaparError
-from portapar.kernel.claunch import Opened, c_text
+from portapar.kernel.cdialect import CUDA
+from portapar.kernel.claunch import CDevice, Kernel, entry_name
 from portapar.kernel.program import Program
 
 __all__ = ["CudaDevice"]
 
+_BLOCK = 256  #: threads of a block
+_MOST_BLOCKS = 1 << 30  #: a grid stays below 2^31 blocks; the entries loop over what is left
+_WARP = 32
 
-class CudaDevice(Opened):
-    """A CUDA device. Work goes to CuPy's current stream of the calling thread."""
 
-    host_memory = False
+@functools.cache
+def _kernels(index: int) -> dict[str, Kernel]:
+    """The compiled programs of a device, shared by all handles on it."""
+    return {}
+
+
+class CudaDevice(CDevice):
+    """A handle on a CUDA device. Work goes to CuPy's current stream of the calling thread.
+
+    Parameters
+    ----------
+    index : int
+        The number of the device.
+    """
+
+    dialect = CUDA
 
     def __init__(self, index: int) -> None:
-        super().__init__(f"cuda:{index}")
+        super().__init__(f"cuda:{index}", _kernels(index))
         self.index = index
-        self.device = cupy.cuda.Device(index)
-        self.arch = f"sm_{self.device.compute_capability}"
-        self._kernels: dict[str, Any] = {}
-        self._lock = threading.Lock()
+        self.arch = f"sm_{cupy.cuda.Device(index).compute_capability}"
 
     # -- memory ------------------------------------------------------------------------------------------
 
@@ -43,20 +57,21 @@ class CudaDevice(Opened):
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
         """An uninitialised array; raises DeviceMemoryError when there is no room."""
-        with self._current(math.prod(shape) * np.dtype(dtype).itemsize):
+        dtype = np.dtype(dtype)
+        with self._use(math.prod(shape) * dtype.itemsize):
             try:
-                return cupy.empty(shape, np.dtype(dtype))
+                return cupy.empty(shape, dtype)
             except (TypeError, ValueError) as error:
                 raise PlacementError(
-                    f"{self.name}: CuPy has no arrays of dtype {dtype}: use one array for each field"
+                    f"{self.name}: CuPy has no arrays of dtype {dtype} ({error}). Pass an array per field"
                 ) from error
 
     def asarray(self, x: np.ndarray[Any, Any]) -> Any:
         """A copy of `x` (C-contiguous) in this device's memory."""
         array = self.empty(x.shape, x.dtype)
-        with self._current(x.nbytes) as stream:
-            if x.size:
-                x = np.ascontiguousarray(x)
+        if x.size:
+            x = np.ascontiguousarray(x)
+            with self._use(x.nbytes) as stream:
                 array.data.copy_from_host_async(x.ctypes.data, x.nbytes, stream)
                 stream.synchronize()
         return array
@@ -65,7 +80,7 @@ class CudaDevice(Opened):
         """The elements of an array of this device, on the host; into `out` if it is given."""
         direct = out is not None and out.flags.c_contiguous and out.dtype == x.dtype
         host = out if out is not None and direct else np.empty(x.shape, x.dtype)
-        with self._current(x.nbytes) as stream:
+        with self._use(x.nbytes) as stream:
             if x.size:
                 x = cupy.ascontiguousarray(x)
                 x.data.copy_to_host_async(host.ctypes.data, x.nbytes, stream)
@@ -74,3 +89,77 @@ class CudaDevice(Opened):
             return host
         out[...] = host
         return out
+
+    # -- work --------------------------------------------------------------------------------------------
+
+    def check(self, program: Program) -> str | None:
+        """None: every CUDA device that CuPy supports has float64 and 64-bit atomics."""
+        return None
+
+    def inspect(self, program: Program) -> dict[str, str]:
+        """The CUDA C text and the PTX."""
+        text = self.text(program)
+        ptx = compile_c(text, self.arch.replace("sm_", "compute_"))
+        return {"CUDA C": text, "PTX": ptx.rstrip(b"\0").decode()}
+
+    def synchronize(self) -> None:
+        """Wait until all work that was given to this device is done."""
+        with self._use(0):
+            cupy.cuda.Device(self.index).synchronize()
+
+    def _compile(self, program: Program, text: str) -> Kernel:
+        key = repr((text, self.arch, OPTIONS, nvrtc_version()))
+        name = f"cuda-{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}"
+        binary = config.load(name)
+        if binary is None:
+            binary = compile_c(text, self.arch)
+            config.store(name, binary)
+        with self._use(0):
+            module = Module()
+            module.load(binary)
+            return Kernel(module.get_function(entry_name(program)), module)
+
+    def _integer(self, value: int) -> Any:
+        return np.int64(value)
+
+    def _number(self, value: np.generic) -> Any:
+        return value
+
+    def _place(self, x: Any) -> list[Any]:
+        return [np.uint64(x.data.ptr)]
+
+    def _map(self, kernel: Kernel, arguments: list[Any], count: int, chunk: int) -> None:
+        self._launch(kernel, arguments, count)
+
+    def _reduce(
+        self, kernel: Kernel, arguments: list[Any], tiles: int, acc: np.dtype[Any]
+    ) -> np.ndarray[Any, Any]:
+        # The kernel writes its partials straight to pinned host memory, which devices can address: a few
+        # bytes per tile, while it runs, where a copy afterwards would cost some 10 µs.
+        memory = cupy.cuda.alloc_pinned_memory(tiles * acc.itemsize)
+        self._launch(kernel, [np.uint64(memory.ptr), *arguments], tiles * _WARP)
+        return np.frombuffer(memory, acc, tiles)
+
+    def _launch(self, kernel: Kernel, arguments: list[Any], threads: int) -> None:
+        blocks = min(-(-threads // _BLOCK), _MOST_BLOCKS)
+        with self._use(0) as stream:
+            kernel.entry((blocks,), (_BLOCK,), arguments, stream=stream)
+            stream.synchronize()
+
+    @contextmanager
+    def _use(self, nbytes: int) -> Iterator[Any]:
+        """This device and its current stream; CUDA's errors as ours."""
+        self.ready()
+        try:
+            # A Device object remembers what was current before: threads must not share one.
+            with cupy.cuda.Device(self.index):
+                yield cupy.cuda.get_current_stream()
+        except MemoryError as error:
+            free, total = cupy.cuda.Device(self.index).mem_info
+            raise DeviceMemoryError(
+                f"{self.name} has no room{f' for {nbytes} bytes' if nbytes else ''}: {free} of its {total}"
+                " bytes are free. Use smaller arrays, free some, or split the call over several executors"
+                " with pp.hybrid"
+            ) from error
+        except (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError) as error:
+            raise PortaparError(f"{self.name} failed: {error}") from error

@@ -21,7 +21,7 @@ def probe() -> list[DeviceInfo]:
         return [_missing("PyOpenCL is not installed", _INSTALL)]
     try:
         devices = _devices()
-    except Exception as error:  # a broken driver raises whatever it likes
+    except Exception as error:  # noqa: BLE001 (a broken driver raises whatever it likes)
         remedy = f"Install the device's OpenCL driver, or {_INSTALL} for PoCL, which runs on the CPU"
         return [_missing(f"no OpenCL platform: {str(error) or type(error).__name__}", remedy)]
     if not devices:
@@ -64,7 +64,8 @@ def _devices() -> list[Any]:
 
 def _info(index: int, device: Any) -> DeviceInfo:
     memory, units = device.global_mem_size, device.max_compute_units
-    text = f"{device.name.strip()}, {device.platform.name.strip()}, {units} compute units, {memory / 2**30:.0f} GiB"
+    name = f"{device.name.strip()}, {device.platform.name.strip()}"
+    text = f"{name}, {units} compute units, {memory / 2**30:.0f} GiB"
     properties = {"version": device.version.strip(), "compute_units": units, "memory": memory}
     return DeviceInfo(f"opencl:{index}", True, text, properties=properties)
 

@@ -7,7 +7,6 @@ import math
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ import pyopencl.array as cl_array
 from portapar import config
 from portapar.errors import DeviceMemoryError, PortaparError
 from portapar.kernel.cdialect import OPENCL
-from portapar.kernel.claunch import CDevice, Kernel, elements, entry_name
+from portapar.kernel.claunch import CDevice, Kernel, argument_dtypes, elements, entry_name
 from portapar.kernel.forms import LANES
 from portapar.kernel.program import Program
 
@@ -146,7 +145,7 @@ class OpenCLDevice(CDevice):
         needed = set(re.findall(r"#pragma OPENCL EXTENSION (\w+) *: *enable", self.text(program)))
         missing = needed - self.extensions
         if "cl_khr_fp64" in missing:
-            return f"{self} has no float64 (cl_khr_fp64): use float32 arrays and constants, or another executor"
+            return f"{self} has no float64: use float32 arrays and constants, or another executor"
         if missing:
             return f"{self} lacks {', '.join(sorted(missing))}, which this kernel needs: use another executor"
         return None
@@ -167,20 +166,24 @@ class OpenCLDevice(CDevice):
         self.queue.finish()
 
     def _compile(self, program: Program, text: str) -> Kernel:
-        options = []
+        options = ["-w"]  # the text is generated: a warning about it helps nobody
         if self.device.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT:
             options.append("-cl-fp32-correctly-rounded-divide-sqrt")
         # Drivers that keep no compiled programs themselves have PyOpenCL do so.
         folder = config.cache_dir()
+        cache = None if folder is None else str(folder / "opencl")
         with self._errors(0):
-            module = cl.Program(self.context, text).build(options, cache_dir=folder and str(folder / "opencl"))
-            return Kernel(cl.Kernel(module, entry_name(program)), module)
+            module = cl.Program(self.context, text).build(options, cache_dir=cache)
+            entry = cl.Kernel(module, entry_name(program))
+        # With their types given, setting 17 arguments costs 3 µs instead of 150.
+        entry.set_arg_types(argument_dtypes(program, OPENCL))
+        return Kernel(entry, module)
 
     def _integer(self, value: int) -> Any:
-        return int(value).to_bytes(8, sys.byteorder, signed=True)
+        return value
 
     def _number(self, value: np.generic) -> Any:
-        return value.tobytes()
+        return value.item()
 
     def _place(self, x: Any) -> list[Any]:
         self._finish(x)
@@ -189,24 +192,27 @@ class OpenCLDevice(CDevice):
     def _map(self, kernel: Kernel, arguments: list[Any], count: int, chunk: int) -> None:
         if self.serial:
             items = -(-count // chunk) if chunk else max(self.units * _PIECES, -(-count // _PIECE))
-            self._launch(kernel, arguments, min(items, count), 1)
+            items, group = min(items, count), 1
         else:
-            self._launch(kernel, arguments, min(-(-count // _GROUP) * _GROUP, _MOST_ITEMS), _GROUP)
+            items, group = min(-(-count // _GROUP) * _GROUP, _MOST_ITEMS), _GROUP
+        with self._errors(0):
+            self._launch(kernel, arguments, items, group).wait()
 
     def _reduce(
         self, kernel: Kernel, arguments: list[Any], tiles: int, acc: np.dtype[Any]
     ) -> np.ndarray[Any, Any]:
-        partials = self.empty((tiles,), acc)
         group = 1 if self.serial else LANES
-        self._launch(kernel, [*self._place(partials), *arguments], min(tiles * group, _MOST_ITEMS), group)
-        return self.asnumpy(partials)
+        host = np.empty(tiles, acc)
+        with self._errors(host.nbytes):
+            partials = cl.Buffer(self.context, cl.mem_flags.READ_WRITE, host.nbytes)
+            self._launch(kernel, [partials, 0, *arguments], min(tiles * group, _MOST_ITEMS), group)
+            cl.enqueue_copy(self.queue, host, partials)  # the queue is in order: it waits for the kernel
+        return host
 
-    def _launch(self, kernel: Kernel, arguments: list[Any], items: int, group: int) -> None:
-        with self._errors(0):
-            with self.shared.lock:
-                kernel.entry.set_args(*arguments)
-                event = cl.enqueue_nd_range_kernel(self.queue, kernel.entry, (items,), (group,))
-            event.wait()
+    def _launch(self, kernel: Kernel, arguments: list[Any], items: int, group: int) -> Any:
+        with self.shared.lock:
+            kernel.entry.set_args(*arguments)
+            return cl.enqueue_nd_range_kernel(self.queue, kernel.entry, (items,), (group,))
 
     @contextmanager
     def _errors(self, nbytes: int) -> Iterator[None]:
@@ -219,8 +225,8 @@ class OpenCLDevice(CDevice):
                 raise DeviceMemoryError(
                     f"{self} has no room{f' for {nbytes} bytes' if nbytes else ''}: it has"
                     f" {self.device.global_mem_size} bytes, and one array may have"
-                    f" {self.device.max_mem_alloc_size}. Use smaller arrays, free some, or split the call over"
-                    " several executors with pp.hybrid"
+                    f" {self.device.max_mem_alloc_size}. Use smaller arrays, free some, or split the call"
+                    " over several executors with pp.hybrid"
                 ) from error
             raise PortaparError(f"{self} failed: {error}") from error
 

@@ -2,7 +2,8 @@
 
 Kernels are written with short type names (`i64`, `f32`) and a few macros, so that the same text serves
 both dialects; only what `Dialect` holds differs. A helper is a template: `@T` is its type, `@U` the
-unsigned integer type of the same width (at least 32 bits), `@F` a math function for its type.
+unsigned integer type of the same width (at least 32 bits), `@R` the float type of a complex one, `@F(…)`
+a math function for its type, `@H(…)` another helper for its type.
 """
 
 from __future__ import annotations
@@ -23,20 +24,18 @@ class Dialect:
         "opencl" or "cuda".
     types : mapping of str to str
         What the short type names stand for.
-    preamble, preamble_f64 : str
-        Pragmas and macros; the second only for kernels that use float64.
+    preamble, float64_preamble : str
+        Pragmas and macros; the second only in units that use float64.
     entry : str
         The qualifiers of a kernel entry.
-    float32_math : mapping of str to str
-        Names of math functions for float32 where they are not the float64 ones.
-    atomics : mapping of str to str
-        Bodies of the atomic operations, see `HELPERS`.
+    float32_suffix : str
+        What the name of a math function has at its end for float32.
     """
 
     name: str
     types: Mapping[str, str]
     preamble: str
-    preamble_f64: str
+    float64_preamble: str
     entry: str
     float32_suffix: str
 
@@ -58,10 +57,12 @@ OPENCL = Dialect(
 #define DEVICE static inline
 #define AS_I32(x) as_int(x)
 #define AS_F32(x) as_float(x)
+""",
+    float64_preamble="""\
+#pragma OPENCL EXTENSION cl_khr_fp64 : enable
 #define AS_I64(x) as_long(x)
 #define AS_F64(x) as_double(x)
 """,
-    preamble_f64="#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n",
     entry="__kernel void",
     float32_suffix="",
 )  # fmt: skip
@@ -78,10 +79,11 @@ CUDA = Dialect(
 #define DEVICE static __device__ __forceinline__
 #define AS_I32(x) __float_as_int(x)
 #define AS_F32(x) __int_as_float(x)
+""",
+    float64_preamble="""\
 #define AS_I64(x) __double_as_longlong(x)
 #define AS_F64(x) __longlong_as_double(x)
 """,
-    preamble_f64="",
     entry='extern "C" __global__ void',
     float32_suffix="f",
 )  # fmt: skip
@@ -101,7 +103,7 @@ DEVICE @T @N(@T a, @T b) {
 DEVICE @T @N(@T a, @T b) {
     if (b == 0 || b == -1) return 0;
     @T r = (@T)(a % b);
-    return (@T)((r != 0) & ((r ^ b) < 0) ? r + b : r);
+    return (@T)(r != 0 && (r ^ b) < 0 ? r + b : r);
 }""",
     "floordiv_unsigned": "DEVICE @T @N(@T a, @T b) { return b == 0 ? 0 : (@T)(a / b); }",
     "mod_unsigned": "DEVICE @T @N(@T a, @T b) { return b == 0 ? 0 : (@T)(a % b); }",
@@ -188,8 +190,68 @@ DEVICE @T @N(@T a, @T b) {
     @T d = a - b;
     return d > 0 ? a + @F(log1p)(@F(exp)(-d)) : d <= 0 ? b + @F(log1p)(@F(exp)(d)) : d;
 }""",
-    "heaviside": "DEVICE @T @N(@T a, @T b) { return a != a ? a : a == 0 ? b : a < 0 ? 0 : 1; }",
-    "square": "DEVICE @T @N(@T a) { return (@T)((@U)a * (@U)a); }",
+    "square_int": "DEVICE @T @N(@T a) { return (@T)((@U)a * (@U)a); }",
+    "square_float": "DEVICE @T @N(@T a) { return a * a; }",
+    # Complex numbers: the formulas of CPython and NumPy.
+    "complex_add": "DEVICE @T @N(@T a, @T b) { return @T_make(a.re + b.re, a.im + b.im); }",
+    "complex_sub": "DEVICE @T @N(@T a, @T b) { return @T_make(a.re - b.re, a.im - b.im); }",
+    "complex_mul": """\
+DEVICE @T @N(@T a, @T b) {
+    return @T_make(a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re);
+}""",
+    "complex_div": """\
+DEVICE @T @N(@T a, @T b) {
+    @R ratio, denominator, size_re = @F(fabs)(b.re), size_im = @F(fabs)(b.im);
+    if (size_re == 0 && size_im == 0) return @T_make(a.re / size_re, a.im / size_re);
+    if (size_re >= size_im) {
+        ratio = b.im / b.re;
+        denominator = b.re + b.im * ratio;
+        return @T_make((a.re + a.im * ratio) / denominator, (a.im - a.re * ratio) / denominator);
+    }
+    ratio = b.re / b.im;
+    denominator = b.re * ratio + b.im;
+    return @T_make((a.re * ratio + a.im) / denominator, (a.im * ratio - a.re) / denominator);
+}""",
+    "complex_conj": "DEVICE @T @N(@T a) { return @T_make(a.re, -a.im); }",
+    "complex_abs": "DEVICE @R @N(@T a) { return @F(hypot)(a.re, a.im); }",
+    "square_complex": "DEVICE @T @N(@T a) { return @H(complex_mul)(a, a); }",
+    "complex_sqrt": """\
+DEVICE @T @N(@T a) {
+    if (a.re == 0 && a.im == 0) return @T_make(0, a.im);
+    @R t = @F(sqrt)((@F(fabs)(a.re) + @F(hypot)(a.re, a.im)) * (@R)0.5f);
+    if (a.re >= 0) return @T_make(t, a.im / (2 * t));
+    return @T_make(@F(fabs)(a.im) / (2 * t), @F(copysign)(t, a.im));
+}""",
+    "complex_exp": """\
+DEVICE @T @N(@T a) {
+    @R r = @F(exp)(a.re);
+    return a.im == 0 ? @T_make(r, a.im) : @T_make(r * @F(cos)(a.im), r * @F(sin)(a.im));
+}""",
+    "complex_log": """\
+DEVICE @T @N(@T a) { return @T_make(@F(log)(@F(hypot)(a.re, a.im)), @F(atan2)(a.im, a.re)); }""",
+    "complex_sin": """\
+DEVICE @T @N(@T a) {
+    return @T_make(@F(sin)(a.re) * @F(cosh)(a.im), @F(cos)(a.re) * @F(sinh)(a.im));
+}""",
+    "complex_cos": """\
+DEVICE @T @N(@T a) {
+    return @T_make(@F(cos)(a.re) * @F(cosh)(a.im), -@F(sin)(a.re) * @F(sinh)(a.im));
+}""",
+    "complex_sinh": """\
+DEVICE @T @N(@T a) {
+    return @T_make(@F(sinh)(a.re) * @F(cos)(a.im), @F(cosh)(a.re) * @F(sin)(a.im));
+}""",
+    "complex_cosh": """\
+DEVICE @T @N(@T a) {
+    return @T_make(@F(cosh)(a.re) * @F(cos)(a.im), @F(sinh)(a.re) * @F(sin)(a.im));
+}""",
+    "complex_pow": """\
+DEVICE @T @N(@T a, @T b) {
+    if (b.re == 2 && b.im == 0) return @H(complex_mul)(a, a);
+    if (b.re == 0 && b.im == 0) return @T_make(1, 0);
+    if (a.re == 0 && a.im == 0) return @T_make(0, 0);
+    return @H(complex_exp)(@H(complex_mul)(b, @H(complex_log)(a)));
+}""",
 }
 
 _COMPARE = "DEVICE bool @N(i64 a, u64 b) { return a < 0 ? a @O 0 : (u64)a @O b; }"

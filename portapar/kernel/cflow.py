@@ -187,26 +187,28 @@ class Flow:
 
     def _tree(self, label: int, follow: int | None) -> None:
         """Write a block and all that it dominates; `follow` is what comes next in the text."""
-        children, merges = self.graph.children[label], self.graph.merges
-        loop = self.graph.loops.get(label)
-        if loop is None:
-            self._node(label, [c for c in children if c in merges], follow)
-            return
-        after = [c for c in children if c not in loop]
-        inside = [c for c in children if c in loop and c in merges]
-        behind = after[0] if after else follow
-        self._loop(label, inside, behind)
-        for place, child in enumerate(after):
-            self._label(child)
-            self._tree(child, after[place + 1] if place + 1 < len(after) else follow)
+        while True:
+            children, merges = self.graph.children[label], self.graph.merges
+            loop = self.graph.loops.get(label)
+            if loop is None:
+                later = [c for c in children if c in merges]
+                self._block(label, later[0] if later else follow)
+            else:
+                later = [c for c in children if c not in loop]
+                inside = [c for c in children if c in loop and c in merges]
+                self._loop(label, inside, later[0] if later else follow)
+            if not later:
+                return
+            self._sequence(later[:-1], later[-1])
+            # The last one in a row is not nested, so that long functions do not recurse deeply.
+            label = later[-1]
+            self._label(label)
 
-    def _node(self, label: int, merges: list[int], follow: int | None) -> None:
-        """Write a block, then the merge points that it dominates."""
-        following = merges[0] if merges else follow
-        self._block(label, following)
-        for place, merge in enumerate(merges):
-            self._label(merge)
-            self._tree(merge, merges[place + 1] if place + 1 < len(merges) else follow)
+    def _sequence(self, labels: list[int], follow: int) -> None:
+        """Write blocks one after another, with all that they dominate."""
+        for label, behind in zip(labels, [*labels[1:], follow], strict=False):
+            self._label(label)
+            self._tree(label, behind)
 
     def _label(self, label: int | str) -> None:
         self.lines.append(f"@block{label}")
@@ -217,7 +219,8 @@ class Flow:
         if counter is None:
             self.line("for (;;) {")
             self.depth += 1
-            self._node(label, inside, label)
+            self._block(label, inside[0] if inside else label)
+            self._sequence(inside, label)
         else:
             self._for(label, counter, inside, behind)
         self._label(f"{label}_end")
@@ -248,9 +251,7 @@ class Flow:
             self.line(f"for (; {counter.condition}; {counter.advance}) {{")
         self.depth += 1
         self._go(branch.truebr, inside[0] if inside else label, label)
-        for place, merge in enumerate(inside):
-            self._label(merge)
-            self._tree(merge, inside[place + 1] if place + 1 < len(inside) else label)
+        self._sequence(inside, label)
 
     def _block(self, label: int, following: int | None) -> None:
         function = self.function

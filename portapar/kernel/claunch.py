@@ -14,13 +14,13 @@ import numpy as np
 from numba.core import types
 
 from portapar.errors import BackendUnavailableError, KernelError, PlacementError
-from portapar.kernel.cforms import render_map, render_reduce
+from portapar.kernel.cforms import map_parameters, reduce_parameters, render_map, render_reduce
 from portapar.kernel.crender import Dialect, RenderFailure
 from portapar.kernel.forms import TILE
 from portapar.kernel.program import Program, Spec
 from portapar.kernel.typing import TypingFailure, array_type, infer, numba_type
 
-__all__ = ["CDevice", "Kernel", "c_text", "elements", "entry_name"]
+__all__ = ["CDevice", "Kernel", "argument_dtypes", "c_text", "elements", "entry_name"]
 
 
 def entry_name(program: Program) -> str:
@@ -45,30 +45,40 @@ def c_text(program: Program, dialect: Dialect, serial: bool = False) -> str:
     KernelError
         If the kernel uses what cannot be typed or expressed in C; it shows the user's line.
     """
-    space, index, name = program.namespace, types.int64, entry_name(program)
-    argtypes = tuple(_type(spec) for spec in program.specs)
+    space, name, argtypes = program.namespace, entry_name(program), _argtypes(program)
     try:
-        if program.acc is not None:
-            acc = numba_type(program.acc)
-            elem, extra = space["elem"], ()
-            if not program.unit:
-                elem, extra = _over_range(program), (index, index)
-            return render_reduce(
-                infer(elem, (index, *extra, *argtypes)), infer(space["op"], (acc, acc)), acc, dialect, name,
-                grouped=not serial,
-            )  # fmt: skip
-        body = infer(space["body"], (*[index] * program.ndim, *argtypes))
-        return render_map(body, program.ndim, dialect, name, unit_step=program.unit, blocked=serial)
+        if program.acc is None:
+            body = infer(space["body"], argtypes)
+            return render_map(body, program.ndim, dialect, name, unit_step=program.unit, blocked=serial)
+        acc = numba_type(program.acc)
+        elem = infer(space["elem"] if program.unit else _over_range(program), argtypes)
+        op = infer(space["op"], (acc, acc))
+        return render_reduce(elem, op, acc, dialect, name, grouped=not serial)
     except (TypingFailure, RenderFailure) as error:
         raise _kernel_error(program, dialect, error) from error
 
 
+def argument_dtypes(program: Program, dialect: Dialect) -> list[np.dtype[Any] | None]:
+    """The types of the arguments of a program's entry, in order; None for a pointer."""
+    argtypes = _argtypes(program)
+    if program.acc is None:
+        parameters = map_parameters(argtypes, program.ndim, dialect, program.unit)
+    else:
+        parameters = reduce_parameters(argtypes, dialect)
+    return [parameter.dtype for parameter in parameters]
+
+
+def _argtypes(program: Program) -> tuple[types.Type, ...]:
+    """The Numba types of the arguments of `body` or `elem`, its indices first."""
+    # A reduction over a range has start and step as arguments, see `_over_range`.
+    indices = program.ndim if program.acc is None or program.unit else 3
+    return (types.int64,) * indices + tuple(_type(spec) for spec in program.specs)
+
+
 def _type(spec: Spec) -> types.Type:
-    return (
-        array_type(spec.dtype, spec.ndim, spec.contiguous, spec.readonly)
-        if spec.is_array
-        else numba_type(spec.dtype)
-    )
+    if spec.is_array:
+        return array_type(spec.dtype, spec.ndim, spec.contiguous, spec.readonly)
+    return numba_type(spec.dtype)
 
 
 def _over_range(program: Program) -> Any:
@@ -99,8 +109,8 @@ def elements(nbytes: int, dtype: np.dtype[Any]) -> int:
     count, rest = divmod(nbytes, dtype.itemsize)
     if rest:
         raise PlacementError(
-            f"an array of {dtype} has its elements {nbytes} bytes apart or from the start of its memory, which is"
-            f" not a multiple of their {dtype.itemsize} bytes: pass a contiguous copy"
+            f"an array of {dtype} has a stride or an offset of {nbytes} bytes, which is not a multiple of its"
+            f" elements' {dtype.itemsize} bytes: pass a contiguous copy"
         )
     return count
 

@@ -149,7 +149,6 @@ _HELPERS = {
     np.fmin: ("np_fmin", "py_min", "py_min"), np.fmax: ("np_fmax", "py_max", "py_max"),
     np.sign: ("sign", "sign", "sign_unsigned"), np.gcd: (None, "gcd", "gcd"), math.gcd: (None, "gcd", "gcd"),
     np.lcm: (None, "lcm", "lcm"), np.logaddexp: ("logaddexp", None, None),
-    np.heaviside: ("heaviside", None, None),
 }  # fmt: skip
 _UFUNC_OPERATORS = {
     np.add: operator.add, np.subtract: operator.sub, np.multiply: operator.mul, np.divide: operator.truediv,
@@ -276,14 +275,13 @@ def _divmod(unit: Unit, operands: list[Operand], result: types.Type) -> str:
 
 
 def _square(unit: Unit, operands: list[Operand], result: types.Type) -> str:
-    return f"{unit.helper('square', unit.scalar(result))}({unit.cast(*operands[0], result)})"
+    ctype = unit.scalar(result)
+    kind = {"f": "float", "c": "complex"}.get(ctype[0], "int")
+    return f"{unit.helper(f'square_{kind}', ctype)}({unit.cast(*operands[0], result)})"
 
 
 def _where(unit: Unit, operands: list[Operand], result: types.Type) -> str:
-    if len(operands) != 3:
-        raise unit.fail("np.where needs its three arguments in a kernel: condition, value, other value")
-    condition, yes, no = operands
-    return f"({unit.cast(*condition, types.boolean)} ? {unit.cast(*yes, result)} : {unit.cast(*no, result)})"
+    raise unit.fail("np.where makes an array even of numbers; write `x if condition else y` instead")
 
 
 def _scaled(factor: float) -> Handler:

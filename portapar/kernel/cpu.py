@@ -6,6 +6,7 @@ backends call it with the ranges that are theirs. `chunk_text` is the Python tha
 
 from __future__ import annotations
 
+import functools
 import re
 import struct
 from collections.abc import Callable
@@ -138,12 +139,16 @@ def block_specs(program: Program) -> tuple[Spec, ...]:
     return (*program.specs, Spec(program.acc, 1))
 
 
-def packer(program: Program) -> Callable[..., bytes]:
-    """Packs an argument block: (address, first) per array, scalars, then the extra integers."""
+@functools.lru_cache(maxsize=4096)
+def packer(program: Program, firsts: bool = True) -> Callable[..., bytes]:
+    """Packs an argument block: (address, first) per array, scalars, then the extra integers.
+
+    With ``firsts=False`` arrays are whole: their addresses alone are given.
+    """
     formats = []
     for spec in block_specs(program):
         if spec.is_array:
-            formats.append("Qq")
+            formats.append("Qq" if firsts else "Q8x")
         else:
             code = {"c8": "ff", "c16": "dd", "b1": "?7x", "f4": "f4x", "f8": "d"}.get(spec.dtype.str[1:])
             if code is None and spec.dtype.kind in "iu":
@@ -200,6 +205,7 @@ def can_stream(program: Program) -> bool:
     return spec.contiguous and spec.dtype.names is None and 64 % spec.dtype.itemsize == 0
 
 
+@functools.lru_cache(maxsize=4096)
 def chunk(program: Program, stream: bool = False) -> int:
     """The address of the native chunk function of a program."""
     text = chunk_text(program, stream)

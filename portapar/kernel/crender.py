@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Sequence
@@ -15,10 +16,12 @@ import numpy as np
 from numba.core import ir, types
 
 from portapar.kernel import atomic, cops, private
+from portapar.kernel.catomic import atomic_helper
 from portapar.kernel.cdialect import CUDA, OPENCL, Dialect
 from portapar.kernel.cflow import Flow, enclosed
 from portapar.kernel.csigns import UNKNOWN, Signs
 from portapar.kernel.cunit import GLOBAL, PRIVATE, VIEW, RenderFailure, Unit, field_name, strip
+from portapar.kernel.llvm import private_shape
 from portapar.kernel.typing import TypedFunction, dtype_of
 
 __all__ = ["CUDA", "OPENCL", "Dialect", "RenderFailure", "add_function", "render"]
@@ -75,10 +78,10 @@ def add_function(
     )
     key = (typed, where, signs)
     if key not in unit.instances:
-        base = re.sub(r"\W", "_", typed.name)
-        base = f"lambda_{base}" if base == "_lambda_" else base
+        # Names from the kernel end in an underscore, so that they meet no word of C and none of ours.
+        base = re.sub(r"\W", "_", typed.name, flags=re.ASCII).strip("_")
         taken = set(unit.instances.values())
-        name = next(n for n in (base, *(f"{base}_{k}" for k in range(2, 10**6))) if n not in taken)
+        name = next(n for n in (f"{base}_", *(f"{base}_{k}_" for k in range(2, 10**6))) if n not in taken)
         unit.instances[key] = name
         line = unit.line
         unit.functions.append(_Function(unit, typed, where, signs, name).text())
@@ -366,14 +369,27 @@ class _Function:
             raise self.unit.fail("tuples cannot be compared or added on this device; use their elements")
         if any(isinstance(t, types.NoneType) for t in signature.args):
             raise self.unit.fail("None is not possible in a kernel; use a number that marks it")
-        left, right = ((self.read_as(v, t), strip(t)) for v, t in zip((value.lhs, value.rhs), signature.args, strict=True))
-        degrees = [self.signs.degree(v) for v in (value.lhs, value.rhs)]
-        constants = [self.signs.constant(v) is not None for v in (value.lhs, value.rhs)]
-        plain = degrees == [1, 1] and not all(constants) and function is not operator.sub
+        sides = (value.lhs, value.rhs)
+        kinds = [strip(t) for t in signature.args]
+        if strip(signature.return_type) == types.boolean and self._single(sides):
+            kinds = [types.float32, types.float32]
+        left, right = ((self.read_as(v, t), t) for v, t in zip(sides, kinds, strict=True))
+        # Signs are known of indices and the like, whose sums cannot overflow.
+        counts = [self.signs.degree(v) == 1 for v in sides]
+        constants = [self.signs.constant(v) is not None for v in sides]
+        plain = all(counts) and not all(constants) and function is not operator.sub
         text = cops.binary(self.unit, function, left, right, signature.return_type, plain=plain)
         return self.unit.cast(text, signature.return_type, result)
 
     _inplace_binop = _binop
+
+    def _single(self, sides: Sequence[ir.Var]) -> bool:
+        """Whether a comparison has the same outcome in float32, which every device has."""
+        for k in (0, 1):
+            constant = self.signs.constant(sides[1 - k])
+            if strip(self.type_of(sides[k])) == types.float32 and isinstance(constant, int | float):
+                return float(np.float32(constant)) == constant
+        return False
 
     def _unary(self, value: ir.Expr, result: types.Type) -> str:
         signature = self.typed.calltypes[value]
@@ -599,9 +615,9 @@ class _Function:
             raise self.unit.fail(f"the method `.{method}` of {owner} is not possible on this device")
         function = getattr(callee, "typing_key", None)
         if function in atomic.OPERATIONS:
-            return self._atomic(value, function)
+            return self._atomic(value, function.__name__)
         if function in private.CONSTRUCTORS:
-            return self._private(function, result)
+            return self._private(value, result)
         if function is len:
             return self._len(value.args[0])
         if value.kws or value.vararg:
@@ -652,11 +668,28 @@ class _Function:
             raise self.unit.fail("kernel functions take a fixed number of arguments")
         return [bound[label] for label in labels]
 
-    def _private(self, function: Any, result: types.Array) -> tuple[str, bool, bool]:
-        raise self.unit.fail("private arrays")
+    def _private(self, value: ir.Expr, result: types.Array) -> tuple[str, bool, bool]:
+        """An array in the work-item's own memory."""
+        shape = private_shape(self.typed.calltypes[value].args[0])
+        assert shape is not None
+        function = self.type_of(value.func).typing_key
+        name, count = self.fresh("own", ""), math.prod(shape)
+        self.arrays.append(f"    {self.unit.memory(result.dtype)} {name}[{count}];")
+        if function is not private.private_empty:
+            text = self.unit.constant(0, result.dtype)
+            if function is private.private_full:
+                text = self.read_as(value.args[1], result.dtype)
+            self.emit(f"for (int k = 0; k < {count}; ++k) {name}[k] = {text};")
+        return self.make_array(result, PRIVATE, [name, *(str(n) for n in shape)]), False, True
 
-    def _atomic(self, value: ir.Expr, function: Any) -> tuple[str, bool, bool]:
-        raise self.unit.fail("atomics")
+    def _atomic(self, value: ir.Expr, name: str) -> tuple[str, bool, bool]:
+        array, index, *values = value.args
+        if self.spaces.get(array.name) == PRIVATE:
+            raise self.unit.fail("atomics are for shared arrays; a private array needs none: assign to it")
+        element = self.type_of(array).dtype
+        offset, _ = self.element(array, index)
+        texts = [f"{self.read(array)}.data + {offset}", *(self.read_as(v, element) for v in values)]
+        return f"{atomic_helper(self.unit, name, self.unit.scalar(element))}({', '.join(texts)})", True, True
 
 
 def _reads(statement: Any) -> list[str]:

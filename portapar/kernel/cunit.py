@@ -75,6 +75,7 @@ class Unit:
     functions: list[str] = field(default_factory=list)
     used_scalars: set[str] = field(default_factory=set)
     records: dict[Any, str] = field(default_factory=dict)
+    pragmas: dict[str, str] = field(default_factory=dict)
 
     def fail(self, message: str) -> RenderFailure:
         """The exception for what is wrong with the present statement."""
@@ -284,13 +285,14 @@ class Unit:
 
     def text(self) -> str:
         """The whole unit."""
+        words, preamble = dict(self.dialect.types), self.dialect.preamble
         if "f64" in self.used_scalars:
-            preamble, words = self.dialect.preamble_f64 + self.dialect.preamble, self.dialect.types
+            preamble += self.dialect.float64_preamble
         else:
-            preamble = self.dialect.preamble
-            words = {k: v for k, v in self.dialect.types.items() if k != "f64"}
-        typedefs = "\n".join(f"typedef {full} {short};" for short, full in words.items())
-        return "\n".join([preamble + typedefs, *self.declarations.values(), "", *self.functions]) + "\n"
+            del words["f64"]
+        typedefs = [f"typedef {full} {short};" for short, full in words.items()]
+        parts = [*self.pragmas.values(), preamble.strip(), *typedefs, "", *self.declarations.values(), ""]
+        return "\n".join([*parts, *self.functions])
 
 
 def field_name(label: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,41 +13,115 @@ from portapar.errors import BackendUnavailableError, DeviceMemoryError
 from portapar import topology
 from portapar.kernel import cpu, runtime
 from portapar.kernel.forms import TILE
-from portapar.kernel.program import Program, Spec
+from portapar.kernel.program import Program, Spec, Task
 
+_BYTES_HEAD = bytes.__basicsize__ - 1  # where a bytes object keeps its bytes
 _HUGE = 2 << 20
 _LINE = 64
 
 
-class Launcher:
-    """Native code of one program, found once and called often."""
+class Launch:
+    """A program over one range, prepared once and run with any arguments of its kinds.
 
-    __slots__ = ("_pack", "_plain", "_program", "_stream", "align")
+    Calling it costs a microsecond or two: the arguments are packed into a block of words, which the
+    native chunk function reads (`portapar.kernel.intrinsics.unpacker`).
+    """
 
-    def __init__(self, program: Program) -> None:
-        self._program = program
+    OVERLAP = object()  #: the answer of a call that the guard refused
+
+    def __init__(self, device: HostDevice, task: Task) -> None:
+        program = task.program
+        self._device, self._program = device, program
+        self._lo, self._hi, self._schedule, self._chunk = task.lo, task.hi, task.schedule, task.chunk
+        self._threads = min(task.threads or device.threads, device.threads)
+        self._align = TILE if program.form == "reduce" else _LINE
+        if program.form == "map":  # iterations may be heavy: finer cuts
+            self._align = max(1, min(_LINE, (task.hi - task.lo) // self._threads))
+        rest = tuple(task.extent[1:])
+        if not program.unit:
+            rest += tuple(v for pair in zip(task.start, task.step, strict=True) for v in pair)
+        self._rest = rest
+        self._arrays = [spec.is_array for spec in program.specs]
         self._pack = cpu.packer(program)
-        self._plain = 0
-        self._stream = 0
-        self.align = TILE if program.form == "reduce" else _LINE
+        # without parts and complex scalars one word per argument is enough
+        self._quick = cpu.packer(program, firsts=False)
+        self._simple = program.acc is None and all(self._arrays)
+        self._function = cpu.chunk(program, cpu.can_stream(program) and self._large())
+        self._table: Any = None
+        self._job = (ctypes.c_int64 * 5)(self._function, self._align, runtime.SLICE_NS, 0, self._hi)
+        self._job_address = ctypes.addressof(self._job)
 
-    def function(self, stream: bool) -> int:
-        if stream:
-            self._stream = self._stream or cpu.chunk(self._program, stream=True)
-            return self._stream
-        self._plain = self._plain or cpu.chunk(self._program)
-        return self._plain
+    @property
+    def closed(self) -> bool:
+        return self._device.closed
 
-    def block(self, values: tuple[Any, ...], firsts: tuple[int, ...], extra: tuple[int, ...]) -> bytes:
+    def _large(self) -> bool:
+        """Whether streaming stores pay: the data exceed the caches, and the output is not read as well."""
+        row = sum(spec.dtype.itemsize for spec in self._program.specs if spec.is_array)
+        return not self._program.inplace and (self._hi - self._lo) * row > topology.caches().get("L3", 32 << 20)
+
+    def guard(self) -> bool:
+        """Check from now on, in every call, that the output is writable and overlaps no input.
+
+        Returns False if that cannot be had: it can for contiguous arrays, whose extents in memory
+        follow from the range.
+        """
+        program = self._program
+        if not all(spec.contiguous for spec in program.specs if spec.is_array):
+            return False
+        sizes = [(self._hi - self._lo) * spec.dtype.itemsize for spec in program.specs]
+        self._set_table([program.out], [k for k, is_array in enumerate(self._arrays) if is_array], sizes)
+        return True
+
+    def guard_writes(self, written: list[int]) -> None:
+        """Check from now on, in every call, that these arguments are writable."""
+        self._set_table(written, [], [0] * len(self._arrays))
+
+    def _set_table(self, written: list[int], read: list[int], sizes: list[int]) -> None:
+        place, places = 0, []
+        for spec in self._program.specs:
+            places.append(place)
+            place += 16 if spec.is_array or spec.dtype.kind == "c" else 8
+        pairs = [(w, r) for w in written for r in read if r != w]
+        flat = [len(written), len(pairs), *(places[w] for w in written)]
+        for w, r in pairs:
+            flat += (places[w], sizes[w], places[r], sizes[r])
+        self._table = (ctypes.c_int64 * len(flat))(*flat)
+        self._job[3] = ctypes.addressof(self._table)
+
+    def __call__(self, values: Sequence[Any], firsts: Sequence[int] | None = None) -> Any:
+        """Run; a reduction returns its partials, everything else None; OVERLAP if the guard objects."""
+        partials = None
+        if self._simple and firsts is None:
+            block = self._quick(*map(id, values), *self._rest)
+        else:
+            if self._program.acc is not None:
+                partials = np.empty(-(-(self._hi - self._lo) // TILE), self._program.acc)
+            block = self._block(values, firsts, partials)
+        address = id(block) + _BYTES_HEAD
+        if self._threads == 1:
+            if runtime.run_alone(self._job_address, address, self._lo, self._hi):
+                return Launch.OVERLAP
+            return partials
+        if self._table is not None and not runtime.loops()[4](address, self._job[3]):
+            return Launch.OVERLAP
+        self._device.pool.run(
+            self._function, address, self._lo, self._hi, self._threads, self._schedule, self._chunk, self._align
+        )
+        return partials
+
+    def _block(self, values: Sequence[Any], firsts: Sequence[int] | None, partials: np.ndarray | None) -> bytes:
         words: list[Any] = []
-        for value, spec, first in zip(values, cpu.block_specs(self._program), firsts, strict=True):
-            if spec.is_array:
-                words += (id(value), first)
-            elif spec.dtype.kind == "c":
+        for k, value in enumerate(values):
+            if self._arrays[k]:
+                words += (id(value), 0 if firsts is None else firsts[k])
+            elif self._program.specs[k].dtype.kind == "c":
                 words += (value.real, value.imag)
             else:
                 words.append(value)
-        return self._pack(*words, *extra)
+        if partials is not None:
+            words += (id(partials), self._lo // TILE)
+        return self._pack(*words, *self._rest)
 
 
 class HostDevice:
@@ -64,9 +139,15 @@ class HostDevice:
     def __init__(self, name: str, threads: int) -> None:
         self.name = name
         self.threads = threads
-        self._pool = runtime.Pool(threads) if threads > 1 else None
-        self._launchers: dict[str, Launcher] = {}
-        self._closed = False
+        self.closed = False
+        self._pool: runtime.Pool | None = None
+
+    @property
+    def pool(self) -> runtime.Pool:
+        """The threads, started when they are first needed."""
+        if self._pool is None:
+            self._pool = runtime.Pool(self.threads)
+        return self._pool
 
     def owns(self, x: Any) -> bool:
         return isinstance(x, np.ndarray)
@@ -100,11 +181,10 @@ class HostDevice:
 
     def _touch(self, block: np.ndarray) -> None:
         """Write one byte per page, with the threads that will work there."""
-        page = mmap.PAGESIZE
         text = "def body(i, pages):\n    pages[i] = 0\n"
         program = Program("map", text, ("body",), (Spec(np.dtype(np.uint8), 1, contiguous=False),))
-        pages = block[::page]
-        self._launch(program, (pages,), (0,), (), 0, len(pages), 0, "static", 0)
+        pages = block[:: mmap.PAGESIZE]
+        self.run(Task(program, (pages,), (0,), (len(pages),), (0,), (1,), 0, len(pages)))
 
     def asnumpy(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         if out is None:
@@ -116,53 +196,9 @@ class HostDevice:
         return None
 
     def run(self, task: Any) -> np.ndarray | None:
-        program = task.program
-        extra = task.extent[1:]
-        if not program.unit:
-            extra += tuple(v for pair in zip(task.start, task.step, strict=True) for v in pair)
-        values, firsts = task.values, task.firsts
-        partials = None
-        if program.acc is not None:
-            partials = np.empty(-(-(task.hi - task.lo) // TILE), program.acc)
-            values, firsts = (*values, partials), (*firsts, task.lo // TILE)
-        stream = cpu.can_stream(program) and self._large(program, values, task.hi - task.lo)
-        self._launch(
-            program, values, firsts, extra, task.lo, task.hi, task.threads, task.schedule, task.chunk, stream
-        )
-        return partials
-
-    @staticmethod
-    def _large(program: Program, values: tuple[Any, ...], count: int) -> bool:
-        """Whether streaming stores pay: the data exceed the caches, and the output is not read as well."""
-        row = sum(spec.dtype.itemsize for spec in program.specs if spec.is_array)
-        return not program.inplace and count * row > topology.caches().get("L3", 32 << 20)
-
-    def _launch(
-        self,
-        program: Program,
-        values: tuple[Any, ...],
-        firsts: tuple[int, ...],
-        extra: tuple[int, ...],
-        lo: int,
-        hi: int,
-        threads: int,
-        schedule: str,
-        chunk: int,
-        stream: bool = False,
-    ) -> None:
-        if self._closed:
+        if self.closed:
             raise BackendUnavailableError(f"{self.name} was closed; make a new executor")
-        launcher = self._launchers.get(program.key)
-        if launcher is None:
-            launcher = self._launchers[program.key] = Launcher(program)
-        function = launcher.function(stream)
-        block = launcher.block(values, firsts, extra)
-        address = ctypes.cast(ctypes.c_char_p(block), ctypes.c_void_p).value or 0
-        threads = min(threads or self.threads, self.threads)
-        if threads == 1 or self._pool is None:
-            runtime.run_alone(function, address, lo, hi, launcher.align)
-        else:
-            self._pool.run(function, address, lo, hi, threads, schedule, chunk, launcher.align)
+        return Launch(self, task)(task.values, task.firsts)
 
     def inspect(self, program: Program) -> dict[str, str]:
         return cpu.inspect(program)
@@ -171,6 +207,6 @@ class HostDevice:
         """Every call has ended when it returns: there is nothing to wait for."""
 
     def close(self) -> None:
-        self._closed = True
+        self.closed = True
         if self._pool is not None:
             self._pool.close()

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import hashlib
 import json
 import threading
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from portapar import config
@@ -23,11 +25,16 @@ _RESULT = ctypes.create_string_buffer(64)
 
 @functools.cache
 def _target() -> str:
-    """What object code depends on besides its source: the CPU and the compilers."""
+    """What object code depends on besides its source: the CPU, the compilers, and our own renderer."""
     import llvmlite.binding as llvm
 
     features = llvm.get_host_cpu_features().flatten()
-    return "|".join((llvm.get_host_cpu_name(), features, version("llvmlite"), version("numba"), version("numpy")))
+    here = Path(__file__).parent
+    own = hashlib.blake2b(digest_size=8)
+    for name in ("intrinsics.py", "native.py", "runtime.py", "atomic.py", "private.py"):
+        own.update((here / name).read_bytes())
+    versions = [version(name) for name in ("llvmlite", "numba", "numpy")]
+    return "|".join((llvm.get_host_cpu_name(), features, *versions, own.hexdigest()))
 
 
 @functools.cache
@@ -60,8 +67,6 @@ def native(key: str, make: Callable[[], Any], arity: int) -> Callable[..., int]:
     callable
         A ctypes function; calling it releases the GIL. Its ``address`` attribute is for native callers.
     """
-    import hashlib
-
     digest = hashlib.blake2b(f"{key}|{_target()}".encode(), digest_size=20).hexdigest()
     name = f"{digest}.o"
     with _lock:
@@ -91,7 +96,7 @@ def _load(code: bytes, symbol: str) -> int:
 def _callable(address: int, arity: int) -> Callable[..., int]:
     """Numba's own calling convention is C's with two pointers before the arguments."""
     result = ctypes.c_int64
-    prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *[result] * arity)
+    prototype = ctypes.CFUNCTYPE(ctypes.c_int32, *[result] * (arity + 2))
     function = prototype(address)
 
     def call(*arguments: int) -> int:

@@ -96,9 +96,33 @@ class Program:
             "atomic": atomic,
             "private_zeros": getattr(private, "private_zeros", None),
             "private_empty": getattr(private, "private_empty", None),
+            "private_full": getattr(private, "private_full", None),
         }
         exec(compile(self.text, f"<portapar {self.form} {self.key[:8]}>", "exec"), space)
         for name in self.names:
             # as C does: a division by zero gives inf, nan or 0 and no exception on any backend
             space[name] = numba.njit(error_model="numpy")(space[name])
         return space
+
+
+@dataclass(slots=True)
+class Task:
+    """A range of one call, with its arguments where the device can read them.
+
+    `values` are the program's arguments in order: arrays of the device's own kind, and scalars.
+    Element (i, ...) of array k lies at row ``i - firsts[k]``: a device may hold a part of an array.
+    The indices of the call are the flat, row-major numbers [lo, hi) of the box `extent`; on axis d
+    an index has the value ``start[d] + step[d] * position``.
+    """
+
+    program: Program
+    values: tuple[Any, ...]
+    firsts: tuple[int, ...]
+    extent: tuple[int, ...]
+    start: tuple[int, ...]
+    step: tuple[int, ...]
+    lo: int
+    hi: int
+    threads: int = 0
+    schedule: str = "static"
+    chunk: int = 0

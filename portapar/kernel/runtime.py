@@ -15,6 +15,7 @@ Only the caller makes a worker BUSY, only the worker itself makes it anything el
 from __future__ import annotations
 
 import atexit
+import ctypes
 import functools
 import os
 import threading
@@ -35,20 +36,20 @@ SLEEPING, SPINNING, BUSY, QUIT = 0, 1, 2, 3
 STOP, NEXT, PENDING = 0, 64, 128
 FUNCTION, BLOCK, LO, HI, CHUNK, ALIGN, SCHEDULE, THREADS = range(192, 256, 8)
 WORKERS, WORKER_SIZE = 256, 128
+DATA = object.__basicsize__  #: where a NumPy array keeps its address, as in `intrinsics`
+FLAGS, WRITEABLE = DATA + 48, 0x400  #: and its flags (an int, with a hole behind it), as in NumPy's C API
 STATE, CURSOR, END, ASLEEP = 0, 64, 72, 80
 
 
 @functools.cache
 def loops() -> tuple[Callable[..., int], ...]:
-    """(alone, launch, join, work), compiled once per machine."""
-    import inspect
-
-    key = inspect.getsource(_make)
+    """(alone, launch, join, work, allowed), compiled once per machine."""
     return (
-        native(f"alone|{key}", lambda: _make()[0], 6),
-        native(f"launch|{key}", lambda: _make()[1], 1),
-        native(f"join|{key}", lambda: _make()[2], 2),
-        native(f"work|{key}", lambda: _make()[3], 3),
+        native("alone", lambda: _make()[0], 3),
+        native("launch", lambda: _make()[1], 1),
+        native("join", lambda: _make()[2], 2),
+        native("work", lambda: _make()[3], 3),
+        native("allowed", lambda: _make()[4], 2),
     )
 
 
@@ -60,8 +61,37 @@ def _make() -> tuple[Any, ...]:
 
     inline = numba.njit(error_model="numpy")
 
-    def alone(function, block, lo, hi, align, budget):  # type: ignore[no-untyped-def]
-        """Run [lo, hi) on this thread; returns where it stopped when the budget (ns) was spent."""
+    @inline
+    def allowed(block, table):  # type: ignore[no-untyped-def]
+        """Whether the written arrays are writable and overlap no other.
+
+        The table: how many arrays are written and how many pairs to compare; where in the block the
+        written ones are; for every pair (place, bytes, place, bytes).
+        """
+        written, pairs = load(table), load(table + 8)
+        entry = table + 16
+        for _ in range(written):
+            if load(load(block + load(entry)) + FLAGS) & WRITEABLE == 0:
+                return 0
+            entry += 8
+        for _ in range(pairs):
+            first = load(load(block + load(entry)) + DATA)
+            second = load(load(block + load(entry + 16)) + DATA)
+            if second < first + load(entry + 8) and first < second + load(entry + 24):
+                return 0
+            entry += 32
+        return 1
+
+    def alone(job, block, lo):  # type: ignore[no-untyped-def]
+        """Run a job from `lo` on on this thread; returns where it stopped when its time slice was over.
+
+        The job: the chunk function, its alignment, the slice (ns), a table or 0, and the end of the range; with a table the
+        arrays are checked first, and the result is -1 if `allowed` objects.
+        """
+        function, align, budget, table = load(job), load(job + 8), load(job + 16), load(job + 24)
+        hi = load(job + 32)
+        if table != 0 and allowed(block, table) == 0:
+            return -1
         begin = now = clock()
         size = align
         while lo < hi:
@@ -167,14 +197,29 @@ def _make() -> tuple[Any, ...]:
                     if swap_if(mine + STATE, SPINNING, SLEEPING):
                         return 1
 
-    return alone, launch, join, work
+    return alone, launch, join, work, allowed.py_func
 
 
-def run_alone(function: int, block: int, lo: int, hi: int, align: int) -> None:
-    """Run a chunk function over [lo, hi) on the calling thread, interruptible."""
-    alone = loops()[0]
+def run_alone(job: int, block: int, lo: int, hi: int) -> bool:
+    """Run a job (see `alone` above) on the calling thread, interruptible; True if the job's table objects."""
+    raw = _alone or _first()
+    result = ctypes.c_int64(lo)
+    place = ctypes.addressof(result)
     while lo < hi:
-        lo = alone(function, block, lo, hi, align, SLICE_NS)
+        raw(place, 0, job, block, lo)
+        lo = result.value
+        if lo < 0:
+            return True
+    return False
+
+
+_alone: Any = None
+
+
+def _first() -> Any:
+    global _alone
+    _alone = loops()[0].raw  # type: ignore[attr-defined]
+    return _alone
 
 
 class Pool:
@@ -211,7 +256,7 @@ class Pool:
         """Run a chunk function over [lo, hi) on `threads` threads; cuts fall on multiples of `align`."""
         if self._closed:
             raise BackendUnavailableError("this thread pool was closed; make a new one with pp.threads()")
-        _, launch, join, _ = loops()
+        _, launch, join, _, _ = loops()
         words, address = self._words, self._address
         with self._lock:
             if len(self._threads) < self.size - 1:

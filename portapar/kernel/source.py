@@ -10,102 +10,146 @@ from __future__ import annotations
 
 import ast
 import builtins
-import dataclasses
+import copy
 import inspect
 import linecache
 import math
 import operator
+import threading
 import types
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from portapar.errors import KernelError
 from portapar.kernel import atomic
+from portapar.kernel.access import Access, Callee, analyse
+
+__all__ = ["Access", "Capture", "Kernel", "kernel_error", "lift", "renamed", "write"]
 
 Origin = dict[int, tuple[str, int]]
 
 _OPERATORS: dict[Any, str] = {
-    operator.add: "lambda x, y: x + y",
-    operator.sub: "lambda x, y: x - y",
-    operator.mul: "lambda x, y: x * y",
-    operator.truediv: "lambda x, y: x / y",
-    operator.floordiv: "lambda x, y: x // y",
-    operator.mod: "lambda x, y: x % y",
-    operator.and_: "lambda x, y: x & y",
-    operator.or_: "lambda x, y: x | y",
-    operator.xor: "lambda x, y: x ^ y",
+    **{getattr(operator, name): f"lambda x, y: x {sign} y" for name, sign in {
+        "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**",
+        "and_": "&", "or_": "|", "xor": "^", "lshift": "<<", "rshift": ">>",
+        "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!=",
+    }.items()},
     operator.neg: "lambda x: -x",
+    operator.pos: "lambda x: +x",
+    operator.invert: "lambda x: ~x",
+    operator.not_: "lambda x: not x",
+    operator.abs: "lambda x: abs(x)",
     min: "lambda x, y: min(x, y)",
     max: "lambda x, y: max(x, y)",
     abs: "lambda x: abs(x)",
+    round: "lambda x: round(x)",
+    pow: "lambda x, y: x ** y",
+    **{kind: f"lambda x: {kind.__name__}(x)" for kind in (bool, int, float, complex)},
+}  # fmt: skip
+_TWO = frozenset("atan2 comb copysign dist fmod gcd hypot isclose lcm ldexp nextafter perm pow remainder".split())
+_BUILTINS = frozenset("abs bool complex divmod float int len max min pow range round".split())
+_ELSEWHERE = "do it outside of the kernel"
+_FORBIDDEN: dict[str, tuple[str, str]] = {
+    "Try": ("try/except", "check the condition with if before it can fail"),
+    "TryStar": ("try/except", "check the condition with if before it can fail"),
+    "Raise": ("raise", "write an error code into an array and check it after the call"),
+    "Assert": ("assert", "write an error code into an array and check it after the call"),
+    "With": ("with", _ELSEWHERE),
+    "AsyncWith": ("with", _ELSEWHERE),
+    "Global": ("a global statement", "write results into an array argument"),
+    "Nonlocal": ("a nonlocal statement", "write results into an array argument"),
+    "Import": ("an import", "import at the top of your module"),
+    "ImportFrom": ("an import", "import at the top of your module"),
+    "ClassDef": ("a class", "use a structured dtype for records"),
+    "FunctionDef": ("a nested function", "define it outside of the kernel and call it"),
+    "Lambda": ("a nested lambda", "define it outside of the kernel and call it"),
+    "AsyncFunctionDef": ("async", "a kernel is plain sequential code for one index"),
+    "AsyncFor": ("async", "a kernel is plain sequential code for one index"),
+    "Await": ("await", "a kernel is plain sequential code for one index"),
+    "Yield": ("a generator", "write the values into an array argument"),
+    "YieldFrom": ("a generator", "write the values into an array argument"),
+    "ListComp": ("a list", "use a small private array, np.zeros(4), and a for loop"),
+    "SetComp": ("a set", "use a small private array, np.zeros(4), and a for loop"),
+    "DictComp": ("a dict", "use arrays, or a structured dtype"),
+    "GeneratorExp": ("a generator expression", "use a for loop"),
+    "List": ("a list", "use a tuple, or a small private array: np.zeros(4)"),
+    "Set": ("a set", "use a tuple, or a small private array: np.zeros(4)"),
+    "Dict": ("a dict", "pass its numbers as arguments, or use a structured dtype"),
+    "JoinedStr": ("a string", "kernels compute with numbers; format outside of the kernel"),
+    "Delete": ("del", "leave it out"),
+    "Starred": ("*unpacking", "write the elements out"),
+    "Match": ("match", "use if/elif"),
+    "Slice": ("a slice", "write a loop over the elements"),
+    "TypeAlias": ("a type alias", "define it outside of the kernel"),
 }
-_BUILTINS = frozenset(
-    "abs bool complex divmod float int len max min pow range round slice sum zip enumerate".split()
-) - {"slice", "sum", "zip", "enumerate"}
-_FORBIDDEN: dict[type, tuple[str, str]] = {
-    ast.Try: ("try/except", "check the condition with if before it can fail"),
-    ast.Raise: ("raise", "write an error code into an array and check it after the call"),
-    ast.Assert: ("assert", "write an error code into an array and check it after the call"),
-    ast.With: ("with", "do it outside of the kernel"),
-    ast.Global: ("a global statement", "write results into an array argument"),
-    ast.Nonlocal: ("a nonlocal statement", "write results into an array argument"),
-    ast.Import: ("an import", "import at the top of your module"),
-    ast.ImportFrom: ("an import", "import at the top of your module"),
-    ast.ClassDef: ("a class", "use a structured dtype for records"),
-    ast.FunctionDef: ("a nested function", "define it outside of the kernel and call it"),
-    ast.Lambda: ("a nested lambda", "define it outside of the kernel and call it"),
-    ast.AsyncFunctionDef: ("async", "a kernel is plain sequential code for one index"),
-    ast.Await: ("await", "a kernel is plain sequential code for one index"),
-    ast.Yield: ("a generator", "write the values into an array argument"),
-    ast.YieldFrom: ("a generator", "write the values into an array argument"),
-    ast.ListComp: ("a list", "use a small private array, np.zeros(4), and a for loop"),
-    ast.SetComp: ("a set", "use a small private array, np.zeros(4), and a for loop"),
-    ast.DictComp: ("a dict", "use arrays, or a structured dtype"),
-    ast.GeneratorExp: ("a generator expression", "use a for loop"),
-    ast.List: ("a list", "use a tuple, or a small private array: np.zeros(4)"),
-    ast.Set: ("a set", "use a tuple, or a small private array: np.zeros(4)"),
-    ast.Dict: ("a dict", "pass its numbers as arguments, or use a structured dtype"),
-    ast.JoinedStr: ("a string", "kernels compute with numbers; format outside of the kernel"),
-    ast.Delete: ("del", "leave it out"),
-    ast.Starred: ("*unpacking", "write the elements out"),
-    ast.Match: ("match", "use if/elif"),
-}
-_PRIVATE = {"zeros": 0, "empty": None, "ones": 1, "full": "fill"}
-
-
-@dataclass(slots=True)
-class Access:
-    """How a kernel uses one of its array arguments.
-
-    `pointwise` means that every access is at exactly the kernel's own index; `covers` that every index
-    is written for sure, so that what was there before does not matter.
-    """
-
-    reads: bool = False
-    writes: bool = False
-    pointwise: bool = True
-    covers: bool = False
+_PRIVATE = {"zeros": np.zeros, "empty": np.empty, "ones": np.ones, "full": np.full}
+#: names that the text needs for itself
+_RESERVED = frozenset({"np", "math", "atomic", "private_zeros", "private_empty", "private_full"})
 
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """Where a captured value is found: a closure cell or a global, and attributes from there."""
+    """Where a captured value is found, starting from the kernel's function.
 
-    cell: int
-    name: str
-    path: tuple[str, ...] = ()
+    Attributes
+    ----------
+    root : int, str or None
+        The number of a closure cell, the name of a global, or None for the function itself.
+    path : tuple
+        What to follow from there: an attribute (str), a position in a tuple (int), or what a function
+        found on the way captures itself (Capture).
+    """
+
+    root: int | str | None
+    path: tuple[Any, ...] = ()
 
     def get(self, func: types.FunctionType) -> Any:
-        if self.cell >= 0:
-            value = func.__closure__[self.cell].cell_contents  # type: ignore[index]
-        else:
-            value = func.__globals__[self.name]
-        for attribute in self.path:
-            value = getattr(value, attribute)
+        value: Any = func
+        if type(self.root) is int:
+            value = func.__closure__[self.root].cell_contents  # type: ignore[index]
+        elif self.root is not None:
+            value = func.__globals__[self.root]
+        for step in self.path:
+            if type(step) is str:
+                value = getattr(value, step)
+            elif type(step) is int:
+                value = value[step]
+            else:
+                value = step.get(_unwrap(value))
         return value
+
+    def then(self, *steps: Any) -> Capture:
+        """The same and more steps."""
+        return replace(self, path=(*self.path, *steps))
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What must still hold for a captured value, for the text to be right."""
+
+    capture: Capture
+    expected: Any
+    exact: bool = False  #: the value itself is in the text, not only its kind
+
+    def holds(self, func: types.FunctionType) -> bool:
+        try:
+            value = self.capture.get(func)
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError, KernelError):
+            return False
+        found = value if self.exact else _kind(value)
+        return found is self.expected or (type(found) is type(self.expected) and found == self.expected)
+
+
+def _kind(value: Any) -> Any:
+    """What of a captured value is in the text: of data nothing, of a function its code, of others all."""
+    if type(value) is float or type(value) is int or _is_data(value):
+        return "data"
+    if isinstance(value, tuple):
+        return tuple(map(_kind, value))
+    return getattr(getattr(value, "py_func", value), "__code__", value)
 
 
 @dataclass(eq=False)
@@ -116,30 +160,39 @@ class Kernel:
     ----------
     name : str
         As the user wrote it; lambdas are called ``lambda``.
+    file, line
+        Where it is.
     params : list of str
         The user's parameters, in order.
     captures : list
-        (parameter name in the text, how to fetch the value): they follow `params`.
+        (parameter name in the text, where the value is found): they follow `params`.
     functions : list of ast.FunctionDef
         The lifted functions, callees first; the last one is the kernel.
     access : dict
         Parameter or capture → `Access`.
+    guards : list of Guard
+        What the text was made from, besides the function's code.
+    simple : bool
+        Captures no data, calls no other kernel, has no defaults: its code object says it all.
     """
 
     name: str
     file: str
     line: int
     params: list[str]
-    defaults: tuple[Any, ...]
-    captures: list[tuple[str, Callable[[types.FunctionType], Any]]]
+    captures: list[tuple[str, Capture]]
     functions: list[ast.FunctionDef]
     access: dict[str, Access]
-    guards: list[tuple[Callable[[types.FunctionType], Any], Any]]
-    simple: bool  #: nothing is captured and nothing needs checking again
+    guards: list[Guard]
+    simple: bool
+
+    def fits(self, func: types.FunctionType) -> bool:
+        """Whether this is the kernel of `func` too, which has the same code."""
+        return all(guard.holds(func) for guard in self.guards)
 
     def values(self, func: types.FunctionType) -> list[Any]:
         """The captured values of this call, in the order of `captures`."""
-        return [get(func) for _, get in self.captures]
+        return [capture.get(func) for _, capture in self.captures]
 
     def where(self) -> str:
         return f"{self.file}:{self.line}"
@@ -150,8 +203,12 @@ def kernel_error(what: str, remedy: str, name: str, file: str, line: int, column
     text = linecache.getline(file, line).rstrip()
     shown = f"\n    {text.strip()}" if text else ""
     if text and column is not None:
+        column = len(text.encode()[:column].decode(errors="replace"))  # ast counts bytes
         shown += "\n    " + " " * max(0, column - (len(text) - len(text.lstrip()))) + "^"
     return KernelError(f"kernel {name!r} ({file}:{line}): {what}.{shown}\n  Instead: {remedy}.")
+
+
+# functions and their source -----------------------------------------------------------------------
 
 
 def _unwrap(func: Any) -> types.FunctionType:
@@ -159,15 +216,9 @@ def _unwrap(func: Any) -> types.FunctionType:
     func = getattr(func, "py_func", func)  # a numba dispatcher
     if isinstance(func, types.FunctionType):
         return func
-    key = func if _hashable(func) else None
-    if key in _OPERATORS:
-        return _from_text(_OPERATORS[key])
-    if isinstance(func, np.ufunc):
-        names = ", ".join("xyzw"[: func.nin])
-        if getattr(np, func.__name__, None) is func and func.nout == 1:
-            return _from_text(f"lambda {names}: np.{func.__name__}({names})")
-    if isinstance(func, types.BuiltinFunctionType) and getattr(math, func.__name__, None) is func:
-        return _from_text(f"lambda x: math.{func.__name__}(x)")
+    text = _standard(func)
+    if text is not None:
+        return _from_text(text)
     what = f"{type(func).__name__} object" if not isinstance(func, types.MethodType) else "bound method"
     raise KernelError(
         f"{func!r} cannot be a kernel: it is a {what}. Pass a plain function or a lambda, "
@@ -175,8 +226,27 @@ def _unwrap(func: Any) -> types.FunctionType:
     )
 
 
-def _hashable(value: Any) -> bool:
-    return getattr(type(value), "__hash__", None) is not None
+def _standard(func: Any) -> str | None:
+    """A lambda for an operator, a ufunc, a cast or a function of math; None if it is none of these."""
+    if isinstance(func, np.ufunc):
+        if getattr(np, func.__name__, None) is func and func.nout == 1:
+            names = ", ".join("xyzw"[: func.nin])
+            return f"lambda {names}: np.{func.__name__}({names})"
+    elif isinstance(func, type) and issubclass(func, np.generic):
+        return f"lambda x: np.{_scalar_name(np.dtype(func))}(x)"
+    elif isinstance(func, (type, types.BuiltinFunctionType)):
+        name = func.__name__
+        for known, text in _OPERATORS.items():  # not by hash: a bound method has its object's
+            if known is func:
+                return text
+        if getattr(math, name, None) is func:
+            return f"lambda x, y: math.{name}(x, y)" if name in _TWO else f"lambda x: math.{name}(x)"
+    return None
+
+
+def _scalar_name(dtype: np.dtype) -> str:
+    """The name in `np` of a dtype's scalar type."""
+    return "bool_" if dtype.kind == "b" else dtype.name
 
 
 _texts: dict[str, types.FunctionType] = {}
@@ -192,6 +262,7 @@ def _from_text(text: str) -> types.FunctionType:
 
 
 _lifted: dict[types.CodeType, list[Kernel]] = {}
+_lock = threading.RLock()
 
 
 def lift(func: Any) -> tuple[Kernel, types.FunctionType]:
@@ -204,20 +275,15 @@ def lift(func: Any) -> tuple[Kernel, types.FunctionType]:
     """
     func = _unwrap(func)
     for kernel in _lifted.get(func.__code__, ()):
-        if all(_same(get(func), expected) for get, expected in kernel.guards):
+        if kernel.fits(func):
             return kernel, func
-    kernel = _Lifter(func, set()).kernel()
-    _lifted.setdefault(func.__code__, []).append(kernel)
+    with _lock:
+        for kernel in _lifted.get(func.__code__, ()):
+            if kernel.fits(func):
+                return kernel, func
+        kernel = _Lifter(func, frozenset()).kernel()
+        _lifted.setdefault(func.__code__, []).append(kernel)
     return kernel, func
-
-
-def _same(value: Any, expected: Any) -> bool:
-    """Whether a captured name still means what the text was made from."""
-    if isinstance(expected, types.CodeType):
-        return getattr(getattr(value, "py_func", value), "__code__", None) is expected
-    if isinstance(expected, type) and not isinstance(value, type):
-        return isinstance(value, expected) or _is_data(value)
-    return value is expected
 
 
 def _is_data(value: Any) -> bool:
@@ -225,7 +291,8 @@ def _is_data(value: Any) -> bool:
     if isinstance(value, (bool, int, float, complex, np.generic, np.ndarray)):
         return True
     kind = type(value)  # not the value: a module or a class may have anything as an attribute
-    return any(hasattr(kind, name) for name in ("__cuda_array_interface__", "__dlpack__", "partition", "base_data"))
+    names = ("__cuda_array_interface__", "__dlpack__", "__array_interface__", "partition", "base_data")
+    return not isinstance(value, str) and any(hasattr(kind, name) for name in names)
 
 
 def _find(func: types.FunctionType) -> tuple[ast.FunctionDef | ast.Lambda, str]:
@@ -242,62 +309,116 @@ def _find(func: types.FunctionType) -> tuple[ast.FunctionDef | ast.Lambda, str]:
         )
     try:
         tree = _parse(file, "".join(lines))
-    except SyntaxError as error:
-        raise KernelError(
-            f"kernel {name!r} ({file}:{code.co_firstlineno}): the file cannot be read as Python any more ({error})"
-        ) from None
-    spans = [p for p in code.co_positions() if p[0] is not None and p[2] is not None and p[3] != 0]
+    except SyntaxError:
+        raise _changed(func, name) from None
+    if code.co_flags & inspect.CO_COROUTINE:
+        raise kernel_error("it is async", _FORBIDDEN["Await"][1], name, file, code.co_firstlineno)
+    spans = [
+        ((first, start), (last or first, end or 0))
+        for first, last, start, end in code.co_positions()
+        if first is not None and start is not None and end != 0 and (first, start) != (last, end)
+    ]
     candidates: list[ast.FunctionDef | ast.Lambda] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Lambda) and name == "lambda":
-            inside = all(
-                (node.lineno, node.col_offset) <= (p[0], p[2])
-                and (p[1] or p[0], p[3] or 0) <= (node.end_lineno, node.end_col_offset)
-                for p in spans
-                if p[0] != code.co_firstlineno or p[2] != p[3]
-            )
-            if inside and node.lineno >= code.co_firstlineno - 1:
-                candidates.append(node)
-        elif isinstance(node, ast.FunctionDef) and node.name == name:
-            first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-            if first == code.co_firstlineno:
-                candidates.append(node)
-    for node in reversed(candidates):  # the innermost lambda comes last
-        arguments = [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
-        if arguments == list(code.co_varnames[: code.co_argcount]):
-            return node, file
-    raise KernelError(
-        f"kernel {name!r} ({file}:{code.co_firstlineno}): its source is no longer where Python read it; "
-        "the file was changed after it was imported. Instead: start Python again."
+    for statement in tree.body:
+        if not _first_line(statement) <= code.co_firstlineno <= (statement.end_lineno or 0):
+            continue
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Lambda) and name == "lambda":
+                begin, stop = (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
+                if node.lineno == code.co_firstlineno and all(begin <= a and b <= stop for a, b in spans):
+                    candidates.append(node)
+            elif isinstance(node, ast.FunctionDef) and node.name == name:
+                if _first_line(node) == code.co_firstlineno:
+                    candidates.append(node)
+    candidates = [node for node in candidates if _parameters(node) == _names(code)]
+    if not candidates:
+        raise _changed(func, name)
+    if not spans and len({ast.dump(node) for node in candidates}) > 1:
+        raise kernel_error(
+            "there are several lambdas on its line, and Python was told not to keep columns",
+            "write each on a line of its own", name, file, code.co_firstlineno,
+        )  # fmt: skip
+    return candidates[-1], file  # the innermost lambda comes last
+
+
+def _changed(func: types.FunctionType, name: str) -> KernelError:
+    code = func.__code__
+    return KernelError(
+        f"kernel {name!r} ({code.co_filename}:{code.co_firstlineno}): its source is no longer what Python read; "
+        "the file was changed after it was imported. Instead: start Python again, or reload the module."
     )
 
 
-_parsed: dict[tuple[str, int], ast.Module] = {}
+def _first_line(node: ast.stmt) -> int:
+    return min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
+
+
+def _parameters(node: ast.FunctionDef | ast.Lambda) -> list[str]:
+    return [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
+
+
+def _names(code: types.CodeType) -> list[str]:
+    return list(code.co_varnames[: code.co_argcount])
+
+
+_parsed: dict[tuple[str, str], ast.Module] = {}
 
 
 def _parse(file: str, text: str) -> ast.Module:
-    key = (file, hash(text))
+    key = (file, text)
     if key not in _parsed:
         _parsed[key] = ast.parse(text)
     return _parsed[key]
 
 
+def _is_compiled_from(code: types.CodeType, file: str) -> bool:
+    """Whether the file, as it is now, still gives this code."""
+    tree = _parse(file, "".join(linecache.getlines(file)))
+    around = [s for s in tree.body if _first_line(s) <= code.co_firstlineno <= (s.end_lineno or 0)]
+    whole = compile(ast.Module(around, []), file, "exec", dont_inherit=True)
+    return any(_facts(found) == _facts(code) for found in _codes(whole))
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for const in code.co_consts:
+        if isinstance(const, types.CodeType):
+            yield from _codes(const)
+
+
+def _facts(code: types.CodeType) -> tuple[Any, ...]:
+    consts = tuple(repr(c) for c in code.co_consts if not isinstance(c, types.CodeType))
+    return code.co_name, code.co_firstlineno, code.co_code, code.co_names, code.co_varnames, consts
+
+
+# lifting ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Function:
+    """A captured kernel function under the name that the text calls it by."""
+
+    kernel: Kernel
+    func: types.FunctionType
+    name: str
+
+
 class _Lifter(ast.NodeTransformer):
     """Checks one function and rewrites it with its captures as parameters."""
 
-    def __init__(self, func: types.FunctionType, active: set[types.CodeType]) -> None:
+    def __init__(self, func: types.FunctionType, active: frozenset[types.CodeType]) -> None:
         self.func, self.code = func, func.__code__
         self.node, self.file = _find(func)
         self.name = "lambda" if isinstance(self.node, ast.Lambda) else self.node.name
         if self.code in active:
             self.fail(self.node, "it calls itself", "write the recursion as a loop, with a private array as stack")
         self.active = active | {self.code}
-        self.captures: dict[str, Callable[[types.FunctionType], Any]] = {}
-        self.access: dict[str, Access] = {}
-        self.guards: list[tuple[Callable[[types.FunctionType], Any], Any]] = []
-        self.callees: dict[types.CodeType, Kernel] = {}
-        self.indices: list[str] = []
+        self.captures: dict[Capture, str] = {}
+        self.guards: dict[tuple[Capture, bool], Guard] = {}
+        self.functions: list[_Function] = []
         self.locals = set(self.code.co_varnames) | set(self.code.co_cellvars)
+        self.renamed = {name: self._free(name + "_") for name in self.locals & _RESERVED}
+        self.stable = True
 
     def fail(self, node: ast.AST, what: str, remedy: str) -> Any:
         line, column = getattr(node, "lineno", self.code.co_firstlineno), getattr(node, "col_offset", None)
@@ -306,26 +427,35 @@ class _Lifter(ast.NodeTransformer):
     def kernel(self) -> Kernel:
         arguments = self.node.args
         if arguments.vararg or arguments.kwarg or arguments.kwonlyargs:
-            self.fail(self.node, "it takes *args, **kwargs or keyword-only arguments", "name every argument")
-        if inspect.isgeneratorfunction(self.func) or inspect.iscoroutinefunction(self.func):
-            self.fail(self.node, "it is a generator or a coroutine", "write the values into an array argument")
-        params = list(self.code.co_varnames[: self.code.co_argcount])
-        node = _copy(self.node)
+            what = "it takes *args, **kwargs or keyword-only arguments"
+            if isinstance(self.node, ast.FunctionDef) and hasattr(self.func, "__wrapped__"):
+                what = f"it is the wrapper that a decorator put around {self.func.__wrapped__.__name__!r}, and {what[3:]}"
+                self.fail(self.node, what, f"pass {self.func.__wrapped__.__name__}.__wrapped__, without the decorator")
+            self.fail(self.node, what, "name every argument")
+        node = copy.deepcopy(self.node)
+        body: list[ast.stmt]
         if isinstance(node, ast.Lambda):
-            body: list[ast.stmt] = [ast.copy_location(ast.Return(node.body), node.body)]
+            body = [ast.copy_location(ast.Return(node.body), node.body)]
         else:
             body = node.body
             if ast.get_docstring(node) is not None:
                 body = body[1:] or [ast.copy_location(ast.Pass(), node)]
         body = [self.visit(statement) for statement in body]
-        self._accesses(body, params)
-        names = [*params, *self.captures]
+        if not _is_compiled_from(self.code, self.file):
+            raise _changed(self.func, self.name)
+        params = [self.renamed.get(name, name) for name in _names(self.code)]
+        names = [*params, *self.captures.values()]
+        callees = {
+            f.name: Callee([*f.kernel.params, *(name for name, _ in f.kernel.captures)], f.kernel.access)
+            for f in self.functions
+        }
+        access = analyse(body, params, names, callees)
         for statement in body:
             for part in ast.walk(statement):
                 if hasattr(part, "lineno"):
                     part.user_line = part.lineno  # type: ignore[attr-defined]
         function = ast.FunctionDef(
-            name=f"{'f' if self.name == 'lambda' else self.name}",
+            name=self._free("f" if self.name == "lambda" else self.name, builtin=True),
             args=ast.arguments([], [ast.arg(n) for n in names], None, [], [], None, []),
             body=body,
             decorator_list=[],
@@ -333,150 +463,164 @@ class _Lifter(ast.NodeTransformer):
             type_params=[],
         )
         function.file = self.file  # type: ignore[attr-defined]
-        functions = [f for callee in self.callees.values() for f in callee.functions]
+        functions = [f for callee in self.functions for f in callee.kernel.functions]
         return Kernel(
             name=self.name,
             file=self.file,
             line=self.code.co_firstlineno,
             params=params,
-            defaults=self.func.__defaults__ or (),
-            captures=list(self.captures.items()),
+            captures=[(name, capture) for capture, name in self.captures.items()],
             functions=[*functions, ast.fix_missing_locations(function)],
-            access=self.access,
-            guards=self.guards,
-            simple=not self.captures and not self.guards,
+            access=access,
+            guards=list(self.guards.values()),
+            simple=self.stable and not self.captures and not functions and not self.func.__defaults__,
         )
 
     # names ------------------------------------------------------------------------------------
 
-    def capture(self, name: str) -> Capture | None:
-        """Where a name comes from if it is not local to the kernel."""
-        if name in self.code.co_freevars:
-            return Capture(self.code.co_freevars.index(name), name)
-        if name in self.locals:
-            return None
-        if name in self.func.__globals__:
-            return Capture(-1, name)
-        return None
+    def _free(self, name: str, builtin: bool = False) -> str:
+        """A name like this one that nothing in the text has."""
+        taken = self.locals | _RESERVED | set(self.captures.values())
+        taken |= {f.name for callee in self.functions for f in callee.kernel.functions}
+        while name in taken or (builtin and hasattr(builtins, name)):
+            name += "_"
+        return name
 
-    def resolve(self, node: ast.Name | ast.Attribute) -> ast.expr:
-        """Rewrite a captured name (with its attributes) by what it stands for."""
+    def trace(self, node: ast.AST) -> tuple[Capture, Any, list[str]] | None:
+        """The captured value that a name with attributes stands for: (where, value, attributes left).
+
+        None for what is local to the kernel, a builtin, or no name.
+        """
         path: list[str] = []
-        root: ast.expr = node
+        root = node
         while isinstance(root, ast.Attribute):
             path.insert(0, root.attr)
             root = root.value
         if not isinstance(root, ast.Name):
-            return self.generic_visit(node)  # type: ignore[return-value]
-        if root.id in self.locals and root.id not in self.code.co_freevars:
-            return node
-        found = self.capture(root.id)
-        if found is None:
-            if root.id in _BUILTINS or root.id in ("True", "False"):
-                return node
-            if hasattr(builtins, root.id):
-                self.fail(root, f"it uses {root.id}(), which does not exist in kernels", self._hint(root.id))
-            self.fail(root, f"the name {root.id!r} is not defined", "define it before the call, or pass it in")
+            return None
+        if root.id in self.code.co_freevars:
+            found = Capture(self.code.co_freevars.index(root.id))
+        elif root.id in self.locals or root.id not in self.func.__globals__:
+            return None
+        else:
+            found = Capture(root.id)
         try:
             value = found.get(self.func)
         except ValueError:
             self.fail(root, f"the variable {root.id!r} has no value yet", "assign it before the call")
-        taken: list[str] = []
-        while path and not _is_data(value):  # walk module.attr and object.attr to a value
-            if isinstance(value, types.ModuleType) or (isinstance(value, type) and issubclass(value, np.generic)):
-                self.guards.append((dataclasses.replace(found, path=tuple(taken)).get, value))
+        while path and not _is_data(value):  # walk module.attribute and object.attribute to a value
             if not hasattr(value, path[0]):
                 self.fail(node, f"{ast.unparse(node)} does not exist", "check its spelling")
-            taken.append(path.pop(0))
-            value = getattr(value, taken[-1])
-        source = dataclasses.replace(found, path=tuple(taken))
-        if taken and isinstance(value, float):
-            for module, alias in ((math, "math"), (np, "np")):
-                if getattr(module, taken[-1], None) is value and found.get(self.func) is module:
-                    return ast.copy_location(ast.Attribute(ast.Name(alias, ast.Load()), taken[-1], ast.Load()), node)
-        result = self.meaning(value, source, node, "_".join([root.id, *taken]))
+            found = found.then(path.pop(0))
+            value = getattr(value, found.path[-1])
+        return found, value, path
+
+    def resolve(self, node: ast.Name | ast.Attribute) -> ast.expr:
+        """Rewrite a captured name (with its attributes) by what it stands for."""
+        traced = self.trace(node)
+        if traced is None:
+            if isinstance(node, ast.Attribute):
+                node.value = self.visit(node.value)
+                return node
+            if node.id in self.locals:
+                node.id = self.renamed.get(node.id, node.id)
+                return node
+            if node.id in _BUILTINS:
+                return node
+            if hasattr(builtins, node.id):
+                self.fail(node, f"it uses {node.id}(), which does not exist in kernels", _hint(node.id))
+            self.fail(node, f"the name {node.id!r} is not defined", "define it before the call, or pass it in")
+            raise AssertionError
+        source, value, path = traced
+        result = self.meaning(value, source, node)
         for attribute in path:
             result = ast.Attribute(result, attribute, ast.Load())
         return ast.copy_location(result, node)
 
-    def meaning(self, value: Any, source: Capture, node: ast.AST, name: str) -> ast.expr:
-        if isinstance(value, (types.FunctionType,)) or hasattr(value, "py_func"):
-            for known in (atomic,):
-                if getattr(known, getattr(value, "__name__", ""), None) is value:
-                    self.guards.append((source.get, value))
-                    return ast.Attribute(ast.Name("atomic", ast.Load()), value.__name__, ast.Load())
-            return self.callee(value, source)
+    def meaning(self, value: Any, source: Capture, node: ast.AST) -> ast.expr:
+        """The text for a captured value."""
+        self._guard(Guard(source, _kind(value)))
+        constant = source.path[-1] if source.path else ""
+        if isinstance(value, float) and constant:  # math.pi
+            for module, alias in ((math, "math"), (np, "np")):
+                if getattr(module, constant, None) is value and self._from_module(source, module):
+                    return ast.Attribute(ast.Name(alias, ast.Load()), constant, ast.Load())
         if _is_data(value):
-            return ast.Name(self._captured(name, source.get, value), ast.Load())
-        if isinstance(value, tuple) and value and all(_is_data(v) for v in value):
-            parts: list[ast.expr] = []
-            for k, part in enumerate(value):
-                get = lambda func, k=k: source.get(func)[k]
-                parts.append(ast.Name(self._captured(f"{name}_{k}", get, part), ast.Load()))
-            self.guards.append((lambda func: len(source.get(func)) == len(value), True))
-            return ast.Tuple(parts, ast.Load())
-        self.guards.append((source.get, value))
+            return ast.Name(self._captured(source, value), ast.Load())
+        if isinstance(value, tuple) and value:
+            return ast.Tuple([self.meaning(v, source.then(k), node) for k, v in enumerate(value)], ast.Load())
+        if isinstance(value, types.FunctionType) or hasattr(value, "py_func"):
+            if getattr(atomic, value.__name__, None) is value:
+                return ast.Attribute(ast.Name("atomic", ast.Load()), value.__name__, ast.Load())
+            self.fail(node, f"it uses the function {ast.unparse(node)!r} without calling it", "call it by its name")
+        short = getattr(value, "__name__", "")
         for module, alias in ((math, "math"), (np, "np")):
-            short = getattr(value, "__name__", "")
             if getattr(module, short, None) is value and not isinstance(value, types.ModuleType):
                 return ast.Attribute(ast.Name(alias, ast.Load()), short, ast.Load())
-        if isinstance(value, type) and issubclass(value, np.generic):
-            return ast.Attribute(ast.Name("np", ast.Load()), np.dtype(value).name, ast.Load())
-        if getattr(builtins, getattr(value, "__name__", ""), None) is value and value.__name__ in _BUILTINS:
-            return ast.Name(value.__name__, ast.Load())
         if isinstance(value, np.dtype) and value.names is None:
-            return ast.Attribute(ast.Name("np", ast.Load()), value.name, ast.Load())
+            return ast.Attribute(ast.Name("np", ast.Load()), _scalar_name(value), ast.Load())
+        if isinstance(value, type) and issubclass(value, np.generic):
+            return ast.Attribute(ast.Name("np", ast.Load()), _scalar_name(np.dtype(value)), ast.Load())
+        if short in _BUILTINS and getattr(builtins, short) is value:
+            return ast.Name(short, ast.Load())
         what = "the module" if isinstance(value, types.ModuleType) else f"a {type(value).__name__}"
         return self.fail(
-            node, f"it uses {ast.unparse(node)!r}, {what}, which does not exist in kernels", self._hint(name)
+            node, f"it uses {ast.unparse(node)!r}, {what}, which does not exist in kernels", _hint(short)
         )
 
-    def _captured(self, name: str, get: Callable[[types.FunctionType], Any], value: Any) -> str:
-        while name in self.locals:
-            name += "_"
-        if name not in self.captures:
-            self.captures[name] = get
-            self.access.setdefault(name, Access())
-            # an array may not turn into a number without the text being made anew
-            self.guards.append((lambda func: isinstance(get(func), np.ndarray), isinstance(value, np.ndarray)))
-        return name
+    def _guard(self, guard: Guard) -> None:
+        """What is imported under its own name is taken to stay; what else is named may change."""
+        self.guards[guard.capture, guard.exact] = guard
+        root, path = guard.capture.root, guard.capture.path
+        module = isinstance(root, str) and isinstance(self.func.__globals__[root], types.ModuleType)
+        own = not path and getattr(guard.expected, "__name__", None) == root
+        self.stable &= not guard.exact and isinstance(root, str) and (module or own)
 
-    @staticmethod
-    def _hint(name: str) -> str:
-        if name in ("print", "open", "input"):
-            return "write the values into an array argument and print them after the call"
-        if name in ("sum", "sorted", "map", "filter", "zip", "enumerate", "any", "all"):
-            return "write a for loop over range(...)"
-        if name in ("list", "dict", "set", "tuple", "str"):
-            return "use arrays: kernels compute with numbers"
-        return "kernels use numbers, arrays, math.*, np.* and other kernel functions; pass what you need as those"
+    def _from_module(self, source: Capture, module: types.ModuleType) -> bool:
+        return replace(source, path=source.path[:-1]).get(self.func) is module
 
-    def callee(self, value: Any, source: Capture) -> ast.expr:
+    def _captured(self, source: Capture, value: Any, name: str | None = None) -> str:
+        """The parameter that passes a captured value in."""
+        if source not in self.captures:
+            if name is None:
+                first = self.code.co_freevars[source.root] if type(source.root) is int else str(source.root)
+                name = "_".join([first, *(str(step) for step in source.path)])
+            self.captures[source] = self._free(name)
+        return self.captures[source]
+
+    def callee(self, value: Any, source: Capture) -> _Function:
+        """A captured kernel function, lifted."""
         func = _unwrap(value)
-        kernel = self.callees.get(func.__code__)
-        if kernel is None:
+        self._guard(Guard(source, _kind(func)))
+        for known in self.functions:
+            if known.func.__code__ is func.__code__ and known.kernel.fits(func):
+                kernel, name = known.kernel, known.name
+                break
+        else:
             kernel = _Lifter(func, self.active).kernel()
-            taken = {f.name for k in self.callees.values() for f in k.functions} | self.locals | {"f"}
-            _rename(kernel, taken | set(dir(builtins)) | {"np", "math", "atomic"})
-            self.callees[func.__code__] = kernel
-            self.guards.append((source.get, func.__code__))
-            for get, expected in kernel.guards:
-                self.guards.append((lambda f, g=get, s=source: g(_unwrap(s.get(f))), expected))
-        name = ast.Name(kernel.functions[-1].name, ast.Load())
-        name.callee = (kernel, source)  # type: ignore[attr-defined]
-        return name
+            names = {f.name: self._free(f.name, builtin=True) for f in kernel.functions}
+            kernel = replace(kernel, functions=[_renamed(f, names) for f in kernel.functions])
+            name = names[list(names)[-1]]
+            self.functions.append(_Function(kernel, func, name))
+        for guard in kernel.guards:
+            self._guard(replace(guard, capture=source.then(guard.capture)))
+        return _Function(kernel, func, name)
 
     # statements and expressions -------------------------------------------------------------------
 
     def visit(self, node: ast.AST) -> Any:
-        forbidden = _FORBIDDEN.get(type(node))
+        forbidden = _FORBIDDEN.get(type(node).__name__)
         if forbidden:
+            if not hasattr(node, "lineno"):
+                node = self.node
             self.fail(node, f"it uses {forbidden[0]}, which does not exist in kernels", forbidden[1])
         return super().visit(node)
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        if isinstance(node.value, (bytes,)) or node.value is Ellipsis:
-            self.fail(node, f"it uses {node.value!r}", "kernels compute with numbers")
+        if isinstance(node.value, (str, bytes)):
+            self.fail(node, f"it uses the string {node.value!r}", "kernels compute with numbers")
+        if node.value is Ellipsis:
+            self.fail(node, "it uses ...", "write a loop over the elements")
         return node
 
     def visit_Expr(self, node: ast.Expr) -> ast.stmt:
@@ -492,10 +636,14 @@ class _Lifter(ast.NodeTransformer):
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         if isinstance(node.ctx, ast.Store):
+            node.id = self.renamed.get(node.id, node.id)
             return node
         return self.resolve(node)
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        if isinstance(node.ctx, ast.Store):
+            node.value = self.visit(node.value)
+            return node
         return self.resolve(node)
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
@@ -508,193 +656,145 @@ class _Lifter(ast.NodeTransformer):
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
-        private = self._private(node)
-        if private is not None:
-            return private
-        self.generic_visit(node)
-        target = getattr(node.func, "callee", None)
-        if target is None:
+        traced = self.trace(node.func)
+        if traced is None or traced[2]:
+            self.generic_visit(node)
             return node
-        kernel, source = target
+        source, value, _ = traced
+        for name, constructor in _PRIVATE.items():
+            if value is constructor:
+                return self._private(node, name, source)
+        is_kernel = isinstance(value, types.FunctionType) and getattr(atomic, value.__name__, None) is not value
+        if not (is_kernel or hasattr(value, "py_func") or _is_operator(value)):
+            self.generic_visit(node)
+            return node
+        called = self.callee(value, source)
+        kernel = called.kernel
         if node.keywords:
             self.fail(node, "it calls a kernel function with keywords", "pass the arguments by position")
-        given, wanted = len(node.args), len(kernel.params)
-        if not wanted - len(kernel.defaults) <= given <= wanted:
+        node.args = [self.visit(argument) for argument in node.args]
+        given, wanted, defaults = len(node.args), len(kernel.params), called.func.__defaults__ or ()
+        if not wanted - len(defaults) <= given <= wanted:
             self.fail(node, f"{kernel.name}() takes {wanted} arguments and got {given}", "pass what it needs")
-        for default in kernel.defaults[len(kernel.defaults) - (wanted - given) :] if given < wanted else ():
-            if not isinstance(default, (bool, int, float, complex)):
-                self.fail(node, f"the default {default!r} of {kernel.name}() is no number", "pass it")
-            node.args.append(ast.copy_location(ast.Constant(default), node))
-        for name, get in kernel.captures:
-            through = lambda func, g=get, s=source: g(_unwrap(s.get(func)))
-            unique = f"{kernel.functions[-1].name}_{name}"
-            node.args.append(
-                ast.Name(self._captured(unique, through, through(self.func)), ast.Load())
-            )
+        for k in range(given, wanted):
+            number = k - (wanted - len(defaults))
+            where = source.then(Capture(None, ("__defaults__", number)))
+            if not _is_data(defaults[number]):
+                self.fail(node, f"the default {defaults[number]!r} of {kernel.name}() is no number", "pass it")
+            self._guard(Guard(where, "data"))
+            name = self._captured(where, defaults[number], f"{called.name}_{kernel.params[k]}")
+            node.args.append(ast.copy_location(ast.Name(name, ast.Load()), node))
+        for name, capture in kernel.captures:
+            where = source.then(capture)
+            name = self._captured(where, where.get(self.func), f"{called.name}_{name}")
+            node.args.append(ast.copy_location(ast.Name(name, ast.Load()), node))
+        node.func = ast.copy_location(ast.Name(called.name, ast.Load()), node.func)
+        node.func.called = True  # type: ignore[attr-defined]
         return node
 
-    def _private(self, node: ast.Call) -> ast.expr | None:
+    def _private(self, node: ast.Call, maker: str, source: Capture) -> ast.expr:
         """np.zeros(4) and its kin become small arrays on the stack."""
-        func = node.func
-        if not (isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.attr in _PRIVATE):
-            return None
-        found = self.capture(func.value.id)
-        if found is None or found.get(self.func) is not np:
-            return None
-        if func.attr in ("ones", "full"):
-            self.fail(node, f"np.{func.attr}() does not exist in kernels", "use np.zeros(...) and a loop")
-        dtype: ast.expr = ast.Attribute(ast.Name("np", ast.Load()), "float64", ast.Load())
+        self._guard(Guard(source, _kind(_PRIVATE[maker])))
+        arguments = dict(zip(("shape", *(("fill_value",) if maker == "full" else ()), "dtype"), node.args, strict=False))
         for keyword in node.keywords:
-            if keyword.arg != "dtype":
-                self.fail(node, f"np.{func.attr}({keyword.arg}=…)", "give the shape and the dtype alone")
-            dtype = self.visit(keyword.value)
-        if len(node.args) == 2:
-            dtype = self.visit(node.args[1])
-        if isinstance(dtype, ast.Name) and dtype.id in ("float", "int", "bool", "complex"):
-            name = {"float": "float64", "int": "int64", "bool": "bool_", "complex": "complex128"}[dtype.id]
-            dtype = ast.Attribute(ast.Name("np", ast.Load()), name, ast.Load())
-        shape = node.args[0] if node.args else None
-        sizes = shape.elts if isinstance(shape, ast.Tuple) else [shape]
-        if not all(isinstance(s, ast.Constant) and isinstance(s.value, int) and s.value > 0 for s in sizes):
+            if keyword.arg not in ("shape", "fill_value", "dtype"):
+                self.fail(node, f"np.{maker}({keyword.arg}=…)", "give the shape and the dtype alone")
+            arguments[keyword.arg] = keyword.value
+        shape = arguments.get("shape")
+        sizes = [self._constant(s) for s in (shape.elts if isinstance(shape, ast.Tuple) else [shape])]
+        if len(sizes) == 1 and isinstance(sizes[0], tuple):
+            sizes = list(sizes[0])
+        if not sizes or not all(isinstance(s, (int, np.integer)) and s > 0 for s in sizes):
             self.fail(
                 node,
                 f"the shape of a private array, {ast.unparse(shape) if shape else ''}, is not a constant",
                 "write numbers, np.zeros(4); for larger or variable scratch space pass an array in",
             )
-        name = ast.Name(f"private_{func.attr}", ast.Load())
-        return ast.copy_location(ast.Call(name, [shape, dtype], []), node)  # type: ignore[list-item]
+        numbers: list[ast.expr] = [ast.Constant(int(s)) for s in sizes]
+        whole = numbers[0] if len(numbers) == 1 else ast.Tuple(numbers, ast.Load())
+        fill = arguments.get("fill_value")
+        kind = self._dtype(node, arguments.get("dtype"), self._constant(fill) if fill is not None else 0.0)
+        dtype = ast.Attribute(ast.Name("np", ast.Load()), _scalar_name(kind), ast.Load())
+        given: list[ast.expr] = [whole, dtype]
+        if maker in ("ones", "full"):
+            given.insert(1, self.visit(fill) if fill is not None else ast.Constant(1))
+        name = {"zeros": "private_zeros", "empty": "private_empty"}.get(maker, "private_full")
+        made = ast.Call(ast.Name(name, ast.Load()), given, [])
+        for part in ast.walk(made):
+            if isinstance(part, ast.expr) and not hasattr(part, "lineno"):
+                ast.copy_location(part, node)
+        return made
 
-    # how arrays are used --------------------------------------------------------------------------
+    def _dtype(self, node: ast.Call, asked: ast.expr | None, fill: Any) -> np.dtype:
+        """The dtype of a private array."""
+        kind: Any = asked
+        if asked is not None:
+            kind = self._constant(asked)
+        elif isinstance(fill, (bool, int, float, complex, np.generic)):
+            kind = np.asarray(fill).dtype
+        try:
+            found = np.dtype(kind) if kind is not None else None
+        except TypeError:
+            found = None
+        if found is None or found.kind not in "biufc":
+            self.fail(node, "the dtype of a private array is not known", "write it, such as dtype=np.float64")
+        assert found is not None
+        return found
 
-    def _accesses(self, body: list[ast.stmt], params: list[str]) -> None:
-        """Fill `access`: what is read and written, and whether only at the kernel's own index."""
-        for name in params:
-            self.access.setdefault(name, Access())
-        stored = {
-            n.id
-            for statement in body
-            for n in ast.walk(statement)
-            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-        }
-        for statement in body:
-            if isinstance(statement, (ast.Return, ast.If, ast.While, ast.For)):
-                break
-            target = statement.targets[0] if isinstance(statement, ast.Assign) else None
-            if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
-                if target.value.id in self.access:
-                    self.access[target.value.id].covers = True  # counts only where pointwise holds as well
-        seen: set[int] = set()
-        for statement in body:
-            for node in _walk(statement):
-                if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
-                    use = self.access.get(node.value.id)
-                    if use is None:
-                        continue
-                    seen.add(id(node.value))
-                    writes = isinstance(node.ctx, ast.Store) or getattr(node, "stored", False)
-                    use.writes |= writes
-                    use.reads |= not writes or getattr(node, "augmented", False)
-                    index = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-                    names = [part.id if isinstance(part, ast.Name) else "" for part in index]
-                    own = names == params[: len(names)] and not stored & set(names)
-                    use.pointwise &= own
-                elif isinstance(node, ast.Call):
-                    self._passed(node, seen)
-                elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                    if node.attr in ("shape", "size", "ndim"):
-                        seen.add(id(node.value))
-                        if node.value.id in self.access:
-                            self.access[node.value.id].pointwise = False
-                elif isinstance(node, ast.Name) and node.id in self.access and id(node) not in seen:
-                    if isinstance(node.ctx, ast.Load):
-                        self.access[node.id].reads = True
-
-    def _passed(self, node: ast.Call, seen: set[int]) -> None:
-        """Arrays passed on: to atomics, to len(), or to another kernel function."""
-        func = node.func
-        atomically = isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.value.id == "atomic"
-        target = getattr(func, "callee", None)
-        for k, argument in enumerate(node.args):
-            if not (isinstance(argument, ast.Name) and argument.id in self.access):
-                continue
-            use = self.access[argument.id]
-            if atomically and k == 0:
-                use.reads = use.writes = True
-                use.pointwise = False
-                seen.add(id(argument))
-            elif isinstance(func, ast.Name) and func.id == "len":
-                use.pointwise = False
-                seen.add(id(argument))
-            elif target is not None:
-                kernel = target[0]
-                names = [*kernel.params, *(name for name, _ in kernel.captures)]
-                inner = kernel.access.get(names[k]) if k < len(names) else None
-                if inner is not None and (inner.writes or not inner.pointwise):
-                    use.reads |= inner.reads
-                    use.writes |= inner.writes
-                    use.pointwise = False
-                elif inner is not None and inner.reads:
-                    use.reads = True
+    def _constant(self, node: ast.AST | None) -> Any:
+        """The value of an expression that the text may hold as a constant; None if it has none."""
+        if isinstance(node, ast.Constant):
+            return node.value
+        if isinstance(node, ast.Name) and node.id in ("bool", "int", "float", "complex") and not self.trace(node):
+            return getattr(builtins, node.id)
+        traced = self.trace(node) if node is not None else None
+        if traced is None or traced[2]:
+            return None
+        source, value, _ = traced
+        if not isinstance(value, (int, float, str, tuple, type, np.dtype, np.generic)):
+            return None
+        self._guard(Guard(source, value, exact=True))
+        return value
 
 
-def _walk(statement: ast.stmt) -> Iterator[ast.AST]:
-    """All nodes, with the targets of augmented and field assignments marked as read and written."""
-    for node in ast.walk(statement):
-        if isinstance(node, ast.AugAssign):
-            _mark(node.target, augmented=True)
-        elif isinstance(node, ast.Assign):
-            for target in node.targets:
-                for part in target.elts if isinstance(target, ast.Tuple) else [target]:
-                    _mark(part, augmented=False)
-    yield from ast.walk(statement)
+def _is_operator(value: Any) -> bool:
+    return any(value is known for known in _OPERATORS) and not hasattr(builtins, value.__name__)
 
 
-def _mark(target: ast.AST, augmented: bool) -> None:
-    """`a[i] += 1` and `a[i].x = 1` write to a (and keep the rest of the record: they read it)."""
-    while isinstance(target, (ast.Subscript, ast.Attribute)):
-        if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
-            target.stored = True  # type: ignore[attr-defined]
-            target.augmented = augmented or not isinstance(target.ctx, ast.Store)  # type: ignore[attr-defined]
-        target = target.value
+def _hint(name: str) -> str:
+    if name in ("print", "open", "input"):
+        return "write the values into an array argument and print them after the call"
+    if name in ("sum", "sorted", "map", "filter", "zip", "enumerate", "any", "all"):
+        return "write a for loop over range(...)"
+    if name in ("list", "dict", "set", "tuple", "str"):
+        return "use arrays: kernels compute with numbers"
+    return "kernels use numbers, arrays, math.*, np.* and other kernel functions; pass what you need as those"
 
 
-def _copy(node: Any) -> Any:
-    """A deep copy of a syntax tree: the parsed file stays as it was."""
-    fresh = type(node)()
-    for name, value in ast.iter_fields(node):
-        if isinstance(value, ast.AST):
-            value = _copy(value)
-        elif isinstance(value, list):
-            value = [_copy(v) if isinstance(v, ast.AST) else v for v in value]
-        setattr(fresh, name, value)
-    return ast.copy_location(fresh, node) if hasattr(node, "lineno") else fresh
+# text ---------------------------------------------------------------------------------------------
 
 
-def _rename(kernel: Kernel, taken: set[str]) -> None:
-    """Give the functions of a callee names that nothing else in the text has."""
-    names: dict[str, str] = {}
-    for function in kernel.functions:
-        new, k = function.name, 1
-        while new in taken or new in names.values():
-            new, k = f"{function.name}_{k}", k + 1
-        names[function.name] = new
-    _apply(kernel.functions, names)
-
-
-def _apply(functions: list[ast.FunctionDef], names: dict[str, str]) -> None:
-    for function in functions:
-        function.name = names.get(function.name, function.name)
-        for node in ast.walk(function):
-            if isinstance(node, ast.Name) and hasattr(node, "callee"):
-                node.id = names.get(node.id, node.id)
+def _renamed(function: ast.FunctionDef, names: dict[str, str]) -> ast.FunctionDef:
+    """A copy with other names for itself and for what it calls."""
+    function = copy.deepcopy(function)
+    function.name = names.get(function.name, function.name)
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and hasattr(node, "called"):
+            node.id = names.get(node.id, node.id)
+    return function
 
 
 def renamed(kernel: Kernel, name: str) -> list[tuple[ast.FunctionDef, str]]:
     """The functions of a kernel, it itself called `name` and its callees after it, with their files."""
-    names = {f.name: f"{name}_{f.name}" for f in kernel.functions[:-1]}
+    used = {n.id for f in kernel.functions for n in ast.walk(f) if isinstance(n, ast.Name)}
+    names: dict[str, str] = {}
+    for function in kernel.functions[:-1]:
+        new = f"{name}_{function.name}"
+        while new in used:
+            new += "_"
+        names[function.name] = new
     names[kernel.functions[-1].name] = name
-    _apply(kernel.functions, names)
-    return [(f, getattr(f, "file", kernel.file)) for f in kernel.functions]
+    return [(_renamed(f, names), getattr(f, "file", kernel.file)) for f in kernel.functions]
 
 
 def write(function: ast.FunctionDef, file: str) -> tuple[str, Origin]:
@@ -706,3 +806,5 @@ def write(function: ast.FunctionDef, file: str) -> tuple[str, Origin]:
         if hasattr(new, "lineno") and hasattr(old, "user_line"):
             origin.setdefault(new.lineno, (file, old.user_line))
     return text, origin
+
+

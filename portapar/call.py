@@ -1,0 +1,279 @@
+"""The way of a call: find the policy and the executor, plan, execute. Plans are remembered.
+
+A call that looks like an earlier one (same policy, kernels, dtypes, shapes and strides) on the CPU takes
+its plan and its native code from memory, which costs a few microseconds; everything else takes the long
+way through `portapar.problem` and `portapar.plan`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from portapar import arrays, executor, policy
+from portapar.arrays import PartitionedArray
+from portapar.errors import BackendUnavailableError, PlacementError
+from portapar.executor import DeviceExecutor, Executor, finish
+from portapar.kernel import source
+from portapar.kernel.host import HostDevice, Launch
+from portapar.kernel.program import Task
+from portapar.plan import Plan, make_plan
+from portapar.policy import Policy
+from portapar.problem import Problem
+
+_REMEMBERED = 4096  #: calls to remember; beyond, start afresh
+_planning: ContextVar[bool] = ContextVar("portapar_planning", default=False)
+
+
+@functools.cache
+def _default_name() -> str | None:
+    return os.environ.get("PORTAPAR_EXECUTOR")
+
+
+def default_executor() -> Executor:
+    """PORTAPAR_EXECUTOR, or all CPU threads."""
+    name = _default_name()
+    return executor.executor(name) if name else executor.threads()
+
+
+def resolve(how: Policy | None, values: Sequence[Any], algorithm: str) -> tuple[Policy, Executor]:
+    """The policy and executor of a call.
+
+    The executor is the policy's own; else the one where the data live; else that of the `using` block;
+    else the default.
+    """
+    block = policy.current.get()
+    if how is None:
+        how = block or policy.par
+    if not isinstance(how, Policy):
+        raise PlacementError(
+            f"{algorithm}: the first argument is {how!r}, a {type(how).__name__}: must be a policy such as pp.par"
+        )
+    if how.executor is not None:
+        return how, how.executor
+    for value in values:
+        if isinstance(value, PartitionedArray):
+            return how, value.executor
+        if not isinstance(value, (np.ndarray, *arrays.SCALARS)) and hasattr(value, "dtype"):
+            for candidate in executor.opened():
+                if candidate.owns(value):
+                    return how, candidate
+            if hasattr(value, "__cuda_array_interface__"):
+                return how, executor.cuda(value.device.id)
+    if not how.threads:
+        return how, executor.simd()
+    if block is not None and block.executor is not None:
+        return how, block.executor
+    return how, default_executor()
+
+
+def call(
+    algorithm: str,
+    how: Policy | None,
+    kernels: tuple[Any, ...],
+    args: tuple[Any, ...],
+    extra: Any,
+    build: Callable[..., tuple[Problem, Any]],
+) -> Any:
+    """Run one call of an algorithm.
+
+    Parameters
+    ----------
+    algorithm : str
+        Its name.
+    how : Policy or None
+    kernels : tuple of callable
+        The user's functions.
+    args : tuple
+        Its arrays and numbers, the output last if there is one.
+    extra : hashable
+        What else the plan depends on.
+    build : callable
+        The long way: ``build(algorithm, executor, kernels, args, extra)`` makes the problem, and what the
+        call returns if the form itself returns nothing.
+    """
+    key = _key(how, kernels, args, extra)
+    if key is not None:
+        ready = _ready.get(key)
+        if ready is not None:
+            result = ready(args)
+            if result is not _MISS:
+                return result
+        result = _repeated(key, args)
+        if result is not _MISS:
+            return result
+    how, where = resolve(how, args, algorithm)
+    problem, result = build(algorithm, where, kernels, args, extra)
+    plan = make_plan(problem, how, where)
+    if _planning.get():
+        return plan
+    if how.asynchronous:
+        return where.submit(lambda: _result(where.execute(plan), result))
+    value = _result(where.execute(plan), result)
+    if key is not None:
+        _remember(key, plan, kernels, args, result)
+    return value
+
+
+def plan(algorithm: Callable[..., Any], how: Policy | None, *args: Any, **keywords: Any) -> Plan:
+    """The plan of a call, without running it.
+
+    Parameters
+    ----------
+    algorithm : callable
+        Such as `pp.transform`.
+    how, *args, **keywords
+        As for the algorithm itself.
+
+    Returns
+    -------
+    Plan
+        ``print(plan)`` explains it.
+    """
+    token = _planning.set(True)
+    try:
+        return algorithm(how, *args, **keywords)
+    finally:
+        _planning.reset(token)
+
+
+def _result(value: Any, result: Any) -> Any:
+    return result if value is None else value
+
+
+def make_out(where: Executor) -> Callable[..., Any]:
+    """How an algorithm makes its output where the user gave none: the kind of array that went in."""
+
+    def make(shape: tuple[int, ...], dtype: np.dtype, inputs: Sequence[Any]) -> Any:
+        if any(isinstance(x, PartitionedArray) for x in inputs):
+            return where.empty(shape, dtype)
+        for x in inputs:
+            if isinstance(x, np.ndarray):
+                return np.empty(shape, dtype)
+            if hasattr(x, "dtype") and not isinstance(x, arrays.SCALARS):
+                return where.empty(shape, dtype)
+        return np.empty(shape, dtype)
+
+    return make
+
+
+# remembered calls ---------------------------------------------------------------------------------
+
+_MISS = object()
+_ready: dict[Any, _Ready] = {}
+
+
+def _key(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...], extra: Any) -> Any:
+    """What a call looks like; None if it is of a kind that is not remembered."""
+    if how is None or how.asynchronous or _planning.get():
+        return None
+    parts: list[Any] = [how, extra]
+    if how.executor is None:
+        parts.append(policy.current.get())
+    try:
+        for kernel in kernels:
+            parts.append(id(kernel.__code__))  # alive as long as the entry is
+    except AttributeError:
+        return None
+    for x in args:
+        kind = type(x)
+        if kind is np.ndarray:
+            parts += (x.dtype, x.shape, x.strides)
+        elif kind is float or kind is int or x is None:
+            parts.append(kind)
+        else:
+            return None
+    return tuple(parts)
+
+
+def _repeated(key: Any, args: tuple[Any, ...]) -> Any:
+    """Run a remembered call in which one array has several places, or return _MISS."""
+    repeats = _repeats(args)
+    ready = None if repeats is None else _ready.get((key, repeats))
+    return _MISS if ready is None else ready(args)
+
+
+def _repeats(args: tuple[Any, ...]) -> tuple[int, ...] | None:
+    """Which arguments are one and the same array; None if all differ."""
+    numbers = [id(x) for x in args]
+    if len(set(numbers)) == len(numbers):
+        return None
+    return tuple(numbers.index(number) for number in numbers)
+
+
+class _Ready:
+    """A plan of one part in host memory, with its native code: what a remembered call runs."""
+
+    __slots__ = ("gives", "keep", "launch", "places", "problem", "shape")
+
+    def __init__(self, problem: Problem, launch: Launch, places: Any, shape: Any, keep: Any) -> None:
+        self.problem, self.launch, self.shape, self.keep = problem, launch, shape, keep
+        self.gives = problem.program.form == "transform"
+        self.places = places
+
+    def __call__(self, args: tuple[Any, ...]) -> Any:
+        if self.shape is not None:
+            args = (*args[:-1], np.empty(*self.shape))
+        if self.launch.closed:  # the long way opens a new executor, or says that it is closed
+            _ready.clear()
+            return _MISS
+        partials = self.launch(args if self.places is None else [args[k] for k in self.places])
+        if partials is None:
+            return args[-1] if self.gives else None
+        if partials is Launch.OVERLAP:
+            return _MISS
+        return finish(self.problem, partials)
+
+
+def _remember(key: Any, plan: Plan, kernels: tuple[Any, ...], args: tuple[Any, ...], result: Any) -> None:
+    """Keep a call for the next time, if it is simple enough: one part in host memory, no captured data."""
+    (part, *rest), problem = plan.parts, plan.problem
+    where = part.executor
+    lifted = [source.lift(kernel)[0] for kernel in kernels]
+    if rest or where is not plan.executor or not isinstance(where, DeviceExecutor):
+        return
+    if not isinstance(where.device, HostDevice) or not all(kernel.simple for kernel in lifted):
+        return
+    shape = None
+    if problem.program.form == "transform" and args[-1] is None:
+        if not isinstance(result, np.ndarray):
+            return
+        shape, args = (result.shape, result.dtype), (*args[:-1], result)
+    places = tuple(_place(value, args) for value in problem.values)
+    if -1 in places or part.hi <= part.lo:
+        return
+    task = Task(
+        problem.program, (), (), problem.extent, problem.start, problem.step, part.lo, part.hi, part.threads,
+        plan.policy.schedule, plan.policy.chunk_size or 0,
+    )  # fmt: skip
+    launch = Launch(where.device, task)
+    if problem.program.form == "map":  # whether an array may be written is looked at in every call
+        if any(use is not None and use.writes for use in problem.access):
+            launch.guard_writes([k for k, use in enumerate(problem.access) if use is not None and use.writes])
+    elif problem.program.form == "transform" and not launch.guard():
+        return
+    repeats = _repeats(args)
+    if repeats is not None:
+        key = (key, repeats)
+    if len(_ready) >= _REMEMBERED:
+        _ready.clear()
+    bare = dataclasses.replace(problem, values=())  # a remembered call must not keep the arrays alive
+    in_order = places == tuple(range(len(args)))
+    _ready[key] = _Ready(bare, launch, None if in_order else places, shape, kernels)
+
+
+def _place(value: Any, args: tuple[Any, ...]) -> int:
+    """Which of the call's arguments a program's argument is (or is a flat view of); -1 if none."""
+    for k, x in enumerate(args):
+        if x is value:
+            return k
+        if isinstance(value, np.ndarray) and isinstance(x, np.ndarray) and value.base is not None:
+            if value.size == x.size and np.may_share_memory(value, x) and x.flags.c_contiguous:
+                return k
+    return -1

@@ -1,0 +1,240 @@
+"""The executor over ranks: every rank makes the same calls, and does its part of each.
+
+A rank's part is done by its local executor. Calls that only write arrays (`for_each`, `transform`)
+exchange nothing. Those that need all ranks (`reduce`, `asarray`, `empty`, `asnumpy`, `synchronize`)
+begin with one small record from each rank, which says what the rank is about to do, whether it failed,
+and, if there is room, its part of the result. So a failure or a different call on one rank becomes a
+CommunicationError on the others, where they would have waited for ever.
+"""
+
+from __future__ import annotations
+
+import atexit
+import dataclasses
+import hashlib
+import itertools
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from portapar import arrays, backend, executor, partition
+from portapar.arrays import PartitionedArray
+from portapar.errors import BackendUnavailableError, CommunicationError, PlacementError
+from portapar.executor import DeviceExecutor, Executor, HybridExecutor
+from portapar.future import Future
+from portapar.kernel.forms import TILE
+from portapar.plan import Plan
+from portapar.problem import Problem
+
+_RECORD = 256  #: bytes: one that tells of a failure, a digest of the call, and the rest for results
+_HEAD = 16
+
+
+class _Disagreement(CommunicationError):
+    """Another rank failed, or does something else; the ranks know it from each other and can go on."""
+
+
+class _OtherRank(Executor):
+    """A stand-in for an executor of another rank, so that plans show it."""
+
+    kind = "rank"
+
+    def __init__(self, text: str, threads: int) -> None:
+        super().__init__(text)
+        self.threads = threads
+
+
+class RanksExecutor(Executor):
+    """The ranks of a communicator, each with its part of the rows; made by `portapar.mpi`.
+
+    Its arrays are of the class `PartitionedArray`, which holds this rank's rows. A plain NumPy array is
+    taken as replicated: kernels may read it, every rank its own copy, but not write it.
+
+    Attributes
+    ----------
+    group : Group
+        What the ranks talk through; ``group.rank`` and ``group.size`` say who this is.
+    local : Executor
+        What this rank computes with.
+    """
+
+    kind = "mpi"
+
+    def __init__(self, comm: Any = None, local: Executor | None = None) -> None:
+        self.group: backend.Group = backend.backends()["mpi"].open(None, comm=comm)
+        group, given = self.group, local
+        trouble = "" if local is None or isinstance(local, (DeviceExecutor, HybridExecutor)) else _wrong(local)
+        cpus = group.exchange(_cpus())
+        if local is None:
+            local = _share([cpus[r] for r in group.node], group.node.index(group.rank))
+        mine = () if trouble else tuple((repr(m), m.threads, m.one_thread) for m in local.members)
+        shares = () if trouble else tuple(w / sum(local.weights) for w in local.weights)
+        setup = group.exchange((trouble, mine, shares))
+        for rank, (told, _, _) in enumerate(setup):
+            if told:
+                raise BackendUnavailableError(told if trouble else f"mpi: on rank {rank}: {told}")
+        inside = ", ".join([group.name] * bool(group.name) + [f"local={given!r}"] * (given is not None))
+        super().__init__(f"pp.mpi({inside})")
+        self.local = local
+        everyone: list[Executor] = []
+        for rank, (_, members, _) in enumerate(setup):
+            if rank == group.rank:
+                everyone += local.members
+            else:
+                everyone += (_OtherRank(f"rank {rank}: {text}", threads) for text, threads, _ in members)
+        self.members = tuple(everyone)
+        self.weights = tuple(w for _, _, ws in setup for w in ws)
+        self.threads = local.threads
+        self.one_thread = all(one for _, members, _ in setup for _, _, one in members)
+        #: rank r has the members ``_firsts[r]`` to ``_firsts[r + 1]``
+        self._firsts = (0, *itertools.accumulate(len(members) for _, members, _ in setup))
+        self._own = range(self._firsts[group.rank], self._firsts[group.rank + 1])
+        self._talk = threading.RLock()
+        self._last: Future | None = None
+        self._runner = 0
+        self._closed = False
+        self._process = os.getpid()
+        if group.size > 1:
+            atexit.register(self._farewell)
+
+    # arrays ---------------------------------------------------------------------------------------
+
+    def asarray(self, x: Any) -> PartitionedArray:
+        """Distribute an array: every rank passes the whole of it, and keeps its own rows. Collective.
+
+        Raises
+        ------
+        CommunicationError
+            The ranks pass arrays of different shapes or dtypes.
+        """
+        if isinstance(x, PartitionedArray) and x.executor is self:
+            return x
+        host = np.empty(0)
+
+        def place() -> tuple[str, dict[int, Any]]:
+            nonlocal host
+            host = arrays.asnumpy(arrays.normal(x, "x"))
+            arrays.spec_of(host, "x")
+            if host.ndim == 0:
+                raise PlacementError("asarray: a zero-dimensional array has no rows to cut")
+            cuts = partition.cut_rows(host.shape, self.weights)
+            parts = {k: self.members[k].asarray(host[cuts[k] : cuts[k + 1]]) for k in self._own}
+            return f"asarray of {arrays.describe(host)}", parts
+
+        parts = self._together("asarray", place)
+        return PartitionedArray(host.shape, host.dtype, partition.cut_rows(host.shape, self.weights), parts, self)
+
+    def empty(self, shape: int | tuple[int, ...], dtype: Any = np.float64) -> PartitionedArray:
+        """An uninitialised array of that global shape, every rank with its own rows. Collective."""
+        shape = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(int(n) for n in shape)
+
+        def place() -> tuple[str, dict[int, Any]]:
+            if not shape or min(shape) < 0:
+                raise PlacementError(f"empty: shape is {shape}: must have rows, and must not be negative")
+            cuts = partition.cut_rows(shape, self.weights)
+            parts = {k: self.members[k].empty((cuts[k + 1] - cuts[k], *shape[1:]), dtype) for k in self._own}
+            return f"empty of shape {shape} and dtype {np.dtype(dtype)}", parts
+
+        parts = self._together("empty", place)
+        return PartitionedArray(shape, dtype, partition.cut_rows(shape, self.weights), parts, self)
+
+    def gather(self, x: PartitionedArray) -> np.ndarray:
+        """The whole array, on the host of every rank. Collective."""
+
+        def collect() -> tuple[str, np.ndarray]:
+            out = np.empty(x.shape, x.dtype)
+            for k in self._own:
+                if x.cuts[k + 1] > x.cuts[k]:
+                    out[x.cuts[k] : x.cuts[k + 1]] = arrays.asnumpy(x.parts[k])
+            return f"asnumpy of {arrays.describe(x)}", out
+
+        with self._talk:
+            out = self._together("asnumpy", collect)
+            row = out.nbytes // max(x.shape[0], 1)
+            if out.nbytes and self.group.size > 1:
+                self.group.allgather(out.reshape(-1).view(np.uint8), [row * x.cuts[k] for k in self._firsts])
+        return out
+
+    def owns(self, x: Any) -> bool:
+        return isinstance(x, PartitionedArray) and x.executor is self
+
+    # calls ----------------------------------------------------------------------------------------
+
+    def execute(self, plan: Plan) -> Any:
+        if self._closed:
+            raise BackendUnavailableError(f"{self!r} was closed; make a new executor")
+        problem = plan.problem
+        self._refuse(problem)
+        if problem.program.acc is None:
+            self._run_own(plan)
+            return None
+        if self.group.size == 1 or problem.size == 0:
+            return executor.finish(problem, self._run_own(plan))
+        return self._reduce(plan)
+
+    def _refuse(self, problem: Problem) -> None:
+        """Arguments that some ranks could not reach, or would know differently afterwards."""
+        for k, value in problem.arrays():
+            use, name = problem.access[k], problem.names[k]
+            if isinstance(value, PartitionedArray):
+                if value.executor is not self:
+                    raise PlacementError(
+                        f"{problem.algorithm}: argument {name!r} lives on {value.executor!r}, not on {self!r}. "
+                        f"Use policy.on({value.executor!r})"
+                    )
+            elif use is not None and use.writes:
+                raise PlacementError(
+                    f"{problem.algorithm}: argument {name!r} is a plain {type(value).__name__}, of which every rank "
+                    f"has a copy, and the call writes to it: the copies would differ. Pass {self!r}.asarray({name}), "
+                    f"or {self!r}.empty(shape, dtype) for an output"
+                )
+
+    def _run_own(self, plan: Plan) -> np.ndarray | None:
+        parts = tuple(plan.parts[k] for k in self._own)
+        if isinstance(self.local, HybridExecutor):
+            return self.local.run(plan.problem, dataclasses.replace(plan, parts=parts), plan.policy)
+        assert isinstance(self.local, DeviceExecutor)
+        return self.local.run(plan.problem, parts[0], plan.policy)
+
+    def _reduce(self, plan: Plan) -> Any:
+        """Every rank folds what it has of the tree, and all of them put the same pieces together."""
+        problem = plan.problem
+        program, rank = problem.program, self.group.rank
+        assert program.acc is not None
+        size = program.acc.itemsize
+        ends = [part.lo for part in plan.parts] + [problem.size]
+        tiles = tuple(-(-ends[k] // TILE) for k in self._firsts)
+        pieces = partition.subtrees(tiles)
+
+        def mine() -> tuple[str, np.ndarray]:
+            partials = self._run_own(plan)
+            assert partials is not None
+            first = tiles[rank]
+            found = np.empty(len(pieces[rank]), program.acc)
+            for k, (_, lo, end) in enumerate(pieces[rank]):
+                found[k] = partials[lo - first] if end - lo == 1 else executor.fold(program, partials[lo - first : end - first])
+            call = f"{problem.algorithm} of {problem.size} elements to {program.acc}"
+            return f"{call} (kernel {program.key[:8]}, init {problem.init})", found
+
+        with self._talk:
+            inline = max(map(len, pieces)) * size <= _RECORD - _HEAD
+            table = self._table()
+            found = self._together(problem.algorithm, mine, table[rank, _HEAD:] if inline else None)
+            counts = [len(some) * size for some in pieces]
+            if inline:
+                data = np.concatenate([table[r, _HEAD : _HEAD + count] for r, count in enumerate(counts)])
+            else:
+                cuts = (0, *itertools.accumulate(counts))
+                data = np.empty(cuts[-1], np.uint8)
+                data[cuts[rank] : cuts[rank + 1]] = found.view(np.uint8)
+                self.group.allgather(data, cuts)
+
+        def op(x: Any, y: Any) -> Any:
+            return executor.fold(program, np.array((x, y), program.acc))
+
+        whole = np.empty(1, program.acc)
+        whole[0] = partition.join(itertools.chain(*pieces), data.view(program.acc), op)
+        return executor.finish(problem, whole)
