@@ -6,7 +6,7 @@ from portapar.algorithms.for_each import for_each
 from portapar.algorithms.reduce import reduce, transform_reduce
 from portapar.algorithms.transform import copy, fill, iota, transform
 from portapar.arrays import PartitionedArray, asnumpy
-from portapar.call import plan
+from portapar.call import inspect, plan
 from portapar.errors import (
     BackendUnavailableError,
     CommunicationError,

@@ -115,10 +115,9 @@ class Group(Protocol):
 @cache
 def backends() -> dict[str, Any]:
     """Every backend by name: the folders of `portapar.backends`, then the entry points."""
-    import portapar.backends
-
     found: dict[str, Any] = {}
-    for module in pkgutil.iter_modules(portapar.backends.__path__):
+    folder = importlib.import_module("portapar.backends")
+    for module in pkgutil.iter_modules(folder.__path__):
         if module.ispkg:
             found[module.name] = importlib.import_module(f"portapar.backends.{module.name}")
     from importlib.metadata import entry_points

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, executor, policy
+from portapar import arrays, policy, problem
+from portapar import executor as executors
 from portapar.arrays import PartitionedArray
 from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.executor import DeviceExecutor, Executor, finish
@@ -39,7 +40,7 @@ def _default_name() -> str | None:
 def default_executor() -> Executor:
     """PORTAPAR_EXECUTOR, or all CPU threads."""
     name = _default_name()
-    return executor.executor(name) if name else executor.threads()
+    return executors.executor(name) if name else executors.threads()
 
 
 def resolve(how: Policy | None, values: Sequence[Any], algorithm: str) -> tuple[Policy, Executor]:
@@ -61,13 +62,13 @@ def resolve(how: Policy | None, values: Sequence[Any], algorithm: str) -> tuple[
         if isinstance(value, PartitionedArray):
             return how, value.executor
         if not isinstance(value, (np.ndarray, *arrays.SCALARS)) and hasattr(value, "dtype"):
-            for candidate in executor.opened():
+            for candidate in executors.opened():
                 if candidate.owns(value):
                     return how, candidate
             if hasattr(value, "__cuda_array_interface__"):
-                return how, executor.cuda(value.device.id)
+                return how, executors.cuda(value.device.id)
     if not how.threads:
-        return how, executor.simd()
+        return how, executors.simd()
     if block is not None and block.executor is not None:
         return how, block.executor
     return how, default_executor()
@@ -109,15 +110,15 @@ def call(
         if result is not _MISS:
             return result
     how, where = resolve(how, args, algorithm)
-    problem, result = build(algorithm, where, kernels, args, extra)
-    plan = make_plan(problem, how, where)
+    asked, result = build(algorithm, where, kernels, args, extra)
+    made = make_plan(asked, how, where)
     if _planning.get():
-        return plan
+        return made
     if how.asynchronous:
-        return where.submit(lambda: _result(where.execute(plan), result))
-    value = _result(where.execute(plan), result)
+        return where.submit(lambda: _result(where.execute(made), result))
+    value = _result(where.execute(made), result)
     if key is not None:
-        _remember(key, plan, kernels, args, result)
+        _remember(key, made, kernels, args, result)
     return value
 
 
@@ -141,6 +142,42 @@ def plan(algorithm: Callable[..., Any], how: Policy | None, *args: Any, **keywor
         return algorithm(how, *args, **keywords)
     finally:
         _planning.reset(token)
+
+
+class Inspection(dict[str, str]):
+    """Generated code by its name; ``print`` shows all of it."""
+
+    def __str__(self) -> str:
+        return "\n".join(f"===== {name}\n{text.rstrip()}\n" for name, text in self.items())
+
+
+def inspect(kernel: Callable[..., Any], where: Executor, *args: Any) -> Inspection:
+    """The code that an executor generates for a kernel, and whether its loop was vectorized.
+
+    Parameters
+    ----------
+    kernel : callable
+        As for `for_each` (an index for every argument that `args` lacks), or, if it takes exactly
+        `args`, as for `transform`.
+    where : Executor
+    *args : array or number
+
+    Returns
+    -------
+    Inspection
+        A dict: ``"Numba"``, ``"LLVM"``, ``"assembly"`` and ``"vectorized"`` on CPUs, ``"OpenCL C"``,
+        ``"CUDA C"``, ``"PTX"``, … elsewhere.
+    """
+    lifted, _ = source.lift(kernel)
+    indices = len(lifted.params) - len(args)
+    if indices > 0:
+        asked = problem.for_each("inspect", (1,) * indices, kernel, args)
+    else:
+        asked = problem.transform("inspect", args, None, kernel, lambda shape, dtype, _: np.empty(shape, dtype))
+    (member, *_) = where.members
+    if not isinstance(member, DeviceExecutor):
+        raise PlacementError(f"inspect: {where!r} runs no kernels itself; inspect the executor that it uses")
+    return Inspection(member.device.inspect(asked.program))
 
 
 def _result(value: Any, result: Any) -> Any:

@@ -182,7 +182,7 @@ def _over_space(
     use: source.Access, value: Any, extent: tuple[int, ...], unit: bool
 ) -> source.Access:
     """How a kernel uses an array, given the index space: its own index says where in the array only if both match."""
-    pointwise = use.pointwise and unit and use.rank <= len(extent) and value.shape[:1] == extent[:1]
+    pointwise = use.pointwise and unit and use.rank <= len(extent) and value.shape[:1] >= extent[:1]
     covers = use.covers and pointwise and value.shape == extent
     return source.Access(use.reads, use.writes, pointwise, covers)
 
@@ -414,7 +414,8 @@ def transform(algorithm: str, inputs: tuple[Any, ...], out: Any, op: Any, make_o
         text.add(f"def body({index}{names}):\n    a{where}[{index}] = elem({index}{names})\n", "body")
         return text
 
-    inplace = bool(args.access[where] and args.access[where].reads)
+    use = args.access[where]
+    inplace = use is not None and use.reads
     program = _program(
         "transform", (ndim, tuple(operands), where), (kernel,), make, args.specs, ndim=ndim, out=where, inplace=inplace
     )

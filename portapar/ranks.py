@@ -10,20 +10,21 @@ CommunicationError on the others, where they would have waited for ever.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import dataclasses
 import hashlib
 import itertools
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from portapar import arrays, backend, executor, partition
+from portapar import arrays, backend, config, partition
 from portapar.arrays import PartitionedArray
 from portapar.errors import BackendUnavailableError, CommunicationError, PlacementError
-from portapar.executor import DeviceExecutor, Executor, HybridExecutor
+from portapar.executor import DeviceExecutor, Executor, HybridExecutor, finish, fold, simd, threads
 from portapar.future import Future
 from portapar.kernel.forms import TILE
 from portapar.plan import Plan
@@ -92,7 +93,8 @@ class RanksExecutor(Executor):
         #: rank r has the members ``_firsts[r]`` to ``_firsts[r + 1]``
         self._firsts = (0, *itertools.accumulate(len(members) for _, members, _ in setup))
         self._own = range(self._firsts[group.rank], self._firsts[group.rank + 1])
-        self._talk = threading.RLock()
+        self._records = np.zeros((group.size, _RECORD), np.uint8)
+        self._talk = threading.Lock()
         self._last: Future | None = None
         self._runner = 0
         self._closed = False
@@ -124,7 +126,8 @@ class RanksExecutor(Executor):
             parts = {k: self.members[k].asarray(host[cuts[k] : cuts[k + 1]]) for k in self._own}
             return f"asarray of {arrays.describe(host)}", parts
 
-        parts = self._together("asarray", place)
+        with self._turn():
+            parts = self._together("asarray", place)
         return PartitionedArray(host.shape, host.dtype, partition.cut_rows(host.shape, self.weights), parts, self)
 
     def empty(self, shape: int | tuple[int, ...], dtype: Any = np.float64) -> PartitionedArray:
@@ -138,7 +141,8 @@ class RanksExecutor(Executor):
             parts = {k: self.members[k].empty((cuts[k + 1] - cuts[k], *shape[1:]), dtype) for k in self._own}
             return f"empty of shape {shape} and dtype {np.dtype(dtype)}", parts
 
-        parts = self._together("empty", place)
+        with self._turn():
+            parts = self._together("empty", place)
         return PartitionedArray(shape, dtype, partition.cut_rows(shape, self.weights), parts, self)
 
     def gather(self, x: PartitionedArray) -> np.ndarray:
@@ -151,7 +155,7 @@ class RanksExecutor(Executor):
                     out[x.cuts[k] : x.cuts[k + 1]] = arrays.asnumpy(x.parts[k])
             return f"asnumpy of {arrays.describe(x)}", out
 
-        with self._talk:
+        with self._turn():
             out = self._together("asnumpy", collect)
             row = out.nbytes // max(x.shape[0], 1)
             if out.nbytes and self.group.size > 1:
@@ -172,7 +176,7 @@ class RanksExecutor(Executor):
             self._run_own(plan)
             return None
         if self.group.size == 1 or problem.size == 0:
-            return executor.finish(problem, self._run_own(plan))
+            return finish(problem, self._run_own(plan))
         return self._reduce(plan)
 
     def _refuse(self, problem: Problem) -> None:
@@ -215,13 +219,13 @@ class RanksExecutor(Executor):
             first = tiles[rank]
             found = np.empty(len(pieces[rank]), program.acc)
             for k, (_, lo, end) in enumerate(pieces[rank]):
-                found[k] = partials[lo - first] if end - lo == 1 else executor.fold(program, partials[lo - first : end - first])
+                found[k] = partials[lo - first] if end - lo == 1 else fold(program, partials[lo - first : end - first])
             call = f"{problem.algorithm} of {problem.size} elements to {program.acc}"
             return f"{call} (kernel {program.key[:8]}, init {problem.init})", found
 
-        with self._talk:
+        with self._turn():
             inline = max(map(len, pieces)) * size <= _RECORD - _HEAD
-            table = self._table()
+            table = self._records
             found = self._together(problem.algorithm, mine, table[rank, _HEAD:] if inline else None)
             counts = [len(some) * size for some in pieces]
             if inline:
@@ -233,8 +237,132 @@ class RanksExecutor(Executor):
                 self.group.allgather(data, cuts)
 
         def op(x: Any, y: Any) -> Any:
-            return executor.fold(program, np.array((x, y), program.acc))
+            return fold(program, np.array((x, y), program.acc))
 
         whole = np.empty(1, program.acc)
         whole[0] = partition.join(itertools.chain(*pieces), data.view(program.acc), op)
-        return executor.finish(problem, whole)
+        return finish(problem, whole)
+
+    # talking --------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One thread at a time, tasks before later calls: the order of messages must be the same everywhere."""
+        if self._closed:
+            raise BackendUnavailableError(f"{self!r} was closed; make a new executor")
+        last = self._last
+        if last is not None and not last.done() and threading.get_ident() != self._runner:
+            super().synchronize()
+        with self._talk:
+            yield
+
+    def _together(self, name: str, work: Callable[[], tuple[str, Any]], room: np.ndarray | None = None) -> Any:
+        """Do this rank's share of a collective call, and agree with the others that all could.
+
+        Parameters
+        ----------
+        name : str
+            The call, in case that `work` fails.
+        work : callable
+            Returns a description of the call, in which ranks must agree, and the share's result.
+        room : bytes, optional
+            Where the others will see this rank's result.
+        """
+        try:
+            call, result = work()
+            if room is not None:
+                room[: result.nbytes] = result.view(np.uint8)
+        except Exception as error:
+            self._agree(name, error)
+            raise
+        self._agree(call)
+        return result
+
+    def _agree(self, call: str, error: Exception | None = None) -> None:
+        """Tell all ranks what this one does; raise CommunicationError if another one failed or does else."""
+        group = self.group
+        if group.size == 1:
+            return
+        table = self._records
+        table[group.rank, 0] = error is not None
+        table[group.rank, 1:_HEAD] = np.frombuffer(hashlib.blake2b(call.encode(), digest_size=_HEAD - 1).digest(), np.uint8)
+        group.allgather(table.reshape(-1))
+        heads = table[:, :_HEAD]
+        if not heads[:, 0].any() and (heads == heads[0]).all():
+            return
+        told = group.exchange((call, None if error is None else f"{type(error).__name__}: {error}"))
+        if error is not None:
+            return
+        for rank, (_, trouble) in enumerate(told):
+            if trouble:
+                raise _Disagreement(f"{call}: rank {rank} of {group.size} failed, {trouble}")
+        calls = "; ".join(f"rank {rank}: {theirs}" for rank, (theirs, _) in enumerate(told))
+        raise _Disagreement(f"{call}: the ranks differ. Every rank must make the same calls in the same order ({calls})")
+
+    def _farewell(self) -> None:
+        """A rank that ends early answers the others until they end, too: they get errors, and do not wait."""
+        while os.getpid() == self._process:
+            try:
+                self._agree("the end of the program")
+                return
+            except _Disagreement:
+                continue
+            except CommunicationError:  # MPI has gone
+                return
+
+    # life -----------------------------------------------------------------------------------------
+
+    def submit(self, call: Callable[[], Any]) -> Future:
+        def follow() -> Any:
+            self._runner = threading.get_ident()
+            return call()
+
+        self._last = super().submit(follow)
+        return self._last
+
+    def synchronize(self) -> None:
+        """Wait for everything that was given to this executor, tasks included, on all ranks. Collective."""
+        super().synchronize()
+        with self._turn():
+            self._agree("synchronize")
+
+    def close(self) -> None:
+        """Using it afterwards raises BackendUnavailableError. The local executor stays open."""
+        super().close()
+        self._closed = True
+        for key, value in list(_joined.items()):
+            if value is self:
+                del _joined[key]
+
+
+_joined: dict[int | None, RanksExecutor] = {}
+
+
+def join(comm: Any = None, local: Executor | None = None) -> RanksExecutor:
+    """The executor over a communicator's ranks; for all ranks and one local executor it is made once."""
+    if comm is not None:
+        return RanksExecutor(comm, local)
+    key = None if local is None else id(local)  # alive as long as the entry is
+    if key not in _joined:
+        _joined[key] = RanksExecutor(None, local)
+    return _joined[key]
+
+
+def _wrong(local: Any) -> str:
+    return f"mpi(local={local!r}): must be an executor of this process, such as pp.threads(2) or pp.hybrid(...)"
+
+
+def _cpus() -> frozenset[int]:
+    """The CPUs that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return frozenset(os.sched_getaffinity(0))
+    return frozenset(range(os.cpu_count() or 1))
+
+
+def _share(node: Sequence[frozenset[int]], mine: int) -> Executor:
+    """A rank's share of its node's CPUs, of which the ranks of `node` may use these."""
+    if "PORTAPAR_NUM_THREADS" in os.environ:
+        count = config.default_threads()
+    else:
+        count = len(node[mine]) // sum(not node[mine].isdisjoint(theirs) for theirs in node)
+    return threads(count) if count > 1 else simd()

@@ -226,6 +226,8 @@ def fold(program: Program) -> Callable[..., int]:
     Called with (has_init, count, block); the block holds the partials array, with the initial value
     behind the partials if there is one. The result lands in element 0.
     """
+    acc = program.acc
+    assert acc is not None
     text = (
         "def fold(has_init, count, block):\n"
         "    (partials,) = unpack(block)\n"
@@ -246,7 +248,7 @@ def fold(program: Program) -> Callable[..., int]:
         from portapar.kernel import intrinsics
 
         space = dict(program.namespace)
-        space.update(unpack=intrinsics.unpacker((Spec(program.acc, 1),), 0), ACC=getattr(np, program.acc.name))
+        space.update(unpack=intrinsics.unpacker((Spec(acc, 1),), 0), ACC=getattr(np, acc.name))
         exec(compile(text, "<portapar fold>", "exec"), space)
         return space["fold"]
 
@@ -255,14 +257,14 @@ def fold(program: Program) -> Callable[..., int]:
 
 def inspect(program: Program, stream: bool = False) -> dict[str, str]:
     """What is generated for a program: the Python for Numba, LLVM's IR, the assembly, and a verdict."""
-    library, symbol = lower(_make(program, stream), 3)
-    assembly = library.get_asm_str()
-    wide = sorted(set(re.findall(r"[xyz]mm", assembly)))
-    packed = re.findall(r"\bv?(?:add|mul|sub|div|min|max|sqrt|mov[au]?|cvt\w*)p[sd]\b", assembly)
-    found = f"{len(packed)} packed instructions, registers {', '.join(wide) or 'none'}"
+    library, _ = lower(_make(program, stream), 3)
+    llvm = library.get_llvm_str()
+    widths = sorted({int(n) for n in re.findall(r"<(\d+) x (?:double|float|i\d+)>", llvm)})
+    loops = len(re.findall(r"^vector\.body", llvm, re.MULTILINE))
+    verdict = f"yes: {loops} loop(s), up to {widths[-1]} elements at a time" if loops and widths else "no"
     return {
+        "vectorized": verdict,
         "Numba": program.text + "\n" + chunk_text(program, stream),
-        "LLVM": library.get_llvm_str(),
-        "assembly": assembly,
-        "vectorized": found,
+        "LLVM": llvm,
+        "assembly": library.get_asm_str(),
     }

@@ -248,8 +248,7 @@ class _Function:
         if value is not None and not isinstance(numba_type, _COMPILE_TIME):
             return self.unit.constant(value, numba_type)
         if name in self.tuples:
-            parts = [self.read_as(v, t) for v, t in zip(self.tuples.pop(name), numba_type.types, strict=True)]
-            return f"{self.unit.tuple(strip(numba_type))}_make({', '.join(parts)})"
+            return self._tuple(name)
         c_name = self._c_name(name)
         self.needs.add(c_name)
         return c_name
@@ -277,25 +276,31 @@ class _Function:
             return
         if effect:
             self.flush(memory=True)
-        c_name = self._c_name(name)
-        self.flush(written=c_name)
-        if c_name not in self.locals:
-            self.locals[c_name] = self.unit.value(self.type_of(variable), self.spaces.get(name, GLOBAL))
-        self.emit(f"{c_name} = {text};")
+        self.flush(written=self._c_name(name))
+        self._put(name, text)
 
     def flush(self, memory: bool = False, written: str | None = None, everything: bool = False) -> None:
         """Write down the kept expressions that what comes next would change."""
         for name, kept in list(self.pending.items()):
             if everything or (memory and kept.reads_memory) or written in kept.needs:
                 del self.pending[name]
-                c_name = self._c_name(name)
-                self.locals[c_name] = self.unit.value(self.typed.typemap[name], self.spaces.get(name, GLOBAL))
-                self.emit(f"{c_name} = {kept.text};")
+                self._put(name, kept.text)
         for name, items in list(self.tuples.items()):
-            if everything or any(self.names.get(v.name) == written for v in items):
-                variable = ir.Var(None, name, None)
-                text = self.read(variable)
-                self.write(variable, text, False, True)
+            if everything or any(self.names.get(item.name) == written for item in items):
+                self._put(name, self._tuple(name))
+
+    def _put(self, name: str, text: str) -> None:
+        """Assign to a variable."""
+        c_name = self._c_name(name)
+        self.locals[c_name] = self.unit.value(self.typed.typemap[name], self.spaces.get(name, GLOBAL))
+        self.emit(f"{c_name} = {text};")
+
+    def _tuple(self, name: str) -> str:
+        """A tuple that was kept as its elements."""
+        numba_type: Any = strip(self.typed.typemap[name])
+        items = self.tuples.pop(name)
+        parts = [self.read_as(v, t) for v, t in zip(items, numba_type.types, strict=True)]
+        return f"{self.unit.tuple(numba_type)}_make({', '.join(parts)})"
 
     def emit(self, text: str) -> None:
         """Add a line."""

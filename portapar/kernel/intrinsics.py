@@ -53,10 +53,10 @@ def unpacker(specs: tuple[Spec, ...], extra: int) -> Any:
     ]
 
     @intrinsic
-    def unpack(typing, block):  # type: ignore[no-untyped-def]
+    def unpack(typing, block):
         returned = types.Tuple([*kinds, *[types.int64] * extra])
 
-        def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, values):
             found, word = [], 0
             for kind in returned.types:
                 if isinstance(kind, types.Array):
@@ -86,10 +86,10 @@ def unpacker(specs: tuple[Spec, ...], extra: int) -> Any:
 
 
 @intrinsic
-def nonneg(typing, i):  # type: ignore[no-untyped-def]
+def nonneg(typing, i):
     """`i`, promised to be ≥ 0: without that, Python's wrap of negative indices keeps loops scalar."""
 
-    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, values):
         builder.assume(builder.icmp_signed(">=", values[0], ir.Constant(values[0].type, 0)))
         return values[0]
 
@@ -97,10 +97,10 @@ def nonneg(typing, i):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def opaque(typing, i):  # type: ignore[no-untyped-def]
+def opaque(typing, i):
     """`i`, hidden from the optimiser: a loop that it bounds is vectorized instead of unrolled."""
 
-    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, values):
         kind = ir.FunctionType(values[0].type, [values[0].type])
         return builder.asm(kind, "", "=r,0", [values[0]], side_effect=False)
 
@@ -108,10 +108,10 @@ def opaque(typing, i):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def wide(typing):  # type: ignore[no-untyped-def]
+def wide(typing):
     """Let the function use the widest vectors: LLVM halves them on CPUs that once lowered their clock."""
 
-    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, values):
         # past llvmlite's list of names, which does not have this one
         set.add(builder.function.attributes, '"prefer-vector-width"="512"')
         return context.get_dummy_value()
@@ -125,8 +125,8 @@ def scratch(dtype: Any, length: int) -> Any:
     kind = types.Array(element, 1, "C")
 
     @intrinsic
-    def make(typing):  # type: ignore[no-untyped-def]
-        def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+    def make(typing):
+        def codegen(context, builder, signature, values):
             stored = context.get_data_type(element)
             block = cgutils.alloca_once(builder, ir.ArrayType(stored, length))
             block.align = 64
@@ -140,10 +140,10 @@ def scratch(dtype: Any, length: int) -> Any:
 
 
 @intrinsic
-def until_aligned(typing, out, i):  # type: ignore[no-untyped-def]
+def until_aligned(typing, out, i):
     """How many elements from `out[i]` on lie before the next cache line (64 bytes)."""
 
-    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, values):
         array = make_array(signature.args[0])(context, builder, values[0])
         size = context.get_abi_sizeof(context.get_data_type(signature.args[0].dtype))
         address = builder.ptrtoint(builder.gep(array.data, [values[1]]), _I64)
@@ -161,8 +161,8 @@ def stream_out(lines: int) -> Any:
     """
 
     @intrinsic
-    def store(typing, out, i, tile):  # type: ignore[no-untyped-def]
-        def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+    def store(typing, out, i, tile):
+        def codegen(context, builder, signature, values):
             line = ir.VectorType(_I64, 8)
             target = make_array(signature.args[0])(context, builder, values[0])
             source = make_array(signature.args[2])(context, builder, values[2])
@@ -181,10 +181,10 @@ def stream_out(lines: int) -> Any:
 
 
 @intrinsic
-def fence(typing):  # type: ignore[no-untyped-def]
+def fence(typing):
     """Make streamed stores visible to the other threads."""
 
-    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, values):
         builder.fence("seq_cst")
         return context.get_dummy_value()
 
@@ -195,20 +195,20 @@ def fence(typing):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def load(typing, address):  # type: ignore[no-untyped-def]
+def load(typing, address):
     """The word at an address, with acquire order."""
 
-    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, values):
         return builder.load_atomic(builder.inttoptr(values[0], _I64.as_pointer()), "acquire", 8)
 
     return types.int64(address), codegen
 
 
 @intrinsic
-def store(typing, address, value):  # type: ignore[no-untyped-def]
+def store(typing, address, value):
     """Write a word with release order."""
 
-    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, values):
         builder.store_atomic(values[1], builder.inttoptr(values[0], _I64.as_pointer()), "release", 8)
         return context.get_dummy_value()
 
@@ -216,20 +216,20 @@ def store(typing, address, value):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def fetch_add(typing, address, value):  # type: ignore[no-untyped-def]
+def fetch_add(typing, address, value):
     """Add to a word; returns what it was."""
 
-    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, values):
         return builder.atomic_rmw("add", builder.inttoptr(values[0], _I64.as_pointer()), values[1], "seq_cst")
 
     return types.int64(address, types.int64), codegen
 
 
 @intrinsic
-def swap_if(typing, address, expected, value):  # type: ignore[no-untyped-def]
+def swap_if(typing, address, expected, value):
     """Compare and swap: whether the word was `expected` and is `value` now."""
 
-    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, values):
         pointer = builder.inttoptr(values[0], _I64.as_pointer())
         pair = builder.cmpxchg(pointer, values[1], values[2], "seq_cst", "seq_cst")
         return builder.extract_value(pair, 1)
@@ -238,10 +238,10 @@ def swap_if(typing, address, expected, value):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def run_chunk(typing, function, lo, hi, block):  # type: ignore[no-untyped-def]
+def run_chunk(typing, function, lo, hi, block):
     """Call a compiled chunk by its address."""
 
-    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, values):
         pointer = _I8.as_pointer()
         kind = ir.FunctionType(_I32, [pointer, pointer, _I64, _I64, _I64])
         result = cgutils.alloca_once(builder, ir.ArrayType(_I64, 4))
@@ -253,10 +253,10 @@ def run_chunk(typing, function, lo, hi, block):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def clock(typing):  # type: ignore[no-untyped-def]
+def clock(typing):
     """Nanoseconds of the monotonic clock."""
 
-    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, values):
         stamp = ir.LiteralStructType([_I64, _I64])
         kind = ir.FunctionType(_I32, [_I32, stamp.as_pointer()])
         function = cgutils.get_or_insert_function(builder.module, kind, "clock_gettime")
@@ -270,10 +270,10 @@ def clock(typing):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def give_way(typing):  # type: ignore[no-untyped-def]
+def give_way(typing):
     """Let another thread have this CPU: there may be more threads than CPUs."""
 
-    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, values):
         function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_I32, []), "sched_yield")
         builder.call(function, [])
         return context.get_dummy_value()

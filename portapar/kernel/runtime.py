@@ -62,7 +62,7 @@ def _make() -> tuple[Any, ...]:
     inline = numba.njit(error_model="numpy")
 
     @inline
-    def allowed(block, table):  # type: ignore[no-untyped-def]
+    def allowed(block, table):
         """Whether the written arrays are writable and overlap no other.
 
         The table: how many arrays are written and how many pairs to compare; where in the block the
@@ -82,7 +82,7 @@ def _make() -> tuple[Any, ...]:
             entry += 32
         return 1
 
-    def alone(job, block, lo):  # type: ignore[no-untyped-def]
+    def alone(job, block, lo):
         """Run a job from `lo` on on this thread; returns where it stopped when its time slice was over.
 
         The job: the chunk function, its alignment, the slice (ns), a table or 0, and the end of the range; with a table the
@@ -107,7 +107,7 @@ def _make() -> tuple[Any, ...]:
         return lo
 
     @inline
-    def share(pool, worker, deadline):  # type: ignore[no-untyped-def]
+    def share(pool, worker, deadline):
         """Do what is thread `worker`'s of the job, until it is done or STOP is set."""
         function, block = load(pool + FUNCTION), load(pool + BLOCK)
         align, chunk, schedule = load(pool + ALIGN), load(pool + CHUNK), load(pool + SCHEDULE)
@@ -142,7 +142,7 @@ def _make() -> tuple[Any, ...]:
                 if clock() > deadline:
                     store(pool + STOP, 1)
 
-    def launch(pool):  # type: ignore[no-untyped-def]
+    def launch(pool):
         """Claim the workers for the job in `pool`; returns how many have to be woken."""
         threads = load(pool + THREADS)
         store(pool + STOP, 0)
@@ -156,7 +156,7 @@ def _make() -> tuple[Any, ...]:
                 asleep += 1
         return asleep
 
-    def join(pool, budget):  # type: ignore[no-untyped-def]
+    def join(pool, budget):
         """Do the caller's share and wait for the rest; returns 1 if the budget ended it early."""
         deadline = clock() + budget
         share(pool, 0, deadline)
@@ -177,7 +177,7 @@ def _make() -> tuple[Any, ...]:
                 unfinished = 1
         return unfinished
 
-    def work(pool, worker, patience):  # type: ignore[no-untyped-def]
+    def work(pool, worker, patience):
         """What a worker does until it has been idle for `patience` ns (1) or is told to quit (0)."""
         mine = pool + WORKERS + WORKER_SIZE * worker
         since = clock()

@@ -1,0 +1,139 @@
+"""What all tests share: the executors of this machine, and a cache folder of their own.
+
+A test that takes `where` runs on every executor that there is, one that takes `renderer` on one executor
+for each way of making native code (its subject is the code, not how the work is cut). What the machine
+lacks is skipped with the reason.
+"""
+
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+EXECUTORS = (
+    "threads:1",
+    "threads:2",
+    "threads:3",
+    "simd",
+    "opencl:0",
+    "cuda:0",
+    "hybrid:threads:2+simd",
+    "hybrid:threads:2+opencl:0",
+    "hybrid:threads:2+cuda:0",
+)
+RENDERERS = ("threads:2", "opencl:0", "cuda:0")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes more than ten seconds or a gigabyte")
+    for name in ("PORTAPAR_EXECUTOR", "PORTAPAR_NUM_THREADS"):
+        os.environ.pop(name, None)
+    os.environ["PORTAPAR_CACHE_DIR"] = str(_cache_folder(Path(config.cache.mkdir("portapar"))))
+
+
+def _cache_folder(home):
+    """A folder for what this state of the sources compiles to, so that a second run is fast and never stale."""
+    digest = hashlib.blake2b(digest_size=8)
+    for file in sorted((ROOT / "portapar" / "kernel").glob("*.py")):
+        digest.update(file.read_bytes())
+    folder = home / digest.hexdigest()
+    for other in home.iterdir():
+        if other != folder and time.time() - other.stat().st_mtime > 86400:
+            shutil.rmtree(other, ignore_errors=True)
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@functools.cache
+def missing():
+    """Name of each device that is not here → why."""
+    import portapar as pp
+
+    found = {info.name: info for info in pp.available()}
+    why = {}
+    for name in ("opencl:0", "cuda:0"):
+        info = found.get(name) or found.get(name.split(":")[0])
+        if info is None or not info.available:
+            why[name] = "no such backend" if info is None else f"{info.reason}. {info.remedy}"
+    return why
+
+
+def executor(name):
+    """The executor of this name; skips the test where this machine lacks it."""
+    import portapar as pp
+
+    for device, why in missing().items():
+        if device in name.removeprefix("hybrid:").split("+"):
+            pytest.skip(f"{device}: {why}")
+    return pp.executor(name)
+
+
+@pytest.fixture(params=EXECUTORS)
+def where(request):
+    """Every executor of this machine, one after the other."""
+    return executor(request.param)
+
+
+@pytest.fixture
+def policy(where):
+    """`pp.par` on every executor of this machine."""
+    import portapar as pp
+
+    return pp.par.on(where)
+
+
+@pytest.fixture(params=RENDERERS)
+def renderer(request):
+    """`pp.par` on one executor for each way of making native code."""
+    import portapar as pp
+
+    return pp.par.on(executor(request.param))
+
+
+@pytest.fixture
+def python(tmp_path):
+    """Run a script in a fresh Python; returns what it printed.
+
+    ``python(text, *arguments, expect=0, **environment)``; a second process of one test shares the cache.
+    """
+
+    def run(text, *arguments, expect=0, timeout=120, **environment):
+        script = tmp_path / "script.py"
+        script.write_text(textwrap.dedent(text))
+        done = subprocess.run(
+            [sys.executable, str(script), *map(str, arguments)],
+            env={**os.environ, **environment}, capture_output=True, text=True, timeout=timeout, cwd=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        run.stderr = done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def module(tmp_path):
+    """Import a module from text: ``module("def body(i, a): ...")``."""
+    import importlib.util
+
+    count = [0]
+
+    def load(text, name=None):
+        count[0] += 1
+        name = name or f"made_{count[0]}"
+        file = tmp_path / f"{name}.py"
+        file.write_text(textwrap.dedent(text))
+        spec = importlib.util.spec_from_file_location(name, file)
+        made = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(made)
+        return made
+
+    return load
