@@ -258,8 +258,8 @@ def stream(
             raise PlacementError(f"stream: {name} is {value!r}: must be a whole number from {least}")
     ours = Stream(how.on(where), where, int(n), dtype)
     codes = {"": ours, **{key: bind(ours.a, ours.b, ours.c, SCALAR) for key, bind in (beside or {}).items()}}
-    ranks = getattr(where, "comm", None)
-    seconds = _rounds(codes, ntimes, ranks, progress)
+    group = getattr(where, "group", None)
+    seconds = _rounds(codes, ntimes, group, progress)
     checks = ours.check(ntimes)
     times = {
         key: {kernel: Times(k * int(n) * dtype.itemsize, seconds[key, kernel]) for kernel, k in KERNELS.items()}
@@ -269,7 +269,7 @@ def stream(
 
 
 def _rounds(
-    codes: Mapping[str, Any], ntimes: int, ranks: Any, progress: Callable[[float], Any] | None
+    codes: Mapping[str, Any], ntimes: int, group: Any, progress: Callable[[float], Any] | None
 ) -> dict[tuple[str, str], tuple[float, ...]]:
     """The seconds of every kernel of every code, in rounds; the codes take turns kernel by kernel."""
     seconds: dict[tuple[str, str], list[float]] = {(key, kernel): [] for key in codes for kernel in ORDER}
@@ -280,9 +280,9 @@ def _rounds(
             for key in sorted(codes, reverse=bool(turn % 2)):
                 call, taken = getattr(codes[key], kernel), seconds[key, kernel]
                 if not alone and taken:
-                    _settle(call, _longest(ranks, taken[-1:])[0])
-                if ranks is not None:
-                    ranks.Barrier()
+                    _settle(call, _longest(group, taken[-1:])[0])
+                if group is not None:
+                    group.barrier()
                 begin = time.perf_counter()
                 call()
                 taken.append(time.perf_counter() - begin)
@@ -290,7 +290,7 @@ def _rounds(
                     codes[key].rest()
         if progress is not None:
             progress((turn + 1) / ntimes)
-    return {what: _longest(ranks, taken) for what, taken in seconds.items()}
+    return {what: _longest(group, taken) for what, taken in seconds.items()}
 
 
 def _settle(call: Callable[[], Any], last: float) -> None:
@@ -300,11 +300,11 @@ def _settle(call: Callable[[], Any], last: float) -> None:
             call()
 
 
-def _longest(ranks: Any, taken: Sequence[float]) -> tuple[float, ...]:
+def _longest(group: Any, taken: Sequence[float]) -> tuple[float, ...]:
     """Of each time the longest on any rank."""
-    if ranks is None:
+    if group is None:
         return tuple(taken)
-    return tuple(max(of_ranks) for of_ranks in zip(*ranks.allgather(list(taken)), strict=True))
+    return tuple(max(of_ranks) for of_ranks in zip(*group.exchange(list(taken)), strict=True))
 
 
 def default_size(dtype: Any = np.float64) -> int:

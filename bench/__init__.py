@@ -8,7 +8,7 @@ from typing import Any
 
 from portapar import PartitionedArray
 
-from .native import KERNELS, MPI, BuildError, Native, opponents
+from .native import KERNELS, BuildError, Native, opponents
 
 #: The native codes that use the same hardware as an executor of that kind.
 OPPONENTS = {
@@ -30,9 +30,8 @@ def beside(executor: Any, keys: tuple[str, ...] | None = None) -> dict[str, Nati
         Which; by default those of `OPPONENTS`.
     """
     keys = OPPONENTS.get(executor.kind, ()) if keys is None else keys
-    found = {native.key: native for native in opponents(executor.threads or None, comm=getattr(executor, "comm", None))}
-    if "mpi" in keys and isinstance(mpi := found["mpi"], MPI):
-        mpi.threads = getattr(getattr(executor, "local", None), "threads", 0) or 1
+    found = {native.key: native for native in opponents(executor.threads or None)}
+    found["mpi"].threads = executor.threads or 1  # of each rank
     return {key: found[key] for key in keys}
 
 

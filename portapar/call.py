@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import struct
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -17,10 +18,9 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays, policy, problem
-from portapar import executor as executors
 from portapar.arrays import PartitionedArray
 from portapar.errors import BackendUnavailableError, PlacementError
-from portapar.executor import DeviceExecutor, Executor, finish
+from portapar.executor import DeviceExecutor, Executor, cuda, executor, finish, opened, simd, threads
 from portapar.kernel import source
 from portapar.kernel.host import HostDevice, Launch
 from portapar.kernel.program import Task
@@ -40,7 +40,7 @@ def _default_name() -> str | None:
 def default_executor() -> Executor:
     """PORTAPAR_EXECUTOR, or all CPU threads."""
     name = _default_name()
-    return executors.executor(name) if name else executors.threads()
+    return executor(name) if name else threads()
 
 
 def resolve(how: Policy | None, values: Sequence[Any], algorithm: str) -> tuple[Policy, Executor]:
@@ -62,13 +62,13 @@ def resolve(how: Policy | None, values: Sequence[Any], algorithm: str) -> tuple[
         if isinstance(value, PartitionedArray):
             return how, value.executor
         if not isinstance(value, (np.ndarray, *arrays.SCALARS)) and hasattr(value, "dtype"):
-            for candidate in executors.opened():
+            for candidate in opened():
                 if candidate.owns(value):
                     return how, candidate
             if hasattr(value, "__cuda_array_interface__"):
-                return how, executors.cuda(value.device.id)
+                return how, cuda(value.device.id)
     if not how.threads:
-        return how, executors.simd()
+        return how, simd()
     if block is not None and block.executor is not None:
         return how, block.executor
     return how, default_executor()
@@ -113,7 +113,7 @@ def call(
     asked, result = build(algorithm, where, kernels, args, extra)
     made = make_plan(asked, how, where)
     if _planning.get():
-        return made
+        return dataclasses.replace(made, result=result)
     if how.asynchronous:
         return where.submit(lambda: _result(where.execute(made), result))
     value = _result(where.execute(made), result)
@@ -135,7 +135,18 @@ def plan(algorithm: Callable[..., Any], how: Policy | None, *args: Any, **keywor
     Returns
     -------
     Plan
-        ``print(plan)`` explains it.
+        ``print(plan)`` explains it; ``plan.run()`` runs it, any number of times, on these arguments.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> x, y = np.arange(4.0), np.zeros(4)
+    >>> step = pp.plan(pp.transform, pp.par, x, y, out=y, op=lambda a, b: a + 2 * b)
+    >>> for _ in range(3):
+    ...     step.run()
+    array([0., 1., 2., 3.])
+    array([0., 3., 6., 9.])
+    array([ 0.,  7., 14., 21.])
     """
     token = _planning.set(True)
     try:
@@ -260,7 +271,10 @@ class _Ready:
         if self.launch.closed:  # the long way opens a new executor, or says that it is closed
             _ready.clear()
             return _MISS
-        partials = self.launch(args if self.places is None else [args[k] for k in self.places])
+        try:
+            partials = self.launch(args if self.places is None else [args[k] for k in self.places])
+        except struct.error:  # a whole number beyond 64 bits: the long way says so
+            return _MISS
         if partials is None:
             return args[-1] if self.gives else None
         if partials is Launch.OVERLAP:

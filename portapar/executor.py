@@ -18,6 +18,7 @@ from portapar.arrays import PartitionedArray
 from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.future import Future
 from portapar.kernel import cpu
+from portapar.kernel.host import HostDevice
 from portapar.plan import Part, Plan
 from portapar.policy import Policy
 from portapar.problem import Problem
@@ -85,6 +86,10 @@ class Executor:
         """Run a plan; returns its result."""
         raise NotImplementedError
 
+    def bind(self, plan: Plan) -> Callable[[], Any]:
+        """`execute` prepared to be called many times with the same plan."""
+        return lambda: self.execute(plan)
+
     def submit(self, call: Callable[[], Any]) -> Future:
         """Run `call` after everything that was submitted before; returns at once."""
         with self._lock:
@@ -146,6 +151,34 @@ class DeviceExecutor(Executor):
         (part,) = plan.parts
         partials = self.run(plan.problem, part, plan.policy)
         return finish(plan.problem, partials)
+
+    def bind(self, plan: Plan) -> Callable[[], Any]:
+        problem, (part,) = plan.problem, plan.parts
+        values = problem.values
+        in_place = all(isinstance(v, np.ndarray) for _, v in problem.arrays()) and part.hi > part.lo
+        if not isinstance(self.device, HostDevice) or not in_place:
+            return lambda: self.execute(plan)
+        task = backend.Task(
+            problem.program, values, (0,) * len(values), problem.extent, problem.start, problem.step,
+            part.lo, part.hi, part.threads, plan.policy.schedule, plan.policy.chunk_size or 0,
+        )  # fmt: skip
+        run = self.device.bind(task)
+        if problem.program.acc is None:
+            return run
+        lock = threading.Lock()  # the partials are shared by all runs of this plan
+        fold, words, has_init = _folder(problem.program), (ctypes.c_int64 * 2)(), problem.init is not None
+        address = ctypes.addressof(words)
+
+        def reduce() -> Any:
+            with lock:
+                partials = run()
+                if has_init:
+                    return finish(problem, partials)
+                words[0] = id(partials)
+                fold(0, len(partials), address)
+                return partials[0]
+
+        return reduce
 
     def run(self, problem: Problem, part: Part, how: Policy) -> np.ndarray | None:
         """Place the arguments of a part, run it, and bring back what it wrote."""

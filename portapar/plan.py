@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from portapar import arrays, cost, partition
@@ -24,7 +24,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How one call will run. ``print(plan)`` explains it.
+    """How one call will run. ``print(plan)`` explains it, ``plan.run()`` does it.
 
     Attributes
     ----------
@@ -36,6 +36,8 @@ class Plan:
         In order; together they cover the whole index space.
     why : str
         What decided.
+    result : object
+        What the call returns if its form returns nothing.
     """
 
     problem: Problem
@@ -43,6 +45,19 @@ class Plan:
     executor: Any
     parts: tuple[Part, ...]
     why: str
+    result: Any = None
+    _bound: list[Any] = field(default_factory=list, repr=False, compare=False)
+
+    def run(self) -> Any:
+        """Run the plan on the arguments that it was made for; returns what the algorithm returns.
+
+        A call that is made again and again with the same arrays is cheapest this way: all that can be
+        prepared is prepared in the first run.
+        """
+        if not self._bound:
+            self._bound.append(self.executor.bind(self))
+        value = self._bound[0]()
+        return self.result if value is None else value
 
     def __str__(self) -> str:
         p = self.problem

@@ -292,6 +292,24 @@ def test_reduce_over_a_range(device):
     assert partials.tobytes() == partials_of(x[3 * n - 2 :: -3][:n], np.add, F64).tobytes()
 
 
+@pytest.mark.parametrize("n", SIZES)
+def test_the_form_for_gpus_on_any_opencl_device(n):
+    """One work-item per index and one work-group per tile, where the machine has no OpenCL GPU."""
+    if not opencl.probe()[0].available:
+        pytest.skip("no OpenCL device")
+    device = opencl.open(0)
+    device.serial, device._kernels = False, gpu_form_kernels
+    x = np.random.default_rng(n).normal(size=n)
+    (c, *_), _ = run(device, ADD, (np.zeros(n), x, x, np.float64(3)), n)
+    assert np.array_equal(c, x + 3 * x)
+    _, partials = run(device, SUM, (x,), n)
+    assert partials.tobytes() == partials_of(x, np.add, F64).tobytes()
+
+
+gpu_form_kernels: dict = {}
+SUM = reduce_program("x[i]", "x", array(F64), acc=F64)
+
+
 # -- the device itself -----------------------------------------------------------------------------------
 
 

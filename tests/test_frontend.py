@@ -183,7 +183,7 @@ def test_numba_functions_and_decorated_ones():
 
     np.testing.assert_array_equal(pp.transform(pp.seq, ramp(), op=jitted), ramp() + 10)
     np.testing.assert_array_equal(pp.transform(pp.seq, ramp(), op=lambda x: jitted(x) * 2), 2 * ramp() + 20)
-    with pytest.raises(pp.KernelError, match="decorator put around 'wrapped'.*__wrapped__"):
+    with pytest.raises(pp.KernelError, match="(?s)decorator put around 'wrapped'.*__wrapped__"):
         pp.transform(pp.seq, ramp(), op=wrapped)
     np.testing.assert_array_equal(pp.transform(pp.seq, ramp(), op=wrapped.__wrapped__), ramp() + 1)
 
@@ -701,7 +701,7 @@ def test_signatures(module, text):
 
 
 def test_async(module):
-    with pytest.raises(pp.KernelError, match="async.*sequential"):
+    with pytest.raises(pp.KernelError, match="(?s)async.*sequential"):
         pp.for_each(pp.seq, 3, module("async def kernel(i, a):\n    pass\n").kernel, np.zeros(3))
 
 

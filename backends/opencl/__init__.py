@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import importlib.util
 import os
+import shutil
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from portapar import config
@@ -50,12 +54,14 @@ def open(index: int | None = None) -> Any:
 @functools.cache
 def _devices() -> list[Any]:
     """All devices; asking the drivers again is slow, and cannot give another answer."""
-    folder = config.cache_dir()
-    # PoCL caches what it compiles; it reads these when it starts, and the user's own settings win.
-    if folder is None:
-        os.environ.setdefault("POCL_KERNEL_CACHE", "0")
-    elif "PORTAPAR_CACHE_DIR" in os.environ:
-        os.environ.setdefault("POCL_CACHE_DIR", str(folder / "pocl"))
+    if "POCL_CACHE_DIR" not in os.environ:
+        # PoCL caches what it compiles, reads this when it starts, and has no device if it cannot write there.
+        folder = config.cache_dir()
+        if folder is None or not os.access(folder, os.W_OK):
+            folder = Path(tempfile.mkdtemp(prefix="portapar-"))
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+            os.environ.setdefault("PYOPENCL_NO_CACHE", "1")  # its own folder is likely to fail as well
+        os.environ["POCL_CACHE_DIR"] = str(folder / "pocl")
     import pyopencl as cl
 
     devices = [device for platform in cl.get_platforms() for device in platform.get_devices()]

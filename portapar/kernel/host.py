@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -103,12 +103,38 @@ class Launch:
             if runtime.run_alone(self._job_address, address, self._lo, self._hi):
                 return Launch.OVERLAP
             return partials
-        if self._table is not None and not runtime.loops()[4](address, self._job[3]):
+        if self._table is not None and not runtime.loops()[5](address, self._job[3]):
             return Launch.OVERLAP
         self._device.pool.run(
             self._function, address, self._lo, self._hi, self._threads, self._schedule, self._chunk, self._align
         )
         return partials
+
+    def bind(self, values: Sequence[Any]) -> Callable[[], Any]:
+        """This launch with its arguments packed once: what is left of a call is one native call.
+
+        A reduction returns its partials, which the next call overwrites.
+        """
+        partials = None
+        if self._program.acc is not None:
+            partials = np.empty(-(-(self._hi - self._lo) // TILE), self._program.acc)
+        block = self._block(values, None, partials)
+        address = id(block) + _BYTES_HEAD
+        device, lo, hi = self._device, self._lo, self._hi
+        if self._threads == 1:
+            run: Callable[..., Any] = runtime.run_alone
+            args: tuple[Any, ...] = (self._job_address, address, lo, hi)
+        else:
+            run = device.pool.run
+            args = (self._function, address, lo, hi, self._threads, self._schedule, self._chunk, self._align)
+
+        def call(keep: Any = (block, values, self._job)) -> Any:
+            if device.closed:
+                raise BackendUnavailableError(f"{device.name} was closed; make a new executor")
+            run(*args)
+            return partials
+
+        return call
 
     def _block(self, values: Sequence[Any], firsts: Sequence[int] | None, partials: np.ndarray | None) -> bytes:
         words: list[Any] = []
@@ -199,6 +225,10 @@ class HostDevice:
         if self.closed:
             raise BackendUnavailableError(f"{self.name} was closed; make a new executor")
         return Launch(self, task)(task.values, task.firsts)
+
+    def bind(self, task: Task) -> Callable[[], Any]:
+        """A task prepared to be run many times."""
+        return Launch(self, task).bind(task.values)
 
     def inspect(self, program: Program) -> dict[str, str]:
         return cpu.inspect(program)

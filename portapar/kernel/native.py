@@ -11,6 +11,7 @@ import ctypes
 import functools
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Callable
 from importlib.metadata import version
@@ -20,6 +21,15 @@ from typing import Any
 from portapar import config
 
 _lock = threading.RLock()
+
+
+def _fresh_lock() -> None:
+    """A forked child must not wait for a thread that it does not have."""
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_fresh_lock)
 _RESULT = ctypes.create_string_buffer(64)
 
 

@@ -18,6 +18,7 @@ import atexit
 import ctypes
 import functools
 import os
+import struct
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -39,18 +40,14 @@ WORKERS, WORKER_SIZE = 256, 128
 DATA = object.__basicsize__  #: where a NumPy array keeps its address, as in `intrinsics`
 FLAGS, WRITEABLE = DATA + 48, 0x400  #: and its flags (an int, with a hole behind it), as in NumPy's C API
 STATE, CURSOR, END, ASLEEP = 0, 64, 72, 80
+_JOB = struct.Struct("8q")
 
 
 @functools.cache
 def loops() -> tuple[Callable[..., int], ...]:
-    """(alone, launch, join, work, allowed), compiled once per machine."""
-    return (
-        native("alone", lambda: _make()[0], 3),
-        native("launch", lambda: _make()[1], 1),
-        native("join", lambda: _make()[2], 2),
-        native("work", lambda: _make()[3], 3),
-        native("allowed", lambda: _make()[4], 2),
-    )
+    """(alone, launch, join, resume, work, allowed), compiled once per machine."""
+    names = (("alone", 3), ("launch", 2), ("join", 2), ("resume", 2), ("work", 3), ("allowed", 2))
+    return tuple(native(name, lambda k=k: _make()[k], arity) for k, (name, arity) in enumerate(names))
 
 
 @functools.cache
@@ -142,9 +139,23 @@ def _make() -> tuple[Any, ...]:
                 if clock() > deadline:
                     store(pool + STOP, 1)
 
-    def launch(pool):
-        """Claim the workers for the job in `pool`; returns how many have to be woken."""
-        threads = load(pool + THREADS)
+    @inline
+    def claim(pool):
+        """Cut the range and claim the workers; returns how many have to be woken."""
+        threads, align = load(pool + THREADS), load(pool + ALIGN)
+        lo, hi = load(pool + LO), load(pool + HI)
+        pieces = (hi - lo + align - 1) // align
+        store(pool + NEXT, lo)
+        begin = lo
+        for k in range(threads):
+            mine = pool + WORKERS + WORKER_SIZE * k
+            store(mine + CURSOR, begin)
+            begin = min(hi, lo + pieces * (k + 1) // threads * align)
+            store(mine + END, begin)
+        return summon(pool, threads)
+
+    @inline
+    def summon(pool, threads):
         store(pool + STOP, 0)
         store(pool + PENDING, threads - 1)
         asleep = 0
@@ -156,7 +167,8 @@ def _make() -> tuple[Any, ...]:
                 asleep += 1
         return asleep
 
-    def join(pool, budget):
+    @inline
+    def finish(pool, budget):
         """Do the caller's share and wait for the rest; returns 1 if the budget ended it early."""
         deadline = clock() + budget
         share(pool, 0, deadline)
@@ -176,6 +188,18 @@ def _make() -> tuple[Any, ...]:
             if load(mine + CURSOR) < load(mine + END):
                 unfinished = 1
         return unfinished
+
+    def launch(pool, budget):
+        """Start the job; returns 0 when it is done, 1 if the budget ended it early, 2 to have workers woken."""
+        return 2 if claim(pool) else finish(pool, budget)
+
+    def join(pool, budget):
+        """Go on after waking; returns 0 or 1 as `launch`."""
+        return finish(pool, budget)
+
+    def resume(pool, budget):
+        """Go on with a job that the budget ended; returns as `launch`."""
+        return 2 if summon(pool, load(pool + THREADS)) else finish(pool, budget)
 
     def work(pool, worker, patience):
         """What a worker does until it has been idle for `patience` ns (1) or is told to quit (0)."""
@@ -197,7 +221,7 @@ def _make() -> tuple[Any, ...]:
                     if swap_if(mine + STATE, SPINNING, SLEEPING):
                         return 1
 
-    return alone, launch, join, work, allowed.py_func
+    return alone, launch, join, resume, work, allowed.py_func
 
 
 def run_alone(job: int, block: int, lo: int, hi: int) -> bool:
@@ -238,10 +262,13 @@ class Pool:
         memory = np.zeros((WORKERS + WORKER_SIZE * self.size) // 8 + 8, np.int64)
         self._words = memory[(-memory.ctypes.data % 64) // 8 :]
         self._address = self._words.ctypes.data
+        self._result = ctypes.c_int64()
+        self._place = ctypes.addressof(self._result)
         self._threads: list[threading.Thread] = []
         self._bells: list[threading.Semaphore] = []
 
     def _start(self) -> None:
+        self._launch, self._join, self._resume = (function.raw for function in loops()[1:4])  # type: ignore[attr-defined]
         self._bells = [threading.Semaphore(0) for _ in range(self.size)]
         for k in range(1, self.size):
             thread = threading.Thread(
@@ -256,30 +283,24 @@ class Pool:
         """Run a chunk function over [lo, hi) on `threads` threads; cuts fall on multiples of `align`."""
         if self._closed:
             raise BackendUnavailableError("this thread pool was closed; make a new one with pp.threads()")
-        _, launch, join, _, _ = loops()
-        words, address = self._words, self._address
+        if schedule != "static":
+            default = max(1, (hi - lo) // (threads * 64)) if schedule == "dynamic" else 1
+            chunk = -(-(chunk or default) // align) * align
         with self._lock:
-            if len(self._threads) < self.size - 1:
+            if not self._threads:
                 self._start()
-            if schedule != "static":
-                default = max(1, (hi - lo) // (threads * 64)) if schedule == "dynamic" else 1
-                chunk = -(-(chunk or default) // align) * align
-            kind = SCHEDULES[schedule]
-            words[FUNCTION // 8 : FUNCTION // 8 + 8] = (function, block, lo, hi, chunk, align, kind, threads)
-            words[NEXT // 8] = lo
-            tiles = -(-(hi - lo) // align)
-            cut = lo
-            for k in range(threads):
-                mine = (WORKERS + WORKER_SIZE * k) // 8
-                words[mine + CURSOR // 8] = cut
-                cut = min(hi, lo + tiles * (k + 1) // threads * align)
-                words[mine + END // 8] = cut
+            _JOB.pack_into(self._words, FUNCTION, function, block, lo, hi, chunk, align, SCHEDULES[schedule], threads)
+            address, place = self._address, self._place
+            go = self._launch
             try:
                 while True:
-                    if launch(address):
+                    go(place, 0, address, SLICE_NS)
+                    if self._result.value == 2:
                         self._wake(threads)
-                    if not join(address, SLICE_NS):
-                        break
+                        self._join(place, 0, address, SLICE_NS)
+                    if self._result.value == 0:
+                        return
+                    go = self._resume
             except BaseException:
                 self._settle()
                 raise
@@ -312,7 +333,7 @@ class Pool:
 
 def _worker(words: np.ndarray, worker: int, bell: threading.Semaphore) -> None:
     """A worker's life: run native code until it has been idle for a while, sleep, again."""
-    work = loops()[3]
+    work = loops()[4]
     while True:
         bell.acquire()
         if work(words.ctypes.data, worker, SPIN_NS) == 0:

@@ -17,7 +17,7 @@ import math
 import operator
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -373,10 +373,15 @@ def _parse(file: str, text: str) -> ast.Module:
 
 def _is_compiled_from(code: types.CodeType, file: str) -> bool:
     """Whether the file, as it is now, still gives this code."""
-    tree = _parse(file, "".join(linecache.getlines(file)))
-    around = [s for s in tree.body if _first_line(s) <= code.co_firstlineno <= (s.end_lineno or 0)]
-    whole = compile(ast.Module(around, []), file, "exec", dont_inherit=True)
-    return any(_facts(found) == _facts(code) for found in _codes(whole))
+    text = "".join(linecache.getlines(file))
+    key = (file, text)
+    if key not in _compiled:
+        whole = compile(_parse(file, text), file, "exec", dont_inherit=True)
+        _compiled[key] = {_facts(found) for found in _codes(whole)}
+    return _facts(code) in _compiled[key]
+
+
+_compiled: dict[tuple[str, str], set[tuple[Any, ...]]] = {}
 
 
 def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
@@ -478,9 +483,10 @@ class _Lifter(ast.NodeTransformer):
 
     # names ------------------------------------------------------------------------------------
 
-    def _free(self, name: str, builtin: bool = False) -> str:
+    def _free(self, name: str, builtin: bool = False, besides: Iterable[str] = ()) -> str:
         """A name like this one that nothing in the text has."""
-        taken = self.locals | _RESERVED | set(self.captures.values())
+        taken = set(besides)
+        taken |= self.locals | _RESERVED | set(self.captures.values())
         taken |= {f.name for callee in self.functions for f in callee.kernel.functions}
         while name in taken or (builtin and hasattr(builtins, name)):
             name += "_"
@@ -541,7 +547,7 @@ class _Lifter(ast.NodeTransformer):
         """The text for a captured value."""
         self._guard(Guard(source, _kind(value)))
         constant = source.path[-1] if source.path else ""
-        if isinstance(value, float) and constant:  # math.pi
+        if isinstance(value, float) and isinstance(constant, str):  # math.pi
             for module, alias in ((math, "math"), (np, "np")):
                 if getattr(module, constant, None) is value and self._from_module(source, module):
                     return ast.Attribute(ast.Name(alias, ast.Load()), constant, ast.Load())
@@ -598,7 +604,9 @@ class _Lifter(ast.NodeTransformer):
                 break
         else:
             kernel = _Lifter(func, self.active).kernel()
-            names = {f.name: self._free(f.name, builtin=True) for f in kernel.functions}
+            names: dict[str, str] = {}
+            for f in kernel.functions:
+                names[f.name] = self._free(f.name, builtin=True, besides=names.values())
             kernel = replace(kernel, functions=[_renamed(f, names) for f in kernel.functions])
             name = names[list(names)[-1]]
             self.functions.append(_Function(kernel, func, name))

@@ -1,0 +1,85 @@
+"""Run by every rank under mpirun (see test_mpi.py): what happens on one rank is told to the others."""
+
+import numpy as np
+import pytest
+
+import portapar as pp
+from portapar.errors import CommunicationError
+
+WORLD = pp.mpi()
+RANK, SIZE = WORLD.group.rank, WORLD.group.size
+N = 100_000
+
+
+def works():
+    """After a failure that was told, everything goes on."""
+    assert pp.reduce(pp.par, WORLD.asarray(np.arange(N))) == N * (N - 1) // 2
+    return True
+
+
+def test_a_failing_part_is_an_error_everywhere(monkeypatch):
+    x = WORLD.asarray(np.ones(N))
+    if RANK == SIZE - 1:
+        monkeypatch.setattr(WORLD.local, "run", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            pp.reduce(pp.par, x)
+    else:
+        with pytest.raises(CommunicationError, match=f"rank {SIZE - 1} of {SIZE} failed, ZeroDivisionError: division"):
+            pp.reduce(pp.par, x)
+    monkeypatch.undo()
+    assert works()
+
+
+def test_a_failing_placement_is_an_error_everywhere():
+    x = ["no", "array"] if RANK == 0 else np.ones(N)
+    with pytest.raises(pp.PlacementError if RANK == 0 else CommunicationError, match="list"):
+        WORLD.asarray(x)
+    with pytest.raises(pp.PlacementError if RANK == 0 else CommunicationError, match="negative"):
+        WORLD.empty(-1 if RANK == 0 else 5)
+    assert works()
+
+
+def test_a_failing_gather_is_an_error_everywhere(monkeypatch):
+    x = WORLD.asarray(np.ones(N))
+    if RANK == 0:
+        x.parts.clear()
+    with pytest.raises(KeyError if RANK == 0 else CommunicationError, match=None if RANK == 0 else "rank 0"):
+        pp.asnumpy(x)
+    assert works()
+
+
+@pytest.mark.parametrize(
+    "mine, others",
+    [
+        (lambda x: WORLD.asarray(np.ones(10)), lambda x: WORLD.asarray(np.ones(11))),
+        (lambda x: WORLD.asarray(np.ones(10)), lambda x: WORLD.asarray(np.ones(10, np.float32))),
+        (lambda x: WORLD.empty(10), lambda x: WORLD.empty((10, 2))),
+        (lambda x: pp.reduce(pp.par, x), lambda x: pp.asnumpy(x)),
+        (lambda x: pp.reduce(pp.par, x), lambda x: pp.reduce(pp.par, x, op=pp.maximum)),
+        (lambda x: pp.reduce(pp.par, x, init=1.0), lambda x: pp.reduce(pp.par, x, init=2.0)),
+        (lambda x: pp.reduce(pp.par, x), lambda x: WORLD.synchronize()),
+    ],
+)
+def test_different_calls_are_an_error_everywhere(mine, others):
+    x = WORLD.asarray(np.ones(N))
+    with pytest.raises(CommunicationError, match="the ranks differ.*rank 0: .*rank 1: "):
+        (mine if RANK == 0 else others)(x)
+    assert works()
+
+
+def test_a_wrong_local_executor_on_one_rank():
+    with pytest.raises(pp.BackendUnavailableError, match="local=" if RANK else "on rank 1: mpi.local="):
+        pp.mpi(local="nothing" if RANK == 1 else pp.threads(2))
+    assert works()
+
+
+def test_a_call_that_one_rank_cannot_even_begin():
+    """Rank 0 fails before it talks to anyone; the others find out when it makes its next call."""
+    x = WORLD.asarray(np.ones(N))
+    with pytest.raises(pp.KernelError if RANK == 0 else CommunicationError):
+        pp.reduce(pp.par, x, op=(lambda a: a) if RANK == 0 else pp.plus)
+        WORLD.synchronize()
+    if RANK == 0:
+        with pytest.raises(CommunicationError, match="the ranks differ"):
+            WORLD.synchronize()
+    assert works()
