@@ -97,7 +97,7 @@ class Group(Protocol):
     node: tuple[int, ...]  #: the ranks that share this rank's memory, itself among them
 
     def allgather(self, data: np.ndarray, cuts: Sequence[int] | None = None) -> None:
-        """Fill `data`, flat bytes of which rank r holds those from ``cuts[r]`` to ``cuts[r + 1]``, on all ranks.
+        """Fill `data`, flat bytes, on all ranks: rank r holds those from ``cuts[r]`` to ``cuts[r + 1]``.
 
         Without `cuts` every rank holds as many.
         """

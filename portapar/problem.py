@@ -472,8 +472,10 @@ def reduce_program(
 
 def result_dtype(trial: tuple[_Arguments, list[str], int, Callable[[], _Text]], algorithm: str, kernel: Any) -> Any:
     """The dtype of what the elementwise half returns."""
-    args, operands, ndim, make = trial
-    program = _program("elem", (1, tuple(operands)), (kernel,), make, args.specs)
+    args, operands, _, make = trial
+    own = len(args.specs) - len(kernel.captures)  # of these a kernel sees one element, whatever their layout
+    specs = [Spec(s.dtype, 1) if s.is_array and k < own else s for k, s in enumerate(args.specs)]
+    program = _program("elem", (1, tuple(operands)), (kernel,), make, specs)
     return _typed(program, "elem", algorithm)
 
 
@@ -500,7 +502,9 @@ def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, ini
         raise PlacementError(f"{algorithm}: no input is an array or a range: nothing to reduce")
     args, operands, ndim, make_elem = reduce_program(algorithm, found, kernel, func, shape)
     if ndim > 1:  # the tiles are cut from one flat range: gather a strided array first
-        found = tuple(np.ascontiguousarray(x) if isinstance(x, np.ndarray) else x for x in found)
+        found = tuple(
+            np.ascontiguousarray(np.broadcast_to(x, shape)) if isinstance(x, np.ndarray) else x for x in found
+        )
         args, operands, ndim, make_elem = reduce_program(algorithm, found, kernel, func, shape)
 
     def make() -> _Text:

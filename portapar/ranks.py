@@ -67,7 +67,9 @@ class RanksExecutor(Executor):
     def __init__(self, comm: Any = None, local: Executor | None = None) -> None:
         self.group: backend.Group = backend.backends()["mpi"].open(None, comm=comm)
         group, given = self.group, local
-        trouble = "" if local is None or isinstance(local, (DeviceExecutor, HybridExecutor)) else _wrong(local)
+        trouble = ""
+        if local is not None and not isinstance(local, (DeviceExecutor, HybridExecutor)):
+            trouble = f"mpi(local={local!r}): must be an executor of this process, such as pp.threads(2)"
         cpus = group.exchange(_cpus())
         if local is None:
             local = _share([cpus[r] for r in group.node], group.node.index(group.rank))
@@ -128,7 +130,8 @@ class RanksExecutor(Executor):
 
         with self._turn():
             parts = self._together("asarray", place)
-        return PartitionedArray(host.shape, host.dtype, partition.cut_rows(host.shape, self.weights), parts, self)
+        cuts = partition.cut_rows(host.shape, self.weights)
+        return PartitionedArray(host.shape, host.dtype, cuts, parts, self)
 
     def empty(self, shape: int | tuple[int, ...], dtype: Any = np.float64) -> PartitionedArray:
         """An uninitialised array of that global shape, every rank with its own rows. Collective."""
@@ -183,17 +186,23 @@ class RanksExecutor(Executor):
         """Arguments that some ranks could not reach, or would know differently afterwards."""
         for k, value in problem.arrays():
             use, name = problem.access[k], problem.names[k]
+            assert use is not None
             if isinstance(value, PartitionedArray):
                 if value.executor is not self:
                     raise PlacementError(
-                        f"{problem.algorithm}: argument {name!r} lives on {value.executor!r}, not on {self!r}. "
-                        f"Use policy.on({value.executor!r})"
+                        f"{problem.algorithm}: argument {name!r} lives on {value.executor!r}, not on "
+                        f"{self!r}. Use policy.on({value.executor!r})"
                     )
-            elif use is not None and use.writes:
+                if not use.pointwise:  # found here, so that ranks without rows say it too
+                    raise PlacementError(
+                        f"{problem.algorithm}: the kernel uses the partitioned array {name!r} at other "
+                        "indices than its own: only its own rows are here. Gather it first: pp.asnumpy(...)"
+                    )
+            elif use.writes:
                 raise PlacementError(
-                    f"{problem.algorithm}: argument {name!r} is a plain {type(value).__name__}, of which every rank "
-                    f"has a copy, and the call writes to it: the copies would differ. Pass {self!r}.asarray({name}), "
-                    f"or {self!r}.empty(shape, dtype) for an output"
+                    f"{problem.algorithm}: argument {name!r} is a plain {type(value).__name__}, of which "
+                    "every rank has a copy, and the call writes to it: the copies would differ. Pass "
+                    f"{self!r}.asarray({name}), or {self!r}.empty(shape, dtype) for an output"
                 )
 
     def _run_own(self, plan: Plan) -> np.ndarray | None:
@@ -219,7 +228,7 @@ class RanksExecutor(Executor):
             first = tiles[rank]
             found = np.empty(len(pieces[rank]), program.acc)
             for k, (_, lo, end) in enumerate(pieces[rank]):
-                found[k] = partials[lo - first] if end - lo == 1 else fold(program, partials[lo - first : end - first])
+                found[k] = fold(program, partials[lo - first : end - first])
             call = f"{problem.algorithm} of {problem.size} elements to {program.acc}"
             return f"{call} (kernel {program.key[:8]}, init {problem.init})", found
 
@@ -247,7 +256,7 @@ class RanksExecutor(Executor):
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
-        """One thread at a time, tasks before later calls: the order of messages must be the same everywhere."""
+        """One thread at a time, tasks before later calls: all ranks must talk in the same order."""
         if self._closed:
             raise BackendUnavailableError(f"{self!r} was closed; make a new executor")
         last = self._last
@@ -256,7 +265,9 @@ class RanksExecutor(Executor):
         with self._talk:
             yield
 
-    def _together(self, name: str, work: Callable[[], tuple[str, Any]], room: np.ndarray | None = None) -> Any:
+    def _together(
+        self, name: str, work: Callable[[], tuple[str, Any]], room: np.ndarray | None = None
+    ) -> Any:
         """Do this rank's share of a collective call, and agree with the others that all could.
 
         Parameters
@@ -285,7 +296,8 @@ class RanksExecutor(Executor):
             return
         table = self._records
         table[group.rank, 0] = error is not None
-        table[group.rank, 1:_HEAD] = np.frombuffer(hashlib.blake2b(call.encode(), digest_size=_HEAD - 1).digest(), np.uint8)
+        digest = hashlib.blake2b(call.encode(), digest_size=_HEAD - 1).digest()
+        table[group.rank, 1:_HEAD] = np.frombuffer(digest, np.uint8)
         group.allgather(table.reshape(-1))
         heads = table[:, :_HEAD]
         if not heads[:, 0].any() and (heads == heads[0]).all():
@@ -297,7 +309,9 @@ class RanksExecutor(Executor):
             if trouble:
                 raise _Disagreement(f"{call}: rank {rank} of {group.size} failed, {trouble}")
         calls = "; ".join(f"rank {rank}: {theirs}" for rank, (theirs, _) in enumerate(told))
-        raise _Disagreement(f"{call}: the ranks differ. Every rank must make the same calls in the same order ({calls})")
+        raise _Disagreement(
+            f"{call}: the ranks differ. Every rank must make the same calls in the same order ({calls})"
+        )
 
     def _farewell(self) -> None:
         """A rank that ends early answers the others until they end, too: they get errors, and do not wait."""
@@ -346,10 +360,6 @@ def join(comm: Any = None, local: Executor | None = None) -> RanksExecutor:
     if key not in _joined:
         _joined[key] = RanksExecutor(None, local)
     return _joined[key]
-
-
-def _wrong(local: Any) -> str:
-    return f"mpi(local={local!r}): must be an executor of this process, such as pp.threads(2) or pp.hybrid(...)"
 
 
 def _cpus() -> frozenset[int]:

@@ -88,7 +88,7 @@ def table(one: dict[str, Any], best: dict[str, float]) -> Any:
     for native in one["native"].values():
         shown.add_column(native["short"], justify="right")
         shown.add_column("ratio", justify="right")
-    shown.add_column("of machine's best", justify="right")
+    shown.add_column("of best", justify="right")
     for kernel, found in one["kernels"].items():
         cells = [kernel, f"{found['best']:.1f}", f"{found['median']:.1f}"]
         for native in one["native"].values():
@@ -105,11 +105,11 @@ def chart(rows: list[dict[str, Any]], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    across = min(len(rows), 3)
+    across = 2 if len(rows) in (2, 4) else min(len(rows), 3)
     down = -(-len(rows) // across)
     figure, axes = pyplot.subplots(down, across, figsize=(4.2 * across, 3.2 * down), squeeze=False, dpi=150)
     # Executors of one order of magnitude share their scale; a GPU has its own.
-    tops = [max(k["best"] for found in _measured([one]) for k in found.values()) for one in rows]
+    tops = [max(k["median"] for found in _measured([one]) for k in found.values()) for one in rows]
     for position, axis in enumerate(axes.flat):
         if position >= len(rows):
             axis.set_axis_off()
@@ -122,12 +122,12 @@ def chart(rows: list[dict[str, Any]], path: Path) -> None:
             colour = ("#1f5fa8", "#b9b9b9", "#8a8a8a")[min(k, 2)]
             axis.bar(where, [found[kernel]["median"] for kernel in KERNELS], width, label=label, color=colour)
         axis.set_xticks(range(len(KERNELS)), KERNELS, fontsize=8)
-        axis.set_ylim(0, 1.22 * max(top for top in tops if top < 3 * tops[position]))
+        axis.set_ylim(0, 1.4 * max(top for top in tops if top < 3 * tops[position]))
         axis.set_title(one["name"], fontsize=10, loc="left")
         axis.set_ylabel("GB/s, median", fontsize=8)
         axis.tick_params(axis="y", labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
-        axis.legend(fontsize=7, frameon=False, loc="upper left", ncols=len(bars))
+        axis.legend(fontsize=7, frameon=False, loc="upper left")
     figure.tight_layout()
     figure.savefig(path)
     pyplot.close(figure)

@@ -445,3 +445,414 @@ def test_many_branches_do_not_nest(queue):
     exec(f"def kernel(i, a, out):\n    s = 0\n{lines}\n    out[i] = s\n", space)
     typed = infer(space["kernel"], (types.int64, array_type(np.int64, 1), array_type(np.int64, 1)))
     assert render([typed], OPENCL).count("if (") == 400
+
+
+# -- data ---------------------------------------------------------------------------------------------------
+
+
+@njit
+def helper_div(x, y):
+    return x // y if y != 0 else 0
+
+
+@njit
+def helper_swap(x, y=2):
+    return y, x
+
+
+@njit
+def helper_first(a, i):
+    return a[i] + helper_div(int(a[i]), 2)
+
+
+@njit
+def helper_fill(t, x):
+    for k in range(len(t)):
+        t[k] += x * k
+
+
+Pair = namedtuple("Pair", "left right")
+
+
+@njit
+def helper_pair(x, y):
+    return Pair(x, y)
+
+
+def test_tuples_and_calls(queue):
+    def kernel(i, a, s, t, out):
+        x, y = helper_swap(a[i])
+        out[i, 0] = x * 10 + y
+        u = (a[i], 2.5, i)
+        p, q, r = u
+        out[i, 1] = p + q + r + u[-1]
+        out[i, 2] = helper_div(a[i], -3) + helper_div(y=2, x=i)
+        out[i, 3] = helper_first(a, i) + helper_first(a, -1 - i)
+        v = (1, i, 7)
+        out[i, 4] = v[i % 3] + v[-(i % 3) - 1] + len(v)
+        out[i, 5] = s + t[0] * t[1]
+        shape = out.shape
+        out[i, 6] = shape[0] + shape[-1] + out.size + a.ndim + len(a)
+        best = (0, 0.5)
+        for k in range(3):
+            if a[k] > best[0]:
+                best = (a[k], 1.5 * k)
+        out[i, 7] = best[0] + best[1]
+        m = helper_pair(i, a[i])
+        out[i, 8] = m.left - m.right + m[0]
+        x, y = y, x
+        out[i, 9] = x - y
+
+    a = np.array([5, -7, 12, 3, -1, 9], np.int64)
+    check(queue, kernel, 6, a, 2.5, (3, 1.5), np.zeros((6, 10)))
+
+
+def test_complex(queue):
+    def kernel(i, a, b, z, out, parts):
+        x = a[i]
+        y = b[i]
+        out[i, 0] = x + y * x - z
+        out[i, 1] = x * y
+        out[i, 2] = x / y
+        out[i, 3] = -x + y.conjugate()
+        out[i, 4] = complex(x.real, y.imag) + 2
+        out[i, 5] = x * 2.5 + 1j
+        parts[i, 0] = abs(x) + x.real - y.imag
+        parts[i, 1] = x == y
+        parts[i, 2] = 1 * (x != y) + 2 * bool(x)
+        out[i, 6] = np.conj(x) + np.square(y)
+        out[i, 7] = x**2
+        w = np.complex64(x)
+        out[i, 8] = w.real
+
+    values = [0.5 + 1j, -1.5 + 2j, 2 - 0.25j, -3 - 4j]
+    a, b = pairs(values, np.complex128)
+    check(queue, kernel, 16, a, b, 1 + 2j, np.zeros((16, 9), complex), np.zeros((16, 3)), rtol=1e-15)
+
+    def functions(i, a, out):
+        x = a[i]
+        out[i, 0] = np.exp(x)
+        out[i, 1] = np.sqrt(x)
+        out[i, 2] = np.log(x)
+        out[i, 3] = np.sin(x) + np.cos(x)
+        out[i, 4] = np.sinh(x) + np.cosh(x)
+        out[i, 5] = x ** (0.5 + 1j)
+
+    check(queue, functions, 16, a, np.zeros((16, 6), complex), plain=True, rtol=1e-12)
+    check(queue, functions, 4, a[:4].astype(np.complex64), np.zeros((4, 6), np.complex64), plain=True, rtol=1e-5)
+
+
+PARTICLE = np.dtype([("id", "u1"), ("x", "f8"), ("v", "f4", (3,)), ("ok", "?"), ("in", [("a", "i2"), ("b", "f8")])])
+
+
+@njit
+def helper_move(p, dt):
+    p.x += p.v[0] * dt
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+def test_records(queue, aligned):
+    def kernel(i, p, q, out):
+        p[i].x = p[i].x * 2 + p[i]["id"]
+        r = p[i]
+        r.v[1] = r.v[0] + i
+        r["ok"] = r.v[2] > 1
+        p[i]["in"].b = p[i]["in"].a + 0.5
+        helper_move(p[i], 0.25)
+        q[-1 - i] = p[i]
+        out[i] = r.ok + p[-1].x + len(r.v)
+
+    dtype = np.dtype(PARTICLE.descr, align=aligned) if aligned else PARTICLE
+    if aligned:
+        inner = np.dtype([("a", "i2"), ("b", "f8")], align=True)
+        dtype = np.dtype(
+            [("id", "u1"), ("x", "f8"), ("v", "f4", (3,)), ("ok", "?"), ("in", inner)], align=True
+        )
+    p = np.zeros(4, dtype)
+    p["id"] = [1, 2, 3, 250]
+    p["x"] = [0.5, 1.5, -2.5, 4]
+    p["v"] = np.arange(12).reshape(4, 3) / 4
+    p["in"]["a"] = [-1, 2, -3, 4]
+    q = np.zeros(4, dtype)
+    check(queue, kernel, 4, p, q, np.zeros(4), plain=False)
+    assert q["in"]["b"].tolist() == [4.5, -2.5, 2.5, -0.5]
+    assert p["x"].tolist() == [2.0, 5.1875, -1.625, 258.5625]
+
+
+def test_arrays(queue):
+    def kernel(i, a, v, w, flags, out):
+        j = i - 3
+        out[i, 0] = a[j, -1] + a[-1 - i, j]
+        row = a[i]
+        out[i, 1] = row[2] + a[i][1] + row.shape[0]
+        out[i, 2] = v[i] + v[-1] + w[i, 1]
+        column = w[i]
+        out[i, 3] = column[-1] + helper_first(row, 0)
+        flags[i] = flags[i] or i == 2
+        out[i, 4] = flags[i] + a[0, 0] + a[np.uint8(1), np.int32(2)]
+        out[-1 - i, 5] += i
+        total = 0
+        for x in row:
+            total += x
+        for x in v:
+            total += x
+        out[i, 6] = total
+
+    a = np.arange(20, dtype=np.int64).reshape(4, 5)
+    v = np.arange(12, dtype=np.int64)[::-3]
+    w = np.arange(40, dtype=np.int64).reshape(8, 5)[::2, 1::2]
+    flags = np.array([True, False, False, True])
+    check(queue, kernel, 4, a, v, w, flags, np.zeros((4, 7), np.int64))
+
+
+def test_local_part_of_a_partitioned_array(queue):
+    def kernel(i, a, out):
+        out[i] = a[i] + a[-1]
+
+    part = np.array([10.0, 20.0, 30.0])  # rows 5, 6 and 7 of 8
+    out = np.zeros(3)
+    edit = {0: {"n0": 8, "first": 5}, 1: {"n0": 8, "first": 5}}
+    run_map(queue, kernel, (3,), part, out, starts=(5,), edit=edit)
+    assert out.tolist() == [40, 50, 60]
+
+
+def test_private_arrays(queue):
+    def kernel(i, a, out):
+        t = private_zeros(4, np.float64)
+        m = private_empty((2, 3), np.int32)
+        f = private_full(3, 7, np.uint8)
+        b = private_zeros(2, np.bool_)
+        c = private_zeros(2, np.complex128)
+        helper_fill(t, a[i])
+        for j in range(2):
+            for k in range(3):
+                m[j, k] = i * j - k
+        b[1] = True
+        c[0] += 2j
+        f[-1] = 200 + i
+        row = m[1]
+        out[i] = t[-1] + m[1, 2] + row[1] + f[2] + f[0] + b[0] + 2 * b[1] + c[0].imag + len(m)
+        for x in t:
+            out[i] += x
+
+    check(queue, kernel, 5, np.arange(5.0), np.zeros(5))
+
+
+# -- entries ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("blocked", [False, True])
+def test_index_spaces(queue, blocked):
+    def one(i, out):
+        out[i] += i + 1
+
+    def two(i, j, out):
+        out[i, j] += 10 * i + j + 1
+
+    def three(i, j, k, out):
+        out[i, j, k] += 100 * i + 10 * j + k + 1
+
+    for kernel, shape in ((one, (37,)), (two, (5, 7)), (three, (3, 4, 5)), (three, (1, 1, 1)), (one, (1,))):
+        out, expected = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        for index in np.ndindex(shape):
+            kernel(*index, expected)
+        run_map(queue, kernel, shape, out, blocked=blocked)
+        np.testing.assert_array_equal(out, expected)
+
+    def stepped(i, j, out):
+        out[(i - 20) // -3, j + 4] = i * 100 + j
+
+    out = np.zeros((4, 5), np.int64)
+    run_map(queue, stepped, (4, 5), out, unit_step=False, starts=(20, -4), steps=(-3, 1), blocked=blocked)
+    assert out[3].tolist() == [1100 - 4, 1100 - 3, 1100 - 2, 1100 - 1, 1100]
+
+
+def partials_of(values, op):
+    """The documented order, in plain Python."""
+    partials = []
+    for start in range(0, len(values), TILE):
+        tile = values[start : start + TILE]
+        lanes = list(tile[:LANES])
+        for k in range(LANES, len(tile)):
+            lanes[k % LANES] = op(lanes[k % LANES], tile[k])
+        stride = LANES // 2
+        while stride:
+            for lane in range(stride):
+                if lane + stride < len(lanes):
+                    lanes[lane] = op(lanes[lane], lanes[lane + stride])
+            stride //= 2
+        partials.append(lanes[0])
+    return np.array(partials)
+
+
+def run_reduce(queue, elem, op, n, acc, *args, grouped=False, lo=0):
+    typed = infer(elem, (types.int64, *(type_of(a) for a in args)))
+    combine = infer(op, (acc, acc))
+    text = render_reduce(typed, combine, acc, OPENCL, "entry", grouped=grouped)
+    partials = np.zeros(-(-(n - lo) // TILE), dtype_of(acc))
+    import pyopencl as cl
+
+    buffers = []
+    frame = {"partials": fields(cl, queue.context, partials, buffers)["data"], "partials_offset": 0}
+    frame |= {"lo": lo, "hi": n}
+    launch(queue, text, reduce_parameters(typed.argtypes, OPENCL), frame, args, (96, 32) if grouped else (3, 1))
+    cl.enqueue_copy(queue, partials, buffers[0][0]).wait()
+    nvrtc(render_reduce(typed, combine, acc, CUDA, "entry"))
+    return partials
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_reductions_have_the_documented_bits(queue, grouped):
+    def dot(i, x, y):
+        return x[i] * y[i]
+
+    def plus(a, b):
+        return a + b
+
+    def first(i, x, y):
+        return np.int32(x[i] * 1000)
+
+    def weird(a, b):  # neither associative nor commutative
+        return 3 * a - b
+
+    def turn(i, x, y):
+        return complex(x[i], y[i])
+
+    def times(a, b):
+        return a * b
+
+    x, y = np.random.default_rng(0).normal(size=(2, 2 * TILE + 77))
+    for n in (1, 2, 3, 17, 31, 32, 33, 63, 65, TILE - 1, TILE, TILE + 1, TILE + 20, len(x)):
+        values = list((x * y)[:n])
+        got = run_reduce(queue, dot, plus, n, types.float64, x, y, grouped=grouped) if n > TILE - 2 or n < 4 else (
+            run_reduce(queue, first, weird, n, types.int32, x, y, grouped=grouped)
+        )  # fmt: skip
+        if got.dtype == np.int32:
+            with np.errstate(over="ignore"):
+                values = [np.int32(v * 1000) for v in x[:n]]
+                expected = partials_of(values, lambda a, b: np.int32(3) * a - b)
+        else:
+            expected = partials_of(values, plus)
+        np.testing.assert_array_equal(got, expected, err_msg=str(n))
+    tail = run_reduce(queue, dot, plus, len(x), types.float64, x, y, grouped=grouped, lo=TILE)
+    np.testing.assert_array_equal(tail, partials_of(list(x * y), plus)[1:])
+    got = run_reduce(queue, turn, times, 40, types.complex128, x, y, grouped=grouped)
+    np.testing.assert_allclose(got, partials_of(list(x[:40] + 1j * y[:40]), times), rtol=1e-12)
+
+
+# -- what cannot be done ------------------------------------------------------------------------------------
+
+
+def message(kernel, *argtypes):
+    with pytest.raises((TypingFailure, RenderFailure)) as caught:
+        render([infer(kernel, argtypes)], OPENCL)
+    first = kernel.__code__.co_firstlineno
+    assert first <= caught.value.line <= first + 5, caught.value
+    assert len(caught.value.message) < 200
+    return caught.value.message
+
+
+def test_failures_name_the_line_and_the_remedy():
+    vector, integer = array_type(np.float64, 1), types.int64
+
+    def slices(i, a):
+        a[1:3] = 0.0
+
+    def row(i, a):
+        b = a[i:]
+        a[i] = b[0]
+
+    def raises(i, a):
+        if a[i] < 0:
+            raise ValueError("negative")
+
+    def text(i, a):
+        a[i] = "x"
+
+    def unknown(i, a):
+        a[i] = np.linalg.norm(a)
+
+    def mixed(i, a):
+        x = a if i > 3 else 1.0
+        a[i] = x
+
+    def adds(i, a):
+        a[i] = "x" + 1
+
+    def attribute(i, a):
+        a[i] = a.foo
+
+    def readonly(i, a):
+        a[i] = 1.0
+
+    def none(i, a):
+        x = None
+        if i > 3:
+            x = 1.0
+        a[i] = x
+
+    def shape(i, a):
+        t = private_zeros(i, np.float64)
+        a[i] = t[0]
+
+    def sums(i, a):
+        a[i] = a.sum()
+
+    def returns(i, a):
+        return a
+
+    def half(i, a):
+        a[i] += 1
+
+    def where(i, a):
+        a[i] = np.where(a[i] > 0, 1.0, 2.0)
+
+    def pairs_of(i, a):
+        for k, x in enumerate(a):
+            a[k] = x
+
+    assert "loop" in message(slices, integer, vector)
+    assert "loop" in message(row, integer, vector)
+    assert "raise" in message(raises, integer, vector)
+    message(text, integer, vector)
+    message(unknown, integer, vector)
+    assert "x" in message(mixed, integer, vector)
+    assert "`+`" in message(adds, integer, vector)
+    assert "foo" in message(attribute, integer, vector)
+    assert "read-only" in message(readonly, integer, array_type(np.float64, 1, readonly=True))
+    message(none, integer, vector)
+    assert "constant" in message(shape, integer, vector)
+    message(sums, integer, vector)
+    assert "return" in message(returns, integer, vector)
+    message(half, integer, array_type(np.float16, 1))
+    assert "if condition else" in message(where, integer, vector)
+    assert "range" in message(pairs_of, integer, vector)
+
+
+def test_recursion_is_refused():
+    space = {"njit": njit}
+    exec("@njit\ndef f(n):\n    return 1 if n < 2 else n * f(n - 1)\n", space)
+    with pytest.raises(TypingFailure, match="itself"):
+        infer(space["f"], (types.int64,))
+
+
+def test_types_go_both_ways():
+    for name in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8", "c8", "c16", "?"):
+        assert dtype_of(numba_type(name)) == np.dtype(name)
+    assert dtype_of(array_type(PARTICLE, 2)) == PARTICLE
+    assert array_type("f4", 2, contiguous=False).layout == "A"
+    assert not array_type("f4", 2, readonly=True).mutable
+
+
+def test_numba_still_has_what_typing_uses():
+    check_numba()
+
+
+def test_typing_is_done_once():
+    def kernel(i, a):
+        a[i] = helper_div(i, 2)
+
+    argtypes = (types.int64, array_type(np.int64, 1))
+    typed = infer(kernel, argtypes)
+    assert infer(kernel, argtypes) is typed
+    assert [callee.name for callee in typed.callees.values()] == ["helper_div"]

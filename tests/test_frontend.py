@@ -241,18 +241,18 @@ def test_what_cannot_be_a_kernel(kernel, says):
 # captures -----------------------------------------------------------------------------------------
 
 
-def test_captured_scalar_changes_without_compiling(renderer, monkeypatch):
+def test_captured_scalar_changes_without_compiling(monkeypatch):
     k = 1.0
     f = lambda x: x * k + SCALE
-    np.testing.assert_array_equal(pp.transform(renderer, ramp(), op=f), ramp() + 3.0)
+    np.testing.assert_array_equal(pp.transform(pp.par, ramp(), op=f), ramp() + 3.0)
     seen = compiled(monkeypatch)
     for k in (2.0, -5.5):
-        np.testing.assert_array_equal(pp.transform(renderer, ramp(), op=f), ramp() * k + 3.0)
+        np.testing.assert_array_equal(pp.transform(pp.par, ramp(), op=f), ramp() * k + 3.0)
     monkeypatch.setattr(sys.modules[__name__], "SCALE", 8.0)
-    np.testing.assert_array_equal(pp.transform(renderer, ramp(), op=f), ramp() * k + 8.0)
+    np.testing.assert_array_equal(pp.transform(pp.par, ramp(), op=f), ramp() * k + 8.0)
     assert not seen
     k = 2  # a whole number now: other code
-    np.testing.assert_array_equal(pp.transform(renderer, ramp(), op=f), ramp() * 2 + 8.0)
+    np.testing.assert_array_equal(pp.transform(pp.par, ramp(), op=f), ramp() * 2 + 8.0)
 
 
 def test_captured_arrays(renderer):
@@ -284,7 +284,7 @@ class Point(NamedTuple):
     y: float
 
 
-def test_attributes_and_tuples(renderer):
+def test_attributes_and_tuples():
     cfg = Config(0.5, (1.0, 2.0, 4.0), Config(0.25, (8,)))
     point = Point(10.0, 20.0)
 
@@ -294,15 +294,15 @@ def test_attributes_and_tuples(renderer):
             total += cfg.weights[k]
         return x * cfg.dt + total + cfg.inner.dt + cfg.inner.weights[0] + point.x * point[1]
 
-    np.testing.assert_array_equal(pp.transform(renderer, ramp(), op=f), ramp() * 0.5 + 7 + 0.25 + 8 + 200)
+    np.testing.assert_array_equal(pp.transform(pp.par, ramp(), op=f), ramp() * 0.5 + 7 + 0.25 + 8 + 200)
     cfg.dt, cfg.inner.weights, cfg.weights = 2.0, (16,), (0.0, 0.0, 1.0)
-    np.testing.assert_array_equal(pp.transform(renderer, ramp(), op=f), ramp() * 2 + 1 + 0.25 + 16 + 200)
+    np.testing.assert_array_equal(pp.transform(pp.par, ramp(), op=f), ramp() * 2 + 1 + 0.25 + 16 + 200)
     cfg.weights = (1.0, 1.0, 1.0, 1.0)  # longer: other code
-    np.testing.assert_array_equal(pp.transform(renderer, ramp(), op=f), ramp() * 2 + 3 + 0.25 + 16 + 200)
+    np.testing.assert_array_equal(pp.transform(pp.par, ramp(), op=f), ramp() * 2 + 3 + 0.25 + 16 + 200)
     solver = Solver()
-    np.testing.assert_array_equal(solver.step(renderer), ramp() * 0.5)
+    np.testing.assert_array_equal(solver.step(pp.par), ramp() * 0.5)
     solver.dt = 1.5
-    np.testing.assert_array_equal(solver.step(renderer), ramp() * 1.5)
+    np.testing.assert_array_equal(solver.step(pp.par), ramp() * 1.5)
 
 
 cfg_dt = 100.0

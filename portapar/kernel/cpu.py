@@ -16,7 +16,7 @@ import numpy as np
 
 from portapar.errors import PlacementError
 from portapar.kernel.forms import LANES, TILE
-from portapar.kernel.native import lower, native
+from portapar.kernel.native import callee, lower, native
 from portapar.kernel.program import Program, Spec
 
 STREAM_LINES = 8  #: cache lines in flight in a streaming loop: fewer lose a tenth of the bandwidth
@@ -168,8 +168,6 @@ def extras(program: Program) -> int:
 
 def _make(program: Program, stream: bool) -> Any:
     """The Python function that Numba compiles for a program."""
-    import numba
-
     from portapar.kernel import intrinsics
 
     space = dict(program.namespace)
@@ -193,7 +191,7 @@ def _make(program: Program, stream: bool) -> Any:
     exec(compile(chunk_text(program, stream), "<portapar chunk>", "exec"), space)
     for name in ("begin", "one_row", "rows", "short"):
         if name in space:
-            space[name] = numba.njit(error_model="numpy")(space[name])
+            space[name] = callee(space[name])
     return space["chunk"]
 
 
@@ -212,7 +210,7 @@ def chunk(program: Program, stream: bool = False) -> int:
     try:
         function = native(f"{program.key}|{text}", lambda: _make(program, stream), 3)
     except Exception as error:
-        if type(error).__module__.startswith("numba."):
+        if type(error).__module__.startswith("numba.") or isinstance(error, KeyError):
             from portapar.kernel.check import explain
 
             raise explain(program, error) from None

@@ -18,11 +18,11 @@ from numba.core import ir, types
 from portapar.kernel import atomic, cops, private
 from portapar.kernel.catomic import atomic_helper
 from portapar.kernel.cdialect import CUDA, OPENCL, Dialect
-from portapar.kernel.cflow import Flow, enclosed
+from portapar.kernel.cflow import NO_EXCEPTIONS, Flow, enclosed
 from portapar.kernel.csigns import UNKNOWN, Signs
 from portapar.kernel.cunit import GLOBAL, PRIVATE, VIEW, RenderFailure, Unit, field_name, strip
 from portapar.kernel.llvm import private_shape
-from portapar.kernel.typing import TypedFunction, dtype_of
+from portapar.kernel.typing import TypedFunction, TypingFailure, dtype_of, overload
 
 __all__ = ["CUDA", "OPENCL", "Dialect", "RenderFailure", "add_function", "render"]
 
@@ -81,7 +81,10 @@ def add_function(
         # Names from the kernel end in an underscore, so that they meet no word of C and none of ours.
         base = re.sub(r"\W", "_", typed.name, flags=re.ASCII).strip("_")
         taken = set(unit.instances.values())
-        name = next(n for n in (f"{base}_", *(f"{base}_{k}_" for k in range(2, 10**6))) if n not in taken)
+        name, count = f"{base}_", 1
+        while name in taken:
+            count += 1
+            name = f"{base}_{count}_"
         unit.instances[key] = name
         line = unit.line
         unit.functions.append(_Function(unit, typed, where, signs, name).text())
@@ -93,7 +96,7 @@ def add_function(
 _COMPILE_TIME = (
     types.Module, types.Function, types.Dispatcher, types.NumberClass, types.DType, types.UnicodeType,
     types.StringLiteral, types.Omitted, types.BoundFunction, types.NoneType, types.RangeType,
-    types.RangeIteratorType, types.Pair,
+    types.RangeIteratorType, types.Pair, types.NamedTupleClass,
 )  # fmt: skip
 
 
@@ -117,6 +120,7 @@ class _Function:
         self.signs = Signs(typed, degrees)
         self.spaces = self._find_spaces()
         self.names: dict[str, str] = {}
+        self.taken: set[str] = set()
         self.locals: dict[str, str] = {}
         self.arrays: list[str] = []
         self.pending: dict[str, _Pending] = {}
@@ -146,11 +150,9 @@ class _Function:
         numba_type = self.typed.argtypes[index]
         if isinstance(numba_type, _COMPILE_TIME):
             return ""
-        own = [v for v in self.signs.values.get(label, []) if isinstance(v, ir.Arg)]
-        name = self._c_name(label)
-        if len(own) != 1 or len(self.signs.values[label]) != 1:
-            self.names.pop(label, None)
-            name = f"argument{index}"
+        values = self.signs.values.get(label, [])
+        once = len(values) == 1 and isinstance(values[0], ir.Arg)
+        name = self._c_name(label) if once else f"argument{index}"
         ctype = self.unit.value(numba_type, self.argument_spaces[index])
         return f"{ctype} {name}"
 
@@ -193,8 +195,11 @@ class _Function:
         homes: dict[str, int] = {}
         for label, block in self.typed.func_ir.blocks.items():
             for position, statement in enumerate(block.body):
+                # An array's struct is read piece by piece, and what is iterated over again and again.
+                often = isinstance(statement, ir.Assign) and getattr(statement.value, "op", "") == "getiter"
                 for variable in _reads(statement):
-                    uses.setdefault(variable, []).append((label, position))
+                    array = isinstance(self.typed.typemap.get(variable), types.Array)
+                    uses.setdefault(variable, []).extend([(label, position)] * (1 + (array or often)))
                 if isinstance(statement, ir.Assign):
                     homes[statement.target.name] = label
         self.used = set(uses)
@@ -214,19 +219,22 @@ class _Function:
             else:
                 base = re.sub(r"\W", "_", label, flags=re.ASCII)
                 base = base if "." in label and base[-1].isdigit() else base + "_"
-            taken = set(self.names.values())
-            self.names[label] = next(
-                n for n in (base, *(f"{base}x{k}" for k in range(10**6))) if n not in taken
-            )
+            name, count = base, 0
+            while name in self.taken:
+                name, count = f"{base}x{count}", count + 1
+            self.names[label] = name
+            self.taken.add(name)
         return self.names[label]
 
     def fresh(self, base: str, ctype: str) -> str:
         """A new local variable."""
-        label = f"{base}{len(self.locals) + len(self.arrays)}"
-        self.names[label] = label
+        name, count = base, 0
+        while name in self.taken:
+            name, count = f"{base}{count}", count + 1
+        self.taken.add(name)
         if ctype:
-            self.locals[label] = ctype
-        return label
+            self.locals[name] = ctype
+        return name
 
     def type_of(self, variable: ir.Var) -> types.Type:
         """The Numba type of a variable."""
@@ -326,12 +334,15 @@ class _Function:
     def _assign(self, target: ir.Var, value: Any) -> None:
         numba_type = self.type_of(target)
         if isinstance(value, ir.Arg):
-            if not isinstance(numba_type, _COMPILE_TIME) and target.name not in self.names:
+            given = self.typed.argtypes[value.index]
+            if isinstance(given, types.Omitted):
+                self.write(target, self.unit.constant(given.value, numba_type), False, True)
+            elif not isinstance(numba_type, _COMPILE_TIME) and target.name not in self.names:
                 self.write(target, f"argument{value.index}", False, True)
             return
         if isinstance(value, ir.Expr | ir.Var) and self.flow.iteration(target, value):
             return
-        if isinstance(numba_type, _COMPILE_TIME) and not self._has_effect(value):
+        if isinstance(numba_type, _COMPILE_TIME) and not _is_call(value):
             return
         if isinstance(value, ir.Const | ir.Global | ir.FreeVar):
             if self.signs.constant(target) is None:
@@ -352,9 +363,6 @@ class _Function:
             self.emit(f"{text};")
         else:
             self.write(target, text, reads, effect)
-
-    def _has_effect(self, value: Any) -> bool:
-        return isinstance(value, ir.Expr) and value.op == "call"
 
     # -- expressions -------------------------------------------------------------------------------------
 
@@ -428,7 +436,7 @@ class _Function:
                 return self.unit.constant(known, result)
         if isinstance(owner, types.Record) and value.attr in owner.fields:
             return self._field(value.value, value.attr, result)
-        if isinstance(owner, types.NamedTuple) and value.attr in owner.fields:
+        if isinstance(owner, types.NamedTuple | types.NamedUniTuple) and value.attr in owner.fields:
             return f"{self.read(value.value)}.{self.unit.member(owner, owner.fields.index(value.attr))}"
         if isinstance(owner, types.Number) and value.attr in ("real", "imag"):
             if not isinstance(owner, types.Complex):
@@ -610,6 +618,11 @@ class _Function:
         signature = self.typed.calltypes[value]
         if isinstance(callee, types.NumberClass):
             return self.read_as(value.args[0], callee.instance_type)
+        if isinstance(callee, types.ExceptionClass):
+            raise self.unit.fail(NO_EXCEPTIONS)
+        if isinstance(callee, types.NamedTupleClass):
+            parts = [self.read_as(v, t) for v, t in zip(value.args, signature.return_type.types, strict=True)]
+            return f"{self.unit.tuple(signature.return_type)}_make({', '.join(parts)})"
         if isinstance(callee, types.BoundFunction):
             method, owner = callee.template.key.split(".")[-1] if isinstance(callee.template.key, str) else "", callee.this
             receiver = self._definition(value.func)
@@ -629,8 +642,9 @@ class _Function:
             raise self.unit.fail("give this function its arguments by position")
         text = cops.call(self.unit, function, self._operands(value, signature), signature.return_type)
         if text is None:
-            name = getattr(function, "__name__", str(function))
-            raise self.unit.fail(f"`{name}` is not available in kernels on this device; write it out")
+            if function is slice:
+                raise self.unit.fail("arrays are indexed by integers in a kernel; write a loop for slices")
+            return self._call_overload(value, function)
         return self.unit.cast(text, signature.return_type, result)
 
     def _operands(self, value: ir.Expr, signature: Any) -> list[cops.Operand]:
@@ -662,6 +676,18 @@ class _Function:
                     texts.append(self.unit.constant(argument, numba_type))
         name = add_function(self.unit, callee, spaces, degrees)
         return f"{name}({', '.join(texts)})", True, True
+
+    def _call_overload(self, value: ir.Expr, function: Any) -> tuple[str, bool, bool]:
+        """A function that Numba has as Python code for these types: that code is rendered in turn."""
+        line, name = self.unit.line, getattr(function, "__name__", str(function))
+        try:
+            implementation = overload(self.typed, value)
+            if implementation is not None:
+                return self._call_kernel(value, implementation)
+        except (RenderFailure, TypingFailure):
+            pass
+        self.unit.line = line
+        raise self.unit.fail(f"`{name}` is not available in kernels on this device; write it out")
 
     def _bind(self, value: ir.Expr, callee: TypedFunction) -> list[Any]:
         """The callee's arguments in its own order, defaults included."""
@@ -695,6 +721,10 @@ class _Function:
         offset, _ = self.element(array, index)
         texts = [f"{self.read(array)}.data + {offset}", *(self.read_as(v, element) for v in values)]
         return f"{atomic_helper(self.unit, name, self.unit.scalar(element))}({', '.join(texts)})", True, True
+
+
+def _is_call(value: Any) -> bool:
+    return isinstance(value, ir.Expr) and value.op == "call"
 
 
 def _reads(statement: Any) -> list[str]:

@@ -189,15 +189,12 @@ class Unit:
             if member.offset > offset:
                 fields.append(f"{self.use('u8')} pad{pad}[{member.offset - offset}];")
                 pad += 1
-            dimensions = ""
-            inner = member.type
+            inner, dimensions, count = member.type, "", 1
             if isinstance(inner, types.NestedArray):
-                dimensions = "".join(f"[{n}]" for n in inner.shape)
+                dimensions, count = "".join(f"[{n}]" for n in inner.shape), math.prod(inner.shape)
                 inner = inner.dtype
             fields.append(f"{self.memory(inner)} {field_name(label)}{dimensions};")
-            offset = member.offset + dtype_of(member.type).itemsize if not dimensions else (
-                member.offset + member.type.nbytes
-            )  # fmt: skip
+            offset = member.offset + dtype_of(inner).itemsize * count
         if numba_type.size > offset:
             fields.append(f"{self.use('u8')} pad{pad}[{numba_type.size - offset}];")
         aligned = _alignment(numba_type)

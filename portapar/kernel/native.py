@@ -134,21 +134,67 @@ def compile_native(function: Any, arity: int) -> tuple[int, str, bytes, bool]:
     return address, symbol, code, helpers
 
 
+@functools.cache
+def _callee_compiler() -> Any:
+    """Numba's pipeline, short of what only a caller in Python needs: wrappers and machine code."""
+    from numba.core import compiler
+    from numba.core.compiler_machinery import register_pass
+    from numba.core.typed_passes import NativeLowering
+
+    @register_pass(mutates_CFG=True, analysis_only=False)
+    class LowerOnly(NativeLowering):
+        _name = "portapar_lower_only"
+
+        def run_pass(self, state: Any) -> bool:
+            flags = state.flags
+            flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
+            super().run_pass(state)
+            lowered = state["cr"]
+            entry = [].append  # callers know a function by its built-in entry point; this one is never called
+            state.targetctx.insert_user_function(entry, lowered.fndesc, [state.library])
+            state["cr"] = lowered._replace(cfunc=entry)
+            return True
+
+    class Callee(compiler.CompilerBase):
+        def define_pipelines(self) -> Any:
+            (manager,) = compiler.Compiler.define_pipelines(self)
+            manager.passes = [
+                (LowerOnly if step is NativeLowering else step, text) for step, text in manager.passes
+            ]
+            manager._finalized = False
+            manager.finalize()
+            return [manager]
+
+    return Callee
+
+
+def callee(function: Any) -> Any:
+    """A Numba dispatcher for a function that other compiled functions call, and Python does not.
+
+    As in C a division by zero gives inf, nan or 0 and no exception, on every backend.
+    """
+    import numba
+
+    return numba.njit(error_model="numpy", pipeline_class=_callee_compiler())(function)
+
+
 def lower(function: Any, arity: int) -> tuple[Any, str]:
     """Numba's library and symbol for a function of `arity` int64 arguments that returns int64."""
     from numba.core import compiler, types
+    from numba.core.compiler_lock import global_compiler_lock
     from numba.core.registry import cpu_target
 
     typing, target = cpu_target.typing_context, cpu_target.target_context
-    typing.refresh()
-    target.refresh()
     flags = compiler.Flags()
-    flags.no_cpython_wrapper = True
-    flags.no_cfunc_wrapper = True
+    flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
     flags.error_model = "numpy"
     flags.nrt = False
     flags.enable_looplift = False
-    result = compiler.compile_extra(
-        typing, target, function, (types.int64,) * arity, types.int64, flags, {}
-    )
+    with global_compiler_lock:
+        typing.refresh()
+        target.refresh()
+        result = compiler.compile_extra(
+            typing, target, function, (types.int64,) * arity, types.int64, flags, {}
+        )
+        result.library.finalize()
     return result.library, result.fndesc.llvm_func_name

@@ -83,10 +83,9 @@ class Program:
 
     @functools.cached_property
     def namespace(self) -> dict[str, Any]:
-        """The functions as objects; each is a `numba.njit` dispatcher, so that it can be called."""
-        import numba
-
+        """The functions as objects; each is a Numba dispatcher, so that compiled code can call it."""
         from portapar.kernel import atomic, private
+        from portapar.kernel.native import callee
 
         atomic.register()
         private.register()
@@ -100,8 +99,7 @@ class Program:
         }
         exec(compile(self.text, f"<portapar {self.form} {self.key[:8]}>", "exec"), space)
         for name in self.names:
-            # as C does: a division by zero gives inf, nan or 0 and no exception on any backend
-            space[name] = numba.njit(error_model="numpy")(space[name])
+            space[name] = callee(space[name])
         return space
 
 

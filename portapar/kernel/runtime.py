@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from portapar.errors import BackendUnavailableError
-from portapar.kernel.native import native
+from portapar.kernel.native import callee, native
 
 SCHEDULES = {"static": 0, "dynamic": 1, "guided": 2}
 SLICE_NS = 100_000_000  #: a call looks into Python this often (Ctrl-C)
@@ -52,11 +52,9 @@ def loops() -> tuple[Callable[..., int], ...]:
 
 @functools.cache
 def _make() -> tuple[Any, ...]:
-    import numba
-
     from portapar.kernel.intrinsics import clock, fetch_add, give_way, load, run_chunk, store, swap_if
 
-    inline = numba.njit(error_model="numpy")
+    inline = callee
 
     @inline
     def allowed(block, table):

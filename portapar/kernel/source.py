@@ -261,7 +261,7 @@ def _from_text(text: str) -> types.FunctionType:
     return _texts[text]
 
 
-_lifted: dict[types.CodeType, list[Kernel]] = {}
+_lifted: dict[tuple[types.CodeType, str], list[Kernel]] = {}  # equal codes may come from two files
 _lock = threading.RLock()
 
 
@@ -274,15 +274,16 @@ def lift(func: Any) -> tuple[Kernel, types.FunctionType]:
         If the source is not to be had, or uses what a kernel cannot.
     """
     func = _unwrap(func)
-    for kernel in _lifted.get(func.__code__, ()):
+    key = func.__code__, func.__code__.co_filename
+    for kernel in _lifted.get(key, ()):
         if kernel.fits(func):
             return kernel, func
     with _lock:
-        for kernel in _lifted.get(func.__code__, ()):
+        for kernel in _lifted.get(key, ()):
             if kernel.fits(func):
                 return kernel, func
-        kernel = _Lifter(func, frozenset()).kernel()
-        _lifted.setdefault(func.__code__, []).append(kernel)
+        kernel = _Lifter(func, ()).kernel()
+        _lifted.setdefault(key, []).append(kernel)
     return kernel, func
 
 
@@ -411,13 +412,13 @@ class _Function:
 class _Lifter(ast.NodeTransformer):
     """Checks one function and rewrites it with its captures as parameters."""
 
-    def __init__(self, func: types.FunctionType, active: frozenset[types.CodeType]) -> None:
+    def __init__(self, func: types.FunctionType, active: tuple[types.FunctionType, ...]) -> None:
         self.func, self.code = func, func.__code__
         self.node, self.file = _find(func)
         self.name = "lambda" if isinstance(self.node, ast.Lambda) else self.node.name
-        if self.code in active:
+        if any(func is other for other in active):
             self.fail(self.node, "it calls itself", "write the recursion as a loop, with a private array as stack")
-        self.active = active | {self.code}
+        self.active = (*active, func)
         self.captures: dict[Capture, str] = {}
         self.guards: dict[tuple[Capture, bool], Guard] = {}
         self.functions: list[_Function] = []

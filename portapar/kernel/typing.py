@@ -7,6 +7,7 @@ every backend. If a release of Numba moves one of the names below, `check_numba`
 
 from __future__ import annotations
 
+import dis
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import FunctionPass, register_pass
 from numba.core.registry import cpu_target
 from numba.core.typed_passes import NopythonTypeInference, PreLowerStripPhis
+from numba.core.typing.templates import _OverloadFunctionTemplate
 from numba.np import numpy_support
 
 __all__ = [
@@ -144,7 +146,7 @@ def _infer(func: Callable[..., Any], argtypes: tuple[types.Type, ...], active: t
         return _memo[key]
     if func in active:
         line = func.__code__.co_firstlineno
-        raise TypingFailure(line, f"`{func.__name__}` calls itself; write a loop: kernels cannot recurse")
+        raise TypingFailure(line, "a function calls itself; write a loop: kernels cannot recurse")
     flags = compiler.Flags()
     flags.nrt = True
     flags.error_model = "numpy"
@@ -163,6 +165,10 @@ def _infer(func: Callable[..., Any], argtypes: tuple[types.Type, ...], active: t
         )
     except errors.NumbaError as error:
         raise _failure(error, func) from error
+    except KeyError as error:  # how Numba says that a record has no such field
+        uses = (i for i in dis.get_instructions(func) if i.argval == error.args[0] and i.positions)
+        line = next((i.positions.lineno for i in uses if i.positions), None)
+        raise TypingFailure(line or 0, f"there is no field {error}") from error
     if isinstance(return_type, types.Array):
         line = func.__code__.co_firstlineno
         raise TypingFailure(line, f"`{func.__name__}` returns an array; write into an array argument instead")
@@ -178,8 +184,22 @@ def _infer(func: Callable[..., Any], argtypes: tuple[types.Type, ...], active: t
     return typed
 
 
+def overload(typed: TypedFunction, call: ir.Expr) -> TypedFunction | None:
+    """The Python code with which Numba implements a function for the types of a call, if it is such code."""
+    argtypes = tuple(types.unliteral(t) for t in typed.calltypes[call].args)
+    for template in getattr(typed.typemap[call.func.name], "templates", ()):
+        if issubclass(template, _OverloadFunctionTemplate) and not call.kws:
+            with global_compiler_lock:
+                found = template(cpu_target.typing_context)._get_impl(argtypes, {})
+                if found is not None and found[0] is not None:
+                    return _infer(found[0].py_func, argtypes, ())
+    return None
+
+
 # Numba's message, and ours. The first match is used; groups fill the braces.
 _MESSAGES: tuple[tuple[str, str], ...] = (
+    (r"compiler re-entrant|type inference of recursive|Type-inference on recursive",
+     "a function calls itself; write a loop: kernels cannot recurse"),
     (r"Untyped global name '(\w+)': Cannot determine Numba type of <class '([\w.]+)'>",
      "`{0}` is a {1}, which a kernel cannot use: pass numbers and arrays, and call plain functions"),
     (r"Untyped global name '(\w+)'", "`{0}` is not something that a kernel can use"),
@@ -227,6 +247,8 @@ def _message(text: str) -> str:
         call = re.sub(r"^\S+?\(", "", found[2].strip())
         call = re.sub(r"Literal\[\w+\]\((.*?)\)", r"\1", call.removesuffix(")"))
         short = name[1].split(".")[-1] if name else found[1]
+        if short.startswith("private_"):
+            return "the shape of a private array must be constant: write it as numbers"
         if short in ("getitem", "setitem", "static_getitem"):
             return f"cannot index with these types: {call}"
         return f"`{_OPERATORS.get(short, short)}` is not possible for ({call})"
