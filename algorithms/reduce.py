@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from portapar import ops, problem
+from portapar import arrays, ops, problem
 from portapar.call import call
 from portapar.executor import Executor
+from portapar.errors import PlacementError
 from portapar.policy import Policy
 from portapar.problem import Problem
 
@@ -66,6 +67,8 @@ def transform_reduce(
     14.0
     """
     kernels = (op,) if transform is None else (op, transform)
+    if init is not None and not isinstance(init, arrays.SCALARS):
+        raise PlacementError(f"reduce: init is {init!r}, a {type(init).__name__}: must be a number")
     start = None if init is None else (type(init), repr(init), init)  # -0.0 is not 0.0
     return call("reduce", policy, kernels, inputs, start, _build)
 

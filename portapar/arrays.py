@@ -102,8 +102,14 @@ def normal(x: Any, name: str) -> Any:
     NumPy arrays pass through, host arrays of other libraries are viewed without a copy, and Python
     sequences and unsupported types are refused with the remedy.
     """
-    if type(x) is np.ndarray or isinstance(x, (*SCALARS, PartitionedArray)):
+    kind = type(x)
+    if kind is np.ndarray or kind in _SCALAR_SPECS or isinstance(x, (np.generic, PartitionedArray)):
         return x
+    for plain in (int, float, complex):  # such as an enum's number
+        if isinstance(x, plain):
+            return plain(x)
+    if isinstance(x, np.ma.MaskedArray):
+        raise PlacementError(f"argument {name!r} is a masked array: kernels do not see masks. Pass {name}.filled(...)")
     if isinstance(x, np.ndarray):
         return x.view(np.ndarray)
     if hasattr(x, "__cuda_array_interface__") or (hasattr(x, "dtype") and hasattr(x, "strides") and hasattr(x, "get")):
@@ -151,9 +157,9 @@ def spec_of(x: Any, name: str) -> Spec:
             raise PlacementError(f"argument {name!r} is {x}: it does not fit into 64 bits. Pass a float")
         return scalar
     dtype = x.dtype
-    if dtype.kind not in "biufcV" or dtype.itemsize > 16 and dtype.kind in "fc" or dtype.str[1:] in ("f16", "c32"):
+    if not _supported(dtype):
         raise PlacementError(
-            f"argument {name!r} has dtype {dtype}: kernels compute with booleans, integers, floats up to 64 bits, "
+            f"argument {name!r} has dtype {dtype}: kernels compute with booleans, integers, floats of 32 and 64 bits, "
             f"complex numbers and records. Convert it, such as {name}.astype(np.float64)"
         )
     if not dtype.isnative:
@@ -171,6 +177,13 @@ def spec_of(x: Any, name: str) -> Spec:
     if isinstance(x, PartitionedArray):
         return Spec(dtype, x.ndim, True)
     return Spec(dtype, len(x.shape), contiguous(x))
+
+
+def _supported(dtype: np.dtype) -> bool:
+    """Whether kernels can hold such elements."""
+    if dtype.names is not None:
+        return all(_supported(dtype[name].base) for name in dtype.names)
+    return dtype.kind in "biu" or dtype.char in "fdFD"
 
 
 def contiguous(x: Any) -> bool:

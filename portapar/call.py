@@ -12,7 +12,6 @@ import functools
 import os
 import struct
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,13 @@ from portapar.policy import Policy
 from portapar.problem import Problem
 
 _REMEMBERED = 4096  #: calls to remember; beyond, start afresh
-_planning: ContextVar[bool] = ContextVar("portapar_planning", default=False)
+
+
+class _Planning:
+    """What stands in the place of the `using` block's policy while `plan` only wants the plan."""
+
+    def __init__(self, block: Policy | None) -> None:
+        self.block = block
 
 
 @functools.cache
@@ -50,6 +55,8 @@ def resolve(how: Policy | None, values: Sequence[Any], algorithm: str) -> tuple[
     else the default.
     """
     block = policy.current.get()
+    if isinstance(block, _Planning):
+        block = block.block
     if how is None:
         how = block or policy.par
     if not isinstance(how, Policy):
@@ -112,7 +119,7 @@ def call(
     how, where = resolve(how, args, algorithm)
     asked, result = build(algorithm, where, kernels, args, extra)
     made = make_plan(asked, how, where)
-    if _planning.get():
+    if isinstance(policy.current.get(), _Planning):
         return dataclasses.replace(made, result=result)
     if how.asynchronous:
         return where.submit(lambda: _result(where.execute(made), result))
@@ -148,11 +155,12 @@ def plan(algorithm: Callable[..., Any], how: Policy | None, *args: Any, **keywor
     array([0., 3., 6., 9.])
     array([ 0.,  7., 14., 21.])
     """
-    token = _planning.set(True)
+    block = policy.current.get()
+    token = policy.current.set(_Planning(block))
     try:
         return algorithm(how, *args, **keywords)
     finally:
-        _planning.reset(token)
+        policy.current.reset(token)
 
 
 class Inspection(dict[str, str]):
@@ -219,7 +227,7 @@ _ready: dict[Any, _Ready] = {}
 
 def _key(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...], extra: Any) -> Any:
     """What a call looks like; None if it is of a kind that is not remembered."""
-    if how is None or how.asynchronous or _planning.get():
+    if not isinstance(how, Policy) or how.asynchronous or _planning.get():
         return None
     parts: list[Any] = [how, extra]
     if how.executor is None:
@@ -258,17 +266,18 @@ def _repeats(args: tuple[Any, ...]) -> tuple[int, ...] | None:
 class _Ready:
     """A plan of one part in host memory, with its native code: what a remembered call runs."""
 
-    __slots__ = ("gives", "keep", "launch", "places", "problem", "shape")
+    __slots__ = ("device", "gives", "keep", "launch", "places", "problem", "shape")
 
     def __init__(self, problem: Problem, launch: Launch, places: Any, shape: Any, keep: Any) -> None:
         self.problem, self.launch, self.shape, self.keep = problem, launch, shape, keep
+        self.device = launch.device
         self.gives = problem.program.form == "transform"
         self.places = places
 
     def __call__(self, args: tuple[Any, ...]) -> Any:
         if self.shape is not None:
             args = (*args[:-1], np.empty(*self.shape))
-        if self.launch.closed:  # the long way opens a new executor, or says that it is closed
+        if self.device.closed:  # the long way opens a new executor, or says that it is closed
             _ready.clear()
             return _MISS
         try:

@@ -166,17 +166,11 @@ class DeviceExecutor(Executor):
         if problem.program.acc is None:
             return run
         lock = threading.Lock()  # the partials are shared by all runs of this plan
-        fold, words, has_init = _folder(problem.program), (ctypes.c_int64 * 2)(), problem.init is not None
-        address = ctypes.addressof(words)
 
         def reduce() -> Any:
             with lock:
-                partials = run()
-                if has_init:
-                    return finish(problem, partials)
-                words[0] = id(partials)
-                fold(0, len(partials), address)
-                return partials[0]
+                total = run()[0]
+            return total if problem.init is None else finish(problem, np.array([total]))
 
         return reduce
 
@@ -490,14 +484,14 @@ def executor(name: str) -> Executor:
         if not re.fullmatch(r"\d*", rest):
             raise BackendUnavailableError(f"executor({name!r}): {rest!r} is not a number")
         return makers[kind](int(rest)) if rest else makers[kind]()
-    if kind in backend.backends() and re.fullmatch(r"\d*", rest):
+    if kind != "simd" and kind in backend.backends() and re.fullmatch(r"\d*", rest):
         return _device(kind, int(rest) if rest else None, f"pp.executor({name!r})")
     known = "threads, simd, cuda, opencl, mpi, hybrid:A+B"
     raise BackendUnavailableError(f"there is no executor {name!r}; known are {known}")
 
 
 def mpi(comm: Any = None, local: Executor | None = None) -> Executor:
-    """The ranks of a communicator, each with its part of the data.
+    """The ranks of a communicator, each with its part of the data. Collective: all ranks call it.
 
     Parameters
     ----------

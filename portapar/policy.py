@@ -79,7 +79,7 @@ class Policy:
         """
         if schedule is not None and schedule not in SCHEDULES:
             raise PolicyError(f"with_(schedule={schedule!r}): must be one of {', '.join(SCHEDULES)}")
-        if chunk_size is not None and (not isinstance(chunk_size, int) or chunk_size < 1):
+        if chunk_size is not None and (isinstance(chunk_size, bool) or not isinstance(chunk_size, int) or chunk_size < 1):
             raise PolicyError(f"with_(chunk_size={chunk_size!r}): must be a whole number from 1")
         if schedule in ("dynamic", "guided") and not self.threads:
             raise PolicyError(
@@ -117,7 +117,7 @@ par = Policy("par", threads=True, vectors=False)
 par_unseq = Policy("par_unseq", threads=True, vectors=True)
 auto = Policy("auto", threads=True, vectors=True)
 
-current: ContextVar[Policy | None] = ContextVar("portapar_policy", default=None)
+current: ContextVar[Any] = ContextVar("portapar_policy", default=None)
 
 
 class using:

@@ -390,7 +390,9 @@ def transform(algorithm: str, inputs: tuple[Any, ...], out: Any, op: Any, make_o
     found, shape = _elementwise(algorithm, inputs, kernel, func)
     if out is not None:
         out = arrays.normal(out, "out")
+        arrays.spec_of(out, "out")
         shape = _check_out(algorithm, out, shape, kernel, found)
+        _check_kind(algorithm, out.dtype, shape, kernel, func, found)
     elif shape is None:
         raise PlacementError(f"{algorithm}: neither an input array nor out= is given: nothing says how long it is")
     assert shape is not None
@@ -450,6 +452,27 @@ def _check_out(
                         f"others wrote. Pass {kernel.params[k]}.copy(), or another out"
                     )
     return out.shape
+
+
+_KINDS = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
+
+
+def _check_kind(
+    algorithm: str, out: np.dtype, shape: tuple[int, ...], kernel: source.Kernel, func: Any, found: tuple[Any, ...]
+) -> None:
+    """NumPy's rule of casting: within a kind, or to a larger kind; any integer may become any other."""
+    given = [x.dtype.kind if hasattr(x, "dtype") else np.asarray(x).dtype.kind for x in found if _is_scalar(x) or hasattr(x, "dtype")]
+    if out.kind not in _KINDS or out.kind == "c" or (out.kind == "f" and "c" not in given):
+        return
+    if algorithm == "fill" and out.type(found[0]) == found[0]:  # a number that fits exactly
+        return
+    result = result_dtype(reduce_program(algorithm, found, kernel, func, shape), algorithm, kernel)
+    if _KINDS[result.kind] > _KINDS[out.kind]:
+        remedy = {"b": "bool(...)", "u": "int(...)", "i": "int(...)", "f": "abs(...) or .real"}[out.kind]
+        raise PlacementError(
+            f"{algorithm}: the result is {result.name} and out is {out.name}, which would lose information. "
+            f"Pass out of dtype {result.name}, or convert on purpose: use {remedy} in the kernel"
+        )
 
 
 def reduce_program(

@@ -295,12 +295,10 @@ class RanksExecutor(Executor):
         if group.size == 1:
             return
         table = self._records
-        table[group.rank, 0] = error is not None
-        digest = hashlib.blake2b(call.encode(), digest_size=_HEAD - 1).digest()
-        table[group.rank, 1:_HEAD] = np.frombuffer(digest, np.uint8)
+        head = bytes([error is not None]) + hashlib.blake2b(call.encode(), digest_size=_HEAD - 1).digest()
+        table[group.rank, :_HEAD] = np.frombuffer(head, np.uint8)
         group.allgather(table.reshape(-1))
-        heads = table[:, :_HEAD]
-        if not heads[:, 0].any() and (heads == heads[0]).all():
+        if error is None and table[:, :_HEAD].tobytes() == head * group.size:
             return
         told = group.exchange((call, None if error is None else f"{type(error).__name__}: {error}"))
         if error is not None:
@@ -357,7 +355,10 @@ def join(comm: Any = None, local: Executor | None = None) -> RanksExecutor:
     if comm is not None:
         return RanksExecutor(comm, local)
     key = None if local is None else id(local)  # alive as long as the entry is
-    if key not in _joined:
+    known = key in _joined
+    if local is not None and _joined:  # ranks may name different executors: have all of them met this way?
+        known = all(next(iter(_joined.values())).group.exchange(known))
+    if not known:
         _joined[key] = RanksExecutor(None, local)
     return _joined[key]
 

@@ -502,9 +502,11 @@ def test_tuples_and_calls(queue):
         out[i, 8] = m.left - m.right + m[0]
         x, y = y, x
         out[i, 9] = x - y
+        out[i, 10] = (10, 20, 30)[i % 3] + (x in (5, 2.0, i)) + 2 * (a[i] not in (1, 3))
+        out[i, 11] = ((x, y) == (2, 5)) + 2 * ((x, 3) != (y, 3)) + 4 * ((x, 1) == (y, 1, 2))
 
     a = np.array([5, -7, 12, 3, -1, 9], np.int64)
-    check(queue, kernel, 6, a, 2.5, (3, 1.5), np.zeros((6, 10)))
+    check(queue, kernel, 6, a, 2.5, (3, 1.5), np.zeros((6, 12)))
 
 
 def test_complex(queue):

@@ -358,8 +358,8 @@ def _fill_handlers() -> None:
     _HANDLERS.update({ufunc: _operator(f) for ufunc, f in _UFUNC_OPERATORS.items()})
     _HANDLERS.update({ufunc: _unary_operator(f) for ufunc, f in _UFUNC_UNARY.items()})
     _HANDLERS.update({
-        min: _extremum("py_min"), max: _extremum("py_max"), abs: _abs, np.absolute: _abs, round: _round,
-        divmod: _divmod, pow: _operator(operator.pow), np.square: _square, np.where: _where,
+        min: _extremum("py_min"), max: _extremum("py_max"), abs: _abs, np.absolute: _abs, round: _round, np.round: _round,
+        np.around: _round, divmod: _divmod, np.divmod: _divmod, pow: _operator(operator.pow), np.square: _square, np.where: _where,
         int: _cast, float: _cast, bool: _cast, complex: _cast, np.signbit: _signbit, np.ldexp: _ldexp,
         math.ldexp: _ldexp, np.conjugate: _conjugate, np.real: _part("re"), np.imag: _part("im"),
         np.reciprocal: _reciprocal, np.logical_and: _logical("&&"), np.logical_or: _logical("||"),

@@ -22,7 +22,7 @@ from portapar.kernel.cflow import NO_EXCEPTIONS, Flow, enclosed
 from portapar.kernel.csigns import UNKNOWN, Signs
 from portapar.kernel.cunit import GLOBAL, PRIVATE, VIEW, RenderFailure, Unit, field_name, strip
 from portapar.kernel.llvm import private_shape
-from portapar.kernel.typing import TypedFunction, TypingFailure, dtype_of, overload
+from portapar.kernel.typing import TypedFunction, TypingFailure, dtype_of, numba_type, overload
 
 __all__ = ["CUDA", "OPENCL", "Dialect", "RenderFailure", "add_function", "render"]
 
@@ -379,7 +379,7 @@ class _Function:
         function = value.immutable_fn if value.op == "inplace_binop" else value.fn
         signature = self.typed.calltypes[value]
         if any(isinstance(t, types.BaseTuple) for t in signature.args):
-            raise self.unit.fail("tuples cannot be compared or added on this device; use their elements")
+            return self._tuple_binop(function, value)
         if any(isinstance(t, types.NoneType) for t in signature.args):
             raise self.unit.fail("None is not possible in a kernel; use a number that marks it")
         sides = (value.lhs, value.rhs)
@@ -395,6 +395,35 @@ class _Function:
         return self.unit.cast(text, signature.return_type, result)
 
     _inplace_binop = _binop
+
+    def _tuple_binop(self, function: Any, value: ir.Expr) -> str:
+        """Whether a tuple holds a value, or two tuples are equal."""
+        kinds = [strip(self.type_of(v)) for v in (value.lhs, value.rhs)]
+        if function is operator.contains:
+            right = self.operand(value.rhs)
+            pairs = [(element, right) for element in self._elements(value.lhs)]
+        elif function in (operator.eq, operator.ne) and all(isinstance(t, types.BaseTuple) for t in kinds):
+            if len(kinds[0].types) != len(kinds[1].types):
+                return "true" if function is operator.ne else "false"
+            pairs = list(zip(self._elements(value.lhs), self._elements(value.rhs), strict=True))
+        else:
+            raise self.unit.fail("tuples cannot be ordered, added or repeated on this device; use their elements")
+        tests = []
+        for pair in pairs:
+            common = pair[0][1]
+            if common != pair[1][1]:
+                common = numba_type(np.result_type(*(dtype_of(t) for _, t in pair)))
+            a, b = ((self.unit.cast(*operand, common), common) for operand in pair)
+            tests.append(cops.binary(self.unit, operator.eq, a, b, types.boolean))
+        sign = " || " if function is operator.contains else " && "
+        text = f"({sign.join(tests)})" if tests else "true" if function is operator.eq else "false"
+        return f"(!{text})" if function is operator.ne else text
+
+    def _elements(self, variable: ir.Var) -> list[cops.Operand]:
+        if variable.name in self.tuples:
+            return [self.operand(item) for item in self.tuples.pop(variable.name)]
+        text, numba_type = self.operand(variable)
+        return [(f"{text}.{self.unit.member(numba_type, k)}", strip(t)) for k, t in enumerate(numba_type.types)]
 
     def _single(self, sides: Sequence[ir.Var]) -> bool:
         """Whether a comparison has the same outcome in float32, which every device has."""

@@ -31,29 +31,29 @@ class Launch:
 
     def __init__(self, device: HostDevice, task: Task) -> None:
         program = task.program
-        self._device, self._program = device, program
-        self._lo, self._hi, self._schedule, self._chunk = task.lo, task.hi, task.schedule, task.chunk
+        self.device, self._program = device, program
+        self._lo, self._hi = task.lo, task.hi
         self._threads = min(task.threads or device.threads, device.threads)
-        self._align = TILE if program.form == "reduce" else _LINE
+        align = TILE if program.form == "reduce" else _LINE
         if program.form == "map":  # iterations may be heavy: finer cuts
-            self._align = max(1, min(_LINE, (task.hi - task.lo) // self._threads))
+            align = max(1, min(_LINE, (task.hi - task.lo) // self._threads))
         rest = tuple(task.extent[1:])
         if not program.unit:
             rest += tuple(v for pair in zip(task.start, task.step, strict=True) for v in pair)
         self._rest = rest
         self._arrays = [spec.is_array for spec in program.specs]
         self._pack = cpu.packer(program)
-        # without parts and complex scalars one word per argument is enough
+        # whole arrays and nothing else: one word per argument is enough
         self._quick = cpu.packer(program, firsts=False)
         self._simple = program.acc is None and all(self._arrays)
-        self._function = cpu.chunk(program, cpu.can_stream(program) and self._large())
-        self._table: Any = None
-        self._job = (ctypes.c_int64 * 5)(self._function, self._align, runtime.SLICE_NS, 0, self._hi)
-        self._job_address = ctypes.addressof(self._job)
+        function = cpu.chunk(program, cpu.can_stream(program) and self._large())
+        self._how = (function, task.lo, task.hi, align, self._threads, task.schedule, task.chunk)
+        self._set_job()
 
-    @property
-    def closed(self) -> bool:
-        return self._device.closed
+    def _set_job(self, table: Any = None) -> None:
+        self._table = table
+        self._job = runtime.job(*self._how, table)
+        self._job_address = ctypes.addressof(self._job)
 
     def _large(self) -> bool:
         """Whether streaming stores pay: the data exceed the caches, and the output is not read as well."""
@@ -86,8 +86,7 @@ class Launch:
         flat = [len(written), len(pairs), *(places[w] for w in written)]
         for w, r in pairs:
             flat += (places[w], sizes[w], places[r], sizes[r])
-        self._table = (ctypes.c_int64 * len(flat))(*flat)
-        self._job[3] = ctypes.addressof(self._table)
+        self._set_job((ctypes.c_int64 * len(flat))(*flat))
 
     def __call__(self, values: Sequence[Any], firsts: Sequence[int] | None = None) -> Any:
         """Run; a reduction returns its partials, everything else None; OVERLAP if the guard objects."""
@@ -100,35 +99,31 @@ class Launch:
             block = self._block(values, firsts, partials)
         address = id(block) + _BYTES_HEAD
         if self._threads == 1:
-            if runtime.run_alone(self._job_address, address, self._lo, self._hi):
-                return Launch.OVERLAP
-            return partials
-        if self._table is not None and not runtime.loops()[5](address, self._job[3]):
-            return Launch.OVERLAP
-        self._device.pool.run(
-            self._function, address, self._lo, self._hi, self._threads, self._schedule, self._chunk, self._align
-        )
-        return partials
+            allowed = runtime.run_alone(self._job_address, address, self._lo, self._hi)
+        else:
+            allowed = self.device.pool.run(self._job_address, address)
+        return partials if allowed else Launch.OVERLAP
 
     def bind(self, values: Sequence[Any]) -> Callable[[], Any]:
         """This launch with its arguments packed once: what is left of a call is one native call.
 
-        A reduction returns its partials, which the next call overwrites.
+        A reduction returns an array whose element 0 is its result, without the initial value; the next
+        call overwrites it.
         """
-        partials = None
+        partials, keep, job = None, None, self._job
         if self._program.acc is not None:
             partials = np.empty(-(-(self._hi - self._lo) // TILE), self._program.acc)
+            keep = (ctypes.c_int64 * 2)(id(partials), 0)
+            fold = cpu.fold(self._program).address  # type: ignore[attr-defined]
+            job = runtime.job(*self._how, None, (fold, len(partials), ctypes.addressof(keep)))
         block = self._block(values, None, partials)
-        address = id(block) + _BYTES_HEAD
-        device, lo, hi = self._device, self._lo, self._hi
+        device = self.device
+        args: tuple[int, ...] = (ctypes.addressof(job), id(block) + _BYTES_HEAD)
+        run: Callable[..., bool] = device.pool.run if self._threads > 1 else runtime.run_alone
         if self._threads == 1:
-            run: Callable[..., Any] = runtime.run_alone
-            args: tuple[Any, ...] = (self._job_address, address, lo, hi)
-        else:
-            run = device.pool.run
-            args = (self._function, address, lo, hi, self._threads, self._schedule, self._chunk, self._align)
+            args += (self._lo, self._hi)
 
-        def call(keep: Any = (block, values, self._job)) -> Any:
+        def call(keep: Any = (block, values, job, keep)) -> Any:
             if device.closed:
                 raise BackendUnavailableError(f"{device.name} was closed; make a new executor")
             run(*args)

@@ -1,8 +1,8 @@
 """The native loops that hand out work to threads, and the Python threads that run them.
 
 A fork and join costs about a microsecond: workers spin for a while after each job, then sleep in
-Python until they are wanted again. All of it is one block of shared words: a job, and for every worker
-a state and the range that it still has to do. Long calls return to Python every tenth of a second, so
+Python until they are wanted again. All of it is one block of shared words: which job, and for every worker a
+state and the range that it still has to do. Long calls return to Python every tenth of a second, so
 that Ctrl-C works.
 
 The states of a worker::
@@ -18,7 +18,6 @@ import atexit
 import ctypes
 import functools
 import os
-import struct
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -33,20 +32,20 @@ SLICE_NS = 100_000_000  #: a call looks into Python this often (Ctrl-C)
 SPIN_NS = 200_000  #: an idle worker sleeps after this long
 SLEEPING, SPINNING, BUSY, QUIT = 0, 1, 2, 3
 
-# Words of the shared block, in bytes: the job, then one cache line pair per thread.
-STOP, NEXT, PENDING = 0, 64, 128
-FUNCTION, BLOCK, LO, HI, CHUNK, ALIGN, SCHEDULE, THREADS = range(192, 256, 8)
+# A job, by byte: what runs over which range, and how.
+FUNCTION, LO, HI, ALIGN, CHUNK, SCHEDULE, THREADS, TABLE, EPILOGUE = range(0, 72, 8)
+# The block that the threads share: words that change often have a cache line each, then two per thread.
+STOP, NEXT, PENDING, JOB, BLOCK = 0, 64, 128, 192, 200
 WORKERS, WORKER_SIZE = 256, 128
 DATA = object.__basicsize__  #: where a NumPy array keeps its address, as in `intrinsics`
 FLAGS, WRITEABLE = DATA + 48, 0x400  #: and its flags (an int, with a hole behind it), as in NumPy's C API
 STATE, CURSOR, END, ASLEEP = 0, 64, 72, 80
-_JOB = struct.Struct("8q")
 
 
 @functools.cache
 def loops() -> tuple[Callable[..., int], ...]:
-    """(alone, launch, join, resume, work, allowed), compiled once per machine."""
-    names = (("alone", 3), ("launch", 2), ("join", 2), ("resume", 2), ("work", 3), ("allowed", 2))
+    """(alone, launch, join, resume, work), compiled once per machine."""
+    names = (("alone", 3), ("launch", 3), ("join", 1), ("resume", 1), ("work", 3))
     return tuple(native(name, lambda k=k: _make()[k], arity) for k, (name, arity) in enumerate(names))
 
 
@@ -77,40 +76,48 @@ def _make() -> tuple[Any, ...]:
             entry += 32
         return 1
 
-    def alone(job, block, lo):
-        """Run a job from `lo` on on this thread; returns where it stopped when its time slice was over.
+    @inline
+    def grown(size, elapsed):
+        """The next block's size: blocks should last about two milliseconds, whatever an iteration costs."""
+        if elapsed < 30_000:
+            return 64 * size
+        return 2 * size if elapsed < 2_000_000 else size
 
-        The job: the chunk function, its alignment, the slice (ns), a table or 0, and the end of the range; with a table the
-        arrays are checked first, and the result is -1 if `allowed` objects.
-        """
-        function, align, budget, table = load(job), load(job + 8), load(job + 16), load(job + 24)
-        hi = load(job + 32)
+    @inline
+    def conclude(job):
+        """Run the job's epilogue, if it has one."""
+        if load(job + EPILOGUE) != 0:
+            run_chunk(load(job + EPILOGUE), 0, load(job + EPILOGUE + 8), load(job + EPILOGUE + 16))
+
+    def alone(job, block, lo):
+        """Run a job on this thread; returns where it stopped when its time slice was over, -1 if refused."""
+        function, hi, table = load(job + FUNCTION), load(job + HI), load(job + TABLE)
         if table != 0 and allowed(block, table) == 0:
             return -1
         begin = now = clock()
-        size = align
+        size = load(job + ALIGN)
         while lo < hi:
             top = min(lo + size, hi)
             run_chunk(function, lo, top, block)
             lo = top
             if lo < hi:
                 then, now = now, clock()
-                if now - begin > budget:
-                    break
-                if now - then < 2_000_000:
-                    size *= 2
+                if now - begin > SLICE_NS:
+                    return lo
+                size = grown(size, now - then)
+        conclude(job)
         return lo
 
     @inline
     def share(pool, worker, deadline):
         """Do what is thread `worker`'s of the job, until it is done or STOP is set."""
-        function, block = load(pool + FUNCTION), load(pool + BLOCK)
-        align, chunk, schedule = load(pool + ALIGN), load(pool + CHUNK), load(pool + SCHEDULE)
-        hi = load(pool + HI)
+        job, block = load(pool + JOB), load(pool + BLOCK)
+        function, hi = load(job + FUNCTION), load(job + HI)
+        align, chunk, schedule = load(job + ALIGN), load(job + CHUNK), load(job + SCHEDULE)
         if schedule == 0:
             mine = pool + WORKERS + WORKER_SIZE * worker
             lo, end = load(mine + CURSOR), load(mine + END)
-            size = max(align, chunk)
+            size = align
             now = clock()
             while lo < end and load(pool + STOP) == 0:
                 top = min(lo + size, end)
@@ -120,8 +127,7 @@ def _make() -> tuple[Any, ...]:
                     then, now = now, clock()
                     if now > deadline:
                         store(pool + STOP, 1)
-                    if now - then < 2_000_000:
-                        size *= 2
+                    size = grown(size, now - then)
             store(mine + CURSOR, lo)
         else:
             while load(pool + STOP) == 0:
@@ -130,7 +136,7 @@ def _make() -> tuple[Any, ...]:
                     break
                 size = chunk
                 if schedule == 2:  # guided: half of an even share of the rest
-                    size = max(chunk, (hi - lo) // (2 * load(pool + THREADS)) // align * align)
+                    size = max(chunk, (hi - lo) // (2 * load(job + THREADS)) // align * align)
                 if not swap_if(pool + NEXT, lo, lo + size):
                     continue
                 run_chunk(function, lo, min(lo + size, hi), block)
@@ -139,21 +145,8 @@ def _make() -> tuple[Any, ...]:
 
     @inline
     def claim(pool):
-        """Cut the range and claim the workers; returns how many have to be woken."""
-        threads, align = load(pool + THREADS), load(pool + ALIGN)
-        lo, hi = load(pool + LO), load(pool + HI)
-        pieces = (hi - lo + align - 1) // align
-        store(pool + NEXT, lo)
-        begin = lo
-        for k in range(threads):
-            mine = pool + WORKERS + WORKER_SIZE * k
-            store(mine + CURSOR, begin)
-            begin = min(hi, lo + pieces * (k + 1) // threads * align)
-            store(mine + END, begin)
-        return summon(pool, threads)
-
-    @inline
-    def summon(pool, threads):
+        """Claim the workers for the job; returns how many have to be woken."""
+        threads = load(load(pool + JOB) + THREADS)
         store(pool + STOP, 0)
         store(pool + PENDING, threads - 1)
         asleep = 0
@@ -166,9 +159,10 @@ def _make() -> tuple[Any, ...]:
         return asleep
 
     @inline
-    def finish(pool, budget):
-        """Do the caller's share and wait for the rest; returns 1 if the budget ended it early."""
-        deadline = clock() + budget
+    def finish(pool):
+        """Do the caller's share and wait for the rest; returns 1 if the time slice ended it early."""
+        job = load(pool + JOB)
+        deadline = clock() + SLICE_NS
         share(pool, 0, deadline)
         spins = 0
         while load(pool + PENDING) > 0:
@@ -178,26 +172,46 @@ def _make() -> tuple[Any, ...]:
                     store(pool + STOP, 1)
                 if spins > 20_000:
                     give_way()
-        if load(pool + SCHEDULE) != 0:
-            return int(load(pool + NEXT) < load(pool + HI))
         unfinished = 0
-        for k in range(load(pool + THREADS)):
-            mine = pool + WORKERS + WORKER_SIZE * k
-            if load(mine + CURSOR) < load(mine + END):
-                unfinished = 1
+        if load(job + SCHEDULE) != 0:
+            unfinished = int(load(pool + NEXT) < load(job + HI))
+        else:
+            for k in range(load(job + THREADS)):
+                mine = pool + WORKERS + WORKER_SIZE * k
+                if load(mine + CURSOR) < load(mine + END):
+                    unfinished = 1
+        if unfinished == 0:
+            conclude(job)
         return unfinished
 
-    def launch(pool, budget):
-        """Start the job; returns 0 when it is done, 1 if the budget ended it early, 2 to have workers woken."""
-        return 2 if claim(pool) else finish(pool, budget)
+    def launch(pool, job, block):
+        """Start a job; returns 0 when it is done, 1 if its time slice is over, 2 to have workers woken.
 
-    def join(pool, budget):
+        3 means that the job's table objects.
+        """
+        if load(job + TABLE) != 0 and allowed(block, load(job + TABLE)) == 0:
+            return 3
+        store(pool + JOB, job)
+        store(pool + BLOCK, block)
+        threads, align = load(job + THREADS), load(job + ALIGN)
+        lo, hi = load(job + LO), load(job + HI)
+        pieces = (hi - lo + align - 1) // align
+        store(pool + NEXT, lo)
+        begin = lo
+        for k in range(threads):
+            mine = pool + WORKERS + WORKER_SIZE * k
+            store(mine + CURSOR, begin)
+            begin = min(hi, lo + pieces * (k + 1) // threads * align)
+            store(mine + END, begin)
+        return 2 if claim(pool) else finish(pool)
+
+    def join(pool):
         """Go on after waking; returns 0 or 1 as `launch`."""
-        return finish(pool, budget)
+        return finish(pool)
 
-    def resume(pool, budget):
-        """Go on with a job that the budget ended; returns as `launch`."""
-        return 2 if summon(pool, load(pool + THREADS)) else finish(pool, budget)
+    def resume(pool):
+        """Go on with a job whose time slice was over; returns as `launch`."""
+        return 2 if claim(pool) else finish(pool)
 
     def work(pool, worker, patience):
         """What a worker does until it has been idle for `patience` ns (1) or is told to quit (0)."""
@@ -219,20 +233,48 @@ def _make() -> tuple[Any, ...]:
                     if swap_if(mine + STATE, SPINNING, SLEEPING):
                         return 1
 
-    return alone, launch, join, resume, work, allowed.py_func
+    return alone, launch, join, resume, work
+
+
+def job(
+    function: int, lo: int, hi: int, align: int, threads: int = 1, schedule: str = "static", chunk: int = 0,
+    table: Any = None, epilogue: tuple[int, int, int] = (0, 0, 0),
+) -> Any:  # fmt: skip
+    """A job for `run_alone` or `Pool.run`: a chunk function over [lo, hi), as an array of words.
+
+    Parameters
+    ----------
+    function : int
+        Address of the chunk function.
+    align : int
+        Cuts fall on multiples of it.
+    schedule, chunk
+        How iterations are dealt out; chunk 0 means a default.
+    table : ctypes array of int64, optional
+        What `allowed` checks before anything runs. The caller keeps it alive.
+    epilogue : (function, count, block)
+        A chunk function that the caller's thread runs over [0, count) when all is done.
+    """
+    if schedule != "static":
+        default = max(1, (hi - lo) // (threads * 64)) if schedule == "dynamic" else 1
+        chunk = -(-(chunk or default) // align) * align
+    address = 0 if table is None else ctypes.addressof(table)
+    words = (function, lo, hi, align, chunk, SCHEDULES[schedule], threads, address, *epilogue)
+    return (ctypes.c_int64 * len(words))(*words)
 
 
 def run_alone(job: int, block: int, lo: int, hi: int) -> bool:
-    """Run a job (see `alone` above) on the calling thread, interruptible; True if the job's table objects."""
+    """Run the job at an address on the calling thread, interruptible; False if its table objects."""
     raw = _alone or _first()
     result = ctypes.c_int64(lo)
     place = ctypes.addressof(result)
-    while lo < hi:
+    while True:
         raw(place, 0, job, block, lo)
         lo = result.value
-        if lo < 0:
+        if lo >= hi:
             return True
-    return False
+        if lo < 0:
+            return False
 
 
 _alone: Any = None
@@ -275,33 +317,28 @@ class Pool:
             self._threads.append(thread)
             thread.start()
 
-    def run(
-        self, function: int, block: int, lo: int, hi: int, threads: int, schedule: str, chunk: int, align: int
-    ) -> None:
-        """Run a chunk function over [lo, hi) on `threads` threads; cuts fall on multiples of `align`."""
+    def run(self, job: int, block: int) -> bool:
+        """Run the job at an address on as many threads as it says; False if its table objects."""
         if self._closed:
             raise BackendUnavailableError("this thread pool was closed; make a new one with pp.threads()")
-        if schedule != "static":
-            default = max(1, (hi - lo) // (threads * 64)) if schedule == "dynamic" else 1
-            chunk = -(-(chunk or default) // align) * align
         with self._lock:
             if not self._threads:
                 self._start()
-            _JOB.pack_into(self._words, FUNCTION, function, block, lo, hi, chunk, align, SCHEDULES[schedule], threads)
-            address, place = self._address, self._place
-            go = self._launch
+            address, place, result = self._address, self._place, self._result
             try:
-                while True:
-                    go(place, 0, address, SLICE_NS)
-                    if self._result.value == 2:
-                        self._wake(threads)
-                        self._join(place, 0, address, SLICE_NS)
-                    if self._result.value == 0:
-                        return
-                    go = self._resume
+                self._launch(place, 0, address, job, block)
+                while result.value:
+                    if result.value == 3:
+                        return False
+                    if result.value == 2:
+                        self._wake(self.size)
+                        self._join(place, 0, address)
+                    else:
+                        self._resume(place, 0, address)
             except BaseException:
                 self._settle()
                 raise
+        return True
 
     def _wake(self, threads: int) -> None:
         for k in range(1, threads):

@@ -189,10 +189,13 @@ def overload(typed: TypedFunction, call: ir.Expr) -> TypedFunction | None:
     argtypes = tuple(types.unliteral(t) for t in typed.calltypes[call].args)
     for template in getattr(typed.typemap[call.func.name], "templates", ()):
         if issubclass(template, _OverloadFunctionTemplate) and not call.kws:
-            with global_compiler_lock:
-                found = template(cpu_target.typing_context)._get_impl(argtypes, {})
-                if found is not None and found[0] is not None:
-                    return _infer(found[0].py_func, argtypes, ())
+            try:
+                with global_compiler_lock:
+                    found = template(cpu_target.typing_context)._get_impl(argtypes, {})
+                    if found is not None and found[0] is not None:
+                        return _infer(found[0].py_func, argtypes, ())
+            except (errors.NumbaError, TypingFailure):
+                continue
     return None
 
 

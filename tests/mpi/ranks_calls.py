@@ -231,6 +231,14 @@ def test_a_communicator_of_the_users():
         pp.reduce(pp.par, parts)
 
 
+def test_ranks_with_different_local_executors():
+    x = data(100_003)
+    everywhere = pp.mpi(local=pp.simd())
+    mixed = pp.mpi(local=pp.threads(2) if RANK == 0 else pp.simd())
+    for world in (everywhere, mixed):
+        assert pp.reduce(pp.par, world.asarray(x)) == pp.reduce(ALONE, x)
+
+
 def test_devices_and_hybrids_as_local_executors():
     locals_ = [pp.hybrid(pp.threads(2), pp.simd(), weights=[2, 1])]
     if any(info.name == "opencl:0" and info.available for info in pp.available()):

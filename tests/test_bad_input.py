@@ -1,0 +1,251 @@
+"""Bad input: every error names the argument, its value and the remedy, and leaves the inputs as they were."""
+
+import array
+import enum
+
+import numpy as np
+import pytest
+
+import portapar as pp
+
+ADD = lambda a, b: a + b
+X, Y = np.arange(10.0), np.arange(10.0) * 2
+
+
+def refused(says, call, kind=pp.PlacementError):
+    """`call` raises an error that says this, and X and Y are intact."""
+    with pytest.raises(kind, match=says):
+        call()
+    np.testing.assert_array_equal(X, np.arange(10.0))
+    np.testing.assert_array_equal(Y, np.arange(10.0) * 2)
+
+
+# shapes -------------------------------------------------------------------------------------------
+
+
+def test_shapes_that_differ(policy):
+    refused(r"'?a: \(10,\), b: \(9,\).*do not broadcast", lambda: pp.transform(policy, X, Y[:9], op=ADD))
+    refused(r"differ.*do not broadcast",
+            lambda: pp.transform_reduce(policy, X, pp.range(3), transform=ADD))  # fmt: skip
+    refused(r"out has shape \(9,\).*\(10,\).*np.empty",
+            lambda: pp.transform(policy, X, Y, out=np.zeros(9), op=ADD))  # fmt: skip
+    refused(r"out has shape \(2, 5\)", lambda: pp.transform(policy, X, out=np.zeros((2, 5)), op=lambda a: a))
+    refused(r"out has shape \(1,\)", lambda: pp.transform(policy, X, out=np.zeros(1), op=lambda a: a))
+    refused("nothing says how long", lambda: pp.transform(policy, 1.0, op=lambda a: a))
+    refused("nothing to reduce", lambda: pp.reduce(policy, 3.0))
+    refused("without transform=", lambda: pp.transform_reduce(policy, X, Y))
+    refused("one-dimensional", lambda: pp.transform(policy, np.zeros((2, 5)), pp.range(5), op=ADD))
+
+
+@pytest.mark.parametrize(
+    ("space", "says"),
+    [
+        (-1, "negative size -1"),
+        (2.5, "2.5, a float.*whole number"),
+        ("3", "'3', a str"),
+        (None, "None, a NoneType"),
+        (True, "True, a bool"),
+        ([3, 4], r"\[3, 4\], a list"),
+        ((), "0 dimensions"),
+        ((1, 2, 3, 4), "4 dimensions: must have 1 to 3"),
+        ((3, -2), "negative size -2"),
+        ((3, 2.0), "2.0, a float"),
+    ],
+)
+def test_index_spaces(space, says):
+    refused(says, lambda: pp.for_each(pp.seq, space, lambda i, a: None, X))
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: pp.range(0, 5, 0), "step is 0"),
+        (lambda: pp.range(1.5), "stop is 1.5"),
+        (lambda: pp.range("a"), "'a', a str"),
+    ],
+)
+def test_ranges(make, says):
+    refused(says, make)
+
+
+# out ----------------------------------------------------------------------------------------------
+
+
+def test_out_that_cannot_be_written(policy):
+    frozen = np.zeros(10)
+    frozen.flags.writeable = False
+    refused("out is read-only.*writable", lambda: pp.transform(policy, X, Y, out=frozen, op=ADD))
+    refused("out is read-only", lambda: pp.fill(policy, frozen, 1.0))
+    shared = np.lib.stride_tricks.as_strided(np.zeros(1), (10,), (0,))
+    refused("share one place", lambda: pp.transform(policy, X, out=shared, op=lambda a: a))
+    refused("out is 3.0, a float: must be an array", lambda: pp.transform(policy, X, out=3.0, op=lambda a: a))
+    refused("'out' is a list", lambda: pp.transform(policy, X, out=[0.0] * 10, op=lambda a: a))
+    refused("'out' is a NoneType|nothing says", lambda: pp.fill(policy, None, 1.0))
+
+
+def test_out_that_overlaps(policy):
+    base = np.arange(20.0)
+    for x, out in (
+        (base[:10], base[1:11]), (base[5:15], base[:10]), (base[:10], base[9::-1]), (base[::2], base[:10]),
+    ):  # fmt: skip
+        before = base.copy()
+        refused(r"out partly overlaps the input 'a'.*a\.copy\(\)",
+                lambda x=x, out=out: pp.transform(policy, x, out=out, op=lambda a: a))  # fmt: skip
+        np.testing.assert_array_equal(base, before)
+    pp.transform(policy, base[::2], out=base[1::2], op=lambda a: a + 0.5)  # interleaved: nothing is shared
+    np.testing.assert_array_equal(base[1::2], base[::2] + 0.5)
+    square = np.arange(9.0).reshape(3, 3)
+    refused("overlaps", lambda: pp.transform(policy, square, out=square.T, op=lambda a: a))
+    reversed_view = base[::-1]
+    pp.transform(policy, reversed_view, out=reversed_view, op=lambda a: a * 0)  # the same elements: in place
+    assert not base.any()
+
+
+def test_out_of_a_lesser_kind(policy):
+    for x, out, says in (
+        (X, np.zeros(10, np.int32), "float64 and out is int32.*int"),
+        (X + 1j, np.zeros(10), "complex128 and out is float64.*real"),
+        (X + 1j, np.zeros(10, "i8"), "complex128 and out is int64"),
+        (np.arange(10), np.zeros(10, bool), "int64 and out is bool.*bool"),
+    ):
+        refused(says, lambda x=x, out=out: pp.transform(policy, x, out=out, op=lambda a: a * 2))
+        refused(says.split(" ")[0], lambda x=x, out=out: pp.copy(policy, x, out=out))
+        assert not out.any()
+    refused("float64 and out is int64", lambda: pp.fill(policy, np.zeros(3, int), 2.5))
+    for x, dtype in ((X, np.float32), (np.arange(10), np.float32), (np.arange(10), np.uint8), (X > 1, np.int8)):
+        out = pp.copy(policy, x, out=np.zeros(10, dtype))
+        np.testing.assert_array_equal(out, x.astype(dtype))
+    got = pp.transform(policy, X + 0.75, out=np.zeros(10, np.int16), op=lambda a: int(a))
+    np.testing.assert_array_equal(got, np.arange(10))
+    assert (pp.fill(policy, np.zeros(3, int), 2.0) == 2).all()
+
+
+# dtypes and kinds of arguments --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("x", "says"),
+    [
+        (np.array([1, None], object), "dtype object.*astype"),
+        (np.array(["a", "bc"]), "dtype <U2.*booleans, integers"),
+        (np.array([b"a"]), "dtype |S1"),
+        (np.arange(3).astype("M8[s]"), "dtype datetime64"),
+        (np.arange(3, dtype=">f8"), "byte order of another machine.*newbyteorder"),
+        (np.arange(3, dtype=">i2"), "byte order"),
+        (np.arange(3, dtype=np.longdouble), "32 and 64 bits"),
+        (np.arange(3, dtype=np.clongdouble), "complex numbers"),
+        (np.arange(3, dtype=np.float16), "float16"),
+        (np.zeros(3, [("x", ">f8")]), "byte order|dtype"),
+        (np.zeros(3, [("x", object)]), "dtype"),
+        ([1.0, 2.0], r"is a list, \[1.0, 2.0\].*np.asarray"),
+        ((1.0, 2.0), "is a tuple"),
+        (None, "is a NoneType"),
+        ("text", "is a str, 'text'"),
+        ({1: 2}, "is a dict"),
+        (b"raw", "is a bytes"),
+        (object(), "is a object"),
+        (len, "is a builtin_function"),
+        (2**63, "does not fit into 64 bits.*float"),
+        (-(2**63) - 1, "does not fit into 64 bits"),
+    ],
+    ids=lambda v: str(getattr(v, "dtype", v))[:30],
+)
+def test_arguments_that_no_kernel_can_take(x, says):
+    refused(says, lambda: pp.for_each(pp.seq, 3, lambda i, a, b: write(i, a, 1.0), np.zeros(3), x))
+    if np.ndim(x):
+        refused(says, lambda: pp.transform(pp.seq, x, op=lambda a: a))
+        refused(says, lambda: pp.reduce(pp.seq, x))
+        if isinstance(x, np.ndarray):
+            refused(says, lambda: pp.transform(pp.seq, X[: len(x)], out=x, op=lambda a: a))
+            captured = x
+            refused(says, lambda: pp.for_each(pp.seq, 3, lambda i, a: write(i, a, captured[i]), np.zeros(3)))
+            refused(says, lambda: pp.threads().asarray(x))
+
+
+def write(i, a, value):
+    a[i] = value
+
+
+def test_arguments_that_work():
+    class Color(enum.IntEnum):
+        RED = 3
+
+    class Subclass(np.ndarray):
+        pass
+
+    out = np.zeros(10)
+    for scalar in (2, 2.5, True, np.float32(0.5), np.int8(-3), np.bool_(True), Color.RED, 2**63 - 1, np.uint64(2**63)):
+        pp.for_each(pp.par, 10, lambda i, a, s: write(i, a, s), out, scalar)
+        assert (out == float(scalar)).all()
+    for x in (array.array("d", X), memoryview(X), X.view(Subclass), np.matrix(X), X.reshape(10, 1)[:, 0]):
+        assert pp.reduce(pp.par, x) == 45
+    masked = np.ma.masked_array(X, X > 5)
+    refused("masked", lambda: pp.reduce(pp.par, masked))
+    assert pp.reduce(pp.par, masked.filled(0.0)) == 15
+
+
+def test_numbers_in_the_place_of_arrays():
+    refused("index|argument|number", lambda: pp.for_each(pp.seq, 3, write, 2.0, 1.0), pp.KernelError)
+    refused("cannot index|too many|index", lambda: pp.for_each(pp.seq, 3, write_two, np.zeros(3), 1.0), pp.KernelError)
+
+
+def write_two(i, a, value):
+    a[i, i] = value
+
+
+# kernels ------------------------------------------------------------------------------------------
+
+
+def test_wrong_arity():
+    kind = pp.KernelError
+    refused(r"takes 2 arguments \(a, b\).*gives 1 input\.", lambda: pp.transform(pp.seq, X, op=ADD), kind)
+    refused("gives 3 inputs", lambda: pp.transform(pp.seq, X, X, X, op=ADD), kind)
+    refused(r"takes 3 arguments \(i, a, value\).*1 index and 1 argument\.",
+            lambda: pp.for_each(pp.seq, 3, write, np.zeros(3)), kind)  # fmt: skip
+    refused("2 indices and 2 arguments", lambda: pp.for_each(pp.seq, (3, 3), write, np.zeros(3), 1.0), kind)
+    refused("0 arguments", lambda: pp.for_each(pp.seq, 3, lambda: None), kind)
+    refused("must take two", lambda: pp.reduce(pp.seq, X, op=lambda a: a), kind)
+    scale = 2.0
+    refused("captures 'scale'.*transform=", lambda: pp.reduce(pp.seq, X, op=lambda a, b: a + scale * b), kind)
+
+
+def test_results_that_are_no_numbers():
+    refused("returns nothing", lambda: pp.transform(pp.seq, X, op=nothing), pp.KernelError)
+    refused("returns|tuple", lambda: pp.transform(pp.seq, X, op=lambda a: (a, a)), pp.KernelError)
+    refused("returns|tuple|number", lambda: pp.reduce(pp.seq, X, op=lambda a, b: (a, b)), pp.KernelError)
+    out = np.zeros(10)
+    refused("", lambda: pp.transform(pp.seq, X, out=out, op=nothing), pp.KernelError)
+    refused("", lambda: pp.transform(pp.seq, X, out=out, op=lambda a: (a, a)), pp.KernelError)
+    assert not out.any()
+
+
+def nothing(a):
+    a + 1
+
+
+def test_init_of_the_wrong_kind():
+    refused("init", lambda: pp.reduce(pp.seq, X, init="0"))
+    refused("init", lambda: pp.reduce(pp.seq, X, init=[1]))
+    refused("init", lambda: pp.reduce(pp.seq, X, init=X))
+
+
+# sizes --------------------------------------------------------------------------------------------
+
+
+def test_zero_and_one_element(policy):
+    for n in (0, 1):
+        a = np.zeros(n)
+        pp.for_each(policy, n, write, a, 2.0)
+        assert (a == 2).all()
+        assert pp.transform(policy, a, op=lambda v: v + 1).shape == (n,)
+        assert pp.reduce(policy, a, init=0) == 2 * n
+    empty = np.zeros((0, 5))
+    assert pp.transform(policy, empty, op=lambda v: v + 1).shape == (0, 5)
+    assert pp.transform(policy, empty.T, op=lambda v: v + 1).shape == (5, 0)
+    assert pp.reduce(policy, empty, init=1.5) == 1.5
+
+
+def test_negative_sizes_and_too_large_arrays(where):
+    refused("must not be negative", lambda: where.empty(-1))
+    refused("must not be negative", lambda: where.empty((3, -1)))
+    refused("", lambda: where.empty(2**50), (pp.DeviceMemoryError, pp.PlacementError))

@@ -1,0 +1,212 @@
+"""Several Python threads, forked processes, interrupts, and executors closed under way."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import portapar as pp
+
+N = 200_000
+
+
+def work(policy, seed):
+    """A few calls of several kernels, checked."""
+    x = np.arange(N) % (seed + 5) * 1.0
+    number = seed * 0.5
+    y = pp.transform(policy, x, op=lambda v: v * 2 + number)
+    assert (y == x * 2 + number).all()
+    assert pp.reduce(policy, y) == y.sum()
+    count = np.zeros(seed + 5, np.int64)
+    pp.for_each(policy, N, tally, x, count)
+    assert (count == np.bincount(x.astype(int))).all()
+    assert pp.transform_reduce(policy, x, y, transform=lambda a, b: a * b) == (x * y).sum()
+    return True
+
+
+def tally(i, x, count):
+    pp.atomic.add(count, int(x[i]), 1)
+
+
+def test_threads_share_one_executor(policy):
+    if policy.executor.kind == "hybrid" and any(not m.device.host_memory for m in policy.executor.members):
+        pytest.skip("a device in its own memory cannot do a part of a histogram")
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(lambda k: work(policy, k % 3), range(12)))
+
+
+def test_threads_use_several_executors_at_once():
+    policies = [pp.seq, pp.par, pp.par.on(pp.threads(2)), pp.par.on(pp.threads(3)),
+                pp.par.on(pp.hybrid(pp.threads(2), pp.simd())), pp.par.with_(schedule="dynamic")]  # fmt: skip
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(lambda k: work(policies[k % 6], k % 4), range(24)))
+
+
+def test_first_use_from_many_threads_at_once(module):
+    made = module("def kernel(v):\n    return helper(v) + 1\ndef helper(v):\n    return v * 7\n")
+    start = threading.Barrier(6)
+
+    def first(k):
+        start.wait()
+        x = np.arange(1000.0)
+        assert (pp.transform((pp.par, pp.seq)[k % 2], x, op=made.kernel) == x * 7 + 1).all()
+        return pp.transform_reduce(pp.par, x, transform=made.kernel) == (x * 7 + 1).sum()
+
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(first, range(6)))
+
+
+def test_callbacks_may_call_algorithms():
+    x = np.arange(N * 1.0)
+    for executor in (pp.threads(2), pp.simd(), pp.hybrid(pp.threads(2), pp.simd())):
+        task = pp.par.on(executor).task
+        chain = pp.reduce(task, x)
+        for _ in range(3):
+            chain = chain.then(lambda s: s + pp.reduce(pp.par.on(executor), x))  # noqa: B023
+        assert chain.result(60) == 4 * x.sum()
+        nested = pp.reduce(task, x).then(lambda s: pp.transform(task, x, op=lambda v: v + 1))  # noqa: B023
+        assert (nested.result(60).result(60) == x + 1).all()
+
+
+def test_tasks_of_many_threads():
+    with ThreadPoolExecutor(4) as pool:
+        futures = list(pool.map(lambda k: pp.reduce(pp.par.task, np.full(N, k)), range(16)))
+    assert [f.result(60) for f in futures] == [k * N for k in range(16)]
+
+
+def test_close_while_others_work():
+    executor = pp.threads(2)
+    x = np.arange(N * 1.0)
+    stopped = []
+
+    def loop():
+        try:
+            while True:
+                assert pp.reduce(pp.par.on(executor), x) == x.sum()
+        except pp.BackendUnavailableError as error:
+            stopped.append(str(error))
+
+    users = [threading.Thread(target=loop) for _ in range(3)]
+    for user in users:
+        user.start()
+    assert pp.reduce(pp.par.on(executor), x) == x.sum()
+    executor.close()
+    for user in users:
+        user.join(60)
+        assert not user.is_alive()
+    assert len(stopped) == 3 and all("closed" in text for text in stopped)
+    assert pp.reduce(pp.par.on(pp.threads(2)), x) == x.sum()
+
+
+# fork ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_after_fork(python):
+    out = python("""
+        import os, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import numpy as np, portapar as pp
+
+        def work(k):
+            x = np.arange(300_000.0)
+            both = pp.hybrid(pp.threads(2), pp.simd())
+            for p in (pp.par, pp.par.on(pp.threads(3)), pp.par.on(both), pp.par.on(kept), pp.seq):
+                assert pp.reduce(p, x) == x.sum()
+                assert (pp.transform(p, x, op=lambda v: v + k) == x + k).all()
+                assert pp.reduce(p.task, x).result(60) == x.sum()
+
+        kept = pp.hybrid(pp.threads(2), pp.simd())
+        work(0)
+        for generation in range(3):
+            child = os.fork()
+            if child == 0:
+                work(1)
+                if generation == 2:
+                    grandchild = os.fork()
+                    if grandchild == 0:
+                        work(2)
+                        os._exit(0)
+                    assert os.waitpid(grandchild, 0)[1] == 0
+                os._exit(0)
+            work(3)
+            assert os.waitpid(child, 0)[1] == 0
+            work(4)
+        print("done")
+    """)
+    assert out.split() == ["done"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_multiprocessing(python):
+    out = python("""
+        import multiprocessing, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import numpy as np, portapar as pp
+
+        def total(k):
+            return float(pp.reduce(pp.par, np.full(100_000, float(k))))
+
+        if __name__ == "__main__":
+            assert total(1) == 100_000
+            for method in ("fork", "spawn"):
+                with multiprocessing.get_context(method).Pool(2) as pool:
+                    assert pool.map(total, range(5)) == [k * 100_000.0 for k in range(5)]
+            assert total(2) == 200_000
+            print("done")
+    """)
+    assert out.split() == ["done"]
+
+
+# interrupts ---------------------------------------------------------------------------------------
+
+LONG = """
+    import signal, sys, time
+    import numpy as np, portapar as pp
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    policy = {policy}
+
+    def spin(i, a):
+        x = 1.0
+        for k in range(20_000):
+            x = x * 1.0000001 + a[i % 16]
+        a[16 + i % 16] = x
+
+    a = np.zeros(32)
+    pp.for_each(policy, 64, spin, a)  # compiled now
+    print("ready", flush=True)
+    begin = time.monotonic()
+    try:
+        pp.for_each(policy, 50_000_000, spin, a)  # hours
+    except KeyboardInterrupt:
+        x = np.arange(100_000.0)
+        assert pp.reduce(policy, x) == x.sum() and pp.reduce(pp.par, x) == x.sum()
+        print("interrupted", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "pp.seq", "pp.par.on(pp.threads(2))", "pp.par.on(pp.threads(3)).with_(schedule='dynamic')",
+        "pp.par.on(pp.threads(2)).with_(schedule='guided')", "pp.par.on(pp.hybrid(pp.threads(2), pp.simd()))",
+    ],
+)  # fmt: skip
+def test_ctrl_c(tmp_path, policy):
+    script = tmp_path / "long.py"
+    script.write_text(textwrap.dedent(LONG).replace("{policy}", policy))
+    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "ready\n", process.stderr.read()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)  # much less than the loop would take
+    except subprocess.TimeoutExpired:
+        process.kill()
+        pytest.fail("still running half a minute after SIGINT")
+    assert process.returncode == 0 and out == "interrupted\n", err
