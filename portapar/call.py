@@ -227,11 +227,10 @@ _ready: dict[Any, _Ready] = {}
 
 def _key(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...], extra: Any) -> Any:
     """What a call looks like; None if it is of a kind that is not remembered."""
-    if not isinstance(how, Policy) or how.asynchronous or _planning.get():
+    block = policy.current.get()
+    if type(how) is not Policy or how.asynchronous or type(block) is _Planning:
         return None
-    parts: list[Any] = [how, extra]
-    if how.executor is None:
-        parts.append(policy.current.get())
+    parts: list[Any] = [how, extra, block]
     try:
         for kernel in kernels:
             parts.append(id(kernel.__code__))  # alive as long as the entry is

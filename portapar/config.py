@@ -60,7 +60,7 @@ def load(name: str) -> bytes | None:
         return None
     digest, payload = data[:_DIGEST], data[_DIGEST:]
     if hashlib.blake2b(payload, digest_size=_DIGEST).digest() != digest:
-        _warn_once(f"portapar found a damaged file in its cache, {folder / name}: compiling it anew")
+        _warn_once(f"portapar found damaged files in its cache folder {folder}: compiling anew")
         return None
     return payload
 

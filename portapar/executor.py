@@ -325,18 +325,23 @@ class HybridExecutor(Executor):
         if self._runners is None:
             raise BackendUnavailableError(f"{self!r} was closed; make a new executor")
         first, *rest = plan.parts
-        futures = [self._runners.submit(part.executor.run, problem, part, how) for part in rest]
+        stop = threading.Event()
+        futures = [self._runners.submit(_until, stop, part.executor.run, problem, part, how) for part in rest]
         errors: list[BaseException] = []
         found: list[Any] = []
         try:
             found.append(first.executor.run(problem, first, how))
         except BaseException as error:  # noqa: BLE001 - raised again below, when no part runs any more
             errors.append(error)
+            stop.set()
         for future in futures:
-            try:
-                found.append(future.result())
-            except Exception as error:  # noqa: BLE001 - as above
-                errors.append(error)
+            while not (future.done() and (future.exception() in errors or len(found) + len(errors) > len(futures))):
+                try:
+                    found.append(future.result())
+                    break
+                except BaseException as error:  # noqa: BLE001 - as above
+                    errors.append(error)
+                    stop.set()
         if errors:
             raise errors[0]
         return None if problem.program.acc is None else np.concatenate(found)

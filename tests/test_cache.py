@@ -69,7 +69,7 @@ def test_folder_that_cannot_be_made(python, tmp_path):
 
 
 @pytest.mark.parametrize("step", ["replace", "write"])
-def test_full_disk(monkeypatch, tmp_path, step):
+def test_full_disk(monkeypatch, module, tmp_path, step):
     monkeypatch.setenv("PORTAPAR_CACHE_DIR", str(tmp_path / step))
     config._warn_once.cache_clear()
 
@@ -83,9 +83,9 @@ def test_full_disk(monkeypatch, tmp_path, step):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         x = np.arange(100.0)
-        number = 0.5 if step == "replace" else 0.75
-        assert (pp.transform(pp.seq, x, op=lambda v: v + number if v > 3 else v * 3) == np.where(x > 3, x + number, x * 3)).all()
-        assert pp.reduce(pp.seq, x, op=lambda a, b: a + b + 0.0) == x.sum()
+        for number in (len(step), len(step) + 0.5):
+            made = module(f"def kernel(v):\n    return v + {number}\n")
+            assert (pp.transform(pp.seq, x, op=made.kernel) == x + number).all()
     assert len(caught) == 1 and "No space left" in str(caught[0].message)
     assert not list((tmp_path / step).glob("*"))  # no half-written files
 

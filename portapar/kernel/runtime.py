@@ -20,6 +20,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -263,6 +264,16 @@ def job(
     return (ctypes.c_int64 * len(words))(*words)
 
 
+stop: ContextVar[threading.Event | None] = ContextVar("portapar_stop", default=None)
+
+
+def _go_on() -> None:
+    """Raise if the call that this is a part of was interrupted on another thread."""
+    event = stop.get()
+    if event is not None and event.is_set():
+        raise KeyboardInterrupt
+
+
 def run_alone(job: int, block: int, lo: int, hi: int) -> bool:
     """Run the job at an address on the calling thread, interruptible; False if its table objects."""
     raw = _alone or _first()
@@ -334,6 +345,7 @@ class Pool:
                         self._wake(self.size)
                         self._join(place, 0, address)
                     else:
+                        _go_on()
                         self._resume(place, 0, address)
             except BaseException:
                 self._settle()
