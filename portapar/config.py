@@ -13,7 +13,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -74,6 +73,8 @@ def store(name: str, payload: bytes) -> None:
     folder = cache_dir()
     if folder is None:
         return
+    import tempfile
+
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:

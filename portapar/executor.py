@@ -8,8 +8,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,11 +16,14 @@ from portapar import arrays, backend, partition
 from portapar.arrays import PartitionedArray
 from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.future import Future
-from portapar.kernel import cpu
+from portapar.kernel import cpu, runtime
 from portapar.kernel.host import HostDevice
 from portapar.plan import Part, Plan
 from portapar.policy import Policy
 from portapar.problem import Problem
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 
 class Executor:
@@ -94,6 +96,8 @@ class Executor:
         """Run `call` after everything that was submitted before; returns at once."""
         with self._lock:
             if self._queue is None:
+                from concurrent.futures import ThreadPoolExecutor
+
                 self._queue = ThreadPoolExecutor(1, thread_name_prefix=f"portapar-{self.kind}")
                 os.register_at_fork(after_in_child=self._forget_queue)
         return Future(self._queue.submit(call))
@@ -288,6 +292,8 @@ class HybridExecutor(Executor):
         os.register_at_fork(after_in_child=self._start)
 
     def _start(self) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
         self._runners = ThreadPoolExecutor(len(self.members), thread_name_prefix="portapar-hybrid")
 
     def _cuts(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -335,13 +341,15 @@ class HybridExecutor(Executor):
             errors.append(error)
             stop.set()
         for future in futures:
-            while not (future.done() and (future.exception() in errors or len(found) + len(errors) > len(futures))):
+            while True:
                 try:
                     found.append(future.result())
-                    break
                 except BaseException as error:  # noqa: BLE001 - as above
                     errors.append(error)
                     stop.set()
+                    if not future.done():  # the waiting was interrupted
+                        continue
+                break
         if errors:
             raise errors[0]
         return None if problem.program.acc is None else np.concatenate(found)
@@ -355,6 +363,15 @@ class HybridExecutor(Executor):
         if self._runners is not None:
             self._runners.shutdown()
             self._runners = None
+
+
+def _until(stop: threading.Event, run: Callable[..., Any], *args: Any) -> Any:
+    """Run a part on a thread of its own, until `stop` is set: Ctrl-C reaches only the main thread."""
+    token = runtime.stop.set(stop)
+    try:
+        return run(*args)
+    finally:
+        runtime.stop.reset(token)
 
 
 def finish(problem: Problem, partials: np.ndarray | None) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import concurrent.futures
 
 
 class Future:
@@ -27,6 +28,8 @@ class Future:
 
     def then(self, function: Callable[[Any], Any]) -> Future:
         """A future of ``function(result)``; it fails as this one does."""
+        import concurrent.futures
+
         following: concurrent.futures.Future = concurrent.futures.Future()
 
         def follow(done: concurrent.futures.Future) -> None:
@@ -43,6 +46,8 @@ class Future:
         return Future(following)
 
     def __await__(self) -> Generator[Any, None, Any]:
+        import asyncio
+
         return asyncio.wrap_future(self._inner).__await__()
 
     def __repr__(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -562,11 +561,11 @@ def _typed_str(program: Program, function: str, acc: str, algorithm: str) -> str
     name = f"{program.key}-{function}-{acc}.t"
     known = config.load(name)
     if known is not None:
-        return json.loads(known)
+        return known.decode()
     from portapar.kernel.check import return_dtype
 
     found = return_dtype(program, function, np.dtype(acc) if acc else None, algorithm)
-    config.store(name, json.dumps(found.str).encode())
+    config.store(name, found.str.encode())
     return found.str
 
 

@@ -10,11 +10,9 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
-import json
 import os
 import threading
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +34,8 @@ _RESULT = ctypes.create_string_buffer(64)
 @functools.cache
 def _target() -> str:
     """What object code depends on besides its source: the CPU, the compilers, and our own renderer."""
+    from importlib.metadata import version
+
     import llvmlite.binding as llvm
 
     features = llvm.get_host_cpu_features().flatten()
@@ -83,13 +83,13 @@ def native(key: str, make: Callable[[], Any], arity: int) -> Callable[..., int]:
         payload = config.load(name)
         if payload is not None:
             header, _, code = payload.partition(b"\n")
-            meta = json.loads(header)
-            if meta["numba"]:  # the code calls one of Numba's helper functions
+            symbol, helpers = header.decode().split()
+            if helpers == "numba":  # the code calls one of Numba's helper functions
                 import numba  # noqa: F401
-            address = _load(code, meta["symbol"])
+            address = _load(code, symbol)
         else:
             address, symbol, code, helpers = compile_native(make(), arity)
-            header = json.dumps({"symbol": symbol, "numba": helpers}).encode()
+            header = f"{symbol} {'numba' if helpers else 'libc'}".encode()
             config.store(name, header + b"\n" + code)
     return _callable(address, arity)
 

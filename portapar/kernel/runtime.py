@@ -115,34 +115,33 @@ def _make() -> tuple[Any, ...]:
         job, block = load(pool + JOB), load(pool + BLOCK)
         function, hi = load(job + FUNCTION), load(job + HI)
         align, chunk, schedule = load(job + ALIGN), load(job + CHUNK), load(job + SCHEDULE)
-        if schedule == 0:
-            mine = pool + WORKERS + WORKER_SIZE * worker
-            lo, end = load(mine + CURSOR), load(mine + END)
-            size = align
-            now = clock()
-            while lo < end and load(pool + STOP) == 0:
-                top = min(lo + size, end)
-                run_chunk(function, lo, top, block)
-                lo = top
-                if lo < end:
-                    then, now = now, clock()
-                    if now > deadline:
-                        store(pool + STOP, 1)
-                    size = grown(size, now - then)
-            store(mine + CURSOR, lo)
-        else:
-            while load(pool + STOP) == 0:
+        mine = pool + WORKERS + WORKER_SIZE * worker
+        lo, end = load(mine + CURSOR), load(mine + END)
+        size = align
+        now = clock()
+        while load(pool + STOP) == 0:
+            if lo >= end:
+                if schedule == 0:
+                    break
                 lo = load(pool + NEXT)
                 if lo >= hi:
                     break
-                size = chunk
+                wanted = chunk
                 if schedule == 2:  # guided: half of an even share of the rest
-                    size = max(chunk, (hi - lo) // (2 * load(job + THREADS)) // align * align)
-                if not swap_if(pool + NEXT, lo, lo + size):
+                    wanted = max(chunk, (hi - lo) // (2 * load(job + THREADS)) // align * align)
+                if not swap_if(pool + NEXT, lo, lo + wanted):
                     continue
-                run_chunk(function, lo, min(lo + size, hi), block)
-                if clock() > deadline:
+                end = min(lo + wanted, hi)
+            top = min(lo + size, end)
+            run_chunk(function, lo, top, block)
+            lo = top
+            if lo < end or schedule != 0:
+                then, now = now, clock()
+                if now > deadline:
                     store(pool + STOP, 1)
+                size = grown(size, now - then)
+        store(mine + CURSOR, lo)
+        store(mine + END, end)
 
     @inline
     def claim(pool):
@@ -173,14 +172,11 @@ def _make() -> tuple[Any, ...]:
                     store(pool + STOP, 1)
                 if spins > 20_000:
                     give_way()
-        unfinished = 0
-        if load(job + SCHEDULE) != 0:
-            unfinished = int(load(pool + NEXT) < load(job + HI))
-        else:
-            for k in range(load(job + THREADS)):
-                mine = pool + WORKERS + WORKER_SIZE * k
-                if load(mine + CURSOR) < load(mine + END):
-                    unfinished = 1
+        unfinished = int(load(job + SCHEDULE) != 0 and load(pool + NEXT) < load(job + HI))
+        for k in range(load(job + THREADS)):
+            mine = pool + WORKERS + WORKER_SIZE * k
+            if load(mine + CURSOR) < load(mine + END):
+                unfinished = 1
         if unfinished == 0:
             conclude(job)
         return unfinished
@@ -202,6 +198,9 @@ def _make() -> tuple[Any, ...]:
         for k in range(threads):
             mine = pool + WORKERS + WORKER_SIZE * k
             store(mine + CURSOR, begin)
+            store(mine + END, begin)
+            if load(job + SCHEDULE) != 0:  # each takes what is NEXT
+                continue
             begin = min(hi, lo + pieces * (k + 1) // threads * align)
             store(mine + END, begin)
         return 2 if claim(pool) else finish(pool)
@@ -286,6 +285,7 @@ def run_alone(job: int, block: int, lo: int, hi: int) -> bool:
             return True
         if lo < 0:
             return False
+        _go_on()
 
 
 _alone: Any = None
