@@ -558,7 +558,7 @@ def _typed(program: Program, function: str, algorithm: str, acc: np.dtype | None
 
 @functools.cache
 def _typed_str(program: Program, function: str, acc: str, algorithm: str) -> str:
-    name = f"{program.key}-{function}-{acc}.t"
+    name = f"{program.key}-{function}-{acc}.dtype"
     known = config.load(name)
     if known is not None:
         return known.decode()

@@ -10,6 +10,7 @@ CommunicationError on the others, where they would have waited for ever.
 from __future__ import annotations
 
 import atexit
+import concurrent.futures
 import contextlib
 import dataclasses
 import hashlib
@@ -17,6 +18,7 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -48,6 +50,72 @@ class _OtherRank(Executor):
         self.threads = threads
 
 
+class _Channel:
+    """What the executors over one communicator share: one order of messages, and one queue of tasks."""
+
+    def __init__(self, comm: Any = None) -> None:
+        self.group: backend.Group = backend.backends()["mpi"].open(None, comm=comm)
+        self.records = np.zeros((self.group.size, _RECORD), np.uint8)
+        self.executors = 0
+        self._lock = threading.Lock()
+        self._queue: ThreadPoolExecutor | None = None
+        self._last: concurrent.futures.Future | None = None
+        self._runner = 0
+        self._process = os.getpid()
+        if self.group.size > 1:
+            atexit.register(self._farewell)
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """One thread at a time, tasks before later calls: all ranks must talk in the same order."""
+        last = self._last
+        if last is not None and not last.done() and threading.get_ident() != self._runner:
+            concurrent.futures.wait([last])
+        with self._lock:
+            yield
+
+    def submit(self, call: Callable[[], Any]) -> Future:
+        if self._queue is None:
+            self._queue = ThreadPoolExecutor(1, "portapar-mpi", initializer=self._begin)
+        self._last = self._queue.submit(call)
+        return Future(self._last)
+
+    def _begin(self) -> None:
+        self._runner = threading.get_ident()
+
+    def agree(self, call: str, error: Exception | None = None) -> None:
+        """Tell all ranks what this one does; raise CommunicationError if another one failed or does else."""
+        group, table = self.group, self.records
+        if group.size == 1:
+            return
+        head = bytes([error is not None]) + hashlib.blake2b(call.encode(), digest_size=_HEAD - 1).digest()
+        table[group.rank, :_HEAD] = np.frombuffer(head, np.uint8)
+        group.allgather(table.reshape(-1))
+        if error is None and table[:, :_HEAD].tobytes() == head * group.size:
+            return
+        told = group.exchange((call, None if error is None else f"{type(error).__name__}: {error}"))
+        if error is not None:
+            return
+        for rank, (_, trouble) in enumerate(told):
+            if trouble:
+                raise _Disagreement(f"{call}: rank {rank} of {group.size} failed, {trouble}")
+        calls = "; ".join(f"rank {rank}: {theirs}" for rank, (theirs, _) in enumerate(told))
+        raise _Disagreement(
+            f"{call}: the ranks differ. Every rank must make the same calls in the same order ({calls})"
+        )
+
+    def _farewell(self) -> None:
+        """A rank that ends early answers the others until they end, too: they get errors, and do not wait."""
+        while os.getpid() == self._process:
+            try:
+                self.agree("the end of the program")
+                return
+            except _Disagreement:
+                continue
+            except CommunicationError:  # MPI has gone
+                return
+
+
 class RanksExecutor(Executor):
     """The ranks of a communicator, each with its part of the rows; made by `portapar.mpi`.
 
@@ -64,9 +132,14 @@ class RanksExecutor(Executor):
 
     kind = "mpi"
 
-    def __init__(self, comm: Any = None, local: Executor | None = None) -> None:
-        self.group: backend.Group = backend.backends()["mpi"].open(None, comm=comm)
+    def __init__(self, channel: _Channel, local: Executor | None = None) -> None:
+        """To be called in the channel's turn."""
+        self._channel, self.group = channel, channel.group
         group, given = self.group, local
+        channel.executors += 1
+        self.number = channel.executors
+        #: told along with every call, so that ranks do not take one executor's call for another's
+        self._which = f" on executor {self.number}" if self.number > 1 else ""
         trouble = ""
         if local is not None and not isinstance(local, (DeviceExecutor, HybridExecutor)):
             trouble = f"mpi(local={local!r}): must be an executor of this process, such as pp.threads(2)"
@@ -95,14 +168,7 @@ class RanksExecutor(Executor):
         #: rank r has the members ``_firsts[r]`` to ``_firsts[r + 1]``
         self._firsts = (0, *itertools.accumulate(len(members) for _, members, _ in setup))
         self._own = range(self._firsts[group.rank], self._firsts[group.rank + 1])
-        self._records = np.zeros((group.size, _RECORD), np.uint8)
-        self._talk = threading.Lock()
-        self._last: Future | None = None
-        self._runner = 0
         self._closed = False
-        self._process = os.getpid()
-        if group.size > 1:
-            atexit.register(self._farewell)
 
     # arrays ---------------------------------------------------------------------------------------
 
@@ -234,7 +300,7 @@ class RanksExecutor(Executor):
 
         with self._turn():
             inline = max(map(len, pieces)) * size <= _RECORD - _HEAD
-            table = self._records
+            table = self._channel.records
             found = self._together(problem.algorithm, mine, table[rank, _HEAD:] if inline else None)
             counts = [len(some) * size for some in pieces]
             if inline:
@@ -252,17 +318,11 @@ class RanksExecutor(Executor):
         whole[0] = partition.join(itertools.chain(*pieces), data.view(program.acc), op)
         return finish(problem, whole)
 
-    # talking --------------------------------------------------------------------------------------
-
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
-        """One thread at a time, tasks before later calls: all ranks must talk in the same order."""
         if self._closed:
             raise BackendUnavailableError(f"{self!r} was closed; make a new executor")
-        last = self._last
-        if last is not None and not last.done() and threading.get_ident() != self._runner:
-            super().synchronize()
-        with self._talk:
+        with self._channel.turn():
             yield
 
     def _together(
@@ -284,63 +344,25 @@ class RanksExecutor(Executor):
             if room is not None:
                 room[: result.nbytes] = result.view(np.uint8)
         except Exception as error:
-            self._agree(name, error)
+            self._channel.agree(name + self._which, error)
             raise
-        self._agree(call)
+        self._channel.agree(call + self._which)
         return result
-
-    def _agree(self, call: str, error: Exception | None = None) -> None:
-        """Tell all ranks what this one does; raise CommunicationError if another one failed or does else."""
-        group = self.group
-        if group.size == 1:
-            return
-        table = self._records
-        head = bytes([error is not None]) + hashlib.blake2b(call.encode(), digest_size=_HEAD - 1).digest()
-        table[group.rank, :_HEAD] = np.frombuffer(head, np.uint8)
-        group.allgather(table.reshape(-1))
-        if error is None and table[:, :_HEAD].tobytes() == head * group.size:
-            return
-        told = group.exchange((call, None if error is None else f"{type(error).__name__}: {error}"))
-        if error is not None:
-            return
-        for rank, (_, trouble) in enumerate(told):
-            if trouble:
-                raise _Disagreement(f"{call}: rank {rank} of {group.size} failed, {trouble}")
-        calls = "; ".join(f"rank {rank}: {theirs}" for rank, (theirs, _) in enumerate(told))
-        raise _Disagreement(
-            f"{call}: the ranks differ. Every rank must make the same calls in the same order ({calls})"
-        )
-
-    def _farewell(self) -> None:
-        """A rank that ends early answers the others until they end, too: they get errors, and do not wait."""
-        while os.getpid() == self._process:
-            try:
-                self._agree("the end of the program")
-                return
-            except _Disagreement:
-                continue
-            except CommunicationError:  # MPI has gone
-                return
 
     # life -----------------------------------------------------------------------------------------
 
     def submit(self, call: Callable[[], Any]) -> Future:
-        def follow() -> Any:
-            self._runner = threading.get_ident()
-            return call()
-
-        self._last = super().submit(follow)
-        return self._last
+        return self._channel.submit(call)
 
     def synchronize(self) -> None:
         """Wait for everything that was given to this executor, tasks included, on all ranks. Collective."""
-        super().synchronize()
         with self._turn():
-            self._agree("synchronize")
+            for k in self._own:
+                self.members[k].synchronize()
+            self._channel.agree("synchronize" + self._which)
 
     def close(self) -> None:
         """Using it afterwards raises BackendUnavailableError. The local executor stays open."""
-        super().close()
         self._closed = True
         for key, value in list(_joined.items()):
             if value is self:
@@ -348,18 +370,27 @@ class RanksExecutor(Executor):
 
 
 _joined: dict[int | None, RanksExecutor] = {}
+_world: list[_Channel] = []
 
 
 def join(comm: Any = None, local: Executor | None = None) -> RanksExecutor:
     """The executor over a communicator's ranks; for all ranks and one local executor it is made once."""
     if comm is not None:
-        return RanksExecutor(comm, local)
+        channel = _Channel(comm)
+        with channel.turn():
+            return RanksExecutor(channel, local)
     key = None if local is None else id(local)  # alive as long as the entry is
-    known = key in _joined
-    if local is not None and _joined:  # ranks may name different executors: have all of them met this way?
-        known = all(next(iter(_joined.values())).group.exchange(known))
-    if not known:
-        _joined[key] = RanksExecutor(None, local)
+    if key is None and key in _joined:
+        return _joined[key]
+    if not _world:
+        _world.append(_Channel())
+    (channel,) = _world
+    with channel.turn():
+        channel.agree("pp.mpi()" if local is None else "pp.mpi(local=…)")
+        # ranks may name different local executors: have they all met in just this way before?
+        numbers = set(channel.group.exchange(_joined[key].number if key in _joined else 0))
+        if len(numbers) > 1 or 0 in numbers:
+            _joined[key] = RanksExecutor(channel, local)
     return _joined[key]
 
 

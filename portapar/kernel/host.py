@@ -35,8 +35,9 @@ class Launch:
         self._lo, self._hi = task.lo, task.hi
         self._threads = min(task.threads or device.threads, device.threads)
         align = TILE if program.form == "reduce" else _LINE
+        first = TILE
         if program.form == "map":  # iterations may be heavy: finer cuts
-            align = max(1, min(_LINE, (task.hi - task.lo) // self._threads))
+            align = first = max(1, min(_LINE, (task.hi - task.lo) // self._threads))
         rest = tuple(task.extent[1:])
         if not program.unit:
             rest += tuple(v for pair in zip(task.start, task.step, strict=True) for v in pair)
@@ -47,7 +48,7 @@ class Launch:
         self._quick = cpu.packer(program, firsts=False)
         self._simple = program.acc is None and all(self._arrays)
         function = cpu.chunk(program, cpu.can_stream(program) and self._large())
-        self._how = (function, task.lo, task.hi, align, self._threads, task.schedule, task.chunk)
+        self._how = (function, task.lo, task.hi, align, first, self._threads, task.schedule, task.chunk)
         self._set_job()
 
     def _set_job(self, table: Any = None) -> None:

@@ -34,7 +34,7 @@ SPIN_NS = 200_000  #: an idle worker sleeps after this long
 SLEEPING, SPINNING, BUSY, QUIT = 0, 1, 2, 3
 
 # A job, by byte: what runs over which range, and how.
-FUNCTION, LO, HI, ALIGN, CHUNK, SCHEDULE, THREADS, TABLE, EPILOGUE = range(0, 72, 8)
+FUNCTION, LO, HI, ALIGN, FIRST, CHUNK, SCHEDULE, THREADS, TABLE, EPILOGUE = range(0, 80, 8)
 # The block that the threads share: words that change often have a cache line each, then two per thread.
 STOP, NEXT, PENDING, JOB, BLOCK = 0, 64, 128, 192, 200
 WORKERS, WORKER_SIZE = 256, 128
@@ -80,9 +80,9 @@ def _make() -> tuple[Any, ...]:
     @inline
     def grown(size, elapsed):
         """The next block's size: blocks should last about two milliseconds, whatever an iteration costs."""
-        if elapsed < 30_000:
-            return 64 * size
-        return 2 * size if elapsed < 2_000_000 else size
+        if size > 1 << 40 or elapsed > 2_000_000:
+            return size
+        return 64 * size if elapsed < 30_000 else 2 * size
 
     @inline
     def conclude(job):
@@ -96,7 +96,7 @@ def _make() -> tuple[Any, ...]:
         if table != 0 and allowed(block, table) == 0:
             return -1
         begin = now = clock()
-        size = load(job + ALIGN)
+        size = load(job + FIRST)
         while lo < hi:
             top = min(lo + size, hi)
             run_chunk(function, lo, top, block)
@@ -110,15 +110,14 @@ def _make() -> tuple[Any, ...]:
         return lo
 
     @inline
-    def share(pool, worker, deadline):
+    def share(pool, worker, now, deadline):
         """Do what is thread `worker`'s of the job, until it is done or STOP is set."""
         job, block = load(pool + JOB), load(pool + BLOCK)
         function, hi = load(job + FUNCTION), load(job + HI)
         align, chunk, schedule = load(job + ALIGN), load(job + CHUNK), load(job + SCHEDULE)
         mine = pool + WORKERS + WORKER_SIZE * worker
         lo, end = load(mine + CURSOR), load(mine + END)
-        size = align
-        now = clock()
+        size = load(job + FIRST)
         while load(pool + STOP) == 0:
             if lo >= end:
                 if schedule == 0:
@@ -162,15 +161,16 @@ def _make() -> tuple[Any, ...]:
     def finish(pool):
         """Do the caller's share and wait for the rest; returns 1 if the time slice ended it early."""
         job = load(pool + JOB)
-        deadline = clock() + SLICE_NS
-        share(pool, 0, deadline)
+        now = clock()
+        deadline = now + SLICE_NS
+        share(pool, 0, now, deadline)
         spins = 0
         while load(pool + PENDING) > 0:
             spins += 1
             if spins % 256 == 0:
                 if clock() > deadline:
                     store(pool + STOP, 1)
-                if spins > 20_000:
+                if spins > 2_000:  # perhaps a worker waits for this very CPU
                     give_way()
         unfinished = int(load(job + SCHEDULE) != 0 and load(pool + NEXT) < load(job + HI))
         for k in range(load(job + THREADS)):
@@ -221,23 +221,25 @@ def _make() -> tuple[Any, ...]:
         while True:
             state = load(mine + STATE)
             if state == BUSY:
-                share(pool, worker, since + (1 << 62))
+                share(pool, worker, since, since + (1 << 62))
                 store(mine + STATE, SPINNING)
                 fetch_add(pool + PENDING, -1)
-                since = clock()
+                since, spins = clock(), 0
             elif state == QUIT:
                 return 0
             else:
                 spins += 1
-                if spins % 64 == 0 and clock() - since > patience:
-                    if swap_if(mine + STATE, SPINNING, SLEEPING):
+                if spins % 64 == 0:
+                    if clock() - since > patience and swap_if(mine + STATE, SPINNING, SLEEPING):
                         return 1
+                    if spins > 2_000:
+                        give_way()
 
     return alone, launch, join, resume, work
 
 
 def job(
-    function: int, lo: int, hi: int, align: int, threads: int = 1, schedule: str = "static", chunk: int = 0,
+    function: int, lo: int, hi: int, align: int, first: int, threads: int = 1, schedule: str = "static", chunk: int = 0,
     table: Any = None, epilogue: tuple[int, int, int] = (0, 0, 0),
 ) -> Any:  # fmt: skip
     """A job for `run_alone` or `Pool.run`: a chunk function over [lo, hi), as an array of words.
@@ -248,6 +250,8 @@ def job(
         Address of the chunk function.
     align : int
         Cuts fall on multiples of it.
+    first : int
+        Iterations, a multiple of `align`, before the clock is looked at for the first time.
     schedule, chunk
         How iterations are dealt out; chunk 0 means a default.
     table : ctypes array of int64, optional
@@ -259,7 +263,7 @@ def job(
         default = max(1, (hi - lo) // (threads * 64)) if schedule == "dynamic" else 1
         chunk = -(-(chunk or default) // align) * align
     address = 0 if table is None else ctypes.addressof(table)
-    words = (function, lo, hi, align, chunk, SCHEDULES[schedule], threads, address, *epilogue)
+    words = (function, lo, hi, align, first, chunk, SCHEDULES[schedule], threads, address, *epilogue)
     return (ctypes.c_int64 * len(words))(*words)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import portapar as pp
 
 world = pp.mpi()
+other = pp.mpi(local=pp.threads(2))  # made later, and not what the others wait in
 x = world.asarray(np.ones(1000))
 if world.group.rank == 1:
     if sys.argv[1] == "raise":
