@@ -12,8 +12,8 @@ from typing import Any
 
 from portapar import arrays, ops, problem
 from portapar.call import call
-from portapar.executor import Executor
 from portapar.errors import PlacementError
+from portapar.executor import Executor
 from portapar.policy import Policy
 from portapar.problem import Problem
 

@@ -16,8 +16,10 @@ from portapar.errors import (
     PolicyError,
     PortaparError,
 )
-from portapar.executor import Executor, available, cuda, executor, hybrid, mpi, opencl, simd, threads
+from portapar.executor import Executor, cuda, opencl, simd, threads
+from portapar.executors import available, executor, mpi
 from portapar.future import Future
+from portapar.hybrid import hybrid
 from portapar.kernel import atomic
 from portapar.ops import (
     bit_and,

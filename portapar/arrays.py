@@ -105,11 +105,14 @@ def normal(x: Any, name: str) -> Any:
     kind = type(x)
     if kind is np.ndarray or kind in _SCALAR_SPECS or isinstance(x, (np.generic, PartitionedArray)):
         return x
-    for plain in (int, float, complex):  # such as an enum's number
-        if isinstance(x, plain):
-            return plain(x)
+    if isinstance(x, int):  # such as an enum's number
+        return int(x)
+    if isinstance(x, (float, complex)):
+        return float(x) if isinstance(x, float) else complex(x)
     if isinstance(x, np.ma.MaskedArray):
-        raise PlacementError(f"argument {name!r} is a masked array: kernels do not see masks. Pass {name}.filled(...)")
+        raise PlacementError(
+            f"argument {name!r} is a masked array: kernels do not see masks. Pass {name}.filled(...)"
+        )
     if isinstance(x, np.ndarray):
         return x.view(np.ndarray)
     if hasattr(x, "__cuda_array_interface__") or (hasattr(x, "dtype") and hasattr(x, "strides") and hasattr(x, "get")):
@@ -159,8 +162,8 @@ def spec_of(x: Any, name: str) -> Spec:
     dtype = x.dtype
     if not _supported(dtype):
         raise PlacementError(
-            f"argument {name!r} has dtype {dtype}: kernels compute with booleans, integers, floats of 32 and 64 bits, "
-            f"complex numbers and records. Convert it, such as {name}.astype(np.float64)"
+            f"argument {name!r} has dtype {dtype}: kernels compute with booleans, integers, floats of 32 "
+            f"and 64 bits, complex numbers and records. Convert it, such as {name}.astype(np.float64)"
         )
     if not dtype.isnative:
         raise PlacementError(

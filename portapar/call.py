@@ -18,8 +18,9 @@ import numpy as np
 
 from portapar import arrays, policy, problem
 from portapar.arrays import PartitionedArray
-from portapar.errors import BackendUnavailableError, PlacementError
-from portapar.executor import DeviceExecutor, Executor, cuda, executor, finish, opened, simd, threads
+from portapar.errors import PlacementError
+from portapar.executor import DeviceExecutor, Executor, cuda, finish, opened, simd, threads
+from portapar.executors import executor
 from portapar.kernel import source
 from portapar.kernel.host import HostDevice, Launch
 from portapar.kernel.program import Task

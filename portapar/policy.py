@@ -50,8 +50,6 @@ class Policy:
     def on(self, executor: Any) -> Policy:
         """The same policy, run by `executor` (an executor, or its name)."""
         if isinstance(executor, str):
-            from portapar.executor import executor as by_name
-
             executor = by_name(executor)
         if not hasattr(executor, "execute"):
             raise PolicyError(
@@ -79,7 +77,8 @@ class Policy:
         """
         if schedule is not None and schedule not in SCHEDULES:
             raise PolicyError(f"with_(schedule={schedule!r}): must be one of {', '.join(SCHEDULES)}")
-        if chunk_size is not None and (isinstance(chunk_size, bool) or not isinstance(chunk_size, int) or chunk_size < 1):
+        whole = isinstance(chunk_size, int) and not isinstance(chunk_size, bool)
+        if chunk_size is not None and not (whole and chunk_size >= 1):
             raise PolicyError(f"with_(chunk_size={chunk_size!r}): must be a whole number from 1")
         if schedule in ("dynamic", "guided") and not self.threads:
             raise PolicyError(
@@ -110,6 +109,13 @@ class Policy:
 
 
 _interned: dict[tuple, Policy] = {}
+
+
+def by_name(name: str) -> Any:
+    """An executor by its name; `portapar.executors`, which is above this module, puts its own here."""
+    raise PolicyError(f"executor {name!r}: import portapar first")
+
+
 
 seq = Policy("seq", threads=False, vectors=False)
 unseq = Policy("unseq", threads=False, vectors=True)

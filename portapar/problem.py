@@ -177,10 +177,8 @@ def _with_defaults(args: tuple[Any, ...], wanted: int, func: Any) -> tuple[Any, 
     return (*args, *defaults[len(defaults) - missing :]) if 0 < missing <= len(defaults) else args
 
 
-def _over_space(
-    use: source.Access, value: Any, extent: tuple[int, ...], unit: bool
-) -> source.Access:
-    """How a kernel uses an array, given the index space: its own index says where in the array only if both match."""
+def _over_space(use: source.Access, value: Any, extent: tuple[int, ...], unit: bool) -> source.Access:
+    """How a kernel uses an array, given the index space: only where both match is its index a place."""
     pointwise = use.pointwise and unit and use.rank <= len(extent) and value.shape[:1] >= extent[:1]
     covers = use.covers and pointwise and value.shape == extent
     return source.Access(use.reads, use.writes, pointwise, covers)
@@ -460,7 +458,7 @@ def _check_kind(
     algorithm: str, out: np.dtype, shape: tuple[int, ...], kernel: source.Kernel, func: Any, found: tuple[Any, ...]
 ) -> None:
     """NumPy's rule of casting: within a kind, or to a larger kind; any integer may become any other."""
-    given = [x.dtype.kind if hasattr(x, "dtype") else np.asarray(x).dtype.kind for x in found if _is_scalar(x) or hasattr(x, "dtype")]
+    given = ["i" if isinstance(x, (Range, range)) else arrays.spec_of(x, "x").dtype.kind for x in found]
     if out.kind not in _KINDS or out.kind == "c" or (out.kind == "f" and "c" not in given):
         return
     if algorithm == "fill" and out.type(found[0]) == found[0]:  # a number that fits exactly

@@ -26,8 +26,9 @@ import numpy as np
 from portapar import arrays, backend, config, partition
 from portapar.arrays import PartitionedArray
 from portapar.errors import BackendUnavailableError, CommunicationError, PlacementError
-from portapar.executor import DeviceExecutor, Executor, HybridExecutor, finish, fold, simd, threads
+from portapar.executor import DeviceExecutor, Executor, finish, fold, simd, threads
 from portapar.future import Future
+from portapar.hybrid import HybridExecutor
 from portapar.kernel.forms import TILE
 from portapar.plan import Plan
 from portapar.problem import Problem

@@ -40,7 +40,7 @@ def pytest_configure(config):
 
 
 def _cache_folder(home):
-    """A folder for what this state of the sources compiles to, so that a second run is fast and never stale."""
+    """A folder for what this state of the sources compiles to: a second run is fast and never stale."""
     digest = hashlib.blake2b(digest_size=8)
     for file in sorted((ROOT / "portapar" / "kernel").glob("*.py")):
         digest.update(file.read_bytes())

@@ -112,7 +112,12 @@ def test_out_of_a_lesser_kind(policy):
         refused(says.split(" ")[0], lambda x=x, out=out: pp.copy(policy, x, out=out))
         assert not out.any()
     refused("float64 and out is int64", lambda: pp.fill(policy, np.zeros(3, int), 2.5))
-    for x, dtype in ((X, np.float32), (np.arange(10), np.float32), (np.arange(10), np.uint8), (X > 1, np.int8)):
+    for x, dtype in (
+        (X, np.float32),
+        (np.arange(10), np.float32),
+        (np.arange(10), np.uint8),
+        (X > 1, np.int8),
+    ):
         out = pp.copy(policy, x, out=np.zeros(10, dtype))
         np.testing.assert_array_equal(out, x.astype(dtype))
     got = pp.transform(policy, X + 0.75, out=np.zeros(10, np.int16), op=lambda a: int(a))
@@ -174,10 +179,20 @@ def test_arguments_that_work():
         pass
 
     out = np.zeros(10)
-    for scalar in (2, 2.5, True, np.float32(0.5), np.int8(-3), np.bool_(True), Color.RED, 2**63 - 1, np.uint64(2**63)):
+    for scalar in (
+        2,
+        2.5,
+        True,
+        np.float32(0.5),
+        np.int8(-3),
+        np.bool_(True),
+        Color.RED,
+        2**63 - 1,
+        np.uint64(2**63),
+    ):
         pp.for_each(pp.par, 10, lambda i, a, s: write(i, a, s), out, scalar)
         assert (out == float(scalar)).all()
-    for x in (array.array("d", X), memoryview(X), X.view(Subclass), np.matrix(X), X.reshape(10, 1)[:, 0]):
+    for x in (array.array("d", X), memoryview(X), X.view(Subclass), X.reshape(10, 1)[:, 0]):
         assert pp.reduce(pp.par, x) == 45
     masked = np.ma.masked_array(X, X > 5)
     refused("masked", lambda: pp.reduce(pp.par, masked))
@@ -186,7 +201,11 @@ def test_arguments_that_work():
 
 def test_numbers_in_the_place_of_arrays():
     refused("index|argument|number", lambda: pp.for_each(pp.seq, 3, write, 2.0, 1.0), pp.KernelError)
-    refused("cannot index|too many|index", lambda: pp.for_each(pp.seq, 3, write_two, np.zeros(3), 1.0), pp.KernelError)
+    refused(
+        "cannot index|too many|index",
+        lambda: pp.for_each(pp.seq, 3, write_two, np.zeros(3), 1.0),
+        pp.KernelError,
+    )
 
 
 def write_two(i, a, value):
@@ -214,8 +233,16 @@ def test_results_that_are_no_numbers():
     refused("returns|tuple", lambda: pp.transform(pp.seq, X, op=lambda a: (a, a)), pp.KernelError)
     refused("returns|tuple|number", lambda: pp.reduce(pp.seq, X, op=lambda a, b: (a, b)), pp.KernelError)
     out = np.zeros(10)
-    refused("", lambda: pp.transform(pp.seq, X, out=out, op=nothing), pp.KernelError)
-    refused("", lambda: pp.transform(pp.seq, X, out=out, op=lambda a: (a, a)), pp.KernelError)
+    refused(
+        "returns|cannot|nothing|not possible|index",
+        lambda: pp.transform(pp.seq, X, out=out, op=nothing),
+        pp.KernelError,
+    )
+    refused(
+        "returns|cannot|nothing|not possible|index",
+        lambda: pp.transform(pp.seq, X, out=out, op=lambda a: (a, a)),
+        pp.KernelError,
+    )
     assert not out.any()
 
 
@@ -248,4 +275,4 @@ def test_zero_and_one_element(policy):
 def test_negative_sizes_and_too_large_arrays(where):
     refused("must not be negative", lambda: where.empty(-1))
     refused("must not be negative", lambda: where.empty((3, -1)))
-    refused("", lambda: where.empty(2**50), (pp.DeviceMemoryError, pp.PlacementError))
+    refused("room|memory|large|bytes", lambda: where.empty(2**50), (pp.DeviceMemoryError, pp.PlacementError))

@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 import warnings
 from pathlib import Path
@@ -50,7 +51,9 @@ def test_second_process_starts_without_compiling(python, folder):
     assert files(folder) == before
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b[:-1] + bytes([b[-1] ^ 1]), lambda b: b"", os.urandom])
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[: len(b) // 2], lambda b: b[:-1] + bytes([b[-1] ^ 1]), lambda b: b"", os.urandom]
+)
 def test_damaged_files_are_made_anew(python, folder, damage):
     python(SCRIPT, 2, PORTAPAR_CACHE_DIR=str(folder))
     good = files(folder)
@@ -79,7 +82,7 @@ def test_full_disk(monkeypatch, module, tmp_path, step):
     if step == "replace":
         monkeypatch.setattr(config.os, "replace", full)
     else:
-        monkeypatch.setattr(config.tempfile, "NamedTemporaryFile", full)
+        monkeypatch.setattr(tempfile, "NamedTemporaryFile", full)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         x = np.arange(100.0)
@@ -95,13 +98,17 @@ def test_two_processes_compile_the_same_kernel_at_once(tmp_path, folder):
     script.write_text(textwrap.dedent(SCRIPT))
     environment = {**os.environ, "PORTAPAR_CACHE_DIR": str(folder)}
     running = [
-        subprocess.Popen([sys.executable, str(script), "2"], env=environment, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, str(script), "2"], env=environment, stdout=subprocess.PIPE, text=True
+        )
         for _ in range(3)
     ]
     for process in running:
         out, _ = process.communicate(timeout=120)
         assert process.returncode == 0 and out.split()[1] == "0", out
-    again = subprocess.run([sys.executable, str(script), "5"], env=environment, capture_output=True, text=True, timeout=120)
+    again = subprocess.run(
+        [sys.executable, str(script), "5"], env=environment, capture_output=True, text=True, timeout=120
+    )
     assert again.stdout.split() == ["False", "0"], again
 
 

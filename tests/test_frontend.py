@@ -7,7 +7,8 @@ import operator
 import sys
 import types
 from dataclasses import dataclass
-from math import sin, sqrt as root
+from math import sin
+from math import sqrt as root
 from typing import NamedTuple
 
 import numba
@@ -31,7 +32,9 @@ def compiled(monkeypatch):
 
     seen = []
     real = native.native
-    monkeypatch.setattr("portapar.kernel.cpu.native", lambda key, *rest: (seen.append(key), real(key, *rest))[1])
+    monkeypatch.setattr(
+        "portapar.kernel.cpu.native", lambda key, *rest: (seen.append(key), real(key, *rest))[1]
+    )
     return seen
 
 
@@ -90,7 +93,7 @@ def test_lambda_that_returns_lambdas():
     def adder(k):
         return lambda x: x + k
 
-    make = lambda k: (lambda x: x * k)
+    make = lambda k: lambda x: x * k
     for f, expected in ((adder(1), ramp() + 1), (adder(2), ramp() + 2), (make(3), ramp() * 3)):
         np.testing.assert_array_equal(pp.transform(pp.seq, ramp(), op=f), expected)
 
@@ -142,13 +145,19 @@ def test_notebook_cell():
 def test_no_source():
     space = {}
     exec("def typed(i, a):\n    a[i] = 1\n", space)
-    with pytest.raises(pp.KernelError, match=r"'typed'.*source text is not to be had.*file or a notebook cell"):
+    with pytest.raises(
+        pp.KernelError, match=r"'typed'.*source text is not to be had.*file or a notebook cell"
+    ):
         pp.for_each(pp.seq, 3, space["typed"], np.zeros(3))
 
 
 @pytest.mark.parametrize(
     "after",
-    ["def kernel(x):\n    return x + 2\n", "# new first line\ndef kernel(x):\n    return x + 1\n", "def kernel(x:\n"],
+    [
+        "def kernel(x):\n    return x + 2\n",
+        "# new first line\ndef kernel(x):\n    return x + 1\n",
+        "def kernel(x:\n",
+    ],
 )
 def test_source_changed_after_import(module, after):
     made = module("def kernel(x):\n    return x + 1\n")
@@ -341,7 +350,7 @@ def test_captured_functions(renderer):
     gain, offset = 3.0, -1.0
     pp.for_each(renderer, N, kernel, a)
     np.testing.assert_array_equal(a, expected())
-    inner = lambda x, power=1: x - power  # replaced between calls
+    inner = lambda x, power=1: x - power  # noqa: F811 - replaced between calls
     pp.for_each(renderer, N, kernel, a)
     np.testing.assert_array_equal(a, (ramp() - 1) + (ramp() - 10) - 1)
 
@@ -362,7 +371,12 @@ def test_captured_types_and_module_functions():
     def cast(kind, function):
         return lambda x: kind(function(x))
 
-    for kind, function in ((np.float32, np.sqrt), (np.float64, np.sqrt), (np.int16, math.floor), (int, np.ceil)):
+    for kind, function in (
+        (np.float32, np.sqrt),
+        (np.float64, np.sqrt),
+        (np.int16, math.floor),
+        (int, np.ceil),
+    ):
         got = pp.transform(pp.seq, ramp() / 3, op=cast(kind, function))
         assert got.dtype == np.dtype(kind)
         expected = np.array([kind(function(v)) for v in ramp() / 3], kind)
@@ -554,7 +568,9 @@ def test_records(renderer):
     np.testing.assert_array_equal(points["x"], ramp() * 0.5)
     np.testing.assert_array_equal(points["id"], ramp())
     np.testing.assert_array_equal(points["w"], ramp() * 0.5 + 1)
-    assert pp.reduce(renderer, pp.transform(renderer, points, op=lambda p: p.x + p.id)) == (ramp() * 1.5).sum()
+    assert (
+        pp.reduce(renderer, pp.transform(renderer, points, op=lambda p: p.x + p.id)) == (ramp() * 1.5).sum()
+    )
 
 
 def test_complex_numbers(renderer):
@@ -576,7 +592,12 @@ def test_access_is_found_at_the_own_index():
         c[i] += d[i + 1]
 
     found = uses(body)
-    assert (found["a"].reads, found["a"].writes, found["a"].pointwise, found["a"].covers) == (False, True, True, True)
+    assert (found["a"].reads, found["a"].writes, found["a"].pointwise, found["a"].covers) == (
+        False,
+        True,
+        True,
+        True,
+    )
     assert (found["b"].reads, found["b"].writes, found["b"].pointwise) == (True, False, True)
     assert (found["c"].reads, found["c"].writes, found["c"].pointwise) == (True, True, True)
     assert (found["d"].reads, found["d"].pointwise) == (True, False)
@@ -617,7 +638,12 @@ def test_what_a_kernel_leaves_alone_stays(renderer):
     assert (a[::2] == 1).all() and (a[1::2] == -1).all()
     assert (b[::2, 1] == 2).all() and (b[1::2] == -1).all() and (b[:, [0, 2]] == -1).all()
     pp.for_each(renderer, 10, even, a, b, 0)
-    assert (a[1:10:2] == 1).all() and (a[11::2] == -1).all() and (b[:10, 0] == 2).all() and (b[10:, 0] == -1).all()
+    assert (
+        (a[1:10:2] == 1).all()
+        and (a[11::2] == -1).all()
+        and (b[:10, 0] == 2).all()
+        and (b[10:, 0] == -1).all()
+    )
 
 
 # what kernels cannot use --------------------------------------------------------------------------

@@ -66,9 +66,18 @@ def test_for_each_visits_every_index_once(policy, how):
 
 def test_for_each_over_ranges(where):
     if where.kind == "hybrid" and any(not m.device.host_memory for m in where.members):
-        pytest.skip("a device in its own memory cannot do a part of a kernel that writes elsewhere than at its index")
+        pytest.skip(
+            "a device in its own memory cannot do a part of a kernel that writes elsewhere than at its index"
+        )
     p = pp.par.on(where)
-    for r in (pp.range(5, 90), pp.range(90, 5, -1), pp.range(3, 100, 7), pp.range(99, -1, -9), pp.range(4, 4), range(2, 9)):
+    for r in (
+        pp.range(5, 90),
+        pp.range(90, 5, -1),
+        pp.range(3, 100, 7),
+        pp.range(99, -1, -9),
+        pp.range(4, 4),
+        range(2, 9),
+    ):
         a = np.zeros(100, np.int64)
         pp.for_each(p, r, mark1, a)
         expected = np.zeros(100, np.int64)
@@ -109,7 +118,9 @@ def test_transform_of_ranges_and_in_place(policy):
     x = data(5000)
     got = pp.transform(policy, x, pp.range(10, 10 + 5000 * 3, 3), op=lambda a, i: a * i)
     np.testing.assert_array_equal(got, x * np.arange(10, 10 + 15000, 3))
-    np.testing.assert_array_equal(pp.transform(policy, pp.range(5, 0, -1), op=lambda i: i * i), [25, 16, 9, 4, 1])
+    np.testing.assert_array_equal(
+        pp.transform(policy, pp.range(5, 0, -1), op=lambda i: i * i), [25, 16, 9, 4, 1]
+    )
     y = x.copy()
     assert pp.transform(policy, y, out=y, op=lambda a: a + 1) is y
     np.testing.assert_array_equal(y, x + 1)
@@ -151,7 +162,9 @@ def views(base):
 
 def test_transform_of_every_layout(policy):
     op = lambda a, b: a * 2 + b
-    for (_, x), (_, y) in zip(views(data(9 * 8 * 7).reshape(9, 8, 7)), views(data(504, seed=1).reshape(9, 8, 7)), strict=True):
+    for (_, x), (_, y) in zip(
+        views(data(9 * 8 * 7).reshape(9, 8, 7)), views(data(504, seed=1).reshape(9, 8, 7)), strict=True
+    ):
         x.flags.writeable = False
         np.testing.assert_array_equal(pp.transform(policy, x, y, op=op), x * 2 + y)
     for name, target in views(np.zeros((9, 8, 7))):
@@ -212,7 +225,10 @@ def test_sums_have_the_same_bits_everywhere(policy, dtype):
         assert got.tobytes() == pp.reduce(pp.seq, x).tobytes(), n
         np.testing.assert_allclose(got, x.astype("c16" if x.dtype.kind == "c" else "f8").sum(), rtol=1e-3)
     x = rough(3 * TILE + 77, dtype)
-    assert pp.reduce(policy, x, init=0.1).tobytes() == tiles(list(x), lambda a, b: a + b, x.dtype.type(0.1)).tobytes()
+    assert (
+        pp.reduce(policy, x, init=0.1).tobytes()
+        == tiles(list(x), lambda a, b: a + b, x.dtype.type(0.1)).tobytes()
+    )
 
 
 def test_sums_of_integers(policy):
@@ -298,7 +314,9 @@ def test_records_and_small_types():
         got = pp.transform(p, points, op=lambda r: r.position * 2 + r["count"])
         np.testing.assert_array_equal(got, points["position"] * 2 + points["count"])
         assert pp.transform_reduce(p, points, transform=lambda r: r.count) == points["count"].sum(dtype=int)
-        np.testing.assert_array_equal(pp.transform(p, points["position"], op=lambda v: -v), -points["position"])
+        np.testing.assert_array_equal(
+            pp.transform(p, points["position"], op=lambda v: -v), -points["position"]
+        )
 
 
 def test_device_arrays_stay_where_they_are(where):

@@ -67,9 +67,9 @@ def analyse(
         if isinstance(statement, (ast.Return, ast.If, ast.While, ast.For)):
             break
         for target in statement.targets if isinstance(statement, ast.Assign) else ():
-            if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
-                if target.value.id in uses.access:
-                    uses.access[target.value.id].covers = True
+            name = target.value if isinstance(target, ast.Subscript) else None
+            if isinstance(name, ast.Name) and name.id in uses.access:
+                uses.access[name.id].covers = True
     return uses.access
 
 
@@ -95,7 +95,9 @@ class _Uses(ast.NodeVisitor):
             elif isinstance(node, ast.For):
                 pairs = [(node.target, node.iter)]
             for target, value in pairs:
-                bound += [(n.id, value) for n in ast.walk(target) if isinstance(n, ast.Name) and n.id in self.stored]
+                bound += [
+                    (n.id, value) for n in ast.walk(target) if isinstance(n, ast.Name) and n.id in self.stored
+                ]
         self.aliases = {}
         changed = True
         while changed:
@@ -181,7 +183,9 @@ class _Uses(ast.NodeVisitor):
         if isinstance(func, ast.Name) and func.id == "len":
             for name in self.roots(node.args[0]) if node.args else ():
                 self.access[name].pointwise = False
-        elif isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.value.id == "atomic":
+        elif (
+            isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.value.id == "atomic"
+        ):
             for name in self.roots(node.args[0]) if node.args else ():
                 use = self.access[name]
                 use.reads = use.writes = True
@@ -201,7 +205,9 @@ class _Uses(ast.NodeVisitor):
                 use = self.access[argument.id]
                 use.reads |= inner.reads or not inner.writes
                 use.rank = max(use.rank, inner.rank)
-                use.pointwise &= inner.pointwise and inner.rank > 0 and self._own_names(node.args[: inner.rank])
+                use.pointwise &= (
+                    inner.pointwise and inner.rank > 0 and self._own_names(node.args[: inner.rank])
+                )
             else:
                 self.visit(argument)
             if inner.writes:

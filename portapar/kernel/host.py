@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from portapar.errors import BackendUnavailableError, DeviceMemoryError
 from portapar import topology
+from portapar.errors import BackendUnavailableError, DeviceMemoryError
 from portapar.kernel import cpu, runtime
 from portapar.kernel.forms import TILE
 from portapar.kernel.program import Program, Spec, Task
@@ -48,7 +48,7 @@ class Launch:
         self._quick = cpu.packer(program, firsts=False)
         self._simple = program.acc is None and all(self._arrays)
         function = cpu.chunk(program, cpu.can_stream(program) and self._large())
-        self._how = (function, task.lo, task.hi, align, first, self._threads, task.schedule, task.chunk)
+        self._how: tuple[Any, ...] = (function, task.lo, task.hi, align, first, self._threads, task.schedule, task.chunk)
         self._set_job()
 
     def _set_job(self, table: Any = None) -> None:

@@ -83,8 +83,8 @@ def native(key: str, make: Callable[[], Any], arity: int) -> Callable[..., int]:
         payload = config.load(name)
         if payload is not None:
             header, _, code = payload.partition(b"\n")
-            symbol, helpers = header.decode().split()
-            if helpers == "numba":  # the code calls one of Numba's helper functions
+            symbol, needs = header.decode().split()
+            if needs == "numba":  # the code calls one of Numba's helper functions
                 import numba  # noqa: F401
             address = _load(code, symbol)
         else:
@@ -150,7 +150,7 @@ def _callee_compiler() -> Any:
             flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
             super().run_pass(state)
             lowered = state["cr"]
-            entry = [].append  # callers know a function by its built-in entry point; this one is never called
+            entry = list[Any]().append  # callers know a function by its built-in entry point; this one is never called
             state.targetctx.insert_user_function(entry, lowered.fndesc, [state.library])
             state["cr"] = lowered._replace(cfunc=entry)
             return True

@@ -46,8 +46,12 @@ STATE, CURSOR, END, ASLEEP = 0, 64, 72, 80
 @functools.cache
 def loops() -> tuple[Callable[..., int], ...]:
     """(alone, launch, join, resume, work), compiled once per machine."""
-    names = (("alone", 3), ("launch", 3), ("join", 1), ("resume", 1), ("work", 3))
-    return tuple(native(name, lambda k=k: _make()[k], arity) for k, (name, arity) in enumerate(names))
+
+    def source(k: int) -> Callable[[], Any]:
+        return lambda: _make()[k]
+
+    arities = {"alone": 3, "launch": 3, "join": 1, "resume": 1, "work": 3}
+    return tuple(native(name, source(k), arity) for k, (name, arity) in enumerate(arities.items()))
 
 
 @functools.cache

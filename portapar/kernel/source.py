@@ -49,7 +49,9 @@ _OPERATORS: dict[Any, str] = {
     pow: "lambda x, y: x ** y",
     **{kind: f"lambda x: {kind.__name__}(x)" for kind in (bool, int, float, complex)},
 }  # fmt: skip
-_TWO = frozenset("atan2 comb copysign dist fmod gcd hypot isclose lcm ldexp nextafter perm pow remainder".split())
+_TWO = frozenset(
+    "atan2 comb copysign dist fmod gcd hypot isclose lcm ldexp nextafter perm pow remainder".split()
+)
 _BUILTINS = frozenset("abs bool complex divmod float int len max min pow range round".split())
 _ELSEWHERE = "do it outside of the kernel"
 _FORBIDDEN: dict[str, tuple[str, str]] = {
@@ -108,7 +110,7 @@ class Capture:
 
     def get(self, func: types.FunctionType) -> Any:
         value: Any = func
-        if type(self.root) is int:
+        if isinstance(self.root, int):
             value = func.__closure__[self.root].cell_contents  # type: ignore[index]
         elif self.root is not None:
             value = func.__globals__[self.root]
@@ -198,7 +200,9 @@ class Kernel:
         return f"{self.file}:{self.line}"
 
 
-def kernel_error(what: str, remedy: str, name: str, file: str, line: int, column: int | None = None) -> KernelError:
+def kernel_error(
+    what: str, remedy: str, name: str, file: str, line: int, column: int | None = None
+) -> KernelError:
     """A KernelError that shows the user's own line."""
     text = linecache.getline(file, line).rstrip()
     shown = f"\n    {text.strip()}" if text else ""
@@ -229,7 +233,8 @@ def _unwrap(func: Any) -> types.FunctionType:
 def _standard(func: Any) -> str | None:
     """A lambda for an operator, a ufunc, a cast or a function of math; None if it is none of these."""
     if isinstance(func, np.ufunc):
-        if getattr(np, func.__name__, None) is func and func.nout == 1:
+        public: Any = getattr(np, func.__name__, None)
+        if public is func and func.nout == 1:
             names = ", ".join("xyzw"[: func.nin])
             return f"lambda {names}: np.{func.__name__}({names})"
     elif isinstance(func, type) and issubclass(func, np.generic):
@@ -328,9 +333,11 @@ def _find(func: types.FunctionType) -> tuple[ast.FunctionDef | ast.Lambda, str]:
                 begin, stop = (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
                 if node.lineno == code.co_firstlineno and all(begin <= a and b <= stop for a, b in spans):
                     candidates.append(node)
-            elif isinstance(node, ast.FunctionDef) and node.name == name:
-                if _first_line(node) == code.co_firstlineno:
-                    candidates.append(node)
+            elif isinstance(node, ast.FunctionDef) and (node.name, _first_line(node)) == (
+                name,
+                code.co_firstlineno,
+            ):
+                candidates.append(node)
     candidates = [node for node in candidates if _parameters(node) == _names(code)]
     if not candidates:
         raise _changed(func, name)
@@ -345,8 +352,8 @@ def _find(func: types.FunctionType) -> tuple[ast.FunctionDef | ast.Lambda, str]:
 def _changed(func: types.FunctionType, name: str) -> KernelError:
     code = func.__code__
     return KernelError(
-        f"kernel {name!r} ({code.co_filename}:{code.co_firstlineno}): its source is no longer what Python read; "
-        "the file was changed after it was imported. Instead: start Python again, or reload the module."
+        f"kernel {name!r} ({code.co_filename}:{code.co_firstlineno}): its source is no longer what Python "
+        "read; the file was changed after it was imported. Instead: start Python again, or reload the module."
     )
 
 
@@ -417,7 +424,9 @@ class _Lifter(ast.NodeTransformer):
         self.node, self.file = _find(func)
         self.name = "lambda" if isinstance(self.node, ast.Lambda) else self.node.name
         if any(func is other for other in active):
-            self.fail(self.node, "it calls itself", "write the recursion as a loop, with a private array as stack")
+            self.fail(
+                self.node, "it calls itself", "write the recursion as a loop, with a private array as stack"
+            )
         self.active = (*active, func)
         self.captures: dict[Capture, str] = {}
         self.guards: dict[tuple[Capture, bool], Guard] = {}
@@ -435,8 +444,13 @@ class _Lifter(ast.NodeTransformer):
         if arguments.vararg or arguments.kwarg or arguments.kwonlyargs:
             what = "it takes *args, **kwargs or keyword-only arguments"
             if isinstance(self.node, ast.FunctionDef) and hasattr(self.func, "__wrapped__"):
-                what = f"it is the wrapper that a decorator put around {self.func.__wrapped__.__name__!r}, and {what[3:]}"
-                self.fail(self.node, what, f"pass {self.func.__wrapped__.__name__}.__wrapped__, without the decorator")
+                inside = self.func.__wrapped__.__name__
+                what = f"it is the wrapper that a decorator put around {inside!r}, and {what[3:]}"
+                self.fail(
+                    self.node,
+                    what,
+                    f"pass {inside}.__wrapped__, without the decorator",
+                )
             self.fail(self.node, what, "name every argument")
         node = copy.deepcopy(self.node)
         body: list[ast.stmt]
@@ -460,14 +474,11 @@ class _Lifter(ast.NodeTransformer):
             for part in ast.walk(statement):
                 if hasattr(part, "lineno"):
                     part.user_line = part.lineno  # type: ignore[attr-defined]
-        function = ast.FunctionDef(
-            name=self._free("f" if self.name == "lambda" else self.name, builtin=True),
-            args=ast.arguments([], [ast.arg(n) for n in names], None, [], [], None, []),
-            body=body,
-            decorator_list=[],
-            returns=None,
-            type_params=[],
-        )
+        text_name = self._free("f" if self.name == "lambda" else self.name, builtin=True)
+        function = ast.parse(f"def {text_name}(): pass").body[0]
+        assert isinstance(function, ast.FunctionDef)
+        function.args = ast.arguments([], [ast.arg(n) for n in names], None, [], [], None, [])
+        function.body = body
         function.file = self.file  # type: ignore[attr-defined]
         functions = [f for callee in self.functions for f in callee.kernel.functions]
         return Kernel(
@@ -536,7 +547,9 @@ class _Lifter(ast.NodeTransformer):
                 return node
             if hasattr(builtins, node.id):
                 self.fail(node, f"it uses {node.id}(), which does not exist in kernels", _hint(node.id))
-            self.fail(node, f"the name {node.id!r} is not defined", "define it before the call, or pass it in")
+            self.fail(
+                node, f"the name {node.id!r} is not defined", "define it before the call, or pass it in"
+            )
             raise AssertionError
         source, value, path = traced
         result = self.meaning(value, source, node)
@@ -557,9 +570,12 @@ class _Lifter(ast.NodeTransformer):
         if isinstance(value, tuple) and value:
             return ast.Tuple([self.meaning(v, source.then(k), node) for k, v in enumerate(value)], ast.Load())
         if isinstance(value, types.FunctionType) or hasattr(value, "py_func"):
-            if getattr(atomic, value.__name__, None) is value:
-                return ast.Attribute(ast.Name("atomic", ast.Load()), value.__name__, ast.Load())
-            self.fail(node, f"it uses the function {ast.unparse(node)!r} without calling it", "call it by its name")
+            known: Any = getattr(atomic, value.__name__, None)
+            if known is value:
+                return ast.Attribute(ast.Name("atomic", ast.Load()), known.__name__, ast.Load())
+            self.fail(
+                node, f"it uses the function {ast.unparse(node)!r} without calling it", "call it by its name"
+            )
         short = getattr(value, "__name__", "")
         for module, alias in ((math, "math"), (np, "np")):
             if getattr(module, short, None) is value and not isinstance(value, types.ModuleType):
@@ -673,7 +689,9 @@ class _Lifter(ast.NodeTransformer):
         for name, constructor in _PRIVATE.items():
             if value is constructor:
                 return self._private(node, name, source)
-        is_kernel = isinstance(value, types.FunctionType) and getattr(atomic, value.__name__, None) is not value
+        is_kernel = (
+            isinstance(value, types.FunctionType) and getattr(atomic, value.__name__, None) is not value
+        )
         if not (is_kernel or hasattr(value, "py_func") or _is_operator(value)):
             self.generic_visit(node)
             return node
@@ -689,7 +707,9 @@ class _Lifter(ast.NodeTransformer):
             number = k - (wanted - len(defaults))
             where = source.then(Capture(None, ("__defaults__", number)))
             if not _is_data(defaults[number]):
-                self.fail(node, f"the default {defaults[number]!r} of {kernel.name}() is no number", "pass it")
+                self.fail(
+                    node, f"the default {defaults[number]!r} of {kernel.name}() is no number", "pass it"
+                )
             self._guard(Guard(where, "data"))
             name = self._captured(where, defaults[number], f"{called.name}_{kernel.params[k]}")
             node.args.append(ast.copy_location(ast.Name(name, ast.Load()), node))
@@ -704,7 +724,9 @@ class _Lifter(ast.NodeTransformer):
     def _private(self, node: ast.Call, maker: str, source: Capture) -> ast.expr:
         """np.zeros(4) and its kin become small arrays on the stack."""
         self._guard(Guard(source, _kind(_PRIVATE[maker])))
-        arguments = dict(zip(("shape", *(("fill_value",) if maker == "full" else ()), "dtype"), node.args, strict=False))
+        arguments = dict(
+            zip(("shape", *(("fill_value",) if maker == "full" else ()), "dtype"), node.args, strict=False)
+        )
         for keyword in node.keywords:
             if keyword.arg not in ("shape", "fill_value", "dtype"):
                 self.fail(node, f"np.{maker}({keyword.arg}=…)", "give the shape and the dtype alone")
@@ -754,7 +776,11 @@ class _Lifter(ast.NodeTransformer):
         """The value of an expression that the text may hold as a constant; None if it has none."""
         if isinstance(node, ast.Constant):
             return node.value
-        if isinstance(node, ast.Name) and node.id in ("bool", "int", "float", "complex") and not self.trace(node):
+        if (
+            isinstance(node, ast.Name)
+            and node.id in ("bool", "int", "float", "complex")
+            and not self.trace(node)
+        ):
             return getattr(builtins, node.id)
         traced = self.trace(node) if node is not None else None
         if traced is None or traced[2]:
@@ -815,5 +841,3 @@ def write(function: ast.FunctionDef, file: str) -> tuple[str, Origin]:
         if hasattr(new, "lineno") and hasattr(old, "user_line"):
             origin.setdefault(new.lineno, (file, old.user_line))
     return text, origin
-
-

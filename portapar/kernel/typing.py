@@ -166,9 +166,9 @@ def _infer(func: Callable[..., Any], argtypes: tuple[types.Type, ...], active: t
     except errors.NumbaError as error:
         raise _failure(error, func) from error
     except KeyError as error:  # how Numba says that a record has no such field
-        uses = (i for i in dis.get_instructions(func) if i.argval == error.args[0] and i.positions)
-        line = next((i.positions.lineno for i in uses if i.positions), None)
-        raise TypingFailure(line or 0, f"there is no field {error}") from error
+        uses = (i.positions for i in dis.get_instructions(func) if i.argval == error.args[0])
+        where = next((place.lineno for place in uses if place is not None), None)
+        raise TypingFailure(where or 0, f"there is no field {error}") from error
     if isinstance(return_type, types.Array):
         line = func.__code__.co_firstlineno
         raise TypingFailure(line, f"`{func.__name__}` returns an array; write into an array argument instead")

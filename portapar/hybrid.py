@@ -1,0 +1,145 @@
+"""Several executors of one machine on one call."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from portapar import arrays, partition
+from portapar.arrays import PartitionedArray
+from portapar.errors import BackendUnavailableError, PlacementError
+from portapar.executor import DeviceExecutor, Executor, finish
+from portapar.kernel import runtime
+from portapar.plan import Part, Plan
+from portapar.policy import Policy
+from portapar.problem import Problem
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+
+class HybridExecutor(Executor):
+    """Several executors that share one call and run their parts at the same time."""
+
+    kind = "hybrid"
+
+    def __init__(self, members: tuple[Executor, ...], weights: tuple[float, ...]) -> None:
+        names = ", ".join(map(repr, members))
+        equal = len(set(weights)) == 1
+        super().__init__(f"pp.hybrid({names})" if equal else f"pp.hybrid({names}, weights={list(weights)})")
+        self.members = members
+        self.weights = weights
+        self._runners: ThreadPoolExecutor | None = None
+        self._start()
+        os.register_at_fork(after_in_child=self._start)
+
+    def _start(self) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        self._runners = ThreadPoolExecutor(len(self.members), thread_name_prefix="portapar-hybrid")
+
+    def _cuts(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return partition.cut_rows(shape, self.weights)
+
+    def asarray(self, x: Any) -> PartitionedArray:
+        host = arrays.asnumpy(arrays.normal(x, "x"))
+        if host.ndim == 0:
+            raise PlacementError("asarray: a zero-dimensional array has no rows to cut")
+        cuts = self._cuts(host.shape)
+        spans = zip(self.members, cuts[:-1], cuts[1:], strict=True)
+        parts = {k: member.asarray(host[lo:hi]) for k, (member, lo, hi) in enumerate(spans)}
+        return PartitionedArray(host.shape, host.dtype, cuts, parts, self)
+
+    def empty(self, shape: int | tuple[int, ...], dtype: Any = np.float64) -> PartitionedArray:
+        shape = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(shape)
+        cuts = self._cuts(shape)
+        spans = zip(self.members, cuts[:-1], cuts[1:], strict=True)
+        parts = {k: member.empty((hi - lo, *shape[1:]), dtype) for k, (member, lo, hi) in enumerate(spans)}
+        return PartitionedArray(shape, dtype, cuts, parts, self)
+
+    def gather(self, x: PartitionedArray) -> np.ndarray:
+        """The whole array on the host."""
+        out = np.empty(x.shape, x.dtype)
+        for k, (lo, hi) in enumerate(x.partition):
+            if hi > lo:
+                out[lo:hi] = arrays.asnumpy(x.parts[k])
+        return out
+
+    def execute(self, plan: Plan) -> Any:
+        return finish(plan.problem, self.run(plan.problem, plan, plan.policy))
+
+    def run(self, problem: Problem, plan: Plan, how: Policy) -> np.ndarray | None:
+        """All parts at once: the last one on the calling thread, the others on threads of their own."""
+        if self._runners is None:
+            raise BackendUnavailableError(f"{self!r} was closed; make a new executor")
+        first, *rest = plan.parts
+        stop = threading.Event()
+        futures = [self._runners.submit(_until, stop, part.executor.run, problem, part, how) for part in rest]
+        errors: list[BaseException] = []
+        found: list[Any] = []
+        try:
+            found.append(first.executor.run(problem, first, how))
+        except BaseException as error:  # noqa: BLE001 - raised again below, when no part runs any more
+            errors.append(error)
+            stop.set()
+        for future in futures:
+            while True:
+                try:
+                    found.append(future.result())
+                except BaseException as error:  # noqa: BLE001 - as above
+                    errors.append(error)
+                    stop.set()
+                    if not future.done():  # the waiting was interrupted
+                        continue
+                break
+        if errors:
+            raise errors[0]
+        return None if problem.program.acc is None else np.concatenate(found)
+
+    def transfers(self, problem: Problem, part: Part) -> tuple[int, int]:
+        return (0, 0)
+
+    def close(self) -> None:
+        """Ends its own threads; its members stay open."""
+        super().close()
+        if self._runners is not None:
+            self._runners.shutdown()
+            self._runners = None
+
+
+def _until(stop: threading.Event, run: Callable[..., Any], *args: Any) -> Any:
+    """Run a part on a thread of its own, until `stop` is set: Ctrl-C reaches only the main thread."""
+    token = runtime.stop.set(stop)
+    try:
+        return run(*args)
+    finally:
+        runtime.stop.reset(token)
+
+
+def hybrid(*executors: Executor, weights: Sequence[float] | None = None) -> Executor:
+    """Several executors on one call, each with its share of the rows.
+
+    Parameters
+    ----------
+    *executors : Executor
+        At least one.
+    weights : sequence of float, optional
+        Relative shares; by default equal ones.
+    """
+    if not executors:
+        raise BackendUnavailableError("hybrid(): give it at least one executor")
+    for member in executors:
+        if not isinstance(member, DeviceExecutor):
+            raise BackendUnavailableError(f"hybrid: {member!r} is not a device's executor, such as pp.threads()")
+    if len(set(map(id, executors))) < len(executors):
+        raise BackendUnavailableError("hybrid: the same executor is given twice; it would wait for itself")
+    shares = tuple(float(w) for w in weights) if weights is not None else (1.0,) * len(executors)
+    if len(shares) != len(executors):
+        raise BackendUnavailableError(f"hybrid: {len(executors)} executors and {len(shares)} weights: give one each")
+    if any(w < 0 or not np.isfinite(w) for w in shares) or sum(shares) <= 0:
+        raise BackendUnavailableError(f"hybrid: weights={list(shares)}: must be finite, not negative, not all 0")
+    return HybridExecutor(tuple(executors), shares)
