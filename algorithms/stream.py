@@ -136,16 +136,11 @@ class Stream:
 
     def __init__(self, policy: Policy, where: Any, n: int, dtype: np.dtype) -> None:
         self.policy, self.n, self.dtype = policy, n, dtype
-        # A scalar of the arrays' own type: a Python float would promote float32 to float64.
-        s = self.s = dtype.type(SCALAR)
+        # Of the arrays' own type: a Python float, which is a double, would promote float32 to float64.
+        self.s = SCALAR if dtype == np.float64 else dtype.type(SCALAR)
         self.a, self.b, self.c = (where.empty(n, dtype) for _ in range(3))
         for x, value in zip((self.a, self.b, self.c), START, strict=True):
             fill(policy, x, dtype.type(value))
-        self._scale = lambda c: s * c
-        self._add = lambda a, b: a + b
-        self._triad = lambda b, c: b + s * c
-        self._nstream = lambda a, b, c: a + (b + s * c)
-        self._product = lambda a, b: a * b
 
     def copy(self) -> None:
         """``c = a``"""
@@ -153,23 +148,23 @@ class Stream:
 
     def scale(self) -> None:
         """``b = s * c``"""
-        transform(self.policy, self.c, out=self.b, op=self._scale)
+        transform(self.policy, self.c, self.s, out=self.b, op=lambda c, s: s * c)
 
     def add(self) -> None:
         """``c = a + b``"""
-        transform(self.policy, self.a, self.b, out=self.c, op=self._add)
+        transform(self.policy, self.a, self.b, out=self.c, op=lambda a, b: a + b)
 
     def triad(self) -> None:
         """``a = b + s * c``"""
-        transform(self.policy, self.b, self.c, out=self.a, op=self._triad)
+        transform(self.policy, self.b, self.c, self.s, out=self.a, op=lambda b, c, s: b + s * c)
 
     def nstream(self) -> None:
         """``a += b + s * c``"""
-        transform(self.policy, self.a, self.b, self.c, out=self.a, op=self._nstream)
+        transform(self.policy, self.a, self.b, self.c, self.s, out=self.a, op=lambda a, b, c, s: a + (b + s * c))
 
     def dot(self) -> Any:
         """``sum(a * b)``"""
-        return transform_reduce(self.policy, self.a, self.b, transform=self._product)
+        return transform_reduce(self.policy, self.a, self.b, transform=lambda a, b: a * b)
 
     def rest(self) -> None:
         """Leave the cores to others."""
@@ -177,7 +172,7 @@ class Stream:
 
     def check(self, rounds: int) -> tuple[Check, ...]:
         """Run a last round and compare every kernel's output with the closed form after `rounds` + 1."""
-        s, a = self.s, self.dtype.type(START[0])
+        s, a = self.dtype.type(SCALAR), self.dtype.type(START[0])
         for _ in range(rounds):
             b = s * a
             a = b + s * (a + b)

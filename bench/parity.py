@@ -30,7 +30,7 @@ import numpy as np
 import portapar as pp
 from portapar import report
 from portapar.algorithms.stream import KERNELS, StreamResult, stream
-from portapar.cli import mpi_job
+from portapar.cli import last_words, mpi_job
 
 from . import beside, binder
 
@@ -203,8 +203,7 @@ def mpi(effort: Effort, ranks: int = 2) -> Iterator[Row]:
         if done.returncode and "CHECK FAILED" in done.stdout:
             raise WrongResult(next(line for line in done.stdout.splitlines() if "CHECK FAILED" in line))
         if not saved.exists():
-            last = ([line for line in done.stderr.splitlines() if line.strip()] or ["no message"])[-1]
-            yield from _absent("mpi", whats, "C with MPI", 0.98, f"the job failed: {last}")
+            yield from _absent("mpi", whats, "C with MPI", 0.98, f"the job failed: {last_words(done.stderr)}")
             return
         found = json.loads(saved.read_text())
     (one,) = found["executors"]
@@ -297,7 +296,7 @@ def _python(code: str, folder: Path) -> list[float]:
     env = {**os.environ, "PORTAPAR_CACHE_DIR": str(folder / "cache"), "NUMBA_CACHE_DIR": str(folder / "numba")}
     done = subprocess.run([sys.executable, str(file)], env=env, capture_output=True, text=True, timeout=300, cwd=ROOT)
     if done.returncode:
-        raise RuntimeError(done.stderr.strip().splitlines()[-1])
+        raise RuntimeError(last_words(done.stderr))
     return [float(word) for word in done.stdout.split()]
 
 
@@ -454,10 +453,10 @@ def host_kind() -> str:
 
 
 def measure(only: str, effort: Effort, tell: Callable[[str], None]) -> list[Row]:
-    """The rows of all groups whose name matches `only`."""
+    """The rows of all groups whose name begins with a match of `only`."""
     rows: list[Row] = []
     for name, group in GROUPS.items():
-        if re.search(only, name):
+        if re.match(only, name):
             tell(f"measuring: {name} …")
             rows += group(effort)
     return rows

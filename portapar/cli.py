@@ -143,7 +143,7 @@ def _stream(options: argparse.Namespace, in_job: bool) -> int:
     n = _fitting(options.size or default_size(options.dtype), options)
     bench, why = _bench() if options.native else (None, "")
 
-    out = _console(sys.stdout)
+    out = _console(in_job)
     machine = topology.machine()
     out.print(f"{machine['cpu']}, {machine['cores']} cores; {n:,} {options.dtype} per array, {options.ntimes} rounds")
     if why:
@@ -280,6 +280,13 @@ def mpi_job(ranks: int, command: Sequence[str], timeout: float = 600) -> subproc
     return subprocess.run(whole, env=env, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
 
 
+def last_words(text: str) -> str:
+    """The line of an error output that says most: a message of ours or an exception, else the last with words."""
+    lines = [line.strip() for line in text.splitlines() if re.search(r"[A-Za-z]{3}", line)] or ["no message"]
+    told = [line for line in lines if re.match(r"portapar: |[\w.]+(Error|Exception): ", line)]
+    return (told or lines)[-1]
+
+
 def _by_mpirun(name: str, n: int, options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, str]]:
     """The mpi row of a process that is no rank: a job of its own, which fills the CPUs with ranks."""
     local = name.partition(":")[2]
@@ -291,9 +298,7 @@ def _by_mpirun(name: str, n: int, options: argparse.Namespace) -> tuple[dict[str
         command += ["--ntimes", str(options.ntimes), "--json", str(saved)] + ["--native"] * options.native
         done = mpi_job(ranks, command)
         if not saved.exists():
-            lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no message"]
-            told = next((line for line in lines if line.startswith("portapar:")), lines[-1])
-            raise pp.CommunicationError(f"{name}: the job of {ranks} ranks failed: {told}")
+            raise pp.CommunicationError(f"{name}: the job of {ranks} ranks failed: {last_words(done.stderr)}")
         found = json.loads(saved.read_text())
     return found["executors"][0], found["native_missing"]
 
@@ -337,11 +342,12 @@ def _tell(out: Any, rows: list[dict[str, Any]], absent: dict[str, str], left_out
         out.print(f"\nAll results are right.{ratio} of best: of the machine's best, all rows and codes.")
 
 
-def _console(file: Any) -> Any:
+def _console(in_job: bool) -> Any:
     """A console that leaves long lines whole and numbers uncoloured."""
     from rich.console import Console
 
-    return Console(file=file, soft_wrap=True, highlight=False, markup=False, emoji=False)
+    # Open MPI gives its ranks a terminal of their own, wherever their output goes in the end.
+    return Console(force_terminal=False if in_job else None, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 @contextlib.contextmanager
@@ -378,7 +384,7 @@ def _info(options: argparse.Namespace, in_job: bool) -> int:
         ]  # fmt: skip
         print(json.dumps({**report.header(), "executors": listed}, indent=1))
         return 0
-    out = _console(sys.stdout)
+    out = _console(in_job)
     machine = topology.machine()
     caches = ", ".join(f"{level} {size // 1024} KiB" for level, size in machine["caches"].items())
     out.print(f"{machine['cpu']} ({machine['architecture']}), {machine['cores']} cores, {machine['logical_cpus']} CPUs")

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numba import types
 
+from portapar.errors import BackendUnavailableError
 from portapar.kernel.cforms import map_parameters, reduce_parameters, render_map, render_reduce
 from portapar.kernel.crender import CUDA, OPENCL, RenderFailure, render
 from portapar.kernel.forms import LANES, TILE
@@ -45,9 +46,12 @@ def queue():
 
 def nvrtc(text):
     """Compile CUDA text for sm_90; no GPU is needed."""
-    core = pytest.importorskip("cuda.core", reason="no cuda-core and cuda-bindings: CUDA text cannot be compiled")
-    options = core.ProgramOptions(arch="sm_90", fma=False)
-    return core.Program(text, "c++", options).compile("cubin")
+    from portapar.backends.cuda.compile import compile_c
+
+    try:
+        return compile_c(text, "sm_90")
+    except BackendUnavailableError as error:
+        pytest.skip(str(error))
 
 
 def type_of(value):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import mmap
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -48,12 +49,14 @@ class Launch:
         self._quick = cpu.packer(program, firsts=False)
         self._simple = program.acc is None and all(self._arrays)
         function = cpu.chunk(program, cpu.can_stream(program) and self._large())
-        self._how: tuple[Any, ...] = (function, task.lo, task.hi, align, first, self._threads, task.schedule, task.chunk)
+        self._new_job = functools.partial(
+            runtime.job, function, task.lo, task.hi, align, first, self._threads, task.schedule, task.chunk
+        )
         self._set_job()
 
     def _set_job(self, table: Any = None) -> None:
         self._table = table
-        self._job = runtime.job(*self._how, table)
+        self._job = self._new_job(table=table)
         self._job_address = ctypes.addressof(self._job)
 
     def _large(self) -> bool:
@@ -116,7 +119,7 @@ class Launch:
             partials = np.empty(-(-(self._hi - self._lo) // TILE), self._program.acc)
             keep = (ctypes.c_int64 * 2)(id(partials), 0)
             fold = cpu.fold(self._program).address  # type: ignore[attr-defined]
-            job = runtime.job(*self._how, None, (fold, len(partials), ctypes.addressof(keep)))
+            job = self._new_job(epilogue=(fold, len(partials), ctypes.addressof(keep)))
         block = self._block(values, None, partials)
         device = self.device
         args: tuple[int, ...] = (ctypes.addressof(job), id(block) + _BYTES_HEAD)

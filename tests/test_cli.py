@@ -1,0 +1,164 @@
+"""The command line: what it prints and saves, and how it ends."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from portapar import cli
+from portapar.algorithms.stream import KERNELS, Stream
+
+
+def run(capsys, *arguments):
+    code = cli.main(list(arguments))
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+def mpi_missing():
+    import portapar as pp
+
+    found = [info for info in pp.available() if info.name == "mpi"]
+    if not found or not found[0].available:
+        return "no MPI"
+    return "" if cli._mpirun() else "no mpirun"
+
+
+def test_stream_prints_and_saves(capsys, tmp_path):
+    saved, chart = tmp_path / "s.json", tmp_path / "s.png"
+    code, out, err = run(
+        capsys, "stream", "--executor", "threads:2", "--executor", "simd", "--size", "20k", "--ntimes", "3",
+        "--dtype", "float32", "--native", "--json", str(saved), "--plot", str(chart),
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert all(len(line) <= 80 for line in out.splitlines() if "─" in line or " kernel" in line)
+    assert "All results are right" in out
+    found = json.loads(saved.read_text())
+    assert found["machine"]["cores"] >= 1 and "numba" in found["versions"] and found["ntimes"] == 3
+    assert [row["name"] for row in found["executors"]] == ["threads:2", "simd"]
+    for row in found["executors"]:
+        assert (row["size"], row["dtype"]) == (20_000, "float32")
+        assert list(row["kernels"]) == list(KERNELS)
+        assert all(len(k["seconds"]) == 3 and k["best"] >= k["median"] > 0 for k in row["kernels"].values())
+        assert [check["ok"] for check in row["checks"]] == [True] * len(KERNELS)
+        assert row["native"] or found["native_missing"]
+        for native in row["native"].values():
+            assert list(native["kernels"]) == list(KERNELS) and native["command"]
+    assert chart.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_failed_check_shows_in_the_exit_code(capsys, monkeypatch):
+    right = Stream.scale
+
+    def corrupted(self):
+        right(self)
+        self.b[5] = 0.5
+
+    monkeypatch.setattr(Stream, "scale", corrupted)
+    code, out, _ = run(capsys, "stream", "--executor", "simd", "--size", "1000", "--ntimes", "2")
+    assert code == 1
+    assert "CHECK FAILED: simd, scale: expected 0.0" in out and "found 0.5" in out
+    assert "All results are right" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--executor", "gpu"], ["no executor 'gpu'", "known are"]),
+        (["--executor", "threads:0"], ["must be a whole number from 1"]),
+        (["--size", "many"], ["'many'", "80M"]),
+        (["--size", "0"], ["'0'", "80M"]),
+        (["--size", "900G"], ["need", "GB are free", "smaller --size"]),
+        (["--ntimes", "1"], ["'1'", "at least 2"]),
+        (["--dtype", "int8"], ["int8", "float64"]),
+        (["--json", "nowhere/s.json"], ["nowhere", "no folder"]),
+        (["--json", "."], ["is a folder"]),
+        (["--plot", "s.doc"], ["must end with .png"]),
+        (["--unknown"], ["--unknown", "--help"]),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(capsys, arguments, words):
+    code, out, err = run(capsys, "stream", *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("portapar: error: ") and err.count("\n") == 1
+    assert all(word in err for word in words), err
+
+
+def test_a_chart_without_matplotlib(capsys, monkeypatch):
+    find = cli.importlib.util.find_spec
+    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: None if name == "matplotlib" else find(name))
+    code, _, err = run(capsys, "stream", "--plot", "s.png")
+    assert code == 2 and "pip install 'portapar[plot]'" in err
+
+
+def test_without_the_source_tree_it_says_so_and_goes_on(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(cli.pp, "__file__", str(tmp_path / "portapar" / "__init__.py"))
+    code, out, _ = run(capsys, "stream", "--executor", "simd", "--size", "1000", "--ntimes", "2", "--native")
+    assert code == 0
+    assert "--native: the native codes are in bench/native of the source tree" in out and "simd" in out
+
+
+def test_by_default_every_executor_is_shown(monkeypatch):
+    options = cli._parser().parse_args(["stream"])
+    names, missing = cli._executors(options, False, {"cuda": "no driver. Install it"})
+    assert names[:2] == ["threads", "simd"] and "cuda" in missing
+    if not mpi_missing():
+        assert names[-1] == "mpi"
+    monkeypatch.setattr(cli, "_mpirun", lambda: None)
+    names, missing = cli._executors(options, False, {})
+    assert "mpi" not in names and ("mpi" not in missing or "no mpirun" in missing["mpi"])
+
+
+def test_info(capsys):
+    code, out, _ = run(capsys, "info")
+    assert code == 0 and "Executors:" in out and "  threads " in out and "memory:" in out
+    code, out, _ = run(capsys, "info", "--json")
+    found = json.loads(out)
+    assert code == 0
+    for one in found["executors"]:
+        assert one["available"] or (one["reason"] and one["remedy"])
+    assert {"threads", "simd"} <= {one["name"] for one in found["executors"] if one["available"]}
+
+
+def test_as_a_module_and_without_a_command():
+    done = subprocess.run([sys.executable, "-m", "portapar"], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("portapar: error:") and "Traceback" not in done.stderr
+    done = subprocess.run([sys.executable, "-m", "portapar", "--version"], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("portapar ")
+
+
+@pytest.mark.skipif(bool(mpi_missing()), reason=mpi_missing())
+class TestRanks:
+    def job(self, *arguments, **environment):
+        env = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", **environment}
+        command = [cli._mpirun(), "-n", "2", sys.executable, "-m", "portapar", *arguments]
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+
+    def test_under_mpirun_rank_0_speaks(self, tmp_path):
+        saved = tmp_path / "ranks.json"
+        done = self.job("stream", "--size", "50k", "--ntimes", "2", "--json", str(saved))
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("triad") == 1 and "2 ranks" in done.stdout and "\x1b" not in done.stdout
+        (row,) = json.loads(saved.read_text())["executors"]
+        assert row["name"] == "mpi" and row["size"] == 50_000 and "2 ranks" in row["description"]
+
+    def test_wrong_input_is_told_once(self):
+        done = self.job("stream", "--executor", "threads")
+        assert done.returncode == 2
+        assert done.stderr.count("under mpirun only mpi") == 1 and "Traceback" not in done.stderr
+
+    def test_one_failing_rank_ends_all(self, tmp_path):
+        (tmp_path / "sitecustomize.py").write_text(
+            "import os\nif os.environ.get('PMIX_RANK', os.environ.get('PMI_RANK')) == '1':\n"
+            "    import portapar.algorithms.stream as s\n"
+            "    def fail(self): raise RuntimeError('rank 1 is ill')\n"
+            "    s.Stream.add = fail\n"
+        )
+        done = self.job("stream", "--size", "50k", "--ntimes", "2", PYTHONPATH=str(tmp_path))
+        assert done.returncode != 0 and "rank 1 is ill" in done.stderr
+
+    def test_a_process_that_is_no_rank_starts_a_job(self, capsys):
+        code, out, _ = run(capsys, "stream", "--executor", "mpi", "--size", "50k", "--ntimes", "2")
+        assert code == 0 and "ranks, each" in out
