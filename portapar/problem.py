@@ -13,6 +13,7 @@ import numpy as np
 from portapar import arrays, config
 from portapar.errors import KernelError, PlacementError
 from portapar.kernel import source
+from portapar.kernel.native import renderers
 from portapar.kernel.program import Program, Spec
 
 
@@ -388,7 +389,8 @@ def transform(algorithm: str, inputs: tuple[Any, ...], out: Any, op: Any, make_o
     if out is not None:
         out = arrays.normal(out, "out")
         arrays.spec_of(out, "out")
-        shape = _check_out(algorithm, out, shape, kernel, found)
+        captured = [(name, value) for (name, _), value in zip(kernel.captures, kernel.values(func), strict=True)]
+        shape = _check_out(algorithm, out, shape, kernel, found, captured)
         _check_kind(algorithm, out.dtype, shape, kernel, func, found)
     elif shape is None:
         raise PlacementError(f"{algorithm}: neither an input array nor out= is given: nothing says how long it is")
@@ -426,7 +428,12 @@ def transform(algorithm: str, inputs: tuple[Any, ...], out: Any, op: Any, make_o
 
 
 def _check_out(
-    algorithm: str, out: Any, shape: tuple[int, ...] | None, kernel: source.Kernel, found: tuple[Any, ...]
+    algorithm: str,
+    out: Any,
+    shape: tuple[int, ...] | None,
+    kernel: source.Kernel,
+    found: tuple[Any, ...],
+    captured: list[tuple[str, Any]],
 ) -> tuple[int, ...]:
     if _is_scalar(out):
         raise PlacementError(f"{algorithm}: out is {out!r}, a {type(out).__name__}: must be an array")
@@ -442,13 +449,28 @@ def _check_out(
         if 0 in out.strides and out.size > 1 and any(s == 0 and n > 1 for s, n in zip(out.strides, out.shape)):
             raise PlacementError(f"{algorithm}: several elements of out share one place in memory (a broadcast view)")
         for k, x in enumerate(found):
-            if isinstance(x, np.ndarray) and not _same_memory(x, out) and np.may_share_memory(x, out):
-                if np.shares_memory(x, out):
-                    raise PlacementError(
-                        f"{algorithm}: out partly overlaps the input {kernel.params[k]!r}: iterations would read what "
-                        f"others wrote. Pass {kernel.params[k]}.copy(), or another out"
-                    )
+            if isinstance(x, np.ndarray) and not _same_memory(x, out) and _overlap(x, out):
+                raise PlacementError(
+                    f"{algorithm}: out partly overlaps the input {kernel.params[k]!r}: iterations would read what "
+                    f"others wrote. Pass {kernel.params[k]}.copy(), or another out"
+                )
+        for name, x in captured:
+            if isinstance(x, np.ndarray) and _overlap(x, out):
+                raise PlacementError(
+                    f"{algorithm}: kernel {kernel.name!r} ({kernel.where()}) captures {name!r}, which shares memory "
+                    f"with out: iterations would read what others wrote. Capture a copy, or pass another out"
+                )
     return out.shape
+
+
+def _overlap(x: np.ndarray, y: np.ndarray) -> bool:
+    """Whether two arrays share elements; True as well where that would take long to find out."""
+    if not np.may_share_memory(x, y):
+        return False
+    try:
+        return np.shares_memory(x, y, max_work=1_000_000)
+    except np.exceptions.TooHardError:
+        return True
 
 
 _KINDS = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
@@ -556,7 +578,7 @@ def _typed(program: Program, function: str, algorithm: str, acc: np.dtype | None
 
 @functools.cache
 def _typed_str(program: Program, function: str, acc: str, algorithm: str) -> str:
-    name = f"{program.key}-{function}-{acc}.dtype"
+    name = f"{program.key}-{renderers()}-{function}-{acc}.dtype"
     known = config.load(name)
     if known is not None:
         return known.decode()

@@ -276,3 +276,10 @@ def test_negative_sizes_and_too_large_arrays(where):
     refused("must not be negative", lambda: where.empty(-1))
     refused("must not be negative", lambda: where.empty((3, -1)))
     refused("room|memory|large|bytes", lambda: where.empty(2**50), (pp.DeviceMemoryError, pp.PlacementError))
+
+
+def test_out_is_captured_by_the_kernel():
+    y = np.arange(10.0)
+    with pytest.raises(pp.PlacementError, match=r"captures 'y'.*shares memory with out"):
+        pp.transform(pp.par, np.ones(10), out=y, op=lambda v: v + y[0])
+    assert np.array_equal(y, np.arange(10.0))

@@ -33,18 +33,23 @@ _RESULT = ctypes.create_string_buffer(64)
 
 @functools.cache
 def _target() -> str:
-    """What object code depends on besides its source: the CPU, the compilers, and our own renderer."""
+    """What object code depends on besides its source: the CPU, the compilers, and our own renderers."""
     from importlib.metadata import version
 
     import llvmlite.binding as llvm
 
     features = llvm.get_host_cpu_features().flatten()
-    here = Path(__file__).parent
-    own = hashlib.blake2b(digest_size=8)
-    for name in ("intrinsics.py", "native.py", "runtime.py", "atomic.py", "private.py"):
-        own.update((here / name).read_bytes())
     versions = [version(name) for name in ("llvmlite", "numba", "numpy")]
-    return "|".join((llvm.get_host_cpu_name(), features, *versions, own.hexdigest()))
+    return "|".join((llvm.get_host_cpu_name(), features, *versions, renderers()))
+
+
+@functools.cache
+def renderers() -> str:
+    """A digest of the front end and the renderers: other sources, other code."""
+    own = hashlib.blake2b(digest_size=8)
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        own.update(file.read_bytes())
+    return own.hexdigest()
 
 
 @functools.cache
