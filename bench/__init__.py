@@ -39,7 +39,8 @@ def binder(native: Native) -> Callable[[Any, Any, Any, float], Any]:
     """Return what `portapar.algorithms.stream.stream` takes as an opponent that runs beside it."""
 
     def bind(a: Any, b: Any, c: Any, s: float) -> Any:
-        bound = native.bind(*(x.local if isinstance(x, PartitionedArray) else x for x in (a, b, c)), s)
+        here = [x.local if isinstance(x, PartitionedArray) else x for x in (a, b, c)]
+        bound = native.bind(here[0], here[1], here[2], s)
         return SimpleNamespace(**{kernel: getattr(bound, kernel) for kernel in KERNELS}, rest=native.rest)
 
     return bind

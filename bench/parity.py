@@ -242,8 +242,8 @@ def cuda(effort: Effort) -> Iterator[Row]:
     # The opponent's one copy moves two arrays; what it would take for as many bytes as the kernel moves:
     copied = statistics.median(t.median for t in result.beside["copy"].values())
     for kernel, what in zip(kernels, of_copy, strict=True):
-        ours, theirs = result.kernels[kernel], copied * KERNELS[kernel] / 2
-        yield Row("cuda", what, "device-to-device copy", 0.92, False, ours.median, theirs, rate=ours.median_rate)
+        ours, copying = result.kernels[kernel], copied * KERNELS[kernel] / 2
+        yield Row("cuda", what, "device-to-device copy", 0.92, False, ours.median, copying, rate=ours.median_rate)
 
 
 def _card_copies(a: Any, b: Any, c: Any, s: float) -> Any:
@@ -251,11 +251,11 @@ def _card_copies(a: Any, b: Any, c: Any, s: float) -> Any:
     import cupy
 
     x, y = cupy.zeros_like(a), cupy.zeros_like(a)
-    stream = cupy.cuda.get_current_stream()
+    queue = cupy.cuda.get_current_stream()
 
     def copy() -> None:
-        y.data.copy_from_device_async(x.data, x.nbytes, stream)
-        stream.synchronize()
+        y.data.copy_from_device_async(x.data, x.nbytes, queue)
+        queue.synchronize()
 
     return SimpleNamespace(**dict.fromkeys(KERNELS, copy), rest=lambda: None)
 
@@ -339,9 +339,9 @@ def first_call(effort: Effort) -> Iterator[Row]:
             imports="import portapar as pp", call="pp.transform(pp.par, b, c, out=a, op=lambda x, y: x + 3.0 * y)"
         )
         theirs = _FIRST_CALL.format(imports="from loop_file import loop", call="loop(a, b, c, 3.0)")
-        medians = _alternating_processes([ours, theirs], effort.processes, folder)
+        ours_s, theirs_s = _alternating_processes([ours, theirs], effort.processes, folder)
     what = "imports and first call in a new process, kernel cached on disk"
-    yield Row("first call", what, "numba function in a file, cached", 1.15, True, *medians)
+    yield Row("first call", what, "numba function in a file, cached", 1.15, True, ours_s, theirs_s)
 
 
 _COMPILE = """
@@ -376,9 +376,9 @@ def first_compile(effort: Effort) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "kernels.py").write_text(text)
-        medians = _python(_COMPILE.format(count=effort.compiles), folder)
+        ours_s, theirs_s = _python(_COMPILE.format(count=effort.compiles), folder)
     what = "first compile of a one-line kernel on threads, numba warm"
-    yield Row("first compile", what, "numba.njit of the same loop", 2.0, True, *medians)
+    yield Row("first compile", what, "numba.njit of the same loop", 2.0, True, ours_s, theirs_s)
 
 
 def imports(effort: Effort) -> Iterator[Row]:
@@ -386,8 +386,8 @@ def imports(effort: Effort) -> Iterator[Row]:
     code = "import time; begin = time.perf_counter(); import {}; print(time.perf_counter() - begin)"
     with tempfile.TemporaryDirectory() as name:
         both = [code.format("portapar"), code.format("numpy")]
-        medians = _alternating_processes(both, 2 * effort.processes, Path(name))
-    yield Row("import", "import portapar", "import numpy", 1.5, True, *medians)
+        ours_s, theirs_s = _alternating_processes(both, 2 * effort.processes, Path(name))
+    yield Row("import", "import portapar", "import numpy", 1.5, True, ours_s, theirs_s)
 
 
 GROUPS: dict[str, Callable[[Effort], Iterator[Row]]] = {
@@ -462,6 +462,11 @@ def measure(only: str, effort: Effort, tell: Callable[[str], None]) -> list[Row]
     return rows
 
 
+def _loaded(saved: dict[str, Any]) -> Row:
+    values: dict[str, Any] = {k: math.nan if v is None else v for k, v in saved.items() if k != "met"}
+    return Row(**values)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.parity", description=__doc__.split("\n")[0])
@@ -470,7 +475,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--markdown", action="store_true", help="print the table for the README")
     parser.add_argument("--load", type=Path, metavar="FILE", help="print a saved table instead of measuring")
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="where to save (default: bench/results; with --quick or --only nowhere)"
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="where to save (default: bench/results; with --quick or --only nowhere)",
     )
     options = parser.parse_args(argv)
     try:
@@ -479,7 +487,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"--only {options.only!r}: {error}")
     if options.load is not None:
         try:
-            rows = [Row(**{k: math.nan if v is None else v for k, v in row.items() if k != "met"}) for row in json.loads(options.load.read_text())["rows"]]
+            rows = [_loaded(row) for row in json.loads(options.load.read_text())["rows"]]
         except (OSError, KeyError, TypeError, ValueError) as error:
             parser.error(f"--load {options.load}: not a saved table ({error})")
     else:

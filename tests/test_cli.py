@@ -27,10 +27,10 @@ def mpi_missing():
 
 
 def test_stream_prints_and_saves(capsys, tmp_path):
-    saved, chart = tmp_path / "s.json", tmp_path / "s.png"
+    saved = tmp_path / "s.json"
     code, out, err = run(
         capsys, "stream", "--executor", "threads:2", "--executor", "simd", "--size", "20k", "--ntimes", "3",
-        "--dtype", "float32", "--native", "--json", str(saved), "--plot", str(chart),
+        "--dtype", "float32", "--native", "--json", str(saved),
     )  # fmt: skip
     assert (code, err) == (0, "")
     assert all(len(line) <= 80 for line in out.splitlines() if "─" in line or " kernel" in line)
@@ -46,6 +46,15 @@ def test_stream_prints_and_saves(capsys, tmp_path):
         assert row["native"] or found["native_missing"]
         for native in row["native"].values():
             assert list(native["kernels"]) == list(KERNELS) and native["command"]
+
+
+def test_a_chart(capsys, tmp_path):
+    pytest.importorskip("matplotlib")
+    chart = tmp_path / "s.png"
+    code, out, _ = run(
+        capsys, "stream", "--executor", "simd", "--size", "1000", "--ntimes", "2", "--native", "--plot", str(chart)
+    )
+    assert code == 0 and f"chart: {chart}" in out
     assert chart.read_bytes().startswith(b"\x89PNG")
 
 

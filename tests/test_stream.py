@@ -92,7 +92,11 @@ def test_other_codes_run_beside_on_the_same_arrays():
     made = []
     done = []
     result = stream(
-        pp.par, 1000, ntimes=4, beside={"numpy": lambda *args: made.append(Numpy(*args)) or made[0]}, progress=done.append
+        pp.par,
+        1000,
+        ntimes=4,
+        beside={"numpy": lambda *args: made.append(Numpy(*args)) or made[0]},
+        progress=done.append,
     )
     assert result.failures == ()
     assert list(result.beside["numpy"]) == list(KERNELS)
