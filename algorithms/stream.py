@@ -29,7 +29,7 @@ import numpy as np
 from portapar import ops, topology
 from portapar.algorithms.reduce import reduce, transform_reduce
 from portapar.algorithms.transform import copy, fill, transform
-from portapar.call import resolve
+from portapar.call import plan, resolve
 from portapar.errors import PlacementError, PolicyError
 from portapar.policy import Policy
 
@@ -132,39 +132,48 @@ class StreamResult:
 
 
 class Stream:
-    """The kernels, on arrays of the policy's executor: each method is one call, complete on return."""
+    """The kernels, on arrays of the policy's executor: calling one runs it to its end.
+
+    They are planned once, as a code that runs them again and again would do.
+    """
 
     def __init__(self, policy: Policy, where: Any, n: int, dtype: np.dtype) -> None:
         self.policy, self.n, self.dtype = policy, n, dtype
         # Of the arrays' own type: a Python float, which is a double, would promote float32 to float64.
-        self.s = SCALAR if dtype == np.float64 else dtype.type(SCALAR)
-        self.a, self.b, self.c = (where.empty(n, dtype) for _ in range(3))
-        for x, value in zip((self.a, self.b, self.c), START, strict=True):
+        s = dtype.type(SCALAR)
+        self.a, self.b, self.c = a, b, c = [where.empty(n, dtype) for _ in range(3)]
+        for x, value in zip((a, b, c), START, strict=True):
             fill(policy, x, dtype.type(value))
+        self._copy = plan(copy, policy, a, out=c)
+        self._scale = plan(transform, policy, c, out=b, op=lambda c: s * c)
+        self._add = plan(transform, policy, a, b, out=c, op=lambda a, b: a + b)
+        self._triad = plan(transform, policy, b, c, out=a, op=lambda b, c: b + s * c)
+        self._nstream = plan(transform, policy, a, b, c, out=a, op=lambda a, b, c: a + (b + s * c))
+        self._dot = plan(transform_reduce, policy, a, b, transform=lambda a, b: a * b)
 
     def copy(self) -> None:
         """``c = a``"""
-        copy(self.policy, self.a, out=self.c)
+        self._copy.run()
 
     def scale(self) -> None:
         """``b = s * c``"""
-        transform(self.policy, self.c, self.s, out=self.b, op=lambda c, s: s * c)
+        self._scale.run()
 
     def add(self) -> None:
         """``c = a + b``"""
-        transform(self.policy, self.a, self.b, out=self.c, op=lambda a, b: a + b)
+        self._add.run()
 
     def triad(self) -> None:
         """``a = b + s * c``"""
-        transform(self.policy, self.b, self.c, self.s, out=self.a, op=lambda b, c, s: b + s * c)
+        self._triad.run()
 
     def nstream(self) -> None:
         """``a += b + s * c``"""
-        transform(self.policy, self.a, self.b, self.c, self.s, out=self.a, op=lambda a, b, c, s: a + (b + s * c))
+        self._nstream.run()
 
     def dot(self) -> Any:
         """``sum(a * b)``"""
-        return transform_reduce(self.policy, self.a, self.b, transform=lambda a, b: a * b)
+        return self._dot.run()
 
     def rest(self) -> None:
         """Leave the cores to others."""
@@ -291,7 +300,7 @@ def _rounds(
 def _settle(call: Callable[[], Any], last: float) -> None:
     """Untimed calls before a short one: the code that ran before has cooled the caches and the threads."""
     if last < _SHORT:
-        for _ in range(min(10, 1 + int(1e-3 / max(last, 1e-9)))):
+        for _ in range(min(50, 1 + int(1e-3 / max(last, 1e-9)))):
             call()
 
 

@@ -293,7 +293,9 @@ def _python(code: str, folder: Path) -> list[float]:
     file = folder / f"code_{hashlib.sha256(code.encode()).hexdigest()[:8]}.py"
     if not file.exists():
         file.write_text(code)
-    env = {**os.environ, "PORTAPAR_CACHE_DIR": str(folder / "cache"), "NUMBA_CACHE_DIR": str(folder / "numba")}
+    folders = {"PORTAPAR_CACHE_DIR": "cache", "NUMBA_CACHE_DIR": "numba", "PYTHONPYCACHEPREFIX": "bytecode"}
+    env = {**os.environ, **{name: str(folder / path) for name, path in folders.items()}}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # both sides as they are once installed: compiled to bytecode
     done = subprocess.run([sys.executable, str(file)], env=env, capture_output=True, text=True, timeout=300, cwd=ROOT)
     if done.returncode:
         raise RuntimeError(last_words(done.stderr))

@@ -223,6 +223,7 @@ def make_out(where: Executor) -> Callable[..., Any]:
 # remembered calls ---------------------------------------------------------------------------------
 
 _MISS = object()
+_NUMBERS = {bool, int, float, complex, *(np.dtype(code).type for code in "?bhilqBHILQfdFD")}
 _ready: dict[Any, _Ready] = {}
 
 
@@ -241,7 +242,7 @@ def _key(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...], ex
         kind = type(x)
         if kind is np.ndarray:
             parts += (x.dtype, x.shape, x.strides)
-        elif kind is float or kind is int or x is None:
+        elif kind in _NUMBERS or x is None:
             parts.append(kind)
         else:
             return None

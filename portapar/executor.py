@@ -44,6 +44,7 @@ class Executor:
     kind = ""
     threads = 0
     one_thread = False
+    closed = False
     weights: tuple[float, ...] = (1.0,)
 
     def __init__(self, text: str) -> None:
@@ -79,6 +80,7 @@ class Executor:
 
     def close(self) -> None:
         """Give its threads and devices back. Using it afterwards raises BackendUnavailableError."""
+        self.closed = True
         if self._queue is not None:
             self._queue.shutdown()
             self._queue = None
@@ -166,16 +168,9 @@ class DeviceExecutor(Executor):
             part.lo, part.hi, part.threads, plan.policy.schedule, plan.policy.chunk_size or 0,
         )  # fmt: skip
         run = self.device.bind(task)
-        if problem.program.acc is None:
+        if problem.program.acc is None or problem.init is None:
             return run
-        lock = threading.Lock()  # the partials are shared by all runs of this plan
-
-        def reduce() -> Any:
-            with lock:
-                total = run()[0]
-            return total if problem.init is None else finish(problem, np.array([total]))
-
-        return reduce
+        return lambda: finish(problem, np.array([run()]))
 
     def run(self, problem: Problem, part: Part, how: Policy) -> np.ndarray | None:
         """Place the arguments of a part, run it, and bring back what it wrote."""

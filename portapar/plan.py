@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from portapar import arrays, cost, partition
-from portapar.errors import PlacementError
+from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.kernel.forms import TILE
 from portapar.policy import Policy
 from portapar.problem import Problem
@@ -56,6 +56,8 @@ class Plan:
         """
         if not self._bound:
             self._bound.append(self.executor.bind(self))
+        if self.executor.closed:
+            raise BackendUnavailableError(f"{self.executor!r} was closed; make a new executor, and a new plan")
         value = self._bound[0]()
         return self.result if value is None else value
 

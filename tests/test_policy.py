@@ -212,3 +212,29 @@ def test_then_and_await_and_errors():
     assert asyncio.run(both()) == 2 * x.sum()
     with pytest.raises(pp.PlacementError):
         pp.reduce(task, np.zeros(0)).result(60)
+
+
+@pytest.mark.parametrize("policy", [pp.seq, pp.par])
+def test_plan_runs_again_and_again(policy):
+    x, y = np.arange(100_000.0), np.zeros(100_000)
+    step = pp.plan(pp.transform, policy, x, y, out=y, op=lambda a, b: a + b)
+    assert all(step.run() is y for _ in range(3))
+    assert np.array_equal(y, 3 * x)
+    total = pp.plan(pp.reduce, policy, x)
+    x += 1
+    assert total.run() == total.run() == pp.reduce(pp.seq, x)
+    assert pp.plan(pp.reduce, policy, x, init=5.0).run() == pp.reduce(pp.seq, x, init=5.0)
+
+
+def test_plan_of_a_closed_executor():
+    where = pp.threads(3)
+    step = pp.plan(pp.fill, pp.par.on(where), np.zeros(100_000), 1.0)
+    step.run()
+    where.close()
+    with pytest.raises(pp.BackendUnavailableError, match="closed"):
+        step.run()
+
+
+def test_plan_explains_itself():
+    text = str(pp.plan(pp.transform, pp.par, np.zeros(10), out=np.zeros(10), op=lambda x: 2 * x))
+    assert "float64[10]" in text and "[0, 10)" in text and "pp.threads()" in text

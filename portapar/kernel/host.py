@@ -111,8 +111,7 @@ class Launch:
     def bind(self, values: Sequence[Any]) -> Callable[[], Any]:
         """This launch with its arguments packed once: what is left of a call is one native call.
 
-        A reduction returns an array whose element 0 is its result, without the initial value; the next
-        call overwrites it.
+        A reduction returns its result, without the initial value.
         """
         partials, keep, job = None, None, self._job
         if self._program.acc is not None:
@@ -121,19 +120,13 @@ class Launch:
             fold = cpu.fold(self._program).address  # type: ignore[attr-defined]
             job = self._new_job(epilogue=(fold, len(partials), ctypes.addressof(keep)))
         block = self._block(values, None, partials)
-        device = self.device
-        args: tuple[int, ...] = (ctypes.addressof(job), id(block) + _BYTES_HEAD)
-        run: Callable[..., bool] = device.pool.run if self._threads > 1 else runtime.run_alone
-        if self._threads == 1:
-            args += (self._lo, self._hi)
-
-        def call(keep: Any = (block, values, job, keep)) -> Any:
-            if device.closed:
-                raise BackendUnavailableError(f"{device.name} was closed; make a new executor")
-            run(*args)
-            return partials
-
-        return call
+        args = (ctypes.addressof(job), id(block) + _BYTES_HEAD)
+        if self._threads > 1:
+            run = self.device.pool.bind(*args, partials)
+        else:
+            run = runtime.bind_alone(*args, self._lo, self._hi, partials)
+        run.keep = (block, values, job, keep)  # type: ignore[attr-defined]
+        return run
 
     def _block(self, values: Sequence[Any], firsts: Sequence[int] | None, partials: np.ndarray | None) -> bytes:
         words: list[Any] = []

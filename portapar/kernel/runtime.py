@@ -296,6 +296,23 @@ def run_alone(job: int, block: int, lo: int, hi: int) -> bool:
         _go_on()
 
 
+def bind_alone(job: int, block: int, lo: int, hi: int, partials: Any) -> Callable[[], Any]:
+    """`run_alone` with its arguments bound; returns the first of `partials`, if they are given."""
+    raw = _alone or _first()
+    state = ctypes.c_int64()
+    place, lock = ctypes.addressof(state), threading.Lock()
+
+    def call() -> Any:
+        with lock:  # for one thread at a time: the words are shared
+            raw(place, 0, job, block, lo)
+            if state.value < hi:
+                _go_on()
+                run_alone(job, block, state.value, hi)
+            return None if partials is None else partials[0]
+
+    return call
+
+
 _alone: Any = None
 
 
@@ -343,21 +360,45 @@ class Pool:
         with self._lock:
             if not self._threads:
                 self._start()
-            address, place, result = self._address, self._place, self._result
             try:
-                self._launch(place, 0, address, job, block)
-                while result.value:
-                    if result.value == 3:
-                        return False
-                    if result.value == 2:
-                        self._wake(self.size)
-                        self._join(place, 0, address)
-                    else:
-                        _go_on()
-                        self._resume(place, 0, address)
+                self._launch(self._place, 0, self._address, job, block)
+                return not self._result.value or self._go_on()
             except BaseException:
                 self._settle()
                 raise
+
+    def bind(self, job: int, block: int, partials: Any) -> Callable[[], Any]:
+        """`run` with its arguments bound; returns the first of `partials`, if they are given."""
+
+        def call() -> Any:
+            if self._lock is not lock or not self._threads or self._closed:  # not started, forked, or closed
+                self.run(job, block)
+                return None if partials is None else partials[0]
+            with lock:
+                try:
+                    self._launch(place, 0, address, job, block)
+                    if state.value:
+                        self._go_on()
+                    return None if partials is None else partials[0]
+                except BaseException:
+                    self._settle()
+                    raise
+
+        lock, address, place, state = self._lock, self._address, self._place, self._result
+        return call
+
+    def _go_on(self) -> bool:
+        """End a job that needs more than one native call; False if its table objects. The lock is held."""
+        address, place, result = self._address, self._place, self._result
+        while result.value:
+            if result.value == 3:
+                return False
+            if result.value == 2:
+                self._wake(self.size)
+                self._join(place, 0, address)
+            else:
+                _go_on()
+                self._resume(place, 0, address)
         return True
 
     def _wake(self, threads: int) -> None:
