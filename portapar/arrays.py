@@ -110,9 +110,7 @@ def normal(x: Any, name: str) -> Any:
     if isinstance(x, (float, complex)):
         return float(x) if isinstance(x, float) else complex(x)
     if isinstance(x, np.ma.MaskedArray):
-        raise PlacementError(
-            f"argument {name!r} is a masked array: kernels do not see masks. Pass {name}.filled(...)"
-        )
+        raise PlacementError(f"argument {name!r} is a masked array: kernels do not see masks. Pass {name}.filled(...)")
     if isinstance(x, np.ndarray):
         return x.view(np.ndarray)
     if hasattr(x, "__cuda_array_interface__") or (hasattr(x, "dtype") and hasattr(x, "strides") and hasattr(x, "get")):

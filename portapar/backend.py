@@ -131,9 +131,7 @@ def open_device(name: str, index: int | None = None, **options: Any) -> Device:
     """Open a device of the backend `name`; the error names the remedy when it is not there."""
     backend = backends().get(name)
     if backend is None:
-        raise BackendUnavailableError(
-            f"there is no backend {name!r}; known are {', '.join(sorted(backends()))}"
-        )
+        raise BackendUnavailableError(f"there is no backend {name!r}; known are {', '.join(sorted(backends()))}")
     return backend.open(index, **options)
 
 

@@ -334,7 +334,8 @@ def _place(value: Any, args: tuple[Any, ...]) -> int:
     for k, x in enumerate(args):
         if x is value:
             return k
-        if isinstance(value, np.ndarray) and isinstance(x, np.ndarray) and value.base is not None:
-            if value.size == x.size and np.may_share_memory(value, x) and x.flags.c_contiguous:
-                return k
+        if not isinstance(value, np.ndarray) or not isinstance(x, np.ndarray) or value.base is None:
+            continue
+        if value.size == x.size and np.may_share_memory(value, x) and x.flags.c_contiguous:
+            return k
     return -1

@@ -88,9 +88,7 @@ def subtrees(cuts: tuple[int, ...]) -> tuple[tuple[tuple[int, int, int], ...], .
     return tuple(found)
 
 
-def join(
-    subtrees: Iterable[tuple[int, int, int]], values: Iterable[Any], op: Callable[[Any, Any], Any]
-) -> Any:
+def join(subtrees: Iterable[tuple[int, int, int]], values: Iterable[Any], op: Callable[[Any, Any], Any]) -> Any:
     """The value of the whole tree, from its subtrees in order and their values.
 
     Examples

@@ -66,9 +66,13 @@ class Plan:
         space = "×".join(str(n) for n in p.extent)
         lines = [f"{p.algorithm} over {space} indices, {self.policy!r}", f"  {self.why}"]
         for name, value, use in zip(p.names, p.values, p.access, strict=True):
-            how = "" if use is None else " (" + " ".join(
-                word for word, holds in (("read", use.reads), ("written", use.writes)) if holds
-            ) + (", at its own index)" if use.pointwise else ", anywhere)")
+            how = (
+                ""
+                if use is None
+                else " ("
+                + " ".join(word for word, holds in (("read", use.reads), ("written", use.writes)) if holds)
+                + (", at its own index)" if use.pointwise else ", anywhere)")
+            )
             lines.append(f"  {name}: {arrays.describe(value)}{how}")
         for part in self.parts:
             share = 100 * (part.hi - part.lo) / max(p.size, 1)

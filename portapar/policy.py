@@ -53,8 +53,7 @@ class Policy:
             executor = by_name(executor)
         if not hasattr(executor, "execute"):
             raise PolicyError(
-                f"{self!r}.on({executor!r}): not an executor. "
-                "Use pp.threads(), pp.opencl(), pp.executor('name'), …"
+                f"{self!r}.on({executor!r}): not an executor. Use pp.threads(), pp.opencl(), pp.executor('name'), …"
             )
         if self.name in ("par", "par_unseq", "auto") or executor.one_thread:
             return self._but(executor=executor)
@@ -114,7 +113,6 @@ _interned: dict[tuple, Policy] = {}
 def by_name(name: str) -> Any:
     """An executor by its name; `portapar.executors`, which is above this module, puts its own here."""
     raise PolicyError(f"executor {name!r}: import portapar first")
-
 
 
 seq = Policy("seq", threads=False, vectors=False)

@@ -146,9 +146,7 @@ class _Text:
         self.line += text.count("\n")
 
     def program(self, form: str, specs: Sequence[Spec], **more: Any) -> Program:
-        return Program(
-            form, "".join(self.parts), tuple(self.names), tuple(specs), origin=self.origin, **more
-        )
+        return Program(form, "".join(self.parts), tuple(self.names), tuple(specs), origin=self.origin, **more)
 
 
 _texts: dict[Any, _Text] = {}
@@ -156,8 +154,12 @@ _programs: dict[Any, Program] = {}
 
 
 def _program(
-    form: str, shape: tuple[Any, ...], kernels: tuple[source.Kernel, ...], make: Callable[[], _Text],
-    specs: list[Spec], **more: Any
+    form: str,
+    shape: tuple[Any, ...],
+    kernels: tuple[source.Kernel, ...],
+    make: Callable[[], _Text],
+    specs: list[Spec],
+    **more: Any,
 ) -> Program:
     """The program of a text and argument kinds, made once."""
     text_key = (form, shape, *map(id, kernels))
@@ -196,7 +198,7 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Proble
         raise KernelError(
             f"{algorithm}: kernel {kernel.name!r} ({kernel.where()}) takes {len(kernel.params)} arguments "
             f"({', '.join(kernel.params)}), and the call gives {ndim} ind{'ices' if ndim > 1 else 'ex'} and "
-            f"{len(args)} argument{'s' * (len(args) != 1)}. Give it {wanted if wanted >= 0 else 0}, or change the kernel"
+            f"{len(args)} argument{'s' * (len(args) != 1)}. Give it {max(wanted, 0)}, or change the kernel"
         )
     names = (*kernel.params[ndim:], *(name for name, _ in kernel.captures))
     values = tuple(arrays.normal(v, n) for v, n in zip((*args, *kernel.values(func)), names, strict=True))
@@ -296,8 +298,11 @@ class _Arguments:
         """Give every array its final form; returns the number of indices."""
         ndim = 1 if self.flat or len(self.shape) == 0 else len(self.shape)
         for k, use in enumerate(self.access):
-            if use is not None and ndim == 1 and len(self.shape) != 1 and not isinstance(
-                self.values[k], arrays.PartitionedArray
+            if (
+                use is not None
+                and ndim == 1
+                and len(self.shape) != 1
+                and not isinstance(self.values[k], arrays.PartitionedArray)
             ):
                 self.values[k] = self.values[k].reshape(-1)
         for value, name, use in zip(self.values, self.names, self.access, strict=True):
@@ -422,9 +427,7 @@ def transform(algorithm: str, inputs: tuple[Any, ...], out: Any, op: Any, make_o
     )
     extent = shape if ndim > 1 else (math.prod(shape),)
     names = tuple(args.names)
-    return Problem(
-        algorithm, program, tuple(args.values), names, tuple(args.access), extent, (0,) * ndim, (1,) * ndim
-    )
+    return Problem(algorithm, program, tuple(args.values), names, tuple(args.access), extent, (0,) * ndim, (1,) * ndim)
 
 
 def _check_out(
@@ -446,7 +449,7 @@ def _check_out(
     if isinstance(out, np.ndarray):
         if not out.flags.writeable:
             raise PlacementError(f"{algorithm}: out is read-only. Pass a writable array, or set its flags.writeable")
-        if 0 in out.strides and out.size > 1 and any(s == 0 and n > 1 for s, n in zip(out.strides, out.shape)):
+        if out.size > 1 and any(s == 0 and n > 1 for s, n in zip(out.strides, out.shape, strict=True)):
             raise PlacementError(f"{algorithm}: several elements of out share one place in memory (a broadcast view)")
         for k, x in enumerate(found):
             if isinstance(x, np.ndarray) and not _same_memory(x, out) and _overlap(x, out):
@@ -468,7 +471,7 @@ def _overlap(x: np.ndarray, y: np.ndarray) -> bool:
     if not np.may_share_memory(x, y):
         return False
     try:
-        return np.shares_memory(x, y, max_work=1_000_000)
+        return np.shares_memory(x, y, max_work=1_000_000)  # type: ignore[arg-type]  # the stub knows -1 and 0 only
     except np.exceptions.TooHardError:
         return True
 

@@ -326,9 +326,7 @@ class RanksExecutor(Executor):
         with self._channel.turn():
             yield
 
-    def _together(
-        self, name: str, work: Callable[[], tuple[str, Any]], room: np.ndarray | None = None
-    ) -> Any:
+    def _together(self, name: str, work: Callable[[], tuple[str, Any]], room: np.ndarray | None = None) -> Any:
         """Do this rank's share of a collective call, and agree with the others that all could.
 
         Parameters

@@ -58,9 +58,7 @@ def reduce_program(expression, parameters, *specs, acc, op="x + y"):
 def run(device, program, values, n, lo=0, hi=None, firsts=None, start=None, step=None, chunk=0):
     """Run a task on host values; the arrays come back as the device left them, then the partials."""
     extent = n if isinstance(n, tuple) else (n,)
-    on_device = [
-        device.asarray(v) if spec.is_array else v for v, spec in zip(values, program.specs, strict=True)
-    ]
+    on_device = [device.asarray(v) if spec.is_array else v for v, spec in zip(values, program.specs, strict=True)]
     hi = math.prod(extent) if hi is None else hi
     task = Task(
         program, tuple(on_device), firsts or (0,) * len(values), extent, start or (0,) * len(extent),

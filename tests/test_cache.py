@@ -98,9 +98,7 @@ def test_two_processes_compile_the_same_kernel_at_once(tmp_path, folder):
     script.write_text(textwrap.dedent(SCRIPT))
     environment = {**os.environ, "PORTAPAR_CACHE_DIR": str(folder)}
     running = [
-        subprocess.Popen(
-            [sys.executable, str(script), "2"], env=environment, stdout=subprocess.PIPE, text=True
-        )
+        subprocess.Popen([sys.executable, str(script), "2"], env=environment, stdout=subprocess.PIPE, text=True)
         for _ in range(3)
     ]
     for process in running:

@@ -206,9 +206,7 @@ LONG = """
 def test_ctrl_c(tmp_path, policy):
     script = tmp_path / "long.py"
     script.write_text(textwrap.dedent(LONG).replace("{policy}", policy))
-    process = subprocess.Popen(
-        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         out, err = process.communicate(timeout=60)  # much less than the loop would take
     except subprocess.TimeoutExpired:

@@ -13,8 +13,6 @@ from collections import namedtuple
 import numba
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from numba import types
 
 from portapar.errors import BackendUnavailableError
@@ -227,7 +225,17 @@ def test_integers(queue):
     a, b = pairs(values, np.int8)
     defined = ~((a == -128) & (b == -1))  # Numba and NumPy disagree on the remainder
     a, b = a[defined], b[defined]
-    check(queue, narrow, len(a), a, b, a.astype(np.uint8), b.astype(np.uint8), np.zeros((len(a), 14), np.int64), plain=False)
+    check(
+        queue,
+        narrow,
+        len(a),
+        a,
+        b,
+        a.astype(np.uint8),
+        b.astype(np.uint8),
+        np.zeros((len(a), 14), np.int64),
+        plain=False,
+    )
 
 
 FLOATS = [0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 3.5, 1e300, -1e-300, 5e-324, np.inf, -np.inf, np.nan, 7.25, -7.25]
@@ -381,7 +389,7 @@ def test_loops(queue):
         else:
             out[i, 7] = 3
         k = 5
-        for k in range(0):
+        for k in range(0):  # noqa: B007 - that k keeps its value is what is tested
             pass
         out[i, 8] = k
         r = range(1, 4)
@@ -506,7 +514,7 @@ def test_tuples_and_calls(queue):
         out[i, 8] = m.left - m.right + m[0]
         x, y = y, x
         out[i, 9] = x - y
-        out[i, 10] = (10, 20, 30)[i % 3] + (x in (5, 2.0, i)) + 2 * (a[i] not in (1, 3))
+        out[i, 10] = (10, 20, 30)[i % 3] + (x in (5, 2, i)) + 2 * (a[i] not in (1, 3))
         out[i, 11] = ((x, y) == (2, 5)) + 2 * ((x, 3) != (y, 3)) + 4 * ((x, 1) == (y, 1, 2))
 
     a = np.array([5, -7, 12, 3, -1, 9], np.int64)
@@ -571,9 +579,7 @@ def test_records(queue, aligned):
     dtype = np.dtype(PARTICLE.descr, align=aligned) if aligned else PARTICLE
     if aligned:
         inner = np.dtype([("a", "i2"), ("b", "f8")], align=True)
-        dtype = np.dtype(
-            [("id", "u1"), ("x", "f8"), ("v", "f4", (3,)), ("ok", "?"), ("in", inner)], align=True
-        )
+        dtype = np.dtype([("id", "u1"), ("x", "f8"), ("v", "f4", (3,)), ("ok", "?"), ("in", inner)], align=True)
     p = np.zeros(4, dtype)
     p["id"] = [1, 2, 3, 250]
     p["x"] = [0.5, 1.5, -2.5, 4]
@@ -822,7 +828,7 @@ def test_failures_name_the_line_and_the_remedy():
     assert "raise" in message(raises, integer, vector)
     message(text, integer, vector)
     message(unknown, integer, vector)
-    assert "x" in message(mixed, integer, vector)
+    assert "one type" in message(mixed, integer, vector)
     assert "`+`" in message(adds, integer, vector)
     assert "foo" in message(attribute, integer, vector)
     assert "read-only" in message(readonly, integer, array_type(np.float64, 1, readonly=True))
@@ -832,7 +838,7 @@ def test_failures_name_the_line_and_the_remedy():
     assert "return" in message(returns, integer, vector)
     message(half, integer, array_type(np.float16, 1))
     assert "if condition else" in message(where, integer, vector)
-    assert "range" in message(pairs_of, integer, vector)
+    assert "enumerate" in message(pairs_of, integer, vector)
 
 
 def test_recursion_is_refused():

@@ -32,9 +32,7 @@ def compiled(monkeypatch):
 
     seen = []
     real = native.native
-    monkeypatch.setattr(
-        "portapar.kernel.cpu.native", lambda key, *rest: (seen.append(key), real(key, *rest))[1]
-    )
+    monkeypatch.setattr("portapar.kernel.cpu.native", lambda key, *rest: (seen.append(key), real(key, *rest))[1])
     return seen
 
 
@@ -145,9 +143,7 @@ def test_notebook_cell():
 def test_no_source():
     space = {}
     exec("def typed(i, a):\n    a[i] = 1\n", space)
-    with pytest.raises(
-        pp.KernelError, match=r"'typed'.*source text is not to be had.*file or a notebook cell"
-    ):
+    with pytest.raises(pp.KernelError, match=r"'typed'.*source text is not to be had.*file or a notebook cell"):
         pp.for_each(pp.seq, 3, space["typed"], np.zeros(3))
 
 
@@ -568,9 +564,7 @@ def test_records(renderer):
     np.testing.assert_array_equal(points["x"], ramp() * 0.5)
     np.testing.assert_array_equal(points["id"], ramp())
     np.testing.assert_array_equal(points["w"], ramp() * 0.5 + 1)
-    assert (
-        pp.reduce(renderer, pp.transform(renderer, points, op=lambda p: p.x + p.id)) == (ramp() * 1.5).sum()
-    )
+    assert pp.reduce(renderer, pp.transform(renderer, points, op=lambda p: p.x + p.id)) == (ramp() * 1.5).sum()
 
 
 def test_complex_numbers(renderer):
@@ -638,12 +632,7 @@ def test_what_a_kernel_leaves_alone_stays(renderer):
     assert (a[::2] == 1).all() and (a[1::2] == -1).all()
     assert (b[::2, 1] == 2).all() and (b[1::2] == -1).all() and (b[:, [0, 2]] == -1).all()
     pp.for_each(renderer, 10, even, a, b, 0)
-    assert (
-        (a[1:10:2] == 1).all()
-        and (a[11::2] == -1).all()
-        and (b[:10, 0] == 2).all()
-        and (b[10:, 0] == -1).all()
-    )
+    assert (a[1:10:2] == 1).all() and (a[11::2] == -1).all() and (b[:10, 0] == 2).all() and (b[10:, 0] == -1).all()
 
 
 # what kernels cannot use --------------------------------------------------------------------------

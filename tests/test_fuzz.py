@@ -61,9 +61,7 @@ def whole(depth):
 def real(depth):
     """An expression of type float64, by exact operations only: the same bits everywhere."""
     leaf = st.one_of(
-        st.sampled_from(
-            ["0.5", "-2.25", "3.0", "1e3", "u", "v", "x[i]", "y[i]", "y[(i * 5) % 37]", "y[-2]", "math.pi"]
-        )
+        st.sampled_from(["0.5", "-2.25", "3.0", "1e3", "u", "v", "x[i]", "y[i]", "y[(i * 5) % 37]", "y[-2]", "math.pi"])
     )
     if depth == 0:
         return leaf
@@ -74,9 +72,7 @@ def real(depth):
         st.builds("({} {} {})".format, f, st.sampled_from("+-*"), e),
         st.builds("({} / {})".format, f, st.sampled_from(["4.0", "-0.75", "(abs(u) + 1.0)"])),
         st.builds("({} / {})".format, e, st.sampled_from(["3", "8", "(abs(p) + 2)"])),
-        st.builds(
-            "({} {} {})".format, f, st.sampled_from(["//", "%"]), st.sampled_from(["2.5", "-1.5", "3"])
-        ),
+        st.builds("({} {} {})".format, f, st.sampled_from(["//", "%"]), st.sampled_from(["2.5", "-1.5", "3"])),
         st.builds("(-{})".format, f),
         st.builds("abs({})".format, f),
         st.builds("math.sqrt(abs({}))".format, f),
@@ -101,9 +97,7 @@ def condition(depth):
         return plain
     return st.one_of(
         plain,
-        st.builds(
-            "({} {} {})".format, condition(depth - 1), st.sampled_from(["and", "or"]), condition(depth - 1)
-        ),
+        st.builds("({} {} {})".format, condition(depth - 1), st.sampled_from(["and", "or"]), condition(depth - 1)),
         st.builds("(not {})".format, condition(depth - 1)),
     )
 
@@ -189,9 +183,7 @@ def check(text, folder, policies):
         pp.for_each(policy, N, function, a, b, x, y, k, s)
         np.testing.assert_array_equal(a, want_a, err_msg=f"{policy!r}\n{text}")
         same = (x == want_x) | (np.isnan(x) & np.isnan(want_x))
-        assert same.all(), (
-            f"{policy!r}: {x[~same]} instead of {want_x[~same]} at {np.flatnonzero(~same)}\n{text}"
-        )
+        assert same.all(), f"{policy!r}: {x[~same]} instead of {want_x[~same]} at {np.flatnonzero(~same)}\n{text}"
 
 
 @pytest.fixture(scope="module")

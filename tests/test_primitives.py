@@ -66,9 +66,7 @@ def test_for_each_visits_every_index_once(policy, how):
 
 def test_for_each_over_ranges(where):
     if where.kind == "hybrid" and any(not m.device.host_memory for m in where.members):
-        pytest.skip(
-            "a device in its own memory cannot do a part of a kernel that writes elsewhere than at its index"
-        )
+        pytest.skip("a device in its own memory cannot do a part of a kernel that writes elsewhere than at its index")
     p = pp.par.on(where)
     for r in (
         pp.range(5, 90),
@@ -118,9 +116,7 @@ def test_transform_of_ranges_and_in_place(policy):
     x = data(5000)
     got = pp.transform(policy, x, pp.range(10, 10 + 5000 * 3, 3), op=lambda a, i: a * i)
     np.testing.assert_array_equal(got, x * np.arange(10, 10 + 15000, 3))
-    np.testing.assert_array_equal(
-        pp.transform(policy, pp.range(5, 0, -1), op=lambda i: i * i), [25, 16, 9, 4, 1]
-    )
+    np.testing.assert_array_equal(pp.transform(policy, pp.range(5, 0, -1), op=lambda i: i * i), [25, 16, 9, 4, 1])
     y = x.copy()
     assert pp.transform(policy, y, out=y, op=lambda a: a + 1) is y
     np.testing.assert_array_equal(y, x + 1)
@@ -225,10 +221,7 @@ def test_sums_have_the_same_bits_everywhere(policy, dtype):
         assert got.tobytes() == pp.reduce(pp.seq, x).tobytes(), n
         np.testing.assert_allclose(got, x.astype("c16" if x.dtype.kind == "c" else "f8").sum(), rtol=1e-3)
     x = rough(3 * TILE + 77, dtype)
-    assert (
-        pp.reduce(policy, x, init=0.1).tobytes()
-        == tiles(list(x), lambda a, b: a + b, x.dtype.type(0.1)).tobytes()
-    )
+    assert pp.reduce(policy, x, init=0.1).tobytes() == tiles(list(x), lambda a, b: a + b, x.dtype.type(0.1)).tobytes()
 
 
 def test_sums_of_integers(policy):
@@ -314,9 +307,7 @@ def test_records_and_small_types():
         got = pp.transform(p, points, op=lambda r: r.position * 2 + r["count"])
         np.testing.assert_array_equal(got, points["position"] * 2 + points["count"])
         assert pp.transform_reduce(p, points, transform=lambda r: r.count) == points["count"].sum(dtype=int)
-        np.testing.assert_array_equal(
-            pp.transform(p, points["position"], op=lambda v: -v), -points["position"]
-        )
+        np.testing.assert_array_equal(pp.transform(p, points["position"], op=lambda v: -v), -points["position"])
 
 
 def test_device_arrays_stay_where_they_are(where):

@@ -131,9 +131,7 @@ class CudaDevice(CDevice):
     def _map(self, kernel: Kernel, arguments: list[Any], count: int, chunk: int) -> None:
         self._launch(kernel, arguments, count)
 
-    def _reduce(
-        self, kernel: Kernel, arguments: list[Any], tiles: int, acc: np.dtype[Any]
-    ) -> np.ndarray[Any, Any]:
+    def _reduce(self, kernel: Kernel, arguments: list[Any], tiles: int, acc: np.dtype[Any]) -> np.ndarray[Any, Any]:
         # The kernel writes its partials straight to pinned host memory, which devices can address: a few
         # bytes per tile, while it runs, where a copy afterwards would cost some 10 µs.
         memory = cupy.cuda.alloc_pinned_memory(tiles * acc.itemsize)

@@ -198,9 +198,7 @@ class OpenCLDevice(CDevice):
         with self._errors(0):
             self._launch(kernel, arguments, items, group).wait()
 
-    def _reduce(
-        self, kernel: Kernel, arguments: list[Any], tiles: int, acc: np.dtype[Any]
-    ) -> np.ndarray[Any, Any]:
+    def _reduce(self, kernel: Kernel, arguments: list[Any], tiles: int, acc: np.dtype[Any]) -> np.ndarray[Any, Any]:
         group = 1 if self.serial else LANES
         host = np.empty(tiles, acc)
         with self._errors(host.nbytes):

@@ -78,9 +78,7 @@ def _mpirun(ranks: int, sizes: list[int]) -> list[Rates]:
     env = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     command = [mpirun, "-n", str(ranks), sys.executable, "-m", "bench.native", "--json"]
     command += ["--sizes", *map(str, sizes)]
-    done = subprocess.run(
-        command, env=env, cwd=HERE.parent.parent, capture_output=True, text=True, timeout=600
-    )
+    done = subprocess.run(command, env=env, cwd=HERE.parent.parent, capture_output=True, text=True, timeout=600)
     if done.returncode:
         raise RuntimeError(f"mpirun failed: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
     return json.loads(done.stdout.splitlines()[-1])

@@ -161,9 +161,7 @@ class Native:
 class _C(Native):
     """A C source, on NumPy arrays."""
 
-    def __init__(
-        self, key: str, label: str, source: str, flags: list[str], link: list[str], threads: int
-    ) -> None:
+    def __init__(self, key: str, label: str, source: str, flags: list[str], link: list[str], threads: int) -> None:
         self.key, self._label, self._source = key, label, source
         self._flags, self._link = flags, link
         self._libraries: dict[np.dtype[Any], ctypes.CDLL] = {}
@@ -478,9 +476,7 @@ class CUDA(Native):
     @property
     def command(self) -> str:
         try:
-            return compilers.shown(
-                [compilers.cuda_compiler().path, *self._flags(), "-shared", "stream_cuda.cu"]
-            )
+            return compilers.shown([compilers.cuda_compiler().path, *self._flags(), "-shared", "stream_cuda.cu"])
         except BuildError:
             return ""
 
@@ -488,9 +484,7 @@ class CUDA(Native):
         """Compile without needing a GPU (for sm_90 where there is none) and return the library."""
         flags = self._flags() + (["-DSTREAM_FLOAT"] if np.dtype(dtype) == np.float32 else [])
         arch = flags[1]
-        return compilers.library(
-            "stream_cuda.cu", compilers.cuda_compiler(), flags, ["-shared", arch], _gpu_key()
-        )
+        return compilers.library("stream_cuda.cu", compilers.cuda_compiler(), flags, ["-shared", arch], _gpu_key())
 
     def _prepare(self) -> None:
         compiled = self.compile()  # also without a GPU: a source that does not compile must show

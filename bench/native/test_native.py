@@ -158,9 +158,7 @@ for x in opponents():
 def test_many_builds_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _need("openmp")
     monkeypatch.setattr(compilers, "BUILD", tmp_path / "build")
-    make = lambda _: compilers.library(
-        "stream_openmp.c", compilers.c_compiler(), ["-O1", "-fPIC"], ["-shared"]
-    )
+    make = lambda _: compilers.library("stream_openmp.c", compilers.c_compiler(), ["-O1", "-fPIC"], ["-shared"])
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(make, range(8)))) == 1
     assert len(list((tmp_path / "build").iterdir())) == 1

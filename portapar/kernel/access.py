@@ -95,9 +95,7 @@ class _Uses(ast.NodeVisitor):
             elif isinstance(node, ast.For):
                 pairs = [(node.target, node.iter)]
             for target, value in pairs:
-                bound += [
-                    (n.id, value) for n in ast.walk(target) if isinstance(n, ast.Name) and n.id in self.stored
-                ]
+                bound += [(n.id, value) for n in ast.walk(target) if isinstance(n, ast.Name) and n.id in self.stored]
         self.aliases = {}
         changed = True
         while changed:
@@ -183,9 +181,7 @@ class _Uses(ast.NodeVisitor):
         if isinstance(func, ast.Name) and func.id == "len":
             for name in self.roots(node.args[0]) if node.args else ():
                 self.access[name].pointwise = False
-        elif (
-            isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.value.id == "atomic"
-        ):
+        elif isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.value.id == "atomic":
             for name in self.roots(node.args[0]) if node.args else ():
                 use = self.access[name]
                 use.reads = use.writes = True
@@ -205,9 +201,7 @@ class _Uses(ast.NodeVisitor):
                 use = self.access[argument.id]
                 use.reads |= inner.reads or not inner.writes
                 use.rank = max(use.rank, inner.rank)
-                use.pointwise &= (
-                    inner.pointwise and inner.rank > 0 and self._own_names(node.args[: inner.rank])
-                )
+                use.pointwise &= inner.pointwise and inner.rank > 0 and self._own_names(node.args[: inner.rank])
             else:
                 self.visit(argument)
             if inner.writes:

@@ -2,7 +2,7 @@
 
 Each update is indivisible; it orders no other access to memory (C++'s `memory_order_relaxed`), as on GPUs.
 Arrays of 32- and 64-bit integers and floats; `and_`, `or_` and `xor` for integers only. Called outside a
-kernel, or by `pp.debug()`, they are what they look like: a read and a write.
+kernel they are what they look like: a read and a write.
 """
 
 from __future__ import annotations

@@ -41,9 +41,7 @@ class _Range:
 
     @property
     def advance(self) -> str:
-        return {"1": f"++{self.counter}", "(-1)": f"--{self.counter}"}.get(
-            self.step, f"{self.counter} += {self.step}"
-        )
+        return {"1": f"++{self.counter}", "(-1)": f"--{self.counter}"}.get(self.step, f"{self.counter} += {self.step}")
 
 
 class Graph:

@@ -166,9 +166,7 @@ class CDevice(ABC):
         """Launch over `count` indices and wait."""
 
     @abstractmethod
-    def _reduce(
-        self, kernel: Kernel, arguments: list[Any], tiles: int, acc: np.dtype[Any]
-    ) -> np.ndarray[Any, Any]:
+    def _reduce(self, kernel: Kernel, arguments: list[Any], tiles: int, acc: np.dtype[Any]) -> np.ndarray[Any, Any]:
         """Launch over that many tiles, wait, and fetch the partials; `arguments` lack their place."""
 
     def ready(self) -> None:

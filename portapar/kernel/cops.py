@@ -31,9 +31,7 @@ _COMPLEX = {operator.add: "add", operator.sub: "sub", operator.mul: "mul", opera
             operator.pow: "pow"}  # fmt: skip
 
 
-def binary(
-    unit: Unit, function: Any, a: Operand, b: Operand, result: types.Type, *, plain: bool = False
-) -> str:
+def binary(unit: Unit, function: Any, a: Operand, b: Operand, result: types.Type, *, plain: bool = False) -> str:
     """An operator of `operator` on two operands that are already of the types at which it works.
 
     Signed sums and products are computed as unsigned ones, because theirs wrap in C as Numba's do;
@@ -232,7 +230,7 @@ def _helper(names: tuple[str | None, str | None, str | None]) -> Handler:
 def _extremum(name: str) -> Handler:
     def handler(unit: Unit, operands: list[Operand], result: types.Type) -> str:
         if len(operands) == 1:
-            (text, numba_type), = operands  # a tuple
+            ((text, numba_type),) = operands  # a tuple
             operands = [(f"{text}.{unit.member(numba_type, k)}", t) for k, t in enumerate(numba_type.types)]
         text = unit.cast(*operands[0], result)
         for operand in operands[1:]:
@@ -270,7 +268,7 @@ def _round(unit: Unit, operands: list[Operand], result: types.Type) -> str:
 
 
 def _divmod(unit: Unit, operands: list[Operand], result: types.Type) -> str:
-    parts = [binary(unit, f, *operands, result.dtype) for f in (operator.floordiv, operator.mod)]
+    parts = [binary(unit, f, operands[0], operands[1], result.dtype) for f in (operator.floordiv, operator.mod)]
     return f"{unit.tuple(result)}_make({', '.join(parts)})"
 
 
@@ -300,7 +298,7 @@ def _logical(sign: str) -> Handler:
 
 def _operator(function: Any) -> Handler:
     def handler(unit: Unit, operands: list[Operand], result: types.Type) -> str:
-        return binary(unit, function, *operands, result)
+        return binary(unit, function, operands[0], operands[1], result)
 
     return handler
 
@@ -358,9 +356,10 @@ def _fill_handlers() -> None:
     _HANDLERS.update({ufunc: _operator(f) for ufunc, f in _UFUNC_OPERATORS.items()})
     _HANDLERS.update({ufunc: _unary_operator(f) for ufunc, f in _UFUNC_UNARY.items()})
     _HANDLERS.update({
-        min: _extremum("py_min"), max: _extremum("py_max"), abs: _abs, np.absolute: _abs, round: _round, np.round: _round,
-        np.around: _round, divmod: _divmod, np.divmod: _divmod, pow: _operator(operator.pow), np.square: _square, np.where: _where,
-        int: _cast, float: _cast, bool: _cast, complex: _cast, np.signbit: _signbit, np.ldexp: _ldexp,
+        min: _extremum("py_min"), max: _extremum("py_max"), abs: _abs, np.absolute: _abs, round: _round,
+        np.round: _round, np.around: _round, divmod: _divmod, np.divmod: _divmod, pow: _operator(operator.pow),
+        np.square: _square, np.where: _where, int: _cast, float: _cast, bool: _cast, complex: _cast,
+        np.signbit: _signbit, np.ldexp: _ldexp,
         math.ldexp: _ldexp, np.conjugate: _conjugate, np.real: _part("re"), np.imag: _part("im"),
         np.reciprocal: _reciprocal, np.logical_and: _logical("&&"), np.logical_or: _logical("||"),
         np.logical_xor: _logical("!="), np.logical_not: _unary_operator(operator.not_),

@@ -53,9 +53,7 @@ def render(functions: Sequence[TypedFunction], dialect: Dialect) -> str:
     return unit.text()
 
 
-def add_function(
-    unit: Unit, typed: TypedFunction, spaces: Sequence[str] = (), degrees: Sequence[int] = ()
-) -> str:
+def add_function(unit: Unit, typed: TypedFunction, spaces: Sequence[str] = (), degrees: Sequence[int] = ()) -> str:
     """Render a function into a unit, once for each combination of spaces and signs; its C name.
 
     Parameters
@@ -265,9 +263,9 @@ class _Function:
         """A variable's value, converted."""
         value = self.signs.constant(variable)
         target = strip(target)
-        if isinstance(value, bool | int | float | complex) and isinstance(target, types.Number | types.Boolean):
-            if not (isinstance(value, complex) and not isinstance(target, types.Complex)):
-                return self.unit.constant(value, target)
+        fits = isinstance(value, complex) if isinstance(target, types.Complex) else False
+        if isinstance(target, types.Number | types.Boolean) and (fits or isinstance(value, bool | int | float)):
+            return self.unit.constant(value, target)
         return self.unit.cast(self.read(variable), self.type_of(variable), target)
 
     def operand(self, variable: ir.Var) -> cops.Operand:
@@ -488,7 +486,9 @@ class _Function:
         owner = strip(self.type_of(value.value))
         index = value.index
         if isinstance(owner, types.Record):
-            label = index if isinstance(index, str) else sorted(owner.fields, key=lambda f: owner.fields[f].offset)[index]
+            label = (
+                index if isinstance(index, str) else sorted(owner.fields, key=lambda f: owner.fields[f].offset)[index]
+            )
             return self._field(value.value, label, result)
         if isinstance(owner, types.Array):
             return self._load(value.value, value.index_var, index, result)
@@ -631,10 +631,7 @@ class _Function:
             place, inner = f"{self.read(target)}.data[{offset}]", owner.dtype
         else:
             raise self.unit.fail(f"{owner} cannot be assigned to in a kernel")
-        if isinstance(inner, types.Record):
-            text = f"*{self.read(value)}"
-        else:
-            text = self.read_as(value, inner)
+        text = f"*{self.read(value)}" if isinstance(inner, types.Record) else self.read_as(value, inner)
         self.flush(memory=True)
         self.emit(f"{place} = {text};")
 
@@ -653,7 +650,10 @@ class _Function:
             parts = [self.read_as(v, t) for v, t in zip(value.args, signature.return_type.types, strict=True)]
             return f"{self.unit.tuple(signature.return_type)}_make({', '.join(parts)})"
         if isinstance(callee, types.BoundFunction):
-            method, owner = callee.template.key.split(".")[-1] if isinstance(callee.template.key, str) else "", callee.this
+            method, owner = (
+                callee.template.key.split(".")[-1] if isinstance(callee.template.key, str) else "",
+                callee.this,
+            )
             receiver = self._definition(value.func)
             if receiver is not None and method in ("conjugate", "item") and isinstance(owner, types.Number):
                 operand = self.operand(receiver.value)
@@ -691,18 +691,18 @@ class _Function:
     def _call_kernel(self, value: ir.Expr, callee: TypedFunction) -> tuple[str, bool, bool]:
         arguments = self._bind(value, callee)
         texts, spaces, degrees = [], [], []
-        for argument, numba_type in zip(arguments, callee.argtypes, strict=True):
+        for argument, kind in zip(arguments, callee.argtypes, strict=True):
             if isinstance(argument, ir.Var):
                 spaces.append(self.spaces.get(argument.name, GLOBAL))
                 degree = self.signs.degree(argument)
                 degrees.append(degree if isinstance(degree, int) and degree else UNKNOWN)
-                if not isinstance(numba_type, _COMPILE_TIME):
-                    texts.append(self.read_as(argument, numba_type))
+                if not isinstance(kind, _COMPILE_TIME):
+                    texts.append(self.read_as(argument, kind))
             else:
                 spaces.append(GLOBAL)
                 degrees.append(UNKNOWN)
-                if not isinstance(numba_type, _COMPILE_TIME):
-                    texts.append(self.unit.constant(argument, numba_type))
+                if not isinstance(kind, _COMPILE_TIME):
+                    texts.append(self.unit.constant(argument, kind))
         name = add_function(self.unit, callee, spaces, degrees)
         return f"{name}({', '.join(texts)})", True, True
 

@@ -58,9 +58,7 @@ class Signs:
     def degree(self, variable: ir.Var) -> Any:
         """The degree of a variable, a tuple of degrees for a tuple."""
         numba_type = self.typed.typemap.get(variable.name)
-        if isinstance(numba_type, types.Boolean) or (
-            isinstance(numba_type, types.Integer) and not numba_type.signed
-        ):
+        if isinstance(numba_type, types.Boolean) or (isinstance(numba_type, types.Integer) and not numba_type.signed):
             return 1
         return self.degrees.get(variable.name, _UNSEEN)
 

@@ -98,8 +98,7 @@ class Unit:
             self.declarations.setdefault(name, f"typedef struct {{ {part} re, im; }} {name};")
             self.declarations.setdefault(
                 f"{name}_make",
-                f"DEVICE {name} {name}_make({part} re, {part} im) "
-                f"{{ {name} z; z.re = re; z.im = im; return z; }}",
+                f"DEVICE {name} {name}_make({part} re, {part} im) {{ {name} z; z.re = re; z.im = im; return z; }}",
             )
         self.used_scalars.add(name)
         return name
@@ -248,8 +247,7 @@ class Unit:
         if a[0] == "c" and b[0] == "c":
             self.declarations.setdefault(
                 f"{b}_from_{a}",
-                f"DEVICE {b} {b}_from_{a}({a} z) "
-                f"{{ return {b}_make(({_component(b)})z.re, ({_component(b)})z.im); }}",
+                f"DEVICE {b} {b}_from_{a}({a} z) {{ return {b}_make(({_component(b)})z.re, ({_component(b)})z.im); }}",
             )
             return f"{b}_from_{a}({text})"
         if b[0] == "c":

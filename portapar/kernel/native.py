@@ -163,9 +163,7 @@ def _callee_compiler() -> Any:
     class Callee(compiler.CompilerBase):
         def define_pipelines(self) -> Any:
             (manager,) = compiler.Compiler.define_pipelines(self)
-            manager.passes = [
-                (LowerOnly if step is NativeLowering else step, text) for step, text in manager.passes
-            ]
+            manager.passes = [(LowerOnly if step is NativeLowering else step, text) for step, text in manager.passes]
             manager._finalized = False
             manager.finalize()
             return [manager]
@@ -198,8 +196,6 @@ def lower(function: Any, arity: int) -> tuple[Any, str]:
     with global_compiler_lock:
         typing.refresh()
         target.refresh()
-        result = compiler.compile_extra(
-            typing, target, function, (types.int64,) * arity, types.int64, flags, {}
-        )
+        result = compiler.compile_extra(typing, target, function, (types.int64,) * arity, types.int64, flags, {})
         result.library.finalize()
     return result.library, result.fndesc.llvm_func_name

@@ -49,9 +49,7 @@ _OPERATORS: dict[Any, str] = {
     pow: "lambda x, y: x ** y",
     **{kind: f"lambda x: {kind.__name__}(x)" for kind in (bool, int, float, complex)},
 }  # fmt: skip
-_TWO = frozenset(
-    "atan2 comb copysign dist fmod gcd hypot isclose lcm ldexp nextafter perm pow remainder".split()
-)
+_TWO = frozenset("atan2 comb copysign dist fmod gcd hypot isclose lcm ldexp nextafter perm pow remainder".split())
 _BUILTINS = frozenset("abs bool complex divmod float int len max min pow range round".split())
 _ELSEWHERE = "do it outside of the kernel"
 _FORBIDDEN: dict[str, tuple[str, str]] = {
@@ -200,9 +198,7 @@ class Kernel:
         return f"{self.file}:{self.line}"
 
 
-def kernel_error(
-    what: str, remedy: str, name: str, file: str, line: int, column: int | None = None
-) -> KernelError:
+def kernel_error(what: str, remedy: str, name: str, file: str, line: int, column: int | None = None) -> KernelError:
     """A KernelError that shows the user's own line."""
     text = linecache.getline(file, line).rstrip()
     shown = f"\n    {text.strip()}" if text else ""
@@ -225,8 +221,7 @@ def _unwrap(func: Any) -> types.FunctionType:
         return _from_text(text)
     what = f"{type(func).__name__} object" if not isinstance(func, types.MethodType) else "bound method"
     raise KernelError(
-        f"{func!r} cannot be a kernel: it is a {what}. Pass a plain function or a lambda, "
-        "such as lambda x, y: x + y."
+        f"{func!r} cannot be a kernel: it is a {what}. Pass a plain function or a lambda, such as lambda x, y: x + y."
     )
 
 
@@ -424,9 +419,7 @@ class _Lifter(ast.NodeTransformer):
         self.node, self.file = _find(func)
         self.name = "lambda" if isinstance(self.node, ast.Lambda) else self.node.name
         if any(func is other for other in active):
-            self.fail(
-                self.node, "it calls itself", "write the recursion as a loop, with a private array as stack"
-            )
+            self.fail(self.node, "it calls itself", "write the recursion as a loop, with a private array as stack")
         self.active = (*active, func)
         self.captures: dict[Capture, str] = {}
         self.guards: dict[tuple[Capture, bool], Guard] = {}
@@ -547,9 +540,7 @@ class _Lifter(ast.NodeTransformer):
                 return node
             if hasattr(builtins, node.id):
                 self.fail(node, f"it uses {node.id}(), which does not exist in kernels", _hint(node.id))
-            self.fail(
-                node, f"the name {node.id!r} is not defined", "define it before the call, or pass it in"
-            )
+            self.fail(node, f"the name {node.id!r} is not defined", "define it before the call, or pass it in")
             raise AssertionError
         source, value, path = traced
         result = self.meaning(value, source, node)
@@ -573,9 +564,7 @@ class _Lifter(ast.NodeTransformer):
             known: Any = getattr(atomic, value.__name__, None)
             if known is value:
                 return ast.Attribute(ast.Name("atomic", ast.Load()), known.__name__, ast.Load())
-            self.fail(
-                node, f"it uses the function {ast.unparse(node)!r} without calling it", "call it by its name"
-            )
+            self.fail(node, f"it uses the function {ast.unparse(node)!r} without calling it", "call it by its name")
         short = getattr(value, "__name__", "")
         for module, alias in ((math, "math"), (np, "np")):
             if getattr(module, short, None) is value and not isinstance(value, types.ModuleType):
@@ -587,9 +576,7 @@ class _Lifter(ast.NodeTransformer):
         if short in _BUILTINS and getattr(builtins, short) is value:
             return ast.Name(short, ast.Load())
         what = "the module" if isinstance(value, types.ModuleType) else f"a {type(value).__name__}"
-        return self.fail(
-            node, f"it uses {ast.unparse(node)!r}, {what}, which does not exist in kernels", _hint(short)
-        )
+        return self.fail(node, f"it uses {ast.unparse(node)!r}, {what}, which does not exist in kernels", _hint(short))
 
     def _guard(self, guard: Guard) -> None:
         """What is imported under its own name is taken to stay; what else is named may change."""
@@ -689,9 +676,7 @@ class _Lifter(ast.NodeTransformer):
         for name, constructor in _PRIVATE.items():
             if value is constructor:
                 return self._private(node, name, source)
-        is_kernel = (
-            isinstance(value, types.FunctionType) and getattr(atomic, value.__name__, None) is not value
-        )
+        is_kernel = isinstance(value, types.FunctionType) and getattr(atomic, value.__name__, None) is not value
         if not (is_kernel or hasattr(value, "py_func") or _is_operator(value)):
             self.generic_visit(node)
             return node
@@ -707,9 +692,7 @@ class _Lifter(ast.NodeTransformer):
             number = k - (wanted - len(defaults))
             where = source.then(Capture(None, ("__defaults__", number)))
             if not _is_data(defaults[number]):
-                self.fail(
-                    node, f"the default {defaults[number]!r} of {kernel.name}() is no number", "pass it"
-                )
+                self.fail(node, f"the default {defaults[number]!r} of {kernel.name}() is no number", "pass it")
             self._guard(Guard(where, "data"))
             name = self._captured(where, defaults[number], f"{called.name}_{kernel.params[k]}")
             node.args.append(ast.copy_location(ast.Name(name, ast.Load()), node))
@@ -776,11 +759,7 @@ class _Lifter(ast.NodeTransformer):
         """The value of an expression that the text may hold as a constant; None if it has none."""
         if isinstance(node, ast.Constant):
             return node.value
-        if (
-            isinstance(node, ast.Name)
-            and node.id in ("bool", "int", "float", "complex")
-            and not self.trace(node)
-        ):
+        if isinstance(node, ast.Name) and node.id in ("bool", "int", "float", "complex") and not self.trace(node):
             return getattr(builtins, node.id)
         traced = self.trace(node) if node is not None else None
         if traced is None or traced[2]:

@@ -86,7 +86,7 @@ class TypedFunction:
 
 
 @register_pass(mutates_CFG=False, analysis_only=True)
-class _Capture(FunctionPass):  # type: ignore[misc]
+class _Capture(FunctionPass):
     """Hand the typed IR out as the result of the compilation."""
 
     _name = "portapar_capture"
@@ -99,7 +99,7 @@ class _Capture(FunctionPass):  # type: ignore[misc]
         return False
 
 
-class _TypingCompiler(compiler.CompilerBase):  # type: ignore[misc]
+class _TypingCompiler(compiler.CompilerBase):
     def define_pipelines(self) -> list[Any]:
         passes = compiler.DefaultPassBuilder.define_untyped_pipeline(self.state)
         passes.add_pass(NopythonTypeInference, "type inference")
@@ -201,21 +201,26 @@ def overload(typed: TypedFunction, call: ir.Expr) -> TypedFunction | None:
 
 # Numba's message, and ours. The first match is used; groups fill the braces.
 _MESSAGES: tuple[tuple[str, str], ...] = (
-    (r"compiler re-entrant|type inference of recursive|Type-inference on recursive",
-     "a function calls itself; write a loop: kernels cannot recurse"),
-    (r"Untyped global name '(\w+)': Cannot determine Numba type of <class '([\w.]+)'>",
-     "`{0}` is a {1}, which a kernel cannot use: pass numbers and arrays, and call plain functions"),
+    (
+        r"compiler re-entrant|type inference of recursive|Type-inference on recursive",
+        "a function calls itself; write a loop: kernels cannot recurse",
+    ),
+    (
+        r"Untyped global name '(\w+)': Cannot determine Numba type of <class '([\w.]+)'>",
+        "`{0}` is a {1}, which a kernel cannot use: pass numbers and arrays, and call plain functions",
+    ),
     (r"Untyped global name '(\w+)'", "`{0}` is not something that a kernel can use"),
     (r"name '(\w+)' is not defined", "`{0}` is not defined"),
-    (r"Unknown attribute '(\w+)' of type (?:Module\(<module '([\w.]+)'|)",
-     "there is no `{0}` that kernels can use here"),
-    (r"Cannot unify (.+?) and (.+?) for '([\w.]+)'",
-     "`{2}` is {0} on one path and {1} on another: give it one type"),
+    (
+        r"Unknown attribute '(\w+)' of type (?:Module\(<module '([\w.]+)'|)",
+        "there is no `{0}` that kernels can use here",
+    ),
+    (r"Cannot unify (.+?) and (.+?) for '([\w.]+)'", "`{2}` is {0} on one path and {1} on another: give it one type"),
+    (r"Cannot unify (.+?) and (.+?) for '\$", "one value is {0} on one path and {1} on another: give it one type"),
     (r"No conversion from (.+?) to (.+?) for '([\w.$]+)'", "cannot convert {0} to {1}"),
     (r"Cannot modify readonly array", "the kernel writes to a read-only array"),
     (r"Use of unsupported NumPy function '([\w.]+)'", "`{0}` is not available in kernels"),
-    (r"Use of unknown opcode '?(\w+)|Unsupported opcode[^\w]*(\w+)",
-     "this statement is not possible in a kernel"),
+    (r"Use of unknown opcode '?(\w+)|Unsupported opcode[^\w]*(\w+)", "this statement is not possible in a kernel"),
     (r"missing a required argument: '(\w+)'", "a function is called without its argument `{0}`"),
     (r"too many positional arguments", "a function is called with too many arguments"),
     (r"not enough arguments|takes (\d+) positional argument", "a function is called with the wrong arguments"),
@@ -252,6 +257,8 @@ def _message(text: str) -> str:
         short = name[1].split(".")[-1] if name else found[1]
         if short.startswith("private_"):
             return "the shape of a private array must be constant: write it as numbers"
+        if short == "setitem" and call.startswith("readonly"):
+            return "the kernel writes to a read-only array"
         if short in ("getitem", "setitem", "static_getitem"):
             return f"cannot index with these types: {call}"
         return f"`{_OPERATORS.get(short, short)}` is not possible for ({call})"

@@ -24,9 +24,7 @@ def test_a_failing_part_is_an_error_everywhere(monkeypatch):
         with pytest.raises(ZeroDivisionError):
             pp.reduce(pp.par, x)
     else:
-        with pytest.raises(
-            CommunicationError, match=f"rank {SIZE - 1} of {SIZE} failed, ZeroDivisionError: "
-        ):
+        with pytest.raises(CommunicationError, match=f"rank {SIZE - 1} of {SIZE} failed, ZeroDivisionError: "):
             pp.reduce(pp.par, x)
     monkeypatch.undo()
     assert works()
