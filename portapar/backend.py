@@ -55,6 +55,7 @@ class Device(Protocol):
 
     name: str
     host_memory: bool  #: its arrays are NumPy arrays: nothing needs to be moved
+    width: int  #: iterations that it runs at the same time
 
     def owns(self, x: Any) -> bool:
         """Whether `x` is an array of this device's own kind, in its memory."""
@@ -104,6 +105,9 @@ class Group(Protocol):
 
     def exchange(self, value: Any) -> list[Any]:
         """Any (small) Python value of every rank, in the order of ranks."""
+
+    def alltoall(self, values: Sequence[Any]) -> list[Any]:
+        """One Python value for every rank; returns what every rank had for this one."""
 
     def barrier(self) -> None:
         """Wait until all ranks are here."""

@@ -38,6 +38,11 @@ class _Planning:
         self.block = block
 
 
+def planning() -> bool:
+    """Whether this call is made by `plan`, which wants no result."""
+    return isinstance(policy.current.get(), _Planning)
+
+
 @functools.cache
 def _default_name() -> str | None:
     return os.environ.get("PORTAPAR_EXECUTOR")
@@ -120,7 +125,7 @@ def call(
     how, where = resolve(how, args, algorithm)
     asked, result = build(algorithm, where, kernels, args, extra)
     made = make_plan(asked, how, where)
-    if isinstance(policy.current.get(), _Planning):
+    if planning():
         return dataclasses.replace(made, result=result)
     if how.asynchronous:
         return where.submit(lambda: _result(where.execute(made), result))

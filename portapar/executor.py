@@ -6,7 +6,7 @@ import ctypes
 import functools
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,6 +92,18 @@ class Executor:
     def bind(self, plan: Plan) -> Callable[[], Any]:
         """`execute` prepared to be called many times with the same plan."""
         return lambda: self.execute(plan)
+
+    def each(self, call: str, works: Sequence[Callable[[], Any]]) -> list[Any]:
+        """Run one piece of work on each of this process's members at once.
+
+        Returns the results of all members, wherever they are, in order. `call` is what is being done, for
+        messages.
+        """
+        return [work() for work in works]
+
+    def trade(self, call: str, works: Sequence[Callable[[], list[Any]]]) -> list[list[Any]]:
+        """`each`, of whose results (one per member) the k-th goes to member k; returns this process's."""
+        return [list(given) for given in zip(*self.each(call, works), strict=True)]
 
     def submit(self, call: Callable[[], Any]) -> Future:
         """Run `call` after everything that was submitted before; returns at once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -73,16 +74,22 @@ class HybridExecutor(Executor):
         return finish(plan.problem, self.run(plan.problem, plan, plan.policy))
 
     def run(self, problem: Problem, plan: Plan, how: Policy) -> np.ndarray | None:
-        """All parts at once: the last one on the calling thread, the others on threads of their own."""
+        """All parts at once."""
+        works = [functools.partial(part.executor.run, problem, part, how) for part in plan.parts]
+        found = self.each(problem.algorithm, works)
+        return None if problem.program.acc is None else np.concatenate(found)
+
+    def each(self, call: str, works: Sequence[Callable[[], Any]]) -> list[Any]:
+        """All at once: the first on the calling thread, the others on threads of their own."""
         if self._runners is None:
             raise BackendUnavailableError(f"{self!r} was closed; make a new executor")
-        first, *rest = plan.parts
+        first, *rest = works
         stop = threading.Event()
-        futures = [self._runners.submit(_until, stop, part.executor.run, problem, part, how) for part in rest]
+        futures = [self._runners.submit(_until, stop, work) for work in rest]
         errors: list[BaseException] = []
         found: list[Any] = []
         try:
-            found.append(first.executor.run(problem, first, how))
+            found.append(first())
         except BaseException as error:  # noqa: BLE001 - raised again below, when no part runs any more
             errors.append(error)
             stop.set()
@@ -98,7 +105,7 @@ class HybridExecutor(Executor):
                 break
         if errors:
             raise errors[0]
-        return None if problem.program.acc is None else np.concatenate(found)
+        return found
 
     def transfers(self, problem: Problem, part: Part) -> tuple[int, int]:
         return (0, 0)

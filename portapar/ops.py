@@ -1,50 +1,148 @@
-"""Operators with names: kernels of two values, for reductions."""
+"""Operators with names: kernels of two values, for reductions and scans."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 
+
+@dataclass(frozen=True, slots=True)
+class Monoid:
+    """An associative operator and its identity.
+
+    A monoid is a kernel function: it may be called in kernels, and passed wherever an operator is taken.
+
+    Attributes
+    ----------
+    op : callable
+        A kernel of two values that returns one of their kind; associative (up to rounding).
+    identity : number, tuple, callable or None
+        What changes nothing: ``op(identity, x) == x``. A callable is given the dtype and returns it; None
+        says that there is none.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> gcd = pp.Monoid(lambda x, y: math.gcd(x, y), 0)
+    >>> int(pp.reduce(pp.par, np.array([12, 18, 30]), op=gcd))
+    6
+    """
+
+    op: Callable[[Any, Any], Any]
+    identity: Any = None
+
+    def __call__(self, x: Any, y: Any) -> Any:
+        return self.op(x, y)
+
+    def start(self, dtype: np.dtype) -> Any:
+        """The identity as a value of that dtype; None if there is none."""
+        found = self.identity(dtype) if callable(self.identity) else self.identity
+        if found is None or isinstance(found, tuple):
+            return found
+        return np.array(found).astype(dtype)[()]  # -1 is all ones in unsigned types too
+
+    @property
+    def py_func(self) -> Callable[[Any, Any], Any]:
+        """The kernel function."""
+        return getattr(self.op, "py_func", self.op)
+
+    @property
+    def __code__(self) -> Any:
+        return self.py_func.__code__  # type: ignore[attr-defined]
+
+    @property
+    def __name__(self) -> str:
+        return getattr(self.op, "__name__", "op")
+
+    def __repr__(self) -> str:
+        named = _named.get(self.__name__) is self
+        return f"pp.{self.__name__}" if named else f"pp.Monoid({self.op!r}, {self.identity!r})"
+
+
+def monoid(op: Any) -> Monoid:
+    """Any operator as a monoid: a `Monoid` itself, a NumPy ufunc with the identity that it has, a kernel."""
+    if isinstance(op, Monoid):
+        return op
+    if isinstance(op, np.ufunc):
+        known: dict[Any, Monoid] = {np.add: plus, np.multiply: multiplies, np.minimum: minimum, np.maximum: maximum}
+        return known.get(op) or Monoid(op, op.identity)
+    return Monoid(op)
+
+
+def _least(dtype: np.dtype) -> Any:
+    if dtype.kind in "iu":
+        return np.iinfo(dtype).min
+    return {"f": -np.inf, "b": False}.get(dtype.kind)
+
+
+def _most(dtype: np.dtype) -> Any:
+    if dtype.kind in "iu":
+        return np.iinfo(dtype).max
+    return {"f": np.inf, "b": True}.get(dtype.kind)
+
+
+_named: dict[str, Monoid] = {}
+
+
+def _name(identity: Any) -> Callable[[Callable[[Any, Any], Any]], Monoid]:
+    def make(op: Callable[[Any, Any], Any]) -> Monoid:
+        return _named.setdefault(op.__name__, Monoid(op, identity))
+
+    return make
+
+
+@_name(0)
 def plus(x: Any, y: Any) -> Any:
     """The sum."""
     return x + y
 
 
+@_name(1)
 def multiplies(x: Any, y: Any) -> Any:
     """The product."""
     return x * y
 
 
+@_name(_most)
 def minimum(x: Any, y: Any) -> Any:
     """The smaller value; NaN if either is NaN, as in NumPy."""
     return y if y < x or y != y else x
 
 
+@_name(_least)
 def maximum(x: Any, y: Any) -> Any:
     """The larger value; NaN if either is NaN, as in NumPy."""
     return y if y > x or y != y else x
 
 
+@_name(-1)
 def bit_and(x: Any, y: Any) -> Any:
     """The bits that both have."""
     return x & y
 
 
+@_name(0)
 def bit_or(x: Any, y: Any) -> Any:
     """The bits that either has."""
     return x | y
 
 
+@_name(0)
 def bit_xor(x: Any, y: Any) -> Any:
     """The bits that exactly one has."""
     return x ^ y
 
 
+@_name(True)
 def logical_and(x: Any, y: Any) -> Any:
     """Whether both are true."""
     return bool(x) and bool(y)
 
 
+@_name(False)
 def logical_or(x: Any, y: Any) -> Any:
     """Whether either is true."""
     return bool(x) or bool(y)

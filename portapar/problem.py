@@ -338,7 +338,7 @@ def _gather(
     if out is not None:
         where = seen.get(id(out), -1)
         if where < 0:
-            where = next((k for k in seen.values() if _same_memory(args.values[k], out)), -1)
+            where = next((k for k in seen.values() if arrays.same_memory(args.values[k], out)), -1)
         if where >= 0:
             args.access[where] = source.Access(reads=True, writes=True)
         else:
@@ -369,18 +369,6 @@ def _gather(
 
 def _writable(spec: Spec) -> Spec:
     return Spec(spec.dtype, spec.ndim, spec.contiguous)
-
-
-def _same_memory(x: Any, out: Any) -> bool:
-    """Whether two arrays are the same elements in the same order."""
-    return (
-        isinstance(x, np.ndarray)
-        and isinstance(out, np.ndarray)
-        and x.__array_interface__["data"][0] == out.__array_interface__["data"][0]
-        and x.shape == out.shape
-        and x.strides == out.strides
-        and x.dtype == out.dtype
-    )
 
 
 def _indices(ndim: int) -> str:
@@ -452,28 +440,18 @@ def _check_out(
         if out.size > 1 and any(s == 0 and n > 1 for s, n in zip(out.strides, out.shape, strict=True)):
             raise PlacementError(f"{algorithm}: several elements of out share one place in memory (a broadcast view)")
         for k, x in enumerate(found):
-            if isinstance(x, np.ndarray) and not _same_memory(x, out) and _overlap(x, out):
+            if isinstance(x, np.ndarray) and not arrays.same_memory(x, out) and arrays.overlap(x, out):
                 raise PlacementError(
                     f"{algorithm}: out partly overlaps the input {kernel.params[k]!r}: iterations would read what "
                     f"others wrote. Pass {kernel.params[k]}.copy(), or another out"
                 )
         for name, x in captured:
-            if isinstance(x, np.ndarray) and _overlap(x, out):
+            if isinstance(x, np.ndarray) and arrays.overlap(x, out):
                 raise PlacementError(
                     f"{algorithm}: kernel {kernel.name!r} ({kernel.where()}) captures {name!r}, which shares memory "
                     f"with out: iterations would read what others wrote. Capture a copy, or pass another out"
                 )
     return out.shape
-
-
-def _overlap(x: np.ndarray, y: np.ndarray) -> bool:
-    """Whether two arrays share elements; True as well where that would take long to find out."""
-    if not np.may_share_memory(x, y):
-        return False
-    try:
-        return np.shares_memory(x, y, max_work=1_000_000)  # type: ignore[arg-type]  # the stub knows -1 and 0 only
-    except np.exceptions.TooHardError:
-        return True
 
 
 _KINDS = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}

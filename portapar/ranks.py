@@ -348,6 +348,25 @@ class RanksExecutor(Executor):
         self._channel.agree(call + self._which)
         return result
 
+    # steps of algorithms --------------------------------------------------------------------------
+
+    def each(self, call: str, works: Sequence[Callable[[], Any]]) -> list[Any]:
+        """Each rank does its own; collective."""
+        with self._turn():
+            own = self._together(call, lambda: (call, self.local.each(call, works)))
+            return list(itertools.chain(*self.group.exchange(own)))
+
+    def trade(self, call: str, works: Sequence[Callable[[], list[Any]]]) -> list[list[Any]]:
+        with self._turn():
+            own = self._together(call, lambda: (call, self.local.each(call, works)))
+            sends = [
+                [row[first:last] for row in own]
+                for first, last in zip(self._firsts[:-1], self._firsts[1:], strict=True)
+            ]
+            # from each rank: for each of its members, one value for each of ours
+            got = [row for rank in self.group.alltoall(sends) for row in rank]
+            return [[row[k] for row in got] for k in range(len(self._own))]
+
     # life -----------------------------------------------------------------------------------------
 
     def submit(self, call: Callable[[], Any]) -> Future:

@@ -47,6 +47,7 @@ class CudaDevice(CDevice):
     def __init__(self, index: int) -> None:
         super().__init__(f"cuda:{index}", _kernels(index))
         self.index = index
+        self.width = 1024 * cupy.cuda.Device(index).attributes["MultiProcessorCount"]
         self.arch = f"sm_{cupy.cuda.Device(index).compute_capability}"
 
     # -- memory ------------------------------------------------------------------------------------------

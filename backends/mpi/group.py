@@ -74,6 +74,10 @@ class MPIGroup:
         return self._comm.allgather(value)
 
     @_told
+    def alltoall(self, values: Sequence[Any]) -> list[Any]:
+        return self._comm.alltoall(values)
+
+    @_told
     def barrier(self) -> None:
         self._comm.Barrier()
 

@@ -76,6 +76,7 @@ class OpenCLDevice(CDevice):
         self.device, self.context, self.queue = device, self.shared.context, self.shared.queue
         self.serial = bool(device.type & cl.device_type.CPU)
         self.units = device.max_compute_units
+        self.width = self.units if self.serial else self.units * _GROUP
         self.extensions = frozenset(device.extensions.split())
 
     def __str__(self) -> str:

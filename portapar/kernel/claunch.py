@@ -134,6 +134,7 @@ class CDevice(ABC):
     """
 
     host_memory = False
+    width: int
     dialect: Dialect
     serial = False  #: see `c_text`
 

@@ -156,7 +156,7 @@ class HostDevice:
 
     def __init__(self, name: str, threads: int) -> None:
         self.name = name
-        self.threads = threads
+        self.threads = self.width = threads
         self.closed = False
         self._pool: runtime.Pool | None = None
 

@@ -1,0 +1,446 @@
+"""Algorithms of several steps, on the parts of a call: what each part does, and what the parts tell each other.
+
+An algorithm that is more than one kernel form is written once, as supersteps in the sense of Valiant's BSP
+model: `Parts.each` runs a step on every part where it lives, all at once, and gives its results of all parts,
+in order, to everybody. On one device there is one part; `pp.hybrid` has one for each member, `pp.mpi` one
+for each member of each rank. The algorithm does not know which::
+
+    def prefix(parts, x, out):
+        totals = parts.each("totals", lambda piece: total(piece, x[piece]))
+        parts.each("prefixes", lambda piece: scan(piece, x[piece], out[piece], sum(totals[: piece.number])))
+        return parts.give(out)
+
+L. G. Valiant, "A bridging model for parallel computation", 1990.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from portapar import arrays, partition, problem
+from portapar.arrays import PartitionedArray
+from portapar.call import call, planning, resolve
+from portapar.errors import BackendUnavailableError, PlacementError
+from portapar.executor import DeviceExecutor, Executor
+from portapar.policy import Policy
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One part of a call, on one device.
+
+    Attributes
+    ----------
+    number, count : int
+        Which of how many parts it is.
+    lo, hi : int
+        Its rows of the whole.
+    how : Policy
+        What the user allows, bound to the part's own executor: algorithms called with it run there.
+    """
+
+    number: int
+    count: int
+    lo: int
+    hi: int
+    how: Policy
+
+    def __len__(self) -> int:
+        return self.hi - self.lo
+
+    @property
+    def executor(self) -> DeviceExecutor:
+        return self.how.executor
+
+    @property
+    def width(self) -> int:
+        """Iterations that run at the same time: as many blocks keep the device busy."""
+        return self.executor.device.width if self.how.threads else 1
+
+    def asarray(self, x: Any) -> Any:
+        """A host array where this part can use it: itself in host memory, else a copy."""
+        device = self.executor.device
+        return x if device.host_memory or not isinstance(x, np.ndarray) else device.asarray(np.ascontiguousarray(x))
+
+    def empty(self, shape: int | tuple[int, ...], dtype: Any) -> Any:
+        """An uninitialised array where this part lives."""
+        return self.executor.empty(shape, dtype)
+
+    def zeros(self, shape: int, dtype: Any) -> Any:
+        """An array of zeros where this part lives."""
+        return self.asarray(np.zeros(shape, dtype))
+
+    def blocks(self, n: int, least: int = 4096, each: int = 4) -> tuple[int, int]:
+        """Cut `n` elements into blocks for `run`: (how many, elements of each but the last).
+
+        A block has at least `least` elements, and there are at most `each` for every unit of the
+        device, so that one that is late does not hold up the others.
+        """
+        most = self.width * each if self.width > 1 else 1
+        size = max(least, -(-n // most))
+        return -(-n // size), size
+
+    def run(self, blocks: int, body: Callable[..., Any], *args: Any) -> None:
+        """``body(block, *args)`` for every block: few iterations, each of which is much work."""
+        how = self.how.with_(schedule="dynamic", chunk_size=1) if self.how.threads and blocks > 1 else self.how
+        call(getattr(body, "__name__", "step"), how, (body,), args, blocks, _build)
+
+
+def _build(algorithm: str, where: Executor, kernels: Any, args: Any, space: Any) -> tuple[problem.Problem, None]:
+    return problem.for_each(algorithm, space, kernels[0], args), None
+
+
+class Data:
+    """An argument of an algorithm, in parts: ``data[piece]`` is what that part sees of it."""
+
+    def __init__(self, value: Any, shape: tuple[int, ...], dtype: np.dtype, local: Callable[[Piece], Any]) -> None:
+        self.value, self.shape, self.dtype = value, shape, dtype
+        self._local = local
+        self._placed: dict[int, Any] = {}
+
+    def __getitem__(self, piece: Piece) -> Any:
+        if piece.number not in self._placed:
+            self._placed[piece.number] = self._local(piece)
+        return self._placed[piece.number]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def size(self) -> int:
+        """Elements of the whole."""
+        return int(np.prod(self.shape, dtype=object))
+
+
+class Parts:
+    """One call of an algorithm, cut into parts; made by `run`.
+
+    Attributes
+    ----------
+    algorithm : str
+        The user's name for it.
+    policy : Policy
+    executor : Executor
+    cuts : tuple of int
+        Part k has the rows ``cuts[k]`` to ``cuts[k + 1]``.
+    """
+
+    def __init__(self, algorithm: str, policy: Policy, executor: Executor, values: Sequence[Any]) -> None:
+        if executor.closed:
+            raise BackendUnavailableError(f"{executor!r} was closed; make a new executor")
+        self.algorithm, self.policy, self.executor = algorithm, policy, executor
+        self.kind = _kind(values)
+        given = [x for x in values if isinstance(x, PartitionedArray)]
+        rows = next((x for x in values if getattr(x, "shape", None)), None)
+        if given:
+            self.cuts = given[0].cuts
+            for x in given:
+                self._at_home(x, "an argument")
+        else:
+            shape = rows.shape if rows is not None else next(((len(x),) for x in values if hasattr(x, "__len__")), (0,))
+            self.cuts = partition.cut_rows(shape, executor.weights)
+
+    @property
+    def count(self) -> int:
+        """The number of parts."""
+        return len(self.cuts) - 1
+
+    @property
+    def own(self) -> list[Piece]:
+        """The parts of this process."""
+        return [
+            Piece(k, self.count, self.cuts[k], self.cuts[k + 1], self.policy._but(executor=member))
+            for k, member in enumerate(self.executor.members)
+            if isinstance(member, DeviceExecutor)
+        ]
+
+    def alone(self) -> Piece:
+        """The only part, for algorithms that cannot be cut.
+
+        Raises
+        ------
+        PlacementError
+            There are several.
+        """
+        if self.count != 1:
+            raise PlacementError(
+                f"{self.algorithm} does not yet run on several parts, and {self.executor!r} has {self.count}: "
+                "use one executor, such as pp.par.on(pp.threads()), on pp.asnumpy(...) of what is partitioned"
+            )
+        return self.own[0]
+
+    def recut(self, shape: tuple[int, ...]) -> None:
+        """Cut by rows of that shape from now on (where nothing was partitioned before)."""
+        if self.kind != "partitioned":
+            self.cuts = partition.cut_rows(shape, self.executor.weights)
+
+    # supersteps -----------------------------------------------------------------------------------
+
+    def each(self, step: str, work: Callable[[Piece], T]) -> list[T]:
+        """Run a step on all parts at once; returns its results of all parts, in order, everywhere.
+
+        Results travel between ranks: they should be small.
+        """
+        pieces = self.own
+        works = [lambda piece=piece: work(piece) for piece in pieces]
+        return self.executor.each(f"{self.algorithm}: {step}", works)
+
+    def do(self, step: str, work: Callable[[Piece], T]) -> dict[int, T]:
+        """Run a step on all parts at once; its results stay where they are: {number: result} of own parts."""
+        found: dict[int, T] = {}
+
+        def keep(piece: Piece) -> None:
+            found[piece.number] = work(piece)
+
+        self.each(step, keep)
+        return found
+
+    def trade(self, step: str, work: Callable[[Piece], Sequence[Any]]) -> dict[int, list[Any]]:
+        """Every part gives one (host) value to each part; returns what each own part was given, in order."""
+        pieces = self.own
+        works = [lambda piece=piece: list(work(piece)) for piece in pieces]
+        found = self.executor.trade(f"{self.algorithm}: {step}", works)
+        return dict(zip((piece.number for piece in pieces), found, strict=True))
+
+    # arguments ------------------------------------------------------------------------------------
+
+    def read(self, x: Any, name: str) -> Data:
+        """An input: part k sees its rows."""
+        x = self._checked(x, name)
+        return Data(x, x.shape, x.dtype, self._local(x, name, True))
+
+    def whole(self, x: Any, name: str) -> Data:
+        """An input that every part sees the whole of."""
+        if isinstance(x, PartitionedArray):
+            x = arrays.asnumpy(x)
+        x = self._checked(x, name)
+        return Data(x, x.shape, x.dtype, lambda piece: self._device(x, name, piece))
+
+    def write(self, out: Any, name: str, like: Sequence[tuple[str, Any]] = (), reads: bool = False) -> Data:
+        """An output that the user gave, cut as the inputs are; `give` brings it home.
+
+        Parameters
+        ----------
+        like : sequence of (name, array)
+            The inputs: `out` must not overlap them partly.
+        reads : bool
+            The algorithm reads what is in it.
+        """
+        out = self._checked(out, name)
+        if isinstance(out, np.ndarray):
+            if self.executor.kind == "mpi" and self.executor.group.size > 1:  # type: ignore[attr-defined]
+                raise PlacementError(
+                    f"{self.algorithm}: {name} is a plain ndarray, of which every rank has a copy, and the call writes "
+                    f"its own rows only: the copies would differ. Pass {self.executor!r}.empty(shape, dtype)"
+                )
+            if not out.flags.writeable:
+                raise PlacementError(
+                    f"{self.algorithm}: {name} is read-only. Pass a writable array, or set its flags.writeable"
+                )
+            for other, x in like:
+                if isinstance(x, np.ndarray) and not arrays.same_memory(x, out) and arrays.overlap(x, out):
+                    raise PlacementError(
+                        f"{self.algorithm}: {name} partly overlaps the input {other!r}. Pass {other}.copy(), or "
+                        f"another {name}"
+                    )
+        return Data(out, out.shape, out.dtype, self._local(out, name, reads))
+
+    def new(self, shape: int | tuple[int, ...], dtype: Any) -> Data:
+        """A new output of the kind that went in, cut as the inputs are."""
+        shape = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(shape)
+        dtype = np.dtype(dtype)
+        if self.kind == "numpy":
+            out = np.empty(shape, dtype)
+            return Data(out, shape, dtype, self._local(out, "out", False))
+        if self.kind == "device":
+            out = self.executor.empty(shape, dtype)
+            return Data(out, shape, dtype, lambda piece: out)
+        made = self.do("empty", lambda piece: piece.empty((len(piece), *shape[1:]), dtype))
+        whole = PartitionedArray(shape, dtype, self.cuts, made, self.executor)
+        return Data(whole, shape, dtype, lambda piece: made[piece.number])
+
+    def give(self, data: Data) -> Any:
+        """An output as the user gets it: what devices wrote to their copies of a NumPy array comes home."""
+        if isinstance(data.value, np.ndarray):
+
+            def home(piece: Piece) -> None:
+                here = data._placed.get(piece.number)
+                if here is not None and not piece.executor.device.host_memory and len(piece):
+                    target = data.value[piece.lo : piece.hi]
+                    target[...] = piece.executor.device.asnumpy(here)
+
+            self.each("results", home)
+        return data.value
+
+    def join(self, step: str, work: Callable[[Piece], Any]) -> Any:
+        """An output whose length the parts find out: what `work` returns, one part after the other.
+
+        Each returns an array where the part lives, of as many rows as it has to give.
+        """
+        found = self.do(step, work)
+        sizes = self.each("sizes", lambda piece: (len(found[piece.number]), found[piece.number].dtype))
+        lengths = [n for n, _ in sizes]
+        if self.kind == "device" or (self.kind == "numpy" and self.count == 1):
+            (whole,) = found.values()
+            return arrays.asnumpy(whole) if self.kind == "numpy" else whole
+        host = {k: arrays.asnumpy(part) for k, part in found.items()}
+        if self.kind == "numpy":
+            return np.concatenate(self.each("results", lambda piece: host[piece.number]))
+        return self.spread(host, lengths)
+
+    def spread(self, host: dict[int, np.ndarray], lengths: Sequence[int]) -> PartitionedArray:
+        """A partitioned array of what each own part has (host arrays), moved to where parts of that length belong."""
+        ends = np.concatenate([[0], np.cumsum(lengths)]).astype(int)
+        shape = (int(ends[-1]), *next(iter(host.values())).shape[1:])
+        dtype = next(iter(host.values())).dtype
+        cuts = partition.cut_rows(shape, self.executor.weights)
+
+        def send(piece: Piece) -> list[np.ndarray]:
+            first, mine = ends[piece.number], host[piece.number]
+            return [mine[max(lo - first, 0) : max(hi - first, 0)] for lo, hi in zip(cuts[:-1], cuts[1:], strict=True)]
+
+        got = self.trade("move", send)
+        parts = self.do("place", lambda piece: piece.executor.asarray(np.concatenate(got[piece.number])))
+        return PartitionedArray(shape, dtype, cuts, parts, self.executor)
+
+    # where things are -------------------------------------------------------------------------------
+
+    def _checked(self, x: Any, name: str) -> Any:
+        x = arrays.normal(x, name)
+        if isinstance(x, arrays.SCALARS):
+            kind = type(x).__name__
+            raise PlacementError(f"{self.algorithm}: argument {name!r} is {x!r}, a {kind}: must be an array")
+        arrays.spec_of(x, name)
+        if not x.shape:
+            raise PlacementError(f"{self.algorithm}: argument {name!r} has no dimensions: must have at least one")
+        if isinstance(x, PartitionedArray):
+            self._at_home(x, name)
+            if x.cuts != self.cuts:
+                raise PlacementError(
+                    f"{self.algorithm}: argument {name!r} is cut at the rows {x.cuts}, another one at {self.cuts}: "
+                    "partitioned arguments of one call must have as many rows, and lie on the same executor"
+                )
+        elif self.kind == "partitioned" and x.shape[0] != self.cuts[-1]:
+            pass  # replicated: `whole` takes it, `read` refuses it below
+        return x
+
+    def _at_home(self, x: PartitionedArray, name: str) -> None:
+        if x.executor is not self.executor:
+            raise PlacementError(
+                f"{self.algorithm}: {name} lives on {x.executor!r}, not on {self.executor!r}. "
+                f"Use policy.on({x.executor!r})"
+            )
+
+    def _device(self, x: Any, name: str, piece: Piece) -> Any:
+        """An array as a part's device reads it."""
+        if isinstance(x, np.ndarray):
+            return piece.asarray(x)
+        if not piece.executor.device.owns(x):
+            raise PlacementError(
+                f"{self.algorithm}: argument {name!r} is a {type(x).__name__} that does not live on "
+                f"{piece.executor!r}. Nothing is copied silently: pass {piece.executor!r}.asarray({name}), or run "
+                "where it lives"
+            )
+        return x
+
+    def _local(self, x: Any, name: str, reads: bool) -> Callable[[Piece], Any]:
+        """How a part gets at its rows of an array."""
+        if isinstance(x, PartitionedArray):
+            return lambda piece: x.parts[piece.number]
+        if x.shape[0] != self.cuts[-1]:
+            raise PlacementError(
+                f"{self.algorithm}: argument {name!r} has {x.shape[0]} rows, the others have {self.cuts[-1]}"
+            )
+
+        def local(piece: Piece) -> Any:
+            if piece.count == 1 and not isinstance(x, np.ndarray):
+                return self._device(x, name, piece)
+            if not isinstance(x, np.ndarray):
+                raise PlacementError(
+                    f"{self.algorithm}: argument {name!r} is a {type(x).__name__}, whole on one device, and "
+                    f"{self.executor!r} has {piece.count} parts. Pass {self.executor!r}.asarray({name})"
+                )
+            rows = x[piece.lo : piece.hi]
+            if piece.executor.device.host_memory or reads:
+                return piece.asarray(rows)
+            return piece.empty(rows.shape, rows.dtype)
+
+        return local
+
+
+def _kind(values: Sequence[Any]) -> str:
+    """What went in, and so must come out: "numpy", "device" or "partitioned"."""
+    found = "numpy"
+    for x in values:
+        if isinstance(x, PartitionedArray):
+            return "partitioned"
+        if not isinstance(x, (np.ndarray, *arrays.SCALARS)) and hasattr(x, "dtype") and hasattr(x, "strides"):
+            found = "device"
+    return found
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The plan of an algorithm of several steps; ``print`` shows who does which part, `run` runs it."""
+
+    algorithm: str
+    policy: Policy
+    executor: Executor
+    cuts: tuple[int, ...]
+    call: Callable[[], Any] = dataclasses.field(repr=False)
+
+    @property
+    def parts(self) -> tuple[tuple[Executor, int, int], ...]:
+        return tuple(zip(self.executor.members, self.cuts[:-1], self.cuts[1:], strict=True))
+
+    def run(self) -> Any:
+        """Run it; returns what the algorithm returns."""
+        return self.call()
+
+    def __str__(self) -> str:
+        total = max(self.cuts[-1], 1)
+        lines = [f"{self.algorithm} over {self.cuts[-1]} rows in several steps, {self.policy!r}"]
+        lines += [f"  [{lo}, {hi}) {100 * (hi - lo) / total:.0f} % on {who!r}" for who, lo, hi in self.parts]
+        return "\n".join(lines)
+
+
+def run(algorithm: str, how: Policy | None, values: Sequence[Any], body: Callable[[Parts], T]) -> Any:
+    """Carry out an algorithm of several steps.
+
+    Parameters
+    ----------
+    algorithm : str
+        The user's name for it.
+    how : Policy or None
+    values : sequence
+        All its array arguments (None where one was not given): where they live decides where it runs, the
+        first one's rows are cut.
+    body : callable
+        ``body(parts)`` does it, and returns what the user gets.
+
+    Returns
+    -------
+    What `body` returns; with ``policy.task`` a Future of it; inside `pp.plan` its `Steps`.
+    """
+    values = [arrays.normal(x, "x") for x in values if x is not None]
+    how, where = resolve(how, values, algorithm)
+    plain = how._but(asynchronous=False)
+
+    def carry_out() -> Any:
+        return body(Parts(algorithm, plain, where, values))
+
+    if planning():
+        return Steps(algorithm, how, where, Parts(algorithm, plain, where, values).cuts, carry_out)
+    return where.submit(carry_out) if how.asynchronous else carry_out()
+
+
+def spans(cuts: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """The pairs of neighbours."""
+    return zip(cuts[:-1], cuts[1:], strict=True)
