@@ -42,15 +42,20 @@ def version():
     return subprocess.run([launcher(), "--version"], capture_output=True, text=True).stdout
 
 
-def passes(ranks, module):
+def passes(ranks, *modules):
     pytest_alone = ("-m", "pytest", "-q", "-x", "--noconftest", "-p", "no:cacheprovider", "--color=no")
-    status, output = mpirun(ranks, *pytest_alone, HERE / module)
+    status, output = mpirun(ranks, *pytest_alone, *(HERE / module for module in modules))
     assert status == 0, output
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4])
 def test_calls(ranks):
     passes(ranks, "ranks_calls.py")
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+def test_algorithms(ranks):
+    passes(ranks, *sorted(file.name for file in HERE.glob("algorithms_*.py")))
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
