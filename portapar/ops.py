@@ -51,7 +51,7 @@ class Monoid:
 
     @property
     def __code__(self) -> Any:
-        return self.py_func.__code__  # type: ignore[attr-defined]
+        return self.py_func.__code__
 
     @property
     def __name__(self) -> str:
