@@ -32,7 +32,7 @@ from portapar import report
 from portapar.algorithms.stream import KERNELS, StreamResult, stream
 from portapar.cli import last_words, mpi_job
 
-from . import beside, binder
+from . import BuildError, algorithms, beside, binder
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
@@ -97,9 +97,10 @@ class Effort:
     short_rounds: int = 200
     processes: int = 15
     compiles: int = 9
+    algorithms: int = 7
 
 
-QUICK = Effort(large=1 << 16, rounds=3, short_rounds=3, processes=1, compiles=1)
+QUICK = Effort(large=1 << 16, rounds=3, short_rounds=3, processes=1, compiles=1, algorithms=1)
 
 
 # STREAM -------------------------------------------------------------------------------------------------
@@ -392,9 +393,34 @@ def imports(effort: Effort) -> Iterator[Row]:
     yield Row("import", "import portapar", "import numpy", 1.5, True, ours_s, theirs_s)
 
 
+def parallel_algorithms(effort: Effort) -> Iterator[Row]:
+    """The parallel algorithms on threads."""
+    executor = pp.threads()
+    try:
+        algorithms.native()
+    except BuildError as error:
+        yield from _absent("algorithms", ["all"], "C with OpenMP", 1.0, str(error))
+        return
+    for case in algorithms.cases(effort.large / LARGE):
+        found = algorithms.measure(case, executor, effort.algorithms)
+        for opponent, (*_, target) in case.opponents.items():
+            yield Row("algorithms", case.name, opponent, target, False, found[""], found[opponent])
+
+
+def on_opencl(effort: Effort) -> Iterator[Row]:
+    """The same on an OpenCL device, against threads."""
+    executor, why = _executor("opencl")
+    for case in algorithms.cases(effort.large / LARGE / 4) if executor is not None else ():
+        ours, threads = algorithms.against_threads(case, executor, effort.algorithms)
+        yield Row("on opencl", f"{case.name}, opencl", "portapar, threads", 0.3, False, ours, threads)
+    if executor is None:
+        yield from _absent("on opencl", ["all"], "portapar, threads", 0.3, why)
+
+
 GROUPS: dict[str, Callable[[Effort], Iterator[Row]]] = {
     "threads": threads, "in cache": in_cache, "simd": simd, "opencl": opencl, "mpi": mpi, "cuda": cuda,
     "overhead": overhead, "first call": first_call, "first compile": first_compile, "import": imports,
+    "algorithms": parallel_algorithms, "on opencl": on_opencl,
 }  # fmt: skip
 
 
@@ -496,7 +522,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         effort = QUICK if options.quick else Effort()
         try:
             rows = measure(options.only, effort, lambda text: print(text, file=sys.stderr, flush=True))
-        except WrongResult as error:
+        except (WrongResult, algorithms.WrongResult) as error:
             print(f"wrong result: {error}", file=sys.stderr)
             return 1
         if not rows:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 BUILD = HERE / "build"
+_SOURCES = {".c", ".cl", ".cpp", ".cu", ".h", ".hpp"}
 
 
 class BuildError(RuntimeError):
@@ -195,8 +196,9 @@ def library(
     BuildError
         With the compiler's first error message.
     """
-    # C files include one another; all of them are small, so all of them count.
-    sources = b"".join(path.read_bytes() for path in sorted(HERE.glob("stream_*")))
+    # Files include one another; all of a folder are small, so all of them count.
+    beside = sorted(path for path in (HERE / source).parent.iterdir() if path.suffix in _SOURCES)
+    sources = b"".join(path.read_bytes() for path in beside)
     depends = "\0".join([compiler.path, compiler.version, *flags, "|", *link, _cpu(), repr(env)])
     key = hashlib.sha256(sources + depends.encode()).hexdigest()[:16]
     target = BUILD / f"{Path(source).stem}-{key}.so"
