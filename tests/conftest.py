@@ -13,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,40 @@ def executor(name):
         if device in name.removeprefix("hybrid:").split("+"):
             pytest.skip(f"{device}: {why}")
     return pp.executor(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cuda_texts():
+    """Without a GPU, compile the CUDA text of every program that runs on OpenCL, for sm_90, beside the tests."""
+    import portapar.backends.cuda.compile as cuda
+    from portapar.errors import BackendUnavailableError, PortaparError
+    from portapar.kernel.cdialect import CUDA
+    from portapar.kernel.claunch import c_text
+
+    try:
+        cuda.nvrtc()
+    except BackendUnavailableError:  # test_cuda_text_compiles is skipped for it, and says so
+        yield
+        return
+    if "cuda:0" not in missing() or "opencl:0" in missing():
+        yield
+        return
+    from portapar.backends.opencl.device import OpenCLDevice
+
+    compiling, compile_opencl = {}, OpenCLDevice._compile
+
+    def compile_both(device, program, text):
+        if program.key not in compiling:
+            job = runner.submit(cuda.compile_c, c_text(program, CUDA), "sm_90")
+            compiling[program.key] = (os.environ.get("PYTEST_CURRENT_TEST"), job)
+        return compile_opencl(device, program, text)
+
+    with ThreadPoolExecutor(1) as runner, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OpenCLDevice, "_compile", compile_both)
+        yield
+    failures = [f"{test}: {job.exception()}" for test, job in compiling.values() if job.exception()]
+    if failures:
+        raise PortaparError(f"{len(failures)} of {len(compiling)} CUDA texts do not compile:\n" + "\n".join(failures))
 
 
 @pytest.fixture(params=EXECUTORS)
