@@ -112,14 +112,14 @@ def call(
         The long way: ``build(algorithm, executor, kernels, args, extra)`` makes the problem, and what the
         call returns if the form itself returns nothing.
     """
-    key = _key(how, kernels, args, extra)
+    key, seen = _key(how, kernels, args, extra)
     if key is not None:
         ready = _ready.get(key)
         if ready is not None:
-            result = ready(args)
+            result = ready(seen)
             if result is not _MISS:
                 return result
-        result = _repeated(key, args)
+        result = _repeated(key, seen)
         if result is not _MISS:
             return result
     how, where = resolve(how, args, algorithm)
@@ -131,7 +131,7 @@ def call(
         return where.submit(lambda: _result(where.execute(made), result))
     value = _result(where.execute(made), result)
     if key is not None:
-        _remember(key, made, kernels, args, result)
+        _remember(key, made, seen, result)
     return value
 
 
@@ -230,19 +230,32 @@ def make_out(where: Executor) -> Callable[..., Any]:
 _MISS = object()
 _NUMBERS = {bool, int, float, complex, *(np.dtype(code).type for code in "?bhilqBHILQfdFD")}
 _ready: dict[Any, _Ready] = {}
+_simple: dict[int, Any] = {}  #: codes of kernels that capture nothing, by identity; kept alive here
 
 
-def _key(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...], extra: Any) -> Any:
-    """What a call looks like; None if it is of a kind that is not remembered."""
+def _key(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...], extra: Any) -> tuple[Any, Any]:
+    """(what a call looks like, what it works on: captured values, then the arguments).
+
+    The first is None if the call is of a kind that is not remembered.
+    """
     block = policy.current.get()
     if type(how) is not Policy or how.asynchronous or type(block) is _Planning:
-        return None
+        return None, args
     parts: list[Any] = [how, extra, block]
     try:
         for kernel in kernels:
-            parts.append(id(kernel.__code__))  # alive as long as the entry is
+            code = kernel.__code__
+            if id(code) not in _simple:
+                lifted, func = source.lift(kernel)
+                if lifted.simple:
+                    _simple[id(code)] = code
+                else:
+                    parts.append(id(lifted))  # alive as long as the process is
+                    args = (*lifted.values(func), *args)
+                    continue
+            parts.append(id(code))
     except AttributeError:
-        return None
+        return None, args
     for x in args:
         kind = type(x)
         if kind is np.ndarray:
@@ -250,8 +263,8 @@ def _key(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...], ex
         elif kind in _NUMBERS or x is None:
             parts.append(kind)
         else:
-            return None
-    return tuple(parts)
+            return None, args
+    return tuple(parts), args
 
 
 def _repeated(key: Any, args: tuple[Any, ...]) -> Any:
@@ -272,10 +285,10 @@ def _repeats(args: tuple[Any, ...]) -> tuple[int, ...] | None:
 class _Ready:
     """A plan of one part in host memory, with its native code: what a remembered call runs."""
 
-    __slots__ = ("device", "gives", "keep", "launch", "places", "problem", "shape")
+    __slots__ = ("device", "gives", "launch", "places", "problem", "shape")
 
-    def __init__(self, problem: Problem, launch: Launch, places: Any, shape: Any, keep: Any) -> None:
-        self.problem, self.launch, self.shape, self.keep = problem, launch, shape, keep
+    def __init__(self, problem: Problem, launch: Launch, places: Any, shape: Any) -> None:
+        self.problem, self.launch, self.shape = problem, launch, shape
         self.device = launch.device
         self.gives = problem.program.form == "transform"
         self.places = places
@@ -297,14 +310,13 @@ class _Ready:
         return finish(self.problem, partials)
 
 
-def _remember(key: Any, plan: Plan, kernels: tuple[Any, ...], args: tuple[Any, ...], result: Any) -> None:
+def _remember(key: Any, plan: Plan, args: tuple[Any, ...], result: Any) -> None:
     """Keep a call for the next time, if it is simple enough: one part in host memory, no captured data."""
     (part, *rest), problem = plan.parts, plan.problem
     where = part.executor
-    lifted = [source.lift(kernel)[0] for kernel in kernels]
     if rest or where is not plan.executor or not isinstance(where, DeviceExecutor):
         return
-    if not isinstance(where.device, HostDevice) or not all(kernel.simple for kernel in lifted):
+    if not isinstance(where.device, HostDevice):
         return
     shape = None
     if problem.program.form == "transform" and args[-1] is None:
@@ -319,10 +331,9 @@ def _remember(key: Any, plan: Plan, kernels: tuple[Any, ...], args: tuple[Any, .
         plan.policy.schedule, plan.policy.chunk_size or 0,
     )  # fmt: skip
     launch = Launch(where.device, task)
-    if problem.program.form == "map":  # whether an array may be written is looked at in every call
-        if any(use is not None and use.writes for use in problem.access):
-            launch.guard_writes([k for k, use in enumerate(problem.access) if use is not None and use.writes])
-    elif problem.program.form == "transform" and not launch.guard():
+    # whether an array may be written is looked at in every call
+    written = [k for k, use in enumerate(problem.access) if use is not None and use.writes]
+    if written and not launch.guard(written, [getattr(value, "nbytes", 0) for value in problem.values]):
         return
     repeats = _repeats(args)
     if repeats is not None:
@@ -331,7 +342,7 @@ def _remember(key: Any, plan: Plan, kernels: tuple[Any, ...], args: tuple[Any, .
         _ready.clear()
     bare = dataclasses.replace(problem, values=())  # a remembered call must not keep the arrays alive
     in_order = places == tuple(range(len(args)))
-    _ready[key] = _Ready(bare, launch, None if in_order else places, shape, kernels)
+    _ready[key] = _Ready(bare, launch, None if in_order else places, shape)
 
 
 def _place(value: Any, args: tuple[Any, ...]) -> int:

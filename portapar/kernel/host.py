@@ -64,33 +64,27 @@ class Launch:
         row = sum(spec.dtype.itemsize for spec in self._program.specs if spec.is_array)
         return not self._program.inplace and (self._hi - self._lo) * row > topology.caches().get("L3", 32 << 20)
 
-    def guard(self) -> bool:
-        """Check from now on, in every call, that the output is writable and overlaps no input.
+    def guard(self, written: list[int], sizes: list[int]) -> bool:
+        """Check from now on, in every call, that these arguments are writable, and a transform's output apart.
 
-        Returns False if that cannot be had: it can for contiguous arrays, whose extents in memory
-        follow from the range.
+        `sizes` are the bytes of each argument. Returns False if that cannot be had: it can for contiguous
+        arrays, whose extents in memory follow from their sizes.
         """
         program = self._program
-        if not all(spec.contiguous for spec in program.specs if spec.is_array):
-            return False
-        sizes = [(self._hi - self._lo) * spec.dtype.itemsize for spec in program.specs]
-        self._set_table([program.out], [k for k, is_array in enumerate(self._arrays) if is_array], sizes)
-        return True
-
-    def guard_writes(self, written: list[int]) -> None:
-        """Check from now on, in every call, that these arguments are writable."""
-        self._set_table(written, [], [0] * len(self._arrays))
-
-    def _set_table(self, written: list[int], read: list[int], sizes: list[int]) -> None:
+        read: list[int] = []
+        if program.form == "transform":
+            if not all(spec.contiguous for spec in program.specs if spec.is_array):
+                return False
+            read = [k for k, is_array in enumerate(self._arrays) if is_array and k != program.out]
         place, places = 0, []
-        for spec in self._program.specs:
+        for spec in program.specs:
             places.append(place)
             place += 16 if spec.is_array or spec.dtype.kind == "c" else 8
-        pairs = [(w, r) for w in written for r in read if r != w]
-        flat = [len(written), len(pairs), *(places[w] for w in written)]
-        for w, r in pairs:
-            flat += (places[w], sizes[w], places[r], sizes[r])
+        flat = [len(written), len(read), *(places[w] for w in written)]
+        for r in read:
+            flat += (places[program.out], sizes[program.out], places[r], sizes[r])
         self._set_job((ctypes.c_int64 * len(flat))(*flat))
+        return True
 
     def __call__(self, values: Sequence[Any], firsts: Sequence[int] | None = None) -> Any:
         """Run; a reduction returns its partials, everything else None; OVERLAP if the guard objects."""
