@@ -227,7 +227,7 @@ def _spmv(scale: float) -> Iterator[Case]:
         return pp.segmented_reduce(how, indptr, data, indices, transform=lambda v, c: v * x[c])
 
     yield Case(
-        f"segmented_reduce as SpMV, {a.shape[0]} rows, {a.nnz} nonzeros", ours, (indptr, indices, data, x),
+        "segmented_reduce as SpMV, Kronecker", ours, (indptr, indices, data, x),
         {
             "gcc OpenMP CSR, best schedule": (
                 *(schedule(f"spmv_{how}") for how in ("static", "dynamic", "guided")), 0.95,
