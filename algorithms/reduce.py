@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from portapar import arrays, ops, problem
 from portapar.call import call
 from portapar.errors import PlacementError
@@ -25,15 +27,25 @@ def reduce(policy: Policy | None, x: Any, op: Any = ops.plus, init: Any = None) 
     ----------
     policy : Policy
     x : array or Range
+        Of numbers, or of records of numbers: `op` is given the tuple of a record's fields.
     op : callable
-        A kernel of two values; must be associative and commutative up to rounding.
-    init : number, optional
-        Needed for empty input only.
+        A kernel of two values, numbers or tuples of numbers, that returns one; must be associative and
+        commutative up to rounding, or a `Monoid` that says that it does not commute.
+    init : number or tuple, optional
+        Needed for empty input only, and if `op` has no identity: else that is the result.
 
     Returns
     -------
-    NumPy scalar
+    NumPy scalar, or tuple of them
         Of the type that `op` settles on: sums of small integers are 64 bits wide.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> points = np.array([(3, 1.5), (1, 0.5), (2, 0.5)], dtype=[("key", "i8"), ("weight", "f8")])
+    >>> key, weight = pp.reduce(pp.par, points, op=lambda p, q: q if q[1] < p[1] else p)
+    >>> int(key), float(weight)
+    (1, 0.5)
     """
     return transform_reduce(policy, x, op=op, init=init)
 
@@ -51,13 +63,14 @@ def transform_reduce(
     op : callable
         As for `reduce`.
     transform : callable, optional
-        A kernel of one element of each input; the element itself by default.
-    init : number, optional
-        Needed for empty input only.
+        A kernel of one element of each input, that returns a number or a tuple of numbers; the element
+        itself by default.
+    init : number or tuple, optional
+        As for `reduce`.
 
     Returns
     -------
-    NumPy scalar
+    NumPy scalar, or tuple of them
 
     Examples
     --------
@@ -65,14 +78,28 @@ def transform_reduce(
     >>> x = np.arange(4.0)
     >>> float(pp.transform_reduce(pp.par, x, x, transform=lambda a, b: a * b))
     14.0
+
+    The mean and variance of the elements in one pass, each pass over the data costing as much as reading it:
+
+    >>> def merge(a, b):
+    ...     n, d = a[0] + b[0], b[1] - a[1]
+    ...     return n, a[1] + d * b[0] / n, a[2] + b[2] + d * d * a[0] * b[0] / n
+    >>> n, mean, m2 = pp.transform_reduce(pp.par, x, transform=lambda x: (1, x, 0.0), op=merge)
+    >>> int(n), float(mean), float(m2 / n)
+    (4, 1.5, 1.25)
     """
+    if isinstance(op, np.ufunc):
+        op = ops.monoid(op)
     kernels = (op,) if transform is None else (op, transform)
-    if init is not None and not isinstance(init, arrays.SCALARS):
-        raise PlacementError(f"reduce: init is {init!r}, a {type(init).__name__}: must be a number")
-    start = None if init is None else (type(init), repr(init), init)  # -0.0 is not 0.0
-    return call("reduce", policy, kernels, inputs, start, _build)
+    if isinstance(init, np.void):
+        init = init.item()
+    if init is not None and not all(isinstance(x, arrays.SCALARS) for x in (init if type(init) is tuple else (init,))):
+        raise PlacementError(f"reduce: init is {init!r}, a {type(init).__name__}: must be a number, or a tuple of them")
+    start = None if init is None else (type(init), repr(init))  # -0.0 is not 0.0
+    extra = getattr(op, "commutative", True), start, init
+    return call("reduce", policy, kernels, inputs, extra, _build)
 
 
 def _build(algorithm: str, where: Executor, kernels: Any, args: Any, extra: Any) -> tuple[Problem, None]:
     op, transform = (*kernels, None)[:2]
-    return problem.reduce(algorithm, args, op, transform, extra and extra[2]), None
+    return problem.reduce(algorithm, args, op, transform, extra[2]), None

@@ -16,6 +16,7 @@ from portapar.arrays import PartitionedArray
 from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.future import Future
 from portapar.kernel import cpu
+from portapar.kernel.codec import as_scalars
 from portapar.kernel.host import HostDevice
 from portapar.plan import Part, Plan
 from portapar.policy import Policy
@@ -180,9 +181,10 @@ class DeviceExecutor(Executor):
             part.lo, part.hi, part.threads, plan.policy.schedule, plan.policy.chunk_size or 0,
         )  # fmt: skip
         run = self.device.bind(task)
-        if problem.program.acc is None or problem.init is None:
+        acc = problem.program.acc
+        if acc is None or (problem.init is None and acc.names is None):
             return run
-        return lambda: finish(problem, np.array([run()]))
+        return lambda: finish(problem, np.array([run()], acc))
 
     def run(self, problem: Problem, part: Part, how: Policy) -> np.ndarray | None:
         """Place the arguments of a part, run it, and bring back what it wrote."""
@@ -294,8 +296,8 @@ def finish(problem: Problem, partials: np.ndarray | None) -> Any:
             f"{problem.algorithm}: there is nothing to reduce (0 elements) and no init=: pass init= for empty input"
         )
     if count == 1 and problem.init is None:
-        return partials[0]
-    return fold(program, partials, problem.init)
+        return as_scalars(partials[0])
+    return as_scalars(fold(program, partials, problem.init))
 
 
 def fold(program: Any, partials: np.ndarray, init: Any = None) -> Any:

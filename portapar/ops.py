@@ -18,10 +18,14 @@ class Monoid:
     Attributes
     ----------
     op : callable
-        A kernel of two values that returns one of their kind; associative (up to rounding).
+        A kernel of two values, numbers or tuples of numbers, that returns one of their kind; associative (up
+        to rounding).
     identity : number, tuple, callable or None
         What changes nothing: ``op(identity, x) == x``. A callable is given the dtype and returns it; None
         says that there is none.
+    commutative : bool
+        ``op(x, y) == op(y, x)`` (up to rounding). Otherwise `reduce` keeps the order of the elements, which
+        costs speed. Scans keep it always.
 
     Examples
     --------
@@ -29,19 +33,32 @@ class Monoid:
     >>> gcd = pp.Monoid(lambda x, y: math.gcd(x, y), 0)
     >>> int(pp.reduce(pp.par, np.array([12, 18, 30]), op=gcd))
     6
+
+    The largest sum of neighbours is the last of (sum, largest prefix, largest suffix, largest part):
+
+    >>> def join(a, b):
+    ...     return a[0] + b[0], max(a[1], a[0] + b[1]), max(b[2], b[0] + a[2]), max(a[3], b[3], a[2] + b[1])
+    >>> x = np.array([-2, 1, -3, 4, -1, 2, 1, -5, 4])
+    >>> kadane = pp.Monoid(join, commutative=False)
+    >>> int(pp.transform_reduce(pp.par, x, transform=lambda x: (x, x, x, x), op=kadane)[3])
+    6
     """
 
     op: Callable[[Any, Any], Any]
     identity: Any = None
+    commutative: bool = True
 
     def __call__(self, x: Any, y: Any) -> Any:
         return self.op(x, y)
 
     def start(self, dtype: np.dtype) -> Any:
-        """The identity as a value of that dtype; None if there is none."""
+        """The identity as a value of that dtype, a tuple for one with fields; None if there is none."""
         found = self.identity(dtype) if callable(self.identity) else self.identity
-        if found is None or isinstance(found, tuple):
-            return found
+        if found is None:
+            return None
+        if isinstance(found, tuple):
+            kinds = [dtype[name] for name in dtype.names or ()]
+            return tuple(np.array(x).astype(kind)[()] for x, kind in zip(found, kinds, strict=True))
         return np.array(found).astype(dtype)[()]  # -1 is all ones in unsigned types too
 
     @property

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, config
+from portapar import arrays, config, ops
 from portapar.errors import KernelError, PlacementError
-from portapar.kernel import source
+from portapar.kernel import codec, source
 from portapar.kernel.native import renderers
 from portapar.kernel.program import Program, Spec
 
@@ -210,10 +210,7 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Proble
     )
     for name, spec, use in zip(names, specs, access, strict=True):
         if spec.is_array and spec.readonly and use is not None and use.writes:
-            raise PlacementError(
-                f"{algorithm}: kernel {kernel.name!r} ({kernel.where()}) writes to argument {name!r}, "
-                "which is read-only. Pass a writable copy, or set its flags.writeable"
-            )
+            raise _readonly(algorithm, kernel, name)
     specs = [Spec(s.dtype, s.ndim, s.contiguous) if s.readonly else s for s in specs]
 
     def make() -> _Text:
@@ -223,6 +220,13 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Proble
 
     program = _program("map", (ndim,), (kernel,), make, specs, ndim=ndim, unit=unit)
     return Problem(algorithm, program, values, names, access, extent, start, step)
+
+
+def _readonly(algorithm: str, kernel: source.Kernel, name: str) -> PlacementError:
+    return PlacementError(
+        f"{algorithm}: kernel {kernel.name!r} ({kernel.where()}) writes to argument {name!r}, "
+        "which is read-only. Pass a writable copy, or set its flags.writeable"
+    )
 
 
 def _elementwise(
@@ -346,6 +350,8 @@ def _gather(
     for (name, _), value in zip(kernel.captures, kernel.values(func), strict=True):
         value = arrays.normal(value, name)
         use = None if _is_scalar(value) else kernel.access[name]
+        if use is not None and use.writes and arrays.spec_of(value, name).readonly:
+            raise _readonly(algorithm, kernel, name)
         args.values.append(value)
         args.names.append(name)
         args.access.append(use if use is None else source.Access(use.reads, use.writes, pointwise=False))
@@ -503,11 +509,14 @@ def result_dtype(trial: tuple[_Arguments, list[str], int, Callable[[], _Text]], 
 
 
 def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, init: Any) -> Problem:
-    """``init op f(x[0], …) op f(x[1], …) …``, in the fixed order of the tiles."""
+    """``init op f(x[0], …) op f(x[1], …) …``, in the fixed order of the tiles.
+
+    The values are numbers or tuples of numbers; an element that is a record is the tuple of its fields.
+    """
     if transform is None:
         if len(inputs) != 1:
             raise PlacementError(f"{algorithm}: {len(inputs)} inputs without transform=: say how to combine elements")
-        transform = identity
+        transform = _element(algorithm, inputs[0])
     kernel, func = source.lift(transform)
     op_kernel, op_func = source.lift(op)
     if len(op_kernel.params) != 2:
@@ -538,13 +547,32 @@ def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, ini
     shape_key = (tuple(operands),)
     trial = _program("reduce", shape_key, (kernel, op_kernel), make, args.specs)
     acc = accumulator(trial, algorithm, init)
-    program = _program("reduce", shape_key, (kernel, op_kernel), make, args.specs, acc=acc)
-    if init is not None:
-        init = acc.type(init)
+    monoid = ops.monoid(op)
+    program = _program(
+        "reduce", shape_key, (kernel, op_kernel), make, args.specs, acc=acc, ordered=not monoid.commutative
+    )
     extent = (math.prod(shape),)
+    if init is None and extent == (0,):
+        init = monoid.start(acc)
+    if init is not None:
+        init = np.array(init, acc)[()]
     return Problem(
         algorithm, program, tuple(args.values), tuple(args.names), tuple(args.access), extent, (0,), (1,), init
     )
+
+
+def _element(algorithm: str, x: Any) -> Any:
+    """The kernel that gives an element of an input as a value."""
+    dtype = getattr(x, "dtype", None)
+    if getattr(dtype, "names", None) is None:
+        return identity
+    try:
+        return codec.codec(dtype).unpack
+    except TypeError as error:
+        raise KernelError(
+            f"{algorithm}: elements of dtype {dtype} are not numbers, and cannot be tuples of numbers: {error}. "
+            "Say with transform= what to combine, such as transform=lambda r: r.x"
+        ) from None
 
 
 def identity(x: Any) -> Any:
@@ -554,35 +582,48 @@ def identity(x: Any) -> Any:
 
 def _typed(program: Program, function: str, algorithm: str, acc: np.dtype | None = None) -> np.dtype:
     """The dtype that `elem` returns, or that ``op(acc, elem)`` returns; remembered on disk."""
-    return np.dtype(_typed_str(program, function, str(acc) if acc is not None else "", algorithm))
+    return codec.from_text(_typed_str(program, function, codec.to_text(acc) if acc is not None else "", algorithm))
 
 
 @functools.cache
 def _typed_str(program: Program, function: str, acc: str, algorithm: str) -> str:
-    name = f"{program.key}-{renderers()}-{function}-{acc}.dtype"
+    name = f"{program.key}-{renderers()}-{function}-{''.join(c for c in acc if c.isalnum())}.dtype"
     known = config.load(name)
     if known is not None:
         return known.decode()
     from portapar.kernel.check import return_dtype
 
-    found = return_dtype(program, function, np.dtype(acc) if acc else None, algorithm)
-    config.store(name, found.str.encode())
-    return found.str
+    found = codec.to_text(return_dtype(program, function, codec.from_text(acc) if acc else None, algorithm))
+    config.store(name, found.encode())
+    return found
 
 
 def accumulator(program: Program, algorithm: str, init: Any) -> np.dtype:
     """The type that a reduction accumulates in: the one that its operator, fed its own result, settles on.
 
     Sums of small integers thus accumulate in 64 bits, as in NumPy. A Python number as `init` is weak,
-    as in NumPy: it widens integers to floats, but not float32 to float64.
+    as in NumPy: it widens integers to floats, but not float32 to float64. Tuples are looked at number by
+    number.
     """
-    element = _typed(program, "elem", algorithm)
-    acc = element
+    acc = _typed(program, "elem", algorithm)
     if init is not None:
-        acc = np.result_type(element, init) if not isinstance(init, bool) else element
+        acc = _wider(algorithm, acc, init, "init")
     for _ in range(4):
-        wider = np.result_type(acc, _typed(program, "op", algorithm, acc))
+        wider = _wider(algorithm, acc, _typed(program, "op", algorithm, acc), "op's result")
         if wider == acc:
             return acc
         acc = wider
     raise KernelError(f"{algorithm}: the type of op's result never settles (it grows beyond {acc})")
+
+
+def _wider(algorithm: str, acc: np.dtype, other: Any, what: str) -> np.dtype:
+    """The dtype that holds values of a dtype and another dtype or value."""
+    names = other.names if isinstance(other, np.dtype) else None
+    many = names is not None or isinstance(other, tuple)
+    parts = [other[name] for name in names] if names is not None else list(other) if many else [other]
+    own = [acc] if acc.names is None else [acc[name] for name in acc.names]
+    if many != (acc.names is not None) or len(parts) != len(own):
+        told = [f"a tuple of {len(x)}" if several else "a number" for x, several in ((parts, many), (own, acc.names))]
+        raise KernelError(f"{algorithm}: {what} is {told[0]}, and the values are each {told[1]}: must be alike")
+    found = [x if isinstance(y, bool) else np.result_type(x, y) for x, y in zip(own, parts, strict=True)]
+    return codec.tuple_dtype(found) if many else found[0]

@@ -313,7 +313,7 @@ class RanksExecutor(Executor):
                 self.group.allgather(data, cuts)
 
         def op(x: Any, y: Any) -> Any:
-            return fold(program, np.array((x, y), program.acc))
+            return fold(program, np.array([x, y], program.acc))
 
         whole = np.empty(1, program.acc)
         whole[0] = partition.join(itertools.chain(*pieces), data.view(program.acc), op)

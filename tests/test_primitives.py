@@ -271,10 +271,16 @@ def test_empty_and_init(policy):
         got = pp.reduce(policy, x.astype("i4"), init=0.5)
         assert got.dtype == np.float64 and got == x.sum() + 0.5
         assert pp.reduce(policy, x, op=pp.minimum, init=-100.0) == -100
+    empty = data(0)
+    for got, expected in (
+        (pp.reduce(policy, empty), 0.0),
+        (pp.reduce(policy, empty.astype("i4")), 0),
+        (pp.reduce(policy, empty, op=np.multiply), 1.0),
+        (pp.reduce(policy, pp.range(5, 5), op=pp.maximum), np.iinfo(np.int64).min),
+    ):
+        assert got == expected and got.dtype == np.asarray(expected).dtype
     with pytest.raises(pp.PlacementError, match="nothing to reduce.*pass init="):
-        pp.reduce(policy, data(0))
-    with pytest.raises(pp.PlacementError, match="nothing to reduce.*pass init="):
-        pp.reduce(policy, pp.range(5, 5), op=pp.maximum)
+        pp.reduce(policy, empty, op=lambda a, b: a if abs(a) > abs(b) else b)
 
 
 # fill, copy, iota ---------------------------------------------------------------------------------

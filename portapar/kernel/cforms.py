@@ -16,9 +16,9 @@ from numba.core import types
 from portapar.kernel.cdialect import Dialect
 from portapar.kernel.crender import add_function
 from portapar.kernel.csigns import UNKNOWN
-from portapar.kernel.cunit import GLOBAL, Unit, scalar_name, strip
-from portapar.kernel.forms import LANES, TILE
-from portapar.kernel.typing import TypedFunction
+from portapar.kernel.cunit import GLOBAL, Unit, field_name, scalar_name, strip
+from portapar.kernel.forms import LANES, RUN, TILE
+from portapar.kernel.typing import TypedFunction, dtype_of, value_type
 
 __all__ = ["Parameter", "map_parameters", "reduce_parameters", "render_map", "render_reduce"]
 
@@ -264,21 +264,24 @@ def render_reduce(
     name: str,
     *,
     grouped: bool = False,
+    ordered: bool = False,
 ) -> str:
     """An entry that reduces elem(i, *args) over [lo, hi) to one partial per tile, in one fixed order.
 
     Tile t holds the indices [t * TILE, min((t + 1) * TILE, hi)); its partial is written to
     partials[t - lo / TILE]. Lane l of a tile folds the elements l, l + LANES, … of the tile in order; the
-    lanes are then combined by a tree of strides LANES / 2, …, 1. No identity is used.
+    lanes are then combined by a tree of strides LANES / 2, …, 1. No identity is used. If the order of the
+    elements matters, lane l folds the run of elements from l * RUN on, and the strides are 1, 2, ….
 
     Parameters
     ----------
     elem : TypedFunction
         Takes an index (int64), then the arguments.
     op : TypedFunction
-        Takes and returns two values of `acc_type`.
+        Takes two values of `acc_type`, tuples if that is a record, and returns one.
     acc_type : numba type
-        A number type: elements and op's results are cast to it.
+        A number type, or a record for tuples of numbers (partials are such records): elements and op's
+        results are cast to it.
     dialect : Dialect
         `OPENCL` or `CUDA`. For CUDA a warp reduces a tile: the block size must be a multiple of 32.
     name : str
@@ -286,6 +289,8 @@ def render_reduce(
     grouped : bool
         For OpenCL on GPUs: a work-group of `LANES` items (the local size that must be launched) reduces a
         tile. Otherwise one work-item does, in a form that compilers for CPUs vectorize over the lanes.
+    ordered : bool
+        `op` does not commute.
 
     Returns
     -------
@@ -296,23 +301,32 @@ def render_reduce(
     element = add_function(unit, elem, [GLOBAL] * len(elem.argtypes), [1])
     fold = add_function(unit, op)
     entry = _Entry(unit, elem.argtypes[1:], reduce_parameters(elem.argtypes, dialect))
-    acc, memory = unit.value(acc_type), unit.memory(acc_type)
+    memory, kind = unit.memory(acc_type), value_type(dtype_of(acc_type))
+    acc = unit.value(kind)
 
     def load(index: str) -> str:
-        return unit.cast(f"{element}({index}{entry.arguments()})", elem.return_type, acc_type)
+        return unit.cast(f"{element}({index}{entry.arguments()})", elem.return_type, kind)
 
     def combine(a: str, b: str) -> str:
-        x, y = (unit.cast(v, acc_type, t) for v, t in zip((a, b), op.argtypes, strict=True))
-        return unit.cast(f"{fold}({x}, {y})", op.return_type, acc_type)
+        x, y = (unit.cast(v, kind, t) for v, t in zip((a, b), op.argtypes, strict=True))
+        return unit.cast(f"{fold}({x}, {y})", op.return_type, kind)
+
+    def keep(value: str) -> str:
+        if not isinstance(acc_type, types.Record):
+            return f"out[t] = {value};"
+        fields = enumerate(acc_type.fields)
+        parts = (f"out[t].{field_name(name)} = {value}.{unit.member(kind, k)};" for k, name in fields)
+        return f"{{ {' '.join(parts)} }}"
 
     offset = "partials + partials_offset" if dialect.name == "opencl" else "partials"
     lines = [entry.head(name, memory), *entry.locals(), f"    GLOBAL {memory}* out = {offset} - lo / {TILE};"]
     if dialect.name == "cuda":
-        lines += _warp_per_tile(acc, load, combine)
+        lines += _warp_per_tile(acc, load, combine, keep, ordered)
     elif grouped:
-        lines += _group_per_tile(acc, load, combine)
+        lines += _group_per_tile(acc, load, combine, keep, ordered)
     else:
-        lines += _item_per_tile(acc, load, combine)
+        make = _runs_per_item if ordered else _item_per_tile
+        lines += make(acc, load, combine, keep)
     text = "\n".join([*lines, "}"]) + "\n"
     if dialect.name == "cuda":
         unit.functions.append(_SHUFFLE)
@@ -336,7 +350,7 @@ template <typename T> static __device__ __forceinline__ T lane_below(T value, in
 """
 
 
-def _item_per_tile(acc: str, load: Any, combine: Any) -> list[str]:
+def _item_per_tile(acc: str, load: Any, combine: Any, keep: Any) -> list[str]:
     item, items = "(i64)get_global_id(0)", "(i64)get_global_size(0)"
     text = f"""\
 {_TILES.replace("@first", item).replace("@step", items)}
@@ -354,17 +368,46 @@ def _item_per_tile(acc: str, load: Any, combine: Any) -> list[str]:
             for (int s = {LANES // 2}; s > 0; s /= 2)
                 for (int l = 0; l < s && l + s < count; ++l) lane[l] = {combine("lane[l]", "lane[l + s]")};
         }}
-        out[t] = lane[0];
+        {keep("lane[0]")}
     }}"""
     return text.split("\n")
 
 
-def _folding(acc: str, load: Any, combine: Any) -> str:
-    """One lane's fold, eight loads at a time."""
+def _runs_per_item(acc: str, load: Any, combine: Any, keep: Any) -> list[str]:
+    item, items = "(i64)get_global_id(0)", "(i64)get_global_size(0)"
+    text = f"""\
+{_TILES.replace("@first", item).replace("@step", items)}
+        {acc} lane[{LANES}];
+        i64 used = (count + {RUN - 1}) / {RUN};
+        for (int l = 0; l < used; ++l) lane[l] = {load(f"first + l * {RUN}")};
+        if (count == {TILE}) {{
+            for (i64 k = first + 1; k < first + {RUN}; ++k)
+                for (int l = 0; l < {LANES}; ++l) lane[l] = {combine("lane[l]", load(f"k + l * {RUN}"))};
+        }} else {{
+            for (i64 k = 0; k < count; ++k)
+                if (k % {RUN} != 0) lane[k / {RUN}] = {combine(f"lane[k / {RUN}]", load("first + k"))};
+        }}
+        for (int s = 1; s < {LANES}; s *= 2)
+            for (int l = 0; l + s < used; l += 2 * s) lane[l] = {combine("lane[l]", "lane[l + s]")};
+        {keep("lane[0]")}
+    }}"""
+    return text.split("\n")
+
+
+def _folding(acc: str, load: Any, combine: Any, ordered: bool) -> str:
+    """One lane's fold, eight loads at a time; `used` lanes have something to fold."""
+    if ordered:
+        return f"""\
+        i64 k = first + l * {RUN}, end = first + count < k + {RUN} ? first + count : k + {RUN};
+        int used = (int)((count + {RUN - 1}) / {RUN});
+        {acc} value;
+        if (l < used) value = {load("k")};
+        for (++k; k < end; ++k) value = {combine("value", load("k"))};"""
     loads = " ".join(f"x{u} = {load(f'k + {u * LANES}')};" for u in range(8))
     folds = " ".join(f"value = {combine('value', f'x{u}')};" for u in range(8))
     return f"""\
         i64 k = first + l, end = first + count;
+        int used = count < {LANES} ? (int)count : {LANES};
         {acc} value, {", ".join(f"x{u}" for u in range(8))};
         if (l < count) value = {load("k")};
         for (k += {LANES}; k + {7 * LANES} < end; k += {8 * LANES}) {{
@@ -374,34 +417,43 @@ def _folding(acc: str, load: Any, combine: Any) -> str:
         for (; k < end; k += {LANES}) value = {combine("value", load("k"))};"""
 
 
-def _group_per_tile(acc: str, load: Any, combine: Any) -> list[str]:
+def _tree(ordered: bool) -> tuple[str, str]:
+    """The tree over the lanes: the loop over its strides, and which lanes take their partner in."""
+    if ordered:
+        return f"for (int s = 1; s < {LANES}; s *= 2)", "l % (2 * s) == 0 && l + s < used"
+    return f"for (int s = {LANES // 2}; s > 0; s /= 2)", "l < s && l + s < used"
+
+
+def _group_per_tile(acc: str, load: Any, combine: Any, keep: Any, ordered: bool) -> list[str]:
+    strides, takes = _tree(ordered)
     text = f"""\
     __local {acc} lane[{LANES}];
     int l = (int)get_local_id(0);
 {_TILES.replace("@first", "(i64)get_group_id(0)").replace("@step", "(i64)get_num_groups(0)")}
-{_folding(acc, load, combine)}
-        if (l < count) lane[l] = value;
+{_folding(acc, load, combine, ordered)}
+        if (l < used) lane[l] = value;
         barrier(CLK_LOCAL_MEM_FENCE);
-        for (int s = {LANES // 2}; s > 0; s /= 2) {{
-            if (l < s && l + s < count) lane[l] = value = {combine("value", "lane[l + s]")};
+        {strides} {{
+            if ({takes}) lane[l] = value = {combine("value", "lane[l + s]")};
             barrier(CLK_LOCAL_MEM_FENCE);
         }}
-        if (l == 0) out[t] = lane[0];
+        if (l == 0) {keep("lane[0]")}
         barrier(CLK_LOCAL_MEM_FENCE);
     }}"""
     return text.split("\n")
 
 
-def _warp_per_tile(acc: str, load: Any, combine: Any) -> list[str]:
+def _warp_per_tile(acc: str, load: Any, combine: Any, keep: Any, ordered: bool) -> list[str]:
+    strides, takes = _tree(ordered)
     warp, warps = "((i64)blockIdx.x * blockDim.x + threadIdx.x) / 32", "(i64)gridDim.x * blockDim.x / 32"
     text = f"""\
     int l = threadIdx.x % {LANES};
 {_TILES.replace("@first", warp).replace("@step", warps)}
-{_folding(acc, load, combine)}
-        for (int s = {LANES // 2}; s > 0; s /= 2) {{
+{_folding(acc, load, combine, ordered)}
+        {strides} {{
             {acc} other = lane_below(value, s);
-            if (l < s && l + s < count) value = {combine("value", "other")};
+            if ({takes}) value = {combine("value", "other")};
         }}
-        if (l == 0) out[t] = value;
+        if (l == 0) {keep("value")}
     }}"""
     return text.split("\n")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from portapar.errors import KernelError
+from portapar.kernel.codec import tuple_dtype
 from portapar.kernel.program import Program
 
 
@@ -22,29 +23,32 @@ def argument_types(program: Program) -> tuple[Any, ...]:
 
 
 def return_dtype(program: Program, function: str, acc: np.dtype | None, algorithm: str) -> np.dtype:
-    """The dtype of ``elem(i, *args)``, or of ``op(acc, elem)``.
+    """The dtype of ``elem(i, *args)``, or of ``op(acc, elem)``; for tuples `portapar.kernel.codec.tuple_dtype`.
 
     Raises
     ------
     KernelError
-        If it cannot be typed, or is not a number.
+        If it cannot be typed, or is neither a number nor a tuple of numbers.
     """
     from numba.core import types
 
-    from portapar.kernel.typing import TypingFailure, dtype_of, infer, numba_type
+    from portapar.kernel.typing import TypingFailure, dtype_of, infer, value_type
 
     try:
         if function == "op":
-            kinds: tuple[Any, ...] = (numba_type(acc), numba_type(acc))
+            kinds: tuple[Any, ...] = (value_type(acc), value_type(acc))
         else:
             kinds = (types.int64,) * program.ndim + argument_types(program)
         found = infer(program.namespace[function], kinds).return_type
     except TypingFailure as failure:
         raise located(program, failure.line, failure.message) from None
-    if isinstance(found, (types.Number, types.Boolean)):
+    number = types.Number, types.Boolean
+    if isinstance(found, number):
         return dtype_of(found)
+    if isinstance(found, types.BaseTuple) and len(found) and all(isinstance(part, number) for part in found):
+        return tuple_dtype([dtype_of(part) for part in found])
     what = "nothing" if found == types.none else f"a {found}"
-    raise KernelError(f"{algorithm}: {_place(program)} returns {what}: must return a number")
+    raise KernelError(f"{algorithm}: {_place(program)} returns {what}: must return a number, or a tuple of numbers")
 
 
 def _place(program: Program) -> str:

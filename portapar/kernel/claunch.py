@@ -18,7 +18,7 @@ from portapar.kernel.cforms import map_parameters, reduce_parameters, render_map
 from portapar.kernel.crender import Dialect, RenderFailure
 from portapar.kernel.forms import TILE
 from portapar.kernel.program import Program, Spec
-from portapar.kernel.typing import TypingFailure, array_type, infer, numba_type
+from portapar.kernel.typing import TypingFailure, array_type, infer, numba_type, value_type
 
 __all__ = ["CDevice", "Kernel", "argument_dtypes", "c_text", "elements", "entry_name"]
 
@@ -52,8 +52,8 @@ def c_text(program: Program, dialect: Dialect, serial: bool = False) -> str:
             return render_map(body, program.ndim, dialect, name, unit_step=program.unit, blocked=serial)
         acc = numba_type(program.acc)
         elem = infer(space["elem"] if program.unit else _over_range(program), argtypes)
-        op = infer(space["op"], (acc, acc))
-        return render_reduce(elem, op, acc, dialect, name, grouped=not serial)
+        op = infer(space["op"], (value_type(program.acc),) * 2)
+        return render_reduce(elem, op, acc, dialect, name, grouped=not serial, ordered=program.ordered)
     except (TypingFailure, RenderFailure) as error:
         raise _kernel_error(program, dialect, error) from error
 

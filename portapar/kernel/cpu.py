@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from portapar.errors import PlacementError
-from portapar.kernel.forms import LANES, TILE
+from portapar.kernel.codec import codec
+from portapar.kernel.forms import LANES, RUN, TILE, strides
 from portapar.kernel.native import callee, lower, native
 from portapar.kernel.program import Program, Spec
 
@@ -95,41 +96,93 @@ def _reduce_text(program: Program, head: str, call: str) -> str:
         index = f"nonneg({index})" if program.unit else f"start0 + step0 * ({index})"
         return f"ACC(elem({index}, {call}))"
 
+    width = _width(program.acc)
+    get = "get({}, acc)" if width else "acc[{}]"
+    put = "put({}, acc, {})" if width else "acc[{}] = {}"
+    here, there = get.format("lane"), get.format("lane + half")
+    folded = f"ACC(op({here}, {value('i')}))"
+
     steps = "" if program.unit else "start0, step0, "
-    rest = "".join(f"        x = ACC(op(x, {value(f'i + {LANES * row}')}))\n" for row in range(1, ROWS))
-    levels = ", ".join(str(LANES >> k) for k in range(1, LANES.bit_length()))
-    odd = (TILE // LANES - 1) % ROWS
-    lanes = f"    for lane in range(opaque({LANES})):\n        i = nonneg(first + lane)\n"
+    side, down = strides(program.ordered)
+    rest = "".join(f"        x = ACC(op(x, {value(f'i + {down * row}')}))\n" for row in range(1, ROWS))
+    odd = (RUN - 1) % ROWS
+    lanes = f"    for lane in range(opaque({LANES})):\n        i = nonneg(first + {side} * lane)\n"
+    fresh = f"k < {LANES}"
+    levels = [LANES >> k for k in range(1, LANES.bit_length())]
+    tree = f"        for half in {tuple(levels)}:\n            for lane in range(min(half, count - half)):\n"
+    if program.ordered:
+        fresh = f"k % {RUN} == 0"
+        tree = (
+            f"        used = -(-count // {RUN})\n"
+            f"        for half in {tuple(levels[::-1])}:\n            for lane in range(0, used - half, 2 * half):\n"
+        )
     return (
-        f"def begin(first, acc, {steps}{call}):\n    wide()\n{lanes}        acc[lane] = {value('i')}\n"
+        f"def begin(first, acc, {steps}{call}):\n    wide()\n{lanes}        {put.format('lane', value('i'))}\n"
         f"def one_row(first, acc, {steps}{call}):\n    wide()\n{lanes}"
-        f"        acc[lane] = ACC(op(acc[lane], {value('i')}))\n"
+        f"        {put.format('lane', folded)}\n"
         f"def rows(first, acc, {steps}{call}):\n    wide()\n{lanes}"
-        f"        x = ACC(op(acc[lane], {value('i')}))\n{rest}        acc[lane] = x\n"
+        f"        x = ACC(op({here}, {value('i')}))\n{rest}        {put.format('lane', 'x')}\n"
         f"def short(first, count, acc, {steps}{call}):\n"
         "    for k in range(count):\n"
         f"        x = {value('first + k')}\n"
-        f"        lane = k % {LANES}\n"
-        f"        acc[lane] = x if k < {LANES} else ACC(op(acc[lane], x))\n"
+        f"        lane = k {f'// {RUN}' if program.ordered else f'% {LANES}'}\n"
+        f"        {put.format('lane', f'x if {fresh} else ACC(op({here}, x))')}\n"
         f"{head}"
-        "    acc = lanes()\n"
+        f"    acc = {_scratch(width)}\n"
         f"    for first in range(lo, hi, {TILE}):\n"
         "        first = nonneg(first)\n"
         f"        count = min({TILE}, hi - first)\n"
         f"        if count == {TILE}:\n"
         f"            begin(first, acc, {steps}{call})\n"
         f"            for k in range(1, {odd + 1}):\n"
-        f"                one_row(nonneg(first + {LANES} * k), acc, {steps}{call})\n"
-        f"            for k in range({(odd + 1) * LANES}, {TILE}, {LANES * ROWS}):\n"
+        f"                one_row(nonneg(first + {down} * k), acc, {steps}{call})\n"
+        f"            for k in range({(odd + 1) * down}, {RUN * down}, {ROWS * down}):\n"
         f"                rows(nonneg(first + k), acc, {steps}{call})\n"
         "        else:\n"
         f"            short(first, count, acc, {steps}{call})\n"
-        f"        for half in ({levels},):\n"
-        "            for lane in range(min(half, count - half)):\n"
-        "                acc[lane] = ACC(op(acc[lane], acc[lane + half]))\n"
-        f"        partials[nonneg(first // {TILE})] = acc[0]\n"
+        f"{tree}"
+        f"                {put.format('lane', f'ACC(op({here}, {there}))')}\n"
+        f"        {_keep(width, f'nonneg(first // {TILE})', get.format('0'))}\n"
         "    return hi\n"
     )
+
+
+def _width(acc: np.dtype | None) -> int:
+    """Numbers in a value that a reduction accumulates, if it is a tuple; 0 for a plain number."""
+    return len(acc.names) if acc is not None and acc.names is not None else 0
+
+
+def _scratch(width: int) -> str:
+    """The lanes: an array, for tuples one for each of their numbers, so that loops over lanes vectorize."""
+    return f"({''.join(f'lanes{k}(), ' for k in range(width))})" if width else "lanes()"
+
+
+def _keep(width: int, index: str, what: str) -> str:
+    """Put a value among the partials, which are records for tuples."""
+    return f"store({index}, partials, {what})" if width else f"partials[{index}] = {what}"
+
+
+def _value_functions(acc: np.dtype) -> dict[str, Any]:
+    """What the text of a reduction calls: `ACC`, and for tuples also what reads and writes them."""
+    from portapar.kernel import intrinsics
+
+    width = _width(acc)
+    if not width:
+        return {"ACC": getattr(np, acc.name), "lanes": intrinsics.scratch(acc, LANES)}
+    names = acc.names or ()
+    casts = "".join(f"np.{acc[name].name}(x[{k}]), " for k, name in enumerate(names))
+    text = (
+        f"def ACC(x):\n    return ({casts})\n"
+        f"def get(lane, acc):\n    return ({''.join(f'acc[{k}][lane], ' for k in range(width))})\n"
+        "def put(lane, acc, x):\n" + "".join(f"    acc[{k}][lane] = x[{k}]\n" for k in range(width))
+    )
+    space: dict[str, Any] = {"np": np}
+    exec(compile(text, "<portapar values>", "exec"), space)
+    found = {name: callee(space[name]) for name in ("ACC", "get", "put")}
+    kept = codec(acc)
+    found.update(load=callee(kept.load), store=callee(kept.store))
+    found.update((f"lanes{k}", intrinsics.scratch(acc[name], LANES)) for k, name in enumerate(names))
+    return found
 
 
 def block_specs(program: Program) -> tuple[Spec, ...]:
@@ -179,7 +232,7 @@ def _make(program: Program, stream: bool) -> Any:
         unpack=intrinsics.unpacker(specs, extras(program)),
     )
     if program.acc is not None:
-        space.update(ACC=getattr(np, program.acc.name), lanes=intrinsics.scratch(program.acc, LANES))
+        space.update(_value_functions(program.acc))
     if stream:
         dtype = program.specs[program.out].dtype
         space.update(
@@ -226,6 +279,13 @@ def fold(program: Program) -> Callable[..., int]:
     """
     acc = program.acc
     assert acc is not None
+    width = _width(acc)
+    load = "load({}, partials)" if width else "partials[{}]"
+
+    def combine(x: str, y: str) -> str:
+        return f"ACC(op({load.format(x)}, {load.format(y)}))"
+
+    last = f"{combine('total', '0')} if total else {load.format('total')}"
     text = (
         "def fold(has_init, count, block):\n"
         "    (partials,) = unpack(block)\n"
@@ -233,12 +293,12 @@ def fold(program: Program) -> Callable[..., int]:
         "    while count > 1:\n"
         "        half = count // 2\n"
         "        for k in range(half):\n"
-        "            partials[k] = ACC(op(partials[2 * k], partials[2 * k + 1]))\n"
+        f"            {_keep(width, 'k', combine('2 * k', '2 * k + 1'))}\n"
         "        if count % 2:\n"
-        "            partials[half] = partials[count - 1]\n"
+        f"            {_keep(width, 'half', load.format('count - 1'))}\n"
         "        count = half + count % 2\n"
         "    if has_init:\n"
-        "        partials[0] = ACC(op(partials[total], partials[0])) if total else partials[total]\n"
+        f"        {_keep(width, '0', last)}\n"
         "    return 0\n"
     )
 
@@ -246,7 +306,7 @@ def fold(program: Program) -> Callable[..., int]:
         from portapar.kernel import intrinsics
 
         space = dict(program.namespace)
-        space.update(unpack=intrinsics.unpacker((Spec(acc, 1),), 0), ACC=getattr(np, acc.name))
+        space.update(_value_functions(acc), unpack=intrinsics.unpacker((Spec(acc, 1),), 0))
         exec(compile(text, "<portapar fold>", "exec"), space)
         return space["fold"]
 

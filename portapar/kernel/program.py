@@ -60,6 +60,8 @@ class Program:
         The output of a transform is one of its inputs too.
     acc : numpy.dtype or None
         The type in which a reduction accumulates.
+    ordered : bool
+        A reduction's operator does not commute.
     origin : dict
         Line of `text` → (file, line) of the user's source.
     """
@@ -73,12 +75,13 @@ class Program:
     out: int = -1
     inplace: bool = False
     acc: np.dtype | None = None
+    ordered: bool = False
     origin: Any = None
 
     @functools.cached_property
     def key(self) -> str:
         """A digest of everything that generated code depends on."""
-        parts = (self.form, self.text, self.specs, self.ndim, self.unit, self.out, self.acc)
+        parts = (self.form, self.text, self.specs, self.ndim, self.unit, self.out, self.acc, self.ordered)
         return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
     @functools.cached_property

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import builtins
 import copy
+import functools
 import inspect
 import linecache
 import math
@@ -27,7 +28,7 @@ from portapar.errors import KernelError
 from portapar.kernel import atomic
 from portapar.kernel.access import Access, Callee, analyse
 
-__all__ = ["Access", "Capture", "Kernel", "kernel_error", "lift", "renamed", "write"]
+__all__ = ["Access", "Capture", "Kernel", "function", "kernel_error", "lift", "renamed", "write"]
 
 Origin = dict[int, tuple[str, int]]
 
@@ -218,7 +219,7 @@ def _unwrap(func: Any) -> types.FunctionType:
         return func
     text = _standard(func)
     if text is not None:
-        return _from_text(text)
+        return _plain(text)
     what = f"{type(func).__name__} object" if not isinstance(func, types.MethodType) else "bound method"
     raise KernelError(
         f"{func!r} cannot be a kernel: it is a {what}. Pass a plain function or a lambda, such as lambda x, y: x + y."
@@ -249,17 +250,28 @@ def _scalar_name(dtype: np.dtype) -> str:
     return "bool_" if dtype.kind == "b" else dtype.name
 
 
-_texts: dict[str, types.FunctionType] = {}
+_texts: dict[str, types.CodeType] = {}
 
 
-def _from_text(text: str) -> types.FunctionType:
-    """A function of our own, with its source where `inspect` finds it."""
+def function(text: str, **names: Any) -> types.FunctionType:
+    """A function of our own, a lambda or a ``def`` of one line, with its source where `inspect` finds it.
+
+    Parameters
+    ----------
+    text : str
+    **names
+        What it captures.
+    """
     if text not in _texts:
         file = f"<portapar {text}>"
         linecache.cache[file] = (len(text), None, [text + "\n"], file)
-        _texts[text] = eval(compile(text, file, "eval"), {"np": np, "math": math})
-    return _texts[text]
+        _texts[text] = compile(text, file, "eval" if text.startswith("lambda") else "exec")
+    space: dict[str, Any] = {"np": np, "math": math, **names}
+    found = eval(_texts[text], space)
+    return found if found is not None else space[text[4 : text.index("(")]]
 
+
+_plain = functools.cache(function)  #: always the same object, which remembered kernels are compared with
 
 _lifted: dict[tuple[types.CodeType, str], list[Kernel]] = {}  # equal codes may come from two files
 _lock = threading.RLock()
@@ -292,7 +304,7 @@ def _is_data(value: Any) -> bool:
     if isinstance(value, (bool, int, float, complex, np.generic, np.ndarray)):
         return True
     kind = type(value)  # not the value: a module or a class may have anything as an attribute
-    names = ("__cuda_array_interface__", "__dlpack__", "__array_interface__", "partition", "base_data")
+    names = ("__cuda_array_interface__", "__dlpack__", "__array_interface__", "partition", "with_queue")
     return not isinstance(value, str) and any(hasattr(kind, name) for name in names)
 
 

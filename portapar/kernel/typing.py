@@ -31,6 +31,7 @@ __all__ = [
     "infer",
     "numba_type",
     "ufunc_operand_types",
+    "value_type",
 ]
 
 
@@ -281,6 +282,14 @@ def dtype_of(numba_type: types.Type) -> np.dtype[Any]:
 def numba_type(dtype: Any) -> types.Type:
     """The Numba type of a NumPy dtype, records included."""
     return numpy_support.from_dtype(np.dtype(dtype))
+
+
+def value_type(dtype: Any) -> types.Type:
+    """What kernels compute with where arrays have that dtype: for a record the tuple of its fields."""
+    dtype = np.dtype(dtype)
+    if dtype.names is None:
+        return numba_type(dtype)
+    return types.Tuple([numba_type(dtype[name]) for name in dtype.names])
 
 
 def array_type(dtype: Any, ndim: int, contiguous: bool = True, readonly: bool = False) -> types.Array:

@@ -116,8 +116,9 @@ def test_reduce_gives_the_bits_of_one_process(world, n, dtype):
     if n:
         assert pp.reduce(pp.par, parts).tobytes() == pp.reduce(ALONE, x).tobytes()
     else:
+        assert pp.reduce(pp.par, parts) == 0
         with pytest.raises(pp.PlacementError, match="init"):
-            pp.reduce(pp.par, parts)
+            pp.reduce(pp.par, parts, op=lambda a, b: a + b)
 
 
 @pytest.mark.parametrize("n", SIZES)
