@@ -283,3 +283,21 @@ def test_out_is_captured_by_the_kernel():
     with pytest.raises(pp.PlacementError, match=r"captures 'y'.*shares memory with out"):
         pp.transform(pp.par, np.ones(10), out=y, op=lambda v: v + y[0])
     assert np.array_equal(y, np.arange(10.0))
+
+
+def test_read_only_arrays_that_an_operator_writes():
+    log = np.zeros(4)
+    log.flags.writeable = False
+
+    def op(x):
+        log[0] = x
+        return x
+
+    refused("'op'.*writes to argument 'log'.*read-only", lambda: pp.transform(pp.par, np.ones(4), op=op))
+    assert log[0] == 0
+    log.flags.writeable = True
+    pp.transform(pp.seq, np.ones(4), op=op)
+    log[:] = 0
+    log.flags.writeable = False
+    refused("'op'.*writes to argument 'log'.*read-only", lambda: pp.transform(pp.seq, np.ones(4), op=op))
+    assert log[0] == 0
