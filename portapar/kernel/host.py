@@ -178,7 +178,8 @@ class HostDevice:
             skip = -raw.ctypes.data % _LINE
             return raw[skip : skip + size].view(dtype).reshape(shape)
         try:
-            memory = mmap.mmap(-1, size + _HUGE)
+            # Private: a forked child gets a copy, and shared memory has no huge pages (a tenth of the speed).
+            memory = mmap.mmap(-1, size + _HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         except (OSError, OverflowError) as error:
             raise DeviceMemoryError(
                 f"{self.name}: no room for an array of shape {shape} and dtype {dtype}, {size} bytes ({error})"
