@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from portapar.algorithms.copy_if import copy_if, pack_index, partition, remove_if
+from portapar.algorithms.count import all_of, any_of, count, count_if, none_of
+from portapar.algorithms.empty_like import empty_like
+from portapar.algorithms.extrema import max_element, min_element, minmax_element
+from portapar.algorithms.find import adjacent_find, equal, find, find_if, find_last_if, mismatch
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.reduce import reduce, transform_reduce
+from portapar.algorithms.sort import argsort, is_sorted, merge, sort, sort_by_key, stable_sort
 from portapar.algorithms.transform import copy, fill, iota, transform
 from portapar.arrays import PartitionedArray, asnumpy
 from portapar.call import inspect, plan
@@ -22,6 +28,7 @@ from portapar.future import Future
 from portapar.hybrid import hybrid
 from portapar.kernel import atomic
 from portapar.ops import (
+    Monoid,
     bit_and,
     bit_or,
     bit_xor,
@@ -44,11 +51,16 @@ __all__ = [
     "Executor",
     "Future",
     "KernelError",
+    "Monoid",
     "PartitionedArray",
     "PlacementError",
     "Policy",
     "PolicyError",
     "PortaparError",
+    "adjacent_find",
+    "all_of",
+    "any_of",
+    "argsort",
     "asnumpy",
     "atomic",
     "auto",
@@ -57,28 +69,49 @@ __all__ = [
     "bit_or",
     "bit_xor",
     "copy",
+    "copy_if",
+    "count",
+    "count_if",
     "cuda",
+    "empty_like",
+    "equal",
     "executor",
     "fill",
+    "find",
+    "find_if",
+    "find_last_if",
     "for_each",
     "hybrid",
     "inspect",
     "iota",
+    "is_sorted",
     "logical_and",
     "logical_or",
+    "max_element",
     "maximum",
+    "merge",
+    "min_element",
     "minimum",
+    "minmax_element",
+    "mismatch",
     "mpi",
     "multiplies",
+    "none_of",
     "opencl",
+    "pack_index",
     "par",
     "par_unseq",
+    "partition",
     "plan",
     "plus",
     "range",
     "reduce",
+    "remove_if",
     "seq",
     "simd",
+    "sort",
+    "sort_by_key",
+    "stable_sort",
     "threads",
     "transform",
     "transform_reduce",

@@ -25,8 +25,10 @@ import numpy as np
 from portapar import arrays, partition, problem
 from portapar.arrays import PartitionedArray
 from portapar.call import call, planning, resolve
-from portapar.errors import BackendUnavailableError, PlacementError
+from portapar.errors import BackendUnavailableError, KernelError, PlacementError
 from portapar.executor import DeviceExecutor, Executor
+from portapar.kernel import source
+from portapar.plan import make_plan
 from portapar.policy import Policy
 
 T = TypeVar("T")
@@ -86,6 +88,14 @@ class Piece:
         most = self.width * each if self.width > 1 else 1
         size = max(least, -(-n // most))
         return -(-n // size), size
+
+    def tiles(self, x: Any, op: Any, transform: Any = None) -> np.ndarray:
+        """The fold of every tile of `TILE` elements of `transform` of them, as `reduce` has it, on the host."""
+        asked = problem.reduce("tiles", (x,), op, transform, None)
+        (part,) = make_plan(asked, self.how, self.executor).parts
+        found = self.executor.run(asked, part, self.how)
+        assert found is not None
+        return found
 
     def run(self, blocks: int, body: Callable[..., Any], *args: Any) -> None:
         """``body(block, *args)`` for every block: few iterations, each of which is much work."""
@@ -153,6 +163,11 @@ class Parts:
         return len(self.cuts) - 1
 
     @property
+    def how(self) -> Policy:
+        """The policy bound to its executor: algorithms called with it run on all parts."""
+        return self.policy._but(executor=self.executor)
+
+    @property
     def own(self) -> list[Piece]:
         """The parts of this process."""
         return [
@@ -215,6 +230,21 @@ class Parts:
         """An input: part k sees its rows."""
         x = self._checked(x, name)
         return Data(x, x.shape, x.dtype, self._local(x, name, True))
+
+    def length(self, x: Any, name: str) -> int:
+        """The length of an argument that must have one dimension."""
+        x = arrays.normal(x, name)
+        if len(getattr(x, "shape", ())) == 1:
+            return x.shape[0]
+        x = self._checked(x, name)
+        raise PlacementError(
+            f"{self.algorithm}: argument {name!r} has shape {x.shape}: must have one dimension. Pass {name}.reshape(-1)"
+        )
+
+    def vector(self, x: Any, name: str) -> Data:
+        """An input of one dimension: part k sees its rows."""
+        self.length(x, name)
+        return self.read(x, name)
 
     def whole(self, x: Any, name: str) -> Data:
         """An input that every part sees the whole of."""
@@ -309,6 +339,17 @@ class Parts:
         got = self.trade("move", send)
         parts = self.do("place", lambda piece: piece.executor.asarray(np.concatenate(got[piece.number])))
         return PartitionedArray(shape, dtype, cuts, parts, self.executor)
+
+    def function(self, given: Any, name: str, wanted: int) -> Any:
+        """A user's function as kernels call it, which must take `wanted` arguments."""
+        kernel, func = source.lift(given)
+        most = len(kernel.params)
+        if not most - len(func.__defaults__ or ()) <= wanted <= most:
+            raise KernelError(
+                f"{self.algorithm}: {name} {kernel.name!r} ({kernel.where()}) takes {most} argument{'s' * (most != 1)} "
+                f"({', '.join(kernel.params)}): must take {wanted}"
+            )
+        return func
 
     # where things are -------------------------------------------------------------------------------
 
@@ -429,7 +470,7 @@ def run(algorithm: str, how: Policy | None, values: Sequence[Any], body: Callabl
     -------
     What `body` returns; with ``policy.task`` a Future of it; inside `pp.plan` its `Steps`.
     """
-    values = [arrays.normal(x, "x") for x in values if x is not None]
+    values = [x if isinstance(x, (problem.Range, range)) else arrays.normal(x, "x") for x in values if x is not None]
     how, where = resolve(how, values, algorithm)
     plain = how._but(asynchronous=False)
 

@@ -1,0 +1,205 @@
+"""copy_if, remove_if, pack_index: the elements (or indices) that fit, in order; partition: those first.
+
+O(n) work in two passes over blocks: count what fits in each, then write it behind what the blocks before
+have. The second pass does not branch on the predicate: it writes every element and moves on only if it fits.
+Method: "pack" of Blelloch, "Prefix sums and their applications", 1990.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from portapar import arrays, parts
+from portapar.errors import PlacementError
+from portapar.parts import Data, Parts, Piece
+from portapar.policy import Policy
+
+
+def copy_if(policy: Policy | None, x: Any, predicate: Any, *, stencil: Any = None) -> Any:
+    """The elements that fit, in order.
+
+    Parameters
+    ----------
+    policy : Policy
+    x : array
+        Of one dimension.
+    predicate : callable
+        A kernel of one element that returns a truth value; it is called twice for each.
+    stencil : array, optional
+        As long as `x`: the predicate is given its elements instead.
+
+    Returns
+    -------
+    array
+        New, of the dtype and kind of `x`; with ``policy.task`` a Future of it.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> x = np.array([3, 1, 4, 1, 5])
+    >>> pp.copy_if(pp.par, x, lambda v: v > 2)
+    array([3, 4, 5])
+    >>> pp.copy_if(pp.par, x, lambda flag: flag, stencil=np.array([True, True, False, False, True]))
+    array([3, 1, 5])
+    """
+    return parts.run("copy_if", policy, (x, stencil), lambda p: _copy(p, x, predicate, stencil, True))
+
+
+def remove_if(policy: Policy | None, x: Any, predicate: Any) -> Any:
+    """The elements that do not fit, in order; else as `copy_if`."""
+    return parts.run("remove_if", policy, (x,), lambda p: _copy(p, x, predicate, None, False))
+
+
+def pack_index(policy: Policy | None, flags: Any) -> Any:
+    """The indices of the true elements, in order, as `np.flatnonzero`.
+
+    Parameters
+    ----------
+    policy : Policy
+    flags : array
+        Of one dimension, of booleans or integers.
+
+    Returns
+    -------
+    array of int64
+        Of the kind of `flags`.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.pack_index(pp.par, np.array([True, False, True]))
+    array([0, 2])
+    """
+    return parts.run("pack_index", policy, (flags,), lambda p: _indices(p, flags))
+
+
+def partition(policy: Policy | None, x: Any, predicate: Any) -> Any:
+    """The elements that fit, then those that do not, each in order.
+
+    Parameters
+    ----------
+    policy : Policy
+    x : array
+        Of one dimension.
+    predicate : callable
+        As for `copy_if`.
+
+    Returns
+    -------
+    (array, int)
+        A new array, and how many fit.
+
+    Notes
+    -----
+    On one device only.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.partition(pp.par, np.array([3, 1, 4, 1, 5]), lambda v: v > 2)
+    (array([3, 4, 5, 1, 1]), 3)
+    """
+    return parts.run("partition", policy, (x,), lambda p: _partition(p, x, predicate))
+
+
+def _copy(p: Parts, x: Any, predicate: Any, stencil: Any, wanted: bool) -> Any:
+    predicate = p.function(predicate, "predicate", 1)
+    data = p.vector(x, "x")
+    tested = data if stencil is None else p.vector(stencil, "stencil")
+
+    def keep(v: Any) -> bool:
+        return bool(predicate(v)) == wanted
+
+    def values(piece: Piece) -> Any:
+        here = data[piece]
+
+        def value(i: int) -> Any:
+            return here[np.uint64(i)]
+
+        return value
+
+    return p.join("select", lambda piece: _pack(piece, tested, keep, data.dtype, values(piece)))
+
+
+def _indices(p: Parts, flags: Any) -> Any:
+    data = p.vector(flags, "flags")
+    if data.dtype.kind not in "biu":
+        raise PlacementError(
+            f"{p.algorithm}: flags has dtype {data.dtype}: must be booleans or integers. Pass flags != 0"
+        )
+
+    def keep(v: Any) -> bool:
+        return v != 0
+
+    def values(piece: Piece) -> Any:
+        begin = piece.lo
+
+        def value(i: int) -> int:
+            return begin + i
+
+        return value
+
+    return p.join("select", lambda piece: _pack(piece, data, keep, np.dtype(np.int64), values(piece)))
+
+
+def _partition(p: Parts, x: Any, predicate: Any) -> tuple[Any, int]:
+    predicate = p.function(predicate, "predicate", 1)
+    data = p.vector(x, "x")
+    piece = p.alone()
+
+    def split(block: int, size: int, total: int, x: Any, ends: Any, out: Any) -> None:
+        i = block * size
+        yes = ends[block - 1] if block > 0 else 0
+        no = total + i - yes
+        for k in range(i, min(len(x), i + size)):
+            value = x[np.uint64(k)]
+            fits = 1 if predicate(value) else 0
+            out[np.uint64(yes if fits == 1 else no)] = value
+            yes += fits
+            no += 1 - fits
+
+    here, out = data[piece], p.new(data.shape, data.dtype)
+    blocks, size, ends = _ends(piece, here, predicate)
+    total = int(ends[-1]) if blocks else 0
+    piece.run(blocks, split, size, total, here, piece.asarray(ends), out[piece])
+    return p.give(out), total
+
+
+def _ends(piece: Piece, tested: Any, keep: Any) -> tuple[int, int, np.ndarray]:
+    """(how many blocks, elements of each, how many elements fit up to the end of each)."""
+
+    def count(block: int, size: int, tested: Any, counts: Any) -> None:
+        lo = block * size
+        fits = 0
+        for i in range(lo, min(len(tested), lo + size)):
+            fits += 1 if keep(tested[np.uint64(i)]) else 0
+        counts[block] = fits
+
+    blocks, size = piece.blocks(len(tested), least=512)
+    counts = piece.empty(blocks, np.int64)
+    piece.run(blocks, count, size, tested, counts)
+    return blocks, size, np.cumsum(arrays.asnumpy(counts))
+
+
+def _pack(piece: Piece, data: Data, keep: Any, dtype: np.dtype, value: Callable[[int], Any]) -> Any:
+    """``value(i)`` for every i whose tested element is to be kept."""
+
+    def write(block: int, size: int, tested: Any, ends: Any, out: Any) -> None:
+        i = block * size
+        hi = min(len(tested), i + size)
+        at = ends[block - 1] if block > 0 else 0
+        end = ends[block]
+        while at < end and i < hi:
+            out[np.uint64(at)] = value(i)
+            at += 1 if keep(tested[np.uint64(i)]) else 0
+            i += 1
+
+    tested = data[piece]
+    blocks, size, ends = _ends(piece, tested, keep)
+    out = piece.empty(int(ends[-1]) if blocks else 0, dtype)
+    if len(out):
+        piece.run(blocks, write, size, tested, piece.asarray(ends), out)
+    return out

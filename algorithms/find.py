@@ -1,0 +1,307 @@
+"""find and its kin: where the first (or last) element is that fits, or where two sequences differ.
+
+They return an index, and the length if there is none. Blocks are searched in order of their numbers; a block
+that finds something lowers the shared best place, and blocks beyond it do not start. So O(first place) work
+and an overhang of a few blocks, O(n) if there is none. Within a block a predicate is applied to a strip of
+elements without leaving it, which vectorizes; only a strip that has a match is looked through. The parts of
+a hybrid or of MPI ranks search in rounds that grow, and tell each other after each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from portapar import arrays, parts
+from portapar.errors import PlacementError
+from portapar.kernel import atomic
+from portapar.parts import Parts, Piece
+from portapar.policy import Policy
+
+_STRIP = 256  #: elements that are searched without a look at the result
+_LEAST, _MOST = 64, 1 << 14  #: elements of a block
+_ROUND = 1 << 20  #: elements of the first round where parts search
+
+
+def find(policy: Policy | None, x: Any, value: Any) -> Any:
+    """The first index whose element equals `value`, or ``len(x)``.
+
+    Parameters
+    ----------
+    policy : Policy
+    x : array
+        Of one dimension.
+    value : number
+        Compared as NumPy does: a Python number takes the dtype of `x` where that can hold it, and NaN equals
+        nothing.
+
+    Returns
+    -------
+    int
+        With ``policy.task`` a Future of it.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.find(pp.par, np.array([3, 1, 4, 1, 5]), 1)
+    1
+    """
+    return parts.run("find", policy, (x,), lambda p: _find(p, x, equals(p, x, value)))
+
+
+def find_if(policy: Policy | None, x: Any, predicate: Any) -> Any:
+    """The first index whose element fits, or ``len(x)``.
+
+    Parameters
+    ----------
+    policy : Policy
+    x : array
+        Of one dimension.
+    predicate : callable
+        A kernel of one element that returns a truth value. It may be called for elements behind the first
+        that fits, and twice for some.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.find_if(pp.par, np.array([3, 1, 4, 1, 5]), lambda v: v % 2 == 0)
+    2
+    """
+    return parts.run("find_if", policy, (x,), lambda p: _find(p, x, predicate))
+
+
+def find_last_if(policy: Policy | None, x: Any, predicate: Any) -> Any:
+    """The last index whose element fits, or ``len(x)``; as `find_if`, from the end on."""
+    return parts.run("find_last_if", policy, (x,), lambda p: _find_last(p, x, predicate))
+
+
+def adjacent_find(policy: Policy | None, x: Any, predicate: Any = None) -> Any:
+    """The first i for which ``predicate(x[i], x[i + 1])`` holds, or ``len(x)``.
+
+    Parameters
+    ----------
+    policy : Policy
+    x : array
+        Of one dimension.
+    predicate : callable, optional
+        A kernel of two neighbours; by default whether they are equal.
+
+    Returns
+    -------
+    int
+
+    Notes
+    -----
+    On one device only.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.adjacent_find(pp.par, np.array([3, 4, 4, 1, 5]))
+    1
+    >>> pp.adjacent_find(pp.par, np.array([3, 4, 4, 1, 5]), lambda a, b: a > b)
+    2
+    """
+    predicate = _equal if predicate is None else predicate
+    return parts.run("adjacent_find", policy, (x,), lambda p: _adjacent(p, x, predicate))
+
+
+def mismatch(policy: Policy | None, x: Any, y: Any) -> Any:
+    """The first index at which two sequences differ, or their length.
+
+    Parameters
+    ----------
+    policy : Policy
+    x, y : array
+        Of one dimension and of one length. NaN differs from everything.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    PlacementError
+        If the lengths differ.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.mismatch(pp.par, np.array([3, 1, 4]), np.array([3, 1, 5]))
+    2
+    """
+    return parts.run("mismatch", policy, (x, y), lambda p: _mismatch(p, x, y))
+
+
+def equal(policy: Policy | None, x: Any, y: Any) -> Any:
+    """Whether two sequences have the same length and equal elements, as `np.array_equal`: NaN equals nothing.
+
+    Returns
+    -------
+    bool
+    """
+
+    def work(p: Parts) -> bool:
+        n = p.length(x, "x")
+        return n == p.length(y, "y") and _mismatch(p, x, y) == n
+
+    return parts.run("equal", policy, (x, y), work)
+
+
+def equals(p: Parts, x: Any, value: Any) -> Any:
+    """The kernel that compares an element of `x` with a value."""
+    if not isinstance(value, arrays.SCALARS):
+        raise PlacementError(f"{p.algorithm}: value is {value!r}, a {type(value).__name__}: must be a number")
+    dtype = getattr(x, "dtype", np.dtype(np.int64))
+    number: Any = value
+    if type(number) is int and dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        if limits.min <= number <= limits.max:
+            number = dtype.type(number)
+    elif type(number) in (int, float, complex) and dtype.kind in ("c" if type(number) is complex else "fc"):
+        with np.errstate(over="ignore"):
+            number = dtype.type(number)
+
+    def same(v: Any) -> bool:
+        return v == number
+
+    return same
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return a == b
+
+
+def _find(p: Parts, x: Any, predicate: Any) -> int:
+    predicate = p.function(predicate, "predicate", 1)
+    data = p.vector(x, "x")
+
+    def hits(piece: Piece) -> Any:
+        here = data[piece]
+
+        def hit(i: int) -> bool:
+            return predicate(here[np.uint64(i)])
+
+        return hit
+
+    return first(p, hits, _rows(p))
+
+
+def _find_last(p: Parts, x: Any, predicate: Any) -> int:
+    predicate = p.function(predicate, "predicate", 1)
+    data = p.vector(x, "x")
+
+    def hits(piece: Piece) -> Any:
+        here, last = data[piece], len(piece) - 1
+
+        def hit(i: int) -> bool:
+            return predicate(here[np.uint64(last - i)])
+
+        return hit
+
+    n = len(data)
+    behind = first(p, hits, _rows(p), backward=True)
+    return n if behind == n else n - 1 - behind
+
+
+def _adjacent(p: Parts, x: Any, predicate: Any) -> int:
+    predicate = p.function(predicate, "predicate", 2)
+    data = p.vector(x, "x")
+    here, pairs = data[p.alone()], max(len(data) - 1, 0)
+
+    def hit(i: int) -> bool:
+        return predicate(here[np.uint64(i)], here[np.uint64(i + 1)])
+
+    found = first(p, lambda _: hit, [pairs])
+    return len(data) if found == pairs else found
+
+
+def _mismatch(p: Parts, x: Any, y: Any) -> int:
+    lengths = p.length(x, "x"), p.length(y, "y")
+    if lengths[0] != lengths[1]:
+        raise PlacementError(
+            f"{p.algorithm}: x has {lengths[0]} elements and y has {lengths[1]}: must be as many. "
+            "Compare the beginnings, such as x[:n] and y[:n]"
+        )
+    one, other = p.read(x, "x"), p.read(y, "y")
+
+    def hits(piece: Piece) -> Any:
+        a, b = one[piece], other[piece]
+
+        def hit(i: int) -> bool:
+            return a[np.uint64(i)] != b[np.uint64(i)]
+
+        return hit
+
+    return first(p, hits, _rows(p))
+
+
+def _rows(p: Parts) -> list[int]:
+    return [hi - lo for lo, hi in parts.spans(p.cuts)]
+
+
+def first(p: Parts, hits: Callable[[Piece], Any], places: Sequence[int], backward: bool = False) -> int:
+    """The first place that is a hit, or the number of places.
+
+    Parameters
+    ----------
+    p : Parts
+    hits : callable
+        ``hits(piece)`` is a kernel of a part's place from 0 on, that says whether it is a hit.
+    places : sequence of int
+        How many places each part has.
+    backward : bool
+        The last part comes first.
+    """
+    places = places[::-1] if backward else places
+    best, open_, begin, step = sum(places), p.count, 0, max(places) if p.count == 1 else _ROUND
+    while begin < max(places[:open_], default=0):
+
+        def look(piece: Piece, begin: int = begin, end: int = begin + step, open_: int = open_) -> int:
+            rank = p.count - 1 - piece.number if backward else piece.number
+            return _search(piece, hits, begin, min(end, places[rank])) if rank < open_ else -1
+
+        found = p.each("search", look)
+        for rank, place in enumerate(found[::-1] if backward else found):
+            if place >= 0:
+                best, open_ = sum(places[:rank]) + place, rank
+                break
+        begin, step = begin + step, 4 * step
+    return best
+
+
+def _search(piece: Piece, hits: Callable[[Piece], Any], begin: int, end: int) -> int:
+    """The first hit of a part in the places from `begin` to `end`, or -1."""
+    if begin >= end:
+        return -1
+    hit = hits(piece)
+
+    def search(block: int, size: int, begin: int, end: int, best: Any) -> None:
+        i = begin + block * size
+        hi = min(end, i + size)
+        if i < best[0]:
+            while i < hi:
+                stop = min(hi, i + _STRIP)
+                count = 0
+                for k in range(i, stop):
+                    count += 1 if hit(k) else 0
+                if count > 0:
+                    # Compiled once more, without vectors, a function of floats may just miss: then go on.
+                    while i < stop and not hit(i):
+                        i += 1
+                    if i < stop:
+                        atomic.min(best, 0, i)
+                        stop = hi
+                i = stop
+
+    best = piece.asarray(np.full(1, end))
+    size = min(max(_LEAST, -(-(end - begin) // (16 * piece.width))), _MOST)
+    piece.run(-(-(end - begin) // size), search, size, begin, end, best)
+    found = int(arrays.asnumpy(best)[0])
+    return found if found < end else -1
