@@ -1,0 +1,432 @@
+"""Radix sort of codes: the engine below sort, argsort, sort_by_key, unique and their kin.
+
+Keys become codes, unsigned integers in the same order (`coding`); `arrange` sorts codes, and values along
+with them, stably. O(n) for each digit.
+
+Method: a sample of the codes tells their distribution, from which a table is made that cuts their range into
+some thousand intervals of about as many elements; one pass (count, prefix sums, scatter) takes every element
+to the bucket of its interval, and each bucket is then sorted in cache on its own: the leading digits that
+tell its elements apart by counting sort (least significant first), what few remain equal in these by insertion.
+A bucket much larger than the others (few distinct values, a sample that misled) is cut again in the same way.
+
+M. Axtmann, S. Witt, D. Ferizovic, P. Sanders, "Engineering in-place (shared-memory) sorting algorithms",
+2022, for sampling and its treatment of skew; P. McIlroy, K. Bostic, M. McIlroy, "Engineering radix sort", 1993.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from portapar.parts import Piece
+
+SMALL = 1 << 14  #: sorted by one iteration
+_BUCKET = 1 << 12  #: elements that a bucket should have: they and their copies fit the cache of a core
+_BUCKETS = 1 << 11  #: and how many buckets there should be at most
+_ENTRIES = 12  #: bits of the table's index
+_SAMPLE = 1 << 13
+
+
+# codes --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """How keys of a dtype are coded.
+
+    Attributes
+    ----------
+    dtype : numpy.dtype
+        Of the codes, and of the bits of keys that `encode` takes and `decode` returns.
+    encode, decode : callable
+        Kernels, the inverse of each other. Smaller codes for smaller keys; NaN has the largest.
+    equal : callable
+        As `encode`, with one code for all keys that are equal, which `decode` cannot take back: 0.0 and -0.0,
+        and all NaN.
+    exact : bool
+        `encode` and `equal` are the same.
+    """
+
+    dtype: np.dtype
+    encode: Callable[[Any], Any]
+    decode: Callable[[Any], Any]
+    equal: Callable[[Any], Any]
+    exact: bool
+
+
+def coding(dtype: np.dtype, descending: bool) -> Coding:
+    """The coding of a boolean, integer or floating-point dtype."""
+    code = np.dtype(f"u{dtype.itemsize}")
+    U = code.type
+    bits = 8 * dtype.itemsize
+    ones, sign = (1 << bits) - 1, 1 << (bits - 1)
+    if dtype.kind in "biu":
+        turn = U((sign if dtype.kind == "i" else 0) ^ (ones if descending else 0))
+
+        def switch(u: Any) -> Any:
+            return U(u ^ turn)
+
+        return Coding(code, switch, switch, switch, exact=True)
+    infinity = int(np.array(np.inf, dtype).view(code))
+    low = ones - sign - infinity  # negative NaN come first by their bits: rotate them to the end
+    all_, top, rest, inf, shift = U(ones), U(sign), U(ones - sign), U(infinity), U(low)
+    zero, mirror = U(sign - low), U(sign if descending else 0)
+
+    def encode(u: Any) -> Any:
+        v = U(u ^ mirror)
+        return U((v ^ all_ if v >= top else v ^ top) - shift)
+
+    def decode(c: Any) -> Any:
+        e = U(c + shift)
+        return U((e ^ top if e >= top else e ^ all_) ^ mirror)
+
+    def equal(u: Any) -> Any:
+        size = U(u & rest)
+        return all_ if size > inf else (encode(u) if size > 0 else zero)
+
+    return Coding(code, encode, decode, equal, exact=False)
+
+
+def bits(x: Any) -> Any:
+    """The same elements as unsigned integers."""
+    return x.view(np.dtype(f"u{x.dtype.itemsize}"))
+
+
+# values -------------------------------------------------------------------------------------------
+
+
+def _no_value(values: Any, i: int) -> Any:
+    return 0
+
+
+def _drop(values: Any, i: int, value: Any) -> None:
+    pass
+
+
+def _value(values: Any, i: int) -> Any:
+    return values[np.uint64(i)]
+
+
+def _keep(values: Any, i: int, value: Any) -> None:
+    values[np.uint64(i)] = value
+
+
+def _number(values: Any, i: int) -> Any:
+    return i
+
+
+# sorting ------------------------------------------------------------------------------------------
+
+
+def arrange(
+    piece: Piece,
+    keys: Any,
+    encode: Callable[[Any], Any],
+    out: Any = None,
+    decode: Callable[[Any], Any] | None = None,
+    values: Any = None,
+    values_out: Any = None,
+) -> None:
+    """Sort keys stably by their codes, and values along with them.
+
+    Parameters
+    ----------
+    piece : Piece
+    keys : array of unsigned integers
+        The bits of the keys; may be `out`.
+    encode : callable
+        Kernel: the code of a key, of the same dtype.
+    out : array, optional
+        Where the keys go, as bits. Without it they are dropped.
+    decode : callable, optional
+        Kernel: a key from its code.
+    values : array or "numbers", optional
+        What goes along with the keys: of at most 64 bits each; may be `values_out`. "numbers" stands
+        for 0, 1, 2, ….
+    values_out : array, optional
+        Where it goes.
+    """
+    n = len(keys)
+    if n == 0:
+        return
+    numbers = isinstance(values, str)
+    pick = _no_value if values is None else _number if numbers else _value
+    a = piece.empty(n, keys.dtype)
+    b = piece.empty(n, keys.dtype) if out is None else out
+    va, vb, first = a, a, a
+    if values is not None:
+        narrow = np.dtype(np.uint32 if n < 1 << 32 else np.int64)
+        va = piece.empty(n, narrow if numbers else values.dtype)
+        vb = piece.empty(n, va.dtype) if numbers else values_out
+        first = va if numbers else values
+    work = _Work(piece, pick, values is not None, out is not None, decode)
+    work.sort(keys, first, a, va, b, vb, b if out is None else out, va if values is None else values_out, encode)
+
+
+class _Work:
+    """The kernels of one sort, and what of it stays the same when buckets are cut again."""
+
+    def __init__(self, piece: Piece, pick: Any, valued: bool, gives: bool, decode: Any) -> None:
+        self.piece, self.pick = piece, pick
+        value, keep = (_value, _keep) if valued else (_no_value, _drop)
+        self.value, self.keep = value, keep
+        self.settle = _settle(value, keep, decode if gives else None)
+
+    def sort(self, keys: Any, values: Any, a: Any, va: Any, b: Any, vb: Any, out: Any, vout: Any, encode: Any) -> None:
+        """Sort `keys` into `out`, with `a` and `b` as scratch; `b` may be `out`, `a` not `keys`; all of one length."""
+        piece, n = self.piece, len(keys)
+        if n <= SMALL:
+            piece.run(1, _load(encode, self.pick, self.keep), keys, values, a, va)
+            starts = piece.asarray(np.array([0, n]))
+        else:
+            starts, crowded = self._scatter(keys, values, a, va, encode)
+            for lo, hi in crowded:
+                s = slice(lo, hi)
+                again = _Work.__new__(_Work)
+                again.__dict__.update(self.__dict__, pick=self.value)
+                again.sort(a[s], va[s], b[s], vb[s], a[s], va[s], out[s], vout[s], _same)
+        piece.run(len(starts) - 1, self.settle, starts, a, va, b, vb, out, vout)
+
+    def _scatter(self, keys: Any, values: Any, a: Any, va: Any, encode: Any) -> tuple[Any, list[tuple[int, int]]]:
+        """Take every element to its bucket in `a`; the first of each bucket, and which are too large."""
+        piece, n = self.piece, len(keys)
+        blocks, size = piece.blocks(n, 1 << 14)
+        lows, highs, sample = (piece.empty(k, keys.dtype) for k in (blocks, blocks, _SAMPLE))
+        survey, count, column, carry, scatter = _passes(encode, self.pick, self.keep)
+        piece.run(blocks, survey, size, keys, lows, highs, sample)
+        low, high = _host(piece, lows).min(), _host(piece, highs).max()
+        base, cut = _table(_host(piece, sample) - low, int(high) - int(low), min(_BUCKETS, n // _BUCKET + 1))
+        buckets = int(base[-1] + (int(high) - int(low) >> int(cut[-1]))) + 1
+        shift = keys.dtype.type(max((int(high) - int(low)).bit_length() - _ENTRIES, 0))
+        where, how = piece.asarray(base), piece.asarray(cut.astype(keys.dtype))
+        counts, starts = piece.empty(blocks * buckets, np.int64), piece.empty(buckets + 1, np.int64)
+        piece.run(blocks, count, size, buckets, keys, low, shift, where, how, counts)
+        piece.run(buckets, column, blocks, buckets, counts, starts)
+        piece.run(1, carry, n, starts)
+        piece.run(blocks, scatter, size, buckets, keys, values, low, shift, where, how, counts, starts, a, va)
+        ends = _host(piece, starts)
+        if low == high:  # all are equal: any cut will do
+            return piece.asarray(np.append(np.arange(0, n, size), n)), []
+        most = max(n // 8, 1 << 16)
+        large = np.flatnonzero(np.diff(ends) > most)
+        if not len(large):
+            return starts, []
+        crowded = [(int(ends[k]), int(ends[k + 1])) for k in large]
+        return piece.asarray(_skipping(ends, large)), crowded
+
+
+def _skipping(ends: Any, large: Any) -> Any:
+    """The first elements of buckets, where large ones are marked by -1 - first."""
+    marked = ends.copy()
+    marked[large] = -1 - marked[large]
+    return marked
+
+
+def _host(piece: Piece, x: Any) -> np.ndarray:
+    return piece.executor.device.asnumpy(x)
+
+
+def _same(code: Any) -> Any:
+    return code
+
+
+def _table(sample: np.ndarray, span: int, buckets: int) -> tuple[np.ndarray, np.ndarray]:
+    """How an interval of codes is cut into about as many buckets, each of as many elements.
+
+    Parameters
+    ----------
+    sample : array of unsigned integers
+        Codes, less the smallest.
+    span : int
+        The largest code less the smallest.
+
+    Returns
+    -------
+    base, cut : array
+        Code c, less the smallest, belongs to the bucket ``base[t] + (c >> cut[t])``, where t is c without its
+        trailing bits: few enough for a table. The first and the last interval are never in one bucket, and so
+        to cut again gets ahead.
+    """
+    shift = max(span.bit_length() - _ENTRIES, 0)
+    entries = (span >> shift) + 1
+    found = np.bincount((sample >> sample.dtype.type(shift)).astype(np.int64), minlength=entries)
+    share = found * (buckets / len(sample))
+    more = np.minimum(np.ceil(np.log2(np.maximum(share, 1))).astype(np.int64), shift)  # bits that cut an entry
+    heavy = share >= 1
+    group = np.floor(np.cumsum(np.where(heavy, 0, share))).astype(np.int64)  # light ones share a bucket
+    fresh = np.ones(entries, bool)
+    fresh[1:-1] = heavy[1:-1] | heavy[:-2] | (group[1:-1] != group[:-2])
+    sizes = np.where(heavy, 1 << more, fresh)
+    last = np.cumsum(sizes)
+    first = np.where(heavy, last - sizes, last - 1)
+    entry = np.arange(entries)
+    return (first - (entry << more)).astype(np.int32), shift - more
+
+
+# kernels ------------------------------------------------------------------------------------------
+
+
+def _load(encode: Any, pick: Any, keep: Any) -> Any:
+    def load(_: int, keys: Any, values: Any, a: Any, va: Any) -> None:
+        for i in range(len(keys)):
+            a[i] = encode(keys[i])
+            keep(va, i, pick(values, i))
+
+    return load
+
+
+def _passes(encode: Any, pick: Any, keep: Any) -> tuple[Any, ...]:
+    def survey(block: int, size: int, keys: Any, lows: Any, highs: Any, sample: Any) -> None:
+        lo, hi = block * size, min(len(keys), (block + 1) * size)
+        low = high = encode(keys[lo])
+        for i in range(lo, hi):
+            code = encode(keys[np.uint64(i)])
+            low, high = min(low, code), max(high, code)
+        lows[block], highs[block] = low, high
+        blocks = len(lows)
+        for k in range(block, len(sample), blocks):  # places that follow no simple rule
+            sample[k] = encode(keys[lo + (k * 40503 + (k >> 7) * 7919) % (hi - lo)])
+
+    def count(
+        block: int, size: int, buckets: int, keys: Any, low: Any, shift: Any, base: Any, cut: Any, counts: Any
+    ) -> None:
+        lo, hi = block * size, min(len(keys), (block + 1) * size)
+        row = block * buckets
+        for d in range(row, row + buckets):
+            counts[d] = 0
+        for i in range(lo, hi):
+            code = encode(keys[np.uint64(i)]) - low
+            t = np.uint64(code >> shift)
+            d = row + base[t] + np.int64(code >> cut[t])
+            counts[np.uint64(d)] += 1
+
+    def column(d: int, blocks: int, buckets: int, counts: Any, starts: Any) -> None:
+        total = 0
+        for block in range(blocks):
+            k = block * buckets + d
+            here = counts[k]
+            counts[k] = total
+            total += here
+        starts[d] = total
+
+    def carry(_: int, n: int, starts: Any) -> None:
+        total = 0
+        for d in range(len(starts) - 1):
+            here = starts[d]
+            starts[d] = total
+            total += here
+        starts[len(starts) - 1] = n
+
+    def scatter(
+        block: int, size: int, buckets: int, keys: Any, values: Any, low: Any, shift: Any, base: Any, cut: Any,
+        counts: Any, starts: Any, a: Any, va: Any,
+    ) -> None:  # fmt: skip
+        lo, hi = block * size, min(len(keys), (block + 1) * size)
+        row = block * buckets
+        for d in range(buckets):
+            counts[row + d] += starts[d]
+        for i in range(lo, hi):
+            full = encode(keys[np.uint64(i)])
+            code = full - low
+            t = np.uint64(code >> shift)
+            d = row + base[t] + np.int64(code >> cut[t])
+            place = counts[np.uint64(d)]
+            counts[np.uint64(d)] = place + 1
+            a[np.uint64(place)] = full
+            keep(va, place, pick(values, i))
+
+    return survey, count, column, carry, scatter
+
+
+def _settle(value: Any, keep: Any, decode: Any) -> Any:
+    def insertion(a: Any, va: Any, lo: int, hi: int, budget: int) -> bool:
+        """Stable insertion sort; False if it gave up, with the elements in an order that is no worse."""
+        for i in range(lo + 1, hi):
+            code = a[np.uint64(i)]
+            if a[np.uint64(i - 1)] > code:
+                v = value(va, i)
+                j = i
+                while j > lo and a[np.uint64(j - 1)] > code:
+                    a[np.uint64(j)] = a[np.uint64(j - 1)]
+                    keep(va, j, value(va, j - 1))
+                    j -= 1
+                a[np.uint64(j)] = code
+                keep(va, j, v)
+                budget -= i - j
+                if budget < 0:
+                    return False
+        return True
+
+    def digit(a: Any, va: Any, b: Any, vb: Any, lo: int, hi: int, shift: Any) -> None:
+        """Counting sort by eight bits, from `a` to `b`."""
+        counts = np.zeros(256, np.int64)
+        for i in range(lo, hi):
+            counts[np.uint64((a[np.uint64(i)] >> shift) & 255)] += 1
+        place = lo
+        for d in range(256):
+            here = counts[d]
+            counts[d] = place
+            place += here
+        for i in range(lo, hi):
+            code = a[np.uint64(i)]
+            d = np.uint64((code >> shift) & 255)
+            j = counts[d]
+            counts[d] = j + 1
+            b[np.uint64(j)] = code
+            keep(vb, j, value(va, i))
+
+    def order(a: Any, va: Any, b: Any, vb: Any, lo: int, hi: int) -> bool:
+        """Sort what is in `a`; whether the result is in `b`."""
+        n, height, passes = hi - lo, 0, 0
+        if n > 32:
+            differ: Any = np.uint64(0)
+            for i in range(lo, hi):
+                differ |= np.uint64(a[np.uint64(i)] ^ a[lo])
+            while height < 64 and differ >> np.uint64(height) != 0:
+                height += 1
+            while passes == 0 or n >> (8 * passes) != 0:
+                passes += 1
+        whole = (height + 7) // 8  # digits that differ at all
+        shift = max(height - 8 * passes, 0)
+        if shift == 0:
+            passes = whole
+        odd, done = False, False
+        while not done:
+            for k in range(passes):
+                if odd:
+                    digit(b, vb, a, va, lo, hi, np.uint64(shift + 8 * k))
+                else:
+                    digit(a, va, b, vb, lo, hi, np.uint64(shift + 8 * k))
+                odd = not odd
+            if shift == 0 and n > 32:
+                done = True
+            elif odd:
+                done = insertion(b, vb, lo, hi, 4 * n)
+            else:
+                done = insertion(a, va, lo, hi, 4 * n + 1024)
+            shift, passes = 0, whole
+        return odd
+
+    def settle(bucket: int, starts: Any, a: Any, va: Any, b: Any, vb: Any, out: Any, vout: Any) -> None:
+        lo, hi = starts[bucket], starts[bucket + 1]
+        if lo >= 0:
+            if hi < 0:
+                hi = -1 - hi
+            if order(a, va, b, vb, lo, hi):
+                for i in range(lo, hi):
+                    give(out, i, b[np.uint64(i)])
+                    keep(vout, i, value(vb, i))
+            else:
+                for i in range(lo, hi):
+                    give(out, i, a[np.uint64(i)])
+                    keep(vout, i, value(va, i))
+
+    def restore(out: Any, i: int, code: Any) -> None:
+        out[np.uint64(i)] = decode(code)
+
+    give = _drop if decode is None else restore
+
+    return settle

@@ -1,0 +1,489 @@
+"""sort, stable_sort, argsort, sort_by_key, is_sorted, merge: order by keys.
+
+Keys become codes, unsigned integers in the same order, which a radix sort brings into order in O(n) for each
+digit (`portapar.algorithms.radix`). Elements of at most 64 bits go along with their codes, larger ones are
+gathered at the end. On several parts each sorts its own; then the code of every cut is found by its digits
+(how many codes are smaller is a search in each part, which all tell each other), so that every element goes
+straight to its place: elements of equal codes in the order of the parts (Axtmann, Bingmann, Sanders, Schulz,
+"Practical massively parallel sorting", 2015, call this multisequence selection). Merging cuts the output into
+blocks and finds where each begins in both inputs (merge path: Deo, Sarkar, "Parallel algorithms for merging and
+sorting", 1991; Odeh, Green, Mwassi, Shmueli, Birk, "Merge path", 2012).
+"""
+
+from __future__ import annotations
+
+import functools
+import linecache
+from typing import Any
+
+import numpy as np
+
+from portapar import arrays, ops, parts, problem
+from portapar.algorithms import radix
+from portapar.algorithms.for_each import for_each
+from portapar.algorithms.reduce import transform_reduce
+from portapar.algorithms.transform import copy, transform
+from portapar.errors import PlacementError
+from portapar.parts import Data, Parts, Piece
+from portapar.policy import Policy
+
+
+def sort(policy: Policy | None, x: Any, *, key: Any = None, descending: bool = False, out: Any = None) -> Any:
+    """The elements in order.
+
+    Parameters
+    ----------
+    policy : Policy
+    x : array
+        One-dimensional.
+    key : callable or str, optional
+        Orders by ``key(element)``, a kernel that returns a number; a str names a field of records. Needed for
+        complex numbers and records.
+    descending : bool
+        Largest first. NaN is last either way.
+    out : array, optional
+        As long as `x` and of its dtype; may be `x` itself: sorts in place.
+
+    Returns
+    -------
+    array
+        `out`, or a new one.
+
+    Raises
+    ------
+    PlacementError, KernelError
+
+    Notes
+    -----
+    O(n) for each digit of eight bits that tells elements apart; needs space for n more elements. Without `key`
+    elements that are equal but differ (0.0 and -0.0) come in any order; `stable_sort` keeps theirs. With `key`
+    it is stable.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.sort(pp.par, np.array([3, 1, 2]))
+    array([1, 2, 3])
+    >>> pp.sort(pp.par, np.array([3.0, -1.0, -4.0]), key=lambda v: abs(v), descending=True)
+    array([-4.,  3., -1.])
+    """
+    return parts.run("sort", policy, (x, out), lambda p: _sort(p, x, key, descending, out, False))
+
+
+def stable_sort(policy: Policy | None, x: Any, *, key: Any = None, descending: bool = False, out: Any = None) -> Any:
+    """The elements in order, equal ones in the order that they had; as `sort` otherwise.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.stable_sort(pp.par, np.array([31, 12, 22, 11]), key=lambda v: v % 10)
+    array([31, 11, 12, 22])
+    """
+    return parts.run("stable_sort", policy, (x, out), lambda p: _sort(p, x, key, descending, out, True))
+
+
+def argsort(policy: Policy | None, x: Any, *, key: Any = None, descending: bool = False) -> Any:
+    """The indices of the elements in order; stable.
+
+    Parameters
+    ----------
+    policy, x, key, descending
+        As for `sort`.
+
+    Returns
+    -------
+    array of int64
+        ``x[argsort(policy, x)]`` is sorted.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.argsort(pp.par, np.array([30, 10, 20]))
+    array([1, 2, 0])
+    """
+    return parts.run("argsort", policy, (x,), lambda p: _argsort(p, x, key, descending))
+
+
+def sort_by_key(
+    policy: Policy | None, keys: Any, values: Any, *, key: Any = None, descending: bool = False
+) -> tuple[Any, Any]:
+    """Keys in order, and values that go along with them; stable.
+
+    Parameters
+    ----------
+    policy : Policy
+    keys, values : array
+        One-dimensional, of one length.
+    key, descending
+        As for `sort`, of `keys`.
+
+    Returns
+    -------
+    (array, array)
+        Keys and values, new.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.sort_by_key(pp.par, np.array([3, 1, 2]), np.array([0.3, 0.1, 0.2]))
+    (array([1, 2, 3]), array([0.1, 0.2, 0.3]))
+    """
+    return parts.run("sort_by_key", policy, (keys, values), lambda p: _sort_pairs(p, keys, values, key, descending))
+
+
+def is_sorted(policy: Policy | None, x: Any, *, key: Any = None, descending: bool = False) -> Any:
+    """Whether the elements are in the order of `sort`.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.is_sorted(pp.par, np.array([1, 2, 2]))
+    True
+    """
+    return parts.run("is_sorted", policy, (x,), lambda p: _is_sorted(p, x, key, descending))
+
+
+def merge(policy: Policy | None, a: Any, b: Any, *, key: Any = None, descending: bool = False, out: Any = None) -> Any:
+    """The elements of two sorted arrays in order; of equal ones those of `a` first.
+
+    Parameters
+    ----------
+    policy : Policy
+    a, b : array
+        One-dimensional, of one dtype, sorted by `key` and `descending`. If they are not, neither is the result.
+    key, descending
+        As for `sort`.
+    out : array, optional
+        As long as both together; must not overlap them.
+
+    Returns
+    -------
+    array
+        `out`, or a new one.
+
+    Notes
+    -----
+    O(n) work. On one device only.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.merge(pp.par, np.array([1, 4]), np.array([2, 3, 5]))
+    array([1, 2, 3, 4, 5])
+    """
+    return parts.run("merge", policy, (a, b, out), lambda p: _merge(p, a, b, key, descending, out))
+
+
+# keys ---------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _field(name: str) -> Any:
+    """A kernel: the field of a record."""
+    text = f"lambda record: record[{name!r}]"
+    file = f"<portapar {text}>"
+    linecache.cache[file] = (len(text), None, [text + "\n"], file)
+    return eval(compile(text, file, "eval"), {})
+
+
+class Order:
+    """The order of elements: how to get from them to codes.
+
+    Parameters
+    ----------
+    p : Parts
+    dtype : numpy.dtype
+        Of the elements.
+    key : callable, str or None
+    descending : bool
+    name : str
+        Of the argument, for messages.
+    """
+
+    def __init__(self, p: Parts, dtype: np.dtype, key: Any, descending: bool, name: str) -> None:
+        self.p, self.name, self.descending = p, name, descending
+        if isinstance(key, str):
+            if dtype.names is None or key not in dtype.names:
+                raise PlacementError(f"{p.algorithm}: key={key!r} is no field of {name}, which has dtype {dtype}")
+            key = _field(key)
+        self.key = None if key is None else p.function(key, "key", 1)
+        if key is None:
+            self.coding = self._coding(dtype, f"{name} has dtype {dtype}")
+
+    def _coding(self, dtype: np.dtype, told: str) -> radix.Coding:
+        if dtype.kind not in "biuf":
+            raise PlacementError(
+                f"{self.p.algorithm}: {told}, which has no order: pass key=, a kernel that returns a number, such as "
+                'key=lambda z: abs(z), or the name of a field, key="x"'
+            )
+        return radix.coding(dtype, self.descending)
+
+    def keys(self, piece: Piece, x: Any) -> tuple[Any, radix.Coding]:
+        """The bits of the keys of `x`, and their coding."""
+        if self.key is None:
+            return radix.bits(x), self.coding
+        keys = transform(piece.how, x, op=self.key)
+        return radix.bits(keys), self._coding(np.dtype(keys.dtype), f"key returns {keys.dtype}")
+
+
+def _plain(dtype: np.dtype) -> bool:
+    """Whether elements can go along with codes as they are."""
+    return dtype.kind in "biufc" and dtype.itemsize <= 8
+
+
+def _ambiguous(piece: Piece, keys: Any, coding: radix.Coding) -> bool:
+    """Whether there are keys that are equal but not the same."""
+    if coding.exact or len(keys) == 0:
+        return False
+    encode, equal = coding.encode, coding.equal
+
+    def special(u: Any) -> int:
+        return 1 if encode(u) != equal(u) else 0
+
+    return bool(transform_reduce(piece.how, keys, transform=special, op=ops.bit_or))
+
+
+def _gather(piece: Piece, x: Any, index: Any, out: Any) -> None:
+    """``out[i] = x[index[i]]``"""
+
+    def gather(i: int, x: Any, index: Any, out: Any) -> None:
+        out[i] = x[np.uint64(index[i])]
+
+    if len(index):
+        for_each(piece.how, len(index), gather, x, index, out)
+
+
+# one part -----------------------------------------------------------------------------------------
+
+
+def _numbers(piece: Piece, keys: Any, coding: radix.Coding, out: Any = None) -> Any:
+    """The indices of the keys in order."""
+    if out is None:
+        out = piece.empty(len(keys), np.int64)
+    radix.arrange(piece, keys, coding.equal, values="numbers", values_out=out)
+    return out
+
+
+def _sort(p: Parts, x: Any, key: Any, descending: bool, out: Any, stable: bool) -> Any:
+    data = p.vector(x, "x")
+    order = Order(p, data.dtype, key, descending, "x")
+    result = p.new(data.shape, data.dtype) if out is None else p.write(out, "out", [("x", x)])
+    _check_out(p, result, data.shape, data.dtype)
+    if p.count > 1:
+        return _sort_parts(p, order, data, [(data, result)])
+
+    def step(piece: Piece) -> None:
+        here, there = data[piece], result[piece]
+        keys, coding = order.keys(piece, here)
+        if key is None and not (stable and _ambiguous(piece, keys, coding)):
+            radix.arrange(piece, keys, coding.encode, radix.bits(there), coding.decode)
+        elif _plain(data.dtype):
+            values, sorted_ = radix.bits(here), radix.bits(there)
+            radix.arrange(piece, keys, coding.equal, values=values, values_out=sorted_)
+        else:
+            fresh = there if out is None else piece.empty(len(here), data.dtype)
+            _gather(piece, here, _numbers(piece, keys, coding), fresh)
+            if out is not None:
+                copy(piece.how, fresh, out=there)
+
+    p.each("sort", step)
+    return p.give(result)
+
+
+def _check_out(p: Parts, result: Data, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    if result.dtype != dtype or result.shape != shape:
+        raise PlacementError(
+            f"{p.algorithm}: out has shape {result.shape} and dtype {result.dtype}: must have {shape} and {dtype}"
+        )
+
+
+def _argsort(p: Parts, x: Any, key: Any, descending: bool) -> Any:
+    data = p.vector(x, "x")
+    order = Order(p, data.dtype, key, descending, "x")
+    result = p.new(data.shape, np.int64)
+    if p.count > 1:
+        return _sort_parts(p, order, data, [(None, result)])
+    p.each("sort", lambda piece: _numbers(piece, *order.keys(piece, data[piece]), result[piece]))
+    return p.give(result)
+
+
+def _sort_pairs(p: Parts, keys: Any, values: Any, key: Any, descending: bool) -> tuple[Any, Any]:
+    first, second = p.vector(keys, "keys"), p.vector(values, "values")
+    order = Order(p, first.dtype, key, descending, "keys")
+    outs = p.new(first.shape, first.dtype), p.new(second.shape, second.dtype)
+    if p.count > 1:
+        return _sort_parts(p, order, first, [(first, outs[0]), (second, outs[1])])
+
+    def step(piece: Piece) -> None:
+        codes, coding = order.keys(piece, first[piece])
+        kout, vout = outs[0][piece], outs[1][piece]
+        if key is None and _plain(second.dtype) and not _ambiguous(piece, codes, coding):
+            values, there = radix.bits(second[piece]), radix.bits(vout)
+            radix.arrange(piece, codes, coding.encode, radix.bits(kout), coding.decode, values, there)
+            return
+        index = _numbers(piece, codes, coding)
+        _gather(piece, first[piece], index, kout)
+        _gather(piece, second[piece], index, vout)
+
+    p.each("sort", step)
+    return p.give(outs[0]), p.give(outs[1])
+
+
+# several parts ------------------------------------------------------------------------------------
+
+
+def _sort_parts(p: Parts, order: Order, by: Data, columns: list[tuple[Data | None, Data]]) -> Any:
+    """Sort over all parts.
+
+    Parameters
+    ----------
+    by : Data
+        The elements that say the order.
+    columns : list of (Data or None, Data)
+        What is brought into order, and where it goes; None stands for the indices.
+    """
+
+    def alone(piece: Piece) -> list[np.ndarray]:
+        """The codes of this part in order, and its columns, on the host."""
+        keys, coding = order.keys(piece, by[piece])
+        index, codes = piece.empty(len(keys), np.int64), piece.empty(len(keys), keys.dtype)
+        radix.arrange(piece, keys, coding.equal, codes, _same, "numbers", index)
+        mine = [arrays.asnumpy(codes)]
+        for x, out in columns:
+            if x is None:
+                mine.append(arrays.asnumpy(index) + piece.lo)
+                continue
+            sorted_ = piece.empty(len(piece), out.dtype)
+            _gather(piece, x[piece], index, sorted_)
+            mine.append(arrays.asnumpy(sorted_))
+        return mine
+
+    mine = p.do("sort", alone)
+    bounds = _bounds(p, {k: found[0] for k, found in mine.items()})
+
+    def send(piece: Piece) -> list[list[np.ndarray]]:
+        here, found = bounds[piece.number], mine[piece.number]
+        return [[x[lo:hi] for x in found] for lo, hi in parts.spans(here)]
+
+    got = p.trade("exchange", send)
+
+    def join(piece: Piece) -> None:
+        runs = [run for run in got[piece.number] if len(run[0])]
+        if not runs:
+            return
+        codes, *rest = (piece.asarray(np.concatenate(column)) for column in zip(*runs, strict=True))
+        index = piece.empty(len(codes), np.int64)
+        radix.arrange(piece, codes, _same, values="numbers", values_out=index)
+        for x, (_, out) in zip(rest, columns, strict=True):
+            _gather(piece, x, index, out[piece])
+
+    p.each("join", join)
+    given = tuple(p.give(out) for _, out in columns)
+    return given if len(given) > 1 else given[0]
+
+
+def _same(code: Any) -> Any:
+    return code
+
+
+def _bounds(p: Parts, codes: dict[int, np.ndarray]) -> dict[int, list[int]]:
+    """Where each own part, sorted, is to be cut so that its pieces are rows of the sorted whole at the cuts.
+
+    Digit by digit, from the leading one, the largest code is found of which so many are smaller as the cut says
+    at most; those equal to it are taken from the first parts first.
+    """
+    cuts = np.array(p.cuts[1:-1])
+    bits = 8 * next(iter(codes.values())).itemsize
+    found = np.zeros(len(cuts), np.uint64)
+    for shift in range(bits - 8, -1, -8):
+        tried = found[:, None] + (np.arange(256, dtype=np.uint64) << np.uint64(shift))[None, :]
+        less = sum(p.each("search", lambda piece: _ranks(codes[piece.number], tried, "left")))  # noqa: B023
+        digit = (less <= cuts[:, None]).sum(axis=1) - 1  # the first is 0 in each
+        found = tried[np.arange(len(cuts)), digit]
+    sides = p.each(
+        "cut", lambda piece: (_ranks(codes[piece.number], found, "left"), _ranks(codes[piece.number], found, "right"))
+    )
+    left, right = (np.array([side[k] for side in sides]).reshape(p.count, len(cuts)) for k in (0, 1))
+    equal = right - left
+    before = np.cumsum(equal, axis=0) - equal  # equal ones in earlier parts
+    taken = np.clip(cuts - left.sum(axis=0) - before, 0, equal)
+    return {k: [0, *(left[k] + taken[k]).tolist(), len(mine)] for k, mine in codes.items()}
+
+
+def _ranks(codes: np.ndarray, wanted: np.ndarray, side: Any) -> np.ndarray:
+    return np.searchsorted(codes, wanted.astype(codes.dtype), side)
+
+
+# is_sorted, merge -----------------------------------------------------------------------------------
+
+
+def _is_sorted(p: Parts, x: Any, key: Any, descending: bool) -> bool:
+    data = p.vector(x, "x")
+    order = Order(p, data.dtype, key, descending, "x")
+
+    def look(piece: Piece) -> tuple[bool, Any]:
+        """Whether this part is sorted, and its first and last code, if it has any."""
+        if len(piece) == 0:
+            return True, None
+        keys, coding = order.keys(piece, data[piece])
+        equal, n = coding.equal, len(piece)
+        ends = piece.empty(2, coding.dtype)
+
+        def first_and_last(_: int, keys: Any, ends: Any) -> None:
+            ends[0], ends[1] = equal(keys[0]), equal(keys[n - 1])
+
+        def falls(i: int) -> int:
+            return 1 if equal(keys[np.uint64(i + 1)]) < equal(keys[np.uint64(i)]) else 0
+
+        piece.run(1, first_and_last, keys, ends)
+        found = transform_reduce(piece.how, problem.Range(n - 1), transform=falls, op=ops.bit_or, init=0)
+        return not found, arrays.asnumpy(ends).tolist()
+
+    seen = p.each("look", look)
+    ends = [end for _, pair in seen if pair is not None for end in pair]
+    return all(fine for fine, _ in seen) and all(a <= b for a, b in zip(ends[:-1], ends[1:], strict=True))
+
+
+def _merge(p: Parts, a: Any, b: Any, key: Any, descending: bool, out: Any) -> Any:
+    piece = p.alone()
+    n = p.length(a, "a") + p.length(b, "b")
+    first, second = p.whole(a, "a"), p.whole(b, "b")
+    if first.dtype != second.dtype:
+        raise PlacementError(f"{p.algorithm}: a has dtype {first.dtype}, b {second.dtype}: must be the same")
+    order = Order(p, first.dtype, key, descending, "a")
+    p.recut((n,))
+    piece = p.alone()
+    result = p.new((n,), first.dtype) if out is None else p.write(out, "out", [("a", a), ("b", b)])
+    _check_out(p, result, (n,), first.dtype)
+    x, y, there = first[piece], second[piece], result[piece]
+    if n == 0:
+        return p.give(result)
+    (xkeys, coding), (ykeys, _) = order.keys(piece, x), order.keys(piece, y)
+    equal = coding.equal
+
+    def merge(block: int, size: int, xkeys: Any, ykeys: Any, x: Any, y: Any, out: Any) -> None:
+        n, m = len(xkeys), len(ykeys)
+        begin, end = block * size, min(n + m, (block + 1) * size)
+        lo, hi = max(0, begin - m), min(begin, n)
+        while lo < hi:  # how many of the first `begin` come from x
+            middle = (lo + hi) // 2
+            if equal(ykeys[begin - 1 - middle]) < equal(xkeys[middle]):
+                hi = middle
+            else:
+                lo = middle + 1
+        i, j = lo, begin - lo
+        for k in range(begin, end):
+            if j >= m or (i < n and equal(xkeys[np.uint64(i)]) <= equal(ykeys[np.uint64(j)])):
+                out[np.uint64(k)] = x[np.uint64(i)]
+                i += 1
+            else:
+                out[np.uint64(k)] = y[np.uint64(j)]
+                j += 1
+
+    blocks, size = piece.blocks(n)
+    piece.run(blocks, merge, size, xkeys, ykeys, x, y, there)
+    return p.give(result)
