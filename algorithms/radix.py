@@ -372,9 +372,9 @@ def _settle(value: Any, keep: Any, decode: Any) -> Any:
             place += here
         for i in range(lo, hi):
             code = a[np.uint64(i)]
-            d = np.uint64((code >> shift) & 255)
-            j = counts[d]
-            counts[d] = j + 1
+            k = np.uint64((code >> shift) & 255)
+            j = counts[k]
+            counts[k] = j + 1
             b[np.uint64(j)] = code
             keep(vb, j, value(va, i))
 

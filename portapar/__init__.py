@@ -9,8 +9,11 @@ from portapar.algorithms.extrema import max_element, min_element, minmax_element
 from portapar.algorithms.find import adjacent_find, equal, find, find_if, find_last_if, mismatch
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.reduce import reduce, transform_reduce
+from portapar.algorithms.searchsorted import searchsorted
+from portapar.algorithms.select import kth_smallest, nth_element
 from portapar.algorithms.sort import argsort, is_sorted, merge, sort, sort_by_key, stable_sort
 from portapar.algorithms.transform import copy, fill, iota, transform
+from portapar.algorithms.unique import unique, unique_count
 from portapar.arrays import PartitionedArray, asnumpy
 from portapar.call import inspect, plan
 from portapar.errors import (
@@ -85,6 +88,7 @@ __all__ = [
     "inspect",
     "iota",
     "is_sorted",
+    "kth_smallest",
     "logical_and",
     "logical_or",
     "max_element",
@@ -97,6 +101,7 @@ __all__ = [
     "mpi",
     "multiplies",
     "none_of",
+    "nth_element",
     "opencl",
     "pack_index",
     "par",
@@ -107,6 +112,7 @@ __all__ = [
     "range",
     "reduce",
     "remove_if",
+    "searchsorted",
     "seq",
     "simd",
     "sort",
@@ -115,6 +121,8 @@ __all__ = [
     "threads",
     "transform",
     "transform_reduce",
+    "unique",
+    "unique_count",
     "unseq",
     "using",
 ]

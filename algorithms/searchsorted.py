@@ -1,0 +1,108 @@
+"""searchsorted: where values belong in a sorted array.
+
+A binary search for each value, O(log n), whose steps do not branch on what they find (P. Khuong, P. Morin,
+"Array layouts for comparison-based searching", 2017).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from portapar import arrays, parts
+from portapar.algorithms.for_each import for_each
+from portapar.algorithms.transform import transform
+from portapar.errors import PlacementError
+from portapar.parts import Parts, Piece
+from portapar.policy import Policy
+
+
+def searchsorted(policy: Policy | None, sorted: Any, values: Any, side: str = "left") -> Any:
+    """The indices at which values would be inserted to keep the order, as `np.searchsorted`.
+
+    Parameters
+    ----------
+    policy : Policy
+    sorted : array
+        One-dimensional, ascending, NaN last; what comes of others is undefined. On several parts each sees
+        the whole of it.
+    values : array or number
+        One-dimensional. Both are compared as the dtype that NumPy finds for them.
+    side : {"left", "right"}
+        Before or behind equal elements.
+
+    Returns
+    -------
+    array of int64
+        As long as `values` and of their kind; of a number a NumPy scalar.
+
+    Raises
+    ------
+    PlacementError
+
+    Notes
+    -----
+    O(m log n) work for m values.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.searchsorted(pp.par, np.array([1, 2, 2, 5]), np.array([0, 2, 9]))
+    array([0, 1, 4])
+    >>> pp.searchsorted(pp.par, np.array([1, 2, 2, 5]), 2, side="right")
+    np.int64(3)
+    """
+    if side not in ("left", "right"):
+        raise PlacementError(f'searchsorted: side is {side!r}: must be "left" or "right"')
+    if isinstance(values, arrays.SCALARS):
+        given = np.asarray(sorted.dtype.type(values) if _fits(sorted, values) else values).reshape(1)
+        return parts.run(
+            "searchsorted", policy, (sorted,), lambda p: np.int64(arrays.asnumpy(_search(p, sorted, given, side))[0])
+        )
+    return parts.run("searchsorted", policy, (values, sorted), lambda p: _search(p, sorted, values, side))
+
+
+def _fits(x: Any, number: Any) -> bool:
+    """Whether a Python number takes the dtype of the array, as in NumPy."""
+    return type(number) in (bool, int, float) and np.result_type(x.dtype, number) == x.dtype
+
+
+def _search(p: Parts, sorted: Any, values: Any, side: str) -> Any:
+    p.length(sorted, "sorted")
+    if isinstance(values, np.ndarray) and len(values) == 1 and p.kind != "numpy":
+        values = p.own[0].asarray(values) if p.kind == "device" else values
+    p.recut((p.length(values, "values"),))
+    table, wanted = p.whole(sorted, "sorted"), p.vector(values, "values")
+    for name, x in (("sorted", table), ("values", wanted)):
+        if x.dtype.kind not in "biuf":
+            raise PlacementError(f"{p.algorithm}: {name} has dtype {x.dtype}, which has no order that is known")
+    common = np.result_type(table.dtype, wanted.dtype)
+    result = p.new(wanted.shape, np.int64)
+    left = side == "left"
+
+    def before(x: Any, v: Any) -> bool:
+        """Whether the value belongs behind the element."""
+        if left:
+            return x < v or (v != v and x == x)
+        return not (v < x or (x != x and v == v))
+
+    def search(i: int, table: Any, values: Any, out: Any) -> None:
+        v, first, n = values[i], 0, len(table)
+        while n > 0:
+            half = (n + 1) // 2
+            first += half if before(table[np.uint64(first + half - 1)], v) else 0
+            n -= half
+        out[i] = first
+
+    def step(piece: Piece) -> None:
+        if len(piece):
+            x, v = (_as(piece, data[piece], common) for data in (table, wanted))
+            for_each(piece.how, len(piece), search, x, v, result[piece])
+
+    p.each("search", step)
+    return p.give(result)
+
+
+def _as(piece: Piece, x: Any, dtype: np.dtype) -> Any:
+    return x if x.dtype == dtype else transform(piece.how, x, op=dtype.type)

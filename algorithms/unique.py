@@ -1,0 +1,153 @@
+"""unique and unique_count: the distinct values.
+
+O(n) for each digit: sort, then keep what differs from the element before.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from portapar import arrays, parts
+from portapar.algorithms import radix
+from portapar.algorithms.sort import sort
+from portapar.errors import PlacementError
+from portapar.parts import Data, Parts, Piece
+from portapar.policy import Policy
+
+
+def unique(policy: Policy | None, x: Any) -> Any:
+    """The distinct values in order, as `np.unique`.
+
+    Parameters
+    ----------
+    policy : Policy
+    x : array
+        One-dimensional, of booleans, integers or floats.
+
+    Returns
+    -------
+    array
+        New, of the dtype and kind of `x`. All NaN are one, and so are 0.0 and -0.0.
+
+    Raises
+    ------
+    PlacementError
+
+    Notes
+    -----
+    As `sort`.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.unique(pp.par, np.array([3, 1, 3, 2, 1]))
+    array([1, 2, 3])
+    """
+    return parts.run("unique", policy, (x,), lambda p: _unique(p, x))
+
+
+def unique_count(policy: Policy | None, x: Any) -> Any:
+    """How many distinct values there are.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.unique_count(pp.par, np.array([3, 1, 3, 2, 1]))
+    3
+    """
+    return parts.run("unique_count", policy, (x,), lambda p: sum(sum(counts) for counts in _counts(*_sorted(p, x))))
+
+
+def _unique(p: Parts, x: Any) -> Any:
+    _, data, coding = _sorted(p, x)
+    equal = coding.equal
+    lasts = _lasts(p, data, coding)
+    counts = _counts(p, data, coding, lasts)
+
+    def pack(block: int, size: int, start: int, last: Any, keys: Any, ends: Any, out: Any) -> None:
+        i = block * size
+        at = ends[block - 1] if block > 0 else 0
+        end = ends[block]
+        code = equal(keys[np.uint64(i - 1)]) if i > 0 else last
+        fresh = i == 0 and start == 1
+        while at < end:
+            here = equal(keys[np.uint64(i)])
+            out[np.uint64(at)] = keys[np.uint64(i)]
+            at += 1 if here != code or fresh else 0
+            code, fresh = here, False
+            i += 1
+
+    def select(piece: Piece) -> Any:
+        ends = np.cumsum(counts[piece.number])
+        out = piece.empty(int(ends[-1]) if len(ends) else 0, data.dtype)
+        if len(out):
+            keys, (start, last) = radix.bits(data[piece]), _before(lasts, piece, coding)
+            blocks, size = piece.blocks(len(keys))
+            piece.run(blocks, pack, size, start, last, keys, piece.asarray(ends), radix.bits(out))
+        return out
+
+    return p.join("select", select)
+
+
+def _sorted(p: Parts, x: Any) -> tuple[Parts, Data, radix.Coding]:
+    """The elements in order, and their coding."""
+    data = p.vector(x, "x")
+    if data.dtype.kind not in "biuf":
+        raise PlacementError(f"{p.algorithm}: x has dtype {data.dtype}: must be booleans, integers or floats")
+    return p, p.read(sort(p.how, x), "x"), radix.coding(data.dtype, False)
+
+
+def _lasts(p: Parts, data: Data, coding: radix.Coding) -> list[int | None]:
+    """The last code of each part, if it has any."""
+    equal = coding.equal
+
+    def look(_: int, keys: Any, found: Any) -> None:
+        found[0] = equal(keys[len(keys) - 1])
+
+    def last(piece: Piece) -> int | None:
+        if len(piece) == 0:
+            return None
+        found = piece.empty(1, coding.dtype)
+        piece.run(1, look, radix.bits(data[piece]), found)
+        return int(arrays.asnumpy(found)[0])
+
+    return p.each("last", last) if p.count > 1 else [None]
+
+
+def _before(lasts: list[int | None], piece: Piece, coding: radix.Coding) -> tuple[int, Any]:
+    """(1 if there is no element before this part, else 0; the code of that before it)."""
+    earlier = [code for code in lasts[: piece.number] if code is not None]
+    return int(not earlier), coding.dtype.type(earlier[-1] if earlier else 0)
+
+
+def _counts(p: Parts, data: Data, coding: radix.Coding, lasts: list[int | None] | None = None) -> list[list[int]]:
+    """How many elements of each block of each part differ from the one before."""
+    equal = coding.equal
+    known = _lasts(p, data, coding) if lasts is None else lasts
+
+    def differ(block: int, size: int, start: int, last: Any, keys: Any, counts: Any) -> None:
+        lo, hi = block * size, min(len(keys), (block + 1) * size)
+        code = equal(keys[np.uint64(lo - 1)]) if lo > 0 else last
+        found = start if lo == 0 and equal(keys[0]) == last else 0
+        for i in range(lo, hi):
+            here = equal(keys[np.uint64(i)])
+            found += 1 if here != code else 0
+            code = here
+        counts[block] = found
+
+    def count(piece: Piece) -> list[int]:
+        if len(piece) == 0:
+            return []
+        keys, (start, last) = radix.bits(data[piece]), _before(known, piece, coding)
+        blocks, size = piece.blocks(len(keys))
+        counts = piece.empty(blocks, np.int64)
+        piece.run(blocks, differ, size, start, last, keys, counts)
+        return arrays.asnumpy(counts).tolist()
+
+    return p.each("count", count)
