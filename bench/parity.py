@@ -427,7 +427,7 @@ GROUPS: dict[str, Callable[[Effort], Iterator[Row]]] = {
 # the table ----------------------------------------------------------------------------------------------
 
 
-def _number(seconds: float) -> str:
+def number(seconds: float) -> str:
     if not seconds:
         return "–"
     for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
@@ -442,8 +442,8 @@ def cells(row: Row) -> tuple[str, ...]:
     rate = f" ({row.rate:.1f} GB/s)" if row.rate else ""
     verdict = {True: "met", False: "missed", None: "absent"}[row.met]
     ratio = "–" if row.met is None else f"{row.ratio:.2f}"
-    ours = _number(row.ours) + rate
-    return row.what, row.opponent, ours, _number(row.theirs), ratio, f"{sign} {row.target:g}", verdict
+    ours = number(row.ours) + rate
+    return row.what, row.opponent, ours, number(row.theirs), ratio, f"{sign} {row.target:g}", verdict
 
 
 HEADINGS = ("what", "opponent", "portapar", "opponent's", "ratio", "target", "")

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import functools
+import re
+
 from portapar.kernel.program import Program
 
 FORK_JOIN = 2e-6  #: seconds to give work to the threads of a pool and to collect it
 BANDWIDTH = 2e10  #: bytes per second that one CPU thread moves, out of cache
 STEP = 1e-9  #: seconds for one iteration at the least
+LOOP = 2e-7  #: seconds for one iteration at the least where the kernel has a loop of its own
 
 
 def serial_seconds(program: Program, count: int) -> float:
     """An estimate for `count` iterations on one CPU thread, from the bytes that each touches."""
     touched = sum(spec.dtype.itemsize for spec in program.specs if spec.is_array)
-    return count * max(STEP, touched / BANDWIDTH)
+    return count * max(LOOP if _has_loop(program.text) else STEP, touched / BANDWIDTH)
+
+
+@functools.lru_cache(maxsize=4096)
+def _has_loop(text: str) -> bool:
+    return re.search(r"^\s*(for|while)\b", text, re.MULTILINE) is not None
 
 
 def worth_threads(program: Program, count: int) -> bool:
