@@ -111,6 +111,19 @@ def c_compiler() -> Compiler:
 
 
 @functools.cache
+def cxx_compiler() -> Compiler:
+    """Return ``$CXX``, or the first of g++, c++ and clang++; BuildError if there is none."""
+    asked = os.environ.get("CXX")
+    for name in [asked] if asked else ["g++", "c++", "clang++"]:
+        path = shutil.which(name)
+        if path:
+            return _identify(path)
+    if asked:
+        raise BuildError(f"CXX={asked} is not an executable", "set CXX to a C++ compiler, or unset it")
+    raise BuildError("no C++ compiler (g++, c++, clang++)", "install g++, or set CXX")
+
+
+@functools.cache
 def cuda_compiler() -> Compiler:
     """Return nvcc from the search path or ``$CUDA_HOME``; BuildError if there is none."""
     home = os.environ.get("CUDA_HOME", "/usr/local/cuda")
