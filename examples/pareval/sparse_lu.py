@@ -17,12 +17,12 @@ def entry(i, j, last, value, a):
     a[i, j] = value[k] if k >= 0 else 0.0
 
 
-def dense(policy, row, column, value, n):
-    """The n×n matrix with these entries."""
-    last = pp.fill(policy, pp.empty_like(policy, row, (n, n), np.int64), -1)
+def dense(policy, row, column, value, shape):
+    """The matrix with these entries."""
+    last = pp.fill(policy, pp.empty_like(policy, row, shape, np.int64), -1)
     pp.for_each(policy, len(row), last_entry, row, column, last)
-    a = pp.empty_like(policy, value, (n, n))
-    pp.for_each(policy, (n, n), entry, last, value, a)
+    a = pp.empty_like(policy, value, shape)
+    pp.for_each(policy, shape, entry, last, value, a)
     return a
 
 
@@ -36,6 +36,6 @@ def split(i, j, a, lower, upper):
 def sparse_lu(policy, row, column, value, lower, upper):
     """Write the factors L (unit diagonal) and U of a matrix of doubles, without pivoting; returns both."""
     n = len(lower)
-    a = dense_lu(policy, dense(policy, row, column, value, n))
+    a = dense_lu(policy, dense(policy, row, column, value, (n, n)))
     pp.for_each(policy, (n, n), split, a, lower, upper)
     return lower, upper

@@ -1,13 +1,16 @@
 struct Point {
     double x, y;
+    I index;
 };
 
 static double cross(Point o, Point a, Point b) { return (a.x - o.x) * (b.y - o.y) - (a.y - o.y) * (b.x - o.x); }
 
-// Andrew's monotone chain; returns how many points of `hull` (room for 2n) are set.
-API I geometry_convex_hull(const Point *points, Point *hull, I n)
+// Andrew's monotone chain; returns how many indices are in `result`, which has room for n.
+API I geometry_convex_hull(const double *x, const double *y, I *result, I n)
 {
-    std::vector<Point> sorted(points, points + n);
+    std::vector<Point> sorted(n), hull(2 * n);
+    for (I i = 0; i < n; i++)
+        sorted[i] = {x[i], y[i], i};
     std::sort(sorted.begin(), sorted.end(), [](Point a, Point b) { return a.x < b.x || (a.x == b.x && a.y < b.y); });
     auto same = [](Point a, Point b) { return a.x == b.x && a.y == b.y; };
     n = std::unique(sorted.begin(), sorted.end(), same) - sorted.begin();
@@ -21,7 +24,10 @@ API I geometry_convex_hull(const Point *points, Point *hull, I n)
         push(sorted[i], 0);
     for (I i = n - 2, least = count - 1; i >= 0; i--)
         push(sorted[i], least);
-    return std::max<I>(count - 1, std::min<I>(n, 1));
+    count = std::max<I>(count - 1, std::min<I>(n, 1));
+    for (I i = 0; i < count; i++)
+        result[i] = hull[i].index;
+    return count;
 }
 
 API double geometry_smallest_triangle(const double *x, const double *y, I n)
