@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from portapar import lazy
 from portapar.algorithms.copy_if import copy_if, pack_index, partition, remove_if
 from portapar.algorithms.count import all_of, any_of, count, count_if, none_of
 from portapar.algorithms.empty_like import empty_like
@@ -89,6 +90,7 @@ __all__ = [
     "iota",
     "is_sorted",
     "kth_smallest",
+    "lazy",
     "logical_and",
     "logical_or",
     "max_element",

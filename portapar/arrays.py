@@ -12,6 +12,37 @@ from portapar.kernel.program import Spec
 SCALARS = (bool, int, float, complex, np.generic)
 
 
+class Range:
+    """Indices ``start, start + step, …`` up to but not including `stop`; ``pp.range(...)``.
+
+    As an index space of `for_each`, as an input of `transform` and `reduce` in the place of an array.
+    """
+
+    __slots__ = ("start", "step", "stop")
+
+    def __init__(self, start: int, stop: int | None = None, step: int = 1) -> None:
+        if stop is None:
+            start, stop = 0, start
+        for name, value in (("start", start), ("stop", stop), ("step", step)):
+            if not isinstance(value, (int, np.integer)):
+                raise PlacementError(f"range: {name} is {value!r}, a {type(value).__name__}: must be a whole number")
+        if step == 0:
+            raise PlacementError("range: step is 0: must be another whole number")
+        self.start, self.stop, self.step = int(start), int(stop), int(step)
+
+    def __len__(self) -> int:
+        return len(range(self.start, self.stop, self.step))
+
+    def __repr__(self) -> str:
+        return f"pp.range({self.start}, {self.stop}, {self.step})"
+
+
+class Virtual:
+    """What stands in the place of an array and has no memory: the base of `portapar.lazy.Lazy`."""
+
+    __slots__ = ()
+
+
 class PartitionedArray:
     """A global array whose rows live in parts: on several executors, or on the ranks of a communicator.
 
@@ -89,6 +120,8 @@ def asnumpy(x: Any) -> np.ndarray:
         return x
     if isinstance(x, PartitionedArray):
         return x.executor.gather(x)
+    if isinstance(x, Virtual):
+        return np.asarray(x)  # says what to do
     if hasattr(x, "get") and hasattr(x, "dtype"):  # CuPy, PyOpenCL
         return x.get()
     if hasattr(x, "__dlpack__"):
@@ -103,7 +136,7 @@ def normal(x: Any, name: str) -> Any:
     sequences and unsupported types are refused with the remedy.
     """
     kind = type(x)
-    if kind is np.ndarray or kind in _SCALAR_SPECS or isinstance(x, (np.generic, PartitionedArray)):
+    if kind is np.ndarray or kind in _SCALAR_SPECS or isinstance(x, (np.generic, PartitionedArray, Virtual)):
         return x
     if isinstance(x, int):  # such as an enum's number
         return int(x)
@@ -157,6 +190,11 @@ def spec_of(x: Any, name: str) -> Spec:
         if type(x) is int and not -(2**63) <= x < 2**63:
             raise PlacementError(f"argument {name!r} is {x}: it does not fit into 64 bits. Pass a float")
         return scalar
+    if isinstance(x, Virtual):
+        raise PlacementError(
+            f"argument {name!r} is {x!r}, a lazy input, which has no memory: must be an array. "
+            f"pp.copy(policy, {name}) makes one of it"
+        )
     dtype = x.dtype
     if not _supported(dtype):
         raise PlacementError(

@@ -24,6 +24,7 @@ from portapar.executors import executor
 from portapar.kernel import source
 from portapar.kernel.host import HostDevice, Launch
 from portapar.kernel.program import Task
+from portapar.lazy import Lazy, flat
 from portapar.plan import Plan, make_plan
 from portapar.policy import Policy
 from portapar.problem import Problem
@@ -71,7 +72,7 @@ def resolve(how: Policy | None, values: Sequence[Any], algorithm: str) -> tuple[
         )
     if how.executor is not None:
         return how, how.executor
-    for value in values:
+    for value in flat(values):
         if isinstance(value, PartitionedArray):
             return how, value.executor
         if not isinstance(value, (np.ndarray, *arrays.SCALARS)) and hasattr(value, "dtype"):
@@ -213,6 +214,7 @@ def make_out(where: Executor) -> Callable[..., Any]:
     """How an algorithm makes its output where the user gave none: the kind of array that went in."""
 
     def make(shape: tuple[int, ...], dtype: np.dtype, inputs: Sequence[Any]) -> Any:
+        inputs = list(flat(inputs))
         if any(isinstance(x, PartitionedArray) for x in inputs):
             return where.empty(shape, dtype)
         for x in inputs:
@@ -234,7 +236,7 @@ _simple: dict[int, Any] = {}  #: codes of kernels that capture nothing, by ident
 
 
 def _key(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...], extra: Any) -> tuple[Any, Any]:
-    """(what a call looks like, what it works on: captured values, then the arguments).
+    """(what a call looks like, what it works on: captured values, then the arguments; of lazy inputs the leaves).
 
     The first is None if the call is of a kind that is not remembered.
     """
@@ -256,15 +258,23 @@ def _key(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...], ex
             parts.append(id(code))
     except AttributeError:
         return None, args
+    lazy = False
     for x in args:
         kind = type(x)
         if kind is np.ndarray:
             parts += (x.dtype, x.shape, x.strides)
         elif kind in _NUMBERS or x is None:
             parts.append(kind)
+        elif kind is Lazy:
+            lazy = True
+            parts += (x.form, x.shape)
+            for leaf in x.values:
+                if type(leaf) is not np.ndarray and type(leaf) not in _NUMBERS:
+                    return None, args
+                parts += (leaf.dtype, leaf.shape, leaf.strides) if type(leaf) is np.ndarray else (type(leaf),)
         else:
             return None, args
-    return tuple(parts), args
+    return tuple(parts), tuple(flat(args)) if lazy else args
 
 
 def _repeated(key: Any, args: tuple[Any, ...]) -> Any:

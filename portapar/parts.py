@@ -24,10 +24,11 @@ import numpy as np
 
 from portapar import arrays, partition, problem
 from portapar.arrays import PartitionedArray
-from portapar.call import call, planning, resolve
+from portapar.call import call, make_out, planning, resolve
 from portapar.errors import BackendUnavailableError, KernelError, PlacementError
 from portapar.executor import DeviceExecutor, Executor
 from portapar.kernel import source
+from portapar.lazy import MIRROR, OWN, Lazy, flat
 from portapar.plan import make_plan
 from portapar.policy import Policy
 
@@ -67,8 +68,15 @@ class Piece:
         return self.executor.device.width if self.how.threads else 1
 
     def asarray(self, x: Any) -> Any:
-        """A host array where this part can use it: itself in host memory, else a copy."""
+        """An array where this part can use it: a host array itself in host memory, else a copy.
+
+        Of a lazy input an array of its elements.
+        """
         device = self.executor.device
+        if isinstance(x, Lazy):
+            out = self.empty(x.shape, x.dtype)
+            call("copy", self.how, (problem.identity,), (x, out), None, _build_copy)
+            return out
         return x if device.host_memory or not isinstance(x, np.ndarray) else device.asarray(np.ascontiguousarray(x))
 
     def empty(self, shape: int | tuple[int, ...], dtype: Any) -> Any:
@@ -105,6 +113,10 @@ class Piece:
 
 def _build(algorithm: str, where: Executor, kernels: Any, args: Any, space: Any) -> tuple[problem.Problem, None]:
     return problem.for_each(algorithm, space, kernels[0], args), None
+
+
+def _build_copy(algorithm: str, where: Executor, kernels: Any, args: Any, extra: Any) -> tuple[problem.Problem, Any]:
+    return problem.transform(algorithm, args[:1], args[1], kernels[0], make_out(where)), args[1]
 
 
 class Data:
@@ -147,7 +159,7 @@ class Parts:
             raise BackendUnavailableError(f"{executor!r} was closed; make a new executor")
         self.algorithm, self.policy, self.executor = algorithm, policy, executor
         self.kind = _kind(values)
-        given = [x for x in values if isinstance(x, PartitionedArray)]
+        given = [x for x in flat(values) if isinstance(x, PartitionedArray)]
         rows = next((x for x in values if getattr(x, "shape", None)), None)
         if given:
             self.cuts = given[0].cuts
@@ -228,8 +240,37 @@ class Parts:
 
     def read(self, x: Any, name: str) -> Data:
         """An input: part k sees its rows."""
+        if isinstance(x, Lazy):
+            return self._read_lazy(x, name)
         x = self._checked(x, name)
         return Data(x, x.shape, x.dtype, self._local(x, name, True))
+
+    def _read_lazy(self, x: Lazy, name: str) -> Data:
+        """A lazy input: part k sees its elements, as one over the part's leaves."""
+        if x.shape[0] != self.cuts[-1]:
+            raise PlacementError(
+                f"{self.algorithm}: argument {name!r} has {x.shape[0]} rows, the others have {self.cuts[-1]}"
+            )
+        for value, leaf, role in zip(x.values, x.named(name), x.form.roles, strict=True):
+            if role in (OWN, MIRROR):
+                self._checked(value, leaf)
+            if role != OWN and isinstance(value, PartitionedArray):
+                raise PlacementError(
+                    f"{self.algorithm}: argument {name!r}, {x!r}, uses the partitioned array {leaf!r} at other indices "
+                    "than its own: only its own rows are at hand. Gather it first: pp.asnumpy(...)"
+                )
+
+        def local(piece: Piece) -> Lazy:
+            def place(value: Any, leaf: str, role: int) -> Any:
+                if role == OWN:
+                    return self._local(value, leaf, True)(piece)
+                if role == MIRROR and isinstance(value, np.ndarray):
+                    return piece.asarray(value[len(value) - piece.hi : len(value) - piece.lo])
+                return self._device(value, leaf, piece)
+
+            return x.over(piece.lo, piece.hi, place, name)
+
+        return Data(x, x.shape, x.dtype, local)
 
     def length(self, x: Any, name: str) -> int:
         """The length of an argument that must have one dimension."""
@@ -248,6 +289,13 @@ class Parts:
 
     def whole(self, x: Any, name: str) -> Data:
         """An input that every part sees the whole of."""
+        if isinstance(x, Lazy):
+            whole = x.over(0, len(x), lambda v, *_: arrays.asnumpy(v) if isinstance(v, PartitionedArray) else v, name)
+
+            def local(piece: Piece) -> Lazy:
+                return whole.over(0, len(x), lambda value, leaf, _: self._device(value, leaf, piece), name)
+
+            return Data(x, x.shape, x.dtype, local)
         if isinstance(x, PartitionedArray):
             x = arrays.asnumpy(x)
         x = self._checked(x, name)
@@ -279,6 +327,11 @@ class Parts:
                     raise PlacementError(
                         f"{self.algorithm}: {name} partly overlaps the input {other!r}. Pass {other}.copy(), or "
                         f"another {name}"
+                    )
+                if isinstance(x, Lazy) and any(isinstance(v, np.ndarray) and arrays.overlap(v, out) for v in x.values):
+                    raise PlacementError(
+                        f"{self.algorithm}: {name} shares memory with an array that the lazy input {other!r} reads. "
+                        f"Pass another {name}"
                     )
         return Data(out, out.shape, out.dtype, self._local(out, name, reads))
 
@@ -419,7 +472,7 @@ class Parts:
 def _kind(values: Sequence[Any]) -> str:
     """What went in, and so must come out: "numpy", "device" or "partitioned"."""
     found = "numpy"
-    for x in values:
+    for x in flat(values):
         if isinstance(x, PartitionedArray):
             return "partitioned"
         if not isinstance(x, (np.ndarray, *arrays.SCALARS)) and hasattr(x, "dtype") and hasattr(x, "strides"):

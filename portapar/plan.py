@@ -65,6 +65,7 @@ class Plan:
         p = self.problem
         space = "×".join(str(n) for n in p.extent)
         lines = [f"{p.algorithm} over {space} indices, {self.policy!r}", f"  {self.why}"]
+        lines += [f"  {name}: {told}, computed where it is read" for name, told in p.lazy]
         for name, value, use in zip(p.names, p.values, p.access, strict=True):
             how = (
                 ""

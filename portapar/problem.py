@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from portapar import arrays, config, ops
+from portapar import arrays, ops
+from portapar.arrays import Range
 from portapar.errors import KernelError, PlacementError
-from portapar.kernel import codec, source
-from portapar.kernel.native import renderers
+from portapar.kernel import codec, fuse, source
+from portapar.kernel.check import typed
 from portapar.kernel.program import Program, Spec
-
-
-class Range:
-    """Indices ``start, start + step, …`` up to but not including `stop`; ``pp.range(...)``.
-
-    As an index space of `for_each`, as an input of `transform` and `reduce` in the place of an array.
-    """
-
-    __slots__ = ("start", "step", "stop")
-
-    def __init__(self, start: int, stop: int | None = None, step: int = 1) -> None:
-        if stop is None:
-            start, stop = 0, start
-        for name, value in (("start", start), ("stop", stop), ("step", step)):
-            if not isinstance(value, (int, np.integer)):
-                raise PlacementError(f"range: {name} is {value!r}, a {type(value).__name__}: must be a whole number")
-        if step == 0:
-            raise PlacementError("range: step is 0: must be another whole number")
-        self.start, self.stop, self.step = int(start), int(stop), int(step)
-
-    def __len__(self) -> int:
-        return len(range(self.start, self.stop, self.step))
-
-    def __repr__(self) -> str:
-        return f"pp.range({self.start}, {self.stop}, {self.step})"
+from portapar.kernel.text import Text
+from portapar.lazy import CAPTURED, MIRROR, OWN, Lazy, flat
 
 
 @dataclass(slots=True, eq=False)
@@ -61,6 +38,8 @@ class Problem:
         The index space.
     init : object
         The initial value of a reduction, or None.
+    lazy : tuple of (str, str)
+        Names and descriptions of the lazy inputs whose leaves are among the arguments.
     """
 
     algorithm: str
@@ -72,6 +51,7 @@ class Problem:
     start: tuple[int, ...]
     step: tuple[int, ...]
     init: Any = None
+    lazy: tuple[tuple[str, str], ...] = ()
 
     @property
     def size(self) -> int:
@@ -122,34 +102,7 @@ def _merge(kernel: source.Kernel, prefix: str) -> tuple[list[Any], str]:
     return functions, functions[-1].name
 
 
-class _Text:
-    """Puts kernels and the glue of a form into one module text."""
-
-    def __init__(self) -> None:
-        self.parts: list[str] = []
-        self.names: list[str] = []
-        self.origin: dict[int, tuple[str, int]] = {}
-        self.line = 1
-
-    def kernel(self, kernel: source.Kernel, name: str) -> None:
-        """Add a kernel's functions; the kernel itself is called `name`."""
-        fresh = source.renamed(kernel, name)
-        for function, file in fresh:
-            text, origin = source.write(function, file)
-            self.add(text, function.name, origin)
-
-    def add(self, text: str, name: str, origin: dict[int, tuple[str, int]] | None = None) -> None:
-        for line, where in (origin or {}).items():
-            self.origin[line + self.line - 1] = where
-        self.parts.append(text)
-        self.names.append(name)
-        self.line += text.count("\n")
-
-    def program(self, form: str, specs: Sequence[Spec], **more: Any) -> Program:
-        return Program(form, "".join(self.parts), tuple(self.names), tuple(specs), origin=self.origin, **more)
-
-
-_texts: dict[Any, _Text] = {}
+_texts: dict[Any, Text] = {}
 _programs: dict[Any, Program] = {}
 
 
@@ -157,7 +110,7 @@ def _program(
     form: str,
     shape: tuple[Any, ...],
     kernels: tuple[source.Kernel, ...],
-    make: Callable[[], _Text],
+    make: Callable[[], Text],
     specs: list[Spec],
     **more: Any,
 ) -> Program:
@@ -187,10 +140,25 @@ def _over_space(use: source.Access, value: Any, extent: tuple[int, ...], unit: b
     return source.Access(use.reads, use.writes, pointwise, covers)
 
 
+def _lift(given: Any) -> tuple[source.Kernel, Any]:
+    """A kernel, with the lazy inputs that it captures fused in."""
+    kernel, func = source.lift(given)
+    if kernel.captures:
+        captured = zip(kernel.captures, kernel.values(func), strict=True)
+        lazy = {name: x for (name, _), x in captured if isinstance(x, Lazy)}
+        if lazy:
+            return _fuse(kernel, lazy), func
+    return kernel, func
+
+
+def _fuse(kernel: source.Kernel, lazy: Mapping[str, Lazy]) -> source.Kernel:
+    return fuse.fuse(kernel, {name: x.form.getter(x.ndim, True) for name, x in lazy.items()})
+
+
 def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Problem:
     """``body(i[, j[, k]], *args)`` for every index of the space `n`."""
     extent, start, step = box(n)
-    kernel, func = source.lift(body)
+    kernel, func = _lift(body)
     ndim = len(extent)
     wanted = len(kernel.params) - ndim
     args = _with_defaults(args, wanted, func)
@@ -202,7 +170,14 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Proble
         )
     names = (*kernel.params[ndim:], *(name for name, _ in kernel.captures))
     values = tuple(arrays.normal(v, n) for v, n in zip((*args, *kernel.values(func)), names, strict=True))
-    specs = [arrays.spec_of(v, n) for v, n in zip(values, names, strict=True)]
+    lazy = {name: v for name, v in zip(names, values, strict=True) if isinstance(v, Lazy)}
+    shown = names
+    if lazy:
+        kernel = _fuse(kernel, lazy)
+        shown = tuple(told for n in names for told in (lazy[n].named(n) if n in lazy else [n]))
+        names = (*kernel.params[ndim:], *(name for name, _ in kernel.captures))
+        values = tuple(flat(values))
+    specs = [arrays.spec_of(v, n) for v, n in zip(values, shown, strict=True)]
     unit = all(s == 0 for s in start) and all(s == 1 for s in step)
     access = tuple(
         _over_space(kernel.access[n], v, extent, unit) if s.is_array else None
@@ -213,13 +188,18 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Proble
             raise _readonly(algorithm, kernel, name)
     specs = [Spec(s.dtype, s.ndim, s.contiguous) if s.readonly else s for s in specs]
 
-    def make() -> _Text:
-        text = _Text()
+    def make() -> Text:
+        text = Text()
         text.kernel(kernel, "body")
         return text
 
     program = _program("map", (ndim,), (kernel,), make, specs, ndim=ndim, unit=unit)
-    return Problem(algorithm, program, values, names, access, extent, start, step)
+    told = _lazy_told(lazy)
+    return Problem(algorithm, program, values, shown, access, extent, start, step, lazy=told)
+
+
+def _lazy_told(lazy: Mapping[str, Lazy]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, repr(x)) for name, x in lazy.items())
 
 
 def _readonly(algorithm: str, kernel: source.Kernel, name: str) -> PlacementError:
@@ -274,6 +254,8 @@ class _Arguments:
         self.specs: list[Spec] = []
         self.access: list[source.Access | None] = []
         self.flat = True
+        self.own = 0  #: how many arguments a kernel sees one element of; those behind it sees as a whole
+        self.lazy: dict[str, Lazy] = {}
 
     def array(self, x: Any, name: str, use: source.Access) -> int:
         if x.shape != self.shape:
@@ -298,8 +280,13 @@ class _Arguments:
         self.access.append(None)
         return len(self.values) - 1
 
+    def getters(self, ndim: int) -> list[source.Kernel]:
+        """The kernel functions that compute the elements of the lazy inputs."""
+        return [x.form.getter(ndim, False).kernel for x in self.lazy.values()]
+
     def close(self) -> int:
         """Give every array its final form; returns the number of indices."""
+        self.own = len(self.values)
         ndim = 1 if self.flat or len(self.shape) == 0 else len(self.shape)
         for k, use in enumerate(self.access):
             if (
@@ -325,6 +312,7 @@ def _gather(
     operands: list[str] = []
     where = -1
     seen: dict[int, int] = {}
+    whole: list[tuple[Any, str, source.Access | None]] = []  # what comes behind the elements
     for k, x in enumerate(inputs):
         name = kernel.params[k]
         if isinstance(x, (Range, range)):
@@ -336,6 +324,8 @@ def _gather(
             operands.append(f"a{args.scalar(x, name)}")
         elif id(x) in seen:  # the same array twice is one argument, so that the compiler knows
             operands.append(f"a{seen[id(x)]}[@]")
+        elif isinstance(x, Lazy):
+            operands.append(_lazy_operand(args, x, name, seen, whole))
         else:
             seen[id(x)] = args.array(x, name, source.Access(reads=True))
             operands.append(f"a{seen[id(x)]}[@]")
@@ -352,29 +342,41 @@ def _gather(
         use = None if _is_scalar(value) else kernel.access[name]
         if use is not None and use.writes and arrays.spec_of(value, name).readonly:
             raise _readonly(algorithm, kernel, name)
+        whole.append((value, name, use and source.Access(use.reads, use.writes, pointwise=False)))
+        operands.append(f"w{len(whole) - 1}$")
+    ndim = args.close()
+    for k, (value, name, use) in enumerate(whole):
+        operands = [operand.replace(f"w{k}$", f"a{len(args.values)}") for operand in operands]
+        spec = arrays.spec_of(value, name)
         args.values.append(value)
         args.names.append(name)
-        args.access.append(use if use is None else source.Access(use.reads, use.writes, pointwise=False))
-    captured = len(kernel.captures)
-    extra = args.values[len(args.values) - captured :] if captured else []
-    if captured:
-        kept = args.access[-captured:]
-        del args.values[-captured:], args.access[-captured:]
-        names = args.names[-captured:]
-        del args.names[-captured:]
-    ndim = args.close()
-    if captured:
-        for value, name, use in zip(extra, names, kept, strict=True):
-            operands.append(f"a{len(args.values)}")
-            args.values.append(value)
-            args.names.append(name)
-            args.access.append(use)
-            args.specs.append(_writable(arrays.spec_of(value, name)))
+        args.access.append(use)
+        args.specs.append(Spec(spec.dtype, spec.ndim, spec.contiguous))
     return args, operands, where, ndim
 
 
-def _writable(spec: Spec) -> Spec:
-    return Spec(spec.dtype, spec.ndim, spec.contiguous)
+def _lazy_operand(args: _Arguments, x: Lazy, name: str, seen: dict[int, int], whole: list[Any]) -> str:
+    """The text of an element of a lazy input; its leaves become arguments."""
+    if x.shape != args.shape and not x.form.aligned:
+        raise PlacementError(
+            f"{args.algorithm}: the lazy input {name!r}, {x!r}, has shape {x.shape}, the others {args.shape}: what "
+            "reverses or counts is not broadcast"
+        )
+    texts = ["@"]
+    for value, leaf, role in zip(x.values, x.named(name), x.form.roles, strict=True):
+        if _is_scalar(value):
+            texts.append(f"a{args.scalar(value, leaf)}")
+        elif role == CAPTURED:
+            whole.append((value, leaf, source.Access(reads=True, pointwise=False)))
+            texts.append(f"w{len(whole) - 1}$")
+        elif role == MIRROR:
+            texts.append(f"a{args.array(value, leaf, source.Access(reads=True, pointwise=False))}")
+        else:
+            if id(value) not in seen:
+                seen[id(value)] = args.array(value, leaf, source.Access(reads=True))
+            texts.append(f"a{seen[id(value)]}")
+    args.lazy[name] = x
+    return f"lazy{len(args.lazy) - 1}({', '.join(texts)})"
 
 
 def _indices(ndim: int) -> str:
@@ -383,7 +385,7 @@ def _indices(ndim: int) -> str:
 
 def transform(algorithm: str, inputs: tuple[Any, ...], out: Any, op: Any, make_out: Callable[..., Any]) -> Problem:
     """``out[i] = op(x[i], y[i], …)``. Without `out`, `make_out(shape, dtype, inputs)` makes it."""
-    kernel, func = source.lift(op)
+    kernel, func = _lift(op)
     found, shape = _elementwise(algorithm, inputs, kernel, func)
     if out is not None:
         out = arrays.normal(out, "out")
@@ -404,10 +406,12 @@ def transform(algorithm: str, inputs: tuple[Any, ...], out: Any, op: Any, make_o
             "Pass contiguous arrays (np.ascontiguousarray), or loop over the leading axes"
         )
     index = _indices(ndim)
+    getters = args.getters(ndim)
 
-    def make() -> _Text:
-        text = _Text()
+    def make() -> Text:
+        text = Text()
         text.kernel(kernel, "op")
+        text.kernels(getters, "lazy")
         names = "".join(f", a{k}" for k in range(len(args.values)))
         call = ", ".join(operand.replace("@", index) for operand in operands)
         text.add(f"def elem({index}{names}):\n    return op({call})\n", "elem")
@@ -416,12 +420,13 @@ def transform(algorithm: str, inputs: tuple[Any, ...], out: Any, op: Any, make_o
 
     use = args.access[where]
     inplace = use is not None and use.reads
-    program = _program(
-        "transform", (ndim, tuple(operands), where), (kernel,), make, args.specs, ndim=ndim, out=where, inplace=inplace
-    )
+    key, kernels = (ndim, tuple(operands), where), (kernel, *getters)
+    program = _program("transform", key, kernels, make, args.specs, ndim=ndim, out=where, inplace=inplace)
     extent = shape if ndim > 1 else (math.prod(shape),)
-    names = tuple(args.names)
-    return Problem(algorithm, program, tuple(args.values), names, tuple(args.access), extent, (0,) * ndim, (1,) * ndim)
+    names, told, zeros = tuple(args.names), _lazy_told(args.lazy), (0,) * ndim
+    return Problem(
+        algorithm, program, tuple(args.values), names, tuple(args.access), extent, zeros, (1,) * ndim, lazy=told
+    )
 
 
 def _check_out(
@@ -446,11 +451,15 @@ def _check_out(
         if out.size > 1 and any(s == 0 and n > 1 for s, n in zip(out.strides, out.shape, strict=True)):
             raise PlacementError(f"{algorithm}: several elements of out share one place in memory (a broadcast view)")
         for k, x in enumerate(found):
-            if isinstance(x, np.ndarray) and not arrays.same_memory(x, out) and arrays.overlap(x, out):
-                raise PlacementError(
-                    f"{algorithm}: out partly overlaps the input {kernel.params[k]!r}: iterations would read what "
-                    f"others wrote. Pass {kernel.params[k]}.copy(), or another out"
-                )
+            for value, role in zip(x.values, x.form.roles, strict=True) if isinstance(x, Lazy) else [(x, OWN)]:
+                in_place = role == OWN and arrays.same_memory(value, out)
+                if isinstance(value, np.ndarray) and not in_place and arrays.overlap(value, out):
+                    partly = "partly overlaps" if role == OWN else "shares memory with"
+                    copied = "a copy" if isinstance(x, Lazy) else f"{kernel.params[k]}.copy()"
+                    raise PlacementError(
+                        f"{algorithm}: out {partly} the input {kernel.params[k]!r}: iterations would read what "
+                        f"others wrote. Pass {copied}, or another out"
+                    )
         for name, x in captured:
             if isinstance(x, np.ndarray) and arrays.overlap(x, out):
                 raise PlacementError(
@@ -467,7 +476,7 @@ def _check_kind(
     algorithm: str, out: np.dtype, shape: tuple[int, ...], kernel: source.Kernel, func: Any, found: tuple[Any, ...]
 ) -> None:
     """NumPy's rule of casting: within a kind, or to a larger kind; any integer may become any other."""
-    given = ["i" if isinstance(x, (Range, range)) else arrays.spec_of(x, "x").dtype.kind for x in found]
+    given = [_kind(x) for x in found]
     if out.kind not in _KINDS or out.kind == "c" or (out.kind == "f" and "c" not in given):
         return
     if algorithm == "fill" and out.type(found[0]) == found[0]:  # a number that fits exactly
@@ -481,31 +490,38 @@ def _check_kind(
         )
 
 
+def _kind(x: Any) -> str:
+    if isinstance(x, (Range, range)):
+        return "i"
+    return (x if isinstance(x, Lazy) else arrays.spec_of(x, "x")).dtype.kind
+
+
 def reduce_program(
     algorithm: str, inputs: tuple[Any, ...], kernel: source.Kernel, func: Any, shape: tuple[int, ...]
-) -> tuple[_Arguments, list[str], int, Callable[[], _Text]]:
+) -> tuple[_Arguments, list[str], int, Callable[[], Text]]:
     """The elementwise half of a reduction: arguments and the text of ``elem``."""
     args, operands, _, ndim = _gather(algorithm, inputs, kernel, func, shape)
+    getters = args.getters(1)
 
-    def make() -> _Text:
-        text = _Text()
+    def make() -> Text:
+        text = Text()
         text.kernel(kernel, "value")
+        text.kernels(getters, "lazy")
         names = "".join(f", a{k}" for k in range(len(args.values)))
-        index = _indices(min(ndim, 1)) or "i"
-        call = ", ".join(operand.replace("@", index) for operand in operands)
-        text.add(f"def elem({index}{names}):\n    return value({call})\n", "elem")
+        call = ", ".join(operand.replace("@", "i") for operand in operands)
+        text.add(f"def elem(i{names}):\n    return value({call})\n", "elem")
         return text
 
     return args, operands, ndim, make
 
 
-def result_dtype(trial: tuple[_Arguments, list[str], int, Callable[[], _Text]], algorithm: str, kernel: Any) -> Any:
+def result_dtype(trial: tuple[_Arguments, list[str], int, Callable[[], Text]], algorithm: str, kernel: Any) -> Any:
     """The dtype of what the elementwise half returns."""
     args, operands, _, make = trial
-    own = len(args.specs) - len(kernel.captures)  # of these a kernel sees one element, whatever their layout
-    specs = [Spec(s.dtype, 1) if s.is_array and k < own else s for k, s in enumerate(args.specs)]
-    program = _program("elem", (1, tuple(operands)), (kernel,), make, specs)
-    return _typed(program, "elem", algorithm)
+    # of its own a kernel sees one element, whatever their layout
+    specs = [Spec(s.dtype, 1) if s.is_array and k < args.own else s for k, s in enumerate(args.specs)]
+    program = _program("elem", (1, tuple(operands)), (kernel, *args.getters(1)), make, specs)
+    return typed(program, "elem", algorithm)
 
 
 def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, init: Any) -> Problem:
@@ -517,8 +533,8 @@ def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, ini
         if len(inputs) != 1:
             raise PlacementError(f"{algorithm}: {len(inputs)} inputs without transform=: say how to combine elements")
         transform = _element(algorithm, inputs[0])
-    kernel, func = source.lift(transform)
-    op_kernel, op_func = source.lift(op)
+    kernel, func = _lift(transform)
+    op_kernel, op_func = _lift(op)
     if len(op_kernel.params) != 2:
         raise KernelError(
             f"{algorithm}: op {op_kernel.name!r} ({op_kernel.where()}) takes {len(op_kernel.params)} arguments "
@@ -534,37 +550,39 @@ def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, ini
         raise PlacementError(f"{algorithm}: no input is an array or a range: nothing to reduce")
     args, operands, ndim, make_elem = reduce_program(algorithm, found, kernel, func, shape)
     if ndim > 1:  # the tiles are cut from one flat range: gather a strided array first
-        found = tuple(
-            np.ascontiguousarray(np.broadcast_to(x, shape)) if isinstance(x, np.ndarray) else x for x in found
-        )
+
+        def gathered(x: Any) -> Any:
+            return np.ascontiguousarray(np.broadcast_to(x, shape)) if isinstance(x, np.ndarray) else x
+
+        found = tuple(x.with_arrays(gathered) if isinstance(x, Lazy) else gathered(x) for x in found)
         args, operands, ndim, make_elem = reduce_program(algorithm, found, kernel, func, shape)
 
-    def make() -> _Text:
+    def make() -> Text:
         text = make_elem()
         text.kernel(op_kernel, "op")
         return text
 
     shape_key = (tuple(operands),)
-    trial = _program("reduce", shape_key, (kernel, op_kernel), make, args.specs)
+    kernels = (kernel, op_kernel, *args.getters(1))
+    trial = _program("reduce", shape_key, kernels, make, args.specs)
     acc = accumulator(trial, algorithm, init)
     monoid = ops.monoid(op)
-    program = _program(
-        "reduce", shape_key, (kernel, op_kernel), make, args.specs, acc=acc, ordered=not monoid.commutative
-    )
+    program = _program("reduce", shape_key, kernels, make, args.specs, acc=acc, ordered=not monoid.commutative)
     extent = (math.prod(shape),)
     if init is None and extent == (0,):
         init = monoid.start(acc)
     if init is not None:
         init = np.array(init, acc)[()]
+    names, told = tuple(args.names), _lazy_told(args.lazy)
     return Problem(
-        algorithm, program, tuple(args.values), tuple(args.names), tuple(args.access), extent, (0,), (1,), init
+        algorithm, program, tuple(args.values), names, tuple(args.access), extent, (0,), (1,), init, lazy=told
     )
 
 
 def _element(algorithm: str, x: Any) -> Any:
     """The kernel that gives an element of an input as a value."""
     dtype = getattr(x, "dtype", None)
-    if getattr(dtype, "names", None) is None:
+    if getattr(dtype, "names", None) is None or (isinstance(x, Lazy) and x.tuples):
         return identity
     try:
         return codec.codec(dtype).unpack
@@ -580,24 +598,6 @@ def identity(x: Any) -> Any:
     return x
 
 
-def _typed(program: Program, function: str, algorithm: str, acc: np.dtype | None = None) -> np.dtype:
-    """The dtype that `elem` returns, or that ``op(acc, elem)`` returns; remembered on disk."""
-    return codec.from_text(_typed_str(program, function, codec.to_text(acc) if acc is not None else "", algorithm))
-
-
-@functools.cache
-def _typed_str(program: Program, function: str, acc: str, algorithm: str) -> str:
-    name = f"{program.key}-{renderers()}-{function}-{''.join(c for c in acc if c.isalnum())}.dtype"
-    known = config.load(name)
-    if known is not None:
-        return known.decode()
-    from portapar.kernel.check import return_dtype
-
-    found = codec.to_text(return_dtype(program, function, codec.from_text(acc) if acc else None, algorithm))
-    config.store(name, found.encode())
-    return found
-
-
 def accumulator(program: Program, algorithm: str, init: Any) -> np.dtype:
     """The type that a reduction accumulates in: the one that its operator, fed its own result, settles on.
 
@@ -605,11 +605,11 @@ def accumulator(program: Program, algorithm: str, init: Any) -> np.dtype:
     as in NumPy: it widens integers to floats, but not float32 to float64. Tuples are looked at number by
     number.
     """
-    acc = _typed(program, "elem", algorithm)
+    acc = typed(program, "elem", algorithm)
     if init is not None:
         acc = _wider(algorithm, acc, init, "init")
     for _ in range(4):
-        wider = _wider(algorithm, acc, _typed(program, "op", algorithm, acc), "op's result")
+        wider = _wider(algorithm, acc, typed(program, "op", algorithm, acc), "op's result")
         if wider == acc:
             return acc
         acc = wider

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import linecache
 from typing import Any
 
 import numpy as np
 
+from portapar import config
 from portapar.errors import KernelError
-from portapar.kernel.codec import tuple_dtype
+from portapar.kernel.codec import from_text, to_text, tuple_dtype
+from portapar.kernel.native import renderers
 from portapar.kernel.program import Program
 
 
@@ -20,6 +23,22 @@ def argument_types(program: Program) -> tuple[Any, ...]:
         array_type(s.dtype, s.ndim, s.contiguous, s.readonly) if s.is_array else numba_type(s.dtype)
         for s in program.specs
     )
+
+
+def typed(program: Program, function: str, algorithm: str, acc: np.dtype | None = None) -> np.dtype:
+    """The dtype that `elem` returns, or that ``op(acc, elem)`` returns; remembered on disk."""
+    return from_text(_typed(program, function, to_text(acc) if acc is not None else "", algorithm))
+
+
+@functools.cache
+def _typed(program: Program, function: str, acc: str, algorithm: str) -> str:
+    name = f"{program.key}-{renderers()}-{function}-{''.join(c for c in acc if c.isalnum())}.dtype"
+    known = config.load(name)
+    if known is not None:
+        return known.decode()
+    found = to_text(return_dtype(program, function, from_text(acc) if acc else None, algorithm))
+    config.store(name, found.encode())
+    return found
 
 
 def return_dtype(program: Program, function: str, acc: np.dtype | None, algorithm: str) -> np.dtype:

@@ -304,7 +304,7 @@ def _is_data(value: Any) -> bool:
     if isinstance(value, (bool, int, float, complex, np.generic, np.ndarray)):
         return True
     kind = type(value)  # not the value: a module or a class may have anything as an attribute
-    names = ("__cuda_array_interface__", "__dlpack__", "__array_interface__", "partition", "with_queue")
+    names = ("__cuda_array_interface__", "__dlpack__", "__array_interface__", "partition", "with_queue", "form")
     return not isinstance(value, str) and any(hasattr(kind, name) for name in names)
 
 

@@ -1,0 +1,501 @@
+"""Lazy inputs: what is computed where it is read, in the place of an array.
+
+Algorithms take them like arrays, and so do the kernels of `for_each`: an element is computed in the kernel that
+reads it, on every backend, and no array is made of the elements. That saves a pass over memory::
+
+    import portapar as pp
+    from portapar import lazy
+
+    pp.reduce(pp.par, lazy.transform(x, y, lambda a, b: (a - b) ** 2))          # a sum of squares: reads x and y once
+    pp.inclusive_scan(pp.par, lazy.reverse(x))                                  # all suffix sums
+    pp.transform(pp.par, lazy.zip(x, y), op=lambda pair: pair[0] * pair[1])     # elements are tuples
+    pp.reduce(pp.par, lazy.transform(lazy.iota(n, 1), lambda k: 1.0 / k**2))    # no array at all
+
+They nest: ``lazy.reverse(lazy.transform(lazy.zip(x, lazy.iota(len(x))), f))``. An element that is read several times
+is computed as often; ``pp.copy(policy, x)`` makes an array of a lazy input where that costs more than memory.
+
+A lazy input is an expression over leaves: arrays, numbers, and what its functions capture. Values are taken when it
+is made; arrays are referred to, so that it sees what is written to them later.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import math
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from portapar import arrays
+from portapar.errors import KernelError, PlacementError
+from portapar.kernel import source
+from portapar.kernel.access import Access
+from portapar.kernel.check import typed
+from portapar.kernel.codec import tuple_dtype
+from portapar.kernel.fuse import Getter
+from portapar.kernel.program import Spec
+from portapar.kernel.text import Text
+
+__all__ = ["Lazy", "flat", "iota", "reverse", "transform", "zip"]
+
+_zip, _reversed = zip, reversed
+
+#: what a leaf is: an array read at the input's own index, or at the mirrored one; a number; the place of an iota in
+#: the whole of it, and that of one that runs backwards; the number of elements, where there is no array to tell it;
+#: what a function captures
+OWN, MIRROR, NUMBER, PLACE, BACK, COUNT, CAPTURED = range(7)
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """What of a lazy input is code. Forms are interned: equal inputs have one form, whatever their data.
+
+    Attributes
+    ----------
+    tree : tuple
+        The expression: ``("own" | "mirror" | "number", leaf)``, ``("iota", start, step, place)``,
+        ``("call", kernel, inputs, captured leaves)``, ``("tuple", inputs)``; the first may be found at any depth.
+    roles : tuple of int
+        What each leaf is.
+    names : tuple of str
+        How each leaf is called: what to add to the input's own name.
+    kernels : tuple of Kernel
+        The functions.
+    ndim : int
+    """
+
+    tree: tuple[Any, ...]
+    roles: tuple[int, ...]
+    names: tuple[str, ...]
+    kernels: tuple[source.Kernel, ...]
+    ndim: int
+
+    @property
+    def aligned(self) -> bool:
+        """Whether every element depends on what the leaves hold at its index alone: it may be broadcast."""
+        return not {MIRROR, PLACE, BACK} & set(self.roles)
+
+    def getter(self, ndim: int, wrap: bool) -> Getter:
+        """The kernel function that computes an element, always the same object.
+
+        Parameters
+        ----------
+        ndim : int
+            Number of indices: 1 for flattened arrays.
+        wrap : bool
+            The index may be negative, and then counts from the end.
+        """
+        return _getter(self, ndim, wrap)
+
+    def _getter(self, ndim: int, wrap: bool) -> Getter:
+        leaves = [f"l{k}" for k in range(len(self.roles))]
+        sized = next((k for k, role in enumerate(self.roles) if role in (OWN, MIRROR)), -1)
+        counts = sized < 0
+        if counts:
+            sized = self.roles.index(COUNT)
+        index = ", ".join("ijk"[:ndim])
+        lines = [f"def get({', '.join([index, *leaves])}):"]
+        place = index
+        if wrap and not self.aligned:
+            place = "p"
+            count = leaves[sized] if counts else f"len({leaves[sized]})"
+            lines += ["    p = np.int64(i)", "    if i < 0:", f"        p += {count}"]
+        lines.append(f"    return {self._text(self.tree, leaves, index, place)}")
+        function = ast.parse("\n".join(lines)).body[0]
+        assert isinstance(function, ast.FunctionDef)
+        functions: list[ast.FunctionDef] = []
+        for k, kernel in enumerate(self.kernels):
+            for part, file in source.renamed(kernel, f"f{k}"):
+                part.file = file  # type: ignore[attr-defined]
+                functions.append(part)
+        called = {f"f{k}" for k in range(len(self.kernels))}
+        for node in ast.walk(function):
+            if isinstance(node, ast.Name) and node.id in called:
+                node.called = True  # type: ignore[attr-defined]
+        params = [*"ijk"[:ndim], *leaves]
+        kernel = source.Kernel("lazy", "<portapar lazy>", 1, params, [], [*functions, function], {}, [], False)
+        return Getter(kernel, tuple(role == OWN for role in self.roles), ndim, sized, counts)
+
+    def _text(self, node: tuple[Any, ...], leaves: list[str], index: str, place: str) -> str:
+        """An element of a part of the expression; `place` is the index, if it is one, and not negative."""
+        kind, *rest = node
+        if kind == "own":
+            return f"{leaves[rest[0]]}[{index}]"
+        if kind == "mirror":  # unsigned, so that nothing has to be done for negative ones
+            return f"{leaves[rest[0]]}[np.uint64(len({leaves[rest[0]]}) - 1 - {place})]"
+        if kind == "number":
+            return leaves[rest[0]]
+        if kind == "iota":
+            start, step, first = (leaves[k] for k in rest)
+            sign = "-" if self.roles[rest[2]] == BACK else "+"
+            return f"({start} + {step} * ({first} {sign} {place}))"
+        if kind == "tuple":
+            return "(" + "".join(f"{self._text(part, leaves, index, place)}, " for part in rest[0]) + ")"
+        number, inputs, captured = rest
+        arguments = [self._text(part, leaves, index, place) for part in inputs]
+        return f"f{number}({', '.join([*arguments, *(leaves[k] for k in captured)])})"
+
+
+_getter = functools.cache(Form._getter)
+_forms: dict[tuple[Any, ...], Form] = {}
+_lock = threading.Lock()
+
+
+class Lazy(arrays.Virtual):
+    """A lazy input; made by `transform`, `zip`, `iota` and `reverse`. Immutable.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : numpy.dtype
+        Of an element, as kernels compute it; for tuples a record of their values.
+    form : Form
+    values : tuple
+        The leaves' values.
+    """
+
+    __slots__ = ("_dtype", "form", "shape", "values")
+
+    def __init__(self, form: Form, values: tuple[Any, ...], shape: tuple[int, ...], dtype: Any = None) -> None:
+        self.form, self.values, self.shape = form, values, shape
+        self._dtype = dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        kind = self._kind()
+        return tuple_dtype(kind) if isinstance(kind, tuple) else kind
+
+    @property
+    def tuples(self) -> bool:
+        """Whether the elements are tuples."""
+        kind = self._kind()
+        return isinstance(kind, tuple) or kind.names is not None
+
+    def _kind(self) -> Any:
+        """What an element is: a dtype, or of a tuple one for each number."""
+        if self._dtype is None:
+            specs = [arrays.spec_of(v, n) for v, n in _zip(self.values, self.form.names, strict=True)]
+            own = OWN, MIRROR
+            kinds = tuple(
+                Spec(s.dtype, 1 if role in own else s.ndim, role in own or s.contiguous)
+                for s, role in _zip(specs, self.form.roles, strict=True)
+            )
+            self._dtype = _element(self.form, kinds)
+        return self._dtype
+
+    def __repr__(self) -> str:
+        return self._told(self.form.tree)
+
+    def _told(self, node: tuple[Any, ...]) -> str:
+        kind, *rest = node
+        if kind == "own" or kind == "number":
+            return arrays.describe(self.values[rest[0]])
+        if kind == "mirror":
+            return f"pp.lazy.reverse({arrays.describe(self.values[rest[0]])})"
+        if kind == "iota":
+            start, step, place = (self.values[k] for k in rest)
+            if self.form.roles[rest[2]] == BACK:
+                place = place - len(self) + 1
+            told = f"pp.lazy.iota({len(self)}, {start + step * place}, {step})"
+            return f"pp.lazy.reverse({told})" if self.form.roles[rest[2]] == BACK else told
+        if kind == "tuple":
+            return f"pp.lazy.zip({', '.join(map(self._told, rest[0]))})"
+        return f"pp.lazy.transform({', '.join([*map(self._told, rest[1]), self.form.kernels[rest[0]].name])})"
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        raise PlacementError(f"{self!r} is a lazy input, which has no memory: pp.copy(policy, x) makes an array of it")
+
+    def named(self, name: str) -> list[str]:
+        """What to call the leaves in messages, if the input is called `name`."""
+        return [f"{name}.{leaf}" if leaf and not leaf.startswith("[") else name + leaf for leaf in self.form.names]
+
+    def access(self) -> list[Access]:
+        """How the leaves are used where every element is used at its own index alone."""
+        return [Access(reads=True, pointwise=role == OWN) for role in self.form.roles]
+
+    def over(self, lo: int, hi: int, local: Callable[[Any, str, int], Any], name: str) -> Lazy:
+        """The elements (rows) from `lo` to `hi`, as a part sees them: ``local(leaf, name, role)`` places arrays."""
+        values = []
+        for value, leaf, role in _zip(self.values, self.named(name), self.form.roles, strict=True):
+            moved = {PLACE: lo, BACK: -lo, COUNT: hi - lo - len(self)}.get(role)
+            if moved is not None:
+                values.append(value + moved)
+            else:
+                values.append(value if isinstance(value, arrays.SCALARS) else local(value, leaf, role))
+        return Lazy(self.form, tuple(values), (hi - lo, *self.shape[1:]), self._dtype)
+
+    def with_arrays(self, change: Callable[[Any], Any]) -> Lazy:
+        """The same over other arrays of the same shapes and dtypes, in the place of those read at its own index."""
+        values = [change(v) if role == OWN else v for v, role in _zip(self.values, self.form.roles, strict=True)]
+        return Lazy(self.form, tuple(values), self.shape, self._dtype)
+
+
+def flat(values: Iterable[Any]) -> Iterator[Any]:
+    """The values, with the leaves in the place of lazy inputs."""
+    for x in values:
+        if isinstance(x, Lazy):
+            yield from x.values
+        else:
+            yield x
+
+
+@functools.lru_cache(maxsize=4096)
+def _element(form: Form, specs: tuple[Spec, ...]) -> Any:
+    text = Text()
+    text.kernel(form.getter(1, False).kernel, "elem")
+    return typed(text.program("elem", specs), "elem", "lazy")
+
+
+# making them --------------------------------------------------------------------------------------
+
+
+class _Builder:
+    """Collects the leaves and functions of a new lazy input."""
+
+    def __init__(self, algorithm: str) -> None:
+        self.algorithm = algorithm
+        self.values: list[Any] = []
+        self.roles: list[int] = []
+        self.names: list[str] = []
+        self.kernels: list[source.Kernel] = []
+        self.shapes: list[tuple[str, tuple[int, ...]]] = []
+
+    def leaf(self, value: Any, role: int, name: str) -> int:
+        """The number of a leaf; an array that is there already is the same one."""
+        if role in (OWN, MIRROR):
+            for k, other in enumerate(self.values):
+                if other is value and self.roles[k] == role:
+                    return k
+        self.values.append(value)
+        self.roles.append(role)
+        self.names.append(name)
+        return len(self.values) - 1
+
+    def add(self, x: Any, name: str) -> tuple[Any, ...]:
+        """The node of an input: array, number, range or lazy input."""
+        if isinstance(x, (range, arrays.Range)):
+            x = iota(len(x), x.start, x.step)
+        if isinstance(x, Lazy):
+            self.shapes.append((name, x.shape))
+            return self.graft(x, name)
+        x = arrays.normal(x, name)
+        arrays.spec_of(x, name)
+        if isinstance(x, arrays.SCALARS):
+            return ("number", self.leaf(x, NUMBER, name))
+        if not x.shape:
+            raise PlacementError(f"{self.algorithm}: {name} is an array without dimensions. Pass a number: {name}[()]")
+        self.shapes.append((name, x.shape))
+        return ("own", self.leaf(x, OWN, name))
+
+    def graft(self, x: Lazy, name: str, mirror: bool = False) -> tuple[Any, ...]:
+        """The expression of a lazy input on the leaves here; mirrored: in reversed order."""
+        turned = {OWN: MIRROR, MIRROR: OWN, PLACE: BACK, BACK: PLACE} if mirror else {}
+        own = x.named(name) if name else list(x.form.names)
+        places: list[int] = []
+        for value, role, leaf in _zip(x.values, x.form.roles, own, strict=True):
+            if role == COUNT:  # comes last, and is in no expression
+                continue
+            if role == PLACE and mirror:
+                value = value + len(x) - 1
+            elif role == BACK and mirror:
+                value = value - len(x) + 1
+            places.append(self.leaf(value, turned.get(role, role), leaf))
+        numbers = [self.kernel(kernel) for kernel in x.form.kernels]
+        names = {"own": "mirror", "mirror": "own"} if mirror else {}
+
+        def moved(node: tuple[Any, ...]) -> tuple[Any, ...]:
+            kind, *rest = node
+            if kind == "call":
+                number, inputs, captured = rest
+                return (kind, numbers[number], tuple(map(moved, inputs)), tuple(places[k] for k in captured))
+            if kind == "tuple":
+                return (kind, tuple(map(moved, rest[0])))
+            return (names.get(kind, kind), *(places[k] for k in rest))
+
+        return moved(x.form.tree)
+
+    def kernel(self, kernel: source.Kernel) -> int:
+        if kernel not in self.kernels:
+            self.kernels.append(kernel)
+        return self.kernels.index(kernel)
+
+    def shape(self) -> tuple[int, ...]:
+        """The shape that all inputs have."""
+        if not self.shapes:
+            raise PlacementError(f"{self.algorithm}: no input is an array or a range: nothing says how long it is")
+        if len({shape for _, shape in self.shapes}) > 1:
+            told = ", ".join(f"{name}: {shape}" for name, shape in self.shapes)
+            raise PlacementError(f"{self.algorithm}: the shapes of the inputs differ ({told}): must be equal")
+        shape = self.shapes[0][1]
+        if len(shape) > 3:
+            raise PlacementError(
+                f"{self.algorithm}: the inputs have {len(shape)} dimensions, {shape}: at most 3. Pass x.reshape(-1)"
+            )
+        return shape
+
+    def done(self, tree: tuple[Any, ...], shape: tuple[int, ...]) -> Lazy:
+        if not {OWN, MIRROR} & set(self.roles):
+            self.leaf(shape[0], COUNT, "size")
+        key = (tree, *self.roles, *self.names, *map(id, self.kernels), len(shape))
+        with _lock:
+            if key not in _forms:
+                code = tuple(self.roles), tuple(self.names), tuple(self.kernels)
+                _forms[key] = Form(tree, *code, len(shape))
+        return Lazy(_forms[key], tuple(self.values), shape)
+
+
+def transform(*inputs: Any) -> Lazy:
+    """The lazy input with the elements ``f(x[i], y[i], …)``: ``lazy.transform(x, y, …, f)``.
+
+    Parameters
+    ----------
+    *inputs : array, lazy input, range or number, and last of all a callable
+        Arrays of one shape of up to three dimensions; `f` is a kernel of one element of each. What it captures is
+        taken now.
+
+    Returns
+    -------
+    Lazy
+
+    Raises
+    ------
+    KernelError, PlacementError
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> x = np.arange(4.0)
+    >>> float(pp.reduce(pp.par, pp.lazy.transform(x, lambda v: v * v)))
+    14.0
+    """
+    *given, f = inputs or (None,)
+    if not given or not callable(f) or isinstance(f, Lazy):
+        raise KernelError(
+            f"lazy.transform: the last argument is {f!r}, a {type(f).__name__}: must be a kernel, after the inputs. "
+            "Write lazy.transform(x, f)"
+        )
+    kernel, func = source.lift(f)
+    params, defaults = kernel.params, func.__defaults__ or ()
+    missing = len(params) - len(given)
+    if 0 < missing <= len(defaults):
+        given += defaults[len(defaults) - missing :]
+    if len(given) != len(params):
+        raise KernelError(
+            f"lazy.transform: kernel {kernel.name!r} ({kernel.where()}) takes {len(params)} arguments "
+            f"({', '.join(params)}), and the call gives {len(given)} input{'s' * (len(given) != 1)}. "
+            "Its arguments are one element of each input"
+        )
+    made = _Builder("lazy.transform")
+    nodes = tuple(made.add(x, name) for x, name in _zip(given, params, strict=True))
+    captured = []
+    for (name, _), value in _zip(kernel.captures, kernel.values(func), strict=True):
+        if kernel.access[name].writes:
+            raise KernelError(
+                f"lazy.transform: kernel {kernel.name!r} ({kernel.where()}) writes to {name!r}, and nothing says when "
+                "and how often an element of a lazy input is computed. Return the value instead"
+            )
+        value = arrays.normal(value, name)
+        arrays.spec_of(value, name)
+        captured.append(made.leaf(value, CAPTURED, name))
+    return made.done(("call", made.kernel(kernel), nodes, tuple(captured)), made.shape())
+
+
+def zip(*inputs: Any) -> Lazy:
+    """The lazy input whose elements are the tuples ``(x[i], y[i], …)``.
+
+    Parameters
+    ----------
+    *inputs : array, lazy input, range or number
+        Of one shape of up to three dimensions.
+
+    Returns
+    -------
+    Lazy
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> x, y = np.arange(4.0), np.array([3, 1, 2, 0])
+    >>> pp.transform(pp.par, pp.lazy.zip(x, y), op=lambda pair: pair[0] * pair[1])
+    array([0., 1., 4., 0.])
+    """
+    made = _Builder("lazy.zip")
+    nodes = tuple(made.add(x, f"[{k}]") for k, x in enumerate(inputs))
+    return made.done(("tuple", nodes), made.shape())
+
+
+def iota(n: int, start: Any = 0, step: Any = 1) -> Lazy:
+    """The lazy input of `n` elements ``start + step * i``.
+
+    Parameters
+    ----------
+    n : int
+    start, step : number
+
+    Returns
+    -------
+    Lazy
+
+    Examples
+    --------
+    >>> import portapar as pp
+    >>> pp.copy(pp.par, pp.lazy.iota(4, 1.0, 0.5))
+    array([1. , 1.5, 2. , 2.5])
+    """
+    if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 0:
+        raise PlacementError(f"lazy.iota: n is {n!r}, a {type(n).__name__}: must be a whole number from 0")
+    for name, x in (("start", start), ("step", step)):
+        if not isinstance(x, arrays.SCALARS):
+            raise PlacementError(f"lazy.iota: {name} is {x!r}, a {type(x).__name__}: must be a number")
+    made = _Builder("lazy.iota")
+    leaves = made.leaf(start, NUMBER, "start"), made.leaf(step, NUMBER, "step"), made.leaf(0, PLACE, "place")
+    return made.done(("iota", *leaves), (int(n),))
+
+
+def reverse(x: Any) -> Lazy:
+    """The lazy input with the elements of `x` in reversed order.
+
+    Parameters
+    ----------
+    x : array, lazy input or range
+        Of one dimension.
+
+    Returns
+    -------
+    Lazy
+
+    Notes
+    -----
+    Over several parts each needs rows that are not its own: a NumPy array is at hand everywhere, a
+    `PartitionedArray` is refused.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.copy(pp.par, pp.lazy.reverse(np.arange(4)))
+    array([3, 2, 1, 0])
+    """
+    made = _Builder("lazy.reverse")
+    if not isinstance(x, Lazy):
+        tree = made.add(x, "x")
+        made.names = [name.removeprefix("x").removeprefix(".") for name in made.names]
+        x, made = made.done(tree, made.shape()), _Builder("lazy.reverse")
+    if x.ndim != 1:
+        raise PlacementError(f"lazy.reverse: the input has shape {x.shape}: must have one dimension")
+    return made.done(made.graft(x, "", mirror=True), x.shape)
