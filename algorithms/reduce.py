@@ -42,7 +42,7 @@ def reduce(policy: Policy | None, x: Any, op: Any = ops.plus, init: Any = None) 
     Examples
     --------
     >>> import numpy as np, portapar as pp
-    >>> points = np.array([(3, 1.5), (1, 0.5), (2, 0.5)], dtype=[("key", "i8"), ("weight", "f8")])
+    >>> points = np.array([(3, 1.5), (1, 0.5), (2, 2.5)], dtype=[("key", "i8"), ("weight", "f8")])
     >>> key, weight = pp.reduce(pp.par, points, op=lambda p, q: q if q[1] < p[1] else p)
     >>> int(key), float(weight)
     (1, 0.5)

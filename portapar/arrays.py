@@ -221,7 +221,7 @@ def spec_of(x: Any, name: str) -> Spec:
 def _supported(dtype: np.dtype) -> bool:
     """Whether kernels can hold such elements."""
     if dtype.names is not None:
-        return all(_supported(dtype[name].base) for name in dtype.names)
+        return bool(dtype.names) and all(_supported(dtype[name].base) for name in dtype.names)
     return dtype.kind in "biu" or dtype.char in "fdFD"
 
 

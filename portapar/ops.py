@@ -29,7 +29,7 @@ class Monoid:
 
     Examples
     --------
-    >>> import numpy as np, portapar as pp
+    >>> import math, numpy as np, portapar as pp
     >>> gcd = pp.Monoid(lambda x, y: math.gcd(x, y), 0)
     >>> int(pp.reduce(pp.par, np.array([12, 18, 30]), op=gcd))
     6

@@ -384,7 +384,10 @@ def _indices(ndim: int) -> str:
 
 
 def transform(algorithm: str, inputs: tuple[Any, ...], out: Any, op: Any, make_out: Callable[..., Any]) -> Problem:
-    """``out[i] = op(x[i], y[i], …)``. Without `out`, `make_out(shape, dtype, inputs)` makes it."""
+    """``out[i] = op(x[i], y[i], …)``. Without `out`, `make_out(shape, dtype, inputs)` makes it.
+
+    A tuple that `op` returns is stored in the fields of a record.
+    """
     kernel, func = _lift(op)
     found, shape = _elementwise(algorithm, inputs, kernel, func)
     if out is not None:
@@ -392,13 +395,16 @@ def transform(algorithm: str, inputs: tuple[Any, ...], out: Any, op: Any, make_o
         arrays.spec_of(out, "out")
         captured = [(name, value) for (name, _), value in zip(kernel.captures, kernel.values(func), strict=True)]
         shape = _check_out(algorithm, out, shape, kernel, found, captured)
-        _check_kind(algorithm, out.dtype, shape, kernel, func, found)
+        many = _check_kind(algorithm, out.dtype, shape, kernel, func, found)
     elif shape is None:
         raise PlacementError(f"{algorithm}: neither an input array nor out= is given: nothing says how long it is")
     assert shape is not None
     if out is None:
         trial = reduce_program(algorithm, found, kernel, func, shape)
-        out = make_out(shape, result_dtype(trial, algorithm, kernel), found)
+        kind = result_kind(trial, algorithm, kernel)
+        many = isinstance(kind, tuple)
+        out = make_out(shape, codec.tuple_dtype(kind) if isinstance(kind, tuple) else kind, found)
+    store = source.lift(codec.codec(out.dtype).store)[0] if many else None
     args, operands, where, ndim = _gather(algorithm, found, kernel, func, shape, out)
     if ndim > 3:
         raise PlacementError(
@@ -415,12 +421,17 @@ def transform(algorithm: str, inputs: tuple[Any, ...], out: Any, op: Any, make_o
         names = "".join(f", a{k}" for k in range(len(args.values)))
         call = ", ".join(operand.replace("@", index) for operand in operands)
         text.add(f"def elem({index}{names}):\n    return op({call})\n", "elem")
-        text.add(f"def body({index}{names}):\n    a{where}[{index}] = elem({index}{names})\n", "body")
+        if store is None:
+            put = f"a{where}[{index}] = elem({index}{names})"
+        else:
+            text.kernel(store, "store")
+            put = f"store({f'({index})' if ndim > 1 else index}, a{where}, elem({index}{names}))"
+        text.add(f"def body({index}{names}):\n    {put}\n", "body")
         return text
 
     use = args.access[where]
     inplace = use is not None and use.reads
-    key, kernels = (ndim, tuple(operands), where), (kernel, *getters)
+    key, kernels = (ndim, tuple(operands), where), (kernel, *getters, *([] if store is None else [store]))
     program = _program("transform", key, kernels, make, args.specs, ndim=ndim, out=where, inplace=inplace)
     extent = shape if ndim > 1 else (math.prod(shape),)
     names, told, zeros = tuple(args.names), _lazy_told(args.lazy), (0,) * ndim
@@ -474,14 +485,57 @@ _KINDS = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
 
 def _check_kind(
     algorithm: str, out: np.dtype, shape: tuple[int, ...], kernel: source.Kernel, func: Any, found: tuple[Any, ...]
-) -> None:
-    """NumPy's rule of casting: within a kind, or to a larger kind; any integer may become any other."""
+) -> bool:
+    """NumPy's rule of casting: within a kind, or to a larger kind; any integer may become any other.
+
+    Returns whether the results are tuples, of which each number goes to a field.
+    """
+    if out.names is not None:
+        return _check_record(
+            algorithm, out, result_kind(reduce_program(algorithm, found, kernel, func, shape), algorithm, kernel)
+        )
     given = [_kind(x) for x in found]
     if out.kind not in _KINDS or out.kind == "c" or (out.kind == "f" and "c" not in given):
-        return
+        return False
     if algorithm == "fill" and out.type(found[0]) == found[0]:  # a number that fits exactly
-        return
-    result = result_dtype(reduce_program(algorithm, found, kernel, func, shape), algorithm, kernel)
+        return False
+    result = result_kind(reduce_program(algorithm, found, kernel, func, shape), algorithm, kernel)
+    if isinstance(result, tuple) or result.names is not None:
+        raise PlacementError(
+            f"{algorithm}: the result is {_told(result)}, and out is {out.name}: leave out= away, or pass an array of "
+            "records"
+        )
+    _check_cast(algorithm, result, out)
+    return False
+
+
+def _told(kind: codec.Kind) -> str:
+    if isinstance(kind, tuple):
+        return f"a tuple ({', '.join(part.name for part in kind)})"
+    return kind.name if kind.names is None else f"a record of {kind}"
+
+
+def _check_record(algorithm: str, out: np.dtype, result: codec.Kind) -> bool:
+    """`_check_kind` where the output holds records."""
+    if not isinstance(result, tuple):
+        if result == out:
+            return False
+        remedy = "Pass out of that dtype, or return a tuple with a number for each field"
+        raise PlacementError(f"{algorithm}: the result is {_told(result)}, and out has records of {out}. {remedy}")
+    try:
+        fields = [codec.codec(out).dtype[name] for name in out.names or ()]
+    except TypeError as error:
+        raise PlacementError(f"{algorithm}: a tuple cannot be stored in records of {out}: {error}") from None
+    if len(fields) != len(result):
+        raise PlacementError(
+            f"{algorithm}: the result is {_told(result)}, and out has records of {len(fields)} fields: must be as many"
+        )
+    for part, field in zip(result, fields, strict=True):
+        _check_cast(algorithm, part, field)
+    return True
+
+
+def _check_cast(algorithm: str, result: np.dtype, out: np.dtype) -> None:
     if _KINDS[result.kind] > _KINDS[out.kind]:
         remedy = {"b": "bool(...)", "u": "int(...)", "i": "int(...)", "f": "abs(...) or .real"}[out.kind]
         raise PlacementError(
@@ -515,8 +569,10 @@ def reduce_program(
     return args, operands, ndim, make
 
 
-def result_dtype(trial: tuple[_Arguments, list[str], int, Callable[[], Text]], algorithm: str, kernel: Any) -> Any:
-    """The dtype of what the elementwise half returns."""
+def result_kind(
+    trial: tuple[_Arguments, list[str], int, Callable[[], Text]], algorithm: str, kernel: source.Kernel
+) -> codec.Kind:
+    """What the elementwise half returns."""
     args, operands, _, make = trial
     # of its own a kernel sees one element, whatever their layout
     specs = [Spec(s.dtype, 1) if s.is_array and k < args.own else s for k, s in enumerate(args.specs)]
@@ -593,6 +649,14 @@ def _element(algorithm: str, x: Any) -> Any:
         ) from None
 
 
+def returned(asked: Problem) -> np.dtype:
+    """The dtype of what the kernel of a `for_each` returns, which must be a number."""
+    found = typed(asked.program, "body", asked.algorithm)
+    if not isinstance(found, np.dtype) or found.names is not None:
+        raise KernelError(f"{asked.algorithm}: the kernel returns a tuple: must return a number")
+    return found
+
+
 def identity(x: Any) -> Any:
     """The element itself."""
     return x
@@ -606,24 +670,23 @@ def accumulator(program: Program, algorithm: str, init: Any) -> np.dtype:
     number.
     """
     acc = typed(program, "elem", algorithm)
+    if isinstance(acc, np.dtype) and acc.names is not None:
+        raise KernelError(f"{algorithm}: transform returns a record of {acc}: must return a number or a tuple of them")
     if init is not None:
         acc = _wider(algorithm, acc, init, "init")
     for _ in range(4):
         wider = _wider(algorithm, acc, typed(program, "op", algorithm, acc), "op's result")
         if wider == acc:
-            return acc
+            return codec.tuple_dtype(acc) if isinstance(acc, tuple) else acc
         acc = wider
     raise KernelError(f"{algorithm}: the type of op's result never settles (it grows beyond {acc})")
 
 
-def _wider(algorithm: str, acc: np.dtype, other: Any, what: str) -> np.dtype:
-    """The dtype that holds values of a dtype and another dtype or value."""
-    names = other.names if isinstance(other, np.dtype) else None
-    many = names is not None or isinstance(other, tuple)
-    parts = [other[name] for name in names] if names is not None else list(other) if many else [other]
-    own = [acc] if acc.names is None else [acc[name] for name in acc.names]
-    if many != (acc.names is not None) or len(parts) != len(own):
-        told = [f"a tuple of {len(x)}" if several else "a number" for x, several in ((parts, many), (own, acc.names))]
+def _wider(algorithm: str, acc: codec.Kind, other: Any, what: str) -> codec.Kind:
+    """What holds values of one kind, and another kind or value."""
+    many, parts, own = isinstance(acc, tuple), *(list(x) if isinstance(x, tuple) else [x] for x in (other, acc))
+    if many != isinstance(other, tuple) or len(parts) != len(own):
+        told = [f"a tuple of {len(x)}" if isinstance(x, tuple) else "a number" for x in (other, acc)]
         raise KernelError(f"{algorithm}: {what} is {told[0]}, and the values are each {told[1]}: must be alike")
-    found = [x if isinstance(y, bool) else np.result_type(x, y) for x, y in zip(own, parts, strict=True)]
-    return codec.tuple_dtype(found) if many else found[0]
+    found = tuple(x if isinstance(y, bool) else np.result_type(x, y) for x, y in zip(own, parts, strict=True))
+    return found if many else found[0]

@@ -42,12 +42,12 @@ def queue():
     return cl.CommandQueue(cl.Context(devices[:1]))
 
 
-def nvrtc(text):
-    """Compile CUDA text for sm_90; no GPU is needed."""
+def nvrtc(text, arch="sm_90"):
+    """Compile CUDA text, as machine code or as PTX (compute_90); no GPU is needed."""
     from portapar.backends.cuda.compile import compile_c
 
     try:
-        return compile_c(text, "sm_90")
+        return compile_c(text, arch)
     except BackendUnavailableError as error:
         pytest.skip(str(error))
 

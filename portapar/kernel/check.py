@@ -6,11 +6,9 @@ import functools
 import linecache
 from typing import Any
 
-import numpy as np
-
 from portapar import config
 from portapar.errors import KernelError
-from portapar.kernel.codec import from_text, to_text, tuple_dtype
+from portapar.kernel.codec import Kind, from_text, to_text, tuple_dtype
 from portapar.kernel.native import renderers
 from portapar.kernel.program import Program
 
@@ -25,8 +23,8 @@ def argument_types(program: Program) -> tuple[Any, ...]:
     )
 
 
-def typed(program: Program, function: str, algorithm: str, acc: np.dtype | None = None) -> np.dtype:
-    """The dtype that `elem` returns, or that ``op(acc, elem)`` returns; remembered on disk."""
+def typed(program: Program, function: str, algorithm: str, acc: Kind | None = None) -> Kind:
+    """What `elem` returns, or what ``op(acc, elem)`` returns; remembered on disk."""
     return from_text(_typed(program, function, to_text(acc) if acc is not None else "", algorithm))
 
 
@@ -36,18 +34,18 @@ def _typed(program: Program, function: str, acc: str, algorithm: str) -> str:
     known = config.load(name)
     if known is not None:
         return known.decode()
-    found = to_text(return_dtype(program, function, from_text(acc) if acc else None, algorithm))
+    found = to_text(return_kind(program, function, from_text(acc) if acc else None, algorithm))
     config.store(name, found.encode())
     return found
 
 
-def return_dtype(program: Program, function: str, acc: np.dtype | None, algorithm: str) -> np.dtype:
-    """The dtype of ``elem(i, *args)``, or of ``op(acc, elem)``; for tuples `portapar.kernel.codec.tuple_dtype`.
+def return_kind(program: Program, function: str, acc: Kind | None, algorithm: str) -> Kind:
+    """The dtype of ``elem(i, *args)``, or of ``op(acc, elem)``; for tuples those of its numbers.
 
     Raises
     ------
     KernelError
-        If it cannot be typed, or is neither a number nor a tuple of numbers.
+        If it cannot be typed, or is none of what a kernel may return.
     """
     from numba.core import types
 
@@ -55,19 +53,21 @@ def return_dtype(program: Program, function: str, acc: np.dtype | None, algorith
 
     try:
         if function == "op":
-            kinds: tuple[Any, ...] = (value_type(acc), value_type(acc))
+            kinds: tuple[Any, ...] = (value_type(tuple_dtype(acc) if isinstance(acc, tuple) else acc),) * 2
         else:
             kinds = (types.int64,) * program.ndim + argument_types(program)
         found = infer(program.namespace[function], kinds).return_type
     except TypingFailure as failure:
         raise located(program, failure.line, failure.message) from None
     number = types.Number, types.Boolean
-    if isinstance(found, number):
+    if isinstance(found, (*number, types.Record)):
         return dtype_of(found)
     if isinstance(found, types.BaseTuple) and len(found) and all(isinstance(part, number) for part in found):
-        return tuple_dtype([dtype_of(part) for part in found])
+        return tuple(dtype_of(part) for part in found)
     what = "nothing" if found == types.none else f"a {found}"
-    raise KernelError(f"{algorithm}: {_place(program)} returns {what}: must return a number, or a tuple of numbers")
+    raise KernelError(
+        f"{algorithm}: {_place(program)} returns {what}: must return a number, a tuple of numbers or a record"
+    )
 
 
 def _place(program: Program) -> str:

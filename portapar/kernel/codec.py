@@ -14,16 +14,21 @@ costs nothing; of records with fields f0, f1, … they make a tuple and take one
 
 from __future__ import annotations
 
+import ast
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from portapar.kernel.source import function
 
-__all__ = ["Codec", "as_scalars", "codec", "from_text", "to_text", "tuple_dtype"]
+__all__ = ["Codec", "Kind", "as_scalars", "codec", "from_text", "to_text", "tuple_dtype"]
+
+
+#: what a kernel returns: numbers or records of a dtype, or tuples of numbers of those dtypes
+Kind: TypeAlias = np.dtype | tuple[np.dtype, ...]
 
 
 @dataclass(frozen=True)
@@ -83,14 +88,31 @@ def as_scalars(element: Any) -> Any:
     return element if element.dtype.names is None else tuple(element[name] for name in element.dtype.names)
 
 
-def to_text(dtype: np.dtype) -> str:
-    """A dtype of numbers, or one made by `tuple_dtype`, as text."""
+def to_text(kind: Kind) -> str:
+    """What kernels return, as text."""
+    return f"({''.join(f'{part.str!r}, ' for part in kind)})" if isinstance(kind, tuple) else repr(_described(kind))
+
+
+def from_text(text: str) -> Kind:
+    """The kind that `to_text` wrote down."""
+    found = ast.literal_eval(text)
+    return tuple(map(np.dtype, found)) if isinstance(found, tuple) else _made(found)
+
+
+def _described(dtype: np.dtype) -> Any:
+    if dtype.subdtype is not None:
+        return [_described(dtype.base), dtype.shape]
     if dtype.names is None:
         return dtype.str
-    return "tuple " + " ".join(dtype[name].str for name in dtype.names)
+    fields = [(name, _described(dtype[name]), dtype.fields[name][1]) for name in dtype.names]  # type: ignore[index]
+    return {"fields": fields, "itemsize": dtype.itemsize, "align": dtype.isalignedstruct}
 
 
-def from_text(text: str) -> np.dtype:
-    """The dtype that `to_text` wrote down."""
-    first, *parts = text.split()
-    return tuple_dtype(parts) if first == "tuple" else np.dtype(first)
+def _made(text: Any) -> np.dtype:
+    if isinstance(text, list):
+        return np.dtype((_made(text[0]), text[1]))
+    if isinstance(text, str):
+        return np.dtype(text)
+    names, formats, offsets = zip(*text["fields"], strict=True)
+    parts = {"names": names, "formats": [*map(_made, formats)], "offsets": offsets, "itemsize": text["itemsize"]}
+    return np.dtype(parts, align=text["align"])

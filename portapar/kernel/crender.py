@@ -20,7 +20,7 @@ from portapar.kernel.catomic import atomic_helper
 from portapar.kernel.cdialect import CUDA, OPENCL, Dialect
 from portapar.kernel.cflow import NO_EXCEPTIONS, Flow, enclosed
 from portapar.kernel.csigns import UNKNOWN, Signs
-from portapar.kernel.cunit import GLOBAL, PRIVATE, VIEW, RenderFailure, Unit, field_name, strip
+from portapar.kernel.cunit import GLOBAL, PRIVATE, UNALIGNED, VIEW, RenderFailure, Unit, field_name, strip
 from portapar.kernel.llvm import private_shape
 from portapar.kernel.typing import TypedFunction, TypingFailure, dtype_of, numba_type, overload
 
@@ -137,7 +137,7 @@ class _Function:
         names = typed.func_ir.arg_names
         parameters = [self._parameter(k, n) for k, n in enumerate(names)]
         result = unit.value(typed.return_type) if typed.return_type != types.none else "void"
-        if isinstance(typed.return_type, types.Array | types.Record):
+        if isinstance(typed.return_type, types.Array):
             raise unit.fail(f"`{typed.name}` returns part of an array; return its numbers or write into it")
         body = self.flow.render()
         declared = [f"    {ctype} {name};" for name, ctype in self.locals.items()]
@@ -181,11 +181,18 @@ class _Function:
             return spaces.get(value.name)
         if isinstance(value, ir.Expr):
             if value.op in ("getitem", "static_getitem", "getattr", "cast"):
-                space = spaces.get(value.value.name)
+                owner, space = self.typed.typemap[value.value.name], spaces.get(value.value.name)
+                if isinstance(owner, types.Record) and value.op != "cast":
+                    return self._space_inside(owner, value.attr if value.op == "getattr" else value.index)
                 return VIEW if space == GLOBAL and value.op != "cast" else space
-            if value.op == "call":
-                return PRIVATE
+            if value.op == "call":  # a private array, or a record, which is never private
+                return VIEW if isinstance(self.typed.calltypes[value].return_type, types.Record) else PRIVATE
         return None
+
+    def _space_inside(self, owner: types.Record, label: Any) -> str:
+        """Where an array inside a record lives."""
+        inner = owner.fields[label].type if isinstance(label, str) else None
+        return VIEW if not isinstance(inner, types.NestedArray) or self.unit.aligned(owner, inner) else UNALIGNED
 
     def _find_inline(self) -> set[str]:
         """Temporaries that are written once and read once, in the same block."""
@@ -559,14 +566,17 @@ class _Function:
         if isinstance(constant, str):
             raise self.unit.fail(f"take the element first: a[i][{constant!r}] instead of a[{constant!r}][i]")
         offset, used = self.element(array, index, constant)
-        data = f"{self.read(array)}.data"
         if used < numba_type.ndim:
             return self._row(array, offset, used, result), False, False
         if isinstance(numba_type.dtype, types.Record):
-            return f"({data} + {offset})", False, False
-        if isinstance(numba_type.dtype, types.Boolean):
-            return f"({data}[{offset}] != 0)", True, False
-        return f"{data}[{offset}]", True, False
+            return f"({self.read(array)}.data + {offset})", False, False
+        place = self._place(array, offset)
+        return (f"({place} != 0)" if isinstance(numba_type.dtype, types.Boolean) else place), True, False
+
+    def _place(self, array: ir.Var, offset: str) -> str:
+        """An element of an array by its offset."""
+        place = f"{self.read(array)}.data[{offset}]"
+        return f"{place}.v" if self.spaces.get(array.name) == UNALIGNED else place
 
     def _row(self, array: ir.Var, offset: str, used: int, result: types.Array) -> str:
         source, text = self.type_of(array), self.read(array)
@@ -584,7 +594,7 @@ class _Function:
         if numba_type.ndim != 1 or isinstance(numba_type.dtype, types.Record):
             raise self.unit.fail("a kernel loops over 1-D arrays of numbers; index with range(len(a)) instead")
         row = position if self.spaces.get(container.name, GLOBAL) != GLOBAL else f"({position} - {text}.first)"
-        load = f"{text}.data[{row}{f' * {text}.s0' if numba_type.layout == 'A' else ''}]"
+        load = self._place(container, f"{row}{f' * {text}.s0' if numba_type.layout == 'A' else ''}")
         return f"({load} != 0)" if isinstance(numba_type.dtype, types.Boolean) else load
 
     def make_array(self, numba_type: types.Array, space: str, parts: Sequence[str]) -> str:
@@ -593,8 +603,7 @@ class _Function:
         ctype = unit.array(numba_type, space)
         labels = ["data", *(f"n{k}" for k in range(numba_type.ndim))]
         labels += [f"s{k}" for k in range(numba_type.ndim)] if numba_type.layout == "A" else []
-        pointer = f"{unit.qualifier(space)}{unit.memory(numba_type.dtype)}*"
-        kinds = [pointer] + ["i64"] * (len(labels) - 1)
+        kinds = [unit.pointer(numba_type.dtype, space)] + ["i64"] * (len(labels) - 1)
         parameters = ", ".join(f"{kind} {label}" for kind, label in zip(kinds, labels, strict=True))
         assign = " ".join(f"a.{label} = {label};" for label in labels)
         unit.declarations.setdefault(
@@ -604,17 +613,18 @@ class _Function:
 
     def _field(self, record: ir.Var, label: str, result: types.Type) -> tuple[str, bool, bool]:
         member = f"{self.read(record)}->{field_name(label)}"
-        inner = self.type_of(record).fields[label].type
+        owner = self.type_of(record)
+        inner = owner.fields[label].type
         if isinstance(inner, types.Record):
             return f"(&{member})", False, False
         if isinstance(inner, types.NestedArray):
             if isinstance(inner.dtype, types.Record):
                 raise self.unit.fail("arrays of records inside records are not possible; use arrays of numbers")
-            space = self.spaces.get(record.name, VIEW)
+            space = self._space_inside(owner, label)
             first = "[0]" * len(inner.shape)
-            parts = [f"&{member}{first}", *(str(n) for n in inner.shape)]
+            pointer = f"({self.unit.pointer(inner.dtype, space)})&{member}{first}"
             array = types.Array(inner.dtype, inner.ndim, "C")
-            return self.make_array(array, space, parts), False, False
+            return self.make_array(array, space, [pointer, *(str(n) for n in inner.shape)]), False, False
         return (f"({member} != 0)" if isinstance(inner, types.Boolean) else member), True, False
 
     def _store(self, target: ir.Var, index: ir.Var | None, constant: Any, value: ir.Var) -> None:
@@ -622,18 +632,38 @@ class _Function:
         if isinstance(owner, types.Record) and isinstance(constant, str):
             place = f"{self.read(target)}->{field_name(constant)}"
             inner = owner.fields[constant].type
-            if isinstance(inner, types.Record | types.NestedArray):
-                raise self.unit.fail("assign the inner fields of a record one by one")
+            if isinstance(inner, types.NestedArray):
+                self._store_array(place, inner, value)
+                return
         elif isinstance(owner, types.Array):
             offset, used = self.element(target, index, constant)
             if used < owner.ndim:
                 raise self.unit.fail("a kernel assigns one element at a time; write a loop over the row")
-            place, inner = f"{self.read(target)}.data[{offset}]", owner.dtype
+            place, inner = self._place(target, offset), owner.dtype
         else:
             raise self.unit.fail(f"{owner} cannot be assigned to in a kernel")
-        text = f"*{self.read(value)}" if isinstance(inner, types.Record) else self.read_as(value, inner)
+        if isinstance(inner, types.Record):
+            if self.type_of(value) != inner:
+                raise self.unit.fail(f"a record of {self.type_of(value)} is no record of {inner}; assign its fields")
+            text = f"*{self.read(value)}"
+        else:
+            text = self.read_as(value, inner)
         self.flush(memory=True)
         self.emit(f"{place} = {text};")
+
+    def _store_array(self, place: str, inner: types.NestedArray, value: ir.Var) -> None:
+        """Assign to an array inside a record, from one of the same kind."""
+        source = self._definition(value)
+        label = source.attr if source is not None and source.op == "getattr" else getattr(source, "index", None)
+        owner = self.type_of(source.value) if source is not None and isinstance(label, str) else None
+        if not isinstance(owner, types.Record) or owner.fields[label].type != inner:
+            raise self.unit.fail("assign the elements of an array inside a record one by one")
+        self.flush(memory=True)
+        ranges = "".join(f"for (int k{d} = 0; k{d} < {n}; ++k{d}) " for d, n in enumerate(inner.shape))
+        flat = "k0"
+        for d, n in enumerate(inner.shape[1:], 1):
+            flat = f"({flat} * {n} + k{d})"
+        self.emit(f"{ranges}{place}{''.join(f'[k{d}]' for d in range(inner.ndim))} = {self._place(value, flat)};")
 
     # -- calls -------------------------------------------------------------------------------------------
 
@@ -746,6 +776,8 @@ class _Function:
         array, index, *values = value.args
         if self.spaces.get(array.name) == PRIVATE:
             raise self.unit.fail("atomics are for shared arrays; a private array needs none: assign to it")
+        if self.spaces.get(array.name) == UNALIGNED:
+            raise self.unit.fail("this array is not aligned in its record; make the dtype with np.dtype(…, align=True)")
         element = self.type_of(array).dtype
         offset, _ = self.element(array, index)
         texts = [f"{self.read(array)}.data + {offset}", *(self.read_as(v, element) for v in values)]

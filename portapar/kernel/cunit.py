@@ -18,6 +18,7 @@ __all__ = ["GLOBAL", "PRIVATE", "VIEW", "RenderFailure", "Unit", "scalar_name", 
 # Where the elements of an array live, and how its rows are numbered.
 GLOBAL = "g"  # an argument of the entry: device memory, possibly the rows from `first` on of a larger array
 VIEW = "v"  # a part of such an argument: device memory
+UNALIGNED = "u"  # an array inside a packed record: device memory, its numbers not at their alignment
 PRIVATE = "p"  # an array of the work-item's own
 
 
@@ -75,6 +76,7 @@ class Unit:
     functions: list[str] = field(default_factory=list)
     used_scalars: set[str] = field(default_factory=set)
     records: dict[Any, str] = field(default_factory=dict)
+    loose: set[Any] = field(default_factory=set)  # records that lie unaligned in another one
     pragmas: dict[str, str] = field(default_factory=dict)
 
     def fail(self, message: str) -> RenderFailure:
@@ -160,7 +162,7 @@ class Unit:
         """A struct of data pointer, extents n0…, strides s0… in elements if not contiguous, and first row."""
         if numba_type.layout not in "CA" or numba_type.ndim == 0:
             raise self.fail(f"arrays of type {numba_type} are not possible here; pass C-contiguous arrays")
-        element = self.memory(numba_type.dtype)
+        element, pointer = self.memory(numba_type.dtype), self.pointer(numba_type.dtype, space)
         name = f"array{numba_type.ndim}{numba_type.layout}_{element}_{space}".lower()
         axes = range(numba_type.ndim)
         fields = [f"i64 n{k};" for k in axes]
@@ -168,10 +170,18 @@ class Unit:
             fields += [f"i64 s{k};" for k in axes]
         if space == GLOBAL:
             fields.append("i64 first;")
-        self.declarations.setdefault(
-            name, f"typedef struct {{ {self.qualifier(space)}{element}* data; {' '.join(fields)} }} {name};"
-        )
+        self.declarations.setdefault(name, f"typedef struct {{ {pointer} data; {' '.join(fields)} }} {name};")
         return name
+
+    def pointer(self, element: types.Type, space: str) -> str:
+        """The type of a pointer to elements of an array."""
+        ctype = self.memory(element)
+        if space == UNALIGNED:  # compilers for CUDA heed the alignment of structs, not that of numbers
+            name, ctype = ctype, f"{ctype}_unaligned"
+            self.declarations.setdefault(
+                ctype, f"typedef struct __attribute__((packed, aligned(1))) {{ {name} v; }} {ctype};"
+            )
+        return f"{self.qualifier(space)}{ctype}*"
 
     def record(self, numba_type: types.Record) -> str:
         """A struct with NumPy's exact offsets: padding is written out, alignment is the fields' own."""
@@ -200,7 +210,25 @@ class Unit:
         self.declarations[name] = (
             f"typedef struct __attribute__((packed, aligned({aligned}))) {{ {' '.join(fields)} }} {name};"
         )
+        if aligned == 1:
+            self._loosen(numba_type)
         return name
+
+    def _loosen(self, record: types.Record) -> None:
+        """Take the records inside of an unaligned one to be unaligned wherever they are."""
+        for inner in (member.type for member in record.fields.values()):
+            if isinstance(inner, types.Record) and inner not in self.loose and _alignment(inner) > 1:
+                self.loose.add(inner)
+                name = self.records[inner]
+                self.declarations[name] = re.sub(r"aligned\(\d+\)", "aligned(1)", self.declarations[name])
+                self._loosen(inner)
+
+    def aligned(self, record: types.Record, inner: types.NestedArray) -> bool:
+        """Whether the numbers of an array inside a record lie at their own alignment, where pointers need them."""
+        return self._alignment(record) >= dtype_of(inner).alignment
+
+    def _alignment(self, record: types.Record) -> int:
+        return 1 if record in self.loose else _alignment(record)
 
     # -- values --------------------------------------------------------------------------------------
 

@@ -260,6 +260,8 @@ def _message(text: str) -> str:
             return "the shape of a private array must be constant: write it as numbers"
         if short == "setitem" and call.startswith("readonly"):
             return "the kernel writes to a read-only array"
+        if short == "setitem" and re.search(r"Tuple\([^()]*\)$", call):
+            return f"a tuple cannot be assigned to an element: {call}; assign the numbers, or fields, one by one"
         if short in ("getitem", "setitem", "static_getitem"):
             return f"cannot index with these types: {call}"
         return f"`{_OPERATORS.get(short, short)}` is not possible for ({call})"

@@ -1,0 +1,228 @@
+"""Records as elements: nested, with sub-arrays, aligned and packed, against NumPy's record arrays."""
+
+import re
+
+import numpy as np
+import pytest
+from test_crender import nvrtc
+
+import portapar as pp
+from portapar import problem
+from portapar.kernel.cdialect import CUDA
+from portapar.kernel.claunch import c_text
+
+N = 40
+
+
+def kind(align):
+    inner = np.dtype([("x", "f8"), ("n", "i2")], align=align)
+    fields = [("flag", "?"), ("inner", inner), ("v", "f4", 3), ("m", "i4", (2, 2)), ("z", "c8"), ("last", "u1")]
+    return np.dtype(fields, align=align)
+
+
+ALIGNED, PACKED = kind(True), kind(False)
+
+
+def records(dtype, seed, n=N):
+    rng = np.random.default_rng(seed)
+    a = np.zeros(n, dtype)
+    a["flag"], a["last"] = rng.integers(0, 2, n), rng.integers(0, 99, n)
+    a["inner"]["x"], a["inner"]["n"] = rng.integers(-9, 9, n), rng.integers(-9, 9, n)
+    a["v"], a["m"] = rng.integers(-9, 9, (n, 3)), rng.integers(-9, 9, (n, 2, 2))
+    a["z"] = rng.integers(-9, 9, n) + 1j * rng.integers(-9, 9, n)
+    return a
+
+
+def fields(i, a, b):
+    r, s = a[i], b[i]
+    r.flag = s.inner.n > 3 or not s.flag
+    r.inner.x = s.v[0] + s.v[1] * 2 + s.v[2]
+    r.inner.n += 1
+    r.z = s.z * 2j + r.inner.x
+    a[i].last = s["last"] // 2
+    a[i]["inner"]["x"] += b[i]["inner"].x
+
+
+def subarrays(i, a, b):
+    for k in range(3):
+        a[i].v[k] = b[i].v[k] + k
+    a[i].m[1, 0] = b[i].m[0, 1]
+    a[i]["m"][0, -2] += b[i].m[-1, 1]
+    v = b[i].v
+    a[i].v[0] += v[len(v) - 1]
+
+
+def whole(i, a, b):
+    a[i] = b[i]
+    b[i].inner = a[i].inner
+    r = b[i]
+    r.inner.x += 1
+
+
+def parts(i, a, b):
+    a[i].inner = b[i].inner
+    a[i]["v"] = b[i].v
+    a[i].m = b[i]["m"]
+
+
+def scale(r, by):
+    r.inner.x *= by
+    return r.inner.x
+
+
+def inner(r):
+    return r.inner
+
+
+def richer(r, s):
+    return r if r.inner.x > s.inner.x else s
+
+
+def calls(i, a, b):
+    a[i].last = scale(a[i], 2.0) > 3
+    scale(b[i], 3.0)
+    a[i].inner.n = inner(richer(a[i], b[i])).n + richer(b[i], a[i]).inner.x
+    r = a[i]
+    if b[i].flag:
+        r = b[i]
+    a[i].v[2] = r.inner.x + r.v[1]
+    x, n = b[i].inner.x, b[i].inner.n
+    b[i].inner.x, b[i].inner.n = n, x
+
+
+def holds_records(executor):
+    """Skip the test where a library has no arrays of records."""
+    for member in executor.members:
+        try:
+            member.empty(1, ALIGNED)
+        except pp.PlacementError as error:
+            pytest.skip(str(error))
+
+
+KERNELS = [fields, subarrays, whole, parts, calls]
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("dtype", [ALIGNED, PACKED], ids=["aligned", "packed"])
+def test_kernels_on_records(renderer, kernel, dtype):
+    holds_records(renderer.executor)
+    for rows in (slice(None), slice(None, None, 3), slice(None, None, -1)):
+        a, b = records(dtype, 1), records(dtype, 2)
+        expected = [x.copy() for x in (a, b)]
+        seen = [x[rows].view(np.recarray) for x in expected]
+        for i in range(len(seen[0])):
+            kernel(i, *seen)
+        pp.for_each(renderer, len(a[rows]), kernel, a[rows], b[rows])
+        np.testing.assert_array_equal(a, expected[0])
+        np.testing.assert_array_equal(b, expected[1])
+
+
+def set_part(i, a, x):
+    a[i].v[0] += x[i]
+
+
+def set_inner(i, a, x):
+    move(a[i].inner, x[i])
+
+
+def move(r, by):
+    r.x += by
+    r.y[1] += by
+
+
+@pytest.mark.parametrize("align, width", [(True, "f64"), (False, "u8")])
+def test_unaligned_numbers_are_written_by_bytes_on_gpus(align, width):
+    """NVRTC does so for members of packed structs alone, and a GPU cannot do otherwise."""
+    inner = np.dtype([("x", "f8"), ("y", "f8", 2)], align=align)
+    a = np.zeros(3, np.dtype([("flag", "?"), ("inner", inner), ("v", "f8", 2)], align=align))
+    for kernel in (set_part, set_inner):
+        text = c_text(problem.for_each("test", 3, kernel, (a, np.zeros(3))).program, CUDA)
+        stores = set(re.findall(r"st\.global\.(\w+)", nvrtc(text, "compute_90").decode()))
+        assert stores == {width}
+
+
+def test_whole_records_are_copied_and_chosen(policy):
+    holds_records(policy.executor)
+    for dtype in (ALIGNED, PACKED):
+        a, b = records(dtype, 1, 500), records(dtype, 2, 500)
+        out = np.zeros_like(a)
+        assert pp.copy(policy, a, out=out) is out
+        np.testing.assert_array_equal(out, a)
+        made = pp.copy(policy, a.reshape(20, 25).T)
+        assert made.dtype == dtype and (made == a.reshape(20, 25).T).all()
+        got = pp.transform(policy, a, b, op=richer)
+        np.testing.assert_array_equal(got, np.where(a["inner"]["x"] > b["inner"]["x"], a, b))
+        got = pp.transform(policy, a, op=inner)
+        assert got.dtype == dtype["inner"] and (got == a["inner"]).all()
+        total = pp.transform_reduce(policy, a, transform=lambda r: r.inner.x + r.v[1])
+        assert total == (a["inner"]["x"] + a["v"][:, 1]).sum()
+
+
+def test_tuples_are_stored_in_records(policy):
+    holds_records(policy.executor)
+    x, y = np.arange(300.0), np.arange(300, dtype="i4") % 7
+    got = pp.transform(policy, x, y, op=lambda x, y: (x * 2, y, x > y))
+    assert got.dtype == np.dtype([("f0", "f8"), ("f1", "i4"), ("f2", "?")], align=True)
+    np.testing.assert_array_equal(got["f0"], x * 2)
+    np.testing.assert_array_equal(got["f1"], y)
+    np.testing.assert_array_equal(got["f2"], x > y)
+    out = np.zeros((20, 15), [("key", "f8"), ("many", "i8")])
+    pp.transform(policy, x.reshape(15, 20).T, y.reshape(15, 20).T, out=out, op=lambda x, y: (y, y))
+    np.testing.assert_array_equal(out["key"], y.reshape(15, 20).T)
+    np.testing.assert_array_equal(out["many"], y.reshape(15, 20).T)
+
+
+def test_device_arrays_of_records(where):
+    holds_records(where)
+    a = records(ALIGNED, 1, 5000)
+    here = where.asarray(a)
+    got = pp.copy(pp.par.on(where), here)
+    assert type(got) is type(here)
+    np.testing.assert_array_equal(pp.asnumpy(got), a)
+    total = pp.transform_reduce(pp.par.on(where), here, transform=lambda r: r.v[0])
+    assert total == a["v"][:, 0].sum()
+
+
+OTHERS = ["f2", "g", "G", "U3", "S3", "M8[s]", "O", "V8", [("a", "f2")], [("a", "f8"), ("b", "O")], []]
+
+
+@pytest.mark.parametrize("dtype", OTHERS)
+def test_dtypes_that_kernels_cannot_hold(dtype):
+    x = np.zeros(3, dtype)
+    for call in (
+        lambda: pp.copy(pp.par, x),
+        lambda: pp.for_each(pp.par, 3, whole, x, x),
+        lambda: pp.transform_reduce(pp.par, x, transform=lambda r: 1),
+    ):
+        with pytest.raises(pp.PlacementError, match="has dtype.*kernels compute with .*Convert it"):
+            call()
+
+
+def test_what_is_refused(renderer):
+    holds_records(renderer.executor)
+    a, x = records(ALIGNED, 1), np.arange(float(N))
+    before = a.copy()
+
+    def refused(match, *inputs, call=pp.transform, **how):
+        with pytest.raises((pp.KernelError, pp.PlacementError), match=match):
+            call(renderer, *inputs, **how)
+
+    refused("the result is a record of .*and out has records of.*Pass out of that dtype", a, op=inner, out=a)
+    refused("the result is a record of .*, and out is int32", a, op=lambda r: r, out=np.zeros(N, "i4"))
+    refused("cannot be stored in records of.*field 'inner'", x, op=lambda x: (x, 1), out=a)
+    pairs = np.zeros(N, "f8,i8")
+    refused("a tuple .float64, float64, float64.*records of 2 fields", x, op=lambda x: (x, x, x), out=pairs)
+    refused("lose information", x, op=lambda x: (x, x), out=pairs)
+    refused("the result is a tuple .*and out is int32", x, op=lambda x: (x, x), out=np.zeros(N, "i4"))
+    refused("tuple cannot be assigned to an element", N, set_tuple, pairs, call=pp.for_each)
+    refused("there is no field 'nothing'", N, lambda i, a: nothing(i, a), a, call=pp.for_each)
+    refused("must return a number or a tuple", a, transform=inner, call=pp.transform_reduce)
+    np.testing.assert_array_equal(a, before)
+
+
+def set_tuple(i, a):
+    a[i] = (1.0, 2)
+
+
+def nothing(i, a):
+    a[i].nothing = 1.0
