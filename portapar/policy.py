@@ -73,6 +73,11 @@ class Policy:
         schedule : {"static", "dynamic", "guided"}, optional
             ``static`` cuts the range evenly once; ``dynamic`` deals chunks to whoever is free;
             ``guided`` does so with chunks that shrink.
+
+        Notes
+        -----
+        Devices deal work out themselves, whatever the schedule: OpenCL CPU devices in pieces of `chunk_size`
+        to whichever core is free, GPUs index by index.
         """
         if schedule is not None and schedule not in SCHEDULES:
             raise PolicyError(f"with_(schedule={schedule!r}): must be one of {', '.join(SCHEDULES)}")

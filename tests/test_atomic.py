@@ -59,6 +59,55 @@ def test_bits_and_swaps(renderer, dtype):
     assert won[3] == 3  # each place was won by one iteration
 
 
+def swap_floats(i, x, won, count):
+    if pp.atomic.cas(won, i % 3, 0.0, x[i]) == 0.0:
+        pp.atomic.add(count, i % 3, 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_floats_are_swapped_by_their_bits(renderer, dtype):
+    x = np.arange(1, N + 1).astype(dtype)
+    won, count = np.zeros(3, dtype), np.zeros(3, np.int32)
+    pp.for_each(renderer, N, swap_floats, x, won, count)
+    assert count.tolist() == [1, 1, 1] and all((won[k] - 1) % 3 == k for k in range(3))
+    negative = np.full(3, -0.0, dtype)  # equal to 0.0, but other bits
+    pp.for_each(renderer, 9, swap_floats, x, negative, count)
+    assert np.signbit(negative).all()
+
+
+def mix(i, x, total, high, bits):
+    k = x[i] % 5
+    for _ in range(x[i] % 11):  # unequal work
+        pp.atomic.add(total, k, x[i])
+    pp.atomic.max(high, k, x[i])
+    pp.atomic.xor(bits, (k, i % 2), x[i])
+
+
+@pytest.mark.parametrize("how", [{"schedule": "dynamic", "chunk_size": 3}, {"schedule": "guided"}])
+def test_a_hundred_runs_give_one_result(renderer, how):
+    x = np.random.default_rng(7).integers(0, 1000, 2000)
+    p = renderer.with_(**how)
+    here = p.executor.asarray(x)
+    expected = None
+    for _ in range(100):
+        found = np.zeros(5, np.int64), np.zeros(5, np.int32), np.zeros((5, 2), np.int64)
+        pp.for_each(p, len(x), mix, here, *found)
+        expected = expected or found
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert expected[0].sum() == (x * (x % 11)).sum()
+
+
+@pytest.mark.parametrize("dtype", ["i2", "u1", "c16", "?"])
+def test_what_no_device_can_do(renderer, dtype):
+    a = np.zeros(3, dtype)
+    with pytest.raises(pp.KernelError, match=r"atomic\.add is not possible on an array of"):
+        pp.for_each(renderer, 3, lambda i, a: pp.atomic.add(a, 0, 1), a)
+    with pytest.raises(pp.KernelError, match=r"atomic\.xor is not possible on an array of float64.*for integers"):
+        pp.for_each(renderer, 3, lambda i, a: pp.atomic.xor(a, 0, 1.0), np.zeros(3))
+    assert not a.any()
+
+
 def test_outside_of_kernels():
     a = np.array([5, 7])
     assert pp.atomic.add(a, 0, 2) == 5 and pp.atomic.cas(a, 1, 7, 9) == 7 and pp.atomic.cas(a, 1, 7, 8) == 9

@@ -250,6 +250,10 @@ def _failure(error: errors.NumbaError, func: Callable[..., Any]) -> TypingFailur
 
 
 def _message(text: str) -> str:
+    own = re.search(r"atomic\.\w+ (?:is not possible|needs|takes) .*", text)  # what `llvm.register_atomic` says
+    if own:
+        allowed = "atomics are for 32- and 64-bit integers and floats, those of bits for integers"
+        return f"{own[0].strip()}; {allowed}" if "possible" in own[0] else own[0].strip()
     found = re.search(r"No implementation of function Function\((.+?)\) found for signature:\s*>>> (.+)", text)
     if found:
         name = re.search(r"(?:function|ufunc|class) '?([\w.]+)", found[1])
