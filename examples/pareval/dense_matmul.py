@@ -5,7 +5,7 @@ import numpy as np
 import portapar as pp
 
 
-def tile(i, j, a, b, c):
+def tile(j, i, a, b, c):
     """Two rows of 64 elements; the columns of A are taken four at a time."""
     first = np.uint64(64 * j)
     r0, r1 = np.uint64(2 * i), np.uint64(min(2 * i + 1, c.shape[0] - 1))
@@ -31,5 +31,5 @@ def tile(i, j, a, b, c):
 def dense_matmul(policy, a, b, c):
     """Add the product of two matrices of doubles to a third, C += A·B; returns C."""
     rows, columns = c.shape
-    pp.for_each(policy, (-(-rows // 2), -(-columns // 64)), tile, a, b, c)
+    pp.for_each(policy, (-(-columns // 64), -(-rows // 2)), tile, a, b, c)
     return c

@@ -16,6 +16,16 @@ def root_of_unity(p, turn, n):
     return complex(math.cos(angle), math.sin(angle))
 
 
+def roots_of_unity(policy, x, turn):
+    """The first quarter of the n-th roots: each the product of one of 256 and of a multiple of 256."""
+    n, count = len(x), max(len(x) // 4, 1)
+    fine, coarse = pp.empty_like(policy, x, 256), pp.empty_like(policy, x, count // 256 + 1)
+    pp.transform(policy, pp.range(256), turn, n, out=fine, op=root_of_unity)
+    pp.transform(policy, pp.range(len(coarse)), turn, n / 256, out=coarse, op=root_of_unity)
+    out = pp.empty_like(policy, x, count)
+    return pp.transform(policy, pp.range(count), out=out, op=lambda p: coarse[p >> 8] * fine[p & 255])
+
+
 def four(p, q, x, y, roots, s, turn):
     """A butterfly of four; s transforms are interleaved."""
     w1 = roots[p * s]
@@ -44,8 +54,7 @@ def fft(policy, x, out, turn):
     if n == 1 and x is not out:
         return pp.copy(policy, x, out=out)
     work = pp.empty_like(policy, x)
-    roots = pp.empty_like(policy, x, max(n // 4, 1))
-    pp.transform(policy, pp.range(len(roots)), turn, n, out=roots, op=root_of_unity)
+    roots = roots_of_unity(policy, x, turn)
     while s < n:
         radix = 4 if n // s >= 4 else 2
         y = work if x is out and s * radix < n else out  # the last step may run in place

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 import portapar as pp
-from examples.pareval.dense_lu import rest, right
+from examples.pareval.dense_lu import rest, right, room
 from examples.pareval.sparse_lu import dense
 
 
@@ -59,14 +59,14 @@ def sparse_solve(policy, row, column, value, b, x):
     n = len(b)
     a = dense(policy, row, column, value, (n, n + 1))
     pp.for_each(policy, n, last_column, a, b)
-    pivots = pp.empty_like(policy, row, n, np.int64)
+    pivots, packed = pp.empty_like(policy, row, n, np.int64), room(policy, a)
     for k in range(0, n, 32):
         end = min(k + 32, n)
         tiles = math.ceil((n + 1 - end) / 64)
         pp.for_each(policy, 1, panel, a, k, end, pivots)
         pp.for_each(policy, tiles, exchange, a, k, end, pivots)
-        pp.for_each(policy, tiles, right, a, k, end)
+        pp.for_each(policy, tiles, right, a, k, end, packed)
         if end < n:
-            pp.for_each(policy, (math.ceil((n - end) / 2), tiles), rest, a, k, end)
+            pp.for_each(policy, (tiles, math.ceil((n - end) / 2)), rest, a, k, end, packed)
     pp.for_each(policy, 1, substitute, a, x)
     return x

@@ -7,9 +7,8 @@ import portapar as pp
 
 def one_neighbour(x, i, j):
     """Whether exactly one of the four neighbours is 1."""
-    count = np.int32(x[i - 1, j] == 1) + np.int32(x[i + 1, j] == 1)
-    count += np.int32(x[i, j - 1] == 1) + np.int32(x[i, j + 1] == 1)
-    return np.int32(count == 1)
+    count = (x[i - 1, j] == 1) + (x[i + 1, j] == 1) + (x[i, j - 1] == 1) + (x[i, j + 1] == 1)
+    return np.int32(np.int32(count) == 1)
 
 
 def stencil_edges(policy, x, out):

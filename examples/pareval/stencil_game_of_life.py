@@ -7,9 +7,10 @@ import portapar as pp
 
 def step(x, i, j):
     """Whether a cell lives on, or comes to life."""
-    near = x[i - 1, j - 1] + x[i - 1, j] + x[i - 1, j + 1] + x[i, j - 1]
-    near += x[i, j + 1] + x[i + 1, j - 1] + x[i + 1, j] + x[i + 1, j + 1]
-    return np.int32(near == 3 or (near == 2 and x[i, j] == 1))
+    above = x[i - 1, j - 1] + x[i - 1, j] + x[i - 1, j + 1]
+    below = x[i + 1, j - 1] + x[i + 1, j] + x[i + 1, j + 1]
+    near = np.int32(above + x[i, j - 1] + x[i, j + 1] + below)
+    return np.int32((near == 3) | ((near == 2) & (x[i, j] == 1)))
 
 
 def stencil_game_of_life(policy, x, out):

@@ -32,7 +32,7 @@ API void histogram_quartiles(const double *x, I *bins, I n)
 {
     I four[4][4] = {};
     for (I i = 0; i < n; i++)
-        four[i & 3][(int)((x[i] - std::floor(x[i])) * 4)]++;
+        four[i & 3][std::min(3, (int)((x[i] - std::floor(x[i])) * 4))]++;
     for (int k = 0; k < 4; k++)
         bins[k] = four[0][k] + four[1][k] + four[2][k] + four[3][k];
 }
