@@ -160,10 +160,11 @@ def equals(p: Parts, x: Any, value: Any) -> Any:
         raise PlacementError(f"{p.algorithm}: value is {value!r}, a {type(value).__name__}: must be a number")
     dtype = getattr(x, "dtype", np.dtype(np.int64))
     number: Any = value
-    if type(number) is int and dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        if limits.min <= number <= limits.max:
-            number = dtype.type(number)
+    if isinstance(number, (int, np.integer)) and dtype.kind in "biu":
+        least, most = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        if not least <= number <= most:
+            return _never
+        number = dtype.type(number)
     elif type(number) in (int, float, complex) and dtype.kind in ("c" if type(number) is complex else "fc"):
         with np.errstate(over="ignore"):
             number = dtype.type(number)
@@ -174,8 +175,21 @@ def equals(p: Parts, x: Any, value: Any) -> Any:
     return same
 
 
+def _never(v: Any) -> bool:
+    return False
+
+
 def _equal(a: Any, b: Any) -> bool:
     return a == b
+
+
+def _differ(a: Any, b: Any) -> bool:
+    return a != b
+
+
+def _differ_exactly(a: Any, b: Any) -> bool:
+    """A signed integer and one of 64 bits without sign, which have no common type but float64."""
+    return a < 0 or np.uint64(a) != b
 
 
 def _find(p: Parts, x: Any, predicate: Any) -> int:
@@ -230,12 +244,15 @@ def _mismatch(p: Parts, x: Any, y: Any) -> int:
             "Compare the beginnings, such as x[:n] and y[:n]"
         )
     one, other = p.read(x, "x"), p.read(y, "y")
+    if one.dtype == np.uint64:
+        one, other = other, one
+    differ = _differ_exactly if one.dtype.kind == "i" and other.dtype == np.uint64 else _differ
 
     def hits(piece: Piece) -> Any:
         a, b = one[piece], other[piece]
 
         def hit(i: int) -> bool:
-            return a[np.uint64(i)] != b[np.uint64(i)]
+            return differ(a[np.uint64(i)], b[np.uint64(i)])
 
         return hit
 

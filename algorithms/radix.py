@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from portapar import arrays
+from portapar.algorithms.transform import copy
 from portapar.parts import Piece
 
 SMALL = 1 << 14  #: sorted by one iteration
@@ -48,6 +50,7 @@ class Coding:
         and all NaN.
     exact : bool
         `encode` and `equal` are the same.
+    descending : bool
     """
 
     dtype: np.dtype
@@ -55,6 +58,7 @@ class Coding:
     decode: Callable[[Any], Any]
     equal: Callable[[Any], Any]
     exact: bool
+    descending: bool
 
 
 def coding(dtype: np.dtype, descending: bool) -> Coding:
@@ -69,7 +73,7 @@ def coding(dtype: np.dtype, descending: bool) -> Coding:
         def switch(u: Any) -> Any:
             return U(u ^ turn)
 
-        return Coding(code, switch, switch, switch, exact=True)
+        return Coding(code, switch, switch, switch, True, descending)
     infinity = int(np.array(np.inf, dtype).view(code))
     low = ones - sign - infinity  # negative NaN come first by their bits: rotate them to the end
     all_, top, rest, inf, shift = U(ones), U(sign), U(ones - sign), U(infinity), U(low)
@@ -87,7 +91,7 @@ def coding(dtype: np.dtype, descending: bool) -> Coding:
         size = U(u & rest)
         return all_ if size > inf else (encode(u) if size > 0 else zero)
 
-    return Coding(code, encode, decode, equal, exact=False)
+    return Coding(code, encode, decode, equal, False, descending)
 
 
 def bits(x: Any) -> Any:
@@ -119,6 +123,33 @@ def _number(values: Any, i: int) -> Any:
 
 
 # sorting ------------------------------------------------------------------------------------------
+
+
+def order(piece: Piece, x: Any, out: Any, code: Coding) -> None:
+    """Sort keys alone, of a dtype that `coding` takes; `out` may be `x`.
+
+    Where the device sorts slices of an array itself, these are merged, pair by pair.
+    """
+    n, device = len(x), piece.executor.device
+    sort_slices = getattr(device, "sort_slices", None)
+    if sort_slices is None or (n > SMALL and x.dtype.itemsize < 4):
+        arrange(piece, bits(x), code.encode, bits(out), code.decode)
+        return
+    wanted = device.slices if piece.how.threads and n > SMALL else 1  # type: ignore[attr-defined]
+    rounds = (wanted - 1).bit_length()
+    cuts = [n * k // wanted for k in range(wanted + 1)]
+    here, there = (piece.empty(n, x.dtype), out) if rounds % 2 else (out, None)
+    if rounds and there is None:
+        there = piece.empty(n, x.dtype)
+    if not arrays.same_memory(x, here):
+        copy(piece.how, x, out=here)
+    sort_slices(here, cuts, code.descending)
+    merge = _merge(code.encode)
+    for _ in range(rounds):
+        cuts += cuts[-1:] * (1 - len(cuts) % 2)  # an odd slice has an empty partner
+        each = max(1, 4 * piece.width // (len(cuts) // 2))  # blocks of a pair
+        piece.run(len(cuts) // 2 * each, merge, each, piece.asarray(np.array(cuts)), bits(here), bits(there))
+        here, there, cuts = there, here, cuts[::2]
 
 
 def arrange(
@@ -193,29 +224,36 @@ class _Work:
     def _scatter(self, keys: Any, values: Any, a: Any, va: Any, encode: Any) -> tuple[Any, list[tuple[int, int]]]:
         """Take every element to its bucket in `a`; the first of each bucket, and which are too large."""
         piece, n = self.piece, len(keys)
-        blocks, size = piece.blocks(n, 1 << 14)
-        lows, highs, sample = (piece.empty(k, keys.dtype) for k in (blocks, blocks, _SAMPLE))
-        survey, count, column, carry, scatter = _passes(encode, self.pick, self.keep)
-        piece.run(blocks, survey, size, keys, lows, highs, sample)
-        low, high = _host(piece, lows).min(), _host(piece, highs).max()
-        base, cut = _table(_host(piece, sample) - low, int(high) - int(low), min(_BUCKETS, n // _BUCKET + 1))
-        buckets = int(base[-1] + (int(high) - int(low) >> int(cut[-1]))) + 1
-        shift = keys.dtype.type(max((int(high) - int(low)).bit_length() - _ENTRIES, 0))
-        where, how = piece.asarray(base), piece.asarray(cut.astype(keys.dtype))
-        counts, starts = piece.empty(blocks * buckets, np.int64), piece.empty(buckets + 1, np.int64)
-        piece.run(blocks, count, size, buckets, keys, low, shift, where, how, counts)
-        piece.run(buckets, column, blocks, buckets, counts, starts)
-        piece.run(1, carry, n, starts)
-        piece.run(blocks, scatter, size, buckets, keys, values, low, shift, where, how, counts, starts, a, va)
-        ends = _host(piece, starts)
-        if low == high:  # all are equal: any cut will do
-            return piece.asarray(np.append(np.arange(0, n, size), n)), []
-        most = max(n // 8, 1 << 16)
-        large = np.flatnonzero(np.diff(ends) > most)
-        if not len(large):
-            return starts, []
+        wanted = min(_BUCKETS, n // _BUCKET + 1)
+        ends = _distribute(piece, keys, values, a, va, wanted, encode, self.pick, self.keep)
+        if len(ends) == 2:  # all are equal: any cut will do
+            return piece.asarray(np.append(np.arange(0, n, _BUCKET), n)), []
+        large = np.flatnonzero(np.diff(ends) > max(n // 8, 1 << 16))
         crowded = [(int(ends[k]), int(ends[k + 1])) for k in large]
         return piece.asarray(_skipping(ends, large)), crowded
+
+
+def _distribute(
+    piece: Piece, keys: Any, values: Any, a: Any, va: Any, wanted: int, encode: Any, pick: Any, keep: Any
+) -> np.ndarray:
+    """Take every element to its bucket in `a` and `va`, stably; the first of each bucket of about `wanted`, and n."""
+    n = len(keys)
+    blocks, size = piece.blocks(n, 1 << 14)
+    lows, highs, sample = (piece.empty(k, keys.dtype) for k in (blocks, blocks, _SAMPLE))
+    survey, count, column, carry, scatter = _passes(encode, pick, keep)
+    piece.run(blocks, survey, size, keys, lows, highs, sample)
+    low, high = arrays.asnumpy(lows).min(), arrays.asnumpy(highs).max()
+    span = int(high) - int(low)
+    base, cut = _table(arrays.asnumpy(sample) - low, span, wanted)
+    buckets = int(base[-1] + (span >> int(cut[-1]))) + 1
+    shift = keys.dtype.type(max(span.bit_length() - _ENTRIES, 0))
+    where, how = piece.asarray(base), piece.asarray(cut.astype(keys.dtype))
+    counts, starts = piece.empty(blocks * buckets, np.int64), piece.empty(buckets + 1, np.int64)
+    piece.run(blocks, count, size, buckets, keys, low, shift, where, how, counts)
+    piece.run(buckets, column, blocks, buckets, counts, starts)
+    piece.run(1, carry, n, starts)
+    piece.run(blocks, scatter, size, buckets, keys, values, low, shift, where, how, counts, starts, a, va)
+    return arrays.asnumpy(starts)
 
 
 def _skipping(ends: Any, large: Any) -> Any:
@@ -223,10 +261,6 @@ def _skipping(ends: Any, large: Any) -> Any:
     marked = ends.copy()
     marked[large] = -1 - marked[large]
     return marked
-
-
-def _host(piece: Piece, x: Any) -> np.ndarray:
-    return piece.executor.device.asnumpy(x)
 
 
 def _same(code: Any) -> Any:
@@ -339,6 +373,59 @@ def _passes(encode: Any, pick: Any, keep: Any) -> tuple[Any, ...]:
             keep(va, place, pick(values, i))
 
     return survey, count, column, carry, scatter
+
+
+def _merge(encode: Any) -> Any:
+    def split(x: Any, lo: int, middle: int, hi: int, taken: int) -> int:
+        """How many of the first `taken` elements of both slices come from the first."""
+        first, last = max(0, taken - (hi - middle)), min(taken, middle - lo)
+        while first < last:
+            k = (first + last) // 2
+            if encode(x[np.uint64(middle + taken - 1 - k)]) < encode(x[np.uint64(lo + k)]):
+                last = k
+            else:
+                first = k + 1
+        return first
+
+    def finish(x: Any, out: Any, at: int, i: int, i_end: int, j: int, j_end: int) -> None:
+        for k in range(at, at + (i_end - i) + (j_end - j)):
+            if j >= j_end or (i < i_end and encode(x[np.uint64(i)]) <= encode(x[np.uint64(j)])):
+                out[np.uint64(k)] = x[np.uint64(i)]
+                i += 1
+            else:
+                out[np.uint64(k)] = x[np.uint64(j)]
+                j += 1
+
+    def merge(block: int, each: int, cuts: Any, x: Any, out: Any) -> None:
+        pair = block // each
+        lo, middle, hi = cuts[2 * pair], cuts[2 * pair + 1], cuts[2 * pair + 2]
+        size = (hi - lo + each - 1) // each
+        begin = min((block - pair * each) * size, hi - lo)
+        end = min(begin + size, hi - lo)
+        half = (begin + end) // 2  # two merges at the same time hide each other's latency
+        a, b, c = split(x, lo, middle, hi, begin), split(x, lo, middle, hi, half), split(x, lo, middle, hi, end)
+        i, i_end, j, j_end, k = lo + a, lo + b, middle + begin - a, middle + half - b, lo + begin
+        r, r_end, s, s_end, t = lo + b, lo + c, middle + half - b, middle + end - c, lo + half
+        steps = min(min(i_end - i, j_end - j), min(r_end - r, s_end - s))
+        while steps > 0:
+            for _ in range(steps):
+                p, q = x[np.uint64(i)], x[np.uint64(j)]
+                u, v = x[np.uint64(r)], x[np.uint64(s)]
+                first, other = encode(p) <= encode(q), encode(u) <= encode(v)
+                out[np.uint64(k)] = p if first else q
+                out[np.uint64(t)] = u if other else v
+                ahead, beyond = np.int64(first), np.int64(other)
+                i += ahead
+                j += 1 - ahead
+                r += beyond
+                s += 1 - beyond
+                k += 1
+                t += 1
+            steps = min(min(i_end - i, j_end - j), min(r_end - r, s_end - s))
+        finish(x, out, k, i, i_end, j, j_end)
+        finish(x, out, t, r, r_end, s, s_end)
+
+    return merge
 
 
 def _settle(value: Any, keep: Any, decode: Any) -> Any:

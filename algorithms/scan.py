@@ -1,51 +1,293 @@
-"""inclusive_scan and exclusive_scan: all prefixes of a sequence under an associative operator."""
+"""inclusive_scan, exclusive_scan and transform_scan: all prefixes of a sequence under an associative operator.
+
+The sequence is cut into tiles of 4096, each tile into four quarters. The quarters are folded from left to
+right (four independent chains hide the latency of an addition), then the tiles' totals from left to right
+give every tile its carry; the prefixes of a quarter are folded from left to right, beginning with the carry
+and the quarters before it. So the bits depend on neither threads, device nor parts. Where blocks may wait for each
+other, one pass over memory does it: tiles are taken in order; each is folded, waits for the carry from the tile
+before, hands on its own, and is scanned out of cache (chained scan: Yan, Long, Zhang, "StreamScan", 2013).
+Elsewhere, and on several parts, three steps do: totals, carries, scans. Parts tell each other one number for each tile.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from portapar import ops, parts
-from portapar.parts import Parts, Piece
+from portapar.arrays import asnumpy
+from portapar.errors import PlacementError
+from portapar.kernel import atomic
+from portapar.kernel.codec import codec
+from portapar.kernel.forms import TILE
+from portapar.parts import Data, Parts, Piece
 from portapar.policy import Policy
+from portapar.values import Values
 
 
-def inclusive_scan(policy: Policy | None, x: Any, op: Any = ops.plus, *, out: Any = None) -> Any:
-    """``out[i] = x[0] op x[1] op … op x[i]``"""
-    return parts.run("inclusive_scan", policy, (x, out), lambda p: _scan(p, x, ops.monoid(op).py_func, out))
+def inclusive_scan(policy: Policy | None, x: Any, op: Any = ops.plus, *, init: Any = None, out: Any = None) -> Any:
+    """``out[i] = init op x[0] op x[1] op … op x[i]``
+
+    Parameters
+    ----------
+    policy : Policy
+    x : array or Range
+        One-dimensional, of numbers, or of records of numbers: `op` is given the tuple of a record's fields.
+        May be a view of any stride, such as ``x[::-1]``.
+    op : callable
+        A kernel of two values that returns one; must be associative up to rounding.
+    init : number or tuple, optional
+    out : array, optional
+        As long as `x`; may be `x` itself. By default a new array.
+
+    Returns
+    -------
+    array
+        `out`. A new one has the type that `op` settles on: sums of small integers are 64 bits wide.
+
+    Raises
+    ------
+    KernelError, PlacementError
+
+    Notes
+    -----
+    O(n) work: `op` is called twice for each element. The same bits on every executor; rounding may differ from a
+    serial loop's, so that prefixes of numbers ≥ 0 may decrease by a rounding error.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.inclusive_scan(pp.par, np.array([3, 1, 4, 1, 5]))
+    array([ 3,  4,  8,  9, 14])
+    >>> pp.inclusive_scan(pp.par, np.array([3, 1, 4, 1, 5]), op=pp.maximum)
+    array([3, 3, 4, 4, 5])
+    """
+    return _run("inclusive_scan", policy, (x,), op, None, True, init, out)
 
 
-def _scan(p: Parts, x: Any, op: Any, out: Any) -> Any:
-    def total(block: int, size: int, x: Any, sums: Any) -> None:
-        lo, hi = block * size, min(len(x), (block + 1) * size)
-        acc = x[lo]
-        for i in range(lo + 1, hi):
-            acc = op(acc, x[i])
-        sums[block] = acc
+def exclusive_scan(policy: Policy | None, x: Any, op: Any = ops.plus, *, init: Any = None, out: Any = None) -> Any:
+    """``out[i] = init op x[0] op … op x[i - 1]``; ``out[0]`` is `init`.
 
-    def carry(_: int, sums: Any) -> None:
-        for k in range(1, len(sums)):
-            sums[k] = op(sums[k - 1], sums[k])
+    Parameters
+    ----------
+    policy, x, op, out
+        As for `inclusive_scan`.
+    init : number or tuple, optional
+        By default the identity of `op`; must be given if that has none.
 
-    def scan(block: int, size: int, x: Any, sums: Any, out: Any) -> None:
-        lo, hi = block * size, min(len(x), (block + 1) * size)
-        acc = x[lo]
-        if block > 0:
-            acc = op(sums[block - 1], acc)
-        out[lo] = acc
-        for i in range(lo + 1, hi):
-            acc = op(acc, x[i])
-            out[i] = acc
+    Returns
+    -------
+    array
+        `out`, as of `inclusive_scan`.
 
-    data = p.read(x, "x")
-    result = p.new(data.shape, data.dtype) if out is None else p.write(out, "out", [("x", x)])
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.exclusive_scan(pp.par, np.array([3, 1, 4, 1, 5]))
+    array([0, 3, 4, 8, 9])
+    """
+    return _run("exclusive_scan", policy, (x,), op, None, False, init, out)
 
-    def step(piece: Piece) -> Any:
-        here = data[piece]
-        blocks, size = piece.blocks(len(here))
-        sums = piece.empty(blocks, data.dtype)
-        piece.run(blocks, total, size, here, sums)
-        piece.run(1, carry, sums)
-        piece.run(blocks, scan, size, here, sums, result[piece])
 
-    p.each("scan", step)
+def transform_scan(
+    policy: Policy | None,
+    *inputs: Any,
+    transform: Any,
+    op: Any = ops.plus,
+    inclusive: bool = True,
+    init: Any = None,
+    out: Any = None,
+) -> Any:
+    """The scan of ``transform(x[i], y[i], …)``.
+
+    Parameters
+    ----------
+    policy : Policy
+    *inputs : array, Range or number
+        Of one dimension and one length.
+    transform : callable
+        A kernel of one element of each input, that returns a number or a tuple of numbers.
+    op, init, out
+        As for `inclusive_scan`.
+    inclusive : bool
+        False: as of `exclusive_scan`.
+
+    Returns
+    -------
+    array
+        `out`; a new one for tuples is of records with fields f0, f1, ….
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.transform_scan(pp.par, np.array([3, -1, 4, -1]), transform=lambda a: int(a > 0))
+    array([1, 1, 2, 2])
+    """
+    return _run("transform_scan", policy, inputs, op, transform, inclusive, init, out)
+
+
+def _run(
+    name: str, policy: Policy | None, inputs: Any, op: Any, transform: Any, inclusive: bool, init: Any, out: Any
+) -> Any:
+    return parts.run(
+        name, policy, (*inputs, out), lambda p: _scan(p, Values(p, inputs, op, transform, init), inclusive, out)
+    )
+
+
+def _scan(p: Parts, values: Values, inclusive: bool, out: Any) -> Any:
+    start = values.init
+    if start is None and not inclusive:
+        start = values.identity
+        if start is None:
+            raise PlacementError(f"{p.algorithm}: op has no identity: pass init=, or op=pp.Monoid(op, identity)")
+    p.recut((values.n,))
+    result = values.write(p, out)
+    values.read(p)
+    steps = {piece.number: _Steps(values, piece, result, inclusive, start) for piece in p.own}
+    if p.count == 1 and getattr(p.own[0].executor.device, "can_wait", False):
+        p.each("scan", lambda piece: steps[0].chained())
+    else:
+        totals = p.each("totals", lambda piece: steps[piece.number].totals())
+        p.each("scan", lambda piece: steps[piece.number].scan(totals))
     return p.give(result)
+
+
+class _Steps:
+    """The steps of a scan on one part."""
+
+    def __init__(self, values: Values, piece: Piece, result: Data, inclusive: bool, start: Any) -> None:
+        self.values, self.piece, self.result = values, piece, result
+        self.n, self.tiles = len(piece), -(-len(piece) // TILE)
+        self.pick = _after if inclusive else _before
+        self.started = int(start is not None)
+        self.start = np.zeros(1, values.dtype)
+        if start is not None:
+            self.start[0] = start
+
+    def chained(self) -> None:
+        """All in one pass: four tiles at a time are folded, wait for the carry of those before, and are scanned.
+
+        The four are independent, which hides the latency of `op`.
+        """
+        values, started = self.values, self.started
+        op, load, store, at = values.op, values.load, values.store, values.at(self.piece)
+        total, begin, step = self.kernels(at)
+
+        def scan(_: int, n: int, marks: Any, carries: Any, out: Any) -> None:
+            group = atomic.add(marks, 0, 1)  # in order: those before have been taken by threads that run
+            lo = group * (4 * TILE)
+            has = started + group > 0
+            whole = lo + 4 * TILE <= n
+            a = b = c = d = at(lo)
+            if whole:
+                b, c, d = at(lo + TILE), at(lo + 2 * TILE), at(lo + 3 * TILE)
+                for i in range(lo + 1, lo + TILE):
+                    a = op(a, at(i))
+                    b = op(b, at(i + TILE))
+                    c = op(c, at(i + 2 * TILE))
+                    d = op(d, at(i + 3 * TILE))
+            while group > 0 and atomic.add(marks, group, 0) == 0:
+                pass
+            carry = load(group, carries)
+            if whole:
+                a = op(carry, a) if has else a
+                b = op(a, b)
+                c = op(b, c)
+                if lo + 4 * TILE < n:
+                    store(group + 1, carries, op(c, d))
+                    atomic.exchange(marks, group + 1, 1)
+                x = begin(lo, has, carry, out)
+                a = step(lo + TILE, a, out)
+                b = step(lo + 2 * TILE, b, out)
+                c = step(lo + 3 * TILE, c, out)
+                for i in range(lo + 1, lo + TILE):
+                    x = step(i, x, out)
+                    a = step(i + TILE, a, out)
+                    b = step(i + 2 * TILE, b, out)
+                    c = step(i + 3 * TILE, c, out)
+            else:
+                while lo < n:
+                    hi = min(n, lo + TILE)
+                    a = total(lo, hi)
+                    a = op(carry, a) if has else a
+                    x = begin(lo, has, carry, out)
+                    for i in range(lo + 1, hi):
+                        x = step(i, x, out)
+                    carry = a
+                    has = True
+                    lo = hi
+
+        groups = -(-self.tiles // 4)
+        marks, carries = np.zeros(groups + 1, np.int64), np.resize(self.start, groups + 1)
+        self.piece.run(groups, scan, self.n, marks, carries, self.result[self.piece])
+
+    def totals(self) -> np.ndarray:
+        """The fold of every tile."""
+        store = self.values.store
+        total, _, _ = self.kernels(self.values.at(self.piece))
+
+        def totals(tile: int, n: int, sums: Any) -> None:
+            store(tile, sums, total(tile * TILE, min(n, tile * TILE + TILE)))
+
+        sums = self.piece.empty(self.tiles, self.values.dtype)
+        self.piece.run(self.tiles, totals, self.n, sums)
+        return asnumpy(sums)
+
+    def scan(self, totals: list[np.ndarray]) -> None:
+        """The scan of every tile, from the totals of the tiles of all parts."""
+        values, piece, started = self.values, self.piece, self.started
+        op, load, store = values.op, values.load, values.store
+        _, begin, step = self.kernels(values.at(piece))
+        first = sum(map(len, totals[: piece.number]))
+
+        def carry(_: int, first: int, sums: Any, carries: Any) -> None:
+            acc = load(0, carries)
+            for k in range(len(sums)):
+                if k >= first:
+                    store(k - first, carries, acc)
+                acc = op(acc, load(k, sums)) if started + k > 0 else load(k, sums)
+
+        def scan(tile: int, n: int, first: int, carries: Any, out: Any) -> None:
+            lo = tile * TILE
+            acc = begin(lo, started + first + tile > 0, load(tile, carries), out)
+            for i in range(lo + 1, min(n, lo + TILE)):
+                acc = step(i, acc, out)
+
+        if self.tiles:
+            sums = piece.asarray(np.concatenate(totals[: piece.number + 1]))
+            carries = piece.asarray(np.resize(self.start, self.tiles))
+            piece.run(1, carry, first, sums, carries)
+            piece.run(self.tiles, scan, self.n, first, carries, self.result[piece])
+
+    def kernels(self, at: Any) -> tuple[Any, Any, Any]:
+        """What is done with a tile: its fold; the first prefix, with a carry or without; each other prefix."""
+        op, pick, store = self.values.op, self.pick, codec(self.result.dtype).store
+
+        def total(lo: int, hi: int) -> Any:
+            acc = at(lo)
+            for i in range(lo + 1, hi):
+                acc = op(acc, at(i))
+            return acc
+
+        def step(i: int, acc: Any, out: Any) -> Any:
+            after = op(acc, at(i))
+            store(np.uint64(i), out, pick(acc, after))
+            return after
+
+        def begin(lo: int, has: bool, carry: Any, out: Any) -> Any:
+            if has:
+                return step(lo, carry, out)
+            acc = at(lo)
+            store(np.uint64(lo), out, acc)
+            return acc
+
+        return total, begin, step
+
+
+def _before(before: Any, after: Any) -> Any:
+    return before
+
+
+def _after(before: Any, after: Any) -> Any:
+    return after

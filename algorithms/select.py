@@ -88,7 +88,7 @@ def nth_element(policy: Policy | None, x: Any, n: int, *, out: Any = None) -> An
 
 def _given(p: Parts, x: Any, k: Any, name: str) -> tuple[Data, radix.Coding, int]:
     p.alone()
-    data = p.vector(x, "x")
+    data = p.stored(x, "x")
     if data.dtype.kind not in "biuf":
         raise PlacementError(f"{p.algorithm}: x has dtype {data.dtype}: must be booleans, integers or floats")
     if not isinstance(k, (int, np.integer)) or not 0 <= k < len(data):

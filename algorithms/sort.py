@@ -269,7 +269,7 @@ def _numbers(piece: Piece, keys: Any, coding: radix.Coding, out: Any = None) -> 
 
 
 def _sort(p: Parts, x: Any, key: Any, descending: bool, out: Any, stable: bool) -> Any:
-    data = p.vector(x, "x")
+    data = p.stored(x, "x")
     order = Order(p, data.dtype, key, descending, "x")
     result = p.new(data.shape, data.dtype) if out is None else p.write(out, "out", [("x", x)])
     _check_out(p, result, data.shape, data.dtype)
@@ -280,7 +280,7 @@ def _sort(p: Parts, x: Any, key: Any, descending: bool, out: Any, stable: bool) 
         here, there = data[piece], result[piece]
         keys, coding = order.keys(piece, here)
         if key is None and not (stable and _ambiguous(piece, keys, coding)):
-            radix.arrange(piece, keys, coding.encode, radix.bits(there), coding.decode)
+            radix.order(piece, here, there, coding)
         elif _plain(data.dtype):
             values, sorted_ = radix.bits(here), radix.bits(there)
             radix.arrange(piece, keys, coding.equal, values=values, values_out=sorted_)
@@ -302,7 +302,7 @@ def _check_out(p: Parts, result: Data, shape: tuple[int, ...], dtype: np.dtype) 
 
 
 def _argsort(p: Parts, x: Any, key: Any, descending: bool) -> Any:
-    data = p.vector(x, "x")
+    data = p.stored(x, "x")
     order = Order(p, data.dtype, key, descending, "x")
     result = p.new(data.shape, np.int64)
     if p.count > 1:
@@ -312,7 +312,7 @@ def _argsort(p: Parts, x: Any, key: Any, descending: bool) -> Any:
 
 
 def _sort_pairs(p: Parts, keys: Any, values: Any, key: Any, descending: bool) -> tuple[Any, Any]:
-    first, second = p.vector(keys, "keys"), p.vector(values, "values")
+    first, second = p.stored(keys, "keys"), p.stored(values, "values")
     order = Order(p, first.dtype, key, descending, "keys")
     outs = p.new(first.shape, first.dtype), p.new(second.shape, second.dtype)
     if p.count > 1:
@@ -422,7 +422,7 @@ def _ranks(codes: np.ndarray, wanted: np.ndarray, side: Any) -> np.ndarray:
 
 
 def _is_sorted(p: Parts, x: Any, key: Any, descending: bool) -> bool:
-    data = p.vector(x, "x")
+    data = p.stored(x, "x")
     order = Order(p, data.dtype, key, descending, "x")
 
     def look(piece: Piece) -> tuple[bool, Any]:
@@ -459,7 +459,7 @@ def _merge(p: Parts, a: Any, b: Any, key: Any, descending: bool, out: Any) -> An
     piece = p.alone()
     result = p.new((n,), first.dtype) if out is None else p.write(out, "out", [("a", a), ("b", b)])
     _check_out(p, result, (n,), first.dtype)
-    x, y, there = first[piece], second[piece], result[piece]
+    x, y, there = piece.asarray(first[piece]), piece.asarray(second[piece]), result[piece]
     if n == 0:
         return p.give(result)
     (xkeys, coding), (ykeys, _) = order.keys(piece, x), order.keys(piece, y)

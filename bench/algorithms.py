@@ -30,7 +30,8 @@ FLAGS = ["-O3", "-fPIC", "-ffast-math", "-fopenmp"]
 def native() -> ctypes.CDLL:
     """The C opponents, compiled on the first call; BuildError if they cannot be."""
     flags = [*FLAGS, *compilers.native_flags()[0]]
-    path = compilers.library("algorithms.c", compilers.c_compiler(), flags, ["-shared", "-fopenmp", "-lm"])
+    link = ["-shared", "-fopenmp", "-Wl,--no-as-needed", "-lmvec", "-lm"]
+    path = compilers.library("algorithms.c", compilers.c_compiler(), flags, link)
     library = ctypes.CDLL(str(path))
     library.reduce.restype = ctypes.c_double
     for name in ("count_if", "min_element", "copy_if"):

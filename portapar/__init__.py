@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from portapar import lazy
+from portapar.algorithms import random
 from portapar.algorithms.copy_if import copy_if, pack_index, partition, remove_if
 from portapar.algorithms.count import all_of, any_of, count, count_if, none_of
 from portapar.algorithms.empty_like import empty_like
 from portapar.algorithms.extrema import max_element, min_element, minmax_element
 from portapar.algorithms.find import adjacent_find, equal, find, find_if, find_last_if, mismatch
 from portapar.algorithms.for_each import for_each
+from portapar.algorithms.histogram import bincount, histogram
 from portapar.algorithms.reduce import reduce, transform_reduce
+from portapar.algorithms.scan import exclusive_scan, inclusive_scan, transform_scan
 from portapar.algorithms.searchsorted import searchsorted
 from portapar.algorithms.select import kth_smallest, nth_element
 from portapar.algorithms.sort import argsort, is_sorted, merge, sort, sort_by_key, stable_sort
+from portapar.algorithms.stencil import stencil
 from portapar.algorithms.transform import copy, fill, iota, transform
 from portapar.algorithms.unique import unique, unique_count
+from portapar.algorithms.worklist import Worklist, push
 from portapar.arrays import PartitionedArray, asnumpy
 from portapar.call import inspect, plan
 from portapar.errors import (
@@ -61,6 +66,7 @@ __all__ = [
     "Policy",
     "PolicyError",
     "PortaparError",
+    "Worklist",
     "adjacent_find",
     "all_of",
     "any_of",
@@ -69,6 +75,7 @@ __all__ = [
     "atomic",
     "auto",
     "available",
+    "bincount",
     "bit_and",
     "bit_or",
     "bit_xor",
@@ -79,13 +86,16 @@ __all__ = [
     "cuda",
     "empty_like",
     "equal",
+    "exclusive_scan",
     "executor",
     "fill",
     "find",
     "find_if",
     "find_last_if",
     "for_each",
+    "histogram",
     "hybrid",
+    "inclusive_scan",
     "inspect",
     "iota",
     "is_sorted",
@@ -111,6 +121,8 @@ __all__ = [
     "partition",
     "plan",
     "plus",
+    "push",
+    "random",
     "range",
     "reduce",
     "remove_if",
@@ -120,9 +132,11 @@ __all__ = [
     "sort",
     "sort_by_key",
     "stable_sort",
+    "stencil",
     "threads",
     "transform",
     "transform_reduce",
+    "transform_scan",
     "unique",
     "unique_count",
     "unseq",

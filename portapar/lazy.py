@@ -65,14 +65,12 @@ class Form:
         How each leaf is called: what to add to the input's own name.
     kernels : tuple of Kernel
         The functions.
-    ndim : int
     """
 
     tree: tuple[Any, ...]
     roles: tuple[int, ...]
     names: tuple[str, ...]
     kernels: tuple[source.Kernel, ...]
-    ndim: int
 
     @property
     def aligned(self) -> bool:
@@ -184,8 +182,7 @@ class Lazy(arrays.Virtual):
     @property
     def tuples(self) -> bool:
         """Whether the elements are tuples."""
-        kind = self._kind()
-        return isinstance(kind, tuple) or kind.names is not None
+        return isinstance(self._kind(), tuple)
 
     def _kind(self) -> Any:
         """What an element is: a dtype, or of a tuple one for each number."""
@@ -239,6 +236,11 @@ class Lazy(arrays.Virtual):
             else:
                 values.append(value if isinstance(value, arrays.SCALARS) else local(value, leaf, role))
         return Lazy(self.form, tuple(values), (hi - lo, *self.shape[1:]), self._dtype)
+
+    def reshape(self, _: int) -> Lazy:
+        """The elements in one dimension: ``x.reshape(-1)``."""
+        flattened = self.with_arrays(lambda leaf: leaf.reshape(-1)) if self.ndim > 1 else self
+        return Lazy(self.form, flattened.values, (self.size,), self._dtype)
 
     def with_arrays(self, change: Callable[[Any], Any]) -> Lazy:
         """The same over other arrays of the same shapes and dtypes, in the place of those read at its own index."""
@@ -352,11 +354,11 @@ class _Builder:
     def done(self, tree: tuple[Any, ...], shape: tuple[int, ...]) -> Lazy:
         if not {OWN, MIRROR} & set(self.roles):
             self.leaf(shape[0], COUNT, "size")
-        key = (tree, *self.roles, *self.names, *map(id, self.kernels), len(shape))
+        key = (tree, *self.roles, *self.names, *map(id, self.kernels))
         with _lock:
             if key not in _forms:
                 code = tuple(self.roles), tuple(self.names), tuple(self.kernels)
-                _forms[key] = Form(tree, *code, len(shape))
+                _forms[key] = Form(tree, *code)
         return Lazy(_forms[key], tuple(self.values), shape)
 
 

@@ -105,6 +105,15 @@ class Piece:
         assert found is not None
         return found
 
+    def fill(self, out: Any, op: Any, args: tuple[Any, ...], lo: int, hi: int) -> None:
+        """``out[i[, j[, k]]] = op(i[, j[, k]], *args)`` for the elements `lo` to `hi` of a contiguous array.
+
+        Where no argument is `out` or overlaps it; large ones are written past the caches.
+        """
+        asked = problem.generate("fill", out.shape, op, args, out)
+        (part,) = make_plan(asked, self.how, self.executor).parts
+        self.executor.run(asked, dataclasses.replace(part, lo=lo, hi=hi), self.how)
+
     def run(self, blocks: int, body: Callable[..., Any], *args: Any) -> None:
         """``body(block, *args)`` for every block: few iterations, each of which is much work."""
         how = self.how.with_(schedule="dynamic", chunk_size=1) if self.how.threads and blocks > 1 else self.how
@@ -286,6 +295,13 @@ class Parts:
         """An input of one dimension: part k sees its rows."""
         self.length(x, name)
         return self.read(x, name)
+
+    def stored(self, x: Any, name: str) -> Data:
+        """As `vector`, where there must be memory: each part stores its elements of a lazy input."""
+        data = self.vector(x, name)
+        if not isinstance(x, Lazy):
+            return data
+        return Data(x, data.shape, data.dtype, lambda piece: piece.asarray(data[piece]))
 
     def whole(self, x: Any, name: str) -> Data:
         """An input that every part sees the whole of."""

@@ -155,9 +155,20 @@ def _fuse(kernel: source.Kernel, lazy: Mapping[str, Lazy]) -> source.Kernel:
     return fuse.fuse(kernel, {name: x.form.getter(x.ndim, True) for name, x in lazy.items()})
 
 
-def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Problem:
-    """``body(i[, j[, k]], *args)`` for every index of the space `n`."""
-    extent, start, step = box(n)
+@dataclass(slots=True)
+class _Bound:
+    """A kernel of indices with its arguments."""
+
+    kernel: source.Kernel
+    values: tuple[Any, ...]
+    names: tuple[str, ...]
+    specs: list[Spec]
+    access: tuple[source.Access | None, ...]
+    lazy: tuple[tuple[str, str], ...]
+
+
+def _bind(algorithm: str, extent: tuple[int, ...], unit: bool, body: Any, args: tuple[Any, ...]) -> _Bound:
+    """What ``body(i[, j[, k]], *args)`` works with."""
     kernel, func = _lift(body)
     ndim = len(extent)
     wanted = len(kernel.params) - ndim
@@ -178,7 +189,6 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Proble
         names = (*kernel.params[ndim:], *(name for name, _ in kernel.captures))
         values = tuple(flat(values))
     specs = [arrays.spec_of(v, n) for v, n in zip(values, shown, strict=True)]
-    unit = all(s == 0 for s in start) and all(s == 1 for s in step)
     access = tuple(
         _over_space(kernel.access[n], v, extent, unit) if s.is_array else None
         for n, v, s in zip(names, values, specs, strict=True)
@@ -187,15 +197,49 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Proble
         if spec.is_array and spec.readonly and use is not None and use.writes:
             raise _readonly(algorithm, kernel, name)
     specs = [Spec(s.dtype, s.ndim, s.contiguous) if s.readonly else s for s in specs]
+    return _Bound(kernel, values, shown, specs, access, _lazy_told(lazy))
+
+
+def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Problem:
+    """``body(i[, j[, k]], *args)`` for every index of the space `n`."""
+    extent, start, step = box(n)
+    unit = all(s == 0 for s in start) and all(s == 1 for s in step)
+    b = _bind(algorithm, extent, unit, body, args)
 
     def make() -> Text:
         text = Text()
-        text.kernel(kernel, "body")
+        text.kernel(b.kernel, "body")
         return text
 
-    program = _program("map", (ndim,), (kernel,), make, specs, ndim=ndim, unit=unit)
-    told = _lazy_told(lazy)
-    return Problem(algorithm, program, values, shown, access, extent, start, step, lazy=told)
+    ndim = len(extent)
+    program = _program("map", (ndim,), (b.kernel,), make, b.specs, ndim=ndim, unit=unit)
+    return Problem(algorithm, program, b.values, b.names, b.access, extent, start, step, lazy=b.lazy)
+
+
+def generate(algorithm: str, extent: tuple[int, ...], op: Any, args: tuple[Any, ...], out: Any) -> Problem:
+    """``out[i[, j[, k]]] = op(i[, j[, k]], *args)`` for every index of `extent`, the shape of `out`.
+
+    `out` is none of the arguments, and shares no memory with them.
+    """
+    b = _bind(algorithm, extent, True, op, args)
+    ndim, where = len(extent), len(b.values)
+    index = _indices(ndim)
+
+    def make() -> Text:
+        text = Text()
+        text.kernel(b.kernel, "op")
+        names = "".join(f", a{k}" for k in range(where))
+        text.add(f"def elem({index}{names}, a{where}):\n    return op({index}{names})\n", "elem")
+        put = f"a{where}[{index}] = elem({index}{names}, a{where})"
+        text.add(f"def body({index}{names}, a{where}):\n    {put}\n", "body")
+        return text
+
+    spec = arrays.spec_of(out, "out")
+    specs = [*b.specs, Spec(spec.dtype, spec.ndim, spec.contiguous)]
+    program = _program("transform", ("generate", ndim, where), (b.kernel,), make, specs, ndim=ndim, out=where)
+    access = (*b.access, source.Access(writes=True, covers=True))
+    zero, one = (0,) * ndim, (1,) * ndim
+    return Problem(algorithm, program, (*b.values, out), (*b.names, "out"), access, extent, zero, one, lazy=b.lazy)
 
 
 def _lazy_told(lazy: Mapping[str, Lazy]) -> tuple[tuple[str, str], ...]:

@@ -114,5 +114,5 @@ def _made(text: Any) -> np.dtype:
     if isinstance(text, str):
         return np.dtype(text)
     names, formats, offsets = zip(*text["fields"], strict=True)
-    parts = {"names": names, "formats": [*map(_made, formats)], "offsets": offsets, "itemsize": text["itemsize"]}
+    parts: Any = {"names": names, "formats": [*map(_made, formats)], "offsets": offsets, "itemsize": text["itemsize"]}
     return np.dtype(parts, align=text["align"])

@@ -55,38 +55,52 @@ def _map_text(program: Program, call: str) -> str:
     if program.ndim == 1:
         return f"    for k in range(lo, hi):\n        body({_index(program, 0, 'k')}, {call})\n    return hi\n"
     inner = program.ndim - 1
-    rows = f"row // n{inner - 1}, row % n{inner - 1}".split(", ") if program.ndim == 3 else ["row"]
-    outer = ", ".join(_index(program, d, f"({text})") for d, text in enumerate(rows))
     return (
         "    while lo < hi:\n"
         f"        row, first = lo // n{inner}, lo % n{inner}\n"
         f"        count = min(n{inner} - first, hi - lo)\n"
         "        for k in range(first, first + count):\n"
-        f"            body({outer}, {_index(program, inner, 'nonneg(k)')}, {call})\n"
+        f"            body({_outer(program)}{_index(program, inner, 'nonneg(k)')}, {call})\n"
         "        lo += count\n"
         "    return hi\n"
     )
 
 
 def _stream_text(program: Program, args: list[str], call: str) -> str:
-    out = args[program.out]
+    """Whole cache lines are collected in a buffer and written past the caches; what is left of a row is not."""
+    out, inner = args[program.out], program.ndim - 1
     width = STREAM_LINES * 64 // program.specs[program.out].dtype.itemsize
-    return (
-        f"    first = min(hi, lo + until_aligned({out}, lo))\n"
-        "    for k in range(lo, first):\n"
-        f"        body(nonneg(k), {call})\n"
-        "    buffer = tile()\n"
-        f"    last = first + (hi - first) // {width} * {width}\n"
-        f"    for base in range(first, last, {width}):\n"
-        "        base = nonneg(base)\n"
-        f"        for k in range({width}):\n"
-        f"            buffer[nonneg(k)] = elem(base + k, {call})\n"
-        f"        stream({out}, base, buffer)\n"
-        "    for k in range(last, hi):\n"
-        f"        body(nonneg(k), {call})\n"
-        "    fence()\n"
-        "    return hi\n"
+    flat = "" if inner == 0 else f"row * n{inner} + "
+    outer = _outer(program)
+    row = (
+        f"@first = min(end, begin + until_aligned({out}, {flat}begin))\n"
+        "@for k in range(begin, first):\n"
+        f"@    body({outer}nonneg(k), {call})\n"
+        f"@last = first + (end - first) // {width} * {width}\n"
+        f"@for base in range(first, last, {width}):\n"
+        "@    base = nonneg(base)\n"
+        f"@    for k in range({width}):\n"
+        f"@        buffer[nonneg(k)] = elem({outer}base + k, {call})\n"
+        f"@    stream({out}, {flat}base, buffer)\n"
+        "@for k in range(last, end):\n"
+        f"@    body({outer}nonneg(k), {call})\n"
     )
+    head = "    buffer = tile()\n"
+    tail = "    fence()\n    return hi\n"
+    if inner == 0:
+        return head + "    begin, end = lo, hi\n" + row.replace("@", "    ") + tail
+    return (
+        f"{head}    while lo < hi:\n"
+        f"        row, begin = lo // n{inner}, lo % n{inner}\n"
+        f"        end = begin + min(n{inner} - begin, hi - lo)\n"
+        f"{row.replace('@', '        ')}        lo += end - begin\n{tail}"
+    )
+
+
+def _outer(program: Program) -> str:
+    """The indices of a row, but for the last one."""
+    rows = {1: [], 2: ["row"], 3: ["row // n1", "row % n1"]}[program.ndim]
+    return "".join(f"{_index(program, d, f'({text})')}, " for d, text in enumerate(rows))
 
 
 def _reduce_text(program: Program, head: str, call: str) -> str:
@@ -250,7 +264,7 @@ def _make(program: Program, stream: bool) -> Any:
 
 def can_stream(program: Program) -> bool:
     """Whether the output can bypass the caches: contiguous elements that fill cache lines."""
-    if program.form != "transform" or program.ndim != 1 or not program.unit:
+    if program.form != "transform" or not program.unit:
         return False
     spec = program.specs[program.out]
     return spec.contiguous and spec.dtype.names is None and 64 % spec.dtype.itemsize == 0

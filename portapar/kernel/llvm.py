@@ -16,7 +16,7 @@ __all__ = ["atomic_elements", "private_shape", "register_atomic", "register_priv
 
 atomic_elements = (types.int32, types.int64, types.uint32, types.uint64, types.float32, types.float64)
 
-_ORDER = "monotonic"  # indivisible, but no fence for other memory: what GPUs do
+_ORDER = "acq_rel"  # what was written before an update is seen after it: blocks can hand results on
 
 
 def register_atomic(operation: Callable[..., Any], integer: str, real: str | None) -> None:
@@ -97,11 +97,11 @@ def _compare_exchange(builder: Any, pointer: Any, expected: Any, new: Any) -> tu
     """The old value, and whether it was the expected one; floats are compared by their bits."""
     kind = expected.type
     if isinstance(kind, ir.IntType):
-        pair = builder.cmpxchg(pointer, expected, new, _ORDER, _ORDER)
+        pair = builder.cmpxchg(pointer, expected, new, _ORDER, "acquire")
         return builder.extract_value(pair, 0), builder.extract_value(pair, 1)
     bits = ir.IntType(32 if isinstance(kind, ir.FloatType) else 64)
     pointer = builder.bitcast(pointer, bits.as_pointer())
-    pair = builder.cmpxchg(pointer, builder.bitcast(expected, bits), builder.bitcast(new, bits), _ORDER, _ORDER)
+    pair = builder.cmpxchg(pointer, builder.bitcast(expected, bits), builder.bitcast(new, bits), _ORDER, "acquire")
     return builder.bitcast(builder.extract_value(pair, 0), kind), builder.extract_value(pair, 1)
 
 
@@ -109,7 +109,7 @@ def _float_extremum(builder: Any, pointer: Any, value: Any, sign: str) -> Any:
     """Replace what is there while the value is better; a NaN never replaces nor is replaced."""
     before = builder.block
     loop, attempt, done = (builder.append_basic_block(n) for n in ("loop", "attempt", "done"))
-    first = builder.load_atomic(pointer, _ORDER, 4 if isinstance(value.type, ir.FloatType) else 8)
+    first = builder.load_atomic(pointer, "acquire", 4 if isinstance(value.type, ir.FloatType) else 8)
     builder.branch(loop)
     builder.position_at_end(loop)
     old = builder.phi(value.type)

@@ -174,11 +174,12 @@ def _callee_compiler() -> Any:
 def callee(function: Any) -> Any:
     """A Numba dispatcher for a function that other compiled functions call, and Python does not.
 
-    As in C a division by zero gives inf, nan or 0 and no exception, on every backend.
+    As in C a division by zero gives inf, nan or 0 and no exception, on every backend. Its code becomes part of
+    its callers', as on GPUs: a loop that keeps a call is not vectorized.
     """
     import numba
 
-    return numba.njit(error_model="numpy", pipeline_class=_callee_compiler())(function)
+    return numba.njit(error_model="numpy", forceinline=True, pipeline_class=_callee_compiler())(function)
 
 
 def lower(function: Any, arity: int) -> tuple[Any, str]:

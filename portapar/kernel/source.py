@@ -820,7 +820,22 @@ def renamed(kernel: Kernel, name: str) -> list[tuple[ast.FunctionDef, str]]:
             new += "_"
         names[function.name] = new
     names[kernel.functions[-1].name] = name
-    return [(_renamed(f, names), getattr(f, "file", kernel.file)) for f in kernel.functions]
+    return [(f, getattr(f, "file", kernel.file)) for f in _distinct([_renamed(f, names) for f in kernel.functions])]
+
+
+def _distinct(functions: list[ast.FunctionDef]) -> list[ast.FunctionDef]:
+    """The same functions without those that say what an earlier one says: each costs compile time."""
+    known: dict[str, str] = {}
+    instead: dict[str, str] = {}
+    found = []
+    for function in functions[:-1]:
+        own = _renamed(function, instead)
+        text = "\n".join(map(ast.dump, [own.args, *own.body]))
+        if known.setdefault(text, own.name) == own.name:
+            found.append(own)
+        else:
+            instead[own.name] = known[text]
+    return [*found, _renamed(functions[-1], instead)]
 
 
 def write(function: ast.FunctionDef, file: str) -> tuple[str, Origin]:

@@ -1,0 +1,169 @@
+"""What an algorithm computes with: the elements of its inputs as kernels see them, and how values are kept.
+
+Scans and segmented reductions take any number of inputs, a transform of their elements, an operator on
+numbers or tuples, and an initial value. `Values` finds out the type of it all and gives the kernel functions
+that their loops are written with.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from portapar import arrays, ops, problem
+from portapar.errors import PlacementError
+from portapar.kernel import codec, source
+from portapar.lazy import Lazy
+from portapar.parts import Data, Parts, Piece
+from portapar.problem import Range
+
+
+class Values:
+    """The values ``transform(x[i], y[i], …)`` of the inputs of a call, to be combined by `op`.
+
+    Parameters
+    ----------
+    p : Parts
+    inputs : sequence of array, Range or number
+        Of one dimension and one length.
+    op : callable
+    transform : callable, optional
+    init : number or tuple, optional
+
+    Attributes
+    ----------
+    n : int
+        How many there are.
+    dtype : numpy.dtype
+        Of the values: what `op` settles on, as in `pp.reduce`; with fields if they are tuples.
+    op, load, store : callable
+        Kernel functions: the operator, whose result has the type of the values; ``load(i, a)`` and
+        ``store(i, a, value)`` of values that arrays keep.
+    init, identity : number, tuple or None
+    """
+
+    def __init__(self, p: Parts, inputs: Sequence[Any], op: Any, transform: Any = None, init: Any = None) -> None:
+        monoid = ops.monoid(op)
+        if isinstance(init, np.void):
+            init = init.item()
+        if init is not None and not all(
+            isinstance(x, arrays.SCALARS) for x in (init if type(init) is tuple else (init,))
+        ):
+            kind = type(init).__name__
+            raise PlacementError(f"{p.algorithm}: init is {init!r}, a {kind}: must be a number, or a tuple of them")
+        self.inputs = [x if isinstance(x, (Range, range)) else arrays.normal(x, "x") for x in inputs]
+        self.names = _names(inputs, transform)
+        self.n = self._length(p)
+        asked = problem.reduce(p.algorithm, tuple(self.inputs), monoid.py_func, transform, init)
+        assert asked.program.acc is not None
+        self.dtype = asked.program.acc
+        self.init = None if init is None else codec.as_scalars(np.array(init, self.dtype)[()])
+        self.identity = monoid.start(self.dtype)
+        kept = codec.codec(self.dtype)
+        self.load, self.store = kept.load, kept.store
+        self._cast, self._casts = _cast(self.dtype)
+        self.op = source.function(f"lambda x, y: {self._cast}(op(x, y))", op=monoid.py_func, **self._casts)
+        self._transform = transform
+        self._data: dict[int, Data] = {}
+
+    def _length(self, p: Parts) -> int:
+        lengths = {}
+        for x, name in zip(self.inputs, self.names, strict=True):
+            if isinstance(x, (Range, range)):
+                lengths[name] = len(x)
+            elif not isinstance(x, arrays.SCALARS):
+                lengths[name] = p.length(x, name)
+        if not lengths:
+            raise PlacementError(f"{p.algorithm}: no input is an array or a range: nothing says how long it is")
+        if len(set(lengths.values())) > 1:
+            told = ", ".join(f"{name}: {n}" for name, n in lengths.items())
+            raise PlacementError(f"{p.algorithm}: the inputs differ in length ({told}): must be as long")
+        return next(iter(lengths.values()))
+
+    def read(self, p: Parts) -> None:
+        """Cut the inputs into the parts of the call."""
+        for k, x in enumerate(self.inputs):
+            if not isinstance(x, (Range, range, *arrays.SCALARS)):
+                self._data[k] = p.read(x, self.names[k])
+
+    def write(self, p: Parts, out: Any) -> Data:
+        """The output, as long as the inputs: `out`, or a new array."""
+        if out is None:
+            return p.new(self.n, self.dtype)
+        self.fits(p, out, self.n)
+        return p.write(out, "out", self.arrays())
+
+    def arrays(self) -> list[tuple[str, Any]]:
+        """The inputs that are arrays, by name; and the arrays that the transform captures."""
+        found = [(self.names[k], x) for k, x in enumerate(self.inputs) if not isinstance(x, (Range, range))]
+        if self._transform is not None:
+            kernel, func = source.lift(self._transform)
+            found += [(name, x) for (name, _), x in zip(kernel.captures, kernel.values(func), strict=True)]
+        return found
+
+    def fits(self, p: Parts, out: Any, n: int) -> None:
+        """Refuse an output of another length, or of a dtype that cannot hold the values."""
+        if p.length(out, "out") != n:
+            raise PlacementError(f"{p.algorithm}: out has length {len(out)}, must be {n}")
+        given, own = np.dtype(out.dtype), self.dtype
+        wide = [own[name] for name in own.names] if own.names else [own]
+        narrow = [given[name] for name in given.names] if given.names else [given]
+        if len(wide) != len(narrow) or not all(map(_fits, wide, narrow)):
+            raise PlacementError(
+                f"{p.algorithm}: the result is {own} and out is {given}, which would lose information. "
+                f"Pass out of dtype {own}"
+            )
+
+    def at(self, piece: Piece) -> Any:
+        """The kernel function that gives value i of a part."""
+        captured = dict(self._casts)
+        elements = []
+        for k, x in enumerate(self.inputs):
+            name = f"x{k}"
+            if isinstance(x, (Range, range)):
+                captured[name], captured[f"step{k}"] = x.start + x.step * piece.lo, x.step
+                elements.append(f"{name} + step{k} * i")
+            elif k in self._data:
+                captured[name] = self._data[k][piece]
+                elements.append(f"{name}[np.uint64(i)]")
+            else:
+                captured[name] = x
+                elements.append(name)
+        call = ", ".join(elements)
+        transform, first = self._transform, self.inputs[0]
+        dtype = getattr(first, "dtype", self.dtype)
+        if transform is None and dtype.names is not None and not (isinstance(first, Lazy) and first.tuples):
+            transform = codec.codec(dtype).unpack
+        if transform is not None:
+            captured["transform"], call = transform, f"transform({call})"
+        return source.function(f"lambda i: {self._cast}({call})", **captured)
+
+
+def _names(inputs: Sequence[Any], transform: Any) -> list[str]:
+    """What to call the inputs in messages."""
+    if transform is None:
+        return ["x", *(f"input {k}" for k in range(1, len(inputs)))]
+    params = source.lift(transform)[0].params
+    return [params[k] if k < len(params) else f"input {k}" for k in range(len(inputs))]
+
+
+@functools.cache
+def _cast(dtype: np.dtype) -> tuple[str, dict[str, Any]]:
+    """What a kernel calls to have a value of that dtype, and what it captures for that."""
+    if dtype.names is None:
+        return _type(dtype), {}
+    casts = "".join(f"{_type(dtype[name])}(x[{k}]), " for k, name in enumerate(dtype.names))
+    return "cast", {"cast": source.function(f"lambda x: ({casts})")}
+
+
+def _type(dtype: np.dtype) -> str:
+    return "np.bool_" if dtype.kind == "b" else f"np.{dtype.name}"
+
+
+def _fits(own: np.dtype, given: np.dtype) -> bool:
+    """NumPy's rule of casting within a kind or to a larger one; any integer may become any other."""
+    kinds = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
+    return kinds.get(given.kind, -1) >= kinds[own.kind]

@@ -1,0 +1,25 @@
+"""Run by every rank under mpirun (see test_mpi.py): histograms over ranks."""
+
+import numpy as np
+import pytest
+
+import portapar as pp
+
+WORLD = pp.mpi()
+
+
+@pytest.mark.parametrize("n", [0, 3, 50_000])
+def test_histograms(n):
+    rng = np.random.default_rng(n)
+    x, k = rng.normal(size=n), rng.integers(0, 1000, n)
+    here, keys = WORLD.asarray(x), WORLD.asarray(k)
+    for limits in (None, (-1, 1)):
+        for ours, theirs in zip(pp.histogram(pp.par, here, 11, limits), np.histogram(x, 11, limits), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(pp.bincount(pp.par, keys), np.bincount(k))
+    np.testing.assert_allclose(pp.bincount(pp.par, keys, weights=here), np.bincount(k, weights=x), atol=1e-12)
+
+
+def test_one_rank_has_a_negative_number():
+    with pytest.raises(pp.PlacementError, match="x holds -1"):
+        pp.bincount(pp.par, WORLD.asarray(np.array([5] * 20_000 + [-1])))

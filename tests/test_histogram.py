@@ -1,0 +1,119 @@
+"""histogram and bincount, against NumPy's, to the last element."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import portapar as pp
+
+N = 100_003
+
+
+def same(found, wanted):
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 31, 1000, N])
+def test_histogram(policy, n):
+    x = np.random.default_rng(n).normal(size=n)
+    for bins, limits in ((10, None), (7, (-1, 0.5)), (np.array([-1.0, 0.0, 0.0, 2.5]), None)):
+        same(pp.histogram(policy, x, bins, limits), np.histogram(x, bins, limits))
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u2", "i8", "f4", "?"])
+def test_dtypes(renderer, dtype):
+    x = np.random.default_rng(3).integers(0, 2 if dtype == "?" else 100, 5000).astype(dtype)
+    same(pp.histogram(renderer, x, 9, (0, 90)), np.histogram(x.astype("i8") if dtype == "?" else x, 9, (0, 90)))
+    if dtype != "f4":
+        same([pp.bincount(renderer, x)], [np.bincount(x)])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.floats(-10, 10, width=32) | st.sampled_from([0.1, 0.2, 0.3, 0.7, np.nan, np.inf, -0.0]), max_size=40),
+    st.integers(1, 30),
+    st.sampled_from([(0, 1), (-0.3, 0.9), (-7, 3)]),
+)
+def test_every_edge(values, bins, limits):
+    x = np.array([*values, *np.linspace(*limits, bins + 1)])
+    same(pp.histogram(pp.par, x, bins, limits), np.histogram(x, bins, limits))
+
+
+def test_weights(policy):
+    rng = np.random.default_rng(5)
+    x, weights = rng.integers(0, 50, N), rng.normal(size=N)
+    found, _ = pp.histogram(policy, x, 50, (0, 50), weights=weights)
+    np.testing.assert_allclose(found, np.histogram(x, 50, (0, 50), weights=weights)[0], rtol=1e-12, atol=1e-9)
+    np.testing.assert_allclose(pp.bincount(policy, x, weights=weights), found, rtol=1e-12, atol=1e-9)
+    narrow, _ = pp.histogram(policy, x, 50, (0, 50), weights=np.ones(N, np.float32))
+    assert narrow.dtype == np.float32 and narrow.sum() == N
+
+
+def test_weights_add_up_to_the_same_bits_on_every_device(renderer):
+    rng = np.random.default_rng(6)
+    x, weights = rng.integers(0, 20, 300_000), rng.normal(size=300_000)
+    assert pp.bincount(renderer, x, weights=weights).tobytes() == pp.bincount(pp.seq, x, weights=weights).tobytes()
+
+
+def test_key(policy):
+    x = np.random.default_rng(7).normal(size=2000) * 100
+    counts, edges = pp.histogram(policy, x, 4, (0, 1), key=lambda v: v - np.floor(v))
+    same((counts, edges), np.histogram(x - np.floor(x), 4, (0, 1)))
+    z = x[::2] + 1j * x[1::2]
+    assert (
+        pp.histogram(policy, z, 3, (0, 300), key=lambda v: abs(v))[0].tolist()
+        == np.histogram(np.abs(z), 3, (0, 300))[0].tolist()
+    )
+
+
+@pytest.mark.parametrize("bins", [1, 256, 100_000, 6_000_000])
+def test_bincount(policy, bins):
+    x = np.random.default_rng(8).integers(0, bins, 20_000)
+    same([pp.bincount(policy, x, minlength=bins)], [np.bincount(x, minlength=bins)])
+    same([pp.bincount(policy, x, minlength=bins // 3)], [np.bincount(x, minlength=bins // 3)])
+
+
+def test_a_hundred_times_the_same(renderer):
+    x = np.random.default_rng(9).integers(0, 3, 20_000).astype(np.int32)
+    wanted = np.bincount(x, minlength=5_000_000)
+    for _ in range(100):
+        np.testing.assert_array_equal(pp.bincount(renderer, x), wanted[:3])
+    np.testing.assert_array_equal(pp.bincount(renderer, x, minlength=5_000_000), wanted)
+
+
+def test_device_arrays_and_tasks(renderer):
+    where = renderer.executor
+    x = where.asarray(np.array([3, 1, 1, 0]))
+    counts = pp.bincount(renderer, x)
+    assert type(counts) is type(x) and pp.asnumpy(counts).tolist() == [1, 2, 0, 1]
+    assert pp.asnumpy(pp.bincount(renderer.task, x).result()).tolist() == [1, 2, 0, 1]
+    strided = np.arange(20)[::-2]
+    assert pp.bincount(renderer, strided).tolist() == np.bincount(strided).tolist()
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: pp.bincount(pp.par, np.array([1, -3])), "x holds -3"),
+        (lambda: pp.bincount(pp.par, np.array([1, -3]), minlength=9), "x holds -3"),
+        (lambda: pp.bincount(pp.par, np.ones(3)), "float64: must hold integers"),
+        (lambda: pp.bincount(pp.par, np.ones((2, 2), int)), "one dimension"),
+        (lambda: pp.bincount(pp.par, np.arange(3), minlength=-1), "minlength is -1"),
+        (lambda: pp.histogram(pp.par, np.array([1, np.nan])), "not finite"),
+        (lambda: pp.histogram(pp.par, np.ones(3), 0), "bins is 0"),
+        (lambda: pp.histogram(pp.par, np.ones(3), [3, 1]), "do not decrease"),
+        (lambda: pp.histogram(pp.par, np.ones(3), "auto"), "bins is 'auto'"),
+        (lambda: pp.histogram(pp.par, np.ones(3), 3, (2, 1)), "lower one first"),
+        (lambda: pp.histogram(pp.par, np.ones(3), 3, 5), "two numbers"),
+        (lambda: pp.histogram(pp.par, np.ones(3), weights=np.ones(2)), "'weights' has 2 rows"),
+        (lambda: pp.histogram(pp.par, np.ones(3), weights=np.ones(3) * 1j), "weights has dtype complex128"),
+        (lambda: pp.histogram(pp.par, np.ones(3) * 1j), "must hold real numbers"),
+        (lambda: pp.histogram(pp.par, np.ones(3), key=lambda a, b: a), "must take 1"),
+    ],
+)
+def test_bad_input(call, says):
+    with pytest.raises(pp.PortaparError, match=says):
+        call()
