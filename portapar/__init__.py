@@ -11,6 +11,7 @@ from portapar.algorithms.extrema import max_element, min_element, minmax_element
 from portapar.algorithms.find import adjacent_find, equal, find, find_if, find_last_if, mismatch
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.histogram import bincount, histogram
+from portapar.algorithms.moves import adjacent_difference, gather, inner_product, reverse, rotate, scatter
 from portapar.algorithms.reduce import reduce, transform_reduce
 from portapar.algorithms.scan import exclusive_scan, inclusive_scan, transform_scan
 from portapar.algorithms.searchsorted import searchsorted
@@ -67,6 +68,7 @@ __all__ = [
     "PolicyError",
     "PortaparError",
     "Worklist",
+    "adjacent_difference",
     "adjacent_find",
     "all_of",
     "any_of",
@@ -93,9 +95,11 @@ __all__ = [
     "find_if",
     "find_last_if",
     "for_each",
+    "gather",
     "histogram",
     "hybrid",
     "inclusive_scan",
+    "inner_product",
     "inspect",
     "iota",
     "is_sorted",
@@ -126,6 +130,9 @@ __all__ = [
     "range",
     "reduce",
     "remove_if",
+    "reverse",
+    "rotate",
+    "scatter",
     "searchsorted",
     "seq",
     "simd",

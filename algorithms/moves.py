@@ -1,0 +1,394 @@
+"""gather, scatter, reverse, rotate: elements in other places; adjacent_difference, inner_product: pairs of them.
+
+Each is one pass over its elements, of which nothing depends on another: O(n) work. Indices are looked through before
+that, so that a wrong one is found while nothing has been written. On several parts each gathers for its own rows of
+the indices, from the whole of x, and `inner_product` is a reduction. The others need one device.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from portapar import arrays, lazy, ops, parts
+from portapar.algorithms.find import find_if
+from portapar.algorithms.for_each import for_each
+from portapar.algorithms.reduce import transform_reduce
+from portapar.errors import KernelError, PlacementError
+from portapar.parts import Data, Parts, Piece
+from portapar.policy import Policy
+
+
+def gather(policy: Policy | None, x: Any, indices: Any, *, out: Any = None) -> Any:
+    """``out[i] = x[indices[i]]``
+
+    Parameters
+    ----------
+    policy : Policy
+    x : array
+        One-dimensional. On several parts each sees the whole of it.
+    indices : array
+        One-dimensional, integers; negative ones count from the end of `x`.
+    out : array, optional
+        As long as `indices`; must not overlap `x`, but may be `indices`. By default a new array of the dtype of `x`.
+
+    Returns
+    -------
+    array
+        `out`; with ``policy.task`` a Future of it.
+
+    Raises
+    ------
+    PlacementError
+        For an index out of range among others; `out` is as it was then.
+
+    Notes
+    -----
+    O(len(indices)) work.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.gather(pp.par, np.array([10, 20, 30]), np.array([2, 0, -1, 2]))
+    array([30, 10, 30, 30])
+    """
+    return parts.run("gather", policy, (indices, x, out), lambda p: _gather(p, x, indices, out))
+
+
+def _gather(p: Parts, x: Any, indices: Any, out: Any) -> Any:
+    p.recut((p.length(indices, "indices"),))
+    n = p.length(x, "x")
+    places, table = p.vector(indices, "indices"), p.whole(x, "x")
+    result = _output(p, out, len(places), table.dtype, [("x", x)], [("indices", indices)])
+    _check(p, places, indices, n, "x")
+
+    def take(i: int, n: int, x: Any, places: Any, out: Any) -> None:
+        k = int(places[np.uint64(i)])
+        out[np.uint64(i)] = x[np.uint64(k + n if k < 0 else k)]
+
+    def step(piece: Piece) -> None:
+        if len(piece):
+            for_each(piece.how, len(piece), take, n, table[piece], places[piece], result[piece])
+
+    p.each("take", step)
+    return p.give(result)
+
+
+def scatter(policy: Policy | None, x: Any, indices: Any, out: Any) -> Any:
+    """``out[indices[i]] = x[i]``; other elements of `out` stay as they are.
+
+    Parameters
+    ----------
+    policy : Policy
+    x : array
+        One-dimensional.
+    indices : array
+        As long as `x`, integers; negative ones count from the end of `out`. Where several are equal, one of their
+        elements is kept, and which one may differ from run to run; of a record or complex number, perhaps fields of
+        several.
+    out : array
+        One-dimensional; must not overlap the others.
+
+    Returns
+    -------
+    array
+        `out`; with ``policy.task`` a Future of it.
+
+    Raises
+    ------
+    PlacementError
+        For an index out of range among others; `out` is as it was then. Also on several parts.
+
+    Notes
+    -----
+    O(len(x)) work.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.scatter(pp.par, np.array([10, 20]), np.array([3, 0]), np.zeros(5, int))
+    array([20,  0,  0, 10,  0])
+    """
+    return parts.run("scatter", policy, (x, indices, out), lambda p: _scatter(p, x, indices, out))
+
+
+def _scatter(p: Parts, x: Any, indices: Any, out: Any) -> Any:
+    piece, m, n = p.alone(), p.length(indices, "indices"), p.length(out, "out")
+    if p.length(x, "x") != m:
+        raise PlacementError(f"scatter: x has {p.length(x, 'x')} elements, and there are {m} indices")
+    data, places = p.vector(x, "x"), p.vector(indices, "indices")
+    _check(p, places, indices, n, "out")
+    values, chosen = data[piece], places[piece]
+    p.cuts = (0, n)  # of the only part: `out` may be shorter or longer than the others
+    result = _output(p, out, n, data.dtype, [("x", x), ("indices", indices)], reads=True)
+
+    def put(i: int, n: int, x: Any, places: Any, out: Any) -> None:
+        k = int(places[np.uint64(i)])
+        out[np.uint64(k + n if k < 0 else k)] = x[np.uint64(i)]
+
+    p.each("put", lambda piece: for_each(piece.how, m, put, n, values, chosen, result[piece]))
+    return p.give(result)
+
+
+def reverse(policy: Policy | None, x: Any, *, out: Any = None) -> Any:
+    """``out[i] = x[n - 1 - i]``
+
+    Where the elements are only to be read in that order, `pp.lazy.reverse` saves the pass.
+
+    Parameters
+    ----------
+    policy : Policy
+    x : array
+        One-dimensional.
+    out : array, optional
+        As long as `x`; may be `x` itself, but not overlap it partly. By default a new array.
+
+    Returns
+    -------
+    array
+        `out`; with ``policy.task`` a Future of it.
+
+    Raises
+    ------
+    PlacementError
+        Also on several parts.
+
+    Notes
+    -----
+    O(n) work; no memory in place.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.reverse(pp.par, np.array([1, 2, 3]))
+    array([3, 2, 1])
+    """
+    return parts.run("reverse", policy, (x, out), lambda p: _reverse(p, x, out))
+
+
+def _reverse(p: Parts, x: Any, out: Any) -> Any:
+    p.alone()
+    data, n = p.vector(x, "x"), p.length(x, "x")
+    if out is not None and (out is x or arrays.same_memory(x, out)):
+        result = _output(p, out, n, data.dtype, [], reads=True)
+        p.each("swap", lambda piece: for_each(piece.how, n // 2, _swap, n, result[piece]))
+    else:
+        result = _output(p, out, n, data.dtype, [("x", x)])
+        p.each("turn", lambda piece: for_each(piece.how, n, _turn, n, data[piece], result[piece]))
+    return p.give(result)
+
+
+def _swap(i: int, n: int, x: Any) -> None:
+    k = np.uint64(n - 1 - i)
+    x[np.uint64(i)], x[k] = x[k], x[np.uint64(i)]
+
+
+def _turn(i: int, n: int, x: Any, out: Any) -> None:
+    out[np.uint64(i)] = x[np.uint64(n - 1 - i)]
+
+
+def rotate(policy: Policy | None, x: Any, k: int, *, out: Any = None) -> Any:
+    """``out[i] = x[(i + k) % n]``: element `k` comes first, as in ``np.roll(x, -k)``.
+
+    Parameters
+    ----------
+    policy : Policy
+    x : array
+        One-dimensional.
+    k : int
+        Of either sign, and any size.
+    out : array, optional
+        As long as `x`; must not overlap it. By default a new array.
+
+    Returns
+    -------
+    array
+        `out`; with ``policy.task`` a Future of it.
+
+    Raises
+    ------
+    PlacementError
+        Also on several parts.
+
+    Notes
+    -----
+    O(n) work.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.rotate(pp.par, np.array([1, 2, 3, 4]), 1)
+    array([2, 3, 4, 1])
+    """
+    return parts.run("rotate", policy, (x, out), lambda p: _rotate(p, x, k, out))
+
+
+def _rotate(p: Parts, x: Any, k: int, out: Any) -> Any:
+    p.alone()
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)):
+        raise PlacementError(f"rotate: k is {k!r}, a {type(k).__name__}: must be a whole number")
+    data, n = p.vector(x, "x"), p.length(x, "x")
+    result = _output(p, out, n, data.dtype, [("x", x)])
+    first = int(k) % max(n, 1)
+    p.each("turn", lambda piece: for_each(piece.how, n, _shift, first, n, data[piece], result[piece]))
+    return p.give(result)
+
+
+def _shift(i: int, first: int, n: int, x: Any, out: Any) -> None:
+    k = i + first
+    out[np.uint64(i)] = x[np.uint64(k - n if k >= n else k)]
+
+
+def adjacent_difference(policy: Policy | None, x: Any, op: Any = None, *, out: Any = None) -> Any:
+    """``out[0] = x[0]`` and ``out[i] = op(x[i], x[i - 1])``, as in C++.
+
+    Parameters
+    ----------
+    policy : Policy
+    x : array
+        One-dimensional, of numbers.
+    op : callable, optional
+        A kernel of an element and the one before it, that returns a number; by default the difference.
+    out : array, optional
+        As long as `x`; must not overlap it. By default a new array: of the dtype of `x` for differences, so that
+        those of unsigned integers wrap around; else of the one that holds both `x` and what `op` returns.
+
+    Returns
+    -------
+    array
+        `out`; with ``policy.task`` a Future of it.
+
+    Raises
+    ------
+    KernelError, PlacementError
+        Also on several parts.
+
+    Notes
+    -----
+    O(n) work. `inclusive_scan` undoes it, but for rounding.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.adjacent_difference(pp.par, np.array([1, 4, 9, 16]))
+    array([1, 3, 5, 7])
+    """
+    return parts.run("adjacent_difference", policy, (x, out), lambda p: _adjacent_difference(p, x, op, out))
+
+
+def _adjacent_difference(p: Parts, x: Any, op: Any, out: Any) -> Any:
+    p.alone()
+    data, n = p.vector(x, "x"), p.length(x, "x")
+    if data.dtype.names is not None or (op is None and data.dtype.kind == "b"):
+        raise PlacementError(
+            f"adjacent_difference: x has dtype {data.dtype}: must be an array of numbers. Of truth values pass op="
+        )
+    pair = p.function(_minus if op is None else ops.monoid(op).py_func, "op", 2)
+    dtype = data.dtype
+    if op is not None:
+        found = lazy.transform(x, x, pair)
+        if found.dtype.names is not None:
+            raise KernelError("adjacent_difference: op returns a tuple: must return a number")
+        dtype = np.result_type(dtype, found.dtype)
+    result = _output(p, out, n, dtype, [("x", x)])
+
+    def difference(i: int, x: Any, out: Any) -> None:
+        if i > 0:
+            out[np.uint64(i)] = pair(x[np.uint64(i)], x[np.uint64(i - 1)])
+        else:
+            out[np.uint64(i)] = x[np.uint64(i)]
+
+    p.each("differences", lambda piece: for_each(piece.how, n, difference, data[piece], result[piece]))
+    return p.give(result)
+
+
+def _minus(x: Any, y: Any) -> Any:
+    return x - y
+
+
+def inner_product(
+    policy: Policy | None, x: Any, y: Any, op: Any = ops.plus, transform: Any = ops.multiplies, init: Any = None
+) -> Any:
+    """``init op transform(x[0], y[0]) op transform(x[1], y[1]) op …``; by default the sum of the products.
+
+    Parameters
+    ----------
+    policy : Policy
+    x, y : array
+        Of one length. Complex numbers are not conjugated.
+    op, init
+        As for `reduce`.
+    transform : callable
+        A kernel of one element of each.
+
+    Returns
+    -------
+    NumPy scalar, or tuple of them
+        As `transform_reduce` of the two, with the same bits everywhere.
+
+    Raises
+    ------
+    KernelError, PlacementError
+
+    Notes
+    -----
+    O(n) work.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> int(pp.inner_product(pp.par, np.array([1, 2, 3]), np.array([4, 5, 6])))
+    32
+    """
+    return transform_reduce(policy, x, y, op=op, transform=transform, init=init)
+
+
+def _check(p: Parts, places: Data, indices: Any, n: int, of: str) -> None:
+    """Refuse indices that are none of an array of n elements."""
+    if places.dtype.kind not in "iu":
+        raise PlacementError(
+            f"{p.algorithm}: indices has dtype {places.dtype}: must hold integers. Of a mask take pp.pack_index(...)"
+        )
+    bad = find_if(p.how, indices, lambda k: k < -n or k >= n)
+    if bad < len(places):
+        stored = p.stored(indices, "indices")
+
+        def look(piece: Piece) -> Any:
+            at = bad - piece.lo
+            return arrays.asnumpy(stored[piece][at : at + 1])[0] if 0 <= at < len(piece) else None
+
+        (value,) = (v for v in p.each("look", look) if v is not None)
+        allowed = f"must be from {-n} to {n - 1}" if n else "no index is right"
+        raise PlacementError(f"{p.algorithm}: indices[{bad}] is {value}, and {of} has {n} elements: {allowed}")
+
+
+def _output(
+    p: Parts,
+    out: Any,
+    n: int,
+    dtype: np.dtype,
+    apart: list[tuple[str, Any]],
+    like: list[tuple[str, Any]] | None = None,
+    reads: bool = False,
+) -> Data:
+    """The output: `out`, which must not overlap what is in `apart`, nor partly what is in `like`; or a new array."""
+    if out is None:
+        return p.new(n, dtype)
+    if p.length(out, "out") != n:
+        raise PlacementError(f"{p.algorithm}: out has length {len(out)}, must be {n}")
+    given = np.dtype(out.dtype)
+    integers = dtype.kind in "biu" and given.kind in "iu"
+    if dtype != given and (dtype.names or given.names or not (integers or np.can_cast(dtype, given, "same_kind"))):
+        raise PlacementError(
+            f"{p.algorithm}: the result is {dtype} and out is {given}, which would lose information. "
+            f"Pass out of dtype {dtype}"
+        )
+    for name, x in apart:
+        hosts = isinstance(x, np.ndarray) and isinstance(out, np.ndarray)
+        if out is x or (hosts and arrays.overlap(x, out)):
+            raise PlacementError(
+                f"{p.algorithm}: out overlaps {name}: elements would be read after they were written. Pass another "
+                f"array, or {name}.copy()"
+            )
+    return p.write(out, "out", [*apart, *(like or [])], reads)
