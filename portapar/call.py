@@ -356,12 +356,18 @@ def _remember(key: Any, plan: Plan, args: tuple[Any, ...], result: Any) -> None:
 
 
 def _place(value: Any, args: tuple[Any, ...]) -> int:
-    """Which of the call's arguments a program's argument is (or is a flat view of); -1 if none."""
+    """Which of the call's arguments a program's argument is (or is a flat view of); -1 if that is not certain."""
     for k, x in enumerate(args):
         if x is value:
             return k
-        if not isinstance(value, np.ndarray) or not isinstance(x, np.ndarray) or value.base is None:
-            continue
-        if value.size == x.size and np.may_share_memory(value, x) and x.flags.c_contiguous:
-            return k
-    return -1
+    if not isinstance(value, np.ndarray) or value.base is None:
+        return -1
+    found = [k for k, x in enumerate(args) if isinstance(x, np.ndarray) and _flat(value, x)]
+    # of two arrays at one place, either might lie elsewhere in the next call
+    return found[0] if found and all(args[k] is args[found[0]] for k in found) else -1
+
+
+def _flat(value: np.ndarray, x: np.ndarray) -> bool:
+    """Whether they are the same elements, whatever their shapes."""
+    same = value.size == x.size and value.dtype == x.dtype and value.ctypes.data == x.ctypes.data
+    return same and x.flags.c_contiguous and value.flags.c_contiguous

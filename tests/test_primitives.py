@@ -350,3 +350,14 @@ def test_more_than_two_to_the_31_elements():
 
 def mark_two(i, a):
     a[i] = 2
+
+
+def test_remembered_calls_of_arrays_that_share_memory(policy):
+    """The second call of one kind takes a shorter way, and must know the inputs apart."""
+    difference, both = (lambda a, b: a - b), (lambda a, b: a + 2 * b)
+    x = np.arange(1000.0) ** 2
+    for _ in range(3):
+        np.testing.assert_array_equal(pp.transform(policy, x[1:], x[:-1], op=difference), np.diff(x))
+    grid, other = np.arange(600.0).reshape(20, 30), np.ones((20, 30))
+    for second in (grid[:], other, grid[:], other):
+        np.testing.assert_array_equal(pp.transform(policy, grid, second, op=both), grid + 2 * second)
