@@ -15,6 +15,7 @@ from portapar import arrays, lazy, ops, parts
 from portapar.algorithms.find import find_if
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.reduce import transform_reduce
+from portapar.algorithms.transform import copy, transform
 from portapar.errors import KernelError, PlacementError
 from portapar.parts import Data, Parts, Piece
 from portapar.policy import Policy
@@ -228,16 +229,18 @@ def _rotate(p: Parts, x: Any, k: int, out: Any) -> Any:
     p.alone()
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)):
         raise PlacementError(f"rotate: k is {k!r}, a {type(k).__name__}: must be a whole number")
-    data, n = p.vector(x, "x"), p.length(x, "x")
+    data, n = p.stored(x, "x"), p.length(x, "x")
     result = _output(p, out, n, data.dtype, [("x", x)])
     first = int(k) % max(n, 1)
-    p.each("turn", lambda piece: for_each(piece.how, n, _shift, first, n, data[piece], result[piece]))
+
+    def turn(piece: Piece) -> None:
+        here, target = data[piece], result[piece]
+        copy(piece.how, here[first:], out=target[: n - first])
+        if first:
+            copy(piece.how, here[:first], out=target[n - first :])
+
+    p.each("turn", turn)
     return p.give(result)
-
-
-def _shift(i: int, first: int, n: int, x: Any, out: Any) -> None:
-    k = i + first
-    out[np.uint64(i)] = x[np.uint64(k - n if k >= n else k)]
 
 
 def adjacent_difference(policy: Policy | None, x: Any, op: Any = None, *, out: Any = None) -> Any:
@@ -279,7 +282,7 @@ def adjacent_difference(policy: Policy | None, x: Any, op: Any = None, *, out: A
 
 def _adjacent_difference(p: Parts, x: Any, op: Any, out: Any) -> Any:
     p.alone()
-    data, n = p.vector(x, "x"), p.length(x, "x")
+    data, n = p.stored(x, "x"), p.length(x, "x")
     if data.dtype.names is not None or (op is None and data.dtype.kind == "b"):
         raise PlacementError(
             f"adjacent_difference: x has dtype {data.dtype}: must be an array of numbers. Of truth values pass op="
@@ -293,13 +296,13 @@ def _adjacent_difference(p: Parts, x: Any, op: Any, out: Any) -> Any:
         dtype = np.result_type(dtype, found.dtype)
     result = _output(p, out, n, dtype, [("x", x)])
 
-    def difference(i: int, x: Any, out: Any) -> None:
-        if i > 0:
-            out[np.uint64(i)] = pair(x[np.uint64(i)], x[np.uint64(i - 1)])
-        else:
-            out[np.uint64(i)] = x[np.uint64(i)]
+    def differences(piece: Piece) -> None:
+        here, target = data[piece], result[piece]
+        copy(piece.how, here[:1], out=target[:1])
+        if n > 1:
+            transform(piece.how, here[1:], here[:-1], out=target[1:], op=pair)
 
-    p.each("differences", lambda piece: for_each(piece.how, n, difference, data[piece], result[piece]))
+    p.each("differences", differences)
     return p.give(result)
 
 

@@ -16,7 +16,7 @@ def integers(policy, out, seed):
 @pytest.mark.parametrize("fill", [random.fill_uniform, random.fill_normal, integers])
 def test_fills(fill):
     dtype = np.int64 if fill is integers else np.float64
-    for shape in ((0,), (1,), (2,), (1001,), (30_000,), (1, 3), (7, 3), (501, 5)):
+    for shape in ((0,), (1,), (30_001,), (7, 3), (501, 5)):
         out, wanted = WORLD.empty(shape, dtype), np.empty(shape, dtype)
         assert fill(pp.par, out, 7) is out
         fill(pp.seq, wanted, 7)

@@ -24,7 +24,7 @@ def data(*shape):
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 def test_one_dimension(boundary):
-    for n in (0, 1, 2, 5, 20_003):  # of few elements some ranks have none, or fewer than the radius
+    for n in (0, 1, 5, 20_003):  # of few elements some ranks have none, or fewer than the radius
         x = data(n)
         here = WORLD.asarray(x)
         got = pp.stencil(pp.par, here, line, radius=2, boundary=boundary, value=4)
@@ -35,7 +35,7 @@ def test_one_dimension(boundary):
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 def test_two_dimensions(boundary):
-    for shape in ((1, 9), (2, 3), (7, 1), (300, 40)):
+    for shape in ((1, 9), (7, 3), (300, 40)):
         x = data(*shape)
         here = WORLD.asarray(x)
         out = WORLD.empty(shape)
@@ -49,7 +49,7 @@ def test_many_steps():
     x = data(200, 30)
     here, there = WORLD.asarray(x), WORLD.empty((200, 30))
     y = np.empty_like(x)
-    for _ in range(10):
+    for _ in range(4):
         pp.stencil(pp.par, here, plane, radius=(1, 2), boundary="wrap", out=there)
         pp.stencil(pp.seq, x, plane, radius=(1, 2), boundary="wrap", out=y)
         here, there, x, y = there, here, y, x
