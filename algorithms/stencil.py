@@ -46,7 +46,7 @@ def stencil(
     ----------
     policy : Policy
     x : array
-        Of numbers.
+        Of numbers. A lazy input is computed once, and kept meanwhile.
     body : callable
         A kernel ``body(x, i)``, ``body(x, i, j)`` or ``body(x, i, j, k)`` that returns the new value. It reads x
         by ``x[i - 1, j]`` and its like, up to `radius` away from its own cell, and in no other way.
@@ -94,6 +94,8 @@ def stencil(
 
     def run(p: Parts) -> Any:
         data = p.read(x, "x")
+        if isinstance(x, Lazy):  # neighbours would compute its elements again and again
+            data = Data(x, data.shape, data.dtype, lambda piece, made=data: piece.asarray(made[piece]))  # type: ignore[misc]
         radii = _radii(data, radius)
         if boundary not in BOUNDARIES:
             raise PlacementError(f"stencil: boundary is {boundary!r}: must be one of {', '.join(BOUNDARIES)}")
@@ -212,7 +214,7 @@ def _contiguous(x: Any) -> Any:
 
 def _out(p: Parts, x: Any, out: Any, dtype: np.dtype) -> Data:
     """The user's output, if it may be one."""
-    result = p.write(out, "out")
+    result = p.write(out, "out", [("x", x)] if isinstance(x, Lazy) else [])
     if out.shape != x.shape:
         raise PlacementError(f"stencil: out has shape {out.shape}, and x has {x.shape}. Pass an array of that shape")
     hosts = isinstance(x, np.ndarray) and isinstance(out, np.ndarray)

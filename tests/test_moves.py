@@ -210,6 +210,8 @@ def test_lazy_inputs(renderer):
     np.testing.assert_array_equal(pp.scatter(renderer, made, pp.lazy.iota(3000), np.zeros(3000)), wanted)
     np.testing.assert_array_equal(pp.reverse(renderer, made), wanted[::-1])
     np.testing.assert_array_equal(pp.adjacent_difference(renderer, made), np.diff(wanted, prepend=0))
+    with pytest.raises(pp.PlacementError, match="lazy input, which has no memory"):
+        pp.reverse(renderer, x, out=pp.lazy.iota(3000))
     assert pp.inner_product(renderer, made, x) == np.dot(wanted, x)
     with pytest.raises(pp.PlacementError, match=r"indices\[3001\] is 3001, and x has 3000"):
         pp.gather(renderer, x, pp.lazy.transform(pp.lazy.iota(4000), late))

@@ -67,21 +67,13 @@ def test_what_lies_beyond(renderer, boundary):
         x = data(n)
         how = {"constant_values": 9} if boundary == "constant" else {}
         wide = np.pad(x, 7, PADS[boundary], **how)
-        for distance, body in ((7, far), (-7, near)):
-            got = pp.stencil(renderer, x, body, radius=7, boundary=boundary, value=9)
+        for distance in (7, -7, 4):
+            got = pp.stencil(renderer, x, shifted(distance), radius=7, boundary=boundary, value=9)
             np.testing.assert_array_equal(got, wide[7 + distance : 7 + distance + n])
-    x = data(6).reshape(2, 3)
-    wide = np.pad(x, 5, PADS[boundary], **how)
-    got = pp.stencil(renderer, x, lambda x, i, j: x[i + 5, j - 4], radius=5, boundary=boundary, value=9)
-    np.testing.assert_array_equal(got, wide[10:12, 1:4])
 
 
-def far(x, i):
-    return x[i + 7]
-
-
-def near(x, i):
-    return x[i - 7]
+def shifted(distance):
+    return lambda x, i: x[i + distance]
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 4), (4, 0), (3, 0, 2)])
@@ -94,13 +86,11 @@ def test_nothing(policy, shape):
 
 def test_the_same_bits_everywhere(policy):
     x = rough(30_000, "f8")
-    wanted = pp.stencil(pp.seq, x, mean)
-    assert pp.stencil(policy, x, mean).tobytes() == wanted.tobytes()
-    padded = np.pad(x, 1)
-    assert wanted.tobytes() == ((padded[:-2] + padded[1:-1] + padded[2:]) / 3).tobytes()
+    a, b, _, c, d = (np.pad(x, 2)[k : k + len(x)] for k in range(5))
+    assert pp.stencil(policy, x, line, radius=2).tobytes() == (3 * a - b + 2 * c + 5 * d).tobytes()
 
 
-@pytest.mark.parametrize("dtype", ["u1", "f4", "c16"])
+@pytest.mark.parametrize("dtype", ["u1", "f4"])
 def test_dtypes(renderer, dtype):
     x = data(500, dtype)
     got = pp.stencil(renderer, x, mean, boundary="nearest")
@@ -134,6 +124,15 @@ def test_other_outputs(renderer):
     turned, narrow = np.empty((40, 60)).T, np.zeros((60, 40), "f4")
     np.testing.assert_array_equal(pp.stencil(renderer, x, plane, radius=(1, 2), out=turned), wanted)
     np.testing.assert_array_equal(pp.stencil(renderer, x, plane, radius=(1, 2), out=narrow), wanted)
+
+
+def test_lazy_inputs(policy):
+    x = data(2000).reshape(50, 40)
+    made, wanted = pp.lazy.transform(x, lambda v: 2 * v + 1), 2 * x + 1
+    got = pp.stencil(policy, made, plane, radius=(1, 2), boundary="wrap")
+    np.testing.assert_array_equal(got, correlated(wanted, W2, "wrap"))
+    with pytest.raises(pp.PlacementError, match="shares memory with an array that the lazy input 'x' reads"):
+        pp.stencil(policy, made, plane, radius=(1, 2), out=x)
 
 
 def test_device_arrays_stay_there(where):
