@@ -227,7 +227,8 @@ class Order:
         if self.key is None:
             return radix.bits(x), self.coding
         keys = transform(piece.how, x, op=self.key)
-        return radix.bits(keys), self._coding(np.dtype(keys.dtype), f"key returns {keys.dtype}")
+        coding = self._coding(np.dtype(keys.dtype), f"key returns {keys.dtype}")
+        return radix.bits(keys), coding
 
 
 def _plain(dtype: np.dtype) -> bool:

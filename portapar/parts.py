@@ -437,8 +437,6 @@ class Parts:
                     f"{self.algorithm}: argument {name!r} is cut at the rows {x.cuts}, another one at {self.cuts}: "
                     "partitioned arguments of one call must have as many rows, and lie on the same executor"
                 )
-        elif self.kind == "partitioned" and x.shape[0] != self.cuts[-1]:
-            pass  # replicated: `whole` takes it, `read` refuses it below
         return x
 
     def _at_home(self, x: PartitionedArray, name: str) -> None:

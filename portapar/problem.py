@@ -261,7 +261,7 @@ def _elementwise(
     inputs = _with_defaults(inputs, wanted, func)
     if len(inputs) != wanted:
         raise KernelError(
-            f"{algorithm}: kernel {kernel.name!r} ({kernel.where()}) takes {wanted} arguments "
+            f"{algorithm}: kernel {kernel.name!r} ({kernel.where()}) takes {wanted} argument{'s' * (wanted != 1)} "
             f"({', '.join(kernel.params)}), and the call gives {len(inputs)} input{'s' * (len(inputs) != 1)}. "
             "Its arguments are one element of each input"
         )

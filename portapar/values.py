@@ -106,6 +106,8 @@ class Values:
 
     def fits(self, p: Parts, out: Any, n: int) -> None:
         """Refuse an output of another length, or of a dtype that cannot hold the values."""
+        if isinstance(out, Lazy):
+            raise PlacementError(f"{p.algorithm}: out is a lazy input, which has no memory to write to: pass an array")
         if p.length(out, "out") != n:
             raise PlacementError(f"{p.algorithm}: out has length {len(out)}, must be {n}")
         given, own = np.dtype(out.dtype), self.dtype

@@ -153,7 +153,7 @@ def test_out_of_a_lesser_kind(policy):
         (2**63, "does not fit into 64 bits.*float"),
         (-(2**63) - 1, "does not fit into 64 bits"),
     ],
-    ids=lambda v: str(getattr(v, "dtype", v))[:30],
+    ids=lambda v: str(getattr(v, "dtype", v))[:12],
 )
 def test_arguments_that_no_kernel_can_take(x, says):
     refused(says, lambda: pp.for_each(pp.seq, 3, lambda i, a, b: write(i, a, 1.0), np.zeros(3), x))
@@ -230,7 +230,6 @@ def test_wrong_arity():
 
 def test_results_that_are_no_numbers():
     refused("returns nothing", lambda: pp.transform(pp.seq, X, op=nothing), pp.KernelError)
-    refused("returns|tuple", lambda: pp.transform(pp.seq, X, op=lambda a: (a, a)), pp.KernelError)
     refused("returns|tuple|number", lambda: pp.reduce(pp.seq, X, op=lambda a, b: (a, b)), pp.KernelError)
     out = np.zeros(10)
     refused(

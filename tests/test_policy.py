@@ -211,7 +211,7 @@ def test_then_and_await_and_errors():
 
     assert asyncio.run(both()) == 2 * x.sum()
     with pytest.raises(pp.PlacementError):
-        pp.reduce(task, np.zeros(0)).result(60)
+        pp.reduce(task, np.zeros(0), op=lambda a, b: a + b).result(60)
 
 
 @pytest.mark.parametrize("policy", [pp.seq, pp.par])

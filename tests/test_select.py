@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import portapar as pp
 
-THREADS = pp.par.on(pp.threads(2))
+THREADS = pp.par  # on the default executor, which no test closes
 
 
 def numbers(n, dtype="f8"):

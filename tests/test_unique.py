@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import portapar as pp
 
 SIZES = (0, 1, 2, 31, 1000, 70_003)
-THREADS = pp.par.on(pp.threads(2))
+THREADS = pp.par  # on the default executor, which no test closes
 
 
 def numbers(n, dtype="f8"):
