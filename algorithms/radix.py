@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays
-from portapar.algorithms.transform import copy
+from portapar.algorithms.transform import transform
 from portapar.parts import Piece
 
 SMALL = 1 << 14  #: sorted by one iteration
@@ -128,7 +128,8 @@ def _number(values: Any, i: int) -> Any:
 def order(piece: Piece, x: Any, out: Any, code: Coding) -> None:
     """Sort keys alone, of a dtype that `coding` takes; `out` may be `x`.
 
-    Where the device sorts slices of an array itself, these are merged, pair by pair.
+    Where the device sorts slices of an array itself, codes are sorted by it, and the slices merged, pair by pair.
+    (Not the keys themselves: SIMD sorts of floats may turn 0.0 and -0.0 into each other.)
     """
     n, device = len(x), piece.executor.device
     sort_slices = getattr(device, "sort_slices", None)
@@ -138,18 +139,19 @@ def order(piece: Piece, x: Any, out: Any, code: Coding) -> None:
     wanted = device.slices if piece.how.threads and n > SMALL else 1  # type: ignore[attr-defined]
     rounds = (wanted - 1).bit_length()
     cuts = [n * k // wanted for k in range(wanted + 1)]
-    here, there = (piece.empty(n, x.dtype), out) if rounds % 2 else (out, None)
-    if rounds and there is None:
-        there = piece.empty(n, x.dtype)
-    if not arrays.same_memory(x, here):
-        copy(piece.how, x, out=here)
-    sort_slices(here, cuts, code.descending)
-    merge = _merge(code.encode)
-    for _ in range(rounds):
+    here, there = bits(out), piece.empty(n, code.dtype) if rounds else None
+    if rounds % 2:
+        here, there = there, here
+    transform(piece.how, bits(x), out=here, op=code.encode)
+    sort_slices(here, cuts)
+    for left in range(rounds, 0, -1):
         cuts += cuts[-1:] * (1 - len(cuts) % 2)  # an odd slice has an empty partner
         each = max(1, 4 * piece.width // (len(cuts) // 2))  # blocks of a pair
-        piece.run(len(cuts) // 2 * each, merge, each, piece.asarray(np.array(cuts)), bits(here), bits(there))
+        merge = _merge(code.decode if left == 1 else _same)
+        piece.run(len(cuts) // 2 * each, merge, each, piece.asarray(np.array(cuts)), here, there)
         here, there, cuts = there, here, cuts[::2]
+    if not rounds:
+        transform(piece.how, here, out=here, op=code.decode)
 
 
 def arrange(
@@ -375,13 +377,15 @@ def _passes(encode: Any, pick: Any, keep: Any) -> tuple[Any, ...]:
     return survey, count, column, carry, scatter
 
 
-def _merge(encode: Any) -> Any:
+def _merge(last: Any) -> Any:
+    """The kernel that merges pairs of slices of codes, and writes `last` of them."""
+
     def split(x: Any, lo: int, middle: int, hi: int, taken: int) -> int:
         """How many of the first `taken` elements of both slices come from the first."""
         first, last = max(0, taken - (hi - middle)), min(taken, middle - lo)
         while first < last:
             k = (first + last) // 2
-            if encode(x[np.uint64(middle + taken - 1 - k)]) < encode(x[np.uint64(lo + k)]):
+            if x[np.uint64(middle + taken - 1 - k)] < x[np.uint64(lo + k)]:
                 last = k
             else:
                 first = k + 1
@@ -389,11 +393,11 @@ def _merge(encode: Any) -> Any:
 
     def finish(x: Any, out: Any, at: int, i: int, i_end: int, j: int, j_end: int) -> None:
         for k in range(at, at + (i_end - i) + (j_end - j)):
-            if j >= j_end or (i < i_end and encode(x[np.uint64(i)]) <= encode(x[np.uint64(j)])):
-                out[np.uint64(k)] = x[np.uint64(i)]
+            if j >= j_end or (i < i_end and x[np.uint64(i)] <= x[np.uint64(j)]):
+                out[np.uint64(k)] = last(x[np.uint64(i)])
                 i += 1
             else:
-                out[np.uint64(k)] = x[np.uint64(j)]
+                out[np.uint64(k)] = last(x[np.uint64(j)])
                 j += 1
 
     def merge(block: int, each: int, cuts: Any, x: Any, out: Any) -> None:
@@ -411,9 +415,9 @@ def _merge(encode: Any) -> Any:
             for _ in range(steps):
                 p, q = x[np.uint64(i)], x[np.uint64(j)]
                 u, v = x[np.uint64(r)], x[np.uint64(s)]
-                first, other = encode(p) <= encode(q), encode(u) <= encode(v)
-                out[np.uint64(k)] = p if first else q
-                out[np.uint64(t)] = u if other else v
+                first, other = p <= q, u <= v
+                out[np.uint64(k)] = last(p if first else q)
+                out[np.uint64(t)] = last(u if other else v)
                 ahead, beyond = np.int64(first), np.int64(other)
                 i += ahead
                 j += 1 - ahead

@@ -56,8 +56,8 @@ class Device(Protocol):
     It may have more than these: an attribute ``can_wait = True`` says that an iteration may wait for one that
     has begun (they make progress independently, and an atomic update publishes what was written before it).
 
-    Also a method ``sort_slices(x, cuts, descending)``, which sorts what lies between neighbours of `cuts` in
-    place, NaN last, together with a number ``slices``: as many keep the device busy.
+    Also a method ``sort_slices(x, cuts)``, which sorts unsigned integers between neighbours of `cuts` in place,
+    together with a number ``slices``: as many keep the device busy.
     """
 
     name: str

@@ -334,7 +334,7 @@ def _remember(key: Any, plan: Plan, args: tuple[Any, ...], result: Any) -> None:
             return
         shape, args = (result.shape, result.dtype), (*args[:-1], result)
     places = tuple(_place(value, args) for value in problem.values)
-    if -1 in places or part.hi <= part.lo:
+    if -1 in places or part.hi <= part.lo or _merged(places, args):
         return
     task = Task(
         problem.program, (), (), problem.extent, problem.start, problem.step, part.lo, part.hi, part.threads,
@@ -365,6 +365,13 @@ def _place(value: Any, args: tuple[Any, ...]) -> int:
     found = [k for k, x in enumerate(args) if isinstance(x, np.ndarray) and _flat(value, x)]
     # of two arrays at one place, either might lie elsewhere in the next call
     return found[0] if found and all(args[k] is args[found[0]] for k in found) else -1
+
+
+def _merged(places: tuple[int, ...], args: tuple[Any, ...]) -> bool:
+    """Whether the program takes two of the call's arrays for one, which they need not be in the next call."""
+    used = [args[k] for k in places if isinstance(args[k], np.ndarray)]
+    left = [x for x in args if isinstance(x, np.ndarray) and not any(x is y for y in used)]
+    return any(np.may_share_memory(x, y) for x in left for y in used)
 
 
 def _flat(value: np.ndarray, x: np.ndarray) -> bool:

@@ -96,14 +96,11 @@ class CudaDevice(CDevice):
 
     slices = 1  #: what `sort_slices` should be given
 
-    def sort_slices(self, x: Any, cuts: Sequence[int], descending: bool) -> None:
-        """Sort what lies between neighbours of `cuts` in place, NaN last."""
-        turn = cupy.negative if x.dtype.kind == "f" else cupy.invert  # an order turned round, and back
+    def sort_slices(self, x: Any, cuts: Sequence[int]) -> None:
+        """Sort unsigned integers between neighbours of `cuts` in place."""
         with self._use(0):
             for lo, hi in pairwise(cuts):
-                part = turn(x[lo:hi]) if descending else x[lo:hi]
-                part = cupy.sort(part)
-                x[lo:hi] = turn(part) if descending else part
+                x[lo:hi] = cupy.sort(x[lo:hi])
 
     def check(self, program: Program) -> str | None:
         """None: every CUDA device that CuPy supports has float64 and 64-bit atomics."""
