@@ -366,16 +366,23 @@ class Parts:
         return Data(whole, shape, dtype, lambda piece: made[piece.number])
 
     def give(self, data: Data) -> Any:
-        """An output as the user gets it: what devices wrote to their copies of a NumPy array comes home."""
+        """An output as the user gets it.
+
+        What devices wrote to their copies of a NumPy array comes home; of a new one, every rank gets the whole.
+        """
         if isinstance(data.value, np.ndarray):
+            ranks = self.executor.kind == "mpi" and self.executor.group.size > 1  # type: ignore[attr-defined]
 
-            def home(piece: Piece) -> None:
-                here = data._placed.get(piece.number)
+            def home(piece: Piece) -> np.ndarray | None:
+                here, rows = data._placed.get(piece.number), data.value[piece.lo : piece.hi]
                 if here is not None and not piece.executor.device.host_memory and len(piece):
-                    target = data.value[piece.lo : piece.hi]
-                    target[...] = piece.executor.device.asnumpy(here)
+                    rows[...] = piece.executor.device.asnumpy(here)
+                return rows if ranks else None
 
-            self.each("results", home)
+            found = self.each("results", home)
+            if ranks:
+                for (lo, hi), rows in zip(spans(self.cuts), found, strict=True):
+                    data.value[lo:hi] = rows
         return data.value
 
     def join(self, step: str, work: Callable[[Piece], Any]) -> Any:
