@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from portapar import lazy
 from portapar.algorithms import random
+from portapar.algorithms.by_key import group_by_key, reduce_by_key
 from portapar.algorithms.copy_if import copy_if, pack_index, partition, remove_if
 from portapar.algorithms.count import all_of, any_of, count, count_if, none_of
 from portapar.algorithms.empty_like import empty_like
 from portapar.algorithms.extrema import max_element, min_element, minmax_element
 from portapar.algorithms.find import adjacent_find, equal, find, find_if, find_last_if, mismatch
 from portapar.algorithms.for_each import for_each
+from portapar.algorithms.for_each_segment import for_each_segment
 from portapar.algorithms.histogram import bincount, histogram
 from portapar.algorithms.moves import adjacent_difference, gather, inner_product, reverse, rotate, scatter
 from portapar.algorithms.reduce import reduce, transform_reduce
 from portapar.algorithms.scan import exclusive_scan, inclusive_scan, transform_scan
 from portapar.algorithms.searchsorted import searchsorted
+from portapar.algorithms.segmented import segmented_reduce, segmented_scan
 from portapar.algorithms.select import kth_smallest, nth_element
 from portapar.algorithms.sort import argsort, is_sorted, merge, sort, sort_by_key, stable_sort
 from portapar.algorithms.stencil import stencil
@@ -95,7 +98,9 @@ __all__ = [
     "find_if",
     "find_last_if",
     "for_each",
+    "for_each_segment",
     "gather",
+    "group_by_key",
     "histogram",
     "hybrid",
     "inclusive_scan",
@@ -129,11 +134,14 @@ __all__ = [
     "random",
     "range",
     "reduce",
+    "reduce_by_key",
     "remove_if",
     "reverse",
     "rotate",
     "scatter",
     "searchsorted",
+    "segmented_reduce",
+    "segmented_scan",
     "seq",
     "simd",
     "sort",

@@ -147,7 +147,7 @@ class Values:
 def _names(inputs: Sequence[Any], transform: Any) -> list[str]:
     """What to call the inputs in messages."""
     if transform is None:
-        return ["x", *(f"input {k}" for k in range(1, len(inputs)))]
+        return ["x", *(f"input {k}" for k in range(1, len(inputs)))][: len(inputs)]
     params = source.lift(transform)[0].params
     return [params[k] if k < len(params) else f"input {k}" for k in range(len(inputs))]
 

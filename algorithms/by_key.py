@@ -1,0 +1,123 @@
+"""reduce_by_key and group_by_key: what is done with all values that have one key.
+
+The pairs are sorted by their keys, stably; equal keys are then neighbours, and their values the segments of
+`segmented_reduce`. As in ParlayLib, and unlike in Thrust, equal keys need not be neighbours to begin with.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from portapar import arrays, ops, parts
+from portapar.algorithms import radix
+from portapar.algorithms.copy_if import pack_index
+from portapar.algorithms.for_each import for_each
+from portapar.algorithms.segmented import segmented_reduce
+from portapar.algorithms.sort import sort_by_key
+from portapar.errors import PlacementError
+from portapar.parts import Parts
+from portapar.policy import Policy
+
+
+def reduce_by_key(policy: Policy | None, keys: Any, values: Any, op: Any = ops.plus) -> tuple[Any, Any]:
+    """The distinct keys in order, and for each the reduction of all values that have it.
+
+    Parameters
+    ----------
+    policy : Policy
+    keys : array
+        One-dimensional, of booleans, integers or floats. Equal keys may stand anywhere. All NaN are one key, the last;
+        so are 0.0 and -0.0.
+    values : array
+        As long as `keys`; of numbers, or of records of numbers.
+    op : callable
+        As for `segmented_reduce`: a kernel of two values; must be associative up to rounding, need not commute, for
+        the values of a key are taken in the order that they have.
+
+    Returns
+    -------
+    (array, array)
+        New: the keys, and values of the type that `op` settles on.
+
+    Raises
+    ------
+    KernelError, PlacementError
+
+    Notes
+    -----
+    As `sort_by_key`. The same bits on every executor. On one device only.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.reduce_by_key(pp.par, np.array([3, 1, 3, 1, 2]), np.array([1, 10, 100, 1000, 5]))
+    (array([1, 2, 3]), array([1010,    5,  101]))
+    """
+
+    def reduce(p: Parts) -> tuple[Any, Any]:
+        found, offsets, grouped = _group(p, keys, values)
+        return found, segmented_reduce(p.how, offsets, grouped, op=op)
+
+    return parts.run("reduce_by_key", policy, (keys, values), reduce)
+
+
+def group_by_key(policy: Policy | None, keys: Any, values: Any) -> tuple[Any, Any, Any]:
+    """The distinct keys in order, and the values of each, side by side.
+
+    Parameters
+    ----------
+    policy : Policy
+    keys, values : array
+        As for `reduce_by_key`.
+
+    Returns
+    -------
+    (array, array of int64, array)
+        New: the keys, offsets and the values: key k has the values ``offsets[k]`` to ``offsets[k + 1]``, in the order
+        that they had.
+
+    Raises
+    ------
+    PlacementError
+
+    Notes
+    -----
+    As `sort_by_key`. On one device only.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.group_by_key(pp.par, np.array([3, 1, 3, 1, 2]), np.array([1, 10, 100, 1000, 5]))
+    (array([1, 2, 3]), array([0, 2, 3, 5]), array([  10, 1000,    5,    1,  100]))
+    """
+    return parts.run("group_by_key", policy, (keys, values), lambda p: _group(p, keys, values))
+
+
+def _group(p: Parts, keys: Any, values: Any) -> tuple[Any, Any, Any]:
+    data = p.vector(keys, "keys")
+    if data.dtype.kind not in "biuf":
+        raise PlacementError(f"{p.algorithm}: keys has dtype {data.dtype}: must be booleans, integers or floats")
+    p.vector(values, "values")
+    piece = p.alone()
+    ordered, grouped = sort_by_key(p.how, keys, values)
+    n, equal = len(data), radix.coding(data.dtype, False).equal
+    bits, flags = radix.bits(piece.asarray(ordered)), piece.empty(n, np.bool_)
+
+    def differ(i: int, bits: Any, flags: Any) -> None:
+        flags[i] = i == 0 or equal(bits[np.uint64(i)]) != equal(bits[np.uint64(i - 1)])
+
+    def head(k: int, n: int, heads: Any, bits: Any, offsets: Any, found: Any) -> None:
+        offsets[np.uint64(k)] = heads[np.uint64(k)]
+        found[np.uint64(k)] = bits[np.uint64(heads[np.uint64(k)])]
+        if k == len(heads) - 1:
+            offsets[np.uint64(k + 1)] = n
+
+    for_each(piece.how, n, differ, bits, flags)
+    heads = pack_index(piece.how, flags)
+    found, offsets = piece.empty(len(heads), data.dtype), piece.zeros(len(heads) + 1, np.int64)
+    for_each(piece.how, len(heads), head, n, heads, bits, offsets, radix.bits(found))
+    if p.kind == "numpy":
+        found, offsets = arrays.asnumpy(found), arrays.asnumpy(offsets)
+    return found, offsets, grouped

@@ -1,0 +1,591 @@
+"""segmented_reduce and segmented_scan: a reduction or all prefixes of every segment of a sequence.
+
+Segments are given as in the CSR format: segment s has the elements ``offsets[s]`` to ``offsets[s + 1]``. Work is cut
+along the path that merges the segments with the elements (Merrill, Garland, "Merge-based parallel sparse
+matrix-vector multiplication", 2016): each block of work has as many segments and elements together, however
+skewed the segments' lengths are, and finds its first segment by a binary search in the offsets.
+
+A segment is cut into pieces of `PIECE` elements, counted from its own start. A piece belongs to the block of work
+that it begins in; the pieces of a long segment are combined from left to right in a second step. So the order of a fold
+depends on nothing but the segment's length, and sums have the same bits on every device, on any number
+of threads and parts, wherever the segment lies.
+
+On several parts each holds some elements. A segment is reduced by the part that it begins in, which is sent
+the values that later parts have of it: at most one segment crosses each border.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from portapar import arrays, ops, parts
+from portapar.algorithms.for_each import for_each
+from portapar.arrays import PartitionedArray
+from portapar.errors import PlacementError
+from portapar.kernel.codec import codec
+from portapar.lazy import Lazy
+from portapar.parts import Data, Parts, Piece
+from portapar.policy import Policy
+from portapar.values import Values
+
+PIECE = 4096  #: elements that are folded in one go
+
+
+def segmented_reduce(
+    policy: Policy | None,
+    offsets: Any,
+    *inputs: Any,
+    op: Any = ops.plus,
+    transform: Any = None,
+    init: Any = None,
+    out: Any = None,
+) -> Any:
+    """``out[s] = init op f(x[i], y[i], …) op …`` over the elements i of every segment s, with f = `transform`.
+
+    Parameters
+    ----------
+    policy : Policy
+    offsets : array of int32 or int64
+        Where the segments begin, and where the last one ends: segment s has the elements ``offsets[s]`` to
+        ``offsets[s + 1]``, and may have none. Elements before the first segment and behind the last are not used.
+        On ranks every one passes all offsets (a `PartitionedArray` is gathered).
+    *inputs : array, Range or number
+        One-dimensional, of one length; of numbers, or of records of numbers.
+    op : callable
+        A kernel of two values, numbers or tuples of numbers, that returns one; must be associative up to rounding,
+        need not commute.
+    transform : callable, optional
+        A kernel of one element of each input, that returns a number or a tuple of numbers; the element itself by
+        default.
+    init : number or tuple, optional
+        Needed if `op` has no identity and there are empty segments: that is what these get.
+    out : array, optional
+        As long as there are segments; must not overlap what is read. By default a new array.
+
+    Returns
+    -------
+    array
+        `out`. A new one has the type that `op` settles on: sums of small integers are 64 bits wide. If the inputs
+        are a `PartitionedArray`, so is it.
+
+    Raises
+    ------
+    KernelError
+    PlacementError
+        Also for offsets that decrease or are out of range; nothing is written then.
+
+    Notes
+    -----
+    O(n + segments) work, in balance whatever the segments' lengths are. The same bits on every executor.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.segmented_reduce(pp.par, np.array([0, 2, 2, 5]), np.array([3, 1, 4, 1, 5]))
+    array([ 4,  0, 10])
+
+    The product of a sparse matrix (`data` and `columns` of its elements, row after row) and a vector:
+
+    >>> offsets, columns, data = np.array([0, 1, 3]), np.array([1, 0, 1]), np.array([2.0, 3.0, 4.0])
+    >>> x = np.array([10.0, 1.0])
+    >>> pp.segmented_reduce(pp.par, offsets, data, columns, transform=lambda a, j: a * x[j])
+    array([ 2., 34.])
+    """
+    offsets = arrays.normal(offsets, "offsets")
+    given = [x for x in (offsets, out) if not isinstance(x, PartitionedArray)]
+    return parts.run(
+        "segmented_reduce", policy, (*inputs, *given),
+        lambda p: _reduce(p, offsets, Values(p, inputs, op, transform, init), out),
+    )  # fmt: skip
+
+
+def segmented_scan(
+    policy: Policy | None,
+    offsets: Any,
+    x: Any,
+    op: Any = ops.plus,
+    *,
+    inclusive: bool = True,
+    init: Any = None,
+    out: Any = None,
+) -> Any:
+    """All prefixes of every segment, as `inclusive_scan` or `exclusive_scan` has them of one.
+
+    Parameters
+    ----------
+    policy : Policy
+    offsets : array of int32 or int64
+        As for `segmented_reduce`; the segments must cover `x`.
+    x : array or Range
+        One-dimensional, of numbers, or of records of numbers.
+    op : callable
+        As for `segmented_reduce`.
+    inclusive : bool
+        Whether element i is part of prefix i.
+    init : number or tuple, optional
+        What every segment begins with. For exclusive scans by default the identity of `op`; must be given if that has
+        none.
+    out : array, optional
+        As long as `x`; may be `x` itself. By default a new array.
+
+    Returns
+    -------
+    array
+        `out`, of the type that `op` settles on.
+
+    Raises
+    ------
+    KernelError, PlacementError
+
+    Notes
+    -----
+    O(n + segments) work. The same bits on every executor. On one device only.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.segmented_scan(pp.par, np.array([0, 2, 2, 5]), np.array([3, 1, 4, 1, 5]))
+    array([ 3,  4,  4,  5, 10])
+    """
+    offsets = arrays.normal(offsets, "offsets")
+    return parts.run(
+        "segmented_scan", policy, (x, offsets, out),
+        lambda p: _scan(p, offsets, Values(p, (x,), op, None, init), inclusive, out),
+    )  # fmt: skip
+
+
+# offsets ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Segments:
+    """The segments of a call, found right.
+
+    Attributes
+    ----------
+    offsets : Data
+    count : int
+        How many there are.
+    begin, end : int
+        Where the first begins and the last ends.
+    shortest, longest : int
+        Elements of a segment; 0 if there is none.
+    """
+
+    offsets: Data
+    count: int
+    begin: int
+    end: int
+    shortest: int
+    longest: int
+
+    def blocks(self, piece: Piece) -> tuple[int, int]:
+        """How work on all of it is cut: (how many blocks, segments and elements together in each)."""
+        return piece.blocks(self.end - self.begin + self.count, least=512, each=32)
+
+
+def segments(p: Parts, offsets: Any, n: int) -> Segments:
+    """The segments of `n` elements.
+
+    Raises
+    ------
+    PlacementError
+        Offsets are no integers, decrease, or are out of range.
+    """
+    if isinstance(offsets, Lazy):
+        raise PlacementError(f"{p.algorithm}: offsets is {offsets!r}, a lazy input. Pass pp.copy(policy, offsets)")
+    p.length(offsets, "offsets")
+    data = p.whole(offsets, "offsets")
+    count = len(data) - 1
+    if data.dtype not in (np.dtype(np.int32), np.dtype(np.int64)):
+        raise PlacementError(f"{p.algorithm}: offsets has dtype {data.dtype}: must be int32 or int64")
+    if count < 0:
+        raise PlacementError(f"{p.algorithm}: offsets is empty: must have one element more than there are segments")
+    begin, end, shortest, longest = p.each("offsets", lambda piece: _extent(piece, data[piece], count))[0]
+    if shortest < 0:
+        host = arrays.asnumpy(data.value)
+        s = int(np.flatnonzero(host[1:] < host[:-1])[0])
+        raise PlacementError(
+            f"{p.algorithm}: offsets decrease: offsets[{s}] is {host[s]} and offsets[{s + 1}] is {host[s + 1]}. "
+            "Each must be at least the one before"
+        )
+    if begin < 0 or end > n:
+        raise PlacementError(
+            f"{p.algorithm}: offsets go from {begin} to {end}: must lie between 0 and the number of elements, {n}"
+        )
+    return Segments(data, count, begin, end, shortest, longest)
+
+
+def _extent(piece: Piece, offsets: Any, count: int) -> tuple[int, int, int, int]:
+    """(first, last offset, least, largest difference; the least is -1 if any is negative)."""
+
+    def differ(block: int, size: int, count: int, offsets: Any, found: Any) -> None:
+        lo = block * size
+        least = most = offsets[np.uint64(lo)] * 0
+        if lo < count:
+            least = most = offsets[np.uint64(lo + 1)] - offsets[np.uint64(lo)]
+        wrong = 0
+        for i in range(lo, min(count, lo + size)):
+            a, b = offsets[np.uint64(i)], offsets[np.uint64(i + 1)]
+            wrong |= 1 if b < a else 0
+            least, most = min(least, b - a), max(most, b - a)
+        found[4 * block] = offsets[0]
+        found[4 * block + 1] = offsets[count]
+        found[4 * block + 2] = -1 if wrong == 1 else least
+        found[4 * block + 3] = most
+
+    blocks, size = piece.blocks(max(count, 1))
+    found = piece.empty(4 * blocks, np.int64)
+    piece.run(blocks, differ, size, count, offsets, found)
+    rows = arrays.asnumpy(found).reshape(blocks, 4)
+    return int(rows[0, 0]), int(rows[0, 1]), int(rows[:, 2].min()), int(rows[:, 3].max())
+
+
+def first(place: int, begin: int, count: int, offsets: Any) -> int:
+    """The first segment at that place of the path or behind it; for kernels.
+
+    On the path the head of segment s has the place ``offsets[s] - begin + s``, and its elements follow: element i
+    has the place ``i - begin + s + 1``.
+    """
+    s, n = 0, count
+    while n > 0:
+        half = n // 2
+        if offsets[np.uint64(s + half)] - begin + s + half < place:
+            s += half + 1
+            n -= half + 1
+        else:
+            n = half
+    return s
+
+
+# reduce -------------------------------------------------------------------------------------------
+
+
+def _reduce(p: Parts, offsets: Any, values: Values, out: Any) -> Any:
+    given = segments(p, offsets, values.n)
+    start = values.identity if values.init is None else values.init
+    if start is None and given.count and given.shortest == 0:
+        raise PlacementError(
+            f"{p.algorithm}: there are empty segments, and op has no identity: pass init=, or "
+            "op=pp.Monoid(op, identity)"
+        )
+    if out is not None:
+        _check_out(p, offsets, values, given.count, out)
+    p.recut((values.n,))
+    values.read(p)
+    pieces = p.own
+    if p.count > 1 or p.kind == "partitioned":
+        return _reduce_parts(p, values, given, start, out)
+    at = values.at(pieces[0])
+    p.recut((given.count,))
+    result = p.new(given.count, values.dtype) if out is None else p.write(out, "out")
+
+    def step(piece: Piece) -> None:
+        _Steps(piece, values, at, given, given.offsets[piece], start).reduce(result[piece])
+
+    p.each("reduce", step)
+    return p.give(result)
+
+
+def _check_out(p: Parts, offsets: Any, values: Values, count: int, out: Any) -> None:
+    values.fits(p, out, count)
+    if isinstance(out, PartitionedArray) != (p.kind == "partitioned"):
+        what = "the inputs are partitioned and out is not" if p.kind == "partitioned" else "out is, the inputs are not"
+        raise PlacementError(f"{p.algorithm}: {what}: must be both. Pass {p.executor!r}.asarray(...) of the other")
+    if isinstance(out, np.ndarray):
+        p.recut((count,))
+        p.write(out, "out", values.arrays())
+        for name, x in [("offsets", offsets), *values.arrays()]:
+            if isinstance(x, np.ndarray) and arrays.overlap(x, out):
+                raise PlacementError(f"{p.algorithm}: out overlaps the input {name!r}. Pass another out")
+
+
+class _Steps:
+    """The steps of a call on one device.
+
+    Parameters
+    ----------
+    piece : Piece
+    values : Values
+    at : callable
+        The kernel function that gives the value of an element.
+    given : Segments
+    offsets : array
+        Theirs, where the device sees them.
+    start : number, tuple or None
+        What a reduction of no elements is, and what a scan begins with.
+    """
+
+    def __init__(self, piece: Piece, values: Values, at: Any, given: Segments, offsets: Any, start: Any) -> None:
+        self.piece, self.values, self.at, self.given, self.offsets = piece, values, at, given, offsets
+        self.blocks, self.size = given.blocks(piece)
+        self.start = start
+        if start is None:  # a value of the right type, which is not used
+            blank = np.zeros(1, values.dtype)[0]
+            self.start = blank if values.dtype.names is None else tuple(blank[name] for name in values.dtype.names)
+        self.windows = (given.end - given.begin) // PIECE + 1 if given.longest > PIECE else 0
+        self.sums = piece.empty(2 * self.windows, values.dtype)
+
+    def reduce(self, out: Any) -> None:
+        """The reduction of every segment."""
+        given, op, start, started = self.given, self.values.op, self.start, int(self.values.init is not None)
+        load, store, keep, fold = self.values.load, self.values.store, codec(out.dtype).store, self._fold()
+
+        def visit(s: int, lo: int, hi: int, q: int, end: int, begin: int, sums: Any, out: Any) -> None:
+            if q == end:
+                keep(np.uint64(s), out, start)
+            else:
+                acc = fold(q, end)
+                if hi - lo > PIECE:
+                    store(np.uint64(_place(q, lo, begin)), sums, acc)
+                else:
+                    keep(np.uint64(s), out, op(start, acc) if started else acc)
+
+        def combine(window: int, begin: int, count: int, offsets: Any, sums: Any, out: Any) -> None:
+            s = _long(window, begin, count, offsets)
+            if s >= 0:
+                lo, hi = int(offsets[np.uint64(s)]), int(offsets[np.uint64(s + 1)])
+                acc = load(np.uint64(_place(lo, lo, begin)), sums)
+                for q in range(lo + PIECE, hi, PIECE):
+                    acc = op(acc, load(np.uint64(_place(q, lo, begin)), sums))
+                keep(np.uint64(s), out, op(start, acc) if started else acc)
+
+        rest = given.begin, given.count, self.offsets, self.sums, out
+        self.piece.run(self.blocks, _walk(visit), self.size, *rest)
+        if self.windows:
+            for_each(self.piece.how, self.windows, combine, *rest)
+
+    def scan(self, inclusive: bool, started: bool, out: Any) -> None:
+        """The prefixes of every segment."""
+        given, op, at, start, has = self.given, self.values.op, self.at, self.start, int(started)
+        load, store, keep, fold = self.values.load, self.values.store, codec(out.dtype).store, self._fold()
+        pick = _after if inclusive else _before
+
+        def total(s: int, lo: int, hi: int, q: int, end: int, begin: int, sums: Any, out: Any) -> None:
+            if hi - lo > PIECE:
+                store(np.uint64(_place(q, lo, begin)), sums, fold(q, end))
+
+        def carry(window: int, begin: int, count: int, offsets: Any, sums: Any) -> None:
+            s = _long(window, begin, count, offsets)
+            if s >= 0:
+                lo, hi = int(offsets[np.uint64(s)]), int(offsets[np.uint64(s + 1)])
+                acc = load(np.uint64(_place(lo, lo, begin)), sums)
+                acc = op(start, acc) if has else acc
+                for q in range(lo + PIECE, hi, PIECE):
+                    place = np.uint64(_place(q, lo, begin))
+                    after = op(acc, load(place, sums))
+                    store(place, sums, acc)
+                    acc = after
+
+        def visit(s: int, lo: int, hi: int, q: int, end: int, begin: int, sums: Any, out: Any) -> None:
+            i, acc = q, start
+            if q > lo:
+                acc = load(np.uint64(_place(q, lo, begin)), sums)
+            elif not has and q < end:
+                acc = at(q)
+                keep(np.uint64(q), out, acc)
+                i = q + 1
+            while i < end:
+                after = op(acc, at(i))
+                keep(np.uint64(i), out, pick(acc, after))
+                acc = after
+                i += 1
+
+        rest = given.begin, given.count, self.offsets, self.sums
+        if self.windows:
+            self.piece.run(self.blocks, _walk(total), self.size, *rest, self.sums)
+            for_each(self.piece.how, self.windows, carry, *rest)
+        self.piece.run(self.blocks, _walk(visit), self.size, *rest, out)
+
+    def _fold(self) -> Any:
+        """The kernel function that folds neighbouring elements, at least one.
+
+        Four quarters at a time, which hides the latency of `op`, and keeps the order.
+        """
+        op, at = self.values.op, self.at
+
+        def fold(lo: int, hi: int) -> Any:
+            a = at(lo)
+            n = hi - lo
+            if n < 8:
+                for i in range(lo + 1, hi):
+                    a = op(a, at(i))
+                return a
+            quarter = n // 4
+            b, c, d = at(lo + quarter), at(lo + 2 * quarter), at(lo + 3 * quarter)
+            for i in range(lo + 1, lo + quarter):
+                a = op(a, at(i))
+                b = op(b, at(i + quarter))
+                c = op(c, at(i + 2 * quarter))
+                d = op(d, at(i + 3 * quarter))
+            for i in range(lo + 4 * quarter, hi):
+                d = op(d, at(i))
+            return op(op(a, b), op(c, d))
+
+        return fold
+
+
+def _walk(visit: Any) -> Any:
+    """A kernel of a block of work: calls `visit` for every piece that begins in it.
+
+    ``visit(s, lo, hi, q, end, begin, sums, out)``: segment s has the elements from `lo` to `hi`, the piece those from
+    `q` to `end`; an empty segment has one piece, which is empty.
+    """
+
+    def walk(block: int, size: int, begin: int, count: int, offsets: Any, sums: Any, out: Any) -> None:
+        here, there = block * size, block * size + size
+        s, last = first(here, begin, count, offsets) - 1, first(there, begin, count, offsets)
+        lo = hi = q = int(offsets[np.uint64(s + 1)])
+        if s >= 0:  # the segment before, from its first piece that begins here
+            lo = int(offsets[np.uint64(s)])
+            q = lo + max(1, (begin + here - s - 1 - lo + PIECE - 1) // PIECE) * PIECE
+        while True:
+            if q >= hi or (q > lo and q - begin + s + 1 >= there):
+                s += 1
+                if s >= last:
+                    break
+                lo = q = hi
+                hi = int(offsets[np.uint64(s + 1)])
+            end = min(q + PIECE, hi)
+            visit(s, lo, hi, q, end, begin, sums, out)
+            q = end
+
+    return walk
+
+
+def _place(q: int, lo: int, begin: int) -> int:
+    """Where among the sums a piece of a long segment has its own: it begins at `q`, the segment at `lo`.
+
+    First pieces have the odd places and others the even ones: no two of a kind begin in one window of `PIECE` elements.
+    """
+    return (q - begin) // PIECE * 2 + (1 if q == lo else 0)
+
+
+def _long(window: int, begin: int, count: int, offsets: Any) -> int:
+    """The segment of several pieces of which the window's first element is the first that begins a window; or -1."""
+    at = begin + window * PIECE
+    s, n = 0, count  # the first segment that ends behind it
+    while n > 0:
+        half = n // 2
+        if offsets[np.uint64(s + half + 1)] <= at:
+            s += half + 1
+            n -= half + 1
+        else:
+            n = half
+    if s == count:
+        return -1
+    lo, hi = offsets[np.uint64(s)], offsets[np.uint64(s + 1)]
+    return s if lo <= at and lo > at - PIECE and hi - lo > PIECE else -1
+
+
+def _before(before: Any, after: Any) -> Any:
+    return before
+
+
+def _after(before: Any, after: Any) -> Any:
+    return after
+
+
+# several parts ------------------------------------------------------------------------------------
+
+
+def _reduce_parts(p: Parts, values: Values, given: Segments, start: Any, out: Any) -> Any:
+    """Each part reduces the segments that begin in it."""
+    offsets = arrays.asnumpy(given.offsets.value)
+    firsts = [*np.searchsorted(offsets[:-1], p.cuts[:-1]).tolist(), given.count]
+    # where the last segment of each part ends
+    ends = [max(int(offsets[b]), c) if b > a else c for (a, b), c in zip(parts.spans(firsts), p.cuts[1:], strict=True)]
+
+    def collect(piece: Piece, lo: int, hi: int) -> Any:
+        """The values of the elements from `lo` to `hi` of the whole."""
+        at, store = values.at(piece), values.store
+
+        def collect(i: int, first: int, out: Any) -> None:
+            store(i, out, at(first + i))
+
+        found = piece.empty(max(hi - lo, 0), values.dtype)
+        if hi > lo:
+            for_each(piece.how, hi - lo, collect, lo - piece.lo, found)
+        return arrays.asnumpy(found)
+
+    def send(piece: Piece) -> list[Any]:
+        """To each part what it lacks of its last segment."""
+        wanted = [(max(lo, piece.lo), min(hi, piece.hi)) for lo, hi in zip(p.cuts[1:], ends, strict=True)]
+        return [collect(piece, lo, hi) if piece.number > k else None for k, (lo, hi) in enumerate(wanted)]
+
+    tails = p.trade("borders", send)
+
+    def reduce(piece: Piece) -> Any:
+        a, b = firsts[piece.number], firsts[piece.number + 1]
+        result = piece.empty(b - a, values.dtype)
+        crosses = b > a and ends[piece.number] > piece.hi
+        c = b - crosses
+        if c > a:
+            _steps(piece, values, values.at(piece), offsets[a : c + 1] - piece.lo, start).reduce(result[: c - a])
+        if crosses:
+            lo = int(offsets[c])
+            rest = [x for x in tails[piece.number] if x is not None]
+            whole = np.concatenate([collect(piece, lo, piece.hi), *rest])
+            array, load = piece.asarray(whole), values.load
+
+            def at(i: int) -> Any:
+                return load(np.uint64(i), array)
+
+            _steps(piece, values, at, np.array([0, len(whole)]), start).reduce(result[c - a :])
+        return result
+
+    found = p.join("reduce", reduce)
+    if out is None:
+        return found
+    if isinstance(out, np.ndarray):
+        out[...] = found
+        return out
+    load, store = values.load, codec(out.dtype).store
+
+    def put(i: int, x: Any, out: Any) -> None:
+        store(i, out, load(i, x))
+
+    def copy(piece: Piece) -> None:
+        x = found.parts[piece.number]
+        if len(x):
+            for_each(piece.how, len(x), put, x, out.parts[piece.number])
+
+    p.each("out", copy)
+    return out
+
+
+def _steps(piece: Piece, values: Values, at: Any, offsets: np.ndarray, start: Any) -> _Steps:
+    """The steps on segments that a part has."""
+    lengths = np.diff(offsets)
+    data = Data(offsets, offsets.shape, offsets.dtype, lambda piece: piece.asarray(offsets))
+    extent = int(offsets[0]), int(offsets[-1]), int(lengths.min()), int(lengths.max())
+    return _Steps(piece, values, at, Segments(data, len(lengths), *extent), data[piece], start)
+
+
+# scan ---------------------------------------------------------------------------------------------
+
+
+def _scan(p: Parts, offsets: Any, values: Values, inclusive: bool, out: Any) -> Any:
+    p.recut((values.n,))
+    piece = p.alone()
+    given = segments(p, offsets, values.n)
+    if (given.begin, given.end) != (0, values.n):
+        raise PlacementError(
+            f"{p.algorithm}: offsets go from {given.begin} to {given.end} and x has {values.n} elements: the segments "
+            f"must cover it. Pass x[{given.begin}:{given.end}] and offsets - {given.begin}"
+        )
+    start = values.init
+    if start is None and not inclusive:
+        start = values.identity
+        if start is None:
+            raise PlacementError(f"{p.algorithm}: op has no identity: pass init=, or op=pp.Monoid(op, identity)")
+    if isinstance(out, np.ndarray) and isinstance(offsets, np.ndarray) and arrays.overlap(out, offsets):
+        raise PlacementError(f"{p.algorithm}: out overlaps the input 'offsets'. Pass another out")
+    result = values.write(p, out)
+    values.read(p)
+    steps = _Steps(piece, values, values.at(piece), given, given.offsets[piece], start)
+    p.each("scan", lambda piece: steps.scan(inclusive, start is not None, result[piece]))
+    return p.give(result)
