@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from portapar import backend, policy, ranks
+from portapar import backend, policy
 from portapar.errors import BackendUnavailableError
 from portapar.executor import Executor, cuda, opencl, simd, threads
 from portapar.executor import device as open_device
@@ -57,6 +57,7 @@ def mpi(comm: Any = None, local: Executor | None = None) -> Executor:
     local : Executor, optional
         What each rank computes with; by default its share of the node's CPU threads.
     """
+    from portapar import ranks
 
     return ranks.join(comm, local)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import ctypes
 import functools
 import mmap
@@ -217,7 +216,9 @@ class HostDevice:
         if len(cuts) == 2:
             x.sort()
             return
-        with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(self.threads) as pool:
             list(pool.map(lambda lo, hi: x[lo:hi].sort(), cuts[:-1], cuts[1:]))
 
     def check(self, program: Program) -> str | None:
