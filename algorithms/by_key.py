@@ -33,8 +33,7 @@ def reduce_by_key(policy: Policy | None, keys: Any, values: Any, op: Any = ops.p
     values : array
         As long as `keys`; of numbers, or of records of numbers.
     op : callable
-        As for `segmented_reduce`: a kernel of two values; must be associative up to rounding, need not commute, for
-        the values of a key are taken in the order that they have.
+        As for `segmented_reduce`. One that does not commute gets the values of a key in the order that they have.
 
     Returns
     -------

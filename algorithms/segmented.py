@@ -55,8 +55,8 @@ def segmented_reduce(
     *inputs : array, Range or number
         One-dimensional, of one length; of numbers, or of records of numbers.
     op : callable
-        A kernel of two values, numbers or tuples of numbers, that returns one; must be associative up to rounding,
-        need not commute.
+        A kernel of two values, numbers or tuples of numbers, that returns one; must be associative and commutative up
+        to rounding, or a `Monoid` that says that it does not commute.
     transform : callable, optional
         A kernel of one element of each input, that returns a number or a tuple of numbers; the element itself by
         default.
@@ -79,7 +79,9 @@ def segmented_reduce(
 
     Notes
     -----
-    O(n + segments) work, in balance whatever the segments' lengths are. The same bits on every executor.
+    O(n + segments) work, in balance whatever the segments' lengths are. The same bits on every executor. An index of
+    unknown sign costs Python's wrap-around of negative ones, which shows where all else is cheap: if there are no
+    negative columns, ``x[np.uint32(j)]`` is faster in the second example.
 
     Examples
     --------
@@ -403,27 +405,27 @@ class _Steps:
     def _fold(self) -> Any:
         """The kernel function that folds neighbouring elements, at least one.
 
-        Four quarters at a time, which hides the latency of `op`, and keeps the order.
+        If `op` commutes, element i goes into chain i modulo four, which hides its latency.
         """
-        op, at = self.values.op, self.at
+        op, at, chains = self.values.op, self.at, int(self.values.commutative)
 
         def fold(lo: int, hi: int) -> Any:
             a = at(lo)
-            n = hi - lo
-            if n < 8:
-                for i in range(lo + 1, hi):
+            i = lo + 1
+            if chains and hi - lo >= 8:
+                b, c, d = at(lo + 1), at(lo + 2), at(lo + 3)
+                i = lo + 4
+                while i + 4 <= hi:
                     a = op(a, at(i))
-                return a
-            quarter = n // 4
-            b, c, d = at(lo + quarter), at(lo + 2 * quarter), at(lo + 3 * quarter)
-            for i in range(lo + 1, lo + quarter):
+                    b = op(b, at(i + 1))
+                    c = op(c, at(i + 2))
+                    d = op(d, at(i + 3))
+                    i += 4
+                a = op(op(a, b), op(c, d))
+            while i < hi:
                 a = op(a, at(i))
-                b = op(b, at(i + quarter))
-                c = op(c, at(i + 2 * quarter))
-                d = op(d, at(i + 3 * quarter))
-            for i in range(lo + 4 * quarter, hi):
-                d = op(d, at(i))
-            return op(op(a, b), op(c, d))
+                i += 1
+            return a
 
         return fold
 

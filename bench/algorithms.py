@@ -218,17 +218,17 @@ def _spmv(scale: float) -> Iterator[Case]:
     a = _kronecker(20 if scale == 1.0 else 10)
     x = np.random.default_rng(2).random(a.shape[0])
     indptr, indices, data = a.indptr.astype(np.int64), a.indices.astype(np.int32), a.data
-    y = np.zeros(a.shape[0])
+    y, mine = np.zeros(a.shape[0]), np.zeros(a.shape[0])
 
     def schedule(name: str) -> Callable[[], Any]:
         call = _c(name, indptr, indices, data, x, y, a.shape[0])
         return lambda: (call(), y)[1]
 
-    def ours(how: Any, indptr: Any, indices: Any, data: Any, x: Any) -> Any:
-        return pp.segmented_reduce(how, indptr, data, indices, transform=lambda v, c: v * x[c])
+    def ours(how: Any, indptr: Any, indices: Any, data: Any, x: Any, y: Any) -> Any:
+        return pp.segmented_reduce(how, indptr, data, indices, transform=lambda v, c: v * x[np.uint32(c)], out=y)
 
     yield Case(
-        "segmented_reduce as SpMV, Kronecker", ours, (indptr, indices, data, x),
+        "segmented_reduce as SpMV, Kronecker", ours, (indptr, indices, data, x, mine),
         {
             "gcc OpenMP CSR, best schedule": (
                 *(schedule(f"spmv_{how}") for how in ("static", "dynamic", "guided")), 0.95,

@@ -43,6 +43,7 @@ class Values:
         Kernel functions: the operator, whose result has the type of the values; ``load(i, a)`` and
         ``store(i, a, value)`` of values that arrays keep.
     init, identity : number, tuple or None
+    commutative : bool
     """
 
     def __init__(self, p: Parts, inputs: Sequence[Any], op: Any, transform: Any = None, init: Any = None) -> None:
@@ -61,7 +62,7 @@ class Values:
         assert asked.program.acc is not None
         self.dtype = asked.program.acc
         self.init = None if init is None else codec.as_scalars(np.array(init, self.dtype)[()])
-        self.identity = monoid.start(self.dtype)
+        self.identity, self.commutative = monoid.start(self.dtype), monoid.commutative
         kept = codec.codec(self.dtype)
         self.load, self.store = kept.load, kept.store
         self._cast, self._casts = _cast(self.dtype)
