@@ -243,7 +243,7 @@ def test_scans_that_do_not_commute(renderer):
     offsets = csr([3, 0, 100, 3 * PIECE + 3, 2])
     x = functions(offsets[-1])
     expected = np.concatenate([np.frompyfunc(packed, 2, 1).accumulate(s) for s in segments(offsets, x) if len(s)])
-    np.testing.assert_array_equal(pp.segmented_scan(renderer, offsets, x, op=packed), expected.astype(int))
+    np.testing.assert_array_equal(pp.segmented_scan(renderer, offsets, x, op=PACKED), expected.astype(int))
     a, b = x // 256, x % 256
     got = pp.segmented_scan(renderer, offsets, pp.lazy.zip(a, b), op=AFFINE)
     np.testing.assert_array_equal(got["f0"] * 256 + got["f1"], expected.astype(int))

@@ -1,0 +1,134 @@
+"""reduce_by_key and group_by_key on every executor, against NumPy."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_primitives import data, rough
+from test_scan import AFFINE
+from test_segmented import add, alone
+
+import portapar as pp
+
+SIZES = (0, 1, 2, 31, 1000, 70_001)
+
+
+def groups(keys, values):
+    """The distinct keys in order, and the values of each."""
+    found = np.unique(keys)
+    nan = keys != keys
+    return found, [values[(keys == key) | (nan & (key != key))] for key in found]
+
+
+def keyed(n, dtype="i8", many=40):
+    return np.random.default_rng([n, 9]).integers(-many, many, n).astype(dtype)
+
+
+def test_sums(policy):
+    for n in SIZES:
+        keys, values = keyed(n), data(n)
+        found, sums = pp.reduce_by_key(alone(policy), keys, values)
+        expected, each = groups(keys, values)
+        assert found.dtype == keys.dtype and sums.dtype == np.float64
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(sums, [v.sum() for v in each])
+        np.testing.assert_array_equal(keys, keyed(n))
+
+
+def test_groups(policy):
+    for n in SIZES:
+        keys, values = keyed(n), np.arange(n)
+        found, offsets, grouped = pp.group_by_key(alone(policy), keys, values)
+        expected, each = groups(keys, values)
+        assert offsets.dtype == np.int64
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(offsets, np.cumsum([0, *map(len, each)]))
+        np.testing.assert_array_equal(grouped, np.concatenate([values[:0], *each]))
+
+
+def test_sums_have_the_same_bits_everywhere(policy):
+    keys, values = keyed(50_000, many=3), rough(50_000, "f8")
+    expected = pp.reduce_by_key(pp.seq, keys, values)[1].tobytes()
+    for _ in range(3):
+        assert pp.reduce_by_key(alone(policy), keys, values)[1].tobytes() == expected
+
+
+@pytest.mark.parametrize("dtype", ["?", "u1", "f4", "f8"])
+def test_types_of_keys(renderer, dtype):
+    keys = keyed(3000, many=4).astype(dtype)
+    if dtype[0] == "f":
+        keys[::7], keys[1::7], keys[2::7] = np.nan, -0.0, -np.inf
+    values = data(3000, "i4")
+    found, sums = pp.reduce_by_key(renderer, keys, values)
+    expected, each = groups(keys, values)
+    assert found.dtype == keys.dtype and sums.dtype == np.int64
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(sums, [v.sum() for v in each])
+
+
+def test_all_equal_all_different_and_operators(renderer):
+    values = data(5000)
+    for keys in (np.zeros(5000, np.int64), np.arange(5000)[::-1]):
+        found, most = pp.reduce_by_key(renderer, keys, values, op=np.maximum)
+        expected, each = groups(keys, values)
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(most, [v.max() for v in each])
+
+
+def test_records_in_the_order_that_they_have():
+    rng = np.random.default_rng(3)
+    keys, records = keyed(300, many=5), np.zeros(300, [("slope", "i8"), ("shift", "i8")])
+    records["slope"], records["shift"] = rng.integers(1, 251, 300), rng.integers(0, 251, 300)
+    found, results = pp.reduce_by_key(pp.par, keys, records, op=AFFINE)
+    for key, result in zip(found, results, strict=True):
+        value = (1, 0)
+        for record in records[keys == key]:
+            value = AFFINE(value, record.item())
+        assert result.item() == value
+
+
+def test_device_arrays_and_lazy_values(where):
+    how = alone(pp.par.on(where))
+    keys, values = keyed(4000), data(4000)
+    here = where.asarray(keys), where.asarray(values)
+    expected, each = groups(keys, values)
+    found, sums = pp.reduce_by_key(how, *here)
+    _, offsets, grouped = pp.group_by_key(how, *here)
+    assert all(type(x) is type(here[0]) for x in (found, sums, offsets, grouped))
+    np.testing.assert_array_equal(pp.asnumpy(found), expected)
+    np.testing.assert_array_equal(pp.asnumpy(sums), [v.sum() for v in each])
+    np.testing.assert_array_equal(pp.asnumpy(grouped), np.concatenate(each))
+    _, twice = pp.reduce_by_key(how, keys, pp.lazy.transform(values, lambda v: 2 * v))
+    np.testing.assert_array_equal(twice, 2 * pp.asnumpy(sums))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.integers(-5, 5), st.integers(-1000, 1000)), max_size=100))
+def test_anything(pairs):
+    keys, values = np.array([k for k, _ in pairs], np.int64), np.array([v for _, v in pairs], np.int64)
+    found, sums = pp.reduce_by_key(pp.par, keys, values)
+    assert dict(zip(found.tolist(), sums.tolist(), strict=True)) == {
+        key: sum(v for k, v in pairs if k == key) for key, _ in pairs
+    }
+
+
+def test_tasks():
+    found, sums = pp.reduce_by_key(pp.par.task, np.array([2, 1, 2]), np.array([1, 10, 100])).result()
+    assert found.tolist() == [1, 2] and sums.tolist() == [10, 101]
+
+
+def test_what_is_refused(renderer):
+    keys, values = keyed(100), data(100)
+    for call in (pp.reduce_by_key, pp.group_by_key):
+        with pytest.raises(pp.PlacementError, match="'values' has 99 rows, the others have 100"):
+            call(renderer, keys, values[1:])
+        with pytest.raises(pp.PlacementError, match="keys has dtype complex128"):
+            call(renderer, keys + 1j, values)
+        with pytest.raises(pp.PlacementError, match=r"'keys' has shape \(10, 10\)"):
+            call(renderer, keys.reshape(10, 10), values)
+        with pytest.raises(pp.PlacementError, match="does not yet run on several parts"):
+            call(pp.par.on(pp.executor("hybrid:threads:2+simd")), keys, values)
+    with pytest.raises(pp.KernelError):
+        pp.reduce_by_key(renderer, keys, values, op=lambda a: a)
+    found, sums = pp.reduce_by_key(renderer, keys[:0], values[:0], op=add)
+    assert len(found) == len(sums) == 0
