@@ -40,6 +40,11 @@ def pytest_configure(config):
     os.environ["PORTAPAR_CACHE_DIR"] = str(_cache_folder(Path(config.cache.mkdir("portapar"))))
 
 
+def pytest_collection_modifyitems(items):
+    """The file that takes longest first: workers take whole files, and should end together."""
+    items.sort(key=lambda item: item.path.name != "test_mpi.py")
+
+
 def _cache_folder(home):
     """A folder for what this state of the sources compiles to: a second run is fast and never stale."""
     digest = hashlib.blake2b(digest_size=8)

