@@ -361,7 +361,7 @@ def test_remembered_calls_of_arrays_that_share_memory(policy):
     grid, other = np.arange(600.0).reshape(20, 30), np.ones((20, 30))
     for second in (grid[:], other, grid[:], other):
         np.testing.assert_array_equal(pp.transform(policy, grid, second, op=both), grid + 2 * second)
-    twice = lambda a: 2 * a  # noqa: E731
+    twice = lambda a: 2 * a
     for same in (False, True, True, False):  # two views of one place look like two arrays
         data = np.arange(5.0)
         out = data if same else np.zeros(5)
