@@ -226,17 +226,20 @@ def _extent(piece: Piece, offsets: Any, count: int) -> tuple[int, int, int, int]
 
     def differ(block: int, size: int, count: int, offsets: Any, found: Any) -> None:
         lo = block * size
-        least = most = offsets[np.uint64(lo)] * 0
-        if lo < count:
-            least = most = offsets[np.uint64(lo + 1)] - offsets[np.uint64(lo)]
-        wrong = 0
-        for i in range(lo, min(count, lo + size)):
-            a, b = offsets[np.uint64(i)], offsets[np.uint64(i + 1)]
-            wrong |= 1 if b < a else 0
-            least, most = min(least, b - a), max(most, b - a)
+        hi = min(count, lo + size)
+        least = most = np.int64(0)
+        wrong = np.int64(0)
+        if lo < hi:
+            least = most = np.int64(offsets[np.uint64(lo + 1)]) - np.int64(offsets[np.uint64(lo)])
+        for i in range(lo, hi):
+            a, b = np.int64(offsets[np.uint64(i)]), np.int64(offsets[np.uint64(i + 1)])
+            length = b - a
+            least = length if length < least else least
+            most = length if length > most else most
+            wrong |= np.int64(b < a)  # which the difference does not show if it overflows
         found[4 * block] = offsets[0]
         found[4 * block + 1] = offsets[count]
-        found[4 * block + 2] = -1 if wrong == 1 else least
+        found[4 * block + 2] = -1 if wrong > 0 else least
         found[4 * block + 3] = most
 
     blocks, size = piece.blocks(max(count, 1))
@@ -407,12 +410,18 @@ class _Steps:
 
         If `op` commutes, element i goes into chain i modulo four, which hides its latency.
         """
-        op, at, chains = self.values.op, self.at, int(self.values.commutative)
+        op, at = self.values.op, self.at
 
-        def fold(lo: int, hi: int) -> Any:
+        def in_order(lo: int, hi: int) -> Any:
+            a = at(lo)
+            for i in range(lo + 1, hi):
+                a = op(a, at(i))
+            return a
+
+        def chains(lo: int, hi: int) -> Any:
             a = at(lo)
             i = lo + 1
-            if chains and hi - lo >= 8:
+            if hi - lo >= 8:
                 b, c, d = at(lo + 1), at(lo + 2), at(lo + 3)
                 i = lo + 4
                 while i + 4 <= hi:
@@ -427,7 +436,7 @@ class _Steps:
                 i += 1
             return a
 
-        return fold
+        return chains if self.values.commutative else in_order
 
 
 def _walk(visit: Any) -> Any:
