@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from portapar import arrays, partition
+from portapar import arrays, shares
 from portapar.arrays import PartitionedArray
 from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.executor import DeviceExecutor, Executor, finish
@@ -44,7 +44,7 @@ class HybridExecutor(Executor):
         self._runners = ThreadPoolExecutor(len(self.members), thread_name_prefix="portapar-hybrid")
 
     def _cuts(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        return partition.cut_rows(shape, self.weights)
+        return shares.cut_rows(shape, self.weights)
 
     def asarray(self, x: Any) -> PartitionedArray:
         host = arrays.asnumpy(arrays.normal(x, "x"))

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from portapar import arrays, partition, problem
+from portapar import arrays, problem, shares
 from portapar.arrays import PartitionedArray
 from portapar.call import call, make_out, planning, resolve
 from portapar.errors import BackendUnavailableError, KernelError, PlacementError
@@ -176,7 +176,7 @@ class Parts:
                 self._at_home(x, "an argument")
         else:
             shape = rows.shape if rows is not None else next(((len(x),) for x in values if hasattr(x, "__len__")), (0,))
-            self.cuts = partition.cut_rows(shape, executor.weights)
+            self.cuts = shares.cut_rows(shape, executor.weights)
 
     @property
     def count(self) -> int:
@@ -215,7 +215,7 @@ class Parts:
     def recut(self, shape: tuple[int, ...]) -> None:
         """Cut by rows of that shape from now on (where nothing was partitioned before)."""
         if self.kind != "partitioned":
-            self.cuts = partition.cut_rows(shape, self.executor.weights)
+            self.cuts = shares.cut_rows(shape, self.executor.weights)
 
     # supersteps -----------------------------------------------------------------------------------
 
@@ -406,7 +406,7 @@ class Parts:
         ends = np.concatenate([[0], np.cumsum(lengths)]).astype(int)
         shape = (int(ends[-1]), *next(iter(host.values())).shape[1:])
         dtype = next(iter(host.values())).dtype
-        cuts = partition.cut_rows(shape, self.executor.weights)
+        cuts = shares.cut_rows(shape, self.executor.weights)
 
         def send(piece: Piece) -> list[np.ndarray]:
             first, mine = ends[piece.number], host[piece.number]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from portapar import arrays, cost, partition
+from portapar import arrays, cost, shares
 from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.kernel.forms import TILE
 from portapar.policy import Policy
@@ -104,7 +104,7 @@ def make_plan(problem: Problem, policy: Policy, executor: Any) -> Plan:
     cuts = given_cuts(problem)
     if cuts is None:
         why = "cut by the executor's weights"
-        cuts = partition.cut(problem.extent[0], executor.weights, partition.alignment(problem.row))
+        cuts = shares.cut(problem.extent[0], executor.weights, shares.alignment(problem.row))
     else:
         why = "cut where its partitioned arrays are cut"
         if len(cuts) != len(members) + 1:

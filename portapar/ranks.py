@@ -23,15 +23,13 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, backend, config
+from portapar import arrays, backend, config, shares
 from portapar.arrays import PartitionedArray
 from portapar.errors import BackendUnavailableError, CommunicationError, PlacementError
 from portapar.executor import DeviceExecutor, Executor, finish, fold, simd, threads
 from portapar.future import Future
 from portapar.hybrid import HybridExecutor
 from portapar.kernel.forms import TILE
-from portapar.partition import cut_rows, subtrees
-from portapar.partition import join as join_subtrees
 from portapar.plan import Plan
 from portapar.problem import Problem
 
@@ -193,13 +191,13 @@ class RanksExecutor(Executor):
             arrays.spec_of(host, "x")
             if host.ndim == 0:
                 raise PlacementError("asarray: a zero-dimensional array has no rows to cut")
-            cuts = cut_rows(host.shape, self.weights)
+            cuts = shares.cut_rows(host.shape, self.weights)
             parts = {k: self.members[k].asarray(host[cuts[k] : cuts[k + 1]]) for k in self._own}
             return f"asarray of {arrays.describe(host)}", parts
 
         with self._turn():
             parts = self._together("asarray", place)
-        cuts = cut_rows(host.shape, self.weights)
+        cuts = shares.cut_rows(host.shape, self.weights)
         return PartitionedArray(host.shape, host.dtype, cuts, parts, self)
 
     def empty(self, shape: int | tuple[int, ...], dtype: Any = np.float64) -> PartitionedArray:
@@ -209,13 +207,13 @@ class RanksExecutor(Executor):
         def place() -> tuple[str, dict[int, Any]]:
             if not shape or min(shape) < 0:
                 raise PlacementError(f"empty: shape is {shape}: must have rows, and must not be negative")
-            cuts = cut_rows(shape, self.weights)
+            cuts = shares.cut_rows(shape, self.weights)
             parts = {k: self.members[k].empty((cuts[k + 1] - cuts[k], *shape[1:]), dtype) for k in self._own}
             return f"empty of shape {shape} and dtype {np.dtype(dtype)}", parts
 
         with self._turn():
             parts = self._together("empty", place)
-        return PartitionedArray(shape, dtype, cut_rows(shape, self.weights), parts, self)
+        return PartitionedArray(shape, dtype, shares.cut_rows(shape, self.weights), parts, self)
 
     def gather(self, x: PartitionedArray) -> np.ndarray:
         """The whole array, on the host of every rank. Collective."""
@@ -289,7 +287,7 @@ class RanksExecutor(Executor):
         size = program.acc.itemsize
         ends = [part.lo for part in plan.parts] + [problem.size]
         tiles = tuple(-(-ends[k] // TILE) for k in self._firsts)
-        pieces = subtrees(tiles)
+        pieces = shares.subtrees(tiles)
 
         def mine() -> tuple[str, np.ndarray]:
             partials = self._run_own(plan)
@@ -318,7 +316,7 @@ class RanksExecutor(Executor):
             return fold(program, np.array([x, y], program.acc))
 
         whole = np.empty(1, program.acc)
-        whole[0] = join_subtrees(itertools.chain(*pieces), data.view(program.acc), op)
+        whole[0] = shares.join(itertools.chain(*pieces), data.view(program.acc), op)
         return finish(problem, whole)
 
     @contextlib.contextmanager

@@ -101,10 +101,11 @@ def cuda_texts():
     from portapar.backends.opencl.device import OpenCLDevice
 
     compiling, compile_opencl = {}, OpenCLDevice._compile
+    fast = ["--Ofast-compile=max"] if cuda.nvrtc_version() >= (13, 0) else []  # nobody runs what comes out
 
     def compile_both(device, program, text):
         if program.key not in compiling:
-            job = runner.submit(cuda.compile_c, c_text(program, CUDA), "sm_90")
+            job = runner.submit(cuda.compile_c, c_text(program, CUDA), "sm_90", *fast)
             compiling[program.key] = (os.environ.get("PYTEST_CURRENT_TEST"), job)
         return compile_opencl(device, program, text)
 

@@ -47,13 +47,13 @@ def compile_text(program: Program, arch: str = "sm_90") -> bytes:
     return compile_c(c_text(program, CUDA), arch)
 
 
-def compile_c(text: str, arch: str) -> bytes:
-    """Compile CUDA C to a cubin, or to PTX for a virtual architecture such as ``"compute_90"``."""
+def compile_c(text: str, arch: str, *more: str) -> bytes:
+    """Compile CUDA C to a cubin, or to PTX for a virtual architecture such as ``"compute_90"``; `more` are options."""
     library = nvrtc()
     handle = ctypes.c_void_p()
     library.nvrtcCreateProgram(ctypes.byref(handle), text.encode(), b"portapar.cu", 0, None, None)
     try:
-        options = [option.encode() for option in (f"--gpu-architecture={arch}", *OPTIONS)]
+        options = [option.encode() for option in (f"--gpu-architecture={arch}", *OPTIONS, *more)]
         code = library.nvrtcCompileProgram(handle, len(options), (ctypes.c_char_p * len(options))(*options))
         if code != 0:
             log = _output(library, "ProgramLog", handle).rstrip(b"\0").decode(errors="replace")
