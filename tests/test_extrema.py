@@ -67,12 +67,12 @@ def test_the_first_nan_wins(policy):
 @pytest.mark.parametrize("dtype", ["?", "i1", "u1", "i4", "u8", "i8", "f4"])
 def test_dtypes(renderer, dtype):
     x = data(9000).astype(dtype)
-    check(renderer, x)
+    assert pp.minmax_element(renderer, x) == (np.argmin(x), np.argmax(x))
     if x.dtype.kind in "iu":
         ends = np.iinfo(dtype)
         x[4500:4510], x[7000:] = ends.min, ends.max
-        check(renderer, x)
-        check(renderer, np.full(100, ends.max, dtype))
+        assert pp.minmax_element(renderer, x) == (np.argmin(x), np.argmax(x))
+        assert pp.minmax_element(renderer, np.full(100, ends.max, dtype)) == (0, 0)
 
 
 def test_keys(policy):
