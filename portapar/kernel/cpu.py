@@ -20,8 +20,7 @@ from portapar.kernel.forms import LANES, RUN, TILE, strides
 from portapar.kernel.native import callee, lower, native
 from portapar.kernel.program import Program, Spec
 
-STREAM_LINES = 8  #: cache lines in flight in a streaming loop: fewer lose a tenth of the bandwidth
-ROWS = 2  #: rows of lanes that a reduction takes at a time: more are no faster in cache, and slower from memory
+STREAM_LINES = 4  #: cache lines that a streaming loop writes at a time; 8 need all registers of AVX2, or more
 
 
 def chunk_text(program: Program, stream: bool = False) -> str:
@@ -81,6 +80,7 @@ def _stream_text(program: Program, args: list[str], call: str) -> str:
         "@    base = nonneg(base)\n"
         f"@    for k in range({width}):\n"
         f"@        buffer[nonneg(k)] = elem({outer}base + k, {call})\n"
+        "@    vectors()\n"
         f"@    stream({out}, {flat}base, buffer)\n"
         "@for k in range(last, end):\n"
         f"@    body({outer}nonneg(k), {call})\n"
@@ -104,7 +104,7 @@ def _outer(program: Program) -> str:
 
 
 def _reduce_text(program: Program, head: str, call: str) -> str:
-    """Whole tiles vectorize over the lanes; the last one, if it is short, takes a plain loop."""
+    """Whole tiles keep their lanes in vector registers; the last one, if it is short, takes a plain loop."""
 
     def value(index: str) -> str:
         index = f"nonneg({index})" if program.unit else f"start0 + step0 * ({index})"
@@ -113,50 +113,54 @@ def _reduce_text(program: Program, head: str, call: str) -> str:
     width = _width(program.acc)
     get = "get({}, acc)" if width else "acc[{}]"
     put = "put({}, acc, {})" if width else "acc[{}] = {}"
-    here, there = get.format("lane"), get.format("lane + half")
-    folded = f"ACC(op({here}, {value('i')}))"
+
+    def folded(what: str) -> str:
+        return put.format("lane", f"ACC(op({get.format('lane')}, {what}))")
 
     steps = "" if program.unit else "start0, step0, "
     side, down = strides(program.ordered)
-    rest = "".join(f"        x = ACC(op(x, {value(f'i + {down * row}')}))\n" for row in range(1, ROWS))
-    odd = (RUN - 1) % ROWS
-    lanes = f"    for lane in range(opaque({LANES})):\n        i = nonneg(first + {side} * lane)\n"
-    fresh = f"k < {LANES}"
     levels = [LANES >> k for k in range(1, LANES.bit_length())]
-    tree = f"        for half in {tuple(levels)}:\n            for lane in range(min(half, count - half)):\n"
+    fresh, lane, used = f"k < {LANES}", f"k % {LANES}", "count"
+    pairs = "range(min(half, count - half))"
     if program.ordered:
-        fresh = f"k % {RUN} == 0"
-        tree = (
-            f"        used = -(-count // {RUN})\n"
-            f"        for half in {tuple(levels[::-1])}:\n            for lane in range(0, used - half, 2 * half):\n"
-        )
+        fresh, lane, used = f"k % {RUN} == 0", f"k // {RUN}", f"-(-count // {RUN})"
+        levels.reverse()
+        pairs = "range(0, used - half, 2 * half)"
+    tree = ""
+    for half in levels:
+        count = f"range(0, {LANES}, {2 * half})" if program.ordered else f"range({half})"
+        tree += f"            for lane in {count}:\n                {folded(get.format(f'lane + {half}'))}\n"
+        tree += "            vectors()\n" * (half > 1 and not program.ordered)
+    here = get.format("lane")
+    keep = _keep(width, f"nonneg(first // {TILE})", get.format("0"))
     return (
-        f"def begin(first, acc, {steps}{call}):\n    wide()\n{lanes}        {put.format('lane', value('i'))}\n"
-        f"def one_row(first, acc, {steps}{call}):\n    wide()\n{lanes}"
-        f"        {put.format('lane', folded)}\n"
-        f"def rows(first, acc, {steps}{call}):\n    wide()\n{lanes}"
-        f"        x = ACC(op({here}, {value('i')}))\n{rest}        {put.format('lane', 'x')}\n"
-        f"def short(first, count, acc, {steps}{call}):\n"
+        f"def short(first, count, partials, {steps}{call}):\n"
+        f"    acc = {_scratch(width)}\n"
         "    for k in range(count):\n"
         f"        x = {value('first + k')}\n"
-        f"        lane = k {f'// {RUN}' if program.ordered else f'% {LANES}'}\n"
+        f"        lane = {lane}\n"
         f"        {put.format('lane', f'x if {fresh} else ACC(op({here}, x))')}\n"
+        f"    used = {used}\n"
+        f"    for half in {tuple(levels)}:\n"
+        f"        for lane in {pairs}:\n"
+        f"            {folded(get.format('lane + half'))}\n"
+        f"    {keep}\n"
         f"{head}"
         f"    acc = {_scratch(width)}\n"
         f"    for first in range(lo, hi, {TILE}):\n"
         "        first = nonneg(first)\n"
-        f"        count = min({TILE}, hi - first)\n"
-        f"        if count == {TILE}:\n"
-        f"            begin(first, acc, {steps}{call})\n"
-        f"            for k in range(1, {odd + 1}):\n"
-        f"                one_row(nonneg(first + {down} * k), acc, {steps}{call})\n"
-        f"            for k in range({(odd + 1) * down}, {RUN * down}, {ROWS * down}):\n"
-        f"                rows(nonneg(first + k), acc, {steps}{call})\n"
+        f"        if hi - first < {TILE}:\n"
+        f"            short(first, hi - first, partials, {steps}{call})\n"
         "        else:\n"
-        f"            short(first, count, acc, {steps}{call})\n"
+        f"            for lane in range({LANES}):\n"
+        f"                {put.format('lane', value(f'first + {side} * lane'))}\n"
+        "            vectors()\n"
+        f"            for k in range({down}, {RUN * down}, {down}):\n"
+        f"                for lane in range({LANES}):\n"
+        f"                    {folded(value(f'first + k + {side} * lane'))}\n"
+        "                vectors()\n"
         f"{tree}"
-        f"                {put.format('lane', f'ACC(op({here}, {there}))')}\n"
-        f"        {_keep(width, f'nonneg(first // {TILE})', get.format('0'))}\n"
+        f"            {keep}\n"
         "    return hi\n"
     )
 
@@ -241,7 +245,7 @@ def _make(program: Program, stream: bool) -> Any:
     specs = block_specs(program)
     space.update(
         nonneg=intrinsics.nonneg,
-        opaque=intrinsics.opaque,
+        vectors=intrinsics.vectors,
         wide=intrinsics.wide,
         unpack=intrinsics.unpacker(specs, extras(program)),
     )
@@ -256,9 +260,8 @@ def _make(program: Program, stream: bool) -> Any:
             tile=intrinsics.scratch(dtype, STREAM_LINES * 64 // dtype.itemsize),
         )
     exec(compile(chunk_text(program, stream), "<portapar chunk>", "exec"), space)
-    for name in ("begin", "one_row", "rows", "short"):
-        if name in space:
-            space[name] = callee(space[name])
+    if "short" in space:
+        space["short"] = callee(space["short"])
     return space["chunk"]
 
 

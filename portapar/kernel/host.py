@@ -57,7 +57,7 @@ class Launch:
     def _set_job(self, table: Any = None) -> None:
         self._table = table
         self._job = self._new_job(table=table)
-        self._job_address = ctypes.addressof(self._job)
+        (self._job_address,) = runtime.ready(ctypes.addressof(self._job))
 
     def _large(self) -> bool:
         """Whether streaming stores pay: the data exceed the caches, and the output is not read as well."""

@@ -5,6 +5,7 @@ Every function here is a Numba intrinsic; the module is imported only when code 
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from llvmlite import ir
@@ -97,17 +98,6 @@ def nonneg(typing, i):
 
 
 @intrinsic
-def opaque(typing, i):
-    """`i`, hidden from the optimiser: a loop that it bounds is vectorized instead of unrolled."""
-
-    def codegen(context, builder, signature, values):
-        kind = ir.FunctionType(values[0].type, [values[0].type])
-        return builder.asm(kind, "", "=r,0", [values[0]], side_effect=False)
-
-    return i(i), codegen
-
-
-@intrinsic
 def wide(typing):
     """Let the function use the widest vectors: LLVM halves them on CPUs that once lowered their clock."""
 
@@ -151,6 +141,47 @@ def until_aligned(typing, out, i):
         return builder.udiv(gap, _I64(size))
 
     return types.int64(out, i), codegen
+
+
+@intrinsic
+def vectors(typing):
+    """Have the loop before this call vectorized, and only then unrolled: the other way round it becomes scalars.
+
+    Its trip count must be constant. An array of constant size that such loops work on lives in registers.
+    """
+
+    def codegen(context, builder, signature, values):
+        jump = _loop_before(builder)
+        if jump is not None:
+            module = builder.module
+
+            def mark(name, *values):
+                return module.add_metadata([ir.MetaDataString(module, f"llvm.loop.{name}"), *values])
+
+            then = mark("vectorize.followup_vectorized", mark("unroll.full"), mark("isvectorized", _I32(1)))
+            loop = module.add_metadata([_I64(len(module.metadata))])  # one of its own
+            loop.operands = (loop, mark("unroll.disable"), then)
+            jump.set_metadata("llvm.loop", loop)
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+def _loop_before(builder: Any) -> Any:
+    """The jump back to the head of the last loop that has been lowered; Numba calls its blocks B and their offset."""
+    here = _BLOCK.match(builder.block.name)
+    found, last = None, -1
+    for block in builder.function.blocks:
+        jump, name = block.terminator, _BLOCK.match(block.name)
+        if here is None or name is None or jump is None or jump.opname != "br" or len(jump.operands) != 1:
+            continue
+        head = _BLOCK.fullmatch(jump.operands[0].name)
+        if head is not None and last < int(name[1]) < int(here[1]) and int(head[1]) <= int(name[1]):
+            found, last = jump, int(name[1])
+    return found
+
+
+_BLOCK = re.compile(r"B(\d+)")
 
 
 def stream_out(lines: int) -> Any:
