@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from portapar.errors import PlacementError
+from portapar.kernel import vecmath
 from portapar.kernel.codec import codec
 from portapar.kernel.forms import LANES, RUN, TILE, strides
 from portapar.kernel.native import callee, lower, native
@@ -334,9 +335,12 @@ def inspect(program: Program, stream: bool = False) -> dict[str, str]:
     """What is generated for a program: the Python for Numba, LLVM's IR, the assembly, and a verdict."""
     library, _ = lower(_make(program, stream), 3)
     llvm = library.get_llvm_str()
-    widths = sorted({int(n) for n in re.findall(r"<(\d+) x (?:double|float|i\d+)>", llvm)})
-    loops = len(re.findall(r"^vector\.body", llvm, re.MULTILINE))
+    own = vecmath.own_text(llvm)
+    widths = sorted({int(n) for n in re.findall(r"<(\d+) x (?:double|float|i\d+)>", own)})
+    loops = len(re.findall(r"^vector\.body", own, re.MULTILINE))
     verdict = f"yes: {loops} loop(s), up to {widths[-1]} elements at a time" if loops and widths else "no"
+    scalar = vecmath.one_by_one(own)
+    verdict += f", but {', '.join(scalar)} one at a time" if scalar else ""
     return {
         "vectorized": verdict,
         "Numba": program.text + "\n" + chunk_text(program, stream),

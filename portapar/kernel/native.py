@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from portapar import config
+from portapar.kernel import vecmath
 
 _lock = threading.RLock()
 
@@ -40,7 +41,7 @@ def _target() -> str:
 
     features = llvm.get_host_cpu_features().flatten()
     versions = [version(name) for name in ("llvmlite", "numba", "numpy")]
-    return "|".join((llvm.get_host_cpu_name(), features, *versions, renderers()))
+    return "|".join((llvm.get_host_cpu_name(), features, *versions, *vecmath.vectors(features).values(), renderers()))
 
 
 @functools.cache
@@ -154,6 +155,7 @@ def _callee_compiler() -> Any:
             flags = state.flags
             flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
             super().run_pass(state)
+            _use_vector_math(state.library)
             lowered = state["cr"]
             entry = list[Any]().append  # callers know a function by its built-in entry point; this one is never called
             state.targetctx.insert_user_function(entry, lowered.fndesc, [state.library])
@@ -198,5 +200,20 @@ def lower(function: Any, arity: int) -> tuple[Any, str]:
         typing.refresh()
         target.refresh()
         result = compiler.compile_extra(typing, target, function, (types.int64,) * arity, types.int64, flags, {})
+        features = _use_vector_math(result.library)
+        result.library._optimize_final_module()
+        result.library._final_module = vecmath.settled(result.library._final_module, features)
+        result.library._optimize_final_module = lambda: None  # that is done
         result.library.finalize()
     return result.library, result.fndesc.llvm_func_name
+
+
+def _use_vector_math(library: Any) -> str:
+    """Link what a library of Numba calls, as it would do last, and replace scalar functions; the CPU's features."""
+    for part in dict.fromkeys(library._linking_libraries):
+        library._reload_init.update(part._reload_init)
+        library._final_module.link_in(part._get_module_for_linking(), preserve=True)
+    library._linking_libraries.clear()
+    _, _, features = library.codegen.magic_tuple()
+    library._final_module = vecmath.replaced(library._final_module, features)
+    return str(features)
