@@ -448,21 +448,28 @@ def _walk(visit: Any) -> Any:
 
     def walk(block: int, size: int, begin: int, count: int, offsets: Any, sums: Any, out: Any) -> None:
         here, there = block * size, block * size + size
-        s, last = first(here, begin, count, offsets) - 1, first(there, begin, count, offsets)
-        lo = hi = q = int(offsets[np.uint64(s + 1)])
-        if s >= 0:  # the segment before, from its first piece that begins here
-            lo = int(offsets[np.uint64(s)])
-            q = lo + max(1, (begin + here - s - 1 - lo + PIECE - 1) // PIECE) * PIECE
+        s, last = first(here, begin, count, offsets), first(there, begin, count, offsets)
+        lo = hi = q = int(offsets[np.uint64(s)])
+        if s > 0:  # the segment before, from its first piece that begins here
+            lo = int(offsets[np.uint64(s - 1)])
+            q = lo + max(1, (begin + here - s - lo + PIECE - 1) // PIECE) * PIECE
         while True:
-            if q >= hi or (q > lo and q - begin + s + 1 >= there):
-                s += 1
+            while q < hi and q - begin + s < there:
+                end = min(q + PIECE, hi)
+                visit(s - 1, lo, hi, q, end, begin, sums, out)
+                q = end
+            while True:
                 if s >= last:
-                    break
+                    return
                 lo = q = hi
-                hi = int(offsets[np.uint64(s + 1)])
-            end = min(q + PIECE, hi)
-            visit(s, lo, hi, q, end, begin, sums, out)
-            q = end
+                s += 1
+                hi = int(offsets[np.uint64(s)])
+                if hi - lo > PIECE:
+                    end = lo + PIECE
+                    visit(s - 1, lo, hi, lo, end, begin, sums, out)
+                    q = end
+                    break
+                visit(s - 1, lo, hi, lo, hi, begin, sums, out)
 
     return walk
 
