@@ -19,6 +19,7 @@ import numpy as np
 import scipy.sparse
 
 import portapar as pp
+from portapar.config import default_threads
 
 from .native import BuildError, compilers
 
@@ -33,6 +34,7 @@ def native() -> ctypes.CDLL:
     link = ["-shared", "-fopenmp", "-Wl,--no-as-needed", "-lmvec", "-lm"]
     path = compilers.library("algorithms.c", compilers.c_compiler(), flags, link)
     library = ctypes.CDLL(str(path))
+    library.set_threads(default_threads())  # as many as pp.threads() has
     library.reduce.restype = ctypes.c_double
     for name in ("count_if", "min_element", "copy_if"):
         getattr(library, name).restype = _INT64
