@@ -22,7 +22,7 @@ from portapar import config
 from portapar.errors import DeviceMemoryError, PortaparError
 from portapar.kernel.cdialect import OPENCL
 from portapar.kernel.claunch import CDevice, Kernel, argument_dtypes, elements, entry_name
-from portapar.kernel.forms import LANES
+from portapar.kernel.forms import LANES, TILE
 from portapar.kernel.program import Program
 
 __all__ = ["OpenCLDevice"]
@@ -192,19 +192,25 @@ class OpenCLDevice(CDevice):
 
     def _map(self, kernel: Kernel, arguments: list[Any], count: int, chunk: int) -> None:
         if self.serial:
-            items = -(-count // chunk) if chunk else max(self.units * _PIECES, -(-count // _PIECE))
-            items, group = min(items, count), 1
+            items, group = min(-(-count // chunk) if chunk else self._pieces(count), count), 1
         else:
             items, group = min(-(-count // _GROUP) * _GROUP, _MOST_ITEMS), _GROUP
         with self._errors(0):
             self._launch(kernel, arguments, items, group).wait()
 
+    def _pieces(self, count: int) -> int:
+        """Into how many pieces a CPU's work on `count` elements is cut."""
+        return max(self.units * _PIECES, -(-count // _PIECE))
+
     def _reduce(self, kernel: Kernel, arguments: list[Any], tiles: int, acc: np.dtype[Any]) -> np.ndarray[Any, Any]:
-        group = 1 if self.serial else LANES
+        if self.serial:
+            items, group = min(self._pieces(tiles * TILE), tiles), 1
+        else:
+            items, group = min(tiles * LANES, _MOST_ITEMS), LANES
         host = np.empty(tiles, acc)
         with self._errors(host.nbytes):
             partials = cl.Buffer(self.context, cl.mem_flags.READ_WRITE, host.nbytes)
-            self._launch(kernel, [partials, 0, *arguments], min(tiles * group, _MOST_ITEMS), group)
+            self._launch(kernel, [partials, 0, *arguments], items, group)
             cl.enqueue_copy(self.queue, host, partials)  # the queue is in order: it waits for the kernel
         return host
 

@@ -330,6 +330,8 @@ def render_reduce(
     text = "\n".join([*lines, "}"]) + "\n"
     if dialect.name == "cuda":
         unit.functions.append(_SHUFFLE)
+    elif not grouped:
+        unit.functions.append(_VECTORS)
     unit.functions.append(text)
     return unit.text()
 
@@ -337,6 +339,22 @@ def render_reduce(
 _TILES = f"""\
     for (i64 t = lo / {TILE} + @first; t * {TILE} < hi; t += @step) {{
         i64 first = t * {TILE}, count = hi - first < {TILE} ? hi - first : {TILE};"""
+
+# CPUs prefetch what lies ahead: a work-item takes neighbouring tiles.
+_RUN_OF_TILES = f"""\
+    i64 each = ((hi - lo + {TILE - 1}) / {TILE} + (i64)get_global_size(0) - 1) / (i64)get_global_size(0);
+    i64 begin = lo / {TILE} + (i64)get_global_id(0) * each;
+    for (i64 t = begin; t < begin + each && t * {TILE} < hi; ++t) {{
+        i64 first = t * {TILE}, count = hi - first < {TILE} ? hi - first : {TILE};"""
+
+# Turn the next loop into vectors, then unroll it: an array of lanes that only such loops work on lives in registers.
+_VECTORS = f"""\
+#ifdef __clang__
+#define VECTORS _Pragma("clang loop vectorize(enable) unroll_count({LANES})")
+#else
+#define VECTORS
+#endif
+"""
 
 _SHUFFLE = """\
 template <typename T> static __device__ __forceinline__ T lane_below(T value, int distance) {
@@ -351,32 +369,36 @@ template <typename T> static __device__ __forceinline__ T lane_below(T value, in
 
 
 def _item_per_tile(acc: str, load: Any, combine: Any, keep: Any) -> list[str]:
-    item, items = "(i64)get_global_id(0)", "(i64)get_global_size(0)"
+    tree = "\n".join(
+        f"            VECTORS for (int l = 0; l < {s}; ++l) lane[l] = {combine('lane[l]', f'lane[l + {s}]')};"
+        for s in (LANES >> k for k in range(1, LANES.bit_length()))
+    )
     text = f"""\
-{_TILES.replace("@first", item).replace("@step", items)}
-        {acc} lane[{LANES}];
-        if (count >= {LANES}) {{
-            i64 k = first + {LANES}, end = first + count;
-            for (int l = 0; l < {LANES}; ++l) lane[l] = {load("first + l")};
-            for (; k + {LANES} <= end; k += {LANES})
-                for (int l = 0; l < {LANES}; ++l) lane[l] = {combine("lane[l]", load("k + l"))};
-            for (int l = 0; k + l < end; ++l) lane[l] = {combine("lane[l]", load("k + l"))};
-            for (int s = {LANES // 2}; s > 0; s /= 2)
-                for (int l = 0; l < s; ++l) lane[l] = {combine("lane[l]", "lane[l + s]")};
+{_RUN_OF_TILES}
+        if (count == {TILE}) {{
+            {acc} lane[{LANES}];
+            VECTORS for (int l = 0; l < {LANES}; ++l) lane[l] = {load("first + l")};
+            for (i64 k = first + {LANES}; k < first + {TILE}; k += {LANES}) {{
+                VECTORS for (int l = 0; l < {LANES}; ++l) lane[l] = {combine("lane[l]", load("k + l"))};
+            }}
+{tree}
+            {keep("lane[0]")}
         }} else {{
-            for (int l = 0; l < count; ++l) lane[l] = {load("first + l")};
+            {acc} lane[{LANES}];
+            for (int l = 0; l < {LANES} && l < count; ++l) lane[l] = {load("first + l")};
+            for (i64 k = {LANES}; k < count; ++k)
+                lane[k % {LANES}] = {combine(f"lane[k % {LANES}]", load("first + k"))};
             for (int s = {LANES // 2}; s > 0; s /= 2)
                 for (int l = 0; l < s && l + s < count; ++l) lane[l] = {combine("lane[l]", "lane[l + s]")};
+            {keep("lane[0]")}
         }}
-        {keep("lane[0]")}
     }}"""
     return text.split("\n")
 
 
 def _runs_per_item(acc: str, load: Any, combine: Any, keep: Any) -> list[str]:
-    item, items = "(i64)get_global_id(0)", "(i64)get_global_size(0)"
     text = f"""\
-{_TILES.replace("@first", item).replace("@step", items)}
+{_RUN_OF_TILES}
         {acc} lane[{LANES}];
         i64 used = (count + {RUN - 1}) / {RUN};
         for (int l = 0; l < used; ++l) lane[l] = {load(f"first + l * {RUN}")};
