@@ -13,7 +13,6 @@ backend knows: cutting work up, moving data, merging results and talking to the 
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -126,6 +125,8 @@ class Group(Protocol):
 @cache
 def backends() -> dict[str, Any]:
     """Every backend by name: the folders of `portapar.backends`, then the entry points."""
+    import pkgutil
+
     found: dict[str, Any] = {}
     folder = importlib.import_module("portapar.backends")
     for module in pkgutil.iter_modules(folder.__path__):

@@ -10,11 +10,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import hashlib
 import os
 import warnings
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _DIGEST = 16
 
@@ -26,6 +29,8 @@ def _warn_once(message: str) -> None:
 
 @functools.cache
 def _usable(folder: str) -> Path | None:
+    from pathlib import Path
+
     path = Path(folder)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -45,6 +50,13 @@ def cache_dir() -> Path | None:
     return _usable(folder)
 
 
+def digest(data: bytes, size: int) -> bytes:
+    """A fingerprint of `size` bytes."""
+    import hashlib  # here: it loads OpenSSL, which imports of portapar need not wait for
+
+    return hashlib.blake2b(data, digest_size=size).digest()
+
+
 def load(name: str) -> bytes | None:
     """What `store` kept under `name`, or None. A damaged file counts as missing."""
     folder = cache_dir()
@@ -57,8 +69,8 @@ def load(name: str) -> bytes | None:
     except OSError as error:
         _warn_once(f"portapar cannot read its cache folder {folder} ({error}): compiling in memory only")
         return None
-    digest, payload = data[:_DIGEST], data[_DIGEST:]
-    if hashlib.blake2b(payload, digest_size=_DIGEST).digest() != digest:
+    expected, payload = data[:_DIGEST], data[_DIGEST:]
+    if digest(payload, _DIGEST) != expected:
         _warn_once(f"portapar found damaged files in its cache folder {folder}: compiling anew")
         return None
     return payload
@@ -79,12 +91,13 @@ def store(name: str, payload: bytes) -> None:
     try:
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
             temporary = file.name
-            file.write(hashlib.blake2b(payload, digest_size=_DIGEST).digest() + payload)
+            file.write(digest(payload, _DIGEST) + payload)
         os.replace(temporary, folder / name)
     except OSError as error:
         _warn_once(f"portapar cannot write to its cache folder {folder} ({error}): compiling in memory only")
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
 
 
 def default_threads() -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import platform
-from pathlib import Path
 from typing import Any
 
 
 @functools.cache
 def cpu_description() -> str:
     """The CPU's model name, as the operating system tells it."""
+    from pathlib import Path
+
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -44,6 +45,8 @@ def machine() -> dict[str, Any]:
 @functools.cache
 def caches() -> dict[str, int]:
     """Sizes in bytes of the caches that hold data, by level; empty where the system does not say."""
+    from pathlib import Path
+
     found: dict[str, int] = {}
     for folder in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         try:

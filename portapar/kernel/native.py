@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
 import os
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from portapar import config
@@ -47,10 +45,10 @@ def _target() -> str:
 @functools.cache
 def renderers() -> str:
     """A digest of the front end and the renderers: other sources, other code."""
-    own = hashlib.blake2b(digest_size=8)
-    for file in sorted(Path(__file__).parent.glob("*.py")):
-        own.update(file.read_bytes())
-    return own.hexdigest()
+    from pathlib import Path
+
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return config.digest(b"".join(file.read_bytes() for file in files), 8).hex()
 
 
 @functools.cache
@@ -83,7 +81,7 @@ def native(key: str, make: Callable[[], Any], arity: int) -> Callable[..., int]:
     callable
         A ctypes function; calling it releases the GIL. Its ``address`` attribute is for native callers.
     """
-    digest = hashlib.blake2b(f"{key}|{_target()}".encode(), digest_size=20).hexdigest()
+    digest = config.digest(f"{key}|{_target()}".encode(), 20).hex()
     name = f"{digest}.o"
     with _lock:
         payload = config.load(name)

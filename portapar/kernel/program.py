@@ -7,12 +7,13 @@ native code (Numba for CPUs, C for OpenCL and CUDA).
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from portapar import config
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Program:
     def key(self) -> str:
         """A digest of everything that generated code depends on."""
         parts = (self.form, self.text, self.specs, self.ndim, self.unit, self.out, self.acc, self.ordered)
-        return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+        return config.digest(repr(parts).encode(), 16).hex()
 
     @functools.cached_property
     def namespace(self) -> dict[str, Any]:
