@@ -27,9 +27,6 @@ from portapar.policy import Policy
 
 _TABLES = 1 << 22  #: counters at most in all private tables together
 _WEIGHED = 1 << 16  #: elements of a block at the least whose weights are added in order
-_FEW = 1 << 12  #: bins of which a block has several tables: neighbours that are equal need not wait for each other
-_TURNS = 4  #: how many, a power of two
-_LINE = 32  #: counters by which tables lie apart at the least: blocks must not write to the same cache line
 
 
 def histogram(
@@ -129,20 +126,11 @@ def _bincount(p: Parts, x: Any, weights: Any, minlength: int) -> Any:
         counts = _counts(p, data, None, bins, inside)
         if counts.sum() == len(data):
             return _give(p, counts)
-    most = max(p.each("largest", lambda piece: _largest(piece, data[piece])))
-    if data.dtype.kind == "i" and most > np.iinfo(data.dtype).max:
-        ends = p.each("extent", lambda piece: _extent(piece, data[piece], None))
-        least = min(end[0] for end in ends if end is not None)
+    ends = [end for end in p.each("extent", lambda piece: _extent(piece, data[piece], None)) if end is not None]
+    least, most = min((lo for lo, _ in ends), default=0), max((hi for _, hi in ends), default=-1)
+    if least < 0:
         raise PlacementError(f"bincount: x holds {least}: must hold no negative numbers. Subtract the least one first")
-    return _give(p, _counts(p, data, weights, max(most + 1, int(minlength)), _itself))
-
-
-def _largest(piece: Piece, x: Any) -> int:
-    """The largest element of a part, -1 if it is empty; negative ones count as the unsigned numbers of their bits."""
-    if len(x) == 0:
-        return -1
-    unsigned = np.dtype(f"u{x.dtype.itemsize}").type
-    return int(transform_reduce(piece.how, x, transform=lambda v: unsigned(v), op=ops.maximum))
+    return _give(p, _counts(p, data, weights, max(int(most) + 1, int(minlength)), _itself))
 
 
 def _give(p: Parts, counts: np.ndarray) -> Any:
@@ -286,35 +274,33 @@ def _table(piece: Piece, x: Any, weights: Any, edges: Any, bins: int, kind: np.d
         size = max(_WEIGHED, -(-n // max(1, min(64, _TABLES // max(bins, 1)))))
         blocks = tables = -(-n // size)
         counter = kind
-    apart = -(-bins // _LINE) * _LINE
-    each = _TURNS if weights is None and tables == blocks and bins <= _FEW else 1
-    table, out = piece.zeros(tables * each * apart, counter), piece.empty(bins, kind)
+    table, out = piece.zeros(tables * bins, counter), piece.empty(bins, kind)
     if bins == 0:
         return out
     if weights is not None:
-        piece.run(blocks, _weigh(place), size, x, weights, edges, table, apart)
+        piece.run(blocks, _weigh(place), size, x, weights, edges, table, bins)
     elif tables == blocks:
-        piece.run(blocks, _count(place), size, x, edges, table, apart, each)
+        piece.run(blocks, _count(place), size, x, edges, table, bins)
     else:
-        piece.run(blocks, _share(place), size, x, edges, table, apart, tables)
-    for_each(piece.how, bins, _add, table, tables * each, apart, out)
+        piece.run(blocks, _share(place), size, x, edges, table, bins, tables)
+    for_each(piece.how, bins, _add, table, tables, bins, out)
     return out
 
 
 def _count(place: Any) -> Any:
-    def count(block: int, size: int, x: Any, edges: Any, table: Any, apart: int, each: int) -> None:
-        mine, turn = block * each * apart, each - 1
+    def count(block: int, size: int, x: Any, edges: Any, table: Any, bins: int) -> None:
+        mine = block * bins
         for i in range(block * size, min(len(x), (block + 1) * size)):
             b = place(x[np.uint64(i)], edges)
             if b >= 0:
-                table[np.uint64(mine + (i & turn) * apart + int(b))] += 1
+                table[np.uint64(mine + int(b))] += 1
 
     return count
 
 
 def _share(place: Any) -> Any:
-    def count(block: int, size: int, x: Any, edges: Any, table: Any, apart: int, tables: int) -> None:
-        mine = block % tables * apart
+    def count(block: int, size: int, x: Any, edges: Any, table: Any, bins: int, tables: int) -> None:
+        mine = block % tables * bins
         for i in range(block * size, min(len(x), (block + 1) * size)):
             b = place(x[np.uint64(i)], edges)
             if b >= 0:
@@ -324,8 +310,8 @@ def _share(place: Any) -> Any:
 
 
 def _weigh(place: Any) -> Any:
-    def count(block: int, size: int, x: Any, weights: Any, edges: Any, table: Any, apart: int) -> None:
-        mine = block * apart
+    def count(block: int, size: int, x: Any, weights: Any, edges: Any, table: Any, bins: int) -> None:
+        mine = block * bins
         for i in range(block * size, min(len(x), (block + 1) * size)):
             b = place(x[np.uint64(i)], edges)
             if b >= 0:
@@ -334,9 +320,9 @@ def _weigh(place: Any) -> Any:
     return count
 
 
-def _add(bin: int, table: Any, tables: int, apart: int, out: Any) -> None:
+def _add(bin: int, table: Any, tables: int, bins: int, out: Any) -> None:
     """A bin of all tables, in order."""
     total = table[bin]
     for k in range(1, tables):
-        total += table[np.uint64(k * apart + bin)]
+        total += table[np.uint64(k * bins + bin)]
     out[bin] = total
