@@ -30,6 +30,7 @@ EXECUTORS = (
     "hybrid:threads:2+opencl:0",
     "hybrid:threads:2+cuda:0",
 )
+SLOWEST = ("mpi", "segmented", "pareval", "lazy", "primitives", "sort", "scan", "cache", "extrema", "moves", "crender")
 RENDERERS = ("threads:2", "opencl:0", "cuda:0")
 
 
@@ -41,8 +42,9 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """The file that takes longest first: workers take whole files, and should end together."""
-    items.sort(key=lambda item: item.path.name != "test_mpi.py")
+    """The files that take longest first: workers take whole files, and should end together."""
+    rank = {f"test_{name}.py": place for place, name in enumerate(SLOWEST, -len(SLOWEST))}
+    items.sort(key=lambda item: rank.get(item.path.name, 0))
 
 
 def _cache_folder(home):
