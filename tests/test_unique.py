@@ -4,21 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_select import numbers
 
 import portapar as pp
 
 SIZES = (0, 1, 2, 31, 1000, 70_003)
 THREADS = pp.par  # on the default executor, which no test closes
-
-
-def numbers(n, dtype="f8"):
-    rng, dtype = np.random.default_rng(n), np.dtype(dtype)
-    if dtype.kind != "f":
-        return rng.integers(0, 2 if dtype.kind == "b" else 100, n).astype(dtype)
-    x = rng.standard_normal(n).round(2).astype(dtype)
-    for special in (np.nan, -np.nan, np.inf, 0.0, -0.0):
-        x[rng.random(n) < 0.03] = special
-    return x
 
 
 def check(policy, x):
