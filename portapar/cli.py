@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ from portapar.algorithms.stream import default_size, stream
 #: What launchers of ranks tell their processes: which rank this is.
 _RANK = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")
 _NTIMES = 10
+_PATIENCE = 5.0  #: seconds that a rank leaves to rank 0 to say what is wrong with a command
 
 
 class UsageError(Exception):
@@ -78,10 +80,12 @@ def _say(message: str, code: int, in_job: bool) -> int:
     if not in_job:
         print(message, file=sys.stderr)
         return code
-    # What was typed wrongly is so on all ranks: one of them says it, and all of them come here.
-    if code != 2 or any(os.environ.get(name) == "0" for name in _RANK):
-        print(message, file=sys.stderr, flush=True)
-    if "mpi4py.MPI" in sys.modules and code != 2:
+    if code == 2 and not any(os.environ.get(name) == "0" for name in _RANK):
+        # What was typed wrongly is so on all ranks. A launcher ends all with the first one that fails: let
+        # that be rank 0, which says why. A rank that is still here then found a fault of its own.
+        time.sleep(_PATIENCE)
+    print(message, file=sys.stderr, flush=True)
+    if "mpi4py.MPI" in sys.modules:
         sys.modules["mpi4py.MPI"].COMM_WORLD.Abort(code)
     return code
 
