@@ -57,6 +57,8 @@ class Device(Protocol):
 
     Also a method ``sort_slices(x, cuts)``, which sorts unsigned integers between neighbours of `cuts` in place,
     together with a number ``slices``: as many keep the device busy.
+
+    Also a method ``bind(task)``, for a task that is run many times: calling what it returns runs it.
     """
 
     name: str
@@ -79,7 +81,7 @@ class Device(Protocol):
         """Why this device cannot run the program (such as: no float64), or None."""
 
     def run(self, task: Task) -> np.ndarray | None:
-        """Run a task to its end. A reduction returns one partial per tile of [lo, hi), in order."""
+        """Run a task to its end. A reduction returns one partial per tile of [lo, hi), in order (see `Task.whole`)."""
 
     def inspect(self, program: Program) -> dict[str, str]:
         """The generated code, by its name: ``{"OpenCL C": "..."}``."""

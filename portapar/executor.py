@@ -167,33 +167,32 @@ class DeviceExecutor(Executor):
 
     def execute(self, plan: Plan) -> Any:
         (part,) = plan.parts
-        partials = self.run(plan.problem, part, plan.policy)
+        partials = self.run(plan.problem, part, plan.policy, whole=True)
         return finish(plan.problem, partials)
 
     def bind(self, plan: Plan) -> Callable[[], Any]:
         problem, (part,) = plan.problem, plan.parts
         values = problem.values
-        in_place = all(isinstance(v, np.ndarray) for _, v in problem.arrays()) and part.hi > part.lo
-        if not isinstance(self.device, HostDevice) or not in_place:
+        in_place = part.hi > part.lo and all(self.device.owns(value) for _, value in problem.arrays())
+        if not in_place or not hasattr(self.device, "bind"):
             return lambda: self.execute(plan)
+        self._check(problem)
         task = backend.Task(
             problem.program, values, (0,) * len(values), problem.extent, problem.start, problem.step,
-            part.lo, part.hi, part.threads, plan.policy.schedule, plan.policy.chunk_size or 0,
+            part.lo, part.hi, part.threads, plan.policy.schedule, plan.policy.chunk_size or 0, True,
         )  # fmt: skip
         run = self.device.bind(task)
         acc = problem.program.acc
+        if not isinstance(self.device, HostDevice):
+            return run if acc is None else lambda: finish(problem, run())
         if acc is None or (problem.init is None and acc.names is None):
             return run
         return lambda: finish(problem, np.array([run()], acc))
 
-    def run(self, problem: Problem, part: Part, how: Policy) -> np.ndarray | None:
-        """Place the arguments of a part, run it, and bring back what it wrote."""
+    def run(self, problem: Problem, part: Part, how: Policy, whole: bool = False) -> np.ndarray | None:
+        """Place the arguments of a part, run it, and bring back what it wrote; for `whole` see `Task`."""
         program = problem.program
-        if program.key not in self._checked:
-            trouble = self.device.check(program)
-            if trouble:
-                raise BackendUnavailableError(f"{problem.algorithm} on {self!r}: {trouble}")
-            self._checked.add(program.key)
+        self._check(problem)
         if part.lo >= part.hi:
             return None if program.acc is None else np.empty(0, program.acc)
         placed, firsts, back = [], [], []
@@ -210,7 +209,7 @@ class DeviceExecutor(Executor):
                 back.append((here, home))
         task = backend.Task(
             program, tuple(placed), tuple(firsts), problem.extent, problem.start, problem.step,
-            part.lo, part.hi, part.threads, how.schedule, how.chunk_size or 0,
+            part.lo, part.hi, part.threads, how.schedule, how.chunk_size or 0, whole,
         )  # fmt: skip
         partials = self.device.run(task)
         for here, home in back:
@@ -219,6 +218,15 @@ class DeviceExecutor(Executor):
             else:
                 home[...] = self.device.asnumpy(here)
         return partials
+
+    def _check(self, problem: Problem) -> None:
+        """Refuse what the device cannot run."""
+        key = problem.program.key
+        if key not in self._checked:
+            trouble = self.device.check(problem.program)
+            if trouble:
+                raise BackendUnavailableError(f"{problem.algorithm} on {self!r}: {trouble}")
+            self._checked.add(key)
 
     def _place(self, problem: Problem, k: int, value: Any, part: Part) -> tuple[Any, int, np.ndarray | None]:
         """(array on the device, global index of its row 0, host memory to copy it back to)."""

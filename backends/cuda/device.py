@@ -18,14 +18,16 @@ from portapar import config
 from portapar.backends.cuda.compile import OPTIONS, compile_c, nvrtc_version
 from portapar.errors import DeviceMemoryError, PlacementError, PortaparError
 from portapar.kernel.cdialect import CUDA
-from portapar.kernel.claunch import CDevice, Kernel, entry_name
+from portapar.kernel.claunch import CDevice, Kernel, batch_of, entry_name
 from portapar.kernel.program import Program
 
 __all__ = ["CudaDevice"]
 
-_BLOCK = 256  #: threads of a block
+_MAP_BLOCK = 128  #: threads of a block
+_REDUCE_BLOCK = 256  #: the same for reductions; a block folds what its warps found
 _MOST_BLOCKS = 1 << 30  #: a grid stays below 2^31 blocks; the entries loop over what is left
 _WARP = 32
+_ERRORS = (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError)
 
 
 @functools.cache
@@ -127,7 +129,7 @@ class CudaDevice(CDevice):
         with self._use(0):
             module = Module()
             module.load(binary)
-            return Kernel(module.get_function(entry_name(program)), module)
+            return Kernel(module.get_function(entry_name(program)), module, batch_of(program))
 
     def _integer(self, value: int) -> Any:
         return np.int64(value)
@@ -138,21 +140,33 @@ class CudaDevice(CDevice):
     def _place(self, x: Any) -> list[Any]:
         return [np.uint64(x.data.ptr)]
 
-    def _map(self, kernel: Kernel, arguments: list[Any], count: int, chunk: int) -> None:
-        self._launch(kernel, arguments, count)
+    def _map(self, kernel: Kernel, arguments: Sequence[Any], count: int, chunk: int) -> None:
+        self._launch(kernel, arguments, -(-count // kernel.batch), _MAP_BLOCK)
 
-    def _reduce(self, kernel: Kernel, arguments: list[Any], tiles: int, acc: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    def _reduce(
+        self, kernel: Kernel, arguments: Sequence[Any], tiles: int, acc: np.dtype[Any], whole: bool
+    ) -> np.ndarray[Any, Any]:
         # The kernel writes its partials straight to pinned host memory, which devices can address: a few
         # bytes per tile, while it runs, where a copy afterwards would cost some 10 µs.
-        memory = cupy.cuda.alloc_pinned_memory(tiles * acc.itemsize)
-        self._launch(kernel, [np.uint64(memory.ptr), *arguments], tiles * _WARP)
-        return np.frombuffer(memory, acc, tiles)
+        group = _REDUCE_BLOCK // _WARP if whole else 1
+        count = -(-tiles // group)
+        memory = cupy.cuda.alloc_pinned_memory(count * acc.itemsize)
+        frame = (np.uint64(memory.ptr), np.int64(group))
+        self._launch(kernel, (*frame, *arguments), tiles * _WARP, _REDUCE_BLOCK)
+        return np.frombuffer(memory, acc, count)
 
-    def _launch(self, kernel: Kernel, arguments: list[Any], threads: int) -> None:
-        blocks = min(-(-threads // _BLOCK), _MOST_BLOCKS)
-        with self._use(0) as stream:
-            kernel.entry((blocks,), (_BLOCK,), arguments, stream=stream)
+    def _launch(self, kernel: Kernel, arguments: Sequence[Any], threads: int, block: int) -> None:
+        self.ready()
+        blocks = min(-(-threads // block), _MOST_BLOCKS)
+        try:
+            if cupy.cuda.runtime.getDevice() != self.index:
+                with cupy.cuda.Device(self.index):
+                    return self._launch(kernel, arguments, threads, block)
+            stream = cupy.cuda.get_current_stream()
+            kernel.entry((blocks,), (block,), arguments, stream=stream)
             stream.synchronize()
+        except _ERRORS as error:
+            raise PortaparError(f"{self.name} failed: {error}") from error
 
     @contextmanager
     def _use(self, nbytes: int) -> Iterator[Any]:
@@ -169,5 +183,5 @@ class CudaDevice(CDevice):
                 " bytes are free. Use smaller arrays, free some, or split the call over several executors"
                 " with pp.hybrid"
             ) from error
-        except (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError) as error:
+        except _ERRORS as error:
             raise PortaparError(f"{self.name} failed: {error}") from error

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -190,7 +190,7 @@ class OpenCLDevice(CDevice):
         self._finish(x)
         return [x.base_data, self._integer(elements(x.offset, x.dtype))]
 
-    def _map(self, kernel: Kernel, arguments: list[Any], count: int, chunk: int) -> None:
+    def _map(self, kernel: Kernel, arguments: Sequence[Any], count: int, chunk: int) -> None:
         if self.serial:
             items, group = min(-(-count // chunk) if chunk else self._pieces(count), count), 1
         else:
@@ -202,7 +202,9 @@ class OpenCLDevice(CDevice):
         """Into how many pieces a CPU's work on `count` elements is cut."""
         return max(self.units * _PIECES, -(-count // _PIECE))
 
-    def _reduce(self, kernel: Kernel, arguments: list[Any], tiles: int, acc: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    def _reduce(
+        self, kernel: Kernel, arguments: Sequence[Any], tiles: int, acc: np.dtype[Any], whole: bool
+    ) -> np.ndarray[Any, Any]:
         if self.serial:
             items, group = min(self._pieces(tiles * TILE), tiles), 1
         else:
@@ -214,7 +216,7 @@ class OpenCLDevice(CDevice):
             cl.enqueue_copy(self.queue, host, partials)  # the queue is in order: it waits for the kernel
         return host
 
-    def _launch(self, kernel: Kernel, arguments: list[Any], items: int, group: int) -> Any:
+    def _launch(self, kernel: Kernel, arguments: Sequence[Any], items: int, group: int) -> Any:
         with self.shared.lock:
             kernel.entry.set_args(*arguments)
             return cl.enqueue_nd_range_kernel(self.queue, kernel.entry, (items,), (group,))

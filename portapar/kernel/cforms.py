@@ -6,7 +6,7 @@ for every C parameter what the launcher must pass. Index arithmetic is 64-bit th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from portapar.kernel.cunit import GLOBAL, Unit, field_name, scalar_name, strip
 from portapar.kernel.forms import LANES, RUN, TILE
 from portapar.kernel.typing import TypedFunction, dtype_of, value_type
 
-__all__ = ["Parameter", "map_parameters", "reduce_parameters", "render_map", "render_reduce"]
+__all__ = ["Batch", "Parameter", "map_parameters", "reduce_parameters", "render_map", "render_reduce"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,27 @@ class Parameter:
         return f"{self.dtype.kind}{8 * self.dtype.itemsize}"
 
 
+@dataclass(frozen=True)
+class Batch:
+    """A body in two halves, for work-items that run `count` indices at once.
+
+    Attributes
+    ----------
+    elem : TypedFunction
+        ``elem(i, *args)``: the value that the body stores.
+    store : TypedFunction
+        ``store(i, array, value)``.
+    out : int
+        The number of that array among the arguments.
+    count : int
+    """
+
+    elem: TypedFunction
+    store: TypedFunction
+    out: int
+    count: int
+
+
 _INT64 = np.dtype(np.int64)
 
 
@@ -74,8 +95,8 @@ def map_parameters(
 def reduce_parameters(argtypes: tuple[types.Type, ...], dialect: Dialect) -> list[Parameter]:
     """The parameters of `render_reduce`'s entry, in order; `argtypes` are those of `elem`, index included."""
     frame = [Parameter("partials", -1, "partials", None)]
-    if dialect.name == "opencl":
-        frame.append(Parameter("partials_offset", -1, "partials_offset", _INT64))
+    other = "partials_offset" if dialect.name == "opencl" else "group"
+    frame.append(Parameter(other, -1, other, _INT64))
     frame += [Parameter("lo", -1, "lo", _INT64), Parameter("hi", -1, "hi", _INT64)]
     return frame + _arguments(argtypes[1:], dialect)
 
@@ -167,7 +188,14 @@ def _thread(dialect: Dialect) -> tuple[str, str]:
 
 
 def render_map(
-    body: TypedFunction, ndim: int, dialect: Dialect, name: str, *, unit_step: bool = True, blocked: bool = False
+    body: TypedFunction,
+    ndim: int,
+    dialect: Dialect,
+    name: str,
+    *,
+    unit_step: bool = True,
+    blocked: bool = False,
+    batch: Batch | None = None,
 ) -> str:
     """An entry that runs `body(i[, j[, k]], *args)` for the flat indices in [lo, hi) of an index space.
 
@@ -187,6 +215,8 @@ def render_map(
     blocked : bool
         Each work-item runs one contiguous piece of the range, in order, for CPUs: the inner loop has unit
         stride. Otherwise neighbouring work-items run neighbouring indices, for GPUs.
+    batch : Batch, optional
+        With `ndim` 1 and not `blocked`: the body in two halves, of which every work-item runs several at once.
 
     Returns
     -------
@@ -224,6 +254,8 @@ def render_map(
                 f"        for (; {last} < stop; ++{last}) {call}",
                 "    }",
             ]
+    elif batch is not None:
+        lines += _batches(unit, batch, entry.arguments(), degrees, value, call)
     elif ndim == 1:
         lines += [f"    for (i64 i = lo + ({item}); i < hi; i += {items}) {call}"]
     else:
@@ -241,6 +273,35 @@ def render_map(
         ]
     unit.functions.append("\n".join([*lines, "}"]) + "\n")
     return unit.text()
+
+
+def _batches(
+    unit: Unit, batch: Batch, arguments: str, degrees: list[int], value: Callable[[int, str], str], call: str
+) -> list[str]:
+    """CUDA: all values of a batch are computed before the first one is stored.
+
+    So their loads are all under way at the same time, which the memory of a GPU needs; a compiler may not move
+    a load across a store to an array that could be the same.
+    """
+    elem = add_function(unit, batch.elem, [GLOBAL] * len(batch.elem.argtypes), degrees)
+    store = add_function(unit, batch.store, [GLOBAL] * 2, degrees)
+    kind = unit.value(batch.elem.return_type)
+
+    def place(k: int) -> str:
+        return value(0, f"i + {k} * (i64)blockDim.x" if k else "i")
+
+    return [
+        f"    i64 group = {batch.count} * (i64)blockDim.x;",
+        "    for (i64 i = lo + blockIdx.x * group + threadIdx.x; i < hi; i += gridDim.x * group) {",
+        f"        if (i + {batch.count - 1} * (i64)blockDim.x < hi) {{",
+        *(f"            {kind} x{k} = {elem}({place(k)}{arguments});" for k in range(batch.count)),
+        *(f"            {store}({place(k)}, a{batch.out}, x{k});" for k in range(batch.count)),
+        "        } else {",
+        f"            for (i64 end = i + group; i < end && i < hi; i += blockDim.x) {call}",
+        "            break;",
+        "        }",
+        "    }",
+    ]
 
 
 def _decode(ndim: int, ctype: str, indent: str, declare: bool = True) -> list[str]:
@@ -269,7 +330,8 @@ def render_reduce(
     """An entry that reduces elem(i, *args) over [lo, hi) to one partial per tile, in one fixed order.
 
     Tile t holds the indices [t * TILE, min((t + 1) * TILE, hi)); its partial is written to
-    partials[t - lo / TILE]. Lane l of a tile folds the elements l, l + LANES, … of the tile in order; the
+    partials[t - lo / TILE]. (CUDA: if the argument `group` is the number of a block's warps, and lo is 0, as many
+    neighbouring tiles give one partial; otherwise it must be 1.) Lane l of a tile folds the elements l, l + LANES, … of the tile in order; the
     lanes are then combined by a tree of strides LANES / 2, …, 1. No identity is used. If the order of the
     elements matters, lane l folds the run of elements from l * RUN on, and the strides are 1, 2, ….
 
@@ -311,11 +373,11 @@ def render_reduce(
         x, y = (unit.cast(v, kind, t) for v, t in zip((a, b), op.argtypes, strict=True))
         return unit.cast(f"{fold}({x}, {y})", op.return_type, kind)
 
-    def keep(value: str) -> str:
+    def keep(value: str, place: str = "out[t]") -> str:
         if not isinstance(acc_type, types.Record):
-            return f"out[t] = {value};"
+            return f"{place} = {value};"
         fields = enumerate(acc_type.fields)
-        parts = (f"out[t].{field_name(name)} = {value}.{unit.member(kind, k)};" for k, name in fields)
+        parts = (f"{place}.{field_name(name)} = {value}.{unit.member(kind, k)};" for k, name in fields)
         return f"{{ {' '.join(parts)} }}"
 
     offset = "partials + partials_offset" if dialect.name == "opencl" else "partials"
@@ -467,15 +529,31 @@ def _group_per_tile(acc: str, load: Any, combine: Any, keep: Any, ordered: bool)
 
 def _warp_per_tile(acc: str, load: Any, combine: Any, keep: Any, ordered: bool) -> list[str]:
     strides, takes = _tree(ordered)
-    warp, warps = "((i64)blockIdx.x * blockDim.x + threadIdx.x) / 32", "(i64)gridDim.x * blockDim.x / 32"
+    tiles = f"""\
+    int l = threadIdx.x % {LANES}, warp = threadIdx.x / {LANES}, warps = blockDim.x / {LANES};
+    __shared__ {acc} found[32];
+    for (i64 t = lo / {TILE} + blockIdx.x * (i64)warps + warp; (t - warp) * {TILE} < hi; t += gridDim.x * (i64)warps) {{
+        i64 first = t * {TILE}, count = hi - first < {TILE} ? hi - first : {TILE};"""
     text = f"""\
-    int l = threadIdx.x % {LANES};
-{_TILES.replace("@first", warp).replace("@step", warps)}
+{tiles}
 {_folding(acc, load, combine, ordered)}
         {strides} {{
             {acc} other = lane_below(value, s);
             if ({takes}) value = {combine("value", "other")};
         }}
-        if (l == 0) {keep("value")}
+        if (group == 1) {{
+            if (l == 0 && count > 0) {keep("value")}
+            continue;
+        }}
+        if (l == 0 && count > 0) found[warp] = value;
+        __syncthreads();
+        if (threadIdx.x == 0) {{
+            i64 left = (hi - first + {TILE - 1}) / {TILE};
+            int full = left < warps ? (int)left : warps;
+            for (int s = 1; s < full; s *= 2)
+                for (int k = 0; k + s < full; k += 2 * s) found[k] = {combine("found[k]", "found[k + s]")};
+            {keep("found[0]", "out[t / warps]")}
+        }}
+        __syncthreads();
     }}"""
     return text.split("\n")

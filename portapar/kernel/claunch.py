@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import linecache
 import os
+import re
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +16,14 @@ import numpy as np
 from numba.core import types
 
 from portapar.errors import BackendUnavailableError, KernelError, PlacementError
-from portapar.kernel.cforms import map_parameters, reduce_parameters, render_map, render_reduce
+from portapar.kernel.cdialect import CUDA
+from portapar.kernel.cforms import Batch, map_parameters, reduce_parameters, render_map, render_reduce
 from portapar.kernel.crender import Dialect, RenderFailure
 from portapar.kernel.forms import TILE
 from portapar.kernel.program import Program, Spec
 from portapar.kernel.typing import TypingFailure, array_type, infer, numba_type, value_type
 
-__all__ = ["CDevice", "Kernel", "argument_dtypes", "c_text", "elements", "entry_name"]
+__all__ = ["CDevice", "Kernel", "argument_dtypes", "batch_of", "c_text", "elements", "entry_name"]
 
 
 def entry_name(program: Program) -> str:
@@ -48,14 +51,36 @@ def c_text(program: Program, dialect: Dialect, serial: bool = False) -> str:
     space, name, argtypes = program.namespace, entry_name(program), _argtypes(program)
     try:
         if program.acc is None:
-            body = infer(space["body"], argtypes)
-            return render_map(body, program.ndim, dialect, name, unit_step=program.unit, blocked=serial)
+            body, batch = infer(space["body"], argtypes), None
+            if dialect is CUDA and (count := batch_of(program)) > 1:
+                elem = infer(space["elem"], argtypes)
+                stored = (types.int64, argtypes[1 + program.out], elem.return_type)
+                batch = Batch(elem, infer(space.get("store", _set_item), stored), program.out, count)
+            return render_map(body, program.ndim, dialect, name, unit_step=program.unit, blocked=serial, batch=batch)
         acc = numba_type(program.acc)
         elem = infer(space["elem"] if program.unit else _over_range(program), argtypes)
         op = infer(space["op"], (value_type(program.acc),) * 2)
         return render_reduce(elem, op, acc, dialect, name, grouped=not serial, ordered=program.ordered)
     except (TypingFailure, RenderFailure) as error:
         raise _kernel_error(program, dialect, error) from error
+
+
+_BATCH_BYTES = 32  #: that a CUDA thread writes at a time
+_BATCH_TEXT = 1500  #: characters of Python; what computes more than that waits for its arithmetic
+
+
+def batch_of(program: Program) -> int:
+    """How many elements a CUDA thread computes before it stores the first one."""
+    if program.form != "transform" or program.ndim > 1 or len(program.text) > _BATCH_TEXT:
+        return 1
+    if re.search(r"\b(for|while)\b", program.text):
+        return 1
+    return max(1, min(8, _BATCH_BYTES // program.specs[program.out].dtype.itemsize))
+
+
+@numba.njit(error_model="numpy")
+def _set_item(i: Any, a: Any, x: Any) -> None:
+    a[i] = x
 
 
 def argument_dtypes(program: Program, dialect: Dialect) -> list[np.dtype[Any] | None]:
@@ -117,10 +142,14 @@ def elements(nbytes: int, dtype: np.dtype[Any]) -> int:
 
 @dataclass(slots=True)
 class Kernel:
-    """A compiled program: `entry` is what is launched, `module` what must live as long as it."""
+    """A compiled program: `entry` is what is launched, `module` what must live as long as it.
+
+    `batch` is the number of elements that a work-item has done when it stores the first one, see `batch_of`.
+    """
 
     entry: Any
     module: Any
+    batch: int = 1
 
 
 class CDevice(ABC):
@@ -163,12 +192,17 @@ class CDevice(ABC):
         """An array's memory as the launcher takes it: a pointer, and in OpenCL an offset in elements."""
 
     @abstractmethod
-    def _map(self, kernel: Kernel, arguments: list[Any], count: int, chunk: int) -> None:
+    def _map(self, kernel: Kernel, arguments: Sequence[Any], count: int, chunk: int) -> None:
         """Launch over `count` indices and wait."""
 
     @abstractmethod
-    def _reduce(self, kernel: Kernel, arguments: list[Any], tiles: int, acc: np.dtype[Any]) -> np.ndarray[Any, Any]:
-        """Launch over that many tiles, wait, and fetch the partials; `arguments` lack their place."""
+    def _reduce(
+        self, kernel: Kernel, arguments: Sequence[Any], tiles: int, acc: np.dtype[Any], whole: bool
+    ) -> np.ndarray[Any, Any]:
+        """Launch over that many tiles, wait, and fetch the partials; `arguments` lack their place.
+
+        For `whole` see `Task`.
+        """
 
     def ready(self) -> None:
         """Raise BackendUnavailableError if this handle cannot be used any more."""
@@ -203,15 +237,19 @@ class CDevice(ABC):
 
     def run(self, task: Any) -> np.ndarray[Any, Any] | None:
         """Run a task to its end. A reduction returns one partial per tile of [lo, hi), in order."""
+        return self.bind(task)()
+
+    def bind(self, task: Any) -> Callable[[], np.ndarray[Any, Any] | None]:
+        """A task prepared to be run many times: what `run` does with it."""
         self.ready()
         program, count = task.program, max(0, task.hi - task.lo)
-        if program.acc is None:
-            if count:
-                self._map(self.kernel(program), self._arguments(task), count, task.chunk)
-            return None
         if not count:
-            return np.empty(0, program.acc)
-        return self._reduce(self.kernel(program), self._arguments(task), -(-count // TILE), program.acc)
+            return lambda: None if program.acc is None else np.empty(0, program.acc)
+        kernel, arguments = self.kernel(program), tuple(self._arguments(task))
+        if program.acc is None:
+            return lambda: self._map(kernel, arguments, count, task.chunk)
+        acc, tiles = program.acc, -(-count // TILE)
+        return lambda: self._reduce(kernel, arguments, tiles, acc, task.whole)
 
     def _arguments(self, task: Any) -> list[Any]:
         """The arguments of a program's entry, in the order of `cforms`, less a reduction's partials."""

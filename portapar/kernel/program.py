@@ -115,6 +115,9 @@ class Task:
     Element (i, ...) of array k lies at row ``i - firsts[k]``: a device may hold a part of an array.
     The indices of the call are the flat, row-major numbers [lo, hi) of the box `extent`; on axis d
     an index has the value ``start[d] + step[d] * position``.
+
+    `whole` says that the task is all of its call: a reduction may return one partial for each 2^k tiles,
+    counted from 0, which folds to the same result.
     """
 
     program: Program
@@ -128,3 +131,4 @@ class Task:
     threads: int = 0
     schedule: str = "static"
     chunk: int = 0
+    whole: bool = False
