@@ -356,7 +356,9 @@ class Parts:
         shape = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(shape)
         dtype = np.dtype(dtype)
         if self.kind == "numpy":
-            out = np.empty(shape, dtype)
+            own = self.own
+            host = self.count == len(own) == 1 and own[0].executor.device.host_memory
+            out = own[0].empty(shape, dtype) if host else np.empty(shape, dtype)
             return Data(out, shape, dtype, self._local(out, "out", False))
         if self.kind == "device":
             out = self.executor.empty(shape, dtype)

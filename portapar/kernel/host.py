@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import functools
 import mmap
+import os
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -37,7 +39,8 @@ class Launch:
         self._threads = min(task.threads or device.threads, device.threads)
         align = TILE if program.form == "reduce" else _LINE
         first = TILE
-        if program.form == "map":  # iterations may be heavy: finer cuts
+        few = task.hi - task.lo < _LINE * self._threads
+        if program.form == "map" or (few and program.form != "reduce"):  # iterations may be heavy: finer cuts
             align = first = max(1, min(task.chunk or _LINE, _LINE, (task.hi - task.lo) // self._threads))
         rest = tuple(task.extent[1:])
         if not program.unit:
@@ -136,6 +139,43 @@ class Launch:
         return self._pack(*words, *self._rest)
 
 
+class Kept:
+    """Large blocks of memory that were given back, for the next array that is about as large.
+
+    Pages that a process touches for the first time are slow, most of all on virtual machines, which give free ones
+    back to their host: sorting would spend more time on its scratch space than on sorting. Where memory gets short
+    the system takes pages from here (MADV_FREE).
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most  #: bytes
+        self._blocks: list[mmap.mmap] = []  # the longest unused first; changed by atomic steps only
+
+    def take(self, size: int) -> mmap.mmap | None:
+        """A block of at least `size` bytes, and less than twice as many."""
+        fit = [block for block in tuple(self._blocks) if size <= len(block) < 2 * size]
+        for block in sorted(fit, key=len):
+            try:
+                self._blocks.remove(block)
+            except ValueError:  # another thread was faster
+                continue
+            return block
+        return None
+
+    def give(self, block: mmap.mmap) -> None:
+        if hasattr(mmap, "MADV_FREE"):
+            block.madvise(mmap.MADV_FREE)
+        self._blocks.append(block)
+        while sum(map(len, tuple(self._blocks))) > self.most:
+            try:
+                self._blocks.pop(0)
+            except IndexError:
+                break
+
+
+kept = Kept(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8 if hasattr(os, "sysconf") else 0)
+
+
 class HostDevice:
     """CPU cores that share memory with Python.
 
@@ -171,26 +211,29 @@ class HostDevice:
         return copy
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """An array on cache-line boundaries; a large one on huge pages, touched by all threads at once."""
+        """An array on cache-line boundaries; a large one on huge pages, touched by all threads at once, or before."""
         dtype = np.dtype(dtype)
         size = int(np.prod(shape, dtype=object)) * dtype.itemsize
         if size < _HUGE:
             raw = np.empty(size + _LINE, np.uint8)
             skip = -raw.ctypes.data % _LINE
             return raw[skip : skip + size].view(dtype).reshape(shape)
+        old = kept.take(size + _HUGE)
         try:
             # Private: a forked child gets a copy, and shared memory has no huge pages (a tenth of the speed).
-            memory = mmap.mmap(-1, size + _HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            memory = old or mmap.mmap(-1, size + _HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         except (OSError, OverflowError) as error:
             raise DeviceMemoryError(
                 f"{self.name}: no room for an array of shape {shape} and dtype {dtype}, {size} bytes ({error})"
             ) from None
-        if hasattr(mmap, "MADV_HUGEPAGE"):
-            memory.madvise(mmap.MADV_HUGEPAGE)
         raw = np.frombuffer(memory, np.uint8)
         skip = -raw.ctypes.data % _HUGE
         block = raw[skip : skip + size]
-        self._touch(block)
+        if old is None:
+            if hasattr(mmap, "MADV_HUGEPAGE"):
+                memory.madvise(mmap.MADV_HUGEPAGE)
+            self._touch(block)
+        weakref.finalize(raw, kept.give, memory).atexit = False  # every view keeps `raw` alive
         return block.view(dtype).reshape(shape)
 
     def _touch(self, block: np.ndarray) -> None:
