@@ -12,6 +12,10 @@ from portapar.kernel import host
 N = 3 << 20
 
 
+def block(size):
+    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+
+
 def blocks():
     gc.collect()
     return tuple(host.kept._blocks)
@@ -27,15 +31,15 @@ def test_a_block_is_kept_when_its_last_view_is_gone():
     other = pp.threads().empty(N, np.uint8)
     assert other.ctypes.data != address
     del view
-    (block,) = set(blocks()) - set(before)
-    raw = np.frombuffer(block, np.uint8)
+    (kept,) = set(blocks()) - set(before)
+    raw = np.frombuffer(kept, np.uint8)
     assert 0 <= address - raw.ctypes.data <= len(raw) - N
 
 
 def test_a_block_serves_arrays_of_about_its_size():
     kept = host.Kept(8 << 20)
     assert kept.take(1 << 20) is None
-    small, large = mmap.mmap(-1, 2 << 20), mmap.mmap(-1, 6 << 20)
+    small, large = block(2 << 20), block(6 << 20)
     kept.give(large)
     kept.give(small)
     assert kept.take(7 << 20) is None and kept.take(1 << 20) is None
@@ -45,9 +49,9 @@ def test_a_block_serves_arrays_of_about_its_size():
 
 def test_no_more_is_kept_than_the_limit():
     kept = host.Kept(8 << 20)
-    given = [mmap.mmap(-1, 3 << 20) for _ in range(4)]
-    for block in given:
-        kept.give(block)
+    given = [block(3 << 20) for _ in range(4)]
+    for each in given:
+        kept.give(each)
     assert kept._blocks == given[2:]
 
 
