@@ -297,10 +297,9 @@ class _Ready:
 
     __slots__ = ("device", "gives", "launch", "places", "problem", "shape")
 
-    def __init__(self, problem: Problem, launch: Launch, places: Any, shape: Any) -> None:
-        self.problem, self.launch, self.shape = problem, launch, shape
+    def __init__(self, problem: Problem, launch: Launch, places: Any, shape: Any, gives: bool) -> None:
+        self.problem, self.launch, self.shape, self.gives = problem, launch, shape, gives
         self.device = launch.device
-        self.gives = problem.program.form == "transform"
         self.places = places
 
     def __call__(self, args: tuple[Any, ...]) -> Any:
@@ -352,7 +351,7 @@ def _remember(key: Any, plan: Plan, args: tuple[Any, ...], result: Any) -> None:
         _ready.clear()
     bare = dataclasses.replace(problem, values=())  # a remembered call must not keep the arrays alive
     in_order = places == tuple(range(len(args)))
-    _ready[key] = _Ready(bare, launch, None if in_order else places, shape)
+    _ready[key] = _Ready(bare, launch, None if in_order else places, shape, result is not None)
 
 
 def _place(value: Any, args: tuple[Any, ...]) -> int:

@@ -15,6 +15,7 @@ from portapar.errors import KernelError, PlacementError
 from portapar.kernel import codec, fuse, source
 from portapar.kernel.check import typed
 from portapar.kernel.program import Program, Spec
+from portapar.kernel.result import result
 from portapar.kernel.text import Text
 from portapar.lazy import CAPTURED, MIRROR, OWN, Lazy, flat
 
@@ -205,15 +206,39 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Proble
     extent, start, step = box(n)
     unit = all(s == 0 for s in start) and all(s == 1 for s in step)
     b = _bind(algorithm, extent, unit, body, args)
+    ndim = len(extent)
+    stored = result(b.kernel, ndim) if unit else None
+    where = _result_place(b, extent, stored[1]) if stored is not None else -1
 
     def make() -> Text:
         text = Text()
-        text.kernel(b.kernel, "body")
+        if stored is None or where < 0:
+            text.kernel(b.kernel, "body")
+            return text
+        text.kernel(stored[0], "elem")
+        index, names = _indices(ndim), "".join(f", a{k}" for k in range(len(b.values)))
+        text.add(f"def body({index}{names}):\n    a{where}[{index}] = elem({index}{names})\n", "body")
         return text
 
-    ndim = len(extent)
-    program = _program("map", (ndim,), (b.kernel,), make, b.specs, ndim=ndim, unit=unit)
+    if where < 0:
+        program = _program("map", (ndim,), (b.kernel,), make, b.specs, ndim=ndim, unit=unit)
+    else:
+        inplace, key = bool(b.access[where].reads), ("each", ndim, where)  # type: ignore[union-attr]
+        program = _program("transform", key, (b.kernel,), make, b.specs, ndim=ndim, out=where, inplace=inplace)
     return Problem(algorithm, program, b.values, b.names, b.access, extent, start, step, lazy=b.lazy)
+
+
+def _result_place(b: _Bound, extent: tuple[int, ...], name: str) -> int:
+    """The number of the array in which a body stores its result, if it is whole and apart from all others; else -1."""
+    names = [*b.kernel.params[len(extent) :], *(name for name, _ in b.kernel.captures)]
+    where = names.index(name)
+    out, use, spec = b.values[where], b.access[where], b.specs[where]
+    if not all(s.contiguous for s in b.specs if s.is_array) or spec.dtype.names is not None:
+        return -1
+    if use is None or not use.pointwise or isinstance(out, arrays.PartitionedArray) or out.shape != extent:
+        return -1
+    others = [v for k, v in enumerate(b.values) if k != where and isinstance(v, np.ndarray)]
+    return -1 if isinstance(out, np.ndarray) and any(arrays.overlap(v, out) for v in others) else where
 
 
 def generate(algorithm: str, extent: tuple[int, ...], op: Any, args: tuple[Any, ...], out: Any) -> Problem:

@@ -331,9 +331,10 @@ def render_reduce(
 
     Tile t holds the indices [t * TILE, min((t + 1) * TILE, hi)); its partial is written to
     partials[t - lo / TILE]. (CUDA: if the argument `group` is the number of a block's warps, and lo is 0, as many
-    neighbouring tiles give one partial; otherwise it must be 1.) Lane l of a tile folds the elements l, l + LANES, … of the tile in order; the
-    lanes are then combined by a tree of strides LANES / 2, …, 1. No identity is used. If the order of the
-    elements matters, lane l folds the run of elements from l * RUN on, and the strides are 1, 2, ….
+    neighbouring tiles give one partial; otherwise it must be 1.) Lane l of a tile folds the elements l,
+    l + LANES, … of the tile in order; the lanes are then combined by a tree of strides LANES / 2, …, 1. No identity
+    is used. If the order of the elements matters, lane l folds the run of elements from l * RUN on, and the
+    strides are 1, 2, ….
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dis
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -167,7 +167,8 @@ def _infer(func: Callable[..., Any], argtypes: tuple[types.Type, ...], active: t
     except errors.NumbaError as error:
         raise _failure(error, func) from error
     except KeyError as error:  # how Numba says that a record has no such field
-        uses = (i.positions for i in dis.get_instructions(func) if i.argval == error.args[0])
+        code = (i for f in _with_callees(func) for i in dis.get_instructions(f))
+        uses = (i.positions for i in code if i.argval == error.args[0])
         where = next((place.lineno for place in uses if place is not None), None)
         raise TypingFailure(where or 0, f"there is no field {error}") from error
     if isinstance(return_type, types.Array):
@@ -183,6 +184,15 @@ def _infer(func: Callable[..., Any], argtypes: tuple[types.Type, ...], active: t
                 typed.callees[expr] = _infer(dispatcher.py_func, arguments, (*active, func))
     _memo[key] = typed
     return typed
+
+
+def _with_callees(func: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """A function and the kernel functions that it calls."""
+    yield func
+    for name in func.__code__.co_names:
+        callee = getattr(func.__globals__.get(name), "py_func", None)
+        if callee is not None and callee is not func:
+            yield from _with_callees(callee)
 
 
 def overload(typed: TypedFunction, call: ir.Expr) -> TypedFunction | None:
