@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 
 from portapar import ops, parts
+from portapar.algorithms.for_each import for_each
 from portapar.arrays import asnumpy
 from portapar.errors import PlacementError
 from portapar.kernel import atomic
 from portapar.kernel.codec import codec
 from portapar.kernel.forms import TILE
 from portapar.parts import Data, Parts, Piece
-from portapar.policy import Policy
+from portapar.policy import Policy, seq
 from portapar.values import Values
 
 
@@ -255,10 +256,9 @@ class _Steps:
                 acc = step(i, acc, out)
 
         if self.tiles:
-            sums = piece.asarray(np.concatenate(totals[: piece.number + 1]))
-            carries = piece.asarray(np.resize(self.start, self.tiles))
-            piece.run(1, carry, first, sums, carries)
-            piece.run(self.tiles, scan, self.n, first, carries, self.result[piece])
+            carries = np.resize(self.start, self.tiles)
+            for_each(seq, 1, carry, first, np.concatenate(totals[: piece.number + 1]), carries)
+            piece.run(self.tiles, scan, self.n, first, piece.asarray(carries), self.result[piece])
 
     def kernels(self, at: Any) -> tuple[Any, Any, Any]:
         """What is done with a tile: its fold; the first prefix, with a carry or without; each other prefix."""

@@ -34,6 +34,8 @@ from portapar.policy import Policy
 
 T = TypeVar("T")
 
+_WIDE = 1024  #: iterations at a time that no CPU runs
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -91,8 +93,11 @@ class Piece:
         """Cut `n` elements into blocks for `run`: (how many, elements of each but the last).
 
         A block has at least `least` elements, and there are at most `each` for every unit of the
-        device, so that one that is late does not hold up the others.
+        device, so that one that is late does not hold up the others. A GPU gets many small ones: neighbours
+        that run side by side then read the same cache lines, and wait for memory in turn.
         """
+        if self.width >= _WIDE:
+            least, each = max(1, least // 32), 1
         most = self.width * each if self.width > 1 else 1
         size = max(least, -(-n // most))
         return -(-n // size), size
