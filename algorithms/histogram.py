@@ -6,8 +6,10 @@ that are floats are added in blocks of a size that does not depend on the device
 order: the same bits on every device. Shun, Blelloch, Fineman, Gibbons, "Reducing contention through priority
 updates", 2013, and PBBS discuss the choice.
 
-Bins have NumPy's meaning to the last bit: an element's place is estimated by one multiplication, and then put
-right by comparing with the edges themselves.
+Bins have NumPy's meaning to the last bit: the edges decide. Of few bins every edge counts the elements that are not
+below it, a loop that vectorizes, and the bins are the differences. Else a multiplication estimates an element's place
+among bins of equal width, and the edges put it right; among other edges it is found by a binary search. What lies
+outside is counted too, in one more bin that is then dropped: so counting whole numbers needs no branch.
 """
 
 from __future__ import annotations
@@ -26,6 +28,10 @@ from portapar.parts import Data, Parts, Piece
 from portapar.policy import Policy
 
 _TABLES = 1 << 22  #: counters at most in all private tables together
+_APART = 32  #: counters between two tables at the least: blocks must not write to the same cache line
+_FEW = 28  #: bins of which the elements are compared with all edges
+_EDGES = 7  #: as many at a time
+_TILE = 2048  #: elements that stay in the first cache meanwhile
 _WEIGHED = 1 << 16  #: elements of a block at the least whose weights are added in order
 
 
@@ -67,7 +73,7 @@ def histogram(
 
     Notes
     -----
-    O(n) work, O(n log bins) for edges of any distance.
+    O(n) work, O(n log bins) for edges of any distance. Of few bins the cost grows with their number.
 
     Examples
     --------
@@ -117,20 +123,40 @@ def _bincount(p: Parts, x: Any, weights: Any, minlength: int) -> Any:
         raise PlacementError(f"bincount: x has dtype {data.dtype}: must hold integers. For other numbers use histogram")
     if isinstance(minlength, bool) or not isinstance(minlength, (int, np.integer)) or minlength < 0:
         raise PlacementError(f"bincount: minlength is {minlength!r}: must be a whole number from 0")
-    if minlength and weights is None:  # often enough: then no pass is needed to find the largest
-        bins = int(minlength)
+    bins, counts = int(minlength), None
+    if weights is None and bins:  # often enough: then no pass is needed to find the largest
+        counts = _counts(p, data, None, bins, _whole(bins, data.dtype))
+    if counts is None or counts.sum() < len(data):
+        most = max(p.each("largest", lambda piece: _end(piece, data[piece], None, ops.maximum, -1)))
+        bins = max(bins, int(most) + 1)
+        counts = _counts(p, data, weights, bins, _whole(bins, data.dtype))
+        if weights is not None or counts.sum() < len(data):
+            least = min(p.each("least", lambda piece: _end(piece, data[piece], None, ops.minimum, 0)))
+            if least < 0:
+                raise PlacementError(
+                    f"bincount: x holds {least}: must hold no negative numbers. Subtract the least one first"
+                )
+    return _give(p, counts)
 
-        def inside(v: Any) -> Any:
-            return v if 0 <= v and v < bins else -1
 
-        counts = _counts(p, data, None, bins, inside)
-        if counts.sum() == len(data):
-            return _give(p, counts)
-    ends = [end for end in p.each("extent", lambda piece: _extent(piece, data[piece], None)) if end is not None]
-    least, most = min((lo for lo, _ in ends), default=0), max((hi for _, hi in ends), default=-1)
-    if least < 0:
-        raise PlacementError(f"bincount: x holds {least}: must hold no negative numbers. Subtract the least one first")
-    return _give(p, _counts(p, data, weights, max(int(most) + 1, int(minlength)), _itself))
+def _whole(bins: int, dtype: np.dtype) -> Any:
+    """A kernel: a whole number itself, `bins` for those that are not from 0 to bins - 1."""
+    if dtype.kind == "u" and np.iinfo(dtype).max < bins:
+        return lambda v, edges: v
+    outside = np.uint64(bins)
+
+    def place(v: Any, edges: Any) -> Any:
+        return min(np.uint64(v), outside)  # negative numbers become large ones
+
+    return place
+
+
+def _end(piece: Piece, x: Any, value: Any, op: Any, none: Any) -> Any:
+    """The smallest or the largest of a part's values; `none` if it is empty."""
+    if len(x) == 0:
+        return none
+    given = {} if value in (None, _itself) else {"transform": value}
+    return transform_reduce(piece.how, x, op=op, **given).item()
 
 
 def _give(p: Parts, counts: np.ndarray) -> Any:
@@ -147,7 +173,7 @@ def _histogram(p: Parts, x: Any, bins: Any, limits: Any, weights: Any, key: Any)
         edges = _uniform(p, data, value, int(bins), limits)
         if key is not None or data.dtype.kind != "f":
             edges = edges.astype(np.float64)
-        place = _estimated(value, edges, data.dtype)
+        find = _estimated
     else:
         edges = np.asarray(bins)
         ordered = edges.ndim == 1 and len(edges) > 1 and edges.dtype.kind in "iuf" and (edges[1:] >= edges[:-1]).all()
@@ -156,8 +182,10 @@ def _histogram(p: Parts, x: Any, bins: Any, limits: Any, weights: Any, key: Any)
                 f"histogram: bins is {bins!r}: must be a whole number from 1, or edges, at least two numbers that do "
                 "not decrease"
             )
-        place = _searched(value, edges)
-    return _give(p, _counts(p, data, weights, len(edges) - 1, place)), edges
+        find = _searched
+    if weights is None and len(edges) - 1 <= _FEW:
+        return _give(p, _few(p, data, value, edges)), edges
+    return _give(p, _counts(p, data, weights, len(edges) - 1, *find(value, edges))), edges
 
 
 def _itself(v: Any) -> Any:
@@ -170,9 +198,13 @@ def _uniform(p: Parts, data: Data, value: Any, bins: int, limits: Any) -> np.nda
         raise PlacementError(f"histogram: bins is {bins}: must be a whole number from 1")
     found = limits is None
     if found:
-        ends = [end for end in p.each("extent", lambda piece: _extent(piece, data[piece], value)) if end is not None]
-        limits = (min(lo for lo, _ in ends), max(hi for _, hi in ends)) if ends else (0, 1)
-        if any(math.isnan(lo) or math.isnan(hi) for lo, hi in ends):
+
+        def extent(piece: Piece) -> list[Any]:
+            return [_end(piece, data[piece], value, op, None) for op in (ops.minimum, ops.maximum)]
+
+        ends = [pair for pair in p.each("extent", extent) if None not in pair]
+        limits = (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0, 1)
+        if any(math.isnan(end) for pair in ends for end in pair):
             limits = (math.nan, math.nan)
         told = "x has elements that are not finite, so that its range is"
     else:
@@ -189,24 +221,69 @@ def _uniform(p: Parts, data: Data, value: Any, bins: int, limits: Any) -> np.nda
     return np.histogram_bin_edges(seen, bins, None if found else (low, high))
 
 
-def _extent(piece: Piece, x: Any, value: Any) -> tuple[Any, Any] | None:
-    """(smallest, largest) of a part's values; None if it is empty."""
-    if len(x) == 0:
-        return None
-    given = {} if value in (None, _itself) else {"transform": value}
-    least, most = (transform_reduce(piece.how, x, op=op, **given) for op in (ops.minimum, ops.maximum))
-    return least.item(), most.item()
+def _few(p: Parts, data: Data, value: Any, edges: np.ndarray) -> np.ndarray:
+    """Elements between few edges: each edge but the last counts those not below it, the last those above it."""
+    bins, passes = len(edges) - 1, -(-(len(edges) - 1) // _EDGES)
+    padded = np.full(passes * _EDGES + 1, edges[-1])
+    padded[:bins] = edges[:-1]
+
+    def count(piece: Piece) -> np.ndarray:
+        x = data[piece]
+        blocks, size = piece.blocks(max(len(x), 1), least=1 << 14, each=1)
+        table = piece.zeros(blocks * passes * (_EDGES + 1), np.int64)
+        piece.run(blocks, _compare(value), size, x, piece.asarray(padded), table, passes)
+        return arrays.asnumpy(table).reshape(blocks, passes, _EDGES + 1).sum(axis=0)
+
+    table = np.sum(p.each("count", count), axis=0)
+    reached = np.append(table[:, :_EDGES].reshape(-1)[:bins], table[0, _EDGES])
+    return reached[:-1] - reached[1:]
 
 
-def _estimated(value: Any, edges: np.ndarray, dtype: np.dtype) -> Any:
-    """A kernel: the number of the bin of equal width that an element is in, or -1."""
+def _compare(value: Any) -> Any:
+    def count(block: int, size: int, x: Any, edges: Any, table: Any, passes: int) -> None:
+        behind, last = min(len(x), (block + 1) * size), edges[np.uint64(len(edges) - 1)]
+        for tile in range(block * size, behind, _TILE):
+            end = min(tile + _TILE, behind)
+            for k in range(passes):
+                at, to = _EDGES * k, (_EDGES + 1) * (block * passes + k)
+                e0, e1, e2 = edges[np.uint64(at)], edges[np.uint64(at + 1)], edges[np.uint64(at + 2)]
+                e3, e4, e5 = edges[np.uint64(at + 3)], edges[np.uint64(at + 4)], edges[np.uint64(at + 5)]
+                e6 = edges[np.uint64(at + 6)]
+                n0 = n1 = n2 = n3 = n4 = n5 = n6 = above = 0
+                for i in range(tile, end):
+                    u = value(x[np.uint64(i)])
+                    n0 += u >= e0
+                    n1 += u >= e1
+                    n2 += u >= e2
+                    n3 += u >= e3
+                    n4 += u >= e4
+                    n5 += u >= e5
+                    n6 += u >= e6
+                    above += u > last
+                table[np.uint64(to)] += n0
+                table[np.uint64(to + 1)] += n1
+                table[np.uint64(to + 2)] += n2
+                table[np.uint64(to + 3)] += n3
+                table[np.uint64(to + 4)] += n4
+                table[np.uint64(to + 5)] += n5
+                table[np.uint64(to + 6)] += n6
+                table[np.uint64(to + 7)] += above
+
+    return count
+
+
+def _estimated(value: Any, edges: np.ndarray) -> tuple[Any, np.ndarray]:
+    """A kernel: the number of the bin of equal width that an element is in, `bins` for outside; and its edges."""
     bins, first, last = len(edges) - 1, edges[0], edges[-1]
-    scale = np.float64(bins) / np.float64(last - first)
+    with np.errstate(over="ignore", divide="ignore"):
+        scale = bins / np.float64(last - first)
+    if not 0 < scale < math.inf:
+        return _searched(value, edges)
 
     def place(v: Any, edges: Any) -> Any:
         u = value(v)
         if not (first <= u and u <= last):
-            return -1
+            return bins
         b = min(int((u - first) * scale), bins - 1)
         if u < edges[np.uint64(b)]:
             return b - 1
@@ -214,48 +291,45 @@ def _estimated(value: Any, edges: np.ndarray, dtype: np.dtype) -> Any:
             return b + 1
         return b
 
-    place.edges = edges  # type: ignore[attr-defined]
-    return place
+    return place, edges
 
 
-def _searched(value: Any, edges: np.ndarray) -> Any:
-    """A kernel: the number of the bin that an element is in, by a binary search of the edges, or -1."""
+def _searched(value: Any, edges: np.ndarray) -> tuple[Any, np.ndarray]:
+    """A kernel: the number of the bin that an element is in, found by a binary search; `bins` for outside.
+
+    And the edges that it searches for the last one that is not above: all but the last, which fills them up to a
+    power of two. So every step has one more bit of the place, without a branch.
+    """
     bins, first, last = len(edges) - 1, edges[0], edges[-1]
+    bits = (bins - 1).bit_length()
+    padded = np.full(1 << bits, last)
+    padded[:bins] = edges[:-1]
 
     def place(v: Any, edges: Any) -> Any:
         u = value(v)
         if not (first <= u and u <= last):
-            return -1
-        lo, hi = 0, bins
-        while lo < hi:  # the last edge that is not above u
-            half = (lo + hi + 1) // 2
-            if edges[np.uint64(half)] <= u:
-                lo = half
-            else:
-                hi = half - 1
-        while lo >= bins or (lo > 0 and edges[np.uint64(lo)] == last):  # the last bin holds its right edge
-            lo -= 1
-        return lo
+            return bins
+        b = 0
+        for below in range(bits - 1, -1, -1):
+            b = 2 * b + (edges[np.uint64((2 * b + 1) << below)] <= u)
+        return min(b, bins - 1)
 
-    place.edges = edges  # type: ignore[attr-defined]
-    return place
+    return place, padded
 
 
-def _counts(p: Parts, data: Data, weights: Any, bins: int, place: Any) -> np.ndarray:
-    """Elements, or their weights, by the number that `place` gives them."""
+def _counts(p: Parts, data: Data, weights: Any, bins: int, place: Any, edges: Any = None) -> np.ndarray:
+    """Elements, or their weights, by the number that ``place(element, edges)`` gives them; `bins` counts for none."""
     heavy = None if weights is None else p.vector(weights, "weights")
     if heavy is not None and heavy.dtype.kind not in "biuf":
         raise PlacementError(f"{p.algorithm}: weights has dtype {heavy.dtype}: must hold real numbers")
     kind: np.dtype = np.dtype(np.int64)
     if heavy is not None:
         kind = heavy.dtype if heavy.dtype.kind == "f" and p.algorithm == "histogram" else np.dtype(np.float64)
-    edges = getattr(place, "edges", None)
-    which = place if edges is not None else lambda v, edges: place(v)
     edges = np.zeros(1) if edges is None else edges
 
     def count(piece: Piece) -> np.ndarray:
         given = None if heavy is None else heavy[piece]
-        table = _table(piece, data[piece], given, piece.asarray(edges), bins, kind, which)
+        table = _table(piece, data[piece], given, piece.asarray(edges), bins, kind, place)
         return arrays.asnumpy(table)
 
     return sum(p.each("count", count), np.zeros(bins, kind))
@@ -274,55 +348,52 @@ def _table(piece: Piece, x: Any, weights: Any, edges: Any, bins: int, kind: np.d
         size = max(_WEIGHED, -(-n // max(1, min(64, _TABLES // max(bins, 1)))))
         blocks = tables = -(-n // size)
         counter = kind
-    table, out = piece.zeros(tables * bins, counter), piece.empty(bins, kind)
+    apart = bins + _APART
+    table, out = piece.zeros(tables * apart, counter), piece.empty(bins, kind)
     if bins == 0:
         return out
     if weights is not None:
-        piece.run(blocks, _weigh(place), size, x, weights, edges, table, bins)
+        piece.run(blocks, _weigh(place), size, x, weights, edges, table, apart)
     elif tables == blocks:
-        piece.run(blocks, _count(place), size, x, edges, table, bins)
+        piece.run(blocks, _count(place), size, x, edges, table, apart)
     else:
-        piece.run(blocks, _share(place), size, x, edges, table, bins, tables)
-    for_each(piece.how, bins, _add, table, tables, bins, out)
+        piece.run(blocks, _share(place), size, x, edges, table, bins, apart, tables)
+    for_each(piece.how, bins, _add, table, tables, apart, out)
     return out
 
 
 def _count(place: Any) -> Any:
-    def count(block: int, size: int, x: Any, edges: Any, table: Any, bins: int) -> None:
-        mine = block * bins
+    def count(block: int, size: int, x: Any, edges: Any, table: Any, apart: int) -> None:
+        mine = block * apart
         for i in range(block * size, min(len(x), (block + 1) * size)):
-            b = place(x[np.uint64(i)], edges)
-            if b >= 0:
-                table[np.uint64(mine + int(b))] += 1
+            table[np.uint64(mine + int(place(x[np.uint64(i)], edges)))] += 1
 
     return count
 
 
 def _share(place: Any) -> Any:
-    def count(block: int, size: int, x: Any, edges: Any, table: Any, bins: int, tables: int) -> None:
-        mine = block % tables * bins
+    def count(block: int, size: int, x: Any, edges: Any, table: Any, bins: int, apart: int, tables: int) -> None:
+        mine = block % tables * apart
         for i in range(block * size, min(len(x), (block + 1) * size)):
-            b = place(x[np.uint64(i)], edges)
-            if b >= 0:
-                atomic.add(table, mine + int(b), 1)
+            b = int(place(x[np.uint64(i)], edges))
+            if b < bins:
+                atomic.add(table, mine + b, 1)
 
     return count
 
 
 def _weigh(place: Any) -> Any:
-    def count(block: int, size: int, x: Any, weights: Any, edges: Any, table: Any, bins: int) -> None:
-        mine = block * bins
+    def count(block: int, size: int, x: Any, weights: Any, edges: Any, table: Any, apart: int) -> None:
+        mine = block * apart
         for i in range(block * size, min(len(x), (block + 1) * size)):
-            b = place(x[np.uint64(i)], edges)
-            if b >= 0:
-                table[np.uint64(mine + int(b))] += weights[np.uint64(i)]
+            table[np.uint64(mine + int(place(x[np.uint64(i)], edges)))] += weights[np.uint64(i)]
 
     return count
 
 
-def _add(bin: int, table: Any, tables: int, bins: int, out: Any) -> None:
+def _add(bin: int, table: Any, tables: int, apart: int, out: Any) -> None:
     """A bin of all tables, in order."""
     total = table[bin]
     for k in range(1, tables):
-        total += table[np.uint64(k * bins + bin)]
+        total += table[np.uint64(k * apart + bin)]
     out[bin] = total

@@ -19,7 +19,8 @@ def same(found, wanted):
 @pytest.mark.parametrize("n", [0, 1, 2, 31, 1000, N])
 def test_histogram(policy, n):
     x = np.random.default_rng(n).normal(size=n)
-    for bins, limits in ((10, None), (7, (-1, 0.5)), (np.array([-1.0, 0.0, 0.0, 2.5]), None)):
+    many = np.sort(np.append(np.random.default_rng(1).normal(size=50), [0.0, 0.0, 3.0, 3.0]))
+    for bins, limits in ((10, None), (45, (-1, 0.5)), (np.array([-1.0, 0.0, 0.0, 2.5]), None), (many, None)):
         same(pp.histogram(policy, x, bins, limits), np.histogram(x, bins, limits))
 
 
@@ -27,6 +28,11 @@ def test_histogram(policy, n):
 def test_dtypes(renderer, dtype):
     x = np.random.default_rng(3).integers(0, 2 if dtype == "?" else 100, 5000).astype(dtype)
     same(pp.histogram(renderer, x, 9, (0, 90)), np.histogram(x.astype("i8") if dtype == "?" else x, 9, (0, 90)))
+    same(pp.histogram(renderer, x, 45, (0, 90)), np.histogram(x.astype("i8") if dtype == "?" else x, 45, (0, 90)))
+    if dtype[0] == "i":
+        negative = np.append(x, x.dtype.type(-1))
+        with pytest.raises(pp.PlacementError, match="x holds -1"):
+            pp.bincount(renderer, negative, minlength=200)
     if dtype != "f4":
         same([pp.bincount(renderer, x)], [np.bincount(x)])
 
@@ -34,12 +40,33 @@ def test_dtypes(renderer, dtype):
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.floats(-10, 10, width=32) | st.sampled_from([0.1, 0.2, 0.3, 0.7, np.nan, np.inf, -0.0]), max_size=40),
-    st.integers(1, 30),
+    st.integers(1, 60),
     st.sampled_from([(0, 1), (-0.3, 0.9), (-7, 3)]),
 )
 def test_every_edge(values, bins, limits):
     x = np.array([*values, *np.linspace(*limits, bins + 1)])
     same(pp.histogram(pp.par, x, bins, limits), np.histogram(x, bins, limits))
+
+
+@pytest.mark.parametrize("count", [3, 40])
+@pytest.mark.parametrize("dtype", ["f8", "i4"])
+def test_edges_more_than_once_and_elements_on_them(count, dtype):
+    edges = np.sort(np.random.default_rng(count).integers(0, count, count)).astype(dtype)
+    x = np.concatenate([edges, edges - 1, edges[-1:] + 1])
+    for some in (edges, np.append(edges, edges[-1:]), np.append(edges[:1], edges)):
+        same(pp.histogram(pp.par, x, some), np.histogram(x, some))
+        same(pp.histogram(pp.par, x, some, weights=x * 1.0), np.histogram(x, some, weights=x * 1.0))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("limits", [(0, 1e-30), (1e6, 1e6 + 40), (-3e38, 0), (-3e38, 3e38)])
+def test_ranges_far_off_or_very_wide_or_narrow(dtype, limits):
+    with np.errstate(over="ignore", invalid="ignore"):
+        edges = np.histogram_bin_edges(np.array(limits, dtype), 40, limits)
+        x = np.concatenate([edges, np.nextafter(edges, edges.dtype.type(9e38)), np.array([np.nan, np.inf, 0], dtype)])
+        counts, found = pp.histogram(pp.par, x, 40, limits)
+    np.testing.assert_array_equal(found, edges)
+    np.testing.assert_array_equal(counts, np.histogram(x, found)[0])
 
 
 def test_weights(policy):
@@ -99,6 +126,8 @@ def test_device_arrays_and_tasks(renderer):
     [
         (lambda: pp.bincount(pp.par, np.array([1, -3])), "x holds -3"),
         (lambda: pp.bincount(pp.par, np.array([1, -3]), minlength=9), "x holds -3"),
+        (lambda: pp.bincount(pp.par, np.array([-4, -3])), "x holds -4"),
+        (lambda: pp.bincount(pp.par, np.array([1, -3]), weights=np.ones(2)), "x holds -3"),
         (lambda: pp.bincount(pp.par, np.ones(3)), "float64: must hold integers"),
         (lambda: pp.bincount(pp.par, np.ones((2, 2), int)), "one dimension"),
         (lambda: pp.bincount(pp.par, np.arange(3), minlength=-1), "minlength is -1"),
