@@ -22,8 +22,10 @@ parity: $(READY)          ## portapar and native code alternately, ratios of med
 
 # For a machine with a GPU: nothing is installed; PYTHON is the interpreter that has CuPy, Numba and pytest.
 test-gpu:                 ## the whole suite and the CUDA parity, with what is installed
-	PORTAPAR_CACHE_DIR=$${PORTAPAR_CACHE_DIR:-$(CURDIR)/.cache} PYTHONPATH=$(CURDIR) $(PYTHON) -m pytest -q -rfE
-	PORTAPAR_CACHE_DIR=$${PORTAPAR_CACHE_DIR:-$(CURDIR)/.cache} PYTHONPATH=$(CURDIR) $(PYTHON) -m bench.parity --only cuda
+	PORTAPAR_CACHE_DIR=$${PORTAPAR_CACHE_DIR:-$(CURDIR)/.cache} PYTHONPATH=$(CURDIR) $(PYTHON) -m pytest -q -rfE \
+	    $$($(PYTHON) -c 'import xdist' 2>/dev/null && echo -n auto)
+	PORTAPAR_CACHE_DIR=$${PORTAPAR_CACHE_DIR:-$(CURDIR)/.cache} PYTHONPATH=$(CURDIR) $(PYTHON) -m bench.parity --only cuda \
+	    --json bench/results/parity-cuda.json
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("portapar needs Python 3.11 or later, this is " + sys.version.split()[0] + ": set PYTHON=...") if sys.version_info < (3, 11) else None'
