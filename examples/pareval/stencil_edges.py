@@ -6,9 +6,9 @@ import portapar as pp
 
 
 def one_neighbour(x, i, j):
-    """Whether exactly one of the four neighbours is 1."""
-    count = (x[i - 1, j] == 1) + (x[i + 1, j] == 1) + (x[i, j - 1] == 1) + (x[i, j + 1] == 1)
-    return np.int32(np.int32(count) == 1)
+    """Whether exactly one of the four neighbours is 1: an odd number of them, and not three."""
+    up, down, left, right = x[i - 1, j] == 1, x[i + 1, j] == 1, x[i, j - 1] == 1, x[i, j + 1] == 1
+    return np.int32((up ^ down ^ left ^ right) & (not up & down) & (not left & right))
 
 
 def stencil_edges(policy, x, out):
