@@ -229,7 +229,7 @@ def _few(p: Parts, data: Data, value: Any, edges: np.ndarray) -> np.ndarray:
 
     def count(piece: Piece) -> np.ndarray:
         x = data[piece]
-        blocks, size = piece.blocks(max(len(x), 1), least=1 << 14, each=1)
+        blocks, size = piece.blocks(max(len(x), 1), least=1 << 14)
         table = piece.zeros(blocks * passes * (_EDGES + 1), np.int64)
         piece.run(blocks, _compare(value), size, x, piece.asarray(padded), table, passes)
         return arrays.asnumpy(table).reshape(blocks, passes, _EDGES + 1).sum(axis=0)
