@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from portapar.kernel.program import Task
 from portapar.lazy import Lazy, flat
 from portapar.plan import Plan, make_plan
 from portapar.policy import Policy
-from portapar.problem import Problem
+from portapar.problem import Problem, Range
 
 _REMEMBERED = 4096  #: calls to remember; beyond, start afresh
 
@@ -236,7 +236,7 @@ _simple: dict[int, Any] = {}  #: codes of kernels that capture nothing, by ident
 
 
 def _key(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...], extra: Any) -> tuple[Any, Any]:
-    """(what a call looks like, what it works on: captured values, then the arguments; of lazy inputs the leaves).
+    """(what a call looks like, what it works on: captured values, then the arguments, as `_spread` gives them).
 
     The first is None if the call is of a kind that is not remembered.
     """
@@ -248,25 +248,28 @@ def _key(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...], ex
         for kernel in kernels:
             code = kernel.__code__
             if id(code) not in _simple:
-                lifted, func = source.lift(kernel)
+                lifted, _, captured = source.bound(kernel)
                 if lifted.simple:
                     _simple[id(code)] = code
                 else:
                     parts.append(id(lifted))  # alive as long as the process is
-                    args = (*lifted.values(func), *args)
+                    args = (*captured, *args)
                     continue
             parts.append(id(code))
     except AttributeError:
         return None, args
-    lazy = False
+    spread = False
     for x in args:
         kind = type(x)
         if kind is np.ndarray:
             parts += (x.dtype, x.shape, x.strides)
         elif kind in _NUMBERS or x is None:
             parts.append(kind)
+        elif kind is Range or kind is range:
+            spread = True
+            parts += (kind, len(x))
         elif kind is Lazy:
-            lazy = True
+            spread = True
             parts += (x.form, x.shape)
             for leaf in x.values:
                 if type(leaf) is not np.ndarray and type(leaf) not in _NUMBERS:
@@ -274,7 +277,19 @@ def _key(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...], ex
                 parts += (leaf.dtype, leaf.shape, leaf.strides) if type(leaf) is np.ndarray else (type(leaf),)
         else:
             return None, args
-    return tuple(parts), tuple(flat(args)) if lazy else args
+    return tuple(parts), tuple(_spread(args)) if spread else args
+
+
+def _spread(args: tuple[Any, ...]) -> Iterator[Any]:
+    """Arguments as programs have them: the leaves of lazy inputs, of ranges where they start and how they step."""
+    for x in args:
+        if isinstance(x, (Range, range)):
+            yield x.start
+            yield x.step
+        elif isinstance(x, Lazy):
+            yield from x.values
+        else:
+            yield x
 
 
 def _repeated(key: Any, args: tuple[Any, ...]) -> Any:
@@ -337,7 +352,7 @@ def _remember(key: Any, plan: Plan, args: tuple[Any, ...], result: Any) -> None:
         return
     task = Task(
         problem.program, (), (), problem.extent, problem.start, problem.step, part.lo, part.hi, part.threads,
-        plan.policy.schedule, plan.policy.chunk_size or 0,
+        plan.policy.schedule, plan.policy.chunk_size or 0, wakes=part.wakes,
     )  # fmt: skip
     launch = Launch(where.device, task)
     # whether an array may be written is looked at in every call

@@ -8,6 +8,7 @@ import re
 from portapar.kernel.program import Program
 
 FORK_JOIN = 2e-6  #: seconds to give work to the threads of a pool and to collect it
+WAKE = 5e-5  #: seconds until a sleeping thread is awake
 BANDWIDTH = 2e10  #: bytes per second that one CPU thread moves, out of cache
 STEP = 1e-9  #: seconds for one iteration at the least
 LOOP = 2e-7  #: seconds for one iteration at the least where the kernel has a loop of its own
@@ -22,8 +23,3 @@ def serial_seconds(program: Program, count: int) -> float:
 @functools.lru_cache(maxsize=4096)
 def _has_loop(text: str) -> bool:
     return re.search(r"^\s*(for|while)\b", text, re.MULTILINE) is not None
-
-
-def worth_threads(program: Program, count: int) -> bool:
-    """Whether several threads end sooner than one: the work must outweigh fork and join."""
-    return serial_seconds(program, count) > 2 * FORK_JOIN

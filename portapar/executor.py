@@ -179,7 +179,7 @@ class DeviceExecutor(Executor):
         self._check(problem)
         task = backend.Task(
             problem.program, values, (0,) * len(values), problem.extent, problem.start, problem.step,
-            part.lo, part.hi, part.threads, plan.policy.schedule, plan.policy.chunk_size or 0, True,
+            part.lo, part.hi, part.threads, plan.policy.schedule, plan.policy.chunk_size or 0, True, wakes=part.wakes,
         )  # fmt: skip
         run = self.device.bind(task)
         acc = problem.program.acc
@@ -209,7 +209,7 @@ class DeviceExecutor(Executor):
                 back.append((here, home))
         task = backend.Task(
             program, tuple(placed), tuple(firsts), problem.extent, problem.start, problem.step,
-            part.lo, part.hi, part.threads, how.schedule, how.chunk_size or 0, whole,
+            part.lo, part.hi, part.threads, how.schedule, how.chunk_size or 0, whole, wakes=part.wakes,
         )  # fmt: skip
         partials = self.device.run(task)
         for here, home in back:

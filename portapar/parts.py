@@ -121,7 +121,7 @@ class Piece:
 
     def run(self, blocks: int, body: Callable[..., Any], *args: Any) -> None:
         """``body(block, *args)`` for every block: few iterations, each of which is much work."""
-        how = self.how.with_(schedule="dynamic", chunk_size=1) if self.how.threads and blocks > 1 else self.how
+        how = self.how._but(schedule="dynamic", chunk_size=1) if self.how.threads and blocks > 1 else self.how
         call(getattr(body, "__name__", "step"), how, (body,), args, blocks, _build)
 
 

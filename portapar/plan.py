@@ -14,12 +14,16 @@ from portapar.problem import Problem
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The flat indices [lo, hi) of a problem, for one executor."""
+    """The flat indices [lo, hi) of a problem, for one executor.
+
+    `wakes` says whether the work outweighs waking threads that sleep.
+    """
 
     executor: Any
     lo: int
     hi: int
     threads: int
+    wakes: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ def make_plan(problem: Problem, policy: Policy, executor: Any) -> Plan:
     """
     members = executor.members
     if len(members) == 1:
-        part = Part(members[0], 0, problem.size, threads(problem, policy, members[0], problem.size))
+        part = _part(problem, policy, members[0], 0, problem.size)
         return Plan(problem, policy, executor, (part,), _reason(part))
     cuts = given_cuts(problem)
     if cuts is None:
@@ -114,8 +118,7 @@ def make_plan(problem: Problem, policy: Policy, executor: Any) -> Plan:
             )
     parts = []
     for member, first, last in zip(members, cuts[:-1], cuts[1:], strict=True):
-        lo, hi = first * problem.row, last * problem.row
-        parts.append(Part(member, lo, hi, threads(problem, policy, member, hi - lo)))
+        parts.append(_part(problem, policy, member, first * problem.row, last * problem.row))
     return Plan(problem, policy, executor, tuple(parts), why)
 
 
@@ -154,14 +157,15 @@ def given_cuts(problem: Problem) -> tuple[int, ...] | None:
     return found
 
 
-def threads(problem: Problem, policy: Policy, executor: Any, count: int) -> int:
-    """Threads for `count` iterations: 1 where the policy or the size of the work says so."""
+def _part(problem: Problem, policy: Policy, executor: Any, lo: int, hi: int) -> Part:
+    """On one thread where the policy or the size of the work says so."""
     available = executor.threads
     if available <= 1 or not policy.threads:
-        return min(available, 1)
-    if policy.schedule == "static" and not cost.worth_threads(problem.program, count):
-        return 1
-    return available
+        return Part(executor, lo, hi, min(available, 1))
+    if policy.schedule != "static":  # few heavy iterations, perhaps
+        return Part(executor, lo, hi, available)
+    seconds = cost.serial_seconds(problem.program, hi - lo)
+    return Part(executor, lo, hi, available if seconds > 2 * cost.FORK_JOIN else 1, seconds > cost.WAKE)
 
 
 def _reason(part: Part) -> str:

@@ -44,8 +44,13 @@ class Policy:
 
     def _but(self, **changes: Any) -> Policy:
         """This policy with changes: equal policies are one object, so that plans are found by identity."""
-        fresh = dataclasses.replace(self, **changes)
-        return _interned.setdefault(tuple(getattr(fresh, name) for name in self.__slots__), fresh)
+        key = (self, *changes.items())
+        found = _changed.get(key)
+        if found is None:
+            fresh = dataclasses.replace(self, **changes)
+            found = _interned.setdefault(tuple(getattr(fresh, name) for name in self.__slots__), fresh)
+            _changed[key] = found
+        return found
 
     def on(self, executor: Any) -> Policy:
         """The same policy, run by `executor` (an executor, or its name)."""
@@ -113,6 +118,7 @@ class Policy:
 
 
 _interned: dict[tuple, Policy] = {}
+_changed: dict[tuple, Policy] = {}  #: what `_but` gave
 
 
 def by_name(name: str) -> Any:

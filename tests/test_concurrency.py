@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -101,6 +102,34 @@ def test_close_while_others_work():
         assert not user.is_alive()
     assert len(stopped) == 3 and all("closed" in text for text in stopped)
     assert pp.reduce(pp.par.on(pp.threads(2)), x) == x.sum()
+
+
+def once(i, x):
+    x[i] += 1
+
+
+def spread(i, x, n):
+    total = 0
+    for k in range(n):
+        total += k
+    x[i] += 1 if total >= 0 else 0
+
+
+@pytest.mark.parametrize("schedule", ["static", "dynamic", "guided"])
+def test_every_iteration_runs_once_whether_workers_spin_or_sleep(schedule):
+    """Pauses about as long as the patience of a worker: it sleeps, is about to, or wakes when the next call comes."""
+    for threads in (2, 3):
+        policy = pp.par.on(pp.threads(threads)).with_(schedule=schedule)
+        for n in (1, 3, 200, 300_000):
+            x = np.zeros(n, np.int64)
+            pauses = [0.0, 1e-4, 1.9e-4, 2e-4, 2.1e-4, 1e-3] * 10
+            for pause in pauses:
+                end = time.perf_counter() + pause
+                while time.perf_counter() < end:
+                    pass
+                pp.for_each(policy, n, once, x)
+                pp.for_each(policy, n, spread, x, 20)
+            assert (x == 2 * len(pauses)).all()
 
 
 # fork ---------------------------------------------------------------------------------------------

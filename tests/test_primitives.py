@@ -352,6 +352,42 @@ def mark_two(i, a):
     a[i] = 2
 
 
+def test_remembered_calls_of_ranges(policy):
+    """Ranges of one length are one kind of argument; where they start and how they step is not remembered."""
+    for start, step in ((0, 1), (1, 1), (3, 2), (3, 3), (7, -2), (0, 1), (2**40, 5)):
+        x = np.arange(start, start + 100 * step, step)
+        for indices in (pp.range(start, start + 100 * step, step), range(start, start + 100 * step, step)):
+            assert (pp.transform(policy, indices, op=lambda i: 2 * i) == 2 * x).all()
+            assert (pp.transform(policy, indices, step, op=lambda i, s: s * i) == step * x).all()
+            assert (pp.transform(policy, indices, indices, op=lambda i, j: i - 2 * j) == -x).all()
+            assert pp.reduce(policy, indices) == x.sum()
+    assert pp.reduce(policy, pp.range(5)) == 10 and pp.reduce(policy, pp.range(6)) == 15
+
+
+def test_remembered_steps_follow_what_they_capture(policy):
+    """Closures of one code that capture other numbers, arrays and functions, at any depth."""
+
+    def scaled(factor):
+        return lambda v: factor * v
+
+    def shifted(inner, y):
+        def op(i):
+            return inner(y[i]) + 1
+
+        return op
+
+    def squared(v):
+        return v * v
+
+    out, y = np.zeros(5), np.arange(5.0)
+    wide = np.arange(10.0)[::2]
+    for _ in range(2):
+        for inner, expected in ((scaled(2), 2 * y), (scaled(3), 3 * y), (scaled(2.5), 2.5 * y), (squared, y * y)):
+            for given, scale in ((y, 1), (y.copy(), 1), (y.astype(np.float32), 1), (wide, 0)):
+                pp.transform(policy, pp.range(5), out=out, op=shifted(inner, given))
+                assert (out == (expected if scale else [inner(v) for v in wide]) + np.ones(5)).all()
+
+
 def test_remembered_calls_of_arrays_that_share_memory(policy):
     """The second call of one kind takes a shorter way, and must know the inputs apart."""
     difference, both = (lambda a, b: a - b), (lambda a, b: a + 2 * b)

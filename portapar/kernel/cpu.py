@@ -212,15 +212,12 @@ def block_specs(program: Program) -> tuple[Spec, ...]:
 
 
 @functools.lru_cache(maxsize=4096)
-def packer(program: Program, firsts: bool = True) -> Callable[..., bytes]:
-    """Packs an argument block: (address, first) per array, scalars, then the extra integers.
-
-    With ``firsts=False`` arrays are whole: their addresses alone are given.
-    """
+def packer(program: Program) -> Callable[..., bytes]:
+    """Packs an argument block: (address, first) per array, scalars, then the extra integers."""
     formats = []
     for spec in block_specs(program):
         if spec.is_array:
-            formats.append("Qq" if firsts else "Q8x")
+            formats.append("Qq")
         else:
             code = {"c8": "ff", "c16": "dd", "b1": "?7x", "f4": "f4x", "f8": "d"}.get(spec.dtype.str[1:])
             if code is None and spec.dtype.kind in "iu":
@@ -232,6 +229,20 @@ def packer(program: Program, firsts: bool = True) -> Callable[..., bytes]:
                 raise PlacementError(f"a scalar argument of dtype {spec.dtype} is not supported; pass it as an array")
             formats.append("ff8x" if code == "ff" else code)
     return struct.Struct("=" + "".join(formats) + "q" * extras(program)).pack
+
+
+@functools.lru_cache(maxsize=4096)
+def quick_packer(program: Program) -> Callable[..., bytes]:
+    """Packs an argument block of the arguments themselves, whose arrays are whole, then the extra integers."""
+    names, words = [], []
+    for k, spec in enumerate(block_specs(program)):
+        names.append(f"a{k}")
+        if spec.is_array:
+            words.append(f"id(a{k}), 0")
+        else:
+            words.append(f"a{k}.real, a{k}.imag" if spec.dtype.kind == "c" else f"a{k}")
+    text = f"lambda {', '.join([*names, '*extra'])}: pack({', '.join([*words, '*extra'])})"
+    return eval(text, {"pack": packer(program)})
 
 
 def extras(program: Program) -> int:

@@ -312,6 +312,28 @@ def give_way(typing):
     return types.void(), codegen
 
 
+def _word_by(name: str) -> Any:
+    """An intrinsic that reads or writes a word, 1, by a file's number."""
+
+    @intrinsic
+    def move(typing, file):
+        def codegen(context, builder, signature, values):
+            pointer = _I64.as_pointer()
+            function = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(_I64, [_I32, pointer, _I64]), name
+            )
+            slot = cgutils.alloca_once_value(builder, _I64(1))
+            builder.call(function, [builder.trunc(values[0], _I32), slot, _I64(8)])
+            return context.get_dummy_value()
+
+        return types.void(types.int64), codegen
+
+    return move
+
+
+hear, ring = _word_by("read"), _word_by("write")  #: sleep until there is a word; write one
+
+
 def _monotonic() -> int:
     import time
 

@@ -118,6 +118,7 @@ class Task:
 
     `whole` says that the task is all of its call: a reduction may return one partial for each 2^k tiles,
     counted from 0, which folds to the same result.
+    `wakes` says whether the work outweighs waking CPU threads that sleep.
     """
 
     program: Program
@@ -132,3 +133,4 @@ class Task:
     schedule: str = "static"
     chunk: int = 0
     whole: bool = False
+    wakes: bool = True

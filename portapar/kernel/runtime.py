@@ -1,15 +1,19 @@
 """The native loops that hand out work to threads, and the Python threads that run them.
 
-A fork and join costs about a microsecond: workers spin for a while after each job, then sleep in
-Python until they are wanted again. All of it is one block of shared words: which job, and for every worker a
+A fork and join costs about a microsecond: workers spin for a while after each job, then sleep until a bell
+rings, which costs the caller ten microseconds or more and the worker five times as much. So the caller does not wait
+for who sleeps still: what no worker has begun when its own share is done, it does itself, and for a job that is
+short it rings no bell. All of it is one block of shared words: which job, and for every worker a
 state and the range that it still has to do. Long calls return to Python every tenth of a second, so
 that Ctrl-C works.
 
 The states of a worker::
 
-    SLEEPING --woken--> SPINNING --claimed by the caller--> BUSY --done--> SPINNING --idle--> SLEEPING
+    SLEEPING --bell--> WANTED --begins--> BUSY --done--> SPINNING --wanted--> WANTED
+                                                         SPINNING --idle--> SLEEPING
 
-Only the caller makes a worker BUSY, only the worker itself makes it anything else.
+Only the worker itself begins, ends and falls asleep. The caller may take back what a worker has not begun, which
+makes it SPINNING.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import atexit
 import ctypes
 import functools
 import os
+import sys
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -31,32 +36,32 @@ from portapar.kernel.native import callee, native
 SCHEDULES = {"static": 0, "dynamic": 1, "guided": 2}
 SLICE_NS = 100_000_000  #: a call looks into Python this often (Ctrl-C)
 SPIN_NS = 200_000  #: an idle worker sleeps after this long
-SLEEPING, SPINNING, BUSY, QUIT = 0, 1, 2, 3
+SLEEPING, SPINNING, WANTED, BUSY, QUIT = 0, 1, 2, 3, 4
 
 # A job, by byte: what runs over which range, and how.
-FUNCTION, LO, HI, ALIGN, FIRST, CHUNK, SCHEDULE, THREADS, TABLE, EPILOGUE = range(0, 80, 8)
+FUNCTION, LO, HI, ALIGN, FIRST, CHUNK, SCHEDULE, THREADS, WAKES, TABLE, EPILOGUE = range(0, 88, 8)
 # The block that the threads share: words that change often have a cache line each, then two per thread.
 STOP, NEXT, PENDING, JOB, BLOCK = 0, 64, 128, 192, 200
 WORKERS, WORKER_SIZE = 256, 128
 DATA = object.__basicsize__  #: where a NumPy array keeps its address, as in `intrinsics`
 FLAGS, WRITEABLE = DATA + 48, 0x400  #: and its flags (an int, with a hole behind it), as in NumPy's C API
-STATE, CURSOR, END, ASLEEP = 0, 64, 72, 80
+STATE, CURSOR, END, HEARS, RINGS = 0, 64, 72, 80, 88
 
 
 @functools.cache
 def loops() -> tuple[Callable[..., int], ...]:
-    """(alone, launch, join, resume, work), compiled once per machine."""
+    """(alone, launch, resume, work), compiled once per machine."""
 
     def source(k: int) -> Callable[[], Any]:
         return lambda: _make()[k]
 
-    arities = {"alone": 3, "launch": 3, "join": 1, "resume": 1, "work": 3}
+    arities = {"alone": 3, "launch": 3, "resume": 1, "work": 3}
     return tuple(native(name, source(k), arity) for k, (name, arity) in enumerate(arities.items()))
 
 
 @functools.cache
 def _make() -> tuple[Any, ...]:
-    from portapar.kernel.intrinsics import clock, fetch_add, give_way, load, run_chunk, store, swap_if
+    from portapar.kernel.intrinsics import clock, fetch_add, give_way, hear, load, ring, run_chunk, store, swap_if
 
     inline = callee
 
@@ -147,27 +152,33 @@ def _make() -> tuple[Any, ...]:
         store(mine + END, end)
 
     @inline
-    def claim(pool):
-        """Claim the workers for the job; returns how many have to be woken."""
-        threads = load(load(pool + JOB) + THREADS)
+    def start(pool):
+        """Claim the workers for the job, do the caller's share and what nobody has begun, and wait for the rest.
+
+        Returns 1 if the time slice ended it early.
+        """
+        job = load(pool + JOB)
+        threads, wakes = load(job + THREADS), load(job + WAKES)
         store(pool + STOP, 0)
-        store(pool + PENDING, threads - 1)
-        asleep = 0
+        store(pool + PENDING, 0)
         for k in range(1, threads):
             mine = pool + WORKERS + WORKER_SIZE * k
-            if not swap_if(mine + STATE, SPINNING, BUSY):
-                store(mine + STATE, BUSY)
-                store(mine + ASLEEP, 1)
-                asleep += 1
-        return asleep
-
-    @inline
-    def finish(pool):
-        """Do the caller's share and wait for the rest; returns 1 if the time slice ended it early."""
-        job = load(pool + JOB)
+            fetch_add(pool + PENDING, 1)
+            if not swap_if(mine + STATE, SPINNING, WANTED):
+                if wakes and swap_if(mine + STATE, SLEEPING, WANTED):
+                    ring(load(mine + RINGS))
+                else:
+                    fetch_add(pool + PENDING, -1)
         now = clock()
         deadline = now + SLICE_NS
         share(pool, 0, now, deadline)
+        for k in range(1, threads):
+            state = pool + WORKERS + WORKER_SIZE * k + STATE
+            if swap_if(state, WANTED, SPINNING):
+                fetch_add(pool + PENDING, -1)
+                share(pool, k, clock(), deadline)
+            elif load(state) == SLEEPING:  # what it has not begun, if it was not asked to
+                share(pool, k, clock(), deadline)
         spins = 0
         while load(pool + PENDING) > 0:
             spins += 1
@@ -177,7 +188,7 @@ def _make() -> tuple[Any, ...]:
                 if spins > 2_000:  # perhaps a worker waits for this very CPU
                     give_way()
         unfinished = int(load(job + SCHEDULE) != 0 and load(pool + NEXT) < load(job + HI))
-        for k in range(load(job + THREADS)):
+        for k in range(threads):
             mine = pool + WORKERS + WORKER_SIZE * k
             if load(mine + CURSOR) < load(mine + END):
                 unfinished = 1
@@ -186,12 +197,9 @@ def _make() -> tuple[Any, ...]:
         return unfinished
 
     def launch(pool, job, block):
-        """Start a job; returns 0 when it is done, 1 if its time slice is over, 2 to have workers woken.
-
-        3 means that the job's table objects.
-        """
+        """Run a job; returns 0 when it is done, 1 if its time slice is over, 2 if its table objects."""
         if load(job + TABLE) != 0 and allowed(block, load(job + TABLE)) == 0:
-            return 3
+            return 2
         store(pool + JOB, job)
         store(pool + BLOCK, block)
         threads, align = load(job + THREADS), load(job + ALIGN)
@@ -207,44 +215,44 @@ def _make() -> tuple[Any, ...]:
                 continue
             begin = min(hi, lo + pieces * (k + 1) // threads * align)
             store(mine + END, begin)
-        return 2 if claim(pool) else finish(pool)
-
-    def join(pool):
-        """Go on after waking; returns 0 or 1 as `launch`."""
-        return finish(pool)
+        return start(pool)
 
     def resume(pool):
         """Go on with a job whose time slice was over; returns as `launch`."""
-        return 2 if claim(pool) else finish(pool)
+        return start(pool)
 
     def work(pool, worker, patience):
-        """What a worker does until it has been idle for `patience` ns (1) or is told to quit (0)."""
+        """What a worker does until it is told to quit; after `patience` idle ns it sleeps."""
         mine = pool + WORKERS + WORKER_SIZE * worker
         since = clock()
         spins = 0
         while True:
             state = load(mine + STATE)
-            if state == BUSY:
-                share(pool, worker, since, since + (1 << 62))
-                store(mine + STATE, SPINNING)
-                fetch_add(pool + PENDING, -1)
+            if state == WANTED:
+                if swap_if(mine + STATE, WANTED, BUSY):
+                    share(pool, worker, since, since + (1 << 62))
+                    store(mine + STATE, SPINNING)
+                    fetch_add(pool + PENDING, -1)
+                    since, spins = clock(), 0
+            elif state == SLEEPING:
+                hear(load(mine + HEARS))
                 since, spins = clock(), 0
             elif state == QUIT:
                 return 0
             else:
                 spins += 1
                 if spins % 64 == 0:
-                    if clock() - since > patience and swap_if(mine + STATE, SPINNING, SLEEPING):
-                        return 1
-                    if spins > 2_000:
+                    if clock() - since > patience:
+                        swap_if(mine + STATE, SPINNING, SLEEPING)
+                    elif spins > 2_000:
                         give_way()
 
-    return alone, launch, join, resume, work
+    return alone, launch, resume, work
 
 
 def job(
     function: int, lo: int, hi: int, align: int, first: int, threads: int = 1, schedule: str = "static", chunk: int = 0,
-    table: Any = None, epilogue: tuple[int, int, int] = (0, 0, 0),
+    wakes: bool = True, table: Any = None, epilogue: tuple[int, int, int] = (0, 0, 0),
 ) -> Any:  # fmt: skip
     """A job for `run_alone` or `Pool.run`: a chunk function over [lo, hi), as an array of words.
 
@@ -258,6 +266,8 @@ def job(
         Iterations, a multiple of `align`, before the clock is looked at for the first time.
     schedule, chunk
         How iterations are dealt out; chunk 0 means a default.
+    wakes : bool
+        Whether it is worth it to wake workers that sleep.
     table : ctypes array of int64, optional
         What `allowed` checks before anything runs. The caller keeps it alive.
     epilogue : (function, count, block)
@@ -267,7 +277,7 @@ def job(
         default = max(1, (hi - lo) // (threads * 64)) if schedule == "dynamic" else 1
         chunk = -(-(chunk or default) // align) * align
     address = 0 if table is None else ctypes.addressof(table)
-    words = (function, lo, hi, align, first, chunk, SCHEDULES[schedule], threads, address, *epilogue)
+    words = (function, lo, hi, align, first, chunk, SCHEDULES[schedule], threads, wakes, address, *epilogue)
     return (ctypes.c_int64 * len(words))(*words)
 
 
@@ -334,6 +344,7 @@ class Pool:
     def __init__(self, size: int) -> None:
         self.size = size
         self._closed = False
+        self._bells: list[tuple[int, int]] = []
         self._reset()
         os.register_at_fork(after_in_child=self._reset)
         atexit.register(self.close)
@@ -348,14 +359,22 @@ class Pool:
         self._place = ctypes.addressof(self._result)
         self._ready = ready(self._place, 0, self._address)
         self._threads: list[threading.Thread] = []
-        self._bells: list[threading.Semaphore] = []
+        self._drop_bells()
+
+    def _drop_bells(self) -> None:
+        for bell in self._bells:
+            for end in set(bell):
+                os.close(end)
+        self._bells = []
 
     def _start(self) -> None:
-        self._launch, self._join, self._resume = (function.raw for function in loops()[1:4])  # type: ignore[attr-defined]
-        self._bells = [threading.Semaphore(0) for _ in range(self.size)]
+        self._launch, self._resume = (function.raw for function in loops()[1:3])  # type: ignore[attr-defined]
         for k in range(1, self.size):
+            self._bells.append(_bell())
+            first = (WORKERS + WORKER_SIZE * k + HEARS) // 8
+            self._words[first : first + 2] = self._bells[-1]
             thread = threading.Thread(
-                target=_worker, args=(self._words, k, self._bells[k]), name=f"portapar-{k}", daemon=True
+                target=loops()[3], args=(self._address, k, SPIN_NS), name=f"portapar-{k}", daemon=True
             )
             self._threads.append(thread)
             thread.start()
@@ -367,12 +386,8 @@ class Pool:
         with self._lock:
             if not self._threads:
                 self._start()
-            try:
-                self._launch(*self._ready, job, block)
-                return not self._result.value or self._go_on()
-            except BaseException:
-                self._settle()
-                raise
+            self._launch(*self._ready, job, block)
+            return not self._result.value or self._go_on()
 
     def bind(self, job: int, block: int, partials: Any) -> Callable[[], Any]:
         """`run` with its arguments bound; returns the first of `partials`, if they are given."""
@@ -382,14 +397,10 @@ class Pool:
                 self.run(job, block)
                 return None if partials is None else partials[0]
             with lock:
-                try:
-                    self._launch(*words)
-                    if state.value:
-                        self._go_on()
-                    return None if partials is None else partials[0]
-                except BaseException:
-                    self._settle()
-                    raise
+                self._launch(*words)
+                if state.value:
+                    self._go_on()
+                return None if partials is None else partials[0]
 
         lock, state = self._lock, self._result
         words = ready(self._place, 0, self._address, job, block)
@@ -397,48 +408,32 @@ class Pool:
 
     def _go_on(self) -> bool:
         """End a job that needs more than one native call; False if its table objects. The lock is held."""
-        address, place, result = self._address, self._place, self._result
-        while result.value:
-            if result.value == 3:
-                return False
-            if result.value == 2:
-                self._wake(self.size)
-                self._join(place, 0, address)
-            else:
-                _go_on()
-                self._resume(place, 0, address)
-        return True
-
-    def _wake(self, threads: int) -> None:
-        for k in range(1, threads):
-            mine = (WORKERS + WORKER_SIZE * k + ASLEEP) // 8
-            if self._words[mine]:
-                self._words[mine] = 0
-                self._bells[k].release()
-
-    def _settle(self) -> None:
-        """After an interrupt: no worker may touch the caller's arrays any more."""
-        self._words[STOP // 8] = 1
-        while self._words[PENDING // 8] > 0:
-            self._wake(self.size)
+        while self._result.value == 1:
+            _go_on()
+            self._resume(self._place, 0, self._address)
+        return not self._result.value
 
     def close(self) -> None:
         """End the threads. Running a job afterwards is an error."""
         with self._lock:
             self._closed = True
-            for k in range(1, len(self._threads) + 1):
+            for k, (_, rings) in enumerate(self._bells, 1):
                 self._words[(WORKERS + WORKER_SIZE * k + STATE) // 8] = QUIT
-                self._bells[k].release()
+                os.write(rings, _ONE)
             for thread in self._threads:
                 thread.join(timeout=1)
+            if not any(thread.is_alive() for thread in self._threads):
+                self._drop_bells()
             self._threads = []
         atexit.unregister(self.close)
 
 
-def _worker(words: np.ndarray, worker: int, bell: threading.Semaphore) -> None:
-    """A worker's life: run native code until it has been idle for a while, sleep, again."""
-    work = loops()[4]
-    while True:
-        bell.acquire()
-        if work(words.ctypes.data, worker, SPIN_NS) == 0:
-            return
+_ONE = (1).to_bytes(8, sys.byteorder)
+
+
+def _bell() -> tuple[int, int]:
+    """What a thread sleeps on: it ends reading a word from the first file when one is written to the second."""
+    if hasattr(os, "eventfd"):  # a pipe's reader is woken on its writer's CPU
+        both = os.eventfd(0)
+        return both, both
+    return os.pipe()

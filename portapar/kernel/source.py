@@ -18,7 +18,7 @@ import math
 import operator
 import threading
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -109,22 +109,58 @@ class Capture:
 
     def get(self, func: types.FunctionType) -> Any:
         value: Any = func
-        if isinstance(self.root, int):
-            value = func.__closure__[self.root].cell_contents  # type: ignore[index]
-        elif self.root is not None:
-            value = func.__globals__[self.root]
-        for step in self.path:
-            if type(step) is str:
-                value = getattr(value, step)
-            elif type(step) is int:
-                value = value[step]
-            else:
-                value = step.get(_unwrap(value))
+        for kind, what in self.steps():
+            value = _FOLLOW[kind](what)(value)
         return value
+
+    def steps(self) -> Iterator[tuple[str, Any]]:
+        """What to follow, by the names in `_FOLLOW`."""
+        if self.root is not None:
+            yield ("cell" if isinstance(self.root, int) else "global"), self.root
+        for step in self.path:
+            if isinstance(step, Capture):
+                yield "function", None
+                yield from step.steps()
+            else:
+                yield ("attribute" if isinstance(step, str) else "item"), step
 
     def then(self, *steps: Any) -> Capture:
         """The same and more steps."""
         return replace(self, path=(*self.path, *steps))
+
+
+#: steps from a value to what it holds
+_FOLLOW: dict[str, Callable[[Any], Callable[[Any], Any]]] = {
+    "cell": lambda k: lambda func: func.__closure__[k].cell_contents,
+    "global": lambda name: lambda func: func.__globals__[name],
+    "function": lambda _: _unwrap,
+    "attribute": operator.attrgetter,
+    "item": operator.itemgetter,
+}
+
+
+class _Walk:
+    """Finds the values of many captures of a function, taking each step that they share once."""
+
+    def __init__(self, captures: Iterable[Capture]) -> None:
+        self.steps: list[tuple[int, Callable[[Any], Any]]] = []
+        known: dict[Any, int] = {}
+        self.ends = []  #: where among the values that are passed each capture's own is
+        for capture in captures:
+            at = 0
+            for step in capture.steps():
+                if (at, *step) not in known:
+                    self.steps.append((at, _FOLLOW[step[0]](step[1])))
+                    known[at, *step] = len(self.steps)
+                at = known[at, *step]
+            self.ends.append(at)
+
+    def __call__(self, func: types.FunctionType) -> list[Any]:
+        """All values on the ways."""
+        values: list[Any] = [func]
+        for at, step in self.steps:
+            values.append(step(values[at]))
+        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +171,22 @@ class Guard:
     expected: Any
     exact: bool = False  #: the value itself is in the text, not only its kind
 
-    def holds(self, func: types.FunctionType) -> bool:
-        try:
-            value = self.capture.get(func)
-        except (AttributeError, KeyError, IndexError, TypeError, ValueError, KernelError):
-            return False
-        found = value if self.exact else _kind(value)
+    def holds(self, value: Any) -> bool:
+        if self.exact or value is self.expected:
+            found = value
+        elif type(value) is types.FunctionType:
+            found = value.__code__
+        else:
+            found = "data" if type(value) in _NUMBERS else _kind(value)
         return found is self.expected or (type(found) is type(self.expected) and found == self.expected)
+
+
+_NUMBERS = frozenset({bool, int, float, complex, np.ndarray, *np.sctypeDict.values()})  #: types of data, but not all
 
 
 def _kind(value: Any) -> Any:
     """What of a captured value is in the text: of data nothing, of a function its code, of others all."""
-    if type(value) is float or type(value) is int or _is_data(value):
+    if type(value) in _NUMBERS or _is_data(value):
         return "data"
     if isinstance(value, tuple):
         return tuple(map(_kind, value))
@@ -187,9 +227,22 @@ class Kernel:
     guards: list[Guard]
     simple: bool
 
-    def fits(self, func: types.FunctionType) -> bool:
-        """Whether this is the kernel of `func` too, which has the same code."""
-        return all(guard.holds(func) for guard in self.guards)
+    @functools.cached_property
+    def _walk(self) -> _Walk:
+        return _Walk([*(capture for _, capture in self.captures), *(guard.capture for guard in self.guards)])
+
+    def fits(self, func: types.FunctionType) -> list[Any] | None:
+        """The captured values of `func`, if this is its kernel too: it has the same code."""
+        walk = self._walk
+        try:
+            values = walk(func)
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError, KernelError):
+            return None
+        ends, many = walk.ends, len(self.captures)
+        for guard, end in zip(self.guards, ends[many:], strict=True):
+            if not guard.holds(values[end]):
+                return None
+        return [values[end] for end in ends[:many]]
 
     def values(self, func: types.FunctionType) -> list[Any]:
         """The captured values of this call, in the order of `captures`."""
@@ -274,6 +327,7 @@ def function(text: str, **names: Any) -> types.FunctionType:
 _plain = functools.cache(function)  #: always the same object, which remembered kernels are compared with
 
 _lifted: dict[tuple[types.CodeType, str], list[Kernel]] = {}  # equal codes may come from two files
+_by_code: dict[int, tuple[types.CodeType, list[Kernel]]] = {}  # the same by identity; codes are kept alive here
 _lock = threading.RLock()
 
 
@@ -285,18 +339,28 @@ def lift(func: Any) -> tuple[Kernel, types.FunctionType]:
     KernelError
         If the source is not to be had, or uses what a kernel cannot.
     """
+    return bound(func)[:2]
+
+
+def bound(func: Any) -> tuple[Kernel, types.FunctionType, list[Any]]:
+    """`lift`, and the captured values."""
     func = _unwrap(func)
-    key = func.__code__, func.__code__.co_filename
-    for kernel in _lifted.get(key, ()):
-        if kernel.fits(func):
-            return kernel, func
+    code = func.__code__
+    if id(code) not in _by_code:
+        with _lock:
+            _by_code[id(code)] = code, _lifted.setdefault((code, code.co_filename), [])
+    kernels = _by_code[id(code)][1]
+    for kernel in kernels:
+        values = kernel.fits(func)
+        if values is not None:
+            return kernel, func, values
     with _lock:
-        for kernel in _lifted.get(key, ()):
-            if kernel.fits(func):
-                return kernel, func
-        kernel = _Lifter(func, ()).kernel()
-        _lifted.setdefault(key, []).append(kernel)
-    return kernel, func
+        found = [kernel for kernel in kernels if kernel.fits(func) is not None]
+        if not found:
+            found = [_Lifter(func, ()).kernel()]
+            kernels += found
+        kernel = found[0]
+    return kernel, func, kernel.values(func)
 
 
 def _is_data(value: Any) -> bool:
@@ -615,7 +679,7 @@ class _Lifter(ast.NodeTransformer):
         func = _unwrap(value)
         self._guard(Guard(source, _kind(func)))
         for known in self.functions:
-            if known.func.__code__ is func.__code__ and known.kernel.fits(func):
+            if known.func.__code__ is func.__code__ and known.kernel.fits(func) is not None:
                 kernel, name = known.kernel, known.name
                 break
         else:
