@@ -127,15 +127,19 @@ def _bincount(p: Parts, x: Any, weights: Any, minlength: int) -> Any:
     if weights is None and bins:  # often enough: then no pass is needed to find the largest
         counts = _counts(p, data, None, bins, _whole(bins, data.dtype))
     if counts is None or counts.sum() < len(data):
-        most = max(p.each("largest", lambda piece: _end(piece, data[piece], None, ops.maximum, -1)))
+        unsigned = np.dtype(f"u{data.dtype.itemsize}").type
+
+        def size(v: Any) -> Any:
+            return unsigned(v)  # negative numbers become large ones
+
+        most = max(p.each("largest", lambda piece: _end(piece, data[piece], size, ops.maximum, -1)))
+        if data.dtype.kind == "i" and most > np.iinfo(data.dtype).max:
+            least = min(p.each("least", lambda piece: _end(piece, data[piece], None, ops.minimum, 0)))
+            raise PlacementError(
+                f"bincount: x holds {least}: must hold no negative numbers. Subtract the least one first"
+            )
         bins = max(bins, int(most) + 1)
         counts = _counts(p, data, weights, bins, _whole(bins, data.dtype))
-        if weights is not None or counts.sum() < len(data):
-            least = min(p.each("least", lambda piece: _end(piece, data[piece], None, ops.minimum, 0)))
-            if least < 0:
-                raise PlacementError(
-                    f"bincount: x holds {least}: must hold no negative numbers. Subtract the least one first"
-                )
     return _give(p, counts)
 
 
