@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays
-from portapar.algorithms.transform import transform
+from portapar.algorithms.transform import copy, transform
 from portapar.parts import Piece
 
 SMALL = 1 << 14  #: sorted by one iteration
 _BUCKET = 1 << 12  #: elements that a bucket should have: they and their copies fit the cache of a core
-_BUCKETS = 1 << 11  #: and how many buckets there should be at most
+_BUCKETS = 1 << 9  #: and how many buckets there should be at most: the lines that are written at a time fit in L1
 _ENTRIES = 12  #: bits of the table's index
 _SAMPLE = 1 << 13
 
@@ -77,7 +77,7 @@ def coding(dtype: np.dtype, descending: bool) -> Coding:
     infinity = int(np.array(np.inf, dtype).view(code))
     low = ones - sign - infinity  # negative NaN come first by their bits: rotate them to the end
     all_, top, rest, inf, shift = U(ones), U(sign), U(ones - sign), U(infinity), U(low)
-    zero, mirror = U(sign - low), U(sign if descending else 0)
+    zero, below, mirror = U(sign - low), U(sign - low - 1), U(sign if descending else 0)
 
     def encode(u: Any) -> Any:
         v = U(u ^ mirror)
@@ -88,8 +88,9 @@ def coding(dtype: np.dtype, descending: bool) -> Coding:
         return U((e ^ top if e >= top else e ^ all_) ^ mirror)
 
     def equal(u: Any) -> Any:
-        size = U(u & rest)
-        return all_ if size > inf else (encode(u) if size > 0 else zero)
+        v, size = U(u ^ mirror), U(u & rest)
+        code = U(below - size) if v > top else U(zero + size)  # selections, not branches
+        return all_ if size > inf else code
 
     return Coding(code, encode, decode, equal, False, descending)
 
@@ -129,7 +130,8 @@ def order(piece: Piece, x: Any, out: Any, code: Coding) -> None:
     """Sort keys alone, of a dtype that `coding` takes; `out` may be `x`.
 
     Where the device sorts slices of an array itself, codes are sorted by it, and the slices merged, pair by pair.
-    (Not the keys themselves: SIMD sorts of floats may turn 0.0 and -0.0 into each other.)
+    (Not floats themselves: SIMD sorts may turn 0.0 and -0.0 into each other.) These codes are signed, which is what
+    SIMD instructions compare best; those of signed integers are they themselves.
     """
     n, device = len(x), piece.executor.device
     sort_slices = getattr(device, "sort_slices", None)
@@ -139,19 +141,34 @@ def order(piece: Piece, x: Any, out: Any, code: Coding) -> None:
     wanted = device.slices if piece.how.threads and n > SMALL else 1  # type: ignore[attr-defined]
     rounds = (wanted - 1).bit_length()
     cuts = [n * k // wanted for k in range(wanted + 1)]
-    here, there = bits(out), piece.empty(n, code.dtype) if rounds else None
+    signed, U = np.dtype(f"i{x.dtype.itemsize}"), code.dtype.type
+    S, half = signed.type, U(1 << (8 * x.dtype.itemsize - 1))
+    encode, decode, plain = code.encode, code.decode, x.dtype.kind == "i" and not code.descending
+
+    def load(u: Any) -> Any:
+        return U(encode(u) ^ half)
+
+    def store(c: Any) -> Any:
+        return decode(U(c ^ half))
+
+    def last(c: Any) -> Any:
+        return S(store(U(c)))
+
+    here: Any = bits(out)
+    there: Any = piece.empty(n, code.dtype) if rounds else None
     if rounds % 2:
         here, there = there, here
-    transform(piece.how, bits(x), out=here, op=code.encode)
-    sort_slices(here, cuts)
+    transform(piece.how, bits(x), out=here, op=_same if plain else load)
+    sort_slices(here.view(signed), cuts)
     for left in range(rounds, 0, -1):
         cuts += cuts[-1:] * (1 - len(cuts) % 2)  # an odd slice has an empty partner
         each = max(1, 4 * piece.width // (len(cuts) // 2))  # blocks of a pair
-        merge = _merge(code.decode if left == 1 else _same)
-        piece.run(len(cuts) // 2 * each, merge, each, piece.asarray(np.array(cuts)), here, there)
+        merge = _merge(_same if plain or left > 1 else last)
+        places = piece.asarray(np.array(cuts))
+        piece.run(len(cuts) // 2 * each, merge, each, places, here.view(signed), there.view(signed))
         here, there, cuts = there, here, cuts[::2]
-    if not rounds:
-        transform(piece.how, here, out=here, op=code.decode)
+    if not (rounds or plain):
+        transform(piece.how, here, out=here, op=store)
 
 
 def arrange(
@@ -186,6 +203,11 @@ def arrange(
     if n == 0:
         return
     numbers = isinstance(values, str)
+    argsort = getattr(piece.executor.device, "argsort", None)
+    if argsort is not None and n > SMALL:
+        codes = transform(piece.how, keys, op=encode)
+        _take(piece, argsort(codes), codes, out, decode, values, values_out)
+        return
     pick = _no_value if values is None else _number if numbers else _value
     a = piece.empty(n, keys.dtype)
     b = piece.empty(n, keys.dtype) if out is None else out
@@ -197,6 +219,15 @@ def arrange(
         first = va if numbers else values
     work = _Work(piece, pick, values is not None, out is not None, decode)
     work.sort(keys, first, a, va, b, vb, b if out is None else out, va if values is None else values_out, encode)
+
+
+def _take(piece: Piece, index: Any, codes: Any, out: Any, decode: Any, values: Any, values_out: Any) -> None:
+    """Keys and values in the order of `index`, where the device found it itself."""
+    if out is not None:
+        transform(piece.how, index, out=out, op=lambda i: decode(codes[i]))
+    if values is not None:
+        taken = index if isinstance(values, str) else transform(piece.how, index, op=lambda i: values[i])
+        copy(piece.how, taken, values_out)
 
 
 class _Work:
@@ -247,9 +278,9 @@ def _distribute(
     low, high = arrays.asnumpy(lows).min(), arrays.asnumpy(highs).max()
     span = int(high) - int(low)
     base, cut = _table(arrays.asnumpy(sample) - low, span, wanted)
-    buckets = int(base[-1] + (span >> int(cut[-1]))) + 1
+    buckets = (int(base[-1]) + (span >> int(cut[-1]))) % (1 << 16) + 1
     shift = keys.dtype.type(max(span.bit_length() - _ENTRIES, 0))
-    where, how = piece.asarray(base), piece.asarray(cut.astype(keys.dtype))
+    where, how = piece.asarray(base), piece.asarray(cut)
     counts, starts = piece.empty(blocks * buckets, np.int64), piece.empty(buckets + 1, np.int64)
     piece.run(blocks, count, size, buckets, keys, low, shift, where, how, counts)
     piece.run(buckets, column, blocks, buckets, counts, starts)
@@ -282,9 +313,9 @@ def _table(sample: np.ndarray, span: int, buckets: int) -> tuple[np.ndarray, np.
     Returns
     -------
     base, cut : array
-        Code c, less the smallest, belongs to the bucket ``base[t] + (c >> cut[t])``, where t is c without its
-        trailing bits: few enough for a table. The first and the last interval are never in one bucket, and so
-        to cut again gets ahead.
+        Code c, less the smallest, belongs to the bucket ``base[t] + (c >> cut[t])``, modulo 2^16, where t is c
+        without its trailing bits: few enough for a small table. The first and the last interval are never in one
+        bucket, and so to cut again gets ahead.
     """
     shift = max(span.bit_length() - _ENTRIES, 0)
     entries = (span >> shift) + 1
@@ -299,7 +330,7 @@ def _table(sample: np.ndarray, span: int, buckets: int) -> tuple[np.ndarray, np.
     last = np.cumsum(sizes)
     first = np.where(heavy, last - sizes, last - 1)
     entry = np.arange(entries)
-    return (first - (entry << more)).astype(np.int32), shift - more
+    return (first - (entry << more)).astype(np.uint16), (shift - more).astype(np.uint8)
 
 
 # kernels ------------------------------------------------------------------------------------------
@@ -315,6 +346,11 @@ def _load(encode: Any, pick: Any, keep: Any) -> Any:
 
 
 def _passes(encode: Any, pick: Any, keep: Any) -> tuple[Any, ...]:
+    def bucket(code: Any, low: Any, shift: Any, base: Any, cut: Any) -> Any:
+        code = np.uint64(code - low)
+        t = code >> np.uint64(shift)
+        return np.int64((np.uint64(base[t]) + (code >> np.uint64(cut[t]))) & np.uint64(0xFFFF))
+
     def survey(block: int, size: int, keys: Any, lows: Any, highs: Any, sample: Any) -> None:
         lo, hi = block * size, min(len(keys), (block + 1) * size)
         low = high = encode(keys[lo])
@@ -334,10 +370,8 @@ def _passes(encode: Any, pick: Any, keep: Any) -> tuple[Any, ...]:
         for d in range(row, row + buckets):
             counts[d] = 0
         for i in range(lo, hi):
-            code = encode(keys[np.uint64(i)]) - low
-            t = np.uint64(code >> shift)
-            d = row + base[t] + np.int64(code >> cut[t])
-            counts[np.uint64(d)] += 1
+            d = bucket(encode(keys[np.uint64(i)]), low, shift, base, cut)
+            counts[np.uint64(row + d)] += 1
 
     def column(d: int, blocks: int, buckets: int, counts: Any, starts: Any) -> None:
         total = 0
@@ -365,13 +399,11 @@ def _passes(encode: Any, pick: Any, keep: Any) -> tuple[Any, ...]:
         for d in range(buckets):
             counts[row + d] += starts[d]
         for i in range(lo, hi):
-            full = encode(keys[np.uint64(i)])
-            code = full - low
-            t = np.uint64(code >> shift)
-            d = row + base[t] + np.int64(code >> cut[t])
-            place = counts[np.uint64(d)]
-            counts[np.uint64(d)] = place + 1
-            a[np.uint64(place)] = full
+            code = encode(keys[np.uint64(i)])
+            k = np.uint64(row + bucket(code, low, shift, base, cut))
+            place = counts[k]
+            counts[k] = place + 1
+            a[np.uint64(place)] = code
             keep(va, place, pick(values, i))
 
     return survey, count, column, carry, scatter

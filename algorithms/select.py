@@ -1,7 +1,7 @@
 """kth_smallest and nth_element: the element that sorting would put at a place.
 
 Expected O(n): two elements of a sample, between which the wanted one lies most likely, leave few candidates, of
-which the same is asked until sorting them is cheap (Floyd, Rivest, "Expected time bounds for selection", 1975).
+which the same is asked (Floyd, Rivest, "Expected time bounds for selection", 1975). Few are left to NumPy on the host.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import numpy as np
 
 from portapar import arrays, parts
 from portapar.algorithms import radix
-from portapar.algorithms.transform import copy
+from portapar.algorithms.transform import copy, transform
 from portapar.errors import PlacementError
 from portapar.parts import Data, Parts, Piece
 from portapar.policy import Policy
 
 _SAMPLE = 1 << 12
+_FEW = 1 << 18  #: NumPy selects among so many in less time than two passes take to start
 
 
 def kth_smallest(policy: Policy | None, x: Any, k: int) -> Any:
@@ -98,15 +99,8 @@ def _given(p: Parts, x: Any, k: Any, name: str) -> tuple[Data, radix.Coding, int
 
 def _kth(p: Parts, data: Data, coding: radix.Coding, k: int) -> Any:
     piece = p.alone()
-    found = piece.asarray(np.array([_code(piece, radix.bits(data[piece]), coding.encode, k)]))
-    key = piece.empty(1, coding.dtype)
-    decode = coding.decode
-
-    def element(_: int, code: Any, key: Any) -> None:
-        key[0] = decode(code[0])
-
-    piece.run(1, element, found, key)
-    return arrays.asnumpy(key).view(data.dtype)[0]
+    code = np.array([_code(piece, radix.bits(data[piece]), coding.encode, k)])
+    return np.array([coding.decode(code)]).view(data.dtype)[0, 0]
 
 
 def _same(code: Any) -> Any:
@@ -116,10 +110,10 @@ def _same(code: Any) -> Any:
 def _code(piece: Piece, keys: Any, encode: Any, k: int) -> Any:
     """The code of the k-th smallest key."""
     n = len(keys)
-    if n <= radix.SMALL:
-        codes = piece.empty(n, keys.dtype)
-        radix.arrange(piece, keys, encode, codes, _same)
-        return arrays.asnumpy(codes)[k]
+    if n <= _FEW:
+        codes = arrays.asnumpy(keys if encode is _same else transform(piece.how, keys, op=encode))
+        codes.partition(k)
+        return codes[k]
 
     def take(j: int, keys: Any, sample: Any) -> None:
         for i in range(j, len(sample), 64):

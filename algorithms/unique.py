@@ -1,6 +1,7 @@
 """unique and unique_count: the distinct values.
 
-O(n) for each digit: sort, then keep what differs from the element before.
+Integers that lie close together have a flag each, which is set where one is seen, and the places of the flags are
+the result. All others are sorted, and what differs from the element before is kept: O(n) for each digit.
 """
 
 from __future__ import annotations
@@ -9,8 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, parts
+from portapar import arrays, lazy, ops, parts
 from portapar.algorithms import radix
+from portapar.algorithms.copy_if import copy_if
+from portapar.algorithms.count import count
+from portapar.algorithms.for_each import for_each
+from portapar.algorithms.reduce import transform_reduce
 from portapar.algorithms.sort import sort
 from portapar.errors import PlacementError
 from portapar.parts import Data, Parts, Piece
@@ -37,7 +42,7 @@ def unique(policy: Policy | None, x: Any) -> Any:
 
     Notes
     -----
-    As `sort`.
+    As `sort`; O(n) for integers of which the largest less the smallest is below n.
 
     Examples
     --------
@@ -61,11 +66,23 @@ def unique_count(policy: Policy | None, x: Any) -> Any:
     >>> pp.unique_count(pp.par, np.array([3, 1, 3, 2, 1]))
     3
     """
-    return parts.run("unique_count", policy, (x,), lambda p: sum(sum(counts) for counts in _counts(*_sorted(p, x))))
+    return parts.run("unique_count", policy, (x,), lambda p: _count(p, x))
+
+
+def _count(p: Parts, x: Any) -> int:
+    data, coding = _given(p, x)
+    seen = _flags(p, data, coding)
+    if seen is not None:
+        return count(seen[0].how, seen[1], True)
+    return sum(sum(counts) for counts in _counts(p, _sorted(p, x), coding))
 
 
 def _unique(p: Parts, x: Any) -> Any:
-    _, data, coding = _sorted(p, x)
+    data, coding = _given(p, x)
+    seen = _flags(p, data, coding)
+    if seen is not None:
+        return p.join("select", lambda _: _flagged(*seen, coding).view(data.dtype))
+    data = _sorted(p, x)
     equal = coding.equal
     lasts = _lasts(p, data, coding)
     counts = _counts(p, data, coding, lasts)
@@ -95,12 +112,55 @@ def _unique(p: Parts, x: Any) -> Any:
     return p.join("select", select)
 
 
-def _sorted(p: Parts, x: Any) -> tuple[Parts, Data, radix.Coding]:
-    """The elements in order, and their coding."""
-    data = p.vector(x, "x")
+def _given(p: Parts, x: Any) -> tuple[Data, radix.Coding]:
+    data = p.stored(x, "x")
     if data.dtype.kind not in "biuf":
         raise PlacementError(f"{p.algorithm}: x has dtype {data.dtype}: must be booleans, integers or floats")
-    return p, p.read(sort(p.how, x), "x"), radix.coding(data.dtype, False)
+    return data, radix.coding(data.dtype, False)
+
+
+def _flags(p: Parts, data: Data, coding: radix.Coding) -> tuple[Piece, Any, Any] | None:
+    """(the only part, a flag for every code from the smallest, whether there is such an element, the smallest code).
+
+    None where that does not pay, or does not work: several parts, few elements, too many codes.
+    """
+    if p.count > 1 or not coding.exact or len(data) <= radix.SMALL:
+        return None
+    (piece,), encode = p.own, coding.encode
+    keys = radix.bits(data[piece])
+    low, high = (transform_reduce(piece.how, keys, transform=encode, op=op) for op in (ops.minimum, ops.maximum))
+    span = int(high) - int(low) + 1
+    if span > len(data):
+        return None
+
+    def clear(i: int, flags: Any) -> None:
+        flags[i] = False
+
+    def mark(i: int, keys: Any, low: Any, flags: Any) -> None:
+        flags[np.uint64(encode(keys[i]) - low)] = True  # from several iterations at once, but all write the same
+
+    flags = piece.empty(span, np.bool_)
+    for_each(piece.how, span, clear, flags)
+    for_each(piece.how, len(keys), mark, keys, low, flags)
+    return piece, flags, low
+
+
+def _flagged(piece: Piece, flags: Any, low: Any, coding: radix.Coding) -> Any:
+    """The keys whose flags are set, as bits."""
+    U, decode = coding.dtype.type, coding.decode
+
+    def key(i: int) -> Any:
+        return decode(U(U(i) + low))
+
+    return copy_if(piece.how, lazy.transform(lazy.iota(len(flags)), key), _same, stencil=flags)
+
+
+def _same(flag: Any) -> Any:
+    return flag
+
+
+def _sorted(p: Parts, x: Any) -> Data:
+    return p.read(sort(p.how, x), "x")
 
 
 def _lasts(p: Parts, data: Data, coding: radix.Coding) -> list[int | None]:

@@ -55,10 +55,13 @@ class Device(Protocol):
     It may have more than these: an attribute ``can_wait = True`` says that an iteration may wait for one that
     has begun (they make progress independently, and an atomic update publishes what was written before it).
 
-    Also a method ``sort_slices(x, cuts)``, which sorts unsigned integers between neighbours of `cuts` in place,
+    Also a method ``sort_slices(x, cuts)``, which sorts signed integers between neighbours of `cuts` in place,
     together with a number ``slices``: as many keep the device busy.
 
-    Also a method ``bind(task)``, for a task that is run many times: calling what it returns runs it.
+    Also a method ``argsort(x)``: the places of unsigned integers in a stable order, as an int64 array.
+
+    Also a method ``bind(task)``, for a task that is run many times: calling what it returns runs it; and a method
+    ``launch(task)`` with an attribute ``array_type``, the class of its arrays: see `portapar.kernel.host.Launch`.
     """
 
     name: str

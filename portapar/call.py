@@ -22,8 +22,7 @@ from portapar.errors import PlacementError
 from portapar.executor import DeviceExecutor, Executor, cuda, finish, opened, simd, threads
 from portapar.executors import executor
 from portapar.kernel import source
-from portapar.kernel.host import HostDevice, Launch
-from portapar.kernel.program import Task
+from portapar.kernel.program import OVERLAP, Task
 from portapar.lazy import Lazy, flat
 from portapar.plan import Plan, make_plan
 from portapar.policy import Policy
@@ -275,6 +274,8 @@ def _key(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...], ex
                 if type(leaf) is not np.ndarray and type(leaf) not in _NUMBERS:
                     return None, args
                 parts += (leaf.dtype, leaf.shape, leaf.strides) if type(leaf) is np.ndarray else (type(leaf),)
+        elif how.executor is not None and kind is how.executor.array_type:
+            parts += (kind, x.dtype, x.shape, x.strides)
         else:
             return None, args
     return tuple(parts), tuple(_spread(args)) if spread else args
@@ -308,43 +309,45 @@ def _repeats(args: tuple[Any, ...]) -> tuple[int, ...] | None:
 
 
 class _Ready:
-    """A plan of one part in host memory, with its native code: what a remembered call runs."""
+    """A plan of one part on one device, with its native code: what a remembered call runs."""
 
     __slots__ = ("device", "gives", "launch", "places", "problem", "shape")
 
-    def __init__(self, problem: Problem, launch: Launch, places: Any, shape: Any, gives: bool) -> None:
+    def __init__(self, problem: Problem, launch: Any, places: Any, shape: Any, gives: bool) -> None:
         self.problem, self.launch, self.shape, self.gives = problem, launch, shape, gives
         self.device = launch.device
         self.places = places
 
     def __call__(self, args: tuple[Any, ...]) -> Any:
-        if self.shape is not None:
-            args = (*args[:-1], np.empty(*self.shape))
         if self.device.closed:  # the long way opens a new executor, or says that it is closed
             _ready.clear()
             return _MISS
+        if self.shape is not None:
+            make = np.empty if self.device.host_memory else self.device.empty
+            args = (*args[:-1], make(*self.shape))
         try:
             partials = self.launch(args if self.places is None else [args[k] for k in self.places])
         except struct.error:  # a whole number beyond 64 bits: the long way says so
             return _MISS
         if partials is None:
             return args[-1] if self.gives else None
-        if partials is Launch.OVERLAP:
+        if partials is OVERLAP:
             return _MISS
         return finish(self.problem, partials)
 
 
 def _remember(key: Any, plan: Plan, args: tuple[Any, ...], result: Any) -> None:
-    """Keep a call for the next time, if it is simple enough: one part in host memory, no captured data."""
+    """Keep a call for the next time, if it is simple enough: one part, on data that live where it runs."""
     (part, *rest), problem = plan.parts, plan.problem
     where = part.executor
     if rest or where is not plan.executor or not isinstance(where, DeviceExecutor):
         return
-    if not isinstance(where.device, HostDevice):
+    device = where.device
+    if not hasattr(device, "launch") or not all(device.owns(value) for _, value in problem.arrays()):
         return
     shape = None
     if problem.program.form == "transform" and args[-1] is None:
-        if not isinstance(result, np.ndarray):
+        if result is None:
             return
         shape, args = (result.shape, result.dtype), (*args[:-1], result)
     places = tuple(_place(value, args) for value in problem.values)
@@ -352,9 +355,9 @@ def _remember(key: Any, plan: Plan, args: tuple[Any, ...], result: Any) -> None:
         return
     task = Task(
         problem.program, (), (), problem.extent, problem.start, problem.step, part.lo, part.hi, part.threads,
-        plan.policy.schedule, plan.policy.chunk_size or 0, wakes=part.wakes,
+        plan.policy.schedule, plan.policy.chunk_size or 0, True, part.wakes,
     )  # fmt: skip
-    launch = Launch(where.device, task)
+    launch = device.launch(task)
     # whether an array may be written is looked at in every call
     written = [k for k, use in enumerate(problem.access) if use is not None and use.writes]
     if written and not launch.guard(written, [getattr(value, "nbytes", 0) for value in problem.values]):

@@ -38,6 +38,8 @@ class Executor:
         The backend's name.
     threads : int
         CPU threads that it uses; 0 where that has no meaning.
+    array_type : type or None
+        The class of its arrays, where they are of the device's own.
     members : tuple of Executor
         Who runs the parts of a plan: itself, or the executors that it joins.
     """
@@ -45,6 +47,7 @@ class Executor:
     kind = ""
     threads = 0
     one_thread = False
+    array_type: type | None = None
     closed = False
     weights: tuple[float, ...] = (1.0,)
 
@@ -136,6 +139,7 @@ class DeviceExecutor(Executor):
         super().__init__(text)
         self.kind = kind
         self.device = device
+        self.array_type = getattr(device, "array_type", None)
         self.threads = getattr(device, "threads", 0)
         self.one_thread = self.threads == 1
         self._checked: set[str] = set()

@@ -87,7 +87,11 @@ class Piece:
 
     def zeros(self, shape: int, dtype: Any) -> Any:
         """An array of zeros where this part lives."""
-        return self.asarray(np.zeros(shape, dtype))
+        if self.executor.device.host_memory or np.dtype(dtype).names is not None:
+            return self.asarray(np.zeros(shape, dtype))
+        out = self.empty(shape, dtype)
+        call("fill", self.how, (problem.identity,), (np.dtype(dtype).type(0), out), None, _build_copy)
+        return out
 
     def blocks(self, n: int, least: int = 4096, each: int = 4) -> tuple[int, int]:
         """Cut `n` elements into blocks for `run`: (how many, elements of each but the last).

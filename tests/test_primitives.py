@@ -388,6 +388,27 @@ def test_remembered_steps_follow_what_they_capture(policy):
                 assert (out == (expected if scale else [inner(v) for v in wide]) + np.ones(5)).all()
 
 
+def test_remembered_calls_of_an_executors_own_arrays(where):
+    how, n = pp.par.on(where), 1000
+    for factor in (2.0, 3.0):
+        for first in (0.0, 5.0, 7.0):
+            host = np.arange(first, first + n)
+            x, out = where.asarray(host), where.empty(n)
+            scaled = lambda v: factor * v
+            for _ in range(2):
+                assert pp.transform(how, x, out=out, op=scaled) is out
+                np.testing.assert_array_equal(pp.asnumpy(out), factor * host)
+                fresh = pp.transform(how, x, op=scaled)
+                assert fresh is not out and type(fresh) is type(x)
+                np.testing.assert_array_equal(pp.asnumpy(fresh), factor * host)
+                assert pp.reduce(how, x) == host.sum() and pp.reduce(how, x, init=first) == host.sum() + first
+                np.testing.assert_array_equal(pp.transform(how, host, op=scaled), factor * host)
+                assert pp.transform_reduce(how, x, x, transform=lambda a, b: a - b) == 0
+                assert pp.transform_reduce(how, x, out, transform=lambda a, b: a - b) == (host - factor * host).sum()
+            pp.transform(how, x, out=x, op=scaled)
+            np.testing.assert_array_equal(pp.asnumpy(x), factor * host)
+
+
 def test_remembered_calls_of_arrays_that_share_memory(policy):
     """The second call of one kind takes a shorter way, and must know the inputs apart."""
     difference, both = (lambda a, b: a - b), (lambda a, b: a + 2 * b)

@@ -231,6 +231,23 @@ def test_arrays_of_devices(where):
     same(there, np.sort(x))
 
 
+def test_a_device_that_finds_the_order_itself(renderer, monkeypatch):
+    device = renderer.executor.device
+    if not hasattr(device, "argsort"):
+        stable = lambda x: device.asarray(np.argsort(device.asnumpy(x), kind="stable"))
+        monkeypatch.setattr(device, "argsort", stable, raising=False)
+    x, v = numbers(70_003), np.arange(70_003, dtype="i4")
+    for descending in (False, True):
+        by = order(x, descending)
+        same(pp.argsort(renderer, x, descending=descending), by)
+        keys, moved = pp.sort_by_key(renderer, x, v, descending=descending)
+        same(keys, x[by])
+        same(moved, v[by])
+    there = renderer.executor.asarray(v % 1000)
+    assert pp.stable_sort(renderer, there, key=last_digit, out=there) is there
+    same(there, (v % 1000)[order(v % 10)])
+
+
 def test_is_sorted(policy):
     for n in SIZES:
         x = np.sort(numbers(n))

@@ -35,6 +35,22 @@ def test_dtypes(renderer, dtype):
     check(renderer, numbers(1000, dtype))
 
 
+def test_integers_close_together(renderer):
+    n = 40_000
+    for values in (numbers(n, "i4"), np.arange(-7, n - 7)[::-1], np.append(numbers(n - 1, "i4"), n)):
+        check(renderer, values.astype("i4"))
+
+
+@pytest.mark.parametrize("dtype", ["?", "i1", "u2", "i8", "u8"])
+def test_all_kinds_of_integers_close_together(dtype):
+    x = numbers(40_000, dtype)
+    if x.dtype.itemsize == 8:
+        x = np.concatenate([x, x + np.iinfo(dtype).max - 1000])
+        check(THREADS, x)
+        x = x[40_000:]
+    check(THREADS, x)
+
+
 @pytest.mark.parametrize("dtype", ["i1", "u2", "i8"])
 def test_other_dtypes_on_threads(dtype):
     check(THREADS, numbers(20_000, dtype)[::-1])

@@ -45,6 +45,7 @@ class CudaDevice(CDevice):
         The number of the device.
     """
 
+    array_type = cupy.ndarray
     dialect = CUDA
 
     def __init__(self, index: int) -> None:
@@ -99,10 +100,15 @@ class CudaDevice(CDevice):
     slices = 1  #: what `sort_slices` should be given
 
     def sort_slices(self, x: Any, cuts: Sequence[int]) -> None:
-        """Sort unsigned integers between neighbours of `cuts` in place."""
+        """Sort signed integers between neighbours of `cuts` in place."""
         with self._use(0):
             for lo, hi in pairwise(cuts):
                 x[lo:hi] = cupy.sort(x[lo:hi])
+
+    def argsort(self, x: Any) -> Any:
+        """The places of unsigned integers in a stable order, int64."""
+        with self._use(0):
+            return cupy.argsort(x).astype(np.int64, copy=False)
 
     def check(self, program: Program) -> str | None:
         """None: every CUDA device that CuPy supports has float64 and 64-bit atomics."""

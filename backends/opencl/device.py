@@ -68,6 +68,7 @@ class OpenCLDevice(CDevice):
     device : pyopencl.Device
     """
 
+    array_type = cl_array.Array
     dialect = OPENCL
 
     def __init__(self, name: str, device: Any) -> None:

@@ -8,7 +8,7 @@ import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numba
@@ -20,10 +20,10 @@ from portapar.kernel.cdialect import CUDA
 from portapar.kernel.cforms import Batch, map_parameters, reduce_parameters, render_map, render_reduce
 from portapar.kernel.crender import Dialect, RenderFailure
 from portapar.kernel.forms import TILE
-from portapar.kernel.program import Program, Spec
+from portapar.kernel.program import OVERLAP, Program, Spec, Task
 from portapar.kernel.typing import TypingFailure, array_type, infer, numba_type, value_type
 
-__all__ = ["CDevice", "Kernel", "argument_dtypes", "batch_of", "c_text", "elements", "entry_name"]
+__all__ = ["CDevice", "DeviceLaunch", "Kernel", "argument_dtypes", "batch_of", "c_text", "elements", "entry_name"]
 
 
 def entry_name(program: Program) -> str:
@@ -152,6 +152,25 @@ class Kernel:
     batch: int = 1
 
 
+class DeviceLaunch:
+    """A program over one range, run with any arguments of its kinds; see `portapar.kernel.host.Launch`."""
+
+    def __init__(self, device: CDevice, task: Task) -> None:
+        self.device, self._task = device, task
+        self._firsts = (0,) * len(task.program.specs)
+        self._arrays = [k for k, spec in enumerate(task.program.specs) if spec.is_array]
+
+    def __call__(self, values: Sequence[Any]) -> Any:
+        """Run; a reduction returns its partials, everything else None; OVERLAP if an array lives elsewhere."""
+        if not all(self.device.owns(values[k]) for k in self._arrays):
+            return OVERLAP
+        return self.device.run(replace(self._task, values=tuple(values), firsts=self._firsts))
+
+    def guard(self, written: list[int], sizes: list[int]) -> bool:
+        """Nothing needs to be looked at in every call: arrays of devices are always writable."""
+        return True
+
+
 class CDevice(ABC):
     """The half of a device that does not depend on who compiles and launches the C text.
 
@@ -163,6 +182,7 @@ class CDevice(ABC):
     """
 
     host_memory = False
+    array_type: type  #: the class of this device's own arrays
     width: int
     dialect: Dialect
     serial = False  #: see `c_text`
@@ -172,8 +192,12 @@ class CDevice(ABC):
         self._kernels = kernels
         self._texts: dict[str, str] = {}
         self._compiling = threading.Lock()
-        self._closed = False
+        self.closed = False
         self._pid = os.getpid()
+
+    @abstractmethod
+    def owns(self, x: Any) -> bool:
+        """Whether `x` is an array of this device."""
 
     @abstractmethod
     def _compile(self, program: Program, text: str) -> Kernel:
@@ -206,7 +230,7 @@ class CDevice(ABC):
 
     def ready(self) -> None:
         """Raise BackendUnavailableError if this handle cannot be used any more."""
-        if self._closed:
+        if self.closed:
             raise BackendUnavailableError(f"{self.name} was closed; make a new executor")
         if self._pid != os.getpid():
             raise BackendUnavailableError(
@@ -216,7 +240,7 @@ class CDevice(ABC):
 
     def close(self) -> None:
         """Give the device back; using it afterwards raises BackendUnavailableError."""
-        self._closed = True
+        self.closed = True
 
     def text(self, program: Program) -> str:
         """The C text of a program for this device."""
@@ -238,6 +262,10 @@ class CDevice(ABC):
     def run(self, task: Any) -> np.ndarray[Any, Any] | None:
         """Run a task to its end. A reduction returns one partial per tile of [lo, hi), in order."""
         return self.bind(task)()
+
+    def launch(self, task: Task) -> DeviceLaunch:
+        """A task prepared to be run with other arguments."""
+        return DeviceLaunch(self, task)
 
     def bind(self, task: Any) -> Callable[[], np.ndarray[Any, Any] | None]:
         """A task prepared to be run many times: what `run` does with it."""

@@ -17,7 +17,7 @@ from portapar import topology
 from portapar.errors import BackendUnavailableError, DeviceMemoryError
 from portapar.kernel import cpu, runtime
 from portapar.kernel.forms import TILE
-from portapar.kernel.program import Program, Spec, Task
+from portapar.kernel.program import OVERLAP, Program, Spec, Task
 
 _BYTES_HEAD = bytes.__basicsize__ - 1  # where a bytes object keeps its bytes
 _HUGE = 2 << 20
@@ -30,8 +30,6 @@ class Launch:
     Calling it costs a microsecond or two: the arguments are packed into a block of words, which the
     native chunk function reads (`portapar.kernel.intrinsics.unpacker`).
     """
-
-    OVERLAP = object()  #: the answer of a call that the guard refused
 
     def __init__(self, device: HostDevice, task: Task) -> None:
         program = task.program
@@ -102,7 +100,7 @@ class Launch:
             allowed = runtime.run_alone(self._job_address, address, self._lo, self._hi)
         else:
             allowed = self.device.pool.run(self._job_address, address)
-        return partials if allowed else Launch.OVERLAP
+        return partials if allowed else OVERLAP
 
     def bind(self, values: Sequence[Any]) -> Callable[[], Any]:
         """This launch with its arguments packed once: what is left of a call is one native call.
@@ -254,7 +252,7 @@ class HostDevice:
         return self.threads
 
     def sort_slices(self, x: np.ndarray, cuts: Sequence[int]) -> None:
-        """Sort unsigned integers between neighbours of `cuts` in place: NumPy sorts in SIMD lanes."""
+        """Sort signed integers between neighbours of `cuts` in place: NumPy sorts in SIMD lanes."""
         if len(cuts) == 2:
             x.sort()
             return
@@ -270,6 +268,10 @@ class HostDevice:
         if self.closed:
             raise BackendUnavailableError(f"{self.name} was closed; make a new executor")
         return Launch(self, task)(task.values, task.firsts)
+
+    def launch(self, task: Task) -> Launch:
+        """A task prepared to be run with other arguments."""
+        return Launch(self, task)
 
     def bind(self, task: Task) -> Callable[[], Any]:
         """A task prepared to be run many times."""

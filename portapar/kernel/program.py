@@ -107,6 +107,9 @@ class Program:
         return space
 
 
+OVERLAP = object()  #: the answer of a prepared launch that cannot take these arguments
+
+
 @dataclass(slots=True)
 class Task:
     """A range of one call, with its arguments where the device can read them.
