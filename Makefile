@@ -10,7 +10,7 @@ stream: $(READY)          ## the main job: STREAM from one source on every backe
 	$(BIN)/portapar stream --native
 
 test: $(READY)            ## every test on every backend that this machine has
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)            ## style, types and the layers
 	$(BIN)/ruff check .

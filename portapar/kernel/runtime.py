@@ -381,9 +381,9 @@ class Pool:
 
     def run(self, job: int | ctypes.c_int64, block: int) -> bool:
         """Run the job at an address on as many threads as it says; False if its table objects."""
-        if self._closed:
-            raise BackendUnavailableError("this thread pool was closed; make a new one with pp.threads()")
         with self._lock:
+            if self._closed:
+                raise BackendUnavailableError("this thread pool was closed; make a new one with pp.threads()")
             if not self._threads:
                 self._start()
             self._launch(*self._ready, job, block)
@@ -393,14 +393,15 @@ class Pool:
         """`run` with its arguments bound; returns the first of `partials`, if they are given."""
 
         def call() -> Any:
-            if self._lock is not lock or not self._threads or self._closed:  # not started, forked, or closed
-                self.run(job, block)
-                return None if partials is None else partials[0]
-            with lock:
-                self._launch(*words)
-                if state.value:
-                    self._go_on()
-                return None if partials is None else partials[0]
+            if self._lock is lock:  # or else the process was forked
+                with lock:
+                    if self._threads:  # or else not started, or closed
+                        self._launch(*words)
+                        if state.value:
+                            self._go_on()
+                        return None if partials is None else partials[0]
+            self.run(job, block)
+            return None if partials is None else partials[0]
 
         lock, state = self._lock, self._result
         words = ready(self._place, 0, self._address, job, block)
