@@ -390,11 +390,14 @@ def test_remembered_steps_follow_what_they_capture(policy):
 
 def test_remembered_calls_of_an_executors_own_arrays(where):
     how, n = pp.par.on(where), 1000
+
+    def multiply(factor):
+        return lambda v: factor * v
+
     for factor in (2.0, 3.0):
         for first in (0.0, 5.0, 7.0):
             host = np.arange(first, first + n)
-            x, out = where.asarray(host), where.empty(n)
-            scaled = lambda v: factor * v
+            x, out, scaled = where.asarray(host), where.empty(n), multiply(factor)
             for _ in range(2):
                 assert pp.transform(how, x, out=out, op=scaled) is out
                 np.testing.assert_array_equal(pp.asnumpy(out), factor * host)
