@@ -28,6 +28,7 @@ from portapar.parts import Data, Parts, Piece
 from portapar.policy import Policy
 
 _TABLES = 1 << 22  #: counters at most in all private tables together
+_MANY, _SHARED = 1024, 128  #: of so many blocks several count in each of so many tables, by atomic updates
 _APART = 32  #: counters between two tables at the least: blocks must not write to the same cache line
 _FEW = 28  #: bins of which the elements are compared with all edges
 _EDGES = 7  #: as many at a time
@@ -347,6 +348,8 @@ def _table(piece: Piece, x: Any, weights: Any, edges: Any, bins: int, kind: np.d
     if weights is None:
         blocks, size = piece.blocks(n, least=1 << 14, each=1)
         tables = min(blocks, max(1, _TABLES // max(bins, 1)))
+        if blocks > _MANY:  # each bin's tables are added by one iteration
+            tables = min(tables, _SHARED)
         counter = np.dtype(np.int32 if size * -(-blocks // tables) < 1 << 31 else np.int64)
     else:
         size = max(_WEIGHED, -(-n // max(1, min(64, _TABLES // max(bins, 1)))))
