@@ -2,8 +2,8 @@
 
 A fork and join costs about a microsecond: workers spin for a while after each job, then sleep until a bell
 rings, which costs the caller ten microseconds or more and the worker five times as much. So the caller does not wait
-for who sleeps still: what no worker has begun when its own share is done, it does itself, and for a job that is
-short it rings no bell. All of it is one block of shared words: which job, and for every worker a
+for who sleeps still: what no worker has begun when its own share is done, it does itself, and for a short job
+that comes alone it rings no bell. All of it is one block of shared words: which job, and for every worker a
 state and the range that it still has to do. Long calls return to Python every tenth of a second, so
 that Ctrl-C works.
 
@@ -41,7 +41,7 @@ SLEEPING, SPINNING, WANTED, BUSY, QUIT = 0, 1, 2, 3, 4
 # A job, by byte: what runs over which range, and how.
 FUNCTION, LO, HI, ALIGN, FIRST, CHUNK, SCHEDULE, THREADS, WAKES, TABLE, EPILOGUE = range(0, 88, 8)
 # The block that the threads share: words that change often have a cache line each, then two per thread.
-STOP, NEXT, PENDING, JOB, BLOCK = 0, 64, 128, 192, 200
+STOP, NEXT, PENDING, JOB, BLOCK, ENDED = 0, 64, 128, 192, 200, 208
 WORKERS, WORKER_SIZE = 256, 128
 DATA = object.__basicsize__  #: where a NumPy array keeps its address, as in `intrinsics`
 FLAGS, WRITEABLE = DATA + 48, 0x400  #: and its flags (an int, with a hole behind it), as in NumPy's C API
@@ -158,7 +158,8 @@ def _make() -> tuple[Any, ...]:
         Returns 1 if the time slice ended it early.
         """
         job = load(pool + JOB)
-        threads, wakes = load(job + THREADS), load(job + WAKES)
+        threads, now = load(job + THREADS), clock()
+        wakes = load(job + WAKES) != 0 or now - load(pool + ENDED) < SPIN_NS  # where short jobs follow each other
         store(pool + STOP, 0)
         store(pool + PENDING, 0)
         for k in range(1, threads):
@@ -169,7 +170,6 @@ def _make() -> tuple[Any, ...]:
                     ring(load(mine + RINGS))
                 else:
                     fetch_add(pool + PENDING, -1)
-        now = clock()
         deadline = now + SLICE_NS
         share(pool, 0, now, deadline)
         for k in range(1, threads):
@@ -194,6 +194,7 @@ def _make() -> tuple[Any, ...]:
                 unfinished = 1
         if unfinished == 0:
             conclude(job)
+        store(pool + ENDED, clock())
         return unfinished
 
     def launch(pool, job, block):
