@@ -19,10 +19,10 @@ import numpy as np
 from portapar import arrays, policy, problem
 from portapar.arrays import PartitionedArray
 from portapar.errors import PlacementError
-from portapar.executor import DeviceExecutor, Executor, cuda, finish, opened, simd, threads
+from portapar.executor import DeviceExecutor, Executor, cuda, finish, opened, simd, task, threads
 from portapar.executors import executor
 from portapar.kernel import source
-from portapar.kernel.program import OVERLAP, Task
+from portapar.kernel.program import OVERLAP
 from portapar.lazy import Lazy, flat
 from portapar.plan import Plan, make_plan
 from portapar.policy import Policy
@@ -353,11 +353,7 @@ def _remember(key: Any, plan: Plan, args: tuple[Any, ...], result: Any) -> None:
     places = tuple(_place(value, args) for value in problem.values)
     if -1 in places or part.hi <= part.lo or _merged(places, args):
         return
-    task = Task(
-        problem.program, (), (), problem.extent, problem.start, problem.step, part.lo, part.hi, part.threads,
-        plan.policy.schedule, plan.policy.chunk_size or 0, True, part.wakes,
-    )  # fmt: skip
-    launch = device.launch(task)
+    launch = device.launch(task(problem, part, plan.policy, (), ()))
     # whether an array may be written is looked at in every call
     written = [k for k, use in enumerate(problem.access) if use is not None and use.writes]
     if written and not launch.guard(written, [getattr(value, "nbytes", 0) for value in problem.values]):

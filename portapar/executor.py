@@ -181,11 +181,7 @@ class DeviceExecutor(Executor):
         if not in_place or not hasattr(self.device, "bind"):
             return lambda: self.execute(plan)
         self._check(problem)
-        task = backend.Task(
-            problem.program, values, (0,) * len(values), problem.extent, problem.start, problem.step,
-            part.lo, part.hi, part.threads, plan.policy.schedule, plan.policy.chunk_size or 0, True, wakes=part.wakes,
-        )  # fmt: skip
-        run = self.device.bind(task)
+        run = self.device.bind(task(problem, part, plan.policy, values, (0,) * len(values)))
         acc = problem.program.acc
         if not isinstance(self.device, HostDevice):
             return run if acc is None else lambda: finish(problem, run())
@@ -211,11 +207,7 @@ class DeviceExecutor(Executor):
             firsts.append(first)
             if home is not None:
                 back.append((here, home))
-        task = backend.Task(
-            program, tuple(placed), tuple(firsts), problem.extent, problem.start, problem.step,
-            part.lo, part.hi, part.threads, how.schedule, how.chunk_size or 0, whole, wakes=part.wakes,
-        )  # fmt: skip
-        partials = self.device.run(task)
+        partials = self.device.run(task(problem, part, how, tuple(placed), tuple(firsts), whole))
         for here, home in back:
             if home.flags.c_contiguous:
                 self.device.asnumpy(here, home)
@@ -294,6 +286,16 @@ def _own_part(problem: Problem, k: int, value: PartitionedArray, executor: Execu
         f"{problem.algorithm}: argument {problem.names[k]!r} lives on {value.executor!r}, not on {executor!r}. "
         f"Use policy.on({value.executor!r})"
     )
+
+
+def task(
+    problem: Problem, part: Part, how: Policy, values: tuple[Any, ...], firsts: tuple[int, ...], whole: bool = True
+) -> backend.Task:
+    """A part of a plan, for its device; `values`, `firsts` and `whole` as in `Task`."""
+    return backend.Task(
+        problem.program, values, firsts, problem.extent, problem.start, problem.step, part.lo, part.hi, part.threads,
+        how.schedule, how.chunk_size or 0, whole, part.wakes,
+    )  # fmt: skip
 
 
 def finish(problem: Problem, partials: np.ndarray | None) -> Any:
