@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays
+from portapar import arrays, problem
 from portapar.algorithms.transform import copy, transform
 from portapar.parts import Piece
 
@@ -158,12 +158,12 @@ def order(piece: Piece, x: Any, out: Any, code: Coding) -> None:
     there: Any = piece.empty(n, code.dtype) if rounds else None
     if rounds % 2:
         here, there = there, here
-    transform(piece.how, bits(x), out=here, op=_same if plain else load)
+    transform(piece.how, bits(x), out=here, op=problem.identity if plain else load)
     sort_slices(here.view(signed), cuts)
     for left in range(rounds, 0, -1):
         cuts += cuts[-1:] * (1 - len(cuts) % 2)  # an odd slice has an empty partner
         each = max(1, 4 * piece.width // (len(cuts) // 2))  # blocks of a pair
-        merge = _merge(_same if plain or left > 1 else last)
+        merge = _merge(problem.identity if plain or left > 1 else last)
         places = piece.asarray(np.array(cuts))
         piece.run(len(cuts) // 2 * each, merge, each, places, here.view(signed), there.view(signed))
         here, there, cuts = there, here, cuts[::2]
@@ -251,7 +251,7 @@ class _Work:
                 s = slice(lo, hi)
                 again = _Work.__new__(_Work)
                 again.__dict__.update(self.__dict__, pick=self.value)
-                again.sort(a[s], va[s], b[s], vb[s], a[s], va[s], out[s], vout[s], _same)
+                again.sort(a[s], va[s], b[s], vb[s], a[s], va[s], out[s], vout[s], problem.identity)
         piece.run(len(starts) - 1, self.settle, starts, a, va, b, vb, out, vout)
 
     def _scatter(self, keys: Any, values: Any, a: Any, va: Any, encode: Any) -> tuple[Any, list[tuple[int, int]]]:
@@ -294,10 +294,6 @@ def _skipping(ends: Any, large: Any) -> Any:
     marked = ends.copy()
     marked[large] = -1 - marked[large]
     return marked
-
-
-def _same(code: Any) -> Any:
-    return code
 
 
 def _table(sample: np.ndarray, span: int, buckets: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, parts
+from portapar import arrays, parts, problem
 from portapar.algorithms import radix
 from portapar.algorithms.transform import copy, transform
 from portapar.errors import PlacementError
@@ -103,15 +103,11 @@ def _kth(p: Parts, data: Data, coding: radix.Coding, k: int) -> Any:
     return np.array([coding.decode(code)]).view(data.dtype)[0, 0]
 
 
-def _same(code: Any) -> Any:
-    return code
-
-
 def _code(piece: Piece, keys: Any, encode: Any, k: int) -> Any:
     """The code of the k-th smallest key."""
     n = len(keys)
     if n <= _FEW:
-        codes = arrays.asnumpy(keys if encode is _same else transform(piece.how, keys, op=encode))
+        codes = arrays.asnumpy(keys if encode is problem.identity else transform(piece.how, keys, op=encode))
         codes.partition(k)
         return codes[k]
 
@@ -160,7 +156,7 @@ def _code(piece: Piece, keys: Any, encode: Any, k: int) -> Any:
         return _halve(piece, keys, encode, k, low, high, blocks, size, count)
     chosen = piece.empty(int(ends[-1]), keys.dtype)
     piece.run(blocks, pack, size, low, high, keys, piece.asarray(ends), chosen)
-    return _code(piece, chosen, _same, k - before)
+    return _code(piece, chosen, problem.identity, k - before)
 
 
 def _halve(

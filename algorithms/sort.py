@@ -352,7 +352,7 @@ def _sort_parts(p: Parts, order: Order, by: Data, columns: list[tuple[Data | Non
         """The codes of this part in order, and its columns, on the host."""
         keys, coding = order.keys(piece, by[piece])
         index, codes = piece.empty(len(keys), np.int64), piece.empty(len(keys), keys.dtype)
-        radix.arrange(piece, keys, coding.equal, codes, _same, "numbers", index)
+        radix.arrange(piece, keys, coding.equal, codes, problem.identity, "numbers", index)
         mine = [arrays.asnumpy(codes)]
         for x, out in columns:
             if x is None:
@@ -378,17 +378,13 @@ def _sort_parts(p: Parts, order: Order, by: Data, columns: list[tuple[Data | Non
             return
         codes, *rest = (piece.asarray(np.concatenate(column)) for column in zip(*runs, strict=True))
         index = piece.empty(len(codes), np.int64)
-        radix.arrange(piece, codes, _same, values="numbers", values_out=index)
+        radix.arrange(piece, codes, problem.identity, values="numbers", values_out=index)
         for x, (_, out) in zip(rest, columns, strict=True):
             _gather(piece, x, index, out[piece])
 
     p.each("join", join)
     given = tuple(p.give(out) for _, out in columns)
     return given if len(given) > 1 else given[0]
-
-
-def _same(code: Any) -> Any:
-    return code
 
 
 def _bounds(p: Parts, codes: dict[int, np.ndarray]) -> dict[int, list[int]]:

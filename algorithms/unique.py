@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, lazy, ops, parts
+from portapar import arrays, lazy, ops, parts, problem
 from portapar.algorithms import radix
 from portapar.algorithms.copy_if import copy_if
 from portapar.algorithms.count import count
@@ -152,11 +152,7 @@ def _flagged(piece: Piece, flags: Any, low: Any, coding: radix.Coding) -> Any:
     def key(i: int) -> Any:
         return decode(U(U(i) + low))
 
-    return copy_if(piece.how, lazy.transform(lazy.iota(len(flags)), key), _same, stencil=flags)
-
-
-def _same(flag: Any) -> Any:
-    return flag
+    return copy_if(piece.how, lazy.transform(lazy.iota(len(flags)), key), problem.identity, stencil=flags)
 
 
 def _sorted(p: Parts, x: Any) -> Data:
