@@ -108,10 +108,7 @@ class Capture:
     path: tuple[Any, ...] = ()
 
     def get(self, func: types.FunctionType) -> Any:
-        value: Any = func
-        for kind, what in self.steps():
-            value = _FOLLOW[kind](what)(value)
-        return value
+        return _Walk([self])(func)[0]
 
     def steps(self) -> Iterator[tuple[str, Any]]:
         """What to follow, by the names in `_FOLLOW`."""
@@ -145,7 +142,7 @@ class _Walk:
     def __init__(self, captures: Iterable[Capture]) -> None:
         self.steps: list[tuple[int, Callable[[Any], Any]]] = []
         known: dict[Any, int] = {}
-        self.ends = []  #: where among the values that are passed each capture's own is
+        self.ends = []  #: where among the values on the ways each capture's own is
         for capture in captures:
             at = 0
             for step in capture.steps():
@@ -156,11 +153,10 @@ class _Walk:
             self.ends.append(at)
 
     def __call__(self, func: types.FunctionType) -> list[Any]:
-        """All values on the ways."""
         values: list[Any] = [func]
         for at, step in self.steps:
             values.append(step(values[at]))
-        return values
+        return [values[end] for end in self.ends]
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,20 +229,19 @@ class Kernel:
 
     def fits(self, func: types.FunctionType) -> list[Any] | None:
         """The captured values of `func`, if this is its kernel too: it has the same code."""
-        walk = self._walk
         try:
-            values = walk(func)
+            values = self._walk(func)
         except (AttributeError, KeyError, IndexError, TypeError, ValueError, KernelError):
             return None
-        ends, many = walk.ends, len(self.captures)
-        for guard, end in zip(self.guards, ends[many:], strict=True):
-            if not guard.holds(values[end]):
+        many = len(self.captures)
+        for guard, value in zip(self.guards, values[many:], strict=True):
+            if not guard.holds(value):
                 return None
-        return [values[end] for end in ends[:many]]
+        return values[:many]
 
     def values(self, func: types.FunctionType) -> list[Any]:
         """The captured values of this call, in the order of `captures`."""
-        return [capture.get(func) for _, capture in self.captures]
+        return self._walk(func)[: len(self.captures)]
 
     def where(self) -> str:
         return f"{self.file}:{self.line}"
