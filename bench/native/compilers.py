@@ -100,27 +100,26 @@ def c_compiler() -> Compiler:
     BuildError
         If there is none.
     """
-    asked = os.environ.get("CC")
-    for name in [asked] if asked else ["gcc", "cc", "clang"]:
-        path = shutil.which(name)
-        if path:
-            return _identify(path)
-    if asked:
-        raise BuildError(f"CC={asked} is not an executable", "set CC to a C compiler, or unset it")
-    raise BuildError("no C compiler (gcc, cc, clang)", "install gcc, or set CC")
+    return _compiler("C", "CC", ("gcc", "cc", "clang"))
 
 
 @functools.cache
 def cxx_compiler() -> Compiler:
     """Return ``$CXX``, or the first of g++, c++ and clang++; BuildError if there is none."""
-    asked = os.environ.get("CXX")
-    for name in [asked] if asked else ["g++", "c++", "clang++"]:
+    return _compiler("C++", "CXX", ("g++", "c++", "clang++"))
+
+
+def _compiler(language: str, variable: str, names: tuple[str, ...]) -> Compiler:
+    asked = os.environ.get(variable)
+    for name in [asked] if asked else names:
         path = shutil.which(name)
         if path:
             return _identify(path)
     if asked:
-        raise BuildError(f"CXX={asked} is not an executable", "set CXX to a C++ compiler, or unset it")
-    raise BuildError("no C++ compiler (g++, c++, clang++)", "install g++, or set CXX")
+        raise BuildError(
+            f"{variable}={asked} is not an executable", f"set {variable} to a {language} compiler, or unset it"
+        )
+    raise BuildError(f"no {language} compiler ({', '.join(names)})", f"install {names[0]}, or set {variable}")
 
 
 @functools.cache
