@@ -33,7 +33,7 @@ _APART = 32  #: counters between two tables at the least: blocks must not write 
 _FEW = 28  #: bins of which the elements are compared with all edges
 _EDGES = 7  #: as many at a time
 _TILE = 2048  #: elements that stay in the first cache meanwhile
-_WEIGHED = 1 << 16  #: elements of a block at the least whose weights are added in order
+_WEIGHED = 1 << 15  #: elements of a block at the least whose weights are added in order
 
 
 def histogram(
@@ -140,7 +140,7 @@ def _bincount(p: Parts, x: Any, weights: Any, minlength: int) -> Any:
                 f"bincount: x holds {least}: must hold no negative numbers. Subtract the least one first"
             )
         bins = max(bins, int(most) + 1)
-        counts = _counts(p, data, weights, bins, _whole(bins, data.dtype))
+        counts = _counts(p, data, weights, bins, lambda v, edges: v)
     return _give(p, counts)
 
 

@@ -26,43 +26,59 @@ def roots_of_unity(policy, x, turn):
     return pp.transform(policy, pp.range(count), out=out, op=lambda p: coarse[p >> 8] * fine[p & 255])
 
 
-def four(p, q, x, y, roots, s, turn):
-    """A butterfly of four; s transforms are interleaved."""
-    w1 = roots[p * s]
+def butterfly(a, b, c, d, turn, w1):
+    """The transform of four elements, times powers of a root."""
     w2 = w1 * w1
-    w3 = w1 * w2
-    quarter, i, o = len(x) // 4, np.uint64(q + s * p), np.uint64(q + 4 * s * p)
-    a, b, c, d = x[i], x[i + np.uint64(quarter)], x[i + np.uint64(2 * quarter)], x[i + np.uint64(3 * quarter)]
-    t = b - d
-    t = complex(-turn * t.imag, turn * t.real)
-    y[o] = (a + c) + (b + d)
-    y[o + np.uint64(s)] = w1 * ((a - c) + t)
-    y[o + np.uint64(2 * s)] = w2 * ((a + c) - (b + d))
-    y[o + np.uint64(3 * s)] = w3 * ((a - c) - t)
+    t = complex(turn * (d.imag - b.imag), turn * (b.real - d.real))
+    return (a + c) + (b + d), w1 * ((a - c) + t), w2 * ((a + c) - (b + d)), w1 * w2 * ((a - c) - t)
 
 
-def two(q, x, y, s):
+def scaled(v, re, im):
+    """The two parts of a number, each times a number."""
+    return complex(v.real * re, v.imag * im)
+
+
+def first(p, x, y, roots, turn, re, im):
+    """The first butterfly of four, for every p, with the parts of x scaled."""
+    i, o, quarter = np.uint64(p), np.uint64(4 * p), np.uint64(len(x) // 4)
+    a, b = scaled(x[i], re, im), scaled(x[i + quarter], re, im)
+    c, d = scaled(x[i + quarter + quarter], re, im), scaled(x[i + quarter + quarter + quarter], re, im)
+    y[o], y[o + np.uint64(1)], y[o + np.uint64(2)], y[o + np.uint64(3)] = butterfly(a, b, c, d, turn, roots[i])
+
+
+def four(p, block, x, y, roots, s, turn):
+    """A later one; s transforms are interleaved, of which this does 256."""
+    quarter, step, w1 = np.uint64(len(x) // 4), np.uint64(s), roots[p * s]
+    for q in range(256 * block, min(256 * block + 256, s)):
+        i, o = np.uint64(s * p + q), np.uint64(4 * s * p + q)
+        a, b, c, d = x[i], x[i + quarter], x[i + quarter + quarter], x[i + quarter + quarter + quarter]
+        y[o], y[o + step], y[o + step + step], y[o + step + step + step] = butterfly(a, b, c, d, turn, w1)
+
+
+def two(q, x, y, s, re, im):
     """A butterfly of two."""
-    a, b = x[q], x[q + s]
+    a, b = scaled(x[q], re, im), scaled(x[q + s], re, im)
     y[q] = a + b
     y[q + s] = a - b
 
 
-def fft(policy, x, out, turn):
-    """Write the transform of x with e^(turn·2πi·jk/n) to `out`, which may be x."""
+def fft(policy, x, out, turn, re=1.0, im=1.0):
+    """Write the transform, with e^(turn·2πi·jk/n), of re·Re(x) + i·im·Im(x) to `out`, which may be x."""
     n, s = len(x), 1
-    if n == 1 and x is not out:
-        return pp.copy(policy, x, out=out)
+    if n == 1:
+        return pp.transform(policy, x, re, im, out=out, op=scaled)
     work = pp.empty_like(policy, x)
     roots = roots_of_unity(policy, x, turn)
     while s < n:
         radix = 4 if n // s >= 4 else 2
         y = work if x is out and s * radix < n else out  # the last step may run in place
-        if radix == 4:
-            pp.for_each(policy, (n // s // 4, s), four, x, y, roots, s, turn)
+        if radix == 2:
+            pp.for_each(policy, s, two, x, y, s, re, im)
+        elif s == 1:
+            pp.for_each(policy, n // 4, first, x, y, roots, turn, re, im)
         else:
-            pp.for_each(policy, s, two, x, y, s)
-        x, s = y, s * radix
+            pp.for_each(policy, (n // s // 4, -(-s // 256)), four, x, y, roots, s, turn)
+        x, s, re, im = y, s * radix, 1.0, 1.0
     return out
 
 
