@@ -93,6 +93,7 @@ def to_text(kind: Kind) -> str:
     return f"({''.join(f'{part.str!r}, ' for part in kind)})" if isinstance(kind, tuple) else repr(_described(kind))
 
 
+@functools.cache
 def from_text(text: str) -> Kind:
     """The kind that `to_text` wrote down."""
     found = ast.literal_eval(text)
