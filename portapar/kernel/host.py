@@ -60,9 +60,12 @@ class Launch:
         (self._job_address,) = runtime.ready(ctypes.addressof(self._job))
 
     def _large(self) -> bool:
-        """Whether streaming stores pay: the data exceed the caches, and the output is not read as well."""
+        """Whether streaming stores pay: the output is not read as well, and the data exceed half of the last cache.
+
+        The rest is for what was in use before, and on virtual machines for others.
+        """
         row = sum(spec.dtype.itemsize for spec in self._program.specs if spec.is_array)
-        return not self._program.inplace and (self._hi - self._lo) * row > topology.caches().get("L3", 32 << 20)
+        return not self._program.inplace and 2 * (self._hi - self._lo) * row > topology.caches().get("L3", 32 << 20)
 
     def guard(self, written: list[int], sizes: list[int]) -> bool:
         """Check from now on, in every call, that these arguments are writable, and a transform's output apart.
