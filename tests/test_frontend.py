@@ -437,6 +437,23 @@ def test_integers_are_pythons(renderer):
     np.testing.assert_array_equal(out, expected)
 
 
+@pytest.mark.parametrize("dtype", ["i1", "u2", "i4", "i8"])
+def test_division_by_powers_of_two_rounds_down(renderer, dtype):
+    info = np.iinfo(dtype)
+    x = np.array(
+        [info.min, info.min + 1, info.max - 1, info.max, *range(10), *(-np.arange(1, 10)).astype(dtype)], dtype
+    )
+
+    def kernel(v):
+        return v // 1 + 3 * (v // 8), v % 2 + 10 * (v % 8) + v % 1
+
+    got = pp.transform(renderer, x, op=kernel)
+    assert [tuple(map(int, pair)) for pair in got] == [
+        (v // 1 + 3 * (v // 8) if dtype != "i8" else ((v + 3 * (v // 8)) + 2**63) % 2**64 - 2**63, kernel(v)[1])
+        for v in x.tolist()
+    ]
+
+
 def test_floats_are_pythons(renderer):
     values = [-7.5, -1.0, 0.5, 2.0, 3.25]
     pairs = [(a, b) for a in values for b in values]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import operator
 import os
 import threading
 from collections.abc import Callable
@@ -152,6 +153,7 @@ def _callee_compiler() -> Any:
         def run_pass(self, state: Any) -> bool:
             flags = state.flags
             flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
+            _use_shifts(state)
             super().run_pass(state)
             _use_vector_math(state.library)
             lowered = state["cr"]
@@ -169,6 +171,36 @@ def _callee_compiler() -> Any:
             return [manager]
 
     return Callee
+
+
+def _use_shifts(state: Any) -> None:
+    """Replace ``x % 2**k`` and ``x // 2**k`` of integers by ``x & (2**k - 1)`` and ``x >> k``.
+
+    They are the same, and LLVM does not find out: C's division rounds to zero, and is corrected for signs in 64 bits.
+    """
+    from numba.core import ir, types
+
+    for block in state.func_ir.blocks.values():
+        for place in [k for k, step in enumerate(block.body) if isinstance(step, ir.Assign)][::-1]:
+            step, expr = block.body[place], block.body[place].value
+            if not isinstance(expr, ir.Expr) or expr.op != "binop" or expr.fn not in (operator.mod, operator.floordiv):
+                continue
+            x, by = (state.typemap[operand.name] for operand in (expr.lhs, expr.rhs))
+            n = getattr(by, "literal_value", 0)
+            returned = state.typemap[step.target.name]
+            if not isinstance(x, types.Integer) or not isinstance(returned, types.Integer) or n < 1 or n & (n - 1):
+                continue
+            function, number = operator.and_, n - 1
+            if expr.fn is operator.floordiv:
+                function, number = operator.rshift, n.bit_length() - 1
+            signature = state.typingctx.resolve_function_type(function, (returned, types.intp), {})
+            if signature.return_type != returned:
+                continue
+            operand = block.scope.redefine("$shift", step.loc)
+            state.typemap[operand.name] = types.IntegerLiteral(number)
+            block.body.insert(place, ir.Assign(ir.Const(number, step.loc), operand, step.loc))
+            step.value = ir.Expr.binop(function, expr.lhs, operand, expr.loc)
+            state.calltypes[step.value] = signature
 
 
 def callee(function: Any) -> Any:
