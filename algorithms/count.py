@@ -122,9 +122,12 @@ def _any(p: Parts, x: Any, predicate: Any, wanted: bool) -> bool:
         here = data[piece].reshape(-1)
 
         def hit(i: int) -> bool:
-            return bool(predicate(here[np.uint64(i)])) == wanted
+            return predicate(here[np.uint64(i)])
 
-        return hit
+        def miss(i: int) -> bool:
+            return not predicate(here[np.uint64(i)])
+
+        return hit if wanted else miss
 
     row = math.prod(data.shape[1:])
     places = [(hi - lo) * row for lo, hi in parts.spans(p.cuts)]

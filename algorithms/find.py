@@ -305,10 +305,11 @@ def _search(piece: Piece, hits: Callable[[Piece], Any], begin: int, end: int) ->
         if i < best[0]:
             while i < hi:
                 stop = min(hi, i + _STRIP)
-                count = 0
+                found = False
                 for k in range(i, stop):
-                    count += 1 if hit(k) else 0
-                if count > 0:
+                    if hit(k):
+                        found = True
+                if found:
                     # Compiled once more, without vectors, a function of floats may just miss: then go on.
                     while i < stop and not hit(i):
                         i += 1
