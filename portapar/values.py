@@ -130,8 +130,11 @@ class Values:
                 captured[name], captured[f"step{k}"] = x.start + x.step * piece.lo, x.step
                 elements.append(f"{name} + step{k} * i")
             elif k in self._data:
-                captured[name] = self._data[k][piece]
-                elements.append(f"{name}[np.uint64(i)]")
+                captured[name], place = self._data[k][piece], "i"
+                if _backwards(captured[name]):  # loops vectorize over contiguous memory alone
+                    captured[name], captured[f"last{k}"] = captured[name][::-1], len(captured[name]) - 1
+                    place = f"last{k} - i"
+                elements.append(f"{name}[np.uint64({place})]")
             else:
                 captured[name] = x
                 elements.append(name)
@@ -143,6 +146,11 @@ class Values:
         if transform is not None:
             captured["transform"], call = transform, f"transform({call})"
         return source.function(f"lambda i: {self._cast}({call})", **captured)
+
+
+def _backwards(x: Any) -> bool:
+    """Whether it is a view such as ``x[::-1]`` of contiguous elements."""
+    return isinstance(x, np.ndarray) and len(x) > 1 and x.strides == (-x.itemsize,)
 
 
 def _names(inputs: Sequence[Any], transform: Any) -> list[str]:
