@@ -77,8 +77,7 @@ def _place(program: Program) -> str:
 
 def located(program: Program, line: int, message: str) -> KernelError:
     """A KernelError at the user's line that a line of generated text came from."""
-    origin = program.origin or {}
-    where = next((origin[k] for k in range(line, 0, -1) if k in origin), None) or next(iter(origin.values()), None)
+    where = program.place(line) or next(iter((program.origin or {}).values()), None)
     given = ", ".join(str(spec) for spec in program.specs)
     if where is None:
         return KernelError(f"kernel: {message}\n  Arguments: {given}")

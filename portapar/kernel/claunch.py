@@ -116,7 +116,7 @@ def _over_range(program: Program) -> Any:
 
 
 def _kernel_error(program: Program, dialect: Dialect, error: TypingFailure | RenderFailure) -> KernelError:
-    file, line = (program.origin or {}).get(error.line, ("", 0))
+    file, line = program.place(error.line) or ("", 0)
     shown = linecache.getline(file, line).strip()
     where = f"{file}:{line}: " if file else ""
     code = f"\n    {shown}" if shown else ""

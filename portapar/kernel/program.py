@@ -6,7 +6,9 @@ native code (Numba for CPUs, C for OpenCL and CUDA).
 
 from __future__ import annotations
 
+import ast
 import functools
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -89,7 +91,6 @@ class Program:
     def namespace(self) -> dict[str, Any]:
         """The functions as objects; each is a Numba dispatcher, so that compiled code can call it."""
         from portapar.kernel import atomic, private
-        from portapar.kernel.native import callee
 
         atomic.register()
         private.register()
@@ -101,10 +102,44 @@ class Program:
             "private_empty": getattr(private, "private_empty", None),
             "private_full": getattr(private, "private_full", None),
         }
-        exec(compile(self.text, f"<portapar {self.form} {self.key[:8]}>", "exec"), space)
-        for name in self.names:
-            space[name] = callee(space[name])
+        lines, origin = self.text.splitlines(), self.origin or {}
+        for function in ast.parse(self.text).body:
+            assert isinstance(function, ast.FunctionDef) and function.end_lineno is not None
+            first, last = function.lineno, function.end_lineno
+            used = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
+            text, places = "\n".join(lines[first - 1 : last]), tuple(origin.get(n) for n in range(first, last + 1))
+            known = tuple((name, space[name]) for name in sorted(used & space.keys()))
+            space[function.name] = _function(function.name, text, places, known)
         return space
+
+    def place(self, line: int) -> tuple[str, int] | None:
+        """The user's file and line that a line of a function in the namespace came from, or the line before it."""
+        for name in self.names:
+            function = self.namespace[name].py_func
+            k = line - function.__code__.co_firstlineno
+            if 0 <= k < len(function.places):
+                return next((place for place in function.places[k::-1] if place), None)
+        return None
+
+
+_firsts = itertools.count(10**6, 10**3)  #: where functions begin: no other source has such lines
+
+
+@functools.lru_cache(maxsize=4096)
+def _function(name: str, text: str, places: tuple[Any, ...], known: tuple[tuple[str, Any], ...]) -> Any:
+    """A function, made once for all programs that have it: typing and lowering it is what takes time.
+
+    `known` is what it uses of the namespace, `places` is where its lines came from. Each function has lines of its
+    own, so that a line in a message says which function it is of.
+    """
+    from portapar.kernel.native import callee
+
+    tree, space = ast.parse(text), dict(known)
+    ast.increment_lineno(tree, next(_firsts) - 1)
+    exec(compile(tree, "<portapar kernels>", "exec"), space)
+    space[name].places = places
+    space[name] = callee(space[name])
+    return space[name]
 
 
 OVERLAP = object()  #: the answer of a prepared launch that cannot take these arguments
