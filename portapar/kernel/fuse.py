@@ -9,7 +9,6 @@ such as being written to, is refused with the user's own line.
 from __future__ import annotations
 
 import ast
-import copy
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -121,7 +120,7 @@ class _Fuser:
         """The name of a function for which these parameters are lazy."""
         key = (name, tuple((param, id(getter)) for param, getter in given.items()))
         if key not in self.names:
-            function, first = copy.deepcopy(self.functions[name]), leaves is not None
+            function, first = source.copied(self.functions[name]), leaves is not None
             if given and not first:
                 function.name = self.free(name)
             file = getattr(self.functions[name], "file", self.old.file)

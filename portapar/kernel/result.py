@@ -8,11 +8,10 @@ array, at its own index, once, as its last step.
 from __future__ import annotations
 
 import ast
-import copy
 import functools
 from dataclasses import replace
 
-from portapar.kernel.source import Kernel
+from portapar.kernel.source import Kernel, copied
 
 __all__ = ["result"]
 
@@ -41,12 +40,12 @@ def result(kernel: Kernel, ndim: int) -> tuple[Kernel, str] | None:
     stores = [n for n in nodes if isinstance(n, (ast.Subscript, ast.Attribute)) and isinstance(n.ctx, ast.Store)]
     if stores != targets or any(isinstance(node, ast.Return) for node in ast.walk(function)):
         return None
-    function = copy.deepcopy(function)
+    function = copied(function)
     last = function.body[-1]
     assert isinstance(last, (ast.Assign, ast.AugAssign))
     value = last.value
     if isinstance(last, ast.AugAssign):
-        before = copy.deepcopy(last.target)
+        before = copied(last.target)
         assert isinstance(before, ast.Subscript)
         before.ctx = ast.Load()
         value = ast.copy_location(ast.BinOp(before, last.op, value), last)

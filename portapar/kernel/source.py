@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import copy
 import functools
 import inspect
 import linecache
@@ -20,7 +19,7 @@ import threading
 import types
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -52,6 +51,7 @@ _OPERATORS: dict[Any, str] = {
 }  # fmt: skip
 _TWO = frozenset("atan2 comb copysign dist fmod gcd hypot isclose lcm ldexp nextafter perm pow remainder".split())
 _BUILTINS = frozenset("abs bool complex divmod float int len max min pow range round".split())
+_Node = TypeVar("_Node", bound=ast.AST)
 _ELSEWHERE = "do it outside of the kernel"
 _FORBIDDEN: dict[str, tuple[str, str]] = {
     "Try": ("try/except", "check the condition with if before it can fail"),
@@ -516,7 +516,7 @@ class _Lifter(ast.NodeTransformer):
                     f"pass {inside}.__wrapped__, without the decorator",
                 )
             self.fail(self.node, what, "name every argument")
-        node = copy.deepcopy(self.node)
+        node = copied(self.node)
         body: list[ast.stmt]
         if isinstance(node, ast.Lambda):
             body = [ast.copy_location(ast.Return(node.body), node.body)]
@@ -859,9 +859,23 @@ def _hint(name: str) -> str:
 # text ---------------------------------------------------------------------------------------------
 
 
+def copied(node: _Node) -> _Node:
+    """A copy of a tree, with what we noted in its nodes; `copy.deepcopy` takes many times as long."""
+    if not (node._fields or node._attributes):  # an operator, a context: nobody changes those
+        return node
+    new = node.__class__.__new__(node.__class__)
+    for name, value in node.__dict__.items():
+        if isinstance(value, ast.AST):
+            value = copied(value)
+        elif isinstance(value, list):
+            value = [copied(part) if isinstance(part, ast.AST) else part for part in value]
+        new.__dict__[name] = value
+    return new
+
+
 def _renamed(function: ast.FunctionDef, names: dict[str, str]) -> ast.FunctionDef:
     """A copy with other names for itself and for what it calls."""
-    function = copy.deepcopy(function)
+    function = copied(function)
     function.name = names.get(function.name, function.name)
     for node in ast.walk(function):
         if isinstance(node, ast.Name) and hasattr(node, "called"):
@@ -888,13 +902,13 @@ def _distinct(functions: list[ast.FunctionDef]) -> list[ast.FunctionDef]:
     instead: dict[str, str] = {}
     found = []
     for function in functions[:-1]:
-        own = _renamed(function, instead)
+        own = _renamed(function, instead) if instead else function
         text = "\n".join(map(ast.dump, [own.args, *own.body]))
         if known.setdefault(text, own.name) == own.name:
             found.append(own)
         else:
             instead[own.name] = known[text]
-    return [*found, _renamed(functions[-1], instead)]
+    return [*found, _renamed(functions[-1], instead) if instead else functions[-1]]
 
 
 def write(function: ast.FunctionDef, file: str) -> tuple[str, Origin]:
