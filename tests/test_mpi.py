@@ -29,6 +29,7 @@ def mpirun(ranks, *arguments, timeout=280):
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         "OMP_NUM_THREADS": "1",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # plugins double the time that a rank takes to start
     }
     oversubscribe = ["--oversubscribe"] if "Open MPI" in version() else []
     command = [launcher(), *oversubscribe, "-n", str(ranks), sys.executable, *map(str, arguments)]
@@ -43,8 +44,8 @@ def version():
 
 
 def passes(ranks, *modules):
-    pytest_alone = ("-m", "pytest", "-q", "-x", "--noconftest", "-p", "no:cacheprovider", "--color=no")
-    status, output = mpirun(ranks, *pytest_alone, *(HERE / module for module in modules))
+    pytest_alone = ("-m", "pytest", "-q", "-x", "--noconftest", "--color=no", "-p", "no:cacheprovider")
+    status, output = mpirun(ranks, *pytest_alone, "-p", "pytest_timeout", *(HERE / module for module in modules))
     assert status == 0, output
 
 
