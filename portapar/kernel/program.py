@@ -6,10 +6,11 @@ native code (Numba for CPUs, C for OpenCL and CUDA).
 
 from __future__ import annotations
 
-import ast
 import functools
 import itertools
 import math
+import re
+import types
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,14 +103,13 @@ class Program:
             "private_empty": getattr(private, "private_empty", None),
             "private_full": getattr(private, "private_full", None),
         }
-        lines, origin = self.text.splitlines(), self.origin or {}
-        for function in ast.parse(self.text).body:
-            assert isinstance(function, ast.FunctionDef) and function.end_lineno is not None
-            first, last = function.lineno, function.end_lineno
-            used = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
-            text, places = "\n".join(lines[first - 1 : last]), tuple(origin.get(n) for n in range(first, last + 1))
-            known = tuple((name, space[name]) for name in sorted(used & space.keys()))
-            space[function.name] = _function(function.name, text, places, known)
+        origin, line = self.origin or {}, 1
+        for text in re.split(r"^(?=def )", self.text, flags=re.MULTILINE)[1:]:
+            code = compile(text, "<portapar kernels>", "exec").co_consts[0]
+            places = tuple(origin.get(line + k) for k in range(text.count("\n") + 1))
+            known = tuple((name, space[name]) for name in code.co_names if name in space)
+            space[code.co_name] = _function(code, places, known)
+            line += text.count("\n")
         return space
 
     def place(self, line: int) -> tuple[str, int] | None:
@@ -126,7 +126,7 @@ _firsts = itertools.count(10**6, 10**3)  #: where functions begin: no other sour
 
 
 @functools.lru_cache(maxsize=4096)
-def _function(name: str, text: str, places: tuple[Any, ...], known: tuple[tuple[str, Any], ...]) -> Any:
+def _function(code: types.CodeType, places: tuple[Any, ...], known: tuple[tuple[str, Any], ...]) -> Any:
     """A function, made once for all programs that have it: typing and lowering it is what takes time.
 
     `known` is what it uses of the namespace, `places` is where its lines came from. Each function has lines of its
@@ -134,12 +134,11 @@ def _function(name: str, text: str, places: tuple[Any, ...], known: tuple[tuple[
     """
     from portapar.kernel.native import callee
 
-    tree, space = ast.parse(text), dict(known)
-    ast.increment_lineno(tree, next(_firsts) - 1)
-    exec(compile(tree, "<portapar kernels>", "exec"), space)
-    space[name].places = places
-    space[name] = callee(space[name])
-    return space[name]
+    space = dict(known)
+    function = types.FunctionType(code.replace(co_firstlineno=next(_firsts)), space)
+    function.places = places  # type: ignore[attr-defined]
+    space[code.co_name] = made = callee(function)
+    return made
 
 
 OVERLAP = object()  #: the answer of a prepared launch that cannot take these arguments
