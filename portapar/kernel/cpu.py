@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from portapar.errors import PlacementError
-from portapar.kernel import vecmath
+from portapar.kernel import registers, vecmath
 from portapar.kernel.codec import codec
 from portapar.kernel.forms import LANES, RUN, TILE, strides
 from portapar.kernel.native import callee, lower, native
@@ -253,7 +253,7 @@ def _make(program: Program, stream: bool) -> Any:
     """The Python function that Numba compiles for a program."""
     from portapar.kernel import intrinsics
 
-    space = dict(program.namespace)
+    space = program.functions(registers.hinted, vectors=intrinsics.vectors)
     specs = block_specs(program)
     space.update(
         nonneg=intrinsics.nonneg,

@@ -11,6 +11,7 @@ import itertools
 import math
 import re
 import types
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +92,10 @@ class Program:
     @functools.cached_property
     def namespace(self) -> dict[str, Any]:
         """The functions as objects; each is a Numba dispatcher, so that compiled code can call it."""
+        return self.functions()
+
+    def functions(self, edit: Callable[[str], Any] | None = None, **more: Any) -> dict[str, Any]:
+        """The same from other texts: `edit` gives another form of a function's, which may use `more`, or None."""
         from portapar.kernel import atomic, private
 
         atomic.register()
@@ -102,10 +107,12 @@ class Program:
             "private_zeros": getattr(private, "private_zeros", None),
             "private_empty": getattr(private, "private_empty", None),
             "private_full": getattr(private, "private_full", None),
+            **more,
         }
         origin, line = self.origin or {}, 1
         for text in re.split(r"^(?=def )", self.text, flags=re.MULTILINE)[1:]:
-            code = compile(text, "<portapar kernels>", "exec").co_consts[0]
+            form = (edit and edit(text)) or text
+            code = compile(form, "<portapar kernels>", "exec").co_consts[0]
             places = tuple(origin.get(line + k) for k in range(text.count("\n") + 1))
             known = tuple((name, space[name]) for name in code.co_names if name in space)
             space[code.co_name] = _function(code, places, known)

@@ -1,0 +1,68 @@
+"""Private arrays in vector registers: which loops get the hint, and that results stay what they are."""
+
+import ast
+import re
+
+import numpy as np
+import pytest
+
+import portapar as pp
+from portapar.kernel.registers import hinted
+
+HEAD = "def body(i, a, c):\n    x = private_zeros((4, 8), np.float64)\n    for p in range(4):\n"
+
+
+def product(i, a, b, c):
+    x = np.zeros((2, 8))
+    for k in range(len(b)):
+        for p in range(2):
+            for q in range(8):
+                x[p, q] += a[2 * i + p, k] * b[k, q]
+    for p in range(2):
+        for q in range(8):
+            c[2 * i + p, q] = x[p, q]
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "for q in range(8):\n            x[p, q] += a[q]",
+        "for q in range(8):\n            c[i + q] = x[p, q] * 2.0",
+        "for q in range(4):\n            x[p, np.uint64(q)] = 1.0",
+    ],
+)
+def test_loops_with_a_hint(loop):
+    tree = hinted(HEAD + "        " + loop + "\n")
+    assert tree is not None
+    assert ast.unparse(tree).splitlines()[-1] == "        vectors()"
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "for q in range(5):\n            x[p, q] += a[q]",  # no whole vectors
+        "for q in range(i):\n            x[p, q] += a[q]",  # of any length
+        "for q in range(8):\n            c[i] += x[p, q]",  # a sum, in order
+        "for q in range(8):\n            x[p, q] = x[p, q - 1]",  # steps that depend on each other
+        "for q in range(8):\n            t = x[p, q]\n            c[q] = t",
+        "for q in range(8):\n            if a[q] > 0:\n                x[p, q] = a[q]",
+        "for q in range(8):\n            c[q] = a[q]",  # no private array
+        "for q in range(8):\n            x[p, q] = c[q, p]",  # not side by side
+        "for q in range(8):\n            x[p, q] = a[2 * q]",
+        "for q in range(8):\n            x[p, q] = a[c[q]]",
+    ],
+)
+def test_loops_without(loop):
+    assert hinted(HEAD + "        " + loop + "\n") is None
+
+
+def test_a_tile_in_registers(renderer):
+    rng = np.random.default_rng(3)
+    a, b, c = rng.random((6, 5)), rng.random((5, 8)), np.zeros((6, 8))
+    pp.for_each(renderer, 3, product, a, b, c)
+    np.testing.assert_allclose(c, a @ b, rtol=1e-14)
+
+
+def test_the_tile_is_vectorized():
+    a, b, c = np.zeros((6, 5)), np.zeros((5, 8)), np.zeros((6, 8))
+    assert re.search(r"fmul <\d+ x double>", pp.inspect(product, pp.threads(1), a, b, c)["LLVM"])
