@@ -233,11 +233,20 @@ def lower(function: Any, arity: int) -> tuple[Any, str]:
         target.refresh()
         result = compiler.compile_extra(typing, target, function, (types.int64,) * arity, types.int64, flags, {})
         features = _use_vector_math(result.library)
-        result.library._optimize_final_module()
+        _optimize(result.library)
         result.library._final_module = vecmath.settled(result.library._final_module, features)
         result.library._optimize_final_module = lambda: None  # that is done
         result.library.finalize()
     return result.library, result.fndesc.llvm_func_name
+
+
+def _optimize(library: Any) -> None:
+    """Numba's own two rounds, and in the second one LLVM also makes vectors of statements alike, as C compilers do."""
+    codegen = library.codegen
+    first = {"loop_vectorize": codegen._loopvect, "opt": codegen._opt_level, "cost": "cheap", "slp_vectorize": False}
+    for options in (first, {"slp_vectorize": True}):
+        passes, builder = codegen._module_pass_manager(**options)
+        passes.run(library._final_module, builder)
 
 
 def _use_vector_math(library: Any) -> str:
