@@ -62,11 +62,11 @@ def sparse_solve(policy, row, column, value, b, x):
     pivots, packed = pp.empty_like(policy, row, n, np.int64), room(policy, a)
     for k in range(0, n, 32):
         end = min(k + 32, n)
-        tiles = math.ceil((n + 1 - end) / 64)
+        tiles = math.ceil((n + 1 - end) / 8)
         pp.for_each(policy, 1, panel, a, k, end, pivots)
-        pp.for_each(policy, tiles, exchange, a, k, end, pivots)
+        pp.for_each(policy, math.ceil((n + 1 - end) / 64), exchange, a, k, end, pivots)
         pp.for_each(policy, tiles, right, a, k, end, packed)
         if end < n:
-            pp.for_each(policy, (tiles, math.ceil((n - end) / 2)), rest, a, k, end, packed)
+            pp.for_each(policy, (math.ceil((n - end) / 4), tiles), rest, a, k, end, packed)
     pp.for_each(policy, 1, substitute, a, x)
     return x
