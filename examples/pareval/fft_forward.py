@@ -1,4 +1,4 @@
-"""Fast Fourier transform of 2^k elements: Stockham's method, which needs no permutation, radix 4.
+"""Fast Fourier transform of 2^k elements: Stockham's method, which needs no permutation, two steps of four at a time.
 
 P. N. Swarztrauber, "FFT algorithms for vector computers", 1984.
 """
@@ -38,21 +38,46 @@ def scaled(v, re, im):
     return complex(v.real * re, v.imag * im)
 
 
-def first(p, x, y, roots, turn, re, im):
-    """The first butterfly of four, for every p, with the parts of x scaled."""
-    i, o, quarter = np.uint64(p), np.uint64(4 * p), np.uint64(len(x) // 4)
-    a, b = scaled(x[i], re, im), scaled(x[i + quarter], re, im)
-    c, d = scaled(x[i + quarter + quarter], re, im), scaled(x[i + quarter + quarter + quarter], re, im)
-    y[o], y[o + np.uint64(1)], y[o + np.uint64(2)], y[o + np.uint64(3)] = butterfly(a, b, c, d, turn, roots[i])
+def row(x, i, apart, y, o, step, w1, turn, re, im, count):
+    """Butterflies of four side by side: of x from i on, `apart`, to y from o on, a `step` apart."""
+    u, v = np.uint64(apart), np.uint64(step)
+    for q in range(count):
+        k, t = np.uint64(i + q), np.uint64(o + q)
+        a, b = scaled(x[k], re, im), scaled(x[k + u], re, im)
+        c, d = scaled(x[k + u + u], re, im), scaled(x[k + u + u + u], re, im)
+        y[t], y[t + v], y[t + v + v], y[t + v + v + v] = butterfly(a, b, c, d, turn, w1)
 
 
-def four(p, block, x, y, roots, s, turn):
-    """A later one; s transforms are interleaved, of which this does 256."""
-    quarter, step, w1 = np.uint64(len(x) // 4), np.uint64(s), roots[p * s]
-    for q in range(256 * block, min(256 * block + 256, s)):
-        i, o = np.uint64(s * p + q), np.uint64(4 * s * p + q)
-        a, b, c, d = x[i], x[i + quarter], x[i + quarter + quarter], x[i + quarter + quarter + quarter]
-        y[o], y[o + step], y[o + step + step], y[o + step + step + step] = butterfly(a, b, c, d, turn, w1)
+def first(block, x, y, roots, turn, re, im):
+    """The first two steps of four, the second one in place, for 32 p."""
+    m, start = len(x) // 16, 32 * block
+    u, end = np.uint64(4 * m), min(start + 32, m)
+    for j in range(4):
+        for p in range(start, end):
+            i, o = np.uint64(p + j * m), np.uint64(16 * p + 4 * j)
+            a, b = scaled(x[i], re, im), scaled(x[i + u], re, im)
+            c, d = scaled(x[i + u + u], re, im), scaled(x[i + u + u + u], re, im)
+            y[o], y[o + np.uint64(1)], y[o + np.uint64(2)], y[o + np.uint64(3)] = butterfly(a, b, c, d, turn, roots[i])
+    for p in range(start, end):
+        row(y, 16 * p, 4, y, 16 * p, 4, roots[4 * p], turn, 1.0, 1.0, 4)
+
+
+def sixteen(p, block, x, y, roots, s, turn):
+    """Two later ones; s transforms are interleaved, of which this does 64."""
+    m, q = len(x) // 16, 64 * block
+    count = min(64, s - q)
+    for j in range(4):
+        o, w1 = s * (16 * p + 4 * j) + q, roots[p * s + j * m]
+        row(x, s * p + j * m + q, 4 * m, y, o, s, w1, turn, 1.0, 1.0, count)
+    for k in range(4):
+        o = s * (16 * p + k) + q
+        row(y, o, 4 * s, y, o, 4 * s, roots[4 * p * s], turn, 1.0, 1.0, count)
+
+
+def four(p, block, x, y, roots, s, turn, re, im):
+    """One step of four, for 256 of s interleaved transforms."""
+    q = 256 * block
+    row(x, s * p + q, len(x) // 4, y, 4 * s * p + q, s, roots[p * s], turn, re, im, min(256, s - q))
 
 
 def two(q, x, y, s, re, im):
@@ -70,14 +95,17 @@ def fft(policy, x, out, turn, re=1.0, im=1.0):
     work = pp.empty_like(policy, x)
     roots = roots_of_unity(policy, x, turn)
     while s < n:
-        radix = 4 if n // s >= 4 else 2
-        y = work if x is out and s * radix < n else out  # the last step may run in place
+        left = n // s
+        radix = 16 if left > 16 or (left == 16 and x is not out) else 4 if left >= 4 else 2
+        y = work if x is out and radix < left else out  # the last step, if not of 16, may run in place
         if radix == 2:
             pp.for_each(policy, s, two, x, y, s, re, im)
+        elif radix == 4:
+            pp.for_each(policy, (n // s // 4, -(-s // 256)), four, x, y, roots, s, turn, re, im)
         elif s == 1:
-            pp.for_each(policy, n // 4, first, x, y, roots, turn, re, im)
+            pp.for_each(policy, -(-n // 512), first, x, y, roots, turn, re, im)
         else:
-            pp.for_each(policy, (n // s // 4, -(-s // 256)), four, x, y, roots, s, turn)
+            pp.for_each(policy, (n // s // 16, -(-s // 64)), sixteen, x, y, roots, s, turn)
         x, s, re, im = y, s * radix, 1.0, 1.0
     return out
 
