@@ -3,24 +3,37 @@
 S. V. Jayanti, R. E. Tarjan, "Concurrent disjoint set union", 2021.
 """
 
+import numpy as np
+
 import portapar as pp
 
 
 def join_row(i, a, parent):
-    """Join vertex i with its neighbours j > i; a root is always the smallest vertex that is known of its set."""
-    for j in range(i + 1, a.shape[0]):
-        if a[i, j] != 0:
-            u, v = i, j
-            while u != v:
-                while parent[u] != u:
-                    u = parent[u]
-                while parent[v] != v:
-                    parent[v] = parent[parent[v]]
-                    v = parent[v]
-                if u != v:
-                    low, high = min(u, v), max(u, v)
-                    if pp.atomic.cas(parent, high, high, low) == high:
-                        u = v
+    """Join vertex i with its neighbours j > i; blocks of a row without any are passed over."""
+    n = a.shape[1]
+    for first in range(i + 1, n, 64):
+        last = min(first + 64, n)
+        neighbours = 0
+        for j in range(first, last):
+            neighbours |= a[np.uint64(i), np.uint64(j)]
+        if neighbours != 0:
+            for j in range(first, last):
+                if a[i, j] != 0:
+                    join(i, j, parent)
+
+
+def join(u, v, parent):
+    """Join the sets of two vertices; a root is always the smallest vertex that is known of its set."""
+    while u != v:
+        while parent[u] != u:
+            u = parent[u]
+        while parent[v] != v:
+            parent[v] = parent[parent[v]]
+            v = parent[v]
+        if u != v:
+            low, high = min(u, v), max(u, v)
+            if pp.atomic.cas(parent, high, high, low) == high:
+                u = v
 
 
 def graph_components(policy, a):
