@@ -77,7 +77,7 @@ class Policy:
             Iterations handed out at a time, at least 1.
         schedule : {"static", "dynamic", "guided"}, optional
             ``static`` cuts the range evenly once; ``dynamic`` deals chunks to whoever is free;
-            ``guided`` does so with chunks that shrink.
+            ``guided`` does so with chunks that shrink. On one thread there is nobody to deal to: it has no effect.
 
         Notes
         -----
@@ -89,13 +89,9 @@ class Policy:
         whole = isinstance(chunk_size, int) and not isinstance(chunk_size, bool)
         if chunk_size is not None and not (whole and chunk_size >= 1):
             raise PolicyError(f"with_(chunk_size={chunk_size!r}): must be a whole number from 1")
-        if schedule in ("dynamic", "guided") and not self.threads:
-            raise PolicyError(
-                f"pp.{self.name} runs on one thread: schedule={schedule!r} has nothing to deal out. Use pp.par"
-            )
         return self._but(
             chunk_size=self.chunk_size if chunk_size is None else chunk_size,
-            schedule=self.schedule if schedule is None else schedule,
+            schedule=schedule if schedule is not None and self.threads else self.schedule,
         )
 
     @property

@@ -42,6 +42,13 @@ def test_policies_are_immutable():
     assert pp.par.with_(chunk_size=4) is not pp.par and pp.par.chunk_size is None
 
 
+@pytest.mark.parametrize("name", ["seq", "unseq"])
+def test_one_thread_has_nobody_to_deal_to(name):
+    policy = getattr(pp, name).with_(schedule="dynamic", chunk_size=3)
+    assert repr(policy) == f"pp.{name}.with_(chunk_size=3)"
+    assert pp.reduce(policy, np.arange(10)) == 45
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
@@ -50,8 +57,6 @@ def test_policies_are_immutable():
         (lambda: pp.par.with_(chunk_size=-3), r"chunk_size=-3"),
         (lambda: pp.par.with_(chunk_size=2.5), r"chunk_size=2.5"),
         (lambda: pp.par.with_(chunk_size=True), r"chunk_size=True"),
-        (lambda: pp.seq.with_(schedule="dynamic"), r"pp.seq runs on one thread.*Use pp.par"),
-        (lambda: pp.unseq.with_(schedule="guided"), r"pp.unseq runs on one thread"),
         (lambda: pp.seq.on(pp.hybrid(pp.threads(2), pp.simd())), r"pp.seq allows one thread only.*pp.par"),
         (lambda: pp.par.on(3), r"on\(3\): not an executor.*pp.threads"),
         (lambda: pp.par.on(None), r"not an executor"),

@@ -33,6 +33,6 @@ def geometry_convex_hull(policy, x, y):
     order = pp.argsort(policy, x)
     hull = pp.empty_like(policy, order, (2, len(x)))
     count = pp.empty_like(policy, order, 2)
-    pp.for_each(policy, 2, chain, x, y, order, hull, count)
+    pp.for_each(policy.with_(schedule="dynamic", chunk_size=1), 2, chain, x, y, order, hull, count)
     hull, (lower, upper) = pp.asnumpy(hull), pp.asnumpy(count)
     return np.unique(np.concatenate([hull[0, :lower], hull[1, :upper]]))  # both chains have the same ends
