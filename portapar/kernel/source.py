@@ -108,55 +108,26 @@ class Capture:
     path: tuple[Any, ...] = ()
 
     def get(self, func: types.FunctionType) -> Any:
-        return _Walk([self])(func)[0]
+        value: Any = func
+        for text in self.steps():
+            value = _step(text)(value)
+        return value
 
-    def steps(self) -> Iterator[tuple[str, Any]]:
-        """What to follow, by the names in `_FOLLOW`."""
+    def steps(self) -> Iterator[str]:
+        """What to follow, as the text of what follows a value."""
         if self.root is not None:
-            yield ("cell" if isinstance(self.root, int) else "global"), self.root
+            cell = isinstance(self.root, int)
+            yield f"{{}}.__closure__[{self.root}].cell_contents" if cell else f"{{}}.__globals__[{self.root!r}]"
         for step in self.path:
             if isinstance(step, Capture):
-                yield "function", None
+                yield "unwrap({})"
                 yield from step.steps()
             else:
-                yield ("attribute" if isinstance(step, str) else "item"), step
+                yield f"{{}}.{step}" if isinstance(step, str) else f"{{}}[{step}]"
 
     def then(self, *steps: Any) -> Capture:
         """The same and more steps."""
         return replace(self, path=(*self.path, *steps))
-
-
-#: steps from a value to what it holds
-_FOLLOW: dict[str, Callable[[Any], Callable[[Any], Any]]] = {
-    "cell": lambda k: lambda func: func.__closure__[k].cell_contents,
-    "global": lambda name: lambda func: func.__globals__[name],
-    "function": lambda _: _unwrap,
-    "attribute": operator.attrgetter,
-    "item": operator.itemgetter,
-}
-
-
-class _Walk:
-    """Finds the values of many captures of a function, taking each step that they share once."""
-
-    def __init__(self, captures: Iterable[Capture]) -> None:
-        self.steps: list[tuple[int, Callable[[Any], Any]]] = []
-        known: dict[Any, int] = {}
-        self.ends = []  #: where among the values on the ways each capture's own is
-        for capture in captures:
-            at = 0
-            for step in capture.steps():
-                if (at, *step) not in known:
-                    self.steps.append((at, _FOLLOW[step[0]](step[1])))
-                    known[at, *step] = len(self.steps)
-                at = known[at, *step]
-            self.ends.append(at)
-
-    def __call__(self, func: types.FunctionType) -> list[Any]:
-        values: list[Any] = [func]
-        for at, step in self.steps:
-            values.append(step(values[at]))
-        return [values[end] for end in self.ends]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +158,42 @@ def _kind(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(_kind, value))
     return getattr(getattr(value, "py_func", value), "__code__", value)
+
+
+@functools.cache
+def _step(text: str) -> Callable[[Any], Any]:
+    return eval(f"lambda value: {text.format('value')}", {"unwrap": _unwrap})
+
+
+def _walk(captures: Iterable[Capture], guards: Iterable[Guard]) -> Callable[[types.FunctionType], list[Any] | None]:
+    """A function that finds the captured values of a function; None if a guard does not hold.
+
+    It takes each step that several ways share once, and is compiled, because every call of an algorithm walks here.
+    """
+    space: dict[str, Any] = {"unwrap": _unwrap, "Function": types.FunctionType, "numbers": _NUMBERS}
+    known: dict[tuple[str, str], str] = {}
+    lines = ["def walk(v0):"]
+
+    def find(capture: Capture) -> str:
+        at = "v0"
+        for step in capture.steps():
+            if (at, step) not in known:
+                name = known[at, step] = f"v{len(known) + 1}"
+                lines.append(f"{name} = {step.format(at)}")
+            at = known[at, step]
+        return at
+
+    for k, guard in enumerate(guards):
+        value, expected = find(guard.capture), guard.expected
+        space[f"e{k}"], space[f"holds{k}"] = expected, guard.holds
+        if type(expected) is types.CodeType:
+            quick = f"type({value}) is Function and {value}.__code__ is e{k}"
+        else:
+            quick = f"type({value}) in numbers" if type(expected) is str and not guard.exact else f"{value} is e{k}"
+        lines.append(f"if not ({quick} or holds{k}({value})): return None")
+    lines.append(f"return [{', '.join(map(find, captures))}]")
+    exec("\n    ".join(lines), space)
+    return space["walk"]
 
 
 @dataclass(eq=False)
@@ -224,24 +231,23 @@ class Kernel:
     simple: bool
 
     @functools.cached_property
-    def _walk(self) -> _Walk:
-        return _Walk([*(capture for _, capture in self.captures), *(guard.capture for guard in self.guards)])
+    def _fits(self) -> Callable[[types.FunctionType], list[Any] | None]:
+        return _walk([capture for _, capture in self.captures], self.guards)
+
+    @functools.cached_property
+    def _values(self) -> Callable[[types.FunctionType], Any]:
+        return _walk([capture for _, capture in self.captures], ())
 
     def fits(self, func: types.FunctionType) -> list[Any] | None:
         """The captured values of `func`, if this is its kernel too: it has the same code."""
         try:
-            values = self._walk(func)
+            return self._fits(func)
         except (AttributeError, KeyError, IndexError, TypeError, ValueError, KernelError):
             return None
-        many = len(self.captures)
-        for guard, value in zip(self.guards, values[many:], strict=True):
-            if not guard.holds(value):
-                return None
-        return values[:many]
 
     def values(self, func: types.FunctionType) -> list[Any]:
         """The captured values of this call, in the order of `captures`."""
-        return self._walk(func)[: len(self.captures)]
+        return self._values(func)
 
     def where(self) -> str:
         return f"{self.file}:{self.line}"
