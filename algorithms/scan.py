@@ -220,7 +220,7 @@ class _Steps:
                     lo = hi
 
         groups = -(-self.tiles // 4)
-        marks, carries = np.zeros(groups + 1, np.int64), np.resize(self.start, groups + 1)
+        marks, carries = np.zeros(groups + 1, np.int64), np.repeat(self.start, groups + 1)
         self.piece.run(groups, scan, self.n, marks, carries, self.result[self.piece])
 
     def totals(self) -> np.ndarray:
@@ -256,7 +256,7 @@ class _Steps:
                 acc = step(i, acc, out)
 
         if self.tiles:
-            carries = np.resize(self.start, self.tiles)
+            carries = np.repeat(self.start, self.tiles)
             for_each(seq, 1, carry, first, np.concatenate(totals[: piece.number + 1]), carries)
             piece.run(self.tiles, scan, self.n, first, piece.asarray(carries), self.result[piece])
 

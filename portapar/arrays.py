@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -212,12 +213,16 @@ def spec_of(x: Any, name: str) -> Spec:
         flags = x.flags
         if not flags.aligned:
             raise PlacementError(f"argument {name!r} is not aligned to its dtype {dtype}: copy it, {name}.copy()")
-        return Spec(dtype, x.ndim, flags.c_contiguous, not flags.writeable)
+        return _spec(dtype, x.ndim, flags.c_contiguous, not flags.writeable)
     if isinstance(x, PartitionedArray):
         return Spec(dtype, x.ndim, True)
     return Spec(dtype, len(x.shape), contiguous(x))
 
 
+_spec = functools.lru_cache(maxsize=4096)(Spec)
+
+
+@functools.lru_cache(maxsize=4096)
 def _supported(dtype: np.dtype) -> bool:
     """Whether kernels can hold such elements."""
     if dtype.names is not None:

@@ -112,14 +112,14 @@ def call(
         The long way: ``build(algorithm, executor, kernels, args, extra)`` makes the problem, and what the
         call returns if the form itself returns nothing.
     """
-    key, seen = _key(how, kernels, args, extra)
+    key, values = seen(how, kernels, args, extra)
     if key is not None:
         ready = _ready.get(key)
         if ready is not None:
-            result = ready(seen)
+            result = ready(values)
             if result is not _MISS:
                 return result
-        result = _repeated(key, seen)
+        result = _repeated(key, values)
         if result is not _MISS:
             return result
     how, where = resolve(how, args, algorithm)
@@ -131,7 +131,7 @@ def call(
         return where.submit(lambda: _result(where.execute(made), result))
     value = _result(where.execute(made), result)
     if key is not None:
-        _remember(key, made, seen, result)
+        _remember(key, made, values, result)
     return value
 
 
@@ -234,7 +234,7 @@ _ready: dict[Any, _Ready] = {}
 _simple: dict[int, Any] = {}  #: codes of kernels that capture nothing, by identity; kept alive here
 
 
-def _key(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...], extra: Any) -> tuple[Any, Any]:
+def seen(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...], extra: Any) -> tuple[Any, Any]:
     """(what a call looks like, what it works on: captured values, then the arguments, as `_spread` gives them).
 
     The first is None if the call is of a kind that is not remembered.
@@ -361,11 +361,16 @@ def _remember(key: Any, plan: Plan, args: tuple[Any, ...], result: Any) -> None:
     repeats = _repeats(args)
     if repeats is not None:
         key = (key, repeats)
-    if len(_ready) >= _REMEMBERED:
-        _ready.clear()
     bare = dataclasses.replace(problem, values=())  # a remembered call must not keep the arrays alive
     in_order = places == tuple(range(len(args)))
-    _ready[key] = _Ready(bare, launch, None if in_order else places, shape, result is not None)
+    remember(_ready, key, _Ready(bare, launch, None if in_order else places, shape, result is not None))
+
+
+def remember(known: dict[Any, Any], key: Any, what: Any) -> None:
+    """Keep something that calls find out by what `seen` says of them."""
+    if len(known) >= _REMEMBERED:
+        known.clear()
+    known[key] = what
 
 
 def _place(value: Any, args: tuple[Any, ...]) -> int:

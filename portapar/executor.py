@@ -294,15 +294,15 @@ def task(
     """A part of a plan, for its device; `values`, `firsts` and `whole` as in `Task`."""
     return backend.Task(
         problem.program, values, firsts, problem.extent, problem.start, problem.step, part.lo, part.hi, part.threads,
-        how.schedule, how.chunk_size or 0, whole, part.wakes,
+        how.schedule, how.chunk_size or 0, whole and not problem.tiles, part.wakes,
     )  # fmt: skip
 
 
 def finish(problem: Problem, partials: np.ndarray | None) -> Any:
     """The result of a call: nothing, or the partials folded in their fixed tree."""
     program = problem.program
-    if program.acc is None:
-        return None
+    if program.acc is None or problem.tiles:
+        return partials
     assert partials is not None
     count = len(partials)
     if not count and problem.init is None:

@@ -108,11 +108,8 @@ class Piece:
 
     def tiles(self, x: Any, op: Any, transform: Any = None) -> np.ndarray:
         """The fold of every tile of `TILE` elements of `transform` of them, as `reduce` has it, on the host."""
-        asked = problem.reduce("tiles", (x,), op, transform, None)
-        (part,) = make_plan(asked, self.how, self.executor).parts
-        found = self.executor.run(asked, part, self.how)
-        assert found is not None
-        return found
+        kernels = (op,) if transform is None else (op, transform)
+        return call("tiles", self.how, kernels, (x,), "tiles", _build_tiles)
 
     def fill(self, out: Any, op: Any, args: tuple[Any, ...], lo: int, hi: int) -> None:
         """``out[i[, j[, k]]] = op(i[, j[, k]], *args)`` for the elements `lo` to `hi` of a contiguous array.
@@ -131,6 +128,11 @@ class Piece:
 
 def _build(algorithm: str, where: Executor, kernels: Any, args: Any, space: Any) -> tuple[problem.Problem, None]:
     return problem.for_each(algorithm, space, kernels[0], args), None
+
+
+def _build_tiles(algorithm: str, where: Executor, kernels: Any, args: Any, extra: Any) -> tuple[problem.Problem, None]:
+    op, transform = (*kernels, None)[:2]
+    return dataclasses.replace(problem.reduce(algorithm, args, op, transform, None), tiles=True), None
 
 
 def _build_copy(algorithm: str, where: Executor, kernels: Any, args: Any, extra: Any) -> tuple[problem.Problem, Any]:
@@ -177,6 +179,7 @@ class Parts:
             raise BackendUnavailableError(f"{executor!r} was closed; make a new executor")
         self.algorithm, self.policy, self.executor = algorithm, policy, executor
         self.kind = _kind(values)
+        self._own: list[Piece] | None = None
         given = [x for x in flat(values) if isinstance(x, PartitionedArray)]
         rows = next((x for x in values if getattr(x, "shape", None)), None)
         if given:
@@ -200,11 +203,13 @@ class Parts:
     @property
     def own(self) -> list[Piece]:
         """The parts of this process."""
-        return [
-            Piece(k, self.count, self.cuts[k], self.cuts[k + 1], self.policy._but(executor=member))
-            for k, member in enumerate(self.executor.members)
-            if isinstance(member, DeviceExecutor)
-        ]
+        if self._own is None:
+            self._own = [
+                Piece(k, self.count, self.cuts[k], self.cuts[k + 1], self.policy._but(executor=member))
+                for k, member in enumerate(self.executor.members)
+                if isinstance(member, DeviceExecutor)
+            ]
+        return self._own
 
     def alone(self) -> Piece:
         """The only part, for algorithms that cannot be cut.
@@ -224,7 +229,7 @@ class Parts:
     def recut(self, shape: tuple[int, ...]) -> None:
         """Cut by rows of that shape from now on (where nothing was partitioned before)."""
         if self.kind != "partitioned":
-            self.cuts = shares.cut_rows(shape, self.executor.weights)
+            self.cuts, self._own = shares.cut_rows(shape, self.executor.weights), None
 
     # supersteps -----------------------------------------------------------------------------------
 
@@ -348,7 +353,7 @@ class Parts:
                     f"{self.algorithm}: {name} is read-only. Pass a writable array, or set its flags.writeable"
                 )
             for other, x in like:
-                if isinstance(x, np.ndarray) and not arrays.same_memory(x, out) and arrays.overlap(x, out):
+                if isinstance(x, np.ndarray) and arrays.overlap(x, out) and not arrays.same_memory(x, out):
                     raise PlacementError(
                         f"{self.algorithm}: {name} partly overlaps the input {other!r}. Pass {other}.copy(), or "
                         f"another {name}"

@@ -41,6 +41,8 @@ class Problem:
         The initial value of a reduction, or None.
     lazy : tuple of (str, str)
         Names and descriptions of the lazy inputs whose leaves are among the arguments.
+    tiles : bool
+        The result of a reduction is what its tiles fold to, an array.
     """
 
     algorithm: str
@@ -53,6 +55,7 @@ class Problem:
     step: tuple[int, ...]
     init: Any = None
     lazy: tuple[tuple[str, str], ...] = ()
+    tiles: bool = False
 
     @property
     def size(self) -> int:

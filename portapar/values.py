@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays, ops, problem
+from portapar.call import remember, seen
 from portapar.errors import PlacementError
 from portapar.kernel import codec, source
 from portapar.lazy import Lazy
@@ -58,9 +59,7 @@ class Values:
         self.inputs = [x if isinstance(x, (Range, range)) else arrays.normal(x, "x") for x in inputs]
         self.names = _names(inputs, transform)
         self.n = self._length(p)
-        asked = problem.reduce(p.algorithm, tuple(self.inputs), monoid.py_func, transform, init)
-        assert asked.program.acc is not None
-        self.dtype = asked.program.acc
+        self.dtype = _type_of(p, tuple(self.inputs), monoid.py_func, transform, init)
         self.init = None if init is None else codec.as_scalars(np.array(init, self.dtype)[()])
         self.identity, self.commutative = monoid.start(self.dtype), monoid.commutative
         kept = codec.codec(self.dtype)
@@ -146,6 +145,22 @@ class Values:
         if transform is not None:
             captured["transform"], call = transform, f"transform({call})"
         return source.function(f"lambda i: {self._cast}({call})", **captured)
+
+
+_types: dict[Any, np.dtype] = {}
+
+
+def _type_of(p: Parts, inputs: tuple[Any, ...], op: Any, transform: Any, init: Any) -> np.dtype:
+    """The dtype that a reduction would have, remembered as calls are."""
+    kernels = (op,) if transform is None else (op, transform)
+    key, _ = seen(p.how, kernels, inputs, (type(init), repr(init)))
+    found = _types.get(key)
+    if found is None:
+        found = problem.reduce(p.algorithm, inputs, op, transform, init).program.acc
+        assert found is not None
+        if key is not None:
+            remember(_types, key, found)
+    return found
 
 
 def _backwards(x: Any) -> bool:

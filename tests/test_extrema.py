@@ -127,3 +127,17 @@ def test_errors(policy):
         pp.max_element(policy, x + 0j)
     with pytest.raises(pp.KernelError, match=r"minmax_element: key 'lambda' .*takes 2 arguments \(a, b\): must take 1"):
         pp.minmax_element(policy, x, key=lambda a, b: a)
+
+
+def test_remembered_calls_follow_what_keys_capture(policy):
+    x, near = np.array([3.0, -1.0, 2.0, 7.0]), 0.0
+    shifts = np.zeros(1)
+
+    def distance(v):
+        return abs(v - near) + shifts[0]
+
+    for near in (0.0, 3.0, 100.0, 3):
+        for values in (x, x[::-1], x.astype(np.float32), x[:3]):
+            assert pp.min_element(policy, values, key=distance) == np.argmin(abs(values - near))
+    x[0] = np.nan
+    assert pp.min_element(policy, x, key=distance) == 0

@@ -235,3 +235,32 @@ def test_what_is_refused(policy):
     with pytest.raises(pp.PlacementError, match="init is 'a', a str"):
         pp.inclusive_scan(policy, x, init="a")
     np.testing.assert_array_equal(x, before)
+
+
+def test_remembered_types_follow_the_call():
+    x, factor = np.arange(1, 5), 2
+
+    def scaled(v):
+        return v * factor
+
+    def joined(a, b):
+        return step(a, b)
+
+    def step(a, b):
+        return a + b
+
+    for factor, kind in ((2, np.int64), (0.5, np.float64), (np.float32(2), np.float64), (3, np.int64)):
+        found = pp.transform_scan(pp.seq, x, transform=scaled)
+        assert found.dtype == kind and (found == np.cumsum(x * factor)).all()
+    for init, kind in ((None, np.int64), (0.5, np.float64), (1, np.int64), (1.0, np.float64)):
+        found = pp.inclusive_scan(pp.seq, x, init=init)
+        assert found.dtype == kind and (found == np.cumsum(x) + (init or 0)).all()
+    for values in (x, x.astype(np.float32), x.astype(np.int8), x.astype(">i8").astype(np.uint8)):
+        assert pp.inclusive_scan(pp.seq, values).dtype == np.cumsum(values).dtype
+    assert pp.inclusive_scan(pp.seq, x, op=joined).dtype == np.int64
+
+    def farther(a, b):
+        return a + b + 0.5
+
+    step = farther
+    assert pp.inclusive_scan(pp.seq, x, op=joined).dtype == np.float64
