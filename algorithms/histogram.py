@@ -124,10 +124,10 @@ def _bincount(p: Parts, x: Any, weights: Any, minlength: int) -> Any:
         raise PlacementError(f"bincount: x has dtype {data.dtype}: must hold integers. For other numbers use histogram")
     if isinstance(minlength, bool) or not isinstance(minlength, (int, np.integer)) or minlength < 0:
         raise PlacementError(f"bincount: minlength is {minlength!r}: must be a whole number from 0")
-    bins, counts = int(minlength), None
-    if weights is None and bins:  # often enough: then no pass is needed to find the largest
-        counts = _counts(p, data, None, bins, _whole(bins, data.dtype))
-    if counts is None or counts.sum() < len(data):
+    bins, outside = int(minlength), True
+    if bins:  # often enough: then no pass is needed to find the largest
+        counts, outside = _counts(p, data, weights, bins, _whole(bins, data.dtype) if weights is None else _number)
+    if outside:
         unsigned = np.dtype(f"u{data.dtype.itemsize}").type
 
         def size(v: Any) -> Any:
@@ -140,20 +140,24 @@ def _bincount(p: Parts, x: Any, weights: Any, minlength: int) -> Any:
                 f"bincount: x holds {least}: must hold no negative numbers. Subtract the least one first"
             )
         bins = max(bins, int(most) + 1)
-        counts = _counts(p, data, weights, bins, lambda v, edges: v)
+        counts, _ = _counts(p, data, weights, bins, _number)
     return _give(p, counts)
 
 
 def _whole(bins: int, dtype: np.dtype) -> Any:
     """A kernel: a whole number itself, `bins` for those that are not from 0 to bins - 1."""
     if dtype.kind == "u" and np.iinfo(dtype).max < bins:
-        return lambda v, edges: v
+        return _number
     outside = np.uint64(bins)
 
     def place(v: Any, edges: Any) -> Any:
         return min(np.uint64(v), outside)  # negative numbers become large ones
 
     return place
+
+
+def _number(v: Any, edges: Any) -> Any:
+    return v
 
 
 def _end(piece: Piece, x: Any, value: Any, op: Any, none: Any) -> Any:
@@ -190,7 +194,8 @@ def _histogram(p: Parts, x: Any, bins: Any, limits: Any, weights: Any, key: Any)
         find = _searched
     if weights is None and len(edges) - 1 <= _FEW:
         return _give(p, _few(p, data, value, edges)), edges
-    return _give(p, _counts(p, data, weights, len(edges) - 1, *find(value, edges))), edges
+    counts, _ = _counts(p, data, weights, len(edges) - 1, *find(value, edges))
+    return _give(p, counts), edges
 
 
 def _itself(v: Any) -> Any:
@@ -322,8 +327,11 @@ def _searched(value: Any, edges: np.ndarray) -> tuple[Any, np.ndarray]:
     return place, padded
 
 
-def _counts(p: Parts, data: Data, weights: Any, bins: int, place: Any, edges: Any = None) -> np.ndarray:
-    """Elements, or their weights, by the number that ``place(element, edges)`` gives them; `bins` counts for none."""
+def _counts(p: Parts, data: Data, weights: Any, bins: int, place: Any, edges: Any = None) -> tuple[np.ndarray, bool]:
+    """Elements, or their weights, by the number that ``place(element, edges)`` gives them; `bins` counts for none.
+
+    And whether there are such.
+    """
     heavy = None if weights is None else p.vector(weights, "weights")
     if heavy is not None and heavy.dtype.kind not in "biuf":
         raise PlacementError(f"{p.algorithm}: weights has dtype {heavy.dtype}: must hold real numbers")
@@ -337,14 +345,15 @@ def _counts(p: Parts, data: Data, weights: Any, bins: int, place: Any, edges: An
         table = _table(piece, data[piece], given, piece.asarray(edges), bins, kind, place)
         return arrays.asnumpy(table)
 
-    return sum(p.each("count", count), np.zeros(bins, kind))
+    found = sum(p.each("count", count), np.zeros(bins + 1, kind))
+    return found[:bins], found[bins] > 0
 
 
 def _table(piece: Piece, x: Any, weights: Any, edges: Any, bins: int, kind: np.dtype, place: Any) -> Any:
-    """The counts of one part."""
+    """The counts of one part; the last one is how many elements are outside."""
     n = len(x)
     if n == 0:
-        return piece.zeros(bins, kind)
+        return piece.zeros(bins + 1, kind)
     if weights is None:
         blocks, size = piece.blocks(n, least=1 << 14, each=1)
         tables = min(blocks, max(1, _TABLES // max(bins, 1)))
@@ -356,16 +365,17 @@ def _table(piece: Piece, x: Any, weights: Any, edges: Any, bins: int, kind: np.d
         blocks = tables = -(-n // size)
         counter = kind
     apart = bins + _APART
-    table, out = piece.zeros(tables * apart, counter), piece.empty(bins, kind)
-    if bins == 0:
-        return out
+    table = piece.zeros(tables * apart, counter)
     if weights is not None:
-        piece.run(blocks, _weigh(place), size, x, weights, edges, table, apart)
+        piece.run(blocks, _weigh(place), size, x, weights, edges, table, bins, apart)
     elif tables == blocks:
         piece.run(blocks, _count(place), size, x, edges, table, apart)
     else:
         piece.run(blocks, _share(place), size, x, edges, table, bins, apart, tables)
-    for_each(piece.how, bins, _add, table, tables, apart, out)
+    if tables == 1:
+        return table[: bins + 1]
+    out = piece.empty(bins + 1, kind)
+    for_each(piece.how, bins + 1, _add, table, tables, apart, out)
     return out
 
 
@@ -380,20 +390,28 @@ def _count(place: Any) -> Any:
 
 def _share(place: Any) -> Any:
     def count(block: int, size: int, x: Any, edges: Any, table: Any, bins: int, apart: int, tables: int) -> None:
-        mine = block % tables * apart
+        mine, outside = block % tables * apart, 0
         for i in range(block * size, min(len(x), (block + 1) * size)):
             b = int(place(x[np.uint64(i)], edges))
             if b < bins:
                 atomic.add(table, mine + b, 1)
+            else:
+                outside += 1
+        atomic.add(table, mine + bins, outside)
 
     return count
 
 
 def _weigh(place: Any) -> Any:
-    def count(block: int, size: int, x: Any, weights: Any, edges: Any, table: Any, apart: int) -> None:
-        mine = block * apart
+    def count(block: int, size: int, x: Any, weights: Any, edges: Any, table: Any, bins: int, apart: int) -> None:
+        mine, outside = block * apart, 0
         for i in range(block * size, min(len(x), (block + 1) * size)):
-            table[np.uint64(mine + int(place(x[np.uint64(i)], edges)))] += weights[np.uint64(i)]
+            b = np.uint64(place(x[np.uint64(i)], edges))
+            if b < np.uint64(bins):
+                table[np.uint64(mine) + b] += weights[np.uint64(i)]
+            else:
+                outside += 1
+        table[np.uint64(mine + bins)] = outside
 
     return count
 

@@ -101,6 +101,9 @@ def test_bincount(policy, bins):
     x = np.random.default_rng(8).integers(0, bins, 20_000)
     same([pp.bincount(policy, x, minlength=bins)], [np.bincount(x, minlength=bins)])
     same([pp.bincount(policy, x, minlength=bins // 3)], [np.bincount(x, minlength=bins // 3)])
+    weights = np.where(x == x.max(), 0.0, 0.5)  # what counts for nothing needs a bin too
+    for least in (bins, bins // 3):
+        same([pp.bincount(policy, x, weights, least)], [np.bincount(x, weights, least)])
 
 
 def test_a_hundred_times_the_same(renderer):

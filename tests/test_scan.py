@@ -243,11 +243,14 @@ def test_remembered_types_follow_the_call():
     def scaled(v):
         return v * factor
 
+    def near(a, b):
+        return a + b
+
+    def far(a, b):
+        return a + b + 0.5
+
     def joined(a, b):
         return step(a, b)
-
-    def step(a, b):
-        return a + b
 
     for factor, kind in ((2, np.int64), (0.5, np.float64), (np.float32(2), np.float64), (3, np.int64)):
         found = pp.transform_scan(pp.seq, x, transform=scaled)
@@ -257,10 +260,7 @@ def test_remembered_types_follow_the_call():
         assert found.dtype == kind and (found == np.cumsum(x) + (init or 0)).all()
     for values in (x, x.astype(np.float32), x.astype(np.int8), x.astype(">i8").astype(np.uint8)):
         assert pp.inclusive_scan(pp.seq, values).dtype == np.cumsum(values).dtype
+    step = near
     assert pp.inclusive_scan(pp.seq, x, op=joined).dtype == np.int64
-
-    def farther(a, b):
-        return a + b + 0.5
-
-    step = farther
+    step = far
     assert pp.inclusive_scan(pp.seq, x, op=joined).dtype == np.float64
