@@ -921,7 +921,8 @@ def write(function: ast.FunctionDef, file: str) -> tuple[str, Origin]:
     """The text of a lifted function, and the user's line for each line of it."""
     text = ast.unparse(function) + "\n"
     origin: Origin = {}
-    again = ast.parse(text).body[0]
+    with _lock:  # two threads at once: CPython 3.11 may raise SystemError
+        again = ast.parse(text).body[0]
     for new, old in zip(ast.walk(again), ast.walk(function), strict=True):
         if hasattr(new, "lineno") and hasattr(old, "user_line"):
             origin.setdefault(new.lineno, (file, old.user_line))
