@@ -103,7 +103,7 @@ class Form:
             count = leaves[sized] if counts else f"len({leaves[sized]})"
             lines += ["    p = np.int64(i)", "    if i < 0:", f"        p += {count}"]
         lines.append(f"    return {self._text(self.tree, leaves, index, place)}")
-        function = ast.parse("\n".join(lines)).body[0]
+        function = source.tree_of("\n".join(lines)).body[0]
         assert isinstance(function, ast.FunctionDef)
         functions: list[ast.FunctionDef] = []
         for k, kernel in enumerate(self.kernels):

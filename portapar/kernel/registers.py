@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 
+from portapar.kernel.source import tree_of
+
 LANES, MOST = 4, 128  #: a loop worth it runs a multiple of so often, and not more than that: it is written out
 
 
@@ -15,7 +17,7 @@ def hinted(text: str) -> ast.Module | None:
     """A function's text with a call of ``vectors()`` behind each such loop; None if it has none."""
     if "private_" not in text:
         return None
-    tree, found = ast.parse(text), False
+    tree, found = tree_of(text), False
     private = {
         node.targets[0].id
         for node in ast.walk(tree)

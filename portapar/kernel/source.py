@@ -332,6 +332,12 @@ _by_code: dict[int, tuple[types.CodeType, list[Kernel]]] = {}  # the same by ide
 _lock = threading.RLock()
 
 
+def tree_of(text: str) -> ast.Module:
+    """The syntax tree of a text; two threads that make one at the same time may get a SystemError of CPython 3.11."""
+    with _lock:
+        return ast.parse(text)
+
+
 def lift(func: Any) -> tuple[Kernel, types.FunctionType]:
     """The kernel of a function, from memory if its code was lifted before.
 
@@ -447,7 +453,7 @@ _parsed: dict[tuple[str, str], ast.Module] = {}
 def _parse(file: str, text: str) -> ast.Module:
     key = (file, text)
     if key not in _parsed:
-        _parsed[key] = ast.parse(text)
+        _parsed[key] = tree_of(text)
     return _parsed[key]
 
 
@@ -545,7 +551,7 @@ class _Lifter(ast.NodeTransformer):
                 if hasattr(part, "lineno"):
                     part.user_line = part.lineno  # type: ignore[attr-defined]
         text_name = self._free("f" if self.name == "lambda" else self.name, builtin=True)
-        function = ast.parse(f"def {text_name}(): pass").body[0]
+        function = tree_of(f"def {text_name}(): pass").body[0]
         assert isinstance(function, ast.FunctionDef)
         function.args = ast.arguments([], [ast.arg(n) for n in names], None, [], [], None, [])
         function.body = body
@@ -921,8 +927,7 @@ def write(function: ast.FunctionDef, file: str) -> tuple[str, Origin]:
     """The text of a lifted function, and the user's line for each line of it."""
     text = ast.unparse(function) + "\n"
     origin: Origin = {}
-    with _lock:  # two threads at once: CPython 3.11 may raise SystemError
-        again = ast.parse(text).body[0]
+    again = tree_of(text).body[0]
     for new, old in zip(ast.walk(again), ast.walk(function), strict=True):
         if hasattr(new, "lineno") and hasattr(old, "user_line"):
             origin.setdefault(new.lineno, (file, old.user_line))
