@@ -424,7 +424,12 @@ class _Steps:
             if hi - lo >= 8:
                 b, c, d = at(lo + 1), at(lo + 2), at(lo + 3)
                 i = lo + 4
-                while i + 4 <= hi:
+                while i + 8 <= hi:  # loads of eight before it adds up, so that caches have more to wait for at a time
+                    p, q, r, s = at(i), at(i + 1), at(i + 2), at(i + 3)
+                    e, f, g, h = at(i + 4), at(i + 5), at(i + 6), at(i + 7)
+                    a, b, c, d = op(op(a, p), e), op(op(b, q), f), op(op(c, r), g), op(op(d, s), h)
+                    i += 8
+                if i + 4 <= hi:
                     a = op(a, at(i))
                     b = op(b, at(i + 1))
                     c = op(c, at(i + 2))

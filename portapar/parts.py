@@ -179,7 +179,7 @@ class Parts:
             raise BackendUnavailableError(f"{executor!r} was closed; make a new executor")
         self.algorithm, self.policy, self.executor = algorithm, policy, executor
         self.kind = _kind(values)
-        self._own: list[Piece] | None = None
+        self._own: tuple[Any, list[Piece]] = (None, [])  #: cuts, and the parts by them
         given = [x for x in flat(values) if isinstance(x, PartitionedArray)]
         rows = next((x for x in values if getattr(x, "shape", None)), None)
         if given:
@@ -203,13 +203,14 @@ class Parts:
     @property
     def own(self) -> list[Piece]:
         """The parts of this process."""
-        if self._own is None:
-            self._own = [
+        if self._own[0] is not self.cuts:
+            made = [
                 Piece(k, self.count, self.cuts[k], self.cuts[k + 1], self.policy._but(executor=member))
                 for k, member in enumerate(self.executor.members)
                 if isinstance(member, DeviceExecutor)
             ]
-        return self._own
+            self._own = self.cuts, made
+        return self._own[1]
 
     def alone(self) -> Piece:
         """The only part, for algorithms that cannot be cut.
@@ -229,7 +230,7 @@ class Parts:
     def recut(self, shape: tuple[int, ...]) -> None:
         """Cut by rows of that shape from now on (where nothing was partitioned before)."""
         if self.kind != "partitioned":
-            self.cuts, self._own = shares.cut_rows(shape, self.executor.weights), None
+            self.cuts = shares.cut_rows(shape, self.executor.weights)
 
     # supersteps -----------------------------------------------------------------------------------
 
