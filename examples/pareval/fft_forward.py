@@ -38,13 +38,18 @@ def scaled(v, re, im):
     return complex(v.real * re, v.imag * im)
 
 
+def quadruple(x, k, u, re, im):
+    """Four elements, u apart, scaled."""
+    a, b = scaled(x[k], re, im), scaled(x[k + u], re, im)
+    return a, b, scaled(x[k + u + u], re, im), scaled(x[k + u + u + u], re, im)
+
+
 def row(x, i, apart, y, o, step, w1, turn, re, im, count):
     """Butterflies of four side by side: of x from i on, `apart`, to y from o on, a `step` apart."""
     u, v = np.uint64(apart), np.uint64(step)
     for q in range(count):
         k, t = np.uint64(i + q), np.uint64(o + q)
-        a, b = scaled(x[k], re, im), scaled(x[k + u], re, im)
-        c, d = scaled(x[k + u + u], re, im), scaled(x[k + u + u + u], re, im)
+        a, b, c, d = quadruple(x, k, u, re, im)
         y[t], y[t + v], y[t + v + v], y[t + v + v + v] = butterfly(a, b, c, d, turn, w1)
 
 
@@ -55,8 +60,7 @@ def first(block, x, y, roots, turn, re, im):
     for j in range(4):
         for p in range(start, end):
             i, o = np.uint64(p + j * m), np.uint64(16 * p + 4 * j)
-            a, b = scaled(x[i], re, im), scaled(x[i + u], re, im)
-            c, d = scaled(x[i + u + u], re, im), scaled(x[i + u + u + u], re, im)
+            a, b, c, d = quadruple(x, i, u, re, im)
             y[o], y[o + np.uint64(1)], y[o + np.uint64(2)], y[o + np.uint64(3)] = butterfly(a, b, c, d, turn, roots[i])
     for p in range(start, end):
         row(y, 16 * p, 4, y, 16 * p, 4, roots[4 * p], turn, 1.0, 1.0, 4)
