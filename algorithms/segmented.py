@@ -17,7 +17,7 @@ the values that later parts have of it: at most one segment crosses each border.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from portapar.parts import Data, Parts, Piece
 from portapar.policy import Policy
 from portapar.values import Values
 
-PIECE = 4096  #: elements that are folded in one go
+PIECE: Final = 4096  #: elements that are folded in one go
 
 
 def segmented_reduce(
@@ -79,7 +79,8 @@ def segmented_reduce(
 
     Notes
     -----
-    O(n + segments) work, in balance whatever the segments' lengths are. The same bits on every executor. An index of
+    O(n + segments) work, in balance whatever the segments' lengths are. The same bits on every executor. Without an
+    identity of `op` each element waits for the one before: a `Monoid` is faster. An index of
     unknown sign costs Python's wrap-around of negative ones, which shows where all else is cheap: if there are no
     negative columns, ``x[np.uint32(j)]`` is faster in the second example.
 
@@ -327,30 +328,34 @@ class _Steps:
     def __init__(self, piece: Piece, values: Values, at: Any, given: Segments, offsets: Any, start: Any) -> None:
         self.piece, self.values, self.at, self.given, self.offsets = piece, values, at, given, offsets
         self.blocks, self.size = given.blocks(piece)
+        self.chained = values.commutative and values.identity is not None
         self.start = start
         if start is None:  # a value of the right type, which is not used
             blank = np.zeros(1, values.dtype)[0]
             self.start = blank if values.dtype.names is None else tuple(blank[name] for name in values.dtype.names)
         self.windows = (given.end - given.begin) // PIECE + 1 if given.longest > PIECE else 0
         self.sums = piece.empty(2 * self.windows, values.dtype)
+        self.heads = piece.empty(self.windows, np.int64)  # the segments of several pieces, by where they begin
 
     def reduce(self, out: Any) -> None:
         """The reduction of every segment."""
         given, op, start, started = self.given, self.values.op, self.start, int(self.values.init is not None)
         load, store, keep, fold = self.values.load, self.values.store, codec(out.dtype).store, self._fold()
+        bare = int(not self.chained)
 
-        def visit(s: int, lo: int, hi: int, q: int, end: int, begin: int, sums: Any, out: Any) -> None:
-            if q == end:
+        def visit(s: int, lo: int, hi: int, q: int, end: int, begin: int, heads: Any, sums: Any, out: Any) -> None:
+            if bare and q == end:
                 keep(np.uint64(s), out, start)
             else:
                 acc = fold(q, end)
                 if hi - lo > PIECE:
+                    _keep_head(s, q, lo, begin, heads)
                     store(np.uint64(_place(q, lo, begin)), sums, acc)
                 else:
                     keep(np.uint64(s), out, op(start, acc) if started else acc)
 
-        def combine(window: int, begin: int, count: int, offsets: Any, sums: Any, out: Any) -> None:
-            s = _long(window, begin, count, offsets)
+        def combine(window: int, begin: int, count: int, offsets: Any, heads: Any, sums: Any, out: Any) -> None:
+            s = _head(window, begin, count, offsets, heads)
             if s >= 0:
                 lo, hi = int(offsets[np.uint64(s)]), int(offsets[np.uint64(s + 1)])
                 acc = load(np.uint64(_place(lo, lo, begin)), sums)
@@ -358,7 +363,7 @@ class _Steps:
                     acc = op(acc, load(np.uint64(_place(q, lo, begin)), sums))
                 keep(np.uint64(s), out, op(start, acc) if started else acc)
 
-        rest = given.begin, given.count, self.offsets, self.sums, out
+        rest = given.begin, given.count, self.offsets, self.heads, self.sums, out
         self.piece.run(self.blocks, _walk(visit), self.size, *rest)
         if self.windows:
             for_each(self.piece.how, self.windows, combine, *rest)
@@ -369,12 +374,13 @@ class _Steps:
         load, store, keep, fold = self.values.load, self.values.store, codec(out.dtype).store, self._fold()
         pick = _after if inclusive else _before
 
-        def total(s: int, lo: int, hi: int, q: int, end: int, begin: int, sums: Any, out: Any) -> None:
+        def total(s: int, lo: int, hi: int, q: int, end: int, begin: int, heads: Any, sums: Any, out: Any) -> None:
             if hi - lo > PIECE:
+                _keep_head(s, q, lo, begin, heads)
                 store(np.uint64(_place(q, lo, begin)), sums, fold(q, end))
 
-        def carry(window: int, begin: int, count: int, offsets: Any, sums: Any) -> None:
-            s = _long(window, begin, count, offsets)
+        def carry(window: int, begin: int, count: int, offsets: Any, heads: Any, sums: Any) -> None:
+            s = _head(window, begin, count, offsets, heads)
             if s >= 0:
                 lo, hi = int(offsets[np.uint64(s)]), int(offsets[np.uint64(s + 1)])
                 acc = load(np.uint64(_place(lo, lo, begin)), sums)
@@ -385,7 +391,7 @@ class _Steps:
                     store(place, sums, acc)
                     acc = after
 
-        def visit(s: int, lo: int, hi: int, q: int, end: int, begin: int, sums: Any, out: Any) -> None:
+        def visit(s: int, lo: int, hi: int, q: int, end: int, begin: int, heads: Any, sums: Any, out: Any) -> None:
             i, acc = q, start
             if q > lo:
                 acc = load(np.uint64(_place(q, lo, begin)), sums)
@@ -399,18 +405,19 @@ class _Steps:
                 acc = after
                 i += 1
 
-        rest = given.begin, given.count, self.offsets, self.sums
+        rest = given.begin, given.count, self.offsets, self.heads, self.sums
         if self.windows:
             self.piece.run(self.blocks, _walk(total), self.size, *rest, self.sums)
             for_each(self.piece.how, self.windows, carry, *rest)
         self.piece.run(self.blocks, _walk(visit), self.size, *rest, out)
 
     def _fold(self) -> Any:
-        """The kernel function that folds neighbouring elements, at least one.
+        """The kernel function that folds neighbouring elements, at least one if they are not `chained`.
 
-        If `op` commutes, element i goes into chain i modulo four, which hides its latency.
+        In chains, element i goes into chain i modulo four, which hides the latency of `op`. Short segments cost what
+        their branches cost, which no processor foresees: there are as few as can be.
         """
-        op, at = self.values.op, self.at
+        op, at, identity = self.values.op, self.at, self.values.identity
 
         def in_order(lo: int, hi: int) -> Any:
             a = at(lo)
@@ -419,62 +426,50 @@ class _Steps:
             return a
 
         def chains(lo: int, hi: int) -> Any:
-            a = at(lo)
-            i = lo + 1
-            if hi - lo >= 8:
-                b, c, d = at(lo + 1), at(lo + 2), at(lo + 3)
-                i = lo + 4
-                while i + 8 <= hi:  # loads of eight before it adds up, so that caches have more to wait for at a time
-                    p, q, r, s = at(i), at(i + 1), at(i + 2), at(i + 3)
-                    e, f, g, h = at(i + 4), at(i + 5), at(i + 6), at(i + 7)
-                    a, b, c, d = op(op(a, p), e), op(op(b, q), f), op(op(c, r), g), op(op(d, s), h)
-                    i += 8
-                if i + 4 <= hi:
-                    a = op(a, at(i))
-                    b = op(b, at(i + 1))
-                    c = op(c, at(i + 2))
-                    d = op(d, at(i + 3))
-                    i += 4
-                a = op(op(a, b), op(c, d))
-            while i < hi:
+            a = b = c = d = identity
+            i = lo
+            while i + 4 <= hi:
+                a, b, c, d = op(a, at(i)), op(b, at(i + 1)), op(c, at(i + 2)), op(d, at(i + 3))
+                i += 4
+            if i < hi:
                 a = op(a, at(i))
-                i += 1
-            return a
+                if i + 1 < hi:
+                    b = op(b, at(i + 1))
+                    if i + 2 < hi:
+                        c = op(c, at(i + 2))
+            return op(op(a, b), op(c, d))
 
-        return chains if self.values.commutative else in_order
+        return chains if self.chained else in_order
 
 
 def _walk(visit: Any) -> Any:
     """A kernel of a block of work: calls `visit` for every piece that begins in it.
 
-    ``visit(s, lo, hi, q, end, begin, sums, out)``: segment s has the elements from `lo` to `hi`, the piece those from
-    `q` to `end`; an empty segment has one piece, which is empty.
+    ``visit(s, lo, hi, q, end, begin, heads, sums, out)``: segment s has the elements from `lo` to `hi`, the piece those
+    from `q` to `end`; an empty segment has one piece, which is empty.
     """
 
-    def walk(block: int, size: int, begin: int, count: int, offsets: Any, sums: Any, out: Any) -> None:
+    def pieces(s: int, lo: int, hi: int, q: int, stop: int, begin: int, heads: Any, sums: Any, out: Any) -> None:
+        while q < hi and q - begin + s + 1 < stop:
+            visit(s, lo, hi, q, min(q + PIECE, hi), begin, heads, sums, out)
+            q += PIECE
+
+    def walk(block: int, size: int, begin: int, count: int, offsets: Any, heads: Any, sums: Any, out: Any) -> None:
         here, there = block * size, block * size + size
         s, last = first(here, begin, count, offsets), first(there, begin, count, offsets)
-        lo = hi = q = int(offsets[np.uint64(s)])
+        hi = int(offsets[np.uint64(s)])
         if s > 0:  # the segment before, from its first piece that begins here
             lo = int(offsets[np.uint64(s - 1)])
             q = lo + max(1, (begin + here - s - lo + PIECE - 1) // PIECE) * PIECE
-        while True:
-            while q < hi and q - begin + s < there:
-                end = min(q + PIECE, hi)
-                visit(s - 1, lo, hi, q, end, begin, sums, out)
-                q = end
-            while True:
-                if s >= last:
-                    return
-                lo = q = hi
-                s += 1
-                hi = int(offsets[np.uint64(s)])
-                if hi - lo > PIECE:
-                    end = lo + PIECE
-                    visit(s - 1, lo, hi, lo, end, begin, sums, out)
-                    q = end
-                    break
-                visit(s - 1, lo, hi, lo, hi, begin, sums, out)
+            pieces(s - 1, lo, hi, q, there, begin, heads, sums, out)
+        while s < last:
+            lo = hi
+            hi = int(offsets[np.uint64(s + 1)])
+            if hi - lo <= PIECE:
+                visit(s, lo, hi, lo, hi, begin, heads, sums, out)
+            else:
+                pieces(s, lo, hi, lo, there, begin, heads, sums, out)
+            s += 1
 
     return walk
 
@@ -487,21 +482,22 @@ def _place(q: int, lo: int, begin: int) -> int:
     return (q - begin) // PIECE * 2 + (1 if q == lo else 0)
 
 
-def _long(window: int, begin: int, count: int, offsets: Any) -> int:
-    """The segment of several pieces of which the window's first element is the first that begins a window; or -1."""
-    at = begin + window * PIECE
-    s, n = 0, count  # the first segment that ends behind it
-    while n > 0:
-        half = n // 2
-        if offsets[np.uint64(s + half + 1)] <= at:
-            s += half + 1
-            n -= half + 1
-        else:
-            n = half
-    if s == count:
+def _keep_head(s: int, q: int, lo: int, begin: int, heads: Any) -> None:
+    """Note a segment of several pieces where its first one begins: no two do in one window of `PIECE` elements."""
+    if q == lo:
+        heads[np.uint64((lo - begin) // PIECE)] = s
+
+
+def _head(window: int, begin: int, count: int, offsets: Any, heads: Any) -> int:
+    """The segment of several pieces that begins in that window; or -1.
+
+    Where none does, nothing was noted, and memory holds anything: it counts only if it is true.
+    """
+    s = heads[np.uint64(window)]
+    if s < 0 or s >= count:
         return -1
     lo, hi = offsets[np.uint64(s)], offsets[np.uint64(s + 1)]
-    return s if lo <= at and lo > at - PIECE and hi - lo > PIECE else -1
+    return s if lo >= begin and (lo - begin) // PIECE == window and hi - lo > PIECE else -1
 
 
 def _before(before: Any, after: Any) -> Any:

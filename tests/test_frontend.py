@@ -9,7 +9,7 @@ import types
 from dataclasses import dataclass
 from math import sin
 from math import sqrt as root
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numba
 import numpy as np
@@ -24,6 +24,8 @@ N = 1000
 SCALE = 3.0
 TABLE = np.arange(10.0)
 SIZE = 4
+BASE: Final = -2
+HALF: "Final[float]" = 0.5
 
 
 def compiled(monkeypatch):
@@ -258,6 +260,23 @@ def test_captured_scalar_changes_without_compiling(monkeypatch):
     assert not seen
     k = 2  # a whole number now: other code
     np.testing.assert_array_equal(pp.transform(pp.par, ramp(), op=f), ramp() * 2 + 8.0)
+
+
+def based(x):
+    return x + BASE
+
+
+def test_final_numbers_are_constants(monkeypatch):
+    this = sys.modules[__name__]
+    power, half, called = lambda x: BASE**2 + x, lambda x: x * this.HALF, lambda x: based(x) * SCALE
+    for f in (power, half, called):
+        assert [name for name, _ in source.lift(f)[0].captures] == (["SCALE"] if f is called else [])
+    np.testing.assert_array_equal(pp.transform(pp.par, ramp(), op=power), ramp() + 4)
+    np.testing.assert_array_equal(pp.transform(pp.par, ramp(), op=half), ramp() / 2)
+    np.testing.assert_array_equal(pp.transform(pp.par, ramp(), op=called), (ramp() - 2) * 3)
+    monkeypatch.setattr(this, "BASE", 7)  # which type checkers refuse: it compiles anew
+    np.testing.assert_array_equal(pp.transform(pp.par, ramp(), op=power), ramp() + 49)
+    np.testing.assert_array_equal(pp.transform(pp.par, ramp(), op=called), (ramp() + 7) * 3)
 
 
 def test_captured_arrays(renderer):

@@ -2,8 +2,9 @@
 
 A kernel is found as source (of a file, a notebook cell, or a lambda inside a longer line), checked,
 and written anew as a plain top-level function in which everything that it captured has become an
-argument. Changing a captured number or array therefore never recompiles. What kernels cannot use is
-refused here, with the user's own line and what to write instead.
+argument. Changing a captured number or array therefore never recompiles. Only a module's number that is marked as
+`typing.Final` is written into the text. What kernels cannot use is refused here, with the user's own line and what to
+write instead.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import inspect
 import linecache
 import math
 import operator
+import sys
 import threading
 import types
 from collections.abc import Callable, Iterable, Iterator
@@ -639,6 +641,10 @@ class _Lifter(ast.NodeTransformer):
             for module, alias in ((math, "math"), (np, "np")):
                 if getattr(module, constant, None) is value and self._from_module(source, module):
                     return ast.Attribute(ast.Name(alias, ast.Load()), constant, ast.Load())
+        if type(value) in (bool, int, float) and math.isfinite(value) and self._final(source):
+            self._guard(Guard(source, value, exact=True))
+            size = ast.Constant(abs(value))
+            return ast.UnaryOp(ast.USub(), size) if math.copysign(1, value) < 0 else ast.Constant(value)
         if _is_data(value):
             return ast.Name(self._captured(source, value), ast.Load())
         if isinstance(value, tuple) and value:
@@ -668,6 +674,22 @@ class _Lifter(ast.NodeTransformer):
         module = isinstance(root, str) and isinstance(self.func.__globals__[root], types.ModuleType)
         own = not path and getattr(guard.expected, "__name__", None) == root
         self.stable &= not guard.exact and isinstance(root, str) and (module or own)
+
+    def _final(self, source: Capture) -> bool:
+        """Whether it is a name of a module, and that says that the name is never assigned anew (PEP 591)."""
+        if source.path:
+            name, module = source.path[-1], replace(source, path=source.path[:-1]).get(self.func)
+        else:
+            name, module = source.root, sys.modules.get(self.func.__globals__.get("__name__", ""))
+            if vars(module) is not self.func.__globals__ if module else True:
+                return False
+        if not isinstance(module, types.ModuleType):
+            return False
+        try:
+            annotation = getattr(module, "__annotations__", {}).get(name)
+        except NameError:  # Python 3.14 makes them when they are asked for: one of them does not exist
+            return False
+        return str(annotation).partition("[")[0].rpartition(".")[2] == "Final"
 
     def _from_module(self, source: Capture, module: types.ModuleType) -> bool:
         return replace(source, path=source.path[:-1]).get(self.func) is module
