@@ -26,6 +26,7 @@ from portapar.algorithms.transform import copy, transform
 from portapar.parts import Piece
 
 SMALL = 1 << 14  #: sorted by one iteration
+_SLICE = 1 << 18  #: elements at the least that are worth a thread of their own
 _BUCKET = 1 << 12  #: elements that a bucket should have: they and their copies fit the cache of a core
 _BUCKETS = 1 << 9  #: and how many buckets there should be at most: the lines that are written at a time fit in L1
 _ENTRIES = 12  #: bits of the table's index
@@ -138,7 +139,7 @@ def order(piece: Piece, x: Any, out: Any, code: Coding) -> None:
     if sort_slices is None or (n > SMALL and x.dtype.itemsize < 4):
         arrange(piece, bits(x), code.encode, bits(out), code.decode)
         return
-    wanted = device.slices if piece.how.threads and n > SMALL else 1  # type: ignore[attr-defined]
+    wanted = max(1, min(device.slices, n // _SLICE)) if piece.how.threads else 1  # type: ignore[attr-defined]
     rounds = (wanted - 1).bit_length()
     cuts = [n * k // wanted for k in range(wanted + 1)]
     signed, U = np.dtype(f"i{x.dtype.itemsize}"), code.dtype.type

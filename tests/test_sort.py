@@ -173,7 +173,7 @@ def test_skew_on_every_renderer(renderer):
 
 def test_more_than_two_threads_merge_their_slices():
     for threads in (1, 3, 4):
-        for n in (16_385, 50_001):
+        for n in (3 << 18, (4 << 18) + 3):
             x = numbers(n)
             equal(pp.sort(pp.par.on(pp.threads(threads)), x), x[order(x)])
     equal(pp.sort(pp.seq, x), x[order(x)])
