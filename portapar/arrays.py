@@ -186,6 +186,10 @@ _SCALAR_SPECS: dict[type, Spec] = {
 
 def spec_of(x: Any, name: str) -> Spec:
     """The kind of an argument; refuses dtypes that no kernel can hold."""
+    if isinstance(x, np.ndarray) and _sound(x.dtype):  # what most are, first: every call asks this of each argument
+        flags = x.flags
+        if flags.aligned:
+            return _spec(x.dtype, x.ndim, flags.c_contiguous, not flags.writeable)
     scalar = _SCALAR_SPECS.get(type(x))
     if scalar is not None:
         if type(x) is int and not -(2**63) <= x < 2**63:
@@ -210,16 +214,19 @@ def spec_of(x: Any, name: str) -> Spec:
     if isinstance(x, np.generic):
         return Spec(dtype)
     if isinstance(x, np.ndarray):
-        flags = x.flags
-        if not flags.aligned:
-            raise PlacementError(f"argument {name!r} is not aligned to its dtype {dtype}: copy it, {name}.copy()")
-        return _spec(dtype, x.ndim, flags.c_contiguous, not flags.writeable)
+        raise PlacementError(f"argument {name!r} is not aligned to its dtype {dtype}: copy it, {name}.copy()")
     if isinstance(x, PartitionedArray):
         return Spec(dtype, x.ndim, True)
     return Spec(dtype, len(x.shape), contiguous(x))
 
 
 _spec = functools.lru_cache(maxsize=4096)(Spec)
+
+
+@functools.lru_cache(maxsize=4096)
+def _sound(dtype: np.dtype) -> bool:
+    """Whether kernels can hold it."""
+    return _supported(dtype) and dtype.isnative
 
 
 @functools.lru_cache(maxsize=4096)

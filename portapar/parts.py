@@ -275,7 +275,9 @@ class Parts:
             raise PlacementError(
                 f"{self.algorithm}: argument {name!r} has {x.shape[0]} rows, the others have {self.cuts[-1]}"
             )
+        here = True  #: all of it is in the host's memory
         for value, leaf, role in zip(x.values, x.named(name), x.form.roles, strict=True):
+            here &= isinstance(value, (np.ndarray, *arrays.SCALARS))
             if role in (OWN, MIRROR):
                 self._checked(value, leaf)
             if role != OWN and isinstance(value, PartitionedArray):
@@ -285,6 +287,9 @@ class Parts:
                 )
 
         def local(piece: Piece) -> Lazy:
+            if here and piece.count == 1 and piece.executor.device.host_memory:
+                return x
+
             def place(value: Any, leaf: str, role: int) -> Any:
                 if role == OWN:
                     return self._local(value, leaf, True)(piece)

@@ -46,6 +46,8 @@ def cut_rows(shape: Sequence[int], weights: Sequence[float]) -> tuple[int, ...]:
     a row holds.
     """
     rows = shape[0]
+    if len(weights) == 1:
+        return (0, rows)
     plenty = rows >= 16 * TILE * len(weights)
     return cut(rows, weights, TILE if plenty else alignment(math.prod(shape[1:])))
 
