@@ -87,6 +87,22 @@ def test_operators_that_do_not_commute(policy):
     np.testing.assert_array_equal(got, [functools.reduce(packed, s, 7 * 256 + 3) for s in segments(offsets, x)])
 
 
+def test_empty_segments_of_operators_that_do_not_commute(policy):
+    """Affine maps, one after the other: with an identity, with an initial value, with both."""
+
+    def compose(f, g):
+        return f[0] * g[0], f[1] * g[0] + g[1]
+
+    offsets = csr([0, 3, 0, 1, 2 * PIECE + 1, 0, PIECE, 0])
+    a, b = np.random.default_rng(3).uniform(0.99, 1.01, (2, offsets[-1]))
+    whole, without = pp.Monoid(compose, (1.0, 0.0), commutative=False), pp.Monoid(compose, commutative=False)
+    for op, init in ((whole, None), (whole, (2.0, 1.0)), (without, (2.0, 1.0))):
+        got = pp.segmented_reduce(policy, offsets, a, b, op=op, transform=lambda x, y: (x, y), init=init)
+        maps = [list(zip(*pair, strict=True)) for pair in zip(segments(offsets, a), segments(offsets, b), strict=True)]
+        expected = [functools.reduce(compose, m, init or (1.0, 0.0)) for m in maps]
+        np.testing.assert_allclose([tuple(x) for x in got], expected, rtol=1e-9)
+
+
 def test_tuples_and_records(policy):
     offsets = csr([3, 0, 100, 2 * PIECE + 3, 2])
     x = functions(offsets[-1])

@@ -677,13 +677,12 @@ class _Lifter(ast.NodeTransformer):
 
     def _final(self, source: Capture) -> bool:
         """Whether it is a name of a module, and that says that the name is never assigned anew (PEP 591)."""
+        module: Any
         if source.path:
             name, module = source.path[-1], replace(source, path=source.path[:-1]).get(self.func)
         else:
             name, module = source.root, sys.modules.get(self.func.__globals__.get("__name__", ""))
-            if vars(module) is not self.func.__globals__ if module else True:
-                return False
-        if not isinstance(module, types.ModuleType):
+        if not isinstance(module, types.ModuleType) or not (source.path or vars(module) is self.func.__globals__):
             return False
         try:
             annotation = getattr(module, "__annotations__", {}).get(name)
