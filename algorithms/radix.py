@@ -15,6 +15,7 @@ M. Axtmann, S. Witt, D. Ferizovic, P. Sanders, "Engineering in-place (shared-mem
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,7 @@ class Coding:
     descending: bool
 
 
+@functools.cache
 def coding(dtype: np.dtype, descending: bool) -> Coding:
     """The coding of a boolean, integer or floating-point dtype."""
     code = np.dtype(f"u{dtype.itemsize}")

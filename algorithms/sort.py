@@ -212,13 +212,13 @@ class Order:
             key = _field(key)
         self.key = None if key is None else p.function(key, "key", 1)
         if key is None:
-            self.coding = self._coding(dtype, f"{name} has dtype {dtype}")
+            self.coding = self._coding(dtype, f"{name} has dtype")
 
-    def _coding(self, dtype: np.dtype, told: str) -> radix.Coding:
+    def _coding(self, dtype: np.dtype, what: str) -> radix.Coding:
         if dtype.kind not in "biuf":
             raise PlacementError(
-                f"{self.p.algorithm}: {told}, which has no order: pass key=, a kernel that returns a number, such as "
-                'key=lambda z: abs(z), or the name of a field, key="x"'
+                f"{self.p.algorithm}: {what} {dtype}, which has no order: pass key=, a kernel that returns a number, "
+                'such as key=lambda z: abs(z), or the name of a field, key="x"'
             )
         return radix.coding(dtype, self.descending)
 
@@ -227,7 +227,7 @@ class Order:
         if self.key is None:
             return radix.bits(x), self.coding
         keys = transform(piece.how, x, op=self.key)
-        coding = self._coding(np.dtype(keys.dtype), f"key returns {keys.dtype}")
+        coding = self._coding(np.dtype(keys.dtype), "key returns")
         return radix.bits(keys), coding
 
 
