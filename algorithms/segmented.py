@@ -450,7 +450,7 @@ def _walk(visit: Any) -> Any:
     """
 
     def pieces(s: int, lo: int, hi: int, q: int, stop: int, begin: int, heads: Any, sums: Any, out: Any) -> None:
-        while q < hi and q - begin + s + 1 < stop:
+        while q < hi and (q == lo or q - begin + s + 1 < stop):  # the first one is where the segment's head is
             visit(s, lo, hi, q, min(q + PIECE, hi), begin, heads, sums, out)
             q += PIECE
 

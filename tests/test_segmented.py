@@ -78,6 +78,13 @@ def test_sums_have_the_same_bits_everywhere(policy, name):
     assert pp.segmented_reduce(policy, offsets + 777, moved).tobytes() == expected.tobytes()
 
 
+def test_a_long_segment_that_begins_at_the_end_of_a_block(policy):
+    for empty in (15, 510, 511, 512):  # blocks of 16 or 512
+        x = data(PIECE + 1, "i8") + empty
+        got = pp.segmented_reduce(policy, csr([0] * empty + [len(x)]), x)
+        np.testing.assert_array_equal(got, [0] * empty + [x.sum()])
+
+
 def test_operators_that_do_not_commute(policy):
     offsets = csr([3, 1, 0, 100, PIECE, 5 * PIECE + 3, 2, 0])
     x = functions(offsets[-1])
