@@ -79,10 +79,10 @@ def segmented_reduce(
 
     Notes
     -----
-    O(n + segments) work, in balance whatever the segments' lengths are. The same bits on every executor. Without an
-    identity of `op` each element waits for the one before: a `Monoid` is faster. An index of
-    unknown sign costs Python's wrap-around of negative ones, which shows where all else is cheap: if there are no
-    negative columns, ``x[np.uint32(j)]`` is faster in the second example.
+    O(n + segments) work, in balance whatever the segments' lengths are. The same bits on every executor. A sum of
+    nothing but -0.0 is 0.0. Without an identity of `op` each element waits for the one before: a `Monoid` is faster.
+    An index of unknown sign costs Python's wrap-around of negative ones, which shows where all else is cheap: if there
+    are no negative columns, ``x[np.uint32(j)]`` is faster in the second example.
 
     Examples
     --------

@@ -149,6 +149,8 @@ def test_types_and_operators(renderer):
     got = pp.segmented_reduce(renderer, offsets, x, op=np.maximum)
     np.testing.assert_array_equal(got, [s.max() for s in segments(offsets, x)])
     np.testing.assert_array_equal(pp.segmented_reduce(renderer, csr([0, 0]), x, op=pp.maximum), [-np.inf] * 2)
+    zeros = pp.segmented_reduce(renderer, csr([1, 2]), np.full(3, -0.0))
+    assert not zeros.any() and not np.signbit(zeros).any()
     out = np.zeros(3, "f4")
     small = data(offsets[-1], "i4")
     assert pp.segmented_reduce(renderer, offsets, small, out=out) is out

@@ -639,12 +639,12 @@ class _Lifter(ast.NodeTransformer):
         constant = source.path[-1] if source.path else ""
         if isinstance(value, float) and isinstance(constant, str):  # math.pi
             for module, alias in ((math, "math"), (np, "np")):
-                if getattr(module, constant, None) is value and self._from_module(source, module):
+                if getattr(module, constant, None) is value and self._owner(source) is module:
                     return ast.Attribute(ast.Name(alias, ast.Load()), constant, ast.Load())
         if type(value) in (bool, int, float) and math.isfinite(value) and self._final(source):
             self._guard(Guard(source, value, exact=True))
-            size = ast.Constant(abs(value))
-            return ast.UnaryOp(ast.USub(), size) if math.copysign(1, value) < 0 else ast.Constant(value)
+            negative = math.copysign(1, value) < 0
+            return ast.UnaryOp(ast.USub(), ast.Constant(-value)) if negative else ast.Constant(value)
         if _is_data(value):
             return ast.Name(self._captured(source, value), ast.Load())
         if isinstance(value, tuple) and value:
@@ -677,21 +677,19 @@ class _Lifter(ast.NodeTransformer):
 
     def _final(self, source: Capture) -> bool:
         """Whether it is a name of a module, and that says that the name is never assigned anew (PEP 591)."""
-        module: Any
-        if source.path:
-            name, module = source.path[-1], replace(source, path=source.path[:-1]).get(self.func)
-        else:
-            name, module = source.root, sys.modules.get(self.func.__globals__.get("__name__", ""))
-        if not isinstance(module, types.ModuleType) or not (source.path or vars(module) is self.func.__globals__):
+        space = self.func.__globals__
+        owner = self._owner(source) if source.path else sys.modules.get(space.get("__name__", ""))
+        if not isinstance(owner, types.ModuleType) or not (source.path or vars(owner) is space):
             return False
         try:
-            annotation = getattr(module, "__annotations__", {}).get(name)
+            annotation = getattr(owner, "__annotations__", {}).get(source.path[-1] if source.path else source.root)
         except NameError:  # Python 3.14 makes them when they are asked for: one of them does not exist
             return False
         return str(annotation).partition("[")[0].rpartition(".")[2] == "Final"
 
-    def _from_module(self, source: Capture, module: types.ModuleType) -> bool:
-        return replace(source, path=source.path[:-1]).get(self.func) is module
+    def _owner(self, source: Capture) -> Any:
+        """The object that has the last name of the path."""
+        return replace(source, path=source.path[:-1]).get(self.func)
 
     def _captured(self, source: Capture, value: Any, name: str | None = None) -> str:
         """The parameter that passes a captured value in."""
