@@ -79,8 +79,8 @@ def segmented_reduce(
 
     Notes
     -----
-    O(n + segments) work, in balance whatever the segments' lengths are. The same bits on every executor. A sum of
-    nothing but -0.0 is 0.0. Without an identity of `op` each element waits for the one before: a `Monoid` is faster.
+    O(n + segments) work, in balance whatever the segments' lengths are. The same bits on every executor. Without an
+    identity of `op` each element waits for the one before: a `Monoid` is faster.
     An index of unknown sign costs Python's wrap-around of negative ones, which shows where all else is cheap: if there
     are no negative columns, ``x[np.uint32(j)]`` is faster in the second example.
 
@@ -341,7 +341,7 @@ class _Steps:
         """The reduction of every segment."""
         given, op, start, started = self.given, self.values.op, self.start, int(self.values.init is not None)
         load, store, keep, fold = self.values.load, self.values.store, codec(out.dtype).store, self._fold()
-        bare = int(not self.chained)
+        bare, plain = int(not self.chained), int(self.values.init is None)
 
         def visit(s: int, lo: int, hi: int, q: int, end: int, begin: int, heads: Any, sums: Any, out: Any) -> None:
             if bare and q == end:
@@ -352,7 +352,8 @@ class _Steps:
                     _keep_head(s, q, lo, begin, heads)
                     store(np.uint64(_place(q, lo, begin)), sums, acc)
                 else:
-                    keep(np.uint64(s), out, op(start, acc) if started else acc)
+                    acc = op(start, acc) if started else acc
+                    keep(np.uint64(s), out, start if plain and q == end else acc)
 
         def combine(window: int, begin: int, count: int, offsets: Any, heads: Any, sums: Any, out: Any) -> None:
             s = _head(window, begin, count, offsets, heads)
@@ -417,7 +418,7 @@ class _Steps:
         In chains, element i goes into chain i modulo four, which hides the latency of `op`. Short segments cost what
         their branches cost, which no processor foresees: there are as few as can be.
         """
-        op, at, identity = self.values.op, self.at, self.values.identity
+        op, at, neutral = self.values.op, self.at, self.values.neutral
 
         def in_order(lo: int, hi: int) -> Any:
             a = at(lo)
@@ -426,7 +427,7 @@ class _Steps:
             return a
 
         def chains(lo: int, hi: int) -> Any:
-            a = b = c = d = identity
+            a = b = c = d = neutral
             i = lo
             while i + 4 <= hi:
                 a, b, c, d = op(a, at(i)), op(b, at(i + 1)), op(c, at(i + 2)), op(d, at(i + 3))

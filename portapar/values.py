@@ -44,6 +44,8 @@ class Values:
         Kernel functions: the operator, whose result has the type of the values; ``load(i, a)`` and
         ``store(i, a, value)`` of values that arrays keep.
     init, identity : number, tuple or None
+    neutral : number, tuple or None
+        The identity that keeps the sign of zero too: -0.0 for sums, whose `identity` is what a sum of nothing is.
     commutative : bool
     """
 
@@ -62,6 +64,8 @@ class Values:
         self.dtype = _type_of(p, tuple(self.inputs), monoid.py_func, transform, init)
         self.init = None if init is None else codec.as_scalars(np.array(init, self.dtype)[()])
         self.identity, self.commutative = monoid.start(self.dtype), monoid.commutative
+        sums = monoid is ops.plus and self.dtype.kind in "fc"
+        self.neutral = -self.identity if sums else self.identity
         kept = codec.codec(self.dtype)
         self.load, self.store = kept.load, kept.store
         self._cast, self._casts = _cast(self.dtype)

@@ -40,7 +40,7 @@ def fold(x):
     total = None
     for first in range(0, len(x), PIECE):
         piece = x[first : first + PIECE]
-        a, b, c, d = (functools.reduce(add, piece[lane::4], 0.0) for lane in range(4))
+        a, b, c, d = (functools.reduce(add, piece[lane::4], -0.0) for lane in range(4))
         a = (a + b) + (c + d)
         total = a if total is None else total + a
     return total
@@ -149,8 +149,10 @@ def test_types_and_operators(renderer):
     got = pp.segmented_reduce(renderer, offsets, x, op=np.maximum)
     np.testing.assert_array_equal(got, [s.max() for s in segments(offsets, x)])
     np.testing.assert_array_equal(pp.segmented_reduce(renderer, csr([0, 0]), x, op=pp.maximum), [-np.inf] * 2)
-    zeros = pp.segmented_reduce(renderer, csr([1, 2]), np.full(3, -0.0))
-    assert not zeros.any() and not np.signbit(zeros).any()
+    for dtype in ("f4", "c16"):  # the sum of nothing is 0, that of -0 is -0
+        zeros = pp.segmented_reduce(renderer, csr([1, 0, PIECE + 2]), -np.zeros(PIECE + 3, dtype))
+        assert not zeros.any() and np.signbit(zeros.real).tolist() == [True, False, True]
+        assert np.signbit(zeros.imag).tolist() == ([True, False, True] if dtype == "c16" else [False] * 3)
     out = np.zeros(3, "f4")
     small = data(offsets[-1], "i4")
     assert pp.segmented_reduce(renderer, offsets, small, out=out) is out
