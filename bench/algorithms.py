@@ -13,7 +13,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse
@@ -24,6 +24,7 @@ from portapar.config import default_threads
 from .native import BuildError, compilers
 
 _INT64 = ctypes.c_int64
+_Name = TypeVar("_Name", str, int)
 FLAGS = ["-O3", "-fPIC", "-ffast-math", "-fopenmp"]
 
 
@@ -273,21 +274,36 @@ class WrongResult(Exception):
     """Two codes computed different things."""
 
 
-def alternate(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Median seconds of each call; they take turns, and each goes first as often as the others."""
-    taken: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(rounds + 1):
+def alternate(calls: dict[_Name, Callable[[], Any]], rounds: int, seconds: float = 0.0) -> dict[_Name, float]:
+    """Median seconds of each call; they take turns, and each goes first as often as the others.
+
+    Parameters
+    ----------
+    rounds : int
+        How many turns at least.
+    seconds : float
+        How long to go on at least: quick calls get more turns.
+    """
+    taken: dict[_Name, list[float]] = {name: [] for name in calls}
+    turn, end = 0, math.inf
+    while turn <= rounds or time.perf_counter() < end:
         for name in sorted(calls, reverse=bool(turn % 2)):
             begin = time.perf_counter()
             calls[name]()
             if turn:
                 taken[name].append(time.perf_counter() - begin)
             native().rest()
+        if not turn:
+            end = time.perf_counter() + seconds
+        turn += 1
     return {name: statistics.median(found) for name, found in taken.items()}
 
 
-def measure(case: Case, executor: Any, rounds: int) -> dict[str, float]:
+def measure(case: Case, executor: Any, rounds: int, seconds: float = 0.0) -> dict[str, float]:
     """Median seconds of portapar on CPU threads (key "") and of the opponents.
+
+    Of an opponent's several calls a first run finds the fastest, which then takes its turns: the least of several
+    medians of one run would be less than any of them really takes.
 
     Raises
     ------
@@ -297,23 +313,22 @@ def measure(case: Case, executor: Any, rounds: int) -> dict[str, float]:
     found = calls[""]()
     found = found if isinstance(found, tuple) else pp.asnumpy(found) if hasattr(found, "dtype") else found
     for name, (*theirs, _) in case.opponents.items():
-        for k, call in enumerate(theirs):
-            calls[f"{name}/{k}"] = call
+        for call in theirs:
             if not case.same(found, call()):
                 raise WrongResult(f"{case.name} on {executor!r}: differs from {name}")
-    taken = alternate(calls, rounds)
-    best = {name: min(t for key, t in taken.items() if key.startswith(f"{name}/")) for name in case.opponents}
-    return {"": taken[""], **best}
+        taken = alternate(dict(enumerate(theirs)), rounds) if len(theirs) > 1 else {0: 0.0}
+        calls[name] = theirs[min(taken, key=taken.__getitem__)]
+    return alternate(calls, rounds, seconds)
 
 
-def against_threads(case: Case, executor: Any, rounds: int) -> tuple[float, float]:
+def against_threads(case: Case, executor: Any, rounds: int, seconds: float = 0.0) -> tuple[float, float]:
     """Median seconds on an executor, on arrays of its own, and on threads."""
     here = tuple(executor.asarray(x) for x in case.arrays)
     calls = {
         "": functools.partial(case.ours, pp.par_unseq.on(executor), *here),
         "threads": functools.partial(case.ours, pp.par_unseq.on(pp.threads()), *case.arrays),
     }
-    taken = alternate(calls, rounds)
+    taken = alternate(calls, rounds, seconds)
     return taken[""], taken["threads"]
 
 

@@ -98,9 +98,10 @@ class Effort:
     processes: int = 15
     compiles: int = 9
     algorithms: int = 7
+    seconds: float = 4.0
 
 
-QUICK = Effort(large=1 << 16, rounds=3, short_rounds=3, processes=1, compiles=1, algorithms=1)
+QUICK = Effort(large=1 << 16, rounds=3, short_rounds=3, processes=1, compiles=1, algorithms=1, seconds=0.0)
 
 
 # STREAM -------------------------------------------------------------------------------------------------
@@ -402,7 +403,7 @@ def parallel_algorithms(effort: Effort) -> Iterator[Row]:
         yield from _absent("algorithms", ["all"], "C with OpenMP", 1.0, str(error))
         return
     for case in algorithms.cases(effort.large / LARGE):
-        found = algorithms.measure(case, executor, effort.algorithms)
+        found = algorithms.measure(case, executor, effort.algorithms, effort.seconds)
         for opponent, (*_, target) in case.opponents.items():
             yield Row("algorithms", case.name, opponent, target, False, found[""], found[opponent])
 
@@ -411,7 +412,7 @@ def on_opencl(effort: Effort) -> Iterator[Row]:
     """The same on an OpenCL device, against threads."""
     executor, why = _executor("opencl")
     for case in algorithms.cases(effort.large / LARGE / 4) if executor is not None else ():
-        ours, threads = algorithms.against_threads(case, executor, effort.algorithms)
+        ours, threads = algorithms.against_threads(case, executor, effort.algorithms, effort.seconds)
         yield Row("on opencl", f"{case.name}, opencl", "portapar, threads", 0.3, False, ours, threads)
     if executor is None:
         yield from _absent("on opencl", ["all"], "portapar, threads", 0.3, why)

@@ -25,6 +25,7 @@ class Algorithms:
     timeout = 600
     scale = 1.0
     rounds = 7
+    seconds = 4.0
 
     def setup_cache(self) -> dict[str, tuple[float, float]]:
         """One pass over all cases: seconds of portapar, and of the fastest opponent."""
@@ -32,7 +33,7 @@ class Algorithms:
 
         found = {}
         for case in algorithms.cases(self.scale):
-            taken = algorithms.measure(case, pp.threads(), self.rounds)
+            taken = algorithms.measure(case, pp.threads(), self.rounds, self.seconds)
             found[case.name] = (taken.pop(""), min(taken.values()))
         return found
 
