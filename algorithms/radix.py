@@ -27,9 +27,9 @@ from portapar.algorithms.transform import copy, transform
 from portapar.parts import Piece
 
 SMALL = 1 << 14  #: sorted by one iteration
-_SLICE = 1 << 18  #: elements at the least that are worth a thread of their own
+_MANY = 1 << 22  #: bytes that are sorted by all threads rather than by one with SIMD instructions
 _BUCKET = 1 << 12  #: elements that a bucket should have: they and their copies fit the cache of a core
-_BUCKETS = 1 << 9  #: and how many buckets there should be at most: the lines that are written at a time fit in L1
+_BUCKETS = 1 << 8  #: and how many buckets there should be at most: of keys and values, the lines written fit in L1
 _ENTRIES = 12  #: bits of the table's index
 _SAMPLE = 1 << 13
 
@@ -132,46 +132,23 @@ def _number(values: Any, i: int) -> Any:
 def order(piece: Piece, x: Any, out: Any, code: Coding) -> None:
     """Sort keys alone, of a dtype that `coding` takes; `out` may be `x`.
 
-    Where the device sorts slices of an array itself, codes are sorted by it, and the slices merged, pair by pair.
-    (Not floats themselves: SIMD sorts may turn 0.0 and -0.0 into each other.) These codes are signed, which is what
-    SIMD instructions compare best; those of signed integers are they themselves.
+    Where the device sorts an array itself, it is given codes. (Not floats themselves: SIMD sorts may turn 0.0 and -0.0
+    into each other.) These codes are signed, which is what SIMD instructions compare best; those of signed integers
+    are they themselves. On the host it is one thread that does so: many bytes are for all threads.
     """
     n, device = len(x), piece.executor.device
-    sort_slices = getattr(device, "sort_slices", None)
-    if sort_slices is None or (n > SMALL and x.dtype.itemsize < 4):
+    short = x.dtype.itemsize < 4 and n > SMALL  # of few digits
+    many = x.nbytes >= _MANY and device.host_memory and piece.width > 1
+    if short or many or not hasattr(device, "sort"):
         arrange(piece, bits(x), code.encode, bits(out), code.decode)
         return
-    wanted = max(1, min(device.slices, n // _SLICE)) if piece.how.threads else 1  # type: ignore[attr-defined]
-    rounds = (wanted - 1).bit_length()
-    cuts = [n * k // wanted for k in range(wanted + 1)]
-    signed, U = np.dtype(f"i{x.dtype.itemsize}"), code.dtype.type
-    S, half = signed.type, U(1 << (8 * x.dtype.itemsize - 1))
+    U, half = code.dtype.type, code.dtype.type(1 << (8 * x.dtype.itemsize - 1))
     encode, decode, plain = code.encode, code.decode, x.dtype.kind == "i" and not code.descending
-
-    def load(u: Any) -> Any:
-        return U(encode(u) ^ half)
-
-    def store(c: Any) -> Any:
-        return decode(U(c ^ half))
-
-    def last(c: Any) -> Any:
-        return S(store(U(c)))
-
-    here: Any = bits(out)
-    there: Any = piece.empty(n, code.dtype) if rounds else None
-    if rounds % 2:
-        here, there = there, here
-    transform(piece.how, bits(x), out=here, op=problem.identity if plain else load)
-    sort_slices(here.view(signed), cuts)
-    for left in range(rounds, 0, -1):
-        cuts += cuts[-1:] * (1 - len(cuts) % 2)  # an odd slice has an empty partner
-        each = max(1, 4 * piece.width // (len(cuts) // 2))  # blocks of a pair
-        merge = _merge(problem.identity if plain or left > 1 else last)
-        places = piece.asarray(np.array(cuts))
-        piece.run(len(cuts) // 2 * each, merge, each, places, here.view(signed), there.view(signed))
-        here, there, cuts = there, here, cuts[::2]
-    if not (rounds or plain):
-        transform(piece.how, here, out=here, op=store)
+    here = bits(out)
+    transform(piece.how, bits(x), out=here, op=problem.identity if plain else lambda u: U(encode(u) ^ half))
+    device.sort(here.view(f"i{x.dtype.itemsize}"))
+    if not plain:
+        transform(piece.how, here, out=here, op=lambda c: decode(U(c ^ half)))
 
 
 def arrange(
@@ -408,61 +385,6 @@ def _passes(encode: Any, pick: Any, keep: Any) -> tuple[Any, ...]:
     return survey, count, column, carry, scatter
 
 
-def _merge(last: Any) -> Any:
-    """The kernel that merges pairs of slices of codes, and writes `last` of them."""
-
-    def split(x: Any, lo: int, middle: int, hi: int, taken: int) -> int:
-        """How many of the first `taken` elements of both slices come from the first."""
-        first, last = max(0, taken - (hi - middle)), min(taken, middle - lo)
-        while first < last:
-            k = (first + last) // 2
-            if x[np.uint64(middle + taken - 1 - k)] < x[np.uint64(lo + k)]:
-                last = k
-            else:
-                first = k + 1
-        return first
-
-    def finish(x: Any, out: Any, at: int, i: int, i_end: int, j: int, j_end: int) -> None:
-        for k in range(at, at + (i_end - i) + (j_end - j)):
-            if j >= j_end or (i < i_end and x[np.uint64(i)] <= x[np.uint64(j)]):
-                out[np.uint64(k)] = last(x[np.uint64(i)])
-                i += 1
-            else:
-                out[np.uint64(k)] = last(x[np.uint64(j)])
-                j += 1
-
-    def merge(block: int, each: int, cuts: Any, x: Any, out: Any) -> None:
-        pair = block // each
-        lo, middle, hi = cuts[2 * pair], cuts[2 * pair + 1], cuts[2 * pair + 2]
-        size = (hi - lo + each - 1) // each
-        begin = min((block - pair * each) * size, hi - lo)
-        end = min(begin + size, hi - lo)
-        half = (begin + end) // 2  # two merges at the same time hide each other's latency
-        a, b, c = split(x, lo, middle, hi, begin), split(x, lo, middle, hi, half), split(x, lo, middle, hi, end)
-        i, i_end, j, j_end, k = lo + a, lo + b, middle + begin - a, middle + half - b, lo + begin
-        r, r_end, s, s_end, t = lo + b, lo + c, middle + half - b, middle + end - c, lo + half
-        steps = min(min(i_end - i, j_end - j), min(r_end - r, s_end - s))
-        while steps > 0:
-            for _ in range(steps):
-                p, q = x[np.uint64(i)], x[np.uint64(j)]
-                u, v = x[np.uint64(r)], x[np.uint64(s)]
-                first, other = p <= q, u <= v
-                out[np.uint64(k)] = last(p if first else q)
-                out[np.uint64(t)] = last(u if other else v)
-                ahead, beyond = np.int64(first), np.int64(other)
-                i += ahead
-                j += 1 - ahead
-                r += beyond
-                s += 1 - beyond
-                k += 1
-                t += 1
-            steps = min(min(i_end - i, j_end - j), min(r_end - r, s_end - s))
-        finish(x, out, k, i, i_end, j, j_end)
-        finish(x, out, t, r, r_end, s, s_end)
-
-    return merge
-
-
 def _settle(value: Any, keep: Any, decode: Any) -> Any:
     def insertion(a: Any, va: Any, lo: int, hi: int, budget: int) -> bool:
         """Stable insertion sort; False if it gave up, with the elements in an order that is no worse."""
@@ -509,7 +431,7 @@ def _settle(value: Any, keep: Any, decode: Any) -> Any:
                 differ |= np.uint64(a[np.uint64(i)] ^ a[lo])
             while height < 64 and differ >> np.uint64(height) != 0:
                 height += 1
-            while passes == 0 or n >> (8 * passes) != 0:
+            while passes == 0 or 4 * n >> (8 * passes) != 0:  # few remain equal
                 passes += 1
         whole = (height + 7) // 8  # digits that differ at all
         shift = max(height - 8 * passes, 0)

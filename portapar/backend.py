@@ -55,8 +55,7 @@ class Device(Protocol):
     It may have more than these: an attribute ``can_wait = True`` says that an iteration may wait for one that
     has begun (they make progress independently, and an atomic update publishes what was written before it).
 
-    Also a method ``sort_slices(x, cuts)``, which sorts signed integers between neighbours of `cuts` in place,
-    together with a number ``slices``: as many keep the device busy.
+    Also a method ``sort(x)``, which sorts signed integers in place; in host memory on the calling thread.
 
     Also a method ``argsort(x)``: the places of unsigned integers in a stable order, as an int64 array.
 

@@ -171,12 +171,14 @@ def test_skew_on_every_renderer(renderer):
         same(pp.sort(renderer, x), np.sort(x))
 
 
-def test_more_than_two_threads_merge_their_slices():
-    for threads in (1, 3, 4):
-        for n in (3 << 18, (4 << 18) + 3):
-            x = numbers(n)
-            equal(pp.sort(pp.par.on(pp.threads(threads)), x), x[order(x)])
-    equal(pp.sort(pp.seq, x), x[order(x)])
+def test_one_thread_and_many():
+    for dtype in ("f8", "i4", "u2"):
+        x = numbers((1 << 20) + 3, dtype)
+        for threads in (1, 3, 4):
+            where = pp.par.on(pp.threads(threads))
+            equal(pp.sort(where, x), x[order(x)])
+            equal(pp.sort(where, x, descending=True), x[order(x, True)])
+        equal(pp.sort(pp.seq, x), x[order(x)])
 
 
 def test_insertion_gives_up_on_long_runs_of_equal_digits():

@@ -7,7 +7,6 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
 from typing import Any
 
 import cupy
@@ -97,13 +96,10 @@ class CudaDevice(CDevice):
 
     # -- work --------------------------------------------------------------------------------------------
 
-    slices = 1  #: what `sort_slices` should be given
-
-    def sort_slices(self, x: Any, cuts: Sequence[int]) -> None:
-        """Sort signed integers between neighbours of `cuts` in place."""
+    def sort(self, x: Any) -> None:
+        """Sort signed integers in place."""
         with self._use(0):
-            for lo, hi in pairwise(cuts):
-                x[lo:hi] = cupy.sort(x[lo:hi])
+            x[...] = cupy.sort(x)
 
     def argsort(self, x: Any) -> Any:
         """The places of unsigned integers in a stable order, int64."""
