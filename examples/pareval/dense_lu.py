@@ -3,6 +3,7 @@
 import numpy as np
 
 import portapar as pp
+from examples.pareval.dense_matmul import add_product
 
 
 def diagonal(_, a, k, end):
@@ -51,11 +52,7 @@ def rest(r, c, a, k, end, packed):
     """A tile of 4 × 8 elements of what remains: minus L·U."""
     x = np.zeros((4, 8))
     row, first = end + 4 * r, end + 8 * c
-    for p in range(end - k):
-        for i in range(4):
-            left = a[np.uint64(min(row + i, a.shape[0] - 1)), np.uint64(k + p)]
-            for q in range(8):
-                x[np.uint64(i), np.uint64(q)] += left * packed[np.uint64(c), np.uint64(p), np.uint64(q)]
+    add_product(x, a, row, k, end - k, packed, c)
     for i in range(4):
         for q in range(8):
             if row + i < a.shape[0] and first + q < a.shape[1]:

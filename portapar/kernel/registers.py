@@ -7,22 +7,44 @@ the innermost loops that work on a private array get a hint (`portapar.kernel.in
 from __future__ import annotations
 
 import ast
+import re
 
 from portapar.kernel.source import tree_of
 
 LANES, MOST = 4, 128  #: a loop worth it runs a multiple of so often, and not more than that: it is written out
 
 
-def hinted(text: str) -> ast.Module | None:
-    """A function's text with a call of ``vectors()`` behind each such loop; None if it has none."""
+def hinted(text: str) -> dict[str, ast.Module]:
+    """The functions of a program that have such loops, by name, with a call of ``vectors()`` behind each loop."""
     if "private_" not in text:
-        return None
-    tree, found = tree_of(text), False
-    private = {
-        node.targets[0].id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and _makes_private(node.value)
-    }
+        return {}
+    trees = [tree_of(part) for part in re.split(r"^(?=def )", text, flags=re.MULTILINE)[1:]]
+    functions = {node.name: node for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)}
+    arrays = _private_arrays(functions)
+    return {name: tree for tree, name in zip(trees, functions, strict=True) if _hint(tree, arrays[name])}
+
+
+def _private_arrays(functions: dict[str, ast.FunctionDef]) -> dict[str, set[str]]:
+    """The names of the private arrays in each function: those that it makes, and those that callers give it.
+
+    A function comes before those that call it.
+    """
+    found: dict[str, set[str]] = {name: set() for name in functions}
+    for name in reversed(functions):
+        for node in ast.walk(functions[name]):
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and _makes_private(node.value):
+                found[name].add(node.targets[0].id)
+        for node in ast.walk(functions[name]):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in functions:
+                for given, param in zip(node.args, functions[node.func.id].args.args, strict=False):
+                    if isinstance(given, ast.Name) and given.id in found[name]:
+                        found[node.func.id].add(param.arg)
+    return found
+
+
+def _hint(tree: ast.Module, private: set[str]) -> bool:
+    """Put the calls in; False if there is no such loop."""
+    found = False
     for node in ast.walk(tree):
         for field in ("body", "orelse"):
             block = getattr(node, field, None)
@@ -33,7 +55,7 @@ def hinted(text: str) -> ast.Module | None:
                     call = ast.Expr(ast.Call(ast.Name("vectors", ast.Load()), [], []))
                     block.insert(k + 1, ast.fix_missing_locations(ast.copy_location(call, block[k])))
                     found = True
-    return tree if found else None
+    return found
 
 
 def _makes_private(value: ast.expr) -> bool:
