@@ -20,6 +20,7 @@ import numpy as np
 
 from portapar import arrays, parts, problem
 from portapar.algorithms.for_each import for_each
+from portapar.call import once
 from portapar.errors import KernelError, PlacementError
 from portapar.kernel import source
 from portapar.kernel.fuse import Getter
@@ -104,7 +105,7 @@ def stencil(
         _check(body, radii)
         cell, border = _kernels(body, len(radii))
         outside = BOUNDARIES.index(boundary), _value(value, data.dtype)
-        dtype = _returned(cell, data)
+        dtype = _returned(p, cell, data)
         result = p.new(data.shape, dtype) if out is None else _out(p, x, out, dtype)
         halos = _halos(p, data, radii[0], *outside)
 
@@ -198,11 +199,18 @@ def _distance(index: ast.expr, own: str) -> int:
     return abs(right.value) if isinstance(right.value, int) else 0
 
 
-def _returned(cell: Any, data: Data) -> np.dtype:
+_types: dict[Any, np.dtype] = {}
+
+
+def _returned(p: Parts, cell: Any, data: Data) -> np.dtype:
     """The dtype of a new value."""
     ndim = len(data.shape)
-    view = _View(_INSIDE[ndim - 1], (np.empty((0,) * ndim, data.dtype), 0), data)
-    return problem.returned(problem.for_each("stencil", (0,) * ndim, cell, (view, 0)))
+
+    def find() -> np.dtype:
+        view = _View(_INSIDE[ndim - 1], (np.empty((0,) * ndim, data.dtype), 0), data)
+        return problem.returned(problem.for_each("stencil", (0,) * ndim, cell, (view, 0)))
+
+    return once(_types, p.how, (cell,), (), (data.dtype, ndim), find)
 
 
 def _contiguous(x: Any) -> Any:

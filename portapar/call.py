@@ -12,7 +12,7 @@ import functools
 import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,8 @@ from portapar.lazy import Lazy, flat
 from portapar.plan import Plan, make_plan
 from portapar.policy import Policy
 from portapar.problem import Problem, Range
+
+T = TypeVar("T")
 
 _REMEMBERED = 4096  #: calls to remember; beyond, start afresh
 
@@ -267,7 +269,7 @@ def seen(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...], ex
         elif kind is Range or kind is range:
             spread = True
             parts += (kind, len(x))
-        elif kind is Lazy:
+        elif isinstance(x, Lazy):
             spread = True
             parts += (x.form, x.shape)
             for leaf in x.values:
@@ -371,6 +373,19 @@ def remember(known: dict[Any, Any], key: Any, what: Any) -> None:
     if len(known) >= _REMEMBERED:
         known.clear()
     known[key] = what
+
+
+def once(
+    known: dict[Any, T], how: Policy, kernels: tuple[Any, ...], args: tuple[Any, ...], extra: Any, find: Callable[[], T]
+) -> T:
+    """What ``find()`` finds out, kept in `known` for all calls that look like this one."""
+    key, _ = seen(how, kernels, args, extra)
+    found = known.get(key) if key is not None else None
+    if found is None:
+        found = find()
+        if key is not None:
+            remember(known, key, found)
+    return found
 
 
 def _place(value: Any, args: tuple[Any, ...]) -> int:

@@ -29,7 +29,6 @@ from portapar.errors import BackendUnavailableError, KernelError, PlacementError
 from portapar.executor import DeviceExecutor, Executor
 from portapar.kernel import source
 from portapar.lazy import MIRROR, OWN, Lazy, flat
-from portapar.plan import make_plan
 from portapar.policy import Policy
 
 T = TypeVar("T")
@@ -116,9 +115,7 @@ class Piece:
 
         Where no argument is `out` or overlaps it; large ones are written past the caches.
         """
-        asked = problem.generate("fill", out.shape, op, args, out)
-        (part,) = make_plan(asked, self.how, self.executor).parts
-        self.executor.run(asked, dataclasses.replace(part, lo=lo, hi=hi), self.how)
+        call("fill", self.how, (op,), (*args, out), (lo, hi), _build_fill)
 
     def run(self, blocks: int, body: Callable[..., Any], *args: Any) -> None:
         """``body(block, *args)`` for every block: few iterations, each of which is much work."""
@@ -128,6 +125,11 @@ class Piece:
 
 def _build(algorithm: str, where: Executor, kernels: Any, args: Any, space: Any) -> tuple[problem.Problem, None]:
     return problem.for_each(algorithm, space, kernels[0], args), None
+
+
+def _build_fill(algorithm: str, where: Executor, kernels: Any, args: Any, span: Any) -> tuple[problem.Problem, None]:
+    *given, out = args
+    return dataclasses.replace(problem.generate(algorithm, out.shape, kernels[0], tuple(given), out), span=span), None
 
 
 def _build_tiles(algorithm: str, where: Executor, kernels: Any, args: Any, extra: Any) -> tuple[problem.Problem, None]:

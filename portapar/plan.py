@@ -103,7 +103,7 @@ def make_plan(problem: Problem, policy: Policy, executor: Any) -> Plan:
     """
     members = executor.members
     if len(members) == 1:
-        part = _part(problem, policy, members[0], 0, problem.size)
+        part = _part(problem, policy, members[0], *(problem.span or (0, problem.size)))
         return Plan(problem, policy, executor, (part,), _reason(part))
     cuts = given_cuts(problem)
     if cuts is None:

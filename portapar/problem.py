@@ -43,6 +43,8 @@ class Problem:
         Names and descriptions of the lazy inputs whose leaves are among the arguments.
     tiles : bool
         The result of a reduction is what its tiles fold to, an array.
+    span : tuple of int, optional
+        The flat indices to work on, first and end, if these are not all; on one device only.
     """
 
     algorithm: str
@@ -56,6 +58,7 @@ class Problem:
     init: Any = None
     lazy: tuple[tuple[str, str], ...] = ()
     tiles: bool = False
+    span: tuple[int, int] | None = None
 
     @property
     def size(self) -> int:

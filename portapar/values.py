@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays, ops, problem
-from portapar.call import remember, seen
+from portapar.call import once
 from portapar.errors import PlacementError
 from portapar.kernel import codec, source
 from portapar.lazy import Lazy
@@ -155,16 +155,15 @@ _types: dict[Any, np.dtype] = {}
 
 
 def _type_of(p: Parts, inputs: tuple[Any, ...], op: Any, transform: Any, init: Any) -> np.dtype:
-    """The dtype that a reduction would have, remembered as calls are."""
-    kernels = (op,) if transform is None else (op, transform)
-    key, _ = seen(p.how, kernels, inputs, (type(init), repr(init)))
-    found = _types.get(key)
-    if found is None:
+    """The dtype that a reduction would have."""
+
+    def find() -> np.dtype:
         found = problem.reduce(p.algorithm, inputs, op, transform, init).program.acc
         assert found is not None
-        if key is not None:
-            remember(_types, key, found)
-    return found
+        return found
+
+    kernels = (op,) if transform is None else (op, transform)
+    return once(_types, p.how, kernels, inputs, (type(init), repr(init)), find)
 
 
 def _backwards(x: Any) -> bool:
