@@ -6,6 +6,7 @@ lacks is skipped with the reason.
 """
 
 import functools
+import gc
 import hashlib
 import os
 import shutil
@@ -39,6 +40,7 @@ def pytest_configure(config):
     for name in ("PORTAPAR_EXECUTOR", "PORTAPAR_NUM_THREADS"):
         os.environ.pop(name, None)
     os.environ["PORTAPAR_CACHE_DIR"] = str(_cache_folder(Path(config.cache.mkdir("portapar"))))
+    gc.set_threshold(100_000, 10, 10)  # compilers make many objects that stay: to look through them again is in vain
 
 
 def pytest_collection_modifyitems(items):
