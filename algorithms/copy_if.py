@@ -36,6 +36,10 @@ def copy_if(policy: Policy | None, x: Any, predicate: Any, *, stencil: Any = Non
     array
         New, of the dtype and kind of `x`; with ``policy.task`` a Future of it.
 
+    Notes
+    -----
+    O(n) work: two passes, and the result is as long as it must be.
+
     Examples
     --------
     >>> import numpy as np, portapar as pp
@@ -49,7 +53,12 @@ def copy_if(policy: Policy | None, x: Any, predicate: Any, *, stencil: Any = Non
 
 
 def remove_if(policy: Policy | None, x: Any, predicate: Any) -> Any:
-    """The elements that do not fit, in order; else as `copy_if`."""
+    """The elements that do not fit, in order; else as `copy_if`.
+
+    Notes
+    -----
+    O(n) work.
+    """
     return parts.run("remove_if", policy, (x,), lambda p: _copy(p, x, predicate, None, False))
 
 
@@ -66,6 +75,10 @@ def pack_index(policy: Policy | None, flags: Any) -> Any:
     -------
     array of int64
         Of the kind of `flags`.
+
+    Notes
+    -----
+    O(n) work.
 
     Examples
     --------
@@ -94,7 +107,7 @@ def partition(policy: Policy | None, x: Any, predicate: Any) -> Any:
 
     Notes
     -----
-    On one device only.
+    O(n) work. On one device only.
 
     Examples
     --------

@@ -34,6 +34,10 @@ def count(policy: Policy | None, x: Any, value: Any) -> Any:
     int
         With ``policy.task`` a Future of it.
 
+    Notes
+    -----
+    O(n) work: one pass at the speed of memory.
+
     Examples
     --------
     >>> import numpy as np, portapar as pp
@@ -57,6 +61,10 @@ def count_if(policy: Policy | None, x: Any, predicate: Any) -> Any:
     Returns
     -------
     int
+
+    Notes
+    -----
+    O(n) work: one pass at the speed of memory.
 
     Examples
     --------
@@ -83,6 +91,10 @@ def any_of(policy: Policy | None, x: Any, predicate: Any) -> Any:
     Returns
     -------
     bool
+
+    Notes
+    -----
+    O(first place) work: it ends early.
 
     Examples
     --------

@@ -37,6 +37,10 @@ def min_element(policy: Policy | None, x: Any, *, key: Any = None) -> Any:
         The lowest one if several are smallest; that of the first NaN if there is one; ``len(x)`` for no
         elements. With ``policy.task`` a Future of it.
 
+    Notes
+    -----
+    O(n) work: one pass at the speed of memory, and one over the tile that has it.
+
     Examples
     --------
     >>> import numpy as np, portapar as pp
@@ -58,6 +62,10 @@ def minmax_element(policy: Policy | None, x: Any, *, key: Any = None) -> Any:
     Returns
     -------
     tuple of two int
+
+    Notes
+    -----
+    O(n) work: two passes.
     """
     return parts.run("minmax_element", policy, (x,), lambda p: _extrema(p, x, key, (_LEAST, _MOST)))
 

@@ -42,6 +42,10 @@ def find(policy: Policy | None, x: Any, value: Any) -> Any:
     int
         With ``policy.task`` a Future of it.
 
+    Notes
+    -----
+    O(first place) work, and a few blocks beyond it.
+
     Examples
     --------
     >>> import numpy as np, portapar as pp
@@ -66,6 +70,10 @@ def find_if(policy: Policy | None, x: Any, predicate: Any) -> Any:
     Returns
     -------
     int
+
+    Notes
+    -----
+    O(first place) work, and a few blocks beyond it.
 
     Examples
     --------
@@ -98,7 +106,7 @@ def adjacent_find(policy: Policy | None, x: Any, predicate: Any = None) -> Any:
 
     Notes
     -----
-    On one device only.
+    O(first place) work. On one device only.
 
     Examples
     --------
@@ -130,6 +138,10 @@ def mismatch(policy: Policy | None, x: Any, y: Any) -> Any:
     PlacementError
         If the lengths differ.
 
+    Notes
+    -----
+    O(first place) work, and a few blocks beyond it.
+
     Examples
     --------
     >>> import numpy as np, portapar as pp
@@ -145,6 +157,10 @@ def equal(policy: Policy | None, x: Any, y: Any) -> Any:
     Returns
     -------
     bool
+
+    Notes
+    -----
+    O(n) work, less if they differ early.
     """
 
     def work(p: Parts) -> bool:

@@ -109,6 +109,10 @@ def bincount(policy: Policy | None, x: Any, weights: Any = None, minlength: int 
     PlacementError
         For negative elements, for elements that are no integers, or weights of another length.
 
+    Notes
+    -----
+    O(n) work, and memory for some copies of the bins.
+
     Examples
     --------
     >>> import numpy as np, portapar as pp

@@ -82,6 +82,10 @@ def exclusive_scan(policy: Policy | None, x: Any, op: Any = ops.plus, *, init: A
     array
         `out`, as of `inclusive_scan`.
 
+    Notes
+    -----
+    O(n) work; the same bits on every executor.
+
     Examples
     --------
     >>> import numpy as np, portapar as pp
@@ -118,6 +122,10 @@ def transform_scan(
     -------
     array
         `out`; a new one for tuples is of records with fields f0, f1, ….
+
+    Notes
+    -----
+    O(n) work, in the pass that reads the inputs; the same bits on every executor.
 
     Examples
     --------

@@ -57,7 +57,7 @@ def sort(policy: Policy | None, x: Any, *, key: Any = None, descending: bool = F
     -----
     O(n) for each digit of eight bits that tells elements apart; needs space for n more elements. Without `key`
     elements that are equal but differ (0.0 and -0.0) come in any order; `stable_sort` keeps theirs. With `key`
-    it is stable.
+    it is stable. On CPUs less than 4 MB without `key` are for NumPy's sort in SIMD lanes.
 
     Examples
     --------
@@ -72,6 +72,10 @@ def sort(policy: Policy | None, x: Any, *, key: Any = None, descending: bool = F
 
 def stable_sort(policy: Policy | None, x: Any, *, key: Any = None, descending: bool = False, out: Any = None) -> Any:
     """The elements in order, equal ones in the order that they had; as `sort` otherwise.
+
+    Notes
+    -----
+    O(n) work for each digit of the keys; elements of more than 8 bytes are moved once, at the end.
 
     Examples
     --------
@@ -94,6 +98,10 @@ def argsort(policy: Policy | None, x: Any, *, key: Any = None, descending: bool 
     -------
     array of int64
         ``x[argsort(policy, x)]`` is sorted.
+
+    Notes
+    -----
+    O(n) work for each digit of the keys.
 
     Examples
     --------
@@ -122,6 +130,10 @@ def sort_by_key(
     (array, array)
         Keys and values, new.
 
+    Notes
+    -----
+    O(n) work for each digit of the keys; values of more than 8 bytes are moved once, at the end.
+
     Examples
     --------
     >>> import numpy as np, portapar as pp
@@ -137,6 +149,10 @@ def is_sorted(policy: Policy | None, x: Any, *, key: Any = None, descending: boo
     Returns
     -------
     bool
+
+    Notes
+    -----
+    O(n) work.
 
     Examples
     --------

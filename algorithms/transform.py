@@ -33,6 +33,10 @@ def transform(policy: Policy | None, *inputs: Any, out: Any = None, op: Any) -> 
     Raises
     ------
     KernelError, PlacementError
+
+    Notes
+    -----
+    O(n) work.
     """
     return call("transform", policy, (op,), (*inputs, out), None, _build)
 

@@ -60,6 +60,10 @@ def unique_count(policy: Policy | None, x: Any) -> Any:
     -------
     int
 
+    Notes
+    -----
+    As `unique`.
+
     Examples
     --------
     >>> import numpy as np, portapar as pp
