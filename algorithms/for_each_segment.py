@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from portapar import parts
-from portapar.algorithms.segmented import first, segments
+from portapar.algorithms import segments
+from portapar.algorithms.segments import first
 from portapar.arrays import SCALARS, normal
 from portapar.errors import KernelError
 from portapar.kernel import source
@@ -82,7 +83,7 @@ def _for_each(p: Parts, offsets: Any, body: Any, args: tuple[Any, ...]) -> None:
             f"({', '.join(kernel.params)}), and the call gives {given}: a segment, an element, and {len(args)} more"
         )
     piece = p.alone()
-    found = segments(p, offsets, np.iinfo(np.int64).max)
+    found = segments.find(p, offsets, np.iinfo(np.int64).max)
     s, i, *names = kernel.params[:given]
     call = "body"
     while call in kernel.params:

@@ -1,14 +1,8 @@
 """segmented_reduce and segmented_scan: a reduction or all prefixes of every segment of a sequence.
 
-Segments are given as in the CSR format: segment s has the elements ``offsets[s]`` to ``offsets[s + 1]``. Work is cut
-along the path that merges the segments with the elements (Merrill, Garland, "Merge-based parallel sparse
-matrix-vector multiplication", 2016): each block of work has as many segments and elements together, however
-skewed the segments' lengths are, and finds its first segment by a binary search in the offsets.
-
-A segment is cut into pieces of `PIECE` elements, counted from its own start. A piece belongs to the block of work
-that it begins in; the pieces of a long segment are combined from left to right in a second step. So the order of a fold
-depends on nothing but the segment's length, and sums have the same bits on every device, on any number
-of threads and parts, wherever the segment lies.
+Blocks of work fold the pieces of segments that begin in them (see `segments`); the pieces of a long segment are
+combined from left to right in a second step. So the order of a fold depends on nothing but the segment's length, and
+sums have the same bits on every device, on any number of threads and parts, wherever the segment lies.
 
 On several parts each holds some elements. A segment is reduced by the part that it begins in, which is sent
 the values that later parts have of it: at most one segment crosses each border.
@@ -16,22 +10,20 @@ the values that later parts have of it: at most one segment crosses each border.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from portapar import arrays, ops, parts
+from portapar.algorithms import segments
 from portapar.algorithms.for_each import for_each
+from portapar.algorithms.segments import Segments
 from portapar.arrays import PartitionedArray
 from portapar.errors import PlacementError
 from portapar.kernel.codec import codec
-from portapar.lazy import Lazy
 from portapar.parts import Data, Parts, Piece
 from portapar.policy import Policy
 from portapar.values import Values
-
-PIECE: Final = 4096  #: elements that are folded in one go
 
 
 def segmented_reduce(
@@ -160,118 +152,11 @@ def segmented_scan(
     )  # fmt: skip
 
 
-# offsets ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Segments:
-    """The segments of a call, found right.
-
-    Attributes
-    ----------
-    offsets : Data
-    count : int
-        How many there are.
-    begin, end : int
-        Where the first begins and the last ends.
-    shortest, longest : int
-        Elements of a segment; 0 if there is none.
-    """
-
-    offsets: Data
-    count: int
-    begin: int
-    end: int
-    shortest: int
-    longest: int
-
-    def blocks(self, piece: Piece) -> tuple[int, int]:
-        """How work on all of it is cut: (how many blocks, segments and elements together in each)."""
-        return piece.blocks(self.end - self.begin + self.count, least=512, each=32)
-
-
-def segments(p: Parts, offsets: Any, n: int) -> Segments:
-    """The segments of `n` elements.
-
-    Raises
-    ------
-    PlacementError
-        Offsets are no integers, decrease, or are out of range.
-    """
-    if isinstance(offsets, Lazy):
-        raise PlacementError(f"{p.algorithm}: offsets is {offsets!r}, a lazy input. Pass pp.copy(policy, offsets)")
-    p.length(offsets, "offsets")
-    data = p.whole(offsets, "offsets")
-    count = len(data) - 1
-    if data.dtype not in (np.dtype(np.int32), np.dtype(np.int64)):
-        raise PlacementError(f"{p.algorithm}: offsets has dtype {data.dtype}: must be int32 or int64")
-    if count < 0:
-        raise PlacementError(f"{p.algorithm}: offsets is empty: must have one element more than there are segments")
-    begin, end, shortest, longest = p.each("offsets", lambda piece: _extent(piece, data[piece], count))[0]
-    if shortest < 0:
-        host = arrays.asnumpy(data.value)
-        s = int(np.flatnonzero(host[1:] < host[:-1])[0])
-        raise PlacementError(
-            f"{p.algorithm}: offsets decrease: offsets[{s}] is {host[s]} and offsets[{s + 1}] is {host[s + 1]}. "
-            "Each must be at least the one before"
-        )
-    if begin < 0 or end > n:
-        raise PlacementError(
-            f"{p.algorithm}: offsets go from {begin} to {end}: must lie between 0 and the number of elements, {n}"
-        )
-    return Segments(data, count, begin, end, shortest, longest)
-
-
-def _extent(piece: Piece, offsets: Any, count: int) -> tuple[int, int, int, int]:
-    """(first, last offset, least, largest difference; the least is -1 if any is negative)."""
-
-    def differ(block: int, size: int, count: int, offsets: Any, found: Any) -> None:
-        lo = block * size
-        hi = min(count, lo + size)
-        least = most = np.int64(0)
-        wrong = np.int64(0)
-        if lo < hi:
-            least = most = np.int64(offsets[np.uint64(lo + 1)]) - np.int64(offsets[np.uint64(lo)])
-        for i in range(lo, hi):
-            a, b = np.int64(offsets[np.uint64(i)]), np.int64(offsets[np.uint64(i + 1)])
-            length = b - a
-            least = length if length < least else least
-            most = length if length > most else most
-            wrong |= np.int64(b < a)  # which the difference does not show if it overflows
-        found[4 * block] = offsets[0]
-        found[4 * block + 1] = offsets[count]
-        found[4 * block + 2] = -1 if wrong > 0 else least
-        found[4 * block + 3] = most
-
-    blocks, size = piece.blocks(max(count, 1))
-    found = piece.empty(4 * blocks, np.int64)
-    piece.run(blocks, differ, size, count, offsets, found)
-    rows = arrays.asnumpy(found).reshape(blocks, 4)
-    return int(rows[0, 0]), int(rows[0, 1]), int(rows[:, 2].min()), int(rows[:, 3].max())
-
-
-def first(place: int, begin: int, count: int, offsets: Any) -> int:
-    """The first segment at that place of the path or behind it; for kernels.
-
-    On the path the head of segment s has the place ``offsets[s] - begin + s``, and its elements follow: element i
-    has the place ``i - begin + s + 1``.
-    """
-    s, n = 0, count
-    while n > 0:
-        half = n // 2
-        if offsets[np.uint64(s + half)] - begin + s + half < place:
-            s += half + 1
-            n -= half + 1
-        else:
-            n = half
-    return s
-
-
 # reduce -------------------------------------------------------------------------------------------
 
 
 def _reduce(p: Parts, offsets: Any, values: Values, out: Any) -> Any:
-    given = segments(p, offsets, values.n)
+    given = segments.find(p, offsets, values.n)
     start = values.identity if values.init is None else values.init
     if start is None and given.count and given.shortest == 0:
         raise PlacementError(
@@ -333,7 +218,7 @@ class _Steps:
         if start is None:  # a value of the right type, which is not used
             blank = np.zeros(1, values.dtype)[0]
             self.start = blank if values.dtype.names is None else tuple(blank[name] for name in values.dtype.names)
-        self.windows = (given.end - given.begin) // PIECE + 1 if given.longest > PIECE else 0
+        self.windows = (given.end - given.begin) // segments.PIECE + 1 if given.longest > segments.PIECE else 0
         self.sums = piece.empty(2 * self.windows, values.dtype)
         self.heads = piece.empty(self.windows, np.int64)  # the segments of several pieces, by where they begin
 
@@ -348,24 +233,24 @@ class _Steps:
                 keep(np.uint64(s), out, start)
             else:
                 acc = fold(q, end)
-                if hi - lo > PIECE:
-                    _keep_head(s, q, lo, begin, heads)
-                    store(np.uint64(_place(q, lo, begin)), sums, acc)
+                if hi - lo > segments.PIECE:
+                    segments.keep_head(s, q, lo, begin, heads)
+                    store(np.uint64(segments.place(q, lo, begin)), sums, acc)
                 else:
                     acc = op(start, acc) if started else acc
                     keep(np.uint64(s), out, start if plain and q == end else acc)
 
         def combine(window: int, begin: int, count: int, offsets: Any, heads: Any, sums: Any, out: Any) -> None:
-            s = _head(window, begin, count, offsets, heads)
+            s = segments.head(window, begin, count, offsets, heads)
             if s >= 0:
                 lo, hi = int(offsets[np.uint64(s)]), int(offsets[np.uint64(s + 1)])
-                acc = load(np.uint64(_place(lo, lo, begin)), sums)
-                for q in range(lo + PIECE, hi, PIECE):
-                    acc = op(acc, load(np.uint64(_place(q, lo, begin)), sums))
+                acc = load(np.uint64(segments.place(lo, lo, begin)), sums)
+                for q in range(lo + segments.PIECE, hi, segments.PIECE):
+                    acc = op(acc, load(np.uint64(segments.place(q, lo, begin)), sums))
                 keep(np.uint64(s), out, op(start, acc) if started else acc)
 
         rest = given.begin, given.count, self.offsets, self.heads, self.sums, out
-        self.piece.run(self.blocks, _walk(visit), self.size, *rest)
+        self.piece.run(self.blocks, segments.walk(visit), self.size, *rest)
         if self.windows:
             for_each(self.piece.how, self.windows, combine, *rest)
 
@@ -376,18 +261,18 @@ class _Steps:
         pick = _after if inclusive else _before
 
         def total(s: int, lo: int, hi: int, q: int, end: int, begin: int, heads: Any, sums: Any, out: Any) -> None:
-            if hi - lo > PIECE:
-                _keep_head(s, q, lo, begin, heads)
-                store(np.uint64(_place(q, lo, begin)), sums, fold(q, end))
+            if hi - lo > segments.PIECE:
+                segments.keep_head(s, q, lo, begin, heads)
+                store(np.uint64(segments.place(q, lo, begin)), sums, fold(q, end))
 
         def carry(window: int, begin: int, count: int, offsets: Any, heads: Any, sums: Any) -> None:
-            s = _head(window, begin, count, offsets, heads)
+            s = segments.head(window, begin, count, offsets, heads)
             if s >= 0:
                 lo, hi = int(offsets[np.uint64(s)]), int(offsets[np.uint64(s + 1)])
-                acc = load(np.uint64(_place(lo, lo, begin)), sums)
+                acc = load(np.uint64(segments.place(lo, lo, begin)), sums)
                 acc = op(start, acc) if has else acc
-                for q in range(lo + PIECE, hi, PIECE):
-                    place = np.uint64(_place(q, lo, begin))
+                for q in range(lo + segments.PIECE, hi, segments.PIECE):
+                    place = np.uint64(segments.place(q, lo, begin))
                     after = op(acc, load(place, sums))
                     store(place, sums, acc)
                     acc = after
@@ -395,7 +280,7 @@ class _Steps:
         def visit(s: int, lo: int, hi: int, q: int, end: int, begin: int, heads: Any, sums: Any, out: Any) -> None:
             i, acc = q, start
             if q > lo:
-                acc = load(np.uint64(_place(q, lo, begin)), sums)
+                acc = load(np.uint64(segments.place(q, lo, begin)), sums)
             elif not has and q < end:
                 acc = at(q)
                 keep(np.uint64(q), out, acc)
@@ -408,9 +293,9 @@ class _Steps:
 
         rest = given.begin, given.count, self.offsets, self.heads, self.sums
         if self.windows:
-            self.piece.run(self.blocks, _walk(total), self.size, *rest, self.sums)
+            self.piece.run(self.blocks, segments.walk(total), self.size, *rest, self.sums)
             for_each(self.piece.how, self.windows, carry, *rest)
-        self.piece.run(self.blocks, _walk(visit), self.size, *rest, out)
+        self.piece.run(self.blocks, segments.walk(visit), self.size, *rest, out)
 
     def _fold(self) -> Any:
         """The kernel function that folds neighbouring elements, at least one if they are not `chained`.
@@ -441,64 +326,6 @@ class _Steps:
             return op(op(a, b), op(c, d))
 
         return chains if self.chained else in_order
-
-
-def _walk(visit: Any) -> Any:
-    """A kernel of a block of work: calls `visit` for every piece that begins in it.
-
-    ``visit(s, lo, hi, q, end, begin, heads, sums, out)``: segment s has the elements from `lo` to `hi`, the piece those
-    from `q` to `end`; an empty segment has one piece, which is empty.
-    """
-
-    def pieces(s: int, lo: int, hi: int, q: int, stop: int, begin: int, heads: Any, sums: Any, out: Any) -> None:
-        while q < hi and (q == lo or q - begin + s + 1 < stop):  # the first one is where the segment's head is
-            visit(s, lo, hi, q, min(q + PIECE, hi), begin, heads, sums, out)
-            q += PIECE
-
-    def walk(block: int, size: int, begin: int, count: int, offsets: Any, heads: Any, sums: Any, out: Any) -> None:
-        here, there = block * size, block * size + size
-        s, last = first(here, begin, count, offsets), first(there, begin, count, offsets)
-        hi = int(offsets[np.uint64(s)])
-        if s > 0:  # the segment before, from its first piece that begins here
-            lo = int(offsets[np.uint64(s - 1)])
-            q = lo + max(1, (begin + here - s - lo + PIECE - 1) // PIECE) * PIECE
-            pieces(s - 1, lo, hi, q, there, begin, heads, sums, out)
-        while s < last:
-            lo = hi
-            hi = int(offsets[np.uint64(s + 1)])
-            if hi - lo <= PIECE:
-                visit(s, lo, hi, lo, hi, begin, heads, sums, out)
-            else:
-                pieces(s, lo, hi, lo, there, begin, heads, sums, out)
-            s += 1
-
-    return walk
-
-
-def _place(q: int, lo: int, begin: int) -> int:
-    """Where among the sums a piece of a long segment has its own: it begins at `q`, the segment at `lo`.
-
-    First pieces have the odd places and others the even ones: no two of a kind begin in one window of `PIECE` elements.
-    """
-    return (q - begin) // PIECE * 2 + (1 if q == lo else 0)
-
-
-def _keep_head(s: int, q: int, lo: int, begin: int, heads: Any) -> None:
-    """Note a segment of several pieces where its first one begins: no two do in one window of `PIECE` elements."""
-    if q == lo:
-        heads[np.uint64((lo - begin) // PIECE)] = s
-
-
-def _head(window: int, begin: int, count: int, offsets: Any, heads: Any) -> int:
-    """The segment of several pieces that begins in that window; or -1.
-
-    Where none does, nothing was noted, and memory holds anything: it counts only if it is true.
-    """
-    s = heads[np.uint64(window)]
-    if s < 0 or s >= count:
-        return -1
-    lo, hi = offsets[np.uint64(s)], offsets[np.uint64(s + 1)]
-    return s if lo >= begin and (lo - begin) // PIECE == window and hi - lo > PIECE else -1
 
 
 def _before(before: Any, after: Any) -> Any:
@@ -591,7 +418,7 @@ def _steps(piece: Piece, values: Values, at: Any, offsets: np.ndarray, start: An
 def _scan(p: Parts, offsets: Any, values: Values, inclusive: bool, out: Any) -> Any:
     p.recut((values.n,))
     piece = p.alone()
-    given = segments(p, offsets, values.n)
+    given = segments.find(p, offsets, values.n)
     if (given.begin, given.end) != (0, values.n):
         raise PlacementError(
             f"{p.algorithm}: offsets go from {given.begin} to {given.end} and x has {values.n} elements: the segments "

@@ -11,7 +11,7 @@ from test_primitives import data, rough
 from test_scan import AFFINE, PACKED, functions, line, packed
 
 import portapar as pp
-from portapar.algorithms.segmented import PIECE
+from portapar.algorithms.segments import PIECE
 
 LENGTHS = {
     "none": [],

@@ -1,0 +1,190 @@
+"""Segments of a sequence: their offsets looked at, and work on their elements cut into blocks; for algorithms on them.
+
+Segments are given as in the CSR format: segment s has the elements ``offsets[s]`` to ``offsets[s + 1]``. Work is cut
+along the path that merges the segments with the elements (Merrill, Garland, "Merge-based parallel sparse
+matrix-vector multiplication", 2016): each block of work has as many segments and elements together, however
+skewed the segments' lengths are, and finds its first segment by a binary search in the offsets.
+
+A segment is cut into pieces of `PIECE` elements, counted from its own start. A piece belongs to the block of work
+that it begins in. So what is done with a segment depends on nothing but its length: sums have the same bits on every
+device, on any number of threads and parts, wherever the segment lies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from portapar import arrays
+from portapar.errors import PlacementError
+from portapar.lazy import Lazy
+from portapar.parts import Data, Parts, Piece
+
+PIECE: Final = 4096  #: elements that are folded in one go
+
+
+@dataclass(frozen=True)
+class Segments:
+    """The segments of a call, found right.
+
+    Attributes
+    ----------
+    offsets : Data
+    count : int
+        How many there are.
+    begin, end : int
+        Where the first begins and the last ends.
+    shortest, longest : int
+        Elements of a segment; 0 if there is none.
+    """
+
+    offsets: Data
+    count: int
+    begin: int
+    end: int
+    shortest: int
+    longest: int
+
+    def blocks(self, piece: Piece) -> tuple[int, int]:
+        """How work on all of it is cut: (how many blocks, segments and elements together in each)."""
+        return piece.blocks(self.end - self.begin + self.count, least=512, each=32)
+
+
+def find(p: Parts, offsets: Any, n: int) -> Segments:
+    """The segments of `n` elements.
+
+    Raises
+    ------
+    PlacementError
+        Offsets are no integers, decrease, or are out of range.
+    """
+    if isinstance(offsets, Lazy):
+        raise PlacementError(f"{p.algorithm}: offsets is {offsets!r}, a lazy input. Pass pp.copy(policy, offsets)")
+    p.length(offsets, "offsets")
+    data = p.whole(offsets, "offsets")
+    count = len(data) - 1
+    if data.dtype not in (np.dtype(np.int32), np.dtype(np.int64)):
+        raise PlacementError(f"{p.algorithm}: offsets has dtype {data.dtype}: must be int32 or int64")
+    if count < 0:
+        raise PlacementError(f"{p.algorithm}: offsets is empty: must have one element more than there are segments")
+    begin, end, shortest, longest = p.each("offsets", lambda piece: _extent(piece, data[piece], count))[0]
+    if shortest < 0:
+        host = arrays.asnumpy(data.value)
+        s = int(np.flatnonzero(host[1:] < host[:-1])[0])
+        raise PlacementError(
+            f"{p.algorithm}: offsets decrease: offsets[{s}] is {host[s]} and offsets[{s + 1}] is {host[s + 1]}. "
+            "Each must be at least the one before"
+        )
+    if begin < 0 or end > n:
+        raise PlacementError(
+            f"{p.algorithm}: offsets go from {begin} to {end}: must lie between 0 and the number of elements, {n}"
+        )
+    return Segments(data, count, begin, end, shortest, longest)
+
+
+def _extent(piece: Piece, offsets: Any, count: int) -> tuple[int, int, int, int]:
+    """(first, last offset, least, largest difference; the least is -1 if any is negative)."""
+
+    def differ(block: int, size: int, count: int, offsets: Any, found: Any) -> None:
+        lo = block * size
+        hi = min(count, lo + size)
+        least = most = np.int64(0)
+        wrong = np.int64(0)
+        if lo < hi:
+            least = most = np.int64(offsets[np.uint64(lo + 1)]) - np.int64(offsets[np.uint64(lo)])
+        for i in range(lo, hi):
+            a, b = np.int64(offsets[np.uint64(i)]), np.int64(offsets[np.uint64(i + 1)])
+            length = b - a
+            least = length if length < least else least
+            most = length if length > most else most
+            wrong |= np.int64(b < a)  # which the difference does not show if it overflows
+        found[4 * block] = offsets[0]
+        found[4 * block + 1] = offsets[count]
+        found[4 * block + 2] = -1 if wrong > 0 else least
+        found[4 * block + 3] = most
+
+    blocks, size = piece.blocks(max(count, 1))
+    found = piece.empty(4 * blocks, np.int64)
+    piece.run(blocks, differ, size, count, offsets, found)
+    rows = arrays.asnumpy(found).reshape(blocks, 4)
+    return int(rows[0, 0]), int(rows[0, 1]), int(rows[:, 2].min()), int(rows[:, 3].max())
+
+
+def first(place: int, begin: int, count: int, offsets: Any) -> int:
+    """The first segment at that place of the path or behind it; for kernels.
+
+    On the path the head of segment s has the place ``offsets[s] - begin + s``, and its elements follow: element i
+    has the place ``i - begin + s + 1``.
+    """
+    s, n = 0, count
+    while n > 0:
+        half = n // 2
+        if offsets[np.uint64(s + half)] - begin + s + half < place:
+            s += half + 1
+            n -= half + 1
+        else:
+            n = half
+    return s
+
+
+# pieces -------------------------------------------------------------------------------------------
+
+
+def walk(visit: Any) -> Any:
+    """A kernel of a block of work: calls `visit` for every piece that begins in it.
+
+    ``visit(s, lo, hi, q, end, begin, heads, sums, out)``: segment s has the elements from `lo` to `hi`, the piece those
+    from `q` to `end`; an empty segment has one piece, which is empty.
+    """
+
+    def pieces(s: int, lo: int, hi: int, q: int, stop: int, begin: int, heads: Any, sums: Any, out: Any) -> None:
+        while q < hi and (q == lo or q - begin + s + 1 < stop):  # the first one is where the segment's head is
+            visit(s, lo, hi, q, min(q + PIECE, hi), begin, heads, sums, out)
+            q += PIECE
+
+    def step(block: int, size: int, begin: int, count: int, offsets: Any, heads: Any, sums: Any, out: Any) -> None:
+        here, there = block * size, block * size + size
+        s, last = first(here, begin, count, offsets), first(there, begin, count, offsets)
+        hi = int(offsets[np.uint64(s)])
+        if s > 0:  # the segment before, from its first piece that begins here
+            lo = int(offsets[np.uint64(s - 1)])
+            q = lo + max(1, (begin + here - s - lo + PIECE - 1) // PIECE) * PIECE
+            pieces(s - 1, lo, hi, q, there, begin, heads, sums, out)
+        while s < last:
+            lo = hi
+            hi = int(offsets[np.uint64(s + 1)])
+            if hi - lo <= PIECE:
+                visit(s, lo, hi, lo, hi, begin, heads, sums, out)
+            else:
+                pieces(s, lo, hi, lo, there, begin, heads, sums, out)
+            s += 1
+
+    return step
+
+
+def place(q: int, lo: int, begin: int) -> int:
+    """Where among the sums a piece of a long segment has its own: it begins at `q`, the segment at `lo`.
+
+    First pieces have the odd places and others the even ones: no two of a kind begin in one window of `PIECE` elements.
+    """
+    return (q - begin) // PIECE * 2 + (1 if q == lo else 0)
+
+
+def keep_head(s: int, q: int, lo: int, begin: int, heads: Any) -> None:
+    """Note a segment of several pieces where its first one begins: no two do in one window of `PIECE` elements."""
+    if q == lo:
+        heads[np.uint64((lo - begin) // PIECE)] = s
+
+
+def head(window: int, begin: int, count: int, offsets: Any, heads: Any) -> int:
+    """The segment of several pieces that begins in that window; or -1.
+
+    Where none does, nothing was noted, and memory holds anything: it counts only if it is true.
+    """
+    s = heads[np.uint64(window)]
+    if s < 0 or s >= count:
+        return -1
+    lo, hi = offsets[np.uint64(s)], offsets[np.uint64(s + 1)]
+    return s if lo >= begin and (lo - begin) // PIECE == window and hi - lo > PIECE else -1
