@@ -22,7 +22,7 @@ import numpy as np
 from portapar import arrays, ops, parts
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.reduce import transform_reduce
-from portapar.errors import PlacementError
+from portapar.errors import DeviceMemoryError, PlacementError
 from portapar.kernel import atomic
 from portapar.parts import Data, Parts, Piece
 from portapar.policy import Policy
@@ -108,6 +108,8 @@ def bincount(policy: Policy | None, x: Any, weights: Any = None, minlength: int 
     ------
     PlacementError
         For negative elements, for elements that are no integers, or weights of another length.
+    DeviceMemoryError
+        For more bins than memory holds.
 
     Notes
     -----
@@ -128,6 +130,7 @@ def _bincount(p: Parts, x: Any, weights: Any, minlength: int) -> Any:
         raise PlacementError(f"bincount: x has dtype {data.dtype}: must hold integers. For other numbers use histogram")
     if isinstance(minlength, bool) or not isinstance(minlength, (int, np.integer)) or minlength < 0:
         raise PlacementError(f"bincount: minlength is {minlength!r}: must be a whole number from 0")
+    _check_memory(p, int(minlength), f"minlength is {minlength}")
     bins, outside = int(minlength), True
     if bins:  # often enough: then no pass is needed to find the largest
         counts, outside = _counts(p, data, weights, bins, _whole(bins, data.dtype) if weights is None else _number)
@@ -144,8 +147,23 @@ def _bincount(p: Parts, x: Any, weights: Any, minlength: int) -> Any:
                 f"bincount: x holds {least}: must hold no negative numbers. Subtract the least one first"
             )
         bins = max(bins, int(most) + 1)
+        _check_memory(p, bins, f"x holds {most}. Count distinct values by reduce_by_key, or ranges by histogram")
         counts, _ = _counts(p, data, weights, bins, _number)
     return _give(p, counts)
+
+
+def _check_memory(p: Parts, bins: int, why: str) -> None:
+    """Refuse more bins than a machine's memory holds."""
+
+    def look(_: Piece) -> None:
+        import psutil
+
+        have = psutil.virtual_memory().total
+        if 8 * bins > have:
+            raise DeviceMemoryError(f"{p.algorithm}: {bins} bins need {8 * bins} bytes, and there are {have}: {why}")
+
+    if bins >> 27:  # a gigabyte
+        p.each("memory", look)
 
 
 def _whole(bins: int, dtype: np.dtype) -> Any:
@@ -232,7 +250,14 @@ def _uniform(p: Parts, data: Data, value: Any, bins: int, limits: Any) -> np.nda
         raise PlacementError(f"histogram: {told} ({low}, {high}): must be two finite numbers, the lower one first")
     kind = data.dtype if data.dtype.kind == "f" else np.dtype(np.float64)
     seen = np.array([low, high], kind)  # NumPy's edges depend on whether the range is given, and on the dtype
-    return np.histogram_bin_edges(seen, bins, None if found else (low, high))
+    _check_memory(p, bins, f"bins is {bins}")
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.histogram_bin_edges(seen, bins, None if found else (low, high))
+    except ValueError:
+        raise PlacementError(
+            f"histogram: the range ({low}, {high}) of {kind} has no {bins} bins of equal width. Pass fewer, or edges"
+        ) from None
 
 
 def _few(p: Parts, data: Data, value: Any, edges: np.ndarray) -> np.ndarray:

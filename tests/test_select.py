@@ -90,6 +90,7 @@ def test_what_is_refused():
         (lambda: pp.kth_smallest(THREADS, x, -1), "k is -1"),
         (lambda: pp.kth_smallest(THREADS, x, 1.5), "k is 1.5"),
         (lambda: pp.nth_element(THREADS, x, 10), "n is 10"),
+        (lambda: pp.kth_smallest(THREADS, x[:0], 0), "x has no elements"),
         (lambda: pp.kth_smallest(THREADS, x + 1j, 1), "complex128"),
         (lambda: pp.nth_element(THREADS, x, 1, out=np.zeros(10, "f4")), "float32: must have"),
         (lambda: pp.nth_element(THREADS, x[1:], 1, out=x[:-1]), "partly overlaps"),
