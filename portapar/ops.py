@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from portapar.errors import PlacementError
+
 
 @dataclass(frozen=True, slots=True)
 class Monoid:
@@ -52,14 +54,50 @@ class Monoid:
         return self.op(x, y)
 
     def start(self, dtype: np.dtype) -> Any:
-        """The identity as a value of that dtype, a tuple for one with fields; None if there is none."""
+        """The identity as a value of that dtype, a tuple for one with fields; None if there is none.
+
+        Raises
+        ------
+        PlacementError
+            It is no such value.
+        """
         found = self.identity(dtype) if callable(self.identity) else self.identity
         if found is None:
             return None
-        if isinstance(found, tuple):
-            kinds = [dtype[name] for name in dtype.names or ()]
-            return tuple(np.array(x).astype(kind)[()] for x, kind in zip(found, kinds, strict=True))
-        return np.array(found).astype(dtype)[()]  # -1 is all ones in unsigned types too
+        try:
+            with np.errstate(invalid="ignore"):  # of an integer there is no infinity
+                if isinstance(found, tuple):
+                    kinds = [dtype[name] for name in dtype.names or ()]
+                    return tuple(np.array(x).astype(kind)[()] for x, kind in zip(found, kinds, strict=True))
+                return np.array(found).astype(dtype)[()]  # -1 is all ones in unsigned types too
+        except (TypeError, ValueError):
+            wanted = f"a {dtype}" if dtype.names is None else f"a tuple of {len(dtype.names)} numbers"
+            raise PlacementError(f"{self!r}: its identity is {found!r}, and its values are {wanted}") from None
+
+    def check(self, identity: Any, *values: Any) -> None:
+        """Refuse an identity that is none: with itself or one of these values the operator gives something else.
+
+        Operators that only compiled code can run are not looked at.
+
+        Raises
+        ------
+        PlacementError
+        """
+        op = self.py_func
+        if identity is None or isinstance(op, np.ufunc) or _named.get(self.__name__) is self:
+            return
+        for value in (identity, *values):
+            try:
+                with np.errstate(all="ignore"):
+                    pairs = [(op(a, b), value) for a, b in ((identity, value), (value, identity))]
+                    wrong = [found for found, expected in pairs if not _same(found, expected)]
+            except Exception:  # noqa: BLE001 - op may need what only kernels have, such as atomics and division by 0
+                return
+            if wrong:
+                raise PlacementError(
+                    f"{self!r}: its identity is {identity!r}, and with it and {value!r} op gives {wrong[0]!r}: must "
+                    f"give {value!r}. Pass the right identity, or none"
+                )
 
     @property
     def py_func(self) -> Callable[[Any, Any], Any]:
@@ -77,6 +115,13 @@ class Monoid:
     def __repr__(self) -> str:
         named = _named.get(self.__name__) is self
         return f"pp.{self.__name__}" if named else f"pp.Monoid({self.op!r}, {self.identity!r})"
+
+
+def _same(found: Any, expected: Any) -> bool:
+    """Whether two values, numbers or tuples, are equal up to rounding; NaN says nothing."""
+    if isinstance(expected, tuple):
+        return len(found) == len(expected) and all(map(_same, found, expected))
+    return bool(found == expected or found != found or abs(complex(found) - complex(expected)) <= 1e-5 * abs(expected))
 
 
 def monoid(op: Any) -> Monoid:

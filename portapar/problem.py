@@ -700,8 +700,10 @@ def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, ini
     monoid = ops.monoid(op)
     program = _program("reduce", shape_key, kernels, make, args.specs, acc=acc, ordered=not monoid.commutative)
     extent = (math.prod(shape),)
+    identity = monoid.start(acc)
+    monoid.check(identity)
     if init is None and extent == (0,):
-        init = monoid.start(acc)
+        init = identity
     if init is not None:
         init = np.array(init, acc)[()]
     names, told = tuple(args.names), _lazy_told(args.lazy)

@@ -64,6 +64,7 @@ class Values:
         self.dtype = _type_of(p, tuple(self.inputs), monoid.py_func, transform, init)
         self.init = None if init is None else codec.as_scalars(np.array(init, self.dtype)[()])
         self.identity, self.commutative = monoid.start(self.dtype), monoid.commutative
+        monoid.check(self.identity, *self._first(transform))
         sums = monoid is ops.plus and self.dtype.kind in "fc"
         self.neutral = -self.identity if sums else self.identity
         kept = codec.codec(self.dtype)
@@ -72,6 +73,12 @@ class Values:
         self.op = source.function(f"lambda x, y: {self._cast}(op(x, y))", op=monoid.py_func, **self._casts)
         self._transform = transform
         self._data: dict[int, Data] = {}
+
+    def _first(self, transform: Any) -> list[Any]:
+        """The first value, where it lies on the host as a plain number."""
+        x: Any = self.inputs[0]
+        plain = isinstance(x, np.ndarray) and transform is None and self.n and self.dtype.names is None
+        return [x[0].astype(self.dtype)] if plain else []
 
     def _length(self, p: Parts) -> int:
         lengths = {}

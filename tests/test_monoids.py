@@ -211,6 +211,39 @@ def test_what_is_refused():
     np.testing.assert_array_equal(p, before)
 
 
+@pytest.mark.parametrize(
+    ("op", "identity", "says"),
+    [
+        (lambda a, b: a + b, 1, "identity is .*1.*op gives .*2"),
+        (lambda a, b: a * b, 0, "with it and .*-3.* op gives .*0"),
+        (lambda a, b: max(a, b), 0, "with it and .*-3.* op gives .*0"),
+        (lambda a, b: a + b, "none", "identity is 'none', and its values are a int64"),
+        (lambda a, b: a + b, (0, 0), r"identity is \(0, 0\), and its values are a int64"),
+    ],
+)
+def test_identities_that_are_none(op, identity, says):
+    x, wrong = np.array([-3, 1, 2]), pp.Monoid(op, identity)
+    for call in (
+        lambda: pp.segmented_reduce(pp.par, np.array([0, 1, 3]), x, op=wrong),
+        lambda: pp.exclusive_scan(pp.par, x, wrong),
+        lambda: pp.reduce_by_key(pp.par, np.zeros(3, int), x, wrong),
+    ):
+        with pytest.raises(pp.PlacementError, match=says):
+            call()
+    np.testing.assert_array_equal(x, [-3, 1, 2])
+
+
+def test_identities_of_tuples():
+    x, short = np.arange(3.0), pp.Monoid(lambda a, b: (a[0] + b[0], a[1] + b[1]), (0.0,))
+    for n in (0, 3):
+        with pytest.raises(pp.PlacementError, match=r"identity is \(0.0,\), and its values are a tuple of 2 numbers"):
+            pp.transform_reduce(pp.par, x[:n], transform=lambda v: (v, v), op=short)
+    with pytest.raises(pp.PlacementError, match="op gives"):
+        pp.reduce(pp.par, x, pp.Monoid(lambda a, b: a + b, 1.0))
+    exact = pp.Monoid(merge, (0, 0.0, 0.0))  # 0 / 0 with itself, which says nothing
+    assert pp.transform_scan(pp.par, x, transform=one, op=exact)[-1].tolist() == (3, 1.0, 2.0)
+
+
 def test_codecs():
     for dtype in ("f8", POINT):
         kept = codec.codec(np.dtype(dtype))
