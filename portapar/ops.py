@@ -24,7 +24,7 @@ class Monoid:
         to rounding).
     identity : number, tuple, callable or None
         What changes nothing: ``op(identity, x) == x``. A callable is given the dtype and returns it; None
-        says that there is none.
+        says that there is none. A wrong one is refused if it shows with itself or with the first element.
     commutative : bool
         ``op(x, y) == op(y, x)`` (up to rounding). Otherwise `reduce` keeps the order of the elements, which
         costs speed. Scans keep it always.
@@ -71,7 +71,7 @@ class Monoid:
                     return tuple(np.array(x).astype(kind)[()] for x, kind in zip(found, kinds, strict=True))
                 return np.array(found).astype(dtype)[()]  # -1 is all ones in unsigned types too
         except (TypeError, ValueError):
-            wanted = f"a {dtype}" if dtype.names is None else f"a tuple of {len(dtype.names)} numbers"
+            wanted = f"numbers of dtype {dtype}" if dtype.names is None else f"tuples of {len(dtype.names)} numbers"
             raise PlacementError(f"{self!r}: its identity is {found!r}, and its values are {wanted}") from None
 
     def check(self, identity: Any, *values: Any) -> None:

@@ -217,8 +217,8 @@ def test_what_is_refused():
         (lambda a, b: a + b, 1, "identity is .*1.*op gives .*2"),
         (lambda a, b: a * b, 0, "with it and .*-3.* op gives .*0"),
         (lambda a, b: max(a, b), 0, "with it and .*-3.* op gives .*0"),
-        (lambda a, b: a + b, "none", "identity is 'none', and its values are a int64"),
-        (lambda a, b: a + b, (0, 0), r"identity is \(0, 0\), and its values are a int64"),
+        (lambda a, b: a + b, "none", "identity is 'none', and its values are numbers of dtype int64"),
+        (lambda a, b: a + b, (0, 0), r"identity is \(0, 0\), and its values are numbers of dtype int64"),
     ],
 )
 def test_identities_that_are_none(op, identity, says):
@@ -236,7 +236,7 @@ def test_identities_that_are_none(op, identity, says):
 def test_identities_of_tuples():
     x, short = np.arange(3.0), pp.Monoid(lambda a, b: (a[0] + b[0], a[1] + b[1]), (0.0,))
     for n in (0, 3):
-        with pytest.raises(pp.PlacementError, match=r"identity is \(0.0,\), and its values are a tuple of 2 numbers"):
+        with pytest.raises(pp.PlacementError, match=r"identity is \(0.0,\), and its values are tuples of 2 numbers"):
             pp.transform_reduce(pp.par, x[:n], transform=lambda v: (v, v), op=short)
     with pytest.raises(pp.PlacementError, match="op gives"):
         pp.reduce(pp.par, x, pp.Monoid(lambda a, b: a + b, 1.0))
