@@ -72,9 +72,9 @@ def segmented_reduce(
     Notes
     -----
     O(n + segments) work, in balance whatever the segments' lengths are. The same bits on every executor. Without an
-    identity of `op` each element waits for the one before: a `Monoid` is faster.
-    An index of unknown sign costs Python's wrap-around of negative ones, which shows where all else is cheap: if there
-    are no negative columns, ``x[np.uint32(j)]`` is faster in the second example.
+    identity of `op` each element waits for the one before: a `Monoid` is faster. An index of unknown sign costs
+    Python's wrap-around of negative ones, which shows where all else is cheap: if there are no negative columns,
+    ``x[np.uint32(j)]`` is faster in the second example.
 
     Examples
     --------
@@ -226,7 +226,7 @@ class _Steps:
         """The reduction of every segment."""
         given, op, start, started = self.given, self.values.op, self.start, int(self.values.init is not None)
         load, store, keep, fold = self.values.load, self.values.store, codec(out.dtype).store, self._fold()
-        bare, plain = int(not self.chained), int(self.values.init is None)
+        bare = int(not self.chained)
 
         def visit(s: int, lo: int, hi: int, q: int, end: int, begin: int, heads: Any, sums: Any, out: Any) -> None:
             if bare and q == end:
@@ -237,8 +237,11 @@ class _Steps:
                     segments.keep_head(s, q, lo, begin, heads)
                     store(np.uint64(segments.place(q, lo, begin)), sums, acc)
                 else:
-                    acc = op(start, acc) if started else acc
-                    keep(np.uint64(s), out, start if plain and q == end else acc)
+                    if started:
+                        acc = op(start, acc)
+                    elif q == end:
+                        acc = start
+                    keep(np.uint64(s), out, acc)
 
         def combine(window: int, begin: int, count: int, offsets: Any, heads: Any, sums: Any, out: Any) -> None:
             s = segments.head(window, begin, count, offsets, heads)

@@ -11,9 +11,9 @@ import functools
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -24,7 +24,6 @@ from portapar.config import default_threads
 from .native import BuildError, compilers
 
 _INT64 = ctypes.c_int64
-_Name = TypeVar("_Name", str, int)
 FLAGS = ["-O3", "-fPIC", "-ffast-math", "-fopenmp"]
 
 
@@ -274,7 +273,7 @@ class WrongResult(Exception):
     """Two codes computed different things."""
 
 
-def alternate(calls: dict[_Name, Callable[[], Any]], rounds: int, seconds: float = 0.0) -> dict[_Name, float]:
+def alternate(calls: dict[str, Callable[[], Any]], rounds: int, seconds: float = 0.0) -> dict[str, float]:
     """Median seconds of each call; they take turns, and each goes first as often as the others.
 
     Parameters
@@ -284,7 +283,7 @@ def alternate(calls: dict[_Name, Callable[[], Any]], rounds: int, seconds: float
     seconds : float
         How long to go on at least: quick calls get more turns.
     """
-    taken: dict[_Name, list[float]] = {name: [] for name in calls}
+    taken: dict[str, list[float]] = {name: [] for name in calls}
     turn, end = 0, math.inf
     while turn <= rounds or time.perf_counter() < end:
         for name in sorted(calls, reverse=bool(turn % 2)):
@@ -297,6 +296,11 @@ def alternate(calls: dict[_Name, Callable[[], Any]], rounds: int, seconds: float
             end = time.perf_counter() + seconds
         turn += 1
     return {name: statistics.median(found) for name, found in taken.items()}
+
+
+def _fastest(calls: Sequence[Callable[[], Any]], rounds: int) -> Callable[[], Any]:
+    taken = alternate({str(k): call for k, call in enumerate(calls)}, rounds)
+    return calls[int(min(taken, key=taken.__getitem__))]
 
 
 def measure(case: Case, executor: Any, rounds: int, seconds: float = 0.0) -> dict[str, float]:
@@ -316,8 +320,7 @@ def measure(case: Case, executor: Any, rounds: int, seconds: float = 0.0) -> dic
         for call in theirs:
             if not case.same(found, call()):
                 raise WrongResult(f"{case.name} on {executor!r}: differs from {name}")
-        taken = alternate(dict(enumerate(theirs)), rounds) if len(theirs) > 1 else {0: 0.0}
-        calls[name] = theirs[min(taken, key=taken.__getitem__)]
+        calls[name] = theirs[0] if len(theirs) == 1 else _fastest(theirs, rounds)
     return alternate(calls, rounds, seconds)
 
 

@@ -89,8 +89,7 @@ class Monoid:
         for value in (identity, *values):
             try:
                 with np.errstate(all="ignore"):
-                    pairs = [(op(a, b), value) for a, b in ((identity, value), (value, identity))]
-                    wrong = [found for found, expected in pairs if not _same(found, expected)]
+                    wrong = [x for x in (op(identity, value), op(value, identity)) if not _same(x, value)]
             except Exception:  # noqa: BLE001 - op may need what only kernels have, such as atomics and division by 0
                 return
             if wrong:

@@ -33,7 +33,7 @@ def product(i, a, b, c):
     ],
 )
 def test_loops_with_a_hint(loop):
-    trees = hinted(HEAD + "        " + loop + "\n")
+    trees = hinted({"body": HEAD + "        " + loop + "\n"})
     assert ast.unparse(trees["body"]).splitlines()[-1] == "        vectors()"
 
 
@@ -53,7 +53,7 @@ def test_loops_with_a_hint(loop):
     ],
 )
 def test_loops_without(loop):
-    assert not hinted(HEAD + "        " + loop + "\n")
+    assert not hinted({"body": HEAD + "        " + loop + "\n"})
 
 
 def test_a_tile_in_registers(renderer):

@@ -94,8 +94,8 @@ class Program:
         """The functions as objects; each is a Numba dispatcher, so that compiled code can call it."""
         return self.functions()
 
-    def functions(self, edit: Callable[[str], dict[str, Any]] | None = None, **more: Any) -> dict[str, Any]:
-        """The same from other texts: `edit` gives other forms of some, by name, which may use `more`."""
+    def functions(self, edit: Callable[[dict[str, str]], dict[str, Any]] | None = None, **more: Any) -> dict[str, Any]:
+        """The same from other texts: of all by name `edit` gives some in another form, which may use `more`."""
         from portapar.kernel import atomic, private
 
         atomic.register()
@@ -109,13 +109,15 @@ class Program:
             "private_full": getattr(private, "private_full", None),
             **more,
         }
-        origin, line, forms = self.origin or {}, 1, edit(self.text) if edit else {}
-        for text in re.split(r"^(?=def )", self.text, flags=re.MULTILINE)[1:]:
-            form: Any = forms.get(text[len("def ") : text.index("(")], text)
-            code = compile(form, "<portapar kernels>", "exec").co_consts[0]
+        parts = re.split(r"^(?=def )", self.text, flags=re.MULTILINE)[1:]
+        texts: dict[str, Any] = {part[len("def ") : part.index("(")]: part for part in parts}
+        forms = texts | (edit(texts) if edit else {})
+        origin, line = self.origin or {}, 1
+        for name, text in texts.items():
+            code = compile(forms[name], "<portapar kernels>", "exec").co_consts[0]
             places = tuple(origin.get(line + k) for k in range(text.count("\n") + 1))
             known = tuple((name, space[name]) for name in code.co_names if name in space)
-            space[code.co_name] = _function(code, places, known)
+            space[name] = _function(code, places, known)
             line += text.count("\n")
         return space
 

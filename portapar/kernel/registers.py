@@ -7,24 +7,23 @@ the innermost loops that work on a private array get a hint (`portapar.kernel.in
 from __future__ import annotations
 
 import ast
-import re
+from typing import Any
 
 from portapar.kernel.source import tree_of
 
 LANES, MOST = 4, 128  #: a loop worth it runs a multiple of so often, and not more than that: it is written out
 
 
-def hinted(text: str) -> dict[str, ast.Module]:
-    """The functions of a program that have such loops, by name, with a call of ``vectors()`` behind each loop."""
-    if "private_" not in text:
+def hinted(texts: dict[str, str]) -> dict[str, ast.Module]:
+    """Those of a program's functions that have such loops, with a call of ``vectors()`` behind each loop."""
+    if not any("private_" in text for text in texts.values()):
         return {}
-    trees = [tree_of(part) for part in re.split(r"^(?=def )", text, flags=re.MULTILINE)[1:]]
-    functions = {node.name: node for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)}
-    arrays = _private_arrays(functions)
-    return {name: tree for tree, name in zip(trees, functions, strict=True) if _hint(tree, arrays[name])}
+    trees = {name: tree_of(text) for name, text in texts.items()}
+    arrays = _private_arrays({name: tree.body[0] for name, tree in trees.items()})
+    return {name: tree for name, tree in trees.items() if _hint(tree, arrays[name])}
 
 
-def _private_arrays(functions: dict[str, ast.FunctionDef]) -> dict[str, set[str]]:
+def _private_arrays(functions: dict[str, Any]) -> dict[str, set[str]]:
     """The names of the private arrays in each function: those that it makes, and those that callers give it.
 
     A function comes before those that call it.
