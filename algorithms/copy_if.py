@@ -14,7 +14,8 @@ import numpy as np
 
 from portapar import arrays, parts
 from portapar.errors import PlacementError
-from portapar.parts import Data, Parts, Piece
+from portapar.parts import Data, Parts
+from portapar.piece import Piece
 from portapar.policy import Policy
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from portapar import parts
 from portapar.algorithms.find import equals, first
 from portapar.algorithms.reduce import transform_reduce
-from portapar.parts import Parts, Piece
+from portapar.parts import Parts
+from portapar.piece import Piece
 from portapar.policy import Policy
 
 

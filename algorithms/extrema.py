@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, ops, parts, problem
+from portapar import arrays, elementwise, ops, parts
 from portapar.errors import PlacementError
-from portapar.kernel.forms import TILE
-from portapar.parts import Data, Parts, Piece
+from portapar.kernel.tiles import TILE
+from portapar.parts import Data, Parts
+from portapar.piece import Piece
 from portapar.policy import Policy
 
 _STRIP = 64  #: elements of a tile that one iteration looks through
@@ -89,7 +90,7 @@ def _extrema(p: Parts, x: Any, key: Any, ends: tuple[Any, ...]) -> tuple[int, ..
             f"{p.algorithm}: the elements are {data.dtype}, which have no order: pass key=, a function that makes a "
             "number of an element, such as key=abs"
         )
-    key = problem.identity if key is None else p.function(key, "key", 1)
+    key = elementwise.identity if key is None else p.function(key, "key", 1)
     return tuple(_extremum(p, data, key, *end) for end in ends)
 
 

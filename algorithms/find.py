@@ -16,8 +16,9 @@ import numpy as np
 
 from portapar import arrays, parts
 from portapar.errors import PlacementError
-from portapar.kernel import atomic
-from portapar.parts import Parts, Piece
+from portapar.kernel.front import atomic
+from portapar.parts import Parts
+from portapar.piece import Piece
 from portapar.policy import Policy
 
 _STRIP = 256  #: elements that are searched without a look at the result

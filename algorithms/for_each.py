@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from portapar import problem
+from portapar import indexed, problem
 from portapar.call import call
 from portapar.executor import Executor
 from portapar.policy import Policy
@@ -44,4 +44,4 @@ def for_each(policy: Policy | None, n: Any, body: Any, *args: Any) -> Any:
 
 
 def _build(algorithm: str, where: Executor, kernels: Any, args: Any, space: Any) -> tuple[Problem, None]:
-    return problem.for_each(algorithm, space, kernels[0], args), None
+    return indexed.for_each(algorithm, space, kernels[0], args), None

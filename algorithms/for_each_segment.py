@@ -15,7 +15,8 @@ from portapar.algorithms import segments
 from portapar.algorithms.segments import first
 from portapar.arrays import SCALARS, normal
 from portapar.errors import KernelError
-from portapar.kernel import source
+from portapar.kernel.front.lift import lift
+from portapar.kernel.front.sources import function
 from portapar.lazy import flat
 from portapar.parts import Parts
 from portapar.policy import Policy
@@ -75,7 +76,7 @@ def _arrays(args: tuple[Any, ...]) -> list[Any]:
 
 
 def _for_each(p: Parts, offsets: Any, body: Any, args: tuple[Any, ...]) -> None:
-    kernel, func = source.lift(body)
+    kernel, func = lift(body)
     wanted, given = len(kernel.params), 2 + len(args)
     if not wanted - len(func.__defaults__ or ()) <= given <= wanted:
         raise KernelError(
@@ -90,7 +91,7 @@ def _for_each(p: Parts, offsets: Any, body: Any, args: tuple[Any, ...]) -> None:
         call += "_"
     # arguments are captured under the names that they have in `body`: so messages call them
     text = f"def each({s}, {i}): {call}({', '.join([s, i, *names])})"
-    each = source.function(text, **{call: func}, **dict(zip(names, args, strict=True)))
+    each = function(text, **{call: func}, **dict(zip(names, args, strict=True)))
 
     def step(block: int, size: int, begin: int, count: int, offsets: Any) -> None:
         here, there = block * size, block * size + size

@@ -23,8 +23,9 @@ from portapar import arrays, ops, parts
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.reduce import transform_reduce
 from portapar.errors import DeviceMemoryError, PlacementError
-from portapar.kernel import atomic
-from portapar.parts import Data, Parts, Piece
+from portapar.kernel.front import atomic
+from portapar.parts import Data, Parts
+from portapar.piece import Piece
 from portapar.policy import Policy
 
 _TABLES = 1 << 22  #: counters at most in all private tables together

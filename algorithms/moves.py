@@ -17,7 +17,8 @@ from portapar.algorithms.for_each import for_each
 from portapar.algorithms.reduce import transform_reduce
 from portapar.algorithms.transform import copy, transform
 from portapar.errors import KernelError, PlacementError
-from portapar.parts import Data, Parts, Piece
+from portapar.parts import Data, Parts
+from portapar.piece import Piece
 from portapar.policy import Policy
 
 

@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, problem
+from portapar import arrays, elementwise
 from portapar.algorithms.transform import copy, transform
-from portapar.parts import Piece
+from portapar.piece import Piece
 
 SMALL = 1 << 14  #: sorted by one iteration
 _MANY = 1 << 22  #: bytes that are sorted by all threads rather than by one with SIMD instructions
@@ -145,7 +145,7 @@ def order(piece: Piece, x: Any, out: Any, code: Coding) -> None:
     U, half = code.dtype.type, code.dtype.type(1 << (8 * x.dtype.itemsize - 1))
     encode, decode, plain = code.encode, code.decode, x.dtype.kind == "i" and not code.descending
     here = bits(out)
-    transform(piece.how, bits(x), out=here, op=problem.identity if plain else lambda u: U(encode(u) ^ half))
+    transform(piece.how, bits(x), out=here, op=elementwise.identity if plain else lambda u: U(encode(u) ^ half))
     device.sort(here.view(f"i{x.dtype.itemsize}"))
     if not plain:
         transform(piece.how, here, out=here, op=lambda c: decode(U(c ^ half)))
@@ -231,7 +231,7 @@ class _Work:
                 s = slice(lo, hi)
                 again = _Work.__new__(_Work)
                 again.__dict__.update(self.__dict__, pick=self.value)
-                again.sort(a[s], va[s], b[s], vb[s], a[s], va[s], out[s], vout[s], problem.identity)
+                again.sort(a[s], va[s], b[s], vb[s], a[s], va[s], out[s], vout[s], elementwise.identity)
         piece.run(len(starts) - 1, self.settle, starts, a, va, b, vb, out, vout)
 
     def _scatter(self, keys: Any, values: Any, a: Any, va: Any, encode: Any) -> tuple[Any, list[tuple[int, int]]]:

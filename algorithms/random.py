@@ -21,7 +21,8 @@ import numpy as np
 from portapar import parts
 from portapar.algorithms.for_each import for_each
 from portapar.errors import PlacementError
-from portapar.parts import Parts, Piece
+from portapar.parts import Parts
+from portapar.piece import Piece
 from portapar.policy import Policy
 
 __all__ = ["bits", "fill_integers", "fill_normal", "fill_uniform", "integers", "normal", "philox", "uniform"]

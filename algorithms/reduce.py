@@ -1,7 +1,7 @@
 """reduce and transform_reduce: combine all elements into one, with the same bits everywhere.
 
 The index range is cut into fixed tiles; each tile is folded in a fixed number of lanes, the lanes and
-then the tiles are combined in fixed trees (`portapar.kernel.forms`). So the result does not depend on
+then the tiles are combined in fixed trees (`portapar.kernel.tiles`). So the result does not depend on
 the number of threads, on the executor, or on the number of ranks. Method: Demmel, Nguyen, "Fast
 reproducible floating-point summation", 2013, motivates it; fixed blocking is the cheap way to it.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, ops, problem
+from portapar import arrays, elementwise, ops
 from portapar.call import call
 from portapar.errors import PlacementError
 from portapar.executor import Executor
@@ -111,4 +111,4 @@ def transform_reduce(
 
 def _build(algorithm: str, where: Executor, kernels: Any, args: Any, extra: Any) -> tuple[Problem, None]:
     op, transform = (*kernels, None)[:2]
-    return problem.reduce(algorithm, args, op, transform, extra[2]), None
+    return elementwise.reduce(algorithm, args, op, transform, extra[2]), None

@@ -19,10 +19,11 @@ from portapar import ops, parts
 from portapar.algorithms.for_each import for_each
 from portapar.arrays import asnumpy
 from portapar.errors import PlacementError
-from portapar.kernel import atomic
-from portapar.kernel.codec import codec
-from portapar.kernel.forms import TILE
-from portapar.parts import Data, Parts, Piece
+from portapar.kernel.front import atomic
+from portapar.kernel.front.codec import codec
+from portapar.kernel.tiles import TILE
+from portapar.parts import Data, Parts
+from portapar.piece import Piece
 from portapar.policy import Policy, seq
 from portapar.values import Values
 

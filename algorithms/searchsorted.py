@@ -14,7 +14,8 @@ from portapar import arrays, parts
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.transform import transform
 from portapar.errors import PlacementError
-from portapar.parts import Parts, Piece
+from portapar.parts import Parts
+from portapar.piece import Piece
 from portapar.policy import Policy
 
 

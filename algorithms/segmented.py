@@ -20,8 +20,9 @@ from portapar.algorithms.for_each import for_each
 from portapar.algorithms.segments import Segments
 from portapar.arrays import PartitionedArray
 from portapar.errors import PlacementError
-from portapar.kernel.codec import codec
-from portapar.parts import Data, Parts, Piece
+from portapar.kernel.front.codec import codec
+from portapar.parts import Data, Parts
+from portapar.piece import Piece
 from portapar.policy import Policy
 from portapar.values import Values
 

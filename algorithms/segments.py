@@ -20,7 +20,8 @@ import numpy as np
 from portapar import arrays
 from portapar.errors import PlacementError
 from portapar.lazy import Lazy
-from portapar.parts import Data, Parts, Piece
+from portapar.parts import Data, Parts
+from portapar.piece import Piece
 
 PIECE: Final = 4096  #: elements that are folded in one go
 

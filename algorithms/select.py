@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, parts, problem
+from portapar import arrays, elementwise, parts
 from portapar.algorithms import radix
 from portapar.algorithms.transform import copy, transform
 from portapar.errors import PlacementError
-from portapar.parts import Data, Parts, Piece
+from portapar.parts import Data, Parts
+from portapar.piece import Piece
 from portapar.policy import Policy
 
 _SAMPLE = 1 << 12
@@ -109,7 +110,7 @@ def _code(piece: Piece, keys: Any, encode: Any, k: int) -> Any:
     """The code of the k-th smallest key."""
     n = len(keys)
     if n <= _FEW:
-        codes = arrays.asnumpy(keys if encode is problem.identity else transform(piece.how, keys, op=encode))
+        codes = arrays.asnumpy(keys if encode is elementwise.identity else transform(piece.how, keys, op=encode))
         codes.partition(k)
         return codes[k]
 
@@ -158,7 +159,7 @@ def _code(piece: Piece, keys: Any, encode: Any, k: int) -> Any:
         return _halve(piece, keys, encode, k, low, high, blocks, size, count)
     chosen = piece.empty(int(ends[-1]), keys.dtype)
     piece.run(blocks, pack, size, low, high, keys, piece.asarray(ends), chosen)
-    return _code(piece, chosen, problem.identity, k - before)
+    return _code(piece, chosen, elementwise.identity, k - before)
 
 
 def _halve(

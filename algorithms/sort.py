@@ -18,13 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, ops, parts, problem
+from portapar import arrays, elementwise, ops, parts
 from portapar.algorithms import radix
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.reduce import transform_reduce
 from portapar.algorithms.transform import copy, transform
 from portapar.errors import PlacementError
-from portapar.parts import Data, Parts, Piece
+from portapar.parts import Data, Parts
+from portapar.piece import Piece
 from portapar.policy import Policy
 
 
@@ -368,7 +369,7 @@ def _sort_parts(p: Parts, order: Order, by: Data, columns: list[tuple[Data | Non
         """The codes of this part in order, and its columns, on the host."""
         keys, coding = order.keys(piece, by[piece])
         index, codes = piece.empty(len(keys), np.int64), piece.empty(len(keys), keys.dtype)
-        radix.arrange(piece, keys, coding.equal, codes, problem.identity, "numbers", index)
+        radix.arrange(piece, keys, coding.equal, codes, elementwise.identity, "numbers", index)
         mine = [arrays.asnumpy(codes)]
         for x, out in columns:
             if x is None:
@@ -394,7 +395,7 @@ def _sort_parts(p: Parts, order: Order, by: Data, columns: list[tuple[Data | Non
             return
         codes, *rest = (piece.asarray(np.concatenate(column)) for column in zip(*runs, strict=True))
         index = piece.empty(len(codes), np.int64)
-        radix.arrange(piece, codes, problem.identity, values="numbers", values_out=index)
+        radix.arrange(piece, codes, elementwise.identity, values="numbers", values_out=index)
         for x, (_, out) in zip(rest, columns, strict=True):
             _gather(piece, x, index, out[piece])
 
@@ -453,7 +454,7 @@ def _is_sorted(p: Parts, x: Any, key: Any, descending: bool) -> bool:
             return 1 if equal(keys[np.uint64(i + 1)]) < equal(keys[np.uint64(i)]) else 0
 
         piece.run(1, first_and_last, keys, ends)
-        found = transform_reduce(piece.how, problem.Range(n - 1), transform=falls, op=ops.bit_or, init=0)
+        found = transform_reduce(piece.how, arrays.Range(n - 1), transform=falls, op=ops.bit_or, init=0)
         return not found, arrays.asnumpy(ends).tolist()
 
     seen = p.each("look", look)

@@ -4,7 +4,7 @@ Method: all cells but those of the first and last rows are done by a loop that r
 test, so that it vectorizes. It also runs over the cells at the ends of the rows, where it takes the ends of the rows
 before and behind for their neighbours. Those and the first and last rows are then done by a second loop, the same
 kernel, in which every access finds out what lies beyond. (What the kernel sees as its array is each time a virtual
-one, whose elements the kernels of this file fetch: `portapar.kernel.fuse`.)
+one, whose elements the kernels of this file fetch: `portapar.kernel.front.fuse`.)
 
 Parts first trade the rows that others need: halos of `radius` rows, from wherever the boundary condition says.
 """
@@ -18,15 +18,18 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, parts, problem
+from portapar import arrays, indexed, parts
 from portapar.algorithms.for_each import for_each
-from portapar.call import once
 from portapar.errors import KernelError, PlacementError
-from portapar.kernel import source
-from portapar.kernel.fuse import Getter
+from portapar.kernel.front.fuse import Getter
+from portapar.kernel.front.kernel import Kernel
+from portapar.kernel.front.lift import lift
+from portapar.kernel.front.sources import kernel_error
 from portapar.lazy import CAPTURED, Form, Lazy
-from portapar.parts import Data, Parts, Piece
+from portapar.parts import Data, Parts
+from portapar.piece import Piece
 from portapar.policy import Policy
+from portapar.remembered import once
 
 BOUNDARIES = ("constant", "nearest", "wrap", "reflect", "mirror")
 
@@ -150,7 +153,7 @@ def _value(value: Any, dtype: np.dtype) -> Any:
 
 def _check(body: Any, radii: tuple[int, ...]) -> None:
     """The body's arguments, and how it uses the grid, as far as its own text shows it."""
-    kernel, func = source.lift(body)
+    kernel, func = lift(body)
     ndim, most = len(radii), len(kernel.params)
     if not most - len(func.__defaults__ or ()) <= 1 + ndim <= most:
         raise KernelError(
@@ -161,11 +164,11 @@ def _check(body: Any, radii: tuple[int, ...]) -> None:
         for axis, (distance, r) in enumerate(zip(distances, radii, strict=True)):
             if distance > r:
                 what = f"it reads {distance} away from its cell on axis {axis}, and the radius is {r}"
-                raise source.kernel_error(what, f"pass radius={distance}", kernel.name, kernel.file, line)
+                raise kernel_error(what, f"pass radius={distance}", kernel.name, kernel.file, line)
 
 
 @functools.lru_cache(maxsize=1024)
-def _reads(kernel: source.Kernel, ndim: int) -> list[tuple[list[int], int]]:
+def _reads(kernel: Kernel, ndim: int) -> list[tuple[list[int], int]]:
     """For every ``x[i + 1, j]`` and its like: how far it is from the cell on each axis, and its line."""
     function, (x, *own) = kernel.functions[-1], kernel.params
     stored = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
@@ -179,7 +182,7 @@ def _reads(kernel: source.Kernel, ndim: int) -> list[tuple[list[int], int]]:
             continue
         if not isinstance(node, ast.Subscript):
             what = f"it uses {ast.unparse(node)!r}: of {x!r} a stencil's body has elements alone"
-            raise source.kernel_error(what, "pass its shape in as numbers", kernel.name, kernel.file, line)
+            raise kernel_error(what, "pass its shape in as numbers", kernel.name, kernel.file, line)
         index = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         pairs = zip(index, own, strict=False)
         distances = [0 if name in stored else _distance(part, name) for part, name in pairs]
@@ -208,7 +211,7 @@ def _returned(p: Parts, cell: Any, data: Data) -> np.dtype:
 
     def find() -> np.dtype:
         view = _View(_INSIDE[ndim - 1], (np.empty((0,) * ndim, data.dtype), 0), data)
-        return problem.returned(problem.for_each("stencil", (0,) * ndim, cell, (view, 0)))
+        return indexed.returned(indexed.for_each("stencil", (0,) * ndim, cell, (view, 0)))
 
     return once(_types, p.how, (cell,), (), (data.dtype, ndim), find)
 
@@ -399,7 +402,7 @@ class _Form(Form):
     """A virtual array whose elements a function of this file fetches."""
 
     def __init__(self, get: Any, ndim: int) -> None:
-        kernel, _ = source.lift(get)
+        kernel, _ = lift(get)
         names = tuple(kernel.params[ndim:])
         super().__init__((), (CAPTURED,) * len(names), names, (kernel,))
         # of the array itself kernels see no more than elements: `lo` has neither a length nor a shape

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from portapar import problem
+from portapar import elementwise
+from portapar.arrays import Range
 from portapar.call import call, make_out
 from portapar.executor import Executor
 from portapar.policy import Policy
-from portapar.problem import Problem, Range
+from portapar.problem import Problem
 
 
 def transform(policy: Policy | None, *inputs: Any, out: Any = None, op: Any) -> Any:
@@ -49,17 +50,17 @@ def _build(algorithm: str, where: Executor, kernels: Any, args: Any, extra: Any)
         made[0] = make_out(where)(*how)
         return made[0]
 
-    return problem.transform(algorithm, tuple(inputs), out, kernels[0], make), made[0]
+    return elementwise.transform(algorithm, tuple(inputs), out, kernels[0], make), made[0]
 
 
 def fill(policy: Policy | None, out: Any, value: Any) -> Any:
     """``out[i] = value`` for every i; returns `out`."""
-    return call("fill", policy, (problem.identity,), (value, out), None, _build)
+    return call("fill", policy, (elementwise.identity,), (value, out), None, _build)
 
 
 def copy(policy: Policy | None, x: Any, out: Any = None) -> Any:
     """``out[i] = x[i]`` for every i, converted to the dtype of `out`; returns `out`."""
-    return call("copy", policy, (problem.identity,), (x, out), None, _build)
+    return call("copy", policy, (elementwise.identity,), (x, out), None, _build)
 
 
 def iota(policy: Policy | None, out: Any, start: Any = 0, step: Any = 1) -> Any:

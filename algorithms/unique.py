@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, lazy, ops, parts, problem
+from portapar import arrays, elementwise, lazy, ops, parts
 from portapar.algorithms import radix
 from portapar.algorithms.copy_if import copy_if
 from portapar.algorithms.count import count
@@ -18,7 +18,8 @@ from portapar.algorithms.for_each import for_each
 from portapar.algorithms.reduce import transform_reduce
 from portapar.algorithms.sort import sort
 from portapar.errors import PlacementError
-from portapar.parts import Data, Parts, Piece
+from portapar.parts import Data, Parts
+from portapar.piece import Piece
 from portapar.policy import Policy
 
 
@@ -156,7 +157,7 @@ def _flagged(piece: Piece, flags: Any, low: Any, coding: radix.Coding) -> Any:
     def key(i: int) -> Any:
         return decode(U(U(i) + low))
 
-    return copy_if(piece.how, lazy.transform(lazy.iota(len(flags)), key), problem.identity, stencil=flags)
+    return copy_if(piece.how, lazy.transform(lazy.iota(len(flags)), key), elementwise.identity, stencil=flags)
 
 
 def _sorted(p: Parts, x: Any) -> Data:

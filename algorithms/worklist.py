@@ -18,7 +18,9 @@ from portapar.algorithms.for_each import for_each
 from portapar.call import resolve
 from portapar.errors import DeviceMemoryError, KernelError, PlacementError
 from portapar.executor import DeviceExecutor, Executor
-from portapar.kernel import atomic, source
+from portapar.kernel.front import atomic
+from portapar.kernel.front.lift import lift
+from portapar.kernel.front.sources import function
 from portapar.parts import Parts
 from portapar.policy import Policy, par
 
@@ -177,7 +179,7 @@ class Worklist:
             More was pushed than `capacity`. The next frontier is empty then, the present one as it was; what
             else `body` wrote stays.
         """
-        kernel, _ = source.lift(body)
+        kernel, _ = lift(body)
         wanted, given = len(kernel.params), 3 + len(args)
         if wanted != given:
             raise KernelError(
@@ -186,7 +188,7 @@ class Worklist:
             )
         names = "".join(f", a{k}" for k in range(len(args)))
         text = f"def step(k, now, items, tail{names}): body(now[k], items, tail{names})"
-        step = source.function(text, body=body)
+        step = function(text, body=body)
         how = self._how if policy is None else policy
         how = how if how.executor is not None else how.on(self.executor)
 

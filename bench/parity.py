@@ -30,7 +30,7 @@ import numpy as np
 import portapar as pp
 from portapar import report
 from portapar.algorithms.stream import KERNELS, StreamResult, stream
-from portapar.cli import last_words, mpi_job
+from portapar.launcher import last_words, mpi_job
 
 from . import BuildError, algorithms, beside, binder
 

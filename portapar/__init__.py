@@ -25,6 +25,7 @@ from portapar.algorithms.transform import copy, fill, iota, transform
 from portapar.algorithms.unique import unique, unique_count
 from portapar.algorithms.worklist import Worklist, push
 from portapar.arrays import PartitionedArray, asnumpy
+from portapar.arrays import Range as range
 from portapar.call import inspect, plan
 from portapar.errors import (
     BackendUnavailableError,
@@ -39,7 +40,7 @@ from portapar.executor import Executor, cuda, opencl, simd, threads
 from portapar.executors import available, executor, mpi
 from portapar.future import Future
 from portapar.hybrid import hybrid
-from portapar.kernel import atomic
+from portapar.kernel.front import atomic
 from portapar.ops import (
     Monoid,
     bit_and,
@@ -53,7 +54,6 @@ from portapar.ops import (
     plus,
 )
 from portapar.policy import Policy, auto, par, par_unseq, seq, unseq, using
-from portapar.problem import Range as range
 
 __version__ = "0.1.0"
 

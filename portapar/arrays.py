@@ -274,3 +274,15 @@ def overlap(x: np.ndarray, y: np.ndarray) -> bool:
         return np.shares_memory(x, y, max_work=1_000_000)  # type: ignore[arg-type]  # the stub knows -1 and 0 only
     except np.exceptions.TooHardError:
         return True
+
+
+def is_scalar(x: Any) -> bool:
+    """Whether it is a number."""
+    return isinstance(x, SCALARS)
+
+
+def shape_text(x: Any) -> str:
+    """The shape of an input, for messages."""
+    if isinstance(x, (Range, range)):
+        return f"({len(x)},)"
+    return "scalar" if is_scalar(x) else str(x.shape)

@@ -59,8 +59,9 @@ class Device(Protocol):
 
     Also a method ``argsort(x)``: the places of unsigned integers in a stable order, as an int64 array.
 
-    Also a method ``bind(task)``, for a task that is run many times: calling what it returns runs it; and a method
-    ``launch(task)`` with an attribute ``array_type``, the class of its arrays: see `portapar.kernel.host.Launch`.
+    Also a method ``bind(task)``, for a task that is run many times: calling what it returns runs it; and a
+    method ``launch(task)`` with an attribute ``array_type``, the class of its arrays: see
+    `portapar.kernel.cpu.launch.Launch`.
     """
 
     name: str

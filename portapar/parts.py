@@ -22,123 +22,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from portapar import arrays, problem, shares
+from portapar import arrays, shares
 from portapar.arrays import PartitionedArray
-from portapar.call import call, make_out, planning, resolve
+from portapar.call import resolve
 from portapar.errors import BackendUnavailableError, KernelError, PlacementError
 from portapar.executor import DeviceExecutor, Executor
-from portapar.kernel import source
+from portapar.kernel.front.lift import lift
 from portapar.lazy import MIRROR, OWN, Lazy, flat
-from portapar.policy import Policy
+from portapar.piece import Piece
+from portapar.policy import Policy, planning
 
 T = TypeVar("T")
-
-_WIDE = 1024  #: iterations at a time that no CPU runs
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """One part of a call, on one device.
-
-    Attributes
-    ----------
-    number, count : int
-        Which of how many parts it is.
-    lo, hi : int
-        Its rows of the whole.
-    how : Policy
-        What the user allows, bound to the part's own executor: algorithms called with it run there.
-    """
-
-    number: int
-    count: int
-    lo: int
-    hi: int
-    how: Policy
-
-    def __len__(self) -> int:
-        return self.hi - self.lo
-
-    @property
-    def executor(self) -> DeviceExecutor:
-        return self.how.executor
-
-    @property
-    def width(self) -> int:
-        """Iterations that run at the same time: as many blocks keep the device busy."""
-        return self.executor.device.width if self.how.threads else 1
-
-    def asarray(self, x: Any) -> Any:
-        """An array where this part can use it: a host array itself in host memory, else a copy.
-
-        Of a lazy input an array of its elements.
-        """
-        device = self.executor.device
-        if isinstance(x, Lazy):
-            out = self.empty(x.shape, x.dtype)
-            call("copy", self.how, (problem.identity,), (x, out), None, _build_copy)
-            return out
-        return x if device.host_memory or not isinstance(x, np.ndarray) else device.asarray(np.ascontiguousarray(x))
-
-    def empty(self, shape: int | tuple[int, ...], dtype: Any) -> Any:
-        """An uninitialised array where this part lives."""
-        return self.executor.empty(shape, dtype)
-
-    def zeros(self, shape: int, dtype: Any) -> Any:
-        """An array of zeros where this part lives."""
-        if self.executor.device.host_memory or np.dtype(dtype).names is not None:
-            return self.asarray(np.zeros(shape, dtype))
-        out = self.empty(shape, dtype)
-        call("fill", self.how, (problem.identity,), (np.dtype(dtype).type(0), out), None, _build_copy)
-        return out
-
-    def blocks(self, n: int, least: int = 4096, each: int = 4) -> tuple[int, int]:
-        """Cut `n` elements into blocks for `run`: (how many, elements of each but the last).
-
-        A block has at least `least` elements, and there are at most `each` for every unit of the
-        device, so that one that is late does not hold up the others. A GPU gets many small ones: neighbours
-        that run side by side then read the same cache lines, and wait for memory in turn.
-        """
-        if self.width >= _WIDE:
-            least, each = max(1, least // 32), 1
-        most = self.width * each if self.width > 1 else 1
-        size = max(least, -(-n // most))
-        return -(-n // size), size
-
-    def tiles(self, x: Any, op: Any, transform: Any = None) -> np.ndarray:
-        """The fold of every tile of `TILE` elements of `transform` of them, as `reduce` has it, on the host."""
-        kernels = (op,) if transform is None else (op, transform)
-        return call("tiles", self.how, kernels, (x,), "tiles", _build_tiles)
-
-    def fill(self, out: Any, op: Any, args: tuple[Any, ...], lo: int, hi: int) -> None:
-        """``out[i[, j[, k]]] = op(i[, j[, k]], *args)`` for the elements `lo` to `hi` of a contiguous array.
-
-        Where no argument is `out` or overlaps it; large ones are written past the caches.
-        """
-        call("fill", self.how, (op,), (*args, out), (lo, hi), _build_fill)
-
-    def run(self, blocks: int, body: Callable[..., Any], *args: Any) -> None:
-        """``body(block, *args)`` for every block: few iterations, each of which is much work."""
-        how = self.how._but(schedule="dynamic", chunk_size=1) if self.how.threads and blocks > 1 else self.how
-        call(getattr(body, "__name__", "step"), how, (body,), args, blocks, _build)
-
-
-def _build(algorithm: str, where: Executor, kernels: Any, args: Any, space: Any) -> tuple[problem.Problem, None]:
-    return problem.for_each(algorithm, space, kernels[0], args), None
-
-
-def _build_fill(algorithm: str, where: Executor, kernels: Any, args: Any, span: Any) -> tuple[problem.Problem, None]:
-    *given, out = args
-    return dataclasses.replace(problem.generate(algorithm, out.shape, kernels[0], tuple(given), out), span=span), None
-
-
-def _build_tiles(algorithm: str, where: Executor, kernels: Any, args: Any, extra: Any) -> tuple[problem.Problem, None]:
-    op, transform = (*kernels, None)[:2]
-    return dataclasses.replace(problem.reduce(algorithm, args, op, transform, None), tiles=True), None
-
-
-def _build_copy(algorithm: str, where: Executor, kernels: Any, args: Any, extra: Any) -> tuple[problem.Problem, Any]:
-    return problem.transform(algorithm, args[:1], args[1], kernels[0], make_out(where)), args[1]
 
 
 class Data:
@@ -442,7 +336,7 @@ class Parts:
 
     def function(self, given: Any, name: str, wanted: int) -> Any:
         """A user's function as kernels call it, which must take `wanted` arguments."""
-        kernel, func = source.lift(given)
+        kernel, func = lift(given)
         most = len(kernel.params)
         if not most - len(func.__defaults__ or ()) <= wanted <= most:
             raise KernelError(
@@ -568,7 +462,7 @@ def run(algorithm: str, how: Policy | None, values: Sequence[Any], body: Callabl
     -------
     What `body` returns; with ``policy.task`` a Future of it; inside `pp.plan` its `Steps`.
     """
-    values = [x if isinstance(x, (problem.Range, range)) else arrays.normal(x, "x") for x in values if x is not None]
+    values = [x if isinstance(x, (arrays.Range, range)) else arrays.normal(x, "x") for x in values if x is not None]
     how, where = resolve(how, values, algorithm)
     plain = how._but(asynchronous=False)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from portapar import arrays, cost, shares
 from portapar.errors import BackendUnavailableError, PlacementError
-from portapar.kernel.forms import TILE
+from portapar.kernel.tiles import TILE
 from portapar.policy import Policy
 from portapar.problem import Problem
 

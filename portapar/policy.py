@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+from portapar import policy
 from portapar.errors import PolicyError
 
 SCHEDULES = ("static", "dynamic", "guided")
@@ -149,3 +150,15 @@ class using:
 
     def __exit__(self, *_: object) -> None:
         current.reset(self._token)
+
+
+class Planning:
+    """What stands in the place of the `using` block's policy while `plan` only wants the plan."""
+
+    def __init__(self, block: Policy | None) -> None:
+        self.block = block
+
+
+def planning() -> bool:
+    """Whether this call is made by `plan`, which wants no result."""
+    return isinstance(policy.current.get(), Planning)

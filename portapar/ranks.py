@@ -28,7 +28,7 @@ from portapar.errors import BackendUnavailableError, CommunicationError, Placeme
 from portapar.executor import DeviceExecutor, Executor, finish, fold, simd, threads
 from portapar.future import Future
 from portapar.hybrid import HybridExecutor
-from portapar.kernel.forms import TILE
+from portapar.kernel.tiles import TILE
 from portapar.plan import Plan
 from portapar.problem import Problem
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from portapar.kernel.forms import TILE
+from portapar.kernel.tiles import TILE
 
 
 def alignment(row: int) -> int:

@@ -13,13 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, ops, problem
-from portapar.call import once
+from portapar import arrays, elementwise, ops
+from portapar.arrays import Range
 from portapar.errors import PlacementError
-from portapar.kernel import codec, source
+from portapar.kernel.front import codec
+from portapar.kernel.front.lift import lift
+from portapar.kernel.front.sources import function
 from portapar.lazy import Lazy
-from portapar.parts import Data, Parts, Piece
-from portapar.problem import Range
+from portapar.parts import Data, Parts
+from portapar.piece import Piece
+from portapar.remembered import once
 
 
 class Values:
@@ -70,7 +73,7 @@ class Values:
         kept = codec.codec(self.dtype)
         self.load, self.store = kept.load, kept.store
         self._cast, self._casts = _cast(self.dtype)
-        self.op = source.function(f"lambda x, y: {self._cast}(op(x, y))", op=monoid.py_func, **self._casts)
+        self.op = function(f"lambda x, y: {self._cast}(op(x, y))", op=monoid.py_func, **self._casts)
         self._transform = transform
         self._data: dict[int, Data] = {}
 
@@ -111,7 +114,7 @@ class Values:
         """The inputs that are arrays, by name; and the arrays that the transform captures."""
         found = [(self.names[k], x) for k, x in enumerate(self.inputs) if not isinstance(x, (Range, range))]
         if self._transform is not None:
-            kernel, func = source.lift(self._transform)
+            kernel, func = lift(self._transform)
             found += [(name, x) for (name, _), x in zip(kernel.captures, kernel.values(func), strict=True)]
         return found
 
@@ -155,7 +158,7 @@ class Values:
             transform = codec.codec(dtype).unpack
         if transform is not None:
             captured["transform"], call = transform, f"transform({call})"
-        return source.function(f"lambda i: {self._cast}({call})", **captured)
+        return function(f"lambda i: {self._cast}({call})", **captured)
 
 
 _types: dict[Any, np.dtype] = {}
@@ -165,7 +168,7 @@ def _type_of(p: Parts, inputs: tuple[Any, ...], op: Any, transform: Any, init: A
     """The dtype that a reduction would have."""
 
     def find() -> np.dtype:
-        found = problem.reduce(p.algorithm, inputs, op, transform, init).program.acc
+        found = elementwise.reduce(p.algorithm, inputs, op, transform, init).program.acc
         assert found is not None
         return found
 
@@ -182,7 +185,7 @@ def _names(inputs: Sequence[Any], transform: Any) -> list[str]:
     """What to call the inputs in messages."""
     if transform is None:
         return ["x", *(f"input {k}" for k in range(1, len(inputs)))][: len(inputs)]
-    params = source.lift(transform)[0].params
+    params = lift(transform)[0].params
     return [params[k] if k < len(params) else f"input {k}" for k in range(len(inputs))]
 
 
@@ -192,7 +195,7 @@ def _cast(dtype: np.dtype) -> tuple[str, dict[str, Any]]:
     if dtype.names is None:
         return _type(dtype), {}
     casts = "".join(f"{_type(dtype[name])}(x[{k}]), " for k, name in enumerate(dtype.names))
-    return "cast", {"cast": source.function(f"lambda x: ({casts})")}
+    return "cast", {"cast": function(f"lambda x: ({casts})")}
 
 
 def _type(dtype: np.dtype) -> str:

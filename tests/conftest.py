@@ -52,7 +52,7 @@ def pytest_collection_modifyitems(items):
 def _cache_folder(home):
     """A folder for what this state of the sources compiles to: a second run is fast and never stale."""
     digest = hashlib.blake2b(digest_size=8)
-    for file in sorted((ROOT / "portapar" / "kernel").glob("*.py")):
+    for file in sorted((ROOT / "portapar" / "kernel").rglob("*.py")):
         digest.update(file.read_bytes())
     folder = home / digest.hexdigest()
     for other in home.iterdir():
@@ -91,8 +91,8 @@ def cuda_texts():
     """Without a GPU, compile the CUDA text of every program that runs on OpenCL, for sm_90, beside the tests."""
     import portapar.backends.cuda.compile as cuda
     from portapar.errors import BackendUnavailableError, PortaparError
-    from portapar.kernel.cdialect import CUDA
-    from portapar.kernel.claunch import c_text
+    from portapar.kernel.c.dialect import CUDA
+    from portapar.kernel.c.program import c_text
 
     try:
         cuda.nvrtc()

@@ -11,8 +11,8 @@ import pytest
 from portapar.backend import Task
 from portapar.backends import cuda, opencl
 from portapar.errors import BackendUnavailableError, DeviceMemoryError
-from portapar.kernel.forms import LANES, TILE
 from portapar.kernel.program import Program, Spec
+from portapar.kernel.tiles import LANES, TILE
 
 F64, F32, I64, I8 = (np.dtype(d) for d in ("f8", "f4", "i8", "i1"))
 SIZES = (0, 1, 2, 1001, TILE, TILE + 1, 5 * TILE, 5 * TILE + 37)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from portapar import cli
+from portapar import cli, launcher
 from portapar.algorithms.stream import KERNELS, Stream
 
 
@@ -23,7 +23,7 @@ def mpi_missing():
     found = [info for info in pp.available() if info.name == "mpi"]
     if not found or not found[0].available:
         return "no MPI"
-    return "" if cli._mpirun() else "no mpirun"
+    return "" if launcher.mpirun() else "no mpirun"
 
 
 def test_stream_prints_and_saves(capsys, tmp_path):
@@ -115,7 +115,7 @@ def test_by_default_every_executor_is_shown(monkeypatch):
     assert names[:2] == ["threads", "simd"] and "cuda" in missing
     if not mpi_missing():
         assert names[-1] == "mpi"
-    monkeypatch.setattr(cli, "_mpirun", lambda: None)
+    monkeypatch.setattr(launcher, "mpirun", lambda: None)
     names, missing = cli._executors(options, False, {})
     assert "mpi" not in names and ("mpi" not in missing or "no mpirun" in missing["mpi"])
 
@@ -142,7 +142,7 @@ def test_as_a_module_and_without_a_command():
 class TestRanks:
     def job(self, *arguments, **environment):
         env = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", **environment}
-        command = [cli._mpirun(), "-n", "2", sys.executable, "-m", "portapar", *arguments]
+        command = [launcher.mpirun(), "-n", "2", sys.executable, "-m", "portapar", *arguments]
         return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
 
     def test_under_mpirun_rank_0_speaks(self, tmp_path):

@@ -16,11 +16,13 @@ import pytest
 from numba import types
 
 from portapar.errors import BackendUnavailableError
-from portapar.kernel.cforms import map_parameters, reduce_parameters, render_map, render_reduce
-from portapar.kernel.crender import CUDA, OPENCL, RenderFailure, render
-from portapar.kernel.forms import LANES, TILE
-from portapar.kernel.private import private_empty, private_full, private_zeros
-from portapar.kernel.typing import TypingFailure, array_type, check_numba, dtype_of, infer, numba_type
+from portapar.kernel.c.dialect import CUDA, OPENCL
+from portapar.kernel.c.entries import map_parameters, reduce_parameters, render_map, render_reduce
+from portapar.kernel.c.function import render
+from portapar.kernel.c.unit import RenderFailure
+from portapar.kernel.front.private import private_empty, private_full, private_zeros
+from portapar.kernel.jit.typing import TypingFailure, array_type, check_numba, dtype_of, infer, numba_type
+from portapar.kernel.tiles import LANES, TILE
 
 njit = numba.njit(error_model="numpy")
 INT_MIN = np.iinfo(np.int64).min

@@ -18,7 +18,7 @@ import pytest
 
 import portapar as pp
 from portapar import atomic
-from portapar.kernel import source
+from portapar.kernel.front.lift import lift
 
 N = 1000
 SCALE = 3.0
@@ -30,11 +30,11 @@ HALF: "Final[float]" = 0.5
 
 def compiled(monkeypatch):
     """A list that grows by one for every function that is compiled or typed."""
-    from portapar.kernel import native
+    from portapar.kernel.jit import native
 
     seen = []
     real = native.native
-    monkeypatch.setattr("portapar.kernel.cpu.native", lambda key, *rest: (seen.append(key), real(key, *rest))[1])
+    monkeypatch.setattr("portapar.kernel.cpu.chunk.native", lambda key, *rest: (seen.append(key), real(key, *rest))[1])
     return seen
 
 
@@ -270,7 +270,7 @@ def test_final_numbers_are_constants(monkeypatch):
     this = sys.modules[__name__]
     power, half, called = lambda x: BASE**2 + x, lambda x: x * this.HALF, lambda x: based(x) * SCALE
     for f in (power, half, called):
-        assert [name for name, _ in source.lift(f)[0].captures] == (["SCALE"] if f is called else [])
+        assert [name for name, _ in lift(f)[0].captures] == (["SCALE"] if f is called else [])
     np.testing.assert_array_equal(pp.transform(pp.par, ramp(), op=power), ramp() + 4)
     np.testing.assert_array_equal(pp.transform(pp.par, ramp(), op=half), ramp() / 2)
     np.testing.assert_array_equal(pp.transform(pp.par, ramp(), op=called), (ramp() - 2) * 3)
@@ -613,7 +613,7 @@ def test_complex_numbers(renderer):
 
 
 def uses(body):
-    return source.lift(body)[0].access
+    return lift(body)[0].access
 
 
 def test_access_is_found_at_the_own_index():

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 
 import portapar as pp
-from portapar.kernel import host
+from portapar.kernel.cpu.memory import Kept, kept
 
 N = 3 << 20
 
@@ -18,7 +18,7 @@ def block(size):
 
 def blocks():
     gc.collect()
-    return tuple(host.kept._blocks)
+    return tuple(kept._blocks)
 
 
 def test_a_block_is_kept_when_its_last_view_is_gone():
@@ -37,7 +37,7 @@ def test_a_block_is_kept_when_its_last_view_is_gone():
 
 
 def test_a_block_serves_arrays_of_about_its_size():
-    kept = host.Kept(8 << 20)
+    kept = Kept(8 << 20)
     assert kept.take(1 << 20) is None
     small, large = block(2 << 20), block(6 << 20)
     kept.give(large)
@@ -48,7 +48,7 @@ def test_a_block_serves_arrays_of_about_its_size():
 
 
 def test_no_more_is_kept_than_the_limit():
-    kept = host.Kept(8 << 20)
+    kept = Kept(8 << 20)
     given = [block(3 << 20) for _ in range(4)]
     for each in given:
         kept.give(each)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from test_primitives import data, rough, tiles
 
 import portapar as pp
-from portapar.kernel import codec
-from portapar.kernel.forms import RUN, TILE
+from portapar.kernel.front import codec
+from portapar.kernel.tiles import RUN, TILE
 
 POINT = np.dtype([("weight", "f4"), ("key", "i4"), ("flag", "?"), ("where", "c8")])  # packed: 17 bytes
 

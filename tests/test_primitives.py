@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import portapar as pp
-from portapar.kernel.forms import LANES, TILE
+from portapar.kernel.tiles import LANES, TILE
 
 SIZES = (0, 1, 2, 31, 32, 33, 4095, 4096, 4097, 10**6 + 3)
 INTEGERS = [np.dtype(d) for d in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")]

@@ -7,9 +7,9 @@ import pytest
 from test_crender import nvrtc
 
 import portapar as pp
-from portapar import problem
-from portapar.kernel.cdialect import CUDA
-from portapar.kernel.claunch import c_text
+from portapar import indexed
+from portapar.kernel.c.dialect import CUDA
+from portapar.kernel.c.program import c_text
 
 N = 40
 
@@ -136,7 +136,7 @@ def test_unaligned_numbers_are_written_by_bytes_on_gpus(align, width):
     inner = np.dtype([("x", "f8"), ("y", "f8", 2)], align=align)
     a = np.zeros(3, np.dtype([("flag", "?"), ("inner", inner), ("v", "f8", 2)], align=align))
     for kernel in (set_part, set_inner):
-        text = c_text(problem.for_each("test", 3, kernel, (a, np.zeros(3))).program, CUDA)
+        text = c_text(indexed.for_each("test", 3, kernel, (a, np.zeros(3))).program, CUDA)
         stores = set(re.findall(r"st\.global\.(\w+)", nvrtc(text, "compute_90").decode()))
         assert stores == {width}
 

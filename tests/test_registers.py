@@ -8,7 +8,7 @@ import pytest
 
 import portapar as pp
 from examples.pareval.dense_matmul import tile
-from portapar.kernel.registers import hinted
+from portapar.kernel.cpu.registers import hinted
 
 HEAD = "def body(i, a, c):\n    x = private_zeros((4, 8), np.float64)\n    for p in range(4):\n"
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import portapar as pp
-from portapar import problem
-from portapar.kernel.source import lift
+from portapar import indexed
+from portapar.kernel.front.lift import lift
 
 
 def plain(i, out, x):
@@ -78,13 +78,13 @@ def rows(i, out, x):
 
 
 def form(body, *args, n=10):
-    return problem.for_each("for_each", n, body, args).program.form
+    return indexed.for_each("for_each", n, body, args).program.form
 
 
 @pytest.mark.parametrize("body", [plain, adds, chooses])
 def test_found(body):
     assert form(body, np.zeros(10), np.ones(10)) == "transform"
-    assert problem.for_each("for_each", 10, body, (np.zeros(10), np.ones(10))).program.inplace == (body is not plain)
+    assert indexed.for_each("for_each", 10, body, (np.zeros(10), np.ones(10))).program.inplace == (body is not plain)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from test_primitives import data, rough
 
 import portapar as pp
-from portapar.kernel.forms import TILE
+from portapar.kernel.tiles import TILE
 
 SIZES = (0, 1, 2, 31, 1000, TILE, 4 * TILE, 4 * TILE + 1, 9 * TILE + 77)
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import portapar as pp
-from portapar.kernel import vecmath
+from portapar.kernel.jit import vecmath
 
 ULPS = 4
 # the math library's name of a function → NumPy's, whose long doubles are the oracle

@@ -13,8 +13,8 @@ import os
 from pathlib import Path
 
 from portapar.errors import BackendUnavailableError, PortaparError
-from portapar.kernel.cdialect import CUDA
-from portapar.kernel.claunch import c_text
+from portapar.kernel.c.dialect import CUDA
+from portapar.kernel.c.program import c_text
 from portapar.kernel.program import Program
 
 __all__ = ["OPTIONS", "compile_c", "compile_text", "nvrtc", "nvrtc_version"]

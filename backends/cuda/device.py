@@ -16,8 +16,9 @@ from cupy.cuda.function import Module
 from portapar import config
 from portapar.backends.cuda.compile import OPTIONS, compile_c, nvrtc_version
 from portapar.errors import DeviceMemoryError, PlacementError, PortaparError
-from portapar.kernel.cdialect import CUDA
-from portapar.kernel.claunch import CDevice, Kernel, batch_of, entry_name
+from portapar.kernel.c.device import CDevice, Kernel
+from portapar.kernel.c.dialect import CUDA
+from portapar.kernel.c.program import batch_of, entry_name
 from portapar.kernel.program import Program
 
 __all__ = ["CudaDevice"]

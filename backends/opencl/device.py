@@ -20,10 +20,11 @@ import pyopencl.array as cl_array
 
 from portapar import config
 from portapar.errors import DeviceMemoryError, PortaparError
-from portapar.kernel.cdialect import OPENCL
-from portapar.kernel.claunch import CDevice, Kernel, argument_dtypes, elements, entry_name
-from portapar.kernel.forms import LANES, TILE
+from portapar.kernel.c.device import CDevice, Kernel, elements
+from portapar.kernel.c.dialect import OPENCL
+from portapar.kernel.c.program import argument_dtypes, entry_name
 from portapar.kernel.program import Program
+from portapar.kernel.tiles import LANES, TILE
 
 __all__ = ["OpenCLDevice"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from portapar.backend import DeviceInfo
-from portapar.kernel.host import HostDevice
+from portapar.kernel.cpu.device import HostDevice
 from portapar.topology import cpu_description
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from portapar import config
 from portapar.backend import DeviceInfo
-from portapar.kernel.host import HostDevice
+from portapar.kernel.cpu.device import HostDevice
 from portapar.topology import cpu_description
 
 

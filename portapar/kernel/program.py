@@ -7,11 +7,6 @@ native code (Numba for CPUs, C for OpenCL and CUDA).
 from __future__ import annotations
 
 import functools
-import itertools
-import math
-import re
-import types
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,66 +83,6 @@ class Program:
         """A digest of everything that generated code depends on."""
         parts = (self.form, self.text, self.specs, self.ndim, self.unit, self.out, self.acc, self.ordered)
         return config.digest(repr(parts).encode(), 16).hex()
-
-    @functools.cached_property
-    def namespace(self) -> dict[str, Any]:
-        """The functions as objects; each is a Numba dispatcher, so that compiled code can call it."""
-        return self.functions()
-
-    def functions(self, edit: Callable[[dict[str, str]], dict[str, Any]] | None = None, **more: Any) -> dict[str, Any]:
-        """The same from other texts: of all by name `edit` gives some in another form, which may use `more`."""
-        from portapar.kernel import atomic, private
-
-        atomic.register()
-        private.register()
-        space: dict[str, Any] = {
-            "np": np,
-            "math": math,
-            "atomic": atomic,
-            "private_zeros": getattr(private, "private_zeros", None),
-            "private_empty": getattr(private, "private_empty", None),
-            "private_full": getattr(private, "private_full", None),
-            **more,
-        }
-        parts = re.split(r"^(?=def )", self.text, flags=re.MULTILINE)[1:]
-        texts: dict[str, Any] = {part[len("def ") : part.index("(")]: part for part in parts}
-        forms = texts | (edit(texts) if edit else {})
-        origin, line = self.origin or {}, 1
-        for name, text in texts.items():
-            code = compile(forms[name], "<portapar kernels>", "exec").co_consts[0]
-            places = tuple(origin.get(line + k) for k in range(text.count("\n") + 1))
-            known = tuple((name, space[name]) for name in code.co_names if name in space)
-            space[name] = _function(code, places, known)
-            line += text.count("\n")
-        return space
-
-    def place(self, line: int) -> tuple[str, int] | None:
-        """The user's file and line that a line of a function in the namespace came from, or the line before it."""
-        for name in self.names:
-            function = self.namespace[name].py_func
-            k = line - function.__code__.co_firstlineno
-            if 0 <= k < len(function.places):
-                return next((place for place in function.places[k::-1] if place), None)
-        return None
-
-
-_firsts = itertools.count(10**6, 10**3)  #: where functions begin: no other source has such lines
-
-
-@functools.lru_cache(maxsize=4096)
-def _function(code: types.CodeType, places: tuple[Any, ...], known: tuple[tuple[str, Any], ...]) -> Any:
-    """A function, made once for all programs that have it: typing and lowering it is what takes time.
-
-    `known` is what it uses of the namespace, `places` is where its lines came from. Each function has lines of its
-    own, so that a line in a message says which function it is of.
-    """
-    from portapar.kernel.native import callee
-
-    space = dict(known)
-    function = types.FunctionType(code.replace(co_firstlineno=next(_firsts)), space)
-    function.places = places  # type: ignore[attr-defined]
-    space[code.co_name] = made = callee(function)
-    return made
 
 
 OVERLAP = object()  #: the answer of a prepared launch that cannot take these arguments

@@ -1,0 +1,408 @@
+"""Calls of element forms as problems: transform and reduce, whose operators see elements."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from portapar import arrays, ops
+from portapar.arrays import Range, is_scalar
+from portapar.errors import KernelError, PlacementError
+from portapar.kernel.front import codec
+from portapar.kernel.front.access import Access
+from portapar.kernel.front.kernel import Kernel
+from portapar.kernel.front.lift import lift
+from portapar.kernel.front.text import Text
+from portapar.kernel.jit.check import typed
+from portapar.kernel.program import Program, Spec
+from portapar.lazy import CAPTURED, MIRROR, Lazy
+from portapar.outputs import KINDS, check_cast, check_out, check_record, kind_text
+from portapar.problem import Problem, index_names, lazy_told, lifted, program_of, readonly_error, with_defaults
+
+
+def _elementwise(
+    algorithm: str, inputs: tuple[Any, ...], kernel: Kernel, func: Any
+) -> tuple[tuple[Any, ...], tuple[int, ...] | None]:
+    """Inputs as arrays, ranges or scalars, and their common shape (None without any array)."""
+    wanted = len(kernel.params)
+    inputs = with_defaults(inputs, wanted, func)
+    if len(inputs) != wanted:
+        raise KernelError(
+            f"{algorithm}: kernel {kernel.name!r} ({kernel.where()}) takes {wanted} argument{'s' * (wanted != 1)} "
+            f"({', '.join(kernel.params)}), and the call gives {len(inputs)} input{'s' * (len(inputs) != 1)}. "
+            "Its arguments are one element of each input"
+        )
+    found = tuple(
+        x if isinstance(x, (Range, range)) else arrays.normal(x, kernel.params[k]) for k, x in enumerate(inputs)
+    )
+    shapes = [(len(x),) if isinstance(x, (Range, range)) else x.shape for x in found if not is_scalar(x)]
+    if not shapes:
+        return found, None
+    try:
+        return found, np.broadcast_shapes(*shapes)
+    except ValueError:
+        told = ", ".join(f"{kernel.params[k]}: {arrays.shape_text(x)}" for k, x in enumerate(found))
+        raise PlacementError(f"{algorithm}: the shapes of the inputs differ ({told}) and do not broadcast") from None
+
+
+class _Arguments:
+    """Collects the arguments of an elementwise form, and the text of each element."""
+
+    def __init__(self, algorithm: str, shape: tuple[int, ...]) -> None:
+        self.algorithm, self.shape = algorithm, shape
+        self.values: list[Any] = []
+        self.names: list[str] = []
+        self.specs: list[Spec] = []
+        self.access: list[Access | None] = []
+        self.flat = True
+        self.own = 0  #: how many arguments a kernel sees one element of; those behind it sees as a whole
+        self.lazy: dict[str, Lazy] = {}
+
+    def array(self, x: Any, name: str, use: Access) -> int:
+        if x.shape != self.shape:
+            x = self.broadcast(x, name)
+        self.flat &= arrays.spec_of(x, name).contiguous
+        self.values.append(x)
+        self.names.append(name)
+        self.access.append(use)
+        return len(self.values) - 1
+
+    def broadcast(self, x: Any, name: str) -> Any:
+        if isinstance(x, np.ndarray):
+            return np.broadcast_to(x, self.shape)
+        raise PlacementError(
+            f"{self.algorithm}: argument {name!r} has shape {x.shape}, the others {self.shape}: only NumPy arrays "
+            "are broadcast. Pass arrays of one shape"
+        )
+
+    def scalar(self, x: Any, name: str) -> int:
+        self.values.append(x)
+        self.names.append(name)
+        self.access.append(None)
+        return len(self.values) - 1
+
+    def getters(self, ndim: int) -> list[Kernel]:
+        """The kernel functions that compute the elements of the lazy inputs."""
+        return [x.form.getter(ndim, False).kernel for x in self.lazy.values()]
+
+    def close(self) -> int:
+        """Give every array its final form; returns the number of indices."""
+        self.own = len(self.values)
+        ndim = 1 if self.flat or len(self.shape) == 0 else len(self.shape)
+        for k, use in enumerate(self.access):
+            if (
+                use is not None
+                and ndim == 1
+                and len(self.shape) != 1
+                and not isinstance(self.values[k], arrays.PartitionedArray)
+            ):
+                self.values[k] = self.values[k].reshape(-1)
+        for value, name, use in zip(self.values, self.names, self.access, strict=True):
+            spec = arrays.spec_of(value, name)
+            if use is not None and ndim == 1:
+                spec = Spec(spec.dtype, 1, spec.contiguous)
+            self.specs.append(Spec(spec.dtype, spec.ndim, spec.contiguous))
+        return ndim
+
+
+def _gather(
+    algorithm: str, inputs: tuple[Any, ...], kernel: Kernel, func: Any, shape: tuple[int, ...], out: Any = None
+) -> tuple[_Arguments, list[str], int, int]:
+    """Arguments of an elementwise form: (arguments, text of each operand, number of out, ndim)."""
+    args = _Arguments(algorithm, shape)
+    operands: list[str] = []
+    where = -1
+    seen: dict[int, int] = {}
+    whole: list[tuple[Any, str, Access | None]] = []  # what comes behind the elements
+    for k, x in enumerate(inputs):
+        name = kernel.params[k]
+        if isinstance(x, (Range, range)):
+            if len(shape) != 1:
+                raise PlacementError(f"{algorithm}: a range is one-dimensional, the other inputs have shape {shape}")
+            begin, step = args.scalar(x.start, f"{name}.start"), args.scalar(x.step, f"{name}.step")
+            operands.append(f"a{begin} + a{step} * i")
+        elif is_scalar(x):
+            operands.append(f"a{args.scalar(x, name)}")
+        elif id(x) in seen:  # the same array twice is one argument, so that the compiler knows
+            operands.append(f"a{seen[id(x)]}[@]")
+        elif isinstance(x, Lazy):
+            operands.append(_lazy_operand(args, x, name, seen, whole))
+        else:
+            seen[id(x)] = args.array(x, name, Access(reads=True))
+            operands.append(f"a{seen[id(x)]}[@]")
+    if out is not None:
+        where = seen.get(id(out), -1)
+        if where < 0:
+            where = next((k for k in seen.values() if arrays.same_memory(args.values[k], out)), -1)
+        if where >= 0:
+            args.access[where] = Access(reads=True, writes=True)
+        else:
+            where = args.array(out, "out", Access(writes=True, covers=True))
+    for (name, _), value in zip(kernel.captures, kernel.values(func), strict=True):
+        value = arrays.normal(value, name)
+        use = None if is_scalar(value) else kernel.access[name]
+        if use is not None and use.writes and arrays.spec_of(value, name).readonly:
+            raise readonly_error(algorithm, kernel, name)
+        whole.append((value, name, use and Access(use.reads, use.writes, pointwise=False)))
+        operands.append(f"w{len(whole) - 1}$")
+    ndim = args.close()
+    for k, (value, name, use) in enumerate(whole):
+        operands = [operand.replace(f"w{k}$", f"a{len(args.values)}") for operand in operands]
+        spec = arrays.spec_of(value, name)
+        args.values.append(value)
+        args.names.append(name)
+        args.access.append(use)
+        args.specs.append(Spec(spec.dtype, spec.ndim, spec.contiguous))
+    return args, operands, where, ndim
+
+
+def _lazy_operand(args: _Arguments, x: Lazy, name: str, seen: dict[int, int], whole: list[Any]) -> str:
+    """The text of an element of a lazy input; its leaves become arguments."""
+    if x.shape != args.shape and not x.form.aligned:
+        raise PlacementError(
+            f"{args.algorithm}: the lazy input {name!r}, {x!r}, has shape {x.shape}, the others {args.shape}: what "
+            "reverses or counts is not broadcast"
+        )
+    texts = ["@"]
+    for value, leaf, role in zip(x.values, x.named(name), x.form.roles, strict=True):
+        if is_scalar(value):
+            texts.append(f"a{args.scalar(value, leaf)}")
+        elif role == CAPTURED:
+            whole.append((value, leaf, Access(reads=True, pointwise=False)))
+            texts.append(f"w{len(whole) - 1}$")
+        elif role == MIRROR:
+            texts.append(f"a{args.array(value, leaf, Access(reads=True, pointwise=False))}")
+        else:
+            if id(value) not in seen:
+                seen[id(value)] = args.array(value, leaf, Access(reads=True))
+            texts.append(f"a{seen[id(value)]}")
+    args.lazy[name] = x
+    return f"lazy{len(args.lazy) - 1}({', '.join(texts)})"
+
+
+def transform(algorithm: str, inputs: tuple[Any, ...], out: Any, op: Any, make_out: Callable[..., Any]) -> Problem:
+    """``out[i] = op(x[i], y[i], …)``. Without `out`, `make_out(shape, dtype, inputs)` makes it.
+
+    A tuple that `op` returns is stored in the fields of a record.
+    """
+    kernel, func = lifted(op)
+    found, shape = _elementwise(algorithm, inputs, kernel, func)
+    if out is not None:
+        out = arrays.normal(out, "out")
+        arrays.spec_of(out, "out")
+        captured = [(name, value) for (name, _), value in zip(kernel.captures, kernel.values(func), strict=True)]
+        shape = check_out(algorithm, out, shape, kernel, found, captured)
+        many = _check_kind(algorithm, out.dtype, shape, kernel, func, found)
+    elif shape is None:
+        raise PlacementError(f"{algorithm}: neither an input array nor out= is given: nothing says how long it is")
+    assert shape is not None
+    if out is None:
+        trial = reduce_program(algorithm, found, kernel, func, shape)
+        kind = result_kind(trial, algorithm, kernel)
+        many = isinstance(kind, tuple)
+        out = make_out(shape, codec.tuple_dtype(kind) if isinstance(kind, tuple) else kind, found)
+    store = lift(codec.codec(out.dtype).store)[0] if many else None
+    args, operands, where, ndim = _gather(algorithm, found, kernel, func, shape, out)
+    if ndim > 3:
+        raise PlacementError(
+            f"{algorithm}: non-contiguous arrays of {ndim} dimensions, {shape}: at most 3. "
+            "Pass contiguous arrays (np.ascontiguousarray), or loop over the leading axes"
+        )
+    index = index_names(ndim)
+    getters = args.getters(ndim)
+
+    def make() -> Text:
+        text = Text()
+        text.kernel(kernel, "op")
+        text.kernels(getters, "lazy")
+        names = "".join(f", a{k}" for k in range(len(args.values)))
+        call = ", ".join(operand.replace("@", index) for operand in operands)
+        text.add(f"def elem({index}{names}):\n    return op({call})\n", "elem")
+        if store is None:
+            put = f"a{where}[{index}] = elem({index}{names})"
+        else:
+            text.kernel(store, "store")
+            put = f"store({f'({index})' if ndim > 1 else index}, a{where}, elem({index}{names}))"
+        text.add(f"def body({index}{names}):\n    {put}\n", "body")
+        return text
+
+    use = args.access[where]
+    inplace = use is not None and use.reads
+    key, kernels = (ndim, tuple(operands), where), (kernel, *getters, *([] if store is None else [store]))
+    program = program_of("transform", key, kernels, make, args.specs, ndim=ndim, out=where, inplace=inplace)
+    extent = shape if ndim > 1 else (math.prod(shape),)
+    names, told, zeros = tuple(args.names), lazy_told(args.lazy), (0,) * ndim
+    return Problem(
+        algorithm, program, tuple(args.values), names, tuple(args.access), extent, zeros, (1,) * ndim, lazy=told
+    )
+
+
+def _check_kind(
+    algorithm: str, out: np.dtype, shape: tuple[int, ...], kernel: Kernel, func: Any, found: tuple[Any, ...]
+) -> bool:
+    """NumPy's rule of casting: within a kind, or to a larger kind; any integer may become any other.
+
+    Returns whether the results are tuples, of which each number goes to a field.
+    """
+    if out.names is not None:
+        return check_record(
+            algorithm, out, result_kind(reduce_program(algorithm, found, kernel, func, shape), algorithm, kernel)
+        )
+    given = [_kind(x) for x in found]
+    if out.kind not in KINDS or out.kind == "c" or (out.kind == "f" and "c" not in given):
+        return False
+    if algorithm == "fill" and out.type(found[0]) == found[0]:  # a number that fits exactly
+        return False
+    result = result_kind(reduce_program(algorithm, found, kernel, func, shape), algorithm, kernel)
+    if isinstance(result, tuple) or result.names is not None:
+        raise PlacementError(
+            f"{algorithm}: the result is {kind_text(result)}, and out is {out.name}: leave out= away, or pass an "
+            "array of records"
+        )
+    check_cast(algorithm, result, out)
+    return False
+
+
+def _kind(x: Any) -> str:
+    if isinstance(x, (Range, range)):
+        return "i"
+    return (x if isinstance(x, Lazy) else arrays.spec_of(x, "x")).dtype.kind
+
+
+def reduce_program(
+    algorithm: str, inputs: tuple[Any, ...], kernel: Kernel, func: Any, shape: tuple[int, ...]
+) -> tuple[_Arguments, list[str], int, Callable[[], Text]]:
+    """The elementwise half of a reduction: arguments and the text of ``elem``."""
+    args, operands, _, ndim = _gather(algorithm, inputs, kernel, func, shape)
+    getters = args.getters(1)
+
+    def make() -> Text:
+        text = Text()
+        text.kernel(kernel, "value")
+        text.kernels(getters, "lazy")
+        names = "".join(f", a{k}" for k in range(len(args.values)))
+        call = ", ".join(operand.replace("@", "i") for operand in operands)
+        text.add(f"def elem(i{names}):\n    return value({call})\n", "elem")
+        return text
+
+    return args, operands, ndim, make
+
+
+def result_kind(
+    trial: tuple[_Arguments, list[str], int, Callable[[], Text]], algorithm: str, kernel: Kernel
+) -> codec.Kind:
+    """What the elementwise half returns."""
+    args, operands, _, make = trial
+    # of its own a kernel sees one element, whatever their layout
+    specs = [Spec(s.dtype, 1) if s.is_array and k < args.own else s for k, s in enumerate(args.specs)]
+    program = program_of("elem", (1, tuple(operands)), (kernel, *args.getters(1)), make, specs)
+    return typed(program, "elem", algorithm)
+
+
+def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, init: Any) -> Problem:
+    """``init op f(x[0], …) op f(x[1], …) …``, in the fixed order of the tiles.
+
+    The values are numbers or tuples of numbers; an element that is a record is the tuple of its fields.
+    """
+    if transform is None:
+        if len(inputs) != 1:
+            raise PlacementError(f"{algorithm}: {len(inputs)} inputs without transform=: say how to combine elements")
+        transform = _element(algorithm, inputs[0])
+    kernel, func = lifted(transform)
+    op_kernel, op_func = lifted(op)
+    if len(op_kernel.params) != 2:
+        raise KernelError(
+            f"{algorithm}: op {op_kernel.name!r} ({op_kernel.where()}) takes {len(op_kernel.params)} arguments "
+            f"({', '.join(op_kernel.params)}): must take two, the value so far and the next one"
+        )
+    if op_kernel.captures:
+        raise KernelError(
+            f"{algorithm}: op {op_kernel.name!r} ({op_kernel.where()}) captures {op_kernel.captures[0][0]!r}: "
+            "an operator works on its two arguments alone. Use transform= for what depends on other data"
+        )
+    found, shape = _elementwise(algorithm, inputs, kernel, func)
+    if shape is None:
+        raise PlacementError(f"{algorithm}: no input is an array or a range: nothing to reduce")
+    args, operands, ndim, make_elem = reduce_program(algorithm, found, kernel, func, shape)
+    if ndim > 1:  # the tiles are cut from one flat range: gather a strided array first
+
+        def gathered(x: Any) -> Any:
+            return np.ascontiguousarray(np.broadcast_to(x, shape)) if isinstance(x, np.ndarray) else x
+
+        found = tuple(x.with_arrays(gathered) if isinstance(x, Lazy) else gathered(x) for x in found)
+        args, operands, ndim, make_elem = reduce_program(algorithm, found, kernel, func, shape)
+
+    def make() -> Text:
+        text = make_elem()
+        text.kernel(op_kernel, "op")
+        return text
+
+    shape_key = (tuple(operands),)
+    kernels = (kernel, op_kernel, *args.getters(1))
+    trial = program_of("reduce", shape_key, kernels, make, args.specs)
+    acc = accumulator(trial, algorithm, init)
+    monoid = ops.monoid(op)
+    program = program_of("reduce", shape_key, kernels, make, args.specs, acc=acc, ordered=not monoid.commutative)
+    extent = (math.prod(shape),)
+    identity = monoid.start(acc)
+    monoid.check(identity)
+    if init is None and extent == (0,):
+        init = identity
+    if init is not None:
+        init = np.array(init, acc)[()]
+    names, told = tuple(args.names), lazy_told(args.lazy)
+    return Problem(
+        algorithm, program, tuple(args.values), names, tuple(args.access), extent, (0,), (1,), init, lazy=told
+    )
+
+
+def _element(algorithm: str, x: Any) -> Any:
+    """The kernel that gives an element of an input as a value."""
+    dtype = getattr(x, "dtype", None)
+    if getattr(dtype, "names", None) is None or (isinstance(x, Lazy) and x.tuples):
+        return identity
+    try:
+        return codec.codec(dtype).unpack
+    except TypeError as error:
+        raise KernelError(
+            f"{algorithm}: elements of dtype {dtype} are not numbers, and cannot be tuples of numbers: {error}. "
+            "Say with transform= what to combine, such as transform=lambda r: r.x"
+        ) from None
+
+
+def identity(x: Any) -> Any:
+    """The element itself."""
+    return x
+
+
+def accumulator(program: Program, algorithm: str, init: Any) -> np.dtype:
+    """The type that a reduction accumulates in: the one that its operator, fed its own result, settles on.
+
+    Sums of small integers thus accumulate in 64 bits, as in NumPy. A Python number as `init` is weak,
+    as in NumPy: it widens integers to floats, but not float32 to float64. Tuples are looked at number by
+    number.
+    """
+    acc = typed(program, "elem", algorithm)
+    if isinstance(acc, np.dtype) and acc.names is not None:
+        raise KernelError(f"{algorithm}: transform returns a record of {acc}: must return a number or a tuple of them")
+    if init is not None:
+        acc = _wider(algorithm, acc, init, "init")
+    for _ in range(4):
+        wider = _wider(algorithm, acc, typed(program, "op", algorithm, acc), "op's result")
+        if wider == acc:
+            return codec.tuple_dtype(acc) if isinstance(acc, tuple) else acc
+        acc = wider
+    raise KernelError(f"{algorithm}: the type of op's result never settles (it grows beyond {acc})")
+
+
+def _wider(algorithm: str, acc: codec.Kind, other: Any, what: str) -> codec.Kind:
+    """What holds values of one kind, and another kind or value."""
+    many, parts, own = isinstance(acc, tuple), *(list(x) if isinstance(x, tuple) else [x] for x in (other, acc))
+    if many != isinstance(other, tuple) or len(parts) != len(own):
+        told = [f"a tuple of {len(x)}" if isinstance(x, tuple) else "a number" for x in (other, acc)]
+        raise KernelError(f"{algorithm}: {what} is {told[0]}, and the values are each {told[1]}: must be alike")
+    found = tuple(x if isinstance(y, bool) else np.result_type(x, y) for x, y in zip(own, parts, strict=True))
+    return found if many else found[0]

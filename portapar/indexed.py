@@ -1,0 +1,155 @@
+"""Calls of index forms as problems: for_each, and what is generated from indices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from portapar import arrays
+from portapar.errors import KernelError
+from portapar.kernel.front.access import Access
+from portapar.kernel.front.kernel import Kernel
+from portapar.kernel.front.single_store import result
+from portapar.kernel.front.text import Text
+from portapar.kernel.jit.check import typed
+from portapar.kernel.program import Spec
+from portapar.lazy import Lazy, flat
+from portapar.problem import (
+    Problem,
+    box,
+    fused,
+    index_names,
+    lazy_told,
+    lifted,
+    program_of,
+    readonly_error,
+    with_defaults,
+)
+
+
+def _over_space(use: Access, value: Any, extent: tuple[int, ...], unit: bool) -> Access:
+    """How a kernel uses an array, given the index space: only where both match is its index a place."""
+    pointwise = use.pointwise and unit and use.rank <= len(extent) and value.shape[:1] >= extent[:1]
+    covers = use.covers and pointwise and value.shape == extent
+    return Access(use.reads, use.writes, pointwise, covers)
+
+
+@dataclass(slots=True)
+class _Bound:
+    """A kernel of indices with its arguments."""
+
+    kernel: Kernel
+    values: tuple[Any, ...]
+    names: tuple[str, ...]
+    specs: list[Spec]
+    access: tuple[Access | None, ...]
+    lazy: tuple[tuple[str, str], ...]
+
+
+def _bind(algorithm: str, extent: tuple[int, ...], unit: bool, body: Any, args: tuple[Any, ...]) -> _Bound:
+    """What ``body(i[, j[, k]], *args)`` works with."""
+    kernel, func = lifted(body)
+    ndim = len(extent)
+    wanted = len(kernel.params) - ndim
+    args = with_defaults(args, wanted, func)
+    if len(args) != wanted:
+        raise KernelError(
+            f"{algorithm}: kernel {kernel.name!r} ({kernel.where()}) takes {len(kernel.params)} arguments "
+            f"({', '.join(kernel.params)}), and the call gives {ndim} ind{'ices' if ndim > 1 else 'ex'} and "
+            f"{len(args)} argument{'s' * (len(args) != 1)}. Give it {max(wanted, 0)}, or change the kernel"
+        )
+    names = (*kernel.params[ndim:], *(name for name, _ in kernel.captures))
+    values = tuple(arrays.normal(v, n) for v, n in zip((*args, *kernel.values(func)), names, strict=True))
+    lazy = {name: v for name, v in zip(names, values, strict=True) if isinstance(v, Lazy)}
+    shown = names
+    if lazy:
+        kernel = fused(kernel, lazy)
+        shown = tuple(told for n in names for told in (lazy[n].named(n) if n in lazy else [n]))
+        names = (*kernel.params[ndim:], *(name for name, _ in kernel.captures))
+        values = tuple(flat(values))
+    specs = [arrays.spec_of(v, n) for v, n in zip(values, shown, strict=True)]
+    access = tuple(
+        _over_space(kernel.access[n], v, extent, unit) if s.is_array else None
+        for n, v, s in zip(names, values, specs, strict=True)
+    )
+    for name, spec, use in zip(names, specs, access, strict=True):
+        if spec.is_array and spec.readonly and use is not None and use.writes:
+            raise readonly_error(algorithm, kernel, name)
+    specs = [Spec(s.dtype, s.ndim, s.contiguous) if s.readonly else s for s in specs]
+    return _Bound(kernel, values, shown, specs, access, lazy_told(lazy))
+
+
+def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Problem:
+    """``body(i[, j[, k]], *args)`` for every index of the space `n`."""
+    extent, start, step = box(n)
+    unit = all(s == 0 for s in start) and all(s == 1 for s in step)
+    b = _bind(algorithm, extent, unit, body, args)
+    ndim = len(extent)
+    stored = result(b.kernel, ndim) if unit else None
+    where = _result_place(b, extent, stored[1]) if stored is not None else -1
+
+    def make() -> Text:
+        text = Text()
+        if stored is None or where < 0:
+            text.kernel(b.kernel, "body")
+            return text
+        text.kernel(stored[0], "elem")
+        index, names = index_names(ndim), "".join(f", a{k}" for k in range(len(b.values)))
+        text.add(f"def body({index}{names}):\n    a{where}[{index}] = elem({index}{names})\n", "body")
+        return text
+
+    if where < 0:
+        program = program_of("map", (ndim,), (b.kernel,), make, b.specs, ndim=ndim, unit=unit)
+    else:
+        inplace, key = bool(b.access[where].reads), ("each", ndim, where)  # type: ignore[union-attr]
+        program = program_of("transform", key, (b.kernel,), make, b.specs, ndim=ndim, out=where, inplace=inplace)
+    return Problem(algorithm, program, b.values, b.names, b.access, extent, start, step, lazy=b.lazy)
+
+
+def _result_place(b: _Bound, extent: tuple[int, ...], name: str) -> int:
+    """The number of the array in which a body stores its result, if it is whole and apart from all others; else -1."""
+    names = [*b.kernel.params[len(extent) :], *(name for name, _ in b.kernel.captures)]
+    where = names.index(name)
+    out, use, spec = b.values[where], b.access[where], b.specs[where]
+    if not all(s.contiguous for s in b.specs if s.is_array) or spec.dtype.names is not None:
+        return -1
+    if use is None or not use.pointwise or isinstance(out, arrays.PartitionedArray) or out.shape != extent:
+        return -1
+    others = [v for k, v in enumerate(b.values) if k != where and isinstance(v, np.ndarray)]
+    return -1 if isinstance(out, np.ndarray) and any(arrays.overlap(v, out) for v in others) else where
+
+
+def generate(algorithm: str, extent: tuple[int, ...], op: Any, args: tuple[Any, ...], out: Any) -> Problem:
+    """``out[i[, j[, k]]] = op(i[, j[, k]], *args)`` for every index of `extent`, the shape of `out`.
+
+    `out` is none of the arguments, and shares no memory with them.
+    """
+    b = _bind(algorithm, extent, True, op, args)
+    ndim, where = len(extent), len(b.values)
+    index = index_names(ndim)
+
+    def make() -> Text:
+        text = Text()
+        text.kernel(b.kernel, "op")
+        names = "".join(f", a{k}" for k in range(where))
+        text.add(f"def elem({index}{names}, a{where}):\n    return op({index}{names})\n", "elem")
+        put = f"a{where}[{index}] = elem({index}{names}, a{where})"
+        text.add(f"def body({index}{names}, a{where}):\n    {put}\n", "body")
+        return text
+
+    spec = arrays.spec_of(out, "out")
+    specs = [*b.specs, Spec(spec.dtype, spec.ndim, spec.contiguous)]
+    program = program_of("transform", ("generate", ndim, where), (b.kernel,), make, specs, ndim=ndim, out=where)
+    access = (*b.access, Access(writes=True, covers=True))
+    zero, one = (0,) * ndim, (1,) * ndim
+    return Problem(algorithm, program, (*b.values, out), (*b.names, "out"), access, extent, zero, one, lazy=b.lazy)
+
+
+def returned(asked: Problem) -> np.dtype:
+    """The dtype of what the kernel of a `for_each` returns, which must be a number."""
+    found = typed(asked.program, "body", asked.algorithm)
+    if not isinstance(found, np.dtype) or found.names is not None:
+        raise KernelError(f"{asked.algorithm}: the kernel returns a tuple: must return a number")
+    return found

@@ -1,0 +1,16 @@
+"""OpenCL C and CUDA C, from the typed IR.
+
+===========  ==================================================================
+`dialect`    what differs between OpenCL and CUDA, and nothing else does
+`unit`       one text: types, records, helpers, constants
+`graph`      the control flow of a function
+`flow`       its statements in structured form
+`signs`      which integers are known not to be negative
+`operators`  operators and functions of numbers
+`atomics`    atomic updates
+`function`   a function as C text
+`entries`    the entries that run functions over a range, and reductions
+`program`    a program's whole text
+`device`     what the devices that run C text share
+===========  ==================================================================
+"""

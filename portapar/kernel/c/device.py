@@ -1,0 +1,203 @@
+"""What the devices that run C text share: a task's arguments, a handle's life."""
+
+from __future__ import annotations
+
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from portapar.errors import BackendUnavailableError, PlacementError
+from portapar.kernel.c.dialect import Dialect
+from portapar.kernel.c.program import c_text
+from portapar.kernel.program import OVERLAP, Program, Task
+from portapar.kernel.tiles import TILE
+
+
+def elements(nbytes: int, dtype: np.dtype[Any]) -> int:
+    """An offset or a stride in elements.
+
+    Raises
+    ------
+    PlacementError
+        If it is not a whole number of elements, as in a field of a record array.
+    """
+    count, rest = divmod(nbytes, dtype.itemsize)
+    if rest:
+        raise PlacementError(
+            f"an array of {dtype} has a stride or an offset of {nbytes} bytes, which is not a multiple of its"
+            f" elements' {dtype.itemsize} bytes: pass a contiguous copy"
+        )
+    return count
+
+
+@dataclass(slots=True)
+class Kernel:
+    """A compiled program: `entry` is what is launched, `module` what must live as long as it.
+
+    `batch` is the number of elements that a work-item has done when it stores the first one, see `batch_of`.
+    """
+
+    entry: Any
+    module: Any
+    batch: int = 1
+
+
+class DeviceLaunch:
+    """A program over one range, run with any arguments of its kinds; see `portapar.kernel.cpu.launch.Launch`."""
+
+    def __init__(self, device: CDevice, task: Task) -> None:
+        self.device, self._task = device, task
+        self._firsts = (0,) * len(task.program.specs)
+        self._arrays = [k for k, spec in enumerate(task.program.specs) if spec.is_array]
+
+    def __call__(self, values: Sequence[Any]) -> Any:
+        """Run; a reduction returns its partials, everything else None; OVERLAP if an array lives elsewhere."""
+        if not all(self.device.owns(values[k]) for k in self._arrays):
+            return OVERLAP
+        return self.device.run(replace(self._task, values=tuple(values), firsts=self._firsts))
+
+    def guard(self, written: list[int], sizes: list[int]) -> bool:
+        """Nothing needs to be looked at in every call: arrays of devices are always writable."""
+        return True
+
+
+class CDevice(ABC):
+    """The half of a device that does not depend on who compiles and launches the C text.
+
+    Parameters
+    ----------
+    name : str
+    kernels : dict
+        The compiled programs by key, shared by all handles on the same device.
+    """
+
+    host_memory = False
+    array_type: type  #: the class of this device's own arrays
+    width: int
+    dialect: Dialect
+    serial = False  #: see `c_text`
+
+    def __init__(self, name: str, kernels: dict[str, Kernel]) -> None:
+        self.name = name
+        self._kernels = kernels
+        self._texts: dict[str, str] = {}
+        self._compiling = threading.Lock()
+        self.closed = False
+        self._pid = os.getpid()
+
+    @abstractmethod
+    def owns(self, x: Any) -> bool:
+        """Whether `x` is an array of this device."""
+
+    @abstractmethod
+    def _compile(self, program: Program, text: str) -> Kernel:
+        """The compiled text."""
+
+    @abstractmethod
+    def _integer(self, value: int) -> Any:
+        """An int64 as the launcher takes it."""
+
+    @abstractmethod
+    def _number(self, value: np.generic) -> Any:
+        """A NumPy scalar as the launcher takes it."""
+
+    @abstractmethod
+    def _place(self, x: Any) -> list[Any]:
+        """An array's memory as the launcher takes it: a pointer, and in OpenCL an offset in elements."""
+
+    @abstractmethod
+    def _map(self, kernel: Kernel, arguments: Sequence[Any], count: int, chunk: int) -> None:
+        """Launch over `count` indices and wait."""
+
+    @abstractmethod
+    def _reduce(
+        self, kernel: Kernel, arguments: Sequence[Any], tiles: int, acc: np.dtype[Any], whole: bool
+    ) -> np.ndarray[Any, Any]:
+        """Launch over that many tiles, wait, and fetch the partials; `arguments` lack their place.
+
+        For `whole` see `Task`.
+        """
+
+    def ready(self) -> None:
+        """Raise BackendUnavailableError if this handle cannot be used any more."""
+        if self.closed:
+            raise BackendUnavailableError(f"{self.name} was closed; make a new executor")
+        if self._pid != os.getpid():
+            raise BackendUnavailableError(
+                f"{self.name} was opened before this process was forked and does not work in the child:"
+                " start processes with multiprocessing's 'spawn' method"
+            )
+
+    def close(self) -> None:
+        """Give the device back; using it afterwards raises BackendUnavailableError."""
+        self.closed = True
+
+    def text(self, program: Program) -> str:
+        """The C text of a program for this device."""
+        found = self._texts.get(program.key)
+        if found is None:
+            found = self._texts[program.key] = c_text(program, self.dialect, self.serial)
+        return found
+
+    def kernel(self, program: Program) -> Kernel:
+        """The compiled program; two threads that need the same one compile it once."""
+        found = self._kernels.get(program.key)
+        if found is None:
+            with self._compiling:
+                found = self._kernels.get(program.key)
+                if found is None:
+                    found = self._kernels[program.key] = self._compile(program, self.text(program))
+        return found
+
+    def run(self, task: Any) -> np.ndarray[Any, Any] | None:
+        """Run a task to its end. A reduction returns one partial per tile of [lo, hi), in order."""
+        return self.bind(task)()
+
+    def launch(self, task: Task) -> DeviceLaunch:
+        """A task prepared to be run with other arguments."""
+        return DeviceLaunch(self, task)
+
+    def bind(self, task: Any) -> Callable[[], np.ndarray[Any, Any] | None]:
+        """A task prepared to be run many times: what `run` does with it."""
+        self.ready()
+        program, count = task.program, max(0, task.hi - task.lo)
+        if not count:
+            return lambda: None if program.acc is None else np.empty(0, program.acc)
+        kernel, arguments = self.kernel(program), tuple(self._arguments(task))
+        if program.acc is None:
+            return lambda: self._map(kernel, arguments, count, task.chunk)
+        acc, tiles = program.acc, -(-count // TILE)
+        return lambda: self._reduce(kernel, arguments, tiles, acc, task.whole)
+
+    def _arguments(self, task: Any) -> list[Any]:
+        """The arguments of a program's entry, in the order of `cforms`, less a reduction's partials."""
+        program, integer = task.program, self._integer
+        box = [n for pair in zip(task.start, task.step, strict=True) for n in pair]
+        frame = [task.lo, task.hi]
+        if program.acc is None:
+            frame += task.extent
+            frame += task.start[:1] if program.unit else box
+        elif not program.unit:
+            frame += box
+        arguments = [integer(n) for n in frame]
+        for spec, value, first in zip(program.specs, task.values, task.firsts, strict=True):
+            if spec.is_array:
+                arguments += self._place(value)
+                # The rows before `first` are elsewhere, but count.
+                arguments.append(integer(value.shape[0] + first))
+                arguments += [integer(n) for n in value.shape[1:]]
+                if not spec.contiguous:
+                    arguments += [integer(elements(s, spec.dtype)) for s in value.strides]
+                arguments.append(integer(first))
+            elif spec.dtype.kind == "c":
+                value = spec.dtype.type(value)
+                arguments += [self._number(value.real), self._number(value.imag)]
+            else:
+                c_type = np.dtype(np.uint8) if spec.dtype.kind == "b" else spec.dtype
+                arguments.append(self._number(c_type.type(value)))
+        return arguments

@@ -1,0 +1,560 @@
+"""Kernel entries in C: the forms (map, reduce) in which devices run the functions of a kernel.
+
+An entry takes a frame (which indices to run) and then the kernel's arguments, flattened: `Parameter` says
+for every C parameter what the launcher must pass. Index arithmetic is 64-bit throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba.core import types
+
+from portapar.kernel.c.dialect import Dialect
+from portapar.kernel.c.function import add_function
+from portapar.kernel.c.signs import UNKNOWN
+from portapar.kernel.c.unit import GLOBAL, Unit, field_name, scalar_name, strip
+from portapar.kernel.jit.typing import TypedFunction, dtype_of, value_type
+from portapar.kernel.tiles import LANES, RUN, TILE
+
+__all__ = ["Batch", "Parameter", "map_parameters", "reduce_parameters", "render_map", "render_reduce"]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One C parameter of an entry.
+
+    Attributes
+    ----------
+    name : str
+        Its name in the text.
+    argument : int
+        Which of the kernel's arguments (after the indices) it belongs to; -1 for the frame.
+    field : str
+        Which part: for the frame its name (`lo`, `hi`, `n0`, `start0`, `step0`, `partials`, …), for an
+        array `data`, `offset` (in elements, OpenCL only), `n0`… (extents), `s0`… (strides in elements,
+        layout 'A' only) or `first`, for a number `value` (`re` and `im` if complex), for a tuple the
+        position and a dot before its element's field (`0.value`).
+    dtype : numpy.dtype or None
+        The type of the scalar to pass; None for a pointer.
+    """
+
+    name: str
+    argument: int
+    field: str
+    dtype: np.dtype[Any] | None
+
+    def ctype(self) -> str:
+        """The short C type name of a scalar."""
+        assert self.dtype is not None
+        return f"{self.dtype.kind}{8 * self.dtype.itemsize}"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A body in two halves, for work-items that run `count` indices at once.
+
+    Attributes
+    ----------
+    elem : TypedFunction
+        ``elem(i, *args)``: the value that the body stores.
+    store : TypedFunction
+        ``store(i, array, value)``.
+    out : int
+        The number of that array among the arguments.
+    count : int
+    """
+
+    elem: TypedFunction
+    store: TypedFunction
+    out: int
+    count: int
+
+
+_INT64 = np.dtype(np.int64)
+
+
+def map_parameters(
+    argtypes: tuple[types.Type, ...], ndim: int, dialect: Dialect, unit_step: bool = True
+) -> list[Parameter]:
+    """The parameters of `render_map`'s entry, in order.
+
+    Parameters
+    ----------
+    argtypes : tuple of numba types
+        The body's argument types, its `ndim` indices included.
+    """
+    names = ["lo", "hi", *(f"n{d}" for d in range(ndim))]
+    names += ["start0"] if unit_step else [f"{w}{d}" for d in range(ndim) for w in ("start", "step")]
+    return [Parameter(n, -1, n, _INT64) for n in names] + _arguments(argtypes[ndim:], dialect)
+
+
+def reduce_parameters(argtypes: tuple[types.Type, ...], dialect: Dialect) -> list[Parameter]:
+    """The parameters of `render_reduce`'s entry, in order; `argtypes` are those of `elem`, index included."""
+    frame = [Parameter("partials", -1, "partials", None)]
+    other = "partials_offset" if dialect.name == "opencl" else "group"
+    frame.append(Parameter(other, -1, other, _INT64))
+    frame += [Parameter("lo", -1, "lo", _INT64), Parameter("hi", -1, "hi", _INT64)]
+    return frame + _arguments(argtypes[1:], dialect)
+
+
+def _arguments(argtypes: tuple[types.Type, ...], dialect: Dialect) -> list[Parameter]:
+    return [p for k, t in enumerate(argtypes) for p in _flatten(k, strip(t), dialect, "")]
+
+
+def _flatten(k: int, numba_type: types.Type, dialect: Dialect, path: str) -> Iterator[Parameter]:
+    def part(field: str, dtype: np.dtype[Any] | None = _INT64) -> Parameter:
+        return Parameter(f"a{k}_{path.replace('.', '_')}{field}", k, path + field, dtype)
+
+    if isinstance(numba_type, types.Array):
+        yield part("data", None)
+        if dialect.name == "opencl":
+            yield part("offset")
+        for letter in "ns" if numba_type.layout == "A" else "n":
+            for axis in range(numba_type.ndim):
+                yield part(f"{letter}{axis}")
+        yield part("first")
+    elif isinstance(numba_type, types.BaseTuple):
+        for position, inner in enumerate(numba_type.types):
+            yield from _flatten(k, inner, dialect, f"{path}{position}.")
+    elif isinstance(numba_type, types.Complex):
+        yield part("re", np.dtype(numba_type.underlying_float.name))
+        yield part("im", np.dtype(numba_type.underlying_float.name))
+    else:
+        name = scalar_name(numba_type)
+        if name is None:
+            raise TypeError(f"a kernel's argument cannot be of type {numba_type}")
+        yield part("value", np.dtype(np.uint8) if name == "bool" else np.dtype(numba_type.name))
+
+
+class _Entry:
+    """The parts of text that all entries share."""
+
+    def __init__(self, unit: Unit, argtypes: tuple[types.Type, ...], parameters: list[Parameter]) -> None:
+        self.unit = unit
+        self.parameters = parameters
+        self.argtypes = [strip(t) for t in argtypes]
+
+    def head(self, name: str, partials: str = "") -> str:
+        """The entry's head up to the opening brace."""
+        texts = []
+        for parameter in self.parameters:
+            if parameter.dtype is not None:
+                texts.append(f"{self.unit.use(parameter.ctype())} {parameter.name}")
+            else:
+                element = partials
+                if parameter.argument >= 0:
+                    element = self.unit.memory(self.argtypes[parameter.argument].dtype)
+                texts.append(f"GLOBAL {element}* {parameter.name}")
+        return f"{self.unit.dialect.entry} {name}({', '.join(texts)}) {{"
+
+    def locals(self) -> list[str]:
+        """Declarations of the kernel's own arguments a0, a1, …"""
+        lines = []
+        for k, numba_type in enumerate(self.argtypes):
+            lines.append(f"    {self.unit.value(numba_type, GLOBAL)} a{k};")
+            own = [p for p in self.parameters if p.argument == k]
+            offset = next((f" + {p.name}" for p in own if p.field == "offset"), "")
+            for parameter in own:
+                if parameter.field == "value":
+                    suffix = " != 0" if isinstance(numba_type, types.Boolean) else ""
+                    lines.append(f"    a{k} = {parameter.name}{suffix};")
+                elif parameter.field != "offset":
+                    place = self._place(numba_type, parameter.field)
+                    text = parameter.name + (offset if parameter.field == "data" else "")
+                    lines.append(f"    a{k}{place} = {text};")
+        return lines
+
+    def _place(self, numba_type: types.Type, field: str) -> str:
+        if not isinstance(numba_type, types.BaseTuple):
+            return "" if field == "value" else f".{field}"
+        position, rest = field.split(".", 1)
+        inner = self._place(numba_type.types[int(position)], rest)
+        return f".{self.unit.member(numba_type, int(position))}{inner}"
+
+    def arguments(self) -> str:
+        """The arguments after the indices in a call of the kernel."""
+        return "".join(f", a{k}" for k in range(len(self.argtypes)))
+
+
+def _thread(dialect: Dialect) -> tuple[str, str]:
+    """The number of this work-item, and how many there are."""
+    if dialect.name == "cuda":
+        return "(i64)blockIdx.x * blockDim.x + threadIdx.x", "(i64)gridDim.x * blockDim.x"
+    return "(i64)get_global_id(0)", "(i64)get_global_size(0)"
+
+
+def render_map(
+    body: TypedFunction,
+    ndim: int,
+    dialect: Dialect,
+    name: str,
+    *,
+    unit_step: bool = True,
+    blocked: bool = False,
+    batch: Batch | None = None,
+) -> str:
+    """An entry that runs `body(i[, j[, k]], *args)` for the flat indices in [lo, hi) of an index space.
+
+    Parameters
+    ----------
+    body : TypedFunction
+        Takes `ndim` indices (int64), then the arguments.
+    ndim : int
+        1, 2 or 3.
+    dialect : Dialect
+        `OPENCL` or `CUDA`.
+    name : str
+        The entry's name.
+    unit_step : bool
+        The index on axis 0 is start0 + its position, on the others its position, none of them negative;
+        otherwise it is start + step * position on every axis.
+    blocked : bool
+        Each work-item runs one contiguous piece of the range, in order, for CPUs: the inner loop has unit
+        stride. Otherwise neighbouring work-items run neighbouring indices, for GPUs.
+    batch : Batch, optional
+        With `ndim` 1 and not `blocked`: the body in two halves, of which every work-item runs several at once.
+
+    Returns
+    -------
+    str
+        A complete unit; any number of work-items may be launched. For the parameters see
+        `map_parameters`.
+    """
+    unit = Unit(dialect)
+    degrees = [1 if unit_step else UNKNOWN] * ndim
+    kernel = add_function(unit, body, [GLOBAL] * len(body.argtypes), degrees)
+    entry = _Entry(unit, body.argtypes[ndim:], map_parameters(body.argtypes, ndim, dialect, unit_step))
+
+    def value(axis: int, position: str) -> str:
+        if not unit_step:
+            return f"start{axis} + step{axis} * {position}"
+        return f"start0 + {position}" if axis == 0 else position
+
+    item, items = _thread(dialect)
+    last = "ijk"[ndim - 1]
+    call = f"{kernel}({', '.join(value(d, 'ijk'[d]) for d in range(ndim))}{entry.arguments()});"
+    lines = [entry.head(name), *entry.locals()]
+    if blocked:
+        lines += [
+            f"    i64 piece = (hi - lo + {items} - 1) / ({items});",
+            f"    i64 flat = lo + ({item}) * piece, end = flat + piece < hi ? flat + piece : hi;",
+        ]
+        if ndim == 1:
+            lines += [f"    for (i64 i = flat; i < end; ++i) {call}"]
+        else:
+            lines += [
+                "    while (flat < end) {",
+                *_decode(ndim, "i64", "        "),
+                f"        i64 stop = {last} + (end - flat) < n{ndim - 1} ? {last} + (end - flat) : n{ndim - 1};",
+                f"        flat += stop - {last};",
+                f"        for (; {last} < stop; ++{last}) {call}",
+                "    }",
+            ]
+    elif batch is not None:
+        lines += _batches(unit, batch, entry.arguments(), degrees, value, call)
+    elif ndim == 1:
+        lines += [f"    for (i64 i = lo + ({item}); i < hi; i += {items}) {call}"]
+    else:
+        # A 64-bit division costs several times a 32-bit one on GPUs.
+        lines += [
+            f"    for (i64 flat = lo + ({item}); flat < hi; flat += {items}) {{",
+            f"        i64 {', '.join('ijk'[:ndim])};",
+            "        if (hi <= 0x7fffffff) {",
+            *_decode(ndim, "u32", "            ", declare=False),
+            "        } else {",
+            *_decode(ndim, "i64", "            ", declare=False),
+            "        }",
+            f"        {call}",
+            "    }",
+        ]
+    unit.functions.append("\n".join([*lines, "}"]) + "\n")
+    return unit.text()
+
+
+def _batches(
+    unit: Unit, batch: Batch, arguments: str, degrees: list[int], value: Callable[[int, str], str], call: str
+) -> list[str]:
+    """CUDA: all values of a batch are computed before the first one is stored.
+
+    So their loads are all under way at the same time, which the memory of a GPU needs; a compiler may not move
+    a load across a store to an array that could be the same.
+    """
+    elem = add_function(unit, batch.elem, [GLOBAL] * len(batch.elem.argtypes), degrees)
+    store = add_function(unit, batch.store, [GLOBAL] * 2, degrees)
+    kind = unit.value(batch.elem.return_type)
+
+    def place(k: int) -> str:
+        return value(0, f"i + {k} * (i64)blockDim.x" if k else "i")
+
+    return [
+        f"    i64 group = {batch.count} * (i64)blockDim.x;",
+        "    for (i64 i = lo + blockIdx.x * group + threadIdx.x; i < hi; i += gridDim.x * group) {",
+        f"        if (i + {batch.count - 1} * (i64)blockDim.x < hi) {{",
+        *(f"            {kind} x{k} = {elem}({place(k)}{arguments});" for k in range(batch.count)),
+        *(f"            {store}({place(k)}, a{batch.out}, x{k});" for k in range(batch.count)),
+        "        } else {",
+        f"            for (i64 end = i + group; i < end && i < hi; i += blockDim.x) {call}",
+        "            break;",
+        "        }",
+        "    }",
+    ]
+
+
+def _decode(ndim: int, ctype: str, indent: str, declare: bool = True) -> list[str]:
+    """From a flat index to the indices on the axes, row-major."""
+    c = f"({ctype})"
+    word = "i64 " if declare else ""
+    lines = [f"{c[1:-1]} rest = {c}flat, row;"]
+    for axis in range(ndim - 1, 0, -1):
+        lines.append(f"row = rest / {c}n{axis};")
+        lines.append(f"{word}{'ijk'[axis]} = rest - row * {c}n{axis};")
+        lines.append("rest = row;")
+    lines.append(f"{word}i = rest;")
+    return [indent + line for line in lines]
+
+
+def render_reduce(
+    elem: TypedFunction,
+    op: TypedFunction,
+    acc_type: types.Type,
+    dialect: Dialect,
+    name: str,
+    *,
+    grouped: bool = False,
+    ordered: bool = False,
+) -> str:
+    """An entry that reduces elem(i, *args) over [lo, hi) to one partial per tile, in one fixed order.
+
+    Tile t holds the indices [t * TILE, min((t + 1) * TILE, hi)); its partial is written to
+    partials[t - lo / TILE]. (CUDA: if the argument `group` is the number of a block's warps, and lo is 0, as many
+    neighbouring tiles give one partial; otherwise it must be 1.) Lane l of a tile folds the elements l,
+    l + LANES, … of the tile in order; the lanes are then combined by a tree of strides LANES / 2, …, 1. No identity
+    is used. If the order of the elements matters, lane l folds the run of elements from l * RUN on, and the
+    strides are 1, 2, ….
+
+    Parameters
+    ----------
+    elem : TypedFunction
+        Takes an index (int64), then the arguments.
+    op : TypedFunction
+        Takes two values of `acc_type`, tuples if that is a record, and returns one.
+    acc_type : numba type
+        A number type, or a record for tuples of numbers (partials are such records): elements and op's
+        results are cast to it.
+    dialect : Dialect
+        `OPENCL` or `CUDA`. For CUDA a warp reduces a tile: the block size must be a multiple of 32.
+    name : str
+        The entry's name.
+    grouped : bool
+        For OpenCL on GPUs: a work-group of `LANES` items (the local size that must be launched) reduces a
+        tile. Otherwise one work-item does, in a form that compilers for CPUs vectorize over the lanes.
+    ordered : bool
+        `op` does not commute.
+
+    Returns
+    -------
+    str
+        A complete unit. For the parameters see `reduce_parameters`; lo must be a multiple of TILE.
+    """
+    unit = Unit(dialect)
+    element = add_function(unit, elem, [GLOBAL] * len(elem.argtypes), [1])
+    fold = add_function(unit, op)
+    entry = _Entry(unit, elem.argtypes[1:], reduce_parameters(elem.argtypes, dialect))
+    memory, kind = unit.memory(acc_type), value_type(dtype_of(acc_type))
+    acc = unit.value(kind)
+
+    def load(index: str) -> str:
+        return unit.cast(f"{element}({index}{entry.arguments()})", elem.return_type, kind)
+
+    def combine(a: str, b: str) -> str:
+        x, y = (unit.cast(v, kind, t) for v, t in zip((a, b), op.argtypes, strict=True))
+        return unit.cast(f"{fold}({x}, {y})", op.return_type, kind)
+
+    def keep(value: str, place: str = "out[t]") -> str:
+        if not isinstance(acc_type, types.Record):
+            return f"{place} = {value};"
+        fields = enumerate(acc_type.fields)
+        parts = (f"{place}.{field_name(name)} = {value}.{unit.member(kind, k)};" for k, name in fields)
+        return f"{{ {' '.join(parts)} }}"
+
+    offset = "partials + partials_offset" if dialect.name == "opencl" else "partials"
+    lines = [entry.head(name, memory), *entry.locals(), f"    GLOBAL {memory}* out = {offset} - lo / {TILE};"]
+    if dialect.name == "cuda":
+        lines += _warp_per_tile(acc, load, combine, keep, ordered)
+    elif grouped:
+        lines += _group_per_tile(acc, load, combine, keep, ordered)
+    else:
+        make = _runs_per_item if ordered else _item_per_tile
+        lines += make(acc, load, combine, keep)
+    text = "\n".join([*lines, "}"]) + "\n"
+    if dialect.name == "cuda":
+        unit.functions.append(_SHUFFLE)
+    elif not grouped:
+        unit.functions.append(_VECTORS)
+    unit.functions.append(text)
+    return unit.text()
+
+
+_TILES = f"""\
+    for (i64 t = lo / {TILE} + @first; t * {TILE} < hi; t += @step) {{
+        i64 first = t * {TILE}, count = hi - first < {TILE} ? hi - first : {TILE};"""
+
+# CPUs prefetch what lies ahead: a work-item takes neighbouring tiles.
+_RUN_OF_TILES = f"""\
+    i64 each = ((hi - lo + {TILE - 1}) / {TILE} + (i64)get_global_size(0) - 1) / (i64)get_global_size(0);
+    i64 begin = lo / {TILE} + (i64)get_global_id(0) * each;
+    for (i64 t = begin; t < begin + each && t * {TILE} < hi; ++t) {{
+        i64 first = t * {TILE}, count = hi - first < {TILE} ? hi - first : {TILE};"""
+
+# Turn the next loop into vectors, then unroll it: an array of lanes that only such loops work on lives in registers.
+_VECTORS = f"""\
+#ifdef __clang__
+#define VECTORS _Pragma("clang loop vectorize(enable) unroll_count({LANES})")
+#else
+#define VECTORS
+#endif
+"""
+
+_SHUFFLE = """\
+template <typename T> static __device__ __forceinline__ T lane_below(T value, int distance) {
+    T other = value;
+    unsigned words[(sizeof(T) + 3) / 4] = {0};
+    memcpy(words, &value, sizeof(T));
+    for (int w = 0; w < (int)(sizeof(words) / 4); ++w) words[w] = __shfl_down_sync(0xffffffffu, words[w], distance);
+    memcpy(&other, words, sizeof(T));
+    return other;
+}
+"""
+
+
+def _item_per_tile(acc: str, load: Any, combine: Any, keep: Any) -> list[str]:
+    tree = "\n".join(
+        f"            VECTORS for (int l = 0; l < {s}; ++l) lane[l] = {combine('lane[l]', f'lane[l + {s}]')};"
+        for s in (LANES >> k for k in range(1, LANES.bit_length()))
+    )
+    text = f"""\
+{_RUN_OF_TILES}
+        if (count == {TILE}) {{
+            {acc} lane[{LANES}];
+            VECTORS for (int l = 0; l < {LANES}; ++l) lane[l] = {load("first + l")};
+            for (i64 k = first + {LANES}; k < first + {TILE}; k += {LANES}) {{
+                VECTORS for (int l = 0; l < {LANES}; ++l) lane[l] = {combine("lane[l]", load("k + l"))};
+            }}
+{tree}
+            {keep("lane[0]")}
+        }} else {{
+            {acc} lane[{LANES}];
+            for (int l = 0; l < {LANES} && l < count; ++l) lane[l] = {load("first + l")};
+            for (i64 k = {LANES}; k < count; ++k)
+                lane[k % {LANES}] = {combine(f"lane[k % {LANES}]", load("first + k"))};
+            for (int s = {LANES // 2}; s > 0; s /= 2)
+                for (int l = 0; l < s && l + s < count; ++l) lane[l] = {combine("lane[l]", "lane[l + s]")};
+            {keep("lane[0]")}
+        }}
+    }}"""
+    return text.split("\n")
+
+
+def _runs_per_item(acc: str, load: Any, combine: Any, keep: Any) -> list[str]:
+    text = f"""\
+{_RUN_OF_TILES}
+        {acc} lane[{LANES}];
+        i64 used = (count + {RUN - 1}) / {RUN};
+        for (int l = 0; l < used; ++l) lane[l] = {load(f"first + l * {RUN}")};
+        if (count == {TILE}) {{
+            for (i64 k = first + 1; k < first + {RUN}; ++k)
+                for (int l = 0; l < {LANES}; ++l) lane[l] = {combine("lane[l]", load(f"k + l * {RUN}"))};
+        }} else {{
+            for (i64 k = 0; k < count; ++k)
+                if (k % {RUN} != 0) lane[k / {RUN}] = {combine(f"lane[k / {RUN}]", load("first + k"))};
+        }}
+        for (int s = 1; s < {LANES}; s *= 2)
+            for (int l = 0; l + s < used; l += 2 * s) lane[l] = {combine("lane[l]", "lane[l + s]")};
+        {keep("lane[0]")}
+    }}"""
+    return text.split("\n")
+
+
+def _folding(acc: str, load: Any, combine: Any, ordered: bool) -> str:
+    """One lane's fold, eight loads at a time; `used` lanes have something to fold."""
+    if ordered:
+        return f"""\
+        i64 k = first + l * {RUN}, end = first + count < k + {RUN} ? first + count : k + {RUN};
+        int used = (int)((count + {RUN - 1}) / {RUN});
+        {acc} value;
+        if (l < used) value = {load("k")};
+        for (++k; k < end; ++k) value = {combine("value", load("k"))};"""
+    loads = " ".join(f"x{u} = {load(f'k + {u * LANES}')};" for u in range(8))
+    folds = " ".join(f"value = {combine('value', f'x{u}')};" for u in range(8))
+    return f"""\
+        i64 k = first + l, end = first + count;
+        int used = count < {LANES} ? (int)count : {LANES};
+        {acc} value, {", ".join(f"x{u}" for u in range(8))};
+        if (l < count) value = {load("k")};
+        for (k += {LANES}; k + {7 * LANES} < end; k += {8 * LANES}) {{
+            {loads}
+            {folds}
+        }}
+        for (; k < end; k += {LANES}) value = {combine("value", load("k"))};"""
+
+
+def _tree(ordered: bool) -> tuple[str, str]:
+    """The tree over the lanes: the loop over its strides, and which lanes take their partner in."""
+    if ordered:
+        return f"for (int s = 1; s < {LANES}; s *= 2)", "l % (2 * s) == 0 && l + s < used"
+    return f"for (int s = {LANES // 2}; s > 0; s /= 2)", "l < s && l + s < used"
+
+
+def _group_per_tile(acc: str, load: Any, combine: Any, keep: Any, ordered: bool) -> list[str]:
+    strides, takes = _tree(ordered)
+    text = f"""\
+    __local {acc} lane[{LANES}];
+    int l = (int)get_local_id(0);
+{_TILES.replace("@first", "(i64)get_group_id(0)").replace("@step", "(i64)get_num_groups(0)")}
+{_folding(acc, load, combine, ordered)}
+        if (l < used) lane[l] = value;
+        barrier(CLK_LOCAL_MEM_FENCE);
+        {strides} {{
+            if ({takes}) lane[l] = value = {combine("value", "lane[l + s]")};
+            barrier(CLK_LOCAL_MEM_FENCE);
+        }}
+        if (l == 0) {keep("lane[0]")}
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }}"""
+    return text.split("\n")
+
+
+def _warp_per_tile(acc: str, load: Any, combine: Any, keep: Any, ordered: bool) -> list[str]:
+    strides, takes = _tree(ordered)
+    tiles = f"""\
+    int l = threadIdx.x % {LANES}, warp = threadIdx.x / {LANES}, warps = blockDim.x / {LANES};
+    __shared__ {acc} found[32];
+    for (i64 t = lo / {TILE} + blockIdx.x * (i64)warps + warp; (t - warp) * {TILE} < hi; t += gridDim.x * (i64)warps) {{
+        i64 first = t * {TILE}, count = hi - first < {TILE} ? hi - first : {TILE};"""
+    text = f"""\
+{tiles}
+{_folding(acc, load, combine, ordered)}
+        {strides} {{
+            {acc} other = lane_below(value, s);
+            if ({takes}) value = {combine("value", "other")};
+        }}
+        if (group == 1) {{
+            if (l == 0 && count > 0) {keep("value")}
+            continue;
+        }}
+        if (l == 0 && count > 0) found[warp] = value;
+        __syncthreads();
+        if (threadIdx.x == 0) {{
+            i64 left = (hi - first + {TILE - 1}) / {TILE};
+            int full = left < warps ? (int)left : warps;
+            for (int s = 1; s < full; s *= 2)
+                for (int k = 0; k + s < full; k += 2 * s) found[k] = {combine("found[k]", "found[k + s]")};
+            {keep("found[0]", "out[t / warps]")}
+        }}
+        __syncthreads();
+    }}"""
+    return text.split("\n")

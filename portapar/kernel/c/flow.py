@@ -1,0 +1,313 @@
+"""Control flow: from a graph of blocks to nested C statements.
+
+The graph of a Python function is reducible, so a walk over its dominator tree finds the nesting: a block
+that is reached in one way is written inside the branch that leads to it, one that is reached in several
+ways comes after the block that dominates it, and a jump to what follows in the text anyway is no
+statement at all. What is left are `break`, `continue` and forward `goto`. (The idea is from N. Ramsey,
+"Beyond Relooper", ICFP 2022.) A loop over a range becomes a C `for` loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from numba.core import ir, types
+
+from portapar.kernel.c.graph import Graph
+from portapar.kernel.c.unit import strip
+
+NO_EXCEPTIONS = "a kernel cannot raise (or assert) on this device; mark the case in an output array"
+
+
+@dataclass
+class _Range:
+    """A range object, and the C variable that runs over it."""
+
+    start: str
+    stop: str
+    step: str
+    sign: int  # of the step; 0 if it is not known
+    counter: str = ""
+
+    @property
+    def condition(self) -> str:
+        below, above = f"{self.counter} < {self.stop}", f"{self.counter} > {self.stop}"
+        return {1: below, -1: above}.get(self.sign, f"({self.step} > 0 ? {below} : {self.step} < 0 && {above})")
+
+    @property
+    def advance(self) -> str:
+        return {"1": f"++{self.counter}", "(-1)": f"--{self.counter}"}.get(self.step, f"{self.counter} += {self.step}")
+
+
+class Flow:
+    """Writes the blocks of one function."""
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+        self.blocks = function.typed.func_ir.blocks
+        self.graph = Graph(self.blocks)
+        self.lines: list[str] = []
+        self.depth = 1
+        self.targets: set[str] = set()
+        self.ranges: list[tuple[ir.Expr, _Range]] = []
+        self.items: dict[str, tuple[str, str]] = {}  # what the pairs of loops over arrays and tuples hold
+        self.counted: set[str] = set()
+        # (header, what follows the loop) of the loops around the present place
+        self.around: list[tuple[int, int | None]] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append("    " * self.depth + text)
+
+    def render(self) -> list[str]:
+        """The lines of the function's body."""
+        if not self.graph.reducible:
+            raise self.function.unit.fail("this control flow is too tangled; simplify the loops")
+        self._tree(self.graph.entry, None)
+        if self.lines[-1:] == ["    return;"]:
+            self.lines.pop()
+        return [f"{line[1:]}:;" if line[0] == "@" else line for line in self.lines
+                if line[0] != "@" or line[1:] in self.targets]  # fmt: skip
+
+    # -- the walk ----------------------------------------------------------------------------------------
+
+    def _tree(self, label: int, follow: int | None) -> None:
+        """Write a block and all that it dominates; `follow` is what comes next in the text."""
+        while True:
+            children, merges = self.graph.children[label], self.graph.merges
+            loop = self.graph.loops.get(label)
+            if loop is None:
+                later = [c for c in children if c in merges]
+                self._block(label, later[0] if later else follow)
+            else:
+                later = [c for c in children if c not in loop]
+                inside = [c for c in children if c in loop and c in merges]
+                self._loop(label, inside, later[0] if later else follow)
+            if not later:
+                return
+            self._sequence(later[:-1], later[-1])
+            # The last one in a row is not nested, so that long functions do not recurse deeply.
+            label = later[-1]
+            self._label(label)
+
+    def _sequence(self, labels: list[int], follow: int) -> None:
+        """Write blocks one after another, with all that they dominate."""
+        for label, behind in zip(labels, [*labels[1:], follow], strict=False):
+            self._label(label)
+            self._tree(label, behind)
+
+    def _label(self, label: int | str) -> None:
+        self.lines.append(f"@block{label}")
+
+    def _loop(self, label: int, inside: list[int], behind: int | None) -> None:
+        counter = self._counted(label)
+        self.around.append((label, behind))
+        if counter is None:
+            self.line("for (;;) {")
+            self.depth += 1
+            self._block(label, inside[0] if inside else label)
+            self._sequence(inside, label)
+        else:
+            self._for(label, counter, inside, behind)
+        self._label(f"{label}_end")
+        self.depth -= 1
+        self.line("}")
+        self.around.pop()
+
+    def _for(self, label: int, counter: _Range, inside: list[int], behind: int | None) -> None:
+        """A loop over a range; what else its header does is done once more than the body."""
+        *statements, branch = self.blocks[label].body
+        start = len(self.lines)
+        self.depth += 1
+        for statement in statements:
+            self.function.statement(statement)
+        self.function.flush(everything=True)
+        extra = self.lines[start:]
+        del self.lines[start:]
+        self.depth -= 1
+        if extra or branch.falsebr != behind:
+            self.line(f"for (;; {counter.advance}) {{")
+            self.lines += extra
+            self.line(f"    if (!({counter.condition})) {{")
+            self.depth += 2
+            self._go(branch.falsebr, None, label)
+            self.depth -= 2
+            self.line("    }")
+        else:
+            self.line(f"for (; {counter.condition}; {counter.advance}) {{")
+        self.depth += 1
+        self._go(branch.truebr, inside[0] if inside else label, label)
+        self._sequence(inside, label)
+
+    def _block(self, label: int, following: int | None) -> None:
+        function = self.function
+        *statements, last = self.blocks[label].body
+        for statement in statements:
+            function.statement(statement)
+        function.unit.line = last.loc.line or function.unit.line
+        function.needs, function.reads = set(), False
+        if isinstance(last, ir.Jump):
+            function.flush(everything=True)
+            self._go(last.target, following, label)
+        elif isinstance(last, ir.Branch):
+            condition = function.read_as(last.cond, types.boolean)
+            function.flush(everything=True)
+            self._branch(condition, last, following, label)
+        elif isinstance(last, ir.Return):
+            if function.typed.return_type == types.none:
+                self.line("return;")
+            else:
+                self.line(f"return {function.read_as(last.value, function.typed.return_type)};")
+        else:
+            raise function.unit.fail(NO_EXCEPTIONS)
+
+    def _branch(self, condition: str, last: ir.Branch, following: int | None, label: int) -> None:
+        condition = condition[1:-1] if enclosed(condition) else condition
+        yes, no = self._written(last.truebr, following, label), self._written(last.falsebr, following, label)
+        if not yes and not no:
+            return
+        self.line(f"if ({condition}) {{" if yes else f"if (!({condition})) {{")
+        self.lines += yes or no
+        if yes and no:
+            self.line("} else {")
+            self.lines += no
+        self.line("}")
+
+    def _written(self, target: int, following: int | None, label: int) -> list[str]:
+        start = len(self.lines)
+        self.depth += 1
+        self._go(target, following, label)
+        self.depth -= 1
+        lines = self.lines[start:]
+        del self.lines[start:]
+        return lines
+
+    def _go(self, target: int, following: int | None, source: int) -> None:
+        """Continue at a block: by writing it here, by falling through, or by a jump."""
+        if target == following:
+            return
+        if self.around and target == self.around[-1][0]:
+            self.line("continue;")
+        elif self.around and target == self.around[-1][1]:
+            self.line("break;")
+        elif (
+            target not in self.graph.merges
+            and target in self.graph.children[source]
+            and target in self.graph.loops.get(source, (target,))
+        ):
+            self._tree(target, following)
+        else:
+            inside_loop = any(target == header for header, _ in self.around)
+            name = f"block{target}_end" if inside_loop else f"block{target}"
+            self.targets.add(name)
+            self.line(f"goto {name};")
+
+    # -- loops over ranges -------------------------------------------------------------------------------
+
+    def _counted(self, label: int) -> _Range | None:
+        """The range that a loop's header steps through, if it is such a loop."""
+        loop, body = self.graph.loops[label], self.blocks[label].body
+        steps = [s for s in body if isinstance(s, ir.Assign) and _op(s.value) == "iternext"]
+        tests = [s for s in body if isinstance(s, ir.Assign) and _op(s.value) == "pair_second"]
+        branch = body[-1]
+        if len(steps) != 1 or not tests or not isinstance(branch, ir.Branch):
+            return None
+        if branch.cond.name != tests[0].target.name:
+            return None
+        if branch.truebr not in loop or branch.falsebr in loop:
+            return None
+        counter = self._range_of(steps[0].value.value)
+        if counter is not None:
+            self.counted.add(steps[0].target.name)
+        return counter
+
+    def _range_of(self, variable: ir.Var) -> _Range | None:
+        source = self.function.signs.iterator_source(variable)
+        return next((r for expr, r in self.ranges if expr is source), None)
+
+    def iteration(self, target: ir.Var, value: Any) -> bool:
+        """Write what a statement does that belongs to a loop over a range; whether it was such a one."""
+        function = self.function
+        operation = _op(value)
+        if operation == "call":
+            if getattr(function.type_of(value.func), "typing_key", None) is not range:
+                return False
+            self._begin(value, [function.read_as(v, types.int64) for v in value.args])
+        elif operation == "getiter":
+            self._start(value)
+        elif operation == "iternext":
+            self._step(target, value)
+        elif operation in ("pair_first", "pair_second"):
+            place = 0 if operation == "pair_first" else 1
+            if value.value.name in self.items:
+                function.aliases[target.name] = self.items[value.value.name][place]
+        elif isinstance(value, ir.Var) and value.name in function.aliases:
+            if len(function.signs.values[target.name]) > 1 or target.name[0] != "$":
+                return False
+            function.aliases[target.name] = function.aliases[value.name]
+        else:
+            return isinstance(function.type_of(target), types.IteratorType | types.RangeType)
+        return True
+
+    def _begin(self, call: ir.Expr, texts: list[str]) -> None:
+        """Evaluate the arguments of range, once."""
+        function = self.function
+        names = ["stop"] if len(texts) == 1 else ["start", "stop", "step"][: len(texts)]
+        parts = {"start": "0", "step": "1"}
+        for name, text in zip(names, texts, strict=True):
+            if not text.strip("()-").isdigit():
+                local = function.fresh(name, "i64")
+                self.line(f"{local} = {text};")
+                text = local
+            parts[name] = text
+        sign = (-1 if "-" in parts["step"] else 1) if parts["step"].strip("()-").isdigit() else 0
+        self.ranges.append((call, _Range(**parts, sign=sign)))
+
+    def _start(self, value: ir.Expr) -> None:
+        """Begin to iterate: set the counter."""
+        function = self.function
+        numba_type = strip(function.type_of(value.value))
+        if isinstance(numba_type, types.Array | types.UniTuple):
+            function.flush(memory=True)
+            over = function.read(value.value)
+            extent = f"{over}.n0" if isinstance(numba_type, types.Array) else str(len(numba_type))
+            self.ranges.append((value, _Range("0", extent, "1", 1)))
+        elif not isinstance(numba_type, types.RangeType):
+            raise function.unit.fail("a kernel loops over range(...), a 1-D array or a tuple of equal types")
+        counter = self._range_of(value.value) or next((r for e, r in self.ranges if e is value), None)
+        if counter is None:
+            raise function.unit.fail("write `for … in range(…)` directly: this range is one of several")
+        counter.counter = function.fresh("k", "i64")
+        self.line(f"{counter.counter} = {counter.start};")
+
+    def _step(self, target: ir.Var, value: ir.Expr) -> None:
+        """Take the next item: by the C loop's own means, or else here."""
+        function = self.function
+        counter = self._range_of(value.value)
+        if counter is None:
+            raise function.unit.fail("write `for … in range(…)` directly: this range is one of several")
+        item = counter.counter
+        if target.name not in self.counted:
+            item, more = function.fresh("item", "i64"), function.fresh("more", "bool")
+            self.line(f"{item} = {counter.counter}; {more} = {counter.condition};")
+            self.line(f"if ({more}) {counter.advance};")
+        else:
+            more = ""
+        source = function.signs.iterator_source(value.value)
+        if source is not None and source.op == "getiter":
+            item = function.item(source.value, item)
+        self.items[target.name] = (item, more)
+
+
+def _op(value: Any) -> str:
+    return value.op if isinstance(value, ir.Expr) else ""
+
+
+def enclosed(text: str) -> bool:
+    """Whether one pair of parentheses encloses the whole text."""
+    depth = 0
+    for place, letter in enumerate(text):
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if depth == 0:
+            return text[0] == "(" and place == len(text) - 1
+    return False

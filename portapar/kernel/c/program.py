@@ -1,0 +1,116 @@
+"""A program's C text, the types of its entry's arguments, and errors in the user's terms."""
+
+from __future__ import annotations
+
+import linecache
+import re
+from typing import Any
+
+import numba
+import numpy as np
+from numba.core import types
+
+from portapar.errors import KernelError
+from portapar.kernel.c.dialect import CUDA, Dialect
+from portapar.kernel.c.entries import Batch, map_parameters, reduce_parameters, render_map, render_reduce
+from portapar.kernel.c.unit import RenderFailure
+from portapar.kernel.jit.functions import namespace, place
+from portapar.kernel.jit.typing import TypingFailure, array_type, infer, numba_type, value_type
+from portapar.kernel.program import Program, Spec
+
+
+def entry_name(program: Program) -> str:
+    """The name of a program's entry in its C text."""
+    return f"portapar_{program.form}"
+
+
+def c_text(program: Program, dialect: Dialect, serial: bool = False) -> str:
+    """A program's C text.
+
+    Parameters
+    ----------
+    program : Program
+    dialect : Dialect
+        `portapar.kernel.c.dialect.OPENCL` or `CUDA`.
+    serial : bool
+        A work-item runs a contiguous piece or a whole tile, as suits CPUs; otherwise neighbouring
+        work-items run neighbouring indices, as suits GPUs.
+
+    Raises
+    ------
+    KernelError
+        If the kernel uses what cannot be typed or expressed in C; it shows the user's line.
+    """
+    space, name, argtypes = namespace(program), entry_name(program), _argtypes(program)
+    try:
+        if program.acc is None:
+            body, batch = infer(space["body"], argtypes), None
+            if dialect is CUDA and (count := batch_of(program)) > 1:
+                elem = infer(space["elem"], argtypes)
+                stored = (types.int64, argtypes[1 + program.out], elem.return_type)
+                batch = Batch(elem, infer(space.get("store", _set_item), stored), program.out, count)
+            return render_map(body, program.ndim, dialect, name, unit_step=program.unit, blocked=serial, batch=batch)
+        acc = numba_type(program.acc)
+        elem = infer(space["elem"] if program.unit else _over_range(program), argtypes)
+        op = infer(space["op"], (value_type(program.acc),) * 2)
+        return render_reduce(elem, op, acc, dialect, name, grouped=not serial, ordered=program.ordered)
+    except (TypingFailure, RenderFailure) as error:
+        raise _kernel_error(program, dialect, error) from error
+
+
+_BATCH_BYTES = 32  #: that a CUDA thread writes at a time
+_BATCH_TEXT = 1500  #: characters of Python; what computes more than that waits for its arithmetic
+
+
+def batch_of(program: Program) -> int:
+    """How many elements a CUDA thread computes before it stores the first one."""
+    if program.form != "transform" or program.ndim > 1 or len(program.text) > _BATCH_TEXT:
+        return 1
+    if re.search(r"\b(for|while)\b", program.text):
+        return 1
+    return max(1, min(8, _BATCH_BYTES // program.specs[program.out].dtype.itemsize))
+
+
+@numba.njit(error_model="numpy")
+def _set_item(i: Any, a: Any, x: Any) -> None:
+    a[i] = x
+
+
+def argument_dtypes(program: Program, dialect: Dialect) -> list[np.dtype[Any] | None]:
+    """The types of the arguments of a program's entry, in order; None for a pointer."""
+    argtypes = _argtypes(program)
+    if program.acc is None:
+        parameters = map_parameters(argtypes, program.ndim, dialect, program.unit)
+    else:
+        parameters = reduce_parameters(argtypes, dialect)
+    return [parameter.dtype for parameter in parameters]
+
+
+def _argtypes(program: Program) -> tuple[types.Type, ...]:
+    """The Numba types of the arguments of `body` or `elem`, its indices first."""
+    # A reduction over a range has start and step as arguments, see `_over_range`.
+    indices = program.ndim if program.acc is None or program.unit else 3
+    return (types.int64,) * indices + tuple(_type(spec) for spec in program.specs)
+
+
+def _type(spec: Spec) -> types.Type:
+    if spec.is_array:
+        return array_type(spec.dtype, spec.ndim, spec.contiguous, spec.readonly)
+    return numba_type(spec.dtype)
+
+
+def _over_range(program: Program) -> Any:
+    """`elem` at ``start + step * i``: the two are its first arguments."""
+    arguments = "".join(f", a{k}" for k in range(len(program.specs)))
+    space: dict[str, Any] = {"elem": namespace(program)["elem"]}
+    text = f"def elem_of_range(i, start, step{arguments}):\n    return elem(start + step * i{arguments})\n"
+    exec(compile(text, f"<portapar range {program.key[:8]}>", "exec"), space)
+    return numba.njit(error_model="numpy")(space["elem_of_range"])
+
+
+def _kernel_error(program: Program, dialect: Dialect, error: TypingFailure | RenderFailure) -> KernelError:
+    file, line = place(program, error.line) or ("", 0)
+    shown = linecache.getline(file, line).strip()
+    where = f"{file}:{line}: " if file else ""
+    code = f"\n    {shown}" if shown else ""
+    return KernelError(f"{where}this kernel cannot run on {dialect.name}: {error.message}{code}")

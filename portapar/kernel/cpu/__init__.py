@@ -1,0 +1,11 @@
+"""The CPU: loops around a program, the threads that run them, and the device that both CPU backends share.
+
+===========  ==============================================================
+`chunk`      the loop around a program, as Python for Numba
+`registers`  private arrays in vector registers
+`pool`       the threads
+`launch`     a program over one range, prepared once
+`memory`     large blocks that are used again
+`device`     the device itself
+===========  ==============================================================
+"""

@@ -1,0 +1,362 @@
+"""The CPU renderer: from a program to a native chunk function, by way of Numba.
+
+A chunk runs the program over the flat indices [lo, hi) of its index space; the threads and SIMD
+backends call it with the ranges that are theirs. `chunk_text` is the Python that Numba compiles.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from portapar.errors import PlacementError
+from portapar.kernel.cpu import registers
+from portapar.kernel.front.codec import codec
+from portapar.kernel.jit import vecmath
+from portapar.kernel.jit.functions import functions, namespace
+from portapar.kernel.jit.native import callee, lower, native
+from portapar.kernel.program import Program, Spec
+from portapar.kernel.tiles import LANES, RUN, TILE, strides
+
+STREAM_LINES = 4  #: cache lines that a streaming loop writes at a time; 8 need all registers of AVX2, or more
+
+
+def chunk_text(program: Program, stream: bool = False) -> str:
+    """Python text of ``chunk(lo, hi, block)`` for a program.
+
+    Parameters
+    ----------
+    stream : bool
+        Write the output of a transform with non-temporal stores.
+    """
+    args = [f"a{k}" for k in range(len(program.specs))]
+    extra = [f"n{d}" for d in range(1, program.ndim)]
+    if not program.unit:
+        extra += [f"{name}{d}" for d in range(program.ndim) for name in ("start", "step")]
+    unpack = "".join(f"{name}, " for name in [*args, *["partials"] * (program.acc is not None), *extra])
+    head = "def chunk(lo, hi, block):\n    wide()\n"
+    head += f"    {unpack}= unpack(block)\n" if unpack else ""
+    call = ", ".join(args)
+    if program.form == "reduce":
+        return _reduce_text(program, head, call)
+    if stream:
+        return head + _stream_text(program, args, call)
+    return head + _map_text(program, call)
+
+
+def _index(program: Program, axis: int, position: str) -> str:
+    return f"nonneg({position})" if program.unit else f"start{axis} + step{axis} * {position}"
+
+
+def _map_text(program: Program, call: str) -> str:
+    if program.ndim == 1:
+        return f"    for k in range(lo, hi):\n        body({_index(program, 0, 'k')}, {call})\n    return hi\n"
+    inner = program.ndim - 1
+    return (
+        "    while lo < hi:\n"
+        f"        row, first = lo // n{inner}, lo % n{inner}\n"
+        f"        count = min(n{inner} - first, hi - lo)\n"
+        "        for k in range(first, first + count):\n"
+        f"            body({_outer(program)}{_index(program, inner, 'nonneg(k)')}, {call})\n"
+        "        lo += count\n"
+        "    return hi\n"
+    )
+
+
+def _stream_text(program: Program, args: list[str], call: str) -> str:
+    """Whole cache lines are collected in a buffer and written past the caches; what is left of a row is not."""
+    out, inner = args[program.out], program.ndim - 1
+    width = STREAM_LINES * 64 // program.specs[program.out].dtype.itemsize
+    flat = "" if inner == 0 else f"row * n{inner} + "
+    outer = _outer(program)
+    row = (
+        f"@first = min(end, begin + until_aligned({out}, {flat}begin))\n"
+        "@for k in range(begin, first):\n"
+        f"@    body({outer}nonneg(k), {call})\n"
+        f"@last = first + (end - first) // {width} * {width}\n"
+        f"@for base in range(first, last, {width}):\n"
+        "@    base = nonneg(base)\n"
+        f"@    for k in range({width}):\n"
+        f"@        buffer[nonneg(k)] = elem({outer}base + k, {call})\n"
+        "@    vectors()\n"
+        f"@    stream({out}, {flat}base, buffer)\n"
+        "@for k in range(last, end):\n"
+        f"@    body({outer}nonneg(k), {call})\n"
+    )
+    head = "    buffer = tile()\n"
+    tail = "    fence()\n    return hi\n"
+    if inner == 0:
+        return head + "    begin, end = lo, hi\n" + row.replace("@", "    ") + tail
+    return (
+        f"{head}    while lo < hi:\n"
+        f"        row, begin = lo // n{inner}, lo % n{inner}\n"
+        f"        end = begin + min(n{inner} - begin, hi - lo)\n"
+        f"{row.replace('@', '        ')}        lo += end - begin\n{tail}"
+    )
+
+
+def _outer(program: Program) -> str:
+    """The indices of a row, but for the last one."""
+    rows = {1: [], 2: ["row"], 3: ["row // n1", "row % n1"]}[program.ndim]
+    return "".join(f"{_index(program, d, f'({text})')}, " for d, text in enumerate(rows))
+
+
+def _reduce_text(program: Program, head: str, call: str) -> str:
+    """Whole tiles keep their lanes in vector registers; the last one, if it is short, takes a plain loop."""
+
+    def value(index: str) -> str:
+        index = f"nonneg({index})" if program.unit else f"start0 + step0 * ({index})"
+        return f"ACC(elem({index}, {call}))"
+
+    width = _width(program.acc)
+    get = "get({}, acc)" if width else "acc[{}]"
+    put = "put({}, acc, {})" if width else "acc[{}] = {}"
+
+    def folded(what: str) -> str:
+        return put.format("lane", f"ACC(op({get.format('lane')}, {what}))")
+
+    steps = "" if program.unit else "start0, step0, "
+    side, down = strides(program.ordered)
+    levels = [LANES >> k for k in range(1, LANES.bit_length())]
+    fresh, lane, used = f"k < {LANES}", f"k % {LANES}", "count"
+    pairs = "range(min(half, count - half))"
+    if program.ordered:
+        fresh, lane, used = f"k % {RUN} == 0", f"k // {RUN}", f"-(-count // {RUN})"
+        levels.reverse()
+        pairs = "range(0, used - half, 2 * half)"
+    tree = ""
+    for half in levels:
+        count = f"range(0, {LANES}, {2 * half})" if program.ordered else f"range({half})"
+        tree += f"            for lane in {count}:\n                {folded(get.format(f'lane + {half}'))}\n"
+        tree += "            vectors()\n" * (half > 1 and not program.ordered)
+    here = get.format("lane")
+    keep = _keep(width, f"nonneg(first // {TILE})", get.format("0"))
+    return (
+        f"def short(first, count, partials, {steps}{call}):\n"
+        f"    acc = {_scratch(width)}\n"
+        "    for k in range(count):\n"
+        f"        x = {value('first + k')}\n"
+        f"        lane = {lane}\n"
+        f"        {put.format('lane', f'x if {fresh} else ACC(op({here}, x))')}\n"
+        f"    used = {used}\n"
+        f"    for half in {tuple(levels)}:\n"
+        f"        for lane in {pairs}:\n"
+        f"            {folded(get.format('lane + half'))}\n"
+        f"    {keep}\n"
+        f"{head}"
+        f"    acc = {_scratch(width)}\n"
+        f"    for first in range(lo, hi, {TILE}):\n"
+        "        first = nonneg(first)\n"
+        f"        if hi - first < {TILE}:\n"
+        f"            short(first, hi - first, partials, {steps}{call})\n"
+        "        else:\n"
+        f"            for lane in range({LANES}):\n"
+        f"                {put.format('lane', value(f'first + {side} * lane'))}\n"
+        "            vectors()\n"
+        f"            for k in range({down}, {RUN * down}, {down}):\n"
+        f"                for lane in range({LANES}):\n"
+        f"                    {folded(value(f'first + k + {side} * lane'))}\n"
+        "                vectors()\n"
+        f"{tree}"
+        f"            {keep}\n"
+        "    return hi\n"
+    )
+
+
+def _width(acc: np.dtype | None) -> int:
+    """Numbers in a value that a reduction accumulates, if it is a tuple; 0 for a plain number."""
+    return len(acc.names) if acc is not None and acc.names is not None else 0
+
+
+def _scratch(width: int) -> str:
+    """The lanes: an array, for tuples one for each of their numbers, so that loops over lanes vectorize."""
+    return f"({''.join(f'lanes{k}(), ' for k in range(width))})" if width else "lanes()"
+
+
+def _keep(width: int, index: str, what: str) -> str:
+    """Put a value among the partials, which are records for tuples."""
+    return f"store({index}, partials, {what})" if width else f"partials[{index}] = {what}"
+
+
+def _value_functions(acc: np.dtype) -> dict[str, Any]:
+    """What the text of a reduction calls: `ACC`, and for tuples also what reads and writes them."""
+    from portapar.kernel.jit import intrinsics
+
+    width = _width(acc)
+    if not width:
+        return {"ACC": getattr(np, acc.name), "lanes": intrinsics.scratch(acc, LANES)}
+    names = acc.names or ()
+    casts = "".join(f"np.{acc[name].name}(x[{k}]), " for k, name in enumerate(names))
+    text = (
+        f"def ACC(x):\n    return ({casts})\n"
+        f"def get(lane, acc):\n    return ({''.join(f'acc[{k}][lane], ' for k in range(width))})\n"
+        "def put(lane, acc, x):\n" + "".join(f"    acc[{k}][lane] = x[{k}]\n" for k in range(width))
+    )
+    space: dict[str, Any] = {"np": np}
+    exec(compile(text, "<portapar values>", "exec"), space)
+    found = {name: callee(space[name]) for name in ("ACC", "get", "put")}
+    kept = codec(acc)
+    found.update(load=callee(kept.load), store=callee(kept.store))
+    found.update((f"lanes{k}", intrinsics.scratch(acc[name], LANES)) for k, name in enumerate(names))
+    return found
+
+
+def block_specs(program: Program) -> tuple[Spec, ...]:
+    """The arguments of a chunk: the program's, and for a reduction the array of its partials."""
+    if program.acc is None:
+        return program.specs
+    return (*program.specs, Spec(program.acc, 1))
+
+
+@functools.lru_cache(maxsize=4096)
+def packer(program: Program) -> Callable[..., bytes]:
+    """Packs an argument block: (address, first) per array, scalars, then the extra integers."""
+    formats = []
+    for spec in block_specs(program):
+        if spec.is_array:
+            formats.append("Qq")
+        else:
+            code = {"c8": "ff", "c16": "dd", "b1": "?7x", "f4": "f4x", "f8": "d"}.get(spec.dtype.str[1:])
+            if code is None and spec.dtype.kind in "iu":
+                size = spec.dtype.itemsize
+                code = {1: "b", 2: "h", 4: "i", 8: "q"}[size] + (f"{8 - size}x" if size < 8 else "")
+                code = code.upper() if spec.dtype.kind == "u" else code
+                code = code.replace("X", "x")
+            if code is None:
+                raise PlacementError(f"a scalar argument of dtype {spec.dtype} is not supported; pass it as an array")
+            formats.append("ff8x" if code == "ff" else code)
+    return struct.Struct("=" + "".join(formats) + "q" * extras(program)).pack
+
+
+@functools.lru_cache(maxsize=4096)
+def quick_packer(program: Program) -> Callable[..., bytes]:
+    """Packs an argument block of the arguments themselves, whose arrays are whole, then the extra integers."""
+    names, words = [], []
+    for k, spec in enumerate(block_specs(program)):
+        names.append(f"a{k}")
+        if spec.is_array:
+            words.append(f"id(a{k}), 0")
+        else:
+            words.append(f"a{k}.real, a{k}.imag" if spec.dtype.kind == "c" else f"a{k}")
+    text = f"lambda {', '.join([*names, '*extra'])}: pack({', '.join([*words, '*extra'])})"
+    return eval(text, {"pack": packer(program)})
+
+
+def extras(program: Program) -> int:
+    return program.ndim - 1 + (0 if program.unit else 2 * program.ndim)
+
+
+def _make(program: Program, stream: bool) -> Any:
+    """The Python function that Numba compiles for a program."""
+    from portapar.kernel.jit import intrinsics
+
+    space = functions(program, registers.hinted, vectors=intrinsics.vectors)
+    specs = block_specs(program)
+    space.update(
+        nonneg=intrinsics.nonneg,
+        vectors=intrinsics.vectors,
+        wide=intrinsics.wide,
+        unpack=intrinsics.unpacker(specs, extras(program)),
+    )
+    if program.acc is not None:
+        space.update(_value_functions(program.acc))
+    if stream:
+        dtype = program.specs[program.out].dtype
+        space.update(
+            until_aligned=intrinsics.until_aligned,
+            stream=intrinsics.stream_out(STREAM_LINES),
+            fence=intrinsics.fence,
+            tile=intrinsics.scratch(dtype, STREAM_LINES * 64 // dtype.itemsize),
+        )
+    exec(compile(chunk_text(program, stream), "<portapar chunk>", "exec"), space)
+    if "short" in space:
+        space["short"] = callee(space["short"])
+    return space["chunk"]
+
+
+def can_stream(program: Program) -> bool:
+    """Whether the output can bypass the caches: contiguous elements that fill cache lines."""
+    if program.form != "transform" or not program.unit:
+        return False
+    spec = program.specs[program.out]
+    return spec.contiguous and spec.dtype.names is None and 64 % spec.dtype.itemsize == 0
+
+
+@functools.lru_cache(maxsize=4096)
+def chunk(program: Program, stream: bool = False) -> int:
+    """The address of the native chunk function of a program."""
+    text = chunk_text(program, stream)
+    try:
+        function = native(f"{program.key}|{text}", lambda: _make(program, stream), 3)
+    except Exception as error:
+        if type(error).__module__.startswith("numba.") or isinstance(error, KeyError):
+            from portapar.kernel.jit.check import explain
+
+            raise explain(program, error) from None
+        raise
+    return function.address  # type: ignore[attr-defined]
+
+
+def fold(program: Program) -> Callable[..., int]:
+    """The native function that combines a reduction's partials in their fixed tree.
+
+    Called with (has_init, count, block); the block holds the partials array, with the initial value
+    behind the partials if there is one. The result lands in element 0.
+    """
+    acc = program.acc
+    assert acc is not None
+    width = _width(acc)
+    load = "load({}, partials)" if width else "partials[{}]"
+
+    def combine(x: str, y: str) -> str:
+        return f"ACC(op({load.format(x)}, {load.format(y)}))"
+
+    last = f"{combine('total', '0')} if total else {load.format('total')}"
+    text = (
+        "def fold(has_init, count, block):\n"
+        "    (partials,) = unpack(block)\n"
+        "    total = count\n"
+        "    while count > 1:\n"
+        "        half = count // 2\n"
+        "        for k in range(half):\n"
+        f"            {_keep(width, 'k', combine('2 * k', '2 * k + 1'))}\n"
+        "        if count % 2:\n"
+        f"            {_keep(width, 'half', load.format('count - 1'))}\n"
+        "        count = half + count % 2\n"
+        "    if has_init:\n"
+        f"        {_keep(width, '0', last)}\n"
+        "    return 0\n"
+    )
+
+    def make() -> Any:
+        from portapar.kernel.jit import intrinsics
+
+        space = dict(namespace(program))
+        space.update(_value_functions(acc), unpack=intrinsics.unpacker((Spec(acc, 1),), 0))
+        exec(compile(text, "<portapar fold>", "exec"), space)
+        return space["fold"]
+
+    return native(f"{program.key}|{text}", make, 3)
+
+
+def inspect(program: Program, stream: bool = False) -> dict[str, str]:
+    """What is generated for a program: the Python for Numba, LLVM's IR, the assembly, and a verdict."""
+    library, _ = lower(_make(program, stream), 3)
+    llvm = library.get_llvm_str()
+    own = vecmath.own_text(llvm)
+    widths = sorted({int(n) for n in re.findall(r"<(\d+) x (?:double|float|i\d+)>", own)})
+    loops = len(re.findall(r"^vector\.body", own, re.MULTILINE))
+    verdict = f"yes: {loops} loop(s), up to {widths[-1]} elements at a time" if loops and widths else "no"
+    scalar = vecmath.one_by_one(own)
+    verdict += f", but {', '.join(scalar)} one at a time" if scalar else ""
+    return {
+        "vectorized": verdict,
+        "Numba": program.text + "\n" + chunk_text(program, stream),
+        "LLVM": llvm,
+        "assembly": library.get_asm_str(),
+    }

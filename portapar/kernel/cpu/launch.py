@@ -1,0 +1,142 @@
+"""A program over one range of a host device, prepared once and run with any arguments of its kinds."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from portapar import topology
+from portapar.kernel.cpu import chunk, pool
+from portapar.kernel.cpu.memory import LINE
+from portapar.kernel.program import OVERLAP, Task
+from portapar.kernel.tiles import TILE
+
+_BYTES_HEAD = bytes.__basicsize__ - 1  # where a bytes object keeps its bytes
+
+
+class Cores(Protocol):
+    """What a launch needs of its device."""
+
+    threads: int
+
+    @property
+    def pool(self) -> pool.Pool: ...
+
+
+class Launch:
+    """A program over one range, prepared once and run with any arguments of its kinds.
+
+    Calling it costs a microsecond or two: the arguments are packed into a block of words, which the
+    native chunk function reads (`portapar.kernel.jit.intrinsics.unpacker`).
+    """
+
+    def __init__(self, device: Cores, task: Task) -> None:
+        program = task.program
+        self.device, self._program = device, program
+        self._lo, self._hi = task.lo, task.hi
+        self._threads = min(task.threads or device.threads, device.threads)
+        align = TILE if program.form == "reduce" else LINE
+        first = TILE
+        few = task.hi - task.lo < LINE * self._threads
+        if program.form == "map" or (few and program.form != "reduce"):  # iterations may be heavy: finer cuts
+            align = first = max(1, min(task.chunk or LINE, LINE, (task.hi - task.lo) // self._threads))
+        rest = tuple(task.extent[1:])
+        if not program.unit:
+            rest += tuple(v for pair in zip(task.start, task.step, strict=True) for v in pair)
+        self._rest = rest
+        self._arrays = [spec.is_array for spec in program.specs]
+        self._pack = chunk.packer(program)
+        self._quick = chunk.quick_packer(program)
+        function = chunk.chunk(program, chunk.can_stream(program) and self._large())
+        self._new_job = functools.partial(
+            pool.job, function, task.lo, task.hi, align, first, self._threads, task.schedule, task.chunk, task.wakes
+        )
+        self._set_job()
+
+    def _set_job(self, table: Any = None) -> None:
+        self._table = table
+        self._job = self._new_job(table=table)
+        (self._job_address,) = pool.ready(ctypes.addressof(self._job))
+
+    def _large(self) -> bool:
+        """Whether streaming stores pay: the output is not read as well, and the data exceed half of the last cache.
+
+        The rest is for what was in use before, and on virtual machines for others.
+        """
+        row = sum(spec.dtype.itemsize for spec in self._program.specs if spec.is_array)
+        return not self._program.inplace and 2 * (self._hi - self._lo) * row > topology.caches().get("L3", 32 << 20)
+
+    def guard(self, written: list[int], sizes: list[int]) -> bool:
+        """Check from now on, in every call, that these arguments are writable, and a transform's output apart.
+
+        `sizes` are the bytes of each argument. Returns False if that cannot be had: it can for contiguous
+        arrays, whose extents in memory follow from their sizes.
+        """
+        program = self._program
+        read: list[int] = []
+        if program.form == "transform":
+            if not all(spec.contiguous for spec in program.specs if spec.is_array):
+                return False
+            read = [k for k, is_array in enumerate(self._arrays) if is_array and k != program.out]
+        place, places = 0, []
+        for spec in program.specs:
+            places.append(place)
+            place += 16 if spec.is_array or spec.dtype.kind == "c" else 8
+        flat = [len(written), len(read), *(places[w] for w in written)]
+        for r in read:
+            flat += (places[program.out], sizes[program.out], places[r], sizes[r])
+        self._set_job((ctypes.c_int64 * len(flat))(*flat))
+        return True
+
+    def __call__(self, values: Sequence[Any], firsts: Sequence[int] | None = None) -> Any:
+        """Run; a reduction returns its partials, everything else None; OVERLAP if the guard objects."""
+        partials = None
+        if self._program.acc is not None:
+            partials = np.empty(-(-(self._hi - self._lo) // TILE), self._program.acc)
+        if firsts is None and self._lo == 0:
+            block = self._quick(*values, *(() if partials is None else (partials,)), *self._rest)
+        else:
+            block = self._block(values, firsts, partials)
+        address = id(block) + _BYTES_HEAD
+        if self._threads == 1:
+            allowed = pool.run_alone(self._job_address, address, self._lo, self._hi)
+        else:
+            allowed = self.device.pool.run(self._job_address, address)
+        return partials if allowed else OVERLAP
+
+    def bind(self, values: Sequence[Any]) -> Callable[[], Any]:
+        """This launch with its arguments packed once: what is left of a call is one native call.
+
+        A reduction returns its result, without the initial value.
+        """
+        partials, keep, job = None, None, self._job
+        if self._program.acc is not None:
+            partials = np.empty(-(-(self._hi - self._lo) // TILE), self._program.acc)
+            keep = (ctypes.c_int64 * 2)(id(partials), 0)
+            fold = chunk.fold(self._program).address  # type: ignore[attr-defined]
+            job = self._new_job(epilogue=(fold, len(partials), ctypes.addressof(keep)))
+        block = self._block(values, None, partials)
+        args = (ctypes.addressof(job), id(block) + _BYTES_HEAD)
+        if self._threads > 1:
+            run = self.device.pool.bind(*args, partials)
+        else:
+            run = pool.bind_alone(*args, self._lo, self._hi, partials)
+        run.keep = (block, values, job, keep)  # type: ignore[attr-defined]
+        return run
+
+    def _block(self, values: Sequence[Any], firsts: Sequence[int] | None, partials: np.ndarray | None) -> bytes:
+        words: list[Any] = []
+        for k, value in enumerate(values):
+            if self._arrays[k]:
+                words += (id(value), 0 if firsts is None else firsts[k])
+            elif self._program.specs[k].dtype.kind == "c":
+                words += (value.real, value.imag)
+            else:
+                words.append(value)
+        if partials is not None:
+            words += (id(partials), self._lo // TILE)
+        return self._pack(*words, *self._rest)

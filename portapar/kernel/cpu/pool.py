@@ -1,0 +1,441 @@
+"""The native loops that hand out work to threads, and the Python threads that run them.
+
+A fork and join costs about a microsecond: workers spin for a while after each job, then sleep until a bell
+rings, which costs the caller ten microseconds or more and the worker five times as much. So the caller does not wait
+for who sleeps still: what no worker has begun when its own share is done, it does itself, and for a short job
+that comes alone it rings no bell. All of it is one block of shared words: which job, and for every worker a
+state and the range that it still has to do. Long calls return to Python every tenth of a second, so
+that Ctrl-C works.
+
+The states of a worker::
+
+    SLEEPING --bell--> WANTED --begins--> BUSY --done--> SPINNING --wanted--> WANTED
+                                                         SPINNING --idle--> SLEEPING
+
+Only the worker itself begins, ends and falls asleep. The caller may take back what a worker has not begun, which
+makes it SPINNING.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import functools
+import os
+import sys
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from portapar.errors import BackendUnavailableError
+from portapar.kernel.jit.native import callee, native
+
+SCHEDULES = {"static": 0, "dynamic": 1, "guided": 2}
+SLICE_NS = 100_000_000  #: a call looks into Python this often (Ctrl-C)
+SPIN_NS = 200_000  #: an idle worker sleeps after this long
+SLEEPING, SPINNING, WANTED, BUSY, QUIT = 0, 1, 2, 3, 4
+
+# A job, by byte: what runs over which range, and how.
+FUNCTION, LO, HI, ALIGN, FIRST, CHUNK, SCHEDULE, THREADS, WAKES, TABLE, EPILOGUE = range(0, 88, 8)
+# The block that the threads share: words that change often have a cache line each, then two per thread.
+STOP, NEXT, PENDING, JOB, BLOCK, ENDED = 0, 64, 128, 192, 200, 208
+WORKERS, WORKER_SIZE = 256, 128
+DATA = object.__basicsize__  #: where a NumPy array keeps its address, as in `intrinsics`
+FLAGS, WRITEABLE = DATA + 48, 0x400  #: and its flags (an int, with a hole behind it), as in NumPy's C API
+STATE, CURSOR, END, HEARS, RINGS = 0, 64, 72, 80, 88
+
+
+@functools.cache
+def loops() -> tuple[Callable[..., int], ...]:
+    """(alone, launch, resume, work), compiled once per machine."""
+
+    def source(k: int) -> Callable[[], Any]:
+        return lambda: _make()[k]
+
+    arities = {"alone": 3, "launch": 3, "resume": 1, "work": 3}
+    return tuple(native(name, source(k), arity) for k, (name, arity) in enumerate(arities.items()))
+
+
+@functools.cache
+def _make() -> tuple[Any, ...]:
+    from portapar.kernel.jit.intrinsics import clock, fetch_add, give_way, hear, load, ring, run_chunk, store, swap_if
+
+    inline = callee
+
+    @inline
+    def allowed(block, table):
+        """Whether the written arrays are writable and overlap no other.
+
+        The table: how many arrays are written and how many pairs to compare; where in the block the
+        written ones are; for every pair (place, bytes, place, bytes).
+        """
+        written, pairs = load(table), load(table + 8)
+        entry = table + 16
+        for _ in range(written):
+            if load(load(block + load(entry)) + FLAGS) & WRITEABLE == 0:
+                return 0
+            entry += 8
+        for _ in range(pairs):
+            first = load(load(block + load(entry)) + DATA)
+            second = load(load(block + load(entry + 16)) + DATA)
+            if second < first + load(entry + 8) and first < second + load(entry + 24):
+                return 0
+            entry += 32
+        return 1
+
+    @inline
+    def grown(size, elapsed):
+        """The next block's size: blocks should last about two milliseconds, whatever an iteration costs."""
+        if size > 1 << 40 or elapsed > 2_000_000:
+            return size
+        return 64 * size if elapsed < 30_000 else 2 * size
+
+    @inline
+    def conclude(job):
+        """Run the job's epilogue, if it has one."""
+        if load(job + EPILOGUE) != 0:
+            run_chunk(load(job + EPILOGUE), 0, load(job + EPILOGUE + 8), load(job + EPILOGUE + 16))
+
+    def alone(job, block, lo):
+        """Run a job on this thread; returns where it stopped when its time slice was over, -1 if refused."""
+        function, hi, table = load(job + FUNCTION), load(job + HI), load(job + TABLE)
+        if table != 0 and allowed(block, table) == 0:
+            return -1
+        begin = now = clock()
+        size = load(job + FIRST)
+        while lo < hi:
+            top = min(lo + size, hi)
+            run_chunk(function, lo, top, block)
+            lo = top
+            if lo < hi:
+                then, now = now, clock()
+                if now - begin > SLICE_NS:
+                    return lo
+                size = grown(size, now - then)
+        conclude(job)
+        return lo
+
+    @inline
+    def share(pool, worker, now, deadline):
+        """Do what is thread `worker`'s of the job, until it is done or STOP is set."""
+        job, block = load(pool + JOB), load(pool + BLOCK)
+        function, hi = load(job + FUNCTION), load(job + HI)
+        align, chunk, schedule = load(job + ALIGN), load(job + CHUNK), load(job + SCHEDULE)
+        mine = pool + WORKERS + WORKER_SIZE * worker
+        lo, end = load(mine + CURSOR), load(mine + END)
+        size = load(job + FIRST)
+        while load(pool + STOP) == 0:
+            if lo >= end:
+                if schedule == 0:
+                    break
+                lo = load(pool + NEXT)
+                if lo >= hi:
+                    break
+                wanted = chunk
+                if schedule == 2:  # guided: half of an even share of the rest
+                    wanted = max(chunk, (hi - lo) // (2 * load(job + THREADS)) // align * align)
+                if not swap_if(pool + NEXT, lo, lo + wanted):
+                    continue
+                end = min(lo + wanted, hi)
+            top = min(lo + size, end)
+            run_chunk(function, lo, top, block)
+            lo = top
+            if lo < end or schedule != 0:
+                then, now = now, clock()
+                if now > deadline:
+                    store(pool + STOP, 1)
+                size = grown(size, now - then)
+        store(mine + CURSOR, lo)
+        store(mine + END, end)
+
+    @inline
+    def start(pool):
+        """Claim the workers for the job, do the caller's share and what nobody has begun, and wait for the rest.
+
+        Returns 1 if the time slice ended it early.
+        """
+        job = load(pool + JOB)
+        threads, now = load(job + THREADS), clock()
+        wakes = load(job + WAKES) != 0 or now - load(pool + ENDED) < SPIN_NS  # where short jobs follow each other
+        store(pool + STOP, 0)
+        store(pool + PENDING, 0)
+        for k in range(1, threads):
+            mine = pool + WORKERS + WORKER_SIZE * k
+            fetch_add(pool + PENDING, 1)
+            if not swap_if(mine + STATE, SPINNING, WANTED):
+                if wakes and swap_if(mine + STATE, SLEEPING, WANTED):
+                    ring(load(mine + RINGS))
+                else:
+                    fetch_add(pool + PENDING, -1)
+        deadline = now + SLICE_NS
+        share(pool, 0, now, deadline)
+        for k in range(1, threads):
+            state = pool + WORKERS + WORKER_SIZE * k + STATE
+            if swap_if(state, WANTED, SPINNING):
+                fetch_add(pool + PENDING, -1)
+                share(pool, k, clock(), deadline)
+            elif load(state) == SLEEPING:  # what it has not begun, if it was not asked to
+                share(pool, k, clock(), deadline)
+        spins = 0
+        while load(pool + PENDING) > 0:
+            spins += 1
+            if spins % 256 == 0:
+                if clock() > deadline:
+                    store(pool + STOP, 1)
+                if spins > 2_000:  # perhaps a worker waits for this very CPU
+                    give_way()
+        unfinished = int(load(job + SCHEDULE) != 0 and load(pool + NEXT) < load(job + HI))
+        for k in range(threads):
+            mine = pool + WORKERS + WORKER_SIZE * k
+            if load(mine + CURSOR) < load(mine + END):
+                unfinished = 1
+        if unfinished == 0:
+            conclude(job)
+        store(pool + ENDED, clock())
+        return unfinished
+
+    def launch(pool, job, block):
+        """Run a job; returns 0 when it is done, 1 if its time slice is over, 2 if its table objects."""
+        if load(job + TABLE) != 0 and allowed(block, load(job + TABLE)) == 0:
+            return 2
+        store(pool + JOB, job)
+        store(pool + BLOCK, block)
+        threads, align = load(job + THREADS), load(job + ALIGN)
+        lo, hi = load(job + LO), load(job + HI)
+        pieces = (hi - lo + align - 1) // align
+        store(pool + NEXT, lo)
+        begin = lo
+        for k in range(threads):
+            mine = pool + WORKERS + WORKER_SIZE * k
+            store(mine + CURSOR, begin)
+            store(mine + END, begin)
+            if load(job + SCHEDULE) != 0:  # each takes what is NEXT
+                continue
+            begin = min(hi, lo + pieces * (k + 1) // threads * align)
+            store(mine + END, begin)
+        return start(pool)
+
+    def resume(pool):
+        """Go on with a job whose time slice was over; returns as `launch`."""
+        return start(pool)
+
+    def work(pool, worker, patience):
+        """What a worker does until it is told to quit; after `patience` idle ns it sleeps."""
+        mine = pool + WORKERS + WORKER_SIZE * worker
+        since = clock()
+        spins = 0
+        while True:
+            state = load(mine + STATE)
+            if state == WANTED:
+                if swap_if(mine + STATE, WANTED, BUSY):
+                    share(pool, worker, since, since + (1 << 62))
+                    store(mine + STATE, SPINNING)
+                    fetch_add(pool + PENDING, -1)
+                    since, spins = clock(), 0
+            elif state == SLEEPING:
+                hear(load(mine + HEARS))
+                since, spins = clock(), 0
+            elif state == QUIT:
+                return 0
+            else:
+                spins += 1
+                if spins % 64 == 0:
+                    if clock() - since > patience:
+                        swap_if(mine + STATE, SPINNING, SLEEPING)
+                    elif spins > 2_000:
+                        give_way()
+
+    return alone, launch, resume, work
+
+
+def job(
+    function: int, lo: int, hi: int, align: int, first: int, threads: int = 1, schedule: str = "static", chunk: int = 0,
+    wakes: bool = True, table: Any = None, epilogue: tuple[int, int, int] = (0, 0, 0),
+) -> Any:  # fmt: skip
+    """A job for `run_alone` or `Pool.run`: a chunk function over [lo, hi), as an array of words.
+
+    Parameters
+    ----------
+    function : int
+        Address of the chunk function.
+    align : int
+        Cuts fall on multiples of it.
+    first : int
+        Iterations, a multiple of `align`, before the clock is looked at for the first time.
+    schedule, chunk
+        How iterations are dealt out; chunk 0 means a default.
+    wakes : bool
+        Whether it is worth it to wake workers that sleep.
+    table : ctypes array of int64, optional
+        What `allowed` checks before anything runs. The caller keeps it alive.
+    epilogue : (function, count, block)
+        A chunk function that the caller's thread runs over [0, count) when all is done.
+    """
+    if schedule != "static":
+        default = max(1, (hi - lo) // (threads * 64)) if schedule == "dynamic" else 1
+        chunk = -(-(chunk or default) // align) * align
+    address = 0 if table is None else ctypes.addressof(table)
+    words = (function, lo, hi, align, first, chunk, SCHEDULES[schedule], threads, wakes, address, *epilogue)
+    return (ctypes.c_int64 * len(words))(*words)
+
+
+stop: ContextVar[threading.Event | None] = ContextVar("portapar_stop", default=None)
+
+
+def _go_on() -> None:
+    """Raise if the call that this is a part of was interrupted on another thread."""
+    event = stop.get()
+    if event is not None and event.is_set():
+        raise KeyboardInterrupt
+
+
+def run_alone(job: int | ctypes.c_int64, block: int, lo: int, hi: int) -> bool:
+    """Run the job at an address on the calling thread, interruptible; False if its table objects."""
+    raw = _alone or _first()
+    result = ctypes.c_int64(lo)
+    place = ctypes.addressof(result)
+    while True:
+        raw(place, _ZERO, job, block, lo)
+        lo = result.value
+        if lo >= hi:
+            return True
+        if lo < 0:
+            return False
+        _go_on()
+
+
+def bind_alone(job: int, block: int, lo: int, hi: int, partials: Any) -> Callable[[], Any]:
+    """`run_alone` with its arguments bound; returns the first of `partials`, if they are given."""
+    raw = _alone or _first()
+    state = ctypes.c_int64()
+    words, lock = ready(ctypes.addressof(state), 0, job, block, lo), threading.Lock()
+
+    def call() -> Any:
+        with lock:  # for one thread at a time: the words are shared
+            raw(*words)
+            if state.value < hi:
+                _go_on()
+                run_alone(job, block, state.value, hi)
+            return None if partials is None else partials[0]
+
+    return call
+
+
+def ready(*values: int) -> tuple[ctypes.c_int64, ...]:
+    """Arguments of a native call, ready-made: ctypes takes half a microsecond to make five from integers."""
+    return tuple(ctypes.c_int64(value) for value in values)
+
+
+_alone: Any = None
+_ZERO = ctypes.c_int64(0)
+
+
+def _first() -> Any:
+    global _alone
+    _alone = loops()[0].raw  # type: ignore[attr-defined]
+    return _alone
+
+
+class Pool:
+    """Threads that run native chunks together; used by one caller at a time."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._closed = False
+        self._bells: list[tuple[int, int]] = []
+        self._reset()
+        os.register_at_fork(after_in_child=self._reset)
+        atexit.register(self.close)
+
+    def _reset(self) -> None:
+        """Start without workers: at first, and in a forked child, whose threads are gone."""
+        self._lock = threading.Lock()
+        memory = np.zeros((WORKERS + WORKER_SIZE * self.size) // 8 + 8, np.int64)
+        self._words = memory[(-memory.ctypes.data % 64) // 8 :]
+        self._address = self._words.ctypes.data
+        self._result = ctypes.c_int64()
+        self._place = ctypes.addressof(self._result)
+        self._ready = ready(self._place, 0, self._address)
+        self._threads: list[threading.Thread] = []
+        self._drop_bells()
+
+    def _drop_bells(self) -> None:
+        for bell in self._bells:
+            for end in set(bell):
+                os.close(end)
+        self._bells = []
+
+    def _start(self) -> None:
+        self._launch, self._resume = (function.raw for function in loops()[1:3])  # type: ignore[attr-defined]
+        for k in range(1, self.size):
+            self._bells.append(_bell())
+            first = (WORKERS + WORKER_SIZE * k + HEARS) // 8
+            self._words[first : first + 2] = self._bells[-1]
+            thread = threading.Thread(
+                target=loops()[3], args=(self._address, k, SPIN_NS), name=f"portapar-{k}", daemon=True
+            )
+            self._threads.append(thread)
+            thread.start()
+
+    def run(self, job: int | ctypes.c_int64, block: int) -> bool:
+        """Run the job at an address on as many threads as it says; False if its table objects."""
+        with self._lock:
+            if self._closed:
+                raise BackendUnavailableError("this thread pool was closed; make a new one with pp.threads()")
+            if not self._threads:
+                self._start()
+            self._launch(*self._ready, job, block)
+            return not self._result.value or self._go_on()
+
+    def bind(self, job: int, block: int, partials: Any) -> Callable[[], Any]:
+        """`run` with its arguments bound; returns the first of `partials`, if they are given."""
+
+        def call() -> Any:
+            if self._lock is lock:  # or else the process was forked
+                with lock:
+                    if self._threads:  # or else not started, or closed
+                        self._launch(*words)
+                        if state.value:
+                            self._go_on()
+                        return None if partials is None else partials[0]
+            self.run(job, block)
+            return None if partials is None else partials[0]
+
+        lock, state = self._lock, self._result
+        words = ready(self._place, 0, self._address, job, block)
+        return call
+
+    def _go_on(self) -> bool:
+        """End a job that needs more than one native call; False if its table objects. The lock is held."""
+        while self._result.value == 1:
+            _go_on()
+            self._resume(self._place, 0, self._address)
+        return not self._result.value
+
+    def close(self) -> None:
+        """End the threads. Running a job afterwards is an error."""
+        with self._lock:
+            self._closed = True
+            for k, (_, rings) in enumerate(self._bells, 1):
+                self._words[(WORKERS + WORKER_SIZE * k + STATE) // 8] = QUIT
+                os.write(rings, _ONE)
+            for thread in self._threads:
+                thread.join(timeout=1)
+            if not any(thread.is_alive() for thread in self._threads):
+                self._drop_bells()
+            self._threads = []
+        atexit.unregister(self.close)
+
+
+_ONE = (1).to_bytes(8, sys.byteorder)
+
+
+def _bell() -> tuple[int, int]:
+    """What a thread sleeps on: it ends reading a word from the first file when one is written to the second."""
+    if hasattr(os, "eventfd"):  # a pipe's reader is woken on its writer's CPU
+        both = os.eventfd(0)
+        return both, both
+    return os.pipe()

@@ -1,0 +1,15 @@
+"""From a Python function to the text of a program.
+
+==============  ====================================================================
+`sources`       finding the source of a function or lambda
+`kernel`        a kernel: its lifted source, what it captures, what must still hold
+`lift`          checking a function and writing it anew with its captures as arguments
+`access`        how a kernel uses its arrays
+`fuse`          lazy inputs put into the kernels that read them
+`single_store`  bodies that end by storing one result at their own index
+`text`          kernels and a form's glue as one text
+`codec`         records and tuples as what kernels compute with
+`atomic`        ``pp.atomic.*``
+`private`       small arrays of a kernel's own
+==============  ====================================================================
+"""

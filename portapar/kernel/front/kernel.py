@@ -1,0 +1,250 @@
+"""A kernel: the lifted source of a function, what it captures, and what must hold for its text to stay right."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import math
+import operator
+import types
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from portapar.errors import KernelError
+from portapar.kernel.front.access import Access
+from portapar.kernel.front.sources import function
+
+OPERATORS: dict[Any, str] = {
+    **{getattr(operator, name): f"lambda x, y: x {sign} y" for name, sign in {
+        "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**",
+        "and_": "&", "or_": "|", "xor": "^", "lshift": "<<", "rshift": ">>",
+        "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!=",
+    }.items()},
+    operator.neg: "lambda x: -x",
+    operator.pos: "lambda x: +x",
+    operator.invert: "lambda x: ~x",
+    operator.not_: "lambda x: not x",
+    operator.abs: "lambda x: abs(x)",
+    min: "lambda x, y: min(x, y)",
+    max: "lambda x, y: max(x, y)",
+    abs: "lambda x: abs(x)",
+    round: "lambda x: round(x)",
+    pow: "lambda x, y: x ** y",
+    **{kind: f"lambda x: {kind.__name__}(x)" for kind in (bool, int, float, complex)},
+}  # fmt: skip
+_TWO = frozenset("atan2 comb copysign dist fmod gcd hypot isclose lcm ldexp nextafter perm pow remainder".split())
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """Where a captured value is found, starting from the kernel's function.
+
+    Attributes
+    ----------
+    root : int, str or None
+        The number of a closure cell, the name of a global, or None for the function itself.
+    path : tuple
+        What to follow from there: an attribute (str), a position in a tuple (int), or what a function
+        found on the way captures itself (Capture).
+    """
+
+    root: int | str | None
+    path: tuple[Any, ...] = ()
+
+    def get(self, func: types.FunctionType) -> Any:
+        value: Any = func
+        for text in self.steps():
+            value = _step(text)(value)
+        return value
+
+    def steps(self) -> Iterator[str]:
+        """What to follow, as the text of what follows a value."""
+        if self.root is not None:
+            cell = isinstance(self.root, int)
+            yield f"{{}}.__closure__[{self.root}].cell_contents" if cell else f"{{}}.__globals__[{self.root!r}]"
+        for step in self.path:
+            if isinstance(step, Capture):
+                yield "unwrap({})"
+                yield from step.steps()
+            else:
+                yield f"{{}}.{step}" if isinstance(step, str) else f"{{}}[{step}]"
+
+    def then(self, *steps: Any) -> Capture:
+        """The same and more steps."""
+        return replace(self, path=(*self.path, *steps))
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What must still hold for a captured value, for the text to be right."""
+
+    capture: Capture
+    expected: Any
+    exact: bool = False  #: the value itself is in the text, not only its kind
+
+    def holds(self, value: Any) -> bool:
+        if self.exact or value is self.expected:
+            found = value
+        elif type(value) is types.FunctionType:
+            found = value.__code__
+        else:
+            found = "data" if type(value) in _NUMBERS else kind_of(value)
+        return found is self.expected or (type(found) is type(self.expected) and found == self.expected)
+
+
+_NUMBERS = frozenset({bool, int, float, complex, np.ndarray, *np.sctypeDict.values()})  #: types of data, but not all
+
+
+def kind_of(value: Any) -> Any:
+    """What of a captured value is in the text: of data nothing, of a function its code, of others all."""
+    if type(value) in _NUMBERS or is_data(value):
+        return "data"
+    if isinstance(value, tuple):
+        return tuple(map(kind_of, value))
+    return getattr(getattr(value, "py_func", value), "__code__", value)
+
+
+@functools.cache
+def _step(text: str) -> Callable[[Any], Any]:
+    return eval(f"lambda value: {text.format('value')}", {"unwrap": unwrap})
+
+
+def _walk(captures: Iterable[Capture], guards: Iterable[Guard]) -> Callable[[types.FunctionType], list[Any] | None]:
+    """A function that finds the captured values of a function; None if a guard does not hold.
+
+    It takes each step that several ways share once, and is compiled, because every call of an algorithm walks here.
+    """
+    space: dict[str, Any] = {"unwrap": unwrap, "Function": types.FunctionType, "numbers": _NUMBERS}
+    known: dict[tuple[str, str], str] = {}
+    lines = ["def walk(v0):"]
+
+    def find(capture: Capture) -> str:
+        at = "v0"
+        for step in capture.steps():
+            if (at, step) not in known:
+                name = known[at, step] = f"v{len(known) + 1}"
+                lines.append(f"{name} = {step.format(at)}")
+            at = known[at, step]
+        return at
+
+    for k, guard in enumerate(guards):
+        value, expected = find(guard.capture), guard.expected
+        space[f"e{k}"], space[f"holds{k}"] = expected, guard.holds
+        if type(expected) is types.CodeType:
+            quick = f"type({value}) is Function and {value}.__code__ is e{k}"
+        else:
+            quick = f"type({value}) in numbers" if type(expected) is str and not guard.exact else f"{value} is e{k}"
+        lines.append(f"if not ({quick} or holds{k}({value})): return None")
+    lines.append(f"return [{', '.join(map(find, captures))}]")
+    exec("\n    ".join(lines), space)
+    return space["walk"]
+
+
+@dataclass(eq=False)
+class Kernel:
+    """A kernel's source, lifted: what `lift` returns. Shared by all functions of the same code.
+
+    Attributes
+    ----------
+    name : str
+        As the user wrote it; lambdas are called ``lambda``.
+    file, line
+        Where it is.
+    params : list of str
+        The user's parameters, in order.
+    captures : list
+        (parameter name in the text, where the value is found): they follow `params`.
+    functions : list of ast.FunctionDef
+        The lifted functions, callees first; the last one is the kernel.
+    access : dict
+        Parameter or capture → `Access`.
+    guards : list of Guard
+        What the text was made from, besides the function's code.
+    simple : bool
+        Captures no data, calls no other kernel, has no defaults: its code object says it all.
+    """
+
+    name: str
+    file: str
+    line: int
+    params: list[str]
+    captures: list[tuple[str, Capture]]
+    functions: list[ast.FunctionDef]
+    access: dict[str, Access]
+    guards: list[Guard]
+    simple: bool
+
+    @functools.cached_property
+    def _fits(self) -> Callable[[types.FunctionType], list[Any] | None]:
+        return _walk([capture for _, capture in self.captures], self.guards)
+
+    @functools.cached_property
+    def _values(self) -> Callable[[types.FunctionType], Any]:
+        return _walk([capture for _, capture in self.captures], ())
+
+    def fits(self, func: types.FunctionType) -> list[Any] | None:
+        """The captured values of `func`, if this is its kernel too: it has the same code."""
+        try:
+            return self._fits(func)
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError, KernelError):
+            return None
+
+    def values(self, func: types.FunctionType) -> list[Any]:
+        """The captured values of this call, in the order of `captures`."""
+        return self._values(func)
+
+    def where(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+def unwrap(func: Any) -> types.FunctionType:
+    """The plain Python function behind what the user passed as a kernel."""
+    func = getattr(func, "py_func", func)  # a numba dispatcher
+    if isinstance(func, types.FunctionType):
+        return func
+    text = _standard(func)
+    if text is not None:
+        return _plain(text)
+    what = f"{type(func).__name__} object" if not isinstance(func, types.MethodType) else "bound method"
+    raise KernelError(
+        f"{func!r} cannot be a kernel: it is a {what}. Pass a plain function or a lambda, such as lambda x, y: x + y."
+    )
+
+
+def _standard(func: Any) -> str | None:
+    """A lambda for an operator, a ufunc, a cast or a function of math; None if it is none of these."""
+    if isinstance(func, np.ufunc):
+        public: Any = getattr(np, func.__name__, None)
+        if public is func and func.nout == 1:
+            names = ", ".join("xyzw"[: func.nin])
+            return f"lambda {names}: np.{func.__name__}({names})"
+    elif isinstance(func, type) and issubclass(func, np.generic):
+        return f"lambda x: np.{scalar_name(np.dtype(func))}(x)"
+    elif isinstance(func, (type, types.BuiltinFunctionType)):
+        name = func.__name__
+        for known, text in OPERATORS.items():  # not by hash: a bound method has its object's
+            if known is func:
+                return text
+        if getattr(math, name, None) is func:
+            return f"lambda x, y: math.{name}(x, y)" if name in _TWO else f"lambda x: math.{name}(x)"
+    return None
+
+
+def scalar_name(dtype: np.dtype) -> str:
+    """The name in `np` of a dtype's scalar type."""
+    return "bool_" if dtype.kind == "b" else dtype.name
+
+
+_plain = functools.cache(function)  #: always the same object, which remembered kernels are compared with
+
+
+def is_data(value: Any) -> bool:
+    """Whether a captured value is a number or an array, to be passed as an argument."""
+    if isinstance(value, (bool, int, float, complex, np.generic, np.ndarray)):
+        return True
+    kind = type(value)  # not the value: a module or a class may have anything as an attribute
+    names = ("__cuda_array_interface__", "__dlpack__", "__array_interface__", "partition", "with_queue", "form")
+    return not isinstance(value, str) and any(hasattr(kind, name) for name in names)

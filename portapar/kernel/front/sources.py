@@ -1,0 +1,158 @@
+"""Finding the source of a function or lambda: in files, in notebook cells, and in texts of our own."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import linecache
+import math
+import threading
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from portapar.errors import KernelError
+
+
+def kernel_error(what: str, remedy: str, name: str, file: str, line: int, column: int | None = None) -> KernelError:
+    """A KernelError that shows the user's own line."""
+    text = linecache.getline(file, line).rstrip()
+    shown = f"\n    {text.strip()}" if text else ""
+    if text and column is not None:
+        column = len(text.encode()[:column].decode(errors="replace"))  # ast counts bytes
+        shown += "\n    " + " " * max(0, column - (len(text) - len(text.lstrip()))) + "^"
+    return KernelError(f"kernel {name!r} ({file}:{line}): {what}.{shown}\n  Instead: {remedy}.")
+
+
+_texts: dict[str, types.CodeType] = {}
+
+
+def function(text: str, **names: Any) -> types.FunctionType:
+    """A function of our own, a lambda or a ``def`` of one line, with its source where `inspect` finds it.
+
+    Parameters
+    ----------
+    text : str
+    **names
+        What it captures.
+    """
+    if text not in _texts:
+        file = f"<portapar {text}>"
+        linecache.cache[file] = (len(text), None, [text + "\n"], file)
+        _texts[text] = compile(text, file, "eval" if text.startswith("lambda") else "exec")
+    space: dict[str, Any] = {"np": np, "math": math, **names}
+    found = eval(_texts[text], space)
+    return found if found is not None else space[text[4 : text.index("(")]]
+source_lock = threading.RLock()
+
+
+def tree_of(text: str) -> ast.Module:
+    """The syntax tree of a text; two threads that make one at the same time may get a SystemError of CPython 3.11."""
+    with source_lock:
+        return ast.parse(text)
+
+
+def find_source(func: types.FunctionType) -> tuple[ast.FunctionDef | ast.Lambda, str]:
+    """The syntax tree of a function, and its file. Lambdas are told apart by their columns."""
+    code, file = func.__code__, func.__code__.co_filename
+    name = "lambda" if code.co_name == "<lambda>" else code.co_name
+    linecache.checkcache(file)
+    lines = linecache.getlines(file, func.__globals__)
+    if not lines:
+        raise KernelError(
+            f"kernel {name!r} ({file}:{code.co_firstlineno}): its source text is not to be had (it was typed "
+            "into an interpreter, or made by exec), and kernels are compiled from source. "
+            "Instead: put it into a file or a notebook cell."
+        )
+    try:
+        tree = _parse(file, "".join(lines))
+    except SyntaxError:
+        raise changed_error(func, name) from None
+    if code.co_flags & inspect.CO_COROUTINE:
+        raise kernel_error("it is async", "a kernel is plain sequential code for one index", name, file,
+                           code.co_firstlineno)
+    spans = [
+        ((first, start), (last or first, end or 0))
+        for first, last, start, end in code.co_positions()
+        if first is not None and start is not None and end != 0 and (first, start) != (last, end)
+    ]
+    candidates: list[ast.FunctionDef | ast.Lambda] = []
+    for statement in tree.body:
+        if not _first_line(statement) <= code.co_firstlineno <= (statement.end_lineno or 0):
+            continue
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Lambda) and name == "lambda":
+                begin, stop = (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
+                if node.lineno == code.co_firstlineno and all(begin <= a and b <= stop for a, b in spans):
+                    candidates.append(node)
+            elif isinstance(node, ast.FunctionDef) and (node.name, _first_line(node)) == (
+                name,
+                code.co_firstlineno,
+            ):
+                candidates.append(node)
+    candidates = [node for node in candidates if _parameters(node) == parameter_names(code)]
+    if not candidates:
+        raise changed_error(func, name)
+    if not spans and len({ast.dump(node) for node in candidates}) > 1:
+        raise kernel_error(
+            "there are several lambdas on its line, and Python was told not to keep columns",
+            "write each on a line of its own", name, file, code.co_firstlineno,
+        )  # fmt: skip
+    return candidates[-1], file  # the innermost lambda comes last
+
+
+def changed_error(func: types.FunctionType, name: str) -> KernelError:
+    code = func.__code__
+    return KernelError(
+        f"kernel {name!r} ({code.co_filename}:{code.co_firstlineno}): its source is no longer what Python "
+        "read; the file was changed after it was imported. Instead: start Python again, or reload the module."
+    )
+
+
+def _first_line(node: ast.stmt) -> int:
+    return min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
+
+
+def _parameters(node: ast.FunctionDef | ast.Lambda) -> list[str]:
+    return [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
+
+
+def parameter_names(code: types.CodeType) -> list[str]:
+    return list(code.co_varnames[: code.co_argcount])
+
+
+_parsed: dict[tuple[str, str], ast.Module] = {}
+
+
+def _parse(file: str, text: str) -> ast.Module:
+    key = (file, text)
+    if key not in _parsed:
+        _parsed[key] = tree_of(text)
+    return _parsed[key]
+
+
+def is_compiled_from(code: types.CodeType, file: str) -> bool:
+    """Whether the file, as it is now, still gives this code."""
+    text = "".join(linecache.getlines(file))
+    key = (file, text)
+    if key not in _compiled:
+        whole = compile(_parse(file, text), file, "exec", dont_inherit=True)
+        _compiled[key] = {_facts(found) for found in _codes(whole)}
+    return _facts(code) in _compiled[key]
+
+
+_compiled: dict[tuple[str, str], set[tuple[Any, ...]]] = {}
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for const in code.co_consts:
+        if isinstance(const, types.CodeType):
+            yield from _codes(const)
+
+
+def _facts(code: types.CodeType) -> tuple[Any, ...]:
+    consts = tuple(repr(c) for c in code.co_consts if not isinstance(c, types.CodeType))
+    return code.co_name, code.co_firstlineno, code.co_code, code.co_names, code.co_varnames, consts

@@ -1,0 +1,109 @@
+"""Texts: copies of syntax trees under other names, and how kernels and a form's glue become the text of a program."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from portapar.kernel.front.kernel import Kernel
+from portapar.kernel.front.sources import tree_of
+from portapar.kernel.program import Program, Spec
+
+Origin = dict[int, tuple[str, int]]
+_Node = TypeVar("_Node", bound=ast.AST)
+
+
+def copied(node: _Node) -> _Node:
+    """A copy of a tree, with what we noted in its nodes; `copy.deepcopy` takes many times as long."""
+    if not (node._fields or node._attributes):  # an operator, a context: nobody changes those
+        return node
+    new = node.__class__.__new__(node.__class__)
+    for name, value in node.__dict__.items():
+        if isinstance(value, ast.AST):
+            value = copied(value)
+        elif isinstance(value, list):
+            value = [copied(part) if isinstance(part, ast.AST) else part for part in value]
+        new.__dict__[name] = value
+    return new
+
+
+def with_names(function: ast.FunctionDef, names: dict[str, str]) -> ast.FunctionDef:
+    """A copy with other names for itself and for what it calls."""
+    function = copied(function)
+    function.name = names.get(function.name, function.name)
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and hasattr(node, "called"):
+            node.id = names.get(node.id, node.id)
+    return function
+
+
+def renamed(kernel: Kernel, name: str) -> list[tuple[ast.FunctionDef, str]]:
+    """The functions of a kernel, it itself called `name` and its callees after it, with their files."""
+    used = {n.id for f in kernel.functions for n in ast.walk(f) if isinstance(n, ast.Name)}
+    names: dict[str, str] = {}
+    for function in kernel.functions[:-1]:
+        new = f"{name}_{function.name}"
+        while new in used:
+            new += "_"
+        names[function.name] = new
+    names[kernel.functions[-1].name] = name
+    return [(f, getattr(f, "file", kernel.file)) for f in _distinct([with_names(f, names) for f in kernel.functions])]
+
+
+def _distinct(functions: list[ast.FunctionDef]) -> list[ast.FunctionDef]:
+    """The same functions without those that say what an earlier one says: each costs compile time."""
+    known: dict[str, str] = {}
+    instead: dict[str, str] = {}
+    found = []
+    for function in functions[:-1]:
+        own = with_names(function, instead) if instead else function
+        text = "\n".join(map(ast.dump, [own.args, *own.body]))
+        if known.setdefault(text, own.name) == own.name:
+            found.append(own)
+        else:
+            instead[own.name] = known[text]
+    return [*found, with_names(functions[-1], instead) if instead else functions[-1]]
+
+
+def write(function: ast.FunctionDef, file: str) -> tuple[str, Origin]:
+    """The text of a lifted function, and the user's line for each line of it."""
+    text = ast.unparse(function) + "\n"
+    origin: Origin = {}
+    again = tree_of(text).body[0]
+    for new, old in zip(ast.walk(again), ast.walk(function), strict=True):
+        if hasattr(new, "lineno") and hasattr(old, "user_line"):
+            origin.setdefault(new.lineno, (file, old.user_line))
+    return text, origin
+
+
+class Text:
+    """Puts kernels and the glue of a form into one module text."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.names: list[str] = []
+        self.origin: dict[int, tuple[str, int]] = {}
+        self.line = 1
+
+    def kernel(self, kernel: Kernel, name: str) -> None:
+        """Add a kernel's functions; the kernel itself is called `name`."""
+        fresh = renamed(kernel, name)
+        for function, file in fresh:
+            text, origin = write(function, file)
+            self.add(text, function.name, origin)
+
+    def kernels(self, kernels: Sequence[Kernel], name: str) -> None:
+        """Add several, called `name` with their numbers."""
+        for k, kernel in enumerate(kernels):
+            self.kernel(kernel, f"{name}{k}")
+
+    def add(self, text: str, name: str, origin: dict[int, tuple[str, int]] | None = None) -> None:
+        for line, where in (origin or {}).items():
+            self.origin[line + self.line - 1] = where
+        self.parts.append(text)
+        self.names.append(name)
+        self.line += text.count("\n")
+
+    def program(self, form: str, specs: Sequence[Spec], **more: Any) -> Program:
+        return Program(form, "".join(self.parts), tuple(self.names), tuple(specs), origin=self.origin, **more)

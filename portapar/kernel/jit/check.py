@@ -1,0 +1,101 @@
+"""Types of a program's functions, and compile errors in the user's terms."""
+
+from __future__ import annotations
+
+import functools
+import linecache
+from typing import Any
+
+from portapar import config
+from portapar.errors import KernelError
+from portapar.kernel.front.codec import Kind, from_text, to_text, tuple_dtype
+from portapar.kernel.jit.functions import namespace, place
+from portapar.kernel.jit.native import renderers
+from portapar.kernel.program import Program
+
+
+def argument_types(program: Program) -> tuple[Any, ...]:
+    """Numba's types of the program's arguments."""
+    from portapar.kernel.jit.typing import array_type, numba_type
+
+    return tuple(
+        array_type(s.dtype, s.ndim, s.contiguous, s.readonly) if s.is_array else numba_type(s.dtype)
+        for s in program.specs
+    )
+
+
+def typed(program: Program, function: str, algorithm: str, acc: Kind | None = None) -> Kind:
+    """What `elem` returns, or what ``op(acc, elem)`` returns; remembered on disk."""
+    return from_text(_typed(program, function, to_text(acc) if acc is not None else "", algorithm))
+
+
+@functools.cache
+def _typed(program: Program, function: str, acc: str, algorithm: str) -> str:
+    name = f"{program.key}-{renderers()}-{function}-{''.join(c for c in acc if c.isalnum())}.dtype"
+    known = config.load(name)
+    if known is not None:
+        return known.decode()
+    found = to_text(return_kind(program, function, from_text(acc) if acc else None, algorithm))
+    config.store(name, found.encode())
+    return found
+
+
+def return_kind(program: Program, function: str, acc: Kind | None, algorithm: str) -> Kind:
+    """The dtype of ``elem(i, *args)``, or of ``op(acc, elem)``; for tuples those of its numbers.
+
+    Raises
+    ------
+    KernelError
+        If it cannot be typed, or is none of what a kernel may return.
+    """
+    from numba.core import types
+
+    from portapar.kernel.jit.typing import TypingFailure, dtype_of, infer, value_type
+
+    try:
+        if function == "op":
+            kinds: tuple[Any, ...] = (value_type(tuple_dtype(acc) if isinstance(acc, tuple) else acc),) * 2
+        else:
+            kinds = (types.int64,) * program.ndim + argument_types(program)
+        found = infer(namespace(program)[function], kinds).return_type
+    except TypingFailure as failure:
+        raise located(program, failure.line, failure.message) from None
+    number = types.Number, types.Boolean
+    if isinstance(found, (*number, types.Record)):
+        return dtype_of(found)
+    if isinstance(found, types.BaseTuple) and len(found) and all(isinstance(part, number) for part in found):
+        return tuple(dtype_of(part) for part in found)
+    what = "nothing" if found == types.none else f"a {found}"
+    raise KernelError(
+        f"{algorithm}: {_place(program)} returns {what}: must return a number, a tuple of numbers or a record"
+    )
+
+
+def _place(program: Program) -> str:
+    places = sorted(set(program.origin.values())) if program.origin else []
+    return f"the kernel at {places[0][0]}:{places[0][1]}" if places else "the kernel"
+
+
+def located(program: Program, line: int, message: str) -> KernelError:
+    """A KernelError at the user's line that a line of generated text came from."""
+    where = place(program, line) or next(iter((program.origin or {}).values()), None)
+    given = ", ".join(str(spec) for spec in program.specs)
+    if where is None:
+        return KernelError(f"kernel: {message}\n  Arguments: {given}")
+    text = linecache.getline(*where).strip()
+    shown = f"\n    {text}" if text else ""
+    return KernelError(f"kernel ({where[0]}:{where[1]}): {message}{shown}\n  Arguments: {given}")
+
+
+def explain(program: Program, error: Exception) -> KernelError:
+    """What a failed compilation means to the user: typed again, function by function, to find the line."""
+    from numba.core import types
+
+    from portapar.kernel.jit.typing import TypingFailure, infer
+
+    name = "body" if "body" in program.names else "elem"
+    try:
+        infer(namespace(program)[name], (types.int64,) * program.ndim + argument_types(program))
+    except TypingFailure as failure:
+        return located(program, failure.line, failure.message)
+    return located(program, 0, f"it cannot be compiled: {str(error).strip().splitlines()[0]}")

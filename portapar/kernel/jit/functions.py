@@ -1,0 +1,72 @@
+"""A program's functions as objects: Numba dispatchers, each made once for all programs that hold it."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import re
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from portapar.kernel.front import atomic, private
+from portapar.kernel.jit.native import callee
+from portapar.kernel.program import Program
+
+
+@functools.lru_cache(maxsize=4096)
+def namespace(program: Program) -> dict[str, Any]:
+    """The functions by name; each is a Numba dispatcher, so that compiled code can call it."""
+    return functions(program)
+
+
+def functions(
+    program: Program, edit: Callable[[dict[str, str]], dict[str, Any]] | None = None, **more: Any
+) -> dict[str, Any]:
+    """The same from other texts: of all by name `edit` gives some in another form, which may use `more`."""
+    from portapar.kernel.jit import llvm
+
+    llvm.register()
+    space: dict[str, Any] = {"np": np, "math": math, "atomic": atomic, **more}
+    space.update((constructor.__name__, constructor) for constructor in private.CONSTRUCTORS)
+    parts = re.split(r"^(?=def )", program.text, flags=re.MULTILINE)[1:]
+    texts: dict[str, Any] = {part[len("def ") : part.index("(")]: part for part in parts}
+    forms = texts | (edit(texts) if edit else {})
+    origin, line = program.origin or {}, 1
+    for name, text in texts.items():
+        code = compile(forms[name], "<portapar kernels>", "exec").co_consts[0]
+        places = tuple(origin.get(line + k) for k in range(text.count("\n") + 1))
+        known = tuple((name, space[name]) for name in code.co_names if name in space)
+        space[name] = _function(code, places, known)
+        line += text.count("\n")
+    return space
+
+
+def place(program: Program, line: int) -> tuple[str, int] | None:
+    """The user's file and line that a line of a function in the namespace came from, or the line before it."""
+    for name in program.names:
+        function = namespace(program)[name].py_func
+        k = line - function.__code__.co_firstlineno
+        if 0 <= k < len(function.places):
+            return next((found for found in function.places[k::-1] if found), None)
+    return None
+
+
+_firsts = itertools.count(10**6, 10**3)  #: where functions begin: no other source has such lines
+
+
+@functools.lru_cache(maxsize=4096)
+def _function(code: types.CodeType, places: tuple[Any, ...], known: tuple[tuple[str, Any], ...]) -> Any:
+    """A function, made once for all programs that have it: typing and lowering it is what takes time.
+
+    `known` is what it uses of the namespace, `places` is where its lines came from. Each function has lines of its
+    own, so that a line in a message says which function it is of.
+    """
+    space = dict(known)
+    function = types.FunctionType(code.replace(co_firstlineno=next(_firsts)), space)
+    function.places = places  # type: ignore[attr-defined]
+    space[code.co_name] = made = callee(function)
+    return made

@@ -1,0 +1,340 @@
+"""What Numba lacks for our loops, as LLVM: hints, vector stores, and the argument block.
+
+Every function here is a Numba intrinsic; the module is imported only when code is compiled.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array, populate_array
+
+from portapar.kernel.jit.typing import array_type, numba_type
+from portapar.kernel.program import Spec
+
+_I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
+
+# Where CPython and NumPy keep an array's fields: the PyArrayObject of NumPy's C API, in words from
+# the object's start. Reading them there costs nothing; asking Python for them costs microseconds.
+_HEAD = object.__basicsize__ // 8
+_DATA, _DIMS, _STRIDES = _HEAD, _HEAD + 2, _HEAD + 3
+
+
+def _word(builder: Any, address: Any, k: int) -> Any:
+    """The k-th 64-bit word from an integer address."""
+    return builder.load(builder.gep(builder.inttoptr(address, _I64.as_pointer()), [_I64(k)]))
+
+
+def _as_array(context: Any, builder: Any, kind: Any, data: Any, shape: list[Any], strides: list[Any]) -> Any:
+    element = context.get_data_type(kind.dtype)
+    array = make_array(kind)(context, builder)
+    populate_array(
+        array,
+        builder.inttoptr(data, element.as_pointer()) if data.type == _I64 else data,
+        cgutils.pack_array(builder, shape),
+        cgutils.pack_array(builder, strides),
+        context.get_constant(types.intp, context.get_abi_sizeof(element)),
+        None,
+    )
+    return array._getvalue()
+
+
+def unpacker(specs: tuple[Spec, ...], extra: int) -> Any:
+    """An intrinsic that turns the address of an argument block into a tuple of values.
+
+    The block holds, in 64-bit words: for an array the address of its NumPy object and the global
+    index of its row 0; for a scalar its bits (complex: two words); then `extra` integers.
+    """
+    kinds = [
+        array_type(s.dtype, s.ndim, s.contiguous, s.readonly) if s.is_array else numba_type(s.dtype) for s in specs
+    ]
+
+    @intrinsic
+    def unpack(typing, block):
+        returned = types.Tuple([*kinds, *[types.int64] * extra])
+
+        def codegen(context, builder, signature, values):
+            found, word = [], 0
+            for kind in returned.types:
+                if isinstance(kind, types.Array):
+                    array, first = _word(builder, values[0], word), _word(builder, values[0], word + 1)
+                    dims, strides = _word(builder, array, _DIMS), _word(builder, array, _STRIDES)
+                    shape = [_word(builder, dims, d) for d in range(kind.ndim)]
+                    step = [_word(builder, strides, d) for d in range(kind.ndim)]
+                    data = _word(builder, array, _DATA)
+                    if kind.ndim:
+                        data = builder.sub(data, builder.mul(first, step[0]))
+                        shape[0] = builder.add(shape[0], first)
+                    found.append(_as_array(context, builder, kind, data, shape, step))
+                    word += 2
+                else:
+                    stored = context.get_value_type(kind) if not isinstance(kind, types.Boolean) else _I8
+                    address = builder.add(values[0], _I64(8 * word))
+                    value = builder.load(builder.inttoptr(address, stored.as_pointer()), align=8)
+                    if isinstance(kind, types.Boolean):
+                        value = builder.trunc(value, ir.IntType(1))
+                    found.append(value)
+                    word += 2 if isinstance(kind, types.Complex) else 1
+            return context.make_tuple(builder, returned, found)
+
+        return returned(block), codegen
+
+    return unpack
+
+
+@intrinsic
+def nonneg(typing, i):
+    """`i`, promised to be ≥ 0: without that, Python's wrap of negative indices keeps loops scalar."""
+
+    def codegen(context, builder, signature, values):
+        builder.assume(builder.icmp_signed(">=", values[0], ir.Constant(values[0].type, 0)))
+        return values[0]
+
+    return i(i), codegen
+
+
+@intrinsic
+def wide(typing):
+    """Let the function use the widest vectors: LLVM halves them on CPUs that once lowered their clock."""
+
+    def codegen(context, builder, signature, values):
+        # past llvmlite's list of names, which does not have this one
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+def scratch(dtype: Any, length: int) -> Any:
+    """An intrinsic that gives a 64-byte aligned array on the stack."""
+    element = numba_type(dtype)
+    kind = types.Array(element, 1, "C")
+
+    @intrinsic
+    def make(typing):
+        def codegen(context, builder, signature, values):
+            stored = context.get_data_type(element)
+            block = cgutils.alloca_once(builder, ir.ArrayType(stored, length))
+            block.align = 64
+            size = context.get_abi_sizeof(stored)
+            data = builder.bitcast(block, stored.as_pointer())
+            return _as_array(context, builder, kind, data, [_I64(length)], [_I64(size)])
+
+        return kind(), codegen
+
+    return make
+
+
+@intrinsic
+def until_aligned(typing, out, i):
+    """How many elements from `out[i]` on lie before the next cache line (64 bytes)."""
+
+    def codegen(context, builder, signature, values):
+        array = make_array(signature.args[0])(context, builder, values[0])
+        size = context.get_abi_sizeof(context.get_data_type(signature.args[0].dtype))
+        address = builder.ptrtoint(builder.gep(array.data, [values[1]]), _I64)
+        gap = builder.and_(builder.neg(address), _I64(63))
+        return builder.udiv(gap, _I64(size))
+
+    return types.int64(out, i), codegen
+
+
+@intrinsic
+def vectors(typing):
+    """Have the loop before this call vectorized, and only then unrolled: the other way round it becomes scalars.
+
+    Its trip count must be constant. An array of constant size that such loops work on lives in registers.
+    """
+
+    def codegen(context, builder, signature, values):
+        jump = _loop_before(builder)
+        if jump is not None:
+            module = builder.module
+
+            def mark(name, *values):
+                return module.add_metadata([ir.MetaDataString(module, f"llvm.loop.{name}"), *values])
+
+            then = mark("vectorize.followup_vectorized", mark("unroll.full"), mark("isvectorized", _I32(1)))
+            loop = module.add_metadata([_I64(len(module.metadata))])  # one of its own
+            loop.operands = (loop, mark("unroll.disable"), then)
+            jump.set_metadata("llvm.loop", loop)
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+def _loop_before(builder: Any) -> Any:
+    """The jump back to the head of the last loop that has been lowered; Numba calls its blocks B and their offset."""
+    here = _BLOCK.match(builder.block.name)
+    found, last = None, -1
+    for block in builder.function.blocks:
+        jump, name = block.terminator, _BLOCK.match(block.name)
+        if here is None or name is None or jump is None or jump.opname != "br" or len(jump.operands) != 1:
+            continue
+        head = _BLOCK.fullmatch(jump.operands[0].name)
+        if head is not None and last < int(name[1]) < int(here[1]) and int(head[1]) <= int(name[1]):
+            found, last = jump, int(name[1])
+    return found
+
+
+_BLOCK = re.compile(r"B(\d+)")
+
+
+def stream_out(lines: int) -> Any:
+    """An intrinsic that writes a tile of `lines` cache lines past the caches (non-temporal stores).
+
+    A plain store first reads the line that it overwrites; these do not, which saves a third of the
+    traffic of a Triad. All lines are in flight at once.
+    """
+
+    @intrinsic
+    def store(typing, out, i, tile):
+        def codegen(context, builder, signature, values):
+            line = ir.VectorType(_I64, 8)
+            target = make_array(signature.args[0])(context, builder, values[0])
+            source = make_array(signature.args[2])(context, builder, values[2])
+            target = builder.bitcast(builder.gep(target.data, [values[1]]), line.as_pointer())
+            source = builder.bitcast(source.data, line.as_pointer())
+            loaded = [builder.load(builder.gep(source, [_I64(k)]), align=64) for k in range(lines)]
+            mark = builder.module.add_metadata([_I32(1)])
+            for k, value in enumerate(loaded):
+                stored = builder.store(value, builder.gep(target, [_I64(k)]), align=64)
+                stored.set_metadata("nontemporal", mark)
+            return context.get_dummy_value()
+
+        return types.void(out, i, tile), codegen
+
+    return store
+
+
+@intrinsic
+def fence(typing):
+    """Make streamed stores visible to the other threads."""
+
+    def codegen(context, builder, signature, values):
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
+def load(typing, address):
+    """The word at an address, with acquire order."""
+
+    def codegen(context, builder, signature, values):
+        return builder.load_atomic(builder.inttoptr(values[0], _I64.as_pointer()), "acquire", 8)
+
+    return types.int64(address), codegen
+
+
+@intrinsic
+def store(typing, address, value):
+    """Write a word with release order."""
+
+    def codegen(context, builder, signature, values):
+        builder.store_atomic(values[1], builder.inttoptr(values[0], _I64.as_pointer()), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(address, types.int64), codegen
+
+
+@intrinsic
+def fetch_add(typing, address, value):
+    """Add to a word; returns what it was."""
+
+    def codegen(context, builder, signature, values):
+        return builder.atomic_rmw("add", builder.inttoptr(values[0], _I64.as_pointer()), values[1], "seq_cst")
+
+    return types.int64(address, types.int64), codegen
+
+
+@intrinsic
+def swap_if(typing, address, expected, value):
+    """Compare and swap: whether the word was `expected` and is `value` now."""
+
+    def codegen(context, builder, signature, values):
+        pointer = builder.inttoptr(values[0], _I64.as_pointer())
+        pair = builder.cmpxchg(pointer, values[1], values[2], "seq_cst", "seq_cst")
+        return builder.extract_value(pair, 1)
+
+    return types.boolean(address, types.int64, types.int64), codegen
+
+
+@intrinsic
+def run_chunk(typing, function, lo, hi, block):
+    """Call a compiled chunk by its address."""
+
+    def codegen(context, builder, signature, values):
+        pointer = _I8.as_pointer()
+        kind = ir.FunctionType(_I32, [pointer, pointer, _I64, _I64, _I64])
+        result = cgutils.alloca_once(builder, ir.ArrayType(_I64, 4))
+        result = builder.bitcast(result, pointer)
+        builder.call(builder.inttoptr(values[0], kind.as_pointer()), [result, result, *values[1:]])
+        return context.get_dummy_value()
+
+    return types.void(function, types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def clock(typing):
+    """Nanoseconds of the monotonic clock."""
+
+    def codegen(context, builder, signature, values):
+        stamp = ir.LiteralStructType([_I64, _I64])
+        kind = ir.FunctionType(_I32, [_I32, stamp.as_pointer()])
+        function = cgutils.get_or_insert_function(builder.module, kind, "clock_gettime")
+        slot = cgutils.alloca_once(builder, stamp)
+        builder.call(function, [_I32(_MONOTONIC), slot])
+        seconds = builder.load(cgutils.gep_inbounds(builder, slot, 0, 0))
+        rest = builder.load(cgutils.gep_inbounds(builder, slot, 0, 1))
+        return builder.add(builder.mul(seconds, _I64(1_000_000_000)), rest)
+
+    return types.int64(), codegen
+
+
+@intrinsic
+def give_way(typing):
+    """Let another thread have this CPU: there may be more threads than CPUs."""
+
+    def codegen(context, builder, signature, values):
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_I32, []), "sched_yield")
+        builder.call(function, [])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+def _word_by(name: str) -> Any:
+    """An intrinsic that reads or writes a word, 1, by a file's number."""
+
+    @intrinsic
+    def move(typing, file):
+        def codegen(context, builder, signature, values):
+            pointer = _I64.as_pointer()
+            function = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(_I64, [_I32, pointer, _I64]), name
+            )
+            slot = cgutils.alloca_once_value(builder, _I64(1))
+            builder.call(function, [builder.trunc(values[0], _I32), slot, _I64(8)])
+            return context.get_dummy_value()
+
+        return types.void(types.int64), codegen
+
+    return move
+
+
+hear, ring = _word_by("read"), _word_by("write")  #: sleep until there is a word; write one
+
+
+def _monotonic() -> int:
+    import time
+
+    return time.CLOCK_MONOTONIC
+
+
+_MONOTONIC = _monotonic()

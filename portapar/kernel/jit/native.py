@@ -1,0 +1,260 @@
+"""Machine code for the CPU: compiled by Numba once, kept as object code, loaded without Numba.
+
+A native function here has C linkage, arguments of 64 bits each (integers and addresses), and an
+int64 result. A second process loads the object code with llvmlite alone, so that a cached kernel
+starts faster than Numba itself can be imported.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import operator
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from portapar import config
+from portapar.kernel.jit import vecmath
+
+_lock = threading.RLock()
+
+
+def _fresh_lock() -> None:
+    """A forked child must not wait for a thread that it does not have."""
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_fresh_lock)
+_RESULT = ctypes.create_string_buffer(64)
+
+
+@functools.cache
+def _target() -> str:
+    """What object code depends on besides its source: the CPU, the compilers, and our own renderers."""
+    from importlib.metadata import version
+
+    import llvmlite.binding as llvm
+
+    features = llvm.get_host_cpu_features().flatten()
+    versions = [version(name) for name in ("llvmlite", "numba", "numpy")]
+    return "|".join((llvm.get_host_cpu_name(), features, *versions, *vecmath.vectors(features).values(), renderers()))
+
+
+@functools.cache
+def renderers() -> str:
+    """A digest of the front end and the renderers: other sources, other code."""
+    from pathlib import Path
+
+    files = sorted(Path(__file__).parent.parent.rglob("*.py"))
+    return config.digest(b"".join(file.read_bytes() for file in files), 8).hex()
+
+
+@functools.cache
+def _engine() -> Any:
+    """The engine that holds loaded object code for the life of the process."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), jit=True
+    )
+    return llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+
+
+def native(key: str, make: Callable[[], Any], arity: int) -> Callable[..., int]:
+    """A native function of `arity` 64-bit arguments, from the cache or compiled now.
+
+    Parameters
+    ----------
+    key : str
+        Names the source and the types: equal keys mean equal code.
+    make : callable
+        Gives the Python function to compile when it is not cached.
+    arity : int
+        How many int64 arguments it takes.
+
+    Returns
+    -------
+    callable
+        A ctypes function; calling it releases the GIL. Its ``address`` attribute is for native callers.
+    """
+    digest = config.digest(f"{key}|{_target()}".encode(), 20).hex()
+    name = f"{digest}.o"
+    with _lock:
+        payload = config.load(name)
+        if payload is not None:
+            header, _, code = payload.partition(b"\n")
+            symbol, needs = header.decode().split()
+            if needs == "numba":  # the code calls one of Numba's helper functions
+                import numba  # noqa: F401
+            address = _load(code, symbol)
+        else:
+            address, symbol, code, helpers = compile_native(make(), arity)
+            header = f"{symbol} {'numba' if helpers else 'libc'}".encode()
+            config.store(name, header + b"\n" + code)
+    return _callable(address, arity)
+
+
+def _load(code: bytes, symbol: str) -> int:
+    import llvmlite.binding as llvm
+
+    engine = _engine()
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return engine.get_function_address(symbol)
+
+
+def _callable(address: int, arity: int) -> Callable[..., int]:
+    """Numba's own calling convention is C's with two pointers before the arguments."""
+    result = ctypes.c_int64
+    prototype = ctypes.CFUNCTYPE(ctypes.c_int32, *[result] * (arity + 2))
+    function = prototype(address)
+
+    def call(*arguments: int) -> int:
+        value = result()
+        function(ctypes.addressof(value), _SCRATCH, *arguments)
+        return value.value
+
+    call.address = address  # type: ignore[attr-defined]
+    call.raw = function  # type: ignore[attr-defined]
+    return call
+
+
+_SCRATCH = ctypes.addressof(_RESULT)
+
+
+def compile_native(function: Any, arity: int) -> tuple[int, str, bytes, bool]:
+    """Compile `function` of int64 arguments: (address, symbol, object code, needs Numba's helpers)."""
+    with _lock:
+        library, symbol = lower(function, arity)
+        address = library.get_pointer_to_function(symbol)
+        code = library._get_compiled_object()
+        process = ctypes.CDLL(None)  # what any process has: libc, libm
+        outside = [f.name for f in library._final_module.functions if f.is_declaration]
+        helpers = any(not (name.startswith("llvm.") or hasattr(process, name)) for name in outside)
+    return address, symbol, code, helpers
+
+
+@functools.cache
+def _callee_compiler() -> Any:
+    """Numba's pipeline, short of what only a caller in Python needs: wrappers and machine code."""
+    from numba.core import compiler
+    from numba.core.compiler_machinery import register_pass
+    from numba.core.typed_passes import NativeLowering
+
+    @register_pass(mutates_CFG=True, analysis_only=False)
+    class LowerOnly(NativeLowering):
+        _name = "portapar_lower_only"
+
+        def run_pass(self, state: Any) -> bool:
+            flags = state.flags
+            flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
+            _use_shifts(state)
+            # The library makes machine code, which nobody runs: what LLVM does to the module for it stays there, and
+            # makes callers up to a tenth faster.
+            super().run_pass(state)
+            _use_vector_math(state.library)
+            lowered = state["cr"]
+            entry = list[Any]().append  # callers know a function by its built-in entry point; this one is never called
+            state.targetctx.insert_user_function(entry, lowered.fndesc, [state.library])
+            state["cr"] = lowered._replace(cfunc=entry)
+            return True
+
+    class Callee(compiler.CompilerBase):
+        def define_pipelines(self) -> Any:
+            (manager,) = compiler.Compiler.define_pipelines(self)
+            manager.passes = [(LowerOnly if step is NativeLowering else step, text) for step, text in manager.passes]
+            manager._finalized = False
+            manager.finalize()
+            return [manager]
+
+    return Callee
+
+
+def _use_shifts(state: Any) -> None:
+    """Replace ``x % 2**k`` and ``x // 2**k`` of integers by ``x & (2**k - 1)`` and ``x >> k``.
+
+    They are the same, and LLVM does not find out: C's division rounds to zero, and is corrected for signs in 64 bits.
+    """
+    from numba.core import ir, types
+
+    for block in state.func_ir.blocks.values():
+        for place in [k for k, step in enumerate(block.body) if isinstance(step, ir.Assign)][::-1]:
+            step, expr = block.body[place], block.body[place].value
+            if not isinstance(expr, ir.Expr) or expr.op != "binop" or expr.fn not in (operator.mod, operator.floordiv):
+                continue
+            x, by = (state.typemap[operand.name] for operand in (expr.lhs, expr.rhs))
+            n = getattr(by, "literal_value", 0)
+            returned = state.typemap[step.target.name]
+            if not isinstance(x, types.Integer) or not isinstance(returned, types.Integer) or n < 1 or n & (n - 1):
+                continue
+            function, number = operator.and_, n - 1
+            if expr.fn is operator.floordiv:
+                function, number = operator.rshift, n.bit_length() - 1
+            signature = state.typingctx.resolve_function_type(function, (returned, types.intp), {})
+            if signature.return_type != returned:
+                continue
+            operand = block.scope.redefine("$shift", step.loc)
+            state.typemap[operand.name] = types.IntegerLiteral(number)
+            block.body.insert(place, ir.Assign(ir.Const(number, step.loc), operand, step.loc))
+            step.value = ir.Expr.binop(function, expr.lhs, operand, expr.loc)
+            state.calltypes[step.value] = signature
+
+
+def callee(function: Any) -> Any:
+    """A Numba dispatcher for a function that other compiled functions call, and Python does not.
+
+    As in C a division by zero gives inf, nan or 0 and no exception, on every backend. Its code becomes part of
+    its callers', as on GPUs: a loop that keeps a call is not vectorized.
+    """
+    import numba
+
+    return numba.njit(error_model="numpy", forceinline=True, pipeline_class=_callee_compiler())(function)
+
+
+def lower(function: Any, arity: int) -> tuple[Any, str]:
+    """Numba's library and symbol for a function of `arity` int64 arguments that returns int64."""
+    from numba.core import compiler, types
+    from numba.core.compiler_lock import global_compiler_lock
+    from numba.core.registry import cpu_target
+
+    typing, target = cpu_target.typing_context, cpu_target.target_context
+    flags = compiler.Flags()
+    flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
+    flags.error_model = "numpy"
+    flags.nrt = False
+    flags.enable_looplift = False
+    with global_compiler_lock:
+        typing.refresh()
+        target.refresh()
+        result = compiler.compile_extra(typing, target, function, (types.int64,) * arity, types.int64, flags, {})
+        features = _use_vector_math(result.library)
+        _optimize(result.library)
+        result.library._final_module = vecmath.settled(result.library._final_module, features)
+        result.library._optimize_final_module = lambda: None  # that is done
+        result.library.finalize()
+    return result.library, result.fndesc.llvm_func_name
+
+
+def _optimize(library: Any) -> None:
+    """Numba's own two rounds, and in the second one LLVM also makes vectors of statements alike, as C compilers do."""
+    codegen = library.codegen
+    first = {"loop_vectorize": codegen._loopvect, "opt": codegen._opt_level, "cost": "cheap", "slp_vectorize": False}
+    for options in (first, {"slp_vectorize": True}):
+        passes, builder = codegen._module_pass_manager(**options)
+        passes.run(library._final_module, builder)
+
+
+def _use_vector_math(library: Any) -> str:
+    """Link what a library of Numba calls, as it would do last, and replace scalar functions; the CPU's features."""
+    for part in dict.fromkeys(library._linking_libraries):
+        library._reload_init.update(part._reload_init)
+        library._final_module.link_in(part._get_module_for_linking(), preserve=True)
+    library._linking_libraries.clear()
+    _, _, features = library.codegen.magic_tuple()
+    library._final_module = vecmath.replaced(library._final_module, features)
+    return str(features)

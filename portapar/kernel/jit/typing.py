@@ -1,0 +1,343 @@
+"""Types for kernels: the only file that reads Numba's internals for typing.
+
+`infer` runs the front half of Numba's compiler (bytecode to IR, SSA, type inference) and stops before any
+code is generated. What it returns is what every renderer reads, so that promotion rules are Numba's on
+every backend. If a release of Numba moves one of the names below, `check_numba` (and its test) says so.
+"""
+
+from __future__ import annotations
+
+import dis
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numba.core import compiler, errors, ir, types
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.compiler_machinery import FunctionPass, register_pass
+from numba.core.registry import cpu_target
+from numba.core.typed_passes import NopythonTypeInference, PreLowerStripPhis
+from numba.core.typing.templates import _OverloadFunctionTemplate
+from numba.np import numpy_support
+
+__all__ = [
+    "TypedFunction",
+    "TypingFailure",
+    "array_type",
+    "check_numba",
+    "dtype_of",
+    "infer",
+    "numba_type",
+    "ufunc_operand_types",
+    "value_type",
+]
+
+
+class TypingFailure(Exception):
+    """A kernel that Numba cannot type.
+
+    Attributes
+    ----------
+    line : int
+        Line in the text that was typed (0 when unknown).
+    message : str
+        One or two short sentences in the user's terms.
+    """
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(f"line {line}: {message}")
+        self.line = line
+        self.message = message
+
+
+@dataclass(eq=False)
+class TypedFunction:
+    """A function together with the type of everything in it.
+
+    Attributes
+    ----------
+    function : callable
+        The plain Python function.
+    argtypes, return_type : numba types
+        Its signature; `types.none` if it returns nothing.
+    func_ir : numba.core.ir.FunctionIR
+        The IR in SSA form, its phi nodes already replaced by assignments.
+    typemap : dict of str to numba type
+        A type for every variable.
+    calltypes : dict of ir node to signature
+        The types at which every operation works; operands are cast to them.
+    callees : dict of ir.Expr to TypedFunction
+        For every call of another kernel function, that function at those types.
+    """
+
+    function: Callable[..., Any]
+    argtypes: tuple[types.Type, ...]
+    return_type: types.Type
+    func_ir: ir.FunctionIR
+    typemap: dict[str, types.Type]
+    calltypes: dict[Any, Any]
+    callees: dict[ir.Expr, TypedFunction] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The function's own name."""
+        return self.function.__name__
+
+
+@register_pass(mutates_CFG=False, analysis_only=True)
+class _Capture(FunctionPass):
+    """Hand the typed IR out as the result of the compilation."""
+
+    _name = "portapar_capture"
+
+    def __init__(self) -> None:
+        FunctionPass.__init__(self)
+
+    def run_pass(self, state: Any) -> bool:
+        state.cr = (state.func_ir, dict(state.typemap), dict(state.calltypes), state.return_type)
+        return False
+
+
+class _TypingCompiler(compiler.CompilerBase):
+    def define_pipelines(self) -> list[Any]:
+        passes = compiler.DefaultPassBuilder.define_untyped_pipeline(self.state)
+        passes.add_pass(NopythonTypeInference, "type inference")
+        passes.add_pass(PreLowerStripPhis, "phis to assignments")
+        passes.add_pass(_Capture, "capture")
+        passes.finalize()
+        return [passes]
+
+
+_memo: dict[tuple[Callable[..., Any], tuple[types.Type, ...]], TypedFunction] = {}
+
+
+def infer(func: Callable[..., Any], argtypes: tuple[types.Type, ...]) -> TypedFunction:
+    """Type a function and, recursively, the kernel functions it calls.
+
+    Parameters
+    ----------
+    func : callable
+        A plain Python function; the kernel functions that it calls are `numba.njit` dispatchers.
+    argtypes : tuple of numba types
+        One for each argument.
+
+    Returns
+    -------
+    TypedFunction
+        Memoized for each function and argument types.
+
+    Raises
+    ------
+    TypingFailure
+        If Numba cannot give everything a type; no code is generated in either case.
+    """
+    from portapar.kernel.jit import llvm
+
+    llvm.register()
+    with global_compiler_lock:
+        return _infer(getattr(func, "py_func", func), tuple(argtypes), ())
+
+
+def _infer(func: Callable[..., Any], argtypes: tuple[types.Type, ...], active: tuple[Any, ...]) -> TypedFunction:
+    key = (func, argtypes)
+    if key in _memo:
+        return _memo[key]
+    if func in active:
+        line = func.__code__.co_firstlineno
+        raise TypingFailure(line, "a function calls itself; write a loop: kernels cannot recurse")
+    flags = compiler.Flags()
+    flags.nrt = True
+    flags.error_model = "numpy"
+    cpu_target.typing_context.refresh()
+    cpu_target.target_context.refresh()
+    try:
+        func_ir, typemap, calltypes, return_type = compiler.compile_extra(
+            cpu_target.typing_context,
+            cpu_target.target_context,
+            func,
+            argtypes,
+            None,
+            flags,
+            {},
+            pipeline_class=_TypingCompiler,
+        )
+    except errors.NumbaError as error:
+        raise _failure(error, func) from error
+    except KeyError as error:  # how Numba says that a record has no such field
+        code = (i for f in _with_callees(func) for i in dis.get_instructions(f))
+        uses = (i.positions for i in code if i.argval == error.args[0])
+        where = next((place.lineno for place in uses if place is not None), None)
+        raise TypingFailure(where or 0, f"there is no field {error}") from error
+    if isinstance(return_type, types.Array):
+        line = func.__code__.co_firstlineno
+        raise TypingFailure(line, f"`{func.__name__}` returns an array; write into an array argument instead")
+    typed = TypedFunction(func, argtypes, return_type, func_ir, typemap, calltypes)
+    for block in func_ir.blocks.values():
+        for expr in block.find_exprs(op="call"):
+            callee = typemap[expr.func.name]
+            if isinstance(callee, types.Dispatcher):
+                dispatcher = callee.dispatcher
+                arguments = tuple(types.unliteral(t) for t in calltypes[expr].args)
+                typed.callees[expr] = _infer(dispatcher.py_func, arguments, (*active, func))
+    _memo[key] = typed
+    return typed
+
+
+def _with_callees(func: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """A function and the kernel functions that it calls."""
+    yield func
+    for name in func.__code__.co_names:
+        callee = getattr(func.__globals__.get(name), "py_func", None)
+        if callee is not None and callee is not func:
+            yield from _with_callees(callee)
+
+
+def overload(typed: TypedFunction, call: ir.Expr) -> TypedFunction | None:
+    """The Python code with which Numba implements a function for the types of a call, if it is such code."""
+    argtypes = tuple(types.unliteral(t) for t in typed.calltypes[call].args)
+    for template in getattr(typed.typemap[call.func.name], "templates", ()):
+        if issubclass(template, _OverloadFunctionTemplate) and not call.kws:
+            try:
+                with global_compiler_lock:
+                    found = template(cpu_target.typing_context)._get_impl(argtypes, {})
+                    if found is not None and found[0] is not None:
+                        return _infer(found[0].py_func, argtypes, ())
+            except (errors.NumbaError, TypingFailure):
+                continue
+    return None
+
+
+# Numba's message, and ours. The first match is used; groups fill the braces.
+_MESSAGES: tuple[tuple[str, str], ...] = (
+    (
+        r"compiler re-entrant|type inference of recursive|Type-inference on recursive",
+        "a function calls itself; write a loop: kernels cannot recurse",
+    ),
+    (
+        r"Untyped global name '(\w+)': Cannot determine Numba type of <class '([\w.]+)'>",
+        "`{0}` is a {1}, which a kernel cannot use: pass numbers and arrays, and call plain functions",
+    ),
+    (r"Untyped global name '(\w+)'", "`{0}` is not something that a kernel can use"),
+    (r"name '(\w+)' is not defined", "`{0}` is not defined"),
+    (
+        r"Unknown attribute '(\w+)' of type (?:Module\(<module '([\w.]+)'|)",
+        "there is no `{0}` that kernels can use here",
+    ),
+    (r"Cannot unify (.+?) and (.+?) for '([\w.]+)'", "`{2}` is {0} on one path and {1} on another: give it one type"),
+    (r"Cannot unify (.+?) and (.+?) for '\$", "one value is {0} on one path and {1} on another: give it one type"),
+    (r"No conversion from (.+?) to (.+?) for '([\w.$]+)'", "cannot convert {0} to {1}"),
+    (r"Cannot modify readonly array", "the kernel writes to a read-only array"),
+    (r"Use of unsupported NumPy function '([\w.]+)'", "`{0}` is not available in kernels"),
+    (r"Use of unknown opcode '?(\w+)|Unsupported opcode[^\w]*(\w+)", "this statement is not possible in a kernel"),
+    (r"missing a required argument: '(\w+)'", "a function is called without its argument `{0}`"),
+    (r"too many positional arguments", "a function is called with too many arguments"),
+    (r"not enough arguments|takes (\d+) positional argument", "a function is called with the wrong arguments"),
+)
+
+_OPERATORS = {
+    "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**",
+    "lshift": "<<", "rshift": ">>", "and_": "&", "or_": "|", "xor": "^", "lt": "<", "le": "<=", "gt": ">",
+    "ge": ">=", "eq": "==", "ne": "!=", "neg": "-", "invert": "~",
+}  # fmt: skip
+
+
+def _failure(error: errors.NumbaError, func: Callable[..., Any]) -> TypingFailure:
+    """Numba's page of text as one sentence and the line that it is about."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    line = 0
+    own_file = func.__code__.co_filename
+    for name, number in re.findall(r'File "([^"]+)", line (\d+)', text):
+        if own_file.endswith(name.removeprefix("../").split("/")[-1]):
+            line = int(number)
+            break
+    location = getattr(error, "loc", None)
+    if not line and location is not None and location.line:
+        line = location.line
+    return TypingFailure(line or func.__code__.co_firstlineno, _message(text))
+
+
+def _message(text: str) -> str:
+    own = re.search(r"atomic\.\w+ (?:is not possible|needs|takes) .*", text)  # what `llvm` says
+    if own:
+        allowed = "atomics are for 32- and 64-bit integers and floats, those of bits for integers"
+        return f"{own[0].strip()}; {allowed}" if "possible" in own[0] else own[0].strip()
+    found = re.search(r"No implementation of function Function\((.+?)\) found for signature:\s*>>> (.+)", text)
+    if found:
+        name = re.search(r"(?:function|ufunc|class) '?([\w.]+)", found[1])
+        call = re.sub(r"^\S+?\(", "", found[2].strip())
+        call = re.sub(r"Literal\[\w+\]\((.*?)\)", r"\1", call.removesuffix(")"))
+        short = name[1].split(".")[-1] if name else found[1]
+        if short.startswith("private_"):
+            return "the shape of a private array must be constant: write it as numbers"
+        if short == "setitem" and call.startswith("readonly"):
+            return "the kernel writes to a read-only array"
+        if short == "setitem" and re.search(r"Tuple\([^()]*\)$", call):
+            return f"a tuple cannot be assigned to an element: {call}; assign the numbers, or fields, one by one"
+        if short in ("getitem", "setitem", "static_getitem"):
+            return f"cannot index with these types: {call}"
+        return f"`{_OPERATORS.get(short, short)}` is not possible for ({call})"
+    for pattern, message in _MESSAGES:
+        found = re.search(pattern, text)
+        if found:
+            return message.format(*(group or "" for group in found.groups()))
+    lines = [part.strip() for part in text.splitlines()]
+    kept = [part for part in lines if part and not part.startswith(("Failed in", "During:", "File ", "- "))]
+    return kept[0] if kept else "the kernel cannot be typed"
+
+
+def dtype_of(numba_type: types.Type) -> np.dtype[Any]:
+    """The NumPy dtype of a Numba scalar, record or array type (of its elements)."""
+    if isinstance(numba_type, types.Array):
+        numba_type = numba_type.dtype
+    return np.dtype(numpy_support.as_dtype(types.unliteral(numba_type)))
+
+
+def numba_type(dtype: Any) -> types.Type:
+    """The Numba type of a NumPy dtype, records included."""
+    return numpy_support.from_dtype(np.dtype(dtype))
+
+
+def value_type(dtype: Any) -> types.Type:
+    """What kernels compute with where arrays have that dtype: for a record the tuple of its fields."""
+    dtype = np.dtype(dtype)
+    if dtype.names is None:
+        return numba_type(dtype)
+    return types.Tuple([numba_type(dtype[name]) for name in dtype.names])
+
+
+def array_type(dtype: Any, ndim: int, contiguous: bool = True, readonly: bool = False) -> types.Array:
+    """The Numba type of an array argument: layout 'C' if contiguous, else 'A'."""
+    return types.Array(numba_type(dtype), ndim, "C" if contiguous else "A", readonly=readonly)
+
+
+def ufunc_operand_types(ufunc: np.ufunc, argtypes: tuple[types.Type, ...]) -> tuple[types.Type, ...]:
+    """The types to which a ufunc casts its scalar operands: those of the inner loop that NumPy picks."""
+    loop = numpy_support.ufunc_find_matching_loop(ufunc, [types.unliteral(t) for t in argtypes])
+    if loop is None:
+        raise TypeError(f"{ufunc.__name__} has no loop for {argtypes}")
+    return tuple(loop.inputs)
+
+
+def check_numba() -> None:
+    """Raise `RuntimeError`, naming what moved, if this Numba does not have the internals used here."""
+
+    def probe(x: Any, i: int) -> Any:
+        total = 0.0
+        for k in range(i):
+            total += x[k]
+        return total
+
+    try:
+        typed = infer(probe, (array_type(np.float64, 1), types.int64))
+        operations = {expr.op for block in typed.func_ir.blocks.values() for expr in block.find_exprs()}
+        wanted = {"call", "getiter", "iternext", "pair_first", "pair_second", "getitem", "inplace_binop"}
+        if missing := wanted - operations:
+            raise RuntimeError(f"operations missing from the typed IR: {sorted(missing)}")
+        if "phi" in operations:
+            raise RuntimeError("phi nodes are left in the typed IR")
+        if typed.return_type != types.float64:
+            raise RuntimeError("a sum over a float64 array is not typed as float64")
+    except (AttributeError, TypeError, KeyError, ValueError) as error:
+        raise RuntimeError(f"Numba's typing internals moved: {type(error).__name__}: {error}") from error

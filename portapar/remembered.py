@@ -1,0 +1,206 @@
+"""Remembered calls: a call that was made before goes straight to its prepared launch."""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import numpy as np
+
+from portapar import policy
+from portapar.arrays import Range
+from portapar.executor import DeviceExecutor, finish, task
+from portapar.kernel.front.lift import bound
+from portapar.kernel.program import OVERLAP
+from portapar.lazy import Lazy
+from portapar.plan import Plan
+from portapar.policy import Planning, Policy
+from portapar.problem import Problem
+
+T = TypeVar("T")
+
+_REMEMBERED = 4096  #: calls to remember; beyond, start afresh
+
+MISS = object()
+_NUMBERS = {bool, int, float, complex, *(np.dtype(code).type for code in "?bhilqBHILQfdFD")}
+ready_calls: dict[Any, _Ready] = {}
+_simple: dict[int, Any] = {}  #: codes of kernels that capture nothing, by identity; kept alive here
+
+
+def seen(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...], extra: Any) -> tuple[Any, Any]:
+    """(what a call looks like, what it works on: captured values, then the arguments, as `_spread` gives them).
+
+    The first is None if the call is of a kind that is not remembered.
+    """
+    block = policy.current.get()
+    if type(how) is not Policy or how.asynchronous or type(block) is Planning:
+        return None, args
+    parts: list[Any] = [how, extra, block]
+    try:
+        for kernel in kernels:
+            code = kernel.__code__
+            if id(code) not in _simple:
+                lifted, _, captured = bound(kernel)
+                if lifted.simple:
+                    _simple[id(code)] = code
+                else:
+                    parts.append(id(lifted))  # alive as long as the process is
+                    args = (*captured, *args)
+                    continue
+            parts.append(id(code))
+    except AttributeError:
+        return None, args
+    spread = False
+    for x in args:
+        kind = type(x)
+        if kind is np.ndarray:
+            parts += (x.dtype, x.shape, x.strides)
+        elif kind in _NUMBERS or x is None:
+            parts.append(kind)
+        elif kind is Range or kind is range:
+            spread = True
+            parts += (kind, len(x))
+        elif isinstance(x, Lazy):
+            spread = True
+            parts += (x.form, x.shape)
+            for leaf in x.values:
+                if type(leaf) is not np.ndarray and type(leaf) not in _NUMBERS:
+                    return None, args
+                parts += (leaf.dtype, leaf.shape, leaf.strides) if type(leaf) is np.ndarray else (type(leaf),)
+        elif how.executor is not None and kind is how.executor.array_type:
+            parts += (kind, x.dtype, x.shape, x.strides)
+        else:
+            return None, args
+    return tuple(parts), tuple(_spread(args)) if spread else args
+
+
+def _spread(args: tuple[Any, ...]) -> Iterator[Any]:
+    """Arguments as programs have them: the leaves of lazy inputs, of ranges where they start and how they step."""
+    for x in args:
+        if isinstance(x, (Range, range)):
+            yield x.start
+            yield x.step
+        elif isinstance(x, Lazy):
+            yield from x.values
+        else:
+            yield x
+
+
+def repeated(key: Any, args: tuple[Any, ...]) -> Any:
+    """Run a remembered call in which one array has several places, or return _MISS."""
+    repeats = _repeats(args)
+    ready = None if repeats is None else ready_calls.get((key, repeats))
+    return MISS if ready is None else ready(args)
+
+
+def _repeats(args: tuple[Any, ...]) -> tuple[int, ...] | None:
+    """Which arguments are one and the same array; None if all differ."""
+    numbers = [id(x) for x in args]
+    if len(set(numbers)) == len(numbers):
+        return None
+    return tuple(numbers.index(number) for number in numbers)
+
+
+class _Ready:
+    """A plan of one part on one device, with its native code: what a remembered call runs."""
+
+    __slots__ = ("device", "gives", "launch", "places", "problem", "shape")
+
+    def __init__(self, problem: Problem, launch: Any, places: Any, shape: Any, gives: bool) -> None:
+        self.problem, self.launch, self.shape, self.gives = problem, launch, shape, gives
+        self.device = launch.device
+        self.places = places
+
+    def __call__(self, args: tuple[Any, ...]) -> Any:
+        if self.device.closed:  # the long way opens a new executor, or says that it is closed
+            ready_calls.clear()
+            return MISS
+        if self.shape is not None:
+            make = np.empty if self.device.host_memory else self.device.empty
+            args = (*args[:-1], make(*self.shape))
+        try:
+            partials = self.launch(args if self.places is None else [args[k] for k in self.places])
+        except struct.error:  # a whole number beyond 64 bits: the long way says so
+            return MISS
+        if partials is None:
+            return args[-1] if self.gives else None
+        if partials is OVERLAP:
+            return MISS
+        return finish(self.problem, partials)
+
+
+def remember_plan(key: Any, plan: Plan, args: tuple[Any, ...], result: Any) -> None:
+    """Keep a call for the next time, if it is simple enough: one part, on data that live where it runs."""
+    (part, *rest), problem = plan.parts, plan.problem
+    where = part.executor
+    if rest or where is not plan.executor or not isinstance(where, DeviceExecutor):
+        return
+    device = where.device
+    if not hasattr(device, "launch") or not all(device.owns(value) for _, value in problem.arrays()):
+        return
+    shape = None
+    if problem.program.form == "transform" and args[-1] is None:
+        if result is None:
+            return
+        shape, args = (result.shape, result.dtype), (*args[:-1], result)
+    places = tuple(_place(value, args) for value in problem.values)
+    if -1 in places or part.hi <= part.lo or _merged(places, args):
+        return
+    launch = device.launch(task(problem, part, plan.policy, (), ()))
+    # whether an array may be written is looked at in every call
+    written = [k for k, use in enumerate(problem.access) if use is not None and use.writes]
+    if written and not launch.guard(written, [getattr(value, "nbytes", 0) for value in problem.values]):
+        return
+    repeats = _repeats(args)
+    if repeats is not None:
+        key = (key, repeats)
+    bare = dataclasses.replace(problem, values=())  # a remembered call must not keep the arrays alive
+    in_order = places == tuple(range(len(args)))
+    remember(ready_calls, key, _Ready(bare, launch, None if in_order else places, shape, result is not None))
+
+
+def remember(known: dict[Any, Any], key: Any, what: Any) -> None:
+    """Keep something that calls find out by what `seen` says of them."""
+    if len(known) >= _REMEMBERED:
+        known.clear()
+    known[key] = what
+
+
+def once(
+    known: dict[Any, T], how: Policy, kernels: tuple[Any, ...], args: tuple[Any, ...], extra: Any, find: Callable[[], T]
+) -> T:
+    """What ``find()`` finds out, kept in `known` for all calls that look like this one."""
+    key, _ = seen(how, kernels, args, extra)
+    found = known.get(key) if key is not None else None
+    if found is None:
+        found = find()
+        if key is not None:
+            remember(known, key, found)
+    return found
+
+
+def _place(value: Any, args: tuple[Any, ...]) -> int:
+    """Which of the call's arguments a program's argument is (or is a flat view of); -1 if that is not certain."""
+    for k, x in enumerate(args):
+        if x is value:
+            return k
+    if not isinstance(value, np.ndarray) or value.base is None:
+        return -1
+    found = [k for k, x in enumerate(args) if isinstance(x, np.ndarray) and _flat(value, x)]
+    # of two arrays at one place, either might lie elsewhere in the next call
+    return found[0] if found and all(args[k] is args[found[0]] for k in found) else -1
+
+
+def _merged(places: tuple[int, ...], args: tuple[Any, ...]) -> bool:
+    """Whether the program takes two of the call's arrays for one, which they need not be in the next call."""
+    used = [args[k] for k in places if isinstance(args[k], np.ndarray)]
+    left = [x for x in args if isinstance(x, np.ndarray) and not any(x is y for y in used)]
+    return any(np.may_share_memory(x, y) for x in left for y in used)
+
+
+def _flat(value: np.ndarray, x: np.ndarray) -> bool:
+    """Whether they are the same elements, whatever their shapes."""
+    same = value.size == x.size and value.dtype == x.dtype and value.ctypes.data == x.ctypes.data
+    return same and x.flags.c_contiguous and value.flags.c_contiguous
