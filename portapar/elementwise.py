@@ -143,7 +143,7 @@ def _gather(
             where = args.array(out, "out", Access(writes=True, covers=True))
     for (name, _), value in zip(kernel.captures, kernel.values(func), strict=True):
         value = arrays.normal(value, name)
-        use = None if is_scalar(value) else kernel.access[name]
+        use = None if is_scalar(value) else kernel.access[name].on(value.dtype, value.ndim)
         if use is not None and use.writes and arrays.spec_of(value, name).readonly:
             raise readonly_error(algorithm, kernel, name)
         whole.append((value, name, use and Access(use.reads, use.writes, pointwise=False)))

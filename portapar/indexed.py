@@ -31,6 +31,7 @@ from portapar.problem import (
 
 def _over_space(use: Access, value: Any, extent: tuple[int, ...], unit: bool) -> Access:
     """How a kernel uses an array, given the index space: only where both match is its index a place."""
+    use = use.on(value.dtype, value.ndim)
     pointwise = use.pointwise and unit and use.rank <= len(extent) and value.shape[:1] >= extent[:1]
     covers = use.covers and pointwise and value.shape == extent
     return Access(use.reads, use.writes, pointwise, covers)
@@ -116,6 +117,8 @@ def _result_place(b: _Bound, extent: tuple[int, ...], name: str) -> int:
     if not all(s.contiguous for s in b.specs if s.is_array) or spec.dtype.names is not None:
         return -1
     if use is None or not use.pointwise or isinstance(out, arrays.PartitionedArray) or out.shape != extent:
+        return -1
+    if [k for k, use in enumerate(b.access) if use is not None and use.writes] != [where]:
         return -1
     others = [v for k, v in enumerate(b.values) if k != where and isinstance(v, np.ndarray)]
     return -1 if isinstance(out, np.ndarray) and any(arrays.overlap(v, out) for v in others) else where

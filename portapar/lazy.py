@@ -409,13 +409,13 @@ def transform(*inputs: Any) -> Lazy:
     nodes = tuple(made.add(x, name) for x, name in _zip(given, params, strict=True))
     captured = []
     for (name, _), value in _zip(kernel.captures, kernel.values(func), strict=True):
-        if kernel.access[name].writes:
+        value = arrays.normal(value, name)
+        spec = arrays.spec_of(value, name)
+        if spec.is_array and kernel.access[name].on(spec.dtype, spec.ndim).writes:
             raise KernelError(
                 f"lazy.transform: kernel {kernel.name!r} ({kernel.where()}) writes to {name!r}, and nothing says when "
                 "and how often an element of a lazy input is computed. Return the value instead"
             )
-        value = arrays.normal(value, name)
-        arrays.spec_of(value, name)
         captured.append(made.leaf(value, CAPTURED, name))
     return made.done(("call", made.kernel(kernel), nodes, tuple(captured)), made.shape())
 

@@ -651,7 +651,7 @@ def test_access_is_found_through_names_and_calls():
 
     found = uses(body)
     assert all(found[name].writes for name in "abcdeh")
-    assert found["a"].reads and not found["a"].pointwise
+    assert found["a"].pointwise and not found["a"].reads and not found["a"].covers
     assert found["b"].reads and found["b"].pointwise
     assert not found["c"].pointwise and found["d"].pointwise
     assert found["e"].pointwise and not found["e"].covers

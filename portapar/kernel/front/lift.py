@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from portapar.kernel.front import atomic
-from portapar.kernel.front.access import Callee, analyse
+from portapar.kernel.front.access import Callee, Flow
 from portapar.kernel.front.kernel import OPERATORS, Capture, Guard, Kernel, is_data, kind_of, scalar_name, unwrap
 from portapar.kernel.front.sources import (
     changed_error,
@@ -169,7 +169,7 @@ class _Lifter(ast.NodeTransformer):
             f.name: Callee([*f.kernel.params, *(name for name, _ in f.kernel.captures)], f.kernel.access)
             for f in self.functions
         }
-        access = analyse(body, params, names, callees)
+        flow = Flow(body, params, names, callees)
         for statement in body:
             for part in ast.walk(statement):
                 if hasattr(part, "lineno"):
@@ -188,7 +188,7 @@ class _Lifter(ast.NodeTransformer):
             params=params,
             captures=[(name, capture) for capture, name in self.captures.items()],
             functions=[*functions, ast.fix_missing_locations(function)],
-            access=access,
+            access=flow.access,
             guards=list(self.guards.values()),
             simple=self.stable and not self.captures and not functions and not self.func.__defaults__,
         )

@@ -1,0 +1,246 @@
+"""What a kernel does to its arrays is seen through every alias: nothing that it writes is lost, on any executor."""
+
+import itertools
+
+import conftest
+import numpy as np
+import pytest
+
+import portapar as pp
+
+N = 9
+#: how a kernel of (i, a, b) may name an array: statements, and then the name
+ALIASES = {
+    "plain": ("", "a"),
+    "local": ("c = a", "c"),
+    "chosen": ("", "(a if i % 2 else b)"),
+    "chosen local": ("c = a if i % 2 else b", "c"),
+    "branches": ("if i % 2:\n        c = a\n    else:\n        c = b", "c"),
+    "swapped": ("a, b = b, a", "a"),
+    "parameter": ("if i % 3:\n        a = b", "a"),
+    "tuple": ("", "(a, b)[1]"),
+    "local tuple": ("t = (a, b)", "t[1]"),
+    "nested tuple": ("t = (1.0, (a, b))", "t[1][0]"),
+    "unpacked": ("t = (a, b)\n    c, d = t", "d"),
+    "unpacked nested": ("(c, d), e = (a, b), 2", "d"),
+    "looped": ("for c in (a, b):\n        c[i] += 3", "c"),
+    "late": ("c = a\n    for k in range(2):\n        c[i] += 2\n        c = b", "c"),
+    "captured tuple": ("", "T[1]"),
+    "captured nested": ("t = S[0]", "t[1]"),
+    "helper's tuple": ("c, d = both(a, b)", "d"),
+    "helper's helper": ("t = swapped(a, b)", "t[0]"),
+    "helper's local": ("c, d = renamed(a, b)", "c"),
+    "walrus": ("if (c := a)[i] < 100:\n        c[i] += 4", "c"),
+}
+WRITES = {
+    "store": "{}[i] = i + 1",
+    "update": "{}[i] += i + 1",
+    "elsewhere": "{}[8 - i] = i",
+    "atomic": "pp.atomic.add({}, i, 2.0)",
+    "by a helper": "put({}, i, 7.0)",
+    "by a helper's helper": "forward(i, {})",
+    "targets": "{}[i], v = 1.5, 2.5",
+}
+HELPERS = """
+import numpy as np
+import portapar as pp
+
+T = (np.zeros(9), np.zeros(9))
+S = ((np.zeros(9), np.zeros(9)), 3)
+
+def both(a, b):
+    return a, b
+
+def swapped(a, b):
+    a, b = both(a, b)
+    return b, a
+
+def renamed(a, b):
+    c = a
+    return (c, b) if len(a) > 3 else (b, c)
+
+def put(c, i, v):
+    c[i] = v
+
+def forward(i, c):
+    d = c
+    put(d, i, 3.0)
+"""
+
+
+def kernel(module, alias, write):
+    before, name = ALIASES[alias]
+    text = f"def kernel(i, a, b):\n    {before or 'pass'}\n    {WRITES[write].format(name)}\n"
+    return module(HELPERS + "\n" + text)
+
+
+def forms():
+    """Every alias and every way to write, not every pair of them: each costs a compilation."""
+    ways = itertools.cycle(WRITES)
+    yield from ((alias, next(ways)) for alias in ALIASES)
+    yield from (("chosen", write) for write in WRITES)
+    yield from (("tuple", write) for write in WRITES)
+
+
+def data(made):
+    arrays = [np.arange(9.0), np.arange(9.0) * 10]
+    for k, x in enumerate([*made.T, *made.S[0]]):
+        x[:] = np.arange(9.0) + 100 * k
+    return arrays
+
+
+@pytest.fixture(params=["threads:2", "opencl:0", "hybrid:threads:2+opencl:0"])
+def some(request):
+    return pp.par.on(conftest.executor(request.param))
+
+
+@pytest.mark.parametrize("alias, write", sorted(set(forms())))
+def test_no_write_is_lost(module, some, alias, write):
+    made = kernel(module, alias, write)
+    expected = data(made)
+    for i in range(N):
+        made.kernel(i, *expected)
+    captured = [x.copy() for x in (*made.T, *made.S[0])]
+    found = data(made)
+    try:
+        pp.for_each(some, N, made.kernel, *found)
+    except pp.PortaparError:  # a part of a hybrid writes anywhere; a device without arrays in variables
+        assert len(some.executor.members) > 1 or some.executor.kind == "opencl"
+        assert len(some.executor.members) > 1 or alias in ("branches", "late", "looped", "walrus")
+        return
+    for x, y in zip([*found, *made.T, *made.S[0]], [*expected, *captured], strict=True):
+        assert np.array_equal(x, y)
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+def test_what_is_written_must_be_writable(module, alias):
+    made = kernel(module, alias, "store")
+    a, b = data(made)
+    before = a.copy(), b.copy()
+    for x in (a, b, *made.T, *made.S[0]):
+        x.flags.writeable = False
+    with pytest.raises(pp.PlacementError, match="read-only"):
+        pp.for_each(pp.par, N, made.kernel, a, b)
+    assert np.array_equal(a, before[0]) and np.array_equal(b, before[1])
+
+
+def element(a, i):
+    return a[i]
+
+
+def chosen(a, b, i):
+    return a[i] if i % 2 else b[i]
+
+
+def set_by_helper(i, a, b):
+    r = element(a, i)
+    r.x = 5.0
+
+
+def set_chosen(i, a, b):
+    r = chosen(a, b, i)
+    r.x += 2.0
+
+
+def set_in_helper(i, a, b):
+    set_x(element(b, i))
+
+
+def set_x(r):
+    r.x = 3.0
+
+
+def set_directly(i, a, b):
+    element(a, i).y = 1.0
+
+
+@pytest.mark.parametrize("body", [set_by_helper, set_chosen, set_in_helper, set_directly])
+def test_records_that_helpers_return(renderer, body):
+    kind = np.dtype([("x", np.float64), ("y", np.float64)])
+    found, expected = [np.zeros(N, kind).view(np.recarray) for _ in range(2)], [np.zeros(N, kind) for _ in range(2)]
+    plain = [x.view(np.recarray) for x in expected]
+    for i in range(N):
+        body(i, *plain)
+    for x in found:
+        x.flags.writeable = False
+    with pytest.raises(pp.PlacementError, match="read-only"):
+        pp.for_each(renderer, N, body, *[x.view(np.ndarray) for x in found])
+    arrays = [np.zeros(N, kind) for _ in range(2)]
+    pp.for_each(renderer, N, body, *arrays)
+    for x, y in zip(arrays, expected, strict=True):
+        assert x.tobytes() == y.tobytes()
+
+
+def update_row(i, m):
+    row = m[i]
+    row += 1
+
+
+def fill_row(i, m):
+    m[i].fill(3.0)
+
+
+def write_transposed(i, m):
+    m.T[0, i] = 4.0
+
+
+def out_of_a_ufunc(i, m):
+    np.add(m[i], 2.0, m[i])
+
+
+def write_flat(i, m):
+    np.asarray(m)[i, 1] = 5.0
+
+
+@pytest.mark.parametrize("body", [update_row, fill_row, write_transposed, out_of_a_ufunc, write_flat])
+def test_what_is_not_known_may_write(body):
+    m, expected = np.zeros((N, 2)), np.zeros((N, 2))
+    for i in range(N):
+        body(i, expected)
+    pp.for_each(pp.par, N, body, m)
+    assert np.array_equal(m, expected)
+    m.flags.writeable = False
+    with pytest.raises(pp.PlacementError, match="read-only"):
+        pp.for_each(pp.par, N, body, m)
+
+
+def use(body, *arrays):
+    """What the plan says of the first array."""
+    return str(pp.plan(pp.for_each, pp.par, len(arrays[0]), body, *arrays)).splitlines()[2].partition(" (")[2]
+
+
+def numbers_only(i, a, b):
+    v = a[i]
+    v += 2
+    w = max(v, abs(a[i]), math_of(a[i]), np.float64(np.where(a[i] > 0, 1, 2)), np.sqrt(a[i]))
+    w *= 3
+    b[i] = w
+
+
+def math_of(v):
+    v += 1
+    return v
+
+
+def own_row(i, m, b):
+    row = m[i]
+    b[i] = row[0] + row[1]
+
+
+def through_a_name(i, a, b):
+    c, d = a, b
+    d[i] = c[i]
+
+
+def through_a_helper(i, a, b):
+    c, d = b, a
+    b[i] = element(d, i) + len(c)
+
+
+def test_plans_are_as_narrow_as_before():
+    a, b = np.ones(N), np.ones(N)
+    assert use(numbers_only, a, b) == "read, at its own index)"
+    assert use(own_row, np.ones((N, 2)), b) == "read, at its own index)"
+    assert use(through_a_name, a, b) == "read, at its own index)"
+    assert use(through_a_helper, a, b) == "read, anywhere)"
+    assert use(update_row, np.ones((N, 2))) == "read written, at its own index)"
