@@ -1,16 +1,20 @@
-# make stream | test | parity | test-gpu : each sets up .venv when needed and works offline from then on.
+# make stream | test | test-all | parity | test-gpu : each sets up .venv when needed and works offline from then on.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: stream test lint parity plot test-gpu clean
+.PHONY: stream test test-all lint parity test-gpu clean
 
 stream: $(READY)          ## the main job: STREAM from one source on every backend, beside native code
 	$(BIN)/portapar stream --native
 
-test: $(READY)            ## every test on every backend that this machine has
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+test: $(READY)            ## the tests, on one executor for each backend that this machine has: some minutes
+	$(PYTEST) -m "not extra"
+
+test-all: test            ## and then what `make test` leaves out: more executors, more ranks, long tests
+	$(PYTEST) -m extra
 
 lint: $(READY)            ## style, types and the layers
 	$(BIN)/ruff check .
@@ -28,10 +32,12 @@ test-gpu:                 ## the whole suite and the CUDA parity, with what is i
 	    --json bench/results/parity-cuda.json
 
 $(READY): pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit("portapar needs Python 3.11 or later, this is " + sys.version.split()[0] + ": set PYTHON=...") if sys.version_info < (3, 11) else None'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all]'
-	touch $(READY)
+	@$(PYTHON) -c 'import sys; sys.exit("portapar needs Python 3.11 or later, this is " + sys.version.split()[0] + ": set PYTHON=...") if sys.version_info < (3, 11) else None'
+	@echo "installing into $(VENV), once"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all]' >$(VENV)/pip.log 2>&1 \
+	    || { cat $(VENV)/pip.log >&2; exit 1; }
+	@touch $(READY)
 
 clean:
 	rm -rf $(VENV) .cache build bench/native/build *.egg-info

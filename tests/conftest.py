@@ -3,6 +3,9 @@
 A test that takes `where` runs on every executor that there is, one that takes `renderer` on one executor
 for each way of making native code (its subject is the code, not how the work is cut). What the machine
 lacks is skipped with the reason.
+
+`make test` reaches every renderer and every way of cutting once; what it leaves out is marked ``extra``, by hand or
+because of its executor (`EXTRA`).
 """
 
 import functools
@@ -31,12 +34,13 @@ EXECUTORS = (
     "hybrid:threads:2+opencl:0",
     "hybrid:threads:2+cuda:0",
 )
+EXTRA = {"threads:1", "threads:3", "hybrid:threads:2+simd"}  #: run the code of others, cut in other ways
 SLOWEST = ("mpi", "segmented", "pareval", "lazy", "primitives", "sort", "scan", "cache", "extrema", "moves", "crender")
 RENDERERS = ("threads:2", "opencl:0", "cuda:0")
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "slow: takes more than ten seconds or a gigabyte")
+    config.addinivalue_line("markers", "extra: left out by `make test`, run by `make test-all`")
     for name in ("PORTAPAR_EXECUTOR", "PORTAPAR_NUM_THREADS"):
         os.environ.pop(name, None)
     os.environ["PORTAPAR_CACHE_DIR"] = str(_cache_folder(Path(config.cache.mkdir("portapar"))))
@@ -44,7 +48,11 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """The files that take longest first: workers take whole files, and should end together."""
+    """Mark what is extra. The files that take longest come first: workers take whole files, and should end together."""
+    for item in items:
+        values = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if any(isinstance(value, str) and value in EXTRA for value in values):
+            item.add_marker(pytest.mark.extra)
     rank = {f"test_{name}.py": place for place, name in enumerate(SLOWEST, -len(SLOWEST))}
     items.sort(key=lambda item: rank.get(item.path.name, 0))
 

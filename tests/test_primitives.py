@@ -332,7 +332,7 @@ def shift(i, a, b, by):
     a[i] = b[i] + by
 
 
-@pytest.mark.slow
+@pytest.mark.extra
 def test_more_than_two_to_the_31_elements():
     n = 2**31 + 4099
     try:

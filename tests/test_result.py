@@ -142,7 +142,7 @@ def test_captured_arrays_and_casts(policy):
     assert lift(body)[0].access["out"].covers
 
 
-@pytest.mark.slow
+@pytest.mark.extra
 def test_past_the_caches():
     n = (1 << 23) + 5
     out, x = np.zeros(n), np.arange(float(n))
