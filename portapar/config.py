@@ -1,7 +1,9 @@
-"""Settings from the environment, and the cache folder.
+"""Settings from the environment.
 
 ``PORTAPAR_CACHE_DIR``
-    Where generated code and measurements are kept; default: the user's cache folder.
+    Where compiled code is kept (`portapar.cache`); default: the user's cache folder.
+``PORTAPAR_CACHE_SIZE``
+    How many bytes it may have, such as ``200M`` or ``2G``; default: 512M. 0: nothing is kept.
 ``PORTAPAR_EXECUTOR``
     The default executor of the process, as `portapar.executor` spells it.
 ``PORTAPAR_NUM_THREADS``
@@ -10,44 +12,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
-import warnings
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from portapar.errors import PortaparError
 
-_DIGEST = 16
-
-
-@functools.cache
-def _warn_once(message: str) -> None:
-    warnings.warn(message, RuntimeWarning, stacklevel=4)
-
-
-@functools.cache
-def _usable(folder: str) -> Path | None:
-    from pathlib import Path
-
-    path = Path(folder)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        _warn_once(f"portapar cannot use its cache folder {path} ({error}): compiling in memory only")
-        return None
-    return path
-
-
-def cache_dir() -> Path | None:
-    """The cache folder, made if needed; None (after one warning) if it cannot be used."""
-    folder = os.environ.get("PORTAPAR_CACHE_DIR")
-    if folder is None:
-        import platformdirs
-
-        folder = platformdirs.user_cache_dir("portapar")
-    return _usable(folder)
+_CACHE_SIZE = "512M"
 
 
 def digest(data: bytes, size: int) -> bytes:
@@ -57,56 +27,37 @@ def digest(data: bytes, size: int) -> bytes:
     return hashlib.blake2b(data, digest_size=size).digest()
 
 
-def load(name: str) -> bytes | None:
-    """What `store` kept under `name`, or None. A damaged file counts as missing."""
-    folder = cache_dir()
-    if folder is None:
-        return None
-    try:
-        data = (folder / name).read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        _warn_once(f"portapar cannot read its cache folder {folder} ({error}): compiling in memory only")
-        return None
-    expected, payload = data[:_DIGEST], data[_DIGEST:]
-    if digest(payload, _DIGEST) != expected:
-        _warn_once(f"portapar found damaged files in its cache folder {folder}: compiling anew")
-        return None
-    return payload
+def cache_size() -> int:
+    """Bytes that the cache folder may have: PORTAPAR_CACHE_SIZE."""
+    return _bytes(os.environ.get("PORTAPAR_CACHE_SIZE") or _CACHE_SIZE)
 
 
-def store(name: str, payload: bytes) -> None:
-    """Keep `payload` under `name`; readers see the old file or the new one, never a part.
-
-    A folder that is full or read-only is warned about once and otherwise ignored: the cache is an
-    optimisation.
-    """
-    folder = cache_dir()
-    if folder is None:
-        return
-    import tempfile
-
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-            temporary = file.name
-            file.write(digest(payload, _DIGEST) + payload)
-        os.replace(temporary, folder / name)
-    except OSError as error:
-        _warn_once(f"portapar cannot write to its cache folder {folder} ({error}): compiling in memory only")
-        if temporary is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
+@functools.cache
+def _bytes(text: str) -> int:
+    number, unit = (text[:-1], text[-1]) if text[-1] in "kKMGT" else (text, "")
+    if not (number.isascii() and number.isdigit()):
+        raise PortaparError(
+            f"PORTAPAR_CACHE_SIZE={text!r} is not a number of bytes: write one such as 200M, 2G or 1000000, "
+            "or 0 to keep nothing"
+        )
+    return int(number) << {"": 0, "k": 10, "K": 10, "M": 20, "G": 30, "T": 40}[unit]
 
 
 def default_threads() -> int:
     """Threads to use: PORTAPAR_NUM_THREADS, else the CPUs that this process may run on."""
     text = os.environ.get("PORTAPAR_NUM_THREADS")
-    if text is not None:
-        if not text.isdigit() or int(text) < 1:
-            raise ValueError(f"PORTAPAR_NUM_THREADS={text!r}: must be a whole number from 1")
+    if text:
+        if not (text.isascii() and text.isdigit() and int(text)):
+            raise PortaparError(
+                f"PORTAPAR_NUM_THREADS={text!r} is not a number of threads: set it to a whole number from 1, "
+                f"or unset it to use the {available_cpus()} CPUs that this process may run on"
+            )
         return int(text)
+    return available_cpus()
+
+
+def available_cpus() -> int:
+    """The CPUs that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

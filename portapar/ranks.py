@@ -420,7 +420,7 @@ def _cpus() -> frozenset[int]:
 
 def _share(node: Sequence[frozenset[int]], mine: int) -> Executor:
     """A rank's share of its node's CPUs, of which the ranks of `node` may use these."""
-    if "PORTAPAR_NUM_THREADS" in os.environ:
+    if os.environ.get("PORTAPAR_NUM_THREADS"):
         count = config.default_threads()
     else:
         count = len(node[mine]) // sum(not node[mine].isdisjoint(theirs) for theirs in node)

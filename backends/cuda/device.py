@@ -13,7 +13,7 @@ import cupy
 import numpy as np
 from cupy.cuda.function import Module
 
-from portapar import config
+from portapar import cache
 from portapar.backends.cuda.compile import OPTIONS, compile_c, nvrtc_version
 from portapar.errors import DeviceMemoryError, PlacementError, PortaparError
 from portapar.kernel.c.device import CDevice, Kernel
@@ -125,10 +125,10 @@ class CudaDevice(CDevice):
     def _compile(self, program: Program, text: str) -> Kernel:
         key = repr((text, self.arch, OPTIONS, nvrtc_version()))
         name = f"cuda-{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}"
-        binary = config.load(name)
+        binary = cache.load(name)
         if binary is None:
             binary = compile_c(text, self.arch)
-            config.store(name, binary)
+            cache.store(name, binary)
         with self._use(0):
             module = Module()
             module.load(binary)

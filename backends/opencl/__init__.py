@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from portapar import config
+from portapar import cache
 from portapar.backend import DeviceInfo, require
 
 __all__ = ["open", "probe"]
@@ -56,7 +56,7 @@ def _devices() -> list[Any]:
     """All devices; asking the drivers again is slow, and cannot give another answer."""
     if "POCL_CACHE_DIR" not in os.environ:
         # PoCL caches what it compiles, reads this when it starts, and has no device if it cannot write there.
-        folder = config.cache_dir()
+        folder = cache.folder()
         if folder is None or not os.access(folder, os.W_OK):
             folder = Path(tempfile.mkdtemp(prefix="portapar-"))
             atexit.register(shutil.rmtree, folder, ignore_errors=True)

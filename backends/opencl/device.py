@@ -18,7 +18,7 @@ import numpy as np
 import pyopencl as cl
 import pyopencl.array as cl_array
 
-from portapar import config
+from portapar import cache
 from portapar.errors import DeviceMemoryError, PortaparError
 from portapar.kernel.c.device import CDevice, Kernel, elements
 from portapar.kernel.c.dialect import OPENCL
@@ -173,10 +173,10 @@ class OpenCLDevice(CDevice):
         if self.device.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT:
             options.append("-cl-fp32-correctly-rounded-divide-sqrt")
         # Drivers that keep no compiled programs themselves have PyOpenCL do so.
-        folder = config.cache_dir()
-        cache = None if folder is None else str(folder / "opencl")
+        folder = cache.folder()
+        programs = None if folder is None else str(folder / "opencl")
         with self._errors(0):
-            module = cl.Program(self.context, text).build(options, cache_dir=cache)
+            module = cl.Program(self.context, text).build(options, cache_dir=programs)
             entry = cl.Kernel(module, entry_name(program))
         # With their types given, setting 17 arguments costs 3 µs instead of 150.
         entry.set_arg_types(argument_dtypes(program, OPENCL))

@@ -6,7 +6,7 @@ import functools
 import linecache
 from typing import Any
 
-from portapar import config
+from portapar import cache
 from portapar.errors import KernelError
 from portapar.kernel.front.codec import Kind, from_text, to_text, tuple_dtype
 from portapar.kernel.jit.functions import namespace, place
@@ -32,11 +32,11 @@ def typed(program: Program, function: str, algorithm: str, acc: Kind | None = No
 @functools.cache
 def _typed(program: Program, function: str, acc: str, algorithm: str) -> str:
     name = f"{program.key}-{renderers()}-{function}-{''.join(c for c in acc if c.isalnum())}.dtype"
-    known = config.load(name)
+    known = cache.load(name)
     if known is not None:
         return known.decode()
     found = to_text(return_kind(program, function, from_text(acc) if acc else None, algorithm))
-    config.store(name, found.encode())
+    cache.store(name, found.encode())
     return found
 
 

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from portapar import config
+from portapar import cache, config
 from portapar.kernel.jit import vecmath
 
 _lock = threading.RLock()
@@ -85,7 +85,7 @@ def native(key: str, make: Callable[[], Any], arity: int) -> Callable[..., int]:
     digest = config.digest(f"{key}|{_target()}".encode(), 20).hex()
     name = f"{digest}.o"
     with _lock:
-        payload = config.load(name)
+        payload = cache.load(name)
         if payload is not None:
             header, _, code = payload.partition(b"\n")
             symbol, needs = header.decode().split()
@@ -95,7 +95,7 @@ def native(key: str, make: Callable[[], Any], arity: int) -> Callable[..., int]:
         else:
             address, symbol, code, helpers = compile_native(make(), arity)
             header = f"{symbol} {'numba' if helpers else 'libc'}".encode()
-            config.store(name, header + b"\n" + code)
+            cache.store(name, header + b"\n" + code)
     return _callable(address, arity)
 
 
