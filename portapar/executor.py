@@ -17,6 +17,7 @@ from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.future import Future
 from portapar.kernel.cpu import chunk
 from portapar.kernel.cpu.device import HostDevice
+from portapar.kernel.front.access import Access
 from portapar.kernel.front.codec import as_scalars
 from portapar.plan import Part, Plan
 from portapar.policy import Policy
@@ -239,12 +240,8 @@ class DeviceExecutor(Executor):
             return value, 0, None
         if self.device.host_memory:
             return value, 0, None
-        whole = part.lo == 0 and part.hi == problem.size
-        local, first = value, 0
-        if use.pointwise and not whole:
-            first, last = part.lo // problem.row, part.hi // problem.row
-            local = value[first:last]
-        elif use.writes and not whole:
+        local, first = _rows(problem, value, use, part)
+        if use.writes and not use.pointwise and part.hi - part.lo < problem.size:
             raise PlacementError(
                 f"{problem.algorithm}: the kernel writes to {name!r} at other indices than its own, so {self!r} "
                 f"cannot do a part of it with a copy. Run it on one executor"
@@ -256,17 +253,24 @@ class DeviceExecutor(Executor):
         return here, first, local if use.writes else None
 
     def transfers(self, problem: Problem, part: Part) -> tuple[int, int]:
-        if self.device.host_memory:
+        if self.device.host_memory or part.lo >= part.hi:
             return (0, 0)
         into = out = 0
         for k, value in problem.arrays():
             use = problem.access[k]
             if isinstance(value, np.ndarray) and use is not None:
-                share = (part.hi - part.lo) / max(problem.size, 1) if use.pointwise else 1.0
-                size = int(value.nbytes * share)
+                size = _rows(problem, value, use, part)[0].nbytes
                 into += size if use.reads or not (use.covers and use.pointwise) else 0
                 out += size if use.writes else 0
         return into, out
+
+
+def _rows(problem: Problem, value: np.ndarray, use: Access, part: Part) -> tuple[np.ndarray, int]:
+    """What a part needs of an array in host memory, and which row comes first."""
+    if not use.pointwise or part.hi - part.lo == problem.size:
+        return value, 0
+    first, last = part.lo // problem.row, part.hi // problem.row
+    return value[first:last], first
 
 
 def _own_part(problem: Problem, k: int, value: PartitionedArray, executor: Executor) -> tuple[Any, int]:

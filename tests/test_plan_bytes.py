@@ -1,0 +1,161 @@
+"""The bytes that a plan says it will move are those that move, counted where PyOpenCL copies them."""
+
+import re
+import threading
+
+import numpy as np
+import pytest
+from conftest import executor
+
+import portapar as pp
+
+N = 10_000
+TABLE = np.arange(7.0)
+
+
+def set_own(i, x, y):
+    y[i] = 2 * x[i]
+
+
+def add_to_own(i, x, y):
+    y[i] += x[i]
+
+
+def set_some(i, x, y):
+    if x[i] > 50:
+        y[i] = 1
+
+
+def read_anywhere(i, x, y):
+    y[i] = x[(i * 7) % len(x)]
+
+
+def captured(i, x, y):
+    y[i] = x[i] + TABLE[i % 7]
+
+
+def with_a_number(i, x, y, s):
+    y[i] = s * x[i]
+
+
+def count(i, x, bins):
+    pp.atomic.add(bins, int(x[i]) % 16, 1)
+
+
+def rows(i, j, x, y):
+    y[i, j] = x[i, j] + 1
+
+
+@pytest.fixture
+def copied(monkeypatch):
+    """[bytes to the device, bytes back] of every copy between the host and an OpenCL device."""
+    executor("opencl:0")
+    import pyopencl as cl
+
+    moved, lock, copy = [0, 0], threading.Lock(), cl.enqueue_copy
+
+    def counting(queue, to, source, **more):
+        with lock:
+            if isinstance(source, np.ndarray):
+                moved[0] += source.nbytes
+            elif isinstance(to, np.ndarray):
+                moved[1] += to.nbytes
+        return copy(queue, to, source, **more)
+
+    monkeypatch.setattr(cl, "enqueue_copy", counting)
+    return moved
+
+
+def promised(plan):
+    """[bytes in, bytes out] that the plan prints."""
+    found = re.findall(r"moves (\d+) bytes in and (\d+) bytes out", str(plan))
+    return [sum(int(pair[k]) for pair in found) for k in (0, 1)]
+
+
+@pytest.fixture(params=["opencl:0", "hybrid:threads:2+opencl:0", "hybrid:opencl:0+simd"])
+def policy(request):
+    return pp.par.on(executor(request.param))
+
+
+def data(dtype=np.float64):
+    return (np.arange(N) % 100).astype(dtype)
+
+
+CALLS = {
+    "set": (lambda how: (pp.for_each, how, N, set_own, data(), data()), 1, 1),
+    "add": (lambda how: (pp.for_each, how, N, add_to_own, data(), data()), 2, 1),
+    "some": (lambda how: (pp.for_each, how, N, set_some, data(), data()), 2, 1),
+    "float32": (lambda how: (pp.for_each, how, N, set_own, data("f4"), data("f4")), 0.5, 0.5),
+    "steps": (lambda how: (pp.for_each, how, N // 2, set_own, data()[::2], data()[::2]), 0.5, 0.5),
+    "number": (lambda how: (pp.for_each, how, N, with_a_number, data(), data(), 3.0), 1, 1),
+    "box": (lambda how: (pp.for_each, how, (100, 100), rows, *(data().reshape(100, 100) for _ in "xy")), 1, 1),
+    "transform": (lambda how: (pp.transform, how, data(), data()), 2, 1),
+    "in place": (lambda how: (pp.transform, how, *[data()] * 2), 1, 1),
+    "reduce": (lambda how: (pp.reduce, how, data()), 1, 0),
+    "product": (lambda how: (pp.transform_reduce, how, data(), data("f4")), 1.5, 0),
+}
+
+
+def planned(name, how):
+    """(plan, its two arguments that are moved) of one of the calls."""
+    function, how, *args = CALLS[name][0](how)
+    more = {}
+    if name == "transform":
+        more = {"op": lambda x, y: x + y, "out": np.zeros(N)}
+    elif name == "in place":
+        more = {"op": lambda x, y: x + y, "out": args[0]}
+    elif name == "product":
+        more = {"transform": lambda x, y: x * y}
+    return pp.plan(function, how, *args, **more)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_as_printed(copied, policy, name):
+    plan = planned(name, policy)
+    told = promised(plan)
+    assert copied == [0, 0]  # a plan moves nothing
+    plan.run()
+    if plan.problem.program.acc is not None:
+        copied[1] = 0  # the result: a number for each tile, no data
+    assert copied == told
+    if len(plan.parts) == 1:
+        assert told == [int(8 * N * factor) for factor in CALLS[name][1:]]
+    else:
+        assert all(told[k] <= 8 * N * CALLS[name][1 + k] for k in (0, 1))
+
+
+@pytest.mark.parametrize(("kernel", "into", "out"), [(read_anywhere, N, N), (captured, N + 7, N), (count, N + 16, 16)])
+def test_arrays_that_are_not_cut_move_whole(copied, kernel, into, out):
+    y = np.zeros(16, np.int64) if kernel is count else np.zeros(N)
+    plan = pp.plan(pp.for_each, pp.par.on(executor("opencl:0")), N, kernel, data(), y)
+    assert promised(plan) == [8 * into, 8 * out]
+    plan.run()
+    assert copied == [8 * into, 8 * out]
+
+
+def test_what_lives_on_the_device_does_not_move(copied):
+    where = executor("opencl:0")
+    x, y = where.asarray(data()), where.empty(N)
+    copied[:] = 0, 0
+    for plan in (
+        pp.plan(pp.for_each, pp.par.on(where), N, set_own, x, y),
+        pp.plan(pp.transform, pp.par.on(where), x, out=y, op=lambda v: v + 1),
+    ):
+        assert promised(plan) == [0, 0] and "moves" not in str(plan)
+        plan.run()
+    assert copied == [0, 0]
+
+
+def test_lazy_inputs_move_what_they_read(copied):
+    x = data()
+    plan = pp.plan(pp.reduce, pp.par.on(executor("opencl:0")), pp.lazy.transform(x, lambda v: v * 2))
+    assert promised(plan) == [8 * N, 0]
+    assert plan.run() == 2 * x.sum() and copied[0] == 8 * N
+
+
+@pytest.mark.parametrize("name", ["threads:2", "simd", "hybrid:threads:2+simd"])
+def test_nothing_moves_in_host_memory(name):
+    where = executor(name)
+    for call in CALLS:
+        if call != "in place":
+            assert "moves" not in str(planned(call, pp.par.on(where)))
