@@ -28,6 +28,7 @@ from portapar.arrays import PartitionedArray, asnumpy
 from portapar.arrays import Range as range
 from portapar.call import inspect, plan
 from portapar.errors import (
+    ArgumentError,
     BackendUnavailableError,
     CommunicationError,
     DeviceMemoryError,
@@ -58,6 +59,7 @@ from portapar.policy import Policy, auto, par, par_unseq, seq, unseq, using
 __version__ = "0.1.0"
 
 __all__ = [
+    "ArgumentError",
     "BackendUnavailableError",
     "CommunicationError",
     "DeviceMemoryError",

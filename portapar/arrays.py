@@ -187,9 +187,9 @@ _SCALAR_SPECS: dict[type, Spec] = {
 def spec_of(x: Any, name: str) -> Spec:
     """The kind of an argument; refuses dtypes that no kernel can hold."""
     if isinstance(x, np.ndarray) and _sound(x.dtype):  # what most are, first: every call asks this of each argument
-        flags = x.flags
-        if flags.aligned:
-            return _spec(x.dtype, x.ndim, flags.c_contiguous, not flags.writeable)
+        flags = x.flags.num
+        if flags & _ALIGNED:
+            return _spec(x.dtype, x.ndim, bool(flags & _CONTIGUOUS), not flags & _WRITEABLE)
     scalar = _SCALAR_SPECS.get(type(x))
     if scalar is not None:
         if type(x) is int and not -(2**63) <= x < 2**63:
@@ -221,6 +221,12 @@ def spec_of(x: Any, name: str) -> Spec:
 
 
 _spec = functools.lru_cache(maxsize=4096)(Spec)
+_CONTIGUOUS, _ALIGNED, _WRITEABLE = 0x1, 0x100, 0x400  #: bits of ``flags.num``, as in NumPy's C API
+
+
+def writeable(x: np.ndarray) -> bool:
+    """``x.flags.writeable``, which warns of what np.broadcast_arrays gives, also if nobody writes to it."""
+    return bool(x.flags.num & _WRITEABLE)
 
 
 @functools.lru_cache(maxsize=4096)

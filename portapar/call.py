@@ -22,7 +22,7 @@ from portapar.executor import DeviceExecutor, Executor, cuda, opened, simd, thre
 from portapar.executors import executor
 from portapar.kernel.front.lift import lift
 from portapar.lazy import flat
-from portapar.plan import Plan, make_plan
+from portapar.plan import Plan, make_plan, watch
 from portapar.policy import Planning, Policy, planning
 from portapar.problem import Problem
 from portapar.remembered import MISS, ready_calls, remember_plan, repeated, seen
@@ -111,7 +111,7 @@ def call(
     asked, result = build(algorithm, where, kernels, args, extra)
     made = make_plan(asked, how, where)
     if planning():
-        return dataclasses.replace(made, result=result)
+        return dataclasses.replace(made, result=result, watched=watch(asked, list(flat(args))))
     if how.asynchronous:
         return where.submit(lambda: _result(where.execute(made), result))
     value = _result(where.execute(made), result)

@@ -15,8 +15,12 @@ class KernelError(PortaparError):
     """A kernel uses something that cannot become native code; the message shows the user's line."""
 
 
-class PlacementError(PortaparError, ValueError):
-    """An argument has the wrong kind, shape, dtype or place, is read-only, or overlaps an output."""
+class ArgumentError(PortaparError, ValueError):
+    """An argument has the wrong kind, shape, dtype or value."""
+
+
+class PlacementError(ArgumentError):
+    """An argument lies in the wrong place: on another device, in read-only memory, or over an output."""
 
 
 class PolicyError(PortaparError, ValueError):

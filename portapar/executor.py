@@ -19,6 +19,7 @@ from portapar.kernel.cpu import chunk
 from portapar.kernel.cpu.device import HostDevice
 from portapar.kernel.front.access import Access
 from portapar.kernel.front.codec import as_scalars
+from portapar.kernel.program import REFUSED
 from portapar.plan import Part, Plan
 from portapar.policy import Policy
 from portapar.problem import Problem
@@ -95,8 +96,16 @@ class Executor:
         raise NotImplementedError
 
     def bind(self, plan: Plan) -> Callable[[], Any]:
-        """`execute` prepared to be called many times with the same plan."""
-        return lambda: self.execute(plan)
+        """`execute` prepared to be called many times with the same plan.
+
+        What it returns raises for arguments that have changed, or returns REFUSED.
+        """
+
+        def run() -> Any:
+            plan.check()
+            return self.execute(plan)
+
+        return run
 
     def each(self, call: str, works: Sequence[Callable[[], Any]]) -> list[Any]:
         """Run one piece of work on each of this process's members at once.
@@ -180,15 +189,22 @@ class DeviceExecutor(Executor):
         values = problem.values
         in_place = part.hi > part.lo and all(self.device.owns(value) for _, value in problem.arrays())
         if not in_place or not hasattr(self.device, "bind"):
-            return lambda: self.execute(plan)
+            return super().bind(plan)
         self._check(problem)
-        run = self.device.bind(task(problem, part, plan.policy, values, (0,) * len(values)))
+        prepared = task(problem, part, plan.policy, values, (0,) * len(values))
         acc = problem.program.acc
         if not isinstance(self.device, HostDevice):
+            run = self.device.bind(prepared)
             return run if acc is None else lambda: finish(problem, run())
+        bound = self.device.bind(prepared, [(x.array, x.written) for x in plan.watched])
         if acc is None or (problem.init is None and acc.names is None):
-            return run
-        return lambda: finish(problem, np.array([run()], acc))
+            return bound
+
+        def finished() -> Any:
+            found = bound()
+            return found if found is REFUSED else finish(problem, np.array([found], acc))
+
+        return finished
 
     def run(self, problem: Problem, part: Part, how: Policy, whole: bool = False) -> np.ndarray | None:
         """Place the arguments of a part, run it, and bring back what it wrote; for `whole` see `Task`."""

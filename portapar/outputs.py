@@ -31,7 +31,7 @@ def check_out(
             f"Pass out=np.empty({shape}, {out.dtype.name!r})"
         )
     if isinstance(out, np.ndarray):
-        if not out.flags.writeable:
+        if not arrays.writeable(out):
             raise PlacementError(f"{algorithm}: out is read-only. Pass a writable array, or set its flags.writeable")
         if out.size > 1 and any(s == 0 and n > 1 for s, n in zip(out.strides, out.shape, strict=True)):
             raise PlacementError(f"{algorithm}: several elements of out share one place in memory (a broadcast view)")

@@ -250,7 +250,7 @@ class Parts:
                     f"{self.algorithm}: {name} is a plain ndarray, of which every rank has a copy, and the call writes "
                     f"its own rows only: the copies would differ. Pass {self.executor!r}.empty(shape, dtype)"
                 )
-            if not out.flags.writeable:
+            if not arrays.writeable(out):
                 raise PlacementError(
                     f"{self.algorithm}: {name} is read-only. Pass a writable array, or set its flags.writeable"
                 )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from portapar import arrays, cost, shares
 from portapar.errors import BackendUnavailableError, PlacementError
+from portapar.kernel.program import REFUSED
 from portapar.kernel.tiles import TILE
 from portapar.policy import Policy
 from portapar.problem import Problem
@@ -27,6 +31,48 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """An array that a plan works on, and what it was like when the plan was made."""
+
+    array: np.ndarray
+    name: str
+    written: bool
+    state: tuple[Any, ...]
+
+    def change(self) -> str:
+        """What is not as it was; empty if nothing is."""
+        for what, before, now in zip(("shape", "strides", "dtype"), self.state, _state(self.array), strict=False):
+            if before != now:
+                return f"its {what} was {before} and is {now}"
+        if self.state != _state(self.array):
+            return "its memory is another one"
+        if not self.array.flags.aligned:
+            return "it is no longer aligned to its dtype"
+        return "it is read-only now" if self.written and not arrays.writeable(self.array) else ""
+
+
+def _state(x: np.ndarray) -> tuple[Any, ...]:
+    return x.shape, x.strides, x.dtype, x.__array_interface__["data"][0]
+
+
+def watch(problem: Problem, given: Sequence[Any]) -> tuple[Watched, ...]:
+    """The arrays of a call on the host: those that the user gave, and the views that the problem has of them."""
+    found: dict[int, Watched] = {}
+    own = [(k, v) for k, x in problem.arrays() for v in _hosts(x)]
+    for x in [v for y in given for v in _hosts(y)] + [v for _, v in own]:
+        uses = [k for k, v in own if v is x or np.may_share_memory(v, x)]
+        written = arrays.writeable(x) and any(use.writes for k in uses if (use := problem.access[k]) is not None)
+        name = problem.names[uses[0]] if uses else "x"
+        found.setdefault(id(x), Watched(x, name, written, _state(x)))
+    return tuple(found.values())
+
+
+def _hosts(x: Any) -> list[np.ndarray]:
+    parts = x.parts.values() if isinstance(x, arrays.PartitionedArray) else (x,)
+    return [part for part in parts if isinstance(part, np.ndarray)]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """How one call will run. ``print(plan)`` explains it, ``plan.run()`` does it.
 
@@ -42,6 +88,8 @@ class Plan:
         What decided.
     result : object
         What the call returns if its form returns nothing.
+    watched : tuple of Watched
+        The arrays that must not change between runs but in their elements.
     """
 
     problem: Problem
@@ -50,6 +98,7 @@ class Plan:
     parts: tuple[Part, ...]
     why: str
     result: Any = None
+    watched: tuple[Watched, ...] = field(default=(), repr=False, compare=False)
     _bound: list[Any] = field(default_factory=list, repr=False, compare=False)
 
     def run(self) -> Any:
@@ -57,13 +106,33 @@ class Plan:
 
         A call that is made again and again with the same arrays is cheapest this way: all that can be
         prepared is prepared in the first run.
+
+        Raises
+        ------
+        PlacementError
+            An argument is no longer the array that it was: its shape, dtype, strides or memory changed, or it cannot be
+            written any more. Nothing is written then.
         """
         if not self._bound:
+            self.check()
             self._bound.append(self.executor.bind(self))
         if self.executor.closed:
             raise BackendUnavailableError(f"{self.executor!r} was closed; make a new executor, and a new plan")
         value = self._bound[0]()
+        if value is REFUSED:
+            self.check()
+            value = self.executor.execute(self)  # nothing that matters has changed
         return self.result if value is None else value
+
+    def check(self) -> None:
+        """Refuse arguments that are not as they were when the plan was made."""
+        for x in self.watched:
+            change = x.change()
+            if change:
+                raise PlacementError(
+                    f"{self.problem.algorithm}: argument {x.name!r} has changed since the plan was made: {change}. "
+                    "Make a new plan"
+                )
 
     def __str__(self) -> str:
         p = self.problem

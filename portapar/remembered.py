@@ -13,7 +13,7 @@ from portapar import policy
 from portapar.arrays import Range
 from portapar.executor import DeviceExecutor, finish, task
 from portapar.kernel.front.lift import bound
-from portapar.kernel.program import OVERLAP
+from portapar.kernel.program import REFUSED
 from portapar.lazy import Lazy
 from portapar.plan import Plan
 from portapar.policy import Planning, Policy
@@ -126,7 +126,7 @@ class _Ready:
             return MISS
         if partials is None:
             return args[-1] if self.gives else None
-        if partials is OVERLAP:
+        if partials is REFUSED:
             return MISS
         return finish(self.problem, partials)
 
@@ -149,9 +149,9 @@ def remember_plan(key: Any, plan: Plan, args: tuple[Any, ...], result: Any) -> N
     if -1 in places or part.hi <= part.lo or _merged(places, args):
         return
     launch = device.launch(task(problem, part, plan.policy, (), ()))
-    # whether an array may be written is looked at in every call
+    # what a key does not say of arrays is looked at in every call
     written = [k for k, use in enumerate(problem.access) if use is not None and use.writes]
-    if written and not launch.guard(written, [getattr(value, "nbytes", 0) for value in problem.values]):
+    if not launch.guard(written, [getattr(value, "nbytes", 0) for value in problem.values]):
         return
     repeats = _repeats(args)
     if repeats is not None:
@@ -201,6 +201,6 @@ def _merged(places: tuple[int, ...], args: tuple[Any, ...]) -> bool:
 
 
 def _flat(value: np.ndarray, x: np.ndarray) -> bool:
-    """Whether they are the same elements, whatever their shapes."""
-    same = value.size == x.size and value.dtype == x.dtype and value.ctypes.data == x.ctypes.data
+    """Whether they are the same elements, whatever their shapes; native code reads the first of `x`'s dimensions."""
+    same = x.ndim > 0 and value.size == x.size and value.dtype == x.dtype and value.ctypes.data == x.ctypes.data
     return same and x.flags.c_contiguous and value.flags.c_contiguous

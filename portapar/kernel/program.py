@@ -85,7 +85,7 @@ class Program:
         return config.digest(repr(parts).encode(), 16).hex()
 
 
-OVERLAP = object()  #: the answer of a prepared launch that cannot take these arguments
+REFUSED = object()  #: the answer of a prepared launch that cannot take these arguments
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ import numpy as np
 from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.kernel.c.dialect import Dialect
 from portapar.kernel.c.program import c_text
-from portapar.kernel.program import OVERLAP, Program, Task
+from portapar.kernel.program import REFUSED, Program, Task
 from portapar.kernel.tiles import TILE
 
 
@@ -56,9 +56,9 @@ class DeviceLaunch:
         self._arrays = [k for k, spec in enumerate(task.program.specs) if spec.is_array]
 
     def __call__(self, values: Sequence[Any]) -> Any:
-        """Run; a reduction returns its partials, everything else None; OVERLAP if an array lives elsewhere."""
+        """Run; a reduction returns its partials, everything else None; REFUSED if an array lives elsewhere."""
         if not all(self.device.owns(values[k]) for k in self._arrays):
-            return OVERLAP
+            return REFUSED
         return self.device.run(replace(self._task, values=tuple(values), firsts=self._firsts))
 
     def guard(self, written: list[int], sizes: list[int]) -> bool:

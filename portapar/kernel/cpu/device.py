@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import mmap
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -106,9 +106,9 @@ class HostDevice:
         """A task prepared to be run with other arguments."""
         return Launch(self, task)
 
-    def bind(self, task: Task) -> Callable[[], Any]:
-        """A task prepared to be run many times."""
-        return Launch(self, task).bind(task.values)
+    def bind(self, task: Task, watched: Sequence[tuple[np.ndarray, bool]] = ()) -> Callable[[], Any]:
+        """A task prepared to be run many times; for `watched` see `Launch.bind`."""
+        return Launch(self, task).bind(task.values, watched)
 
     def inspect(self, program: Program) -> dict[str, str]:
         return chunk.inspect(program)

@@ -12,10 +12,9 @@ import numpy as np
 from portapar import topology
 from portapar.kernel.cpu import chunk, pool
 from portapar.kernel.cpu.memory import LINE
-from portapar.kernel.program import OVERLAP, Task
+from portapar.kernel.jit.layout import ALIGNED, BYTES, WRITEABLE
+from portapar.kernel.program import REFUSED, Task
 from portapar.kernel.tiles import TILE
-
-_BYTES_HEAD = bytes.__basicsize__ - 1  # where a bytes object keeps its bytes
 
 
 class Cores(Protocol):
@@ -71,7 +70,7 @@ class Launch:
         return not self._program.inplace and 2 * (self._hi - self._lo) * row > topology.caches().get("L3", 32 << 20)
 
     def guard(self, written: list[int], sizes: list[int]) -> bool:
-        """Check from now on, in every call, that these arguments are writable, and a transform's output apart.
+        """Check in every call from now on that arrays are aligned, these writable, and a transform's output apart.
 
         `sizes` are the bytes of each argument. Returns False if that cannot be had: it can for contiguous
         arrays, whose extents in memory follow from their sizes.
@@ -86,14 +85,13 @@ class Launch:
         for spec in program.specs:
             places.append(place)
             place += 16 if spec.is_array or spec.dtype.kind == "c" else 8
-        flat = [len(written), len(read), *(places[w] for w in written)]
-        for r in read:
-            flat += (places[program.out], sizes[program.out], places[r], sizes[r])
-        self._set_job((ctypes.c_int64 * len(flat))(*flat))
+        flags = [(places[k], _bits(k in written)) for k, is_array in enumerate(self._arrays) if is_array]
+        pairs = [(places[program.out], sizes[program.out], places[r], sizes[r]) for r in read]
+        self._set_job(pool.guard_table(flags, pairs))
         return True
 
     def __call__(self, values: Sequence[Any], firsts: Sequence[int] | None = None) -> Any:
-        """Run; a reduction returns its partials, everything else None; OVERLAP if the guard objects."""
+        """Run; a reduction returns its partials, everything else None; REFUSED if the guard objects."""
         partials = None
         if self._program.acc is not None:
             partials = np.empty(-(-(self._hi - self._lo) // TILE), self._program.acc)
@@ -101,31 +99,33 @@ class Launch:
             block = self._quick(*values, *(() if partials is None else (partials,)), *self._rest)
         else:
             block = self._block(values, firsts, partials)
-        address = id(block) + _BYTES_HEAD
+        address = id(block) + BYTES
         if self._threads == 1:
             allowed = pool.run_alone(self._job_address, address, self._lo, self._hi)
         else:
             allowed = self.device.pool.run(self._job_address, address)
-        return partials if allowed else OVERLAP
+        return partials if allowed else REFUSED
 
-    def bind(self, values: Sequence[Any]) -> Callable[[], Any]:
+    def bind(self, values: Sequence[Any], watched: Sequence[tuple[np.ndarray, bool]] = ()) -> Callable[[], Any]:
         """This launch with its arguments packed once: what is left of a call is one native call.
 
-        A reduction returns its result, without the initial value.
+        A reduction returns its result, without the initial value. Of arrays that have changed since, in whatever but
+        their elements, it says REFUSED; `watched` are those to look at, and whether they must be writable.
         """
-        partials, keep, job = None, None, self._job
+        table = pool.guard_table(watched=[(x, _bits(written)) for x, written in watched])
+        partials, keep, job = None, None, self._new_job(table=table)
         if self._program.acc is not None:
             partials = np.empty(-(-(self._hi - self._lo) // TILE), self._program.acc)
             keep = (ctypes.c_int64 * 2)(id(partials), 0)
             fold = chunk.fold(self._program).address  # type: ignore[attr-defined]
-            job = self._new_job(epilogue=(fold, len(partials), ctypes.addressof(keep)))
+            job = self._new_job(table=table, epilogue=(fold, len(partials), ctypes.addressof(keep)))
         block = self._block(values, None, partials)
-        args = (ctypes.addressof(job), id(block) + _BYTES_HEAD)
+        args = (ctypes.addressof(job), id(block) + BYTES)
         if self._threads > 1:
             run = self.device.pool.bind(*args, partials)
         else:
             run = pool.bind_alone(*args, self._lo, self._hi, partials)
-        run.keep = (block, values, job, keep)  # type: ignore[attr-defined]
+        run.keep = (block, values, job, keep, table, watched)  # type: ignore[attr-defined]
         return run
 
     def _block(self, values: Sequence[Any], firsts: Sequence[int] | None, partials: np.ndarray | None) -> bytes:
@@ -140,3 +140,8 @@ class Launch:
         if partials is not None:
             words += (id(partials), self._lo // TILE)
         return self._pack(*words, *self._rest)
+
+
+def _bits(written: bool) -> int:
+    """The flags that an array must have."""
+    return ALIGNED | WRITEABLE if written else ALIGNED

@@ -24,14 +24,16 @@ import functools
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
 from portapar.errors import BackendUnavailableError
+from portapar.kernel.jit.layout import DATA, DESCR, DIMS, FLAGS, NDIM, STRIDES
 from portapar.kernel.jit.native import callee, native
+from portapar.kernel.program import REFUSED
 
 SCHEDULES = {"static": 0, "dynamic": 1, "guided": 2}
 SLICE_NS = 100_000_000  #: a call looks into Python this often (Ctrl-C)
@@ -43,8 +45,6 @@ FUNCTION, LO, HI, ALIGN, FIRST, CHUNK, SCHEDULE, THREADS, WAKES, TABLE, EPILOGUE
 # The block that the threads share: words that change often have a cache line each, then two per thread.
 STOP, NEXT, PENDING, JOB, BLOCK, ENDED = 0, 64, 128, 192, 200, 208
 WORKERS, WORKER_SIZE = 256, 128
-DATA = object.__basicsize__  #: where a NumPy array keeps its address, as in `intrinsics`
-FLAGS, WRITEABLE = DATA + 48, 0x400  #: and its flags (an int, with a hole behind it), as in NumPy's C API
 STATE, CURSOR, END, HEARS, RINGS = 0, 64, 72, 80, 88
 
 
@@ -67,23 +67,37 @@ def _make() -> tuple[Any, ...]:
 
     @inline
     def allowed(block, table):
-        """Whether the written arrays are writable and overlap no other.
+        """Whether arrays are as they must be: their flags are set, the written ones overlap no other, none has changed.
 
-        The table: how many arrays are written and how many pairs to compare; where in the block the
-        written ones are; for every pair (place, bytes, place, bytes).
+        The table (`guard_table`): how many arrays' flags, how many pairs and how many arrays to compare; for flags
+        (place in the block, bits), for pairs (place, bytes, place, bytes), for arrays (object, bits, address, dtype,
+        ndim, dims and strides).
         """
-        written, pairs = load(table), load(table + 8)
-        entry = table + 16
-        for _ in range(written):
-            if load(load(block + load(entry)) + FLAGS) & WRITEABLE == 0:
+        flags, pairs, watched = load(table), load(table + 8), load(table + 16)
+        entry = table + 24
+        for _ in range(flags):
+            bits = load(entry + 8)
+            if load(load(block + load(entry)) + FLAGS) & bits != bits:
                 return 0
-            entry += 8
+            entry += 16
         for _ in range(pairs):
             first = load(load(block + load(entry)) + DATA)
             second = load(load(block + load(entry + 16)) + DATA)
             if second < first + load(entry + 8) and first < second + load(entry + 24):
                 return 0
             entry += 32
+        for _ in range(watched):
+            array, bits, ndim = load(entry), load(entry + 8), load(entry + 32)
+            if load(array + FLAGS) & bits != bits or load(array + DATA) != load(entry + 16):
+                return 0
+            if load(array + DESCR) != load(entry + 24) or load(array + NDIM) & 0xFFFFFFFF != ndim:
+                return 0
+            dims, strides = load(array + DIMS), load(array + STRIDES)
+            entry += 40
+            for d in range(ndim):
+                if load(dims + 8 * d) != load(entry) or load(strides + 8 * d) != load(entry + 8):
+                    return 0
+                entry += 16
         return 1
 
     @inline
@@ -282,6 +296,29 @@ def job(
     return (ctypes.c_int64 * len(words))(*words)
 
 
+def guard_table(
+    flags: Sequence[tuple[int, int]] = (),
+    pairs: Sequence[tuple[int, int, int, int]] = (),
+    watched: Sequence[tuple[np.ndarray, int]] = (),
+) -> Any:
+    """What a job looks at before anything runs: an array of words.
+
+    Parameters
+    ----------
+    flags : sequence of (place, bits)
+        The array whose object's address is at that byte of the argument block must have these flags.
+    pairs : sequence of (place, bytes, place, bytes)
+        Arrays that must lie apart.
+    watched : sequence of (array, bits)
+        Arrays that must have these flags, and else be as they are now.
+    """
+    words = [len(flags), len(pairs), len(watched), *(word for entry in (*flags, *pairs) for word in entry)]
+    for x, bits in watched:
+        words += (id(x), bits, x.__array_interface__["data"][0], id(x.dtype), x.ndim)
+        words += (word for pair in zip(x.shape, x.strides, strict=True) for word in pair)
+    return (ctypes.c_int64 * len(words))(*words)
+
+
 stop: ContextVar[threading.Event | None] = ContextVar("portapar_stop", default=None)
 
 
@@ -308,7 +345,10 @@ def run_alone(job: int | ctypes.c_int64, block: int, lo: int, hi: int) -> bool:
 
 
 def bind_alone(job: int, block: int, lo: int, hi: int, partials: Any) -> Callable[[], Any]:
-    """`run_alone` with its arguments bound; returns the first of `partials`, if they are given."""
+    """`run_alone` with its arguments bound; returns the first of `partials`, if they are given.
+
+    Also REFUSED, if the job's table objects.
+    """
     raw = _alone or _first()
     state = ctypes.c_int64()
     words, lock = ready(ctypes.addressof(state), 0, job, block, lo), threading.Lock()
@@ -317,6 +357,8 @@ def bind_alone(job: int, block: int, lo: int, hi: int, partials: Any) -> Callabl
         with lock:  # for one thread at a time: the words are shared
             raw(*words)
             if state.value < hi:
+                if state.value < 0:
+                    return REFUSED
                 _go_on()
                 run_alone(job, block, state.value, hi)
             return None if partials is None else partials[0]
@@ -391,17 +433,21 @@ class Pool:
             return not self._result.value or self._go_on()
 
     def bind(self, job: int, block: int, partials: Any) -> Callable[[], Any]:
-        """`run` with its arguments bound; returns the first of `partials`, if they are given."""
+        """`run` with its arguments bound; returns the first of `partials`, if they are given.
+
+        Also REFUSED, if the job's table objects.
+        """
 
         def call() -> Any:
             if self._lock is lock:  # or else the process was forked
                 with lock:
                     if self._threads:  # or else not started, or closed
                         self._launch(*words)
-                        if state.value:
-                            self._go_on()
+                        if state.value and not self._go_on():
+                            return REFUSED
                         return None if partials is None else partials[0]
-            self.run(job, block)
+            if not self.run(job, block):
+                return REFUSED
             return None if partials is None else partials[0]
 
         lock, state = self._lock, self._result

@@ -13,15 +13,11 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
+from portapar.kernel.jit.layout import DATA, DIMS, STRIDES
 from portapar.kernel.jit.typing import array_type, numba_type
 from portapar.kernel.program import Spec
 
 _I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
-
-# Where CPython and NumPy keep an array's fields: the PyArrayObject of NumPy's C API, in words from
-# the object's start. Reading them there costs nothing; asking Python for them costs microseconds.
-_HEAD = object.__basicsize__ // 8
-_DATA, _DIMS, _STRIDES = _HEAD, _HEAD + 2, _HEAD + 3
 
 
 def _word(builder: Any, address: Any, k: int) -> Any:
@@ -62,10 +58,10 @@ def unpacker(specs: tuple[Spec, ...], extra: int) -> Any:
             for kind in returned.types:
                 if isinstance(kind, types.Array):
                     array, first = _word(builder, values[0], word), _word(builder, values[0], word + 1)
-                    dims, strides = _word(builder, array, _DIMS), _word(builder, array, _STRIDES)
+                    dims, strides = _word(builder, array, DIMS // 8), _word(builder, array, STRIDES // 8)
                     shape = [_word(builder, dims, d) for d in range(kind.ndim)]
                     step = [_word(builder, strides, d) for d in range(kind.ndim)]
-                    data = _word(builder, array, _DATA)
+                    data = _word(builder, array, DATA // 8)
                     if kind.ndim:
                         data = builder.sub(data, builder.mul(first, step[0]))
                         shape[0] = builder.add(shape[0], first)

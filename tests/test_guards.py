@@ -1,0 +1,291 @@
+"""Calls that are made again with arrays that have changed: the right result, or an error before anything is written."""
+
+import warnings
+
+import numpy as np
+import pytest
+from numpy.lib.stride_tricks import as_strided
+
+import portapar as pp
+
+N = 1000
+
+
+def inc(v):
+    return v + 1
+
+
+def put(i, x, y):
+    y[i] = x[i] + 1
+
+
+def put_two(i, j, x):
+    x[i, j] = 7.0
+
+
+def unaligned(n, dtype=np.float64):
+    return np.zeros(n * np.dtype(dtype).itemsize + 1, np.uint8)[1:].view(dtype)
+
+
+def frozen(n):
+    x = np.zeros(n)
+    x.flags.writeable = False
+    return x
+
+
+# remembered calls ---------------------------------------------------------------------------------
+
+OTHERS = {
+    "unaligned": lambda n: unaligned(n),
+    "read-only": frozen,
+    "one place": lambda n: as_strided(np.zeros(1), (n,), (0,)),
+    "windows": lambda n: as_strided(np.zeros(n), (n,), (4,)),
+    "byte-swapped": lambda n: np.zeros(n, ">f8"),
+    "masked": lambda n: np.ma.zeros(n),
+    "other shape": lambda n: np.zeros((n, 1)),
+    "shorter": lambda n: np.zeros(n - 1),
+    "of integers": lambda n: np.zeros(n, np.int64),
+}
+CALLS = {
+    "transform": lambda p, x, out: pp.transform(p, x, out=out, op=inc),
+    "copy": lambda p, x, out: pp.copy(p, x, out=out),
+    "for_each": lambda p, x, out: pp.for_each(p, N, put, x, out),
+    "plan": lambda p, x, out: pp.plan(pp.transform, p, x, out=out, op=inc).run(),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("kind", OTHERS)
+def test_another_output_in_the_second_call(renderer, name, kind):
+    if name == "for_each" and kind in ("one place", "windows", "other shape", "shorter", "of integers"):
+        pytest.skip("a kernel may write to what it likes")
+    x = np.arange(N) * 1.0
+    for _ in range(2):
+        good = np.zeros(N)
+        CALLS[name](renderer, x, good)
+        assert (good == x + (name != "copy")).all()
+        out = OTHERS[kind](N)
+        with pytest.raises(pp.PortaparError):
+            CALLS[name](renderer, x, out)
+        assert not np.asarray(out).any()
+
+
+@pytest.mark.parametrize("n", [N, 3_000_000])
+def test_unaligned_arrays_in_the_second_call(n):
+    """Large outputs are written past the caches, in whole vectors. Packed records need no alignment."""
+    pair = np.dtype([("a", "f8"), ("b", "i4"), ("c", "i4")])
+    x, wrong = np.ones(n, pair), unaligned(n, pair)
+    for out in (np.zeros(n, pair), wrong):
+        assert (pp.transform(pp.par, x, out=out, op=lambda r: (r.a + 1, r.b, r.c))["a"] == 2).all()
+    for dtype, op in ((np.float64, inc), (np.complex128, inc), (np.int32, inc), (np.uint16, inc)):
+        x, fine, wrong = np.zeros(n, dtype), np.zeros(n, dtype), unaligned(n, dtype)
+        for policy in (pp.par, pp.seq):
+            pp.transform(policy, x, out=fine, op=op)
+            for source, target in ((x, wrong), (wrong, fine)):
+                with pytest.raises(pp.PortaparError, match="aligned"):
+                    pp.transform(policy, source, out=target, op=op)
+
+
+def test_an_unaligned_input_of_a_reduction():
+    for make in (lambda x: pp.reduce(pp.par, x), lambda x: pp.count_if(pp.par, x, lambda v: v > 0),
+                 lambda x: pp.inclusive_scan(pp.par, x), lambda x: pp.max_element(pp.par, x)):  # fmt: skip
+        for _ in range(2):
+            make(np.ones(N))
+            with pytest.raises(pp.PortaparError, match="aligned"):
+                make(unaligned(N))
+
+
+def test_arrays_that_begin_to_overlap(renderer):
+    base, op = np.arange(2.0 * N), lambda a, b: a + 2 * b
+    for _ in range(2):
+        x, y, out = base[:N].copy(), base[N:].copy(), np.zeros(N)
+        pp.transform(renderer, x, y, out=out, op=op)
+        assert (out == x + 2 * y).all()
+        memory = base.copy()
+        with pytest.raises(pp.PlacementError, match="overlap"):
+            pp.transform(renderer, memory[:N], y, out=memory[1 : N + 1], op=op)
+        assert (memory == base).all()
+        pp.transform(renderer, memory[:N], y, out=memory[:N], op=op)  # in place
+        assert (memory[:N] == x + 2 * y).all()
+        whole = base[:N].copy()
+        assert (pp.transform(renderer, whole, whole, out=whole, op=op) == 3 * base[:N]).all()
+        square = base[:900].copy().reshape(30, 30)
+        with pytest.raises(pp.PlacementError, match="overlap"):
+            pp.transform(renderer, square, square, out=square.T, op=op)
+
+
+def test_an_array_seen_in_another_shape(renderer):
+    for _ in range(2):
+        for shape in ((12,), (3, 4), (2, 3, 2), (12, 1), (1, 12), ()):
+            x = np.arange(int(np.prod(shape)) * 1.0).reshape(shape)
+            out = np.zeros(shape)
+            assert (pp.transform(renderer, x, out=out, op=inc) == x + 1).all() and (out == x + 1).all()
+            assert pp.reduce(renderer, x) == x.sum()
+
+
+def test_arrays_without_dimensions_again_and_again(policy):
+    x = np.array(2.5)
+    for _ in range(3):
+        assert pp.reduce(policy, x) == 2.5 and pp.transform_reduce(policy, x, x, transform=lambda a, b: a * b) == 6.25
+        out = pp.transform(policy, x, op=inc)
+        assert out.shape == () and out == 3.5
+        assert pp.fill(policy, np.zeros(()), 4.0) == 4.0 and pp.copy(policy, x, out=np.zeros(())) == 2.5
+        assert pp.reduce(policy, np.array(3), op=pp.maximum) == 3
+
+
+def test_changed_in_place_between_calls(renderer):
+    x = np.arange(24.0)
+    for change in (lambda: setattr(x, "shape", (4, 6)), lambda: setattr(x, "dtype", np.int64),
+                   lambda: setattr(x, "dtype", np.float64), lambda: setattr(x, "shape", 24),
+                   lambda: x.resize(5, refcheck=False), lambda: x.resize(100, refcheck=False)):  # fmt: skip
+        assert pp.reduce(renderer, x) == x.sum()
+        assert (pp.transform(renderer, x, op=inc) == x + 1).all()
+        change()
+        assert pp.reduce(renderer, x) == x.sum()
+        assert (pp.transform(renderer, x, op=inc) == x + 1).all()
+
+
+def test_captured_arrays_that_change(renderer):
+    table = np.arange(10.0)
+
+    def look(v):
+        return table[int(v) % 5]
+
+    x, out = np.arange(20.0), np.zeros(20)
+    pp.transform(renderer, x, out=out, op=look)
+    assert (out == x % 5).all()
+    table = unaligned(10)
+    with pytest.raises(pp.PortaparError, match="aligned"):
+        pp.transform(renderer, x, out=out, op=look)
+    table = out
+    with pytest.raises(pp.PlacementError, match="shares memory with out"):
+        pp.transform(renderer, x, out=out, op=look)
+
+
+@pytest.mark.filterwarnings("error")
+def test_broadcast_arrays_do_not_warn(renderer):
+    """NumPy warns of outputs of np.broadcast_arrays that are asked whether they are writable."""
+    x, y = np.broadcast_arrays(np.arange(3.0), np.zeros((4, 1)))
+    for _ in range(2):
+        assert pp.reduce(renderer, x) == 12
+        assert (pp.transform(renderer, x, y, op=lambda a, b: a + b) == x).all()
+        pp.for_each(renderer, 4, lambda i, a, out: read(i, a, out), x, np.zeros(4))
+        pp.plan(pp.reduce, renderer, x).run()
+
+
+def read(i, a, out):
+    out[i] = a[i, 0]
+
+
+# plans --------------------------------------------------------------------------------------------
+
+
+def freeze(x):
+    x.flags.writeable = False
+
+
+def restride(x):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        x.strides = tuple(0 for _ in x.strides)
+
+
+CHANGES = {
+    "read-only": freeze,
+    "smaller": lambda x: x.resize(4, refcheck=False),
+    "larger": lambda x: x.resize(4 * x.size, refcheck=False),
+    "shape": lambda x: setattr(x, "shape", (2, x.size // 2)),
+    "other rank": lambda x: setattr(x, "shape", (x.size, 1, 1)),
+    "dtype": lambda x: setattr(x, "dtype", np.int64),
+    "strides": restride,
+}
+PLANS = {
+    "fill": lambda p, x: pp.plan(pp.fill, p, x, 3.0),
+    "in place": lambda p, x: pp.plan(pp.transform, p, x, out=x, op=inc),
+    "iterations": lambda p, x: pp.plan(pp.for_each, p, x.shape, put_two, x),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("name", PLANS)
+@pytest.mark.parametrize("n", [40, 200_000])
+def test_a_plan_whose_array_has_changed(policy, name, change, n):
+    for shape, runs in (((n,), 1), ((4, n // 4), 0), ((4, n // 4), 2)):
+        if name == "iterations" and len(shape) < 2:
+            continue
+        x = np.zeros(shape)
+        plan = PLANS[name](policy, x)
+        for _ in range(runs):
+            plan.run()
+        before = float(x.flat[0])
+        CHANGES[change](x)
+        seen = x.copy()
+        with pytest.raises(pp.PlacementError, match="has changed since the plan was made"):
+            plan.run()
+        assert (x == seen).all() and (before == 0) == (runs == 0)
+
+
+@pytest.mark.parametrize("change", [c for c in CHANGES if c != "read-only"])
+def test_a_plan_whose_input_has_changed(policy, change):
+    x, out = np.ones(400), np.zeros(400)
+    for plan in (pp.plan(pp.transform, policy, x, out=out, op=inc), pp.plan(pp.reduce, policy, x)):
+        plan.run()
+    x.flags.writeable = False  # it is only read
+    assert plan.run() == 400
+    x.flags.writeable = True
+    CHANGES[change](x)
+    for _ in range(2):
+        with pytest.raises(pp.PlacementError, match="argument '.*' has changed"):
+            plan.run()
+
+
+def test_a_plan_goes_on_when_a_change_is_taken_back(policy):
+    x = np.zeros((4, 10))
+    plan = pp.plan(pp.fill, policy, x, 1.0)
+    plan.run()
+    x.flags.writeable = False
+    with pytest.raises(pp.PlacementError, match="read-only"):
+        plan.run()
+    x.flags.writeable = True
+    x.dtype = np.dtype(x.dtype.str)  # an equal one
+    x[:] = 0
+    assert (plan.run() == 1).all()
+
+
+def test_plans_of_results_and_parts():
+    x = np.ones(100)
+    plan = pp.plan(pp.transform, pp.par, x, op=inc)
+    plan.run().resize(3, refcheck=False)
+    with pytest.raises(pp.PlacementError, match="changed"):
+        plan.run()
+    where = pp.hybrid(pp.threads(2), pp.simd())
+    whole = where.asarray(np.zeros(10_000))
+    plan = pp.plan(pp.fill, pp.par.on(where), whole, 2.0)
+    plan.run()
+    whole.parts[1].flags.writeable = False
+    with pytest.raises(pp.PlacementError, match="read-only"):
+        plan.run()
+
+
+def test_plans_of_several_steps_see_what_changed(renderer):
+    x = np.arange(100.0)[::-1].copy()
+    plans = [pp.plan(pp.sort, renderer, x), pp.plan(pp.inclusive_scan, renderer, x), pp.plan(pp.count, renderer, x, 1)]
+    for plan in plans:
+        plan.run()
+    x.resize(10, refcheck=False)
+    assert (plans[0].run() == np.sort(x)).all() and (plans[1].run() == np.cumsum(x)).all() and plans[2].run() == 0
+
+
+def test_the_layout_of_arrays_is_checked(python):
+    out = python("""
+        import numpy as np, ctypes
+        from portapar.errors import PortaparError
+        real = ctypes.c_int32.from_address
+        try:
+            import portapar.kernel.jit.layout as layout
+            layout.STRIDES -= 8
+            layout._check()
+        except PortaparError as error:
+            print("refused", "NumPy" in str(error))
+    """)
+    assert out.split() == ["refused", "True"]
