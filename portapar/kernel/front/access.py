@@ -77,9 +77,11 @@ _PRIVATE = frozenset(["private_zeros", "private_empty", "private_full"])
 _PURE = {
     **dict.fromkeys("allclose angle clip cross isclose searchsorted where".split(), 3),
     **dict.fromkeys(
-        "all amax amin any argmax argmin around array_equal count_nonzero cumprod cumsum dot iscomplexobj "
-        "isrealobj isscalar kron max mean median min nan_to_num nanmax nanmin nansum ndim outer prod ptp round "
-        "shape sinc size sort argsort std sum trace vdot var".split(), 2
+        "all amax amin any argmax argmin argsort around array_equal count_nonzero cumprod cumsum dot iscomplexobj "
+        "isrealobj isscalar kron max mean median min nan_to_num nanargmax nanargmin nanmax nanmean nanmin nanprod "
+        "nanstd nansum nanvar ndim outer percentile prod ptp quantile round shape sinc size sort std sum trace vdot "
+        "var".split(),
+        2,
     ),
 }
 _METHODS = frozenset(

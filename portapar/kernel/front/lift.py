@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar.kernel.front import atomic
+from portapar.kernel.front import atomic, private
 from portapar.kernel.front.access import Callee, Flow
 from portapar.kernel.front.kernel import OPERATORS, Capture, Guard, Kernel, is_data, kind_of, scalar_name, unwrap
 from portapar.kernel.front.sources import (
@@ -170,6 +170,9 @@ class _Lifter(ast.NodeTransformer):
             for f in self.functions
         }
         flow = Flow(body, params, names, callees)
+        wrong = private.misuse(body, flow.parts, flow.returned)
+        if wrong is not None:
+            self.fail(*wrong)
         for statement in body:
             for part in ast.walk(statement):
                 if hasattr(part, "lineno"):

@@ -1,0 +1,267 @@
+"""Private arrays have Python's values, or are refused: each lives on the stack of the function that makes it."""
+
+import textwrap
+
+import numpy as np
+import pytest
+
+import portapar as pp
+
+N = 5
+
+HELPERS = """
+import numpy as np
+
+def same(t):
+    return t
+
+def pair(s, t):
+    return s, t
+
+def total(t):
+    return t[0] + t[1]
+
+def fill(t, v):
+    t[0] = v
+    t[1] = 2 * v
+"""
+
+#: bodies of kernels of (i, y): what a stack can do
+RIGHT = {
+    "anew in every round": """
+        for k in range(3):
+            t = np.zeros(2)
+            t[0] += k + 1
+            y[i] += t[0] + t[1]
+    """,
+    "copied elements": """
+        a = np.zeros(2)
+        b = np.zeros(2)
+        for k in range(4):
+            b[0] = a[0] + 1
+            b[1] = a[1] + b[0]
+            a[0] = b[0]
+            a[1] = b[1]
+        y[i] = total(a)
+    """,
+    "two names": """
+        t = np.zeros(2)
+        s = t
+        s[0] = i
+        y[i] = t[0]
+    """,
+    "an element kept": """
+        last = 0.0
+        for k in range(4):
+            t = np.full(2, 1.5)
+            t[0] += last
+            last = t[0]
+        y[i] = last
+    """,
+    "named again in each round": """
+        for k in range(3):
+            t = np.zeros(2)
+            s = t
+            s[1] = k
+            y[i] += t[1] + s[0]
+    """,
+    "kept until the end": """
+        for k in range(3):
+            t = np.zeros(2)
+            t[1] += k + i
+        y[i] = t[1]
+    """,
+    "made in the first round": """
+        t = np.zeros(2)
+        for k in range(3):
+            if k == 1:
+                t = np.ones(2)
+            t[0] += 1
+        y[i] = t[0]
+    """,
+    "by a helper": """
+        t = np.empty(2)
+        for k in range(3):
+            fill(t, i + k)
+            y[i] += total(t)
+    """,
+    "in nested loops": """
+        for j in range(2):
+            t = np.zeros(2)
+            for k in range(3):
+                s = np.zeros(2)
+                s[0] = t[0] + 1
+                t[0] = s[0] + s[1]
+            y[i] += t[0]
+    """,
+    "left early": """
+        for k in range(9):
+            t = np.zeros(2)
+            t[0] = k
+            if k > i:
+                break
+        y[i] = t[0]
+    """,
+}
+
+#: and what it cannot
+WRONG = {
+    "swapped": """
+        a = np.zeros(1)
+        for k in range(2):
+            b = np.zeros(1)
+            b[0] = a[0] + 1
+            a = b
+        y[i] = a[0]
+    """,
+    "by turns": """
+        a = np.zeros(1)
+        b = np.zeros(1)
+        for k in range(2):
+            c = np.zeros(1)
+            c[0] = a[0] + 1
+            a, b = b, c
+        y[i] = b[0]
+    """,
+    "in a while loop": """
+        a = np.zeros(1)
+        k = 0
+        while k < 2:
+            b = np.ones(1)
+            b[0] += a[0]
+            a = b
+            k += 1
+        y[i] = a[0]
+    """,
+    "kept in a tuple": """
+        t = (np.zeros(1), 1.0)
+        for k in range(2):
+            b = np.zeros(1)
+            b[0] = t[0][0] + 1
+            t = (b, 2.0)
+        y[i] = t[0][0]
+    """,
+    "a row": """
+        a = np.zeros(2)
+        for k in range(2):
+            b = np.zeros((2, 2))
+            b[1, 0] = a[0] + 1
+            a = b[1]
+        y[i] = a[0]
+    """,
+    "chosen": """
+        a = np.zeros(1)
+        for k in range(2):
+            b = np.zeros(1)
+            b[0] = a[0] + 1
+            a = b if i > 1 else a
+        y[i] = a[0]
+    """,
+    "through a helper": """
+        a = np.zeros(1)
+        for k in range(2):
+            b = np.zeros(1)
+            b[0] = a[0] + 1
+            a = same(b)
+        y[i] = a[0]
+    """,
+    "before a continue": """
+        a = np.zeros(1)
+        for k in range(4):
+            b = np.zeros(1)
+            b[0] = a[0] + 1
+            if k < 3:
+                a = b
+                continue
+            y[i] = a[0]
+    """,
+    "in one expression": """
+        b = np.zeros(1)
+        for k in range(2):
+            a, b = b, np.zeros(1)
+            b[0] = a[0] + 1
+        y[i] = b[0]
+    """,
+}
+
+#: functions that give a private array back
+RETURNED = {
+    "itself": """
+        t = np.zeros(2)
+        return t
+    """,
+    "at once": "return np.ones(2)",
+    "in a tuple": """
+        t = np.zeros(2)
+        return t, i
+    """,
+    "in nested tuples": """
+        t = np.zeros(2)
+        return (1, (i, t))
+    """,
+    "chosen": """
+        t = np.zeros(2)
+        return t if i > 0 else y
+    """,
+    "in one branch": """
+        t = np.zeros(2)
+        if i > 0:
+            return y
+        return t
+    """,
+    "a row": """
+        t = np.zeros((2, 2))
+        return t[0]
+    """,
+    "through a helper": """
+        t = np.zeros(2)
+        return pair(y, t)
+    """,
+    "in a local tuple": """
+        t = (np.zeros(2), i)
+        return t
+    """,
+}
+
+
+def load(module, **bodies):
+    """A module with the helpers and a function of (i, y) for every body."""
+    texts = [f"def {name}(i, y):\n{textwrap.indent(textwrap.dedent(body), '    ')}\n" for name, body in bodies.items()]
+    return module("\n".join([HELPERS, *texts]))
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_values_are_those_of_python(module, renderer, name):
+    body = load(module, kernel=RIGHT[name]).kernel
+    found, expected = np.zeros(N), np.zeros(N)
+    for i in range(N):
+        body(i, expected)
+    pp.for_each(renderer, N, body, found)
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_an_array_that_outlives_its_round_is_refused(module, name):
+    body = load(module, kernel=WRONG[name]).kernel
+    y = np.full(N, 3.0)
+    with pytest.raises(pp.KernelError, match=r"(?s)an earlier round of the loop.*np\.\w+\(.*Instead: .*copy elements"):
+        pp.for_each(pp.par, N, body, y)
+    assert (y == 3).all()
+
+
+@pytest.mark.parametrize("name", RETURNED)
+def test_a_returned_private_array_is_refused(module, name):
+    made = load(module, given=RETURNED[name], kernel="t = given(i, y)\ny[i] = i")
+    told = r"(?s)'given'.*private array made in line \d+.*return .*Instead: .*pass it in"
+    with pytest.raises(pp.KernelError, match=told):
+        pp.for_each(pp.par, N, made.kernel, np.zeros(N))
+
+
+def test_elements_are_returned(renderer, module):
+    moments = "t = np.zeros(2)\nfill(t, i)\nu = t\nreturn u[0] + y, t[1] * y, total(u)"
+    made = load(module, moments=moments, kernel="a, b, c = moments(i + 1.0, y[i])\ny[i] = a + b + c")
+    found, expected = np.arange(5.0), np.arange(5.0)
+    for i in range(N):
+        made.kernel(i, expected)
+    pp.for_each(renderer, N, made.kernel, found)
+    assert np.array_equal(found, expected)
