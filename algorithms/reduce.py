@@ -1,9 +1,9 @@
 """reduce and transform_reduce: combine all elements into one, with the same bits everywhere.
 
-The index range is cut into fixed tiles; each tile is folded in a fixed number of lanes, the lanes and
-then the tiles are combined in fixed trees (`portapar.kernel.tiles`). So the result does not depend on
-the number of threads, on the executor, or on the number of ranks. Method: Demmel, Nguyen, "Fast
-reproducible floating-point summation", 2013, motivates it; fixed blocking is the cheap way to it.
+The index range is cut into fixed tiles; each tile is folded in a fixed number of lanes, or, where neighbours are to
+be combined first, by a binary tree; the tiles are combined by one (`portapar.kernel.tiles`). So the result does not
+depend on the number of threads, on the executor, or on the number of ranks. Method: Demmel, Nguyen, "Fast reproducible
+floating-point summation", 2013, motivates it; fixed blocking is the cheap way to it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ def reduce(policy: Policy | None, x: Any, op: Any = ops.plus, init: Any = None) 
     Notes
     -----
     O(n) work; the same bits on every executor: tiles of 4096 elements are folded in a fixed order, and combined in a
-    fixed tree.
+    fixed binary tree. Within a tile, lane l of 32 has the elements l, l + 32, …: so it is for sums, and for whatever
+    only adds, compares and chooses. Products and other folds of floats, which may overflow if what cancels is far
+    apart, and operators that do not commute combine neighbours first, in a binary tree from the elements on: all that
+    is ever computed are folds of neighbours.
 
     Examples
     --------

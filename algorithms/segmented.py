@@ -72,10 +72,10 @@ def segmented_reduce(
 
     Notes
     -----
-    O(n + segments) work, in balance whatever the segments' lengths are. The same bits on every executor. Without an
-    identity of `op` each element waits for the one before: a `Monoid` is faster. An index of unknown sign costs
-    Python's wrap-around of negative ones, which shows where all else is cheap: if there are no negative columns,
-    ``x[np.uint32(j)]`` is faster in the second example.
+    O(n + segments) work, in balance whatever the segments' lengths are. The same bits on every executor: neighbours
+    are combined first where `reduce` does so. Short segments are faster if `op` has an identity. An index of unknown
+    sign costs Python's wrap-around of negative ones, which shows where all else is cheap: if there are no negative
+    columns, ``x[np.uint32(j)]`` is faster in the second example.
 
     Examples
     --------
@@ -214,7 +214,7 @@ class _Steps:
     def __init__(self, piece: Piece, values: Values, at: Any, given: Segments, offsets: Any, start: Any) -> None:
         self.piece, self.values, self.at, self.given, self.offsets = piece, values, at, given, offsets
         self.blocks, self.size = given.blocks(piece)
-        self.chained = values.commutative and values.identity is not None
+        self.chained = not values.ordered and values.identity is not None
         self.start = start
         if start is None:  # a value of the right type, which is not used
             blank = np.zeros(1, values.dtype)[0]
@@ -304,15 +304,21 @@ class _Steps:
     def _fold(self) -> Any:
         """The kernel function that folds neighbouring elements, at least one if they are not `chained`.
 
-        In chains, element i goes into chain i modulo four, which hides the latency of `op`. Short segments cost what
-        their branches cost, which no processor foresees: there are as few as can be.
+        In chains, element i goes into chain i modulo four, which hides the latency of `op`; where neighbours must be
+        combined first, four of them are. Short segments cost what their branches cost, which no processor foresees:
+        there are as few as can be.
         """
         op, at, neutral = self.values.op, self.at, self.values.neutral
 
-        def in_order(lo: int, hi: int) -> Any:
+        def fours(lo: int, hi: int) -> Any:
             a = at(lo)
-            for i in range(lo + 1, hi):
+            i = lo + 1
+            while i + 4 <= hi:
+                a = op(a, op(op(at(i), at(i + 1)), op(at(i + 2), at(i + 3))))
+                i += 4
+            while i < hi:
                 a = op(a, at(i))
+                i += 1
             return a
 
         def chains(lo: int, hi: int) -> Any:
@@ -329,7 +335,7 @@ class _Steps:
                         c = op(c, at(i + 2))
             return op(op(a, b), op(c, d))
 
-        return chains if self.chained else in_order
+        return chains if self.chained else fours
 
 
 def _before(before: Any, after: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Callable
 from typing import Any
@@ -345,7 +346,8 @@ def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, ini
     trial = program_of("reduce", shape_key, kernels, make, args.specs)
     acc = accumulator(trial, algorithm, init)
     monoid = ops.monoid(op)
-    program = program_of("reduce", shape_key, kernels, make, args.specs, acc=acc, ordered=not monoid.commutative)
+    ordered = not monoid.commutative or _may_overflow(op_kernel, acc)
+    program = program_of("reduce", shape_key, kernels, make, args.specs, acc=acc, ordered=ordered)
     extent = (math.prod(shape),)
     identity = monoid.start(acc)
     monoid.check(identity)
@@ -357,6 +359,28 @@ def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, ini
     return Problem(
         algorithm, program, tuple(args.values), names, tuple(args.access), extent, (0,), (1,), init, lazy=told
     )
+
+
+_MILD = frozenset("abs bool complex float int max maximum min minimum".split()) | frozenset(np.sctypeDict)
+
+
+def _may_overflow(op: Kernel, acc: np.dtype) -> bool:
+    """Whether folds of elements that are far apart may overflow where those of neighbours do not.
+
+    So it is with products of floats, as of 50 and 1/50 in turn: not with what adds, compares and chooses.
+    """
+    if not any(kind.kind in "fc" for kind in ([acc[name] for name in acc.names] if acc.names else [acc])):
+        return False
+    mild = _MILD | {function.name for function in op.functions}
+    for node in (node for function in op.functions for node in ast.walk(function)):
+        if isinstance(node, (ast.BinOp, ast.AugAssign)):
+            if isinstance(node.op, (ast.Mult, ast.Div, ast.FloorDiv, ast.Pow)):
+                return True
+        elif isinstance(node, ast.Call):
+            called = node.func
+            if (called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")) not in mild:
+                return True
+    return False
 
 
 def _element(algorithm: str, x: Any) -> Any:

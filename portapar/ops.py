@@ -26,8 +26,8 @@ class Monoid:
         What changes nothing: ``op(identity, x) == x``. A callable is given the dtype and returns it; None
         says that there is none. A wrong one is refused if it shows with itself or with the first element.
     commutative : bool
-        ``op(x, y) == op(y, x)`` (up to rounding). Otherwise `reduce` keeps the order of the elements, which
-        costs speed. Scans keep it always.
+        ``op(x, y) == op(y, x)`` (up to rounding). Otherwise `reduce` keeps the order of the elements. Scans keep it
+        always.
 
     Examples
     --------

@@ -49,7 +49,8 @@ class Values:
     init, identity : number, tuple or None
     neutral : number, tuple or None
         The identity that keeps the sign of zero too: -0.0 for sums, whose `identity` is what a sum of nothing is.
-    commutative : bool
+    ordered : bool
+        Neighbours are to be combined first: `op` does not commute, or what is far apart may overflow.
     """
 
     def __init__(self, p: Parts, inputs: Sequence[Any], op: Any, transform: Any = None, init: Any = None) -> None:
@@ -64,9 +65,9 @@ class Values:
         self.inputs = [x if isinstance(x, (Range, range)) else arrays.normal(x, "x") for x in inputs]
         self.names = _names(inputs, transform)
         self.n = self._length(p)
-        self.dtype = _type_of(p, tuple(self.inputs), monoid.py_func, transform, init)
+        self.dtype, self.ordered = _type_of(p, tuple(self.inputs), monoid, transform, init)
         self.init = None if init is None else codec.as_scalars(np.array(init, self.dtype)[()])
-        self.identity, self.commutative = monoid.start(self.dtype), monoid.commutative
+        self.identity = monoid.start(self.dtype)
         monoid.check(self.identity, *self._first(transform))
         sums = monoid is ops.plus and self.dtype.kind in "fc"
         self.neutral = -self.identity if sums else self.identity
@@ -161,19 +162,19 @@ class Values:
         return function(f"lambda i: {self._cast}({call})", **captured)
 
 
-_types: dict[Any, np.dtype] = {}
+_types: dict[Any, tuple[np.dtype, bool]] = {}
 
 
-def _type_of(p: Parts, inputs: tuple[Any, ...], op: Any, transform: Any, init: Any) -> np.dtype:
-    """The dtype that a reduction would have."""
+def _type_of(p: Parts, inputs: tuple[Any, ...], op: ops.Monoid, transform: Any, init: Any) -> tuple[np.dtype, bool]:
+    """The dtype that a reduction would have, and whether it would combine neighbours first."""
 
-    def find() -> np.dtype:
-        found = elementwise.reduce(p.algorithm, inputs, op, transform, init).program.acc
-        assert found is not None
-        return found
+    def find() -> tuple[np.dtype, bool]:
+        program = elementwise.reduce(p.algorithm, inputs, op, transform, init).program
+        assert program.acc is not None
+        return program.acc, program.ordered
 
-    kernels = (op,) if transform is None else (op, transform)
-    return once(_types, p.how, kernels, inputs, (type(init), repr(init)), find)
+    kernels = (op.py_func,) if transform is None else (op.py_func, transform)
+    return once(_types, p.how, kernels, inputs, (op.commutative, type(init), repr(init)), find)
 
 
 def _backwards(x: Any) -> bool:

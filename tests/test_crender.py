@@ -17,12 +17,13 @@ from numba import types
 
 from portapar.errors import BackendUnavailableError
 from portapar.kernel.c.dialect import CUDA, OPENCL
-from portapar.kernel.c.entries import map_parameters, reduce_parameters, render_map, render_reduce
+from portapar.kernel.c.entries import map_parameters, reduce_parameters, render_map
 from portapar.kernel.c.function import render
+from portapar.kernel.c.reductions import render_reduce
 from portapar.kernel.c.unit import RenderFailure
 from portapar.kernel.front.private import private_empty, private_full, private_zeros
-from portapar.kernel.jit.typing import TypingFailure, array_type, check_numba, dtype_of, infer, numba_type
-from portapar.kernel.tiles import LANES, TILE
+from portapar.kernel.jit.typing import TypingFailure, array_type, check_numba, dtype_of, infer, numba_type, value_type
+from portapar.kernel.tiles import BLOCK, LANES, TILE
 
 njit = numba.njit(error_model="numpy")
 INT_MIN = np.iinfo(np.int64).min
@@ -699,10 +700,10 @@ def partials_of(values, op):
     return np.array(partials)
 
 
-def run_reduce(queue, elem, op, n, acc, *args, grouped=False, lo=0):
+def run_reduce(queue, elem, op, n, acc, *args, grouped=False, ordered=False, lo=0):
     typed = infer(elem, (types.int64, *(type_of(a) for a in args)))
-    combine = infer(op, (acc, acc))
-    text = render_reduce(typed, combine, acc, OPENCL, "entry", grouped=grouped)
+    combine = infer(op, (value_type(dtype_of(acc)),) * 2)
+    text = render_reduce(typed, combine, acc, OPENCL, "entry", grouped=grouped, ordered=ordered)
     partials = np.zeros(-(-(n - lo) // TILE), dtype_of(acc))
     import pyopencl as cl
 
@@ -711,7 +712,7 @@ def run_reduce(queue, elem, op, n, acc, *args, grouped=False, lo=0):
     frame |= {"lo": lo, "hi": n}
     launch(queue, text, reduce_parameters(typed.argtypes, OPENCL), frame, args, (96, 32) if grouped else (3, 1))
     cl.enqueue_copy(queue, partials, buffers[0][0]).wait()
-    nvrtc(render_reduce(typed, combine, acc, CUDA, "entry"))
+    nvrtc(render_reduce(typed, combine, acc, CUDA, "entry", ordered=ordered))
     return partials
 
 
@@ -752,6 +753,30 @@ def test_reductions_have_the_documented_bits(queue, grouped):
     np.testing.assert_array_equal(tail, partials_of(list(x * y), plus)[1:])
     got = run_reduce(queue, turn, times, 40, types.complex128, x, y, grouped=grouped)
     np.testing.assert_allclose(got, partials_of(list(x[:40] + 1j * y[:40]), times), rtol=1e-12)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_neighbours_are_combined_by_a_binary_tree(queue, grouped):
+    def pair(i, x):
+        return x[i], i
+
+    def join(a, b):
+        return a[0] * b[0] + b[1] % 7, a[1] - b[1]
+
+    def tree(values):
+        while len(values) > 1:
+            pairs = [join(a, b) for a, b in zip(values[::2], values[1::2], strict=False)]
+            values = pairs + ([values[-1]] if len(values) % 2 else [])
+        return values[0]
+
+    kind = np.dtype([("f0", "f8"), ("f1", "i8")])
+    acc = numba_type(kind)
+    x = np.random.default_rng(0).uniform(-1, 1, 2 * TILE + 77)
+    for n in (1, 3, 33, BLOCK + 1, 3 * BLOCK + 7, TILE - 1, len(x)):
+        got = run_reduce(queue, pair, join, n, acc, x, grouped=grouped, ordered=True)
+        values = [(v, k) for k, v in enumerate(x[:n])]
+        expected = [tree(values[t : t + TILE]) for t in range(0, n, TILE)]
+        np.testing.assert_array_equal(got, np.array(expected, kind), err_msg=str(n))
 
 
 # -- what cannot be done ------------------------------------------------------------------------------------

@@ -1,17 +1,16 @@
 """Reductions of tuples: operators on several numbers at once, with the same bits on every executor."""
 
-import functools
 import math
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_primitives import data, rough, tiles
+from test_primitives import data, rough
 
 import portapar as pp
 from portapar.kernel.front import codec
-from portapar.kernel.tiles import RUN, TILE
+from portapar.kernel.tiles import BLOCK, TILE
 
 POINT = np.dtype([("weight", "f4"), ("key", "i4"), ("flag", "?"), ("where", "c8")])  # packed: 17 bytes
 
@@ -75,7 +74,7 @@ def test_tuples_have_the_same_bits_everywhere(policy):
         np.testing.assert_allclose(got[2], x.var() * n, rtol=1e-9, atol=1e-9)
         assert same(got, pp.transform_reduce(pp.seq, x, transform=one, op=merge)), n
         if n < 20_000:
-            assert same(got, tiles([(np.int64(1), v, np.float64(0)) for v in x], merge)), n
+            assert same(got, pairwise([(np.int64(1), v, np.float64(0)) for v in x], merge)), n
         start = (5, 1.5, 2.0)
         more = pp.transform_reduce(policy, x, transform=one, op=merge, init=start)
         assert same(more, merge((np.int64(5), np.float64(1.5), np.float64(2)), got))
@@ -100,17 +99,8 @@ def test_records_are_reduced_as_tuples(policy):
     assert pp.reduce(policy, points(10), op=sums, init=points(3)[1])[1] == 46
 
 
-def runs(x, op):
-    """A reduction whose operator does not commute, in plain Python, in the order that the design promises."""
-    partials = []
-    for first in range(0, len(x), TILE):
-        tile = x[first : first + TILE]
-        lanes = [functools.reduce(op, tile[k : k + RUN]) for k in range(0, len(tile), RUN)]
-        partials.append(pairwise(lanes, op))
-    return pairwise(partials, op)
-
-
 def pairwise(values, op):
+    """A reduction that combines neighbours, in plain Python, in the order that the design promises."""
     while len(values) > 1:
         pairs = [op(a, b) for a, b in zip(values[::2], values[1::2], strict=False)]
         values = pairs + ([values[-1]] if len(values) % 2 else [])
@@ -127,7 +117,7 @@ def kadane(x):
 
 
 def test_the_order_of_elements_is_kept_where_it_matters(policy):
-    for n in (1, 2, RUN, RUN + 1, 3 * RUN + 7, TILE, TILE + 1, 3 * TILE + 77, 50_003):
+    for n in (1, 2, 3, 7, BLOCK, BLOCK + 1, 3 * BLOCK + 7, TILE, TILE + 1, 3 * TILE + 77, 50_003):
         x = data(n, seed=3)
         got = pp.transform_reduce(policy, x, transform=span, op=NEIGHBOURS)
         assert got[0] == x.sum() and got[3] == kadane(x)
@@ -135,7 +125,7 @@ def test_the_order_of_elements_is_kept_where_it_matters(policy):
         got = pp.transform_reduce(policy, x, transform=span, op=NEIGHBOURS)
         assert same(got, pp.transform_reduce(pp.seq, x, transform=span, op=NEIGHBOURS))
         if n < 20_000:
-            assert same(got, runs([(v, v, v, v) for v in x], best))
+            assert same(got, pairwise([(v, v, v, v) for v in x], best))
         assert pp.reduce(policy, x, op=FIRST) == x[0]  # of plain numbers too
         assert pp.reduce(policy, x, op=FIRST.op) in x
     assert pp.transform_reduce(policy, pp.range(9, -9000, -1), transform=lambda i: (i, i), op=ENDS) == (9, -8999)

@@ -61,7 +61,7 @@ class Program:
     acc : numpy.dtype or None
         The type in which a reduction accumulates.
     ordered : bool
-        A reduction's operator does not commute.
+        A reduction combines neighbours first: its operator does not commute, or may overflow otherwise.
     origin : dict
         Line of `text` → (file, line) of the user's source.
     """

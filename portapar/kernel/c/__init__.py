@@ -9,7 +9,8 @@
 `operators`  operators and functions of numbers
 `atomics`    atomic updates
 `function`   a function as C text
-`entries`    the entries that run functions over a range, and reductions
+`entries`    the entries that run functions over a range, and their parameters
+`reductions` the entries that fold the tiles of a range
 `program`    a program's whole text
 `device`     what the devices that run C text share
 ===========  ==================================================================

@@ -1,4 +1,4 @@
-"""Kernel entries in C: the forms (map, reduce) in which devices run the functions of a kernel.
+"""Kernel entries in C: what devices are given to run the functions of a kernel; those of maps in full.
 
 An entry takes a frame (which indices to run) and then the kernel's arguments, flattened: `Parameter` says
 for every C parameter what the launcher must pass. Index arithmetic is 64-bit throughout.
@@ -16,11 +16,10 @@ from numba.core import types
 from portapar.kernel.c.dialect import Dialect
 from portapar.kernel.c.function import add_function
 from portapar.kernel.c.signs import UNKNOWN
-from portapar.kernel.c.unit import GLOBAL, Unit, field_name, scalar_name, strip
-from portapar.kernel.jit.typing import TypedFunction, dtype_of, value_type
-from portapar.kernel.tiles import LANES, RUN, TILE
+from portapar.kernel.c.unit import GLOBAL, Unit, scalar_name, strip
+from portapar.kernel.jit.typing import TypedFunction
 
-__all__ = ["Batch", "Parameter", "map_parameters", "reduce_parameters", "render_map", "render_reduce"]
+__all__ = ["Batch", "Parameter", "map_parameters", "reduce_parameters", "render_map"]
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def map_parameters(
 
 
 def reduce_parameters(argtypes: tuple[types.Type, ...], dialect: Dialect) -> list[Parameter]:
-    """The parameters of `render_reduce`'s entry, in order; `argtypes` are those of `elem`, index included."""
+    """The parameters of an entry that reduces, in order; `argtypes` are those of `elem`, index included."""
     frame = [Parameter("partials", -1, "partials", None)]
     other = "partials_offset" if dialect.name == "opencl" else "group"
     frame.append(Parameter(other, -1, other, _INT64))
@@ -130,7 +129,7 @@ def _flatten(k: int, numba_type: types.Type, dialect: Dialect, path: str) -> Ite
         yield part("value", np.dtype(np.uint8) if name == "bool" else np.dtype(numba_type.name))
 
 
-class _Entry:
+class Entry:
     """The parts of text that all entries share."""
 
     def __init__(self, unit: Unit, argtypes: tuple[types.Type, ...], parameters: list[Parameter]) -> None:
@@ -227,7 +226,7 @@ def render_map(
     unit = Unit(dialect)
     degrees = [1 if unit_step else UNKNOWN] * ndim
     kernel = add_function(unit, body, [GLOBAL] * len(body.argtypes), degrees)
-    entry = _Entry(unit, body.argtypes[ndim:], map_parameters(body.argtypes, ndim, dialect, unit_step))
+    entry = Entry(unit, body.argtypes[ndim:], map_parameters(body.argtypes, ndim, dialect, unit_step))
 
     def value(axis: int, position: str) -> str:
         if not unit_step:
@@ -315,246 +314,3 @@ def _decode(ndim: int, ctype: str, indent: str, declare: bool = True) -> list[st
         lines.append("rest = row;")
     lines.append(f"{word}i = rest;")
     return [indent + line for line in lines]
-
-
-def render_reduce(
-    elem: TypedFunction,
-    op: TypedFunction,
-    acc_type: types.Type,
-    dialect: Dialect,
-    name: str,
-    *,
-    grouped: bool = False,
-    ordered: bool = False,
-) -> str:
-    """An entry that reduces elem(i, *args) over [lo, hi) to one partial per tile, in one fixed order.
-
-    Tile t holds the indices [t * TILE, min((t + 1) * TILE, hi)); its partial is written to
-    partials[t - lo / TILE]. (CUDA: if the argument `group` is the number of a block's warps, and lo is 0, as many
-    neighbouring tiles give one partial; otherwise it must be 1.) Lane l of a tile folds the elements l,
-    l + LANES, … of the tile in order; the lanes are then combined by a tree of strides LANES / 2, …, 1. No identity
-    is used. If the order of the elements matters, lane l folds the run of elements from l * RUN on, and the
-    strides are 1, 2, ….
-
-    Parameters
-    ----------
-    elem : TypedFunction
-        Takes an index (int64), then the arguments.
-    op : TypedFunction
-        Takes two values of `acc_type`, tuples if that is a record, and returns one.
-    acc_type : numba type
-        A number type, or a record for tuples of numbers (partials are such records): elements and op's
-        results are cast to it.
-    dialect : Dialect
-        `OPENCL` or `CUDA`. For CUDA a warp reduces a tile: the block size must be a multiple of 32.
-    name : str
-        The entry's name.
-    grouped : bool
-        For OpenCL on GPUs: a work-group of `LANES` items (the local size that must be launched) reduces a
-        tile. Otherwise one work-item does, in a form that compilers for CPUs vectorize over the lanes.
-    ordered : bool
-        `op` does not commute.
-
-    Returns
-    -------
-    str
-        A complete unit. For the parameters see `reduce_parameters`; lo must be a multiple of TILE.
-    """
-    unit = Unit(dialect)
-    element = add_function(unit, elem, [GLOBAL] * len(elem.argtypes), [1])
-    fold = add_function(unit, op)
-    entry = _Entry(unit, elem.argtypes[1:], reduce_parameters(elem.argtypes, dialect))
-    memory, kind = unit.memory(acc_type), value_type(dtype_of(acc_type))
-    acc = unit.value(kind)
-
-    def load(index: str) -> str:
-        return unit.cast(f"{element}({index}{entry.arguments()})", elem.return_type, kind)
-
-    def combine(a: str, b: str) -> str:
-        x, y = (unit.cast(v, kind, t) for v, t in zip((a, b), op.argtypes, strict=True))
-        return unit.cast(f"{fold}({x}, {y})", op.return_type, kind)
-
-    def keep(value: str, place: str = "out[t]") -> str:
-        if not isinstance(acc_type, types.Record):
-            return f"{place} = {value};"
-        fields = enumerate(acc_type.fields)
-        parts = (f"{place}.{field_name(name)} = {value}.{unit.member(kind, k)};" for k, name in fields)
-        return f"{{ {' '.join(parts)} }}"
-
-    offset = "partials + partials_offset" if dialect.name == "opencl" else "partials"
-    lines = [entry.head(name, memory), *entry.locals(), f"    GLOBAL {memory}* out = {offset} - lo / {TILE};"]
-    if dialect.name == "cuda":
-        lines += _warp_per_tile(acc, load, combine, keep, ordered)
-    elif grouped:
-        lines += _group_per_tile(acc, load, combine, keep, ordered)
-    else:
-        make = _runs_per_item if ordered else _item_per_tile
-        lines += make(acc, load, combine, keep)
-    text = "\n".join([*lines, "}"]) + "\n"
-    if dialect.name == "cuda":
-        unit.functions.append(_SHUFFLE)
-    elif not grouped:
-        unit.functions.append(_VECTORS)
-    unit.functions.append(text)
-    return unit.text()
-
-
-_TILES = f"""\
-    for (i64 t = lo / {TILE} + @first; t * {TILE} < hi; t += @step) {{
-        i64 first = t * {TILE}, count = hi - first < {TILE} ? hi - first : {TILE};"""
-
-# CPUs prefetch what lies ahead: a work-item takes neighbouring tiles.
-_RUN_OF_TILES = f"""\
-    i64 each = ((hi - lo + {TILE - 1}) / {TILE} + (i64)get_global_size(0) - 1) / (i64)get_global_size(0);
-    i64 begin = lo / {TILE} + (i64)get_global_id(0) * each;
-    for (i64 t = begin; t < begin + each && t * {TILE} < hi; ++t) {{
-        i64 first = t * {TILE}, count = hi - first < {TILE} ? hi - first : {TILE};"""
-
-# Turn the next loop into vectors, then unroll it: an array of lanes that only such loops work on lives in registers.
-_VECTORS = f"""\
-#ifdef __clang__
-#define VECTORS _Pragma("clang loop vectorize(enable) unroll_count({LANES})")
-#else
-#define VECTORS
-#endif
-"""
-
-_SHUFFLE = """\
-template <typename T> static __device__ __forceinline__ T lane_below(T value, int distance) {
-    T other = value;
-    unsigned words[(sizeof(T) + 3) / 4] = {0};
-    memcpy(words, &value, sizeof(T));
-    for (int w = 0; w < (int)(sizeof(words) / 4); ++w) words[w] = __shfl_down_sync(0xffffffffu, words[w], distance);
-    memcpy(&other, words, sizeof(T));
-    return other;
-}
-"""
-
-
-def _item_per_tile(acc: str, load: Any, combine: Any, keep: Any) -> list[str]:
-    tree = "\n".join(
-        f"            VECTORS for (int l = 0; l < {s}; ++l) lane[l] = {combine('lane[l]', f'lane[l + {s}]')};"
-        for s in (LANES >> k for k in range(1, LANES.bit_length()))
-    )
-    text = f"""\
-{_RUN_OF_TILES}
-        if (count == {TILE}) {{
-            {acc} lane[{LANES}];
-            VECTORS for (int l = 0; l < {LANES}; ++l) lane[l] = {load("first + l")};
-            for (i64 k = first + {LANES}; k < first + {TILE}; k += {LANES}) {{
-                VECTORS for (int l = 0; l < {LANES}; ++l) lane[l] = {combine("lane[l]", load("k + l"))};
-            }}
-{tree}
-            {keep("lane[0]")}
-        }} else {{
-            {acc} lane[{LANES}];
-            for (int l = 0; l < {LANES} && l < count; ++l) lane[l] = {load("first + l")};
-            for (i64 k = {LANES}; k < count; ++k)
-                lane[k % {LANES}] = {combine(f"lane[k % {LANES}]", load("first + k"))};
-            for (int s = {LANES // 2}; s > 0; s /= 2)
-                for (int l = 0; l < s && l + s < count; ++l) lane[l] = {combine("lane[l]", "lane[l + s]")};
-            {keep("lane[0]")}
-        }}
-    }}"""
-    return text.split("\n")
-
-
-def _runs_per_item(acc: str, load: Any, combine: Any, keep: Any) -> list[str]:
-    text = f"""\
-{_RUN_OF_TILES}
-        {acc} lane[{LANES}];
-        i64 used = (count + {RUN - 1}) / {RUN};
-        for (int l = 0; l < used; ++l) lane[l] = {load(f"first + l * {RUN}")};
-        if (count == {TILE}) {{
-            for (i64 k = first + 1; k < first + {RUN}; ++k)
-                for (int l = 0; l < {LANES}; ++l) lane[l] = {combine("lane[l]", load(f"k + l * {RUN}"))};
-        }} else {{
-            for (i64 k = 0; k < count; ++k)
-                if (k % {RUN} != 0) lane[k / {RUN}] = {combine(f"lane[k / {RUN}]", load("first + k"))};
-        }}
-        for (int s = 1; s < {LANES}; s *= 2)
-            for (int l = 0; l + s < used; l += 2 * s) lane[l] = {combine("lane[l]", "lane[l + s]")};
-        {keep("lane[0]")}
-    }}"""
-    return text.split("\n")
-
-
-def _folding(acc: str, load: Any, combine: Any, ordered: bool) -> str:
-    """One lane's fold, eight loads at a time; `used` lanes have something to fold."""
-    if ordered:
-        return f"""\
-        i64 k = first + l * {RUN}, end = first + count < k + {RUN} ? first + count : k + {RUN};
-        int used = (int)((count + {RUN - 1}) / {RUN});
-        {acc} value;
-        if (l < used) value = {load("k")};
-        for (++k; k < end; ++k) value = {combine("value", load("k"))};"""
-    loads = " ".join(f"x{u} = {load(f'k + {u * LANES}')};" for u in range(8))
-    folds = " ".join(f"value = {combine('value', f'x{u}')};" for u in range(8))
-    return f"""\
-        i64 k = first + l, end = first + count;
-        int used = count < {LANES} ? (int)count : {LANES};
-        {acc} value, {", ".join(f"x{u}" for u in range(8))};
-        if (l < count) value = {load("k")};
-        for (k += {LANES}; k + {7 * LANES} < end; k += {8 * LANES}) {{
-            {loads}
-            {folds}
-        }}
-        for (; k < end; k += {LANES}) value = {combine("value", load("k"))};"""
-
-
-def _tree(ordered: bool) -> tuple[str, str]:
-    """The tree over the lanes: the loop over its strides, and which lanes take their partner in."""
-    if ordered:
-        return f"for (int s = 1; s < {LANES}; s *= 2)", "l % (2 * s) == 0 && l + s < used"
-    return f"for (int s = {LANES // 2}; s > 0; s /= 2)", "l < s && l + s < used"
-
-
-def _group_per_tile(acc: str, load: Any, combine: Any, keep: Any, ordered: bool) -> list[str]:
-    strides, takes = _tree(ordered)
-    text = f"""\
-    __local {acc} lane[{LANES}];
-    int l = (int)get_local_id(0);
-{_TILES.replace("@first", "(i64)get_group_id(0)").replace("@step", "(i64)get_num_groups(0)")}
-{_folding(acc, load, combine, ordered)}
-        if (l < used) lane[l] = value;
-        barrier(CLK_LOCAL_MEM_FENCE);
-        {strides} {{
-            if ({takes}) lane[l] = value = {combine("value", "lane[l + s]")};
-            barrier(CLK_LOCAL_MEM_FENCE);
-        }}
-        if (l == 0) {keep("lane[0]")}
-        barrier(CLK_LOCAL_MEM_FENCE);
-    }}"""
-    return text.split("\n")
-
-
-def _warp_per_tile(acc: str, load: Any, combine: Any, keep: Any, ordered: bool) -> list[str]:
-    strides, takes = _tree(ordered)
-    tiles = f"""\
-    int l = threadIdx.x % {LANES}, warp = threadIdx.x / {LANES}, warps = blockDim.x / {LANES};
-    __shared__ {acc} found[32];
-    for (i64 t = lo / {TILE} + blockIdx.x * (i64)warps + warp; (t - warp) * {TILE} < hi; t += gridDim.x * (i64)warps) {{
-        i64 first = t * {TILE}, count = hi - first < {TILE} ? hi - first : {TILE};"""
-    text = f"""\
-{tiles}
-{_folding(acc, load, combine, ordered)}
-        {strides} {{
-            {acc} other = lane_below(value, s);
-            if ({takes}) value = {combine("value", "other")};
-        }}
-        if (group == 1) {{
-            if (l == 0 && count > 0) {keep("value")}
-            continue;
-        }}
-        if (l == 0 && count > 0) found[warp] = value;
-        __syncthreads();
-        if (threadIdx.x == 0) {{
-            i64 left = (hi - first + {TILE - 1}) / {TILE};
-            int full = left < warps ? (int)left : warps;
-            for (int s = 1; s < full; s *= 2)
-                for (int k = 0; k + s < full; k += 2 * s) found[k] = {combine("found[k]", "found[k + s]")};
-            {keep("found[0]", "out[t / warps]")}
-        }}
-        __syncthreads();
-    }}"""
-    return text.split("\n")

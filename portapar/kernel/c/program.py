@@ -12,7 +12,8 @@ from numba.core import types
 
 from portapar.errors import KernelError
 from portapar.kernel.c.dialect import CUDA, Dialect
-from portapar.kernel.c.entries import Batch, map_parameters, reduce_parameters, render_map, render_reduce
+from portapar.kernel.c.entries import Batch, map_parameters, reduce_parameters, render_map
+from portapar.kernel.c.reductions import render_reduce
 from portapar.kernel.c.unit import RenderFailure
 from portapar.kernel.jit.functions import namespace, place
 from portapar.kernel.jit.typing import TypingFailure, array_type, infer, numba_type, value_type

@@ -21,7 +21,7 @@ from portapar.kernel.jit import vecmath
 from portapar.kernel.jit.functions import functions, namespace
 from portapar.kernel.jit.native import callee, lower, native
 from portapar.kernel.program import Program, Spec
-from portapar.kernel.tiles import LANES, RUN, TILE, strides
+from portapar.kernel.tiles import BLOCK, LANES, TILE
 
 STREAM_LINES = 4  #: cache lines that a streaming loop writes at a time; 8 need all registers of AVX2, or more
 
@@ -43,7 +43,7 @@ def chunk_text(program: Program, stream: bool = False) -> str:
     head += f"    {unpack}= unpack(block)\n" if unpack else ""
     call = ", ".join(args)
     if program.form == "reduce":
-        return _reduce_text(program, head, call)
+        return (_tree_text if program.ordered else _lanes_text)(program, head, call)
     if stream:
         return head + _stream_text(program, args, call)
     return head + _map_text(program, call)
@@ -106,47 +106,53 @@ def _outer(program: Program) -> str:
     return "".join(f"{_index(program, d, f'({text})')}, " for d, text in enumerate(rows))
 
 
-def _reduce_text(program: Program, head: str, call: str) -> str:
-    """Whole tiles keep their lanes in vector registers; the last one, if it is short, takes a plain loop."""
+def _value(program: Program, call: str) -> Callable[[str], str]:
+    """The text of an element, from that of its index."""
 
     def value(index: str) -> str:
         index = f"nonneg({index})" if program.unit else f"start0 + step0 * ({index})"
         return f"ACC(elem({index}, {call}))"
 
-    width = _width(program.acc)
-    get = "get({}, acc)" if width else "acc[{}]"
-    put = "put({}, acc, {})" if width else "acc[{}] = {}"
+    return value
+
+
+def _get(width: int, array: str, place: str) -> str:
+    return f"get({place}, {array})" if width else f"{array}[{place}]"
+
+
+def _put(width: int, array: str, place: str, what: str) -> str:
+    return f"put({place}, {array}, {what})" if width else f"{array}[{place}] = {what}"
+
+
+def _lanes_text(program: Program, head: str, call: str) -> str:
+    """Whole tiles keep their lanes in vector registers; the last one, if it is short, takes a plain loop."""
+    width, value = _width(program.acc), _value(program, call)
+    here = _get(width, "acc", "lane")
 
     def folded(what: str) -> str:
-        return put.format("lane", f"ACC(op({get.format('lane')}, {what}))")
+        return _put(width, "acc", "lane", f"ACC(op({here}, {what}))")
+
+    def other(half: Any) -> str:
+        return folded(_get(width, "acc", f"lane + {half}"))
 
     steps = "" if program.unit else "start0, step0, "
-    side, down = strides(program.ordered)
     levels = [LANES >> k for k in range(1, LANES.bit_length())]
-    fresh, lane, used = f"k < {LANES}", f"k % {LANES}", "count"
-    pairs = "range(min(half, count - half))"
-    if program.ordered:
-        fresh, lane, used = f"k % {RUN} == 0", f"k // {RUN}", f"-(-count // {RUN})"
-        levels.reverse()
-        pairs = "range(0, used - half, 2 * half)"
     tree = ""
     for half in levels:
-        count = f"range(0, {LANES}, {2 * half})" if program.ordered else f"range({half})"
-        tree += f"            for lane in {count}:\n                {folded(get.format(f'lane + {half}'))}\n"
-        tree += "            vectors()\n" * (half > 1 and not program.ordered)
-    here = get.format("lane")
-    keep = _keep(width, f"nonneg(first // {TILE})", get.format("0"))
+        tree += f"            for lane in range({half}):\n                {other(half)}\n"
+        tree += "            vectors()\n" * (half > 1)
+    keep = _keep(width, f"nonneg(first // {TILE})", _get(width, "acc", "0"))
+    fresh = f"x if k < {LANES} else ACC(op({here}, x))"
     return (
         f"def short(first, count, partials, {steps}{call}):\n"
         f"    acc = {_scratch(width)}\n"
         "    for k in range(count):\n"
         f"        x = {value('first + k')}\n"
-        f"        lane = {lane}\n"
-        f"        {put.format('lane', f'x if {fresh} else ACC(op({here}, x))')}\n"
-        f"    used = {used}\n"
+        f"        lane = k % {LANES}\n"
+        f"        {_put(width, 'acc', 'lane', fresh)}\n"
         f"    for half in {tuple(levels)}:\n"
-        f"        for lane in {pairs}:\n"
-        f"            {folded(get.format('lane + half'))}\n"
+        "        for lane in range(min(half, count - half)):\n"
+        f"            {other('half')}\n"
         f"    {keep}\n"
         f"{head}"
         f"    acc = {_scratch(width)}\n"
@@ -156,14 +162,58 @@ def _reduce_text(program: Program, head: str, call: str) -> str:
         f"            short(first, hi - first, partials, {steps}{call})\n"
         "        else:\n"
         f"            for lane in range({LANES}):\n"
-        f"                {put.format('lane', value(f'first + {side} * lane'))}\n"
+        f"                {_put(width, 'acc', 'lane', value('first + lane'))}\n"
         "            vectors()\n"
-        f"            for k in range({down}, {RUN * down}, {down}):\n"
+        f"            for k in range({LANES}, {TILE}, {LANES}):\n"
         f"                for lane in range({LANES}):\n"
-        f"                    {folded(value(f'first + k + {side} * lane'))}\n"
+        f"                    {folded(value('first + k + lane'))}\n"
         "                vectors()\n"
         f"{tree}"
         f"            {keep}\n"
+        "    return hi\n"
+    )
+
+
+def _tree_text(program: Program, head: str, call: str) -> str:
+    """A binary tree over neighbours, level by level: loops that vectorize, over values that stay in the first cache."""
+    width, value = _width(program.acc), _value(program, call)
+
+    def level(source: str, target: str, indent: str) -> str:
+        """From `count` values of one array, or elements, to half as many of another."""
+
+        def at(place: str) -> str:
+            return _get(width, source, f"nonneg({place})") if source else value(f"first + {place}")
+
+        pair = f"ACC(op({at('2 * k')}, {at('2 * k + 1')}))"
+        return (
+            f"{indent}half = count // 2\n"
+            f"{indent}for k in range(half):\n"
+            f"{indent}    {_put(width, target, 'nonneg(k)', pair)}\n"
+            f"{indent}if count % 2:\n"
+            f"{indent}    {_put(width, target, 'half', at('count - 1'))}\n"
+            f"{indent}count = half + count % 2\n"
+        )
+
+    keep = _keep(width, f"nonneg(tile // {TILE})", _get(width, "top", "0"))
+    block = _put(width, "top", f"nonneg((first - tile) // {BLOCK})", _get(width, "a", "0"))
+    return (
+        f"{head}"
+        f"    a, b, top = {_scratch(width)}, {_scratch(width)}, {_scratch(width)}\n"
+        f"    for tile in range(lo, hi, {TILE}):\n"
+        f"        end = min(tile + {TILE}, hi)\n"
+        f"        for first in range(tile, end, {BLOCK}):\n"
+        "            first = nonneg(first)\n"
+        f"            count = nonneg(min(end - first, {BLOCK}))\n"
+        f"{level('', 'a', ' ' * 12)}"
+        "            while count > 1:\n"
+        f"{level('a', 'b', ' ' * 16)}"
+        f"{level('b', 'a', ' ' * 16)}"
+        f"            {block}\n"
+        f"        count = nonneg((end - tile + {BLOCK - 1}) // {BLOCK})\n"
+        "        while count > 1:\n"
+        f"{level('top', 'a', ' ' * 12)}"
+        f"{level('a', 'top', ' ' * 12)}"
+        f"        {keep}\n"
         "    return hi\n"
     )
 
@@ -183,13 +233,13 @@ def _keep(width: int, index: str, what: str) -> str:
     return f"store({index}, partials, {what})" if width else f"partials[{index}] = {what}"
 
 
-def _value_functions(acc: np.dtype) -> dict[str, Any]:
-    """What the text of a reduction calls: `ACC`, and for tuples also what reads and writes them."""
+def _value_functions(acc: np.dtype, room: int = LANES) -> dict[str, Any]:
+    """What the text of a reduction calls: `ACC`, `room` lanes, and for tuples also what reads and writes them."""
     from portapar.kernel.jit import intrinsics
 
     width = _width(acc)
     if not width:
-        return {"ACC": getattr(np, acc.name), "lanes": intrinsics.scratch(acc, LANES)}
+        return {"ACC": getattr(np, acc.name), "lanes": intrinsics.scratch(acc, room)}
     names = acc.names or ()
     casts = "".join(f"np.{acc[name].name}(x[{k}]), " for k, name in enumerate(names))
     text = (
@@ -202,7 +252,7 @@ def _value_functions(acc: np.dtype) -> dict[str, Any]:
     found = {name: callee(space[name]) for name in ("ACC", "get", "put")}
     kept = codec(acc)
     found.update(load=callee(kept.load), store=callee(kept.store))
-    found.update((f"lanes{k}", intrinsics.scratch(acc[name], LANES)) for k, name in enumerate(names))
+    found.update((f"lanes{k}", intrinsics.scratch(acc[name], room)) for k, name in enumerate(names))
     return found
 
 
@@ -264,7 +314,7 @@ def _make(program: Program, stream: bool) -> Any:
         unpack=intrinsics.unpacker(specs, extras(program)),
     )
     if program.acc is not None:
-        space.update(_value_functions(program.acc))
+        space.update(_value_functions(program.acc, BLOCK // 2 if program.ordered else LANES))
     if stream:
         dtype = program.specs[program.out].dtype
         space.update(
