@@ -111,21 +111,77 @@ def _uniform2_short(seed: Any, i: Any) -> Any:
 def normal(seed: Any, i: Any) -> Any:
     """A number of the normal distribution of mean 0 and variance 1, by the transform of Box and Muller (1958).
 
-    The last bits depend on the device's `log`, `sqrt`, `sin` and `cos`.
+    Its logarithm, sine and cosine are made of + - * / and sqrt alone, so that it has the same bits everywhere.
     """
-    radius, angle = _polar(seed, i)
-    return radius * math.sin(angle) if int(i) & 1 else radius * math.cos(angle)
+    first, second = _normal2(seed, i)
+    return second if int(i) & 1 else first
 
 
 def _normal2(seed: Any, i: Any) -> Any:
-    radius, angle = _polar(seed, i)
-    return radius * math.cos(angle), radius * math.sin(angle)
-
-
-def _polar(seed: Any, i: Any) -> Any:
     first, second = _words(seed, i, 2, 0)
-    radius = math.sqrt(-2.0 * math.log((np.float64(first >> np.uint64(11)) + 1.0) * 2.0**-53))
-    return radius, np.float64(second >> np.uint64(11)) * (2.0**-52 * math.pi)
+    radius = math.sqrt(-2.0 * _log((np.float64(first >> np.uint64(11)) + 1.0) * 2.0**-53))
+    quarters = second >> np.uint64(11)  # 2**51 of them are a quarter of a turn
+    turn = (quarters + np.uint64(1 << 50)) >> np.uint64(51)
+    s, c = _sin_cos((np.float64(quarters) - np.float64(turn << np.uint64(51))) * 2.0**-51)
+    odd = turn & np.uint64(1) != np.uint64(0)
+    x, y = s if odd else c, c if odd else s
+    left, below = (turn + np.uint64(1)) & np.uint64(2) != np.uint64(0), turn & np.uint64(2) != np.uint64(0)
+    return radius * (-x if left else x), radius * (-y if below else y)
+
+
+def _log(u: Any) -> Any:
+    """The natural logarithm of a number from 2**-53 to 1, off by at most 2 ulp.
+
+    A power of two brings it to m between sqrt(1/2) and sqrt(2); log(m) is a series in s = (m - 1) / (m + 1).
+    """
+    m, e = u, 0.0
+    small = m < 2.0**-31.5
+    m, e = m * 2.0**32 if small else m, e - 32.0 if small else e
+    small = m < 2.0**-15.5
+    m, e = m * 2.0**16 if small else m, e - 16.0 if small else e
+    small = m < 2.0**-7.5
+    m, e = m * 2.0**8 if small else m, e - 8.0 if small else e
+    small = m < 2.0**-3.5
+    m, e = m * 2.0**4 if small else m, e - 4.0 if small else e
+    small = m < 2.0**-1.5
+    m, e = m * 2.0**2 if small else m, e - 2.0 if small else e
+    small = m < 2.0**-0.5
+    m, e = m * 2.0 if small else m, e - 1.0 if small else e
+    s = (m - 1.0) / (m + 1.0)
+    z = s * s
+    series = 2 / 21
+    series = series * z + 2 / 19
+    series = series * z + 2 / 17
+    series = series * z + 2 / 15
+    series = series * z + 2 / 13
+    series = series * z + 2 / 11
+    series = series * z + 2 / 9
+    series = series * z + 2 / 7
+    series = series * z + 2 / 5
+    series = series * z + 2 / 3
+    return e * 0.6931471805599453 + (2.0 * s + s * z * series)
+
+
+def _sin_cos(quarter: Any) -> Any:
+    """The sine and cosine of half a quarter of a turn at most, forward or backward; by their series."""
+    a = quarter * (math.pi / 2)
+    z = a * a
+    s = -1 / 1307674368000  # 15!
+    s = s * z + 1 / 6227020800
+    s = s * z - 1 / 39916800
+    s = s * z + 1 / 362880
+    s = s * z - 1 / 5040
+    s = s * z + 1 / 120
+    s = s * z - 1 / 6
+    c = 1 / 20922789888000  # 16!
+    c = c * z - 1 / 87178291200
+    c = c * z + 1 / 479001600
+    c = c * z - 1 / 3628800
+    c = c * z + 1 / 40320
+    c = c * z - 1 / 720
+    c = c * z + 1 / 24
+    c = c * z - 1 / 2
+    return a + a * (z * s), 1.0 + z * c
 
 
 def integers(seed: Any, i: Any, low: Any, high: Any) -> Any:

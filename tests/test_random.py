@@ -53,7 +53,7 @@ def test_python_equals_kernels(renderer):
                 assert u[i] == random.uniform(seed, first + i)
                 assert b[i] == random.bits(seed, first + i)
                 assert k[i] == random.integers(seed, first + i, low, high)
-                np.testing.assert_allclose(z[i], random.normal(seed, first + i), rtol=1e-14, atol=1e-15)
+                assert z[i] == random.normal(seed, first + i)
     words = random.philox(3, 0, 0, 0, 5, 0)
     assert random.bits(5, 6) == int(words[1]) << 32 | int(words[0])
     assert random.bits(5, 7) == int(words[3]) << 32 | int(words[2])
@@ -69,10 +69,10 @@ def test_the_same_numbers_everywhere(policy):
         ):
             out = np.zeros(n, wanted.dtype)
             assert fill(policy, out, 42) is out
-            if fill is random.fill_normal:
-                np.testing.assert_allclose(out, wanted, rtol=1e-13, atol=1e-14)
-            else:
-                np.testing.assert_array_equal(out, wanted)
+            np.testing.assert_array_equal(out, wanted)
+        short = np.zeros(n, "f4")
+        random.fill_normal(policy, short, 42)
+        np.testing.assert_array_equal(short, z.astype("f4"))
 
 
 @pytest.mark.parametrize("shape", [(7, 3), (1001, 5), (3, 1, 5), (5, 0), (0, 5)])
@@ -89,14 +89,17 @@ def test_shapes_and_views(policy, shape):
 
 
 def test_splits_of_any_size():
-    wanted = np.empty(1000)
+    wanted, normal = np.empty(1000), np.empty(1000)
     random.fill_uniform(pp.seq, wanted, 3)
+    random.fill_normal(pp.seq, normal, 3)
     for weights in ((1, 1), (1, 2), (333, 667), (1, 999), (999, 1)):
         where = pp.hybrid(pp.threads(1), pp.simd(), weights=list(weights))
         for n in (999, 1000):
             out = np.empty(n)
             random.fill_uniform(pp.par.on(where), out, 3)
             np.testing.assert_array_equal(out, wanted[:n])
+            random.fill_normal(pp.par.on(where), out, 3)
+            np.testing.assert_array_equal(out, normal[:n])
 
 
 def test_floats_of_32_bits(renderer):
@@ -150,6 +153,28 @@ def test_moments():
     random.fill_integers(pp.par, k, 2024, -3, 4)
     counts = np.bincount(k + 3)
     assert len(counts) == 7 and ((counts - n / 7) ** 2 / (n / 7)).sum() < 22.5
+
+
+def test_normal_numbers_are_those_of_box_and_muller():
+    """Up to rounding: their logarithm, sine and cosine are series of their own."""
+    n, seed = 20_001, 99
+    z = np.empty(n)
+    random.fill_normal(pp.par, z, seed)
+    words = [random.philox(k, 0, 2, 0, seed, 0) for k in range(n // 2 + 1)]
+    first, second = (np.array([int(w[j + 1]) << 32 | int(w[j]) for w in words], np.uint64) >> 11 for j in (0, 2))
+    radius, angle = np.sqrt(-2 * np.log((first + 1.0) * 2.0**-53)), second * (2.0**-52 * np.pi)
+    wanted = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).reshape(-1)[:n]
+    np.testing.assert_allclose(z, wanted, rtol=1e-13, atol=1e-14)
+
+
+def test_the_shape_of_the_normal_distribution():
+    stats = pytest.importorskip("scipy.stats")
+    z = np.empty(1_000_000)
+    for seed in (1, -7):
+        random.fill_normal(pp.par, z, seed)
+        assert stats.kstest(z, "norm").pvalue > 1e-3
+        assert stats.kstest(z[::2] ** 2 + z[1::2] ** 2, "chi2", (2,)).pvalue > 1e-3
+        assert 4.2 < abs(z).max() < 6.5
 
 
 def test_seeds_and_kinds_are_independent():
