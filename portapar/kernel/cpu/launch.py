@@ -12,6 +12,7 @@ import numpy as np
 from portapar import topology
 from portapar.kernel.cpu import chunk, pool
 from portapar.kernel.cpu.memory import LINE
+from portapar.kernel.jit.check import located
 from portapar.kernel.jit.layout import ALIGNED, BYTES, WRITEABLE
 from portapar.kernel.program import REFUSED, Task
 from portapar.kernel.tiles import TILE
@@ -101,9 +102,9 @@ class Launch:
             block = self._block(values, firsts, partials)
         address = id(block) + BYTES
         if self._threads == 1:
-            allowed = pool.run_alone(self._job_address, address, self._lo, self._hi)
+            allowed = pool.run_alone(self._job_address, address, self._lo, self._hi, self._failure)
         else:
-            allowed = self.device.pool.run(self._job_address, address)
+            allowed = self.device.pool.run(self._job_address, address, self._failure)
         return partials if allowed else REFUSED
 
     def bind(self, values: Sequence[Any], watched: Sequence[tuple[np.ndarray, bool]] = ()) -> Callable[[], Any]:
@@ -122,11 +123,15 @@ class Launch:
         block = self._block(values, None, partials)
         args = (ctypes.addressof(job), id(block) + BYTES)
         if self._threads > 1:
-            run = self.device.pool.bind(*args, partials)
+            run = self.device.pool.bind(*args, partials, self._failure)
         else:
-            run = pool.bind_alone(*args, self._lo, self._hi, partials)
+            run = pool.bind_alone(*args, self._lo, self._hi, partials, self._failure)
         run.keep = (block, values, job, keep, table, watched)  # type: ignore[attr-defined]
         return run
+
+    def _failure(self) -> Exception:
+        """The error for a kernel that did not reach its end."""
+        return located(self._program, 0, "it stopped early, at what raises in Python; the call's outputs are undefined")
 
     def _block(self, values: Sequence[Any], firsts: Sequence[int] | None, partials: np.ndarray | None) -> bytes:
         words: list[Any] = []

@@ -32,7 +32,7 @@ import numpy as np
 
 from portapar.errors import BackendUnavailableError
 from portapar.kernel.jit.layout import DATA, DESCR, DIMS, FLAGS, NDIM, STRIDES
-from portapar.kernel.jit.native import callee, native
+from portapar.kernel.jit.native import callee, failure, native
 from portapar.kernel.program import REFUSED
 
 SCHEDULES = {"static": 0, "dynamic": 1, "guided": 2}
@@ -43,7 +43,7 @@ SLEEPING, SPINNING, WANTED, BUSY, QUIT = 0, 1, 2, 3, 4
 # A job, by byte: what runs over which range, and how.
 FUNCTION, LO, HI, ALIGN, FIRST, CHUNK, SCHEDULE, THREADS, WAKES, TABLE, EPILOGUE = range(0, 88, 8)
 # The block that the threads share: words that change often have a cache line each, then two per thread.
-STOP, NEXT, PENDING, JOB, BLOCK, ENDED = 0, 64, 128, 192, 200, 208
+STOP, NEXT, PENDING, JOB, BLOCK, ENDED, FAILED = 0, 64, 128, 192, 200, 208, 216
 WORKERS, WORKER_SIZE = 256, 128
 STATE, CURSOR, END, HEARS, RINGS = 0, 64, 72, 80, 88
 
@@ -109,12 +109,13 @@ def _make() -> tuple[Any, ...]:
 
     @inline
     def conclude(job):
-        """Run the job's epilogue, if it has one."""
+        """Run the job's epilogue, if it has one; its status."""
         if load(job + EPILOGUE) != 0:
-            run_chunk(load(job + EPILOGUE), 0, load(job + EPILOGUE + 8), load(job + EPILOGUE + 16))
+            return run_chunk(load(job + EPILOGUE), 0, load(job + EPILOGUE + 8), load(job + EPILOGUE + 16))
+        return 0
 
     def alone(job, block, lo):
-        """Run a job on this thread; returns where it stopped when its time slice was over, -1 if refused."""
+        """Run a job on this thread; where it stopped when its time slice was over, -1 if refused, -2 if it failed."""
         function, hi, table = load(job + FUNCTION), load(job + HI), load(job + TABLE)
         if table != 0 and allowed(block, table) == 0:
             return -1
@@ -122,19 +123,19 @@ def _make() -> tuple[Any, ...]:
         size = load(job + FIRST)
         while lo < hi:
             top = min(lo + size, hi)
-            run_chunk(function, lo, top, block)
+            if run_chunk(function, lo, top, block) != 0:
+                return -2
             lo = top
             if lo < hi:
                 then, now = now, clock()
                 if now - begin > SLICE_NS:
                     return lo
                 size = grown(size, now - then)
-        conclude(job)
-        return lo
+        return lo if conclude(job) == 0 else -2
 
     @inline
     def share(pool, worker, now, deadline):
-        """Do what is thread `worker`'s of the job, until it is done or STOP is set."""
+        """Do what is thread `worker`'s of the job, until it is done or STOP is set; a failure sets it too."""
         job, block = load(pool + JOB), load(pool + BLOCK)
         function, hi = load(job + FUNCTION), load(job + HI)
         align, chunk, schedule = load(job + ALIGN), load(job + CHUNK), load(job + SCHEDULE)
@@ -155,7 +156,9 @@ def _make() -> tuple[Any, ...]:
                     continue
                 end = min(lo + wanted, hi)
             top = min(lo + size, end)
-            run_chunk(function, lo, top, block)
+            if run_chunk(function, lo, top, block) != 0:
+                store(pool + FAILED, 1)
+                store(pool + STOP, 1)
             lo = top
             if lo < end or schedule != 0:
                 then, now = now, clock()
@@ -169,7 +172,7 @@ def _make() -> tuple[Any, ...]:
     def start(pool):
         """Claim the workers for the job, do the caller's share and what nobody has begun, and wait for the rest.
 
-        Returns 1 if the time slice ended it early.
+        Returns 1 if the time slice ended it early, 3 if it failed.
         """
         job = load(pool + JOB)
         threads, now = load(job + THREADS), clock()
@@ -206,13 +209,13 @@ def _make() -> tuple[Any, ...]:
             mine = pool + WORKERS + WORKER_SIZE * k
             if load(mine + CURSOR) < load(mine + END):
                 unfinished = 1
-        if unfinished == 0:
-            conclude(job)
+        if load(pool + FAILED) != 0 or (unfinished == 0 and conclude(job) != 0):
+            unfinished = 3
         store(pool + ENDED, clock())
         return unfinished
 
     def launch(pool, job, block):
-        """Run a job; returns 0 when it is done, 1 if its time slice is over, 2 if its table objects."""
+        """Run a job; 0 when it is done, 1 if its time slice is over, 2 if its table objects, 3 if it failed."""
         if load(job + TABLE) != 0 and allowed(block, load(job + TABLE)) == 0:
             return 2
         store(pool + JOB, job)
@@ -221,6 +224,7 @@ def _make() -> tuple[Any, ...]:
         lo, hi = load(job + LO), load(job + HI)
         pieces = (hi - lo + align - 1) // align
         store(pool + NEXT, lo)
+        store(pool + FAILED, 0)
         begin = lo
         for k in range(threads):
             mine = pool + WORKERS + WORKER_SIZE * k
@@ -329,8 +333,13 @@ def _go_on() -> None:
         raise KeyboardInterrupt
 
 
-def run_alone(job: int | ctypes.c_int64, block: int, lo: int, hi: int) -> bool:
-    """Run the job at an address on the calling thread, interruptible; False if its table objects."""
+def run_alone(
+    job: int | ctypes.c_int64, block: int, lo: int, hi: int, failed: Callable[[], Exception] = failure
+) -> bool:
+    """Run the job at an address on the calling thread, interruptible; False if its table objects.
+
+    `failed` makes the error that is raised if native code returns a status that tells of one.
+    """
     raw = _alone or _first()
     result = ctypes.c_int64(lo)
     place = ctypes.addressof(result)
@@ -339,12 +348,16 @@ def run_alone(job: int | ctypes.c_int64, block: int, lo: int, hi: int) -> bool:
         lo = result.value
         if lo >= hi:
             return True
+        if lo == -2:
+            raise failed()
         if lo < 0:
             return False
         _go_on()
 
 
-def bind_alone(job: int, block: int, lo: int, hi: int, partials: Any) -> Callable[[], Any]:
+def bind_alone(
+    job: int, block: int, lo: int, hi: int, partials: Any, failed: Callable[[], Exception]
+) -> Callable[[], Any]:
     """`run_alone` with its arguments bound; returns the first of `partials`, if they are given.
 
     Also REFUSED, if the job's table objects.
@@ -358,9 +371,11 @@ def bind_alone(job: int, block: int, lo: int, hi: int, partials: Any) -> Callabl
             raw(*words)
             if state.value < hi:
                 if state.value < 0:
+                    if state.value == -2:
+                        raise failed()
                     return REFUSED
                 _go_on()
-                run_alone(job, block, state.value, hi)
+                run_alone(job, block, state.value, hi, failed)
             return None if partials is None else partials[0]
 
     return call
@@ -422,7 +437,7 @@ class Pool:
             self._threads.append(thread)
             thread.start()
 
-    def run(self, job: int | ctypes.c_int64, block: int) -> bool:
+    def run(self, job: int | ctypes.c_int64, block: int, failed: Callable[[], Exception] = failure) -> bool:
         """Run the job at an address on as many threads as it says; False if its table objects."""
         with self._lock:
             if self._closed:
@@ -430,9 +445,9 @@ class Pool:
             if not self._threads:
                 self._start()
             self._launch(*self._ready, job, block)
-            return not self._result.value or self._go_on()
+            return not self._result.value or self._go_on(failed)
 
-    def bind(self, job: int, block: int, partials: Any) -> Callable[[], Any]:
+    def bind(self, job: int, block: int, partials: Any, failed: Callable[[], Exception]) -> Callable[[], Any]:
         """`run` with its arguments bound; returns the first of `partials`, if they are given.
 
         Also REFUSED, if the job's table objects.
@@ -443,10 +458,10 @@ class Pool:
                 with lock:
                     if self._threads:  # or else not started, or closed
                         self._launch(*words)
-                        if state.value and not self._go_on():
+                        if state.value and not self._go_on(failed):
                             return REFUSED
                         return None if partials is None else partials[0]
-            if not self.run(job, block):
+            if not self.run(job, block, failed):
                 return REFUSED
             return None if partials is None else partials[0]
 
@@ -454,11 +469,13 @@ class Pool:
         words = ready(self._place, 0, self._address, job, block)
         return call
 
-    def _go_on(self) -> bool:
+    def _go_on(self, failed: Callable[[], Exception]) -> bool:
         """End a job that needs more than one native call; False if its table objects. The lock is held."""
         while self._result.value == 1:
             _go_on()
             self._resume(self._place, 0, self._address)
+        if self._result.value == 3:
+            raise failed()
         return not self._result.value
 
     def close(self) -> None:

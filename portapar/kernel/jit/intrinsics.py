@@ -17,6 +17,8 @@ from portapar.kernel.jit.layout import DATA, DIMS, STRIDES
 from portapar.kernel.jit.typing import array_type, numba_type
 from portapar.kernel.program import Spec
 
+LONGEST = 1 << 52  #: no index space has more elements: it would take days, on any machine
+
 _I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 
 
@@ -84,10 +86,13 @@ def unpacker(specs: tuple[Spec, ...], extra: int) -> Any:
 
 @intrinsic
 def nonneg(typing, i):
-    """`i`, promised to be ≥ 0: without that, Python's wrap of negative indices keeps loops scalar."""
+    """`i`, promised to be ≥ 0 and below LONGEST: without that, Python's wrap of negative indices keeps loops scalar.
+
+    Sums and products of integers wrap, so that `2 * i + 1` is known to be positive only where i is known to be small.
+    """
 
     def codegen(context, builder, signature, values):
-        builder.assume(builder.icmp_signed(">=", values[0], ir.Constant(values[0].type, 0)))
+        builder.assume(builder.icmp_unsigned("<", values[0], ir.Constant(values[0].type, LONGEST)))
         return values[0]
 
     return i(i), codegen
@@ -263,17 +268,17 @@ def swap_if(typing, address, expected, value):
 
 @intrinsic
 def run_chunk(typing, function, lo, hi, block):
-    """Call a compiled chunk by its address."""
+    """Call a compiled chunk by its address; its status, which is 0 unless it raised."""
 
     def codegen(context, builder, signature, values):
         pointer = _I8.as_pointer()
         kind = ir.FunctionType(_I32, [pointer, pointer, _I64, _I64, _I64])
         result = cgutils.alloca_once(builder, ir.ArrayType(_I64, 4))
         result = builder.bitcast(result, pointer)
-        builder.call(builder.inttoptr(values[0], kind.as_pointer()), [result, result, *values[1:]])
-        return context.get_dummy_value()
+        status = builder.call(builder.inttoptr(values[0], kind.as_pointer()), [result, result, *values[1:]])
+        return builder.sext(status, _I64)
 
-    return types.void(function, types.int64, types.int64, types.int64), codegen
+    return types.int64(function, types.int64, types.int64, types.int64), codegen
 
 
 @intrinsic

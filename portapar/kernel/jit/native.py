@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import operator
 import os
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from portapar import cache, config
+from portapar.errors import KernelError
 from portapar.kernel.jit import vecmath
 
 _lock = threading.RLock()
@@ -116,7 +116,8 @@ def _callable(address: int, arity: int) -> Callable[..., int]:
 
     def call(*arguments: int) -> int:
         value = result()
-        function(ctypes.addressof(value), _SCRATCH, *arguments)
+        if function(ctypes.addressof(value), _SCRATCH, *arguments):
+            raise failure()
         return value.value
 
     call.address = address  # type: ignore[attr-defined]
@@ -125,6 +126,11 @@ def _callable(address: int, arity: int) -> Callable[..., int]:
 
 
 _SCRATCH = ctypes.addressof(_RESULT)
+
+
+def failure(what: str = "a kernel") -> KernelError:
+    """The error for native code that did not reach its end: nothing that a kernel may do should lead to it."""
+    return KernelError(f"{what} stopped early, at what raises an exception in Python; its outputs are undefined")
 
 
 def compile_native(function: Any, arity: int) -> tuple[int, str, bytes, bool]:
@@ -146,14 +152,16 @@ def _callee_compiler() -> Any:
     from numba.core.compiler_machinery import register_pass
     from numba.core.typed_passes import NativeLowering
 
+    from portapar.kernel.jit.numbers import Lower
+
     @register_pass(mutates_CFG=True, analysis_only=False)
     class LowerOnly(NativeLowering):
         _name = "portapar_lower_only"
+        lowering_class = Lower
 
         def run_pass(self, state: Any) -> bool:
             flags = state.flags
             flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
-            _use_shifts(state)
             # The library makes machine code, which nobody runs: what LLVM does to the module for it stays there, and
             # makes callers up to a tenth faster.
             super().run_pass(state)
@@ -173,36 +181,6 @@ def _callee_compiler() -> Any:
             return [manager]
 
     return Callee
-
-
-def _use_shifts(state: Any) -> None:
-    """Replace ``x % 2**k`` and ``x // 2**k`` of integers by ``x & (2**k - 1)`` and ``x >> k``.
-
-    They are the same, and LLVM does not find out: C's division rounds to zero, and is corrected for signs in 64 bits.
-    """
-    from numba.core import ir, types
-
-    for block in state.func_ir.blocks.values():
-        for place in [k for k, step in enumerate(block.body) if isinstance(step, ir.Assign)][::-1]:
-            step, expr = block.body[place], block.body[place].value
-            if not isinstance(expr, ir.Expr) or expr.op != "binop" or expr.fn not in (operator.mod, operator.floordiv):
-                continue
-            x, by = (state.typemap[operand.name] for operand in (expr.lhs, expr.rhs))
-            n = getattr(by, "literal_value", 0)
-            returned = state.typemap[step.target.name]
-            if not isinstance(x, types.Integer) or not isinstance(returned, types.Integer) or n < 1 or n & (n - 1):
-                continue
-            function, number = operator.and_, n - 1
-            if expr.fn is operator.floordiv:
-                function, number = operator.rshift, n.bit_length() - 1
-            signature = state.typingctx.resolve_function_type(function, (returned, types.intp), {})
-            if signature.return_type != returned:
-                continue
-            operand = block.scope.redefine("$shift", step.loc)
-            state.typemap[operand.name] = types.IntegerLiteral(number)
-            block.body.insert(place, ir.Assign(ir.Const(number, step.loc), operand, step.loc))
-            step.value = ir.Expr.binop(function, expr.lhs, operand, expr.loc)
-            state.calltypes[step.value] = signature
 
 
 def callee(function: Any) -> Any:

@@ -1,0 +1,276 @@
+"""Numbers in kernels: every operator and every kind of number against NumPy, at the values where machines differ."""
+
+import ctypes
+import itertools
+
+import numpy as np
+import pytest
+
+import portapar as pp
+
+WHOLE = [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64]
+ULPS = 4
+
+
+def values(dtype):
+    """Numbers of a dtype at and around its limits, and a few plain ones."""
+    dtype = np.dtype(dtype)
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        few = [0, 1, 2, 3, 7, 10, 31, 63, 64, 65, 70, info.max, info.max - 1, info.max // 2 + 1, info.min, info.min + 1]
+        few += [-1, -2, -3, -7, -64] if dtype.kind == "i" else []
+        return np.array([v for v in few if info.min <= v <= info.max], dtype)
+    if dtype.kind == "f":
+        info = np.finfo(dtype)
+        few = [0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 3.0, 7.0, -7.0, 0.1, 1e5, np.inf, -np.inf, np.nan]
+        return np.array([*few, info.max, -info.max, info.tiny, info.smallest_subnormal, -info.tiny / 3], dtype)
+    parts = [0.0, -0.0, 1.0, -2.0, 3.5, np.inf, np.nan]
+    return np.array([complex(a, b) for a in parts for b in parts], dtype)
+
+
+def pairs(left, right):
+    """Every value of one kind with every value of the other."""
+    both = list(itertools.product(values(left), values(right)))
+    return np.array([a for a, _ in both], left), np.array([b for _, b in both], right)
+
+
+def compute(module, policy, expressions, **arrays):
+    """What a kernel makes of expressions of the arrays' elements: one array each, from one kernel."""
+    with np.errstate(all="ignore"):
+        wanted = [eval(e, {"np": np, **arrays}) for e in expressions]
+    outs = [np.full(w.shape, 77).astype(w.dtype) for w in wanted]
+    names = [f"o{k}" for k in range(len(outs))]
+    lines = [f"    {n}[i] = {e}" for n, e in zip(names, expressions, strict=True)]
+    elements = [f"    {n} = {n}_[i]" for n in arrays]
+    head = f"import numpy as np\n\n\ndef body(i, {', '.join([*(n + '_' for n in arrays), *names])}):\n"
+    made = module(head + "\n".join([*elements, *lines]) + "\n")
+    pp.for_each(policy, len(outs[0]), made.body, *arrays.values(), *outs)
+    return zip(expressions, outs, wanted, strict=True)
+
+
+def assert_same(found, wanted, arrays, what, ulps=0, zeros=True):
+    """Equal, signs of zeros included, NaN wherever NaN; or `ulps` units in the last place apart."""
+    parts = [(found, wanted)]
+    if wanted.dtype.kind == "c":
+        parts = [(found.real, wanted.real), (found.imag, wanted.imag)]
+    same = np.ones(len(wanted), bool)
+    for x, y in parts:
+        equal = (x == y) | ((x != x) & (y != y))
+        if y.dtype.kind == "f":
+            equal &= (np.signbit(x) == np.signbit(y)) | (y != y) | (not zeros)
+            with np.errstate(all="ignore"):
+                equal |= (np.abs(x - y) <= ulps * np.spacing(np.abs(y))) & (ulps > 0)
+        same &= equal
+    bad = np.flatnonzero(~same)[:5]
+    shown = [(*(a[k] for a in arrays), found[k], wanted[k]) for k in bad]
+    assert same.all(), f"{what}: operands, found, wanted: {shown}"
+
+
+@pytest.fixture
+def renderer(renderer):
+    """Those that follow the rules."""
+    if "opencl" in str(renderer):
+        pytest.skip("the C renderer does not follow yet")
+    return renderer
+
+
+WIDE = [np.int64, np.uint64]
+
+
+@pytest.mark.parametrize("dtype", WIDE)
+def test_whole_numbers(renderer, module, dtype):
+    a, b = pairs(dtype, dtype)
+    signs = "a + b, a - b, a * b, a // b, a % b, a << b, a >> b, a & b, a | b, a ^ b, a < b, a >= b, a == b, -a, ~a"
+    functions = "abs(a), "
+    functions += "np.left_shift(a, b), np.right_shift(a, b), np.fmod(a, b), np.minimum(a, b), np.square(a), np.sign(a)"
+    for expression, found, wanted in compute(module, renderer, split(f"{signs}, {functions}"), a=a, b=b):
+        assert_same(found, wanted, (a, b), expression)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_floats(renderer, module, dtype):
+    a, b = pairs(dtype, dtype)
+    exact = "a + b, a - b, a * b, a / b, a // b, a % b, a < b, a <= b, a != b, -a, abs(a), np.fmod(a, b)"
+    more = "np.floor_divide(a, b), np.remainder(a, b), np.minimum(a, b), np.maximum(a, b), np.sign(a), np.reciprocal(a)"
+    more += ", np.rint(a), np.floor(a), np.ceil(a), np.trunc(a), np.sqrt(a), np.copysign(a, b)"
+    for expression, found, wanted in compute(module, renderer, split(f"{exact}, {more}"), a=a, b=b):
+        # which of two zeros is the lesser one depends on NumPy's vectors
+        assert_same(found, wanted, (a, b), expression, zeros="imum" not in expression)
+
+
+@pytest.mark.parametrize("dtype", [np.complex128, np.complex64])
+def test_complex_numbers(renderer, module, dtype):
+    a, b = pairs(dtype, dtype)
+    signs = "a + b, a - b, a * b, a / b, a == b, a != b, np.reciprocal(a), np.sign(a), -a, a ** -1, a ** 2, a ** 3"
+    for expression, found, wanted in compute(module, renderer, split(signs), a=a, b=b):
+        near = "sign" in expression or "**" in expression
+        assert_same(found, wanted, (a, b), expression, ulps=2 * near, zeros=not near)
+
+
+def split(text):
+    """Expressions at the commas outside of brackets."""
+    parts, depth, start = [], 0, 0
+    for k, c in enumerate(text + ","):
+        depth += (c == "(") - (c == ")")
+        if c == "," and depth == 0:
+            parts.append(text[start:k].strip())
+            start = k + 1
+    return parts
+
+
+EXPONENTS = [-7, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 8, 13, 31, 0.5, -2.5]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_powers_are_near(renderer, module, dtype):
+    x = np.concatenate([values(dtype), np.random.default_rng(5).lognormal(0, 9, 2000).astype(dtype)])
+
+    def exact(x, e):
+        with np.errstate(all="ignore"):
+            return np.power(x.astype(np.longdouble), np.broadcast_to(e, len(x))).astype(dtype)  # not sqrt for 0.5
+
+    lines = "".join(f"    o{k}[i] = x[i] ** {e}\n" for k, e in enumerate(EXPONENTS))
+    names = ", ".join(f"o{k}" for k in range(len(EXPONENTS)))
+    made = module(f"def body(i, x, {names}):\n{lines}")
+    outs = [np.full(len(x), 77, dtype) for _ in EXPONENTS]
+    pp.for_each(renderer, len(x), made.body, x, *outs)
+    for e, found in zip(EXPONENTS, outs, strict=True):
+        assert_same(found, exact(x, e), (x,), f"** {e}", ULPS)
+
+    def both(i, x, n, y, o, p):
+        o[i] = x[i] ** n[i]
+        p[i] = x[i] ** y[i]
+
+    whole = np.array([e for e in EXPONENTS if e == int(e)], np.int64)
+    x, n = np.tile(x, len(whole)), np.repeat(whole, len(x))
+    o, p = np.full((2, len(x)), 77, dtype)
+    pp.for_each(renderer, len(x), both, x, n, n.astype(dtype), o, p)
+    for found in (o, p):
+        assert_same(found, exact(x, n), (x, n), "** n", ULPS)
+
+
+def test_powers_of_whole_numbers(renderer):
+    a, n = pairs(np.int64, np.int64)
+    found = pp.transform(renderer, a, n, op=lambda a, n: a**n)
+
+    def wanted(a, n):
+        if n < 0:
+            return {1: 1, -1: (-1) ** (n % 2)}.get(a, 0)
+        return (pow(a, n, 2**64) + 2**63) % 2**64 - 2**63
+
+    np.testing.assert_array_equal(found, [wanted(int(x), int(y)) for x, y in zip(a, n, strict=True)])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_cube_roots(renderer, dtype):
+    x = np.concatenate([values(dtype), np.array([1e-30, 1e30, 27.0, -8.0, 1e-44, 1e38], dtype)])
+    info = np.finfo(dtype)
+    x = np.concatenate([x, (np.random.default_rng(2).random(2000) * info.max).astype(dtype)])
+    x = np.concatenate([x, -x, x * info.tiny, 2.0 ** np.arange(-149, 120, dtype=dtype) * dtype(1.1)])
+    with np.errstate(all="ignore"):
+        assert_same(pp.transform(renderer, x, op=np.cbrt), np.cbrt(x), (x,), "cbrt", ULPS)
+
+
+# nothing ends a loop early -----------------------------------------------------------------------------------
+
+
+def steps(i, x, o):
+    total = 0
+    for k in range(0, 5, i % 3):
+        total += k + 1
+    o[i] = total
+
+
+def of_a_tuple(i, x, o):
+    o[i] = (x[i], 2.0, 3.0)[i % 7 - 2]
+
+
+def inverse(i, x, o):
+    o[i] = x[i] ** -1
+
+
+def quotient(i, x, o):
+    z = complex(1.0, 0.0) / complex(x[i], 0.0)
+    o[i] = z.real
+
+
+def modulo(i, x, o):
+    n = int(x[i])
+    o[i] = i // n + i % n + divmod(i, n)[0] + 1 % n
+
+
+def power(i, x, o):
+    n = int(x[i])
+    o[i] = n ** (-1 - i % 2) + (0 if n else n ** -(2**62))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "oracle"),
+    [
+        (steps, lambda i, v: sum(k + 1 for k in range(0, 5, i % 3)) if i % 3 else 0),
+        (of_a_tuple, lambda i, v: (v, 2.0, 3.0)[min(i % 7 - 2, 2)]),
+        (inverse, lambda i, v: 1 / v if v else np.inf),
+        (quotient, lambda i, v: 1 / v if v else np.inf),
+        (modulo, lambda i, v: i + i + 0 + 0 if v == 1 else 0),
+        (power, lambda i, v: v),
+    ],
+)
+def test_nothing_ends_a_loop_early(where, kernel, oracle):
+    if kernel is of_a_tuple and "opencl" in str(where):
+        pytest.skip("the C renderer does not follow yet")
+    n = 20_000
+    x = np.ones(n)
+    x[[0, 5, 4097, 15_000]] = 0
+    o = np.full(n, -5.0)
+    pp.for_each(pp.par.on(where), n, kernel, x, o)
+    np.testing.assert_array_equal(o, [oracle(i, v) for i, v in enumerate(x)])
+
+
+def test_counts_and_selections_see_every_element(policy):
+    x = np.ones(30_000)
+    x[7_000] = 0
+    assert pp.count_if(policy, x, lambda v: v**-1 > 0.5) == len(x)
+    assert len(pp.copy_if(policy, x, lambda v: v**-1 > 1.5)) == 1
+    assert pp.transform_reduce(policy, x, transform=lambda v: 1.0 if 1 / v > 1 else 0.0) == 1
+
+
+def test_sums_of_indices_may_overflow(renderer):
+    def doubled(i, o):
+        s = i + 1
+        for _ in range(63):
+            s = s + s
+        o[i] = -1 if s < 0 else 1
+
+    o = np.zeros(9, np.int64)
+    pp.for_each(renderer, len(o), doubled, o)
+    np.testing.assert_array_equal(o, [-1, 1] * 4 + [-1])
+
+
+def test_native_code_that_fails_is_an_error():
+    from portapar.kernel.cpu.pool import Pool, job, run_alone
+    from portapar.kernel.jit.native import native
+
+    def chunk(lo, hi, block):
+        if hi > 5000:
+            raise ValueError("no")
+        return hi
+
+    function = native("a chunk that fails", lambda: chunk, 3)
+    assert function(0, 10, 0) == 10
+    with pytest.raises(pp.KernelError, match="outputs are undefined"):
+        function(0, 9999, 0)
+    pool = Pool(2)
+    for hi in (4000, 100_000, 4000):
+        for schedule in ("static", "dynamic"):
+            work = job(function.address, 0, hi, 64, 64, 2, schedule)
+            runs = [
+                lambda work=work, hi=hi: run_alone(ctypes.addressof(work), 0, 0, hi),
+                lambda work=work: pool.run(ctypes.addressof(work), 0),
+            ]
+            for run in runs:
+                if hi < 5000:
+                    assert run()
+                else:
+                    with pytest.raises(pp.KernelError, match="outputs are undefined"):
+                        run()
+    pool.close()
