@@ -41,14 +41,15 @@ def native() -> ctypes.CDLL:
     return library
 
 
+def converted(x: Any) -> Any:
+    """What a C function gets for an array, a whole number (int64) or a float."""
+    if isinstance(x, np.ndarray):
+        return ctypes.c_void_p(x.ctypes.data)
+    return _INT64(x) if isinstance(x, int) else ctypes.c_double(x)
+
+
 def _c(name: str, *arguments: Any) -> Callable[[], Any]:
-    """A call of a C function, its arguments converted beforehand: arrays, whole numbers (int64), floats."""
-
-    def converted(x: Any) -> Any:
-        if isinstance(x, np.ndarray):
-            return ctypes.c_void_p(x.ctypes.data)
-        return _INT64(x) if isinstance(x, int) else ctypes.c_double(x)
-
+    """A call of a C function, its arguments converted beforehand."""
     given = [converted(x) for x in arguments]
 
     def call() -> Any:
@@ -273,7 +274,12 @@ class WrongResult(Exception):
     """Two codes computed different things."""
 
 
-def alternate(calls: dict[str, Callable[[], Any]], rounds: int, seconds: float = 0.0) -> dict[str, float]:
+def alternate(
+    calls: dict[str, Callable[[], Any]],
+    rounds: int,
+    seconds: float = 0.0,
+    of: Callable[[Sequence[float]], float] = statistics.median,
+) -> dict[str, float]:
     """Median seconds of each call; they take turns, and each goes first as often as the others.
 
     Parameters
@@ -282,6 +288,8 @@ def alternate(calls: dict[str, Callable[[], Any]], rounds: int, seconds: float =
         How many turns at least.
     seconds : float
         How long to go on at least: quick calls get more turns.
+    of : callable
+        What to give instead of the median, such as `min` on a machine with much else to do.
     """
     taken: dict[str, list[float]] = {name: [] for name in calls}
     turn, end = 0, math.inf
@@ -295,7 +303,7 @@ def alternate(calls: dict[str, Callable[[], Any]], rounds: int, seconds: float =
         if not turn:
             end = time.perf_counter() + seconds
         turn += 1
-    return {name: statistics.median(found) for name, found in taken.items()}
+    return {name: of(found) for name, found in taken.items()}
 
 
 def _fastest(calls: Sequence[Callable[[], Any]], rounds: int) -> Callable[[], Any]:
@@ -335,4 +343,4 @@ def against_threads(case: Case, executor: Any, rounds: int, seconds: float = 0.0
     return taken[""], taken["threads"]
 
 
-__all__ = ["BuildError", "Case", "WrongResult", "against_threads", "alternate", "cases", "measure", "native"]
+__all__ = ["BuildError", "Case", "WrongResult", "against_threads", "alternate", "cases", "converted", "measure", "native"]
