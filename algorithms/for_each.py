@@ -17,9 +17,9 @@ def for_each(policy: Policy | None, n: Any, body: Any, *args: Any) -> Any:
     Parameters
     ----------
     policy : Policy
-    n : int, Range or tuple of up to three of them
+    n : int, Range or tuple of up to six of them
         The index space: ``n`` means 0 to n - 1; a tuple gives ``body(i, j, *args)`` or
-        ``body(i, j, k, *args)``, the last index running fastest.
+        ``body(i, j, k, *args)`` and so on, the last index running fastest.
     body : callable
         A kernel. Iterations must not write what others read or write, except by `pp.atomic`.
     *args : array or number

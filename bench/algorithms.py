@@ -343,4 +343,14 @@ def against_threads(case: Case, executor: Any, rounds: int, seconds: float = 0.0
     return taken[""], taken["threads"]
 
 
-__all__ = ["BuildError", "Case", "WrongResult", "against_threads", "alternate", "cases", "converted", "measure", "native"]
+__all__ = [
+    "BuildError",
+    "Case",
+    "WrongResult",
+    "against_threads",
+    "alternate",
+    "cases",
+    "converted",
+    "measure",
+    "native",
+]

@@ -18,7 +18,7 @@ from portapar.kernel.front.kernel import Kernel
 from portapar.kernel.front.lift import lift
 from portapar.kernel.front.text import Text
 from portapar.kernel.jit.check import typed
-from portapar.kernel.program import Program, Spec
+from portapar.kernel.program import INDICES, Program, Spec
 from portapar.lazy import CAPTURED, MIRROR, Lazy
 from portapar.outputs import KINDS, check_cast, check_out, check_record, kind_text
 from portapar.problem import Problem, index_names, lazy_told, lifted, program_of, readonly_error, with_defaults
@@ -207,9 +207,9 @@ def transform(algorithm: str, inputs: tuple[Any, ...], out: Any, op: Any, make_o
         out = make_out(shape, codec.tuple_dtype(kind) if isinstance(kind, tuple) else kind, found)
     store = lift(codec.codec(out.dtype).store)[0] if many else None
     args, operands, where, ndim = _gather(algorithm, found, kernel, func, shape, out)
-    if ndim > 3:
+    if ndim > len(INDICES):
         raise PlacementError(
-            f"{algorithm}: non-contiguous arrays of {ndim} dimensions, {shape}: at most 3. "
+            f"{algorithm}: non-contiguous arrays of {ndim} dimensions, {shape}: at most {len(INDICES)}. "
             "Pass contiguous arrays (np.ascontiguousarray), or loop over the leading axes"
         )
     index = index_names(ndim)

@@ -50,7 +50,7 @@ class _Bound:
 
 
 def _bind(algorithm: str, extent: tuple[int, ...], unit: bool, body: Any, args: tuple[Any, ...]) -> _Bound:
-    """What ``body(i[, j[, k]], *args)`` works with."""
+    """What ``body(i[, j[, …]], *args)`` works with."""
     kernel, func = lifted(body)
     ndim = len(extent)
     wanted = len(kernel.params) - ndim
@@ -83,7 +83,7 @@ def _bind(algorithm: str, extent: tuple[int, ...], unit: bool, body: Any, args: 
 
 
 def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Problem:
-    """``body(i[, j[, k]], *args)`` for every index of the space `n`."""
+    """``body(i[, j[, …]], *args)`` for every index of the space `n`."""
     extent, start, step = box(n)
     unit = all(s == 0 for s in start) and all(s == 1 for s in step)
     b = _bind(algorithm, extent, unit, body, args)
@@ -102,11 +102,22 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Proble
         return text
 
     if where < 0:
-        program = program_of("map", (ndim,), (b.kernel,), make, b.specs, ndim=ndim, unit=unit)
+        more = {} if unit else {"unit": False, **_steps(extent, start, step)}
+        program = program_of("map", (ndim,), (b.kernel,), make, b.specs, ndim=ndim, **more)
     else:
         inplace, key = bool(b.access[where].reads), ("each", ndim, where)  # type: ignore[union-attr]
         program = program_of("transform", key, (b.kernel,), make, b.specs, ndim=ndim, out=where, inplace=inplace)
     return Problem(algorithm, program, b.values, b.names, b.access, extent, start, step, lazy=b.lazy)
+
+
+_KNOWN_STEPS = 4  #: code is made for each of these steps by itself, one way and back
+
+
+def _steps(extent: tuple[int, ...], start: tuple[int, ...], step: tuple[int, ...]) -> dict[str, Any]:
+    """What the code for a space with other indices than 0, 1, 2, … is made for."""
+    ends = [(a, a + s * max(n - 1, 0)) for n, a, s in zip(extent, start, step, strict=True)]
+    known = tuple(s if abs(s) <= _KNOWN_STEPS else 0 for s in step)
+    return {"steps": known, "signed": any(min(pair) < 0 for pair in ends)}
 
 
 def _result_place(b: _Bound, extent: tuple[int, ...], name: str) -> int:
@@ -125,7 +136,7 @@ def _result_place(b: _Bound, extent: tuple[int, ...], name: str) -> int:
 
 
 def generate(algorithm: str, extent: tuple[int, ...], op: Any, args: tuple[Any, ...], out: Any) -> Problem:
-    """``out[i[, j[, k]]] = op(i[, j[, k]], *args)`` for every index of `extent`, the shape of `out`.
+    """``out[i[, j[, …]]] = op(i[, j[, …]], *args)`` for every index of `extent`, the shape of `out`.
 
     `out` is none of the arguments, and shares no memory with them.
     """

@@ -40,7 +40,7 @@ from portapar.kernel.front.lift import lift
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.front.text import Text, renamed
 from portapar.kernel.jit.check import typed
-from portapar.kernel.program import Spec
+from portapar.kernel.program import INDICES, Spec
 
 __all__ = ["Lazy", "flat", "iota", "reverse", "transform", "zip"]
 
@@ -97,7 +97,7 @@ class Form:
         counts = sized < 0
         if counts:
             sized = self.roles.index(COUNT)
-        index = ", ".join("ijk"[:ndim])
+        index = ", ".join(INDICES[:ndim])
         lines = [f"def get({', '.join([index, *leaves])}):"]
         place = index
         if wrap and not self.aligned:
@@ -116,7 +116,7 @@ class Form:
         for node in ast.walk(function):
             if isinstance(node, ast.Name) and node.id in called:
                 node.called = True  # type: ignore[attr-defined]
-        params = [*"ijk"[:ndim], *leaves]
+        params = [*INDICES[:ndim], *leaves]
         kernel = Kernel("lazy", "<portapar lazy>", 1, params, [], [*functions, function], {}, [], False)
         return Getter(kernel, tuple(role == OWN for role in self.roles), ndim, sized, counts)
 
@@ -370,7 +370,7 @@ def transform(*inputs: Any) -> Lazy:
     Parameters
     ----------
     *inputs : array, lazy input, range or number, and last of all a callable
-        Arrays of one shape of up to three dimensions; `f` is a kernel of one element of each. What it captures is
+        Arrays of one shape of up to six dimensions; `f` is a kernel of one element of each. What it captures is
         taken now.
 
     Returns
@@ -426,7 +426,7 @@ def zip(*inputs: Any) -> Lazy:
     Parameters
     ----------
     *inputs : array, lazy input, range or number
-        Of one shape of up to three dimensions.
+        Of one shape of up to six dimensions.
 
     Returns
     -------

@@ -16,7 +16,7 @@ from portapar.kernel.front.access import Access
 from portapar.kernel.front.kernel import Kernel
 from portapar.kernel.front.lift import lift
 from portapar.kernel.front.text import Text
-from portapar.kernel.program import Program, Spec
+from portapar.kernel.program import INDICES, Program, Spec
 from portapar.lazy import Lazy
 
 
@@ -77,12 +77,12 @@ Box = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 
 def box(n: Any) -> Box:
-    """(extent, start, step) of an index space: a number, a `Range`, or a tuple of up to three of them."""
+    """(extent, start, step) of an index space: a number, a `Range`, or a tuple of up to six of them."""
     if isinstance(n, tuple) and len(n) == 3 and all(isinstance(part, tuple) for part in n):
         return n  # one already
     axes = n if isinstance(n, tuple) else (n,)
-    if not 1 <= len(axes) <= 3:
-        raise PlacementError(f"the index space {n!r} has {len(axes)} dimensions: must have 1 to 3")
+    if not 1 <= len(axes) <= len(INDICES):
+        raise PlacementError(f"the index space {n!r} has {len(axes)} dimensions: must have 1 to {len(INDICES)}")
     extent, start, step = [], [], []
     for axis in axes:
         if isinstance(axis, (Range, range)):
@@ -161,4 +161,4 @@ def readonly_error(algorithm: str, kernel: Kernel, name: str) -> PlacementError:
 
 
 def index_names(ndim: int) -> str:
-    return ", ".join("ijk"[:ndim])
+    return ", ".join(INDICES[:ndim])

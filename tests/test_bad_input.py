@@ -47,7 +47,7 @@ def test_shapes_that_differ(policy):
         (True, "True, a bool"),
         ([3, 4], r"\[3, 4\], a list"),
         ((), "0 dimensions"),
-        ((1, 2, 3, 4), "4 dimensions: must have 1 to 3"),
+        ((1, 2, 3, 4, 5, 6, 7), "7 dimensions: must have 1 to 6"),
         ((3, -2), "negative size -2"),
         ((3, 2.0), "2.0, a float"),
     ],

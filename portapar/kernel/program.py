@@ -14,6 +14,8 @@ import numpy as np
 
 from portapar import config
 
+INDICES = ("i", "j", "k", "l", "m", "n")  #: the names of a program's indices; there are no more
+
 
 @dataclass(frozen=True, slots=True)
 class Spec:
@@ -45,7 +47,7 @@ class Program:
     Attributes
     ----------
     form : {"map", "transform", "reduce"}
-        ``map`` and ``transform`` define ``body(i[, j[, k]], *args)``; a ``transform`` also has
+        ``map`` and ``transform`` define ``body(i[, j[, …]], *args)``; a ``transform`` also has
         `out`, the number of the argument that receives ``elem(i, *args)``, and `body` is that
         store. ``reduce`` defines ``elem(i, *args)`` and ``op(x, y)``.
     text : str
@@ -53,9 +55,13 @@ class Program:
     specs : tuple of Spec
         The kinds of ``args``.
     ndim : int
-        Number of indices that `body` or `elem` takes, 1 to 3.
+        Number of indices that `body` or `elem` takes, at most `len(INDICES)`.
     unit : bool
         Every index starts at 0 and steps by 1.
+    steps : tuple of int
+        If it is not `unit`: how far the index goes on each axis, 0 for what is only known in the call.
+    signed : bool
+        Some indices may be negative.
     inplace : bool
         The output of a transform is one of its inputs too.
     acc : numpy.dtype or None
@@ -72,6 +78,8 @@ class Program:
     specs: tuple[Spec, ...]
     ndim: int = 1
     unit: bool = True
+    steps: tuple[int, ...] = ()
+    signed: bool = False
     out: int = -1
     inplace: bool = False
     acc: np.dtype | None = None
@@ -81,7 +89,8 @@ class Program:
     @functools.cached_property
     def key(self) -> str:
         """A digest of everything that generated code depends on."""
-        parts = (self.form, self.text, self.specs, self.ndim, self.unit, self.out, self.acc, self.ordered)
+        space = (self.ndim, self.unit, self.steps, self.signed)
+        parts = (self.form, self.text, self.specs, *space, self.out, self.acc, self.ordered)
         return config.digest(repr(parts).encode(), 16).hex()
 
 

@@ -18,6 +18,7 @@ from portapar.kernel.c.function import add_function
 from portapar.kernel.c.signs import UNKNOWN
 from portapar.kernel.c.unit import GLOBAL, Unit, scalar_name, strip
 from portapar.kernel.jit.typing import TypedFunction
+from portapar.kernel.program import INDICES
 
 __all__ = ["Batch", "Parameter", "map_parameters", "reduce_parameters", "render_map"]
 
@@ -193,17 +194,19 @@ def render_map(
     name: str,
     *,
     unit_step: bool = True,
+    steps: tuple[int, ...] = (),
+    signed: bool = True,
     blocked: bool = False,
     batch: Batch | None = None,
 ) -> str:
-    """An entry that runs `body(i[, j[, k]], *args)` for the flat indices in [lo, hi) of an index space.
+    """An entry that runs `body(i[, j[, …]], *args)` for the flat indices in [lo, hi) of an index space.
 
     Parameters
     ----------
     body : TypedFunction
         Takes `ndim` indices (int64), then the arguments.
     ndim : int
-        1, 2 or 3.
+        At most `len(INDICES)`.
     dialect : Dialect
         `OPENCL` or `CUDA`.
     name : str
@@ -211,6 +214,10 @@ def render_map(
     unit_step : bool
         The index on axis 0 is start0 + its position, on the others its position, none of them negative;
         otherwise it is start + step * position on every axis.
+    steps : tuple of int
+        If not `unit_step`: the step on each axis where it is a constant, else 0.
+    signed : bool
+        If not `unit_step`: some indices may be negative.
     blocked : bool
         Each work-item runs one contiguous piece of the range, in order, for CPUs: the inner loop has unit
         stride. Otherwise neighbouring work-items run neighbouring indices, for GPUs.
@@ -224,18 +231,19 @@ def render_map(
         `map_parameters`.
     """
     unit = Unit(dialect)
-    degrees = [1 if unit_step else UNKNOWN] * ndim
+    degrees = [UNKNOWN if signed and not unit_step else 1] * ndim
     kernel = add_function(unit, body, [GLOBAL] * len(body.argtypes), degrees)
     entry = Entry(unit, body.argtypes[ndim:], map_parameters(body.argtypes, ndim, dialect, unit_step))
 
     def value(axis: int, position: str) -> str:
         if not unit_step:
-            return f"start{axis} + step{axis} * {position}"
+            step = (steps and steps[axis]) or f"step{axis}"
+            return f"start{axis} + {position}" if step == 1 else f"start{axis} + {step} * {position}"
         return f"start0 + {position}" if axis == 0 else position
 
     item, items = _thread(dialect)
-    last = "ijk"[ndim - 1]
-    call = f"{kernel}({', '.join(value(d, 'ijk'[d]) for d in range(ndim))}{entry.arguments()});"
+    last = INDICES[ndim - 1]
+    call = f"{kernel}({', '.join(value(d, INDICES[d]) for d in range(ndim))}{entry.arguments()});"
     lines = [entry.head(name), *entry.locals()]
     if blocked:
         lines += [
@@ -261,7 +269,7 @@ def render_map(
         # A 64-bit division costs several times a 32-bit one on GPUs.
         lines += [
             f"    for (i64 flat = lo + ({item}); flat < hi; flat += {items}) {{",
-            f"        i64 {', '.join('ijk'[:ndim])};",
+            f"        i64 {', '.join(INDICES[:ndim])};",
             "        if (hi <= 0x7fffffff) {",
             *_decode(ndim, "u32", "            ", declare=False),
             "        } else {",
@@ -310,7 +318,7 @@ def _decode(ndim: int, ctype: str, indent: str, declare: bool = True) -> list[st
     lines = [f"{c[1:-1]} rest = {c}flat, row;"]
     for axis in range(ndim - 1, 0, -1):
         lines.append(f"row = rest / {c}n{axis};")
-        lines.append(f"{word}{'ijk'[axis]} = rest - row * {c}n{axis};")
+        lines.append(f"{word}{INDICES[axis]} = rest - row * {c}n{axis};")
         lines.append("rest = row;")
     lines.append(f"{word}i = rest;")
     return [indent + line for line in lines]

@@ -42,18 +42,19 @@ def c_text(program: Program, dialect: Dialect, serial: bool = False) -> str:
     KernelError
         If the kernel uses what cannot be typed or expressed in C; it shows the user's line.
     """
-    space, name, argtypes = namespace(program), entry_name(program), _argtypes(program)
+    functions, name, argtypes = namespace(program), entry_name(program), _argtypes(program)
     try:
         if program.acc is None:
-            body, batch = infer(space["body"], argtypes), None
+            body, batch = infer(functions["body"], argtypes), None
             if dialect is CUDA and (count := batch_of(program)) > 1:
-                elem = infer(space["elem"], argtypes)
+                elem = infer(functions["elem"], argtypes)
                 stored = (types.int64, argtypes[1 + program.out], elem.return_type)
-                batch = Batch(elem, infer(space.get("store", _set_item), stored), program.out, count)
-            return render_map(body, program.ndim, dialect, name, unit_step=program.unit, blocked=serial, batch=batch)
+                batch = Batch(elem, infer(functions.get("store", _set_item), stored), program.out, count)
+            space: dict[str, Any] = {"unit_step": program.unit, "steps": program.steps, "signed": program.signed}
+            return render_map(body, program.ndim, dialect, name, blocked=serial, batch=batch, **space)
         acc = numba_type(program.acc)
-        elem = infer(space["elem"] if program.unit else _over_range(program), argtypes)
-        op = infer(space["op"], (value_type(program.acc),) * 2)
+        elem = infer(functions["elem"] if program.unit else _over_range(program), argtypes)
+        op = infer(functions["op"], (value_type(program.acc),) * 2)
         return render_reduce(elem, op, acc, dialect, name, grouped=not serial, ordered=program.ordered)
     except (TypingFailure, RenderFailure) as error:
         raise _kernel_error(program, dialect, error) from error

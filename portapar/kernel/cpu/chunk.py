@@ -16,23 +16,25 @@ import numpy as np
 
 from portapar.errors import PlacementError
 from portapar.kernel.cpu import registers
+from portapar.kernel.cpu.bounds import Bounded, bounded
+from portapar.kernel.cpu.loops import STREAM_LINES, holds_text, loops_text
 from portapar.kernel.front.codec import codec
 from portapar.kernel.jit import vecmath
-from portapar.kernel.jit.functions import functions, namespace
+from portapar.kernel.jit.functions import function_texts, functions, namespace
 from portapar.kernel.jit.native import callee, lower, native
 from portapar.kernel.program import Program, Spec
 from portapar.kernel.tiles import BLOCK, LANES, TILE
 
-STREAM_LINES = 4  #: cache lines that a streaming loop writes at a time; 8 need all registers of AVX2, or more
 
-
-def chunk_text(program: Program, stream: bool = False) -> str:
+def chunk_text(program: Program, stream: bool = False, test: str | None = None) -> str:
     """Python text of ``chunk(lo, hi, block)`` for a program.
 
     Parameters
     ----------
     stream : bool
         Write the output of a transform with non-temporal stores.
+    test : str, optional
+        When `fast` is right in the place of `body` (`fast_elem` for `elem`), see `portapar.kernel.cpu.bounds`.
     """
     args = [f"a{k}" for k in range(len(program.specs))]
     extra = [f"n{d}" for d in range(1, program.ndim)]
@@ -43,77 +45,14 @@ def chunk_text(program: Program, stream: bool = False) -> str:
     head += f"    {unpack}= unpack(block)\n" if unpack else ""
     call = ", ".join(args)
     if program.form == "reduce":
-        return (_tree_text if program.ordered else _lanes_text)(program, head, call)
-    if stream:
-        return head + _stream_text(program, args, call)
-    return head + _map_text(program, call)
+        head = holds_text(program, test) + head if test else head
+        return (_tree_text if program.ordered else _lanes_text)(program, head, call, test)
+    return loops_text(program, head, stream, test)
 
 
-def _index(program: Program, axis: int, position: str) -> str:
-    return f"nonneg({position})" if program.unit else f"start{axis} + step{axis} * {position}"
-
-
-def _map_text(program: Program, call: str) -> str:
-    if program.ndim == 1:
-        return f"    for k in range(lo, hi):\n        body({_index(program, 0, 'k')}, {call})\n    return hi\n"
-    inner = program.ndim - 1
-    return (
-        "    while lo < hi:\n"
-        f"        row, first = lo // n{inner}, lo % n{inner}\n"
-        f"        count = min(n{inner} - first, hi - lo)\n"
-        "        for k in range(first, first + count):\n"
-        f"            body({_outer(program)}{_index(program, inner, 'nonneg(k)')}, {call})\n"
-        "        lo += count\n"
-        "    return hi\n"
-    )
-
-
-def _stream_text(program: Program, args: list[str], call: str) -> str:
-    """Whole cache lines are collected in a buffer and written past the caches; what is left of a row is not."""
-    out, inner = args[program.out], program.ndim - 1
-    width = STREAM_LINES * 64 // program.specs[program.out].dtype.itemsize
-    flat = "" if inner == 0 else f"row * n{inner} + "
-    outer = _outer(program)
-    row = (
-        f"@first = min(end, begin + until_aligned({out}, {flat}begin))\n"
-        "@for k in range(begin, first):\n"
-        f"@    body({outer}nonneg(k), {call})\n"
-        f"@last = first + (end - first) // {width} * {width}\n"
-        f"@for base in range(first, last, {width}):\n"
-        "@    base = nonneg(base)\n"
-        f"@    for k in range({width}):\n"
-        f"@        buffer[nonneg(k)] = elem({outer}base + k, {call})\n"
-        "@    vectors()\n"
-        f"@    stream({out}, {flat}base, buffer)\n"
-        "@for k in range(last, end):\n"
-        f"@    body({outer}nonneg(k), {call})\n"
-    )
-    head = "    buffer = tile()\n"
-    tail = "    fence()\n    return hi\n"
-    if inner == 0:
-        return head + "    begin, end = lo, hi\n" + row.replace("@", "    ") + tail
-    return (
-        f"{head}    while lo < hi:\n"
-        f"        row, begin = lo // n{inner}, lo % n{inner}\n"
-        f"        end = begin + min(n{inner} - begin, hi - lo)\n"
-        f"{row.replace('@', '        ')}        lo += end - begin\n{tail}"
-    )
-
-
-def _outer(program: Program) -> str:
-    """The indices of a row, but for the last one."""
-    rows = {1: [], 2: ["row"], 3: ["row // n1", "row % n1"]}[program.ndim]
-    return "".join(f"{_index(program, d, f'({text})')}, " for d, text in enumerate(rows))
-
-
-def _value(program: Program, call: str) -> Callable[[str], str]:
+def _value(call: str, fast: bool) -> Callable[[str], str]:
     """The text of an element, from that of its index."""
-
-    def value(index: str) -> str:
-        index = f"nonneg({index})" if program.unit else f"start0 + step0 * ({index})"
-        return f"ACC(elem({index}, {call}))"
-
-    return value
+    return lambda index: f"ACC({'fast_elem' if fast else 'elem'}(nonneg({index}), {call}))"
 
 
 def _get(width: int, array: str, place: str) -> str:
@@ -124,9 +63,12 @@ def _put(width: int, array: str, place: str, what: str) -> str:
     return f"put({place}, {array}, {what})" if width else f"{array}[{place}] = {what}"
 
 
-def _lanes_text(program: Program, head: str, call: str) -> str:
-    """Whole tiles keep their lanes in vector registers; the last one, if it is short, takes a plain loop."""
-    width, value = _width(program.acc), _value(program, call)
+def _lanes_text(program: Program, head: str, call: str, test: str | None) -> str:
+    """Whole tiles keep their lanes in vector registers; the last one, if it is short, takes a plain loop.
+
+    So does a tile for which the test fails.
+    """
+    width, value, plain = _width(program.acc), _value(call, test is not None), _value(call, test == "")
     here = _get(width, "acc", "lane")
 
     def folded(what: str) -> str:
@@ -135,31 +77,31 @@ def _lanes_text(program: Program, head: str, call: str) -> str:
     def other(half: Any) -> str:
         return folded(_get(width, "acc", f"lane + {half}"))
 
-    steps = "" if program.unit else "start0, step0, "
     levels = [LANES >> k for k in range(1, LANES.bit_length())]
     tree = ""
     for half in levels:
         tree += f"            for lane in range({half}):\n                {other(half)}\n"
         tree += "            vectors()\n" * (half > 1)
     keep = _keep(width, f"nonneg(first // {TILE})", _get(width, "acc", "0"))
+    slow = f" or not (easy or holds(first, first + {TILE - 1}, {call}))" if test else ""
     fresh = f"x if k < {LANES} else ACC(op({here}, x))"
     return (
-        f"def short(first, count, partials, {steps}{call}):\n"
+        f"def short(first, count, partials, {call}):\n"
         f"    acc = {_scratch(width)}\n"
         "    for k in range(count):\n"
-        f"        x = {value('first + k')}\n"
+        f"        x = {plain('first + k')}\n"
         f"        lane = k % {LANES}\n"
         f"        {_put(width, 'acc', 'lane', fresh)}\n"
         f"    for half in {tuple(levels)}:\n"
         "        for lane in range(min(half, count - half)):\n"
         f"            {other('half')}\n"
         f"    {keep}\n"
-        f"{head}"
+        f"{head}{_easy(call, test)}"
         f"    acc = {_scratch(width)}\n"
         f"    for first in range(lo, hi, {TILE}):\n"
         "        first = nonneg(first)\n"
-        f"        if hi - first < {TILE}:\n"
-        f"            short(first, hi - first, partials, {steps}{call})\n"
+        f"        if hi - first < {TILE}{slow}:\n"
+        f"            short(first, min(hi - first, {TILE}), partials, {call})\n"
         "        else:\n"
         f"            for lane in range({LANES}):\n"
         f"                {_put(width, 'acc', 'lane', value('first + lane'))}\n"
@@ -174,12 +116,17 @@ def _lanes_text(program: Program, head: str, call: str) -> str:
     )
 
 
-def _tree_text(program: Program, head: str, call: str) -> str:
-    """A binary tree over neighbours, level by level: loops that vectorize, over values that stay in the first cache."""
-    width, value = _width(program.acc), _value(program, call)
+def _easy(call: str, test: str | None) -> str:
+    return f"    easy = holds(lo, hi - 1, {call})\n" if test else ""
 
-    def level(source: str, target: str, indent: str) -> str:
+
+def _tree_text(program: Program, head: str, call: str, test: str | None) -> str:
+    """A binary tree over neighbours, level by level: loops that vectorize, over values that stay in the first cache."""
+    width = _width(program.acc)
+
+    def level(source: str, target: str, indent: str, fast: bool = test is not None) -> str:
         """From `count` values of one array, or elements, to half as many of another."""
+        value = _value(call, fast)
 
         def at(place: str) -> str:
             return _get(width, source, f"nonneg({place})") if source else value(f"first + {place}")
@@ -196,15 +143,21 @@ def _tree_text(program: Program, head: str, call: str) -> str:
 
     keep = _keep(width, f"nonneg(tile // {TILE})", _get(width, "top", "0"))
     block = _put(width, "top", f"nonneg((first - tile) // {BLOCK})", _get(width, "a", "0"))
+    leaves = level("", "a", " " * 12)
+    if test:
+        leaves = (
+            f"            if easy or holds(first, first + count - 1, {call}):\n{level('', 'a', ' ' * 16)}"
+            f"            else:\n{level('', 'a', ' ' * 16, False)}"
+        )
     return (
-        f"{head}"
+        f"{head}{_easy(call, test)}"
         f"    a, b, top = {_scratch(width)}, {_scratch(width)}, {_scratch(width)}\n"
         f"    for tile in range(lo, hi, {TILE}):\n"
         f"        end = min(tile + {TILE}, hi)\n"
         f"        for first in range(tile, end, {BLOCK}):\n"
         "            first = nonneg(first)\n"
         f"            count = nonneg(min(end - first, {BLOCK}))\n"
-        f"{level('', 'a', ' ' * 12)}"
+        f"{leaves}"
         "            while count > 1:\n"
         f"{level('a', 'b', ' ' * 16)}"
         f"{level('b', 'a', ' ' * 16)}"
@@ -306,6 +259,10 @@ def _make(program: Program, stream: bool) -> Any:
     from portapar.kernel.jit import intrinsics
 
     space = functions(program, registers.hinted, vectors=intrinsics.vectors)
+    fast = _bounded(program)
+    if fast is not None:
+        forms = functions(program, lambda texts: _forms(texts, fast), vectors=intrinsics.vectors)
+        space.update(fast=forms.get("body"), fast_elem=forms.get("elem"))
     specs = block_specs(program)
     space.update(
         nonneg=intrinsics.nonneg,
@@ -323,10 +280,25 @@ def _make(program: Program, stream: bool) -> Any:
             fence=intrinsics.fence,
             tile=intrinsics.scratch(dtype, STREAM_LINES * 64 // dtype.itemsize),
         )
-    exec(compile(chunk_text(program, stream), "<portapar chunk>", "exec"), space)
-    if "short" in space:
-        space["short"] = callee(space["short"])
+    exec(compile(chunk_text(program, stream, _test(fast)), "<portapar chunk>", "exec"), space)
+    for name in ("holds", "inside", "short"):
+        if name in space:
+            space[name] = callee(space[name])
     return space["chunk"]
+
+
+@functools.lru_cache(maxsize=4096)
+def _bounded(program: Program) -> Bounded | None:
+    """The form of a program's functions for indices that are not negative, if it differs."""
+    return bounded(program, function_texts(program), "elem" if program.acc is not None else "body")
+
+
+def _test(fast: Bounded | None) -> str | None:
+    return None if fast is None else fast.test
+
+
+def _forms(texts: dict[str, str], fast: Bounded) -> dict[str, Any]:
+    return fast.trees | registers.hinted(texts, fast.trees)
 
 
 def can_stream(program: Program) -> bool:
@@ -340,9 +312,8 @@ def can_stream(program: Program) -> bool:
 @functools.lru_cache(maxsize=4096)
 def chunk(program: Program, stream: bool = False) -> int:
     """The address of the native chunk function of a program."""
-    text = chunk_text(program, stream)
     try:
-        function = native(f"{program.key}|{text}", lambda: _make(program, stream), 3)
+        function = native(f"{program.key}|{stream}", lambda: _make(program, stream), 3)
     except Exception as error:
         if type(error).__module__.startswith("numba.") or isinstance(error, KeyError):
             from portapar.kernel.jit.check import explain
@@ -406,7 +377,7 @@ def inspect(program: Program, stream: bool = False) -> dict[str, str]:
     verdict += f", but {', '.join(scalar)} one at a time" if scalar else ""
     return {
         "vectorized": verdict,
-        "Numba": program.text + "\n" + chunk_text(program, stream),
+        "Numba": program.text + "\n" + chunk_text(program, stream, _test(_bounded(program))),
         "LLVM": llvm,
         "assembly": library.get_asm_str(),
     }

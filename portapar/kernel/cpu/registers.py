@@ -14,11 +14,14 @@ from portapar.kernel.front.sources import tree_of
 LANES, MOST = 4, 128  #: a loop worth it runs a multiple of so often, and not more than that: it is written out
 
 
-def hinted(texts: dict[str, str]) -> dict[str, ast.Module]:
-    """Those of a program's functions that have such loops, with a call of ``vectors()`` behind each loop."""
+def hinted(texts: dict[str, str], trees: dict[str, ast.Module] | None = None) -> dict[str, ast.Module]:
+    """Those of a program's functions that have such loops, with a call of ``vectors()`` behind each loop.
+
+    `trees` are other forms of some of the functions, to be used instead of their texts.
+    """
     if not any("private_" in text for text in texts.values()):
         return {}
-    trees = {name: tree_of(text) for name, text in texts.items()}
+    trees = {name: tree_of(text) for name, text in texts.items()} | (trees or {})
     arrays = _private_arrays({name: tree.body[0] for name, tree in trees.items()})
     return {name: tree for name, tree in trees.items() if _hint(tree, arrays[name])}
 

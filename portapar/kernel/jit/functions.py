@@ -32,8 +32,7 @@ def functions(
     llvm.register()
     space: dict[str, Any] = {"np": np, "math": math, "atomic": atomic, **more}
     space.update((constructor.__name__, constructor) for constructor in private.CONSTRUCTORS)
-    parts = re.split(r"^(?=def )", program.text, flags=re.MULTILINE)[1:]
-    texts: dict[str, Any] = {part[len("def ") : part.index("(")]: part for part in parts}
+    texts: dict[str, Any] = function_texts(program)
     forms = texts | (edit(texts) if edit else {})
     origin, line = program.origin or {}, 1
     for name, text in texts.items():
@@ -43,6 +42,12 @@ def functions(
         space[name] = _function(code, places, known)
         line += text.count("\n")
     return space
+
+
+def function_texts(program: Program) -> dict[str, str]:
+    """The text of each of a program's functions, callees first."""
+    parts = re.split(r"^(?=def )", program.text, flags=re.MULTILINE)[1:]
+    return {part[len("def ") : part.index("(")]: part for part in parts}
 
 
 def place(program: Program, line: int) -> tuple[str, int] | None:

@@ -1,0 +1,195 @@
+"""The loops of a chunk over its index space, as Python text.
+
+A space of several dimensions is a nest of loops: the last index runs in the innermost one, in steps of the same size,
+and the others are counted. Where indices could be negative a row has a segment in which they are not
+(`portapar.kernel.cpu.bounds`).
+"""
+
+from __future__ import annotations
+
+from portapar.kernel.program import Program
+
+STREAM_LINES = 4  #: cache lines that a streaming loop writes at a time; 8 need all registers of AVX2, or more
+
+
+def loops_text(program: Program, head: str, stream: bool, test: str | None) -> str:
+    """The text of ``chunk(lo, hi, block)``, of which `head` is the beginning, for maps and transforms.
+
+    Parameters
+    ----------
+    stream : bool
+        Write the output of a transform with non-temporal stores.
+    test : str, optional
+        When `fast` is right in the place of `body` (`fast_elem` for `elem`), see `portapar.kernel.cpu.bounds`.
+    """
+    args = [f"a{k}" for k in range(len(program.specs))]
+    call = ", ".join(args)
+    name, ends = "body" if test is None else "fast", ("first", "last") if test else ("begin", "end")
+    work = _stream_text(program, args, name, *ends) if stream else _loop(program, name, call, *ends)
+    segment = work
+    if test:  # in order: some loops are sequential
+        rest = _loop(program, "body", call, "begin if side == 0 else last", "first if side == 0 else end")
+        segment = (
+            "@first, last = begin, end\n"
+            "@if not easy:\n"
+            f"@    first, last = inside(begin, end, {_places(program)}{call})\n"
+            f"@for side in range(2):\n{_indented(rest)}"
+            f"@    if side == 0:\n{_indented(_indented(work))}"
+        )
+        head = holds_text(program, test) + _inside_text(program, call) + head
+    if stream:
+        head += "    buffer = tile()\n"
+    fence = "    fence()\n" if stream else ""
+    return f"{head}{_nest(program, segment, call, bool(test))}{fence}    return hi\n"
+
+
+def holds_text(program: Program, test: str) -> str:
+    """``holds``: whether the fast form is right, from the least and the largest index on each axis."""
+    ends = "".join(f"lo{d}, hi{d}, " for d in range(program.ndim))
+    return f"def holds({ends}{', '.join(f'a{k}' for k in range(len(program.specs)))}):\n{test}"
+
+
+def _indented(text: str) -> str:
+    return text.replace("@", "@    ")
+
+
+def _nest(program: Program, segment: str, call: str, tested: bool) -> str:
+    """The loops around a segment of a row, from position `begin` to `end`; its lines begin with @.
+
+    A chunk may begin and end in the middle of a row. Places on the outer axes are counted, since a division costs more
+    than many a body.
+    """
+    inner = program.ndim - 1
+    easy = f"    easy = holds({_box(program)}, {call})\n" if tested else ""
+    if inner == 0:
+        return f"    begin, end = lo, hi\n{easy}" + segment.replace("@", "    ")
+    decode, carry = f"    row = lo // n{inner}\n    begin = lo - row * n{inner}\n", ""
+    for d in range(inner - 1, 0, -1):
+        decode += f"    above = row // n{d}\n    p{d} = row - above * n{d}\n    row = above\n"
+    for depth, d in enumerate(range(inner - 1, -1, -1)):
+        space = "    " * (depth + 2)
+        carry += f"{space}p{d} += 1\n"
+        if d:
+            carry += f"{space}if p{d} == n{d}:\n{space}    p{d} = 0\n"
+    return (
+        f"    if lo >= hi:\n        return hi\n{decode}    p0 = row\n{easy}"
+        "    while lo < hi:\n"
+        f"        end = min(n{inner}, begin + hi - lo)\n"
+        f"{segment.replace('@', '        ')}"
+        "        lo += end - begin\n"
+        "        begin = 0\n"
+        f"{carry}"
+    )
+
+
+def _index(program: Program, axis: int, position: str) -> str:
+    """The index at a position on an axis."""
+    if program.unit:
+        return f"nonneg({position})"
+    step = program.steps[axis]
+    text = f"start{axis} + {'' if step == 1 else f'{step} * ' if step else f'step{axis} * '}{position}"
+    return text if program.signed else f"nonneg({text})"
+
+
+def _loop(program: Program, name: str, call: str, begin: str, end: str) -> str:
+    inner = program.ndim - 1
+    return f"@for k in range({begin}, {end}):\n@    {name}({_outer(program)}{_index(program, inner, 'k')}, {call})\n"
+
+
+def _outer(program: Program) -> str:
+    """The indices of a row, but for the last one."""
+    return "".join(f"{_index(program, d, f'p{d}')}, " for d in range(program.ndim - 1))
+
+
+# which indices are not negative -------------------------------------------------------------------
+
+
+def _places(program: Program) -> str:
+    """What `inside` needs besides a segment and the arguments: the row, and what indices are computed from."""
+    steps = [] if program.unit else [f"{name}{d}" for d in range(program.ndim) for name in ("start", "step")]
+    return "".join(f"{name}, " for name in [*(f"p{d}" for d in range(program.ndim - 1)), *steps])
+
+
+def _ends(program: Program, axis: int, first: str, last: str) -> str:
+    """The least and the largest index on an axis between two positions."""
+    if program.unit:
+        return f"{first}, {last}"
+    step = program.steps[axis]
+    a, b = (f"start{axis} + {step or f'step{axis}'} * ({place})" for place in (first, last))
+    return f"{a}, {b}" if step > 0 else f"{b}, {a}" if step < 0 else f"min({a}, {b}), max({a}, {b})"
+
+
+def _box(program: Program) -> str:
+    """The least and the largest index on every axis, at most, in a chunk."""
+    if program.ndim == 1:
+        return _ends(program, 0, "begin", "end - 1")
+    below = " * ".join(f"n{d}" for d in range(1, program.ndim))
+    axes = [_ends(program, d, "0", f"n{d} - 1") for d in range(1, program.ndim)]
+    return ", ".join([_ends(program, 0, "p0", f"(hi - 1) // ({below})"), *axes])
+
+
+def _inside_text(program: Program, call: str) -> str:
+    """``inside``: for which segment of a row the fast form is right.
+
+    It grows from the middle: it takes the whole side, or all but one (``x[i - 1]`` at 0), or looks for its end.
+    """
+    inner = program.ndim - 1
+    row = "".join(f"{_ends(program, d, f'p{d}', f'p{d}')}, " for d in range(inner))
+    return (
+        f"def inside(begin, end, {_places(program)}{call}):\n"
+        "    if begin >= end:\n"
+        "        return end, end\n"
+        "    first = last = begin + (end - begin) // 2\n"
+        "    known = False\n"
+        "    for side in range(2):\n"
+        "        good, far = first if side == 0 else last, begin if side == 0 else end - 1\n"
+        "        bad = begin - 1 if side == 0 else end\n"
+        "        probe = far if known else good\n"
+        "        while True:\n"
+        "            low, high = probe if side == 0 else first, last if side == 0 else probe\n"
+        f"            if holds({row}{_ends(program, inner, 'low', 'high')}, {call}):\n"
+        "                good, skip = probe, not known\n"
+        "                known = True\n"
+        "                if skip:\n"
+        "                    probe = far\n"
+        "                    continue\n"
+        "            elif not known:\n"
+        "                return end, end\n"
+        "            else:\n"
+        "                bad = probe\n"
+        "                if probe == far:\n"
+        "                    probe = far + (1 if side == 0 else -1)\n"
+        "                    if probe != good:\n"
+        "                        continue\n"
+        "            if abs(good - bad) <= 1:\n"
+        "                break\n"
+        "            probe = (good + bad) // 2\n"
+        "        if side == 0:\n"
+        "            first = good\n"
+        "        else:\n"
+        "            last = good\n"
+        "    return first, last + 1\n"
+    )
+
+
+def _stream_text(program: Program, args: list[str], body: str, begin: str, end: str) -> str:
+    """Whole cache lines are collected in a buffer and written past the caches; what is left of a row is not."""
+    out, inner = args[program.out], program.ndim - 1
+    width = STREAM_LINES * 64 // program.specs[program.out].dtype.itemsize
+    flat = "0"
+    for d in range(inner):
+        flat = f"({flat} + p{d}) * n{d + 1}" if d else f"p0 * n{d + 1}"
+    flat = f"{flat} + " if inner else ""
+    outer, call, elem = _outer(program), ", ".join(args), "elem" if body == "body" else "fast_elem"
+    return (
+        f"@head = min({end}, {begin} + until_aligned({out}, {flat}{begin}))\n"
+        f"{_loop(program, body, call, begin, 'head')}"
+        f"@tail = head + ({end} - head) // {width} * {width}\n"
+        f"@for base in range(head, tail, {width}):\n"
+        "@    base = nonneg(base)\n"
+        f"@    for k in range({width}):\n"
+        f"@        buffer[nonneg(k)] = {elem}({outer}base + k, {call})\n"
+        "@    vectors()\n"
+        f"@    stream({out}, {flat}base, buffer)\n"
+        f"{_loop(program, body, call, 'tail', end)}"
+    )

@@ -1,0 +1,226 @@
+"""Index spaces of any number of dimensions, starts and steps; and Python's negative indices in all forms."""
+
+import itertools
+import random
+
+import numpy as np
+import pytest
+
+import portapar as pp
+
+SPACES = [
+    (range(100),),
+    (range(1, 100),),
+    (range(-5, 50),),
+    (range(5, 90, 3),),
+    (range(3, 99, 11),),
+    (range(99, -1, -1),),
+    (range(99, 0, -7),),
+    (range(4, 4),),
+    (range(7), range(9)),
+    (range(1, 6), range(2, 9)),
+    (range(6, 0, -1), range(0, 9, 2)),
+    (range(5), range(0)),
+    (range(3), range(5), range(7)),
+    (range(1, 3), range(1, 5), range(1, 7)),
+    (range(2, -1, -1), range(0, 5, 2), range(1, 7)),
+    (range(3), range(1), range(4), range(5)),
+    (range(1, 3), range(0, 3, 2), range(3, 0, -1), range(1, 5)),
+    (range(2), range(1, 3), range(2), range(3), range(2)),
+    (range(2), range(2), range(1, 3), range(2), range(2), range(3)),
+]
+
+
+def space_of(axes):
+    made = tuple(pp.range(r.start, r.stop, r.step) if r.start or r.step != 1 else len(r) for r in axes)
+    return made if len(made) > 1 else made[0]
+
+
+def mark1(i, x, y):
+    y[i] += 10 * x[i] + i
+
+
+def mark2(i, j, x, y):
+    y[i, j] += 10 * x[i, j] + i - 2 * j
+
+
+def mark3(i, j, k, x, y):
+    y[i, j, k] += 10 * x[i, j, k] + i - 2 * j + 3 * k
+
+
+def mark4(i, j, k, t, x, y):
+    y[i, j, k, t] += 10 * x[i, j, k, t] + i - 2 * j + 3 * k - 4 * t
+
+
+def mark5(i, j, k, t, u, x, y):
+    y[i, j, k, t, u] += 10 * x[i, j, k, t, u] + i - 2 * j + 3 * k - 4 * t + 5 * u
+
+
+def mark6(i, j, k, t, u, v, x, y):
+    y[i, j, k, t, u, v] += 10 * x[i, j, k, t, u, v] + i - 2 * j + 3 * k - 4 * t + 5 * u - 6 * v
+
+
+MARKS = (mark1, mark2, mark3, mark4, mark5, mark6)
+
+
+@pytest.mark.parametrize("axes", SPACES, ids=lambda axes: "x".join(f"{r.start}:{r.stop}:{r.step}" for r in axes))
+def test_every_index_of_a_space_is_visited_once(renderer, axes):
+    shape = tuple(max([*r, 0], default=0) + 1 for r in axes) if len(axes) > 1 else (100,)
+    x = np.random.default_rng(1).integers(0, 100, shape)
+    y, wanted = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    mark = MARKS[len(axes) - 1]
+    pp.for_each(renderer, space_of(axes), mark, x, y)
+    for index in itertools.product(*axes):
+        mark(*index, x, wanted)
+    np.testing.assert_array_equal(y, wanted)
+
+
+@pytest.mark.parametrize("schedule", ["static", "dynamic"])
+def test_chunks_that_end_in_the_middle_of_rows(schedule):
+    for shape in ((5, 7, 11), (3, 2, 4, 5), (40, 3), (3, 40)):
+        x, y, wanted = np.arange(np.prod(shape)).reshape(shape), np.zeros(shape, int), np.zeros(shape, int)
+        policy = pp.par.on(pp.threads(3)).with_(schedule=schedule, chunk_size=5)
+        mark = MARKS[len(shape) - 1]
+        pp.for_each(policy, shape, mark, x, y)
+        for index in np.ndindex(shape):
+            mark(*index, x, wanted)
+        np.testing.assert_array_equal(y, wanted)
+
+
+def test_strided_arrays_of_four_dimensions(renderer):
+    x = np.random.default_rng(1).random((3, 4, 5, 12))[:, :, :, ::2]
+    np.testing.assert_array_equal(pp.transform(renderer, x, op=lambda v: v + 1), x + 1)
+
+
+# negative indices ---------------------------------------------------------------------------------
+
+
+def at(i, j, n):
+    return i * n + j
+
+
+def shifted(i, x, y, a, b):
+    y[i] = x[i - 1] + 2 * x[i + a] + 3 * x[i - b] + 4 * x[-1 - i]
+
+
+def through_helper(i, x, y, a, b):
+    y[i] = x[at(i // 8, i % 8 - a, 8)] + x[at(i, -1, 1)]
+
+
+def through_locals(i, x, y, a, b):
+    k = i - a
+    if i % 3 == 0:
+        k = i + b
+    last = len(x) - 1 - i
+    y[i] = x[k] + 2 * x[last - 1] + 3 * x[i if i > b else i - a]
+
+
+def in_loops(i, x, y, a, b):
+    s = 0.0
+    for k in range(-a, b):
+        s += (k + 5) * x[i + k]
+    for k in range(b, -a, -2):
+        s += k * x[i - k]
+    k = -a
+    while k < b:
+        s += x[k]
+        k += 1
+    y[i] = s
+
+
+def clamped(i, x, y, a, b):
+    y[i] = x[max(i - a, 0)] + 2 * x[min(i, b) - 1] + 3 * x[abs(i - b)] + 4 * x[(i - a) % b] + 5 * x[(i - a) % b - b]
+
+
+def from_arrays(i, x, y, a, b, index):
+    y[i] = x[index[i]] + 2 * x[index[i] - 1] + 3 * x[max(index[i], 0)]
+
+
+@pytest.mark.parametrize("kernel", [shifted, through_helper, through_locals, in_loops, clamped, from_arrays])
+def test_negative_indices_count_from_the_end(renderer, kernel):
+    rng = np.random.default_rng(3)
+    for start, (a, b) in itertools.product((0, 1, 9, 40), ((1, 1), (7, 3), (0, 9))):
+        x, y, wanted = rng.random(64), np.zeros(64), np.zeros(64)
+        more = (rng.integers(-63, 64, 64),) if kernel is from_arrays else ()
+        space = range(start, 64 - max(a, b))
+        pp.for_each(renderer, pp.range(space.start, space.stop), kernel, x, y, a, b, *more)
+        for i in space:
+            kernel(i, x, wanted, a, b, *more)
+        np.testing.assert_allclose(y, wanted, rtol=1e-14)
+
+
+def test_negative_indices_on_several_axes(renderer):
+    def body(i, j, k, x, y, d):
+        y[i, j, k] = x[i - 1, j, k] + 2 * x[i, j - 1, k] + 3 * x[i, j, k - 1] + 4 * x[i - d, -1 - j, k]
+
+    for shape in ((5, 6, 7), (1, 1, 9), (4, 4, 1), (3, 1, 4), (2, 0, 3)):
+        x, y, wanted = np.random.default_rng(1).random(shape), np.zeros(shape), np.zeros(shape)
+        pp.for_each(renderer, shape, body, x, y, shape[0] // 2)
+        for index in np.ndindex(shape):
+            body(*index, x, wanted, shape[0] // 2)
+        np.testing.assert_allclose(y, wanted, rtol=1e-14)
+
+
+def test_negative_indices_in_order():
+    """A sequential loop keeps its order where a part of it runs in another form."""
+
+    def running(i, x):
+        x[i] = x[i - 1] + x[i]
+
+    x = np.random.default_rng(1).random(1000)
+    wanted = x.copy()
+    for i in range(1000):
+        running(i, wanted)
+    pp.for_each(pp.seq, 1000, running, x)
+    np.testing.assert_allclose(x, wanted, rtol=1e-12)
+
+
+def test_negative_indices_in_reductions(renderer):
+    x = np.random.default_rng(1).random(10_000)
+    found = pp.transform_reduce(renderer, pp.range(10_000), transform=lambda i: x[i] * x[i - 5000], op=pp.plus)
+    assert np.isclose(found, np.sum(x * np.roll(x, 5000)), rtol=1e-12)
+
+
+def test_sums_that_overflow_are_no_proof():
+    def body(i, x, y, a, b):
+        y[i] = x[i + a - b]
+
+    def products(i, x, y, a, b):
+        y[i] = x[i * a * 4 + b]
+
+    x, y = np.random.default_rng(1).random(100), np.zeros(100)
+    for a, b in ((2**60, 2**60 + 1), (2**53, 2**53 + 1), (2**62, 2**62 + 3)):
+        pp.for_each(pp.par, pp.range(1, 100), body, x, y, a, b)
+        np.testing.assert_array_equal(y[1:], np.roll(x, b - a)[1:])
+    pp.for_each(pp.par, pp.range(1, 100), products, x, y, 2**62, -1)  # i · 2⁶⁴ is 0 in 64 bits
+    np.testing.assert_array_equal(y[1:], np.full(99, x[-1]))
+
+
+def expression(rng, depth):
+    if depth == 0:
+        return rng.choice(["i", "j", "a", "b", "len(x)", str(rng.randint(-9, 9))])
+    left, right = expression(rng, depth - 1), expression(rng, rng.randrange(depth))
+    form = rng.choice(
+        ["{} + {}", "{} - {}", "{} + {}", "{} - {}", "({}) * ({})", "({}) // 3", "({}) % 7", "({}) >> 1", "({}) & 15"]
+        + ["min({}, {})", "max({}, {})", "abs({})", "-({})", "({} if i > 2 else {})", "int({})", "({}) % b"]
+    )
+    return form.format(left, right)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_index_expression(module, renderer, seed):
+    rng = random.Random(seed)
+    texts = [expression(rng, 3) for _ in range(4)]
+    lines = "".join(
+        f"    k{n} = {text}\n    y[i, j, {n}] = x[k{n} % 64 - 32] + x[({text}) - ({text}) // 64 * 64]\n"
+        f"    if -64 <= ({text}) < 64:\n        z[i, j, {n}] = x[{text}]\n"
+        for n, text in enumerate(texts)
+    )
+    body = module(f"def body(i, j, x, y, z, a, b):\n{lines}").body
+    x = np.random.default_rng(1).random(64)
+    for a, b in ((5, 3), (-2, 40)):
+        found, wanted = (np.zeros((2, 9, 11, 4)) for _ in range(2))
+        pp.for_each(renderer, (9, 11), body, x, found[0], found[1], a, b)
+        for i, j in np.ndindex(9, 11):
+            body(i, j, x, wanted[0], wanted[1], a, b)
+        np.testing.assert_array_equal(found, wanted, "\n".join(texts))
