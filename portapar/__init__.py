@@ -36,6 +36,7 @@ from portapar.errors import (
     PlacementError,
     PolicyError,
     PortaparError,
+    PortaparWarning,
 )
 from portapar.executor import Executor, cuda, opencl, simd, threads
 from portapar.executors import available, executor, mpi
@@ -72,6 +73,7 @@ __all__ = [
     "Policy",
     "PolicyError",
     "PortaparError",
+    "PortaparWarning",
     "Worklist",
     "adjacent_difference",
     "adjacent_find",

@@ -10,14 +10,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from portapar import arrays, elementwise, indexed, policy
 from portapar.arrays import PartitionedArray
-from portapar.errors import PlacementError
+from portapar.errors import PlacementError, PortaparWarning
 from portapar.executor import DeviceExecutor, Executor, cuda, opened, simd, threads
 from portapar.executors import executor
 from portapar.kernel.front.lift import lift
@@ -26,6 +27,9 @@ from portapar.plan import Plan, make_plan, watch
 from portapar.policy import Planning, Policy, planning
 from portapar.problem import Problem
 from portapar.remembered import MISS, ready_calls, remember_plan, repeated, seen
+
+if TYPE_CHECKING:
+    from portapar.kernel.front.races import Race
 
 
 @functools.cache
@@ -110,6 +114,8 @@ def call(
     how, where = resolve(how, args, algorithm)
     asked, result = build(algorithm, where, kernels, args, extra)
     made = make_plan(asked, how, where)
+    if asked.race is not None:
+        _warn(asked.race, how, asked.size)
     if planning():
         return dataclasses.replace(made, result=result, watched=watch(asked, list(flat(args))))
     if how.asynchronous:
@@ -118,6 +124,25 @@ def call(
     if key is not None:
         remember_plan(key, made, values, result)
     return value
+
+
+_warned: set[Any] = set()  #: races that were told
+
+
+def _warn(race: Race, how: Policy, size: int) -> None:
+    """Tell of a race, once, at the user's line."""
+    if how.name == "seq" or size < 2 or race in _warned:
+        return
+    does = "update" if race.update else "write"
+    warnings.warn_explicit(
+        f"a race: {race.text} {does}s {race.name!r} where other iterations {does} it too, and under {how!r} they may "
+        "run at the same time: what comes out is not defined. Instead: pp.atomic.add(array, index, value); pp.bincount "
+        "for counts and weights, pp.reduce for sums; or pp.seq, which runs them one after the other",
+        PortaparWarning,
+        race.file,
+        race.line,
+    )
+    _warned.add(race)
 
 
 def plan(algorithm: Callable[..., Any], how: Policy | None, *args: Any, **keywords: Any) -> Plan:

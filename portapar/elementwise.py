@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,19 @@ from portapar.kernel.jit.check import typed
 from portapar.kernel.program import INDICES, Program, Spec
 from portapar.lazy import CAPTURED, MIRROR, Lazy
 from portapar.outputs import KINDS, check_cast, check_out, check_record, kind_text
-from portapar.problem import Problem, index_names, lazy_told, lifted, program_of, readonly_error, with_defaults
+from portapar.problem import (
+    Problem,
+    index_names,
+    lazy_told,
+    lifted,
+    program_of,
+    race_of,
+    readonly_error,
+    with_defaults,
+)
+
+if TYPE_CHECKING:
+    from portapar.kernel.front.races import Race
 
 
 def _elementwise(
@@ -88,6 +100,9 @@ class _Arguments:
     def getters(self, ndim: int) -> list[Kernel]:
         """The kernel functions that compute the elements of the lazy inputs."""
         return [x.form.getter(ndim, False).kernel for x in self.lazy.values()]
+
+    def race(self, kernel: Kernel) -> Race | None:
+        return race_of(kernel, 0, dict(zip(self.names[self.own :], self.access[self.own :], strict=True)))
 
     def close(self) -> int:
         """Give every array its final form; returns the number of indices."""
@@ -237,8 +252,9 @@ def transform(algorithm: str, inputs: tuple[Any, ...], out: Any, op: Any, make_o
     extent = shape if ndim > 1 else (math.prod(shape),)
     names, told, zeros = tuple(args.names), lazy_told(args.lazy), (0,) * ndim
     return Problem(
-        algorithm, program, tuple(args.values), names, tuple(args.access), extent, zeros, (1,) * ndim, lazy=told
-    )
+        algorithm, program, tuple(args.values), names, tuple(args.access), extent, zeros, (1,) * ndim, lazy=told,
+        race=args.race(kernel),
+    )  # fmt: skip
 
 
 def _check_kind(
@@ -357,8 +373,9 @@ def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, ini
         init = np.array(init, acc)[()]
     names, told = tuple(args.names), lazy_told(args.lazy)
     return Problem(
-        algorithm, program, tuple(args.values), names, tuple(args.access), extent, (0,), (1,), init, lazy=told
-    )
+        algorithm, program, tuple(args.values), names, tuple(args.access), extent, (0,), (1,), init, lazy=told,
+        race=args.race(kernel),
+    )  # fmt: skip
 
 
 _MILD = frozenset("abs bool complex float int max maximum min minimum".split()) | frozenset(np.sctypeDict)

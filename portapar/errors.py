@@ -7,6 +7,10 @@ class PortaparError(Exception):
     """Base of every error that portapar raises on purpose."""
 
 
+class PortaparWarning(UserWarning):
+    """Something that runs, and is probably not what is meant."""
+
+
 class BackendUnavailableError(PortaparError):
     """An executor was asked for that this machine or installation lacks, or that was closed."""
 

@@ -24,6 +24,7 @@ from portapar.problem import (
     lazy_told,
     lifted,
     program_of,
+    race_of,
     readonly_error,
     with_defaults,
 )
@@ -107,7 +108,9 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Proble
     else:
         inplace, key = bool(b.access[where].reads), ("each", ndim, where)  # type: ignore[union-attr]
         program = program_of("transform", key, (b.kernel,), make, b.specs, ndim=ndim, out=where, inplace=inplace)
-    return Problem(algorithm, program, b.values, b.names, b.access, extent, start, step, lazy=b.lazy)
+    arguments = dict(zip((*b.kernel.params[ndim:], *(name for name, _ in b.kernel.captures)), b.access, strict=True))
+    race = race_of(b.kernel, ndim, arguments)
+    return Problem(algorithm, program, b.values, b.names, b.access, extent, start, step, lazy=b.lazy, race=race)
 
 
 _KNOWN_STEPS = 4  #: code is made for each of these steps by itself, one way and back

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from portapar.kernel.front.lift import lift
 from portapar.kernel.front.text import Text
 from portapar.kernel.program import INDICES, Program, Spec
 from portapar.lazy import Lazy
+
+if TYPE_CHECKING:
+    from portapar.kernel.front.races import Race
 
 
 @dataclass(slots=True, eq=False)
@@ -45,6 +48,8 @@ class Problem:
         The result of a reduction is what its tiles fold to, an array.
     span : tuple of int, optional
         The flat indices to work on, first and end, if these are not all; on one device only.
+    race : Race, optional
+        What its text shows to be wrong where iterations run at the same time.
     """
 
     algorithm: str
@@ -59,6 +64,7 @@ class Problem:
     lazy: tuple[tuple[str, str], ...] = ()
     tiles: bool = False
     span: tuple[int, int] | None = None
+    race: Race | None = None
 
     @property
     def size(self) -> int:
@@ -71,6 +77,16 @@ class Problem:
 
     def arrays(self) -> list[tuple[int, Any]]:
         return [(k, v) for k, v in enumerate(self.values) if self.access[k] is not None]
+
+
+def race_of(kernel: Kernel, ndim: int, arrays: Mapping[str, Access | None]) -> Race | None:
+    """The race that a kernel's text shows, of those arrays that it does not write at its own index alone."""
+    written = [kernel.access[name] for name, use in arrays.items() if use is not None and use.writes]
+    if all(ndim and use.pointwise and use.rank >= ndim for use in written):
+        return None
+    from portapar.kernel.front.races import race
+
+    return race(kernel, ndim, frozenset(name for name, use in arrays.items() if use is not None))
 
 
 Box = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]

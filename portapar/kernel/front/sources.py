@@ -6,9 +6,11 @@ import ast
 import inspect
 import linecache
 import math
+import os
 import threading
 import types
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,6 +48,14 @@ def function(text: str, **names: Any) -> types.FunctionType:
     found = eval(_texts[text], space)
     return found if found is not None else space[text[4 : text.index("(")]]
 source_lock = threading.RLock()
+
+
+def of_library(file: str) -> bool:
+    """Whether a function's file is one of this library's own."""
+    return file.startswith((_OWN, "<portapar "))
+
+
+_OWN = str(Path(__file__).parents[2]) + os.sep
 
 
 def tree_of(text: str) -> ast.Module:

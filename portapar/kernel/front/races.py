@@ -1,0 +1,415 @@
+"""Races that the text of a kernel shows: stores at an index that several iterations have.
+
+The body is run abstractly, from the kernel into the functions that it calls. Every value is told by how it goes with
+the iteration (`Way`); a store is a race where the ways of its indices say that iterations meet, and what they store
+differs or is made from what was there. Where the text does not say, such as for ``y[start[i] + k] += 1``, which may
+well be a segment of the iteration's own, it is taken to be right: a warning that is wrong would soon be turned off.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+from portapar.kernel.front.kernel import Kernel
+from portapar.kernel.front.sources import of_library
+
+__all__ = ["Race", "race"]
+
+
+class Race(NamedTuple):
+    """A store at an index that several iterations have.
+
+    Attributes
+    ----------
+    name : str
+        The array.
+    text : str
+        The statement's target, as the user wrote it.
+    update : bool
+        It stores what is made from what was there.
+    file, line
+    """
+
+    name: str
+    text: str
+    update: bool
+    file: str
+    line: int
+
+
+#: How a value goes with the iteration: the same in all; the same, one after the other in a loop; another one in each;
+#: surely the same in some; perhaps the same in some; not known.
+_Way = Literal["same", "loop", "own", "folded", "shared", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """What is known of the value of an expression.
+
+    Attributes
+    ----------
+    way : str
+    follows : frozenset of str
+        The indices of the kernel that an ``own`` value follows one to one.
+    scaled : bool
+        It was multiplied: what is added to it may fill the gaps.
+    claimed : bool
+        It comes from an atomic operation, which may have given the iteration something for itself.
+    places : frozenset of (str, tuple of _Value)
+        The arrays that it may be a part of, and the indices that were taken.
+    items : tuple of _Value or None
+        Of a tuple.
+    loads : frozenset of str
+        The elements that it was made from, as text.
+    """
+
+    way: _Way = "same"
+    follows: frozenset[str] = frozenset()
+    scaled: bool = False
+    claimed: bool = False
+    places: frozenset[tuple[str, tuple[_Value, ...]]] = frozenset()
+    items: tuple[_Value, ...] | None = None
+    loads: frozenset[str] = frozenset()
+
+
+_SAME = _Value()
+_CASTS = frozenset("int int16 int32 int64 intp uint16 uint32 uint64 uintp".split())
+
+
+def _made(way: _Way, parts: Iterable[_Value], follows: frozenset[str] = frozenset(), scaled: bool = False) -> _Value:
+    """A number that was computed from others."""
+    parts = list(parts)
+    loads = frozenset().union(*(part.loads for part in parts))
+    return _Value(way, follows, scaled, any(part.claimed for part in parts), loads=loads)
+
+
+def _mixed(parts: Sequence[_Value]) -> _Value:
+    """What some function makes of values."""
+    ways = {part.way for part in parts} - {"same"}
+    if not ways:
+        return _made("same", parts)
+    if ways == {"loop"}:
+        return _made("loop", parts)
+    return _made("unknown" if ways & {"unknown", "own"} else "shared", parts)
+
+
+def _sum(x: _Value, y: _Value) -> _Value:
+    for one, other in ((x, y), (y, x)):
+        if one.way == "same":
+            return _made(other.way, (x, y), other.follows, other.scaled)
+    scaled, ways = x.scaled or y.scaled, {x.way, y.way}
+    if "own" in ways and ways <= {"own", "loop"} and not x.follows & y.follows:  # i * n + j is its own, i + j is not
+        return _made("own" if scaled else "shared", (x, y), x.follows | y.follows if scaled else frozenset(), True)
+    if ways == {"loop"}:
+        return _made("loop", (x, y), scaled=scaled)
+    return _made("shared" if ways == {"shared"} else "unknown", (x, y))
+
+
+def _product(x: _Value, y: _Value) -> _Value:
+    for one, other in ((x, y), (y, x)):
+        if one.way == "same":
+            return _made(other.way, (x, y), other.follows, True)
+    return _mixed((x, y))
+
+
+def _joined(x: _Value, y: _Value) -> _Value:
+    """Either of two values."""
+    items = None
+    if x.items is not None and y.items is not None and len(x.items) == len(y.items):
+        items = tuple(map(_joined, x.items, y.items))
+    if x.way == y.way and x.follows == y.follows:
+        way, follows = x.way, x.follows
+    else:
+        ways, follows = {x.way, y.way}, frozenset()
+        way = "unknown" if ways & {"own", "unknown"} else "loop" if ways <= {"same", "loop"} else "shared"
+    return _Value(
+        way, follows, x.scaled and y.scaled, x.claimed or y.claimed, x.places | y.places, items, x.loads | y.loads
+    )
+
+
+class _Guard(NamedTuple):
+    """What a condition says of the iterations that come through."""
+
+    follows: frozenset[str]  #: indices that have one value then
+    equal: bool  #: something of the iteration's own is compared with ==
+    claimed: bool
+
+
+class _Lock(Exception):
+    """The kernel waits for others, and perhaps holds a lock: nothing is known."""
+
+
+class _Run:
+    """Runs a kernel abstractly; `found` are its races."""
+
+    def __init__(self, kernel: Kernel, index: Sequence[str]) -> None:
+        self.kernel, self.index = kernel, frozenset(index)
+        self.functions = {function.name: function for function in kernel.functions}
+        self.found: dict[tuple[str, int, str], Race] = {}
+        self.guards: list[_Guard] = []
+
+    def call(self, function: ast.FunctionDef, given: Sequence[_Value]) -> _Value:
+        """Run a function; what it returns."""
+        frame = _Frame(self, function)
+        frame.names = {arg.arg: value for arg, value in zip(function.args.args, given, strict=False)}
+        before: dict[str, _Value] = {}
+        found = dict(self.found)
+        for _ in range(8):
+            if before == frame.names:
+                break
+            before, self.found = dict(frame.names), dict(found)  # what was found with half of the names does not count
+            frame.block(function.body)
+        return frame.returned or _SAME
+
+    def store(self, value: _Value, indices: tuple[_Value, ...], stored: _Value, update: bool, where: Race) -> None:
+        for name, taken in value.places:
+            if self.races((*taken, *indices), stored, update):
+                self.found.setdefault((where.file, where.line, name), where._replace(name=name))
+
+    def races(self, indices: Sequence[_Value], stored: _Value, update: bool) -> bool:
+        ways = [part.way for part in indices]
+        if "unknown" in ways or ways.count("folded") > 1 or any(guard.claimed for guard in self.guards):
+            return False
+        follows = frozenset().union(*(part.follows for part in indices), *(guard.follows for guard in self.guards))
+        if follows >= self.index:
+            return False
+        if update:
+            return True
+        guarded = any(guard.equal for guard in self.guards)
+        return "shared" not in ways and not guarded and stored.way not in ("same", "loop")
+
+
+class _Frame:
+    """One function as it runs."""
+
+    def __init__(self, run: _Run, function: ast.FunctionDef) -> None:
+        self.run, self.function = run, function
+        self.names: dict[str, _Value] = {}
+        self.returned: _Value | None = None
+
+    def block(self, body: Sequence[ast.stmt]) -> None:
+        depth = len(self.run.guards)
+        for statement in body:
+            self.statement(statement)
+            if isinstance(statement, ast.If) and not statement.orelse and _leaves(statement.body):
+                self.run.guards.append(self.guard(statement.test, False))
+        del self.run.guards[depth:]
+
+    def statement(self, node: ast.stmt) -> None:
+        if isinstance(node, ast.Assign):
+            value = self.value(node.value)
+            for target in node.targets:
+                self.assign(target, value, node.value)
+        elif isinstance(node, ast.AugAssign):
+            value = self.value(node.value)
+            if isinstance(node.target, ast.Name):
+                self.bind(node.target.id, self.operation(node.op, self.names.get(node.target.id, _SAME), value), True)
+            else:
+                self.store(node.target, value, True)
+        elif isinstance(node, ast.Return) and node.value is not None:
+            value = self.value(node.value)
+            self.returned = value if self.returned is None else _joined(self.returned, value)
+        elif isinstance(node, ast.If):
+            self.value(node.test)
+            for body, holds in ((node.body, True), (node.orelse, False)):
+                self.run.guards.append(self.guard(node.test, holds))
+                self.block(body)
+                self.run.guards.pop()
+        elif isinstance(node, ast.While):
+            if self.value(node.test).claimed:
+                raise _Lock
+            self.run.guards.append(self.guard(node.test, True))
+            self.block(node.body)
+            self.run.guards.pop()
+            self.block(node.orelse)
+        elif isinstance(node, ast.For):
+            self.assign(node.target, self.iterated(node.iter))
+            self.block(node.body)
+            self.block(node.orelse)
+        elif isinstance(node, ast.Expr):
+            self.value(node.value)
+
+    def iterated(self, node: ast.expr) -> _Value:
+        """An element of what a loop runs over."""
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range":
+            bounds = [self.value(part) for part in node.args]
+            return _made("loop" if all(part.way in ("same", "loop") for part in bounds) else "unknown", bounds)
+        value = self.value(node)
+        if value.items:
+            return functools.reduce(_joined, value.items)
+        return _made("unknown", [value])
+
+    def guard(self, test: ast.expr, holds: bool) -> _Guard:
+        if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+            return self.guard(test.operand, not holds)
+        claimed, none = self.value(test).claimed, frozenset[str]()
+        if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) == holds:
+            guards = [self.guard(part, holds) for part in test.values]
+            return _Guard(none.union(*(g.follows for g in guards)), any(g.equal for g in guards), claimed)
+        sides: list[ast.expr] = []
+        if isinstance(test, ast.Compare) and len(test.ops) == 1:
+            (op,), (right,) = test.ops, test.comparators
+            bound = right.value if isinstance(right, ast.Constant) else None
+            least = (isinstance(op, ast.Lt) and bound == 1) or (isinstance(op, ast.LtE) and bound == 0)
+            if isinstance(op, ast.Eq if holds else ast.NotEq) or (holds and least):
+                sides = [test.left, right]
+        elif isinstance(test, ast.Name) and not holds:
+            sides = [test]
+        values = [self.value(side) for side in sides]
+        equal = any(value.way not in ("same", "loop") for value in values)
+        return _Guard(none.union(*(value.follows for value in values)), equal, claimed)
+
+    # names and stores -----------------------------------------------------------------------------
+
+    def assign(self, target: ast.expr, value: _Value, node: ast.expr | None = None) -> None:
+        if isinstance(target, ast.Name):
+            again = node is not None and any(isinstance(n, ast.Name) and n.id == target.id for n in ast.walk(node))
+            self.bind(target.id, value, again)
+        elif isinstance(target, (ast.Tuple, ast.List)):
+            items = value.items if value.items and len(value.items) == len(target.elts) else None
+            for k, part in enumerate(target.elts):
+                self.assign(part, items[k] if items else _made("unknown", [value]))
+        else:
+            self.store(target, value, False)
+
+    def bind(self, name: str, value: _Value, again: bool) -> None:
+        """`again` says that the value was made from the name's old one, which a loop may do many times."""
+        if again and value.way not in ("same", "loop"):
+            value = _made("unknown", [value])
+        self.names[name] = _joined(self.names[name], value) if name in self.names else value
+
+    def store(self, target: ast.expr, stored: _Value, update: bool) -> None:
+        text = ast.unparse(target)
+        update = update or text in stored.loads
+        indices: list[_Value] = []
+        place = target
+        while isinstance(place, ast.Attribute):
+            place = place.value
+        if isinstance(place, ast.Subscript):
+            indices = self.indices(place)
+            place = place.value
+        line = getattr(target, "user_line", getattr(target, "lineno", self.run.kernel.line))
+        where = Race("", text, update, getattr(self.function, "file", self.run.kernel.file), line)
+        self.run.store(self.value(place), tuple(indices), stored, update, where)
+
+    def indices(self, node: ast.Subscript) -> list[_Value]:
+        parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        return [self.value(part) for part in parts if not (isinstance(part, ast.Constant) and type(part.value) is str)]
+
+    # expressions ----------------------------------------------------------------------------------
+
+    def value(self, node: ast.expr) -> _Value:
+        if isinstance(node, ast.Name):
+            return self.names.get(node.id, _SAME)
+        if isinstance(node, ast.Tuple):
+            return _Value("unknown", items=tuple(map(self.value, node.elts)))
+        if isinstance(node, ast.Subscript):
+            return self.element(node)
+        if isinstance(node, ast.Attribute):
+            value = self.value(node.value)
+            if node.attr in ("shape", "size", "ndim"):
+                return _SAME
+            return value
+        if isinstance(node, ast.NamedExpr):
+            value = self.value(node.value)
+            self.assign(node.target, value, node.value)
+            return value
+        if isinstance(node, ast.UnaryOp):
+            value = self.value(node.operand)
+            plain = isinstance(node.op, (ast.USub, ast.UAdd))
+            return _made(value.way, [value], value.follows, value.scaled) if plain else _mixed([value])
+        if isinstance(node, ast.BinOp):
+            return self.operation(node.op, self.value(node.left), self.value(node.right), node.right)
+        if isinstance(node, ast.IfExp):
+            test, found = self.value(node.test), _joined(self.value(node.body), self.value(node.orelse))
+            if found.way in ("same", "loop") and test.way not in ("same", "loop"):
+                return replace(found, way="shared", claimed=found.claimed or test.claimed)
+            return found
+        if isinstance(node, ast.Call):
+            return self.called(node)
+        return _mixed([self.value(part) for part in ast.iter_child_nodes(node) if isinstance(part, ast.expr)])
+
+    def element(self, node: ast.Subscript) -> _Value:
+        base, taken = self.value(node.value), self.indices(node)
+        if base.items is not None:
+            at = node.slice.value if isinstance(node.slice, ast.Constant) else None
+            if isinstance(at, int) and -len(base.items) <= at < len(base.items):
+                return base.items[at]
+            return functools.reduce(_joined, base.items, _SAME)
+        found = _mixed([base, *taken])
+        if base.places and found.way == "unknown" and all(part.way in ("own", "same", "loop") for part in taken):
+            found = _made("shared", [base, *taken])  # what an array holds
+        places = frozenset((name, (*path, *taken)) for name, path in base.places)
+        return _Value(
+            found.way, claimed=found.claimed, places=places, loads=frozenset([ast.unparse(node)]) | base.loads
+        )
+
+    def operation(self, op: ast.operator, x: _Value, y: _Value, right: ast.expr | None = None) -> _Value:
+        literal = right.value if isinstance(right, ast.Constant) else None
+        if isinstance(op, (ast.Add, ast.Sub)):
+            return _sum(x, y)
+        if isinstance(op, ast.Mult):
+            return _mixed([x, y]) if isinstance(literal, float) or literal == 0 else _product(x, y)
+        one = x.way == "own" and not x.scaled and y.way == "same" and literal != 0
+        if one and (isinstance(op, ast.RShift) or (isinstance(op, ast.FloorDiv) and literal != 1)):
+            return _made("folded", [x, y])
+        if one and isinstance(op, (ast.Mod, ast.BitAnd)) and isinstance(literal, int):
+            return _made("folded", [x, y])  # another modulus may be the number of iterations: (i + 1) % n
+        return _mixed([x, y])
+
+    def called(self, node: ast.Call) -> _Value:
+        func, given = node.func, [self.value(part) for part in node.args]
+        name = func.id if isinstance(func, ast.Name) else func.attr if isinstance(func, ast.Attribute) else ""
+        if isinstance(func, ast.Name) and name in self.run.functions and hasattr(func, "called"):
+            return self.run.call(self.run.functions[name], given)
+        if name == "len":
+            return _SAME
+        if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.value.id == "atomic":
+            return _Value("unknown", claimed=True)
+        if name.startswith("private_") and isinstance(func, ast.Name):
+            return _Value("unknown")
+        if name in _CASTS and len(given) == 1:
+            return _made(given[0].way, given, given[0].follows, given[0].scaled)
+        if isinstance(func, ast.Attribute):
+            given.append(self.value(func.value))
+        return _mixed(given)
+
+
+def _leaves(body: Sequence[ast.stmt]) -> bool:
+    return bool(body) and isinstance(body[-1], (ast.Return, ast.Continue, ast.Break))
+
+
+@functools.lru_cache(maxsize=4096)
+def race(kernel: Kernel, ndim: int, arrays: frozenset[str]) -> Race | None:
+    """The first race that the text of a kernel shows.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    ndim : int
+        How many of its first parameters are the index; if 0, its parameters are elements.
+    arrays : frozenset of str
+        Which of its parameters and captures are arrays.
+    """
+    if of_library(kernel.file):
+        return None
+    index = kernel.params[:ndim]
+    run = _Run(kernel, index or [""])
+    function = kernel.functions[-1]
+    given = []
+    for k, arg in enumerate(function.args.args):
+        if k < ndim:
+            given.append(_Value("own", frozenset([arg.arg])))
+        elif arg.arg in arrays:
+            given.append(_Value(places=frozenset([(arg.arg, ())])))
+        else:
+            given.append(_Value("shared" if ndim == 0 and k < len(kernel.params) else "same"))
+    try:
+        run.call(function, given)
+    except _Lock:
+        return None
+    return min(run.found.values(), key=lambda found: (found.file != kernel.file, found.line), default=None)
