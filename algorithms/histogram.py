@@ -2,8 +2,8 @@
 
 Blocks of elements count into tables of their own, which are then added bin by bin; where there would be more
 tables than elements to count, blocks share them by atomic updates. Integer counts are exact in any order. Weights
-that are floats are added in blocks of a size that does not depend on the device, each with a table of its own, in
-order: the same bits on every device. Shun, Blelloch, Fineman, Gibbons, "Reducing contention through priority
+that are floats are added in blocks of a size that depends on nothing but how many elements and bins there are, each
+with a table of its own, and the tables in order: the same bits on every executor, however it is cut. Shun, Blelloch, Fineman, Gibbons, "Reducing contention through priority
 updates", 2013, and PBBS discuss the choice.
 
 Bins have NumPy's meaning to the last bit: the edges decide. Of few bins every edge counts the elements that are not
@@ -65,8 +65,8 @@ def histogram(
     Returns
     -------
     (counts, edges)
-        Counts are int64, or of the dtype of `weights` (float64 for integers), and of the kind of `x`; edges are
-        a NumPy array. On ranks and hybrids counts are a NumPy array, the same everywhere.
+        Counts are int64, or of the dtype of `weights` (float64 for integers) with the same bits on every executor, and
+        of the kind of `x`; edges are a NumPy array. On ranks and hybrids counts are a NumPy array, the same everywhere.
 
     Raises
     ------
@@ -103,7 +103,8 @@ def bincount(policy: Policy | None, x: Any, weights: Any = None, minlength: int 
     Returns
     -------
     array
-        int64, or float64 with `weights`. On ranks and hybrids a NumPy array, the same everywhere.
+        int64, or float64 with `weights`, of the same bits on every executor. On ranks and hybrids a NumPy array, the
+        same everywhere.
 
     Raises
     ------
@@ -369,44 +370,101 @@ def _counts(p: Parts, data: Data, weights: Any, bins: int, place: Any, edges: An
     if heavy is not None:
         kind = heavy.dtype if heavy.dtype.kind == "f" and p.algorithm == "histogram" else np.dtype(np.float64)
     edges = np.zeros(1) if edges is None else edges
+    if heavy is not None:
+        found = _weights(p, data, heavy, edges, bins, kind, place)
+    else:
 
-    def count(piece: Piece) -> np.ndarray:
-        given = None if heavy is None else heavy[piece]
-        table = _table(piece, data[piece], given, piece.asarray(edges), bins, kind, place)
-        return arrays.asnumpy(table)
+        def count(piece: Piece) -> np.ndarray:
+            return arrays.asnumpy(_table(piece, data[piece], piece.asarray(edges), bins, place))
 
-    found = sum(p.each("count", count), np.zeros(bins + 1, kind))
+        found = sum(p.each("count", count), np.zeros(bins + 1, kind))
     return found[:bins], found[bins] > 0
 
 
-def _table(piece: Piece, x: Any, weights: Any, edges: Any, bins: int, kind: np.dtype, place: Any) -> Any:
+def _table(piece: Piece, x: Any, edges: Any, bins: int, place: Any) -> Any:
     """The counts of one part; the last one is how many elements are outside."""
     n = len(x)
     if n == 0:
-        return piece.zeros(bins + 1, kind)
-    if weights is None:
-        blocks, size = piece.blocks(n, least=1 << 14, each=1)
-        tables = min(blocks, max(1, _TABLES // max(bins, 1)))
-        if blocks > _MANY:  # each bin's tables are added by one iteration
-            tables = min(tables, _SHARED)
-        counter = np.dtype(np.int32 if size * -(-blocks // tables) < 1 << 31 else np.int64)
-    else:
-        size = max(_WEIGHED, -(-n // max(1, min(64, _TABLES // max(bins, 1)))))
-        blocks = tables = -(-n // size)
-        counter = kind
+        return piece.zeros(bins + 1, np.int64)
+    blocks, size = piece.blocks(n, least=1 << 14, each=1)
+    tables = min(blocks, max(1, _TABLES // max(bins, 1)))
+    if blocks > _MANY:  # each bin's tables are added by one iteration
+        tables = min(tables, _SHARED)
+    counter = np.dtype(np.int32 if size * -(-blocks // tables) < 1 << 31 else np.int64)
     apart = bins + _APART
     table = piece.zeros(tables * apart, counter)
-    if weights is not None:
-        piece.run(blocks, _weigh(place), size, x, weights, edges, table, bins, apart)
-    elif tables == blocks:
+    if tables == blocks:
         piece.run(blocks, _count(place), size, x, edges, table, apart)
     else:
         piece.run(blocks, _share(place), size, x, edges, table, bins, apart, tables)
+    return _sum(piece, table, tables, bins, np.dtype(np.int64))
+
+
+def _sum(piece: Piece, table: Any, tables: int, bins: int, kind: np.dtype) -> Any:
+    """The tables of a part, added in order."""
     if tables == 1:
         return table[: bins + 1]
     out = piece.empty(bins + 1, kind)
-    for_each(piece.how, bins + 1, _add, table, tables, apart, out)
+    for_each(piece.how, bins + 1, _add, table, tables, bins + _APART, out)
     return out
+
+
+def _weights(p: Parts, data: Data, heavy: Data, edges: np.ndarray, bins: int, kind: np.dtype, place: Any) -> np.ndarray:
+    """The weights of all elements by bins, and how many elements are outside.
+
+    Blocks of the whole, of a size that depends on nothing but how many elements and bins there are, have a table each,
+    and these are added in order. A block that a cut divides is finished by the part that holds its end, which gets the
+    table of what came before.
+    """
+    n, apart = len(data), bins + _APART
+    size = max(_WEIGHED, bins, -(-n // max(1, min(64, _TABLES // max(bins, 1)))))
+
+    def weigh(piece: Piece, first: int, table: Any, blocks: int) -> None:
+        """Add the elements from `first` on to the tables of as many blocks."""
+        x, weights = data[piece], heavy[piece]
+        piece.run(blocks, _weigh(place), first, size, x, weights, piece.asarray(edges), table, bins, apart)
+
+    def begun(piece: Piece) -> Any:
+        """The tables of the blocks that begin in a part."""
+        first = -piece.lo % size
+        blocks = max(0, -(-(len(piece) - first) // size))
+        table = piece.zeros(blocks * apart, kind)
+        if blocks:
+            weigh(piece, first, table, blocks)
+        return table
+
+    if p.count == 1:
+
+        def alone(piece: Piece) -> np.ndarray:
+            if n == 0:
+                return np.zeros(bins + 1, kind)
+            return arrays.asnumpy(_sum(piece, begun(piece), -(-n // size), bins, kind))
+
+        return p.each("weigh", alone)[0]
+    tables = p.do("weigh", lambda piece: arrays.asnumpy(begun(piece)).reshape(-1, apart)[:, : bins + 1])
+    total, unfinished = np.zeros(bins + 1, kind), None
+    for part in range(p.count):
+
+        def carry(piece: Piece, part: int = part, total: Any = total, unfinished: Any = unfinished) -> Any:
+            """What all parts up to this one come to: the sum of the whole blocks, and the table of one that goes on."""
+            if piece.number != part:
+                return None
+            mine = list(tables[part])
+            if unfinished is not None and len(piece):
+                table = np.zeros(apart, kind)
+                table[: bins + 1] = unfinished
+                there = piece.asarray(table)
+                weigh(piece, min(-piece.lo % size, len(piece)) - size, there, 1)
+                mine.insert(0, arrays.asnumpy(there)[: bins + 1])
+            elif unfinished is not None:
+                mine = [unfinished]
+            goes_on = mine.pop() if mine and piece.hi % size and piece.hi < n else None
+            for table in mine:
+                total = total + table
+            return total, goes_on
+
+        total, unfinished = p.each("carry", carry)[part]
+    return total
 
 
 def _count(place: Any) -> Any:
@@ -433,15 +491,17 @@ def _share(place: Any) -> Any:
 
 
 def _weigh(place: Any) -> Any:
-    def count(block: int, size: int, x: Any, weights: Any, edges: Any, table: Any, bins: int, apart: int) -> None:
-        mine, outside = block * apart, 0
-        for i in range(block * size, min(len(x), (block + 1) * size)):
+    def count(
+        block: int, first: int, size: int, x: Any, weights: Any, edges: Any, table: Any, bins: int, apart: int
+    ) -> None:  # fmt: skip
+        mine, outside, begin = block * apart, 0, first + block * size
+        for i in range(max(begin, 0), min(len(x), begin + size)):
             b = np.uint64(place(x[np.uint64(i)], edges))
             if b < np.uint64(bins):
                 table[np.uint64(mine) + b] += weights[np.uint64(i)]
             else:
                 outside += 1
-        table[np.uint64(mine + bins)] = outside
+        table[np.uint64(mine + bins)] += outside
 
     return count
 

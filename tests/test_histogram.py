@@ -79,10 +79,34 @@ def test_weights(policy):
     assert narrow.dtype == np.float32 and narrow.sum() == N
 
 
-def test_weights_add_up_to_the_same_bits_on_every_device(renderer):
-    rng = np.random.default_rng(6)
-    x, weights = rng.integers(0, 20, 300_000), rng.normal(size=300_000)
-    assert pp.bincount(renderer, x, weights=weights).tobytes() == pp.bincount(pp.seq, x, weights=weights).tobytes()
+def weighed(n, bins):
+    """Elements, and weights whose sums show every change of order."""
+    rng = np.random.default_rng(n)
+    return rng.integers(0, bins, n), rng.normal(size=n) * 10.0 ** rng.integers(-8, 8, n)
+
+
+@pytest.mark.parametrize(("n", "bins"), [(5000, 3), (N, 20), (N, 70_000), (300_000, 1000)])
+def test_weights_add_up_to_the_same_bits_everywhere(policy, n, bins):
+    x, weights = weighed(n, bins)
+    found = pp.bincount(policy, x, weights, bins)
+    assert found.tobytes() == pp.bincount(pp.seq, x, weights, bins).tobytes()
+    np.testing.assert_allclose(found, np.bincount(x, weights, bins), rtol=1e-9, atol=1e-3)
+    short = weights.astype("f4")
+    for how in ({"bins": bins, "range": (0, bins)}, {"bins": np.array([0, 1, 1.5, bins])}):
+        (found, _), (wanted, _) = (pp.histogram(p, x, weights=short, **how) for p in (policy, pp.seq))
+        assert found.dtype == "f4" and found.tobytes() == wanted.tobytes()
+
+
+def test_weights_add_up_to_the_same_bits_however_they_are_cut():
+    members = [pp.threads(1), pp.simd(), pp.threads(2), pp.threads(3)]
+    for n, bins in ((100, 2), (40_000, 7), (N, 20), (200_000, 60_000)):
+        x, weights = weighed(n, bins)
+        wanted = pp.bincount(pp.seq, x, weights, bins).tobytes()
+        for shares in ((1, 1), (1, 2), (100, 1), (1, 100), (5, 1, 7), (1, 50, 1, 50), (3, 3, 3, 1)):
+            where = pp.hybrid(*members[: len(shares)], weights=list(shares))
+            assert pp.bincount(pp.par.on(where), x, weights, bins).tobytes() == wanted, (n, bins, shares)
+            there = where.asarray(x), where.asarray(weights)
+            assert pp.bincount(pp.par.on(where), *there, bins).tobytes() == wanted, (n, bins, shares)
 
 
 def test_key(policy):
