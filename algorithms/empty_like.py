@@ -37,5 +37,4 @@ def empty_like(policy: Policy | None, x: Any, shape: int | tuple[int, ...] | Non
     _, where = resolve(policy, (x,), "empty_like")
     if shape is None:
         shape = x.shape
-    shape = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(shape)
-    return make_out(where)(shape, np.dtype(x.dtype if dtype is None else dtype), (x,))
+    return make_out(where)(arrays.shape_of("empty_like", shape), np.dtype(x.dtype if dtype is None else dtype), (x,))

@@ -3,8 +3,8 @@
 Blocks of elements count into tables of their own, which are then added bin by bin; where there would be more
 tables than elements to count, blocks share them by atomic updates. Integer counts are exact in any order. Weights
 that are floats are added in blocks of a size that depends on nothing but how many elements and bins there are, each
-with a table of its own, and the tables in order: the same bits on every executor, however it is cut. Shun, Blelloch, Fineman, Gibbons, "Reducing contention through priority
-updates", 2013, and PBBS discuss the choice.
+with a table of its own, and the tables in order: the same bits on every executor, however it is cut. Shun, Blelloch,
+Fineman, Gibbons, "Reducing contention through priority updates", 2013, and PBBS discuss the choice.
 
 Bins have NumPy's meaning to the last bit: the edges decide. Of few bins every edge counts the elements that are not
 below it, a loop that vectorizes, and the bins are the differences. Else a multiplication estimates an element's place
@@ -130,10 +130,8 @@ def _bincount(p: Parts, x: Any, weights: Any, minlength: int) -> Any:
     data = p.vector(x, "x")
     if data.dtype.kind not in "iub":
         raise PlacementError(f"bincount: x has dtype {data.dtype}: must hold integers. For other numbers use histogram")
-    if isinstance(minlength, bool) or not isinstance(minlength, (int, np.integer)) or minlength < 0:
-        raise PlacementError(f"bincount: minlength is {minlength!r}: must be a whole number from 0")
-    _check_memory(p, int(minlength), f"minlength is {minlength}")
-    bins, outside = int(minlength), True
+    bins, outside = arrays.whole_number("bincount: minlength", minlength), True
+    _check_memory(p, bins, f"minlength is {bins}")
     if bins:  # often enough: then no pass is needed to find the largest
         counts, outside = _counts(p, data, weights, bins, _whole(bins, data.dtype) if weights is None else _number)
     if outside:

@@ -228,11 +228,10 @@ def rotate(policy: Policy | None, x: Any, k: int, *, out: Any = None) -> Any:
 
 def _rotate(p: Parts, x: Any, k: int, out: Any) -> Any:
     p.alone()
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)):
-        raise PlacementError(f"rotate: k is {k!r}, a {type(k).__name__}: must be a whole number")
+    k = arrays.whole_number("rotate: k", k, None, None)
     data, n = p.stored(x, "x"), p.length(x, "x")
     result = _output(p, out, n, data.dtype, [("x", x)])
-    first = int(k) % max(n, 1)
+    first = k % max(n, 1)
 
     def turn(piece: Piece) -> None:
         here, target = data[piece], result[piece]

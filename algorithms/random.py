@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import parts
+from portapar import arrays, parts
 from portapar.algorithms.for_each import for_each
 from portapar.errors import PlacementError
 from portapar.parts import Parts
@@ -270,7 +270,8 @@ def fill_integers(policy: Policy | None, out: Any, seed: int, low: int, high: in
     low, high : int
         Of 64 bits, signed; low < high.
     """
-    low, high = _whole("fill_integers", "low", low), _whole("fill_integers", "high", high)
+    low = arrays.whole_number("fill_integers: low", low, -(2**63))
+    high = arrays.whole_number("fill_integers: high", high, -(2**63))
     if low >= high:
         raise PlacementError(f"fill_integers: low is {low}, high is {high}: low must be less than high")
 
@@ -287,7 +288,7 @@ def fill_integers(policy: Policy | None, out: Any, seed: int, low: int, high: in
 
 def _fill(name: str, policy: Policy | None, out: Any, seed: int, kinds: str, choose: Any) -> Any:
     """Fill with what ``two = choose(out.dtype)`` gives: numbers i and i + 1 of a seed, for even i."""
-    seed = _whole(name, "seed", seed)
+    seed = arrays.whole_number(f"{name}: seed", seed, -(2**63))
 
     def body(p: Parts) -> Any:
         data = p.write(out, "out")
@@ -322,9 +323,3 @@ def _fill(name: str, policy: Policy | None, out: Any, seed: int, kinds: str, cho
         return p.give(data)
 
     return parts.run(name, policy, (out,), body)
-
-
-def _whole(name: str, what: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not -(2**63) <= value < 2**63:
-        raise PlacementError(f"{name}: {what} is {value!r}: must be a whole number of 64 bits")
-    return int(value)

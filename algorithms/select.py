@@ -95,9 +95,8 @@ def _given(p: Parts, x: Any, k: Any, name: str) -> tuple[Data, radix.Coding, int
         raise PlacementError(f"{p.algorithm}: x has dtype {data.dtype}: must be booleans, integers or floats")
     if len(data) == 0:
         raise PlacementError(f"{p.algorithm}: x has no elements: must have at least one")
-    if not isinstance(k, (int, np.integer)) or not 0 <= k < len(data):
-        raise PlacementError(f"{p.algorithm}: {name} is {k!r}: must be a whole number from 0 to {len(data) - 1}")
-    return data, radix.coding(data.dtype, False), int(k)
+    k = arrays.whole_number(f"{p.algorithm}: {name}", k, 0, len(data) - 1)
+    return data, radix.coding(data.dtype, False), k
 
 
 def _kth(p: Parts, data: Data, coding: radix.Coding, k: int) -> Any:

@@ -134,10 +134,9 @@ def _radii(data: Data, radius: Any) -> tuple[int, ...]:
     if not 1 <= ndim <= 3:
         raise PlacementError(f"stencil: x has {ndim} dimensions: must have 1 to 3")
     radii = radius if isinstance(radius, tuple) else (radius,) * ndim
-    whole = all(isinstance(r, (int, np.integer)) and not isinstance(r, bool) and 0 <= r < 2**31 for r in radii)
-    if len(radii) != ndim or not whole:
+    if len(radii) != ndim:
         raise PlacementError(f"stencil: radius is {radius!r}: must be a whole number from 0, or one for each axis of x")
-    return tuple(map(int, radii))
+    return tuple(arrays.whole_number("stencil: radius", r, 0, 2**31 - 1) for r in radii)
 
 
 def _value(value: Any, dtype: np.dtype) -> Any:

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import ops, topology
+from portapar import arrays, ops, topology
 from portapar.algorithms.reduce import reduce, transform_reduce
 from portapar.algorithms.transform import copy, fill, transform
 from portapar.call import plan, resolve
@@ -257,16 +257,14 @@ def stream(
     if dtype not in (np.float64, np.float32):
         raise PlacementError(f"stream: dtype is {dtype}: must be float64 or float32")
     n = default_size(dtype) if n is None else n
-    for name, value, least in (("n", n, 1), ("ntimes", ntimes, 2)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-            raise PlacementError(f"stream: {name} is {value!r}: must be a whole number from {least}")
-    ours = Stream(how.on(where), where, int(n), dtype)
+    n, ntimes = arrays.whole_number("stream: n", n, 1), arrays.whole_number("stream: ntimes", ntimes, 2)
+    ours = Stream(how.on(where), where, n, dtype)
     codes = {"": ours, **{key: bind(ours.a, ours.b, ours.c, SCALAR) for key, bind in (beside or {}).items()}}
     group = getattr(where, "group", None)
     seconds = _rounds(codes, ntimes, group, progress)
     checks = ours.check(ntimes)
     times = {
-        key: {kernel: Times(k * int(n) * dtype.itemsize, seconds[key, kernel]) for kernel, k in KERNELS.items()}
+        key: {kernel: Times(k * n * dtype.itemsize, seconds[key, kernel]) for kernel, k in KERNELS.items()}
         for key in codes
     }
     return StreamResult(how.on(where), int(n), dtype, times.pop(""), checks, times)

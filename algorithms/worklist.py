@@ -99,9 +99,7 @@ class Worklist:
                 f"Worklist: {self.executor!r} has several parts, and a frontier is not cut. Use one device, such as "
                 "pp.par.on(pp.threads())"
             )
-        if isinstance(capacity, bool) or not isinstance(capacity, (int, np.integer)) or capacity < 0:
-            raise PlacementError(f"Worklist: capacity is {capacity!r}: must be a whole number from 0")
-        self.capacity, self.dtype = int(capacity), np.dtype(dtype)
+        self.capacity, self.dtype = arrays.whole_number("Worklist: capacity", capacity), np.dtype(dtype)
         arrays.spec_of(np.empty(0, self.dtype), "dtype")
         self._now, self.items = (self.executor.empty(self.capacity, self.dtype) for _ in range(2))
         self._length = 0

@@ -13,6 +13,40 @@ from portapar.kernel.program import Spec
 SCALARS = (bool, int, float, complex, np.generic)
 
 
+def whole_number(
+    told: str, value: Any, least: int | None = 0, most: int | None = 2**63 - 1, error: type[Exception] = PlacementError
+) -> int:
+    """A whole number that the user gave, as int; `told` says what it is.
+
+    Raises
+    ------
+    error
+        It is none, or out of range.
+    """
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        if (least is None or value >= least) and (most is None or value <= most):
+            return int(value)
+        wide = most == 2**63 - 1 and least is not None and value < least
+    else:
+        wide = most == 2**63 - 1
+    if least is None:
+        limits = ""
+    elif least == -(2**63):
+        limits = " of 64 bits"
+    else:
+        limits = f" from {least}" if wide else f" from {least} to {most}"
+    raise error(f"{told} is {value!r}: must be a whole number{limits}")
+
+
+def shape_of(told: str, shape: Any) -> tuple[int, ...]:
+    """A shape that the user gave, a whole number or a tuple of them, as a tuple."""
+    axes = shape if isinstance(shape, (tuple, list)) else (shape,)
+    found = tuple(whole_number(f"{told}: shape", n, None) for n in axes)
+    if any(n < 0 for n in found):
+        raise PlacementError(f"{told}: shape is {found}: must not be negative")
+    return found
+
+
 class Range:
     """Indices ``start, start + step, …`` up to but not including `stop`; ``pp.range(...)``.
 
@@ -24,12 +58,12 @@ class Range:
     def __init__(self, start: int, stop: int | None = None, step: int = 1) -> None:
         if stop is None:
             start, stop = 0, start
-        for name, value in (("start", start), ("stop", stop), ("step", step)):
-            if not isinstance(value, (int, np.integer)):
-                raise PlacementError(f"range: {name} is {value!r}, a {type(value).__name__}: must be a whole number")
+        self.start, self.stop, self.step = (
+            whole_number(f"range: {name}", value, -(2**63))
+            for name, value in (("start", start), ("stop", stop), ("step", step))
+        )
         if step == 0:
             raise PlacementError("range: step is 0: must be another whole number")
-        self.start, self.stop, self.step = int(start), int(stop), int(step)
 
     def __len__(self) -> int:
         return len(range(self.start, self.stop, self.step))

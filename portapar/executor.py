@@ -162,10 +162,7 @@ class DeviceExecutor(Executor):
         return self.device.asarray(np.ascontiguousarray(host))
 
     def empty(self, shape: int | tuple[int, ...], dtype: Any = np.float64) -> Any:
-        shape = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(int(n) for n in shape)
-        if any(n < 0 for n in shape):
-            raise PlacementError(f"empty: shape is {shape}: must not be negative")
-        return self.device.empty(shape, np.dtype(dtype))
+        return self.device.empty(arrays.shape_of("empty", shape), np.dtype(dtype))
 
     def synchronize(self) -> None:
         super().synchronize()
@@ -370,7 +367,7 @@ def device(kind: str, index: int | None, text: str) -> Executor:
 
 
 def _index(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value < 2**16:
         raise BackendUnavailableError(f"{name}({value!r}): must be a whole number from {least}")
     return int(value)
 

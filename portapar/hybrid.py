@@ -56,7 +56,7 @@ class HybridExecutor(Executor):
         return PartitionedArray(host.shape, host.dtype, cuts, parts, self)
 
     def empty(self, shape: int | tuple[int, ...], dtype: Any = np.float64) -> PartitionedArray:
-        shape = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(shape)
+        shape = arrays.shape_of("empty", shape)
         cuts = self._cuts(shape)
         spans = zip(self.members, cuts[:-1], cuts[1:], strict=True)
         parts = {k: member.empty((hi - lo, *shape[1:]), dtype) for k, (member, lo, hi) in enumerate(spans)}

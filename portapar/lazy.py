@@ -462,14 +462,13 @@ def iota(n: int, start: Any = 0, step: Any = 1) -> Lazy:
     >>> pp.copy(pp.par, pp.lazy.iota(4, 1.0, 0.5))
     array([1. , 1.5, 2. , 2.5])
     """
-    if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 0:
-        raise PlacementError(f"lazy.iota: n is {n!r}, a {type(n).__name__}: must be a whole number from 0")
+    n = arrays.whole_number("lazy.iota: n", n)
     for name, x in (("start", start), ("step", step)):
         if not isinstance(x, arrays.SCALARS):
             raise PlacementError(f"lazy.iota: {name} is {x!r}, a {type(x).__name__}: must be a number")
     made = _Builder("lazy.iota")
     leaves = made.leaf(start, NUMBER, "start"), made.leaf(step, NUMBER, "step"), made.leaf(0, PLACE, "place")
-    return made.done(("iota", *leaves), (int(n),))
+    return made.done(("iota", *leaves), (n,))
 
 
 def reverse(x: Any) -> Lazy:

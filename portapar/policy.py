@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -87,11 +88,11 @@ class Policy:
         """
         if schedule is not None and schedule not in SCHEDULES:
             raise PolicyError(f"with_(schedule={schedule!r}): must be one of {', '.join(SCHEDULES)}")
-        whole = isinstance(chunk_size, int) and not isinstance(chunk_size, bool)
-        if chunk_size is not None and not (whole and chunk_size >= 1):
+        whole = isinstance(chunk_size, numbers.Integral) and not isinstance(chunk_size, bool)
+        if chunk_size is not None and not (whole and 1 <= chunk_size < 2**63):
             raise PolicyError(f"with_(chunk_size={chunk_size!r}): must be a whole number from 1")
         return self._but(
-            chunk_size=self.chunk_size if chunk_size is None else chunk_size,
+            chunk_size=self.chunk_size if chunk_size is None else int(chunk_size),
             schedule=schedule if schedule is not None and self.threads else self.schedule,
         )
 

@@ -116,6 +116,8 @@ def box(n: Any) -> Box:
                 f"the index space is {axis!r}, a {type(axis).__name__}: must be a whole number, pp.range(...), "
                 "or a tuple of them"
             )
+    if math.prod(extent) >= 2**63:
+        raise PlacementError(f"the index space {n!r} has {math.prod(extent)} indices: must be less than 2**63")
     return tuple(extent), tuple(start), tuple(step)
 
 

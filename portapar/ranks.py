@@ -201,11 +201,11 @@ class RanksExecutor(Executor):
 
     def empty(self, shape: int | tuple[int, ...], dtype: Any = np.float64) -> PartitionedArray:
         """An uninitialised array of that global shape, every rank with its own rows. Collective."""
-        shape = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(int(n) for n in shape)
+        shape = arrays.shape_of("empty", shape)
 
         def place() -> tuple[str, dict[int, Any]]:
-            if not shape or min(shape) < 0:
-                raise PlacementError(f"empty: shape is {shape}: must have rows, and must not be negative")
+            if not shape:
+                raise PlacementError("empty: shape is (): must have rows")
             cuts = shares.cut_rows(shape, self.weights)
             parts = {k: self.members[k].empty((cuts[k + 1] - cuts[k], *shape[1:]), dtype) for k in self._own}
             return f"empty of shape {shape} and dtype {np.dtype(dtype)}", parts
