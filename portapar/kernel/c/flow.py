@@ -216,12 +216,12 @@ class Flow:
             return None
         if branch.truebr not in loop or branch.falsebr in loop:
             return None
-        counter = self._range_of(steps[0].value.value)
+        counter = self.range_of(steps[0].value.value)
         if counter is not None:
             self.counted.add(steps[0].target.name)
         return counter
 
-    def _range_of(self, variable: ir.Var) -> _Range | None:
+    def range_of(self, variable: ir.Var) -> _Range | None:
         source = self.function.signs.iterator_source(variable)
         return next((r for expr, r in self.ranges if expr is source), None)
 
@@ -274,7 +274,7 @@ class Flow:
             self.ranges.append((value, _Range("0", extent, "1", 1)))
         elif not isinstance(numba_type, types.RangeType):
             raise function.unit.fail("a kernel loops over range(...), a 1-D array or a tuple of equal types")
-        counter = self._range_of(value.value) or next((r for e, r in self.ranges if e is value), None)
+        counter = self.range_of(value.value) or next((r for e, r in self.ranges if e is value), None)
         if counter is None:
             raise function.unit.fail("write `for … in range(…)` directly: this range is one of several")
         counter.counter = function.fresh("k", "i64")
@@ -283,7 +283,7 @@ class Flow:
     def _step(self, target: ir.Var, value: ir.Expr) -> None:
         """Take the next item: by the C loop's own means, or else here."""
         function = self.function
-        counter = self._range_of(value.value)
+        counter = self.range_of(value.value)
         if counter is None:
             raise function.unit.fail("write `for … in range(…)` directly: this range is one of several")
         item = counter.counter

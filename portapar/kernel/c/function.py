@@ -717,6 +717,13 @@ class _Function:
         numba_type = self.type_of(variable)
         if isinstance(numba_type, types.Array):
             return f"{self.read(variable)}.n0"
+        if isinstance(numba_type, types.RangeType):
+            found = self.flow.range_of(variable)
+            if found is None:
+                raise self.unit.fail("len() of one of several ranges: write the number of its steps")
+            a, b, c = (f"({part})" for part in (found.start, found.stop, found.step))
+            up, down = f"({b} > {a} ? ({b} - {a} - 1) / {c} + 1 : 0)", f"({a} > {b} ? ({a} - {b} - 1) / -{c} + 1 : 0)"
+            return f"({c} > 0 ? {up} : {down})"
         return str(len(numba_type.types))
 
     def _call_kernel(self, value: ir.Expr, callee: TypedFunction) -> tuple[str, bool, bool]:

@@ -115,4 +115,5 @@ def _kernel_error(program: Program, dialect: Dialect, error: TypingFailure | Ren
     shown = linecache.getline(file, line).strip()
     where = f"{file}:{line}: " if file else ""
     code = f"\n    {shown}" if shown else ""
+    code += f"\n  Instead: {error.remedy}." if isinstance(error, TypingFailure) else ""
     return KernelError(f"{where}this kernel cannot run on {dialect.name}: {error.message}{code}")

@@ -315,7 +315,7 @@ def chunk(program: Program, stream: bool = False) -> int:
     try:
         function = native(f"{program.key}|{stream}", lambda: _make(program, stream), 3)
     except Exception as error:
-        if type(error).__module__.startswith("numba.") or isinstance(error, KeyError):
+        if type(error).__module__.startswith("numba.") or isinstance(error, (KeyError, NotImplementedError)):
             from portapar.kernel.jit.check import explain
 
             raise explain(program, error) from None

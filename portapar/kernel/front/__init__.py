@@ -3,6 +3,10 @@
 ==============  ====================================================================
 `sources`       finding the source of a function or lambda
 `kernel`        a kernel: its lifted source, what it captures, what must still hold
+`names`         what the names in a kernel stand for
+`functions`     functions of math, cmath and NumPy that renderers do not have
+`remedies`      what to write instead of captured values that kernels cannot use
+`walrus`        assignments inside of expressions
 `lift`          checking a function and writing it anew with its captures as arguments
 `access`        how a kernel uses its arrays
 `fuse`          lazy inputs put into the kernels that read them

@@ -47,8 +47,8 @@ class Capture:
     root : int, str or None
         The number of a closure cell, the name of a global, or None for the function itself.
     path : tuple
-        What to follow from there: an attribute (str), a position in a tuple (int), or what a function
-        found on the way captures itself (Capture).
+        What to follow from there: an attribute (str), a position in a tuple (int), the key of an item (in a tuple
+        of one), or what a function found on the way captures itself (Capture).
     """
 
     root: int | str | None
@@ -69,8 +69,11 @@ class Capture:
             if isinstance(step, Capture):
                 yield "unwrap({})"
                 yield from step.steps()
+            elif isinstance(step, str):
+                yield f"{{}}.{step}"
             else:
-                yield f"{{}}.{step}" if isinstance(step, str) else f"{{}}[{step}]"
+                (key,) = step if isinstance(step, tuple) else (step,)
+                yield "{}[" + repr(key).replace("{", "{{").replace("}", "}}") + "]"
 
     def then(self, *steps: Any) -> Capture:
         """The same and more steps."""
@@ -95,7 +98,15 @@ class Guard:
         return found is self.expected or (type(found) is type(self.expected) and found == self.expected)
 
 
-_NUMBERS = frozenset({bool, int, float, complex, np.ndarray, *np.sctypeDict.values()})  #: types of data, but not all
+def usable(value: Any) -> bool:
+    """Whether what is data by its kind can be an argument by its dtype."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.dtype.kind in "biufcV" and value.dtype.char not in "egG"
+    return not isinstance(value, int) or -(2**63) <= value < 2**63
+
+
+#: types of data, but not all
+_NUMBERS = frozenset({bool, int, float, complex, np.ndarray, *(np.dtype(code).type for code in "?bhilqBHILQfdFD")})
 
 
 def kind_of(value: Any) -> Any:
@@ -244,7 +255,7 @@ _plain = functools.cache(function)  #: always the same object, which remembered 
 def is_data(value: Any) -> bool:
     """Whether a captured value is a number or an array, to be passed as an argument."""
     if isinstance(value, (bool, int, float, complex, np.generic, np.ndarray)):
-        return True
+        return not isinstance(value, np.generic) or usable(value)
     kind = type(value)  # not the value: a module or a class may have anything as an attribute
     names = ("__cuda_array_interface__", "__dlpack__", "__array_interface__", "partition", "with_queue", "form")
-    return not isinstance(value, str) and any(hasattr(kind, name) for name in names)
+    return not isinstance(value, (str, bytes, bytearray)) and any(hasattr(kind, name) for name in names)

@@ -11,30 +11,36 @@ from __future__ import annotations
 
 import ast
 import builtins
-import math
-import sys
+import inspect
 import types
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from portapar.kernel.front import atomic, private
+from portapar.kernel.front import atomic, functions, private
 from portapar.kernel.front.access import Callee, Flow
-from portapar.kernel.front.kernel import OPERATORS, Capture, Guard, Kernel, is_data, kind_of, scalar_name, unwrap
+from portapar.kernel.front.kernel import (
+    OPERATORS,
+    Capture,
+    Guard,
+    Kernel,
+    is_data,
+    kind_of,
+    scalar_name,
+    unwrap,
+)
+from portapar.kernel.front.names import RESERVED, Names
 from portapar.kernel.front.sources import (
     changed_error,
-    find_source,
     is_compiled_from,
-    kernel_error,
     parameter_names,
     source_lock,
     tree_of,
 )
 from portapar.kernel.front.text import copied, with_names
+from portapar.kernel.front.walrus import hoist
 
-_BUILTINS = frozenset("abs bool complex divmod float int len max min pow range round".split())
 _ELSEWHERE = "do it outside of the kernel"
 _FORBIDDEN: dict[str, tuple[str, str]] = {
     "Try": ("try/except", "check the condition with if before it can fail"),
@@ -70,9 +76,6 @@ _FORBIDDEN: dict[str, tuple[str, str]] = {
     "TypeAlias": ("a type alias", "define it outside of the kernel"),
 }
 _PRIVATE = {"zeros": np.zeros, "empty": np.empty, "ones": np.ones, "full": np.full}
-#: names that the text needs for itself
-_RESERVED = frozenset({"np", "math", "atomic", "private_zeros", "private_empty", "private_full"})
-
 _lifted: dict[tuple[types.CodeType, str], list[Kernel]] = {}  # equal codes may come from two files
 _by_code: dict[int, tuple[types.CodeType, list[Kernel]]] = {}  # the same by identity; codes are kept alive here
 
@@ -118,26 +121,15 @@ class _Function:
     name: str
 
 
-class _Lifter(ast.NodeTransformer):
+class _Lifter(Names):
     """Checks one function and rewrites it with its captures as parameters."""
 
     def __init__(self, func: types.FunctionType, active: tuple[types.FunctionType, ...]) -> None:
-        self.func, self.code = func, func.__code__
-        self.node, self.file = find_source(func)
-        self.name = "lambda" if isinstance(self.node, ast.Lambda) else self.node.name
+        super().__init__(func)
         if any(func is other for other in active):
             self.fail(self.node, "it calls itself", "write the recursion as a loop, with a private array as stack")
         self.active = (*active, func)
-        self.captures: dict[Capture, str] = {}
-        self.guards: dict[tuple[Capture, bool], Guard] = {}
-        self.functions: list[_Function] = []
-        self.locals = set(self.code.co_varnames) | set(self.code.co_cellvars)
-        self.renamed = {name: self._free(name + "_") for name in self.locals & _RESERVED}
-        self.stable = True
-
-    def fail(self, node: ast.AST, what: str, remedy: str) -> Any:
-        line, column = getattr(node, "lineno", self.code.co_firstlineno), getattr(node, "col_offset", None)
-        raise kernel_error(what, remedy, self.name, self.file, line, column)
+        self.renamed = {name: self.free(name + "_") for name in self.locals & RESERVED}
 
     def kernel(self) -> Kernel:
         arguments = self.node.args
@@ -160,7 +152,7 @@ class _Lifter(ast.NodeTransformer):
             body = node.body
             if ast.get_docstring(node) is not None:
                 body = body[1:] or [ast.copy_location(ast.Pass(), node)]
-        body = [self.visit(statement) for statement in body]
+        body = hoist(self.block(body), self.local, self.fail)
         if not is_compiled_from(self.code, self.file):
             raise changed_error(self.func, self.name)
         params = [self.renamed.get(name, name) for name in parameter_names(self.code)]
@@ -177,7 +169,7 @@ class _Lifter(ast.NodeTransformer):
             for part in ast.walk(statement):
                 if hasattr(part, "lineno"):
                     part.user_line = part.lineno  # type: ignore[attr-defined]
-        text_name = self._free("f" if self.name == "lambda" else self.name, builtin=True)
+        text_name = self.free("f" if self.name == "lambda" else self.name, builtin=True)
         function = tree_of(f"def {text_name}(): pass").body[0]
         assert isinstance(function, ast.FunctionDef)
         function.args = ast.arguments([], [ast.arg(n) for n in names], None, [], [], None, [])
@@ -196,156 +188,43 @@ class _Lifter(ast.NodeTransformer):
             simple=self.stable and not self.captures and not functions and not self.func.__defaults__,
         )
 
-    # names ------------------------------------------------------------------------------------
-
-    def _free(self, name: str, builtin: bool = False, besides: Iterable[str] = ()) -> str:
-        """A name like this one that nothing in the text has."""
-        taken = set(besides)
-        taken |= self.locals | _RESERVED | set(self.captures.values())
-        taken |= {f.name for callee in self.functions for f in callee.kernel.functions}
-        while name in taken or (builtin and hasattr(builtins, name)):
-            name += "_"
-        return name
-
-    def trace(self, node: ast.AST) -> tuple[Capture, Any, list[str]] | None:
-        """The captured value that a name with attributes stands for: (where, value, attributes left).
-
-        None for what is local to the kernel, a builtin, or no name.
-        """
-        path: list[str] = []
-        root = node
-        while isinstance(root, ast.Attribute):
-            path.insert(0, root.attr)
-            root = root.value
-        if not isinstance(root, ast.Name):
-            return None
-        if root.id in self.code.co_freevars:
-            found = Capture(self.code.co_freevars.index(root.id))
-        elif root.id in self.locals or root.id not in self.func.__globals__:
-            return None
-        else:
-            found = Capture(root.id)
-        try:
-            value = found.get(self.func)
-        except ValueError:
-            self.fail(root, f"the variable {root.id!r} has no value yet", "assign it before the call")
-        while path and not is_data(value):  # walk module.attribute and object.attribute to a value
-            if not hasattr(value, path[0]):
-                self.fail(node, f"{ast.unparse(node)} does not exist", "check its spelling")
-            found = found.then(path.pop(0))
-            value = getattr(value, found.path[-1])
-        return found, value, path
-
-    def resolve(self, node: ast.Name | ast.Attribute) -> ast.expr:
-        """Rewrite a captured name (with its attributes) by what it stands for."""
-        traced = self.trace(node)
-        if traced is None:
-            if isinstance(node, ast.Attribute):
-                node.value = self.visit(node.value)
-                return node
-            if node.id in self.locals:
-                node.id = self.renamed.get(node.id, node.id)
-                return node
-            if node.id in _BUILTINS:
-                return node
-            if hasattr(builtins, node.id):
-                self.fail(node, f"it uses {node.id}(), which does not exist in kernels", _hint(node.id))
-            self.fail(node, f"the name {node.id!r} is not defined", "define it before the call, or pass it in")
-            raise AssertionError
-        source, value, path = traced
-        result = self.meaning(value, source, node)
-        for attribute in path:
-            result = ast.Attribute(result, attribute, ast.Load())
-        return ast.copy_location(result, node)
-
-    def meaning(self, value: Any, source: Capture, node: ast.AST) -> ast.expr:
-        """The text for a captured value."""
-        self._guard(Guard(source, kind_of(value)))
-        constant = source.path[-1] if source.path else ""
-        if isinstance(value, float) and isinstance(constant, str):  # math.pi
-            for module, alias in ((math, "math"), (np, "np")):
-                if getattr(module, constant, None) is value and self._owner(source) is module:
-                    return ast.Attribute(ast.Name(alias, ast.Load()), constant, ast.Load())
-        if type(value) in (bool, int, float) and math.isfinite(value) and self._final(source):
-            self._guard(Guard(source, value, exact=True))
-            negative = math.copysign(1, value) < 0
-            return ast.UnaryOp(ast.USub(), ast.Constant(-value)) if negative else ast.Constant(value)
-        if is_data(value):
-            return ast.Name(self._captured(source, value), ast.Load())
-        if isinstance(value, tuple) and value:
-            return ast.Tuple([self.meaning(v, source.then(k), node) for k, v in enumerate(value)], ast.Load())
-        if isinstance(value, types.FunctionType) or hasattr(value, "py_func"):
-            known: Any = getattr(atomic, value.__name__, None)
-            if known is value:
-                return ast.Attribute(ast.Name("atomic", ast.Load()), known.__name__, ast.Load())
-            self.fail(node, f"it uses the function {ast.unparse(node)!r} without calling it", "call it by its name")
-        short = getattr(value, "__name__", "")
-        for module, alias in ((math, "math"), (np, "np")):
-            if getattr(module, short, None) is value and not isinstance(value, types.ModuleType):
-                return ast.Attribute(ast.Name(alias, ast.Load()), short, ast.Load())
-        if isinstance(value, np.dtype) and value.names is None:
-            return ast.Attribute(ast.Name("np", ast.Load()), scalar_name(value), ast.Load())
-        if isinstance(value, type) and issubclass(value, np.generic):
-            return ast.Attribute(ast.Name("np", ast.Load()), scalar_name(np.dtype(value)), ast.Load())
-        if short in _BUILTINS and getattr(builtins, short) is value:
-            return ast.Name(short, ast.Load())
-        what = "the module" if isinstance(value, types.ModuleType) else f"a {type(value).__name__}"
-        return self.fail(node, f"it uses {ast.unparse(node)!r}, {what}, which does not exist in kernels", _hint(short))
-
-    def _guard(self, guard: Guard) -> None:
-        """What is imported under its own name is taken to stay; what else is named may change."""
-        self.guards[guard.capture, guard.exact] = guard
-        root, path = guard.capture.root, guard.capture.path
-        module = isinstance(root, str) and isinstance(self.func.__globals__[root], types.ModuleType)
-        own = not path and getattr(guard.expected, "__name__", None) == root
-        self.stable &= not guard.exact and isinstance(root, str) and (module or own)
-
-    def _final(self, source: Capture) -> bool:
-        """Whether it is a name of a module, and that says that the name is never assigned anew (PEP 591)."""
-        space = self.func.__globals__
-        owner = self._owner(source) if source.path else sys.modules.get(space.get("__name__", ""))
-        if not isinstance(owner, types.ModuleType) or not (source.path or vars(owner) is space):
-            return False
-        try:
-            annotation = getattr(owner, "__annotations__", {}).get(source.path[-1] if source.path else source.root)
-        except NameError:  # Python 3.14 makes them when they are asked for: one of them does not exist
-            return False
-        return str(annotation).partition("[")[0].rpartition(".")[2] == "Final"
-
-    def _owner(self, source: Capture) -> Any:
-        """The object that has the last name of the path."""
-        return replace(source, path=source.path[:-1]).get(self.func)
-
-    def _captured(self, source: Capture, value: Any, name: str | None = None) -> str:
-        """The parameter that passes a captured value in."""
-        if source not in self.captures:
-            if name is None:
-                first = self.code.co_freevars[source.root] if type(source.root) is int else str(source.root)
-                name = "_".join([first, *(str(step) for step in source.path)])
-            self.captures[source] = self._free(name)
-        return self.captures[source]
-
     def callee(self, value: Any, source: Capture) -> _Function:
         """A captured kernel function, lifted."""
         func = unwrap(value)
-        self._guard(Guard(source, kind_of(func)))
+        self.guard(Guard(source, kind_of(value)))
+        called = self._lifted(func)
+        self._add(called)
+        for guard in called.kernel.guards:
+            self.guard(replace(guard, capture=source.then(guard.capture)))
+        return called
+
+    def _lifted(self, func: types.FunctionType) -> _Function:
+        """A function that the kernel calls, under the name that the text will call it by."""
         for known in self.functions:
             if known.func.__code__ is func.__code__ and known.kernel.fits(func) is not None:
-                kernel, name = known.kernel, known.name
-                break
-        else:
-            kernel = _Lifter(func, self.active).kernel()
-            names: dict[str, str] = {}
-            for f in kernel.functions:
-                names[f.name] = self._free(f.name, builtin=True, besides=names.values())
-            kernel = replace(kernel, functions=[with_names(f, names) for f in kernel.functions])
-            name = names[list(names)[-1]]
-            self.functions.append(_Function(kernel, func, name))
-        for guard in kernel.guards:
-            self._guard(replace(guard, capture=source.then(guard.capture)))
-        return _Function(kernel, func, name)
+                return replace(known, func=func)
+        kernel = _Lifter(func, self.active).kernel()
+        names: dict[str, str] = {}
+        for f in kernel.functions:
+            names[f.name] = self.free(f.name, builtin=True, besides=names.values())
+        kernel = replace(kernel, functions=[with_names(f, names) for f in kernel.functions])
+        return _Function(kernel, func, names[list(names)[-1]])
+
+    def _add(self, called: _Function) -> None:
+        if all(known.name != called.name for known in self.functions):
+            self.functions.append(called)
 
     # statements and expressions -------------------------------------------------------------------
+
+    def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
+        """Statements, visited; what is never reached is left out."""
+        found: list[ast.stmt] = []
+        for statement in statements:
+            made = self.visit(statement)
+            found += made if isinstance(made, list) else [made]
+            if isinstance(found[-1] if found else None, (ast.Return, ast.Break, ast.Continue)):
+                break
+        return found or [ast.copy_location(ast.Pass(), statements[0])] if statements else found
 
     def visit(self, node: ast.AST) -> Any:
         forbidden = _FORBIDDEN.get(type(node).__name__)
@@ -373,6 +252,53 @@ class _Lifter(ast.NodeTransformer):
             return ast.copy_location(ast.Pass(), node)
         return self.visit(ast.copy_location(ast.Assign([node.target], node.value), node))
 
+    def visit_If(self, node: ast.If) -> ast.stmt | list[ast.stmt]:
+        holds = self.truth(node.test)
+        if holds is not None:
+            return self.block(node.body if holds else node.orelse)
+        node.test = self.visit(node.test)
+        node.body, node.orelse = self.block(node.body), self.block(node.orelse)
+        return node
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
+        holds = self.truth(node.test)
+        if holds is not None:
+            return self.visit(node.body if holds else node.orelse)
+        self.generic_visit(node)
+        return node
+
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        return self._test(node)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
+        return self._test(node)
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
+        stop = isinstance(node.op, ast.Or)
+        kept: list[ast.expr] = []
+        for part in node.values:
+            holds = self.truth(part)
+            if holds is not (not stop):  # `True and`, `False or` change nothing
+                kept.append(part)
+            if holds is stop:
+                break
+        node.values = kept or node.values[:1]
+        values: list[ast.expr] = [self._test(part) for part in node.values]
+        if len(values) == 1:
+            return values[0]
+        node.values = values
+        return node
+
+    def _test(self, node: ast.expr) -> ast.expr:
+        """A test, as a constant if it is known."""
+        holds = self.truth(node)
+        if holds is not None:
+            return ast.copy_location(ast.Constant(holds), node)
+        if isinstance(node, (ast.Compare, ast.UnaryOp)):
+            self.generic_visit(node)
+            return node
+        return self.visit(node)
+
     def visit_Name(self, node: ast.Name) -> ast.expr:
         if isinstance(node.ctx, ast.Store):
             node.id = self.renamed.get(node.id, node.id)
@@ -386,6 +312,15 @@ class _Lifter(ast.NodeTransformer):
         return self.resolve(node)
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        if isinstance(node.ctx, ast.Load):
+            traced = self.trace(node)
+            if (
+                traced is not None
+                and not is_data(traced[1])
+                and not isinstance(traced[1], tuple)
+                or (traced is not None and traced[0].path and isinstance(traced[0].path[-1], tuple))
+            ):
+                return self.resolve(node)
         if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
             node.value = self.visit(node.value)  # a field of a record
             return node
@@ -397,35 +332,120 @@ class _Lifter(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.expr:
         traced = self.trace(node.func)
         if traced is None or traced[2]:
-            self.generic_visit(node)
-            return node
+            if isinstance(node.func, ast.Name):
+                node.func = self.resolve(node.func, called=True)
+            else:
+                node.func = self.visit(node.func)
+            return self._arguments(node)
         source, value, _ = traced
         for name, constructor in _PRIVATE.items():
             if value is constructor:
                 return self._private(node, name, source)
-        is_kernel = isinstance(value, types.FunctionType) and getattr(atomic, value.__name__, None) is not value
-        if not (is_kernel or hasattr(value, "py_func") or _is_operator(value)):
-            self.generic_visit(node)
-            return node
+        remedy = functions.refusal(value, ast.unparse(node.func))
+        if remedy is not None:
+            self.fail(node, f"it calls {ast.unparse(node.func)}, which does not exist in kernels", remedy)
+        own = functions.substitute(value, len(node.args) + len(node.keywords))
+        if own is not None:
+            return self._own(node, own, source, value)
+        if value is not None and getattr(atomic, getattr(value, "__name__", ""), None) is value:
+            self._atomic(node, value)
+        elif _is_kernel(value):
+            return self._kernel_call(node, value, source)
+        node.func = self.resolve(node.func, called=True)  # type: ignore[arg-type]
+        return self._arguments(node)
+
+    def _arguments(self, node: ast.Call) -> ast.Call:
+        node.args = [self.visit(argument) for argument in node.args]
+        for keyword in node.keywords:
+            keyword.value = self.visit(keyword.value)
+        return node
+
+    def _atomic(self, node: ast.Call, operation: Any) -> None:
+        """``pp.atomic.add(y, i, 1.0)`` with another number of arguments is told how to write it."""
+        wanted = list(inspect.signature(operation).parameters)
+        if node.keywords:
+            self.fail(node, f"it calls {ast.unparse(node.func)} with keywords", "pass the arguments by position")
+        if len(node.args) == len(wanted):
+            return
+        name, first = ast.unparse(node.func), node.args[0] if node.args else None
+        values = [ast.unparse(part) for part in node.args[1:]]
+        array, index = (ast.unparse(first), "i") if first is not None else (wanted[0], "i")
+        if isinstance(first, ast.Subscript):
+            array, index = ast.unparse(first.value), ast.unparse(first.slice)
+            index = f"({index})" if isinstance(first.slice, ast.Tuple) else index
+        values = values if len(values) == len(wanted) - 2 else wanted[2:]
+        what = f"{name} takes {', '.join(wanted[:-1])} and {wanted[-1]}, and is given {len(node.args)} of them"
+        self.fail(node, what, f"write {name}({', '.join([array, index, *values])})")
+
+    def _own(self, node: ast.Call, own: Any, source: Capture, value: Any) -> ast.expr:
+        """A call of a function of math, cmath or NumPy for which one of `functions` stands."""
+        self.guard(Guard(source, kind_of(value)))
+        text = ast.unparse(node.func)
+        if own is functions.clip:  # np.clip(x, None, 1.0)
+            bounds = {"a_min": 1, "a_max": 2}
+            keywords = {functions.parameter(str(k.arg)): k.value for k in node.keywords}
+            given = dict(enumerate(node.args)) | {bounds.get(name, -1): part for name, part in keywords.items()}
+            none = [k for k, part in given.items() if isinstance(part, ast.Constant) and part.value is None]
+            if none in ([1], [2]):
+                name = "maximum" if none == [2] else "minimum"
+                extremum = ast.Attribute(ast.Name("np", ast.Load()), name, ast.Load())
+                made = ast.Call(extremum, [self.visit(given[0]), self.visit(given[3 - none[0]])], [])
+                return _located(made, node)
+        if isinstance(own, np.ufunc):
+            node.func = _located(ast.Attribute(ast.Name("np", ast.Load()), own.__name__, ast.Load()), node)
+            return self._arguments(node)
+        called = self._lifted(own)
+        self._by_position(node, text, [functions.parameter(str(k.arg)) for k in node.keywords], called.kernel.params)
+        defaults = own.__defaults__ or ()
+        missing = len(called.kernel.params) - len(node.args)
+        if missing:
+            node.args += [ast.copy_location(ast.Constant(x), node) for x in defaults[len(defaults) - missing :]]
+        node.args = [self.visit(argument) for argument in node.args]
+        (*_, function) = called.kernel.functions
+        (statement, *rest) = function.body
+        if not rest and isinstance(statement, ast.Return) and len(called.kernel.functions) == 1:
+            names = [n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and n.id in called.kernel.params]
+            if sorted(names) == sorted(called.kernel.params):  # each once: it can stand in the place of the call
+                arguments = dict(zip(called.kernel.params, node.args, strict=True))
+                assert statement.value is not None
+                return _located(_Filled(arguments).visit(copied(statement.value)), node)
+        self._add(called)
+        node.func = ast.copy_location(ast.Name(called.name, ast.Load()), node.func)
+        node.func.called = True  # type: ignore[attr-defined]
+        return node
+
+    def _by_position(self, node: ast.Call, text: str, names: list[str], params: list[str]) -> None:
+        """Put the arguments that are given by keyword behind the others."""
+        if not node.keywords:
+            return
+        given = dict(zip(names, (k.value for k in node.keywords), strict=True))
+        wanted = params[len(node.args) : len(node.args) + len(given)]
+        if set(wanted) != set(given) or any(k.arg is None for k in node.keywords):
+            what = f"{text} is called with the keywords {', '.join(str(k.arg) for k in node.keywords)}"
+            self.fail(node, what, f"pass the arguments by position: {text}({', '.join(params)})")
+        node.args += [given[name] for name in wanted]
+        node.keywords = []
+
+    def _kernel_call(self, node: ast.Call, value: Any, source: Capture) -> ast.expr:
         called = self.callee(value, source)
         kernel = called.kernel
-        if node.keywords:
-            self.fail(node, "it calls a kernel function with keywords", "pass the arguments by position")
+        self._by_position(node, f"{kernel.name}()", [str(k.arg) for k in node.keywords], kernel.params)
         node.args = [self.visit(argument) for argument in node.args]
         given, wanted, defaults = len(node.args), len(kernel.params), called.func.__defaults__ or ()
         if not wanted - len(defaults) <= given <= wanted:
-            self.fail(node, f"{kernel.name}() takes {wanted} arguments and got {given}", "pass what it needs")
+            takes = f"takes {wanted} argument{'s' * (wanted != 1)} ({', '.join(kernel.params)})"
+            self.fail(node, f"{kernel.name}() {takes} and got {given}", "pass what it needs")
         for k in range(given, wanted):
             number = k - (wanted - len(defaults))
             where = source.then(Capture(None, ("__defaults__", number)))
             if not is_data(defaults[number]):
                 self.fail(node, f"the default {defaults[number]!r} of {kernel.name}() is no number", "pass it")
-            self._guard(Guard(where, "data"))
-            name = self._captured(where, defaults[number], f"{called.name}_{kernel.params[k]}")
+            self.guard(Guard(where, "data"))
+            name = self.captured(where, defaults[number], f"{called.name}_{kernel.params[k]}")
             node.args.append(ast.copy_location(ast.Name(name, ast.Load()), node))
         for name, capture in kernel.captures:
             where = source.then(capture)
-            name = self._captured(where, where.get(self.func), f"{called.name}_{name}")
+            name = self.captured(where, where.get(self.func), f"{called.name}_{name}")
             node.args.append(ast.copy_location(ast.Name(name, ast.Load()), node))
         node.func = ast.copy_location(ast.Name(called.name, ast.Load()), node.func)
         node.func.called = True  # type: ignore[attr-defined]
@@ -433,7 +453,7 @@ class _Lifter(ast.NodeTransformer):
 
     def _private(self, node: ast.Call, maker: str, source: Capture) -> ast.expr:
         """np.zeros(4) and its kin become small arrays on the stack."""
-        self._guard(Guard(source, kind_of(_PRIVATE[maker])))
+        self.guard(Guard(source, kind_of(_PRIVATE[maker])))
         arguments = dict(
             zip(("shape", *(("fill_value",) if maker == "full" else ()), "dtype"), node.args, strict=False)
         )
@@ -442,7 +462,7 @@ class _Lifter(ast.NodeTransformer):
                 self.fail(node, f"np.{maker}({keyword.arg}=…)", "give the shape and the dtype alone")
             arguments[keyword.arg] = keyword.value
         shape = arguments.get("shape")
-        sizes = [self._constant(s) for s in (shape.elts if isinstance(shape, ast.Tuple) else [shape])]
+        sizes = [self.constant(s) for s in (shape.elts if isinstance(shape, ast.Tuple) else [shape])]
         if len(sizes) == 1 and isinstance(sizes[0], tuple):
             sizes = list(sizes[0])
         if not sizes or not all(isinstance(s, (int, np.integer)) and s > 0 for s in sizes):
@@ -454,7 +474,7 @@ class _Lifter(ast.NodeTransformer):
         numbers: list[ast.expr] = [ast.Constant(int(s)) for s in sizes]
         whole = numbers[0] if len(numbers) == 1 else ast.Tuple(numbers, ast.Load())
         fill = arguments.get("fill_value")
-        kind = self._dtype(node, arguments.get("dtype"), self._constant(fill) if fill is not None else 0.0)
+        kind = self._dtype(node, arguments.get("dtype"), self.constant(fill) if fill is not None else 0.0)
         dtype = ast.Attribute(ast.Name("np", ast.Load()), scalar_name(kind), ast.Load())
         given: list[ast.expr] = [whole, dtype]
         if maker in ("ones", "full"):
@@ -470,7 +490,7 @@ class _Lifter(ast.NodeTransformer):
         """The dtype of a private array."""
         kind: Any = asked
         if asked is not None:
-            kind = self._constant(asked)
+            kind = self.constant(asked)
         elif isinstance(fill, (bool, int, float, complex, np.generic)):
             kind = np.asarray(fill).dtype
         try:
@@ -482,31 +502,30 @@ class _Lifter(ast.NodeTransformer):
         assert found is not None
         return found
 
-    def _constant(self, node: ast.AST | None) -> Any:
-        """The value of an expression that the text may hold as a constant; None if it has none."""
-        if isinstance(node, ast.Constant):
-            return node.value
-        if isinstance(node, ast.Name) and node.id in ("bool", "int", "float", "complex") and not self.trace(node):
-            return getattr(builtins, node.id)
-        traced = self.trace(node) if node is not None else None
-        if traced is None or traced[2]:
-            return None
-        source, value, _ = traced
-        if not isinstance(value, (int, float, str, tuple, type, np.dtype, np.generic)):
-            return None
-        self._guard(Guard(source, value, exact=True))
-        return value
+
+def _is_kernel(value: Any) -> bool:
+    """Whether it is a function of the user's, or one of `operator`."""
+    plain = isinstance(value, types.FunctionType) and value.__module__ != "numpy"
+    return plain or hasattr(value, "py_func") or _is_operator(value)
 
 
 def _is_operator(value: Any) -> bool:
     return any(value is known for known in OPERATORS) and not hasattr(builtins, value.__name__)
 
 
-def _hint(name: str) -> str:
-    if name in ("print", "open", "input"):
-        return "write the values into an array argument and print them after the call"
-    if name in ("sum", "sorted", "map", "filter", "zip", "enumerate", "any", "all"):
-        return "write a for loop over range(...)"
-    if name in ("list", "dict", "set", "tuple", "str"):
-        return "use arrays: kernels compute with numbers"
-    return "kernels use numbers, arrays, math.*, np.* and other kernel functions; pass what you need as those"
+def _located(new: Any, node: ast.AST) -> Any:
+    """A new expression at the user's place."""
+    for part in ast.walk(new):
+        if isinstance(part, ast.expr):
+            ast.copy_location(part, node)
+    return new
+
+
+class _Filled(ast.NodeTransformer):
+    """Puts arguments in the place of parameters."""
+
+    def __init__(self, arguments: dict[str, ast.expr]) -> None:
+        self.arguments = arguments
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self.arguments.get(node.id, node)

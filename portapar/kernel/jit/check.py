@@ -59,7 +59,7 @@ def return_kind(program: Program, function: str, acc: Kind | None, algorithm: st
             kinds = (types.int64,) * program.ndim + argument_types(program)
         found = infer(namespace(program)[function], kinds).return_type
     except TypingFailure as failure:
-        raise located(program, failure.line, failure.message) from None
+        raise located(program, failure.line, failure.message, failure.remedy) from None
     number = types.Number, types.Boolean
     if isinstance(found, (*number, types.Record)):
         return dtype_of(found)
@@ -76,26 +76,27 @@ def _place(program: Program) -> str:
     return f"the kernel at {places[0][0]}:{places[0][1]}" if places else "the kernel"
 
 
-def located(program: Program, line: int, message: str) -> KernelError:
+def located(program: Program, line: int, message: str, remedy: str = "") -> KernelError:
     """A KernelError at the user's line that a line of generated text came from."""
     where = place(program, line) or next(iter((program.origin or {}).values()), None)
     given = ", ".join(str(spec) for spec in program.specs)
+    instead = f"\n  Instead: {remedy}." if remedy else ""
     if where is None:
-        return KernelError(f"kernel: {message}\n  Arguments: {given}")
+        return KernelError(f"kernel: {message}{instead}\n  Arguments: {given}")
     text = linecache.getline(*where).strip()
     shown = f"\n    {text}" if text else ""
-    return KernelError(f"kernel ({where[0]}:{where[1]}): {message}{shown}\n  Arguments: {given}")
+    return KernelError(f"kernel ({where[0]}:{where[1]}): {message}{shown}{instead}\n  Arguments: {given}")
 
 
 def explain(program: Program, error: Exception) -> KernelError:
     """What a failed compilation means to the user: typed again, function by function, to find the line."""
     from numba.core import types
 
-    from portapar.kernel.jit.typing import TypingFailure, infer
+    from portapar.kernel.jit.typing import TypingFailure, infer, message_of
 
     name = "body" if "body" in program.names else "elem"
     try:
         infer(namespace(program)[name], (types.int64,) * program.ndim + argument_types(program))
     except TypingFailure as failure:
-        return located(program, failure.line, failure.message)
-    return located(program, 0, f"it cannot be compiled: {str(error).strip().splitlines()[0]}")
+        return located(program, failure.line, failure.message, failure.remedy)
+    return located(program, 0, *message_of(str(error)))

@@ -29,6 +29,7 @@ __all__ = [
     "check_numba",
     "dtype_of",
     "infer",
+    "message_of",
     "numba_type",
     "ufunc_operand_types",
     "value_type",
@@ -43,13 +44,16 @@ class TypingFailure(Exception):
     line : int
         Line in the text that was typed (0 when unknown).
     message : str
-        One or two short sentences in the user's terms.
+        What is not possible, in the user's terms.
+    remedy : str
+        What to write instead.
     """
 
-    def __init__(self, line: int, message: str) -> None:
-        super().__init__(f"line {line}: {message}")
+    def __init__(self, line: int, message: str, remedy: str) -> None:
+        super().__init__(f"line {line}: {message}; {remedy}")
         self.line = line
         self.message = message
+        self.remedy = remedy
 
 
 @dataclass(eq=False)
@@ -146,7 +150,7 @@ def _infer(func: Callable[..., Any], argtypes: tuple[types.Type, ...], active: t
         return _memo[key]
     if func in active:
         line = func.__code__.co_firstlineno
-        raise TypingFailure(line, "a function calls itself; write a loop: kernels cannot recurse")
+        raise TypingFailure(line, "a function calls itself", "write a loop: kernels cannot recurse")
     flags = compiler.Flags()
     flags.nrt = True
     flags.error_model = "numpy"
@@ -163,16 +167,18 @@ def _infer(func: Callable[..., Any], argtypes: tuple[types.Type, ...], active: t
             {},
             pipeline_class=_TypingCompiler,
         )
-    except errors.NumbaError as error:
+    except (errors.NumbaError, NotImplementedError) as error:
         raise _failure(error, func) from error
     except KeyError as error:  # how Numba says that a record has no such field
         code = (i for f in _with_callees(func) for i in dis.get_instructions(f))
         uses = (i.positions for i in code if i.argval == error.args[0])
         where = next((place.lineno for place in uses if place is not None), None)
-        raise TypingFailure(where or 0, f"there is no field {error}") from error
+        if where is None:
+            raise TypingFailure(0, "a value is indexed or read as it cannot be", _ELSE) from error
+        raise TypingFailure(where or 0, f"there is no field {error}", "check its spelling in the dtype") from error
     if isinstance(return_type, types.Array):
         line = func.__code__.co_firstlineno
-        raise TypingFailure(line, f"`{func.__name__}` returns an array; write into an array argument instead")
+        raise TypingFailure(line, "a function returns an array", "write into an array argument")
     typed = TypedFunction(func, argtypes, return_type, func_ir, typemap, calltypes)
     for block in func_ir.blocks.values():
         for expr in block.find_exprs(op="call"):
@@ -209,32 +215,87 @@ def overload(typed: TypedFunction, call: ir.Expr) -> TypedFunction | None:
     return None
 
 
-# Numba's message, and ours. The first match is used; groups fill the braces.
-_MESSAGES: tuple[tuple[str, str], ...] = (
+# Numba's message, ours, and what to write instead. The first match is used; groups fill the braces.
+_MESSAGES: tuple[tuple[str, str, str], ...] = (
     (
         r"compiler re-entrant|type inference of recursive|Type-inference on recursive",
-        "a function calls itself; write a loop: kernels cannot recurse",
+        "a function calls itself",
+        "write a loop: kernels cannot recurse",
     ),
     (
-        r"Untyped global name '(\w+)': Cannot determine Numba type of <class '([\w.]+)'>",
-        "`{0}` is a {1}, which a kernel cannot use: pass numbers and arrays, and call plain functions",
+        r"Untyped global name '(\w+)'",
+        "`{0}` is not something that a kernel can use",
+        "pass numbers and arrays, and call plain functions",
     ),
-    (r"Untyped global name '(\w+)'", "`{0}` is not something that a kernel can use"),
-    (r"name '(\w+)' is not defined", "`{0}` is not defined"),
+    (r"name '(\w+)' is not defined", "`{0}` is not defined", "assign it on every path"),
     (
-        r"Unknown attribute '(\w+)' of type (?:Module\(<module '([\w.]+)'|)",
-        "there is no `{0}` that kernels can use here",
+        r"Unknown attribute '(\w+)' of type (.+)",
+        "there is no `{0}` of {1} in kernels",
+        "check its spelling, or write it with arithmetic, math.* and np.*",
     ),
-    (r"Cannot unify (.+?) and (.+?) for '([\w.]+)'", "`{2}` is {0} on one path and {1} on another: give it one type"),
-    (r"Cannot unify (.+?) and (.+?) for '\$", "one value is {0} on one path and {1} on another: give it one type"),
-    (r"No conversion from (.+?) to (.+?) for '([\w.$]+)'", "cannot convert {0} to {1}"),
-    (r"Cannot modify readonly array", "the kernel writes to a read-only array"),
-    (r"Use of unsupported NumPy function '([\w.]+)'", "`{0}` is not available in kernels"),
-    (r"Use of unknown opcode '?(\w+)|Unsupported opcode[^\w]*(\w+)", "this statement is not possible in a kernel"),
-    (r"missing a required argument: '(\w+)'", "a function is called without its argument `{0}`"),
-    (r"too many positional arguments", "a function is called with too many arguments"),
-    (r"not enough arguments|takes (\d+) positional argument", "a function is called with the wrong arguments"),
+    (
+        r"Cannot unify (.+?) and (.+?) for '(?!\$)([\w]+)[\w.]*'",
+        "`{2}` is {0} on one path and {1} on another",
+        "give it one type",
+    ),
+    (r"Cannot unify (.+?) and (.+?) for '", "a value is {0} on one path and {1} on another", "give it one type"),
+    (r"No conversion from (.+?) to (.+?) for '", "cannot convert {0} to {1}", "give it one type on every path"),
+    (r"Cannot modify readonly array", "the kernel writes to a read-only array", "pass a writable copy"),
+    (r"Use of unsupported NumPy function '([\w.]+)'", "`{0}` is not available in kernels", "write a loop"),
+    (
+        r"Use of unknown opcode|Unsupported opcode|op_\w+",
+        "this statement is not possible in a kernel",
+        "write it with if, for, while and plain assignments",
+    ),
+    (r"missing a required argument: '(\w+)'", "a function is called without its argument `{0}`", "pass it"),
+    (r"too many positional arguments", "a function is called with too many arguments", "pass what it takes"),
+    (
+        r"not enough arguments|takes (\d+) positional argument",
+        "a function is called with the wrong arguments",
+        "pass what it takes",
+    ),
+    (r"Invalid use of getiter with parameters \((.+)\)", "`for` does not run over {0}", "write for k in range(...)"),
+    (
+        r"No definition for lowering <[^>]*? '?(\w+)'?>\((.*?)\)(?: ->|$)",
+        "`{0}` is not possible for ({1})",
+        "convert its operands, such as x.real",
+    ),
+    (r"Invalid use of (.+?) with parameters \((.*)\)", "{0} cannot be called", "call a function by its name"),
+    (
+        r"Type of variable '[^']*' cannot be determined",
+        "the type of a value depends on itself",
+        "give the variable a value of its type before the loop or the branch",
+    ),
+    (
+        r"cannot assign slice|Cannot assign|array_allocate|NRT required|nopython frontend",
+        "it makes an array",
+        "write a loop, for k in range(len(x)), into an array argument or a private array, np.zeros(4)",
+    ),
 )
+_ELSE = "write it with arithmetic, if, for and while on numbers and array elements"
+#: Numba's words for types, and the user's
+_TYPES: tuple[tuple[str, str], ...] = (
+    (r"Literal\[\w+\]\((.*?)\)", r"\1"),
+    (r"(?:unaligned |readonly |nonconst )*array\(Record\(.*?\), (\d)d, \w\)", r"\1-d array of records"),
+    (r"(?:unaligned |readonly |nonconst )*array\((\w+), (\d)d, \w\)", r"\2-d array of \1"),
+    (r"Record\([^()]*\)", "record"),
+    (r"(?:Uni|Named|NamedUni)?Tuple\((?:[^()]|\([^()]*\))*\)", "tuple"),
+    (r"range_(?:state|iter)_\w+", "range"),
+    (r"(?:type\(CPUDispatcher|Function|type)\(<[^>]*? '?([\w.]+)'?(?: at [^>]*)?>\)+", r"function \1"),
+    (r"class\((\w+)\)", r"type \1"),
+    (r"UnicodeType|unicode_type|unicode", "string"),
+    (r"OptionalType\((.*?)\)|Optional\((.*?)\)|\?(\w+)", r"\1\2\3 or None"),
+    (r"(?<!\w)none(?!\w)", "None"),
+    (r"reflected list\([^()]*\)<?\w*>?", "list"),
+)
+
+
+def _shown(text: str) -> str:
+    """Types as a user knows them."""
+    for pattern, ours in _TYPES:
+        text = re.sub(pattern, ours, text)
+    return text
+
 
 _OPERATORS = {
     "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**",
@@ -243,7 +304,7 @@ _OPERATORS = {
 }  # fmt: skip
 
 
-def _failure(error: errors.NumbaError, func: Callable[..., Any]) -> TypingFailure:
+def _failure(error: Exception, func: Callable[..., Any]) -> TypingFailure:
     """Numba's page of text as one sentence and the line that it is about."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     line = 0
@@ -255,36 +316,55 @@ def _failure(error: errors.NumbaError, func: Callable[..., Any]) -> TypingFailur
     location = getattr(error, "loc", None)
     if not line and location is not None and location.line:
         line = location.line
-    return TypingFailure(line or func.__code__.co_firstlineno, _message(text))
+    return TypingFailure(line or func.__code__.co_firstlineno, *message_of(text))
 
 
-def _message(text: str) -> str:
-    own = re.search(r"atomic\.\w+ (?:is not possible|needs|takes) .*", text)  # what `llvm` says
+def message_of(text: str) -> tuple[str, str]:
+    """A message of Numba: (what is not possible, what to write instead)."""
+    own = re.search(r"atomic\.\w+ (?:is not possible|needs|takes) .*", text)  # what `llvm.register_atomic` says
     if own:
         allowed = "atomics are for 32- and 64-bit integers and floats, those of bits for integers"
-        return f"{own[0].strip()}; {allowed}" if "possible" in own[0] else own[0].strip()
+        if "possible" in own[0]:
+            return f"{own[0].strip()}; {allowed}", "use an array of such a dtype"
+        return own[0].strip(), "write pp.atomic.add(array, index, value)"
     found = re.search(r"No implementation of function Function\((.+?)\) found for signature:\s*>>> (.+)", text)
     if found:
         name = re.search(r"(?:function|ufunc|class) '?([\w.]+)", found[1])
-        call = re.sub(r"^\S+?\(", "", found[2].strip())
-        call = re.sub(r"Literal\[\w+\]\((.*?)\)", r"\1", call.removesuffix(")"))
-        short = name[1].split(".")[-1] if name else found[1]
-        if short.startswith("private_"):
-            return "the shape of a private array must be constant: write it as numbers"
-        if short == "setitem" and call.startswith("readonly"):
-            return "the kernel writes to a read-only array"
-        if short == "setitem" and re.search(r"Tuple\([^()]*\)$", call):
-            return f"a tuple cannot be assigned to an element: {call}; assign the numbers, or fields, one by one"
-        if short in ("getitem", "setitem", "static_getitem"):
-            return f"cannot index with these types: {call}"
-        return f"`{_OPERATORS.get(short, short)}` is not possible for ({call})"
-    for pattern, message in _MESSAGES:
+        call = re.sub(r"^\S+?\(", "", found[2].strip()).removesuffix(")")
+        return _call_message(name[1].split(".")[-1] if name else _shown(found[1]), call, _shown(call))
+    for pattern, message, remedy in _MESSAGES:
         found = re.search(pattern, text)
         if found:
-            return message.format(*(group or "" for group in found.groups()))
+            return message.format(*(_shown(group or "") for group in found.groups())), remedy
     lines = [part.strip() for part in text.splitlines()]
     kept = [part for part in lines if part and not part.startswith(("Failed in", "During:", "File ", "- "))]
-    return kept[0] if kept else "the kernel cannot be typed"
+    return _shown(kept[0]) if kept else "the kernel cannot be typed", _ELSE
+
+
+def _call_message(short: str, call: str, shown: str) -> tuple[str, str]:
+    """The message for a function or an operator that there is not for these types."""
+    if short.startswith("private_"):
+        return "the shape of a private array must be constant", "write it as numbers"
+    if short == "setitem" and call.startswith("readonly"):
+        return "the kernel writes to a read-only array", "pass a writable copy"
+    if short == "setitem" and shown.endswith("tuple"):
+        return f"a tuple cannot be assigned to an element: {shown}", "assign the numbers, or fields, one by one"
+    if short in ("getitem", "setitem", "static_getitem", "static_setitem"):
+        return f"cannot index with these types: {shown}", "index arrays with one whole number for each axis"
+    if "string" in shown or "unichr" in call or "charseq" in call:
+        return f"it computes with a string: {shown}", "kernels compute with numbers: use codes for the strings"
+    sign = _OPERATORS.get(short.removeprefix("i") if short.removeprefix("i") in _OPERATORS else short, short)
+    if "array" in shown:
+        return f"`{sign}` is not possible for ({shown})", "write a loop over the elements: for k in range(len(x))"
+    if "record" in shown:
+        return f"`{sign}` is not possible for ({shown})", "name a field of the record: r.x"
+    if "tuple" in shown:
+        return f"`{sign}` is not possible for ({shown})", "name an element of the tuple: t[0]"
+    if short == "len":
+        return f"`len` is not possible for ({shown})", "leave it out: a number has no length"
+    if short == "contains":
+        return f"`in` is not possible for ({shown})", "compare the numbers: x == a or x == b"
+    return f"`{sign}` is not possible for ({shown})", "convert its operands, such as int(x), float(x), x.real"
 
 
 def dtype_of(numba_type: types.Type) -> np.dtype[Any]:

@@ -1,0 +1,549 @@
+"""Functions of math, cmath and NumPy that renderers do not have: written as kernel functions, or refused with a remedy.
+
+A kernel's call of one of these becomes a call of the function here, which is typed and rendered as a user's would
+be, so that all backends have it at once. A function whose body is one expression is put in the place of the call.
+Where Python raises an error (``math.comb(-1, 2)``, ``math.fmod(1.0, 0.0)``) these return 0 or nan.
+"""
+
+from __future__ import annotations
+
+import cmath
+import difflib
+import math
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+__all__ = ["closest", "parameter", "refusal", "substitute"]
+
+
+# whole numbers ------------------------------------------------------------------------------------
+
+
+def comb(n, k):
+    if k < 0 or k > n:
+        return 0
+    chosen = 1
+    for j in range(min(k, n - k)):
+        chosen = chosen * (n - j) // (j + 1)
+    return chosen
+
+
+def perm(n, k):
+    if k < 0 or k > n:
+        return 0
+    chosen = 1
+    for j in range(k):
+        chosen *= n - j
+    return chosen
+
+
+def factorial(n):
+    product = 1
+    for j in range(2, n + 1):
+        product *= j
+    return product
+
+
+def isqrt(n):
+    root = int(math.sqrt(n))
+    while root > 0 and root > n // root:
+        root -= 1
+    while root + 1 <= n // (root + 1):
+        root += 1
+    return root
+
+
+def lcm(a, b):
+    if a == 0 or b == 0:
+        return 0
+    return abs(a // math.gcd(a, b) * b)
+
+
+def gcd3(a, b, c):
+    return math.gcd(math.gcd(a, b), c)
+
+
+def bitwise_count(x):
+    rest = abs(x)
+    count = 0
+    while rest != 0:
+        rest = rest & (rest - 1)
+        count += 1
+    return count
+
+
+# real numbers -------------------------------------------------------------------------------------
+
+
+def log_to_base(x, base):
+    return math.log(x) / math.log(base)
+
+
+def hypot3(x, y, z):
+    return math.hypot(math.hypot(x, y), z)
+
+
+def remainder(x, y):
+    if math.isinf(y) and math.isfinite(x):
+        return x
+    size, step = abs(x), abs(y)
+    rest = np.fmod(size, step)
+    other = step - rest
+    if rest > other:
+        rest = -other
+    elif rest == other:
+        rest = rest - 2 * np.fmod((size - rest) / 2, step)
+    return math.copysign(rest, x) if rest == 0 else math.copysign(1, x) * rest
+
+
+def isclose(a, b, rel_tol=1e-09, abs_tol=0.0):
+    if a == b:
+        return True
+    if math.isinf(a) or math.isinf(b):
+        return False
+    return abs(a - b) <= max(rel_tol * max(abs(a), abs(b)), abs_tol)
+
+
+def np_isclose(a, b, rtol=1e-05, atol=1e-08, equal_nan=False):
+    if a == b:
+        return True
+    if math.isinf(a) or math.isinf(b):
+        return False
+    return abs(a - b) <= atol + rtol * abs(b) or (equal_nan and a != a and b != b)
+
+
+def modf(x):
+    whole = np.trunc(x)
+    part = 1 / x if math.isinf(x) else np.copysign(x - whole, x)
+    return part, whole
+
+
+def frexp(x):
+    if x == 0 or not math.isfinite(x):
+        return x, 0
+    power = int(np.floor(np.log2(abs(x)))) + 1
+    part = np.ldexp(x, -power // 2)
+    part = np.ldexp(part, -power - (-power // 2))
+    if abs(part) >= 1:
+        return part / 2, power + 1
+    if abs(part) * 2 < 1:
+        return part * 2, power - 1
+    return part, power
+
+
+def dist(p, q):
+    total = 0.0
+    for k in range(len(p)):
+        total = math.hypot(total, p[k] - q[k])
+    return total
+
+
+def prod(numbers):
+    product = 1
+    for number in numbers:
+        product = product * number
+    return product
+
+
+def sumprod(p, q):
+    total = 0
+    for k in range(len(p)):
+        total = total + p[k] * q[k]
+    return total
+
+
+def ulp(x):
+    size = abs(x)
+    if math.isinf(size):
+        return size
+    step = np.nextafter(size, np.float32(np.inf)) - size
+    return step if math.isfinite(step) else size - np.nextafter(size, np.float32(0))
+
+
+def spacing(x):
+    return np.nextafter(x, np.copysign(np.float32(np.inf), np.float32(x))) - x
+
+
+def clip(a, a_min, a_max):
+    return np.minimum(np.maximum(a, a_min), a_max)
+
+
+def where(condition, x, y):
+    return x if condition else y
+
+
+def fix(x):
+    return np.trunc(x)
+
+
+def heaviside(x, at_zero):
+    if x == 0:
+        return at_zero
+    if x != x:
+        return x
+    return 1.0 if x > 0 else 0.0
+
+
+def isposinf(x):
+    return x == np.inf
+
+
+def isneginf(x):
+    return x == -np.inf
+
+
+def nan_to_num(x, nan=0.0):
+    if x != x:
+        return nan
+    return np.nextafter(x, np.float32(0)) if math.isinf(x) else x
+
+
+def nan_to_numbers(x, nan, posinf, neginf):
+    if x != x:
+        return nan
+    if math.isinf(x):
+        return posinf if x > 0 else neginf
+    return x
+
+
+def logaddexp2(x, y):
+    if x == y:
+        return x + 1.0
+    gap = x - y
+    if gap > 0:
+        return x + np.log1p(np.exp2(-gap)) * 1.4426950408889634
+    if gap <= 0:
+        return y + np.log1p(np.exp2(gap)) * 1.4426950408889634
+    return gap
+
+
+def sinc(x):
+    angle = math.pi * (x if x != 0 else 1.0e-20)
+    return np.sin(angle) / angle
+
+
+def interp(x, xp, fp):
+    if x != x:
+        return x
+    last = len(xp) - 1
+    if x >= xp[last]:
+        return 1.0 * fp[last]
+    if x <= xp[0]:
+        return 1.0 * fp[0]
+    k = 0
+    while x >= xp[k + 1]:
+        k += 1
+    slope = (fp[k + 1] - fp[k]) / (xp[k + 1] - xp[k])
+    return slope * (x - xp[k]) + fp[k]
+
+
+def polyval(p, x):
+    value = 0 * x
+    for k in range(len(p)):
+        value = value * x + p[k]
+    return value
+
+
+# complex numbers ----------------------------------------------------------------------------------
+
+
+def iscomplex(x):
+    return np.imag(x) != 0
+
+
+def isreal(x):
+    return np.imag(x) == 0
+
+
+def angle(z):
+    return np.arctan2(np.imag(z), np.real(z))
+
+
+def phase(z):
+    z = complex(z)
+    return math.atan2(z.imag, z.real)
+
+
+def polar(z):
+    z = complex(z)
+    return math.hypot(z.real, z.imag), math.atan2(z.imag, z.real)
+
+
+def rect(r, phi):
+    return complex(r * math.cos(phi), r * math.sin(phi))
+
+
+def c_exp(z):
+    return np.exp(complex(z))
+
+
+def c_sqrt(z):
+    return np.sqrt(complex(z))
+
+
+def c_log(z):
+    return np.log(complex(z))
+
+
+def c_log_to_base(z, base):
+    return np.log(complex(z)) / np.log(complex(base))
+
+
+def c_log10(z):
+    return np.log(complex(z)) / 2.302585092994046
+
+
+def c_sin(z):
+    return np.sin(complex(z))
+
+
+def c_cos(z):
+    return np.cos(complex(z))
+
+
+def c_sinh(z):
+    return np.sinh(complex(z))
+
+
+def c_cosh(z):
+    return np.cosh(complex(z))
+
+
+def c_tanh(z):
+    z = complex(z)
+    if abs(z.real) > 22:
+        tail = 4 * math.sin(z.imag) * math.cos(z.imag) * math.exp(-2 * abs(z.real))
+        return complex(math.copysign(1.0, z.real), tail)
+    t, s = math.tan(z.imag), math.sinh(z.real)
+    grown = 1 + t * t
+    below = 1 + grown * s * s
+    return complex(grown * math.sqrt(1 + s * s) * s / below, t / below)
+
+
+def c_tan(z):
+    z = complex(z)
+    turned = c_tanh(complex(-z.imag, z.real))
+    return complex(turned.imag, -turned.real)
+
+
+def c_asinh(z):
+    z = complex(z)
+    up, down = np.sqrt(complex(1 + z.imag, -z.real)), np.sqrt(complex(1 - z.imag, z.real))
+    return complex(
+        math.asinh(up.real * down.imag - down.real * up.imag),
+        math.atan2(z.imag, up.real * down.real - up.imag * down.imag),
+    )
+
+
+def c_asin(z):
+    z = complex(z)
+    turned = c_asinh(complex(-z.imag, z.real))
+    return complex(turned.imag, -turned.real)
+
+
+def c_acos(z):
+    z = complex(z)
+    less, more = np.sqrt(complex(1 - z.real, -z.imag)), np.sqrt(complex(1 + z.real, z.imag))
+    return complex(
+        2 * math.atan2(less.real, more.real),
+        math.asinh(more.real * less.imag - more.imag * less.real),
+    )
+
+
+def c_acosh(z):
+    z = complex(z)
+    less, more = np.sqrt(complex(z.real - 1, z.imag)), np.sqrt(complex(z.real + 1, z.imag))
+    return complex(
+        math.asinh(less.real * more.real + less.imag * more.imag),
+        2 * math.atan2(less.imag, more.real),
+    )
+
+
+def c_atanh(z):
+    z = complex(z)
+    sign = -1.0 if z.real < 0 else 1.0
+    x, y = sign * z.real, sign * z.imag
+    up = math.log1p(4 * x / ((1 - x) * (1 - x) + y * y)) / 4
+    return complex(sign * up, sign * math.atan2(2 * y, (1 - x) * (1 + x) - y * y) / 2)
+
+
+def c_atan(z):
+    z = complex(z)
+    turned = c_atanh(complex(-z.imag, z.real))
+    return complex(turned.imag, -turned.real)
+
+
+def c_isfinite(z):
+    return np.isfinite(complex(z))
+
+
+def c_isnan(z):
+    return np.isnan(complex(z))
+
+
+def c_isinf(z):
+    return np.isinf(complex(z))
+
+
+def c_isclose(a, b, rel_tol=1e-09, abs_tol=0.0):
+    a, b = complex(a), complex(b)
+    if a == b:
+        return True
+    if np.isinf(a) or np.isinf(b):
+        return False
+    return abs(a - b) <= max(rel_tol * max(abs(a), abs(b)), abs_tol)
+
+
+# which stands for which ---------------------------------------------------------------------------
+
+_ANY = -1  #: any number of arguments
+_MATH: dict[str, dict[int, Callable[..., Any]]] = {
+    "cbrt": {1: np.cbrt}, "fmod": {2: np.fmod}, "exp2": {1: np.exp2},
+    "comb": {2: comb}, "perm": {1: factorial, 2: perm}, "factorial": {1: factorial}, "isqrt": {1: isqrt},
+    "lcm": {2: lcm}, "gcd": {3: gcd3}, "log": {2: log_to_base}, "hypot": {3: hypot3}, "dist": {2: dist},
+    "prod": {1: prod}, "sumprod": {2: sumprod}, "remainder": {2: remainder}, "isclose": {_ANY: isclose},
+    "modf": {1: modf}, "frexp": {1: frexp}, "ulp": {1: ulp},
+}  # fmt: skip
+_NUMPY: dict[str, dict[int, Callable[..., Any]]] = {
+    "bitwise_count": {1: bitwise_count}, "clip": {3: clip}, "where": {3: where}, "fix": {1: fix},
+    "heaviside": {2: heaviside}, "isposinf": {1: isposinf}, "isneginf": {1: isneginf},
+    "nan_to_num": {1: nan_to_num, 2: nan_to_num, 4: nan_to_numbers}, "isclose": {_ANY: np_isclose},
+    "allclose": {_ANY: np_isclose}, "logaddexp2": {2: logaddexp2}, "sinc": {1: sinc}, "interp": {3: interp},
+    "polyval": {2: polyval}, "iscomplex": {1: iscomplex}, "isreal": {1: isreal}, "angle": {1: angle},
+    "modf": {1: modf}, "frexp": {1: frexp}, "spacing": {1: spacing},
+}  # fmt: skip
+_COMPLEX: dict[str, dict[int, Callable[..., Any]]] = {
+    **{name: {1: globals()[f"c_{name}"]} for name in (
+        "acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "exp", "isfinite", "isinf", "isnan",
+        "log10", "sin", "sinh", "sqrt", "tan", "tanh",
+    )},
+    "log": {1: c_log, 2: c_log_to_base}, "isclose": {_ANY: c_isclose}, "phase": {1: phase}, "polar": {1: polar},
+    "rect": {2: rect},
+}  # fmt: skip
+_FORMS: dict[int, dict[int, Callable[..., Any]]] = {
+    id(getattr(module, name)): forms
+    for module, table in ((math, _MATH), (np, _NUMPY), (cmath, _COMPLEX))
+    for name, forms in table.items()
+    if hasattr(module, name)
+}
+
+
+#: other names that NumPy has for a parameter
+_ALIASES = {"min": "a_min", "max": "a_max", "decimals": "ndigits"}
+
+
+def substitute(value: Any, count: int) -> Callable[..., Any] | None:
+    """The function that stands for one of math, cmath or NumPy when it is called with `count` arguments."""
+    forms = _FORMS.get(id(value), {})
+    return forms.get(count, forms.get(_ANY))
+
+
+def parameter(name: str) -> str:
+    """The parameter of a function here that NumPy's keyword means."""
+    return _ALIASES.get(name, name)
+
+
+# what is refused ----------------------------------------------------------------------------------
+
+_LOOP = "write a loop over the elements, for k in range(len(x)), or call it outside of the kernel"
+_OUTSIDE = "call it outside of the kernel, and pass or capture what it gives"
+_REDUCES = frozenset("sum prod min max amin amax argmin argmax mean any all dot vdot inner".split())
+_KNOWN = frozenset({"round", "around", "real", "imag", *_REDUCES, *_NUMPY})
+_REMEDIES = {
+    "math.fsum": "add the numbers up in a loop, or with pp.reduce",
+    "math.fma": "write x * y + z, which rounds twice",
+    "np.isnat": "kernels compute with numbers: pass times as x.view(np.int64)",
+    "np.i0": _OUTSIDE,
+    "np.real_if_close": "write z.real",
+    "np.isscalar": "leave it out: what a[i] gives is a number, what a[i] of a table gives is a row",
+    "np.ndim": "write a.ndim",
+    "np.size": "write len(a) or a.size",
+    "np.shape": "write a.shape",
+    "np.array": "use a small private array, a = np.zeros(4), and set its elements",
+    "np.asarray": "pass the array in as an argument",
+    "np.arange": "use for k in range(n); k is the element",
+    "np.linspace": "compute the element: start + k * step",
+    "np.zeros_like": "use a small private array, np.zeros(4); for larger scratch space pass an array in",
+    "np.empty_like": "use a small private array, np.empty(4); for larger scratch space pass an array in",
+    "np.copy": "copy element by element, y[:] = x, into an array argument or a private array",
+    "np.sort": "use pp.sort before, or write an insertion sort over a small private array",
+    "np.argsort": "use pp.argsort before the call",
+    "np.cumsum": "use pp.inclusive_scan, or add up in a loop",
+    "np.bincount": "use pp.bincount, or pp.atomic.add(bins, key, 1)",
+    "np.histogram": "use pp.histogram",
+    "np.searchsorted": "use pp.searchsorted before the call, or write the bisection as a while loop",
+    "np.digitize": "use pp.searchsorted before the call, or write the bisection as a while loop",
+    "np.array_equal": "compare in a loop, or write (x == y).all() for rows",
+    "np.array_equiv": "compare in a loop, or write (x == y).all() for rows",
+    "np.cross": "write the three products out",
+    "np.linalg.norm": "write math.sqrt((x * x).sum()), or a loop",
+    "np.vecdot": "write x @ y for rows",
+    "np.matvec": "write a loop over the rows: row @ x",
+    "np.vecmat": "write a loop over the columns",
+    "np.matmul": "write x @ y",
+    "np.median": _LOOP,
+    "np.var": "write ((x - x.mean()) ** 2).mean()",
+    "np.std": "write math.sqrt(((x - x.mean()) ** 2).mean())",
+}
+_SPECIAL = {
+    "erf": "math.erf(x)", "erfc": "math.erfc(x)", "gamma": "math.gamma(x)", "gammaln": "math.lgamma(x)",
+    "expit": "1 / (1 + math.exp(-x))", "logit": "math.log(x / (1 - x))", "cbrt": "np.cbrt(x)", "exp2": "np.exp2(x)",
+    "expm1": "math.expm1(x)", "log1p": "math.log1p(x)", "xlogy": "x * math.log(y) if x != 0 else 0.0",
+    "comb": "math.comb(n, k)", "factorial": "math.factorial(n)", "ndtr": "0.5 * math.erfc(-x / math.sqrt(2))",
+    "log_ndtr": "math.log(0.5 * math.erfc(-x / math.sqrt(2)))", "softplus": "np.logaddexp(0.0, x)",
+    "sinc": "np.sinc(x)", "xlog1py": "x * math.log1p(y) if x != 0 else 0.0", "binom": "math.comb(n, k)",
+    "perm": "math.perm(n, k)", "radian": "math.radians(x)", "exp10": "10.0 ** x", "cosm1": "-2 * math.sin(x / 2) ** 2",
+}  # fmt: skip
+_RANDOM = {
+    **dict.fromkeys(("normal", "randn", "standard_normal", "gauss", "normalvariate"), "pp.random.normal(seed, i)"),
+    **dict.fromkeys(("randint", "integers", "randrange"), "pp.random.integers(seed, i, low, high)"),
+    **dict.fromkeys(("exponential", "standard_exponential"), "-math.log1p(-pp.random.uniform(seed, i))"),
+    "expovariate": "-math.log1p(-pp.random.uniform(seed, i)) / rate",
+}
+
+
+def refusal(value: Any, text: str) -> str | None:
+    """What to write instead of a function that kernels do not have; None if they have it.
+
+    Parameters
+    ----------
+    value : object
+        What is called.
+    text : str
+        As the user wrote it.
+    """
+    owner = str(getattr(value, "__module__", None) or getattr(type(getattr(value, "__self__", None)), "__module__", ""))
+    name = str(getattr(value, "__name__", "")).rpartition(".")[2]
+    if owner.startswith(("numpy.random", "random")):
+        ours = _RANDOM.get(name, "pp.random.uniform(seed, i)")
+        return f"write {ours}, which gives every index i numbers of its own, the same on every executor"
+    if owner.startswith("scipy.special") or (isinstance(value, np.ufunc) and getattr(np, name, None) is not value):
+        known = _SPECIAL.get(name)
+        return f"write {known}" if known else _OUTSIDE
+    if owner.startswith("scipy"):
+        return _OUTSIDE
+    if owner in ("time", "datetime"):
+        return "measure outside of the kernel"
+    if getattr(math, name, None) is value:
+        return _REMEDIES.get(f"math.{name}")
+    if owner.startswith("numpy.linalg"):
+        return _REMEDIES.get(f"np.linalg.{name}", _OUTSIDE)
+    public = getattr(np, name, None) is value
+    if public and f"np.{name}" in _REMEDIES:
+        return _REMEDIES[f"np.{name}"]
+    if public and not isinstance(value, (type, np.ufunc)) and name not in _KNOWN and callable(value):
+        return _LOOP
+    return None
+
+
+def closest(name: str, owner: Any) -> str:
+    """A remedy for a name that an object does not have."""
+    if isinstance(owner, types.ModuleType) and owner in (math, np, cmath):
+        for module, alias in ((math, "math"), (np, "np"), (cmath, "cmath")):
+            if module is not owner and hasattr(module, name):
+                return f"write {alias}.{name}"
+    found = difflib.get_close_matches(name, [known for known in dir(owner) if not known.startswith("_")], 1)
+    return f"did you mean {found[0]!r}?" if found else "check its spelling"

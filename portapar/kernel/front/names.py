@@ -1,0 +1,336 @@
+"""What the names in a kernel stand for: its own variables, what it captures, and what of that is known at once."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import enum
+import math
+import re
+import sys
+import types
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from portapar.errors import KernelError, PlacementError
+from portapar.kernel.front import atomic, functions
+from portapar.kernel.front.kernel import Capture, Guard, is_data, kind_of, scalar_name, usable
+from portapar.kernel.front.remedies import described, unusable
+from portapar.kernel.front.sources import find_source, kernel_error
+
+_BUILTINS = frozenset("abs bool complex divmod float int len max min pow range round".split())
+_CASTS = frozenset("bool complex float int".split())
+#: names that the text needs for itself
+RESERVED = frozenset({"np", "math", "atomic", "private_zeros", "private_empty", "private_full"})
+
+_USABLE = "kernels compute with booleans, integers, floats of 32 and 64 bits, complex numbers and records"
+
+
+class Names(ast.NodeTransformer):
+    """The names of one function.
+
+    Attributes
+    ----------
+    func, code
+        The function.
+    node, file
+        Its source.
+    locals : set of str
+        Its own variables.
+    renamed : dict
+        Those whose names the text needs for itself → what they are called instead.
+    captures : dict
+        Where a captured value is found → the parameter that passes it in.
+    guards : dict
+        What the text is made from, besides the code.
+    functions : list
+        The kernel functions that it calls.
+    stable : bool
+        Nothing of that may change.
+    """
+
+    def __init__(self, func: types.FunctionType) -> None:
+        self.func, self.code = func, func.__code__
+        self.node, self.file = find_source(func)
+        self.name = "lambda" if isinstance(self.node, ast.Lambda) else self.node.name
+        self.captures: dict[Capture, str] = {}
+        self.guards: dict[tuple[Capture, bool], Guard] = {}
+        self.locals = set(self.code.co_varnames) | set(self.code.co_cellvars)
+        self.renamed: dict[str, str] = {}
+        self.functions: list[Any] = []
+        self.stable = True
+
+    def error(self, node: ast.AST, what: str, remedy: str) -> KernelError:
+        line, column = getattr(node, "lineno", self.code.co_firstlineno), getattr(node, "col_offset", None)
+        return kernel_error(what, remedy, self.name, self.file, line, column)
+
+    def fail(self, node: ast.AST, what: str, remedy: str) -> Any:
+        raise self.error(node, what, remedy)
+
+    # names ------------------------------------------------------------------------------------
+
+    def free(self, name: str, builtin: bool = False, besides: Iterable[str] = ()) -> str:
+        """A name like this one that nothing in the text has."""
+        taken = set(besides)
+        taken |= self.locals | RESERVED | set(self.captures.values())
+        taken |= {f.name for callee in self.functions for f in callee.kernel.functions}
+        while name in taken or (builtin and hasattr(builtins, name)):
+            name += "_"
+        return name
+
+    def local(self, name: str) -> str:
+        """A fresh name for a local variable."""
+        fresh = self.free(name)
+        self.locals.add(fresh)
+        return fresh
+
+    def trace(self, node: ast.AST) -> tuple[Capture, Any, list[Any]] | None:
+        """The captured value that a name with attributes and constant items stands for: (where, value, what is left).
+
+        None for what is local to the kernel, a builtin, or no name.
+        """
+        path: list[Any] = []
+        root = node
+        while True:
+            if isinstance(root, ast.Attribute):
+                path.insert(0, root.attr)
+            elif isinstance(root, ast.Subscript) and (key := _key(root.slice)) is not None:
+                path.insert(0, (key,))
+            else:
+                break
+            root = root.value
+        if not isinstance(root, ast.Name):
+            return None
+        if root.id in self.code.co_freevars:
+            found = Capture(self.code.co_freevars.index(root.id))
+        elif root.id in self.locals or root.id not in self.func.__globals__:
+            return None
+        else:
+            found = Capture(root.id)
+        try:
+            value = found.get(self.func)
+        except ValueError:
+            self.fail(root, f"the variable {root.id!r} has no value yet", "assign it before the call")
+        text = root.id
+        while path and _leads_on(value, path[0]):
+            step, owner = path.pop(0), value
+            text += f".{step}" if isinstance(step, str) else f"[{step[0]!r}]"
+            try:
+                value = getattr(value, step) if isinstance(step, str) else value[step[0]]
+            except (AttributeError, LookupError):
+                remedy = functions.closest(step if isinstance(step, str) else str(step[0]), owner)
+                self.fail(node, f"{text} does not exist", remedy)
+            except Exception as error:  # noqa: BLE001 - a property may raise anything
+                self.fail(node, f"reading {text} gives {type(error).__name__}: {error}", "read it before the call")
+            found = found.then(step)
+        return found, value, path
+
+    def resolve(self, node: ast.Name | ast.Attribute | ast.Subscript, called: bool = False) -> ast.expr:
+        """Rewrite a captured name (with its attributes) by what it stands for."""
+        traced = self.trace(node)
+        if traced is None:
+            if isinstance(node, ast.Attribute):
+                node.value = self.visit(node.value)
+                return node
+            assert isinstance(node, ast.Name)
+            if node.id in self.locals:
+                node.id = self.renamed.get(node.id, node.id)
+                return node
+            if node.id in _BUILTINS:
+                if not called and node.id not in _CASTS:
+                    self.fail(node, f"it uses the function {node.id!r} without calling it", "call it by its name")
+                return node
+            if hasattr(builtins, node.id):
+                what = f"it uses {node.id}(), which does not exist in kernels"
+                self.fail(node, what, unusable(getattr(builtins, node.id), node.id))
+            self.fail(node, f"the name {node.id!r} is not defined", "define it before the call, or pass it in")
+            raise AssertionError
+        source, value, path = traced
+        result = self.meaning(value, source, node, called and not path)
+        for step in path:
+            if isinstance(step, str):
+                result = ast.Attribute(result, step, ast.Load())
+            else:
+                result = ast.Subscript(result, ast.Constant(step[0]), ast.Load())
+        return ast.copy_location(result, node)
+
+    def meaning(self, value: Any, source: Capture, node: ast.AST, called: bool = False) -> ast.expr:
+        """The text for a captured value."""
+        self.guard(Guard(source, kind_of(value)))
+        text = ast.unparse(node)
+        constant = source.path[-1] if source.path else ""
+        if isinstance(value, float) and isinstance(constant, str):  # math.pi
+            for module, alias in ((math, "math"), (np, "np")):
+                if getattr(module, constant, None) is value and self._owner(source) is module:
+                    return ast.Attribute(ast.Name(alias, ast.Load()), constant, ast.Load())
+        member = isinstance(value, enum.Enum) and isinstance(value, (int, float))
+        plain = type(value) in (bool, int, float) and (self._final(source) or constant in ("value", "_value_"))
+        if (member or plain) and usable(value) and math.isfinite(value):  # never assigned anew
+            self.guard(Guard(source, value, exact=True))
+            number = value.value if member else value
+            negative = math.copysign(1, number) < 0
+            return ast.UnaryOp(ast.USub(), ast.Constant(-number)) if negative else ast.Constant(number)
+        if is_data(value):
+            if not usable(value):
+                what, remedy = f"{text!r} is {value}: it does not fit into 64 bits", "use a float"
+                if isinstance(value, np.ndarray):
+                    remedy = unusable(value, text)
+                    what = f"{text!r} is an array of dtype {value.dtype}: {_USABLE}; {remedy}"
+                raise PlacementError(str(self.error(node, what, remedy)))
+            return ast.Name(self.captured(source, value), ast.Load())
+        if isinstance(value, tuple) and value:
+            return ast.Tuple([self.meaning(v, source.then(k), node) for k, v in enumerate(value)], ast.Load())
+        if isinstance(value, range):
+            parts = [(end, source.then(end)) for end in ("start", "stop", "step")]
+            numbers: list[ast.expr] = [self.meaning(getattr(value, end), where, node) for end, where in parts]
+            return ast.Call(ast.Name("range", ast.Load()), numbers, [])
+        short = getattr(value, "__name__", "")
+        cast = isinstance(value, type) and (issubclass(value, np.generic) or short in _CASTS)
+        if isinstance(value, types.FunctionType) or hasattr(value, "py_func"):
+            known: Any = getattr(atomic, value.__name__, None)
+            if known is value and called:
+                return ast.Attribute(ast.Name("atomic", ast.Load()), known.__name__, ast.Load())
+        for module, alias in ((math, "math"), (np, "np")):
+            usual = bool(short) and getattr(module, short, None) is value and not isinstance(value, types.ModuleType)
+            if usual and (called or cast):
+                return ast.Attribute(ast.Name(alias, ast.Load()), short, ast.Load())
+        if isinstance(value, np.dtype) and value.names is None:
+            return ast.Attribute(ast.Name("np", ast.Load()), scalar_name(value), ast.Load())
+        if isinstance(value, type) and issubclass(value, np.generic):
+            return ast.Attribute(ast.Name("np", ast.Load()), scalar_name(np.dtype(value)), ast.Load())
+        if short in _BUILTINS and getattr(builtins, short) is value and (called or cast):
+            return ast.Name(short, ast.Load())
+        if isinstance(value, (types.FunctionType, types.BuiltinFunctionType, np.ufunc)) and not called:
+            self.fail(node, f"it uses the function {text!r} without calling it", "call it by its name")
+        what = f"it uses {text!r}, {described(value)}, which does not exist in kernels"
+        return self.fail(node, what, unusable(value, text))
+
+    # what is known before the call ----------------------------------------------------------------
+
+    def known(self, node: ast.AST) -> tuple[Any] | None:
+        """The value of what is no number and is known as the kernel is lifted: None, a string, a member of an enum."""
+        if isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, (str, bytes))):
+            return (node.value,)
+        if isinstance(node, ast.Tuple):
+            parts = [self.known(part) for part in node.elts]
+            return (tuple(part[0] for part in parts),) if all(parts) else None  # type: ignore[index]
+        traced = self.trace(node)
+        if traced is None or traced[2]:
+            return None
+        source, value, _ = traced
+        if value is None or isinstance(value, (str, bytes, enum.Enum)) and not isinstance(value, (int, float)):
+            self.guard(Guard(source, value, exact=True))
+            return (value,)
+        return None
+
+    def truth(self, node: ast.AST) -> bool | None:
+        """Whether a test holds, if that is known as the kernel is lifted, so that only one branch is compiled."""
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            inner = self.truth(node.operand)
+            return None if inner is None else not inner
+        if isinstance(node, ast.BoolOp):
+            stop = isinstance(node.op, ast.Or)
+            found = [self.truth(part) for part in node.values]
+            if found[0] is stop:
+                return stop
+            return not stop if all(part is (not stop) for part in found) else None
+        if isinstance(node, ast.Compare) and len(node.ops) == 1:
+            op, left, right = node.ops[0], node.left, node.comparators[0]
+            if isinstance(op, (ast.Is, ast.IsNot)):
+                same = self._identical(left, right)
+                return None if same is None else same is isinstance(op, ast.Is)
+            a, b = self.known(left), self.known(right)
+            if a is not None and b is not None:
+                if isinstance(op, (ast.Eq, ast.NotEq)):
+                    return (a[0] == b[0]) is isinstance(op, ast.Eq)
+                if isinstance(op, (ast.In, ast.NotIn)) and isinstance(b[0], (tuple, str)):
+                    return (a[0] in b[0]) is isinstance(op, ast.In)
+            return None
+        if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
+            value = self.known(node)
+            return None if value is None else bool(value[0])
+        return None
+
+    def _identical(self, left: ast.AST, right: ast.AST) -> bool | None:
+        """``x is None``, where `x` is captured, and ``mode is Mode.FAST``."""
+        a, b = self.known(left), self.known(right)
+        if a is not None and b is not None:
+            return a[0] is b[0]
+        (other, one) = (left, b) if b is not None else (right, a)
+        traced = self.trace(other)
+        if one is None or traced is None or traced[2]:
+            return None
+        self.guard(Guard(traced[0], kind_of(traced[1])))  # of another kind than what is known
+        return False
+
+    def guard(self, guard: Guard) -> None:
+        """What is imported under its own name is taken to stay; what else is named may change."""
+        self.guards[guard.capture, guard.exact] = guard
+        root, path = guard.capture.root, guard.capture.path
+        module = isinstance(root, str) and isinstance(self.func.__globals__[root], types.ModuleType)
+        own = not path and getattr(guard.expected, "__name__", None) == root
+        self.stable &= not guard.exact and isinstance(root, str) and (module or own)
+
+    def _final(self, source: Capture) -> bool:
+        """Whether it is a name of a module, and that says that the name is never assigned anew (PEP 591)."""
+        space = self.func.__globals__
+        owner = self._owner(source) if source.path else sys.modules.get(space.get("__name__", ""))
+        if not isinstance(owner, types.ModuleType) or not (source.path or vars(owner) is space):
+            return False
+        try:
+            annotation = getattr(owner, "__annotations__", {}).get(source.path[-1] if source.path else source.root)
+        except NameError:  # Python 3.14 makes them when they are asked for: one of them does not exist
+            return False
+        return str(annotation).partition("[")[0].rpartition(".")[2] == "Final"
+
+    def _owner(self, source: Capture) -> Any:
+        """The object that has the last name of the path."""
+        return replace(source, path=source.path[:-1]).get(self.func)
+
+    def captured(self, source: Capture, value: Any, name: str | None = None) -> str:
+        """The parameter that passes a captured value in."""
+        if source not in self.captures:
+            if name is None:
+                first = self.code.co_freevars[source.root] if type(source.root) is int else str(source.root)
+                steps = (str(step[0] if isinstance(step, tuple) else step) for step in source.path)
+                name = re.sub(r"\W", "_", "_".join([first, *steps]))
+            self.captures[source] = self.free(name)
+        return self.captures[source]
+
+    def constant(self, node: ast.AST | None) -> Any:
+        """The value of an expression that the text may hold as a constant; None if it has none."""
+        if isinstance(node, ast.Constant):
+            return node.value
+        if isinstance(node, ast.Name) and node.id in ("bool", "int", "float", "complex") and not self.trace(node):
+            return getattr(builtins, node.id)
+        traced = self.trace(node) if node is not None else None
+        if traced is None or traced[2]:
+            return None
+        source, value, _ = traced
+        if not isinstance(value, (int, float, str, tuple, type, np.dtype, np.generic)):
+            return None
+        self.guard(Guard(source, value, exact=True))
+        return value
+
+
+def _key(node: ast.AST) -> int | str | None:
+    """The constant in ``x[3]``, ``x[-1]``, ``x["name"]``."""
+    if isinstance(node, ast.Constant) and type(node.value) in (int, str):
+        return node.value  # type: ignore[return-value]
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+        return -node.operand.value if type(node.operand.value) is int else None
+    return None
+
+
+def _leads_on(value: Any, step: Any) -> bool:
+    """Whether an attribute or an item of a captured value is looked up as the kernel is lifted."""
+    if isinstance(step, tuple):
+        return isinstance(value, (dict, types.MappingProxyType)) or (
+            isinstance(value, (tuple, list)) and isinstance(step[0], int)
+        )
+    if isinstance(value, (bool, int, float, complex, np.generic)):  # of an IntEnum its value, of a number nothing
+        return not hasattr(np.float64, step) and not isinstance(value, np.void)
+    return not is_data(value)

@@ -1,0 +1,111 @@
+"""What to write instead of a captured value that kernels cannot use."""
+
+from __future__ import annotations
+
+import collections.abc
+import datetime
+import decimal
+import enum
+import fractions
+import functools
+import types
+from typing import Any
+
+import numpy as np
+
+__all__ = ["described", "unusable"]
+
+_GENERAL = "kernels use numbers, arrays, math.*, np.* and other kernel functions; pass what you need as those"
+_BUILTIN = {
+    "print": "write the values into an array argument and print them after the call",
+    "open": "write the values into an array argument and print them after the call",
+    "input": "write the values into an array argument and print them after the call",
+    **dict.fromkeys("sum sorted map filter zip enumerate any all".split(), "write a for loop over range(...)"),
+    **dict.fromkeys(("list", "dict", "set", "tuple", "str"), "use arrays: kernels compute with numbers"),
+    "isinstance": "leave it out: a kernel is compiled for the types that it is called with",
+    "getattr": "write the attribute, x.name",
+}  # fmt: skip
+
+
+def described(value: Any) -> str:
+    """What a value is, with its article."""
+    if isinstance(value, types.ModuleType):
+        return "the module"
+    if value is None:
+        return "which is None"
+    if isinstance(value, type):
+        return "a class"
+    if isinstance(value, enum.Enum):
+        return f"a member of the enumeration {type(value).__name__}"
+    name = type(value).__name__
+    return f"an {name}" if name[0].lower() in "aeiou" else f"a {name}"
+
+
+def unusable(value: Any, text: str) -> str:
+    """What to write instead of `value`, which the user's kernel calls `text`."""
+    if value is None:
+        return f"give it a value before the call, or ask for it first: if {text} is None"
+    if isinstance(value, (str, bytes, bytearray, memoryview)):
+        if isinstance(value, str):
+            return "kernels compute with numbers: capture a number or a bool that stands for it"
+        return f"pass its numbers as an array: np.frombuffer({text}, np.uint8)"
+    if isinstance(value, enum.Enum):
+        numeric = isinstance(value.value, (int, float))
+        return (
+            f"write {text}.value, or make it an IntEnum" if numeric else "give its members numbers, or use an IntEnum"
+        )
+    if isinstance(value, (decimal.Decimal, fractions.Fraction)):
+        return f"convert it before the call: float({text})"
+    if isinstance(value, datetime.timedelta):
+        return f"convert it before the call: {text}.total_seconds()"
+    if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
+        return "convert it to a number before the call, such as t.timestamp()"
+    if isinstance(value, (dict, types.MappingProxyType)):
+        return f"name an item, such as {text}[{next(iter(value), 'name')!r}], or pass its numbers as arrays"
+    if isinstance(value, (set, frozenset)):
+        return f"pass its numbers as an array: np.array(sorted({text}))"
+    if isinstance(value, functools.partial):
+        inner = getattr(value.func, "__name__", "f")
+        given = ", ".join([*map(repr, value.args), "x"])
+        return f"write it as a function of its own: lambda x: {inner}({given})"
+    if isinstance(value, types.MethodType):
+        return f"write it as a plain function, and pass what it uses of {type(value.__self__).__name__} as arguments"
+    if isinstance(value, slice):
+        return "write its bounds, x[start:stop], or a loop over range(...)"
+    if isinstance(value, tuple):
+        return "leave it out, or give it numbers"
+    if isinstance(value, collections.abc.Iterator):
+        return f"make an array of it before the call: np.fromiter({text}, float)"
+    if isinstance(value, np.ndarray | np.generic):
+        return _dtype(value.dtype, text)
+    if isinstance(value, (list, collections.abc.Sequence)) or hasattr(value, "__array__") or hasattr(value, "typecode"):
+        return f"make an array or a tuple of it before the call: np.array({text})"
+    if isinstance(value, types.ModuleType):
+        return "name what you use of it: kernels use math.*, np.*, numbers, arrays and other kernel functions"
+    if isinstance(value, property):
+        return "read it of an instance"
+    if isinstance(value, (types.BuiltinFunctionType, type)) and getattr(value, "__name__", "") in _BUILTIN:
+        return _BUILTIN[value.__name__]
+    numbers = _numbers(value)
+    if numbers:
+        return f"use what it has, such as {text}.{numbers[0]}"
+    if callable(value) and not isinstance(value, type):
+        return "write it as a plain function or a lambda"
+    return _GENERAL
+
+
+def _numbers(value: Any) -> list[str]:
+    """The names under which an object or a class has numbers and arrays."""
+    if isinstance(value, enum.EnumMeta):
+        return list(value.__members__)
+    held = {**(vars(type(value)) if not isinstance(value, type) else {}), **getattr(value, "__dict__", {})}
+    usable = (bool, int, float, complex, np.number, np.bool_, np.ndarray)
+    return [name for name, x in held.items() if isinstance(x, usable) and not name.startswith("_")]
+
+
+def _dtype(dtype: np.dtype, text: str) -> str:
+    if dtype.kind in "mM":
+        return f"pass its numbers: {text}.astype(np.int64)"
+    if dtype.kind in "USO" and dtype.kind != "O":
+        return f"pass numbers that stand for the strings: np.unique({text}, return_inverse=True)[1]"
+    return f"convert it before the call: {text}.astype(np.float64)"

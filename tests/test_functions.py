@@ -1,0 +1,289 @@
+"""Functions of math, cmath and NumPy in kernels: each works as in Python, or is refused with what to write instead."""
+
+import cmath
+import math
+import re
+import warnings
+
+import numpy as np
+import pytest
+
+import portapar as pp
+from portapar.kernel.front.functions import substitute
+from tests.conftest import executor
+
+FLOATS = [-7.5, -2.0, -1.0, -0.5, -0.0, 0.0, 0.3, 0.5, 1.0, 2.5, 7.0, 33.25]
+INTS = [-7, -2, -1, 0, 1, 2, 5, 33]
+SMALL = [0, 1, 2, 3, 5, 8]
+COMPLEX = [complex(a, b) for a in (-1.5, -0.25, 0.5, 2.0) for b in (-2.0, 0.75, 1.0)]
+BOOLS = [False, True]
+SPECIAL = [*FLOATS, math.inf, -math.inf, math.nan]
+
+
+def square(*columns):
+    """Every combination of two columns."""
+    return [(a, b) for a in columns[0] for b in columns[-1]]
+
+
+def column(values):
+    return [(value,) for value in values]
+
+
+# what each is tried with: the text of the call, and its operands x, y, z
+CALLS = {
+    "math": {
+        "comb": ("math.comb(x, y)", [(n, k) for n in SMALL for k in SMALL]),
+        "perm": ("math.perm(x, y)", [(n, k) for n in SMALL for k in SMALL]),
+        "factorial": ("math.factorial(x)", column([*SMALL, 20])),
+        "isqrt": ("math.isqrt(x)", column([*SMALL, 24, 25, 26, 2**52, 2**62 - 1])),
+        "gcd": ("math.gcd(x, y)", square(INTS)),
+        "lcm": ("math.lcm(x, y)", square(INTS)),
+        "ldexp": ("math.ldexp(x, y)", square(FLOATS, [-3, 0, 5])),
+        "dist": ("math.dist((x, y), (y, 1.0))", square(FLOATS)),
+        "prod": ("math.prod((x, y, 2.0))", square(FLOATS)),
+        "fsum": None,
+        **{name: (f"math.{name}(x, y)", square(FLOATS)) for name in (
+            "atan2", "copysign", "hypot", "nextafter", "isclose",
+        )},
+        **{name: (f"math.{name}(x, y)", square(FLOATS, [-2.0, 0.3, 7.0])) for name in ("fmod", "remainder")},
+        "pow": ("math.pow(x, y)", square([0.5, 1.0, 2.5, 7.0], FLOATS)),
+        "log": ("math.log(x, y)", square([0.5, 1.0, 2.5, 7.0], [0.5, 2.0, 10.0])),
+        **{name: (f"math.{name}(x)", column([0.25, 0.5, 1.0, 2.5])) for name in ("log2", "log10", "gamma", "lgamma")},
+        **{name: (f"math.{name}(x)", column([-1.0, -0.5, 0.0, 0.25, 1.0])) for name in ("acos", "asin")},
+        "acosh": ("math.acosh(x)", column([1.0, 1.5, 33.0])),
+        "atanh": ("math.atanh(x)", column([-0.75, 0.0, 0.5])),
+        "log1p": ("math.log1p(x)", column([-0.75, 0.0, 0.5, 9.0])),
+        "sqrt": ("math.sqrt(x)", column([0.0, 0.25, 2.0, 33.0])),
+        **{name: (f"math.{name}(x)", column(SPECIAL)) for name in ("isnan", "isinf", "isfinite")},
+        "sumprod": ("math.sumprod((x, y), (y, 2.0))", square(FLOATS)),
+        "fma": ("math.fma(x, y, 1.0)", square(FLOATS)),
+        "cbrt": ("math.cbrt(x)", column(FLOATS)),
+        "exp2": ("math.exp2(x)", column(FLOATS)),
+    },
+    "np": {
+        **{name: (f"np.{name}(x, y)", square(INTS)) for name in (
+            "bitwise_and", "bitwise_or", "bitwise_xor", "gcd", "lcm",
+        )},
+        **{name: (f"np.{name}(x, y)", square(INTS, [0, 1, 5])) for name in (
+            "left_shift", "right_shift", "bitwise_left_shift", "bitwise_right_shift",
+        )},
+        **{name: (f"np.{name}(x)", column(INTS)) for name in (
+            "invert", "bitwise_not", "bitwise_invert", "bitwise_count",
+        )},
+        "ldexp": ("np.ldexp(x, y)", square(FLOATS, [-3, 0, 5])),
+        **{name: (f"np.{name}(x)", column([0.25, 0.5, 1.0, 2.5])) for name in (
+            "log", "log2", "log10", "log1p", "sqrt",
+        )},
+        **{name: (f"np.{name}(x)", column([-1.0, -0.5, 0.0, 0.25, 1.0])) for name in (
+            "arccos", "arcsin", "acos", "asin",
+        )},
+        **{name: (f"np.{name}(x)", column([1.0, 1.5, 33.0])) for name in ("arccosh", "acosh")},
+        **{name: (f"np.{name}(x)", column([-0.75, 0.0, 0.5])) for name in ("arctanh", "atanh")},
+        **{name: (f"np.{name}(x, y)", square([0.5, 1.0, 2.5, 7.0], FLOATS)) for name in (
+            "power", "pow", "float_power",
+        )},
+        **{name: (f"np.{name}(x, y)", square(FLOATS, [-2.0, 0.5, 7.0])) for name in (
+            "divide", "true_divide", "floor_divide", "fmod", "mod", "remainder", "divmod",
+        )},
+        **{name: (f"np.{name}(x)", column(COMPLEX)) for name in (
+            "conj", "conjugate", "real", "imag", "angle", "iscomplex", "isreal",
+        )},
+        **{name: (f"np.{name}(x)", column(SPECIAL)) for name in (
+            "isnan", "isinf", "isfinite", "isposinf", "isneginf", "signbit", "sign", "nan_to_num", "frexp", "modf",
+            "fix", "trunc", "rint",
+        )},
+        "reciprocal": ("np.reciprocal(x)", column([-2.0, 0.5, 7.0])),
+        **{name: (f"np.{name}(x, y)", square(SPECIAL)) for name in (
+            "maximum", "minimum", "fmax", "fmin", "heaviside", "isclose", "copysign", "logaddexp2",
+        )},
+        **{name: (f"np.{name}(x, y)", square(FLOATS)) for name in ("logaddexp",)},
+        "allclose": ("np.allclose(x, y)", square(FLOATS)),
+        "array_equal": None, "array_equiv": None,
+        "clip": ("np.clip(x, y, 1.5)", square(FLOATS)),
+        "where": ("np.where(x > y, x, 2 * y)", square(FLOATS)),
+        "round": ("np.round(x)", column(FLOATS)),
+        "around": ("np.around(x)", column(FLOATS)),
+        "interp": ("np.interp(x, (-1.0, 0.5, 4.0), (3.0, y, 7.0))", square(FLOATS)),
+        "polyval": ("np.polyval((2.0, y, -1.0), x)", square(FLOATS)),
+        "sinc": ("np.sinc(x)", column(FLOATS)),
+        "isnat": None, "matmul": None, "matvec": None, "vecmat": None, "vecdot": None,
+        "real_if_close": None,
+        "isscalar": None, "ndim": None, "size": None, "i0": None,
+    },
+    "cmath": {
+        **{name: (f"cmath.{name}(x)", column(COMPLEX)) for name in (
+            "acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "exp", "isfinite", "isinf", "isnan",
+            "log", "log10", "phase", "polar", "sin", "sinh", "sqrt", "tan", "tanh",
+        )},
+        "rect": ("cmath.rect(x, y)", square([0.5, 2.0], FLOATS)),
+        "isclose": ("cmath.isclose(x, y)", square(COMPLEX[:5])),
+    },
+}  # fmt: skip
+#: whose zeros have a sign to hold
+SIGNED = frozenset("ceil copysign fix fmod frexp heaviside modf nan_to_num negative rint sqrt trunc".split())
+MODULES = {"math": math, "np": np, "cmath": cmath}
+SCALAR_FUNCTIONS = (
+    "allclose angle around array_equal array_equiv clip fix i0 imag interp iscomplex isclose isneginf isposinf isreal "
+    "isscalar nan_to_num ndim polyval real real_if_close round sinc size where"
+).split()
+
+
+def names():
+    """All functions of the modules that take numbers."""
+    for alias, module in MODULES.items():
+        for name in sorted(vars(module)):
+            value = getattr(module, name)
+            scalar = isinstance(value, np.ufunc) or name in SCALAR_FUNCTIONS if module is np else callable(value)
+            if scalar and not name.startswith("_"):
+                yield alias, name
+
+
+def call_of(alias, name):
+    """The text of a call of a function, and its operands; None for what is refused."""
+    if name in CALLS[alias]:
+        return CALLS[alias][name]
+    two = getattr(getattr(MODULES[alias], name), "nin", 1) == 2
+    return (f"{alias}.{name}(x, y)", square(FLOATS)) if two else (f"{alias}.{name}(x)", column(FLOATS))
+
+
+def flat(value):
+    return tuple(value) if isinstance(value, tuple) else (value,)
+
+
+def kernel_of(module, expression, operands, width):
+    """A kernel that stores what the call gives, and the function itself."""
+    names = "xyz"[:operands]
+    made = module(f"""
+        import cmath, math
+        import numpy as np
+
+        def call({", ".join(names)}):
+            return {expression}
+
+        def body(i, {", ".join(f"{n}s" for n in names)}, {", ".join(f"out{k}" for k in range(width))}):
+            found = call({", ".join(f"{n}s[i]" for n in names)})
+            {"; ".join(f"out{k}[i] = found[{k}]" for k in range(width)) if width > 1 else "out0[i] = found"}
+    """)
+    return made
+
+
+@pytest.mark.parametrize(("alias", "name"), names(), ids=lambda part: part)
+def test_every_function(module, alias, name):
+    check(module, alias, name, pp.seq)
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [found for found in names() if any(substitute(getattr(MODULES[found[0]], found[1]), n) for n in (1, 2, 3))],
+    ids=lambda part: part,
+)
+def test_functions_of_our_own_on_devices(module, alias, name):
+    check(module, alias, name, pp.par.on(executor("opencl:0")))
+
+
+def check(module, alias, name, policy):
+    wanted = call_of(alias, name)
+    if wanted is None:
+        made = module(f"import math, cmath\nimport numpy as np\ndef body(i, x):\n    x[i] = {alias}.{name}(x[i])\n")
+        with pytest.raises(pp.KernelError) as caught:
+            pp.for_each(policy, 1, made.body, np.ones(1))
+        message = str(caught.value)
+        assert f"{made.__file__}:4" in message and "Instead: " in message, message
+        assert f"{alias}.{name}" in message and not re.search(r"[Nn]umba|nopython|Untyped|overload", message)
+        return
+    expression, rows = wanted
+    columns = [np.array(values) for values in zip(*rows, strict=True)]
+    with np.errstate(all="ignore"):
+        width = len(flat(kernel_of(module, expression, len(columns), 1).call(*(c[0].item() for c in columns))))
+    made = kernel_of(module, expression, len(columns), width)
+    expected = []
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        for row in zip(*columns, strict=True):
+            numbers = row if alias == "np" else [value.item() for value in row]
+            expected.append(tuple(np.asarray(part)[()] for part in flat(made.call(*numbers))))
+    kinds = [np.result_type(*parts) for parts in zip(*expected, strict=True)]
+    outs = [np.zeros(len(rows), kind if kind.kind != "i" else np.int64) for kind in kinds]
+    pp.for_each(policy, len(rows), made.body, *columns, *outs)
+    for out, parts in zip(outs, zip(*expected, strict=True), strict=True):
+        np.testing.assert_allclose(out, np.array(parts), rtol=2e-13, atol=1e-300, err_msg=expression)
+        if out.dtype.kind == "f" and name in SIGNED:
+            zero = out == 0
+            np.testing.assert_array_equal(np.signbit(out[zero]), np.signbit(np.array(parts)[zero]))
+
+
+REFUSED = {
+    "np.random.rand()": r"pp\.random\.uniform\(seed, i\)",
+    "np.random.normal(0.0, 1.0)": r"pp\.random\.normal\(seed, i\)",
+    "np.random.randint(5)": r"pp\.random\.integers\(seed, i",
+    "random.random()": r"pp\.random\.uniform\(seed, i\)",
+    "special.erf(x[i])": r"math\.erf\(x\)",
+    "special.gammaln(x[i])": r"math\.lgamma\(x\)",
+    "special.expit(x[i])": r"1 / \(1 \+ math\.exp\(-x\)\)",
+    "special.jv(1.0, x[i])": "outside of the kernel",
+    "math.sqr(x[i])": "'sqrt'",
+    "np.atan3(x[i])": "'atan2?'",
+    "math.maximum(x[i], 1.0)": r"write np\.maximum",
+    "np.erf(x[i])": r"write math\.erf",
+    "time.time()": "outside of the kernel",
+    "np.median(x)": "loop over the elements",
+    "np.array([1.0, 2.0])": "private array",
+    "np.linspace(0, 1, 5)": r"start \+ k \* step",
+    "pp.atomic.add(x, 1.0)": r"write pp\.atomic\.add\(x, i, 1\.0\)",
+    "pp.atomic.add(x[i], 1.0)": r"write pp\.atomic\.add\(x, i, 1\.0\)",
+    "pp.atomic.min(x[i + 1], x[i])": r"write pp\.atomic\.min\(x, i \+ 1, x\[i\]\)",
+    "pp.atomic.cas(x, i, 1.0)": r"write pp\.atomic\.cas\(x, i, expected, new\)",
+    "pp.atomic.add(x, index=i, value=1.0)": "by position",
+    "isinstance(x, float)": "compiled for the types",
+    "helper(x[i], 1.0, 2.0)": r"helper\(\) takes 1 argument \(v\) and got 3",
+}
+HEAD = """
+import math, random, time
+import numpy as np
+import portapar as pp
+from scipy import special
+def helper(v):
+    return v
+def body(i, x):
+    x[i] = """
+
+
+@pytest.mark.parametrize("call", REFUSED)
+def test_refused_with_what_to_write(module, call):
+    pytest.importorskip("scipy")
+    made = module(HEAD + call + "\n")
+    with pytest.raises(pp.KernelError) as caught:
+        pp.for_each(pp.seq, 2, made.body, np.ones(2))
+    message = str(caught.value)
+    assert f"{made.__file__}:9" in message and f"x[i] = {call}" in message, message
+    assert re.search(f"Instead: .*{REFUSED[call]}", message), message
+
+
+def scaled(x, factor, offset=1.0):
+    return x * factor + offset
+
+
+def test_keywords():
+    x = np.linspace(-2.0, 2.0, 9)
+
+    def kernel(v):
+        low = np.clip(v, a_min=-1.0, a_max=1.5) + np.clip(v, None, 0.5) + np.clip(v, -0.5, None)
+        near = math.isclose(v, 1.0, rel_tol=0.3) + np.isclose(v, 1.0, atol=0.6, rtol=0.0)
+        return low + near + scaled(v, offset=2.0, factor=3.0) + np.nan_to_num(v / v, nan=7.0)
+
+    with np.errstate(all="ignore"):
+        expected = np.array([kernel(v) for v in x])
+    for policy in (pp.seq, pp.par.on(executor("opencl:0"))):
+        np.testing.assert_allclose(pp.transform(policy, x, op=kernel), expected, rtol=1e-15)
+
+
+def test_single_precision_stays():
+    x = np.linspace(-2, 2, 9, dtype=np.float32)
+    y = x[::-1].copy()
+    for op in (
+        lambda a, b: np.clip(a, b, a),
+        lambda a, b: np.where(a > b, a, b),
+        lambda a, b: np.fix(a),
+        lambda a, b: np.modf(a)[0],
+    ):
+        assert pp.transform(pp.seq, x, y, op=op).dtype == np.float32
