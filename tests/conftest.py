@@ -4,8 +4,8 @@ A test that takes `where` runs on every executor that there is, one that takes `
 for each way of making native code (its subject is the code, not how the work is cut). What the machine
 lacks is skipped with the reason.
 
-`make test` reaches every renderer and every way of cutting once; what it leaves out is marked ``extra``, by hand or
-because of its executor (`EXTRA`).
+`make test` leaves out what is marked ``extra``: by hand, because of its executor (`EXTRA`), or as one of a test's many
+cases on an executor, of which it runs the first, one in the middle and the last.
 """
 
 import functools
@@ -49,10 +49,17 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(items):
     """Mark what is extra. The files that take longest come first: workers take whole files, and should end together."""
+    cases = {}
     for item in items:
         values = item.callspec.params.values() if hasattr(item, "callspec") else ()
-        if any(isinstance(value, str) and value in EXTRA for value in values):
+        where = {value for value in values if isinstance(value, str) and value in EXECUTORS}
+        if where & EXTRA:
             item.add_marker(pytest.mark.extra)
+        elif item.get_closest_marker("extra") is None:
+            cases.setdefault((item.path, item.originalname, *where), []).append(item)
+    for same in cases.values():
+        for place in set(range(len(same))) - {0, len(same) // 2, len(same) - 1}:
+            same[place].add_marker(pytest.mark.extra)
     rank = {f"test_{name}.py": place for place, name in enumerate(SLOWEST, -len(SLOWEST))}
     items.sort(key=lambda item: rank.get(item.path.name, 0))
 

@@ -20,6 +20,7 @@ WHATS = {
 }  # fmt: skip
 
 
+@pytest.mark.extra
 def test_parity_has_every_row(tmp_path, capsys):
     saved = tmp_path / "parity.json"
     assert parity.main(["--quick", "--json", str(saved)]) == 0

@@ -49,17 +49,23 @@ def passes(ranks, *modules):
     assert status == 0, output
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+def ranks(*few):
+    """1 to 4 ranks; `make test` takes `few`: starting them takes most of the time."""
+    every = [pytest.param(n, marks=[] if n in few else pytest.mark.extra) for n in (1, 2, 3, 4)]
+    return pytest.mark.parametrize("ranks", every)
+
+
+@ranks(3)
 def test_calls(ranks):
     passes(ranks, "ranks_calls.py")
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+@ranks(2)
 def test_algorithms(ranks):
     passes(ranks, *sorted(file.name for file in HERE.glob("algorithms_*.py")))
 
 
-@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("ranks", [2, pytest.param(3, marks=pytest.mark.extra)])
 def test_failures(ranks):
     passes(ranks, "ranks_failures.py")
 
