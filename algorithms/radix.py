@@ -139,7 +139,7 @@ def order(piece: Piece, x: Any, out: Any, code: Coding) -> None:
     n, device = len(x), piece.executor.device
     short = x.dtype.itemsize < 4 and n > SMALL  # of few digits
     many = x.nbytes >= _MANY and device.host_memory and piece.width > 1
-    if short or many or not hasattr(device, "sort"):
+    if short or many or not device.sorts:
         arrange(piece, bits(x), code.encode, bits(out), code.decode)
         return
     U, half = code.dtype.type, code.dtype.type(1 << (8 * x.dtype.itemsize - 1))
@@ -183,10 +183,10 @@ def arrange(
     if n == 0:
         return
     numbers = isinstance(values, str)
-    argsort = getattr(piece.executor.device, "argsort", None)
-    if argsort is not None and n > SMALL:
+    device = piece.executor.device
+    if device.argsorts and n > SMALL:
         codes = transform(piece.how, keys, op=encode)
-        _take(piece, argsort(codes), codes, out, decode, values, values_out)
+        _take(piece, device.argsort(codes), codes, out, decode, values, values_out)
         return
     pick = _no_value if values is None else _number if numbers else _value
     a = piece.empty(n, keys.dtype)

@@ -155,7 +155,7 @@ def _scan(p: Parts, values: Values, inclusive: bool, out: Any) -> Any:
     result = values.write(p, out)
     values.read(p)
     steps = {piece.number: _Steps(values, piece, result, inclusive, start) for piece in p.own}
-    if p.count == 1 and getattr(p.own[0].executor.device, "can_wait", False):
+    if p.count == 1 and p.own[0].executor.device.can_wait:
         p.each("scan", lambda piece: steps[0].chained())
     else:
         totals = p.each("totals", lambda piece: steps[piece.number].totals())

@@ -260,7 +260,7 @@ def stream(
     n, ntimes = arrays.whole_number("stream: n", n, 1), arrays.whole_number("stream: ntimes", ntimes, 2)
     ours = Stream(how.on(where), where, n, dtype)
     codes = {"": ours, **{key: bind(ours.a, ours.b, ours.c, SCALAR) for key, bind in (beside or {}).items()}}
-    group = getattr(where, "group", None)
+    group = where.group
     seconds = _rounds(codes, ntimes, group, progress)
     checks = ours.check(ntimes)
     times = {

@@ -269,7 +269,7 @@ _SHORT = {"openmp": "C OpenMP", "streaming": "C stores", "serial": "C serial", "
 
 
 def _description(executor: Any, name: str) -> str:
-    group = getattr(executor, "group", None)
+    group = executor.group
     if group is not None:
         return f"{group.size} ranks, each {executor.local!r}"
     return next((info.description for info in pp.available() if info.name == name), repr(executor))

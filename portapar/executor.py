@@ -16,9 +16,9 @@ from portapar.arrays import PartitionedArray
 from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.future import Future
 from portapar.kernel.cpu import chunk
-from portapar.kernel.cpu.device import HostDevice
 from portapar.kernel.front.access import Access
 from portapar.kernel.front.codec import as_scalars
+from portapar.kernel.jit.check import needs
 from portapar.kernel.program import REFUSED
 from portapar.plan import Part, Plan
 from portapar.policy import Policy
@@ -42,6 +42,8 @@ class Executor:
         CPU threads that it uses; 0 where that has no meaning.
     array_type : type or None
         The class of its arrays, where they are of the device's own.
+    group : Group or None
+        The ranks that it joins.
     members : tuple of Executor
         Who runs the parts of a plan: itself, or the executors that it joins.
     """
@@ -50,6 +52,7 @@ class Executor:
     threads = 0
     one_thread = False
     array_type: type | None = None
+    group: Any = None
     closed = False
     weights: tuple[float, ...] = (1.0,)
 
@@ -149,10 +152,8 @@ class DeviceExecutor(Executor):
         super().__init__(text)
         self.kind = kind
         self.device = device
-        self.array_type = getattr(device, "array_type", None)
-        self.threads = getattr(device, "threads", 0)
+        self.array_type, self.threads = device.array_type, device.threads
         self.one_thread = self.threads == 1
-        self._checked: set[str] = set()
 
     def asarray(self, x: Any) -> Any:
         if not isinstance(x, np.ndarray) and self.device.owns(x):
@@ -185,12 +186,12 @@ class DeviceExecutor(Executor):
         problem, (part,) = plan.problem, plan.parts
         values = problem.values
         in_place = part.hi > part.lo and all(self.device.owns(value) for _, value in problem.arrays())
-        if not in_place or not hasattr(self.device, "bind"):
+        if not in_place or (self.device.host_memory and not self.device.folds):
             return super().bind(plan)
         self._check(problem)
         prepared = task(problem, part, plan.policy, values, (0,) * len(values))
         acc = problem.program.acc
-        if not isinstance(self.device, HostDevice):
+        if not self.device.folds:
             run = self.device.bind(prepared)
             return run if acc is None else lambda: finish(problem, run())
         bound = self.device.bind(prepared, [(x.array, x.written) for x in plan.watched])
@@ -231,12 +232,12 @@ class DeviceExecutor(Executor):
 
     def _check(self, problem: Problem) -> None:
         """Refuse what the device cannot run."""
-        key = problem.program.key
-        if key not in self._checked:
-            trouble = self.device.check(problem.program)
-            if trouble:
-                raise BackendUnavailableError(f"{problem.algorithm} on {self!r}: {trouble}")
-            self._checked.add(key)
+        lacks = self.device.lacks
+        if lacks and (missing := needs(problem.program) & lacks):
+            raise BackendUnavailableError(
+                f"{problem.algorithm} on {self!r}: {self.device} has no {', '.join(sorted(missing))}, which this kernel"
+                f" needs: use {'float32 arrays and constants, or ' * ('float64' in missing)}another executor"
+            )
 
     def _place(self, problem: Problem, k: int, value: Any, part: Part) -> tuple[Any, int, np.ndarray | None]:
         """(array on the device, global index of its row 0, host memory to copy it back to)."""

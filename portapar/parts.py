@@ -245,7 +245,7 @@ class Parts:
         """
         out = self._checked(out, name)
         if isinstance(out, np.ndarray):
-            if self.executor.kind == "mpi" and self.executor.group.size > 1:  # type: ignore[attr-defined]
+            if self.executor.kind == "mpi" and self.executor.group.size > 1:
                 raise PlacementError(
                     f"{self.algorithm}: {name} is a plain ndarray, of which every rank has a copy, and the call writes "
                     f"its own rows only: the copies would differ. Pass {self.executor!r}.empty(shape, dtype)"
@@ -289,7 +289,7 @@ class Parts:
         What devices wrote to their copies of a NumPy array comes home; of a new one, every rank gets the whole.
         """
         if isinstance(data.value, np.ndarray):
-            ranks = self.executor.kind == "mpi" and self.executor.group.size > 1  # type: ignore[attr-defined]
+            ranks = self.executor.kind == "mpi" and self.executor.group.size > 1
 
             def home(piece: Piece) -> np.ndarray | None:
                 here, rows = data._placed.get(piece.number), data.value[piece.lo : piece.hi]

@@ -138,7 +138,7 @@ def remember_plan(key: Any, plan: Plan, args: tuple[Any, ...], result: Any) -> N
     if rest or where is not plan.executor or not isinstance(where, DeviceExecutor):
         return
     device = where.device
-    if not hasattr(device, "launch") or not all(device.owns(value) for _, value in problem.arrays()):
+    if not all(device.owns(value) for _, value in problem.arrays()):
         return
     shape = None
     if problem.program.form == "transform" and args[-1] is None:

@@ -47,6 +47,7 @@ class CudaDevice(CDevice):
 
     array_type = cupy.ndarray
     dialect = CUDA
+    sorts = argsorts = True
 
     def __init__(self, index: int) -> None:
         super().__init__(f"cuda:{index}", _kernels(index))
@@ -106,10 +107,6 @@ class CudaDevice(CDevice):
         """The places of unsigned integers in a stable order, int64."""
         with self._use(0):
             return cupy.argsort(x).astype(np.int64, copy=False)
-
-    def check(self, program: Program) -> str | None:
-        """None: every CUDA device that CuPy supports has float64 and 64-bit atomics."""
-        return None
 
     def inspect(self, program: Program) -> dict[str, str]:
         """The CUDA C text and the PTX."""

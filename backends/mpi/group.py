@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from mpi4py import MPI
 
+from portapar.backend import Group
 from portapar.errors import BackendUnavailableError, CommunicationError
 
 _BLOCK = 1 << 30  #: bytes of one message; counts of MPI-3 are 32 bits wide
@@ -32,7 +33,7 @@ def _told(method: Callable[..., Result]) -> Callable[..., Result]:
     return wrapped
 
 
-class MPIGroup:
+class MPIGroup(Group):
     """See `portapar.backend.Group`. Messages go over a duplicate, apart from the user's own."""
 
     def __init__(self, comm: Any = None) -> None:
@@ -80,12 +81,6 @@ class MPIGroup:
     @_told
     def barrier(self) -> None:
         self._comm.Barrier()
-
-    def abort(self, code: int = 1) -> NoReturn:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        self._comm.Abort(code)
-        raise SystemExit(code)
 
 
 @functools.cache

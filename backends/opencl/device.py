@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import re
 import shutil
 import subprocess
 import tempfile
@@ -34,6 +33,11 @@ _NO_MEMORY = (
     cl.status_code.OUT_OF_HOST_MEMORY,
     cl.status_code.INVALID_BUFFER_SIZE,
 )
+_EXTENSIONS = {
+    "float64": "cl_khr_fp64",
+    "64-bit atomics": "cl_khr_int64_base_atomics",
+    "64-bit atomics of min, max and bits": "cl_khr_int64_extended_atomics",
+}
 _GROUP = 256  #: work-items of a group on GPUs
 _MOST_ITEMS = 1 << 30  #: a launch stays below 2^31 work-items; each then runs several indices
 _PIECES = 16  #: pieces per core of a CPU, so that a slow one does not hold up the others,
@@ -79,7 +83,8 @@ class OpenCLDevice(CDevice):
         self.serial = bool(device.type & cl.device_type.CPU)
         self.units = device.max_compute_units
         self.width = self.units if self.serial else self.units * _GROUP
-        self.extensions = frozenset(device.extensions.split())
+        extensions = device.extensions.split()
+        self.lacks = frozenset(need for need, extension in _EXTENSIONS.items() if extension not in extensions)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.device.name.strip()})"
@@ -140,18 +145,6 @@ class OpenCLDevice(CDevice):
             x.queue.finish()
 
     # -- work --------------------------------------------------------------------------------------------
-
-    def check(self, program: Program) -> str | None:
-        """Why this device cannot run the program (such as: no float64), or None."""
-        if program.key in self._kernels:
-            return None
-        needed = set(re.findall(r"#pragma OPENCL EXTENSION (\w+) *: *enable", self.text(program)))
-        missing = needed - self.extensions
-        if "cl_khr_fp64" in missing:
-            return f"{self} has no float64: use float32 arrays and constants, or another executor"
-        if missing:
-            return f"{self} lacks {', '.join(sorted(missing))}, which this kernel needs: use another executor"
-        return None
 
     def inspect(self, program: Program) -> dict[str, str]:
         """The OpenCL C text, and the machine code as far as the driver gives it out."""

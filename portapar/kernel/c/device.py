@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ import numpy as np
 from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.kernel.c.dialect import Dialect
 from portapar.kernel.c.program import c_text
-from portapar.kernel.program import REFUSED, Program, Task
+from portapar.kernel.device import Device
+from portapar.kernel.program import Program
 from portapar.kernel.tiles import TILE
 
 
@@ -47,26 +48,7 @@ class Kernel:
     batch: int = 1
 
 
-class DeviceLaunch:
-    """A program over one range, run with any arguments of its kinds; see `portapar.kernel.cpu.launch.Launch`."""
-
-    def __init__(self, device: CDevice, task: Task) -> None:
-        self.device, self._task = device, task
-        self._firsts = (0,) * len(task.program.specs)
-        self._arrays = [k for k, spec in enumerate(task.program.specs) if spec.is_array]
-
-    def __call__(self, values: Sequence[Any]) -> Any:
-        """Run; a reduction returns its partials, everything else None; REFUSED if an array lives elsewhere."""
-        if not all(self.device.owns(values[k]) for k in self._arrays):
-            return REFUSED
-        return self.device.run(replace(self._task, values=tuple(values), firsts=self._firsts))
-
-    def guard(self, written: list[int], sizes: list[int]) -> bool:
-        """Nothing needs to be looked at in every call: arrays of devices are always writable."""
-        return True
-
-
-class CDevice(ABC):
+class CDevice(Device):
     """The half of a device that does not depend on who compiles and launches the C text.
 
     Parameters
@@ -76,23 +58,15 @@ class CDevice(ABC):
         The compiled programs by key, shared by all handles on the same device.
     """
 
-    host_memory = False
-    array_type: type  #: the class of this device's own arrays
-    width: int
     dialect: Dialect
     serial = False  #: see `c_text`
 
     def __init__(self, name: str, kernels: dict[str, Kernel]) -> None:
-        self.name = name
+        super().__init__(name)
         self._kernels = kernels
         self._texts: dict[str, str] = {}
         self._compiling = threading.Lock()
-        self.closed = False
         self._pid = os.getpid()
-
-    @abstractmethod
-    def owns(self, x: Any) -> bool:
-        """Whether `x` is an array of this device."""
 
     @abstractmethod
     def _compile(self, program: Program, text: str) -> Kernel:
@@ -133,10 +107,6 @@ class CDevice(ABC):
                 " start processes with multiprocessing's 'spawn' method"
             )
 
-    def close(self) -> None:
-        """Give the device back; using it afterwards raises BackendUnavailableError."""
-        self.closed = True
-
     def text(self, program: Program) -> str:
         """The C text of a program for this device."""
         found = self._texts.get(program.key)
@@ -158,11 +128,7 @@ class CDevice(ABC):
         """Run a task to its end. A reduction returns one partial per tile of [lo, hi), in order."""
         return self.bind(task)()
 
-    def launch(self, task: Task) -> DeviceLaunch:
-        """A task prepared to be run with other arguments."""
-        return DeviceLaunch(self, task)
-
-    def bind(self, task: Any) -> Callable[[], np.ndarray[Any, Any] | None]:
+    def bind(self, task: Any, watched: Any = ()) -> Callable[[], np.ndarray[Any, Any] | None]:
         """A task prepared to be run many times: what `run` does with it."""
         self.ready()
         program, count = task.program, max(0, task.hi - task.lo)

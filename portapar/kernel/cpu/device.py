@@ -14,10 +14,11 @@ from portapar.errors import BackendUnavailableError, DeviceMemoryError
 from portapar.kernel.cpu import chunk, pool
 from portapar.kernel.cpu.launch import Launch
 from portapar.kernel.cpu.memory import HUGE, LINE, kept
+from portapar.kernel.device import Device
 from portapar.kernel.program import Program, Spec, Task
 
 
-class HostDevice:
+class HostDevice(Device):
     """CPU cores that share memory with Python.
 
     Parameters
@@ -29,11 +30,11 @@ class HostDevice:
 
     host_memory = True
     can_wait = True
+    folds = sorts = True
 
     def __init__(self, name: str, threads: int) -> None:
-        self.name = name
+        super().__init__(name)
         self.threads = self.width = threads
-        self.closed = False
         self._pool: pool.Pool | None = None
 
     @property
@@ -94,9 +95,6 @@ class HostDevice:
         """Sort signed integers in place: NumPy does in SIMD lanes, on the calling thread."""
         x.sort()
 
-    def check(self, program: Program) -> str | None:
-        return None
-
     def run(self, task: Any) -> np.ndarray | None:
         if self.closed:
             raise BackendUnavailableError(f"{self.name} was closed; make a new executor")
@@ -113,10 +111,7 @@ class HostDevice:
     def inspect(self, program: Program) -> dict[str, str]:
         return chunk.inspect(program)
 
-    def synchronize(self) -> None:
-        """Every call has ended when it returns: there is nothing to wait for."""
-
     def close(self) -> None:
-        self.closed = True
+        super().close()
         if self._pool is not None:
             self._pool.close()

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from portapar import topology
+from portapar.kernel import device
 from portapar.kernel.cpu import chunk, pool
 from portapar.kernel.cpu.memory import LINE
 from portapar.kernel.jit.check import located
@@ -27,12 +28,14 @@ class Cores(Protocol):
     def pool(self) -> pool.Pool: ...
 
 
-class Launch:
+class Launch(device.Launch):
     """A program over one range, prepared once and run with any arguments of its kinds.
 
     Calling it costs a microsecond or two: the arguments are packed into a block of words, which the
     native chunk function reads (`portapar.kernel.jit.intrinsics.unpacker`).
     """
+
+    device: Any
 
     def __init__(self, device: Cores, task: Task) -> None:
         program = task.program
@@ -126,7 +129,7 @@ class Launch:
             run = self.device.pool.bind(*args, partials, self._failure)
         else:
             run = pool.bind_alone(*args, self._lo, self._hi, partials, self._failure)
-        run.keep = (block, values, job, keep, table, watched)  # type: ignore[attr-defined]
+        run.keep = (block, values, job, keep, table, watched)
         return run
 
     def _failure(self) -> Exception:

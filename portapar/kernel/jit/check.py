@@ -8,6 +8,7 @@ from typing import Any
 
 from portapar import cache
 from portapar.errors import KernelError
+from portapar.kernel.front import atomic
 from portapar.kernel.front.codec import Kind, from_text, to_text, tuple_dtype
 from portapar.kernel.jit.functions import namespace, place
 from portapar.kernel.jit.native import renderers
@@ -86,6 +87,82 @@ def located(program: Program, line: int, message: str, remedy: str = "") -> Kern
     text = linecache.getline(*where).strip()
     shown = f"\n    {text}" if text else ""
     return KernelError(f"kernel ({where[0]}:{where[1]}): {message}{shown}{instead}\n  Arguments: {given}")
+
+
+@functools.lru_cache(maxsize=4096)
+def needs(program: Program) -> frozenset[str]:
+    """What not every device has and this program needs.
+
+    Returns
+    -------
+    frozenset of str
+        Of "float64", "64-bit atomics", and "64-bit atomics of min, max and bits".
+
+    Raises
+    ------
+    KernelError
+        If it cannot be typed.
+    """
+    from numba.core import types
+
+    from portapar.kernel.jit.typing import TypingFailure, infer, numba_type, value_type
+
+    indices = (types.int64,) * program.ndim
+    try:
+        if program.acc is None:
+            whole = [infer(namespace(program)["body"], indices + argument_types(program))]
+        else:
+            whole = [infer(namespace(program)["elem"], indices + argument_types(program))]
+            whole.append(infer(namespace(program)["op"], (value_type(program.acc),) * 2))
+    except TypingFailure as failure:
+        raise located(program, failure.line, failure.message) from None
+    found = {"float64"} if program.acc is not None and _is_wide(numba_type(program.acc)) else set()
+    while whole:
+        typed = whole.pop()
+        whole += typed.callees.values()
+        found |= _needs(typed)
+    return frozenset(found)
+
+
+_EXTENDED = ("min", "max", "and_", "or_", "xor")  #: operations that OpenCL has an extension of its own for
+
+
+def _needs(typed: Any) -> set[str]:
+    """The same of one function. A constant that is cast at once, as in ``np.float32(0.5)``, needs nothing."""
+    from numba.core import ir, types
+
+    found: set[str] = set()
+    cast: set[str] = set()
+    constants: set[str] = set()
+    for block in typed.func_ir.blocks.values():
+        for assigned in block.find_insts(ir.Assign):
+            if isinstance(assigned.value, (ir.Const, ir.Global, ir.FreeVar)):
+                constants.add(assigned.target.name)
+        for call in block.find_exprs(op="call"):
+            callee = typed.typemap[call.func.name]
+            if isinstance(callee, types.NumberClass):
+                cast.update(x.name for x in call.args)
+            operation: Any = getattr(callee, "typing_key", None)
+            if getattr(operation, "__module__", "") == atomic.__name__:
+                updated = typed.calltypes[call].args[0].dtype
+                extended = isinstance(updated, types.Integer) and operation.__name__ in _EXTENDED
+                if updated.bitwidth == 64:
+                    found.add("64-bit atomics of min, max and bits" if extended else "64-bit atomics")
+    if any(_is_wide(kind) for name, kind in typed.typemap.items() if name not in cast & constants):
+        found.add("float64")
+    return found
+
+
+def _is_wide(kind: Any) -> bool:
+    from numba.core import types
+
+    if isinstance(kind, types.Array):
+        return _is_wide(kind.dtype)
+    if isinstance(kind, types.BaseTuple):
+        return any(map(_is_wide, kind))
+    if isinstance(kind, types.Record):
+        return any(_is_wide(member.type) for member in kind.fields.values())
+    return kind in (types.float64, types.complex128)
 
 
 def explain(program: Program, error: Exception) -> KernelError:

@@ -1,0 +1,121 @@
+"""What a device is: the contract between executors and whatever runs programs.
+
+A device has one kind of memory, and runs tasks (`portapar.kernel.program.Task`) on arrays that lie there. That is all
+it knows: cutting work up, moving data, combining results and talking to the user is the core's. Five methods must be
+written; everything else has a default that is right, if not fast. ``tests/test_conformance.py`` tests any device.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from portapar.kernel.program import REFUSED, Program, Task
+
+
+class Device(ABC):
+    """Base class of the devices of all backends.
+
+    Parameters
+    ----------
+    name : str
+        What `pp.executor` takes: ``"threads:2"``, ``"opencl:0"``.
+    """
+
+    host_memory = False  #: its arrays are NumPy arrays: nothing needs to be moved
+    array_type: type | None = None  #: the class of its arrays, where they are of its own
+    threads = 0  #: CPU threads, which a policy may restrict to one; 0 where that has no meaning
+    width = 1  #: iterations that it runs at the same time
+    lacks: frozenset[str] = frozenset()  #: what it cannot do of that which `portapar.kernel.jit.check.needs` names
+    can_wait = False  #: iterations may wait for such as began before: an atomic update publishes what was written
+    sorts = argsorts = False  #: it has the method of that name, which algorithms do without
+    folds = False  #: what `bind` gives returns the value of a reduction, and no partials
+    closed = False
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __str__(self) -> str:
+        return self.name
+
+    # memory
+
+    @abstractmethod
+    def owns(self, x: Any) -> bool:
+        """Whether `x` is an array of this device's own kind, in its memory."""
+
+    @abstractmethod
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+        """An uninitialised array; raises DeviceMemoryError when there is no room."""
+
+    @abstractmethod
+    def asarray(self, x: np.ndarray) -> Any:
+        """A copy of `x` in this device's memory."""
+
+    @abstractmethod
+    def asnumpy(self, x: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """The elements of an array of this device, on the host; into `out` if it is given."""
+
+    # work
+
+    @abstractmethod
+    def run(self, task: Task) -> np.ndarray | None:
+        """Run a task to its end. A reduction returns one partial per tile of [lo, hi), in order (see `Task.whole`)."""
+
+    def bind(self, task: Task, watched: Sequence[tuple[np.ndarray, bool]] = ()) -> Callable[[], Any]:
+        """A task prepared to be run many times: calling what this returns does what `run` does.
+
+        On a device that `folds` it returns REFUSED if one of the NumPy arrays `watched` has changed in whatever but its
+        elements, or cannot be written though it must (True).
+        """
+        return lambda: self.run(task)
+
+    def launch(self, task: Task) -> Launch:
+        """A task prepared to be run many times with other arguments of the same kinds."""
+        return Launch(self, task)
+
+    def inspect(self, program: Program) -> dict[str, str]:
+        """The code that runs, by its name: ``{"OpenCL C": "..."}``."""
+        return {"Python": program.text}
+
+    def sort(self, x: Any) -> None:
+        """Sort signed integers in place; in host memory on the calling thread."""
+        raise NotImplementedError
+
+    def argsort(self, x: Any) -> Any:
+        """The places of unsigned integers in a stable order, an int64 array."""
+        raise NotImplementedError
+
+    def synchronize(self) -> None:  # noqa: B027
+        """Wait until all work that was given to this device is done."""
+
+    def close(self) -> None:
+        """Give the device back; using it afterwards raises BackendUnavailableError."""
+        self.closed = True
+
+
+class Launch:
+    """A task whose arguments are given in every call."""
+
+    def __init__(self, device: Device, task: Task) -> None:
+        self.device, self._task = device, task
+        self._firsts = (0,) * len(task.program.specs)
+        self._arrays = [k for k, spec in enumerate(task.program.specs) if spec.is_array]
+
+    def __call__(self, values: Sequence[Any]) -> Any:
+        """Run; a reduction returns its partials, everything else None; REFUSED if the arguments cannot be taken."""
+        if not all(self.device.owns(values[k]) for k in self._arrays):
+            return REFUSED
+        return self.device.run(replace(self._task, values=tuple(values), firsts=self._firsts))
+
+    def guard(self, written: list[int], sizes: list[int]) -> bool:
+        """Check in every call from now on that these arguments may be written, and that no output overlaps an input.
+
+        `sizes` are the bytes of each argument. Returns False if that cannot be had. Arrays of a device's own are always
+        writable.
+        """
+        return not self.device.host_memory
