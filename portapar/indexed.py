@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,8 +80,28 @@ def _bind(algorithm: str, extent: tuple[int, ...], unit: bool, body: Any, args: 
     for name, spec, use in zip(names, specs, access, strict=True):
         if spec.is_array and spec.readonly and use is not None and use.writes:
             raise readonly_error(algorithm, kernel, name)
-    specs = [Spec(s.dtype, s.ndim, s.contiguous) if s.readonly else s for s in specs]
+    specs = [
+        Spec(s.dtype, s.ndim, s.contiguous, tail=_tail(v, s, ndim)) if s.is_array else s
+        for s, v in zip(specs, values, strict=True)
+    ]
     return _Bound(kernel, values, shown, specs, access, lazy_told(lazy))
+
+
+_LONGEST_TAIL, _LARGEST_TAIL = 16, 128
+
+
+def _tail(value: Any, spec: Spec, ndim: int) -> tuple[int, ...]:
+    """The lengths of the last axes that the space does not have, if they are short: the code knows them as constants.
+
+    So it does of a point's three coordinates or an element's small matrix, ``x[i, 2]`` and ``a[e, i, j]``.
+    """
+    tail: tuple[int, ...] = ()
+    if spec.contiguous and spec.ndim > max(ndim, 1):
+        for n in reversed(value.shape[ndim:]):
+            if not 0 < n <= _LONGEST_TAIL or n * math.prod(tail) > _LARGEST_TAIL:
+                break
+            tail = (n, *tail)
+    return tail
 
 
 def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Problem:

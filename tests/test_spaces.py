@@ -224,3 +224,35 @@ def test_any_index_expression(module, renderer, seed):
         for i, j in np.ndindex(9, 11):
             body(i, j, x, wanted[0], wanted[1], a, b)
         np.testing.assert_array_equal(found, wanted, "\n".join(texts))
+
+
+@pytest.mark.parametrize("tail", [(3,), (1,), (17,), (2, 4), (3, 3, 2), (0,), (40, 2)])
+def test_short_last_axes(where, tail):
+    """Their lengths are constants of the code: the same kernel with other lengths is another code."""
+
+    def one(i, x, y, shift):
+        s = 0.0
+        for k in range(x.shape[1]):
+            s += (k + 1) * x[i, k] + x[i, k - shift]
+        y[i] = s
+
+    def two(i, x, y, shift):
+        s = 0.0
+        for j in range(x.shape[1]):
+            for k in range(x.shape[2]):
+                s += (3 * j + k + 1) * x[i, j, k] + x[i, -1 - j, k - 1]
+        y[i] = s
+
+    def three(i, x, y, shift):
+        s = 0.0
+        for j in range(3):
+            for k in range(3):
+                s += (3 * j + k + 1) * x[i, j, k, 1] + x[i, j, -1 - k, -2]
+        y[i] = s
+
+    kernel = (one, two, three)[len(tail) - 1]
+    x, y, wanted = np.random.default_rng(1).random((101, *tail)), np.zeros(101), np.zeros(101)
+    pp.for_each(pp.par.on(where), 101, kernel, x, y, min(1, tail[0]))
+    for i in range(101):
+        kernel(i, x, wanted, min(1, tail[0]))
+    np.testing.assert_allclose(y, wanted, rtol=1e-13)

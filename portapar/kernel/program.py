@@ -21,13 +21,15 @@ INDICES = ("i", "j", "k", "l", "m", "n")  #: the names of a program's indices; t
 class Spec:
     """The kind of one argument: all that code depends on, and nothing else.
 
-    A scalar has ``ndim == -1``. `contiguous` means C order without gaps.
+    A scalar has ``ndim == -1``. `contiguous` means C order without gaps. `tail` are the lengths of the last axes where
+    code is made for just these.
     """
 
     dtype: np.dtype
     ndim: int = -1
     contiguous: bool = True
     readonly: bool = False
+    tail: tuple[int, ...] = ()
 
     @property
     def is_array(self) -> bool:

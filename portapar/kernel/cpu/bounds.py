@@ -365,7 +365,10 @@ class _Frame:
         return _UNKNOWN
 
     def extent(self, array: _Array, d: int) -> _Interval:
-        text = self.of.put(f"a{array.number}.shape[{array.axis + d}]")
+        spec, axis = self.of.program.specs[array.number], array.axis + d
+        if axis >= spec.ndim - len(spec.tail):
+            return _constant(spec.tail[axis - spec.ndim])
+        text = self.of.put(f"a{array.number}.shape[{axis}]")
         return _Interval(text, text, True, (0, 1))
 
     def element(self, owner: _Value, index: ast.expr) -> _Value:

@@ -5,6 +5,7 @@ Every function here is a Numba intrinsic; the module is imported only when code 
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -50,6 +51,7 @@ def unpacker(specs: tuple[Spec, ...], extra: int) -> Any:
     kinds = [
         array_type(s.dtype, s.ndim, s.contiguous, s.readonly) if s.is_array else numba_type(s.dtype) for s in specs
     ]
+    tails = [s.tail for s in specs] + [()] * extra
 
     @intrinsic
     def unpack(typing, block):
@@ -57,12 +59,16 @@ def unpacker(specs: tuple[Spec, ...], extra: int) -> Any:
 
         def codegen(context, builder, signature, values):
             found, word = [], 0
-            for kind in returned.types:
+            for kind, tail in zip(returned.types, tails, strict=True):
                 if isinstance(kind, types.Array):
                     array, first = _word(builder, values[0], word), _word(builder, values[0], word + 1)
                     dims, strides = _word(builder, array, DIMS // 8), _word(builder, array, STRIDES // 8)
                     shape = [_word(builder, dims, d) for d in range(kind.ndim)]
                     step = [_word(builder, strides, d) for d in range(kind.ndim)]
+                    size = context.get_abi_sizeof(context.get_data_type(kind.dtype))
+                    for k, n in enumerate(reversed(tail), 1):
+                        shape[-k], step[-k] = _I64(n), _I64(size * math.prod(tail[len(tail) - k + 1 :]))
+                        step[-k - 1] = _I64(size * math.prod(tail[len(tail) - k :]))
                     data = _word(builder, array, DATA // 8)
                     if kind.ndim:
                         data = builder.sub(data, builder.mul(first, step[0]))
