@@ -6,7 +6,8 @@ give every tile its carry; the prefixes of a quarter are folded from left to rig
 and the quarters before it. So the bits depend on neither threads, device nor parts. Where blocks may wait for each
 other, one pass over memory does it: tiles are taken in order; each is folded, waits for the carry from the tile
 before, hands on its own, and is scanned out of cache (chained scan: Yan, Long, Zhang, "StreamScan", 2013).
-Elsewhere, and on several parts, three steps do: totals, carries, scans. Parts tell each other one number for each tile.
+Elsewhere, and on several parts, three steps do: totals, carries, scans. Parts tell each other one number for each tile,
+and the values of tiles that lie on several parts.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import ops, parts
+from portapar import divided, ops, parts
 from portapar.algorithms.for_each import for_each
 from portapar.arrays import asnumpy
 from portapar.errors import PlacementError
@@ -158,8 +159,9 @@ def _scan(p: Parts, values: Values, inclusive: bool, out: Any) -> Any:
     if p.count == 1 and p.own[0].executor.device.can_wait:
         p.each("scan", lambda piece: steps[0].chained())
     else:
-        totals = p.each("totals", lambda piece: steps[piece.number].totals())
-        p.each("scan", lambda piece: steps[piece.number].scan(totals))
+        # told to all: the folds of the tiles that a part has whole, and the values of those that it shares
+        told = p.each("totals", lambda piece: steps[piece.number].totals())
+        p.each("scan", lambda piece: steps[piece.number].scan(told))
     return p.give(result)
 
 
@@ -168,7 +170,8 @@ class _Steps:
 
     def __init__(self, values: Values, piece: Piece, result: Data, inclusive: bool, start: Any) -> None:
         self.values, self.piece, self.result = values, piece, result
-        self.n, self.tiles = len(piece), -(-len(piece) // TILE)
+        self.n, self.before = len(piece), piece.lo % TILE  # elements of the first tile that earlier parts have
+        self.tiles = -(-(self.before + self.n) // TILE) if self.n else 0
         self.pick = _after if inclusive else _before
         self.started = int(start is not None)
         self.start = np.zeros(1, values.dtype)
@@ -232,42 +235,84 @@ class _Steps:
         marks, carries = np.zeros(groups + 1, np.int64), np.repeat(self.start, groups + 1)
         self.piece.run(groups, scan, self.n, marks, carries, self.result[self.piece])
 
-    def totals(self) -> np.ndarray:
-        """The fold of every tile."""
-        store = self.values.store
-        total, _, _ = self.kernels(self.values.at(self.piece))
+    def totals(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The values that this part has of a tile begun earlier, the folds of its own tiles, the values of its last one.
 
-        def totals(tile: int, n: int, sums: Any) -> None:
-            store(tile, sums, total(tile * TILE, min(n, tile * TILE + TILE)))
+        The last two are empty where there is no such tile; a tile that ends with the part is folded, not told.
+        """
+        store, at = self.values.store, self.values.at(self.piece)
+        total, _, _ = self.kernels(at)
 
-        sums = self.piece.empty(self.tiles, self.values.dtype)
-        self.piece.run(self.tiles, totals, self.n, sums)
-        return asnumpy(sums)
+        def totals(tile: int, n: int, begin: int, sums: Any) -> None:
+            lo = begin + tile * TILE
+            store(tile, sums, total(lo, min(n, lo + TILE)))
 
-    def scan(self, totals: list[np.ndarray]) -> None:
-        """The scan of every tile, from the totals of the tiles of all parts."""
+        def collect(i: int, begin: int, found: Any) -> None:
+            store(i, found, at(begin + i))
+
+        def between(lo: int, hi: int) -> np.ndarray:
+            found = self.piece.empty(hi - lo, self.values.dtype)
+            if hi > lo:
+                for_each(self.piece.how, hi - lo, collect, lo, found)
+            return asnumpy(found)
+
+        head, inside, tail = (tuple(place - self.piece.lo for place in span) for span in self.spans())
+        count = -(-(inside[1] - inside[0]) // TILE)
+        sums = self.piece.empty(count, self.values.dtype)
+        if count:
+            self.piece.run(count, totals, inside[1], inside[0], sums)
+        return between(*head), asnumpy(sums), between(*tail)
+
+    def spans(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+        """Where those lie."""
+        return divided.spans(self.piece.lo, self.piece.hi, self.values.n)
+
+    def scan(self, told: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> None:
+        """The scan of every tile, from what all parts told."""
         values, piece, started = self.values, self.piece, self.started
         op, load, store = values.op, values.load, values.store
         _, begin, step = self.kernels(values.at(piece))
-        first = sum(map(len, totals[: piece.number]))
 
-        def carry(_: int, first: int, sums: Any, carries: Any) -> None:
+        def fold(_: int, found: Any, sums: Any) -> None:
+            acc = load(0, found)
+            for k in range(1, len(found)):
+                acc = op(acc, load(k, found))
+            store(0, sums, acc)
+
+        def carry(_: int, first: int, sums: Any, before: Any, carries: Any) -> None:
             acc = load(0, carries)
-            for k in range(len(sums)):
+            for k in range(first + len(carries)):
                 if k >= first:
                     store(k - first, carries, acc)
-                acc = op(acc, load(k, sums)) if started + k > 0 else load(k, sums)
+                if k < len(sums):
+                    acc = op(acc, load(k, sums)) if started + k > 0 else load(k, sums)
+            acc = load(0, carries)
+            for k in range(len(before)):  # of its first tile, what earlier parts have
+                acc = op(acc, load(k, before)) if started + first + k > 0 else load(k, before)
+            store(0, carries, acc)
 
-        def scan(tile: int, n: int, first: int, carries: Any, out: Any) -> None:
-            lo = tile * TILE
-            acc = begin(lo, started + first + tile > 0, load(tile, carries), out)
-            for i in range(lo + 1, min(n, lo + TILE)):
+        def scan(tile: int, n: int, first: int, before: int, carries: Any, out: Any) -> None:
+            lo = max(0, tile * TILE - before)
+            has = started + first + tile + (before if tile == 0 else 0) > 0
+            acc = begin(lo, has, load(tile, carries), out)
+            for i in range(lo + 1, min(n, tile * TILE + TILE - before)):
                 acc = step(i, acc, out)
 
         if self.tiles:
+            sums = []
+            before = waiting = np.empty(0, values.dtype)  # the values of a tile that lies on several parts, so far
+            for head, inside, tail in told[: piece.number + 1]:
+                before, waiting = waiting, np.concatenate([waiting, head])
+                if len(waiting) == TILE:
+                    sums.append(np.empty(1, values.dtype))
+                    for_each(seq, 1, fold, waiting, sums[-1])
+                    waiting = waiting[:0]
+                sums.append(inside)
+                waiting = np.concatenate([waiting, tail])
             carries = np.repeat(self.start, self.tiles)
-            for_each(seq, 1, carry, first, np.concatenate(totals[: piece.number + 1]), carries)
-            piece.run(self.tiles, scan, self.n, first, piece.asarray(carries), self.result[piece])
+            first = piece.lo // TILE
+            for_each(seq, 1, carry, first, np.concatenate(sums), before, carries)
+            piece.run(self.tiles, scan, self.n, first, self.before, piece.asarray(carries), self.result[piece])
 
     def kernels(self, at: Any) -> tuple[Any, Any, Any]:
         """What is done with a tile: its fold; the first prefix, with a carry or without; each other prefix."""

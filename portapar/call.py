@@ -224,8 +224,10 @@ def make_out(where: Executor) -> Callable[..., Any]:
 
     def make(shape: tuple[int, ...], dtype: np.dtype, inputs: Sequence[Any]) -> Any:
         inputs = list(flat(inputs))
-        if any(isinstance(x, PartitionedArray) for x in inputs):
-            return where.empty(shape, dtype)
+        given = [x for x in inputs if isinstance(x, PartitionedArray)]
+        if given:
+            alike = [x.cuts for x in given if x.executor is where and x.shape[:1] == shape[:1]]
+            return where.empty(shape, dtype, *alike[:1])
         for x in inputs:
             if isinstance(x, np.ndarray):
                 return np.empty(shape, dtype)

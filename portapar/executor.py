@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import functools
 import os
 import threading
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from portapar import arrays, backend
+from portapar import arrays, backend, divided
 from portapar.arrays import PartitionedArray
+from portapar.divided import Fragments
 from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.future import Future
 from portapar.kernel.cpu import chunk
@@ -55,6 +57,7 @@ class Executor:
     group: Any = None
     closed = False
     weights: tuple[float, ...] = (1.0,)
+    worth = 0.0  #: seconds of work below which a call is not cut
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -210,9 +213,45 @@ class DeviceExecutor(Executor):
         self._check(problem)
         if part.lo >= part.hi:
             return None if program.acc is None else np.empty(0, program.acc)
+        placed, firsts, back = self._placed(problem, part)
+        partials = self.device.run(task(problem, part, how, placed, firsts, whole))
+        for here, home in back:
+            if home.flags.c_contiguous:
+                self.device.asnumpy(here, home)
+            else:
+                home[...] = self.device.asnumpy(here)
+        return partials
+
+    def fragment(self, problem: Problem, part: Part, how: Policy) -> Fragments:
+        """What a part of a reduction has of its tiles."""
+        head, inside, tail = divided.spans(part.lo, part.hi, problem.size)
+        partials = self.run(problem, dataclasses.replace(part, lo=inside[0], hi=inside[1]), how)
+        assert partials is not None
+        told = [self._values(problem, dataclasses.replace(part, lo=lo, hi=hi), how) for lo, hi in (head, tail)]
+        return Fragments(part.lo, part.hi, told[0], partials, told[1])
+
+    def fragments(self, problem: Problem, parts: Sequence[Part], how: Policy) -> list[Fragments]:
+        return [self.fragment(problem, part, how) for part in parts]
+
+    def _values(self, problem: Problem, part: Part, how: Policy) -> np.ndarray:
+        """The values of some elements of a reduction, on the host."""
+        acc = problem.program.acc
+        assert acc is not None
+        if part.lo >= part.hi:
+            return np.empty(0, acc)
+        placed, firsts, _ = self._placed(problem, part)
+        out = self.device.empty((part.hi - part.lo,), acc)
+        asked = task(problem, part, how, (*placed, out), (*firsts, part.lo))
+        self.device.run(dataclasses.replace(asked, program=divided.values_program(problem.program)))
+        return self.device.asnumpy(out)
+
+    def _placed(
+        self, problem: Problem, part: Part
+    ) -> tuple[tuple[Any, ...], tuple[int, ...], list[tuple[Any, np.ndarray]]]:
+        """The arguments of a part where it runs, the index of row 0 of each, and what has to go back to where."""
         placed, firsts, back = [], [], []
         for k, value in enumerate(problem.values):
-            spec, use = program.specs[k], problem.access[k]
+            spec, use = problem.program.specs[k], problem.access[k]
             if use is None:
                 placed.append(spec.dtype.type(value))
                 firsts.append(0)
@@ -222,13 +261,7 @@ class DeviceExecutor(Executor):
             firsts.append(first)
             if home is not None:
                 back.append((here, home))
-        partials = self.device.run(task(problem, part, how, tuple(placed), tuple(firsts), whole))
-        for here, home in back:
-            if home.flags.c_contiguous:
-                self.device.asnumpy(here, home)
-            else:
-                home[...] = self.device.asnumpy(here)
-        return partials
+        return tuple(placed), tuple(firsts), back
 
     def _check(self, problem: Problem) -> None:
         """Refuse what the device cannot run."""
@@ -342,6 +375,20 @@ def fold(program: Any, partials: np.ndarray, init: Any = None) -> Any:
     words = (ctypes.c_int64 * 2)(id(values), 0)
     _folder(program)(int(init is not None), count, ctypes.addressof(words))
     return values[0]
+
+
+def fold_tiles(problem: Problem, fragments: Sequence[Fragments], mine: Sequence[bool] | None = None) -> np.ndarray:
+    """The folds of the tiles that belong to some parts (all of them, or those of which `mine` says so), in order."""
+    program = problem.program
+    assert program.acc is not None
+
+    def fold_one(values: np.ndarray) -> np.ndarray:
+        count = len(values)
+        tile = backend.Task(divided.tile_program(program), (values,), (0,), (count,), (0,), (1,), 0, count, 1)
+        return simd().device.run(tile)  # type: ignore[attr-defined]
+
+    found = divided.joined(fragments, problem.size, fold_one, mine or (True,) * len(fragments))
+    return np.concatenate(found) if found else np.empty(0, program.acc)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from portapar import arrays, shares
+from portapar import arrays, cost, shares
 from portapar.arrays import PartitionedArray
+from portapar.divided import Fragments
 from portapar.errors import BackendUnavailableError, PlacementError
-from portapar.executor import DeviceExecutor, Executor, finish
+from portapar.executor import DeviceExecutor, Executor, finish, fold_tiles
 from portapar.kernel.cpu import pool
 from portapar.plan import Part, Plan
 from portapar.policy import Policy
@@ -27,6 +28,7 @@ class HybridExecutor(Executor):
     """Several executors that share one call and run their parts at the same time."""
 
     kind = "hybrid"
+    worth = cost.WAKE
 
     def __init__(self, members: tuple[Executor, ...], weights: tuple[float, ...]) -> None:
         names = ", ".join(map(repr, members))
@@ -43,21 +45,21 @@ class HybridExecutor(Executor):
 
         self._runners = ThreadPoolExecutor(len(self.members), thread_name_prefix="portapar-hybrid")
 
-    def _cuts(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        return shares.cut_rows(shape, self.weights)
-
     def asarray(self, x: Any) -> PartitionedArray:
         host = arrays.asnumpy(arrays.normal(x, "x"))
         if host.ndim == 0:
             raise PlacementError("asarray: a zero-dimensional array has no rows to cut")
-        cuts = self._cuts(host.shape)
+        cuts = shares.cut_rows(host.shape[0], self.weights)
         spans = zip(self.members, cuts[:-1], cuts[1:], strict=True)
         parts = {k: member.asarray(host[lo:hi]) for k, (member, lo, hi) in enumerate(spans)}
         return PartitionedArray(host.shape, host.dtype, cuts, parts, self)
 
-    def empty(self, shape: int | tuple[int, ...], dtype: Any = np.float64) -> PartitionedArray:
+    def empty(
+        self, shape: int | tuple[int, ...], dtype: Any = np.float64, cuts: tuple[int, ...] | None = None
+    ) -> PartitionedArray:
+        """An uninitialised array; its parts begin at the rows `cuts`, by default in proportion to the weights."""
         shape = arrays.shape_of("empty", shape)
-        cuts = self._cuts(shape)
+        cuts = cuts or shares.cut_rows(shape[0], self.weights)
         spans = zip(self.members, cuts[:-1], cuts[1:], strict=True)
         parts = {k: member.empty((hi - lo, *shape[1:]), dtype) for k, (member, lo, hi) in enumerate(spans)}
         return PartitionedArray(shape, dtype, cuts, parts, self)
@@ -74,10 +76,14 @@ class HybridExecutor(Executor):
         return finish(plan.problem, self.run(plan.problem, plan, plan.policy))
 
     def run(self, problem: Problem, plan: Plan, how: Policy) -> np.ndarray | None:
-        """All parts at once."""
-        works = [functools.partial(part.executor.run, problem, part, how) for part in plan.parts]
-        found = self.each(problem.algorithm, works)
-        return None if problem.program.acc is None else np.concatenate(found)
+        """All parts at once; of a reduction the folds of its tiles."""
+        if problem.program.acc is None:
+            self.each(problem.algorithm, [partial(part.executor.run, problem, part, how) for part in plan.parts])
+            return None
+        return fold_tiles(problem, self.fragments(problem, plan.parts, how))
+
+    def fragments(self, problem: Problem, parts: Sequence[Part], how: Policy) -> list[Fragments]:
+        return self.each(problem.algorithm, [partial(part.executor.fragment, problem, part, how) for part in parts])
 
     def each(self, call: str, works: Sequence[Callable[[], Any]]) -> list[Any]:
         """All at once: the first on the calling thread, the others on threads of their own."""

@@ -83,8 +83,8 @@ class Parts:
             for x in given:
                 self._at_home(x, "an argument")
         else:
-            shape = rows.shape if rows is not None else next(((len(x),) for x in values if hasattr(x, "__len__")), (0,))
-            self.cuts = shares.cut_rows(shape, executor.weights)
+            count = rows.shape[0] if rows is not None else next((len(x) for x in values if hasattr(x, "__len__")), 0)
+            self.cuts = shares.cut_rows(count, executor.weights)
 
     @property
     def count(self) -> int:
@@ -126,7 +126,7 @@ class Parts:
     def recut(self, shape: tuple[int, ...]) -> None:
         """Cut by rows of that shape from now on (where nothing was partitioned before)."""
         if self.kind != "partitioned":
-            self.cuts = shares.cut_rows(shape, self.executor.weights)
+            self.cuts = shares.cut_rows(shape[0], self.executor.weights)
 
     # supersteps -----------------------------------------------------------------------------------
 
@@ -324,7 +324,7 @@ class Parts:
         ends = np.concatenate([[0], np.cumsum(lengths)]).astype(int)
         shape = (int(ends[-1]), *next(iter(host.values())).shape[1:])
         dtype = next(iter(host.values())).dtype
-        cuts = shares.cut_rows(shape, self.executor.weights)
+        cuts = shares.cut_rows(shape[0], self.executor.weights)
 
         def send(piece: Piece) -> list[np.ndarray]:
             first, mine = ends[piece.number], host[piece.number]

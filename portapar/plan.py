@@ -157,7 +157,7 @@ class Plan:
                 + (f", moves {moved[0]} bytes in and {moved[1]} bytes out" if any(moved) else "")
             )
         if p.program.form == "reduce":
-            lines.append(f"  tiles of {TILE} elements, combined in a fixed tree: the same bits on every executor")
+            lines.append(f"  tiles of {TILE} elements, combined in a fixed tree: the same bits wherever it is cut")
         return "\n".join(lines)
 
 
@@ -175,9 +175,12 @@ def make_plan(problem: Problem, policy: Policy, executor: Any) -> Plan:
         part = _part(problem, policy, members[0], *(problem.span or (0, problem.size)))
         return Plan(problem, policy, executor, (part,), _reason(part))
     cuts = given_cuts(problem)
-    if cuts is None:
+    if cuts is None and cost.serial_seconds(problem.program, problem.size) < executor.worth:
+        why = "not worth cutting: on the part of the largest weight"
+        cuts = shares.all_to_one(problem.extent[0], executor.weights)
+    elif cuts is None:
         why = "cut by the executor's weights"
-        cuts = shares.cut(problem.extent[0], executor.weights, shares.alignment(problem.row))
+        cuts = shares.cut_rows(problem.extent[0], executor.weights)
     else:
         why = "cut where its partitioned arrays are cut"
         if len(cuts) != len(members) + 1:

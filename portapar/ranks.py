@@ -22,10 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, backend, config, shares
+from portapar import arrays, backend, config, divided, shares
 from portapar.arrays import PartitionedArray
+from portapar.divided import Fragments
 from portapar.errors import BackendUnavailableError, CommunicationError, PlacementError
-from portapar.executor import DeviceExecutor, Executor, finish, fold, simd, threads
+from portapar.executor import DeviceExecutor, Executor, finish, fold, fold_tiles, simd, threads
 from portapar.future import Future
 from portapar.hybrid import HybridExecutor
 from portapar.kernel.tiles import TILE
@@ -190,29 +191,34 @@ class RanksExecutor(Executor):
             arrays.spec_of(host, "x")
             if host.ndim == 0:
                 raise PlacementError("asarray: a zero-dimensional array has no rows to cut")
-            cuts = shares.cut_rows(host.shape, self.weights)
+            cuts = shares.cut_rows(host.shape[0], self.weights)
             parts = {k: self.members[k].asarray(host[cuts[k] : cuts[k + 1]]) for k in self._own}
             return f"asarray of {arrays.describe(host)}", parts
 
         with self._turn():
             parts = self._together("asarray", place)
-        cuts = shares.cut_rows(host.shape, self.weights)
+        cuts = shares.cut_rows(host.shape[0], self.weights)
         return PartitionedArray(host.shape, host.dtype, cuts, parts, self)
 
-    def empty(self, shape: int | tuple[int, ...], dtype: Any = np.float64) -> PartitionedArray:
-        """An uninitialised array of that global shape, every rank with its own rows. Collective."""
+    def empty(
+        self, shape: int | tuple[int, ...], dtype: Any = np.float64, cuts: tuple[int, ...] | None = None
+    ) -> PartitionedArray:
+        """An uninitialised array of that global shape, every rank with its own rows. Collective.
+
+        The parts begin at the rows `cuts`, by default in proportion to the weights.
+        """
         shape = arrays.shape_of("empty", shape)
 
-        def place() -> tuple[str, dict[int, Any]]:
+        def place() -> tuple[str, tuple[tuple[int, ...], dict[int, Any]]]:
             if not shape:
                 raise PlacementError("empty: shape is (): must have rows")
-            cuts = shares.cut_rows(shape, self.weights)
-            parts = {k: self.members[k].empty((cuts[k + 1] - cuts[k], *shape[1:]), dtype) for k in self._own}
-            return f"empty of shape {shape} and dtype {np.dtype(dtype)}", parts
+            found = cuts or shares.cut_rows(shape[0], self.weights)
+            parts = {k: self.members[k].empty((found[k + 1] - found[k], *shape[1:]), dtype) for k in self._own}
+            return f"empty of shape {shape} and dtype {np.dtype(dtype)}, cut at {found}", (found, parts)
 
         with self._turn():
-            parts = self._together("empty", place)
-        return PartitionedArray(shape, dtype, shares.cut_rows(shape, self.weights), parts, self)
+            found, parts = self._together("empty", place)
+        return PartitionedArray(shape, dtype, found, parts, self)
 
     def gather(self, x: PartitionedArray) -> np.ndarray:
         """The whole array, on the host of every rank. Collective."""
@@ -285,20 +291,32 @@ class RanksExecutor(Executor):
         assert program.acc is not None
         size = program.acc.itemsize
         ends = [part.lo for part in plan.parts] + [problem.size]
-        tiles = tuple(-(-ends[k] // TILE) for k in self._firsts)
+        between = [ends[k] for k in self._firsts]
+        tiles = tuple(divided.tiles_before(place, problem.size) for place in between)
         pieces = shares.subtrees(tiles)
+        borders = any(place % TILE and place < problem.size for place in between)
+        call = f"{problem.algorithm} of {problem.size} elements to {program.acc}"
+        call = f"{call} (kernel {program.key[:8]}, init {problem.init})"
+        parts = [plan.parts[k] for k in self._own]
+
+        def fragments() -> list[Fragments]:
+            return self.local.fragments(problem, parts, plan.policy)  # type: ignore[attr-defined]
 
         def mine() -> tuple[str, np.ndarray]:
-            partials = self._run_own(plan)
-            assert partials is not None
+            partials = fold_tiles(problem, *told) if borders else fold_tiles(problem, fragments())
             first = tiles[rank]
             found = np.empty(len(pieces[rank]), program.acc)
             for k, (_, lo, end) in enumerate(pieces[rank]):
                 found[k] = fold(program, partials[lo - first : end - first])
-            call = f"{problem.algorithm} of {problem.size} elements to {program.acc}"
-            return f"{call} (kernel {program.key[:8]}, init {problem.init})", found
+            return call, found
 
         with self._turn():
+            if borders:  # a tile lies on several ranks: they tell each other what they have of it
+                own = self._together(problem.algorithm, lambda: (f"{call}: borders", fragments()))
+                empty = np.empty(0, program.acc)
+                all_of = self.group.exchange([dataclasses.replace(part, partials=empty) for part in own])
+                all_of[rank] = own
+                told = list(itertools.chain(*all_of)), [k in self._own for k in range(len(plan.parts))]
             inline = max(map(len, pieces)) * size <= _RECORD - _HEAD
             table = self._channel.records
             found = self._together(problem.algorithm, mine, table[rank, _HEAD:] if inline else None)

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from portapar.kernel.tiles import TILE
-
-
-def alignment(row: int) -> int:
-    """Rows per cut so that cuts fall on tile boundaries, which keeps reductions bitwise reproducible."""
-    return TILE // math.gcd(TILE, max(row, 1))
 
 
 def cut(rows: int, weights: Sequence[float], align: int = 1) -> tuple[int, ...]:
@@ -39,17 +33,29 @@ def cut(rows: int, weights: Sequence[float], align: int = 1) -> tuple[int, ...]:
     return (*bounds, rows)
 
 
-def cut_rows(shape: Sequence[int], weights: Sequence[float]) -> tuple[int, ...]:
-    """Cut an array of that shape into parts.
+def cut_rows(rows: int, weights: Sequence[float]) -> tuple[int, ...]:
+    """Cut rows in proportion to weights: anywhere, but on round numbers where that changes no share by more than 1 %.
 
-    Where there are rows enough they alone decide, so that arrays of as many rows are cut alike, whatever
-    a row holds.
+    Rows and weights alone decide, so that arrays of as many rows are cut alike, whatever a row holds.
+
+    Examples
+    --------
+    >>> cut_rows(1001, [1, 1, 1, 1])
+    (0, 250, 500, 751, 1001)
+    >>> cut_rows(10_000_000, [1, 1])
+    (0, 4997120, 10000000)
     """
-    rows = shape[0]
-    if len(weights) == 1:
-        return (0, rows)
-    plenty = rows >= 16 * TILE * len(weights)
-    return cut(rows, weights, TILE if plenty else alignment(math.prod(shape[1:])))
+    least = rows * min(w for w in weights if w > 0) / float(sum(weights))
+    align = 1
+    while align < TILE and align * 2 <= least / 100:
+        align *= 2
+    return cut(rows, weights, align)
+
+
+def all_to_one(rows: int, weights: Sequence[float]) -> tuple[int, ...]:
+    """Cuts that give the part of the largest weight everything: for what is not worth cutting."""
+    best = max(range(len(weights)), key=weights.__getitem__)
+    return (0,) * (best + 1) + (rows,) * (len(weights) - best)
 
 
 @functools.lru_cache(maxsize=256)

@@ -1,0 +1,105 @@
+"""Cuts anywhere: sums and scans have the same bits wherever the parts begin and end."""
+
+import numpy as np
+import pytest
+from conftest import executor
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import portapar as pp
+from portapar import shares
+from portapar.kernel.tiles import TILE
+
+QUICK = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def cut_by_hand(where, x, cuts):
+    """A partitioned array whose parts begin where the test wants."""
+    spans = zip(where.members, cuts[:-1], cuts[1:], strict=True)
+    parts = {k: member.asarray(x[lo:hi]) for k, (member, lo, hi) in enumerate(spans)}
+    return pp.PartitionedArray(x.shape, x.dtype, cuts, parts, where)
+
+
+@pytest.fixture(params=["hybrid:threads:2+simd+threads:3", "hybrid:simd+opencl:0+threads:2"])
+def three(request):
+    return executor(request.param)
+
+
+@st.composite
+def cuts(draw):
+    n = draw(st.sampled_from([1, 2, 3, 100, TILE - 1, TILE, TILE + 1, 3 * TILE, 5 * TILE + 17]))
+    near = st.one_of(st.integers(0, n), st.integers(0, 5).map(lambda k: min(n, k * TILE)))
+    return (0, *sorted((draw(near), draw(near))), n)
+
+
+def values(n):
+    return np.random.default_rng(n).normal(size=n) * np.logspace(-8, 8, n)
+
+
+@QUICK
+@given(cuts=cuts())
+def test_reduce(three, cuts):
+    x = values(cuts[-1])
+    placed = cut_by_hand(three, x, cuts)
+    assert pp.reduce(pp.par.on(three), placed) == pp.reduce(pp.seq, x)
+    assert pp.reduce(pp.par.on(three), placed, init=0.1) == pp.reduce(pp.seq, x, init=0.1)
+
+
+@QUICK
+@given(cuts=cuts())
+def test_reduce_of_tuples_in_order(three, cuts):
+    x = values(cuts[-1])
+
+    def line(v):
+        return 0.5, v
+
+    def after(f, g):  # f, then g: does not commute
+        return f[0] * g[0], g[0] * f[1] + g[1]
+
+    found = pp.transform_reduce(pp.par.on(three), cut_by_hand(three, x, cuts), transform=line, op=after)
+    assert found == pp.transform_reduce(pp.seq, x, transform=line, op=after)
+
+
+@QUICK
+@given(cuts=cuts())
+def test_scan(three, cuts):
+    x = values(cuts[-1])
+    placed = cut_by_hand(three, x, cuts)
+    for scan in (pp.inclusive_scan, pp.exclusive_scan):
+        assert np.array_equal(pp.asnumpy(scan(pp.par.on(three), placed)), scan(pp.seq, x))
+        assert np.array_equal(pp.asnumpy(scan(pp.par.on(three), placed, init=0.3)), scan(pp.seq, x, init=0.3))
+
+
+@QUICK
+@given(cuts=cuts())
+def test_rows(three, cuts):
+    """Sums over arrays of several dimensions, and what is written at its own place."""
+    x = values(3 * cuts[-1]).reshape(-1, 3)
+    placed = cut_by_hand(three, x, cuts)
+    assert pp.reduce(pp.par.on(three), placed) == pp.reduce(pp.seq, x)
+    doubled = pp.transform(pp.par.on(three), placed, op=lambda v: 2.0 * v)
+    assert doubled.cuts == cuts
+    assert np.array_equal(pp.asnumpy(doubled), 2.0 * x)
+
+
+@given(rows=st.integers(1, 10**9), weights=st.lists(st.floats(0.01, 100), min_size=1, max_size=9))
+def test_every_part_gets_its_share(rows, weights):
+    cuts = shares.cut_rows(rows, weights)
+    assert cuts[0] == 0 and cuts[-1] == rows
+    for lo, hi, weight in zip(cuts[:-1], cuts[1:], weights, strict=True):
+        share = rows * weight / sum(weights)
+        assert abs(hi - lo - share) <= max(1.0, 0.01 * share)
+
+
+def test_large_rows_are_shared():
+    where = pp.hybrid(pp.threads(2), pp.simd(), weights=(3, 1))
+    assert where.empty((1001, 1001)).cuts == (0, 750, 1001)
+
+
+def test_small_calls_are_not_cut():
+    where = pp.hybrid(pp.simd(), pp.threads(2), weights=(1, 2))
+    x = np.arange(100.0)
+    plan = pp.plan(pp.reduce, pp.par.on(where), x)
+    assert [part.hi - part.lo for part in plan.parts] == [0, 100]
+    assert "not worth cutting" in str(plan)
+    assert plan.run() == x.sum()
