@@ -108,7 +108,7 @@ def partition(policy: Policy | None, x: Any, predicate: Any) -> Any:
 
     Notes
     -----
-    O(n) work. On one device only.
+    O(n) work.
 
     Examples
     --------
@@ -162,7 +162,9 @@ def _indices(p: Parts, flags: Any) -> Any:
 def _partition(p: Parts, x: Any, predicate: Any) -> tuple[Any, int]:
     predicate = p.function(predicate, "predicate", 1)
     data = p.vector(x, "x")
-    piece = p.alone()
+    if p.count > 1:
+        return _partition_parts(p, data, predicate)
+    (piece,) = p.own
 
     def split(block: int, size: int, total: int, x: Any, ends: Any, out: Any) -> None:
         i = block * size
@@ -180,6 +182,25 @@ def _partition(p: Parts, x: Any, predicate: Any) -> tuple[Any, int]:
     total = int(ends[-1]) if blocks else 0
     piece.run(blocks, split, size, total, here, piece.asarray(ends), out[piece])
     return p.give(out), total
+
+
+def _partition_parts(p: Parts, data: Data, predicate: Any) -> tuple[Any, int]:
+    def pack(piece: Piece, wanted: bool) -> np.ndarray:
+        here = data[piece]
+
+        def keep(v: Any) -> bool:
+            return bool(predicate(v)) == wanted
+
+        def value(i: int) -> Any:
+            return here[np.uint64(i)]
+
+        return arrays.asnumpy(_pack(piece, data, keep, data.dtype, value))
+
+    found = p.do("select", lambda piece: (pack(piece, True), pack(piece, False)))
+    fit = p.each("sizes", lambda piece: len(found[piece.number][0]))
+    total, before = sum(fit), np.cumsum([0, *fit]).tolist()
+    runs = {k: [(before[k], yes), (total + p.cuts[k] - before[k], no)] for k, (yes, no) in found.items()}
+    return p.assemble(runs, len(data), p.cuts), total
 
 
 def _ends(piece: Piece, tested: Any, keep: Any) -> tuple[int, int, np.ndarray]:

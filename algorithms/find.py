@@ -244,13 +244,23 @@ def _find_last(p: Parts, x: Any, predicate: Any) -> int:
 def _adjacent(p: Parts, x: Any, predicate: Any) -> int:
     predicate = p.function(predicate, "predicate", 2)
     data = p.vector(x, "x")
-    here, pairs = data[p.alone()], max(len(data) - 1, 0)
+    n = len(data)
+    pairs = [max(0, min(hi, n - 1) - lo) for lo, hi in parts.spans(p.cuts)]
+    behind = p.rows("borders", p.stored(x, "x"), lambda k: [(min(p.cuts[k + 1], n), min(p.cuts[k + 1] + 1, n))])
 
-    def hit(i: int) -> bool:
-        return predicate(here[np.uint64(i)], here[np.uint64(i + 1)])
+    def hits(piece: Piece) -> Any:
+        here, (after,), last = data[piece], behind[piece.number], len(piece) - 1
 
-    found = first(p, lambda _: hit, [pairs])
-    return len(data) if found == pairs else found
+        def hit(i: int) -> bool:
+            return predicate(here[np.uint64(i)], here[np.uint64(i + 1)])
+
+        def hit_or_border(i: int) -> bool:
+            return predicate(here[np.uint64(i)], here[np.uint64(i + 1)] if i < last else after[0])
+
+        return hit_or_border if len(after) else hit
+
+    found = first(p, hits, pairs)
+    return n if found == sum(pairs) else found
 
 
 def _mismatch(p: Parts, x: Any, y: Any) -> int:

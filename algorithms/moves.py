@@ -2,7 +2,8 @@
 
 Each is one pass over its elements, of which nothing depends on another: O(n) work. Indices are looked through before
 that, so that a wrong one is found while nothing has been written. On several parts each gathers for its own rows of
-the indices, from the whole of x, and `inner_product` is a reduction. The others need one device.
+the indices, from the whole of x, `inner_product` is a reduction, and the others send elements to the parts where
+they belong.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, lazy, ops, parts
+from portapar import arrays, lazy, ops, parts, shares
 from portapar.algorithms.find import find_if
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.reduce import transform_reduce
 from portapar.algorithms.transform import copy, transform
+from portapar.arrays import PartitionedArray
 from portapar.errors import KernelError, PlacementError
 from portapar.parts import Data, Parts
 from portapar.piece import Piece
@@ -100,7 +102,7 @@ def scatter(policy: Policy | None, x: Any, indices: Any, out: Any) -> Any:
     Raises
     ------
     PlacementError
-        For an index out of range among others; `out` is as it was then. Also on several parts.
+        For an index out of range among others; `out` is as it was then.
 
     Notes
     -----
@@ -116,20 +118,41 @@ def scatter(policy: Policy | None, x: Any, indices: Any, out: Any) -> Any:
 
 
 def _scatter(p: Parts, x: Any, indices: Any, out: Any) -> Any:
-    piece, m, n = p.alone(), p.length(indices, "indices"), p.length(out, "out")
+    m, n = p.length(indices, "indices"), p.length(out, "out")
     if p.length(x, "x") != m:
         raise PlacementError(f"scatter: x has {p.length(x, 'x')} elements, and there are {m} indices")
     data, places = p.vector(x, "x"), p.vector(indices, "indices")
     _check(p, places, indices, n, "out")
-    values, chosen = data[piece], places[piece]
-    p.cuts = (0, n)  # of the only part: `out` may be shorter or longer than the others
-    result = _output(p, out, n, data.dtype, [("x", x), ("indices", indices)], reads=True)
+    cuts = out.cuts if isinstance(out, PartitionedArray) else shares.cut_rows(n, p.executor.weights)
 
     def put(i: int, n: int, x: Any, places: Any, out: Any) -> None:
         k = int(places[np.uint64(i)])
         out[np.uint64(k + n if k < 0 else k)] = x[np.uint64(i)]
 
-    p.each("put", lambda piece: for_each(piece.how, m, put, n, values, chosen, result[piece]))
+    def send(piece: Piece) -> list[tuple[np.ndarray, np.ndarray]]:
+        """To each part the elements that go there, and their places in it."""
+        if p.count == 1:
+            return [(data[piece], places[piece])]
+        rows, chosen = arrays.asnumpy(elements[piece]), arrays.asnumpy(targets[piece])
+        chosen = chosen.astype(np.int64) + n * (chosen < 0)
+        owner = np.searchsorted(cuts[1:], chosen, side="right")
+        order = np.argsort(owner, kind="stable")
+        ends = np.searchsorted(owner[order], np.arange(p.count + 1)).tolist()
+        chunks = [order[a:b] for a, b in parts.spans(ends)]
+        return [(rows[some], chosen[some] - lo) for some, lo in zip(chunks, cuts, strict=False)]
+
+    elements, targets = p.stored(x, "x"), p.stored(indices, "indices")
+    got = p.trade("send", send)
+    p.cuts = tuple(cuts)  # `out` may be shorter or longer than the others
+    result = _output(p, out, n, data.dtype, [("x", x), ("indices", indices)], reads=True)
+
+    def step(piece: Piece) -> None:
+        for rows, chosen in got[piece.number]:
+            if len(chosen):
+                here = piece.asarray(rows), piece.asarray(chosen), result[piece]
+                for_each(piece.how, len(chosen), put, len(piece), *here)
+
+    p.each("put", step)
     return p.give(result)
 
 
@@ -154,11 +177,10 @@ def reverse(policy: Policy | None, x: Any, *, out: Any = None) -> Any:
     Raises
     ------
     PlacementError
-        Also on several parts.
 
     Notes
     -----
-    O(n) work; no memory in place.
+    O(n) work; no memory in place on one part.
 
     Examples
     --------
@@ -170,15 +192,27 @@ def reverse(policy: Policy | None, x: Any, *, out: Any = None) -> Any:
 
 
 def _reverse(p: Parts, x: Any, out: Any) -> Any:
-    p.alone()
-    data, n = p.vector(x, "x"), p.length(x, "x")
-    if out is not None and (out is x or arrays.same_memory(x, out)):
+    n = p.length(x, "x")
+    inplace = out is not None and (out is x or arrays.same_memory(x, out))
+    if p.count > 1:
+        data = p.stored(np.array(x) if inplace and isinstance(x, np.ndarray) else x, "x")
+        result = _output(p, out, n, data.dtype, [] if inplace else [("x", x)])
+        got = p.rows("fetch", data, lambda k: [(n - p.cuts[k + 1], n - p.cuts[k])])
+        p.each("turn", lambda piece: _reversed(piece, got[piece.number][0], result[piece]))
+        return p.give(result)
+    data = p.vector(x, "x")
+    if inplace:
         result = _output(p, out, n, data.dtype, [], reads=True)
         p.each("swap", lambda piece: for_each(piece.how, n // 2, _swap, n, result[piece]))
     else:
         result = _output(p, out, n, data.dtype, [("x", x)])
-        p.each("turn", lambda piece: for_each(piece.how, n, _turn, n, data[piece], result[piece]))
+        p.each("turn", lambda piece: _reversed(piece, data[piece], result[piece]))
     return p.give(result)
+
+
+def _reversed(piece: Piece, x: Any, out: Any) -> None:
+    if len(piece):
+        for_each(piece.how, len(piece), _turn, len(piece), x, out)
 
 
 def _swap(i: int, n: int, x: Any) -> None:
@@ -211,7 +245,6 @@ def rotate(policy: Policy | None, x: Any, k: int, *, out: Any = None) -> Any:
     Raises
     ------
     PlacementError
-        Also on several parts.
 
     Notes
     -----
@@ -227,17 +260,24 @@ def rotate(policy: Policy | None, x: Any, k: int, *, out: Any = None) -> Any:
 
 
 def _rotate(p: Parts, x: Any, k: int, out: Any) -> Any:
-    p.alone()
     k = arrays.whole_number("rotate: k", k, None, None)
     data, n = p.stored(x, "x"), p.length(x, "x")
     result = _output(p, out, n, data.dtype, [("x", x)])
     first = k % max(n, 1)
 
+    def wanted(number: int) -> list[tuple[int, int]]:
+        """What comes up to the last element, and what begins with the first one."""
+        lo, hi = p.cuts[number] + first, p.cuts[number + 1] + first
+        return [(min(lo, n), min(hi, n)), (max(lo - n, 0), max(hi - n, 0))]
+
+    got = p.rows("fetch", data, wanted)
+
     def turn(piece: Piece) -> None:
-        here, target = data[piece], result[piece]
-        copy(piece.how, here[first:], out=target[: n - first])
-        if first:
-            copy(piece.how, here[:first], out=target[n - first :])
+        (before, behind), target = got[piece.number], result[piece]
+        if len(before):
+            copy(piece.how, before, out=target[: len(before)])
+        if len(behind):
+            copy(piece.how, behind, out=target[len(before) :])
 
     p.each("turn", turn)
     return p.give(result)
@@ -265,7 +305,6 @@ def adjacent_difference(policy: Policy | None, x: Any, op: Any = None, *, out: A
     Raises
     ------
     KernelError, PlacementError
-        Also on several parts.
 
     Notes
     -----
@@ -281,7 +320,6 @@ def adjacent_difference(policy: Policy | None, x: Any, op: Any = None, *, out: A
 
 
 def _adjacent_difference(p: Parts, x: Any, op: Any, out: Any) -> Any:
-    p.alone()
     data, n = p.stored(x, "x"), p.length(x, "x")
     if data.dtype.names is not None or (op is None and data.dtype.kind == "b"):
         raise PlacementError(
@@ -295,11 +333,15 @@ def _adjacent_difference(p: Parts, x: Any, op: Any, out: Any) -> Any:
             raise KernelError("adjacent_difference: op returns a tuple: must return a number")
         dtype = np.result_type(dtype, found.dtype)
     result = _output(p, out, n, dtype, [("x", x)])
+    before = p.rows("borders", data, lambda k: [(max(p.cuts[k] - 1, 0), p.cuts[k])])
 
     def differences(piece: Piece) -> None:
-        here, target = data[piece], result[piece]
-        copy(piece.how, here[:1], out=target[:1])
-        if n > 1:
+        here, target, (last,) = data[piece], result[piece], before[piece.number]
+        if len(last) and len(piece):
+            transform(piece.how, here[:1], last, out=target[:1], op=pair)
+        elif len(piece):
+            copy(piece.how, here[:1], out=target[:1])
+        if len(piece) > 1:
             transform(piece.how, here[1:], here[:-1], out=target[1:], op=pair)
 
     p.each("differences", differences)

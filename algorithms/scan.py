@@ -236,7 +236,7 @@ class _Steps:
         self.piece.run(groups, scan, self.n, marks, carries, self.result[self.piece])
 
     def totals(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The values that this part has of a tile begun earlier, the folds of its own tiles, the values of its last one.
+        """The values that this part has of a tile begun earlier, the folds of its own, the values of its last one.
 
         The last two are empty where there is no such tile; a tile that ends with the part is folded, not told.
         """

@@ -43,7 +43,7 @@ def kth_smallest(policy: Policy | None, x: Any, k: int) -> Any:
 
     Notes
     -----
-    Expected O(n) work. On one device only.
+    Expected O(n) work.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def nth_element(policy: Policy | None, x: Any, n: int, *, out: Any = None) -> An
 
     Notes
     -----
-    Expected O(n) work, and space for n more elements. On one device only.
+    Expected O(n) work, and space for n more elements.
 
     Examples
     --------
@@ -89,7 +89,6 @@ def nth_element(policy: Policy | None, x: Any, n: int, *, out: Any = None) -> An
 
 
 def _given(p: Parts, x: Any, k: Any, name: str) -> tuple[Data, radix.Coding, int]:
-    p.alone()
     data = p.stored(x, "x")
     if data.dtype.kind not in "biuf":
         raise PlacementError(f"{p.algorithm}: x has dtype {data.dtype}: must be booleans, integers or floats")
@@ -100,80 +99,117 @@ def _given(p: Parts, x: Any, k: Any, name: str) -> tuple[Data, radix.Coding, int
 
 
 def _kth(p: Parts, data: Data, coding: radix.Coding, k: int) -> Any:
-    piece = p.alone()
-    code = np.array([_code(piece, radix.bits(data[piece]), coding.encode, k)])
+    keys = {piece.number: radix.bits(data[piece]) for piece in p.own}
+    code = np.array([_code(p, keys, coding.encode, k)])
     return np.array([coding.decode(code)]).view(data.dtype)[0, 0]
 
 
-def _code(piece: Piece, keys: Any, encode: Any, k: int) -> Any:
-    """The code of the k-th smallest key."""
-    n = len(keys)
+def _code(p: Parts, keys: dict[int, Any], encode: Any, k: int) -> Any:
+    """The code of the k-th smallest of the keys that the parts have."""
+    sizes = p.each("sizes", lambda piece: len(keys[piece.number]))
+    n = sum(sizes)
+
+    def codes(piece: Piece) -> np.ndarray:
+        mine = keys[piece.number]
+        if encode is elementwise.identity or len(mine) == 0:
+            return arrays.asnumpy(mine)
+        return arrays.asnumpy(transform(piece.how, mine, op=encode))
+
     if n <= _FEW:
-        codes = arrays.asnumpy(keys if encode is elementwise.identity else transform(piece.how, keys, op=encode))
-        codes.partition(k)
-        return codes[k]
+        few = np.concatenate(p.each("few", codes))
+        few.partition(k)
+        return few[k]
 
     def take(j: int, keys: Any, sample: Any) -> None:
+        step = len(keys) // len(sample)
         for i in range(j, len(sample), 64):
-            sample[i] = encode(keys[i * (len(keys) // len(sample)) + (i * 40503) % (len(keys) // len(sample))])
+            sample[i] = encode(keys[i * step + (i * 40503) % step])
 
-    def count(block: int, size: int, low: Any, high: Any, keys: Any, less: Any, within: Any) -> None:
-        before, between = 0, 0
-        for i in range(block * size, min(len(keys), (block + 1) * size)):
-            code = encode(keys[np.uint64(i)])
-            before += 1 if code < low else 0
-            between += 1 if code >= low and code <= high else 0
-        less[block], within[block] = before, between
+    def draw(piece: Piece) -> np.ndarray:
+        """A part's share of the sample: as many of it as it has of the whole, all of a few."""
+        mine = keys[piece.number]
+        if len(mine) < _SAMPLE:
+            return codes(piece)[:: -(-n // _SAMPLE)]
+        sample = piece.empty(max(1, len(mine) * _SAMPLE // n), mine.dtype)
+        piece.run(64, take, mine, sample)
+        return arrays.asnumpy(sample)
 
-    def pack(block: int, size: int, low: Any, high: Any, keys: Any, ends: Any, out: Any) -> None:
-        i = block * size
-        at = ends[block - 1] if block > 0 else 0
-        end = ends[block]
-        while at < end:
-            code = encode(keys[np.uint64(i)])
-            out[np.uint64(at)] = code
-            at += 1 if code >= low and code <= high else 0
-            i += 1
-
-    sample = piece.empty(_SAMPLE, keys.dtype)
-    piece.run(64, take, keys, sample)
-    drawn = np.sort(arrays.asnumpy(sample))
-    middle, margin = k * _SAMPLE // n, 3 * int(_SAMPLE**0.5) // 2
+    drawn = np.sort(np.concatenate(p.each("sample", draw)))
+    middle, margin = k * len(drawn) // n, 3 * int(_SAMPLE**0.5) // 2
     low = drawn[middle - margin] if middle >= margin else drawn.dtype.type(0)
-    high = drawn[middle + margin] if middle + margin < _SAMPLE else ~drawn.dtype.type(0)
-    blocks, size = piece.blocks(n, 1 << 14)
-    less, within = piece.empty(blocks, np.int64), piece.empty(blocks, np.int64)
+    high = drawn[middle + margin] if middle + margin < len(drawn) else ~drawn.dtype.type(0)
+    counters = {piece.number: _Counter(piece, keys[piece.number], encode) for piece in p.own}
+
+    def counted(low: Any, high: Any) -> tuple[int, int]:
+        """How many codes are less than `low`, and how many from `low` to `high`."""
+        found = p.each("count", lambda piece: counters[piece.number](low, high))
+        return sum(less for less, _ in found), sum(within for _, within in found)
+
     while True:
-        piece.run(blocks, count, size, low, high, keys, less, within)
-        before, ends = int(arrays.asnumpy(less).sum()), np.cumsum(arrays.asnumpy(within))
+        before, within = counted(low, high)
         if k < before:  # the sample misled
             low, high = drawn.dtype.type(0), low - drawn.dtype.type(1)
-        elif k >= before + ends[-1]:
+        elif k >= before + within:
             low, high = high + drawn.dtype.type(1), ~drawn.dtype.type(0)
         else:
             break
+    if within > n // 2:  # most elements are equal, or the sample told nothing: halve the range, a pass for each bit
+        while low < high:
+            center = low + (high - low) // low.dtype.type(2)
+            less, inside = counted(low, center)
+            if k < less + inside:
+                high = center
+            else:
+                low = center + low.dtype.type(1)
     if low == high:
         return low
-    if ends[-1] > n // 2:  # most elements are equal, or the sample told nothing: halve the range
-        return _halve(piece, keys, encode, k, low, high, blocks, size, count)
-    chosen = piece.empty(int(ends[-1]), keys.dtype)
-    piece.run(blocks, pack, size, low, high, keys, piece.asarray(ends), chosen)
-    return _code(piece, chosen, elementwise.identity, k - before)
+    chosen = p.do("choose", lambda piece: counters[piece.number].chosen(low, high))
+    return _code(p, chosen, elementwise.identity, k - before)
 
 
-def _halve(
-    piece: Piece, keys: Any, encode: Any, k: int, low: Any, high: Any, blocks: int, size: int, count: Any
-) -> Any:
-    """Bisect the range of codes: a pass for each bit, where a sample does not help."""
-    less, within = piece.empty(blocks, np.int64), piece.empty(blocks, np.int64)
-    while low < high:
-        middle = low + (high - low) // low.dtype.type(2)
-        piece.run(blocks, count, size, low, middle, keys, less, within)
-        if k < int(arrays.asnumpy(less).sum() + arrays.asnumpy(within).sum()):
-            high = middle
-        else:
-            low = middle + low.dtype.type(1)
-    return low
+class _Counter:
+    """Counts the codes of a part that are in a range, and takes them out."""
+
+    def __init__(self, piece: Piece, keys: Any, encode: Any) -> None:
+        self.piece, self.keys, self.encode = piece, keys, encode
+        self.blocks, self.size = piece.blocks(len(keys), 1 << 14)
+        self.less, self.within = piece.empty(self.blocks, np.int64), piece.empty(self.blocks, np.int64)
+
+    def __call__(self, low: Any, high: Any) -> tuple[int, int]:
+        encode = self.encode
+
+        def count(block: int, size: int, low: Any, high: Any, keys: Any, less: Any, within: Any) -> None:
+            before, between = 0, 0
+            for i in range(block * size, min(len(keys), (block + 1) * size)):
+                code = encode(keys[np.uint64(i)])
+                before += 1 if code < low else 0
+                between += 1 if code >= low and code <= high else 0
+            less[block], within[block] = before, between
+
+        if self.blocks == 0:
+            return 0, 0
+        self.piece.run(self.blocks, count, self.size, low, high, self.keys, self.less, self.within)
+        return int(arrays.asnumpy(self.less).sum()), int(arrays.asnumpy(self.within).sum())
+
+    def chosen(self, low: Any, high: Any) -> Any:
+        """The codes that were counted last, those from `low` to `high`."""
+        encode, piece = self.encode, self.piece
+
+        def pack(block: int, size: int, low: Any, high: Any, keys: Any, ends: Any, out: Any) -> None:
+            i = block * size
+            at = ends[block - 1] if block > 0 else 0
+            end = ends[block]
+            while at < end:
+                code = encode(keys[np.uint64(i)])
+                out[np.uint64(at)] = code
+                at += 1 if code >= low and code <= high else 0
+                i += 1
+
+        ends = np.cumsum(arrays.asnumpy(self.within))
+        out = piece.empty(int(ends[-1]) if self.blocks else 0, self.keys.dtype)
+        if len(out):
+            piece.run(self.blocks, pack, self.size, low, high, self.keys, piece.asarray(ends), out)
+        return out
 
 
 def _nth(p: Parts, x: Any, n: int, out: Any) -> Any:
@@ -184,11 +220,34 @@ def _nth(p: Parts, x: Any, n: int, out: Any) -> Any:
             f"{p.algorithm}: out has shape {result.shape} and dtype {result.dtype}: must have {data.shape} and "
             f"{data.dtype}"
         )
-    piece, encode = p.alone(), coding.encode
-    here, there = data[piece], result[piece]
-    keys = radix.bits(here)
-    pivot = _code(piece, keys, encode, n)
+    pivot = _code(p, {piece.number: radix.bits(data[piece]) for piece in p.own}, coding.encode, n)
+    if p.count == 1:
+        (piece,) = p.own
+        fresh = result[piece] if out is None else piece.empty(len(data), data.dtype)
+        _split(piece, radix.bits(data[piece]), coding.encode, pivot, radix.bits(fresh))
+        if out is not None:
+            copy(piece.how, fresh, out=result[piece])
+        return p.give(result)
+
+    def split(piece: Piece) -> list[np.ndarray]:
+        """The less, the equal and the larger ones of a part."""
+        fresh = piece.empty(len(piece), data.dtype)
+        ends = _split(piece, radix.bits(data[piece]), coding.encode, pivot, radix.bits(fresh))
+        return np.split(arrays.asnumpy(fresh), ends)
+
+    found = p.do("split", split)
+    sizes = np.array(p.each("sizes", lambda piece: [len(rows) for rows in found[piece.number]]))
+    firsts = (np.cumsum(sizes.T.reshape(-1)) - sizes.T.reshape(-1)).reshape(3, p.count)
+    runs = {k: [(int(firsts[j, k]), rows) for j, rows in enumerate(three)] for k, three in found.items()}
+    whole = p.assemble(runs, len(data), p.cuts)
+    return whole if out is None else copy(p.how, whole, out=out)
+
+
+def _split(piece: Piece, keys: Any, encode: Any, pivot: Any, out: Any) -> list[int]:
+    """Write the keys of less code than `pivot`, then the equal and the larger ones; returns where those begin."""
     blocks, size = piece.blocks(len(keys))
+    if blocks == 0:
+        return [0, 0]
 
     def count(block: int, size: int, pivot: Any, keys: Any, counts: Any) -> None:
         less, equal = 0, 0
@@ -215,8 +274,5 @@ def _nth(p: Parts, x: Any, n: int, out: Any) -> Any:
     ends = np.minimum(size * np.arange(1, blocks + 1), len(keys))
     sizes = np.column_stack([found, np.diff(ends, prepend=0) - found.sum(axis=1)])
     starts = (np.cumsum(sizes.T.reshape(-1)) - sizes.T.reshape(-1)).reshape(3, blocks).T
-    fresh = there if out is None else piece.empty(len(keys), data.dtype)
-    piece.run(blocks, split, size, pivot, keys, piece.asarray(np.ascontiguousarray(starts)), radix.bits(fresh))
-    if out is not None:
-        copy(piece.how, fresh, out=there)
-    return p.give(result)
+    piece.run(blocks, split, size, pivot, keys, piece.asarray(np.ascontiguousarray(starts)), out)
+    return starts[0, 1:].tolist()

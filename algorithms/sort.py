@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, elementwise, ops, parts
+from portapar import arrays, elementwise, ops, parts, shares
 from portapar.algorithms import radix
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.reduce import transform_reduce
@@ -463,14 +463,15 @@ def _is_sorted(p: Parts, x: Any, key: Any, descending: bool) -> bool:
 
 
 def _merge(p: Parts, a: Any, b: Any, key: Any, descending: bool, out: Any) -> Any:
-    piece = p.alone()
     n = p.length(a, "a") + p.length(b, "b")
+    if getattr(a, "dtype", None) != getattr(b, "dtype", None):
+        raise PlacementError(f"{p.algorithm}: a has dtype {a.dtype}, b {b.dtype}: must be the same")
+    if p.count > 1:
+        return _merge_parts(p, a, b, key, descending, out)
     first, second = p.whole(a, "a"), p.whole(b, "b")
-    if first.dtype != second.dtype:
-        raise PlacementError(f"{p.algorithm}: a has dtype {first.dtype}, b {second.dtype}: must be the same")
     order = Order(p, first.dtype, key, descending, "a")
-    p.recut((n,))
-    piece = p.alone()
+    p.cuts = (0, n)
+    (piece,) = p.own
     result = p.new((n,), first.dtype) if out is None else p.write(out, "out", [("a", a), ("b", b)])
     _check_out(p, result, (n,), first.dtype)
     x, y, there = piece.asarray(first[piece]), piece.asarray(second[piece]), result[piece]
@@ -501,3 +502,18 @@ def _merge(p: Parts, a: Any, b: Any, key: Any, descending: bool, out: Any) -> An
     blocks, size = piece.blocks(n)
     piece.run(blocks, merge, size, xkeys, ykeys, x, y, there)
     return p.give(result)
+
+
+def _merge_parts(p: Parts, a: Any, b: Any, key: Any, descending: bool, out: Any) -> Any:
+    """On several parts: one after the other, sorted stably."""
+    runs: dict[int, list[tuple[int, np.ndarray]]] = {piece.number: [] for piece in p.own}
+    for x, name, begin in ((a, "a", 0), (b, "b", p.length(a, "a"))):
+        cuts = x.cuts if isinstance(x, arrays.PartitionedArray) else None
+        p.cuts = cuts or shares.cut_rows(p.length(x, name), p.executor.weights)
+        data = p.stored(x, name)
+        rows = p.do("read", lambda piece: arrays.asnumpy(data[piece]))  # noqa: B023
+        for piece in p.own:
+            runs[piece.number].append((begin + piece.lo, rows[piece.number]))
+    length = p.length(a, "a") + p.length(b, "b")
+    whole = p.assemble(runs, length, out.cuts if isinstance(out, arrays.PartitionedArray) else None)
+    return stable_sort(p.how, whole, key=key, descending=descending, out=out)

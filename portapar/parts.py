@@ -156,6 +156,42 @@ class Parts:
         found = self.executor.trade(f"{self.algorithm}: {step}", works)
         return dict(zip((piece.number for piece in pieces), found, strict=True))
 
+    def rows(self, step: str, data: Data, wanted: Callable[[int], Sequence[tuple[int, int]]]) -> dict[int, list[Any]]:
+        """Rows that parts need, wherever they are: {number: arrays that live where that own part does}.
+
+        Parameters
+        ----------
+        step : str
+        data : Data
+            An input or output, stored (not lazy), cut as the call is.
+        wanted : callable
+            ``wanted(number)``: the ranges of rows [lo, hi) of the whole that a part asks for.
+        """
+        pieces = self.own
+
+        def some(piece: Piece, x: Any, lo: int, hi: int) -> Any:
+            return piece.asarray(x[lo:hi]) if hi > lo else piece.empty((0, *data.shape[1:]), data.dtype)
+
+        if self.count == 1:
+            return {0: [some(pieces[0], data[pieces[0]], lo, hi) for lo, hi in wanted(0)]}
+        if isinstance(data.value, np.ndarray):
+            return {p.number: [some(p, data.value, lo, hi) for lo, hi in wanted(p.number)] for p in pieces}
+
+        def send(piece: Piece) -> list[list[np.ndarray]]:
+            def own(lo: int, hi: int) -> np.ndarray:
+                lo, hi = max(lo, piece.lo), min(hi, piece.hi)
+                if hi <= lo:
+                    return np.empty((0, *data.shape[1:]), data.dtype)
+                return arrays.asnumpy(data[piece][lo - piece.lo : hi - piece.lo])
+
+            return [[own(lo, hi) for lo, hi in wanted(k)] for k in range(self.count)]
+
+        got = self.trade(step, send)
+        return {
+            piece.number: [piece.asarray(np.concatenate(some)) for some in zip(*got[piece.number], strict=True)]
+            for piece in pieces
+        }
+
     # arguments ------------------------------------------------------------------------------------
 
     def read(self, x: Any, name: str) -> Data:
@@ -314,25 +350,49 @@ class Parts:
         if self.kind == "device" or (self.kind == "numpy" and self.count == 1):
             (whole,) = found.values()
             return arrays.asnumpy(whole) if self.kind == "numpy" else whole
-        host = {k: arrays.asnumpy(part) for k, part in found.items()}
+        firsts = np.concatenate([[0], np.cumsum(lengths)]).astype(int).tolist()
+        return self.assemble({k: [(firsts[k], arrays.asnumpy(part))] for k, part in found.items()}, firsts[-1])
+
+    def assemble(
+        self, runs: dict[int, list[tuple[int, np.ndarray]]], length: int, cuts: tuple[int, ...] | None = None
+    ) -> Any:
+        """An output of rows that the parts have on the host, moved to where they belong.
+
+        Parameters
+        ----------
+        runs : dict
+            For each own part its runs of neighbouring rows, at least one: (first row in the whole, the rows).
+        length : int
+            Rows of the whole.
+        cuts : tuple of int, optional
+            Of a partitioned output; by default in proportion to the executor's weights.
+        """
+        model = next(iter(runs.values()))[0][1]
+        shape, dtype = (length, *model.shape[1:]), model.dtype
         if self.kind == "numpy":
-            return np.concatenate(self.each("results", lambda piece: host[piece.number]))
-        return self.spread(host, lengths)
+            whole = np.empty(shape, dtype)
+            for some in self.each("results", lambda piece: runs[piece.number]):
+                for first, rows in some:
+                    whole[first : first + len(rows)] = rows
+            return whole
+        ends = cuts or shares.cut_rows(length, self.executor.weights)
 
-    def spread(self, host: dict[int, np.ndarray], lengths: Sequence[int]) -> PartitionedArray:
-        """A partitioned array of what each own part has (host arrays), moved to where parts of that length belong."""
-        ends = np.concatenate([[0], np.cumsum(lengths)]).astype(int)
-        shape = (int(ends[-1]), *next(iter(host.values())).shape[1:])
-        dtype = next(iter(host.values())).dtype
-        cuts = shares.cut_rows(shape[0], self.executor.weights)
+        def send(piece: Piece) -> list[list[tuple[int, np.ndarray]]]:
+            def within(first: int, rows: np.ndarray, lo: int, hi: int) -> tuple[int, np.ndarray]:
+                return max(first - lo, 0), rows[max(lo - first, 0) : max(hi - first, 0)]
 
-        def send(piece: Piece) -> list[np.ndarray]:
-            first, mine = ends[piece.number], host[piece.number]
-            return [mine[max(lo - first, 0) : max(hi - first, 0)] for lo, hi in zip(cuts[:-1], cuts[1:], strict=True)]
+            return [[within(*run, lo, hi) for run in runs[piece.number]] for lo, hi in spans(ends)]
 
         got = self.trade("move", send)
-        parts = self.do("place", lambda piece: piece.executor.asarray(np.concatenate(got[piece.number])))
-        return PartitionedArray(shape, dtype, cuts, parts, self.executor)
+
+        def place(piece: Piece) -> Any:
+            rows = np.empty((ends[piece.number + 1] - ends[piece.number], *shape[1:]), dtype)
+            for first, some in (run for part in got[piece.number] for run in part):
+                if len(some):
+                    rows[first : first + len(some)] = some
+            return piece.executor.asarray(rows)
+
+        return PartitionedArray(shape, dtype, ends, self.do("place", place), self.executor)
 
     def function(self, given: Any, name: str, wanted: int) -> Any:
         """A user's function as kernels call it, which must take `wanted` arguments."""

@@ -54,11 +54,6 @@ def test_of_every_pattern(policy):
 
 
 def test_partition(policy):
-    if policy.executor.kind == "hybrid":
-        x = data(10)
-        with pytest.raises(pp.PlacementError, match="partition does not yet run on several parts"):
-            pp.partition(policy, x, large)
-        return
     for n in SIZES:
         x = data(n)
         found, count = pp.partition(policy, x, large)
@@ -79,10 +74,9 @@ def test_device_arrays_stay_where_they_are(where):
         ):
             assert type(found) is type(here)
             same(found, expected)
-        if where.kind != "hybrid":
-            found, count = pp.partition(p, here, large)
-            assert type(found) is type(here) and count == keep.sum()
-            same(found, np.concatenate([x[keep], x[~keep]]))
+        found, count = pp.partition(p, here, large)
+        assert type(found) is type(here) and count == keep.sum()
+        same(found, np.concatenate([x[keep], x[~keep]]))
 
 
 def test_predicates_capture_numbers_and_arrays(where):

@@ -49,10 +49,6 @@ def test_places(policy, monkeypatch, round_):
 
 
 def test_adjacent_find(policy):
-    if policy.executor.kind == "hybrid":
-        with pytest.raises(pp.PlacementError, match="adjacent_find does not yet run on several parts"):
-            pp.adjacent_find(policy, data(10))
-        return
     for n in SIZES:
         x = np.arange(n) * 0.5
         assert pp.adjacent_find(policy, x) == pp.adjacent_find(policy, x, falls) == n

@@ -10,16 +10,11 @@ import portapar as pp
 
 SIZES = (0, 1, 2, 31, 1000, 2**17 + 3)
 RECORD = np.dtype([("key", "i4"), ("weight", "f8")])
-REFUSED = "does not yet run on several parts"
 
 
 def spots(n, m, seed=1):
     """m indices into n elements, negative ones among them."""
     return np.random.default_rng([n, m, seed]).integers(-n, n, m)
-
-
-def alone(where):
-    return len(where.members) == 1
 
 
 def ratio(x, y):
@@ -88,10 +83,6 @@ def test_indices_of_every_width(renderer, dtype):
 
 
 def test_scatter(policy, where):
-    if not alone(where):
-        with pytest.raises(pp.PlacementError, match=REFUSED):
-            pp.scatter(policy, np.ones(1), np.zeros(1, int), np.ones(3))
-        return
     for n in SIZES:
         x, order = rough(n, "f8"), np.random.default_rng(n).permutation(n)
         out = np.zeros(n)
@@ -112,11 +103,6 @@ def test_scatter(policy, where):
 def test_reverse_and_rotate(policy, where, n):
     x = rough(n, "f8")
     before = x.copy()
-    if not alone(where):
-        for call in (pp.reverse, lambda p, x: pp.rotate(p, x, 1)):
-            with pytest.raises(pp.PlacementError, match=REFUSED):
-                call(policy, x)
-        return
     np.testing.assert_array_equal(pp.reverse(policy, x), x[::-1])
     for k in (0, 1, -1, n // 3, n, -5 * n - 2, 10**18):
         np.testing.assert_array_equal(pp.rotate(policy, x, k), np.roll(x, -k))
@@ -137,10 +123,6 @@ def test_reverse_and_rotate(policy, where, n):
 
 
 def test_adjacent_difference(policy, where):
-    if not alone(where):
-        with pytest.raises(pp.PlacementError, match=REFUSED):
-            pp.adjacent_difference(policy, np.ones(3))
-        return
     for n in SIZES:
         x = rough(n, "f8")
         np.testing.assert_array_equal(pp.adjacent_difference(policy, x), np.diff(x, prepend=0))
@@ -225,8 +207,6 @@ def test_device_arrays_stay_there(where):
     assert type(got) is type(here)
     np.testing.assert_array_equal(pp.asnumpy(got), x[k])
     assert pp.inner_product(policy, here, here) == pp.inner_product(pp.seq, x, x)
-    if not alone(where):
-        return
     for call, wanted in (
         (lambda: pp.reverse(policy, here), x[::-1]),
         (lambda: pp.rotate(policy, here, 77), np.roll(x, -77)),
@@ -265,9 +245,8 @@ def test_bad_indices_are_found_before_anything_is_written(policy, where):
     k[123] = k[30_000] = 0
     with pytest.raises(pp.PlacementError, match=rf"indices\[40000\] is {-n - 1}, and x"):
         pp.gather(policy, x, k, out=out)
-    if alone(where):
-        with pytest.raises(pp.PlacementError, match=rf"scatter: indices\[40000\] is {-n - 1}, and out"):
-            pp.scatter(policy, x, k, out)
+    with pytest.raises(pp.PlacementError, match=rf"scatter: indices\[40000\] is {-n - 1}, and out"):
+        pp.scatter(policy, x, k, out)
     assert (out == 9).all()
 
 

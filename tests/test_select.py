@@ -21,12 +21,14 @@ def numbers(n, dtype="f8"):
 
 
 def check(policy, x, places=None):
+    given = x
+    x = pp.asnumpy(x)
     expected = np.sort(x)
     for k in sorted({0, 1 % len(x), len(x) // 3, len(x) - 1}) if places is None else places:
-        got = pp.kth_smallest(policy, x, k)
+        got = pp.kth_smallest(policy, given, k)
         assert type(got) is type(expected[k])
         np.testing.assert_array_equal(got, expected[k])
-        parted = pp.asnumpy(pp.nth_element(policy, x, k))
+        parted = pp.asnumpy(pp.nth_element(policy, given, k))
         np.testing.assert_array_equal(parted[k], expected[k])
         np.testing.assert_array_equal(np.sort(parted[:k]), expected[:k])
         np.testing.assert_array_equal(np.sort(parted[k:]), expected[k:])
@@ -36,6 +38,13 @@ def check(policy, x, places=None):
 def test_every_length(renderer):
     for n in (1, 2, 31, 1000, 300_007):
         check(renderer, numbers(n))
+
+
+def test_several_parts(where):
+    if len(where.members) > 1:
+        for n in (1, 3, 1000, 300_007):
+            check(pp.par.on(where), numbers(n))
+            check(pp.par.on(where), where.asarray(numbers(n)))
 
 
 def shapes(n):
@@ -94,7 +103,6 @@ def test_what_is_refused():
         (lambda: pp.kth_smallest(THREADS, x + 1j, 1), "complex128"),
         (lambda: pp.nth_element(THREADS, x, 1, out=np.zeros(10, "f4")), "float32: must have"),
         (lambda: pp.nth_element(THREADS, x[1:], 1, out=x[:-1]), "partly overlaps"),
-        (lambda: pp.kth_smallest(pp.par.on(pp.hybrid(pp.threads(2), pp.simd())), x, 1), "several parts"),
     ):
         with pytest.raises(pp.PlacementError, match=message):
             call()

@@ -262,19 +262,19 @@ def test_is_sorted(policy):
     assert pp.is_sorted(policy, np.array([-0.0, 0.0, -0.0])) and not pp.is_sorted(policy, np.array([np.nan, 1.0]))
 
 
-def test_merge(renderer):
+def test_merge(policy):
     for n, m in ((0, 0), (0, 5), (5, 0), (1, 1), (1000, 31), (20_000, 30_001)):
         # NumPy's sorts in SIMD lanes may turn 0.0 and -0.0 into each other; its stable one does not
         a, b = np.sort(numbers(n), kind="stable"), np.sort(numbers(m, seed=1), kind="stable")
-        equal(pp.merge(renderer, a, b), np.sort(np.concatenate([a, b]), kind="stable"))
+        equal(pp.merge(policy, a, b), np.sort(np.concatenate([a, b]), kind="stable"))
     a, b = np.array([11, 21, 12]), np.array([31, 32, 42])
     out = np.zeros(6, a.dtype)
-    assert pp.merge(renderer, a, b, key=last_digit, out=out) is out
+    assert pp.merge(policy, a, b, key=last_digit, out=out) is out
     same(out, np.array([11, 21, 31, 12, 32, 42]))
-    same(pp.merge(renderer, a[::-1], b[::-1], key=last_digit, descending=True), np.array([12, 42, 32, 21, 11, 31]))
+    same(pp.merge(policy, a[::-1], b[::-1], key=last_digit, descending=True), np.array([12, 42, 32, 21, 11, 31]))
     records = np.zeros(4, RECORD)
     records["id"] = [1, 2, 1, 3]
-    same(pp.merge(renderer, records[:2], records[2:], key="id")["id"], np.array([1, 1, 2, 3], "i4"))
+    same(pp.merge(policy, records[:2], records[2:], key="id")["id"], np.array([1, 1, 2, 3], "i4"))
 
 
 def test_tasks_and_plans(policy):
@@ -311,5 +311,3 @@ def test_what_has_no_order_is_refused():
     with pytest.raises(pp.PlacementError, match="read-only"):
         pp.sort(THREADS, x, out=x)
     same(x, before)
-    with pytest.raises(pp.PlacementError, match="does not yet run on several parts"):
-        pp.merge(pp.par.on(pp.hybrid(pp.threads(2), pp.simd())), before, before)

@@ -91,12 +91,25 @@ def test_extrema(world):
             assert pp.min_element(pp.par, here) == expected[0] and pp.max_element(pp.par, here) == expected[1]
 
 
-def test_what_needs_one_device():
-    x = WORLD.asarray(data(1000))
-    if SIZE > 1:
-        for call in (lambda: pp.partition(pp.par, x, large), lambda: pp.adjacent_find(pp.par, x)):
-            with pytest.raises(pp.PlacementError, match="does not yet run on several parts"):
-                call()
+def test_across_ranks():
+    host = data(10_007)
+    x = WORLD.asarray(host)
+    found, count = pp.partition(pp.par, x, large)
+    keep = large(host)
+    assert count == keep.sum()
+    np.testing.assert_array_equal(pp.asnumpy(found), np.concatenate([host[keep], host[~keep]]))
+    pairs = np.flatnonzero(host[1:] == host[:-1])
+    assert pp.adjacent_find(pp.par, x) == (pairs[0] if len(pairs) else len(host))
+    rising = np.arange(10_007.0)
+    for k in (0, 5000, 5003, 10_005):
+        rising[k + 1] = rising[k]
+        assert pp.adjacent_find(pp.par, WORLD.asarray(rising)) == k
+        rising[k + 1] = k + 1
+    for k in (0, 77, 10_006):
+        assert pp.kth_smallest(pp.par, x, k) == np.sort(host)[k]
+        np.testing.assert_array_equal(pp.asnumpy(pp.nth_element(pp.par, x, k))[k], np.sort(host)[k])
+    merged = pp.merge(pp.par, WORLD.asarray(np.sort(host)), WORLD.asarray(np.arange(5.0)))
+    np.testing.assert_array_equal(pp.asnumpy(merged), np.sort(np.concatenate([host, np.arange(5.0)])))
     if SIZE > 1:
         with pytest.raises(pp.PlacementError, match="x has 1000 elements and y has 10"):
             pp.mismatch(pp.par, x, WORLD.asarray(data(10)))
