@@ -6,6 +6,7 @@ backends call it with the ranges that are theirs. `chunk_text` is the Python tha
 
 from __future__ import annotations
 
+import copy
 import functools
 import re
 import struct
@@ -17,6 +18,7 @@ import numpy as np
 from portapar.errors import PlacementError
 from portapar.kernel.cpu import registers
 from portapar.kernel.cpu.bounds import Bounded, bounded
+from portapar.kernel.cpu.choices import chosen
 from portapar.kernel.cpu.loops import STREAM_LINES, holds_text, loops_text
 from portapar.kernel.front.codec import codec
 from portapar.kernel.jit import vecmath
@@ -258,10 +260,11 @@ def _make(program: Program, stream: bool) -> Any:
     """The Python function that Numba compiles for a program."""
     from portapar.kernel.jit import intrinsics
 
-    space = functions(program, registers.hinted, vectors=intrinsics.vectors)
+    called = {"vectors": intrinsics.vectors, "choose": intrinsics.choose}
+    space = functions(program, lambda texts: _forms(texts, {}), **called)
     fast = _bounded(program)
     if fast is not None:
-        forms = functions(program, lambda texts: _forms(texts, fast), vectors=intrinsics.vectors)
+        forms = functions(program, lambda texts: _forms(texts, fast.trees), **called)
         space.update(fast=forms.get("body"), fast_elem=forms.get("elem"))
     specs = block_specs(program)
     space.update(
@@ -297,8 +300,11 @@ def _test(fast: Bounded | None) -> str | None:
     return None if fast is None else fast.test
 
 
-def _forms(texts: dict[str, str], fast: Bounded) -> dict[str, Any]:
-    return fast.trees | registers.hinted(texts, fast.trees)
+def _forms(texts: dict[str, str], trees: dict[str, Any]) -> dict[str, Any]:
+    """The functions in the form that is best on CPUs, from their texts, or `trees` where there are such."""
+    trees = {name: copy.deepcopy(tree) for name, tree in trees.items()}
+    trees |= chosen(texts, trees)
+    return trees | registers.hinted(texts, trees)
 
 
 def can_stream(program: Program) -> bool:

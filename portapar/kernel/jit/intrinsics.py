@@ -105,6 +105,23 @@ def nonneg(typing, i):
 
 
 @intrinsic
+def choose(typing, test, a, b):
+    """``a if test else b`` of two values that are there: no branch."""
+    common = typing.unify_types(*(types.unliteral(t) for t in (a, b)))
+    if common is None or not isinstance(test, types.Boolean):
+        return None
+
+    def codegen(context, builder, signature, values):
+        one, other = (
+            context.cast(builder, value, given, common)
+            for value, given in zip(values[1:], signature.args[1:], strict=True)
+        )
+        return builder.select(values[0], one, other)
+
+    return common(test, a, b), codegen
+
+
+@intrinsic
 def wide(typing):
     """Let the function use the widest vectors: LLVM halves them on CPUs that once lowered their clock."""
 

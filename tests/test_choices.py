@@ -1,0 +1,97 @@
+"""Conditional expressions mean the same where both sides are computed."""
+
+import re
+
+import numpy as np
+import pytest
+
+import portapar as pp
+
+POINT = np.dtype([("x", np.float64), ("y", np.float32), ("n", np.int32)])
+
+
+def nested(i, p, q, out):
+    r = p[i]
+    if r.x > 0.5:
+        octant = (7 if r.y > 0.5 else 6) if r.n > 2 else 5 if r.y > 0.5 else 4
+    else:
+        octant = (3 if r.y > 0.5 else 2) if r.n > 2 else 1 if r.y > 0.5 else 0
+    out[i] = octant
+
+
+def clamp(x, low, high):
+    if x < low:
+        return low
+    if x > high:
+        return high
+    return x
+
+
+def returns(i, p, q, out):
+    out[i] = clamp(q[i], -0.5, 0.5) + clamp(p[i].n, 1, 3)
+
+
+def mixed(i, p, q, out):
+    a = 1 if q[i] > 0 else 2.5
+    b = q[i] if p[i].n != 2 else i
+    out[i] = a + (b if b == b else -1)
+
+
+def lazily(i, p, q, out):
+    """What must not be computed is not."""
+    k = len(q)
+    out[i] = (q[k] if i == k else q[i]) + (1 // (i - 5) if i != 5 else 3)
+
+
+def defined_sometimes(i, p, q, out):
+    if p[i].n == 1:
+        r = p[i]
+        scale = 2.0
+    out[i] = (r.x if p[i].n == 1 else q[i]) + (scale if p[i].n == 1 else 0.0)
+
+
+def arrays(i, p, q, out):
+    x = q if i % 2 == 0 else out
+    out[i] = x[i] + (q if i > 3 else out)[i]
+
+
+def tuples(i, p, q, out):
+    a, b = (q[i], 1.0) if i % 3 == 0 else (2.0, q[i])
+    pair = (a, b)
+    other = (b, a)
+    low, high = pair if a < b else other
+    out[i] = low - 3 * high
+
+
+@pytest.mark.parametrize("kernel", [nested, returns, mixed, lazily, defined_sometimes, tuples])
+def test_both_sides(renderer, kernel):
+    rng = np.random.default_rng(1)
+    p = np.zeros(257, POINT)
+    p["x"], p["y"], p["n"] = rng.random(257), rng.random(257), rng.integers(0, 5, 257)
+    q = rng.normal(size=257)
+    q[7] = np.nan
+    out, wanted = np.zeros(257), np.zeros(257)
+    pp.for_each(renderer, 257, kernel, p, q, out)
+    for i in range(257):
+        kernel(i, p.view(np.recarray), q, wanted)
+    np.testing.assert_array_equal(out, wanted)
+
+
+def test_choosing_an_array():
+    q, out, wanted = np.arange(9.0), np.ones(9), np.ones(9)
+    pp.for_each(pp.par, 9, arrays, q, q, out)
+    for i in range(9):
+        arrays(i, q, q, wanted)
+    np.testing.assert_array_equal(out, wanted)
+
+
+def test_no_branch_is_left():
+    """A comparison of floats is a choice in machine code too."""
+
+    def octant(i, p, out):
+        r = p[i]
+        out[np.uint64((7 if r.y > 0.5 else 6) if r.x > 0.5 else (5 if r.y > 0.5 else 4))] += 1
+
+    text = pp.inspect(octant, pp.simd(), np.zeros(9, POINT), np.zeros(8))["LLVM"]
+    compared = re.findall(r"(%\S+) = fcmp", text)
+    assert compared and not any(f"br i1 {name}," in text for name in compared)
