@@ -1,4 +1,4 @@
-"""``portapar stream`` and ``portapar info``.
+"""``portapar stream``, ``portapar info`` and ``portapar cache``.
 
 Exit codes: 0, all is well; 1, something ran and failed, such as a check; 2, the command cannot be
 carried out as it was typed. Under ``mpirun`` every rank runs this, and rank 0 speaks.
@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 import portapar as pp
-from portapar import launcher, report, topology
+from portapar import cache, launcher, report, topology
 from portapar.algorithms.stream import default_size, stream
 
 #: What launchers of ranks tell their processes: which rank this is.
@@ -91,7 +91,7 @@ def _say(message: str, code: int, in_job: bool) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="portapar", description=pp.__doc__, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"portapar {pp.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{stream,info}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{stream,info,cache}")
     one = commands.add_parser(
         "stream", allow_abbrev=False, help="memory bandwidth of every executor: Copy, Scale, Add, Triad, Dot, NStream"
     )
@@ -112,6 +112,9 @@ def _parser() -> argparse.ArgumentParser:
     two = commands.add_parser("info", allow_abbrev=False, help="the machine, its executors, and what is missing")
     two.add_argument("--json", action="store_true", help="as JSON")
     two.set_defaults(run=_info)
+    three = commands.add_parser("cache", allow_abbrev=False, help="where compiled code is kept: its size, hits, misses")
+    three.add_argument("--clear", action="store_true", help="remove it")
+    three.set_defaults(run=_cache)
     return parser
 
 
@@ -387,4 +390,23 @@ def _info(options: argparse.Namespace, in_job: bool) -> int:
         for info in some:
             text = info.description if wanted else f"{info.reason}. {info.remedy}"
             out.print(f"  {info.name:<{width}}  {text}")
+    return 0
+
+
+# cache --------------------------------------------------------------------------------------------------
+
+
+def _cache(options: argparse.Namespace, in_job: bool) -> int:
+    found = cache.usage()
+    if found is None:
+        print("nothing is kept: PORTAPAR_CACHE_SIZE is 0, or there is no folder that can be used")
+        return 0
+    files = f"{found.files} file{'s' * (found.files != 1)}, {found.size / 2**20:.1f} MiB"
+    if options.clear:
+        cache.clear()
+        print(f"removed {files} from {found.folder}")
+        return 0
+    print(found.folder)
+    print(f"{files}; at most {found.limit / 2**20:g} MiB (PORTAPAR_CACHE_SIZE), the longest unused go first")
+    print(f"{found.hits} hits and {found.misses} misses since it was made or cleared")
     return 0

@@ -171,3 +171,30 @@ class TestRanks:
     def test_a_process_that_is_no_rank_starts_a_job(self, capsys):
         code, out, _ = run(capsys, "stream", "--executor", "mpi", "--size", "50k", "--ntimes", "2")
         assert code == 0 and "ranks, each" in out
+
+
+def test_cache_tells_what_it_holds_and_clears_it(capsys, monkeypatch, tmp_path):
+    from portapar import cache
+
+    monkeypatch.setenv("PORTAPAR_CACHE_DIR", str(tmp_path / "kept"))
+    monkeypatch.setenv("PORTAPAR_CACHE_SIZE", "3M")
+    cache.store("name", bytes(1 << 20))
+    assert cache.load("name") and cache.load("another") is None
+    code, out, err = run(capsys, "cache")
+    assert (code, err) == (0, "")
+    assert str(tmp_path / "kept") in out and "1 file, 1.0 MiB; at most 3 MiB" in out and "1 hits and 1 misses" in out
+    code, out, _ = run(capsys, "cache", "--clear")
+    assert code == 0 and "removed 1 file, 1.0 MiB" in out and cache.load("name") is None
+    cache.clear()
+    assert "0 files, 0.0 MiB" in run(capsys, "cache")[1] and "0 hits and 0 misses" in run(capsys, "cache")[1]
+    monkeypatch.setenv("PORTAPAR_CACHE_SIZE", "0")
+    code, out, _ = run(capsys, "cache")
+    assert code == 0 and "nothing is kept" in out
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORTAPAR_NUM_THREADS", "abc"), ("PORTAPAR_CACHE_SIZE", "much")])
+def test_bad_settings_are_one_line(capsys, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    code, out, err = run(capsys, "info" if name.endswith("THREADS") else "cache")
+    assert code == 1 and not out and len(err.splitlines()) == 1
+    assert err.startswith(f"portapar: error: {name}={value!r}")

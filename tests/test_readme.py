@@ -1,4 +1,4 @@
-"""Every Python example of the README runs as printed."""
+"""Every Python example of the README and of docs/ runs as printed."""
 
 import re
 import subprocess
@@ -7,14 +7,19 @@ from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parent.parent / "README.md"
-EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+EXAMPLES = {
+    f"{file.name}-{number}": text
+    for file in (README, *sorted(ROOT.glob("docs/**/*.md")))
+    for number, text in enumerate(re.findall(r"^```python\n(.*?)^```", file.read_text(), re.DOTALL | re.MULTILINE))
+}
 
 
-@pytest.mark.parametrize("number", range(len(EXAMPLES)))
-def test_example_runs(number, tmp_path):
-    file = tmp_path / f"example_{number}.py"
-    file.write_text(EXAMPLES[number])
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_example_runs(name, tmp_path):
+    file = tmp_path / f"{name.replace('.', '_')}.py"
+    file.write_text(EXAMPLES[name])
     done = subprocess.run([sys.executable, file], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
 

@@ -282,7 +282,7 @@ SCRIPT = """
     import sys
     import numpy as np
     import portapar as pp
-    from portapar.kernel import vecmath
+    from portapar.kernel.jit import vecmath
 
     if sys.argv[1] == "without":
         vecmath.LIBRARY = "libmissing-vectors.so.1"
