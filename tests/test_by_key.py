@@ -53,6 +53,7 @@ def test_sums_have_the_same_bits_everywhere(policy):
         assert pp.reduce_by_key(alone(policy), keys, values)[1].tobytes() == expected
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("dtype", ["?", "f4"])
 def test_types_of_keys(renderer, dtype):
     keys = keyed(3000, many=4).astype(dtype)

@@ -89,6 +89,7 @@ DAMAGES = (
 )
 
 
+@pytest.mark.extra
 def test_damaged_files_are_made_anew(python, folder):
     python(SCRIPT, 2, PORTAPAR_CACHE_DIR=str(folder))
     good = files(folder)
@@ -112,6 +113,7 @@ def test_a_damaged_file_counts_as_missing(kept, folder, damage):
     assert warned(lambda: kept.load("name")) == (b"anew", [])
 
 
+@pytest.mark.extra
 def test_folder_that_cannot_be_made(python, monkeypatch, module, tmp_path):
     (tmp_path / "taken").write_text("a file")
     numba, count, message = python(SCRIPT, 2, PORTAPAR_CACHE_DIR=str(tmp_path / "taken")).split(maxsplit=2)
@@ -147,6 +149,7 @@ def test_full_disk(monkeypatch, module, tmp_path, step):
     assert not list((tmp_path / step).glob("*"))  # no half-written files
 
 
+@pytest.mark.extra
 def test_two_processes_compile_the_same_kernel_at_once(tmp_path, folder):
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(SCRIPT))

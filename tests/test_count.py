@@ -42,6 +42,7 @@ def test_predicates_return_any_truth_value(renderer):
     assert pp.all_of(renderer, k, lambda v: v - 2000) and not pp.none_of(renderer, k, lambda v: v - 2000)
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("dtype", ["?", "i1", "u8", "f4", "c16"])
 def test_values_are_compared_as_by_numpy(dtype):
     dtype, p = np.dtype(dtype), pp.par.on(pp.threads(2))

@@ -64,6 +64,7 @@ def test_the_first_nan_wins(policy):
         check(policy, x)
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("dtype", ["?", "i1", "u1", "i4", "u8", "i8", "f4"])
 def test_dtypes(renderer, dtype):
     x = data(9000).astype(dtype)
@@ -129,6 +130,7 @@ def test_errors(policy):
         pp.minmax_element(policy, x, key=lambda a, b: a)
 
 
+@pytest.mark.extra
 def test_remembered_calls_follow_what_keys_capture(policy):
     x, near = np.array([3.0, -1.0, 2.0, 7.0]), 0.0
     shifts = np.zeros(1)

@@ -204,10 +204,14 @@ QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.
          HealthCheck.filter_too_much, HealthCheck.large_base_example]  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=QUIET, database=None)
-@given(text=kernel())
-def test_kernels_do_what_python_does(text, policies, folder):
-    check(text, folder, policies)
+@pytest.mark.parametrize("count", [10, pytest.param(200, marks=pytest.mark.extra)])
+def test_kernels_do_what_python_does(count, policies, folder):
+    @settings(max_examples=count, deadline=None, derandomize=True, suppress_health_check=QUIET, database=None)
+    @given(text=kernel())
+    def each(text):
+        check(text, folder, policies)
+
+    each()
 
 
 def test_the_oracle_is_not_trivial(folder):

@@ -24,6 +24,7 @@ def test_histogram(policy, n):
         same(pp.histogram(policy, x, bins, limits), np.histogram(x, bins, limits))
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("dtype", ["i1", "u2", "i8", "f4", "?"])
 def test_dtypes(renderer, dtype):
     x = np.random.default_rng(3).integers(0, 2 if dtype == "?" else 100, 5000).astype(dtype)

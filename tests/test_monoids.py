@@ -116,6 +116,7 @@ def kadane(x):
     return most
 
 
+@pytest.mark.extra
 def test_the_order_of_elements_is_kept_where_it_matters(policy):
     for n in (1, 2, 3, 7, BLOCK, BLOCK + 1, 3 * BLOCK + 7, TILE, TILE + 1, 3 * TILE + 77, 50_003):
         x = data(n, seed=3)

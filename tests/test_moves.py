@@ -46,6 +46,7 @@ def test_gather(policy):
     np.testing.assert_array_equal(k, wanted)
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("dtype", ["i1", "c16", "?", RECORD])
 def test_dtypes(renderer, dtype):
     x = np.zeros(200, dtype)
@@ -134,6 +135,7 @@ def test_adjacent_difference(policy, where):
     np.testing.assert_array_equal(out, np.diff(x, prepend=0))
 
 
+@pytest.mark.extra
 def test_dtypes_of_differences(renderer):
     for dtype in ("u1", "f4"):
         x = data(50, dtype)

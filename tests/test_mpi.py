@@ -49,20 +49,23 @@ def passes(ranks, *modules):
     assert status == 0, output
 
 
-def ranks(*few):
-    """1 to 4 ranks; `make test` takes `few`: starting them takes most of the time."""
-    every = [pytest.param(n, marks=[] if n in few else pytest.mark.extra) for n in (1, 2, 3, 4)]
-    return pytest.mark.parametrize("ranks", every)
+ALGORITHMS = sorted(file.name.removeprefix("algorithms_").removesuffix(".py") for file in HERE.glob("algorithms_*.py"))
+FEW = ("scan", "search", "stencil")  #: of them `make test` runs these
+extra = pytest.mark.extra
 
 
-@ranks(3)
+@pytest.mark.parametrize("ranks", [3, *(pytest.param(n, marks=extra) for n in (1, 2, 4))])
 def test_calls(ranks):
     passes(ranks, "ranks_calls.py")
 
 
-@ranks(2)
-def test_algorithms(ranks):
-    passes(ranks, *sorted(file.name for file in HERE.glob("algorithms_*.py")))
+@pytest.mark.parametrize(("ranks", "names"), [
+    pytest.param(2, FEW, id="2-few"),
+    pytest.param(2, set(ALGORITHMS) - set(FEW), id="2-others", marks=extra),
+    *(pytest.param(n, ALGORITHMS, id=f"{n}", marks=extra) for n in (1, 3, 4)),
+])  # fmt: skip
+def test_algorithms(ranks, names):
+    passes(ranks, *(f"algorithms_{name}.py" for name in sorted(names)))
 
 
 @pytest.mark.parametrize("ranks", [2, pytest.param(3, marks=pytest.mark.extra)])
@@ -76,6 +79,7 @@ def test_an_uncaught_exception_on_one_rank_ends_the_others():
     assert "RuntimeError: rank 1 is unlucky" in output
 
 
+@pytest.mark.extra
 def test_a_rank_that_ends_early_answers_the_others():
     status, output = mpirun(3, HERE / "ends_early.py", "exit", 0)
     assert status == 0, output

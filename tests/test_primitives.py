@@ -124,6 +124,7 @@ def test_transform_of_ranges_and_in_place(policy):
     np.testing.assert_array_equal(y, (x + 1) ** 2 - x)
 
 
+@pytest.mark.extra
 def test_transform_converts_dtypes(policy):
     n = 100
     for dtype in (*INTEGERS, *FLOATS, *COMPLEX, np.dtype(bool)):
@@ -224,6 +225,7 @@ def test_sums_have_the_same_bits_everywhere(policy, dtype):
     assert pp.reduce(policy, x, init=0.1).tobytes() == tiles(list(x), lambda a, b: a + b, x.dtype.type(0.1)).tobytes()
 
 
+@pytest.mark.extra
 def test_sums_of_integers(policy):
     for dtype in (*INTEGERS, np.dtype(bool)):
         for n in (1, 33, 4097):

@@ -141,6 +141,7 @@ def test_unaligned_numbers_are_written_by_bytes_on_gpus(align, width):
         assert stores == {width}
 
 
+@pytest.mark.extra
 def test_whole_records_are_copied_and_chosen(policy):
     holds_records(policy.executor)
     for dtype in (ALIGNED, PACKED):

@@ -104,6 +104,7 @@ def test_in_place_reversed_and_strided(policy):
     assert not out[1::2].any()
 
 
+@pytest.mark.extra
 def test_types(renderer):
     n = TILE + 50
     for dtype in ("i1", "u2", "i4", "u8", "?"):
@@ -237,6 +238,7 @@ def test_what_is_refused(policy):
     np.testing.assert_array_equal(x, before)
 
 
+@pytest.mark.extra
 def test_remembered_types_follow_the_call():
     x, factor = np.arange(1, 5), 2
 

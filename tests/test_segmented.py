@@ -95,6 +95,7 @@ def test_operators_that_do_not_commute(policy):
         np.testing.assert_array_equal(got, [functools.reduce(packed, s, 7 * 256 + 3) for s in segments(offsets, x)])
 
 
+@pytest.mark.extra
 def test_tuples_and_records(policy):
     offsets = csr([3, 0, 100, 2 * PIECE + 3, 2])
     x = functions(offsets[-1])
@@ -137,6 +138,7 @@ def test_sparse_matrix_times_vector(policy):
     np.testing.assert_array_equal(numbered, [s.sum() for s in segments(a.indptr, each)])
 
 
+@pytest.mark.extra
 def test_types_and_operators(renderer):
     offsets = csr([5, 1, 2 * PIECE + 50])
     for dtype in ("u1", "c16"):

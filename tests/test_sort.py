@@ -121,6 +121,7 @@ def test_complex_numbers(renderer):
     same(got[1], numbers(1000, "i4")[order(size_of(z))])
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("dtype", ["?", "i2", "u8", "f4"])
 def test_every_kind_of_number(renderer, dtype):
     x = numbers(1000, dtype)
@@ -171,6 +172,7 @@ def test_skew_on_every_renderer(renderer):
         same(pp.sort(renderer, x), np.sort(x))
 
 
+@pytest.mark.extra
 def test_one_thread_and_many():
     for dtype in ("f8", "i4", "u2"):
         x = numbers((1 << 20) + 3, dtype)

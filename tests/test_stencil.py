@@ -90,6 +90,7 @@ def test_the_same_bits_everywhere(policy):
     assert pp.stencil(policy, x, line, radius=2).tobytes() == (3 * a - b + 2 * c + 5 * d).tobytes()
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("dtype", ["u1", "f4"])
 def test_dtypes(renderer, dtype):
     x = data(500, dtype)

@@ -30,6 +30,7 @@ def test_every_length(policy):
     check(policy, np.full(n, np.nan))
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("dtype", ["?", "i4", "u8", "f4"])
 def test_dtypes(renderer, dtype):
     check(renderer, numbers(1000, dtype))
@@ -41,6 +42,7 @@ def test_integers_close_together(renderer):
         check(renderer, values.astype("i4"))
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("dtype", ["?", "i1", "u2", "i8", "u8"])
 def test_all_kinds_of_integers_close_together(dtype):
     x = numbers(40_000, dtype)
@@ -51,6 +53,7 @@ def test_all_kinds_of_integers_close_together(dtype):
     check(THREADS, x)
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("dtype", ["i1", "u2", "i8"])
 def test_other_dtypes_on_threads(dtype):
     check(THREADS, numbers(20_000, dtype)[::-1])

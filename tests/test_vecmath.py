@@ -297,6 +297,7 @@ SCRIPT = """
 """
 
 
+@pytest.mark.extra
 def test_cached_code_works_with_and_without_libmvec(python, tmp_path):
     folder = str(tmp_path / "cache")
     fresh, cached = (python(SCRIPT, "with", PORTAPAR_CACHE_DIR=folder).split() for _ in range(2))
