@@ -30,6 +30,8 @@ from portapar.call import inspect, plan
 from portapar.errors import (
     ArgumentError,
     BackendUnavailableError,
+    BoundsError,
+    CheckError,
     CommunicationError,
     DeviceMemoryError,
     KernelError,
@@ -62,6 +64,8 @@ __version__ = "0.1.0"
 __all__ = [
     "ArgumentError",
     "BackendUnavailableError",
+    "BoundsError",
+    "CheckError",
     "CommunicationError",
     "DeviceMemoryError",
     "Executor",

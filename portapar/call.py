@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from portapar import arrays, elementwise, indexed, policy
+from portapar import arrays, config, elementwise, indexed, policy
 from portapar.arrays import PartitionedArray
 from portapar.errors import PlacementError, PortaparWarning
 from portapar.executor import DeviceExecutor, Executor, cuda, opened, simd, threads
@@ -25,7 +25,7 @@ from portapar.kernel.front.lift import lift
 from portapar.lazy import flat
 from portapar.plan import Plan, make_plan, watch
 from portapar.policy import Planning, Policy, planning
-from portapar.problem import Problem
+from portapar.problem import Problem, checking
 from portapar.remembered import MISS, ready_calls, remember_plan, repeated, seen
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def resolve(how: Policy | None, values: Sequence[Any], algorithm: str) -> tuple[
         raise PlacementError(
             f"{algorithm}: the first argument is {how!r}, a {type(how).__name__}: must be a policy such as pp.par"
         )
+    if config.check():
+        how = how.with_(check=True)
     if how.executor is not None:
         return how, how.executor
     for value in flat(values):
@@ -112,18 +114,29 @@ def call(
         if result is not MISS:
             return result
     how, where = resolve(how, args, algorithm)
-    asked, result = build(algorithm, where, kernels, args, extra)
+    if how.check:
+        asked, result = _checked(build, algorithm, where, kernels, args, extra)
+    else:
+        asked, result = build(algorithm, where, kernels, args, extra)
     made = make_plan(asked, how, where)
     if asked.race is not None:
         _warn(asked.race, how, asked.size)
     if planning():
         return dataclasses.replace(made, result=result, watched=watch(asked, list(flat(args))))
     if how.asynchronous:
-        return where.submit(lambda: _result(where.execute(made), result))
-    value = _result(where.execute(made), result)
-    if key is not None:
+        return where.submit(lambda: _result(made.execute(), result))
+    value = _result(made.execute(), result)
+    if key is not None and not how.check:
         remember_plan(key, made, values, result)
     return value
+
+
+def _checked(build: Callable[..., tuple[Problem, Any]], *given: Any) -> tuple[Problem, Any]:
+    token = checking.set(True)
+    try:
+        return build(*given)
+    finally:
+        checking.reset(token)
 
 
 _warned: set[Any] = set()  #: races that were told

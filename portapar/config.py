@@ -4,6 +4,8 @@
     Where compiled code is kept (`portapar.cache`); default: the user's cache folder.
 ``PORTAPAR_CACHE_SIZE``
     How many bytes it may have, such as ``200M`` or ``2G``; default: 512M. 0: nothing is kept.
+``PORTAPAR_CHECK``
+    1: every index that a kernel takes is tested, as under `policy.with_(check=True)`.
 ``PORTAPAR_EXECUTOR``
     The default executor of the process, as `portapar.executor` spells it.
 ``PORTAPAR_NUM_THREADS``
@@ -41,6 +43,15 @@ def _bytes(text: str) -> int:
             "or 0 to keep nothing"
         )
     return int(number) << {"": 0, "k": 10, "K": 10, "M": 20, "G": 30, "T": 40}[unit]
+
+
+@functools.cache
+def check() -> bool:
+    """Whether all calls are checked: PORTAPAR_CHECK."""
+    text = os.environ.get("PORTAPAR_CHECK", "")
+    if text not in ("", "0", "1"):
+        raise PortaparError(f"PORTAPAR_CHECK={text!r}: set it to 1 to test every index, or to 0")
+    return text == "1"
 
 
 def default_threads() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,16 +24,22 @@ from portapar.lazy import CAPTURED, MIRROR, Lazy
 from portapar.outputs import KINDS, check_cast, check_out, check_record, kind_text
 from portapar.problem import (
     Problem,
+    Tests,
+    checking,
     index_names,
     lazy_told,
     lifted,
+    new_record,
     program_of,
     race_of,
     readonly_error,
+    tested,
     with_defaults,
+    with_room,
 )
 
 if TYPE_CHECKING:
+    from portapar.kernel.front.checked import Checked
     from portapar.kernel.front.races import Race
 
 
@@ -73,6 +80,10 @@ class _Arguments:
         self.flat = True
         self.own = 0  #: how many arguments a kernel sees one element of; those behind it sees as a whole
         self.lazy: dict[str, Lazy] = {}
+        self.kernel: Kernel  #: the user's, or its checked form
+        self.firsts: list[int] = []  #: of a checked call the first site in each lazy input; -1 where there is none
+        self.race: Race | None = None
+        self.tests: Tests | None = None
 
     def array(self, x: Any, name: str, use: Access) -> int:
         if x.shape != self.shape:
@@ -99,10 +110,15 @@ class _Arguments:
 
     def getters(self, ndim: int) -> list[Kernel]:
         """The kernel functions that compute the elements of the lazy inputs."""
-        return [x.form.getter(ndim, False).kernel for x in self.lazy.values()]
+        kernels = [x.form.getter(ndim, False).kernel for x in self.lazy.values()]
+        made = [self.tested(k, ndim) if first >= 0 else None for k, first in enumerate(self.firsts)]
+        return [old if new is None else new.kernel for old, new in zip_longest(kernels, made)]
 
-    def race(self, kernel: Kernel) -> Race | None:
-        return race_of(kernel, 0, dict(zip(self.names[self.own :], self.access[self.own :], strict=True)))
+    def tested(self, number: int, ndim: int) -> Checked | None:
+        """The checked form of the getter of a lazy input."""
+        x, first = list(self.lazy.values())[number], max(self.firsts[number], 0)
+        names = [f"l{k}" for k, value in enumerate(x.values) if not is_scalar(value)]
+        return tested(x.form.getter(ndim, False).kernel, ndim, names, first=first)
 
     def close(self) -> int:
         """Give every array its final form; returns the number of indices."""
@@ -157,14 +173,19 @@ def _gather(
             args.access[where] = Access(reads=True, writes=True)
         else:
             where = args.array(out, "out", Access(writes=True, covers=True))
+    captured: dict[str, Access | None] = {}
     for (name, _), value in zip(kernel.captures, kernel.values(func), strict=True):
         value = arrays.normal(value, name)
         use = None if is_scalar(value) else kernel.access[name].on(value.dtype, value.ndim)
         if use is not None and use.writes and arrays.spec_of(value, name).readonly:
             raise readonly_error(algorithm, kernel, name)
+        captured[name] = use
         whole.append((value, name, use and Access(use.reads, use.writes, pointwise=False)))
         operands.append(f"w{len(whole) - 1}$")
-    ndim = args.close()
+    ndim, args.kernel, args.race = args.close(), kernel, race_of(kernel, 0, captured)
+    if checking.get():
+        known = [name for name, use in captured.items() if use is not None]
+        operands = _add_tests(args, operands, whole, kernel, known, ndim)
     for k, (value, name, use) in enumerate(whole):
         operands = [operand.replace(f"w{k}$", f"a{len(args.values)}") for operand in operands]
         spec = arrays.spec_of(value, name)
@@ -173,6 +194,33 @@ def _gather(
         args.access.append(use)
         args.specs.append(Spec(spec.dtype, spec.ndim, spec.contiguous))
     return args, operands, where, ndim
+
+
+def _add_tests(
+    args: _Arguments, operands: list[str], whole: list[Any], kernel: Kernel, names: list[str], ndim: int
+) -> list[str]:
+    """Make it a checked call: the operands, with what the checked forms of the kernels take besides."""
+    record = f"w{len(whole)}$"
+    made = tested(kernel, 0, names)
+    sites = made.sites if made is not None else ()
+    for k in range(len(args.lazy)):
+        args.firsts.append(len(sites))
+        inner = args.tested(k, ndim)
+        if inner is None:
+            args.firsts[k] = -1
+        else:
+            sites += inner.sites
+            operands = [f"{x[:-1]}, {record})" if x.startswith(f"lazy{k}(") else x for x in operands]
+    if not sites:
+        return operands
+    if made is not None:
+        args.kernel = made.kernel
+        operands = [*operands, record, "@" + ", 0" * (len(INDICES) - ndim)]
+    whole[:] = [(value if use is None else with_room(value), name, use) for value, name, use in whole]
+    told = ndim if made is not None and made.ndim else 0
+    args.tests = Tests(len(args.values) + len(whole), new_record(), sites, told)
+    whole.append((args.tests.record, "record", Access(reads=True, writes=True, pointwise=False)))
+    return operands
 
 
 def _lazy_operand(args: _Arguments, x: Lazy, name: str, seen: dict[int, int], whole: list[Any]) -> str:
@@ -232,7 +280,7 @@ def transform(algorithm: str, inputs: tuple[Any, ...], out: Any, op: Any, make_o
 
     def make() -> Text:
         text = Text()
-        text.kernel(kernel, "op")
+        text.kernel(args.kernel, "op")
         text.kernels(getters, "lazy")
         names = "".join(f", a{k}" for k in range(len(args.values)))
         call = ", ".join(operand.replace("@", index) for operand in operands)
@@ -247,13 +295,13 @@ def transform(algorithm: str, inputs: tuple[Any, ...], out: Any, op: Any, make_o
 
     use = args.access[where]
     inplace = use is not None and use.reads
-    key, kernels = (ndim, tuple(operands), where), (kernel, *getters, *([] if store is None else [store]))
+    key, kernels = (ndim, tuple(operands), where), (args.kernel, *getters, *([] if store is None else [store]))
     program = program_of("transform", key, kernels, make, args.specs, ndim=ndim, out=where, inplace=inplace)
     extent = shape if ndim > 1 else (math.prod(shape),)
     names, told, zeros = tuple(args.names), lazy_told(args.lazy), (0,) * ndim
     return Problem(
         algorithm, program, tuple(args.values), names, tuple(args.access), extent, zeros, (1,) * ndim, lazy=told,
-        race=args.race(kernel),
+        race=args.race, tests=args.tests,
     )  # fmt: skip
 
 
@@ -298,7 +346,7 @@ def reduce_program(
 
     def make() -> Text:
         text = Text()
-        text.kernel(kernel, "value")
+        text.kernel(args.kernel, "value")
         text.kernels(getters, "lazy")
         names = "".join(f", a{k}" for k in range(len(args.values)))
         call = ", ".join(operand.replace("@", "i") for operand in operands)
@@ -315,7 +363,7 @@ def result_kind(
     args, operands, _, make = trial
     # of its own a kernel sees one element, whatever their layout
     specs = [Spec(s.dtype, 1) if s.is_array and k < args.own else s for k, s in enumerate(args.specs)]
-    program = program_of("elem", (1, tuple(operands)), (kernel, *args.getters(1)), make, specs)
+    program = program_of("elem", (1, tuple(operands)), (args.kernel, *args.getters(1)), make, specs)
     return typed(program, "elem", algorithm)
 
 
@@ -358,7 +406,7 @@ def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, ini
         return text
 
     shape_key = (tuple(operands),)
-    kernels = (kernel, op_kernel, *args.getters(1))
+    kernels = (args.kernel, op_kernel, *args.getters(1))
     trial = program_of("reduce", shape_key, kernels, make, args.specs)
     acc = accumulator(trial, algorithm, init)
     monoid = ops.monoid(op)
@@ -374,7 +422,7 @@ def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, ini
     names, told = tuple(args.names), lazy_told(args.lazy)
     return Problem(
         algorithm, program, tuple(args.values), names, tuple(args.access), extent, (0,), (1,), init, lazy=told,
-        race=args.race(kernel),
+        race=args.race, tests=args.tests,
     )  # fmt: skip
 
 

@@ -7,6 +7,14 @@ class PortaparError(Exception):
     """Base of every error that portapar raises on purpose."""
 
 
+class CheckError(PortaparError):
+    """A checked call (`policy.with_(check=True)`) did what it must not; what it wrote is undefined."""
+
+
+class BoundsError(CheckError, IndexError):
+    """A kernel took an index that an array does not have."""
+
+
 class PortaparWarning(UserWarning):
     """Something that runs, and is probably not what is meant."""
 

@@ -189,7 +189,7 @@ class DeviceExecutor(Executor):
         problem, (part,) = plan.problem, plan.parts
         values = problem.values
         in_place = part.hi > part.lo and all(self.device.owns(value) for _, value in problem.arrays())
-        if not in_place or (self.device.host_memory and not self.device.folds):
+        if not in_place or problem.tests is not None or (self.device.host_memory and not self.device.folds):
             return super().bind(plan)
         self._check(problem)
         prepared = task(problem, part, plan.policy, values, (0,) * len(values))
@@ -215,6 +215,7 @@ class DeviceExecutor(Executor):
             return None if program.acc is None else np.empty(0, program.acc)
         placed, firsts, back = self._placed(problem, part)
         partials = self.device.run(task(problem, part, how, placed, firsts, whole))
+        self._look(problem, placed)
         for here, home in back:
             if home.flags.c_contiguous:
                 self.device.asnumpy(here, home)
@@ -243,6 +244,7 @@ class DeviceExecutor(Executor):
         out = self.device.empty((part.hi - part.lo,), acc)
         asked = task(problem, part, how, (*placed, out), (*firsts, part.lo))
         self.device.run(dataclasses.replace(asked, program=divided.values_program(problem.program)))
+        self._look(problem, placed)
         return self.device.asnumpy(out)
 
     def _placed(
@@ -256,12 +258,31 @@ class DeviceExecutor(Executor):
                 placed.append(spec.dtype.type(value))
                 firsts.append(0)
                 continue
-            here, first, home = self._place(problem, k, value, part)
+            if problem.tests is not None and k == problem.tests.place:  # of its own: other parts have theirs
+                here, first, home = value if self.device.host_memory else self.device.asarray(value), 0, None
+            else:
+                here, first, home = self._place(problem, k, value, part)
+                if problem.tests is not None and not self.device.host_memory:
+                    here = self._with_room(here)
             placed.append(here)
             firsts.append(first)
             if home is not None:
                 back.append((here, home))
         return tuple(placed), tuple(firsts), back
+
+    def _look(self, problem: Problem, placed: Sequence[Any]) -> None:
+        """Bring back what a checked call found."""
+        tests = problem.tests
+        if tests is not None and not self.device.host_memory:
+            found = self.device.asnumpy(placed[tests.place])
+            if found[0]:
+                tests.record[:] = found
+
+    def _with_room(self, x: Any) -> Any:
+        """As `portapar.problem.with_room`, for the device's own arrays."""
+        if x.size:
+            return x
+        return self.device.empty(tuple(max(n, 1) for n in x.shape), x.dtype)[tuple(slice(n) for n in x.shape)]
 
     def _check(self, problem: Problem) -> None:
         """Refuse what the device cannot run."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,16 +19,23 @@ from portapar.kernel.program import Spec
 from portapar.lazy import Lazy, flat
 from portapar.problem import (
     Problem,
+    Tests,
     box,
     fused,
     index_names,
     lazy_told,
     lifted,
+    new_record,
     program_of,
     race_of,
     readonly_error,
+    tested,
     with_defaults,
+    with_room,
 )
+
+if TYPE_CHECKING:
+    from portapar.kernel.front.races import Race
 
 
 def _over_space(use: Access, value: Any, extent: tuple[int, ...], unit: bool) -> Access:
@@ -49,6 +56,8 @@ class _Bound:
     specs: list[Spec]
     access: tuple[Access | None, ...]
     lazy: tuple[tuple[str, str], ...]
+    race: Race | None
+    tests: Tests | None
 
 
 def _bind(algorithm: str, extent: tuple[int, ...], unit: bool, body: Any, args: tuple[Any, ...]) -> _Bound:
@@ -84,7 +93,22 @@ def _bind(algorithm: str, extent: tuple[int, ...], unit: bool, body: Any, args: 
         Spec(s.dtype, s.ndim, s.contiguous, tail=_tail(v, s, ndim)) if s.is_array else s
         for s, v in zip(specs, values, strict=True)
     ]
-    return _Bound(kernel, values, shown, specs, access, lazy_told(lazy))
+    uses = dict(zip(names, access, strict=True))
+    race, tests = race_of(kernel, ndim, uses), None
+    known = {name: use for name, use in uses.items() if use is not None}
+    safe = [name for name, v in zip(names, values, strict=True) if unit and name in known and _has(v.shape, extent)]
+    made = tested(kernel, ndim, known, safe, [name for name in safe if known[name].pointwise])
+    if made is not None:
+        record = new_record()
+        tests = Tests(len(values), record, made.sites, made.ndim)
+        kernel, values, shown = made.kernel, (*map(with_room, values), record), (*shown, "record")
+        specs, access = [*specs, Spec(record.dtype, 1)], (*access, Access(reads=True, writes=True, pointwise=False))
+    return _Bound(kernel, values, shown, specs, access, lazy_told(lazy), race, tests)
+
+
+def _has(shape: tuple[int, ...], extent: tuple[int, ...]) -> bool:
+    """Whether every index of a space is one of an array."""
+    return all(n >= wanted for n, wanted in zip(shape, extent, strict=False))
 
 
 _LONGEST_TAIL, _LARGEST_TAIL = 16, 128
@@ -110,7 +134,7 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Proble
     unit = all(s == 0 for s in start) and all(s == 1 for s in step)
     b = _bind(algorithm, extent, unit, body, args)
     ndim = len(extent)
-    stored = result(b.kernel, ndim) if unit else None
+    stored = result(b.kernel, ndim) if unit and b.tests is None else None
     where = _result_place(b, extent, stored[1]) if stored is not None else -1
 
     def make() -> Text:
@@ -129,9 +153,9 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Proble
     else:
         inplace, key = bool(b.access[where].reads), ("each", ndim, where)  # type: ignore[union-attr]
         program = program_of("transform", key, (b.kernel,), make, b.specs, ndim=ndim, out=where, inplace=inplace)
-    arguments = dict(zip((*b.kernel.params[ndim:], *(name for name, _ in b.kernel.captures)), b.access, strict=True))
-    race = race_of(b.kernel, ndim, arguments)
-    return Problem(algorithm, program, b.values, b.names, b.access, extent, start, step, lazy=b.lazy, race=race)
+    return Problem(
+        algorithm, program, b.values, b.names, b.access, extent, start, step, lazy=b.lazy, race=b.race, tests=b.tests
+    )
 
 
 _KNOWN_STEPS = 4  #: code is made for each of these steps by itself, one way and back
@@ -182,7 +206,8 @@ def generate(algorithm: str, extent: tuple[int, ...], op: Any, args: tuple[Any, 
     program = program_of("transform", ("generate", ndim, where), (b.kernel,), make, specs, ndim=ndim, out=where)
     access = (*b.access, Access(writes=True, covers=True))
     zero, one = (0,) * ndim, (1,) * ndim
-    return Problem(algorithm, program, (*b.values, out), (*b.names, "out"), access, extent, zero, one, lazy=b.lazy)
+    values, names = (*b.values, out), (*b.names, "out")
+    return Problem(algorithm, program, values, names, access, extent, zero, one, lazy=b.lazy, tests=b.tests)
 
 
 def returned(asked: Problem) -> np.dtype:

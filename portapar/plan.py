@@ -13,7 +13,7 @@ from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.kernel.program import REFUSED
 from portapar.kernel.tiles import TILE
 from portapar.policy import Policy
-from portapar.problem import Problem
+from portapar.problem import Problem, Tests
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,24 @@ class Plan:
         if value is REFUSED:
             self.check()
             value = self.executor.execute(self)  # nothing that matters has changed
+        if self.problem.tests is not None:
+            self._look(self.problem.tests)
         return self.result if value is None else value
+
+    def execute(self) -> Any:
+        """Run the plan once; returns what its executor does."""
+        value = self.executor.execute(self)
+        if self.problem.tests is not None:
+            self._look(self.problem.tests)
+        return value
+
+    def _look(self, tests: Tests) -> None:
+        """Raise what a checked call found, on all ranks alike."""
+        record = tests.record.copy()
+        tests.record[:] = 0
+        for found in self.executor.each(f"{self.problem.algorithm}: bounds", [lambda: record]):
+            if found[0]:
+                raise tests.error(self.problem, found)
 
     def check(self) -> None:
         """Refuse arguments that are not as they were when the plan was made."""
@@ -139,7 +156,11 @@ class Plan:
         space = "×".join(str(n) for n in p.extent)
         lines = [f"{p.algorithm} over {space} indices, {self.policy!r}", f"  {self.why}"]
         lines += [f"  {name}: {told}, computed where it is read" for name, told in p.lazy]
-        for name, value, use in zip(p.names, p.values, p.access, strict=True):
+        if p.tests is not None:
+            lines.append(f"  every index at {len(p.tests.sites)} places of the kernel is tested")
+        for k, (name, value, use) in enumerate(zip(p.names, p.values, p.access, strict=True)):
+            if p.tests is not None and k == p.tests.place:
+                continue
             how = (
                 ""
                 if use is None

@@ -34,6 +34,8 @@ class Policy:
         How iterations are dealt to threads, as in OpenMP.
     asynchronous : bool
         The algorithm returns a `Future` at once.
+    check : bool
+        Every index of every array in a kernel is tested.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Policy:
     chunk_size: int | None = None
     schedule: str = "static"
     asynchronous: bool = False
+    check: bool = False
 
     def _but(self, **changes: Any) -> Policy:
         """This policy with changes: equal policies are one object, so that plans are found by identity."""
@@ -70,7 +73,9 @@ class Policy:
             f"pp.{self.name} allows one thread only, and {executor!r} runs many: use pp.par or pp.par_unseq"
         )
 
-    def with_(self, *, chunk_size: int | None = None, schedule: str | None = None) -> Policy:
+    def with_(
+        self, *, chunk_size: int | None = None, schedule: str | None = None, check: bool | None = None
+    ) -> Policy:
         """The same policy with other parameters.
 
         Parameters
@@ -80,6 +85,10 @@ class Policy:
         schedule : {"static", "dynamic", "guided"}, optional
             ``static`` cuts the range evenly once; ``dynamic`` deals chunks to whoever is free;
             ``guided`` does so with chunks that shrink. On one thread there is nobody to deal to: it has no effect.
+        check : bool, optional
+            Test every index of every array that a kernel takes, and raise `BoundsError` for the first one that is out
+            of bounds; outputs are undefined then. For finding mistakes: it takes up to three times as long.
+            ``PORTAPAR_CHECK=1`` does so for all calls of a process.
 
         Notes
         -----
@@ -93,6 +102,7 @@ class Policy:
             raise PolicyError(f"with_(chunk_size={chunk_size!r}): must be a whole number from 1")
         return self._but(
             chunk_size=self.chunk_size if chunk_size is None else int(chunk_size),
+            check=self.check if check is None else bool(check),
             schedule=schedule if schedule is not None and self.threads else self.schedule,
         )
 
@@ -110,6 +120,8 @@ class Policy:
             given.append(f"chunk_size={self.chunk_size}")
         if self.schedule != "static":
             given.append(f"schedule={self.schedule!r}")
+        if self.check:
+            given.append("check=True")
         if given:
             text += f".with_({', '.join(given)})"
         return text + ".task" if self.asynchronous else text

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import linecache
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from portapar.arrays import Range
-from portapar.errors import PlacementError
+from portapar.errors import BoundsError, PlacementError
 from portapar.kernel.front import fuse
 from portapar.kernel.front.access import Access
 from portapar.kernel.front.kernel import Kernel
@@ -20,6 +22,7 @@ from portapar.kernel.program import INDICES, Program, Spec
 from portapar.lazy import Lazy
 
 if TYPE_CHECKING:
+    from portapar.kernel.front.checked import Checked, Site
     from portapar.kernel.front.races import Race
 
 
@@ -50,6 +53,8 @@ class Problem:
         The flat indices to work on, first and end, if these are not all; on one device only.
     race : Race, optional
         What its text shows to be wrong where iterations run at the same time.
+    tests : Tests, optional
+        Of a checked call.
     """
 
     algorithm: str
@@ -65,6 +70,7 @@ class Problem:
     tiles: bool = False
     span: tuple[int, int] | None = None
     race: Race | None = None
+    tests: Tests | None = None
 
     @property
     def size(self) -> int:
@@ -76,7 +82,86 @@ class Problem:
         return math.prod(self.extent[1:])
 
     def arrays(self) -> list[tuple[int, Any]]:
-        return [(k, v) for k, v in enumerate(self.values) if self.access[k] is not None]
+        """The user's arrays, by the numbers of the arguments."""
+        record = -1 if self.tests is None else self.tests.place
+        return [(k, v) for k, v in enumerate(self.values) if self.access[k] is not None and k != record]
+
+
+def _numbers(found: list[int]) -> str:
+    return str(found[0]) if len(found) == 1 else f"({', '.join(map(str, found))})"
+
+
+checking: ContextVar[bool] = ContextVar("portapar_checking", default=False)  #: problems are to be checked ones
+
+
+@dataclass(frozen=True, slots=True)
+class Tests:
+    """What a checked call needs besides: an argument in which its kernel writes down what is wrong.
+
+    Attributes
+    ----------
+    place : int
+        Which argument that is, the record.
+    record : numpy.ndarray
+    sites : tuple of Site
+    ndim : int
+        How many numbers of the record say which iteration it was.
+    """
+
+    place: int
+    record: np.ndarray
+    sites: tuple[Site, ...]
+    ndim: int
+
+    def error(self, asked: Problem, record: np.ndarray) -> BoundsError:
+        """What a record says."""
+        from portapar.kernel.front.checked import numbers
+
+        site = self.sites[int(record[0]) - 1]
+        index, extents = (numbers(record, kind, site.indices) for kind in "kn")
+        axis = next(d for d in range(site.indices) if not -extents[d] <= index[d] < extents[d])
+        shape = tuple(extents)
+        for name, value in zip(asked.names, asked.values, strict=True):
+            if name == site.name and value.shape[: site.indices] == shape:
+                shape = value.shape
+        at = numbers(record, "i", self.ndim)
+        when = f", in iteration {_numbers(at)}" if at else ""
+        array = repr(site.name) if site.name == site.here else f"{site.name!r} (here {site.here!r})"
+        line = linecache.getline(site.file, site.line).strip()
+        return BoundsError(
+            f"{site.file}:{site.line}: {site.text}: index {_numbers(index)} is out of bounds for axis {axis} of "
+            f"{array}, which has shape {shape}{when}. What the call wrote is undefined\n    {line}"
+        )
+
+
+def with_room(x: Any) -> Any:
+    """An empty array with memory for an element all the same, which stands in for those that are out of bounds."""
+    if not isinstance(x, np.ndarray) or x.size:
+        return x
+    return np.zeros([max(n, 1) for n in x.shape], x.dtype)[tuple(slice(n) for n in x.shape)]
+
+
+def tested(
+    kernel: Kernel,
+    ndim: int,
+    arrays: Iterable[str],
+    safe: Iterable[str] = (),
+    pointwise: Iterable[str] = (),
+    first: int = 0,
+) -> Checked | None:
+    """The checked form of a kernel, where calls are to be checked and it takes indices."""
+    if not checking.get():
+        return None
+    from portapar.kernel.front.checked import checked
+
+    return checked(kernel, ndim, frozenset(arrays), frozenset(safe), frozenset(pointwise), first)
+
+
+def new_record() -> np.ndarray:
+    """An empty record of a checked call."""
+    from portapar.kernel.front.checked import WORDS
+
+    return np.zeros(WORDS, np.int64)
 
 
 def race_of(kernel: Kernel, ndim: int, arrays: Mapping[str, Access | None]) -> Race | None:

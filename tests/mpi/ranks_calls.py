@@ -255,3 +255,22 @@ def test_devices_and_hybrids_as_local_executors():
             expected = pp.transform_reduce(ALONE, x, x, transform=lambda a, b: a * b, init=0.0)
             found = pp.transform_reduce(pp.par, parts, parts, transform=lambda a, b: a * b, init=0.0)
             assert found.tobytes() == expected.tobytes()
+
+
+TABLE = np.arange(5.0)
+
+
+def looked_up(i, x, y):
+    y[i] = x[i] + TABLE[7 if i == 2 else 1]
+
+
+def test_all_ranks_raise_what_a_checked_call_found_on_one():
+    x, y = WORLD.asarray(np.zeros(20_000)), WORLD.empty(20_000)
+    for _ in range(2):
+        with pytest.raises(pp.BoundsError, match=r"index 7 .* 'TABLE', which has shape \(5,\), in iteration 2\."):
+            pp.for_each(pp.par.with_(check=True), 20_000, looked_up, x, y)
+    with pytest.raises(pp.BoundsError, match="index 7 .* 'TABLE'|index 7 .*TABLE"):
+        pp.transform(pp.par.with_(check=True), x, op=lambda v: v + TABLE[int(v) + 7])
+    assert pp.count_if(pp.par.with_(check=True), x, lambda v: TABLE[int(v)] == 0) == 20_000
+    with pytest.raises(pp.BoundsError, match="index 7"):
+        pp.count_if(pp.par.with_(check=True), x, lambda v: TABLE[int(v) + 7] == 0)

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 from portapar.kernel.front.kernel import Kernel
 from portapar.kernel.front.sources import of_library
 
-__all__ = ["Race", "race"]
+__all__ = ["Race", "Run", "race"]
 
 
 class Race(NamedTuple):
@@ -139,18 +139,47 @@ class _Guard(NamedTuple):
     claimed: bool
 
 
-class _Lock(Exception):
-    """The kernel waits for others, and perhaps holds a lock: nothing is known."""
+class Run:
+    """Runs a kernel abstractly.
 
+    Parameters
+    ----------
+    kernel : Kernel
+    ndim : int
+        How many of its first parameters are the index; if 0, its parameters are elements.
+    arrays : frozenset of str
+        Which of its parameters and captures are arrays.
 
-class _Run:
-    """Runs a kernel abstractly; `found` are its races."""
+    Attributes
+    ----------
+    found : dict
+        Its races.
+    locked : bool
+        It waits for others, and perhaps holds a lock.
+    indexed : dict
+        The nodes, by their `id`, that take an index of an array (subscripts, and calls of atomic operations), and of
+        which ones: their names if it is their first index, else "".
+    tuples : dict
+        The expressions, by their `id`, that are tuples, and of how many elements.
+    """
 
-    def __init__(self, kernel: Kernel, index: Sequence[str]) -> None:
-        self.kernel, self.index = kernel, frozenset(index)
+    def __init__(self, kernel: Kernel, ndim: int, arrays: frozenset[str]) -> None:
+        self.kernel, self.index = kernel, frozenset(kernel.params[:ndim] or [""])
         self.functions = {function.name: function for function in kernel.functions}
         self.found: dict[tuple[str, int, str], Race] = {}
+        self.locked = False
+        self.indexed: dict[int, set[str]] = {}
+        self.tuples: dict[int, int] = {}
         self.guards: list[_Guard] = []
+        given = []
+        for k, arg in enumerate(kernel.functions[-1].args.args):
+            if k < ndim:
+                given.append(_Value("own", frozenset([arg.arg])))
+            elif arg.arg in arrays:
+                given.append(_Value(places=frozenset([(arg.arg, ())])))
+            else:
+                given.append(_Value("shared" if ndim == 0 and k < len(kernel.params) else "same"))
+        self.call(kernel.functions[-1], given)
 
     def call(self, function: ast.FunctionDef, given: Sequence[_Value]) -> _Value:
         """Run a function; what it returns."""
@@ -165,9 +194,13 @@ class _Run:
             frame.block(function.body)
         return frame.returned or _SAME
 
+    def take(self, node: ast.AST, value: _Value) -> None:
+        """Note that a node takes an index of a value."""
+        self.indexed.setdefault(id(node), set()).update("" if path else name for name, path in value.places)
+
     def store(self, value: _Value, indices: tuple[_Value, ...], stored: _Value, update: bool, where: Race) -> None:
         for name, taken in value.places:
-            if self.races((*taken, *indices), stored, update):
+            if name and self.races((*taken, *indices), stored, update):
                 self.found.setdefault((where.file, where.line, name), where._replace(name=name))
 
     def races(self, indices: Sequence[_Value], stored: _Value, update: bool) -> bool:
@@ -186,7 +219,7 @@ class _Run:
 class _Frame:
     """One function as it runs."""
 
-    def __init__(self, run: _Run, function: ast.FunctionDef) -> None:
+    def __init__(self, run: Run, function: ast.FunctionDef) -> None:
         self.run, self.function = run, function
         self.names: dict[str, _Value] = {}
         self.returned: _Value | None = None
@@ -220,8 +253,7 @@ class _Frame:
                 self.block(body)
                 self.run.guards.pop()
         elif isinstance(node, ast.While):
-            if self.value(node.test).claimed:
-                raise _Lock
+            self.run.locked |= self.value(node.test).claimed
             self.run.guards.append(self.guard(node.test, True))
             self.block(node.body)
             self.run.guards.pop()
@@ -290,11 +322,16 @@ class _Frame:
         while isinstance(place, ast.Attribute):
             place = place.value
         if isinstance(place, ast.Subscript):
+            if place is not target:
+                self.value(place)
             indices = self.indices(place)
             place = place.value
         line = getattr(target, "user_line", getattr(target, "lineno", self.run.kernel.line))
         where = Race("", text, update, getattr(self.function, "file", self.run.kernel.file), line)
-        self.run.store(self.value(place), tuple(indices), stored, update, where)
+        value = self.value(place)
+        if indices and value.places and isinstance(target, ast.Subscript):
+            self.run.take(target, value)
+        self.run.store(value, tuple(indices), stored, update, where)
 
     def indices(self, node: ast.Subscript) -> list[_Value]:
         parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
@@ -304,8 +341,12 @@ class _Frame:
 
     def value(self, node: ast.expr) -> _Value:
         if isinstance(node, ast.Name):
-            return self.names.get(node.id, _SAME)
+            value = self.names.get(node.id, _SAME)
+            if value.items is not None:
+                self.run.tuples[id(node)] = len(value.items)
+            return value
         if isinstance(node, ast.Tuple):
+            self.run.tuples[id(node)] = len(node.elts)
             return _Value("unknown", items=tuple(map(self.value, node.elts)))
         if isinstance(node, ast.Subscript):
             return self.element(node)
@@ -341,7 +382,10 @@ class _Frame:
                 return base.items[at]
             return functools.reduce(_joined, base.items, _SAME)
         found = _mixed([base, *taken])
-        if base.places and found.way == "unknown" and all(part.way in ("own", "same", "loop") for part in taken):
+        if base.places and not (isinstance(node.slice, ast.Constant) and type(node.slice.value) is str):
+            self.run.take(node, base)
+        known = base.way != "unknown" and all(part.way in ("own", "same", "loop") for part in taken)
+        if base.places and known and found.way == "unknown":
             found = _made("shared", [base, *taken])  # what an array holds
         places = frozenset((name, (*path, *taken)) for name, path in base.places)
         return _Value(
@@ -363,15 +407,18 @@ class _Frame:
 
     def called(self, node: ast.Call) -> _Value:
         func, given = node.func, [self.value(part) for part in node.args]
+        given += [self.value(keyword.value) for keyword in node.keywords]
         name = func.id if isinstance(func, ast.Name) else func.attr if isinstance(func, ast.Attribute) else ""
         if isinstance(func, ast.Name) and name in self.run.functions and hasattr(func, "called"):
             return self.run.call(self.run.functions[name], given)
         if name == "len":
             return _SAME
         if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.value.id == "atomic":
+            if len(node.args) > 1 and given[0].places:
+                self.run.take(node, given[0])
             return _Value("unknown", claimed=True)
         if name.startswith("private_") and isinstance(func, ast.Name):
-            return _Value("unknown")
+            return _Value("unknown", places=frozenset([("", ())]))
         if name in _CASTS and len(given) == 1:
             return _made(given[0].way, given, given[0].follows, given[0].scaled)
         if isinstance(func, ast.Attribute):
@@ -397,19 +444,7 @@ def race(kernel: Kernel, ndim: int, arrays: frozenset[str]) -> Race | None:
     """
     if of_library(kernel.file):
         return None
-    index = kernel.params[:ndim]
-    run = _Run(kernel, index or [""])
-    function = kernel.functions[-1]
-    given = []
-    for k, arg in enumerate(function.args.args):
-        if k < ndim:
-            given.append(_Value("own", frozenset([arg.arg])))
-        elif arg.arg in arrays:
-            given.append(_Value(places=frozenset([(arg.arg, ())])))
-        else:
-            given.append(_Value("shared" if ndim == 0 and k < len(kernel.params) else "same"))
-    try:
-        run.call(function, given)
-    except _Lock:
+    run = Run(kernel, ndim, arrays)
+    if run.locked:
         return None
     return min(run.found.values(), key=lambda found: (found.file != kernel.file, found.line), default=None)

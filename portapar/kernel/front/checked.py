@@ -1,0 +1,328 @@
+"""The checked form of a kernel: every index of every array of the user's is tested before it is used.
+
+``a[i, j]`` becomes ``a[check_2(a, i, j, …)]``, which gives the indices back, or 0 for those that are out of bounds, so
+that nothing outside of the array is read or written. The first one that is found is written down in a record, an
+argument more: the number of its place in the text, the iteration, the indices and the extents.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from portapar.kernel.front.kernel import Kernel
+from portapar.kernel.front.races import Run
+from portapar.kernel.front.sources import of_library, tree_of
+from portapar.kernel.front.text import copied
+from portapar.kernel.program import INDICES
+
+__all__ = ["WORDS", "Checked", "Site", "checked", "numbers"]
+
+_MOST = len(INDICES)  #: indices of an iteration, and of an array
+_COUNTS = range(1, _MOST + 1)
+WORDS = 1 + 3 * _MOST  #: of a record
+
+
+class Site(NamedTuple):
+    """A place in the user's text where an array is indexed.
+
+    Attributes
+    ----------
+    name : str
+        The array.
+    here : str
+        What it is called in the function at hand.
+    text, file, line
+    indices : int
+        How many.
+    """
+
+    name: str
+    here: str
+    text: str
+    file: str
+    line: int
+    indices: int
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A kernel that checks itself.
+
+    Attributes
+    ----------
+    kernel : Kernel
+        Its last function takes the record after everything else, and then, where the parameters of the kernel are
+        elements, as many numbers as there may be indices, that say which.
+    sites : tuple of Site
+        Of which a record has the number, from 1.
+    ndim : int
+        How many numbers say which iteration it was; 0 where they mean nothing to the user.
+    """
+
+    kernel: Kernel
+    sites: tuple[Site, ...]
+    ndim: int
+
+
+def numbers(record: np.ndarray, kind: str, count: int) -> list[int]:
+    """What a record says: the iteration, ``"i"``, the indices, ``"k"``, or the extents, ``"n"``."""
+    first = 1 + _MOST * "ikn".index(kind)
+    return [int(number) for number in record[first : first + count]]
+
+
+def _several(kind: str, count: int = _MOST) -> list[str]:
+    return [f"{kind}{d}" for d in range(count)]
+
+
+_FRAME = ", ".join(["record", "site", *_several("i")])
+
+
+def _tell(names: dict[str, str]) -> str:
+    told = [*_several("i"), *_several("k"), *_several("n")]
+    lines = "".join(f"        record[{place}] = {name}\n" for place, name in enumerate(told, 1))
+    return (
+        f"def {names['tell']}({_FRAME}, {', '.join(told[_MOST:])}):\n"
+        f"    if atomic.cas(record, 0, 0, site) == 0:\n{lines}    return 0\n"
+    )
+
+
+def _check(names: dict[str, str], count: int) -> str:
+    """The text of the function that tests `count` indices."""
+    lines = [f"def {names[f'check_{count}']}(array, {', '.join(_several('k', count))}, {_FRAME}):"]
+    for d in range(count):
+        lines += [f"    n{d} = np.int64(array.shape[{d}])", f"    k{d} = np.int64(k{d})"]
+        lines += [f"    j{d} = k{d} + n{d} if k{d} < 0 else k{d}"]
+    zero = ["np.int64(0)"]
+    found = [name for kind in "kn" for name in [*_several(kind, count), *zero * (_MOST - count)]]
+    lines += [
+        f"    if {' and '.join(f'j{d} >= 0 and j{d} < n{d}' for d in range(count))}:",
+        f"        return {', '.join(f'j{d}' for d in range(count))}",
+        f"    {names['tell']}({_FRAME}, {', '.join(found)})",
+        f"    return {', '.join(zero * count)}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _item(names: dict[str, str], count: int) -> str:
+    """The text of the function that gives the element at tested indices of an array that has no name."""
+    given = ", ".join([*_several("k", count), _FRAME])
+    item, check = (names[f"{test}_{count}"] for test in ("item", "check"))
+    return f"def {item}(array, {given}):\n    return array[{check}(array, {given})]\n"
+
+
+@functools.lru_cache(maxsize=1024)
+def checked(
+    kernel: Kernel, ndim: int, arrays: frozenset[str], safe: frozenset[str], pointwise: frozenset[str], first: int
+) -> Checked | None:
+    """The checked form of a kernel; None if it takes no index.
+
+    Parameters
+    ----------
+    ndim : int
+        How many of its first parameters are its index; if 0, its parameters are elements.
+    arrays : frozenset of str
+        Which of its parameters and captures are arrays.
+    safe : frozenset of str
+        Those of them that have an element for every index of the space.
+    pointwise : frozenset of str
+        Those of `safe` that are used at the kernel's own index alone.
+    first : int
+        How many sites other kernels of the call have.
+    """
+    run = Run(kernel, ndim, arrays)
+    taken = {node.id for f in kernel.functions for node in ast.walk(f) if isinstance(node, ast.Name)}
+    taken |= {arg.arg for f in kernel.functions for arg in f.args.args} | {f.name for f in kernel.functions}
+    names: dict[str, str] = {}
+    tests = [f"{test}_{count}" for test in ("check", "item") for count in _COUNTS]
+    for name in ("tell", "record", "base", *_several("at_"), *tests):
+        names[name] = name
+        while any(other.startswith(names[name]) for other in taken):
+            names[name] += "_"
+    sites: list[Site] = []
+    functions: list[ast.FunctionDef] = []
+    used: set[str] = set()
+    for function in kernel.functions:
+        top = function is kernel.functions[-1]
+        file = getattr(function, "file", kernel.file)
+        fresh = copied(function)
+        rewriter = _Rewriter(kernel, run, names, sites, used, file, not of_library(file))
+        rewriter.pointwise, rewriter.first = pointwise, first
+        if top and ndim:
+            rewriter.own, rewriter.safe = kernel.params[:ndim], safe
+        rewriter.pair(function, fresh)
+        fresh.body = rewriter.block(fresh.body)
+        extra = [names["record"]]
+        places = [names[name] for name in _several("at_")]
+        if top and ndim:
+            starts = [*kernel.params[:ndim], *["0"] * (_MOST - ndim)]
+            lines = "".join(f"{place} = {start}\n" for place, start in zip(places, starts, strict=True))
+            fresh.body = [*tree_of(lines).body, *fresh.body]
+        else:
+            extra += places
+        fresh.args = ast.arguments([], [*fresh.args.args, *map(ast.arg, extra)], None, [], [], None, [])
+        functions.append(ast.fix_missing_locations(fresh))
+    if not sites:
+        return None
+    helpers = [_tell(names)]
+    for count in _COUNTS:
+        if {f"check_{count}", f"item_{count}"} & used:
+            helpers.append(_check(names, count))
+        if f"item_{count}" in used:
+            helpers.append(_item(names, count))
+    for k, text in enumerate(helpers):
+        (helper,) = tree_of(text).body
+        assert isinstance(helper, ast.FunctionDef)
+        for node in ast.walk(helper):
+            if isinstance(node, ast.Name) and node.id in names.values() and node.id != names["record"]:
+                node.called = True  # type: ignore[attr-defined]
+        helper.file = __file__  # type: ignore[attr-defined]
+        functions.insert(k, helper)
+    told = 0 if of_library(kernel.file) else ndim or 1
+    return Checked(replace(kernel, functions=functions), tuple(sites), told)
+
+
+class _Rewriter(ast.NodeTransformer):
+    """Puts the checks into one function."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        run: Run,
+        names: dict[str, str],
+        sites: list[Site],
+        used: set[str],
+        file: str,
+        users: bool,
+    ) -> None:
+        self.kernel, self.run, self.names, self.sites, self.used = kernel, run, names, sites, used
+        self.file, self.users = file, users
+        self.own: list[str] = []
+        self.safe: frozenset[str] = frozenset()
+        self.pointwise: frozenset[str] = frozenset()
+        self.first = 0
+        self.before: list[ast.stmt] = []  #: what must come before the statement at hand
+        self.found: dict[int, ast.AST] = {}
+        self.stored: set[str] = set()
+
+    def pair(self, old: ast.AST, new: ast.AST) -> None:
+        """Which nodes of the copy `new` are which of `old`, that the abstract run knows."""
+        for a, b in zip(ast.walk(old), ast.walk(new), strict=True):
+            self.found[id(b)] = a
+            if isinstance(b, ast.Name) and isinstance(b.ctx, ast.Store):
+                self.stored.add(b.id)
+
+    def indexed(self, node: ast.AST) -> bool:
+        """Whether it takes an index of an array."""
+        names = self.run.indexed.get(id(self.found.get(id(node))))
+        return self.users and names is not None and not names <= self.pointwise
+
+    def block(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        done: list[ast.stmt] = []
+        for statement in body:
+            for name in ("body", "orelse"):
+                inner = getattr(statement, name, None)
+                if isinstance(inner, list):
+                    setattr(statement, name, self.block(inner))
+            self.before = []
+            fresh = self.visit(statement)
+            done += [*self.before, fresh]
+        return done
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        for name, value in ast.iter_fields(node):
+            if isinstance(value, list) and not (value and isinstance(value[0], ast.stmt)):
+                value[:] = [self.visit(part) if isinstance(part, ast.AST) else part for part in value]
+            elif isinstance(value, ast.AST):
+                setattr(node, name, self.visit(value))
+        return node
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        if not self.indexed(node):
+            return self.generic_visit(node)  # type: ignore[return-value]
+        index = self.indices(node.slice)
+        if not index:
+            return self.generic_visit(node)  # type: ignore[return-value]
+        if isinstance(node.value, ast.Name) and node.value.id in self.safe - self.stored and self.is_own(index):
+            return node
+        told = self.told(node, node.value)
+        base, index = self.visit(node.value), [self.visit(part) for part in index]
+        if any(isinstance(part, (ast.Call, ast.NamedExpr)) and not self.is_check(part) for part in ast.walk(base)):
+            if isinstance(node.ctx, ast.Load):
+                return self.checks("item", node, base, index, told)
+            name = f"{self.names['base']}_{len(self.sites)}"
+            self.before.append(self.placed(ast.Assign([ast.Name(name, ast.Store())], base), node))
+            base = ast.Name(name, ast.Load())
+        node.value = base
+        node.slice = self.checks("check", node, base, index, told)
+        return node
+
+    def told(self, node: ast.expr, base: ast.expr) -> tuple[str, str, str]:
+        """What to call the array, what it is called here, and the text of the node."""
+        here = ast.unparse(base)
+        names = self.run.indexed[id(self.found[id(node)])]
+        known = not of_library(self.kernel.file) and len(names) == 1 and "" not in names
+        return next(iter(names)) if known else here, here, ast.unparse(node)
+
+    def is_check(self, node: ast.AST) -> bool:
+        return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in self.names.values()
+
+    def is_own(self, index: list[ast.expr]) -> bool:
+        names = [part.id if isinstance(part, ast.Name) else "" for part in index]
+        return names == self.own[: len(names)] and not self.stored & {*names}
+
+    def indices(self, node: ast.expr) -> list[ast.expr]:
+        """The single numbers of an index; none if they are not known: of slices, of a tuple that a call returns."""
+        if isinstance(node, ast.Name):
+            count = self.run.tuples.get(id(self.found.get(id(node))), 0)
+            parts: list[ast.expr] = [ast.Subscript(copied(node), ast.Constant(k), ast.Load()) for k in range(count)]
+            return [self.placed(part, node) for part in parts] or [node]
+        parts = list(node.elts) if isinstance(node, ast.Tuple) else [node]
+        for part in parts:
+            if isinstance(part, (ast.Slice, ast.Starred)) or id(self.found.get(id(part))) in self.run.tuples:
+                return []
+        return parts if len(parts) <= len(_COUNTS) else []
+
+    def checks(
+        self, test: str, node: ast.AST, base: ast.expr, index: list[ast.expr], told: tuple[str, str, str]
+    ) -> ast.expr:
+        """A call of a test, for the place in the text that `told` tells of."""
+        line = getattr(node, "user_line", getattr(node, "lineno", self.kernel.line))
+        self.sites.append(Site(*told, self.file, line, len(index)))
+        self.used.add(f"{test}_{len(index)}")
+        names = [self.names["record"], *(self.names[name] for name in _several("at_"))]
+        record, *places = [ast.Name(name, ast.Load()) for name in names]
+        given = [copied(base), *index, record, ast.Constant(self.first + len(self.sites)), *places]
+        for part in ast.walk(given[0]):
+            if isinstance(part, (ast.Subscript, ast.Attribute, ast.Name)):
+                part.ctx = ast.Load()
+        func = ast.Name(self.names[f"{test}_{len(index)}"], ast.Load())
+        func.called = True  # type: ignore[attr-defined]
+        return self.placed(ast.Call(func, given, []), node)
+
+    def placed(self, new: Any, node: ast.AST) -> Any:
+        """A new node at the user's line."""
+        for part in ast.walk(new):
+            if isinstance(part, (ast.expr, ast.stmt)) and not hasattr(part, "lineno"):
+                ast.copy_location(part, node)
+                if hasattr(node, "user_line"):
+                    part.user_line = node.user_line  # type: ignore[union-attr]
+        return new
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        if self.indexed(node):  # an atomic operation
+            told = self.told(node, node.args[0])
+            index = [self.visit(part) for part in self.indices(node.args[1])]
+            node.args = [self.visit(part) for part in node.args]
+            if index:
+                node.args[1] = self.checks("check", node, node.args[0], index, told)
+            return node
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and hasattr(node.func, "called"):
+            names = [self.names["record"], *(self.names[name] for name in _several("at_"))]
+            node.args += [self.placed(ast.Name(name, ast.Load()), node) for name in names]
+        return node
