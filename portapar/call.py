@@ -199,7 +199,7 @@ class Inspection(dict[str, str]):
         return "\n".join(f"===== {name}\n{text.rstrip()}\n" for name, text in self.items())
 
 
-def inspect(kernel: Callable[..., Any], where: Executor, *args: Any) -> Inspection:
+def inspect(kernel: Callable[..., Any], where: Executor | Policy, *args: Any, space: Any = None) -> Inspection:
     """The code that an executor generates for a kernel, and whether its loop was vectorized.
 
     Parameters
@@ -207,8 +207,10 @@ def inspect(kernel: Callable[..., Any], where: Executor, *args: Any) -> Inspecti
     kernel : callable
         As for `for_each` (an index for every argument that `args` lacks), or, if it takes exactly
         `args`, as for `transform`.
-    where : Executor
+    where : Executor or Policy
     *args : array or number
+    space : int, Range or tuple of them, optional
+        The index space of a `for_each`: code for one that begins at 1, or counts down, is another than for 0, 1, 2, ….
 
     Returns
     -------
@@ -216,10 +218,12 @@ def inspect(kernel: Callable[..., Any], where: Executor, *args: Any) -> Inspecti
         A dict: ``"Numba"``, ``"LLVM"``, ``"assembly"`` and ``"vectorized"`` on CPUs, ``"OpenCL C"``,
         ``"CUDA C"``, ``"PTX"``, … elsewhere.
     """
+    if isinstance(where, Policy):
+        _, where = resolve(where, args, "inspect")
     lifted, _ = lift(kernel)
     indices = len(lifted.params) - len(args)
     if indices > 0:
-        asked = indexed.for_each("inspect", (1,) * indices, kernel, args)
+        asked = indexed.for_each("inspect", (1,) * indices if space is None else space, kernel, args)
     else:
         asked = elementwise.transform("inspect", args, None, kernel, lambda shape, dtype, _: np.empty(shape, dtype))
     (member, *_) = where.members

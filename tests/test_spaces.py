@@ -256,3 +256,47 @@ def test_short_last_axes(where, tail):
     for i in range(101):
         kernel(i, x, wanted, min(1, tail[0]))
     np.testing.assert_allclose(y, wanted, rtol=1e-13)
+
+
+# what runs ----------------------------------------------------------------------------------------
+
+
+def before(i, x, y):
+    y[i] = x[i] + x[i - 1]
+
+
+def recurrence(i, x, y):
+    y[i] = 0.5 * y[i - 1] + x[i]
+
+
+def jumps(i, x, y, index):
+    y[i] = x[index[i]]
+
+
+def test_inspect_tells_of_the_loop_that_runs():
+    x, y = np.zeros(100), np.zeros(100)
+    found = pp.inspect(before, pp.simd(), x, y, space=pp.range(1, 100))["vectorized"]
+    assert found.startswith("yes") and "where an index is negative: " in found
+    assert pp.inspect(before, pp.par, x, y)["vectorized"].startswith("yes")
+    assert pp.inspect(recurrence, pp.simd(), x, y)["vectorized"].startswith("no")
+    assert "nonneg(start0 + k)" in pp.inspect(before, pp.simd(), x, y, space=pp.range(1, 100))["Numba"]
+    assert "start0 + -2 * k" in pp.inspect(before, pp.simd(), x, y, space=pp.range(1, -100, -2))["Numba"]
+
+
+def test_the_loops_of_every_space_become_vectors():
+    """In all of these the loop is as simple as one from 0 on."""
+
+    def flat(i, x, y, jump):
+        y[i] = x[i + jump] + x[i]
+
+    def rows(i, j, x, y):
+        y[i, j] = x[i - 1, j] + x[i, j - 1]
+
+    def cells(i, j, k, t, x, y):
+        y[i, j, k, t] = x[i, j, k - 1, t] + x[i, j, k, t + 1]
+
+    simd, inner = pp.simd(), pp.range(1, 9)
+    for kernel, ndim, space in ((flat, 1, 90), (flat, 1, inner), (rows, 2, (inner, inner)), (cells, 4, (inner,) * 4)):
+        arrays = np.zeros((10,) * ndim), np.zeros((10,) * ndim)
+        found = pp.inspect(kernel, simd, *arrays, *([3] if kernel is flat else []), space=space)["vectorized"]
+        assert found.startswith("yes"), (kernel, space, found)

@@ -256,8 +256,8 @@ def extras(program: Program) -> int:
     return program.ndim - 1 + (0 if program.unit else 2 * program.ndim)
 
 
-def _make(program: Program, stream: bool) -> Any:
-    """The Python function that Numba compiles for a program."""
+def _make(program: Program, stream: bool, test: str | None) -> Any:
+    """The Python function that Numba compiles for a program; for `test` see `chunk_text`."""
     from portapar.kernel.jit import intrinsics
 
     called = {"vectors": intrinsics.vectors, "choose": intrinsics.choose}
@@ -283,7 +283,7 @@ def _make(program: Program, stream: bool) -> Any:
             fence=intrinsics.fence,
             tile=intrinsics.scratch(dtype, STREAM_LINES * 64 // dtype.itemsize),
         )
-    exec(compile(chunk_text(program, stream, _test(fast)), "<portapar chunk>", "exec"), space)
+    exec(compile(chunk_text(program, stream, test), "<portapar chunk>", "exec"), space)
     for name in ("holds", "inside", "short"):
         if name in space:
             space[name] = callee(space[name])
@@ -296,7 +296,9 @@ def _bounded(program: Program) -> Bounded | None:
     return bounded(program, function_texts(program), "elem" if program.acc is not None else "body")
 
 
-def _test(fast: Bounded | None) -> str | None:
+def _test(program: Program) -> str | None:
+    """When the form for indices that are not negative is right; None if there is none."""
+    fast = _bounded(program)
     return None if fast is None else fast.test
 
 
@@ -319,7 +321,7 @@ def can_stream(program: Program) -> bool:
 def chunk(program: Program, stream: bool = False) -> int:
     """The address of the native chunk function of a program."""
     try:
-        function = native(f"{program.key}|{stream}", lambda: _make(program, stream), 3)
+        function = native(f"{program.key}|{stream}", lambda: _make(program, stream, _test(program)), 3)
     except Exception as error:
         if type(error).__module__.startswith("numba.") or isinstance(error, (KeyError, NotImplementedError)):
             from portapar.kernel.jit.check import explain
@@ -372,18 +374,34 @@ def fold(program: Program) -> Callable[..., int]:
 
 
 def inspect(program: Program, stream: bool = False) -> dict[str, str]:
-    """What is generated for a program: the Python for Numba, LLVM's IR, the assembly, and a verdict."""
-    library, _ = lower(_make(program, stream), 3)
+    """What is generated for a program: the Python for Numba, LLVM's IR, the assembly, and a verdict.
+
+    The verdict is on the loop that runs where no index is negative, if there is one of its own.
+    """
+    test = _test(program)
+    library, _ = lower(_make(program, stream, test), 3)
     llvm = library.get_llvm_str()
-    own = vecmath.own_text(llvm)
-    widths = sorted({int(n) for n in re.findall(r"<(\d+) x (?:double|float|i\d+)>", own)})
-    loops = len(re.findall(r"^vector\.body", own, re.MULTILINE))
-    verdict = f"yes: {loops} loop(s), up to {widths[-1]} elements at a time" if loops and widths else "no"
-    scalar = vecmath.one_by_one(own)
-    verdict += f", but {', '.join(scalar)} one at a time" if scalar else ""
+    if test:
+        fast, slow = (_verdict(lower(_make(program, stream, form), 3)[0].get_llvm_str()) for form in ("", None))
+        verdict = f"{fast}\nwhere an index is negative: {slow}"
+    else:
+        verdict = _verdict(llvm)
     return {
         "vectorized": verdict,
-        "Numba": program.text + "\n" + chunk_text(program, stream, _test(_bounded(program))),
+        "Numba": program.text + "\n" + chunk_text(program, stream, test),
         "LLVM": llvm,
         "assembly": library.get_asm_str(),
     }
+
+
+def _verdict(llvm: str) -> str:
+    """Whether the loops of an optimised module were vectorized, and what makes them slow all the same."""
+    own = vecmath.own_text(llvm)
+    widths = [int(n) for n in re.findall(r"<(\d+) x (?:double|float|i\d+)>", own)]
+    loops = len(re.findall(r"^vector\.body", own, re.MULTILINE))
+    if not loops or not widths:
+        return "no"
+    scalar = vecmath.one_by_one(own)
+    moves = [f"{n} {kind}s" for kind in ("gather", "scatter") if (n := own.count(f"@llvm.masked.{kind}.") // 2)]
+    but = [f"{', '.join(scalar)} one at a time"] * bool(scalar) + [f"with {' and '.join(moves)}"] * bool(moves)
+    return f"yes: {loops} loop(s), up to {max(widths)} elements at a time{', but ' * bool(but)}{' and '.join(but)}"
