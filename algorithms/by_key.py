@@ -17,7 +17,8 @@ from portapar.algorithms.for_each import for_each
 from portapar.algorithms.segmented import segmented_reduce
 from portapar.algorithms.sort import sort_by_key
 from portapar.errors import PlacementError
-from portapar.parts import Parts
+from portapar.parts import Data, Parts
+from portapar.piece import Piece
 from portapar.policy import Policy
 
 
@@ -31,7 +32,8 @@ def reduce_by_key(policy: Policy | None, keys: Any, values: Any, op: Any = ops.p
         One-dimensional, of booleans, integers or floats. Equal keys may stand anywhere. All NaN are one key, the last;
         so are 0.0 and -0.0.
     values : array
-        As long as `keys`; of numbers, or of records of numbers.
+        As long as `keys`; of numbers, or of records of numbers. Of several dimensions the first one counts: the rows
+        of a key are reduced to one, number by number.
     op : callable
         As for `segmented_reduce`. One that does not commute gets the values of a key in the order that they have.
 
@@ -57,7 +59,9 @@ def reduce_by_key(policy: Policy | None, keys: Any, values: Any, op: Any = ops.p
 
     def reduce(p: Parts) -> tuple[Any, Any]:
         found, offsets, grouped = _group(p, keys, values)
-        return found, segmented_reduce(p.how, offsets, grouped, op=op)
+        if len(grouped.shape) == 1:
+            return found, segmented_reduce(p.how, offsets, grouped, op=op)
+        return found, _reduce_rows(p, offsets, grouped, op)
 
     return parts.run("reduce_by_key", policy, (keys, values), reduce)
 
@@ -98,9 +102,14 @@ def _group(p: Parts, keys: Any, values: Any) -> tuple[Any, Any, Any]:
     data = p.vector(keys, "keys")
     if data.dtype.kind not in "biuf":
         raise PlacementError(f"{p.algorithm}: keys has dtype {data.dtype}: must be booleans, integers or floats")
-    p.vector(values, "values")
+    rows = p.read(values, "values")
     piece = p.alone()
-    ordered, grouped = sort_by_key(p.how, keys, values)
+    if len(rows.shape) == 1:
+        ordered, grouped = sort_by_key(p.how, keys, values)
+    else:
+        numbers = np.arange(len(data))
+        ordered, index = sort_by_key(p.how, keys, piece.asarray(numbers) if p.kind == "device" else numbers)
+        grouped = _rows(p, piece, rows, index)
     n, equal = len(data), radix.coding(data.dtype, False).equal
     bits, flags = radix.bits(piece.asarray(ordered)), piece.empty(n, np.bool_)
 
@@ -120,3 +129,44 @@ def _group(p: Parts, keys: Any, values: Any) -> tuple[Any, Any, Any]:
     if p.kind == "numpy":
         found, offsets = arrays.asnumpy(found), arrays.asnumpy(offsets)
     return found, offsets, grouped
+
+
+def _rows(p: Parts, piece: Piece, rows: Data, index: Any) -> Any:
+    """The rows of an array of several dimensions in the order of `index`."""
+    here, out = rows[piece], p.new(rows.shape, rows.dtype)
+    there, width = out[piece], rows.size // max(len(rows), 1)
+    if isinstance(here, np.ndarray):
+        here = np.ascontiguousarray(here)
+
+    def row(i: int, width: int, index: Any, x: Any, out: Any) -> None:
+        begin, to = index[np.uint64(i)] * width, i * width
+        for k in range(width):
+            out[np.uint64(to + k)] = x[np.uint64(begin + k)]
+
+    if rows.size:
+        for_each(piece.how, len(rows), row, width, piece.asarray(index), here.reshape(-1), there.reshape(-1))
+    return p.give(out)
+
+
+def _reduce_rows(p: Parts, offsets: Any, grouped: Any, op: Any) -> Any:
+    """The reduction of the rows of every segment, column by column."""
+    piece, n = p.alone(), len(offsets) - 1
+    shape, width = grouped.shape[1:], int(np.prod(grouped.shape[1:]))
+    there = piece.asarray(grouped).reshape(-1)
+    length, out = len(grouped), None
+
+    def take(i: int, width: int, k: int, x: Any, out: Any) -> None:
+        out[np.uint64(i)] = x[np.uint64(i * width + k)]
+
+    def put(i: int, width: int, k: int, x: Any, out: Any) -> None:
+        out[np.uint64(i * width + k)] = x[np.uint64(i)]
+
+    for k in range(max(width, 1)):
+        column = piece.empty(length if width else 0, grouped.dtype)
+        for_each(piece.how, len(column), take, width, k, there, column)
+        found = segmented_reduce(piece.how, piece.asarray(offsets) if width else np.zeros(1, np.int64), column, op=op)
+        if out is None:
+            out = piece.empty((n, *shape), found.dtype)
+        if width:
+            for_each(piece.how, n, put, width, k, found, out.reshape(-1))
+    return arrays.asnumpy(out) if p.kind == "numpy" else out

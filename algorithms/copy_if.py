@@ -14,6 +14,8 @@ import numpy as np
 
 from portapar import arrays, parts
 from portapar.errors import PlacementError
+from portapar.kernel.front.codec import codec
+from portapar.lazy import Lazy
 from portapar.parts import Data, Parts
 from portapar.piece import Piece
 from portapar.policy import Policy
@@ -120,9 +122,9 @@ def partition(policy: Policy | None, x: Any, predicate: Any) -> Any:
 
 
 def _copy(p: Parts, x: Any, predicate: Any, stencil: Any, wanted: bool) -> Any:
-    predicate = p.function(predicate, "predicate", 1)
     data = p.vector(x, "x")
     tested = data if stencil is None else p.vector(stencil, "stencil")
+    predicate = p.predicate(predicate, x if stencil is None else stencil)
 
     def keep(v: Any) -> bool:
         return bool(predicate(v)) == wanted
@@ -135,7 +137,16 @@ def _copy(p: Parts, x: Any, predicate: Any, stencil: Any, wanted: bool) -> Any:
 
         return value
 
-    return p.join("select", lambda piece: _pack(piece, tested, keep, data.dtype, values(piece)))
+    return p.join("select", lambda piece: _pack(piece, tested, keep, data.dtype, values(piece), _store(x, data)))
+
+
+def _store(x: Any, data: Data) -> Any:
+    """A kernel that keeps an element: the tuples of a lazy input as records."""
+    return codec(data.dtype).store if isinstance(x, Lazy) and x.tuples else _put
+
+
+def _put(i: int, out: Any, value: Any) -> None:
+    out[i] = value
 
 
 def _indices(p: Parts, flags: Any) -> Any:
@@ -160,11 +171,11 @@ def _indices(p: Parts, flags: Any) -> Any:
 
 
 def _partition(p: Parts, x: Any, predicate: Any) -> tuple[Any, int]:
-    predicate = p.function(predicate, "predicate", 1)
     data = p.vector(x, "x")
+    predicate = p.predicate(predicate, x)
     if p.count > 1:
         return _partition_parts(p, data, predicate)
-    (piece,) = p.own
+    (piece,), store = p.own, _store(x, data)
 
     def split(block: int, size: int, total: int, x: Any, ends: Any, out: Any) -> None:
         i = block * size
@@ -173,7 +184,7 @@ def _partition(p: Parts, x: Any, predicate: Any) -> tuple[Any, int]:
         for k in range(i, min(len(x), i + size)):
             value = x[np.uint64(k)]
             fits = 1 if predicate(value) else 0
-            out[np.uint64(yes if fits == 1 else no)] = value
+            store(np.uint64(yes if fits == 1 else no), out, value)
             yes += fits
             no += 1 - fits
 
@@ -194,7 +205,7 @@ def _partition_parts(p: Parts, data: Data, predicate: Any) -> tuple[Any, int]:
         def value(i: int) -> Any:
             return here[np.uint64(i)]
 
-        return arrays.asnumpy(_pack(piece, data, keep, data.dtype, value))
+        return arrays.asnumpy(_pack(piece, data, keep, data.dtype, value, _store(data.value, data)))
 
     found = p.do("select", lambda piece: (pack(piece, True), pack(piece, False)))
     fit = p.each("sizes", lambda piece: len(found[piece.number][0]))
@@ -219,7 +230,7 @@ def _ends(piece: Piece, tested: Any, keep: Any) -> tuple[int, int, np.ndarray]:
     return blocks, size, np.cumsum(arrays.asnumpy(counts))
 
 
-def _pack(piece: Piece, data: Data, keep: Any, dtype: np.dtype, value: Callable[[int], Any]) -> Any:
+def _pack(piece: Piece, data: Data, keep: Any, dtype: np.dtype, value: Callable[[int], Any], store: Any = _put) -> Any:
     """``value(i)`` for every i whose tested element is to be kept."""
 
     def write(block: int, size: int, tested: Any, ends: Any, out: Any) -> None:
@@ -228,7 +239,7 @@ def _pack(piece: Piece, data: Data, keep: Any, dtype: np.dtype, value: Callable[
         at = ends[block - 1] if block > 0 else 0
         end = ends[block]
         while at < end and i < hi:
-            out[np.uint64(at)] = value(i)
+            store(np.uint64(at), out, value(i))
             at += 1 if keep(tested[np.uint64(i)]) else 0
             i += 1
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from portapar import parts
+from portapar import ops, parts
 from portapar.algorithms.find import equals, first
-from portapar.algorithms.reduce import transform_reduce
+from portapar.algorithms.reduce import reduce_as
 from portapar.parts import Parts
 from portapar.piece import Piece
 from portapar.policy import Policy
@@ -118,18 +118,18 @@ def none_of(policy: Policy | None, x: Any, predicate: Any) -> Any:
 
 
 def _count(p: Parts, x: Any, predicate: Any) -> int:
-    predicate = p.function(predicate, "predicate", 1)
+    predicate = p.predicate(predicate, x)
 
     def one(v: Any) -> int:
         return 1 if predicate(v) else 0
 
-    return int(transform_reduce(p.how, x, transform=one, init=0))
+    return int(reduce_as(p.algorithm, p.how, (x,), ops.plus, one, 0))
 
 
 def _any(p: Parts, x: Any, predicate: Any, wanted: bool) -> bool:
     """Whether `predicate` is as `wanted` for some element."""
-    predicate = p.function(predicate, "predicate", 1)
     data = p.read(x, "x")
+    predicate = p.predicate(predicate, x)
 
     def hits(piece: Piece) -> Any:
         here = data[piece].reshape(-1)

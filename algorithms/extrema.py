@@ -11,8 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, elementwise, ops, parts
+from portapar import arrays, elementwise, lazy, ops, parts
+from portapar.algorithms.order import Order, key_function
+from portapar.algorithms.reduce import transform_reduce
 from portapar.errors import PlacementError
+from portapar.kernel.front.sources import function
 from portapar.kernel.tiles import TILE
 from portapar.parts import Data, Parts
 from portapar.piece import Piece
@@ -29,8 +32,10 @@ def min_element(policy: Policy | None, x: Any, *, key: Any = None) -> Any:
     policy : Policy
     x : array
         Of one dimension.
-    key : callable, optional
-        A kernel of one element; the index at which its value is smallest is returned.
+    key : callable or str, optional
+        A kernel of one element, that returns a number or a tuple of numbers; the index at which its value is smallest
+        is returned. A str names a field of records. Tuples are compared as by `sort`, so that NaN is never the
+        smallest nor the largest.
 
     Returns
     -------
@@ -88,10 +93,44 @@ def _extrema(p: Parts, x: Any, key: Any, ends: tuple[Any, ...]) -> tuple[int, ..
     if key is None and data.dtype.kind not in "biuf":
         raise PlacementError(
             f"{p.algorithm}: the elements are {data.dtype}, which have no order: pass key=, a function that makes a "
-            "number of an element, such as key=abs"
+            "number or a tuple of numbers of an element, such as key=abs, or the name of a field"
         )
-    key = elementwise.identity if key is None else p.function(key, "key", 1)
+    key = key_function(p, data.dtype, key, "x") or elementwise.identity
+    if key is not elementwise.identity:
+        kind = lazy.transform(x, key).dtype
+        if kind.names is not None:
+            return tuple(_of_tuples(p, data, key, op is ops.maximum) for op, _, _ in ends)
+        if kind.kind not in "biuf":
+            raise PlacementError(
+                f"{p.algorithm}: key returns {kind}, which has no order: must return a real number, or a tuple of them"
+            )
     return tuple(_extremum(p, data, key, *end) for end in ends)
+
+
+def _of_tuples(p: Parts, data: Data, key: Any, largest: bool) -> int:
+    """The first place in the order of keys that are tuples; of equal ones the lowest."""
+    order = Order(p, data.dtype, key, largest, "x")
+
+    def work(piece: Piece) -> tuple[list[int], int] | None:
+        if not len(piece):
+            return None
+        keys = order.keys(piece, piece.asarray(data[piece]))
+        captured: dict[str, Any] = {}
+        for k, (bits, coding) in enumerate(keys):
+            captured[f"keys{k}"], captured[f"equal{k}"] = bits, coding.equal
+        codes = "".join(f"np.uint64(equal{k}(keys{k}[np.uint64(i)])), " for k in range(len(keys)))
+        less = f"b[{len(keys)}] < a[{len(keys)}]"
+        for k in reversed(range(len(keys))):
+            less = f"b[{k}] < a[{k}] or (b[{k}] == a[{k}] and ({less}))"
+        *best, place = transform_reduce(
+            piece.how,
+            arrays.Range(len(piece)),
+            transform=function(f"lambda i: ({codes}i)", **captured),
+            op=function(f"lambda a, b: b if {less} else a"),
+        )
+        return [int(code) for code in best], piece.lo + int(place)
+
+    return min((part for part in p.each("extremum", work) if part is not None), default=([], 0))[1]
 
 
 def _extremum(p: Parts, data: Data, key: Any, op: Any, better: Any, pick: Any) -> int:

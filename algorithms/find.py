@@ -176,6 +176,12 @@ def equals(p: Parts, x: Any, value: Any) -> Any:
     if not isinstance(value, arrays.SCALARS):
         raise PlacementError(f"{p.algorithm}: value is {value!r}, a {type(value).__name__}: must be a number")
     dtype = getattr(x, "dtype", np.dtype(np.int64))
+    if dtype.names is not None:
+        other = {"find": "find_if", "count": "count_if"}[p.algorithm]
+        raise PlacementError(
+            f"{p.algorithm}: the elements of x are records of {dtype}, and value is {value!r}. Say what is to equal "
+            f"it: pp.{other}(policy, x, lambda r: r.{dtype.names[0]} == {value!r})"
+        )
     number: Any = value
     if isinstance(number, (int, np.integer)) and dtype.kind in "biu":
         least, most = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
@@ -210,8 +216,8 @@ def _differ_exactly(a: Any, b: Any) -> bool:
 
 
 def _find(p: Parts, x: Any, predicate: Any) -> int:
-    predicate = p.function(predicate, "predicate", 1)
     data = p.vector(x, "x")
+    predicate = p.predicate(predicate, x)
 
     def hits(piece: Piece) -> Any:
         here = data[piece]
@@ -225,8 +231,8 @@ def _find(p: Parts, x: Any, predicate: Any) -> int:
 
 
 def _find_last(p: Parts, x: Any, predicate: Any) -> int:
-    predicate = p.function(predicate, "predicate", 1)
     data = p.vector(x, "x")
+    predicate = p.predicate(predicate, x)
 
     def hits(piece: Piece) -> Any:
         here, last = data[piece], len(piece) - 1
@@ -242,8 +248,8 @@ def _find_last(p: Parts, x: Any, predicate: Any) -> int:
 
 
 def _adjacent(p: Parts, x: Any, predicate: Any) -> int:
-    predicate = p.function(predicate, "predicate", 2)
     data = p.vector(x, "x")
+    predicate = p.predicate(predicate, x, x)
     n = len(data)
     pairs = [max(0, min(hi, n - 1) - lo) for lo, hi in parts.spans(p.cuts)]
     behind = p.rows("borders", p.stored(x, "x"), lambda k: [(min(p.cuts[k + 1], n), min(p.cuts[k + 1] + 1, n))])

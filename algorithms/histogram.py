@@ -21,6 +21,7 @@ import numpy as np
 
 from portapar import arrays, ops, parts
 from portapar.algorithms.for_each import for_each
+from portapar.algorithms.order import key_function
 from portapar.algorithms.reduce import transform_reduce
 from portapar.errors import DeviceMemoryError, PlacementError
 from portapar.kernel.front import atomic
@@ -59,8 +60,8 @@ def histogram(
         Outer edges of bins of equal width; by default the smallest and the largest element, which must be finite.
     weights : array, optional
         As long as `x`: what each element counts.
-    key : callable, optional
-        A kernel of one element: its value is counted in the element's place.
+    key : callable or str, optional
+        A kernel of one element: its value is counted in the element's place. A str names a field of records.
 
     Returns
     -------
@@ -197,7 +198,7 @@ def _give(p: Parts, counts: np.ndarray) -> Any:
 
 def _histogram(p: Parts, x: Any, bins: Any, limits: Any, weights: Any, key: Any) -> Any:
     data = p.vector(x, "x")
-    value = _itself if key is None else p.function(key, "key", 1)
+    value = _itself if key is None else key_function(p, data.dtype, key, "x")
     if key is None and data.dtype.kind not in "biuf":
         raise PlacementError(f"histogram: x has dtype {data.dtype}: must hold real numbers. Or pass key=")
     if isinstance(bins, (int, np.integer)) and not isinstance(bins, bool):

@@ -15,7 +15,7 @@ import numpy as np
 from portapar import arrays, lazy, ops, parts, shares
 from portapar.algorithms.find import find_if
 from portapar.algorithms.for_each import for_each
-from portapar.algorithms.reduce import transform_reduce
+from portapar.algorithms.reduce import reduce_as
 from portapar.algorithms.transform import copy, transform
 from portapar.arrays import PartitionedArray
 from portapar.errors import KernelError, PlacementError
@@ -386,7 +386,7 @@ def inner_product(
     >>> int(pp.inner_product(pp.par, np.array([1, 2, 3]), np.array([4, 5, 6])))
     32
     """
-    return transform_reduce(policy, x, y, op=op, transform=transform, init=init)
+    return reduce_as("inner_product", policy, (x, y), op, transform, init)
 
 
 def _check(p: Parts, places: Data, indices: Any, n: int, of: str) -> None:

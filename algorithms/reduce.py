@@ -55,7 +55,7 @@ def reduce(policy: Policy | None, x: Any, op: Any = ops.plus, init: Any = None) 
     >>> int(key), float(weight)
     (1, 0.5)
     """
-    return transform_reduce(policy, x, op=op, init=init)
+    return reduce_as("reduce", policy, (x,), op, None, init)
 
 
 def transform_reduce(
@@ -100,16 +100,21 @@ def transform_reduce(
     >>> int(n), float(mean), float(m2 / n)
     (4, 1.5, 1.25)
     """
+    return reduce_as("transform_reduce", policy, inputs, op, transform, init)
+
+
+def reduce_as(name: str, policy: Policy | None, inputs: tuple[Any, ...], op: Any, transform: Any, init: Any) -> Any:
+    """`transform_reduce` under the name that the user knows it by."""
     if isinstance(op, np.ufunc):
         op = ops.monoid(op)
     kernels = (op,) if transform is None else (op, transform)
     if isinstance(init, np.void):
         init = init.item()
     if init is not None and not all(isinstance(x, arrays.SCALARS) for x in (init if type(init) is tuple else (init,))):
-        raise PlacementError(f"reduce: init is {init!r}, a {type(init).__name__}: must be a number, or a tuple of them")
+        raise PlacementError(f"{name}: init is {init!r}, a {type(init).__name__}: must be a number, or a tuple of them")
     start = None if init is None else (type(init), repr(init))  # -0.0 is not 0.0
     extra = getattr(op, "commutative", True), start, init
-    return call("reduce", policy, kernels, inputs, extra, _build)
+    return call(name, policy, kernels, inputs, extra, _build)
 
 
 def _build(algorithm: str, where: Executor, kernels: Any, args: Any, extra: Any) -> tuple[Problem, None]:

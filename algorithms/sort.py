@@ -12,15 +12,14 @@ sorting", 1991; Odeh, Green, Mwassi, Shmueli, Birk, "Merge path", 2012).
 
 from __future__ import annotations
 
-import functools
-import linecache
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from portapar import arrays, elementwise, ops, parts, shares
 from portapar.algorithms import radix
-from portapar.algorithms.for_each import for_each
+from portapar.algorithms.order import Order, before, take
 from portapar.algorithms.reduce import transform_reduce
 from portapar.algorithms.transform import copy, transform
 from portapar.errors import PlacementError
@@ -38,8 +37,9 @@ def sort(policy: Policy | None, x: Any, *, key: Any = None, descending: bool = F
     x : array
         One-dimensional.
     key : callable or str, optional
-        Orders by ``key(element)``, a kernel that returns a number; a str names a field of records. Needed for
-        complex numbers and records.
+        Orders by ``key(element)``, a kernel that returns a number, or a tuple of numbers: then by the first of them,
+        where these are equal by the second, and so on. A str names a field of records. Needed for complex numbers and
+        records.
     descending : bool
         Largest first. NaN is last either way.
     out : array, optional
@@ -195,59 +195,6 @@ def merge(policy: Policy | None, a: Any, b: Any, *, key: Any = None, descending:
     return parts.run("merge", policy, (a, b, out), lambda p: _merge(p, a, b, key, descending, out))
 
 
-# keys ---------------------------------------------------------------------------------------------
-
-
-@functools.cache
-def _field(name: str) -> Any:
-    """A kernel: the field of a record."""
-    text = f"lambda record: record[{name!r}]"
-    file = f"<portapar {text}>"
-    linecache.cache[file] = (len(text), None, [text + "\n"], file)
-    return eval(compile(text, file, "eval"), {})
-
-
-class Order:
-    """The order of elements: how to get from them to codes.
-
-    Parameters
-    ----------
-    p : Parts
-    dtype : numpy.dtype
-        Of the elements.
-    key : callable, str or None
-    descending : bool
-    name : str
-        Of the argument, for messages.
-    """
-
-    def __init__(self, p: Parts, dtype: np.dtype, key: Any, descending: bool, name: str) -> None:
-        self.p, self.name, self.descending = p, name, descending
-        if isinstance(key, str):
-            if dtype.names is None or key not in dtype.names:
-                raise PlacementError(f"{p.algorithm}: key={key!r} is no field of {name}, which has dtype {dtype}")
-            key = _field(key)
-        self.key = None if key is None else p.function(key, "key", 1)
-        if key is None:
-            self.coding = self._coding(dtype, f"{name} has dtype")
-
-    def _coding(self, dtype: np.dtype, what: str) -> radix.Coding:
-        if dtype.kind not in "biuf":
-            raise PlacementError(
-                f"{self.p.algorithm}: {what} {dtype}, which has no order: pass key=, a kernel that returns a number, "
-                'such as key=lambda z: abs(z), or the name of a field, key="x"'
-            )
-        return radix.coding(dtype, self.descending)
-
-    def keys(self, piece: Piece, x: Any) -> tuple[Any, radix.Coding]:
-        """The bits of the keys of `x`, and their coding."""
-        if self.key is None:
-            return radix.bits(x), self.coding
-        keys = transform(piece.how, x, op=self.key)
-        coding = self._coding(np.dtype(keys.dtype), "key returns")
-        return radix.bits(keys), coding
-
-
 def _plain(dtype: np.dtype) -> bool:
     """Whether elements can go along with codes as they are."""
     return dtype.kind in "biufc" and dtype.itemsize <= 8
@@ -265,25 +212,7 @@ def _ambiguous(piece: Piece, keys: Any, coding: radix.Coding) -> bool:
     return bool(transform_reduce(piece.how, keys, transform=special, op=ops.bit_or))
 
 
-def _gather(piece: Piece, x: Any, index: Any, out: Any) -> None:
-    """``out[i] = x[index[i]]``"""
-
-    def gather(i: int, x: Any, index: Any, out: Any) -> None:
-        out[i] = x[np.uint64(index[i])]
-
-    if len(index):
-        for_each(piece.how, len(index), gather, x, index, out)
-
-
 # one part -----------------------------------------------------------------------------------------
-
-
-def _numbers(piece: Piece, keys: Any, coding: radix.Coding, out: Any = None) -> Any:
-    """The indices of the keys in order."""
-    if out is None:
-        out = piece.empty(len(keys), np.int64)
-    radix.arrange(piece, keys, coding.equal, values="numbers", values_out=out)
-    return out
 
 
 def _sort(p: Parts, x: Any, key: Any, descending: bool, out: Any, stable: bool) -> Any:
@@ -296,15 +225,16 @@ def _sort(p: Parts, x: Any, key: Any, descending: bool, out: Any, stable: bool) 
 
     def step(piece: Piece) -> None:
         here, there = data[piece], result[piece]
-        keys, coding = order.keys(piece, here)
+        found = order.keys(piece, here)
+        keys, coding = found[0]
         if key is None and not (stable and _ambiguous(piece, keys, coding)):
             radix.order(piece, here, there, coding)
-        elif _plain(data.dtype):
+        elif _plain(data.dtype) and len(found) == 1:
             values, sorted_ = radix.bits(here), radix.bits(there)
             radix.arrange(piece, keys, coding.equal, values=values, values_out=sorted_)
         else:
             fresh = there if out is None else piece.empty(len(here), data.dtype)
-            _gather(piece, here, _numbers(piece, keys, coding), fresh)
+            take(piece, here, order.numbers(piece, found), fresh)
             if out is not None:
                 copy(piece.how, fresh, out=there)
 
@@ -325,7 +255,7 @@ def _argsort(p: Parts, x: Any, key: Any, descending: bool) -> Any:
     result = p.new(data.shape, np.int64)
     if p.count > 1:
         return _sort_parts(p, order, data, [(None, result)])
-    p.each("sort", lambda piece: _numbers(piece, *order.keys(piece, data[piece]), result[piece]))
+    p.each("sort", lambda piece: order.numbers(piece, order.keys(piece, data[piece]), result[piece]))
     return p.give(result)
 
 
@@ -337,15 +267,16 @@ def _sort_pairs(p: Parts, keys: Any, values: Any, key: Any, descending: bool) ->
         return _sort_parts(p, order, first, [(first, outs[0]), (second, outs[1])])
 
     def step(piece: Piece) -> None:
-        codes, coding = order.keys(piece, first[piece])
+        found = order.keys(piece, first[piece])
+        codes, coding = found[0]
         kout, vout = outs[0][piece], outs[1][piece]
         if key is None and _plain(second.dtype) and not _ambiguous(piece, codes, coding):
             values, there = radix.bits(second[piece]), radix.bits(vout)
             radix.arrange(piece, codes, coding.encode, radix.bits(kout), coding.decode, values, there)
             return
-        index = _numbers(piece, codes, coding)
-        _gather(piece, first[piece], index, kout)
-        _gather(piece, second[piece], index, vout)
+        index = order.numbers(piece, found)
+        take(piece, first[piece], index, kout)
+        take(piece, second[piece], index, vout)
 
     p.each("sort", step)
     return p.give(outs[0]), p.give(outs[1])
@@ -364,19 +295,53 @@ def _sort_parts(p: Parts, order: Order, by: Data, columns: list[tuple[Data | Non
     columns : list of (Data or None, Data)
         What is brought into order, and where it goes; None stands for the indices.
     """
+    names = order.key and transform(p.own[0].how, by[p.own[0]][:0], op=order.key).dtype.names
+    if not names:
+        _exchange(p, lambda piece: order.keys(piece, by[piece])[0], columns)
+    else:  # a stable sort by each number of the tuples, the last one first, in which the tuples go along
+        now = [by, *(x for x, _ in columns)]
+        made = p.do("keys", lambda piece: transform(piece.how, by[piece], op=order.key))
+        tuples = _kept(by.shape, made)
+        for name in reversed(names):
+            outs = [out for _, out in columns] if name == names[0] else [_room(p, out) for _, out in columns]
+            there = _room(p, tuples)
+
+            def codes(piece: Piece, tuples: Data = tuples, name: str = name) -> tuple[Any, radix.Coding]:
+                return order.part(piece, tuples[piece], name)
+
+            _exchange(p, codes, [(tuples, there), *zip(now[1:], outs, strict=True)])
+            tuples, now = there, [by, *outs]
+    given = tuple(p.give(out) for _, out in columns)
+    return given if len(given) > 1 else given[0]
+
+
+def _kept(shape: tuple[int, ...], parts: dict[int, Any]) -> Data:
+    """What the parts of this process have made."""
+    dtype = np.dtype(next(iter(parts.values())).dtype)
+    return Data(None, shape, dtype, lambda piece: parts[piece.number])
+
+
+def _room(p: Parts, like: Data) -> Data:
+    return _kept(like.shape, p.do("room", lambda piece: piece.empty(len(piece), like.dtype)))
+
+
+def _exchange(
+    p: Parts, keys: Callable[[Piece], tuple[Any, radix.Coding]], columns: list[tuple[Data | None, Data]]
+) -> None:
+    """Bring columns into the order of ``keys(piece)``, stably, over all parts."""
 
     def alone(piece: Piece) -> list[np.ndarray]:
         """The codes of this part in order, and its columns, on the host."""
-        keys, coding = order.keys(piece, by[piece])
-        index, codes = piece.empty(len(keys), np.int64), piece.empty(len(keys), keys.dtype)
-        radix.arrange(piece, keys, coding.equal, codes, elementwise.identity, "numbers", index)
+        bits, coding = keys(piece)
+        index, codes = piece.empty(len(bits), np.int64), piece.empty(len(bits), bits.dtype)
+        radix.arrange(piece, bits, coding.equal, codes, elementwise.identity, "numbers", index)
         mine = [arrays.asnumpy(codes)]
         for x, out in columns:
             if x is None:
                 mine.append(arrays.asnumpy(index) + piece.lo)
                 continue
             sorted_ = piece.empty(len(piece), out.dtype)
-            _gather(piece, x[piece], index, sorted_)
+            take(piece, x[piece], index, sorted_)
             mine.append(arrays.asnumpy(sorted_))
         return mine
 
@@ -397,11 +362,9 @@ def _sort_parts(p: Parts, order: Order, by: Data, columns: list[tuple[Data | Non
         index = piece.empty(len(codes), np.int64)
         radix.arrange(piece, codes, elementwise.identity, values="numbers", values_out=index)
         for x, (_, out) in zip(rest, columns, strict=True):
-            _gather(piece, x, index, out[piece])
+            take(piece, x, index, out[piece])
 
     p.each("join", join)
-    given = tuple(p.give(out) for _, out in columns)
-    return given if len(given) > 1 else given[0]
 
 
 def _bounds(p: Parts, codes: dict[int, np.ndarray]) -> dict[int, list[int]]:
@@ -440,26 +403,33 @@ def _is_sorted(p: Parts, x: Any, key: Any, descending: bool) -> bool:
     order = Order(p, data.dtype, key, descending, "x")
 
     def look(piece: Piece) -> tuple[bool, Any]:
-        """Whether this part is sorted, and its first and last code, if it has any."""
+        """Whether this part is sorted, and its first and last codes, if it has any."""
         if len(piece) == 0:
             return True, None
-        keys, coding = order.keys(piece, data[piece])
-        equal, n = coding.equal, len(piece)
-        ends = piece.empty(2, coding.dtype)
-
-        def first_and_last(_: int, keys: Any, ends: Any) -> None:
-            ends[0], ends[1] = equal(keys[0]), equal(keys[n - 1])
+        keys, n = order.keys(piece, data[piece]), len(piece)
+        less = before(keys, keys)
 
         def falls(i: int) -> int:
-            return 1 if equal(keys[np.uint64(i + 1)]) < equal(keys[np.uint64(i)]) else 0
+            return 1 if less(i + 1, i) else 0
 
-        piece.run(1, first_and_last, keys, ends)
         found = transform_reduce(piece.how, arrays.Range(n - 1), transform=falls, op=ops.bit_or, init=0)
-        return not found, arrays.asnumpy(ends).tolist()
+        return not found, list(zip(*(_ends(piece, *key) for key in keys), strict=True))
 
     seen = p.each("look", look)
     ends = [end for _, pair in seen if pair is not None for end in pair]
     return all(fine for fine, _ in seen) and all(a <= b for a, b in zip(ends[:-1], ends[1:], strict=True))
+
+
+def _ends(piece: Piece, keys: Any, coding: radix.Coding) -> list[int]:
+    """The first and the last code."""
+    equal, n = coding.equal, len(keys)
+
+    def first_and_last(_: int, keys: Any, ends: Any) -> None:
+        ends[0], ends[1] = equal(keys[0]), equal(keys[n - 1])
+
+    ends = piece.empty(2, coding.dtype)
+    piece.run(1, first_and_last, keys, ends)
+    return arrays.asnumpy(ends).tolist()
 
 
 def _merge(p: Parts, a: Any, b: Any, key: Any, descending: bool, out: Any) -> Any:
@@ -477,22 +447,21 @@ def _merge(p: Parts, a: Any, b: Any, key: Any, descending: bool, out: Any) -> An
     x, y, there = piece.asarray(first[piece]), piece.asarray(second[piece]), result[piece]
     if n == 0:
         return p.give(result)
-    (xkeys, coding), (ykeys, _) = order.keys(piece, x), order.keys(piece, y)
-    equal = coding.equal
+    less = before(order.keys(piece, y), order.keys(piece, x))
 
-    def merge(block: int, size: int, xkeys: Any, ykeys: Any, x: Any, y: Any, out: Any) -> None:
-        n, m = len(xkeys), len(ykeys)
+    def merge(block: int, size: int, x: Any, y: Any, out: Any) -> None:
+        n, m = len(x), len(y)
         begin, end = block * size, min(n + m, (block + 1) * size)
         lo, hi = max(0, begin - m), min(begin, n)
         while lo < hi:  # how many of the first `begin` come from x
             middle = (lo + hi) // 2
-            if equal(ykeys[begin - 1 - middle]) < equal(xkeys[middle]):
+            if less(begin - 1 - middle, middle):
                 hi = middle
             else:
                 lo = middle + 1
         i, j = lo, begin - lo
         for k in range(begin, end):
-            if j >= m or (i < n and equal(xkeys[np.uint64(i)]) <= equal(ykeys[np.uint64(j)])):
+            if j >= m or (i < n and not less(j, i)):
                 out[np.uint64(k)] = x[np.uint64(i)]
                 i += 1
             else:
@@ -500,7 +469,7 @@ def _merge(p: Parts, a: Any, b: Any, key: Any, descending: bool, out: Any) -> An
                 j += 1
 
     blocks, size = piece.blocks(n)
-    piece.run(blocks, merge, size, xkeys, ykeys, x, y, there)
+    piece.run(blocks, merge, size, x, y, there)
     return p.give(result)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from portapar import elementwise
-from portapar.arrays import Range
+from portapar.arrays import PartitionedArray, Range
 from portapar.call import call, make_out
+from portapar.errors import PlacementError
 from portapar.executor import Executor
+from portapar.lazy import flat
 from portapar.policy import Policy
 from portapar.problem import Problem
 
@@ -44,6 +46,8 @@ def transform(policy: Policy | None, *inputs: Any, out: Any = None, op: Any) -> 
 
 def _build(algorithm: str, where: Executor, kernels: Any, args: Any, extra: Any) -> tuple[Problem, Any]:
     *inputs, out = args
+    if out is None and getattr(where, "group", None) is not None and where.group.size > 1:
+        _refuse_copies(algorithm, where, inputs)
     made = [out]
 
     def make(*how: Any) -> Any:
@@ -51,6 +55,15 @@ def _build(algorithm: str, where: Executor, kernels: Any, args: Any, extra: Any)
         return made[0]
 
     return elementwise.transform(algorithm, tuple(inputs), out, kernels[0], make), made[0]
+
+
+def _refuse_copies(algorithm: str, where: Executor, inputs: list[Any]) -> None:
+    """On ranks nothing says where the result of plain arrays is to lie."""
+    if not any(isinstance(x, PartitionedArray) for x in flat(inputs)):
+        raise PlacementError(
+            f"{algorithm}: the inputs are plain arrays, of which every rank has a copy, and the result would have its "
+            f"rows on all of them. Pass {where!r}.asarray(...) of an input, or out={where!r}.empty(shape, dtype)"
+        )
 
 
 def fill(policy: Policy | None, out: Any, value: Any) -> Any:

@@ -158,7 +158,12 @@ def asnumpy(x: Any) -> np.ndarray:
     if isinstance(x, Virtual):
         return np.asarray(x)  # says what to do
     if hasattr(x, "get") and hasattr(x, "dtype"):  # CuPy, PyOpenCL
-        return x.get()
+        if x.dtype.names is None or not x.flags.c_contiguous:
+            return x.get()
+        if x.size == 0:
+            return np.empty(x.shape, x.dtype)
+        whole = x.reshape(-1).view(np.uint8).get()  # as bytes: PyOpenCL fails on records with padding
+        return whole.view(x.dtype).reshape(x.shape)
     if hasattr(x, "__dlpack__"):
         return np.from_dlpack(x)
     return np.asarray(x)
@@ -238,7 +243,7 @@ def spec_of(x: Any, name: str) -> Spec:
     if not _supported(dtype):
         raise PlacementError(
             f"argument {name!r} has dtype {dtype}: kernels compute with booleans, integers, floats of 32 "
-            f"and 64 bits, complex numbers and records. Convert it, such as {name}.astype(np.float64)"
+            f"and 64 bits, complex numbers and records. {_remedy(dtype, name)}"
         )
     if not dtype.isnative:
         raise PlacementError(
@@ -252,6 +257,21 @@ def spec_of(x: Any, name: str) -> Spec:
     if isinstance(x, PartitionedArray):
         return Spec(dtype, x.ndim, True)
     return Spec(dtype, len(x.shape), contiguous(x))
+
+
+def _remedy(dtype: np.dtype, name: str) -> str:
+    """What to do with an array whose elements no kernel can hold."""
+    if dtype.kind in "USTO":
+        return (
+            f"Number what is in it: values, codes = np.unique({name}, return_inverse=True), and pass codes; or, where "
+            f"all are numbers, {name}.astype(np.float64)"
+        )
+    if dtype.kind in "mM":
+        return f"Pass {name}.view(np.int64)"
+    if dtype.names is not None:
+        return f"Pass the fields that it is about, such as {name}[{dtype.names[0]!r}].copy()"
+    wanted = "np.float32" if dtype == np.float16 else "np.complex128" if dtype.kind == "c" else "np.float64"
+    return f"Convert it, such as {name}.astype({wanted})"
 
 
 _spec = functools.lru_cache(maxsize=4096)(Spec)

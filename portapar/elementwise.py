@@ -367,6 +367,13 @@ def result_kind(
     return typed(program, "elem", algorithm)
 
 
+def returned(algorithm: str, op: Any, inputs: tuple[Any, ...]) -> codec.Kind:
+    """What a kernel of one element of each input returns."""
+    kernel, func = lifted(op)
+    found, shape = _elementwise(algorithm, inputs, kernel, func)
+    return result_kind(reduce_program(algorithm, found, kernel, func, shape or ()), algorithm, kernel)
+
+
 def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, init: Any) -> Problem:
     """``init op f(x[0], …) op f(x[1], …) …``, in the fixed order of the tiles.
 

@@ -341,16 +341,27 @@ def _rows(problem: Problem, value: np.ndarray, use: Access, part: Part) -> tuple
     return value[first:last], first
 
 
+#: what to do where a kernel writes anywhere
+SCATTERED = (
+    "Count or add up with pp.bincount(policy, index, weights=...), or give each iteration a place of its own; or do "
+    "it on one device, such as pp.par.on(pp.threads()), with NumPy arrays: pp.asnumpy(...) of what is partitioned"
+)
+
+
+def foreign_rows(problem: Problem, name: str, use: Access) -> PlacementError:
+    """That a kernel uses rows of a partitioned array that are not at hand."""
+    told = f"{problem.algorithm}: the kernel {'writes to' if use.writes else 'uses'} the partitioned array {name!r} at "
+    remedy = SCATTERED if use.writes else f"Gather it first, and pass that: pp.asnumpy({name})"
+    return PlacementError(f"{told}other indices than its own: only its own rows are at hand. {remedy}")
+
+
 def _own_part(problem: Problem, k: int, value: PartitionedArray, executor: Executor) -> tuple[Any, int]:
     """The part of a partitioned array that lives on an executor, and its first row."""
     for number, local in value.parts.items():
         if value.executor.members[number] is executor:
             use = problem.access[k]
             if use is not None and not use.pointwise:
-                raise PlacementError(
-                    f"{problem.algorithm}: the kernel uses the partitioned array {problem.names[k]!r} at other indices "
-                    "than its own: only its own rows are at hand. Gather it first: pp.asnumpy(...)"
-                )
+                raise foreign_rows(problem, problem.names[k], use)
             if value.ndim > 1 and problem.program.specs[k].ndim == 1:
                 return local.reshape(-1), value.cuts[number] * (value.size // value.shape[0])
             return local, value.cuts[number]

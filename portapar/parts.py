@@ -22,17 +22,20 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from portapar import arrays, shares
+from portapar import arrays, elementwise, shares
 from portapar.arrays import PartitionedArray
 from portapar.call import resolve
 from portapar.errors import BackendUnavailableError, KernelError, PlacementError
 from portapar.executor import DeviceExecutor, Executor
 from portapar.kernel.front.lift import lift
 from portapar.lazy import MIRROR, OWN, Lazy, flat
+from portapar.outputs import kind_text
 from portapar.piece import Piece
 from portapar.policy import Policy, planning
 
 T = TypeVar("T")
+
+_truths: set[Any] = set()  #: predicates, with the kinds of their arguments, that are known to return truth values
 
 
 class Data:
@@ -239,9 +242,11 @@ class Parts:
         if len(getattr(x, "shape", ())) == 1:
             return x.shape[0]
         x = self._checked(x, name)
-        raise PlacementError(
-            f"{self.algorithm}: argument {name!r} has shape {x.shape}: must have one dimension. Pass {name}.reshape(-1)"
-        )
+        told = f"{self.algorithm}: argument {name!r} has shape {x.shape}: must have one dimension"
+        if len(x.shape) == 2 and len(x) == self.cuts[-1]:  # as many rows as others have, perhaps
+            told += f". Pass pp.lazy.zip(*{name}.T), whose elements are the rows as tuples"
+            raise PlacementError(f"{told}, or {name}.reshape(-1) if it is to be one sequence of all its numbers")
+        raise PlacementError(f"{told}. Pass {name}.reshape(-1)")
 
     def vector(self, x: Any, name: str) -> Data:
         """An input of one dimension: part k sees its rows."""
@@ -403,6 +408,26 @@ class Parts:
                 f"{self.algorithm}: {name} {kernel.name!r} ({kernel.where()}) takes {most} argument{'s' * (most != 1)} "
                 f"({', '.join(kernel.params)}): must take {wanted}"
             )
+        return func
+
+    def predicate(self, given: Any, *inputs: Any) -> Any:
+        """A predicate as kernels call it, of one element of each input; it must return a truth value."""
+        func = self.function(given, "predicate", len(inputs))
+        kinds = tuple(x.form if isinstance(x, Lazy) else getattr(x, "dtype", None) for x in inputs)
+        key = lift(given)[0], kinds
+        if key not in _truths:
+            kernel, wanted = key[0], "must return a truth value, on every way through it"
+            try:
+                kind = elementwise.returned(self.algorithm, func, inputs)
+            except KernelError as error:
+                found = str(error).partition(": must return")[0]
+                raise KernelError(f"{found}: {wanted}") if found != str(error) else error from None
+            if isinstance(kind, tuple) or kind.names is not None:
+                told = f"{self.algorithm}: predicate {kernel.name!r} ({kernel.where()}) returns"
+                raise KernelError(f"{told} {kind_text(kind)}: {wanted}")
+            if len(_truths) > 4096:
+                _truths.clear()
+            _truths.add(key)
         return func
 
     # where things are -------------------------------------------------------------------------------

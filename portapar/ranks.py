@@ -26,7 +26,17 @@ from portapar import arrays, backend, config, divided, shares
 from portapar.arrays import PartitionedArray
 from portapar.divided import Fragments
 from portapar.errors import BackendUnavailableError, CommunicationError, PlacementError
-from portapar.executor import DeviceExecutor, Executor, finish, fold, fold_tiles, simd, threads
+from portapar.executor import (
+    SCATTERED,
+    DeviceExecutor,
+    Executor,
+    finish,
+    fold,
+    fold_tiles,
+    foreign_rows,
+    simd,
+    threads,
+)
 from portapar.future import Future
 from portapar.hybrid import HybridExecutor
 from portapar.kernel.tiles import TILE
@@ -266,10 +276,12 @@ class RanksExecutor(Executor):
                         f"{self!r}. Use policy.on({value.executor!r})"
                     )
                 if not use.pointwise:  # found here, so that ranks without rows say it too
-                    raise PlacementError(
-                        f"{problem.algorithm}: the kernel uses the partitioned array {name!r} at other "
-                        "indices than its own: only its own rows are here. Gather it first: pp.asnumpy(...)"
-                    )
+                    raise foreign_rows(problem, name, use)
+            elif use.writes and not use.pointwise:
+                raise PlacementError(
+                    f"{problem.algorithm}: the kernel writes to argument {name!r} at other indices than its own, and "
+                    f"every rank has a copy of it: the copies would differ. {SCATTERED}"
+                )
             elif use.writes:
                 raise PlacementError(
                     f"{problem.algorithm}: argument {name!r} is a plain {type(value).__name__}, of which "

@@ -67,6 +67,8 @@ def return_kind(program: Program, function: str, acc: Kind | None, algorithm: st
     if isinstance(found, types.BaseTuple) and len(found) and all(isinstance(part, number) for part in found):
         return tuple(dtype_of(part) for part in found)
     what = "nothing" if found == types.none else f"a {found}"
+    if isinstance(found, types.Optional):
+        what = "nothing on some ways through it"
     raise KernelError(
         f"{algorithm}: {_place(program)} returns {what}: must return a number, a tuple of numbers or a record"
     )
