@@ -299,6 +299,8 @@ def _supported(dtype: np.dtype) -> bool:
 
 def contiguous(x: Any) -> bool:
     """Whether an array of any library lies in memory in C order without gaps."""
+    if 0 in x.shape:
+        return True
     expected = x.dtype.itemsize
     for length, stride in zip(reversed(x.shape), reversed(x.strides), strict=True):
         if length > 1 and stride != expected:

@@ -206,6 +206,8 @@ def test_integers(queue):
         out[i, 24] = x**-1 if x != 0 else 0
 
     a, b = pairs(INTEGERS, np.int64)
+    wraps = (a == INT_MIN) & (b == -1)  # where Numba's quotient is 0
+    a, b = a[~wraps], b[~wraps]
     check(queue, kernel, len(a), a, b, np.zeros((len(a), 25), np.int64), plain=False)
 
     def narrow(i, a, b, u, v, out):

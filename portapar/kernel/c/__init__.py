@@ -5,7 +5,7 @@
 `unit`       one text: types, records, helpers, constants
 `graph`      the control flow of a function
 `flow`       its statements in structured form
-`signs`      which integers are known not to be negative
+`intervals`  between which limits its integers lie
 `operators`  operators and functions of numbers
 `atomics`    atomic updates
 `function`   a function as C text

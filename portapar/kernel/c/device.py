@@ -13,6 +13,7 @@ import numpy as np
 
 from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.kernel.c.dialect import Dialect
+from portapar.kernel.c.intervals import EXTENTS
 from portapar.kernel.c.program import c_text
 from portapar.kernel.device import Device
 from portapar.kernel.program import Program
@@ -46,6 +47,16 @@ class Kernel:
     entry: Any
     module: Any
     batch: int = 1
+
+
+def _extent(task: Any) -> int:
+    """The bound of a task's indices and of its arrays along every axis."""
+    axes = zip(task.start, task.step, task.extent, strict=True)
+    most = max(task.hi if task.program.acc is not None else 0, *(a + max(0, s * (n - 1)) for a, s, n in axes))
+    for spec, value, first in zip(task.program.specs, task.values, task.firsts, strict=True):
+        if spec.is_array and value.shape:
+            most = max(most, value.shape[0] + first, *value.shape)
+    return next(bound for bound in EXTENTS if most <= bound)
 
 
 class CDevice(Device):
@@ -107,21 +118,23 @@ class CDevice(Device):
                 " start processes with multiprocessing's 'spawn' method"
             )
 
-    def text(self, program: Program) -> str:
-        """The C text of a program for this device."""
-        found = self._texts.get(program.key)
+    def text(self, program: Program, extent: int = EXTENTS[0]) -> str:
+        """The C text of a program for this device, if no array and no index space is longer than `extent`."""
+        key = f"{program.key}-{extent}"
+        found = self._texts.get(key)
         if found is None:
-            found = self._texts[program.key] = c_text(program, self.dialect, self.serial)
+            found = self._texts[key] = c_text(program, self.dialect, self.serial, extent)
         return found
 
-    def kernel(self, program: Program) -> Kernel:
+    def kernel(self, program: Program, extent: int = EXTENTS[0]) -> Kernel:
         """The compiled program; two threads that need the same one compile it once."""
-        found = self._kernels.get(program.key)
+        key = f"{program.key}-{extent}"
+        found = self._kernels.get(key)
         if found is None:
             with self._compiling:
-                found = self._kernels.get(program.key)
+                found = self._kernels.get(key)
                 if found is None:
-                    found = self._kernels[program.key] = self._compile(program, self.text(program))
+                    found = self._kernels[key] = self._compile(program, self.text(program, extent))
         return found
 
     def run(self, task: Any) -> np.ndarray[Any, Any] | None:
@@ -134,7 +147,7 @@ class CDevice(Device):
         program, count = task.program, max(0, task.hi - task.lo)
         if not count:
             return lambda: None if program.acc is None else np.empty(0, program.acc)
-        kernel, arguments = self.kernel(program), tuple(self._arguments(task))
+        kernel, arguments = self.kernel(program, _extent(task)), tuple(self._arguments(task))
         if program.acc is None:
             return lambda: self._map(kernel, arguments, count, task.chunk)
         acc, tiles = program.acc, -(-count // TILE)

@@ -30,6 +30,8 @@ class Dialect:
         The qualifiers of a kernel entry.
     float32_suffix : str
         What the name of a math function has at its end for float32.
+    own : set of str
+        Math functions for which there is a helper, since those of implementations are too far off.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Dialect:
     float64_preamble: str
     entry: str
     float32_suffix: str
+    own: frozenset[str] = frozenset()
 
     def math(self, name: str, ctype: str) -> str:
         """The name of a math function of libm for one of the types f32 and f64."""
@@ -65,6 +68,7 @@ OPENCL = Dialect(
 """,
     entry="__kernel void",
     float32_suffix="",
+    own=frozenset({"cbrt"}),
 )  # fmt: skip
 
 CUDA = Dialect(
@@ -89,13 +93,18 @@ CUDA = Dialect(
 )  # fmt: skip
 
 
-# Numba's and NumPy's meaning in C. A division by zero gives 0 for integers and inf or nan for floats, as
-# NumPy's error model has it; the smallest integer divided by -1 gives 0, as Numba's does.
+# NumPy's meaning in C. A division by zero gives 0 for integers and inf or nan for floats; integers wrap; a shift by
+# the width or more, or by a negative number, leaves nothing but the sign.
 HELPERS: dict[str, str] = {
     "wrap": "DEVICE i64 @N(i64 i, i64 n) { return i < 0 ? i + n : i; }",
+    "clamp": """\
+DEVICE i64 @N(i64 i, i64 n) {
+    i = i < 0 ? i + n : i;
+    return i < 0 ? 0 : i < n ? i : n - 1;
+}""",
     "floordiv_signed": """\
 DEVICE @T @N(@T a, @T b) {
-    if (b == 0 || (b == -1 && a == (@T)((@U)1 << (8 * sizeof(@T) - 1)))) return 0;
+    if (b == 0 || b == -1) return b == 0 ? 0 : (@T)(0 - (@U)a);
     @T q = (@T)(a / b);
     return (@T)(q - ((a % b != 0) & ((a ^ b) < 0)));
 }""",
@@ -108,47 +117,65 @@ DEVICE @T @N(@T a, @T b) {
     "floordiv_unsigned": "DEVICE @T @N(@T a, @T b) { return b == 0 ? 0 : (@T)(a / b); }",
     "mod_unsigned": "DEVICE @T @N(@T a, @T b) { return b == 0 ? 0 : (@T)(a % b); }",
     "fmod_int": "DEVICE @T @N(@T a, @T b) { return b == 0 || b == (@T)-1 ? 0 : (@T)(a % b); }",
+    "lshift": "DEVICE @T @N(@T a, u64 b) { return b < 8 * sizeof(@T) ? (@T)((@U)a << b) : 0; }",
+    "rshift_signed": "DEVICE @T @N(@T a, u64 b) { return a >> (b < 8 * sizeof(@T) ? b : 8 * sizeof(@T) - 1); }",
+    "rshift_unsigned": "DEVICE @T @N(@T a, u64 b) { return b < 8 * sizeof(@T) ? a >> b : 0; }",
+    "unsigned_of": "DEVICE u64 @N(@T a) { return a < 9223372036854775808.0f ? (u64)(i64)a : (u64)a; }",
     "floordiv_float": """\
 DEVICE @T @N(@T a, @T b) {
     if (b == 0) return a / b;
-    @T mod = @F(fmod)(a, b), div = (a - mod) / b, whole;
+    @T mod = @F(fmod)(a, b), div = (a - mod) / b;
     if (mod != 0 && (b < 0) != (mod < 0)) div -= 1;
-    if (div != 0) {
-        whole = @F(floor)(div);
-        return div - whole > (@T)0.5f ? whole + 1 : whole;
-    }
-    return div * div * a / b;
+    if (div == 0) return @F(copysign)((@T)0, a / b);
+    @T whole = @F(floor)(div);
+    return div - whole > (@T)0.5f ? whole + 1 : whole;
 }""",
     "mod_float": """\
 DEVICE @T @N(@T a, @T b) {
     @T mod = @F(fmod)(a, b);
     if (b == 0) return mod;
-    if (mod == 0) return b < 0 ? (@T)-0.0f : (@T)0.0f;
+    if (mod == 0) return @F(copysign)((@T)0, b);
     return (b < 0) != (mod < 0) ? mod + b : mod;
 }""",
     "pow_int": """\
 DEVICE @T @N(@T a, i64 b) {
+    if (b < 0) return a == 1 || (a == (@T)-1 && (@T)-1 < 0) ? (b & 1 ? a : 1) : 0;
+    return @H(pow_int_unsigned)(a, (u64)b);
+}""",
+    "pow_int_unsigned": """\
+DEVICE @T @N(@T a, u64 b) {
     @U r = 1, x = (@U)a;
-    if (b < 0) {
-        if (a == 0) return (@T)((@U)1 << (8 * sizeof(@T) - 1));
-        if (a != 1 && a != (@T)-1) return 0;
-    }
-    for (u64 e = b < 0 ? 0 - (u64)b : (u64)b; e != 0; e >>= 1) {
-        if (e & 1) r *= x;
+    for (; b != 0; b >>= 1) {
+        if (b & 1) r *= x;
         x *= x;
     }
     return (@T)r;
 }""",
-    "powi_float": """\
-DEVICE @T @N(@T a, i64 b) {
-    u64 e = b < 0 ? 0 - (u64)b : (u64)b;
-    if (e > 0x10000) return @F(pow)(a, (@T)b);
-    @T r = 1;
-    for (; e != 0; e >>= 1) {
-        if (e & 1) r *= a;
-        a *= a;
-    }
-    return b < 0 ? 1 / r : r;
+    "pow_m2": "DEVICE @T @N(@T a) { return 1 / a / a; }",
+    "pow_m1": "DEVICE @T @N(@T a) { return 1 / a; }",
+    "pow_2": "DEVICE @T @N(@T a) { return a * a; }",
+    "pow_3": "DEVICE @T @N(@T a) { return a * a * a; }",
+    "pow_4": "DEVICE @T @N(@T a) { @T s = a * a; return s * s; }",
+    # A power is off by as many ulp as the logarithm has digits before the point; one of Newton's steps mends it.
+    "cbrt": """\
+DEVICE @T @N(@T a) {
+    @T x = @F(fabs)(a), unit = 1;
+    if (!(x > 0) || isinf(x)) return a;
+    if (x < (@T)1e-30f) x *= (@T)0x1p60f, unit = (@T)0x1p-20f;
+    if (x > (@T)1e36f) x *= (@T)0x1p-15f, unit = (@T)0x1p5f;
+    @T y = @F(pow)(x, (@T)1 / (@T)3);
+    y -= (y * y * y - x) / (3 * y * y);
+    return @F(copysign)(y * unit, a);
+}""",
+    "range_length": """\
+DEVICE @T @N(@T start, @T stop, @T step) {
+    if (step > 0) return start < stop ? (@T)(((@U)stop - (@U)start - 1) / (@U)step + 1) : 0;
+    return step < 0 && start > stop ? (@T)(((@U)start - (@U)stop - 1) / (0 - (@U)step) + 1) : 0;
+}""",
+    "range_holds": """\
+DEVICE bool @N(@T start, @T stop, @T step, @T item) {
+    if (step > 0) return item >= start && item < stop && ((@U)item - (@U)start) % (@U)step == 0;
+    return step < 0 && item <= start && item > stop && ((@U)start - (@U)item) % (0 - (@U)step) == 0;
 }""",
     "abs_int": "DEVICE @T @N(@T a) { return a < 0 ? (@T)(0 - (@U)a) : a; }",
     # Python's min and max keep the first of equals and of what cannot be compared; NumPy's hand a NaN on.
@@ -201,16 +228,36 @@ DEVICE @T @N(@T a, @T b) {
 }""",
     "complex_div": """\
 DEVICE @T @N(@T a, @T b) {
-    @R ratio, denominator, size_re = @F(fabs)(b.re), size_im = @F(fabs)(b.im);
+    @R ratio, scale, size_re = @F(fabs)(b.re), size_im = @F(fabs)(b.im);
     if (size_re == 0 && size_im == 0) return @T_make(a.re / size_re, a.im / size_re);
     if (size_re >= size_im) {
         ratio = b.im / b.re;
-        denominator = b.re + b.im * ratio;
-        return @T_make((a.re + a.im * ratio) / denominator, (a.im - a.re * ratio) / denominator);
+        scale = 1 / (b.re + b.im * ratio);
+        return @T_make((a.re + a.im * ratio) * scale, (a.im - a.re * ratio) * scale);
     }
     ratio = b.re / b.im;
-    denominator = b.re * ratio + b.im;
-    return @T_make((a.re * ratio + a.im) / denominator, (a.im * ratio - a.re) / denominator);
+    scale = 1 / (b.im + b.re * ratio);
+    return @T_make((a.re * ratio + a.im) * scale, (a.im * ratio - a.re) * scale);
+}""",
+    "complex_reciprocal": """\
+DEVICE @T @N(@T a) {
+    @R ratio, size;
+    if (@F(fabs)(a.im) <= @F(fabs)(a.re)) {
+        ratio = a.im / a.re;
+        size = a.re + a.im * ratio;
+        return @T_make(1 / size, -ratio / size);
+    }
+    ratio = a.re / a.im;
+    size = a.re * ratio + a.im;
+    return @T_make(ratio / size, -1 / size);
+}""",
+    "complex_sign": """\
+DEVICE @T @N(@T a) {
+    @R size = @F(hypot)(a.re, a.im);
+    if (isnan(a.re) || isnan(a.im) || (isinf(a.re) && isinf(a.im))) return @T_make(a.re - a.re, a.re - a.re);
+    if (isinf(a.re)) return @T_make(a.re > 0 ? 1 : -1, 0);
+    if (isinf(a.im)) return @T_make(0, a.im > 0 ? 1 : -1);
+    return size == 0 ? @T_make(0, 0) : @T_make(a.re / size, a.im / size);
 }""",
     "complex_conj": "DEVICE @T @N(@T a) { return @T_make(a.re, -a.im); }",
     "complex_abs": "DEVICE @R @N(@T a) { return @F(hypot)(a.re, a.im); }",
@@ -247,9 +294,27 @@ DEVICE @T @N(@T a) {
 }""",
     "complex_pow": """\
 DEVICE @T @N(@T a, @T b) {
-    if (b.re == 2 && b.im == 0) return @H(complex_mul)(a, a);
     if (b.re == 0 && b.im == 0) return @T_make(1, 0);
-    if (a.re == 0 && a.im == 0) return @T_make(0, 0);
+    if (a.re == 0 && a.im == 0) {
+        if (b.re > 0 && b.im == 0) return @T_make(0, 0);
+        @R none = a.re / a.re;
+        return @T_make(none, none);
+    }
+    if (b.im == 0 && b.re > -100 && b.re < 100 && b.re == @F(floor)(b.re)) {
+        i32 n = (i32)b.re, left = n < 0 ? -n : n;
+        @T r = @T_make(1, 0), p = a;
+        if (n == 1) return a;
+        if (n == 2) return @H(complex_mul)(a, a);
+        if (n == -1) return @H(complex_reciprocal)(a);
+        if (n == 3) return @H(complex_mul)(a, @H(complex_mul)(a, a));
+        for (;;) {
+            if (left & 1) r = @H(complex_mul)(r, p);
+            left >>= 1;
+            if (left == 0) break;
+            p = @H(complex_mul)(p, p);
+        }
+        return n < 0 ? @H(complex_div)(@T_make(1, 0), r) : r;
+    }
     return @H(complex_exp)(@H(complex_mul)(b, @H(complex_log)(a)));
 }""",
 }

@@ -15,7 +15,7 @@ from numba.core import types
 
 from portapar.kernel.c.dialect import Dialect
 from portapar.kernel.c.function import add_function
-from portapar.kernel.c.signs import UNKNOWN
+from portapar.kernel.c.intervals import EXTENTS, Interval
 from portapar.kernel.c.unit import GLOBAL, Unit, scalar_name, strip
 from portapar.kernel.jit.typing import TypedFunction
 from portapar.kernel.program import INDICES
@@ -198,6 +198,7 @@ def render_map(
     signed: bool = True,
     blocked: bool = False,
     batch: Batch | None = None,
+    extent: int = EXTENTS[0],
 ) -> str:
     """An entry that runs `body(i[, j[, …]], *args)` for the flat indices in [lo, hi) of an index space.
 
@@ -223,6 +224,8 @@ def render_map(
         stride. Otherwise neighbouring work-items run neighbouring indices, for GPUs.
     batch : Batch, optional
         With `ndim` 1 and not `blocked`: the body in two halves, of which every work-item runs several at once.
+    extent : int
+        No array is longer along an axis; with `unit_step` no index is larger, either.
 
     Returns
     -------
@@ -230,9 +233,9 @@ def render_map(
         A complete unit; any number of work-items may be launched. For the parameters see
         `map_parameters`.
     """
-    unit = Unit(dialect)
-    degrees = [UNKNOWN if signed and not unit_step else 1] * ndim
-    kernel = add_function(unit, body, [GLOBAL] * len(body.argtypes), degrees)
+    unit = Unit(dialect, extent)
+    known = [None if signed and not unit_step else Interval(0, extent)] * ndim
+    kernel = add_function(unit, body, [GLOBAL] * len(body.argtypes), known)
     entry = Entry(unit, body.argtypes[ndim:], map_parameters(body.argtypes, ndim, dialect, unit_step))
 
     def value(axis: int, position: str) -> str:
@@ -262,7 +265,7 @@ def render_map(
                 "    }",
             ]
     elif batch is not None:
-        lines += _batches(unit, batch, entry.arguments(), degrees, value, call)
+        lines += _batches(unit, batch, entry.arguments(), known, value, call)
     elif ndim == 1:
         lines += [f"    for (i64 i = lo + ({item}); i < hi; i += {items}) {call}"]
     else:
@@ -283,15 +286,20 @@ def render_map(
 
 
 def _batches(
-    unit: Unit, batch: Batch, arguments: str, degrees: list[int], value: Callable[[int, str], str], call: str
+    unit: Unit,
+    batch: Batch,
+    arguments: str,
+    known: list[Interval | None],
+    value: Callable[[int, str], str],
+    call: str,
 ) -> list[str]:
     """CUDA: all values of a batch are computed before the first one is stored.
 
     So their loads are all under way at the same time, which the memory of a GPU needs; a compiler may not move
     a load across a store to an array that could be the same.
     """
-    elem = add_function(unit, batch.elem, [GLOBAL] * len(batch.elem.argtypes), degrees)
-    store = add_function(unit, batch.store, [GLOBAL] * 2, degrees)
+    elem = add_function(unit, batch.elem, [GLOBAL] * len(batch.elem.argtypes), known)
+    store = add_function(unit, batch.store, [GLOBAL] * 2, known)
     kind = unit.value(batch.elem.return_type)
 
     def place(k: int) -> str:

@@ -17,7 +17,9 @@ from numba.core import ir, types
 from portapar.kernel.c.graph import Graph
 from portapar.kernel.c.unit import strip
 
+_DEEP = 16  # levels of nesting; compilers have limits, the lowest that we know is 256
 NO_EXCEPTIONS = "a kernel cannot raise (or assert) on this device; mark the case in an output array"
+_SEVERAL = "write `range(…)` where it is used: this one is one of several, or comes from another function"
 
 
 @dataclass
@@ -28,6 +30,7 @@ class _Range:
     stop: str
     step: str
     sign: int  # of the step; 0 if it is not known
+    exact: bool  # the counter cannot overflow where it passes the end
     counter: str = ""
 
     @property
@@ -37,6 +40,11 @@ class _Range:
 
     @property
     def advance(self) -> str:
+        if not self.exact:
+            up = f"(u64){self.stop} - (u64){self.counter} > (u64){self.step}"
+            down = f"(u64){self.counter} - (u64){self.stop} > 0 - (u64){self.step}"
+            more = {1: up, -1: down}.get(self.sign, f"({self.step} > 0 ? {up} : {down})")
+            return f"{self.counter} = {more} ? {self.counter} + {self.step} : {self.stop}"
         return {"1": f"++{self.counter}", "(-1)": f"--{self.counter}"}.get(self.step, f"{self.counter} += {self.step}")
 
 
@@ -50,6 +58,7 @@ class Flow:
         self.lines: list[str] = []
         self.depth = 1
         self.targets: set[str] = set()
+        self.inside: set[int] = set()  # blocks that are written in the place of the jump to them
         self.ranges: list[tuple[ir.Expr, _Range]] = []
         self.items: dict[str, tuple[str, str]] = {}  # what the pairs of loops over arrays and tuples hold
         self.counted: set[str] = set()
@@ -63,7 +72,7 @@ class Flow:
         """The lines of the function's body."""
         if not self.graph.reducible:
             raise self.function.unit.fail("this control flow is too tangled; simplify the loops")
-        self._tree(self.graph.entry, None)
+        self._write([self.graph.entry], None)
         if self.lines[-1:] == ["    return;"]:
             self.lines.pop()
         return [f"{line[1:]}:;" if line[0] == "@" else line for line in self.lines
@@ -71,30 +80,24 @@ class Flow:
 
     # -- the walk ----------------------------------------------------------------------------------------
 
-    def _tree(self, label: int, follow: int | None) -> None:
-        """Write a block and all that it dominates; `follow` is what comes next in the text."""
-        while True:
+    def _write(self, labels: list[int], follow: int | None) -> None:
+        """Write blocks one after another, with all that they dominate; `follow` is what comes next in the text."""
+        # What comes later is not written by a call inside of this one, so that long functions do not recurse deeply.
+        stack = labels[::-1]
+        while stack:
+            label = stack.pop()
             children, merges = self.graph.children[label], self.graph.merges
+            if label not in self.inside:
+                self._label(label)
             loop = self.graph.loops.get(label)
             if loop is None:
-                later = [c for c in children if c in merges]
-                self._block(label, later[0] if later else follow)
+                stack += [c for c in children if c in merges][::-1]
+                rest = self._block(label, stack[-1] if stack else follow)
+                stack += [] if rest is None else [rest]
             else:
-                later = [c for c in children if c not in loop]
+                stack += [c for c in children if c not in loop][::-1]
                 inside = [c for c in children if c in loop and c in merges]
-                self._loop(label, inside, later[0] if later else follow)
-            if not later:
-                return
-            self._sequence(later[:-1], later[-1])
-            # The last one in a row is not nested, so that long functions do not recurse deeply.
-            label = later[-1]
-            self._label(label)
-
-    def _sequence(self, labels: list[int], follow: int) -> None:
-        """Write blocks one after another, with all that they dominate."""
-        for label, behind in zip(labels, [*labels[1:], follow], strict=False):
-            self._label(label)
-            self._tree(label, behind)
+                self._loop(label, inside, stack[-1] if stack else follow)
 
     def _label(self, label: int | str) -> None:
         self.lines.append(f"@block{label}")
@@ -105,8 +108,8 @@ class Flow:
         if counter is None:
             self.line("for (;;) {")
             self.depth += 1
-            self._block(label, inside[0] if inside else label)
-            self._sequence(inside, label)
+            rest = self._block(label, inside[0] if inside else label)
+            self._write(inside if rest is None else [rest, *inside], label)
         else:
             self._for(label, counter, inside, behind)
         self._label(f"{label}_end")
@@ -137,9 +140,10 @@ class Flow:
             self.line(f"for (; {counter.condition}; {counter.advance}) {{")
         self.depth += 1
         self._go(branch.truebr, inside[0] if inside else label, label)
-        self._sequence(inside, label)
+        self._write(inside, label)
 
-    def _block(self, label: int, following: int | None) -> None:
+    def _block(self, label: int, following: int | None) -> int | None:
+        """Write one block; returns what is to be written next, if that is not `following`."""
         function = self.function
         *statements, last = self.blocks[label].body
         for statement in statements:
@@ -152,7 +156,7 @@ class Flow:
         elif isinstance(last, ir.Branch):
             condition = function.read_as(last.cond, types.boolean)
             function.flush(everything=True)
-            self._branch(condition, last, following, label)
+            return self._branch(condition, last, following, label)
         elif isinstance(last, ir.Return):
             if function.typed.return_type == types.none:
                 self.line("return;")
@@ -160,18 +164,37 @@ class Flow:
                 self.line(f"return {function.read_as(last.value, function.typed.return_type)};")
         else:
             raise function.unit.fail(NO_EXCEPTIONS)
+        return None
 
-    def _branch(self, condition: str, last: ir.Branch, following: int | None, label: int) -> None:
+    def _branch(self, condition: str, last: ir.Branch, following: int | None, label: int) -> int | None:
         condition = condition[1:-1] if enclosed(condition) else condition
+        if self.depth >= _DEEP and self._is_inside(last.truebr, label) and self._is_inside(last.falsebr, label):
+            # The longer one goes on at this depth, so that a chain of conditions does not nest ever deeper.
+            sizes = [self.graph.size(last.truebr), self.graph.size(last.falsebr)]
+            short, rest = (last.truebr, last.falsebr) if sizes[0] <= sizes[1] else (last.falsebr, last.truebr)
+            lines = self._written(short, None, label)
+            self.line(f"if ({condition}) {{" if short == last.truebr else f"if (!({condition})) {{")
+            self.lines += [*lines, "    " * self.depth + "}"]
+            self.inside.add(rest)
+            return rest
         yes, no = self._written(last.truebr, following, label), self._written(last.falsebr, following, label)
         if not yes and not no:
-            return
+            return None
         self.line(f"if ({condition}) {{" if yes else f"if (!({condition})) {{")
         self.lines += yes or no
         if yes and no:
             self.line("} else {")
             self.lines += no
         self.line("}")
+        return None
+
+    def _is_inside(self, target: int, source: int) -> bool:
+        """Whether a block is written inside of the branch that leads to it."""
+        return (
+            target not in self.graph.merges
+            and target in self.graph.children[source]
+            and target in self.graph.loops.get(source, (target,))
+        )
 
     def _written(self, target: int, following: int | None, label: int) -> list[str]:
         start = len(self.lines)
@@ -190,12 +213,9 @@ class Flow:
             self.line("continue;")
         elif self.around and target == self.around[-1][1]:
             self.line("break;")
-        elif (
-            target not in self.graph.merges
-            and target in self.graph.children[source]
-            and target in self.graph.loops.get(source, (target,))
-        ):
-            self._tree(target, following)
+        elif self._is_inside(target, source):
+            self.inside.add(target)
+            self._write([target], following)
         else:
             inside_loop = any(target == header for header, _ in self.around)
             name = f"block{target}_end" if inside_loop else f"block{target}"
@@ -216,13 +236,20 @@ class Flow:
             return None
         if branch.truebr not in loop or branch.falsebr in loop:
             return None
-        counter = self.range_of(steps[0].value.value)
+        counter = self._range_of(steps[0].value.value)
         if counter is not None:
             self.counted.add(steps[0].target.name)
         return counter
 
-    def range_of(self, variable: ir.Var) -> _Range | None:
-        source = self.function.signs.iterator_source(variable)
+    def range_of(self, variable: ir.Var) -> tuple[str, str, str]:
+        """The start, stop and step of a range in a variable."""
+        found = self._range_of(variable)
+        if found is None:
+            raise self.function.unit.fail(_SEVERAL)
+        return found.start, found.stop, found.step
+
+    def _range_of(self, variable: ir.Var) -> _Range | None:
+        source = self.function.intervals.iterator_source(variable)
         return next((r for expr, r in self.ranges if expr is source), None)
 
     def iteration(self, target: ir.Var, value: Any) -> bool:
@@ -232,7 +259,8 @@ class Flow:
         if operation == "call":
             if getattr(function.type_of(value.func), "typing_key", None) is not range:
                 return False
-            self._begin(value, [function.read_as(v, types.int64) for v in value.args])
+            exact = function.intervals.advances(value)
+            self._begin(value, [function.read_as(v, types.int64) for v in value.args], exact)
         elif operation == "getiter":
             self._start(value)
         elif operation == "iternext":
@@ -242,14 +270,14 @@ class Flow:
             if value.value.name in self.items:
                 function.aliases[target.name] = self.items[value.value.name][place]
         elif isinstance(value, ir.Var) and value.name in function.aliases:
-            if len(function.signs.values[target.name]) > 1 or target.name[0] != "$":
+            if len(function.intervals.values[target.name]) > 1 or target.name[0] != "$":
                 return False
             function.aliases[target.name] = function.aliases[value.name]
         else:
             return isinstance(function.type_of(target), types.IteratorType | types.RangeType)
         return True
 
-    def _begin(self, call: ir.Expr, texts: list[str]) -> None:
+    def _begin(self, call: ir.Expr, texts: list[str], exact: bool) -> None:
         """Evaluate the arguments of range, once."""
         function = self.function
         names = ["stop"] if len(texts) == 1 else ["start", "stop", "step"][: len(texts)]
@@ -261,7 +289,7 @@ class Flow:
                 text = local
             parts[name] = text
         sign = (-1 if "-" in parts["step"] else 1) if parts["step"].strip("()-").isdigit() else 0
-        self.ranges.append((call, _Range(**parts, sign=sign)))
+        self.ranges.append((call, _Range(**parts, sign=sign, exact=exact)))
 
     def _start(self, value: ir.Expr) -> None:
         """Begin to iterate: set the counter."""
@@ -271,21 +299,21 @@ class Flow:
             function.flush(memory=True)
             over = function.read(value.value)
             extent = f"{over}.n0" if isinstance(numba_type, types.Array) else str(len(numba_type))
-            self.ranges.append((value, _Range("0", extent, "1", 1)))
+            self.ranges.append((value, _Range("0", extent, "1", 1, True)))
         elif not isinstance(numba_type, types.RangeType):
             raise function.unit.fail("a kernel loops over range(...), a 1-D array or a tuple of equal types")
-        counter = self.range_of(value.value) or next((r for e, r in self.ranges if e is value), None)
+        counter = self._range_of(value.value) or next((r for e, r in self.ranges if e is value), None)
         if counter is None:
-            raise function.unit.fail("write `for … in range(…)` directly: this range is one of several")
+            raise function.unit.fail(_SEVERAL)
         counter.counter = function.fresh("k", "i64")
         self.line(f"{counter.counter} = {counter.start};")
 
     def _step(self, target: ir.Var, value: ir.Expr) -> None:
         """Take the next item: by the C loop's own means, or else here."""
         function = self.function
-        counter = self.range_of(value.value)
+        counter = self._range_of(value.value)
         if counter is None:
-            raise function.unit.fail("write `for … in range(…)` directly: this range is one of several")
+            raise function.unit.fail(_SEVERAL)
         item = counter.counter
         if target.name not in self.counted:
             item, more = function.fresh("item", "i64"), function.fresh("more", "bool")
@@ -293,7 +321,7 @@ class Flow:
             self.line(f"if ({more}) {counter.advance};")
         else:
             more = ""
-        source = function.signs.iterator_source(value.value)
+        source = function.intervals.iterator_source(value.value)
         if source is not None and source.op == "getiter":
             item = function.item(source.value, item)
         self.items[target.name] = (item, more)
@@ -311,3 +339,13 @@ def enclosed(text: str) -> bool:
         if depth == 0:
             return text[0] == "(" and place == len(text) - 1
     return False
+
+
+def deep(text: str) -> bool:
+    """Whether an expression has so many parentheses inside of each other that it should not go into another one."""
+    depth = most = 0
+    if len(text) > 4 * _DEEP:
+        for letter in text:
+            depth += {"(": 1, ")": -1}.get(letter, 0)
+            most = max(most, depth)
+    return most > _DEEP

@@ -18,9 +18,20 @@ from numba.core import ir, types
 from portapar.kernel.c import operators
 from portapar.kernel.c.atomics import atomic_helper
 from portapar.kernel.c.dialect import Dialect
-from portapar.kernel.c.flow import NO_EXCEPTIONS, Flow, enclosed
-from portapar.kernel.c.signs import UNKNOWN, Signs
-from portapar.kernel.c.unit import GLOBAL, PRIVATE, UNALIGNED, VIEW, RenderFailure, Unit, field_name, strip
+from portapar.kernel.c.flow import NO_EXCEPTIONS, Flow, deep, enclosed
+from portapar.kernel.c.intervals import Interval, Intervals, coarse
+from portapar.kernel.c.unit import (
+    GLOBAL,
+    PRIVATE,
+    UNALIGNED,
+    VIEW,
+    RenderFailure,
+    Unit,
+    by_offset,
+    field_name,
+    strip,
+    variable_name,
+)
 from portapar.kernel.front import atomic, private
 from portapar.kernel.jit.llvm import private_shape
 from portapar.kernel.jit.typing import TypedFunction, TypingFailure, dtype_of, numba_type, overload
@@ -54,8 +65,10 @@ def render(functions: Sequence[TypedFunction], dialect: Dialect) -> str:
     return unit.text()
 
 
-def add_function(unit: Unit, typed: TypedFunction, spaces: Sequence[str] = (), degrees: Sequence[int] = ()) -> str:
-    """Render a function into a unit, once for each combination of spaces and signs; its C name.
+def add_function(
+    unit: Unit, typed: TypedFunction, spaces: Sequence[str] = (), known: Sequence[Interval | None] = ()
+) -> str:
+    """Render a function into a unit, once for each combination of spaces and intervals; its C name.
 
     Parameters
     ----------
@@ -65,28 +78,22 @@ def add_function(unit: Unit, typed: TypedFunction, spaces: Sequence[str] = (), d
         The function.
     spaces : sequence of str
         Where each array argument lives (`GLOBAL` if not given).
-    degrees : sequence of int
-        What is known about each argument's sign, see `csigns` (`UNKNOWN` if not given).
+    known : sequence of Interval or None
+        What is known about each argument; of an interval only `coarse` is used.
     """
     count = len(typed.argtypes)
     arrays = [isinstance(t, types.Array | types.Record) for t in typed.argtypes]
     where = tuple((spaces[k] if k < len(spaces) else GLOBAL) if arrays[k] else "" for k in range(count))
-    signs = tuple(
-        degrees[k] if k < len(degrees) and isinstance(t, types.Integer) else UNKNOWN
+    intervals = tuple(
+        coarse(known[k], unit.extent) if k < len(known) and isinstance(t, types.Integer) else None
         for k, t in enumerate(typed.argtypes)
     )
-    key = (typed, where, signs)
+    key = (typed, where, intervals)
     if key not in unit.instances:
-        # Names from the kernel end in an underscore, so that they meet no word of C and none of ours.
-        base = re.sub(r"\W", "_", typed.name, flags=re.ASCII).strip("_")
-        taken = set(unit.instances.values())
-        name, count = f"{base}_", 1
-        while name in taken:
-            count += 1
-            name = f"{base}_{count}_"
+        name = unit.function_name(typed.name)
         unit.instances[key] = name
         line = unit.line
-        unit.functions.append(_Function(unit, typed, where, signs, name).text())
+        unit.functions.append(_Function(unit, typed, where, intervals, name).text())
         unit.line = line
     return unit.instances[key]
 
@@ -108,15 +115,27 @@ class _Pending:
     reads_memory: bool
 
 
+@dataclass
+class _Default:
+    """The value of an argument that is not given."""
+
+    value: Any
+
+
 class _Function:
     def __init__(
-        self, unit: Unit, typed: TypedFunction, spaces: tuple[str, ...], degrees: tuple[int, ...], name: str
+        self,
+        unit: Unit,
+        typed: TypedFunction,
+        spaces: tuple[str, ...],
+        known: tuple[Interval | None, ...],
+        name: str,
     ) -> None:
         self.unit = unit
         self.typed = typed
         self.name = name
         self.argument_spaces = spaces
-        self.signs = Signs(typed, degrees)
+        self.intervals = Intervals(typed, known, unit.extent)
         self.spaces = self._find_spaces()
         self.names: dict[str, str] = {}
         self.taken: set[str] = set()
@@ -149,7 +168,7 @@ class _Function:
         numba_type = self.typed.argtypes[index]
         if isinstance(numba_type, _COMPILE_TIME):
             return ""
-        values = self.signs.values.get(label, [])
+        values = self.intervals.values.get(label, [])
         once = len(values) == 1 and isinstance(values[0], ir.Arg)
         name = self._c_name(label) if once else f"argument{index}"
         ctype = self.unit.value(numba_type, self.argument_spaces[index])
@@ -162,7 +181,7 @@ class _Function:
         changed = True
         while changed:
             changed = False
-            for name, values in self.signs.values.items():
+            for name, values in self.intervals.values.items():
                 if not isinstance(typemap.get(name), types.Array | types.Record):
                     continue
                 for value in values:
@@ -212,7 +231,7 @@ class _Function:
         return {
             name for name, where in uses.items()
             if name.startswith("$") and len(where) == 1 and homes.get(name) == where[0][0]
-            and len(self.signs.values[name]) == 1
+            and len(self.intervals.values[name]) == 1
         }  # fmt: skip
 
     # -- variables ---------------------------------------------------------------------------------------
@@ -223,8 +242,7 @@ class _Function:
                 match = re.match(r"\$(?:phi|[a-z_]*?)(\d+)", label)
                 base = "t" + (match[1] if match else "")
             else:
-                base = re.sub(r"\W", "_", label, flags=re.ASCII)
-                base = base if "." in label and base[-1].isdigit() else base + "_"
+                base = variable_name(label)
             name, count = base, 0
             while name in self.taken:
                 name, count = f"{base}x{count}", count + 1
@@ -258,7 +276,7 @@ class _Function:
             self.reads |= kept.reads_memory
             return kept.text
         numba_type = self.type_of(variable)
-        value = self.signs.constant(variable)
+        value = self.intervals.constant(variable)
         if value is not None and not isinstance(numba_type, _COMPILE_TIME):
             return self.unit.constant(value, numba_type)
         if name in self.tuples:
@@ -269,7 +287,7 @@ class _Function:
 
     def read_as(self, variable: ir.Var, target: types.Type) -> str:
         """A variable's value, converted."""
-        value = self.signs.constant(variable)
+        value = self.intervals.constant(variable)
         target = strip(target)
         fits = isinstance(value, complex) if isinstance(target, types.Complex) else False
         if isinstance(target, types.Number | types.Boolean) and (fits or isinstance(value, bool | int | float)):
@@ -285,7 +303,7 @@ class _Function:
         name = variable.name
         if name[0] == "$" and name not in self.used and not effect:
             return
-        if name in self.inline and not effect:
+        if name in self.inline and not effect and not deep(text):
             self.pending[name] = _Pending(text, self.needs, reads or self.reads)
             return
         if effect:
@@ -351,7 +369,7 @@ class _Function:
         if isinstance(numba_type, _COMPILE_TIME) and not _is_call(value):
             return
         if isinstance(value, ir.Const | ir.Global | ir.FreeVar):
-            if self.signs.constant(target) is None:
+            if self.intervals.constant(target) is None:
                 self.write(target, self.unit.constant(value.value, numba_type), False, False)
             return
         if isinstance(value, ir.Var):
@@ -384,7 +402,7 @@ class _Function:
     def _binop(self, value: ir.Expr, result: types.Type) -> str:
         function = value.immutable_fn if value.op == "inplace_binop" else value.fn
         signature = self.typed.calltypes[value]
-        if any(isinstance(t, types.BaseTuple) for t in signature.args):
+        if any(isinstance(t, types.BaseTuple | types.RangeType) for t in signature.args):
             return self._tuple_binop(function, value)
         if any(isinstance(t, types.NoneType) for t in signature.args):
             raise self.unit.fail("None is not possible in a kernel; use a number that marks it")
@@ -393,48 +411,60 @@ class _Function:
         if strip(signature.return_type) == types.boolean and self._single(sides):
             kinds = [types.float32, types.float32]
         left, right = ((self.read_as(v, t), t) for v, t in zip(sides, kinds, strict=True))
-        # Signs are known of indices and the like, whose sums cannot overflow.
-        counts = [self.signs.degree(v) == 1 for v in sides]
-        constants = [self.signs.constant(v) is not None for v in sides]
-        plain = all(counts) and not all(constants) and function is not operator.sub
+        if function in operators.SHIFTS:
+            amount = self.intervals.integer(value.rhs, kinds[1])
+            plain = amount is not None and amount in Interval(0, operators.width(signature.return_type) - 1)
+        else:
+            plain = self.intervals.exact(function, sides, kinds, signature.return_type)
         text = operators.binary(self.unit, function, left, right, signature.return_type, plain=plain)
         return self.unit.cast(text, signature.return_type, result)
 
     _inplace_binop = _binop
 
     def _tuple_binop(self, function: Any, value: ir.Expr) -> str:
-        """Whether a tuple holds a value, or two tuples are equal."""
+        """Whether a tuple or a range holds a value, or two tuples are equal."""
         kinds = [strip(self.type_of(v)) for v in (value.lhs, value.rhs)]
+        if function is operator.contains and isinstance(kinds[0], types.RangeType):
+            item = self.read_as(value.rhs, types.int64)
+            return f"{self.unit.helper('range_holds')}({', '.join(self.flow.range_of(value.lhs))}, {item})"
         if function is operator.contains:
             right = self.operand(value.rhs)
-            pairs = [(element, right) for element in self._elements(value.lhs)]
-        elif function in (operator.eq, operator.ne) and all(isinstance(t, types.BaseTuple) for t in kinds):
-            if len(kinds[0].types) != len(kinds[1].types):
-                return "true" if function is operator.ne else "false"
-            pairs = list(zip(self._elements(value.lhs), self._elements(value.rhs), strict=True))
-        else:
-            raise self.unit.fail("tuples cannot be ordered, added or repeated on this device; use their elements")
-        tests = []
-        for pair in pairs:
-            common = pair[0][1]
-            if common != pair[1][1]:
-                common = numba_type(np.result_type(*(dtype_of(t) for _, t in pair)))
-            a, b = ((self.unit.cast(*operand, common), common) for operand in pair)
-            tests.append(operators.binary(self.unit, operator.eq, a, b, types.boolean))
-        sign = " || " if function is operator.contains else " && "
-        text = f"({sign.join(tests)})" if tests else "true" if function is operator.eq else "false"
+            tests = [self._equal(element, right) for element in self._elements(value.lhs)]
+            return f"({' || '.join(tests)})" if tests else "false"
+        if function not in (operator.eq, operator.ne) or not all(isinstance(t, types.BaseTuple) for t in kinds):
+            raise self.unit.fail("tuples and ranges cannot be ordered, added or repeated here; use their elements")
+        text = self._all_equal(self._elements(value.lhs), self._elements(value.rhs))
         return f"(!{text})" if function is operator.ne else text
+
+    def _all_equal(self, left: list[operators.Operand], right: list[operators.Operand]) -> str:
+        if len(left) != len(right):
+            return "false"
+        return f"({' && '.join(self._equal(a, b) for a, b in zip(left, right, strict=True))})" if left else "true"
+
+    def _equal(self, a: operators.Operand, b: operators.Operand) -> str:
+        """Whether two numbers or two tuples are equal."""
+        tuples = [isinstance(t, types.BaseTuple) for _, t in (a, b)]
+        if all(tuples):
+            return self._all_equal(self._parts(*a), self._parts(*b))
+        if any(tuples):
+            return "false"
+        if a[1] != b[1]:
+            common = numba_type(np.result_type(*(dtype_of(t) for _, t in (a, b))))
+            a, b = ((self.unit.cast(*operand, common), common) for operand in (a, b))
+        return operators.binary(self.unit, operator.eq, a, b, types.boolean)
 
     def _elements(self, variable: ir.Var) -> list[operators.Operand]:
         if variable.name in self.tuples:
             return [self.operand(item) for item in self.tuples.pop(variable.name)]
-        text, numba_type = self.operand(variable)
+        return self._parts(*self.operand(variable))
+
+    def _parts(self, text: str, numba_type: types.BaseTuple) -> list[operators.Operand]:
         return [(f"{text}.{self.unit.member(numba_type, k)}", strip(t)) for k, t in enumerate(numba_type.types)]
 
     def _single(self, sides: Sequence[ir.Var]) -> bool:
         """Whether a comparison has the same outcome in float32, which every device has."""
         for k in (0, 1):
-            constant = self.signs.constant(sides[1 - k])
+            constant = self.intervals.constant(sides[1 - k])
             if strip(self.type_of(sides[k])) == types.float32 and isinstance(constant, int | float):
                 return float(np.float32(constant)) == constant
         return False
@@ -469,6 +499,8 @@ class _Function:
             if value.attr in ("ndim", "itemsize"):
                 known = owner.ndim if value.attr == "ndim" else dtype_of(owner).itemsize
                 return self.unit.constant(known, result)
+        if isinstance(owner, types.RangeType) and value.attr in ("start", "stop", "step"):
+            return self.flow.range_of(value.value)[("start", "stop", "step").index(value.attr)]
         if isinstance(owner, types.Record) and value.attr in owner.fields:
             return self._field(value.value, value.attr, result)
         if isinstance(owner, types.NamedTuple | types.NamedUniTuple) and value.attr in owner.fields:
@@ -485,8 +517,9 @@ class _Function:
         owner = self.type_of(value.value)
         if isinstance(owner, types.BaseTuple) and self.unit.uniform(owner):
             index = self.read_as(value.index, types.int64)
-            if not self.signs.nonnegative(value.index):
-                index = f"{self.unit.helper('wrap')}({index}, {len(owner.types)})"
+            known = self.intervals.integer(value.index, types.int64)
+            if known is None or known not in Interval(0, len(owner.types) - 1):
+                index = f"{self.unit.helper('clamp')}({index}, {len(owner.types)})"
             return f"{self.read(value.value)}.f[{index}]"
         raise self.unit.fail(f"{owner} cannot be indexed by a variable on this device")
 
@@ -494,9 +527,7 @@ class _Function:
         owner = strip(self.type_of(value.value))
         index = value.index
         if isinstance(owner, types.Record):
-            label = (
-                index if isinstance(index, str) else sorted(owner.fields, key=lambda f: owner.fields[f].offset)[index]
-            )
+            label = index if isinstance(index, str) else by_offset(owner)[index]
             return self._field(value.value, label, result)
         if isinstance(owner, types.Array):
             return self._load(value.value, value.index_var, index, result)
@@ -511,7 +542,7 @@ class _Function:
         return self.unit.cast(text, owner.types[index], result)
 
     def _definition(self, variable: ir.Var) -> ir.Expr | None:
-        values = self.signs.values.get(variable.name, [])
+        values = self.intervals.values.get(variable.name, [])
         return values[0] if len(values) == 1 and isinstance(values[0], ir.Expr) else None
 
     # -- memory ------------------------------------------------------------------------------------------
@@ -529,7 +560,7 @@ class _Function:
             return [component for item in kept for component in self._index(item, None)]
         numba_type = strip(self.type_of(index))
         if isinstance(numba_type, types.Integer):
-            return [(self.read_as(index, types.int64), self.signs.nonnegative(index))]
+            return [(self.read_as(index, types.int64), self.intervals.nonnegative(index))]
         if isinstance(numba_type, types.BaseTuple) and all(isinstance(t, types.Integer) for t in numba_type.types):
             text = self.read(index)
             return [
@@ -613,7 +644,7 @@ class _Function:
         return f"{ctype}_make({', '.join(parts)})"
 
     def _field(self, record: ir.Var, label: str, result: types.Type) -> tuple[str, bool, bool]:
-        member = f"{self.read(record)}->{field_name(label)}"
+        member = f"{self.read(record)}->{field_name(self.type_of(record), label)}"
         owner = self.type_of(record)
         inner = owner.fields[label].type
         if isinstance(inner, types.Record):
@@ -631,7 +662,7 @@ class _Function:
     def _store(self, target: ir.Var, index: ir.Var | None, constant: Any, value: ir.Var) -> None:
         owner = strip(self.type_of(target))
         if isinstance(owner, types.Record) and isinstance(constant, str):
-            place = f"{self.read(target)}->{field_name(constant)}"
+            place = f"{self.read(target)}->{field_name(owner, constant)}"
             inner = owner.fields[constant].type
             if isinstance(inner, types.NestedArray):
                 self._store_array(place, inner, value)
@@ -698,50 +729,62 @@ class _Function:
             return self._private(value, result)
         if function is len:
             return self._len(value.args[0])
-        if value.kws or value.vararg:
+        if value.kws:
             raise self.unit.fail("give this function its arguments by position")
-        text = operators.call(self.unit, function, self._operands(value, signature), signature.return_type)
-        if text is None:
+        if not operators.known(function):  # nothing may be read twice
             if function is slice:
                 raise self.unit.fail("arrays are indexed by integers in a kernel; write a loop for slices")
             return self._call_overload(value, function)
+        text = operators.call(self.unit, function, self._operands(value, signature), signature.return_type)
         return self.unit.cast(text, signature.return_type, result)
 
     def _operands(self, value: ir.Expr, signature: Any) -> list[operators.Operand]:
         """The arguments of a call, cast to what it takes unless it takes them packed in a tuple."""
-        if len(signature.args) != len(value.args) or any(isinstance(t, types.BaseTuple) for t in signature.args):
-            return [self.operand(argument) for argument in value.args]
-        return [(self.read_as(v, t), strip(t)) for v, t in zip(value.args, signature.args, strict=True)]
+        arguments = [*value.args, *self._starred(value.vararg)]
+        if len(signature.args) != len(arguments) or any(isinstance(t, types.BaseTuple) for t in signature.args):
+            return [a if isinstance(a, tuple) else self.operand(a) for a in arguments]
+        return [(self._given(a, t), strip(t)) for a, t in zip(arguments, signature.args, strict=True)]
+
+    def _starred(self, variable: ir.Var | None) -> list[ir.Var | operators.Operand]:
+        """The arguments that a call takes from a tuple: also those of every call with more than 30 of them."""
+        if variable is None:
+            return []
+        return list(self.tuples.pop(variable.name, ())) or list(self._elements(variable))
+
+    def _given(self, argument: ir.Var | operators.Operand, kind: types.Type) -> str:
+        """An argument of a call, converted."""
+        if isinstance(argument, ir.Var):
+            return self.read_as(argument, kind)
+        return self.unit.cast(argument[0], argument[1], kind)
 
     def _len(self, variable: ir.Var) -> str:
         numba_type = self.type_of(variable)
+        if isinstance(numba_type, types.RangeType):
+            return f"{self.unit.helper('range_length')}({', '.join(self.flow.range_of(variable))})"
         if isinstance(numba_type, types.Array):
             return f"{self.read(variable)}.n0"
-        if isinstance(numba_type, types.RangeType):
-            found = self.flow.range_of(variable)
-            if found is None:
-                raise self.unit.fail("len() of one of several ranges: write the number of its steps")
-            a, b, c = (f"({part})" for part in (found.start, found.stop, found.step))
-            up, down = f"({b} > {a} ? ({b} - {a} - 1) / {c} + 1 : 0)", f"({a} > {b} ? ({a} - {b} - 1) / -{c} + 1 : 0)"
-            return f"({c} > 0 ? {up} : {down})"
         return str(len(numba_type.types))
 
     def _call_kernel(self, value: ir.Expr, callee: TypedFunction) -> tuple[str, bool, bool]:
         arguments = self._bind(value, callee)
-        texts, spaces, degrees = [], [], []
+        texts: list[str] = []
+        spaces: list[str] = []
+        known: list[Interval | None] = []
         for argument, kind in zip(arguments, callee.argtypes, strict=True):
             if isinstance(argument, ir.Var):
                 spaces.append(self.spaces.get(argument.name, GLOBAL))
-                degree = self.signs.degree(argument)
-                degrees.append(degree if isinstance(degree, int) and degree else UNKNOWN)
+                known.append(self.intervals.integer(argument, kind))
                 if not isinstance(kind, _COMPILE_TIME):
                     texts.append(self.read_as(argument, kind))
             else:
                 spaces.append(GLOBAL)
-                degrees.append(UNKNOWN)
-                if not isinstance(kind, _COMPILE_TIME):
-                    texts.append(self.unit.constant(argument, kind))
-        name = add_function(self.unit, callee, spaces, degrees)
+                known.append(None)
+                if isinstance(argument, _Default):
+                    if not isinstance(kind, _COMPILE_TIME):
+                        texts.append(self.unit.constant(argument.value, kind))
+                else:
+                    texts.append(self.unit.cast(argument[0], argument[1], kind))
+        name = add_function(self.unit, callee, spaces, known)
         return f"{name}({', '.join(texts)})", True, True
 
     def _call_overload(self, value: ir.Expr, function: Any) -> tuple[str, bool, bool]:
@@ -760,9 +803,11 @@ class _Function:
         """The callee's arguments in its own order, defaults included."""
         code = callee.function.__code__
         labels = code.co_varnames[: code.co_argcount]
-        defaults = dict(zip(reversed(labels), reversed(callee.function.__defaults__ or ()), strict=False))
-        bound = {**defaults, **dict(zip(labels, value.args, strict=False)), **dict(value.kws)}
-        if value.vararg or len(value.args) > len(labels):
+        given = [*value.args, *self._starred(value.vararg)]
+        defaults = (_Default(v) for v in reversed(callee.function.__defaults__ or ()))
+        bound = dict(zip(reversed(labels), defaults, strict=False))
+        bound |= {**dict(zip(labels, given, strict=False)), **dict(value.kws)}
+        if len(given) > len(labels):
             raise self.unit.fail("kernel functions take a fixed number of arguments")
         return [bound[label] for label in labels]
 
@@ -805,7 +850,8 @@ def _reads(statement: Any) -> list[str]:
         if not isinstance(value, ir.Expr):
             return []
         if value.op == "call":
-            return [v.name for v in [value.func, *value.args, *(v for _, v in value.kws)]]
+            given = [value.func, *value.args, *(v for _, v in value.kws), value.vararg]
+            return [v.name for v in given if v is not None]
         return [v.name for v in value.list_vars() if isinstance(v, ir.Var)]
     if isinstance(statement, ir.SetItem | ir.StaticSetItem):
         index = statement.index if isinstance(statement, ir.SetItem) else statement.index_var

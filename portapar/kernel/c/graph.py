@@ -89,6 +89,14 @@ class Graph:
                 parents[label] = parent
         return parents
 
+    def size(self, label: int) -> int:
+        """The number of blocks that a block dominates, itself among them."""
+        found, work = 0, [label]
+        while work:
+            found += 1
+            work += self.children[work.pop()]
+        return found
+
     def dominates(self, label: int, other: int) -> bool:
         """Whether every way to `other` leads through `label`."""
         while other not in (label, self.entry):

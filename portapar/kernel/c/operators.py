@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba.core import types
 
-from portapar.kernel.c.unit import Unit, scalar_name, strip
+from portapar.kernel.c.unit import Unit, strip
 from portapar.kernel.jit.typing import ufunc_operand_types
 
 __all__ = ["Operand", "binary", "call", "unary"]
@@ -25,7 +25,7 @@ _INFIX = {
 }  # fmt: skip
 _ARITHMETIC = {operator.add, operator.sub, operator.mul}
 _BITWISE = {operator.and_, operator.or_, operator.xor}
-_SHIFTS = {operator.lshift, operator.rshift}
+SHIFTS = {operator.lshift, operator.rshift}
 _COMPARISONS = {operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne}
 _COMPLEX = {operator.add: "add", operator.sub: "sub", operator.mul: "mul", operator.truediv: "div",
             operator.pow: "pow"}  # fmt: skip
@@ -34,18 +34,15 @@ _COMPLEX = {operator.add: "add", operator.sub: "sub", operator.mul: "mul", opera
 def binary(unit: Unit, function: Any, a: Operand, b: Operand, result: types.Type, *, plain: bool = False) -> str:
     """An operator of `operator` on two operands that are already of the types at which it works.
 
-    Signed sums and products are computed as unsigned ones, because theirs wrap in C as Numba's do;
-    `plain` says that they are known to be far from overflow.
+    Integers wrap at the width of their type: sums and products are computed unsigned, since in C signed ones that
+    overflow have no meaning. `plain` says that none can overflow, or that a shift is by less than the width.
     """
     if function in _COMPARISONS:
         return _compare(unit, function, a, b)
     result = strip(result)
     x, ctype = unit.cast(*a, result), unit.scalar(result)
-    if function in _SHIFTS:
-        amount = f"({unit.cast(*b, types.uint64)} & {int(ctype[1:]) - 1})" if not b[0].isdigit() else b[0]
-        if function is operator.rshift:
-            return f"({x} >> {amount})"
-        return f"({ctype})((u64){x} << {amount})"
+    if function in SHIFTS:
+        return _shift(unit, function, x, b, ctype, plain)
     if function is operator.pow:
         return _power(unit, a, b, result)
     y = unit.cast(*b, result)
@@ -56,11 +53,12 @@ def binary(unit: Unit, function: Any, a: Operand, b: Operand, result: types.Type
     if function in _BITWISE:
         return f"({x} {_INFIX[function]} {y})"
     if function in _ARITHMETIC:
-        sign = _INFIX[function]
-        if ctype[0] == "i" and not plain:
-            wide = "u64" if ctype == "i64" else "u32"
-            return f"({ctype})(({wide}){x} {sign} ({wide}){y})"
-        return f"({x} {sign} {y})" if ctype in ("f32", "f64", "i64", "u64", "u32") else f"({ctype})({x} {sign} {y})"
+        text = f"({x} {_INFIX[function]} {y})"
+        # Literals are as wide as an int, and so are sums of what is narrower.
+        if ctype in ("f32", "f64", "u64", "u32") or (plain and ctype != "bool" and not (_literal(x) and _literal(y))):
+            return text
+        wide = "" if ctype == "bool" else f"({_unsigned(ctype)})"
+        return f"({ctype})({wide}{x} {_INFIX[function]} {wide}{y})"
     if function is operator.truediv:
         return f"({x} / {y})"
     if function in (operator.floordiv, operator.mod):
@@ -68,6 +66,30 @@ def binary(unit: Unit, function: Any, a: Operand, b: Operand, result: types.Type
         name = "floordiv" if function is operator.floordiv else "mod"
         return f"{unit.helper(f'{name}_{kind}', ctype)}({x}, {y})"
     raise unit.fail(f"`{getattr(function, '__name__', function)}` is not possible on this device")
+
+
+def _unsigned(ctype: str) -> str:
+    """The type in which integers of a type are computed."""
+    return "u64" if ctype.endswith("64") else "u32"
+
+
+def _literal(text: str) -> bool:
+    return text.strip("()-").isdigit()
+
+
+def width(numba_type: types.Type) -> int:
+    """The number of bits of an integer type."""
+    return getattr(strip(numba_type), "bitwidth", 64)
+
+
+def _shift(unit: Unit, function: Any, x: str, count: Operand, ctype: str, plain: bool) -> str:
+    y = count[0]
+    if not plain:
+        name = "lshift" if function is operator.lshift else "rshift_signed" if ctype[0] == "i" else "rshift_unsigned"
+        return f"{unit.helper(name, ctype)}({x}, (u64){y})"
+    if function is operator.lshift:
+        return f"({ctype})(({_unsigned(ctype)}){x} << {y})"
+    return f"(({ctype}){x} >> {y})" if _literal(x) else f"({x} >> {y})"
 
 
 def _compare(unit: Unit, function: Any, a: Operand, b: Operand) -> str:
@@ -89,19 +111,17 @@ def _power(unit: Unit, a: Operand, b: Operand, result: types.Type) -> str:
     x = unit.cast(*a, result)
     if ctype[0] == "c":
         return f"{unit.helper('complex_pow', ctype)}({x}, {unit.cast(*b, result)})"
-    if exponent[0] in "iub" and ctype[0] in "iu":
-        return f"{unit.helper('pow_int', ctype)}({x}, {b[0]})"
-    if exponent[0] in "iub" and scalar_name(a[1]) not in (None, "bool") and b[0].strip("()-").isdigit():
-        return _small_power(unit, x, int(b[0].strip("()")), ctype)
-    if exponent[0] in "iub":
-        return f"{unit.helper('powi_float', ctype)}({x}, {b[0]})"
+    if ctype[0] in "iu":
+        name = "pow_int" if exponent[0] == "i" else "pow_int_unsigned"
+        return f"{unit.helper(name, ctype)}({x}, {b[0]})"
+    if exponent[0] in "iub" and _literal(b[0]) and (n := int(b[0].strip("()"))) in _PRODUCTS:
+        if n == 2 and x.isidentifier():
+            return f"({x} * {x})"
+        return f"{unit.helper(f'pow_{n}'.replace('-', 'm'), ctype)}({x})"
     return f"{unit.dialect.math('pow', ctype)}({x}, {unit.cast(*b, result)})"
 
 
-def _small_power(unit: Unit, x: str, exponent: int, ctype: str) -> str:
-    if exponent == 2 and x.isidentifier():
-        return f"({x} * {x})"
-    return f"{unit.helper('powi_float', ctype)}({x}, {exponent})"
+_PRODUCTS = {-2, -1, 2, 3, 4}  # exponents for which there is no need of pow
 
 
 def unary(unit: Unit, function: Any, a: Operand, result: types.Type) -> str:
@@ -118,8 +138,7 @@ def unary(unit: Unit, function: Any, a: Operand, result: types.Type) -> str:
             return f"(-{a[0]})"
         if ctype == "bool":
             return f"(-({unit.scalar(result)}){a[0]})"
-        wide = "u64" if ctype.endswith("64") else "u32"
-        return unit.cast(f"({ctype})(0 - ({wide}){a[0]})", a[1], result)
+        return unit.cast(f"({ctype})(0 - ({_unsigned(ctype)}){a[0]})", a[1], result)
     if function is operator.invert:
         if ctype == "bool":
             return f"(!{a[0]})"
@@ -139,11 +158,12 @@ _LIBM: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 _PREDICATES = {"isnan": "false", "isinf": "false", "isfinite": "true"}
 _HELPERS = {
-    # function: helper for floats, for signed and for unsigned integers; "" hands the operand back
-    np.minimum: ("np_minimum", "py_min", "py_min"), np.maximum: ("np_maximum", "py_max", "py_max"),
-    np.fmin: ("np_fmin", "py_min", "py_min"), np.fmax: ("np_fmax", "py_max", "py_max"),
-    np.sign: ("sign", "sign", "sign_unsigned"), np.gcd: (None, "gcd", "gcd"), math.gcd: (None, "gcd", "gcd"),
-    np.lcm: (None, "lcm", "lcm"), np.logaddexp: ("logaddexp", None, None),
+    # function: helper for floats, for signed and for unsigned integers, for complex numbers
+    np.minimum: ("np_minimum", "py_min", "py_min", None), np.maximum: ("np_maximum", "py_max", "py_max", None),
+    np.fmin: ("np_fmin", "py_min", "py_min", None), np.fmax: ("np_fmax", "py_max", "py_max", None),
+    np.sign: ("sign", "sign", "sign_unsigned", "complex_sign"), np.gcd: (None, "gcd", "gcd", None),
+    math.gcd: (None, "gcd", "gcd", None), np.lcm: (None, "lcm", "lcm", None),
+    np.logaddexp: ("logaddexp", None, None, None),
 }  # fmt: skip
 _UFUNC_OPERATORS = {
     np.add: operator.add, np.subtract: operator.sub, np.multiply: operator.mul, np.divide: operator.truediv,
@@ -159,11 +179,14 @@ Handler = Callable[[Unit, list[Operand], types.Type], str]
 _HANDLERS: dict[Any, Handler] = {}
 
 
-def call(unit: Unit, function: Any, arguments: Sequence[Operand], result: types.Type) -> str | None:
-    """A call of a function of Python, math or NumPy on scalars, or None if there is no rule for it."""
-    handler = _HANDLERS.get(function)
-    if handler is None:
-        return None
+def known(function: Any) -> bool:
+    """Whether there is a rule for a function of Python, math or NumPy."""
+    return function in _HANDLERS
+
+
+def call(unit: Unit, function: Any, arguments: Sequence[Operand], result: types.Type) -> str:
+    """A call of a function that is `known`, on scalars."""
+    handler = _HANDLERS[function]
     result = strip(result)
     operands = [(text, strip(numba_type)) for text, numba_type in arguments]
     if isinstance(function, np.ufunc):
@@ -185,8 +208,9 @@ def _libm(name: str) -> Handler:
             return f"{unit.helper('fmod_int', unit.scalar(result))}({', '.join(texts)})"
         working = result if isinstance(result, types.Float) else operands[0][1]
         texts = [unit.cast(*operand, working) for operand in operands]
-        text = f"{unit.dialect.math(name, unit.scalar(working))}({', '.join(texts)})"
-        return unit.cast(text, working, result)
+        ctype = unit.scalar(working)
+        function = unit.helper(name, ctype) if name in unit.dialect.own else unit.dialect.math(name, ctype)
+        return unit.cast(f"{function}({', '.join(texts)})", working, result)
 
     return handler
 
@@ -212,11 +236,11 @@ def _predicate(name: str) -> Handler:
     return handler
 
 
-def _helper(names: tuple[str | None, str | None, str | None]) -> Handler:
+def _helper(names: tuple[str | None, str | None, str | None, str | None]) -> Handler:
     def handler(unit: Unit, operands: list[Operand], result: types.Type) -> str:
         ctype = unit.scalar(result)
-        name = names[{"f": 0, "i": 1}.get(ctype[0], 2)]
-        if ctype[0] == "c" or name is None:
+        name = names[{"f": 0, "i": 1, "c": 3}.get(ctype[0], 2)]
+        if name is None:
             raise unit.fail(f"this function is not possible for {result} on this device")
         texts = [unit.cast(*operand, result) for operand in operands]
         return f"{unit.helper(name, ctype)}({', '.join(texts)})"
@@ -331,7 +355,7 @@ def _part(name: str) -> Handler:
 def _reciprocal(unit: Unit, operands: list[Operand], result: types.Type) -> str:
     text, ctype = unit.cast(*operands[0], result), unit.scalar(result)
     if ctype[0] == "c":
-        return f"{unit.helper('complex_div', ctype)}({ctype}_make(1, 0), {text})"
+        return f"{unit.helper('complex_reciprocal', ctype)}({text})"
     return f"(1 / {text})" if ctype[0] == "f" else f"{unit.helper('reciprocal_int', ctype)}({text})"
 
 

@@ -13,6 +13,7 @@ from numba.core import types
 from portapar.errors import KernelError
 from portapar.kernel.c.dialect import CUDA, Dialect
 from portapar.kernel.c.entries import Batch, map_parameters, reduce_parameters, render_map
+from portapar.kernel.c.intervals import EXTENTS
 from portapar.kernel.c.reductions import render_reduce
 from portapar.kernel.c.unit import RenderFailure
 from portapar.kernel.jit.functions import namespace, place
@@ -25,7 +26,7 @@ def entry_name(program: Program) -> str:
     return f"portapar_{program.form}"
 
 
-def c_text(program: Program, dialect: Dialect, serial: bool = False) -> str:
+def c_text(program: Program, dialect: Dialect, serial: bool = False, extent: int = EXTENTS[0]) -> str:
     """A program's C text.
 
     Parameters
@@ -36,6 +37,8 @@ def c_text(program: Program, dialect: Dialect, serial: bool = False) -> str:
     serial : bool
         A work-item runs a contiguous piece or a whole tile, as suits CPUs; otherwise neighbouring
         work-items run neighbouring indices, as suits GPUs.
+    extent : int
+        One of `EXTENTS`: no array is longer along an axis, and no index is larger.
 
     Raises
     ------
@@ -51,11 +54,14 @@ def c_text(program: Program, dialect: Dialect, serial: bool = False) -> str:
                 stored = (types.int64, argtypes[1 + program.out], elem.return_type)
                 batch = Batch(elem, infer(functions.get("store", _set_item), stored), program.out, count)
             space: dict[str, Any] = {"unit_step": program.unit, "steps": program.steps, "signed": program.signed}
-            return render_map(body, program.ndim, dialect, name, blocked=serial, batch=batch, **space)
+            return render_map(
+                body, program.ndim, dialect, name, blocked=serial, batch=batch, extent=extent, **space
+            )
         acc = numba_type(program.acc)
         elem = infer(functions["elem"] if program.unit else _over_range(program), argtypes)
         op = infer(functions["op"], (value_type(program.acc),) * 2)
-        return render_reduce(elem, op, acc, dialect, name, grouped=not serial, ordered=program.ordered)
+        options = {"grouped": not serial, "ordered": program.ordered}
+        return render_reduce(elem, op, acc, dialect, name, extent=extent, **options)
     except (TypingFailure, RenderFailure) as error:
         raise _kernel_error(program, dialect, error) from error
 

@@ -13,6 +13,7 @@ from numba.core import types
 from portapar.kernel.c.dialect import Dialect
 from portapar.kernel.c.entries import Entry, reduce_parameters
 from portapar.kernel.c.function import add_function
+from portapar.kernel.c.intervals import EXTENTS, Interval
 from portapar.kernel.c.unit import GLOBAL, Unit, field_name
 from portapar.kernel.jit.typing import TypedFunction, dtype_of, value_type
 from portapar.kernel.tiles import BLOCK, LANES, TILE
@@ -27,6 +28,7 @@ def render_reduce(
     *,
     grouped: bool = False,
     ordered: bool = False,
+    extent: int = EXTENTS[0],
 ) -> str:
     """An entry that reduces elem(i, *args) over [lo, hi) to one partial per tile, in one fixed order.
 
@@ -54,14 +56,16 @@ def render_reduce(
         tile. Otherwise one work-item does, in a form that compilers for CPUs vectorize over the lanes.
     ordered : bool
         Neighbours are combined first.
+    extent : int
+        No array is longer along an axis, and no index is larger.
 
     Returns
     -------
     str
         A complete unit. For the parameters see `reduce_parameters`; lo must be a multiple of TILE.
     """
-    unit = Unit(dialect)
-    element = add_function(unit, elem, [GLOBAL] * len(elem.argtypes), [1])
+    unit = Unit(dialect, extent)
+    element = add_function(unit, elem, [GLOBAL] * len(elem.argtypes), [Interval(0, extent)])
     fold = add_function(unit, op)
     entry = Entry(unit, elem.argtypes[1:], reduce_parameters(elem.argtypes, dialect))
     memory, kind = unit.memory(acc_type), value_type(dtype_of(acc_type))
@@ -78,7 +82,7 @@ def render_reduce(
         if not isinstance(acc_type, types.Record):
             return f"{place} = {value};"
         fields = enumerate(acc_type.fields)
-        parts = (f"{place}.{field_name(name)} = {value}.{unit.member(kind, k)};" for k, name in fields)
+        parts = (f"{place}.{field_name(acc_type, name)} = {value}.{unit.member(kind, k)};" for k, name in fields)
         return f"{{ {' '.join(parts)} }}"
 
     offset = "partials + partials_offset" if dialect.name == "opencl" else "partials"

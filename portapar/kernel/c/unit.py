@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import numpy as np
 from numba.core import types
 
 from portapar.kernel.c.dialect import HELPERS, Dialect
+from portapar.kernel.c.intervals import EXTENTS
 from portapar.kernel.jit.typing import dtype_of
 
 __all__ = ["GLOBAL", "PRIVATE", "VIEW", "RenderFailure", "Unit", "scalar_name", "strip"]
@@ -70,11 +72,13 @@ class Unit:
     """Collects declarations in the order in which they were first needed."""
 
     dialect: Dialect
+    extent: int = EXTENTS[0]  # see `Intervals`
     line: int = 0  # of the statement being rendered, for messages
     declarations: dict[str, str] = field(default_factory=dict)
     instances: dict[Any, str] = field(default_factory=dict)
     functions: list[str] = field(default_factory=list)
     used_scalars: set[str] = field(default_factory=set)
+    tuples: dict[Any, str] = field(default_factory=dict)
     records: dict[Any, str] = field(default_factory=dict)
     loose: set[Any] = field(default_factory=set)  # records that lie unaligned in another one
     pragmas: dict[str, str] = field(default_factory=dict)
@@ -129,15 +133,23 @@ class Unit:
         """The address space of what a pointer points to."""
         return "" if space == PRIVATE else "GLOBAL "
 
+    def function_name(self, name: str) -> str:
+        """A new name for a kernel function: no other one ends like these, see `variable_name`."""
+        base = identifier(name)
+        taken = set(self.instances.values())
+        return next(n for k in itertools.count(1) if (n := f"{base}_f{k if k > 1 else ''}") not in taken)
+
     def tuple(self, numba_type: types.BaseTuple) -> str:
         """A struct with fields f0, f1, … or, if all elements are alike, one array f."""
         members = [self.value(t) for t in numba_type.types]
-        name = "tuple_" + "_".join(re.sub(r"\W+", "_", m) for m in members)
-        if name in self.declarations:
-            return name
+        uniform = self.uniform(numba_type)
+        key = (*members, uniform)
+        if key in self.tuples:
+            return self.tuples[key]
+        name = self.tuples[key] = f"tuple{len(self.tuples)}"
         if not members:
             fields = "i32 empty;"
-        elif self.uniform(numba_type):
+        elif uniform:
             fields = f"{members[0]} f[{len(members)}];"
         else:
             fields = " ".join(f"{m} f{k};" for k, m in enumerate(members))
@@ -191,7 +203,7 @@ class Unit:
         name = f"record{len(self.records)}"
         self.records[key] = name
         fields, offset, pad = [], 0, 0
-        for label in sorted(numba_type.fields, key=lambda f: numba_type.fields[f].offset):
+        for label in by_offset(numba_type):
             member = numba_type.fields[label]
             if member.offset < offset:
                 raise self.fail(f"the fields of the record overlap at `{label}`")
@@ -202,8 +214,11 @@ class Unit:
             if isinstance(inner, types.NestedArray):
                 dimensions, count = "".join(f"[{n}]" for n in inner.shape), math.prod(inner.shape)
                 inner = inner.dtype
-            fields.append(f"{self.memory(inner)} {field_name(label)}{dimensions};")
-            offset = member.offset + dtype_of(inner).itemsize * count
+            size = dtype_of(inner).itemsize
+            if scalar_name(inner) is None and not isinstance(inner, types.Record):
+                dimensions, inner = f"{dimensions}[{size}]", types.uint8  # text and the like, which no kernel reads
+            fields.append(f"{self.memory(inner)} {field_name(numba_type, label)}{dimensions};")
+            offset = member.offset + size * count
         if numba_type.size > offset:
             fields.append(f"{self.use('u8')} pad{pad}[{numba_type.size - offset}];")
         aligned = _alignment(numba_type)
@@ -282,6 +297,11 @@ class Unit:
             return f"{b}_make(({_component(b)}){text}, 0)"
         if a[0] == "c":
             raise self.fail("a complex number cannot become a real one; take its .real or abs()")
+        if a[0] == "f" and b[0] in "iu":
+            # C says nothing of a negative number, or a large one, as an unsigned or narrow one: NumPy's loses digits.
+            if b == "u64":
+                return f"{self.helper('unsigned_of', a)}({text})"
+            return f"({b}){'' if b in ('i64', 'i32') else '(i64)' if b == 'u32' else '(i32)'}{text}"
         return f"({b}){text}"
 
     def _tuple_cast(self, source: types.BaseTuple, target: types.BaseTuple) -> str:
@@ -295,7 +315,7 @@ class Unit:
 
     def helper(self, name: str, ctype: str = "i64") -> str:
         """Declare a helper function for a type; its C name."""
-        instance = name if name == "wrap" else f"{name}_{ctype}"
+        instance = name if name in ("wrap", "clamp") else f"{name}_{ctype}"
         if instance not in self.declarations:
             unsigned = "u64" if ctype.endswith("64") else "u32"
             text = HELPERS[name].replace("@N", instance).replace("@T", ctype).replace("@U", unsigned)
@@ -318,9 +338,28 @@ class Unit:
         return "\n".join([*parts, *self.functions])
 
 
-def field_name(label: str) -> str:
-    """A record's field as a C identifier."""
-    return "f_" + re.sub(r"\W", "_", label)
+def by_offset(record: types.Record) -> list[str]:
+    """The names of a record's fields in the order in which they lie in memory."""
+    return sorted(record.fields, key=lambda label: record.fields[label].offset)
+
+
+def field_name(record: types.Record, label: str) -> str:
+    """A record's field as a C identifier: its place, since names may be any text."""
+    return f"f{by_offset(record).index(label)}"
+
+
+def variable_name(label: str) -> str:
+    """A variable of a kernel as a C identifier.
+
+    It ends in an underscore and begins with none, so that it is no word or macro of C and none of our own names.
+    """
+    return identifier(label) + "_"
+
+
+def identifier(name: str) -> str:
+    """A name as one of C's, without underscores at its ends."""
+    base = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_")
+    return base if base[:1].isalpha() else f"v{base}"
 
 
 def _alignment(record: types.Record) -> int:
