@@ -49,7 +49,7 @@ def main():
         print(f"{requirement}: {wanted}", flush=True)
         environment = {**os.environ, "PYTHONPATH": f"{target}{os.pathsep}{ROOT}"}
         tests = [f"tests/{name}" for name in CANARIES]
-        command = [sys.executable, "-m", "pytest", "-q", "-n", "auto", "-m", "not extra", *tests]
+        command = [sys.executable, "-m", "pytest", "-q", "-n", "logical", "-m", "not extra", *tests]
         subprocess.run(command, cwd=ROOT, env=environment, check=True)
 
 

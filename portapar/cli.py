@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 import portapar as pp
-from portapar import cache, launcher, report, topology
+from portapar import cache, config, launcher, report, topology
 from portapar.algorithms.stream import default_size, stream
 
 #: What launchers of ranks tell their processes: which rank this is.
@@ -281,7 +281,7 @@ def _description(executor: Any, name: str) -> str:
 def _by_mpirun(name: str, n: int, options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, str]]:
     """The mpi row of a process that is no rank: a job of its own, which fills the CPUs with ranks."""
     local = name.partition(":")[2]
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cpus = config.available_cpus()
     ranks = max(1, cpus // (pp.executor(local).threads or 1)) if local else cpus
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder) / "rows.json"

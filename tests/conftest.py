@@ -5,9 +5,10 @@ for each way of making native code (its subject is the code, not how the work is
 lacks is skipped with the reason.
 
 `make test` leaves out what is marked ``extra``: by hand, because of its executor (`EXTRA`), or as one of a test's many
-cases on an executor, of which it runs the first, one in the middle and the last.
+cases on an executor, of which it runs the first and the last. CUDA texts that it meets are compiled by `make test-all`.
 """
 
+import contextlib
 import functools
 import gc
 import hashlib
@@ -58,8 +59,8 @@ def pytest_collection_modifyitems(items):
         elif item.get_closest_marker("extra") is None:
             cases.setdefault((item.path, item.originalname, *where), []).append(item)
     for same in cases.values():
-        for place in set(range(len(same))) - {0, len(same) // 2, len(same) - 1}:
-            same[place].add_marker(pytest.mark.extra)
+        for item in same[1:-1]:
+            item.add_marker(pytest.mark.extra)
     rank = {f"test_{name}.py": place for place, name in enumerate(SLOWEST, -len(SLOWEST))}
     items.sort(key=lambda item: rank.get(item.path.name, 0))
 
@@ -104,8 +105,11 @@ def executor(name):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cuda_texts():
-    """Without a GPU, compile the CUDA text of every program that runs on OpenCL, for sm_90, beside the tests."""
+def cuda_texts(request):
+    """Without a GPU, compile the CUDA text of every program that runs on OpenCL, for sm_90, beside the tests.
+
+    `make test` leaves the texts in a folder, from where the tests that are extra take them.
+    """
     import portapar.backends.cuda.compile as cuda
     from portapar.errors import BackendUnavailableError, PortaparError
     from portapar.kernel.c.dialect import CUDA
@@ -124,13 +128,29 @@ def cuda_texts():
     compiling, compile_opencl = {}, OpenCLDevice._compile
     fast = ["--Ofast-compile=max"] if cuda.nvrtc_version() >= (13, 0) else []  # nobody runs what comes out
 
+    marks, left = request.config.option.markexpr, Path(os.environ["PORTAPAR_CACHE_DIR"] + "-cuda")
+    left.mkdir(exist_ok=True)
+
     def compile_both(device, program, text):
         if program.key not in compiling:
-            job = runner.submit(cuda.compile_c, c_text(program, CUDA), "sm_90", *fast)
-            compiling[program.key] = (os.environ.get("PYTEST_CURRENT_TEST"), job)
+            test, other = os.environ.get("PYTEST_CURRENT_TEST"), c_text(program, CUDA)
+            compiling[program.key] = (test, runner.submit(finish, program.key, test, other))
         return compile_opencl(device, program, text)
 
+    def finish(key, test, text):
+        if marks == "not extra":
+            (left / f"{key}.cu").write_text(f"// {test}\n{text}")
+        else:
+            cuda.compile_c(text, "sm_90", *fast)
+
     with ThreadPoolExecutor(1) as runner, pytest.MonkeyPatch.context() as patch:
+        for file in left.glob("*.cu") if marks == "extra" else ():
+            with contextlib.suppress(FileNotFoundError):  # another worker took it
+                taken = file.rename(file.with_suffix(".taken"))
+                text = taken.read_text()
+                taken.unlink()
+                test = text.partition("\n")[0]
+                compiling[file.stem] = (test, runner.submit(finish, file.stem, test, text))
         patch.setattr(OpenCLDevice, "_compile", compile_both)
         yield
     failures = [f"{test}: {job.exception()}" for test, job in compiling.values() if job.exception()]

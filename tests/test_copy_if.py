@@ -91,6 +91,7 @@ def test_predicates_capture_numbers_and_arrays(where):
         same(pp.copy_if(p, where.asarray(k), lambda v: here[v]), expected)
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("dtype", ["?", "i1", "i4", "u8", "f4", "c16"])
 def test_dtypes(renderer, dtype):
     x = (data(5000) - 25).astype(dtype)

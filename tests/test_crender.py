@@ -718,6 +718,7 @@ def run_reduce(queue, elem, op, n, acc, *args, grouped=False, ordered=False, lo=
     return partials
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("grouped", [False, True])
 def test_reductions_have_the_documented_bits(queue, grouped):
     def dot(i, x, y):

@@ -76,6 +76,7 @@ def test_dtypes(renderer, dtype):
         assert pp.minmax_element(renderer, np.full(100, ends.max, dtype)) == (0, 0)
 
 
+@pytest.mark.extra
 def test_keys(policy):
     x, centre = data(10_000) / 100, math.pi
     assert pp.min_element(policy, x, key=lambda v: abs(v - centre)) == np.argmin(abs(x - centre))

@@ -130,6 +130,7 @@ def test_dtypes(renderer):
     assert lazy.transform(np.zeros(3, "i1"), SQUARE).dtype == pp.transform(pp.seq, np.zeros(3, "i1"), op=SQUARE).dtype
 
 
+@pytest.mark.extra
 def test_records_and_tuples(renderer):
     records = np.zeros(5000, [("key", "i4"), ("value", "f8")])
     records["key"], records["value"] = data(5000, "i4"), data(5000, seed=1)

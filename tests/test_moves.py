@@ -184,6 +184,7 @@ def test_anything(draw, values):
     np.testing.assert_array_equal(pp.scatter(pp.par, x, order, np.zeros(n, int))[order], x)
 
 
+@pytest.mark.extra
 def test_lazy_inputs(renderer):
     x = data(3000)
     made = pp.lazy.transform(x, pp.lazy.iota(3000), lambda v, i: v + i)

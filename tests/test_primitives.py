@@ -236,6 +236,7 @@ def test_sums_of_integers(policy):
     assert pp.reduce(policy, x) == 12_700_000
 
 
+@pytest.mark.extra
 def test_other_operators(policy):
     x = data(5000)
     assert pp.reduce(policy, x, op=pp.minimum) == x.min() and pp.reduce(policy, x, op=pp.maximum) == x.max()

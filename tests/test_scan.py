@@ -136,6 +136,7 @@ def test_other_operators(renderer):
     assert np.signbit(pp.inclusive_scan(renderer, zeros)).all()
 
 
+@pytest.mark.extra
 def test_transform_scan_of_several_inputs(policy):
     n = 4 * TILE + 100
     x, y = data(n), data(n, "i4", seed=1)
@@ -150,6 +151,7 @@ def test_transform_scan_of_several_inputs(policy):
     np.testing.assert_array_equal(got, np.cumsum(each) - each)
 
 
+@pytest.mark.extra
 def test_tuples(policy):
     n = 4 * TILE + 33
     x = functions(n)

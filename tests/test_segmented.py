@@ -122,6 +122,7 @@ def matrix(rows, degree, seed=1):
     return scipy.sparse.csr_array((entries, rng.integers(0, rows, len(where)), csr(lengths, "i4")), shape=(rows, rows))
 
 
+@pytest.mark.extra
 def test_sparse_matrix_times_vector(policy):
     a = matrix(2000, 10)
     x = data(a.shape[1])
@@ -245,6 +246,7 @@ def test_scans(policy, name):
     np.testing.assert_array_equal(x, expected - data(offsets[-1]) + 2.5)
 
 
+@pytest.mark.extra
 def test_scans_that_do_not_commute(renderer):
     offsets = csr([3, 0, 100, 3 * PIECE + 3, 2])
     x = functions(offsets[-1])

@@ -21,6 +21,7 @@ def check(policy, x):
     assert count == len(expected) and type(count) is int
 
 
+@pytest.mark.extra
 def test_every_length(policy):
     for n in SIZES:
         check(policy, numbers(n))
