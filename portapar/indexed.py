@@ -136,6 +136,7 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Proble
     ndim = len(extent)
     stored = result(b.kernel, ndim) if unit and b.tests is None else None
     where = _result_place(b, extent, stored[1]) if stored is not None else -1
+    own = _own(b, extent, start, step) if b.tests is None else ()
 
     def make() -> Text:
         text = Text()
@@ -149,10 +150,12 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Proble
 
     if where < 0:
         more = {} if unit else {"unit": False, **_steps(extent, start, step)}
-        program = program_of("map", (ndim,), (b.kernel,), make, b.specs, ndim=ndim, **more)
+        program = program_of("map", (ndim,), (b.kernel,), make, b.specs, ndim=ndim, own=own, **more)
     else:
         inplace, key = bool(b.access[where].reads), ("each", ndim, where)  # type: ignore[union-attr]
-        program = program_of("transform", key, (b.kernel,), make, b.specs, ndim=ndim, out=where, inplace=inplace)
+        program = program_of(
+            "transform", key, (b.kernel,), make, b.specs, ndim=ndim, out=where, own=own, inplace=inplace
+        )
     return Problem(
         algorithm, program, b.values, b.names, b.access, extent, start, step, lazy=b.lazy, race=b.race, tests=b.tests
     )
@@ -166,6 +169,21 @@ def _steps(extent: tuple[int, ...], start: tuple[int, ...], step: tuple[int, ...
     ends = [(a, a + s * max(n - 1, 0)) for n, a, s in zip(extent, start, step, strict=True)]
     known = tuple(s if abs(s) <= _KNOWN_STEPS else 0 for s in step)
     return {"steps": known, "signed": any(min(pair) < 0 for pair in ends)}
+
+
+def _own(b: _Bound, extent: tuple[int, ...], start: tuple[int, ...], step: tuple[int, ...]) -> tuple[int, ...]:
+    """The numbers of the arrays that the kernel reads at its own index alone, if they have all these elements."""
+    ends = [(a, a + s * max(n - 1, 0)) for n, a, s in zip(extent, start, step, strict=True)]
+    if min(min(pair) for pair in ends) < 0:
+        return ()
+    names, found = [*b.kernel.params[len(extent) :], *(name for name, _ in b.kernel.captures)], []
+    for k, (name, value, spec) in enumerate(zip(names, b.values, b.specs, strict=True)):
+        if spec.is_array and 0 < spec.ndim <= len(extent):
+            use = b.kernel.access[name].on(value.dtype, value.ndim)
+            inside = all(n > max(pair) for n, pair in zip(value.shape, ends, strict=False))
+            if use.reads and use.pointwise and use.rank == spec.ndim and inside:
+                found.append(k)
+    return tuple(found)
 
 
 def _result_place(b: _Bound, extent: tuple[int, ...], name: str) -> int:

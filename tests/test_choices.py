@@ -63,7 +63,19 @@ def tuples(i, p, q, out):
     out[i] = low - 3 * high
 
 
-@pytest.mark.parametrize("kernel", [nested, returns, mixed, lazily, defined_sometimes, tuples])
+def elements(i, p, q, out):
+    octant = (7 if p[i].y > 0.5 else 6) if p[i].x > 0.5 else 5 if p[i].y > 0.5 else 4
+    out[i] = octant + (q[i] if q[i] < 1 else 2 * q[i]) if p[i].n > 2 else q[i]
+
+
+def elements_until(i, p, q, out):
+    """The condition is what keeps the index in range."""
+    out[i] = (q[i + 1] if i + 1 < len(q) else 0.0) + (q[i - 200] if i > 199 else q[i])
+
+
+@pytest.mark.parametrize(
+    "kernel", [elements, elements_until, nested, returns, mixed, lazily, defined_sometimes, tuples]
+)
 def test_both_sides(renderer, kernel):
     rng = np.random.default_rng(1)
     p = np.zeros(257, POINT)
@@ -95,3 +107,22 @@ def test_no_branch_is_left():
     text = pp.inspect(octant, pp.simd(), np.zeros(9, POINT), np.zeros(8))["LLVM"]
     compared = re.findall(r"(%\S+) = fcmp", text)
     assert compared and not any(f"br i1 {name}," in text for name in compared)
+
+    def by_element(i, x, y, out):
+        out[np.uint64((3 if y[i] > 0.5 else 2) if x[i] > 0.5 else (1 if y[i] > 0.5 else 0))] += 1
+
+    text = pp.inspect(by_element, pp.simd(), np.zeros(9), np.zeros(9), np.zeros(4), space=9)["LLVM"]
+    compared = re.findall(r"(%\S+) = fcmp", text)
+    assert compared and not any(f"br i1 {name}," in text for name in compared)
+
+
+def test_elements_that_are_not_there_are_not_read(renderer):
+    """A shorter array, whose elements only a condition keeps in range."""
+
+    def body(i, x, y, n):
+        y[i] = x[i] if i < n else -1.0
+
+    for n in (5, 300):
+        x, y = np.arange(float(n)), np.zeros(300)
+        pp.for_each(renderer, 300, body, x, y, n)
+        np.testing.assert_array_equal(y, np.where(np.arange(300) < n, np.arange(300.0), -1))

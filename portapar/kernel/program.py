@@ -64,6 +64,8 @@ class Program:
         If it is not `unit`: how far the index goes on each axis, 0 for what is only known in the call.
     signed : bool
         Some indices may be negative.
+    own : tuple of int
+        Arguments that are read at the kernel's own index alone, which is in their range: they may be read at any time.
     inplace : bool
         The output of a transform is one of its inputs too.
     acc : numpy.dtype or None
@@ -83,6 +85,7 @@ class Program:
     steps: tuple[int, ...] = ()
     signed: bool = False
     out: int = -1
+    own: tuple[int, ...] = ()
     inplace: bool = False
     acc: np.dtype | None = None
     ordered: bool = False
@@ -91,7 +94,7 @@ class Program:
     @functools.cached_property
     def key(self) -> str:
         """A digest of everything that generated code depends on."""
-        space = (self.ndim, self.unit, self.steps, self.signed)
+        space = (self.ndim, self.unit, self.steps, self.signed, self.own)
         parts = (self.form, self.text, self.specs, *space, self.out, self.acc, self.ordered)
         return config.digest(repr(parts).encode(), 16).hex()
 

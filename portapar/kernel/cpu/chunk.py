@@ -44,6 +44,7 @@ def chunk_text(program: Program, stream: bool = False, test: str | None = None) 
         extra += [f"{name}{d}" for d in range(program.ndim) for name in ("start", "step")]
     unpack = "".join(f"{name}, " for name in [*args, *["partials"] * (program.acc is not None), *extra])
     head = "def chunk(lo, hi, block):\n    wide()\n"
+    head += "    no_gathers()\n" if "private_" in program.text else ""
     head += f"    {unpack}= unpack(block)\n" if unpack else ""
     call = ", ".join(args)
     if program.form == "reduce":
@@ -261,16 +262,17 @@ def _make(program: Program, stream: bool, test: str | None) -> Any:
     from portapar.kernel.jit import intrinsics
 
     called = {"vectors": intrinsics.vectors, "choose": intrinsics.choose}
-    space = functions(program, lambda texts: _forms(texts, {}), **called)
+    space = functions(program, lambda texts: _forms(program, texts, {}), **called)
     fast = _bounded(program)
     if fast is not None:
-        forms = functions(program, lambda texts: _forms(texts, fast.trees), **called)
+        forms = functions(program, lambda texts: _forms(program, texts, fast.trees), **called)
         space.update(fast=forms.get("body"), fast_elem=forms.get("elem"))
     specs = block_specs(program)
     space.update(
         nonneg=intrinsics.nonneg,
         vectors=intrinsics.vectors,
         wide=intrinsics.wide,
+        no_gathers=intrinsics.no_gathers,
         unpack=intrinsics.unpacker(specs, extras(program)),
     )
     if program.acc is not None:
@@ -302,10 +304,10 @@ def _test(program: Program) -> str | None:
     return None if fast is None else fast.test
 
 
-def _forms(texts: dict[str, str], trees: dict[str, Any]) -> dict[str, Any]:
+def _forms(program: Program, texts: dict[str, str], trees: dict[str, Any]) -> dict[str, Any]:
     """The functions in the form that is best on CPUs, from their texts, or `trees` where there are such."""
     trees = {name: copy.deepcopy(tree) for name, tree in trees.items()}
-    trees |= chosen(texts, trees)
+    trees |= chosen(program, texts, trees)
     return trees | registers.hinted(texts, trees)
 
 

@@ -133,6 +133,20 @@ def wide(typing):
     return types.void(), codegen
 
 
+@intrinsic
+def no_gathers(typing):
+    """Let the function move vectors as such, or number by number: gathers from the stack are slower than either."""
+
+    def codegen(context, builder, signature, values):
+        triple, _, features = context.codegen().magic_tuple()
+        if triple.startswith("x86_64"):
+            features = f"{features},+prefer-no-gather,+prefer-no-scatter"
+            set.add(builder.function.attributes, f'"target-features"="{features}"')
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
 def scratch(dtype: Any, length: int) -> Any:
     """An intrinsic that gives a 64-byte aligned array on the stack."""
     element = numba_type(dtype)
