@@ -69,3 +69,24 @@ def test_the_tile_is_vectorized(kernel):
     b = np.zeros((5, 8)) if kernel is product else np.zeros((1, 5, 8))
     llvm = pp.inspect(kernel, pp.threads(1), a, b, c)["LLVM"]
     assert re.search(r"fmul <\d+ x double>", llvm) and not re.search(r"fmul double", llvm)
+
+
+def residual(e, jacobian, u, gradient, out):
+    r = np.zeros(8)
+    for q in range(8):
+        s = 0.0
+        for a in range(8):
+            s += gradient[q, a] * u[e, a]
+        for a in range(8):
+            r[a] += gradient[q, a] * s * jacobian[e, q]
+    for a in range(8):
+        out[e, a] = r[a]
+
+
+def test_private_arrays_are_not_gathered(renderer):
+    rng = np.random.default_rng(1)
+    jacobian, u, gradient, out = rng.random((33, 8)), rng.random((33, 8)), rng.random((8, 8)), np.zeros((33, 8))
+    pp.for_each(renderer, 33, residual, jacobian, u, gradient, out)
+    np.testing.assert_allclose(out, (u @ gradient.T * jacobian) @ gradient, rtol=1e-12)
+    code = pp.inspect(residual, pp.simd(), jacobian, u, gradient, out)["assembly"]
+    assert "gather" not in code and "scatter" not in code
