@@ -156,9 +156,7 @@ class _Function:
         unit.line = typed.function.__code__.co_firstlineno
         names = typed.func_ir.arg_names
         parameters = [self._parameter(k, n) for k, n in enumerate(names)]
-        result = unit.value(typed.return_type) if typed.return_type != types.none else "void"
-        if isinstance(typed.return_type, types.Array):
-            raise unit.fail(f"`{typed.name}` returns part of an array; return its numbers or write into it")
+        result = unit.value(typed.return_type, self._returned()) if typed.return_type != types.none else "void"
         body = self.flow.render()
         declared = [f"    {ctype} {name};" for name, ctype in self.locals.items()]
         head = f"DEVICE {result} {self.name}({', '.join(p for p in parameters if p)})"
@@ -173,6 +171,18 @@ class _Function:
         name = self._c_name(label) if once else f"argument{index}"
         ctype = self.unit.value(numba_type, self.argument_spaces[index])
         return f"{ctype} {name}"
+
+    def _returned(self) -> str:
+        """Where an array that the function returns lives, which is one of its arguments."""
+        if not isinstance(self.typed.return_type, types.Array):
+            return GLOBAL
+        ends = [block.body[-1] for block in self.typed.func_ir.blocks.values()]
+        spaces = {self.spaces.get(end.value.name) for end in ends if isinstance(end, ir.Return)}
+        if len(spaces) != 1 or None in spaces:
+            raise self.unit.fail(f"`{self.typed.name}` returns one kind of array or another; use two functions")
+        (space,) = spaces
+        assert space is not None
+        return space
 
     def _find_spaces(self) -> dict[str, str]:
         """Where the array or record in each variable lives."""
@@ -205,6 +215,10 @@ class _Function:
                 if isinstance(owner, types.Record) and value.op != "cast":
                     return self._space_inside(owner, value.attr if value.op == "getattr" else value.index)
                 return VIEW if space == GLOBAL and value.op != "cast" else space
+            if value in self.typed.callees and isinstance(self.typed.callees[value].return_type, types.Array):
+                made = self.typed.callees[value].return_type
+                given = {spaces.get(a.name) for a in value.args if self.typed.typemap[a.name] == made}
+                return given.pop() if len(given) == 1 else None
             if value.op == "call":  # a private array, or a record, which is never private
                 return VIEW if isinstance(self.typed.calltypes[value].return_type, types.Record) else PRIVATE
         return None

@@ -176,7 +176,7 @@ def _infer(func: Callable[..., Any], argtypes: tuple[types.Type, ...], active: t
         if where is None:
             raise TypingFailure(0, "a value is indexed or read as it cannot be", _ELSE) from error
         raise TypingFailure(where or 0, f"there is no field {error}", "check its spelling in the dtype") from error
-    if isinstance(return_type, types.Array):
+    if isinstance(return_type, types.Array) and not active:
         line = func.__code__.co_firstlineno
         raise TypingFailure(line, "a function returns an array", "write into an array argument")
     typed = TypedFunction(func, argtypes, return_type, func_ir, typemap, calltypes)
@@ -265,6 +265,11 @@ _MESSAGES: tuple[tuple[str, str, str], ...] = (
         r"Type of variable '[^']*' cannot be determined",
         "the type of a value depends on itself",
         "give the variable a value of its type before the loop or the branch",
+    ),
+    (
+        r"Only accept returning of array",
+        "a function returns a row, or an expression that is one of several arrays",
+        "return an argument as it is, such as if c: return a, or take its row or element where the function is called",
     ),
     (
         r"cannot assign slice|Cannot assign|array_allocate|NRT required|nopython frontend",
