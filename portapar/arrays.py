@@ -217,9 +217,9 @@ def _short(x: Any) -> str:
 
 _SCALAR_SPECS: dict[type, Spec] = {
     bool: Spec(np.dtype(np.bool_)),
-    int: Spec(np.dtype(np.int64)),
-    float: Spec(np.dtype(np.float64)),
-    complex: Spec(np.dtype(np.complex128)),
+    int: Spec(np.dtype(np.int64), weak=True),
+    float: Spec(np.dtype(np.float64), weak=True),
+    complex: Spec(np.dtype(np.complex128), weak=True),
 }
 
 

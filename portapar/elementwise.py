@@ -136,7 +136,7 @@ class _Arguments:
             spec = arrays.spec_of(value, name)
             if use is not None and ndim == 1:
                 spec = Spec(spec.dtype, 1, spec.contiguous)
-            self.specs.append(Spec(spec.dtype, spec.ndim, spec.contiguous))
+            self.specs.append(Spec(spec.dtype, spec.ndim, spec.contiguous, weak=spec.weak))
         return ndim
 
 
@@ -192,7 +192,7 @@ def _gather(
         args.values.append(value)
         args.names.append(name)
         args.access.append(use)
-        args.specs.append(Spec(spec.dtype, spec.ndim, spec.contiguous))
+        args.specs.append(Spec(spec.dtype, spec.ndim, spec.contiguous, weak=spec.weak))
     return args, operands, where, ndim
 
 

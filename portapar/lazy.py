@@ -192,7 +192,7 @@ class Lazy(arrays.Virtual):
             specs = [arrays.spec_of(v, n) for v, n in _zip(self.values, self.form.names, strict=True)]
             own = OWN, MIRROR
             kinds = tuple(
-                Spec(s.dtype, 1 if role in own else s.ndim, role in own or s.contiguous)
+                Spec(s.dtype, 1 if role in own else s.ndim, role in own or s.contiguous, weak=s.weak)
                 for s, role in _zip(specs, self.form.roles, strict=True)
             )
             self._dtype = _element(self.form, kinds)

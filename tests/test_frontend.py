@@ -467,10 +467,8 @@ def test_division_by_powers_of_two_rounds_down(renderer, dtype):
         return v // 1 + 3 * (v // 8), v % 2 + 10 * (v % 8) + v % 1
 
     got = pp.transform(renderer, x, op=kernel)
-    assert [tuple(map(int, pair)) for pair in got] == [
-        (v // 1 + 3 * (v // 8) if dtype != "i8" else ((v + 3 * (v // 8)) + 2**63) % 2**64 - 2**63, kernel(v)[1])
-        for v in x.tolist()
-    ]
+    with np.errstate(over="ignore"):
+        assert [tuple(pair) for pair in got] == [kernel(v) for v in x]
 
 
 def test_floats_are_pythons(renderer):

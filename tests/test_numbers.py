@@ -1,7 +1,10 @@
-"""Numbers in kernels: every operator and every kind of number against NumPy, at the values where machines differ."""
+"""Numbers in kernels: the tables of docs/kernels.md, and every operator and kind of number against NumPy."""
 
 import ctypes
 import itertools
+import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,6 +75,190 @@ def renderer(renderer):
     if "opencl" in str(renderer):
         pytest.skip("the C renderer does not follow yet")
     return renderer
+
+
+# the tables of the manual ------------------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parent.parent / "docs" / "kernels.md").read_text()
+NAMES = {name: getattr(np, name) for name in "int8 uint8 int16 uint16 int32 uint32 int64 uint64".split()}
+NAMES |= {name: getattr(np, name) for name in "float32 float64 complex64 complex128 inf nan".split()}
+NAMES |= {"bool": np.bool_, "complex": complex}
+
+
+def rows(width):
+    """The rows of the tables of so many columns: the texts of their cells."""
+    found = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line[:3] == "| `"]
+    return [cells for cells in found if len(cells) == width]
+
+
+def operands(text):
+    return [eval(part, NAMES) for part in re.findall("`(.*?)`", text)]
+
+
+def test_every_row_of_the_table(renderer, module):
+    """All in one kernel: operands and results lie in an array for each dtype."""
+    given, results, lines = {}, {}, []
+    table = [row for row in rows(4) if row[2] != "refused"]
+    assert len(table) > 60
+    for expression, values, result, _ in table:
+        for name, value in zip("ab", operands(values), strict=False):
+            have = given.setdefault(value.dtype, [])
+            lines.append(f"    {name} = {value.dtype.name}_in[np.uint64({len(have)})]")
+            have.append(value)
+        (value,) = operands(result)
+        have = results.setdefault(value.dtype, [])
+        lines.append(f"    {value.dtype.name}_out[np.uint64({len(have)})] = {expression.strip('`')}")
+        have.append((value, f"{expression} of {values}"))
+    arrays = {f"{dtype.name}_in": np.array(held, dtype) for dtype, held in given.items()}
+    arrays |= {f"{dtype.name}_out": np.full(len(held), 55).astype(dtype) for dtype, held in results.items()}
+    head = f"import math\nimport numpy as np\n\n\ndef body(i, {', '.join(arrays)}):\n"
+    with np.errstate(all="ignore"):
+        pp.for_each(renderer, 1, module(head + "\n".join(rename(lines)) + "\n").body, *arrays.values())
+    for dtype, held in results.items():
+        found = arrays[f"{dtype.name}_out"]
+        for k, (value, what) in enumerate(held):
+            assert_same(found[k : k + 1], np.array([value]), (), what)
+
+
+def rename(lines):
+    """Operands of different rows have names of their own: a variable has one type."""
+    row = 0
+    for line in lines:
+        yield re.sub(r"\b([ab])\b(?=[^(]|$)", rf"\g<1>{row}", line)
+        row += "_out[" in line
+
+
+@pytest.mark.parametrize("row", rows(4), ids=lambda row: f"{row[0]} of {row[1]}".replace("`", ""))
+def test_types_in_the_table(row):
+    """The dtype of a result, which a store would hide."""
+    from portapar.kernel.jit.typing import TypingFailure, dtype_of, infer, numba_type
+
+    kinds = tuple(numba_type(value.dtype) for value in operands(row[1]))
+    space = {"np": np, "math": math}
+    exec(f"def f({', '.join('ab'[: len(kinds)])}):\n    return {row[0].strip('`')}", space)
+    if row[2] == "refused":
+        with pytest.raises(TypingFailure):
+            infer(space["f"], kinds)
+    else:
+        assert dtype_of(infer(space["f"], kinds).return_type) == operands(row[2])[0].dtype
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_functions_are_as_near_as_the_table_says(renderer, module, dtype):
+    bounds = {}
+    for functions, cpus, opencl in rows(3):
+        for name in re.findall("`(.*?)`", functions):
+            bounds[name] = int(opencl if "opencl" in str(renderer) else cpus)
+    assert len(bounds) > 20
+    rng = np.random.default_rng(4)
+    x = np.concatenate([rng.random(300), rng.random(300) * 20, [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan]]).astype(
+        dtype
+    )
+    x = np.concatenate([x, -x])
+    y = np.roll(x, 5)
+    two = ("np.hypot", "np.arctan2")
+    names = [name for name in bounds if name != "a ** b"]
+    calls = [f"{name}(x[i], y[i])" if name in two else f"{name}(x[i])" for name in names]
+    for start in range(0, len(names), 12):  # not too many arguments
+        part = range(start, min(start + 12, len(names)))
+        head = f"import math\nimport numpy as np\n\n\ndef body(i, x, y, {', '.join(f'o{k}' for k in part)}):\n"
+        made = module(head + "".join(f"    o{k}[i] = {calls[k]}\n" for k in part))
+        outs = [np.full(len(x), 5, dtype) for _ in part]
+        pp.for_each(renderer, len(x), made.body, x, y, *outs)
+        for k, found in zip(part, outs, strict=True):
+            module_name, name = names[k].split(".")
+            with np.errstate(all="ignore"):
+                wide = x.astype(np.longdouble), y.astype(np.longdouble)
+                if module_name == "math":
+                    exact = np.array([getattr(math, name)(v) for v in x]).astype(dtype)
+                else:
+                    exact = getattr(np, name)(*wide[: 1 + (names[k] in two)]).astype(dtype)
+            assert_same(found, exact, (x, y), names[k], bounds[names[k]], zeros=False)
+
+
+def typed(function, *kinds):
+    """The dtype that a kernel's operator gives for operands of these kinds; None if there is none."""
+    from portapar.kernel.jit.promotion import weak
+    from portapar.kernel.jit.typing import TypingFailure, dtype_of, infer, numba_type
+
+    found = tuple(weak(numba_type(kind)) if kind in (int, float, complex) else numba_type(kind) for kind in kinds)
+    try:
+        return dtype_of(infer(function, found).return_type)
+    except TypingFailure:
+        return None
+
+
+@pytest.mark.parametrize("sign", "+ - * / // % ** & == <".split())
+def test_promotion_is_that_of_numpy(sign):
+    function = eval(f"lambda a, b: a {sign} b")
+    kinds = [*WHOLE, np.bool_, np.float32, np.float64, np.complex64, np.complex128, int, float, complex]
+    python = (int, float, complex)
+    for left, right in itertools.product(kinds, kinds):
+        if left in python and right in python:
+            continue
+        try:
+            with np.errstate(all="ignore"):
+                wanted = np.asarray(function(left(1), right(1))).dtype
+        except TypeError:
+            continue
+        if sign == "<" and "c" in (np.dtype(left).kind, np.dtype(right).kind):
+            wanted = None
+        assert typed(function, left, right) == wanted, (left, sign, right)
+
+
+NARROW = [(np.int8, np.int8), (np.uint8, np.uint8), (np.int16, np.uint8), (np.uint32, np.int32), (np.uint64, np.int16),
+          (np.float32, np.int8), (np.int32, np.float32), (np.uint64, np.float32), (np.bool_, np.uint16)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("left", "right"), NARROW)
+def test_numbers_of_different_widths(renderer, module, left, right):
+    a, b = pairs(left, right)
+    signs = "a + b, a * b, a // b, a % b, a < b, a >= b, a == b, a / b, a + 1, 2 * b, a * 0.5"
+    signs += "" if left is np.bool_ else ", a - b"
+    for expression, found, wanted in compute(module, renderer, split(signs), a=a, b=b):
+        assert_same(found, wanted, (a, b), expression)
+
+
+def test_python_numbers_are_weak(policy):
+    x = np.array([1.5, -2.25, 3.0], np.float32)
+    scale, shift, exact = 0.1, 3, np.float64(0.1)
+    for op, wanted in [
+        (lambda v: scale * v + shift, np.float32(0.1) * x + np.float32(3)),
+        (lambda v: v * exact, x * np.float64(0.1)),
+        (lambda v: half(v) - 1, x * np.float32(0.5) - np.float32(1)),
+        (lambda v: total(v), x + np.float32(1.5)),
+    ]:
+        found = pp.transform(policy, x, op=op)
+        assert found.dtype == wanted.dtype
+        np.testing.assert_array_equal(found, wanted)
+
+    def index(i, x, o):
+        o[i] = i * x[i] + len(x) + x.shape[0]
+
+    o = np.zeros(3)
+    pp.for_each(policy, 3, index, x, o)
+    np.testing.assert_array_equal(o, np.arange(3, dtype=np.float32) * x + np.float32(6))
+
+
+def half(v):
+    return v * 0.5
+
+
+def total(v):
+    t = 0
+    for k in range(3):
+        t += v if k == 0 else 0.75
+    return t
+
+
+def test_sums_of_small_integers_are_wide(policy):
+    x = np.arange(1000).astype(np.uint8)
+    for op in (pp.plus, lambda a, b: a + b, np.add):
+        total = pp.reduce(policy, x, op=op)
+        assert total == x.sum() and total.dtype == np.uint64
+    assert pp.reduce(policy, x, op=pp.maximum).dtype == np.uint8
+    assert pp.reduce(policy, x > 7) == np.sum(x > 7)
+    np.testing.assert_array_equal(pp.inclusive_scan(policy, x), np.cumsum(x))
 
 
 WIDE = [np.int64, np.uint64]
@@ -200,7 +387,7 @@ def modulo(i, x, o):
 
 
 def power(i, x, o):
-    n = int(x[i])
+    n = np.int64(x[i])
     o[i] = n ** (-1 - i % 2) + (0 if n else n ** -(2**62))
 
 

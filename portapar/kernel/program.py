@@ -22,7 +22,7 @@ class Spec:
     """The kind of one argument: all that code depends on, and nothing else.
 
     A scalar has ``ndim == -1``. `contiguous` means C order without gaps. `tail` are the lengths of the last axes where
-    code is made for just these.
+    code is made for just these. Numbers of Python's own are `weak`, as in NumPy: they take the dtype of what they meet.
     """
 
     dtype: np.dtype
@@ -30,6 +30,7 @@ class Spec:
     contiguous: bool = True
     readonly: bool = False
     tail: tuple[int, ...] = ()
+    weak: bool = False
 
     @property
     def is_array(self) -> bool:

@@ -6,6 +6,8 @@ import functools
 import linecache
 from typing import Any
 
+import numpy as np
+
 from portapar import cache
 from portapar.errors import KernelError
 from portapar.kernel.front import atomic
@@ -44,6 +46,8 @@ def _typed(program: Program, function: str, acc: str, algorithm: str) -> str:
 def return_kind(program: Program, function: str, acc: Kind | None, algorithm: str) -> Kind:
     """The dtype of ``elem(i, *args)``, or of ``op(acc, elem)``; for tuples those of its numbers.
 
+    Where `op` adds or multiplies integers they have 64 bits, as in NumPy's reductions.
+
     Raises
     ------
     KernelError
@@ -51,27 +55,32 @@ def return_kind(program: Program, function: str, acc: Kind | None, algorithm: st
     """
     from numba.core import types
 
-    from portapar.kernel.jit.typing import TypingFailure, dtype_of, infer, value_type
+    from portapar.kernel.jit.typing import TypingFailure, computes, dtype_of, infer, value_type
 
     try:
         if function == "op":
             kinds: tuple[Any, ...] = (value_type(tuple_dtype(acc) if isinstance(acc, tuple) else acc),) * 2
         else:
             kinds = (types.int64,) * program.ndim + argument_types(program)
-        found = infer(namespace(program)[function], kinds).return_type
+        typed = infer(namespace(program)[function], kinds)
     except TypingFailure as failure:
         raise located(program, failure.line, failure.message, failure.remedy) from None
-    number = types.Number, types.Boolean
+    found, number = typed.return_type, (types.Number, types.Boolean)
+    widens = {kind for kind in "iub" if function == "op" and computes(typed, kind)}
     if isinstance(found, (*number, types.Record)):
-        return dtype_of(found)
+        return _wide(dtype_of(found), widens)
     if isinstance(found, types.BaseTuple) and len(found) and all(isinstance(part, number) for part in found):
-        return tuple(dtype_of(part) for part in found)
+        return tuple(_wide(dtype_of(part), widens) for part in found)
     what = "nothing" if found == types.none else f"a {found}"
     if isinstance(found, types.Optional):
         what = "nothing on some ways through it"
     raise KernelError(
         f"{algorithm}: {_place(program)} returns {what}: must return a number, a tuple of numbers or a record"
     )
+
+
+def _wide(dtype: np.dtype, kinds: set[str]) -> np.dtype:
+    return np.dtype("u8" if dtype.kind == "u" else "i8") if dtype.kind in kinds else dtype
 
 
 def _place(program: Program) -> str:

@@ -34,12 +34,13 @@ def functions(
     space.update((constructor.__name__, constructor) for constructor in private.CONSTRUCTORS)
     texts: dict[str, Any] = function_texts(program)
     forms = texts | (edit(texts) if edit else {})
+    weak = (*range(program.ndim), *(program.ndim + k for k, spec in enumerate(program.specs) if spec.weak))
     origin, line = program.origin or {}, 1
     for name, text in texts.items():
         code = compile(forms[name], "<portapar kernels>", "exec").co_consts[0]
         places = tuple(origin.get(line + k) for k in range(text.count("\n") + 1))
         known = tuple((name, space[name]) for name in code.co_names if name in space)
-        space[name] = _function(code, places, known)
+        space[name] = _function(code, places, known, {"body": weak, "elem": weak, "op": ()}.get(name))
         line += text.count("\n")
     return space
 
@@ -64,14 +65,17 @@ _firsts = itertools.count(10**6, 10**3)  #: where functions begin: no other sour
 
 
 @functools.lru_cache(maxsize=4096)
-def _function(code: types.CodeType, places: tuple[Any, ...], known: tuple[tuple[str, Any], ...]) -> Any:
+def _function(
+    code: types.CodeType, places: tuple[Any, ...], known: tuple[tuple[str, Any], ...], weak: tuple[int, ...] | None
+) -> Any:
     """A function, made once for all programs that have it: typing and lowering it is what takes time.
 
     `known` is what it uses of the namespace, `places` is where its lines came from. Each function has lines of its
-    own, so that a line in a message says which function it is of.
+    own, so that a line in a message says which function it is of. `weak` are the places of its arguments that are
+    Python's numbers: indices, and scalars that were passed as such.
     """
     space = dict(known)
     function = types.FunctionType(code.replace(co_firstlineno=next(_firsts)), space)
     function.places = places  # type: ignore[attr-defined]
-    space[code.co_name] = made = callee(function)
+    space[code.co_name] = made = callee(function, weak)
     return made

@@ -121,6 +121,9 @@ def choose(typing, test, a, b):
     return common(test, a, b), codegen
 
 
+choose.joins = True  # the type of both, see `promotion`
+
+
 @intrinsic
 def wide(typing):
     """Let the function use the widest vectors: LLVM halves them on CPUs that once lowered their clock."""

@@ -150,9 +150,10 @@ def _callee_compiler() -> Any:
     """Numba's pipeline, short of what only a caller in Python needs: wrappers and machine code."""
     from numba.core import compiler
     from numba.core.compiler_machinery import register_pass
-    from numba.core.typed_passes import NativeLowering
+    from numba.core.typed_passes import NativeLowering, NopythonTypeInference
 
     from portapar.kernel.jit.numbers import Lower
+    from portapar.kernel.jit.promotion import Inference
 
     @register_pass(mutates_CFG=True, analysis_only=False)
     class LowerOnly(NativeLowering):
@@ -175,7 +176,8 @@ def _callee_compiler() -> Any:
     class Callee(compiler.CompilerBase):
         def define_pipelines(self) -> Any:
             (manager,) = compiler.Compiler.define_pipelines(self)
-            manager.passes = [(LowerOnly if step is NativeLowering else step, text) for step, text in manager.passes]
+            ours = {NativeLowering: LowerOnly, NopythonTypeInference: Inference}
+            manager.passes = [(ours.get(step, step), text) for step, text in manager.passes]
             manager._finalized = False
             manager.finalize()
             return [manager]
@@ -183,14 +185,17 @@ def _callee_compiler() -> Any:
     return Callee
 
 
-def callee(function: Any) -> Any:
+def callee(function: Any, weak: tuple[int, ...] | None = ()) -> Any:
     """A Numba dispatcher for a function that other compiled functions call, and Python does not.
 
     As in C a division by zero gives inf, nan or 0 and no exception, on every backend. Its code becomes part of
     its callers', as on GPUs: a loop that keeps a call is not vectorized.
+
+    `weak` are the places of arguments that are Python's numbers; None says that their types tell (`promotion`).
     """
     import numba
 
+    function.weak = weak
     return numba.njit(error_model="numpy", forceinline=True, pipeline_class=_callee_compiler())(function)
 
 

@@ -58,7 +58,7 @@ class _Place:
 
 
 def _wrapping(name: str) -> Code:
-    """Addition and its kin without a promise that they do not overflow."""
+    """Addition and its kin without a promise that they do not overflow; of booleans they are or and and."""
 
     def code(place: _Place, result: Any, values: Any, constant: Any) -> Any:
         return getattr(place.builder, name)(*values)
@@ -386,10 +386,11 @@ def _complex_power(place: _Place, result: Any, values: Any, constant: Any) -> An
 
 # the tables ---------------------------------------------------------------------------------------
 
-_KINDS = ((types.Integer, "i"), (types.Float, "f"), (types.Complex, "c"))
+_KINDS = ((types.Boolean, "b"), (types.Integer, "i"), (types.Float, "f"), (types.Complex, "c"))
 
 # by what is computed and the kind of the result: for both operators and NumPy's functions
 _CODES: dict[tuple[str, str], Code] = {
+    ("add", "b"): _wrapping("or_"), ("mul", "b"): _wrapping("and_"),
     ("add", "i"): _wrapping("add"), ("sub", "i"): _wrapping("sub"), ("mul", "i"): _wrapping("mul"),
     ("lshift", "i"): _shift(True), ("rshift", "i"): _shift(False),
     ("floordiv", "i"): _divided(0), ("mod", "i"): _divided(1), ("fmod", "i"): _truncated(1),
@@ -409,7 +410,14 @@ _FUNCTIONS: dict[Any, str] = {
     np.floor_divide: "floordiv", np.remainder: "mod", np.fmod: "fmod", np.divide: "truediv", np.power: "pow",
     np.cbrt: "cbrt", np.sign: "sign", np.reciprocal: "reciprocal", np.square: "square", pow: "pow",
     math.pow: "pow of floats", divmod: "divmod", np.divmod: "divmod",
+    min: "min", max: "max", int: "cast", float: "cast",
 }  # fmt: skip
+
+
+_COMPARISONS = {
+    operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">=", operator.eq: "==", operator.ne: "!=",
+}  # fmt: skip
+_SIGNS = {operator.neg: ("neg", "fneg"), operator.invert: ("not_", "")}
 
 
 def _code(name: str, result: Any) -> Code | None:
@@ -428,8 +436,21 @@ class Lower(lowering.Lower):
         values = [self.context.cast(self.builder, *each) for each in zip(values, kinds, wanted, strict=True)]
         return code(place, result, values, constant)
 
+    def lower_expr(self, resty: Any, expr: Any) -> Any:
+        if expr.op == "unary" and expr.fn in _SIGNS:
+            signature = self.fndesc.calltypes[expr]
+            result = signature.return_type
+            if signature.args[0] == result and isinstance(result, types.Integer | types.Float):
+                value = self._cast_var(expr.value, result)
+                value = getattr(self.builder, _SIGNS[expr.fn][isinstance(result, types.Float)])(value)
+                return self.context.cast(self.builder, value, result, resty)
+        return super().lower_expr(resty, expr)
+
     def lower_binop(self, resty: Any, expr: Any, op: Any) -> Any:
         signature = self.fndesc.calltypes[expr]
+        if op in _COMPARISONS and [getattr(kind, "signed", None) for kind in signature.args] in ([0, 1], [1, 0]):
+            values = [self._cast_var(*each) for each in zip((expr.lhs, expr.rhs), signature.args, strict=True)]
+            return self._compared(op, values, signature.args)
         code = _code(_OPERATORS.get(op, ""), signature.return_type)
         if code is None or not all(isinstance(kind, types.Number | types.Boolean) for kind in signature.args):
             return super().lower_binop(resty, expr, op)
@@ -437,6 +458,14 @@ class Lower(lowering.Lower):
         constant = getattr(self.typeof(expr.rhs.name), "literal_value", None)
         found = self._number(code, signature.return_type, signature.args, values, constant)
         return self.context.cast(self.builder, found, signature.return_type, resty)
+
+    def _compared(self, op: Any, values: Any, kinds: Any) -> Any:
+        """A signed and an unsigned integer, exactly."""
+        builder, signed = self.builder, 0 if kinds[0].signed else 1
+        negative = builder.icmp_signed("<", values[signed], values[signed].type(0))
+        always = op is operator.ne or op in ((operator.lt, operator.le), (operator.gt, operator.ge))[signed]
+        found = builder.icmp_unsigned(_COMPARISONS[op], *values)
+        return builder.select(negative, ir.Constant(ir.IntType(1), int(always)), found)
 
     def _lower_call_normal(self, fnty: Any, expr: Any, signature: Any) -> Any:
         function = getattr(fnty, "typing_key", None)
@@ -448,6 +477,8 @@ class Lower(lowering.Lower):
         except TypeError:
             name = None
         plain = not expr.kws and not expr.vararg and len(kinds) == len(expr.args)
+        if name in ("min", "max"):
+            plain &= len(kinds) > 1 and all(kind == signature.return_type for kind in kinds)
         if name is None or not plain or not all(isinstance(kind, types.Number | types.Boolean) for kind in kinds):
             return super()._lower_call_normal(fnty, expr, signature)
         values = [self._cast_var(*each) for each in zip(expr.args, kinds, strict=True)]
@@ -459,6 +490,10 @@ class Lower(lowering.Lower):
             kinds = loop
             if name == "pow":
                 constant = None if isinstance(loop[1], types.Float) else constant
+        if name == "cast":
+            return self.context.cast(self.builder, values[0], kinds[0], result)
+        if name in ("min", "max"):
+            return self._extremum(name, result, values)
         if name == "divmod":
             element = result.dtype
             codes = [_code(part, element) for part in ("floordiv", "mod")]
@@ -470,6 +505,16 @@ class Lower(lowering.Lower):
         if code is None:
             return super()._lower_call_normal(fnty, expr, signature)
         return self._number(code, result, kinds, values, constant)
+
+    def _extremum(self, name: str, result: Any, values: Any) -> Any:
+        """As Python does it: of numbers that are alike the first, and NaN if it is that."""
+        compare = self.builder.fcmp_ordered
+        if isinstance(result, types.Integer):
+            compare = self.builder.icmp_signed if result.signed else self.builder.icmp_unsigned
+        found = values[0]
+        for value in values[1:]:
+            found = self.builder.select(compare("<" if name == "min" else ">", value, found), value, found)
+        return found
 
     def _range(self, signature: Any, values: Any) -> Any:
         """range(start, stop, step), which is empty where the step is 0."""

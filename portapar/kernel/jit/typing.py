@@ -8,6 +8,7 @@ every backend. If a release of Numba moves one of the names below, `check_numba`
 from __future__ import annotations
 
 import dis
+import operator
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from numba.core.registry import cpu_target
 from numba.core.typed_passes import NopythonTypeInference, PreLowerStripPhis
 from numba.core.typing.templates import _OverloadFunctionTemplate
 from numba.np import numpy_support
+
+from portapar.kernel.jit.promotion import Inference, plain
 
 __all__ = [
     "TypedFunction",
@@ -100,18 +103,27 @@ class _Capture(FunctionPass):
         FunctionPass.__init__(self)
 
     def run_pass(self, state: Any) -> bool:
-        state.cr = (state.func_ir, dict(state.typemap), dict(state.calltypes), state.return_type)
+        kinds = {name: plain(kind) for name, kind in state.typemap.items()}
+        state.cr = (state.func_ir, kinds, dict(state.calltypes), state.return_type)
         return False
 
 
 class _TypingCompiler(compiler.CompilerBase):
+    inference = Inference
+
     def define_pipelines(self) -> list[Any]:
         passes = compiler.DefaultPassBuilder.define_untyped_pipeline(self.state)
-        passes.add_pass(NopythonTypeInference, "type inference")
+        passes.add_pass(self.inference, "type inference")
         passes.add_pass(PreLowerStripPhis, "phis to assignments")
         passes.add_pass(_Capture, "capture")
         passes.finalize()
         return [passes]
+
+
+class _NumbasOwn(_TypingCompiler):
+    """For Python code of Numba's, which was written for its promotion."""
+
+    inference = NopythonTypeInference
 
 
 _memo: dict[tuple[Callable[..., Any], tuple[types.Type, ...]], TypedFunction] = {}
@@ -144,7 +156,9 @@ def infer(func: Callable[..., Any], argtypes: tuple[types.Type, ...]) -> TypedFu
         return _infer(getattr(func, "py_func", func), tuple(argtypes), ())
 
 
-def _infer(func: Callable[..., Any], argtypes: tuple[types.Type, ...], active: tuple[Any, ...]) -> TypedFunction:
+def _infer(
+    func: Callable[..., Any], argtypes: tuple[types.Type, ...], active: tuple[Any, ...], how: Any = _TypingCompiler
+) -> TypedFunction:
     key = (func, argtypes)
     if key in _memo:
         return _memo[key]
@@ -165,7 +179,7 @@ def _infer(func: Callable[..., Any], argtypes: tuple[types.Type, ...], active: t
             None,
             flags,
             {},
-            pipeline_class=_TypingCompiler,
+            pipeline_class=how,
         )
     except (errors.NumbaError, NotImplementedError) as error:
         raise _failure(error, func) from error
@@ -179,16 +193,36 @@ def _infer(func: Callable[..., Any], argtypes: tuple[types.Type, ...], active: t
     if isinstance(return_type, types.Array) and not active:
         line = func.__code__.co_firstlineno
         raise TypingFailure(line, "a function returns an array", "write into an array argument")
-    typed = TypedFunction(func, argtypes, return_type, func_ir, typemap, calltypes)
+    ordinary = tuple(map(plain, argtypes))
+    typed = TypedFunction(func, ordinary, plain(return_type), func_ir, typemap, calltypes)
     for block in func_ir.blocks.values():
         for expr in block.find_exprs(op="call"):
             callee = typemap[expr.func.name]
             if isinstance(callee, types.Dispatcher):
                 dispatcher = callee.dispatcher
                 arguments = tuple(types.unliteral(t) for t in calltypes[expr].args)
-                typed.callees[expr] = _infer(dispatcher.py_func, arguments, (*active, func))
+                typed.callees[expr] = _infer(dispatcher.py_func, arguments, (*active, func), how)
     _memo[key] = typed
     return typed
+
+
+_GROWING = {operator.add, operator.sub, operator.mul, operator.pow, operator.lshift, np.add, np.subtract, np.multiply}
+
+
+def computes(typed: TypedFunction, kind: str) -> bool:
+    """Whether a function adds or multiplies numbers to one of this kind, a letter of NumPy's."""
+    for expr, signature in typed.calltypes.items():
+        returned = getattr(signature, "return_type", None)
+        if not isinstance(expr, ir.Expr) or not isinstance(returned, types.Integer | types.Boolean):
+            continue
+        function = None
+        if expr.op in ("binop", "inplace_binop"):
+            function = expr.fn if expr.op == "binop" else expr.immutable_fn
+        elif expr.op == "call":
+            function = getattr(typed.typemap[expr.func.name], "typing_key", None)
+        if function in _GROWING and dtype_of(returned).kind == kind:
+            return True
+    return any(computes(callee, kind) for callee in typed.callees.values())
 
 
 def _with_callees(func: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
@@ -209,7 +243,7 @@ def overload(typed: TypedFunction, call: ir.Expr) -> TypedFunction | None:
                 with global_compiler_lock:
                     found = template(cpu_target.typing_context)._get_impl(argtypes, {})
                     if found is not None and found[0] is not None:
-                        return _infer(found[0].py_func, argtypes, ())
+                        return _infer(found[0].py_func, argtypes, (), _NumbasOwn)
             except (errors.NumbaError, TypingFailure):
                 continue
     return None
@@ -240,6 +274,7 @@ _MESSAGES: tuple[tuple[str, str, str], ...] = (
     ),
     (r"Cannot unify (.+?) and (.+?) for '", "a value is {0} on one path and {1} on another", "give it one type"),
     (r"No conversion from (.+?) to (.+?) for '", "cannot convert {0} to {1}", "give it one type on every path"),
+    (r"(-?\d+) does not fit into (\w+)", "{0} does not fit into {1}", "cast one of the two, such as np.int64(x)"),
     (r"Cannot modify readonly array", "the kernel writes to a read-only array", "pass a writable copy"),
     (r"Use of unsupported NumPy function '([\w.]+)'", "`{0}` is not available in kernels", "write a loop"),
     (
