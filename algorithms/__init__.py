@@ -1,0 +1,30 @@
+"""The algorithms, one file each: what users call, and where it is.
+
+====================  ===============================================================================
+`for_each`            for_each
+`transform`           transform, copy, fill, iota
+`reduce`              reduce, transform_reduce
+`count`               count, count_if, all_of, any_of, none_of
+`extrema`             min_element, max_element, minmax_element
+`find`                find, find_if, find_last_if, adjacent_find, mismatch, equal
+`scan`                inclusive_scan, exclusive_scan, transform_scan
+`sort`                sort, stable_sort, argsort, sort_by_key, is_sorted, merge
+`select`              kth_smallest, nth_element
+`searchsorted`        searchsorted
+`unique`              unique, unique_count
+`copy_if`             copy_if, remove_if, pack_index, partition
+`moves`               gather, scatter, reverse, rotate, adjacent_difference, inner_product
+`histogram`           histogram, bincount
+`segmented`           segmented_reduce, segmented_scan
+`by_key`              reduce_by_key, group_by_key
+`for_each_segment`    for_each_segment
+`stencil`             stencil
+`worklist`            Worklist, push
+`empty_like`          empty_like
+`random`              the numbers and fills of pp.random
+`stream`              the STREAM benchmark of ``portapar stream``
+====================  ===============================================================================
+
+What they stand on, besides each other: `order` (what a key says of the order of elements), `radix` (sorting of codes)
+and `segments` (offsets, and work on segments in balance).
+"""
