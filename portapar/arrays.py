@@ -189,9 +189,10 @@ def normal(x: Any, name: str) -> Any:
     if hasattr(x, "__cuda_array_interface__") or (hasattr(x, "dtype") and hasattr(x, "strides") and hasattr(x, "get")):
         return x
     if isinstance(x, (list, tuple, set, dict, str, bytes)) or x is None or callable(x):
+        holds = f". Pass np.asarray({name}) if it holds numbers" if isinstance(x, (list, tuple)) else ""
+        holds = f". Pass np.asarray(list({name})) if it holds numbers" if isinstance(x, (set, dict)) else holds
         raise PlacementError(
-            f"argument {name!r} is a {type(x).__name__}, {_short(x)}: kernels take arrays and numbers. "
-            f"Pass np.asarray({name}) if it holds numbers"
+            f"argument {name!r} is a {type(x).__name__}, {_short(x)}: kernels take arrays and numbers{holds}"
         )
     if hasattr(x, "__array_interface__"):
         return np.asarray(x)

@@ -28,7 +28,7 @@ def check_out(
         told = ", ".join(f"{kernel.params[k]}: {arrays.shape_text(x)}" for k, x in enumerate(found))
         raise PlacementError(
             f"{algorithm}: out has shape {out.shape}, and the inputs ({told}) need {shape}. "
-            f"Pass out=np.empty({shape}, {out.dtype.name!r})"
+            f"Pass out={'np' if isinstance(out, np.ndarray) else 'executor'}.empty({shape}, {_text(out.dtype)})"
         )
     if isinstance(out, np.ndarray):
         if not arrays.writeable(out):
@@ -52,6 +52,11 @@ def check_out(
                     f"with out: iterations would read what others wrote. Capture a copy, or pass another out"
                 )
     return out.shape
+
+
+def _text(dtype: np.dtype) -> str:
+    """A dtype as it is written in a call."""
+    return repr(dtype.name) if dtype.names is None else str(dtype)
 
 
 KINDS = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}

@@ -160,3 +160,21 @@ def test_fields_as_keys_of_histograms(renderer):
 def test_messages_use_the_name_that_was_called(call, name):
     with pytest.raises(pp.PortaparError, match=f"^{name}: "):
         call()
+
+
+def test_outputs_are_written_as_they_are_made(renderer):
+    where, records = renderer.executor, np.empty(3, RECORDS.dtype)
+    says = r"Pass out=np\.empty\(\(20,\), \[\('kind', '<i4'\), \('size', '<f8'\)\]\)"
+    with pytest.raises(pp.PlacementError, match=says):
+        pp.transform(renderer, X, out=records, op=lambda v: (1, v))
+    pp.transform(renderer, X, out=np.empty((20,), [("kind", "<i4"), ("size", "<f8")]), op=lambda v: (1, v))
+    with pytest.raises(pp.PlacementError, match=r"\.empty\(\(20,\), 'float64'\)"):
+        pp.transform(renderer, where.asarray(X), out=where.empty(3), op=lambda v: v)
+    pp.transform(renderer, where.asarray(X), out=where.empty((20,), "float64"), op=lambda v: v)
+
+
+def test_what_is_no_array():
+    for x, remedy in (([3, 1], "np.asarray"), ((3, 1), "np.asarray"), ({3, 1}, "np.asarray.list"), (None, "numbers$")):
+        with pytest.raises(pp.PlacementError, match=remedy):
+            pp.sort(pp.par, x)
+    assert pp.sort(pp.par, np.asarray(list({3, 1}))).tolist() == [1, 3]
