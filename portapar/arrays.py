@@ -35,7 +35,9 @@ def whole_number(
         limits = " of 64 bits"
     else:
         limits = f" from {least}" if wide else f" from {least} to {most}"
-    raise error(f"{told} is {value!r}: must be a whole number{limits}")
+    number = isinstance(value, SCALARS) and (limits or isinstance(value, (int, np.integer)))
+    kind = "" if number else f", a {type(value).__name__}"
+    raise error(f"{told} is {value!r}{kind}: must be a whole number{limits}")
 
 
 def shape_of(told: str, shape: Any) -> tuple[int, ...]:
