@@ -116,7 +116,7 @@ DEVICE @T @N(@T a, @T b) {
 }""",
     "floordiv_unsigned": "DEVICE @T @N(@T a, @T b) { return b == 0 ? 0 : (@T)(a / b); }",
     "mod_unsigned": "DEVICE @T @N(@T a, @T b) { return b == 0 ? 0 : (@T)(a % b); }",
-    "fmod_int": "DEVICE @T @N(@T a, @T b) { return b == 0 || b == (@T)-1 ? 0 : (@T)(a % b); }",
+    "fmod_int": "DEVICE @T @N(@T a, @T b) { return b == 0 || (b == (@T)-1 && (@T)-1 < 0) ? 0 : (@T)(a % b); }",
     "lshift": "DEVICE @T @N(@T a, u64 b) { return b < 8 * sizeof(@T) ? (@T)((@U)a << b) : 0; }",
     "rshift_signed": "DEVICE @T @N(@T a, u64 b) { return a >> (b < 8 * sizeof(@T) ? b : 8 * sizeof(@T) - 1); }",
     "rshift_unsigned": "DEVICE @T @N(@T a, u64 b) { return b < 8 * sizeof(@T) ? a >> b : 0; }",
@@ -254,7 +254,10 @@ DEVICE @T @N(@T a) {
     "complex_sign": """\
 DEVICE @T @N(@T a) {
     @R size = @F(hypot)(a.re, a.im);
-    if (isnan(a.re) || isnan(a.im) || (isinf(a.re) && isinf(a.im))) return @T_make(a.re - a.re, a.re - a.re);
+    if (isnan(size) || (isinf(a.re) && isinf(a.im))) {
+        @R none = (a.re - a.re) + (a.im - a.im);
+        return @T_make(none, none);
+    }
     if (isinf(a.re)) return @T_make(a.re > 0 ? 1 : -1, 0);
     if (isinf(a.im)) return @T_make(0, a.im > 0 ? 1 : -1);
     return size == 0 ? @T_make(0, 0) : @T_make(a.re / size, a.im / size);
@@ -296,7 +299,7 @@ DEVICE @T @N(@T a) {
 DEVICE @T @N(@T a, @T b) {
     if (b.re == 0 && b.im == 0) return @T_make(1, 0);
     if (a.re == 0 && a.im == 0) {
-        if (b.re > 0 && b.im == 0) return @T_make(0, 0);
+        if (b.re > 0) return @T_make(0, 0);
         @R none = a.re / a.re;
         return @T_make(none, none);
     }

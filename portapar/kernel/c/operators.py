@@ -201,11 +201,11 @@ def _libm(name: str) -> Handler:
     def handler(unit: Unit, operands: list[Operand], result: types.Type) -> str:
         if isinstance(operands[0][1], types.Complex):
             return _complex_call(unit, name, operands, result)
-        if isinstance(operands[0][1], types.Integer) and isinstance(result, types.Integer):
-            return unit.cast(*operands[0], result)  # the floor of an integer
         if name == "fmod" and isinstance(result, types.Integer):
             texts = [unit.cast(*operand, result) for operand in operands]
             return f"{unit.helper('fmod_int', unit.scalar(result))}({', '.join(texts)})"
+        if isinstance(operands[0][1], types.Integer) and isinstance(result, types.Integer):
+            return unit.cast(*operands[0], result)  # the floor of an integer
         working = result if isinstance(result, types.Float) else operands[0][1]
         texts = [unit.cast(*operand, working) for operand in operands]
         ctype = unit.scalar(working)
