@@ -104,6 +104,17 @@ def executor(name):
     return found
 
 
+def cuda_words(text):
+    """A HIP text with the words of CUDA; the two languages differ in nothing else that kernels use."""
+    from portapar.kernel.c.dialect import CUDA, HIP
+
+    assert text.startswith(HIP.preamble) and "_sync(" not in text
+    text = CUDA.preamble + text.removeprefix(HIP.preamble)
+    for theirs, ours in zip(HIP.shuffle, CUDA.shuffle, strict=True):
+        text = text.replace(theirs, ours)
+    return text
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cuda_texts(request):
     """Without a GPU, compile the CUDA text of every program that runs on OpenCL, for sm_90, beside the tests.
@@ -112,7 +123,7 @@ def cuda_texts(request):
     """
     import portapar.backends.cuda.compile as cuda
     from portapar.errors import BackendUnavailableError, PortaparError
-    from portapar.kernel.c.dialect import CUDA
+    from portapar.kernel.c.dialect import CUDA, HIP
     from portapar.kernel.c.program import c_text
 
     try:
@@ -134,6 +145,7 @@ def cuda_texts(request):
     def compile_both(device, program, text):
         if program.key not in compiling:
             test, other = os.environ.get("PYTEST_CURRENT_TEST"), c_text(program, CUDA)
+            assert cuda_words(c_text(program, HIP)) == other  # there is no compiler for HIP here
             compiling[program.key] = (test, runner.submit(finish, program.key, test, other))
         return compile_opencl(device, program, text)
 

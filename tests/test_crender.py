@@ -859,7 +859,7 @@ def test_failures_name_the_line_and_the_remedy():
     assert "raise" in message(raises, integer, vector)
     message(text, integer, vector)
     message(unknown, integer, vector)
-    assert "one type" in message(mixed, integer, vector)
+    assert "one path" in message(mixed, integer, vector)
     assert "`+`" in message(adds, integer, vector)
     assert "foo" in message(attribute, integer, vector)
     assert "read-only" in message(readonly, integer, array_type(np.float64, 1, readonly=True))

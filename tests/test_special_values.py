@@ -6,8 +6,8 @@ from conftest import executor
 
 import portapar as pp
 
-REAL = [0.0, -0.0, 1.0, -1.0, 0.1, 7.0, -7.25, 1e308, -1e308, 5e-324, 1e100, 1e-310, np.inf, -np.inf, np.nan, 2.5, 3e7]
-COMPLEX = [complex(a, b) for a in (0.0, -0.0, 1.0, -2.5, 3.0, np.inf, np.nan) for b in (0.0, 1.5, -1.0, -np.inf, np.nan)]
+REAL = [0.0, -0.0, 1.0, -1.0, 0.1, 7.0, -7.25, 1e308, -1e308, 5e-324, 1e100, 1e-310, np.inf, -np.inf, np.nan, 2.5]
+COMPLEX = [complex(a, b) for a in (0.0, -0.0, 1.0, -2.5, np.inf, np.nan) for b in (0.0, 1.5, -1.0, -np.inf, np.nan)]
 
 
 @pytest.fixture(params=["opencl:0", "cuda:0"])

@@ -27,7 +27,7 @@ def atomic_helper(unit: Unit, name: str, ctype: str) -> str:
 
 def _integer(unit: Unit, name: str, ctype: str) -> str:
     values = "e, v" if name == "cas" else "v"
-    if unit.dialect.name == "opencl":
+    if unit.dialect.atomics == "extensions":
         return f"    return {_opencl_name(unit, name, ctype)}((volatile GLOBAL {ctype}*)p, {values});"
     native = ctype
     if ctype == "i64" and name not in _CUDA_SIGNED_64:
@@ -50,7 +50,7 @@ def _float(unit: Unit, name: str, ctype: str) -> str:
     """Floats: CUDA's own sums; the rest by exchanging bits, compared as bits."""
     bits = "i32" if ctype == "f32" else "i64"
     to, back = f"AS_I{bits[1:]}", f"AS_F{bits[1:]}"
-    if unit.dialect.name == "cuda":
+    if unit.dialect.atomics == "functions":
         if name in ("add", "sub"):
             return f"    return atomicAdd(p, {'-' if name == 'sub' else ''}v);"
         word = "int" if bits == "i32" else "u64"

@@ -1,7 +1,7 @@
-"""The two dialects of C, and the helper functions that kernels may need, as text.
+"""The dialects of C, and the helper functions that kernels may need, as text.
 
 Kernels are written with short type names (`i64`, `f32`) and a few macros, so that the same text serves
-both dialects; only what `Dialect` holds differs. A helper is a template: `@T` is its type, `@U` the
+all dialects; only what `Dialect` holds differs. A helper is a template: `@T` is its type, `@U` the
 unsigned integer type of the same width (at least 32 bits), `@R` the float type of a complex one, `@F(…)`
 a math function for its type, `@H(…)` another helper for its type.
 """
@@ -9,19 +9,19 @@ a math function for its type, `@H(…)` another helper for its type.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-__all__ = ["CUDA", "HELPERS", "OPENCL", "Dialect"]
+__all__ = ["CUDA", "HELPERS", "HIP", "OPENCL", "Dialect"]
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """The words in which OpenCL C and CUDA C differ.
+    """The words in which OpenCL C, CUDA C and HIP differ.
 
     Attributes
     ----------
     name : str
-        "opencl" or "cuda".
+        "opencl", "cuda" or "hip".
     types : mapping of str to str
         What the short type names stand for.
     preamble, float64_preamble : str
@@ -30,6 +30,15 @@ class Dialect:
         The qualifiers of a kernel entry.
     float32_suffix : str
         What the name of a math function has at its end for float32.
+    thread : tuple of str
+        The number of a work-item in its launch, and how many there are.
+    offsets : bool
+        An array is a buffer and an offset in elements; otherwise it is a pointer.
+    shuffle : tuple of str
+        For threads that run in warps, and several elements at once: how they give words to each other. That of the
+        lane `distance` further up, and that of lane 0.
+    atomics : {"extensions", "functions"}
+        Whether atomics are OpenCL's functions and extensions, or CUDA's functions.
     own : set of str
         Math functions for which there is a helper, since those of implementations are too far off.
     """
@@ -40,6 +49,10 @@ class Dialect:
     float64_preamble: str
     entry: str
     float32_suffix: str
+    thread: tuple[str, str]
+    offsets: bool
+    shuffle: tuple[str, ...]
+    atomics: str
     own: frozenset[str] = frozenset()
 
     def math(self, name: str, ctype: str) -> str:
@@ -68,6 +81,10 @@ OPENCL = Dialect(
 """,
     entry="__kernel void",
     float32_suffix="",
+    thread=("(i64)get_global_id(0)", "(i64)get_global_size(0)"),
+    offsets=True,
+    shuffle=(),
+    atomics="extensions",
     own=frozenset({"cbrt"}),
 )  # fmt: skip
 
@@ -90,7 +107,20 @@ CUDA = Dialect(
 """,
     entry='extern "C" __global__ void',
     float32_suffix="f",
+    thread=("(i64)blockIdx.x * blockDim.x + threadIdx.x", "(i64)gridDim.x * blockDim.x"),
+    offsets=False,
+    shuffle=("__shfl_down_sync(0xffffffffu, word, distance)", "__shfl_sync(0xffffffffu, word, 0)"),
+    atomics="functions",
 )  # fmt: skip
+
+# AMD's language is CUDA's but for a few words. Its warps have 64 threads: two of ours share one. Products and sums are
+# contracted unless it is forbidden.
+HIP = replace(
+    CUDA,
+    name="hip",
+    preamble="#pragma clang fp contract(off)\n" + CUDA.preamble,
+    shuffle=("__shfl_down(word, distance, 32)", "__shfl(word, 0, 32)"),
+)
 
 
 # NumPy's meaning in C. A division by zero gives 0 for integers and inf or nan for floats; integers wrap; a shift by

@@ -95,7 +95,7 @@ def map_parameters(
 def reduce_parameters(argtypes: tuple[types.Type, ...], dialect: Dialect) -> list[Parameter]:
     """The parameters of an entry that reduces, in order; `argtypes` are those of `elem`, index included."""
     frame = [Parameter("partials", -1, "partials", None)]
-    other = "partials_offset" if dialect.name == "opencl" else "group"
+    other = "partials_offset" if dialect.offsets else "group"
     frame.append(Parameter(other, -1, other, _INT64))
     frame += [Parameter("lo", -1, "lo", _INT64), Parameter("hi", -1, "hi", _INT64)]
     return frame + _arguments(argtypes[1:], dialect)
@@ -111,7 +111,7 @@ def _flatten(k: int, numba_type: types.Type, dialect: Dialect, path: str) -> Ite
 
     if isinstance(numba_type, types.Array):
         yield part("data", None)
-        if dialect.name == "opencl":
+        if dialect.offsets:
             yield part("offset")
         for letter in "ns" if numba_type.layout == "A" else "n":
             for axis in range(numba_type.ndim):
@@ -180,13 +180,6 @@ class Entry:
         return "".join(f", a{k}" for k in range(len(self.argtypes)))
 
 
-def _thread(dialect: Dialect) -> tuple[str, str]:
-    """The number of this work-item, and how many there are."""
-    if dialect.name == "cuda":
-        return "(i64)blockIdx.x * blockDim.x + threadIdx.x", "(i64)gridDim.x * blockDim.x"
-    return "(i64)get_global_id(0)", "(i64)get_global_size(0)"
-
-
 def render_map(
     body: TypedFunction,
     ndim: int,
@@ -244,7 +237,7 @@ def render_map(
             return f"start{axis} + {position}" if step == 1 else f"start{axis} + {step} * {position}"
         return f"start0 + {position}" if axis == 0 else position
 
-    item, items = _thread(dialect)
+    item, items = dialect.thread
     last = INDICES[ndim - 1]
     call = f"{kernel}({', '.join(value(d, INDICES[d]) for d in range(ndim))}{entry.arguments()});"
     lines = [entry.head(name), *entry.locals()]

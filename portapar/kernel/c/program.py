@@ -11,7 +11,7 @@ import numpy as np
 from numba.core import types
 
 from portapar.errors import KernelError
-from portapar.kernel.c.dialect import CUDA, Dialect
+from portapar.kernel.c.dialect import Dialect
 from portapar.kernel.c.entries import Batch, map_parameters, reduce_parameters, render_map
 from portapar.kernel.c.intervals import EXTENTS
 from portapar.kernel.c.reductions import render_reduce
@@ -49,7 +49,7 @@ def c_text(program: Program, dialect: Dialect, serial: bool = False, extent: int
     try:
         if program.acc is None:
             body, batch = infer(functions["body"], argtypes), None
-            if dialect is CUDA and (count := batch_of(program)) > 1:
+            if dialect.shuffle and (count := batch_of(program)) > 1:
                 elem = infer(functions["elem"], argtypes)
                 stored = (types.int64, argtypes[1 + program.out], elem.return_type)
                 batch = Batch(elem, infer(functions.get("store", _set_item), stored), program.out, count)

@@ -85,9 +85,9 @@ def render_reduce(
         parts = (f"{place}.{field_name(acc_type, name)} = {value}.{unit.member(kind, k)};" for k, name in fields)
         return f"{{ {' '.join(parts)} }}"
 
-    offset = "partials + partials_offset" if dialect.name == "opencl" else "partials"
+    offset = "partials + partials_offset" if dialect.offsets else "partials"
     lines = [entry.head(name, memory), *entry.locals(), f"    GLOBAL {memory}* out = {offset} - lo / {TILE};"]
-    if dialect.name == "cuda":
+    if dialect.shuffle:
         lines += _warp_per_tile(acc, load, combine, keep, ordered)
     else:
         if grouped:
@@ -96,8 +96,9 @@ def render_reduce(
             make = _neighbours_per_item if ordered else _item_per_tile
         lines += make(acc, load, combine, keep)
     text = "\n".join([*lines, "}"]) + "\n"
-    if dialect.name == "cuda":
-        unit.functions.append(_SHUFFLE)
+    if dialect.shuffle:
+        exchanges = zip(_LANES, dialect.shuffle, strict=True)
+        unit.functions += [_EXCHANGE.replace("@F", head).replace("@W", word) for head, word in exchanges]
     elif not grouped:
         unit.functions.append(_VECTORS)
     unit.functions.append(text)
@@ -124,20 +125,16 @@ _VECTORS = f"""\
 #endif
 """
 
-_SHUFFLE = """\
-template <typename T> static __device__ __forceinline__ T lane_below(T value, int distance) {
+_LANES = ("lane_below(T value, int distance)", "lane_first(T value)")
+_EXCHANGE = """\
+template <typename T> DEVICE T @F {
     T other = value;
     unsigned words[(sizeof(T) + 3) / 4] = {0};
     memcpy(words, &value, sizeof(T));
-    for (int w = 0; w < (int)(sizeof(words) / 4); ++w) words[w] = __shfl_down_sync(0xffffffffu, words[w], distance);
-    memcpy(&other, words, sizeof(T));
-    return other;
-}
-template <typename T> static __device__ __forceinline__ T lane_first(T value) {
-    T other = value;
-    unsigned words[(sizeof(T) + 3) / 4] = {0};
-    memcpy(words, &value, sizeof(T));
-    for (int w = 0; w < (int)(sizeof(words) / 4); ++w) words[w] = __shfl_sync(0xffffffffu, words[w], 0);
+    for (int w = 0; w < (int)(sizeof(words) / 4); ++w) {
+        unsigned word = words[w];
+        words[w] = @W;
+    }
     memcpy(&other, words, sizeof(T));
     return other;
 }
