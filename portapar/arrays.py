@@ -136,6 +136,11 @@ class PartitionedArray:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
             raise ValueError("a PartitionedArray has no memory of its own to share: a copy is needed")
+        if len(self.parts) < len(self.cuts) - 1:
+            raise PlacementError(
+                f"{self!r} lies on several ranks, and NumPy asks for the whole of it on this one, which would wait for "
+                "the others. Call pp.asnumpy(...) on every rank, or what you need of it by name, such as pp.reduce(...)"
+            )
         return np.asarray(asnumpy(self), dtype=dtype)
 
     def __repr__(self) -> str:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -134,7 +135,7 @@ def _until(stop: threading.Event, run: Callable[..., Any], *args: Any) -> Any:
 
 
 def hybrid(*executors: Executor, weights: Sequence[float] | None = None) -> Executor:
-    """Several executors on one call, each with its share of the rows.
+    """Several executors on one call, each with its share of the rows; of equal members and weights one and the same.
 
     Parameters
     ----------
@@ -155,4 +156,13 @@ def hybrid(*executors: Executor, weights: Sequence[float] | None = None) -> Exec
         raise BackendUnavailableError(f"hybrid: {len(executors)} executors and {len(shares)} weights: give one each")
     if any(w < 0 or not np.isfinite(w) for w in shares) or sum(shares) <= 0:
         raise BackendUnavailableError(f"hybrid: weights={list(shares)}: must be finite, not negative, not all 0")
-    return HybridExecutor(tuple(executors), shares)
+    key = (tuple(map(id, executors)), tuple(w / sum(shares) for w in shares))  # alive as long as the hybrid is
+    with _making:
+        found = _made.get(key)
+        if found is None or found.closed:
+            found = _made[key] = HybridExecutor(tuple(executors), shares)
+    return found
+
+
+_made: WeakValueDictionary[Any, HybridExecutor] = WeakValueDictionary()
+_making = threading.Lock()

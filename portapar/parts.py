@@ -18,11 +18,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from types import CodeType, FunctionType
 from typing import Any, TypeVar
 
 import numpy as np
 
-from portapar import arrays, elementwise, shares
+from portapar import arrays, config, elementwise, ops, shares
 from portapar.arrays import PartitionedArray
 from portapar.call import resolve
 from portapar.errors import BackendUnavailableError, KernelError, PlacementError
@@ -77,6 +78,7 @@ class Parts:
         if executor.closed:
             raise BackendUnavailableError(f"{executor!r} was closed; make a new executor")
         self.algorithm, self.policy, self.executor = algorithm, policy, executor
+        self.asked = ""  #: what ranks must agree on besides the name of a step
         self.kind = _kind(values)
         self._own: tuple[Any, list[Piece]] = (None, [])  #: cuts, and the parts by them
         given = [x for x in flat(values) if isinstance(x, PartitionedArray)]
@@ -140,7 +142,7 @@ class Parts:
         """
         pieces = self.own
         works = [lambda piece=piece: work(piece) for piece in pieces]
-        return self.executor.each(f"{self.algorithm}: {step}", works)
+        return self.executor.each(f"{self.algorithm}{self.asked}: {step}", works)
 
     def do(self, step: str, work: Callable[[Piece], T]) -> dict[int, T]:
         """Run a step on all parts at once; its results stay where they are: {number: result} of own parts."""
@@ -156,7 +158,7 @@ class Parts:
         """Every part gives one (host) value to each part; returns what each own part was given, in order."""
         pieces = self.own
         works = [lambda piece=piece: list(work(piece)) for piece in pieces]
-        found = self.executor.trade(f"{self.algorithm}: {step}", works)
+        found = self.executor.trade(f"{self.algorithm}{self.asked}: {step}", works)
         return dict(zip((piece.number for piece in pieces), found, strict=True))
 
     def rows(self, step: str, data: Data, wanted: Callable[[int], Sequence[tuple[int, int]]]) -> dict[int, list[Any]]:
@@ -552,7 +554,10 @@ def run(algorithm: str, how: Policy | None, values: Sequence[Any], body: Callabl
     plain = how._but(asynchronous=False)
 
     def carry_out() -> Any:
-        return body(Parts(algorithm, plain, where, values))
+        p = Parts(algorithm, plain, where, values)
+        if where.kind == "mpi":
+            p.asked = f"({_told(body)})"
+        return body(p)
 
     if planning():
         return Steps(algorithm, how, where, Parts(algorithm, plain, where, values).cuts, carry_out)
@@ -562,3 +567,26 @@ def run(algorithm: str, how: Policy | None, values: Sequence[Any], body: Callabl
 def spans(cuts: Sequence[int]) -> Iterator[tuple[int, int]]:
     """The pairs of neighbours."""
     return zip(cuts[:-1], cuts[1:], strict=True)
+
+
+def _told(body: Callable[..., Any]) -> str:
+    """What an algorithm's body captures, which is how it was called, in words that ranks can compare."""
+    cells = zip(body.__code__.co_freevars, body.__closure__ or (), strict=True)
+    return ", ".join(f"{name}={_in_words(cell.cell_contents)}" for name, cell in cells)
+
+
+def _in_words(x: Any) -> str:
+    if x is None or isinstance(x, (str, *arrays.SCALARS)):
+        return repr(x)
+    if isinstance(x, (tuple, list)):
+        return f"({', '.join(map(_in_words, x))})"
+    if isinstance(x, ops.Monoid):
+        return _in_words(x.py_func)
+    if isinstance(x, FunctionType):
+        code = x.__code__
+        facts = code.co_code, code.co_names, [const for const in code.co_consts if not isinstance(const, CodeType)]
+        inside = [_in_words(cell.cell_contents) for cell in x.__closure__ or ()]
+        return f"{x.__name__} {config.digest(repr((facts, inside)).encode(), 3).hex()}"
+    if isinstance(x, np.ndarray) and x.nbytes <= 4096:  # such as the edges of bins
+        return f"{arrays.describe(x)} {config.digest(x.tobytes(), 3).hex()}"
+    return arrays.describe(x) if hasattr(x, "dtype") and hasattr(x, "shape") else type(x).__name__

@@ -111,6 +111,6 @@ def test_across_ranks():
     merged = pp.merge(pp.par, WORLD.asarray(np.sort(host)), WORLD.asarray(np.arange(5.0)))
     np.testing.assert_array_equal(pp.asnumpy(merged), np.sort(np.concatenate([host, np.arange(5.0)])))
     if SIZE > 1:
-        with pytest.raises(pp.PlacementError, match="x has 1000 elements and y has 10"):
+        with pytest.raises(pp.PlacementError, match="x has 10007 elements and y has 10"):
             pp.mismatch(pp.par, x, WORLD.asarray(data(10)))
     assert pp.equal(pp.par, x, WORLD.asarray(data(10))) is False

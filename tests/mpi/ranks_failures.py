@@ -83,3 +83,22 @@ def test_a_call_that_one_rank_cannot_even_begin():
         with pytest.raises(CommunicationError, match="the ranks differ"):
             WORLD.synchronize()
     assert works()
+
+
+@pytest.mark.skipif(SIZE == 1, reason="one rank agrees with itself")
+def test_calls_that_differ_in_more_than_their_name():
+    x = WORLD.asarray(np.arange(N) % 100)
+    small, factor = np.arange(5.0) + (RANK == 0), 1 + RANK
+    calls = {
+        "descending=True": lambda: pp.sort(pp.par, x, descending=RANK == 0),
+        "op": lambda: pp.inclusive_scan(pp.par, x, op=pp.plus if RANK == 0 else pp.maximum),
+        "bins": lambda: pp.histogram(pp.par, x, bins=10 + RANK, range=(0, 100)),
+        "value": lambda: pp.find(pp.par, x, RANK),
+        "predicate": lambda: pp.copy_if(pp.par, x, lambda v: v > factor),
+        "float64": lambda: pp.searchsorted(pp.par, small, x),
+        "add up": lambda: WORLD.asarray(np.arange(N) + (RANK == 1)),
+    }
+    for told, call in calls.items():
+        with pytest.raises(CommunicationError, match="(?s)ranks differ.*" + told):
+            call()
+    assert works()
