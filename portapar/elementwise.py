@@ -29,6 +29,7 @@ from portapar.problem import (
     index_names,
     lazy_told,
     lifted,
+    lifted_for_elements,
     new_record,
     program_of,
     race_of,
@@ -176,6 +177,7 @@ def _gather(
     captured: dict[str, Access | None] = {}
     for (name, _), value in zip(kernel.captures, kernel.values(func), strict=True):
         value = arrays.normal(value, name)
+        value = value.reshape(1) if isinstance(value, np.ndarray) and value.ndim == 0 else value
         use = None if is_scalar(value) else kernel.access[name].on(value.dtype, value.ndim)
         if use is not None and use.writes and arrays.spec_of(value, name).readonly:
             raise readonly_error(algorithm, kernel, name)
@@ -252,7 +254,7 @@ def transform(algorithm: str, inputs: tuple[Any, ...], out: Any, op: Any, make_o
 
     A tuple that `op` returns is stored in the fields of a record.
     """
-    kernel, func = lifted(op)
+    kernel, func = lifted_for_elements(op)
     found, shape = _elementwise(algorithm, inputs, kernel, func)
     if out is not None:
         out = arrays.normal(out, "out")
@@ -383,7 +385,7 @@ def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, ini
         if len(inputs) != 1:
             raise PlacementError(f"{algorithm}: {len(inputs)} inputs without transform=: say how to combine elements")
         transform = _element(algorithm, inputs[0])
-    kernel, func = lifted(transform)
+    kernel, func = lifted_for_elements(transform)
     op_kernel, op_func = lifted(op)
     if len(op_kernel.params) != 2:
         raise KernelError(

@@ -32,6 +32,7 @@ from portapar.problem import (
     tested,
     with_defaults,
     with_room,
+    without_rows,
 )
 
 if TYPE_CHECKING:
@@ -81,6 +82,10 @@ def _bind(algorithm: str, extent: tuple[int, ...], unit: bool, body: Any, args: 
         shown = tuple(told for n in names for told in (lazy[n].named(n) if n in lazy else [n]))
         names = (*kernel.params[ndim:], *(name for name, _ in kernel.captures))
         values = tuple(flat(values))
+    kernel = without_rows(
+        kernel, {n: v for n, v in zip(names, values, strict=True) if not isinstance(v, arrays.SCALARS)}
+    )
+    values = tuple(v.reshape(1) if isinstance(v, np.ndarray) and v.ndim == 0 else v for v in values)
     specs = [arrays.spec_of(v, n) for v, n in zip(values, shown, strict=True)]
     access = tuple(
         _over_space(kernel.access[n], v, extent, unit) if s.is_array else None

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from portapar import arrays
 from portapar.arrays import Range
 from portapar.errors import BoundsError, PlacementError
-from portapar.kernel.front import fuse
+from portapar.kernel.front import fuse, rows
 from portapar.kernel.front.access import Access
 from portapar.kernel.front.kernel import Kernel
 from portapar.kernel.front.lift import lift
@@ -246,6 +247,27 @@ def lifted(given: Any) -> tuple[Kernel, Any]:
         if lazy:
             return fused(kernel, lazy), func
     return kernel, func
+
+
+def lifted_for_elements(given: Any) -> tuple[Kernel, Any]:
+    """The same for a kernel of elements, in which only what it captures may have rows."""
+    kernel, func = lifted(given)
+    captured = zip(kernel.captures, kernel.values(func), strict=True)
+    found = {name: x for (name, _), x in captured if hasattr(x, "shape") and not isinstance(x, arrays.SCALARS)}
+    return without_rows(kernel, found), func
+
+
+def without_rows(kernel: Kernel, found: Mapping[str, Any]) -> Kernel:
+    """The kernel with loops in the place of rows, for these arrays, by parameter and capture.
+
+    Raises
+    ------
+    KernelError
+        It uses rows of different lengths, or in a way that has no loop.
+    """
+    expanded = rows.expand(kernel, {name: len(array.shape) for name, array in found.items()})
+    expanded.check(found)
+    return expanded.kernel
 
 
 def fused(kernel: Kernel, lazy: Mapping[str, Lazy]) -> Kernel:

@@ -12,6 +12,7 @@ import numpy as np
 from numba.core import types
 
 from portapar.kernel.c.unit import Unit, strip
+from portapar.kernel.front.rows import row_number
 from portapar.kernel.jit.typing import ufunc_operand_types
 
 __all__ = ["Operand", "binary", "call", "unary"]
@@ -385,6 +386,7 @@ def _fill_handlers() -> None:
         np.reciprocal: _reciprocal, np.logical_and: _logical("&&"), np.logical_or: _logical("||"),
         np.logical_xor: _logical("!="), np.logical_not: _unary_operator(operator.not_),
     })  # fmt: skip
+    _HANDLERS[row_number] = lambda unit, operands, result: unit.cast(*operands[1], result)
     for degrees in (math.degrees, np.degrees, np.rad2deg):
         _HANDLERS[degrees] = _scaled(180.0 / math.pi)
     for radians in (math.radians, np.radians, np.deg2rad):

@@ -9,6 +9,8 @@
 `walrus`        assignments inside of expressions
 `lift`          checking a function and writing it anew with its captures as arguments
 `access`        how a kernel uses its arrays
+`rows`          rows of arrays as loops over their elements
+`templates`     the elements of a row, as code
 `fuse`          lazy inputs put into the kernels that read them
 `single_store`  bodies that end by storing one result at their own index
 `text`          kernels and a form's glue as one text

@@ -72,7 +72,6 @@ _FORBIDDEN: dict[str, tuple[str, str]] = {
     "Delete": ("del", "leave it out"),
     "Starred": ("*unpacking", "write the elements out"),
     "Match": ("match", "use if/elif"),
-    "Slice": ("a slice", "write a loop over the elements"),
     "TypeAlias": ("a type alias", "define it outside of the kernel"),
 }
 _PRIVATE = {"zeros": np.zeros, "empty": np.empty, "ones": np.ones, "full": np.full}
@@ -324,8 +323,6 @@ class _Lifter(Names):
         if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
             node.value = self.visit(node.value)  # a field of a record
             return node
-        if any(isinstance(part, ast.Slice) for part in ast.walk(node.slice)):
-            self.fail(node, "it takes a slice", "write a loop over the elements")
         self.generic_visit(node)
         return node
 
@@ -408,7 +405,10 @@ class _Lifter(Names):
             if sorted(names) == sorted(called.kernel.params):  # each once: it can stand in the place of the call
                 arguments = dict(zip(called.kernel.params, node.args, strict=True))
                 assert statement.value is not None
-                return _located(_Filled(arguments).visit(copied(statement.value)), node)
+                filled = _located(_Filled(arguments).visit(copied(statement.value)), node)
+                if isinstance(filled, ast.IfExp):  # np.where takes rows, an `if` of the user's does not
+                    filled.elementwise = True  # type: ignore[attr-defined]
+                return filled
         self._add(called)
         node.func = ast.copy_location(ast.Name(called.name, ast.Load()), node.func)
         node.func.called = True  # type: ignore[attr-defined]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from portapar.kernel.front import atomic, private
+from portapar.kernel.front.rows import row_number
 from portapar.kernel.jit.native import callee
 from portapar.kernel.program import Program
 
@@ -31,6 +32,7 @@ def functions(
 
     llvm.register()
     space: dict[str, Any] = {"np": np, "math": math, "atomic": atomic, **more}
+    space["row_number"] = row_number
     space.update((constructor.__name__, constructor) for constructor in private.CONSTRUCTORS)
     texts: dict[str, Any] = function_texts(program)
     forms = texts | (edit(texts) if edit else {})

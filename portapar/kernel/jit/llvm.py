@@ -14,6 +14,7 @@ from numba.extending import lower_builtin, type_callable
 from numba.np.arrayobj import make_array, populate_array
 
 from portapar.kernel.front import atomic, private
+from portapar.kernel.front.rows import row_number
 
 __all__ = ["atomic_elements", "private_shape", "register"]
 
@@ -26,6 +27,20 @@ def register() -> None:
         _register_atomic(operation, integer, real)
     for constructor in private.CONSTRUCTORS:
         _register_private(constructor)
+
+    @type_callable(row_number)
+    def number_type(context: Any) -> Any:
+        def typer(x: Any, number: Any) -> Any:
+            x = types.unliteral(x)
+            if isinstance(x, types.Integer | types.Boolean):
+                return types.int64 if isinstance(x, types.Boolean) or x.signed else types.uint64
+            return x
+
+        return typer
+
+    @lower_builtin(row_number, types.Any, types.Any)
+    def number_code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return context.cast(builder, args[1], sig.args[1], sig.return_type)
 
 
 _ORDER = "acq_rel"  # what was written before an update is seen after it: blocks can hand results on

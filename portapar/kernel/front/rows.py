@@ -1,0 +1,568 @@
+"""Rows in kernels: ``X[i] - C[k]``, ``Y[i] = X[i] * 2``, ``X[i, 1:4].sum()`` become loops.
+
+How many axes an array has is known when a call binds its arguments. Then the kernel is written anew: an expression that
+has a row as its value becomes a template of its elements, which is used where the row goes: a reduction becomes a
+function with a loop, a store a loop in its place, a local name the numbers and arrays that its template is made of.
+Sums run in order. What has no such form is refused with the user's own line.
+"""
+
+from __future__ import annotations
+
+import ast
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from portapar.kernel.front.functions import refusal
+from portapar.kernel.front.kernel import Kernel
+from portapar.kernel.front.sources import kernel_error
+from portapar.kernel.front.templates import (
+    LOOP,
+    PRIVATE,
+    PRODUCTS,
+    REDUCTIONS,
+    Check,
+    Dim,
+    Filled,
+    Given,
+    Row,
+    Templates,
+    at_least_0,
+    called,
+    index_of,
+    loaded,
+    loads,
+    mentions,
+    placed,
+)
+from portapar.kernel.front.text import copied
+
+__all__ = ["Expanded", "expand", "row_number"]
+
+
+def row_number(x: Any, number: Any) -> Any:
+    """`number` in the type in which sums of numbers like `x` are kept: 64 bits for whole numbers, else that of `x`."""
+    return number
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """A kernel without rows.
+
+    Attributes
+    ----------
+    kernel : Kernel
+    checks : tuple of Check
+        To be held against the shapes of every call.
+    apart : tuple
+        (two arguments that must not share memory, why, where).
+    """
+
+    kernel: Kernel
+    checks: tuple[Check, ...]
+    apart: tuple[tuple[tuple[str, str], str, tuple[str, str, int]], ...] = ()
+
+    def check(self, arrays: Mapping[str, Any]) -> None:
+        """Raise a `KernelError` if rows have different lengths, or what is read later is written."""
+        shapes = {name: array.shape for name, array in arrays.items()}
+        for names, what, where in self.apart:
+            one, other = (arrays[name] for name in names)
+            both = isinstance(one, np.ndarray) and isinstance(other, np.ndarray)
+            if one is other or (both and np.may_share_memory(one, other)):
+                raise kernel_error(f"{what}, and {names[0]} and {names[1]} share memory", PRIVATE, *where)
+        for check in self.checks:
+            one, other = check.one.length(shapes), check.other.length(shapes)
+            if one is None or other is None or one == other:
+                continue
+            lengths = (
+                f"{text} has {n} element{'s' * (n != 1)}" for text, n in zip(check.texts, (one, other), strict=True)
+            )
+            raise kernel_error(" and ".join(lengths), "use rows of one length, or " + LOOP, *check.where)
+
+
+_expanded: dict[tuple[Any, ...], Expanded] = {}
+_lock = threading.RLock()
+
+
+def expand(kernel: Kernel, ndims: Mapping[str, int]) -> Expanded:
+    """The kernel for arrays of so many axes, by parameter and capture.
+
+    Raises
+    ------
+    KernelError
+        It uses a row in a way that has no loop.
+    """
+    key = (id(kernel), tuple(ndims.items()))  # kernels live for ever
+    with _lock:
+        if key not in _expanded:
+            _expanded[key] = _Expander(kernel).expanded(ndims)
+    return _expanded[key]
+
+
+class _Expander:
+    """Writes a kernel's functions anew, callees first, for the arrays that they are given."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.old = kernel
+        self.functions = {f.name: f for f in kernel.functions}
+        self.written: list[ast.FunctionDef] = []
+        self.names: dict[Any, str] = {}
+        self.checks: list[Check] = []
+        self.apart: list[tuple[tuple[str, str], str, tuple[str, str, int]]] = []
+        self.changed = False
+        nodes = [node for f in kernel.functions for node in ast.walk(f)]
+        self.taken = set(self.functions) | {"row_number"}
+        self.taken |= {node.id for node in nodes if isinstance(node, ast.Name)}
+        self.taken |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+
+    def expanded(self, ndims: Mapping[str, int]) -> Expanded:
+        given = {name: tuple(Dim(name, k) for k in range(ndim)) for name, ndim in ndims.items()}
+        self.function(self.old.functions[-1].name, given, True)
+        if not self.changed:
+            return Expanded(self.old, ())
+        return Expanded(replace(self.old, functions=self.written), tuple(self.checks), tuple(self.apart))
+
+    def fresh(self, name: str) -> str:
+        while name in self.taken:
+            name += "_"
+        self.taken.add(name)
+        return name
+
+    def own(self, name: str) -> str:
+        """A name for a function made here, that no function of the user's has: always the same one."""
+        if name not in self.names:
+            self.names[name] = name if name not in self.taken else self.fresh(name)
+        return self.names[name]
+
+    def function(self, name: str, given: Given, first: bool = False) -> str:
+        """The name of a function for which these parameters are arrays of such shapes."""
+        key = (name, tuple(given.items()))
+        if key not in self.names:
+            function = copied(self.functions[name])
+            again = any(known[0] == name for known in self.names)
+            function.name = self.fresh(name) if again and not first else name
+            file = getattr(self.functions[name], "file", self.old.file)
+            function.file = file  # type: ignore[attr-defined]
+            where = (self.old.name if first else name, file)
+            function.body = _Rewriter(self, where, function, given).block(function.body)
+            self.names[key] = function.name
+            self.written.append(ast.fix_missing_locations(function))
+        return self.names[key]
+
+    def add(self, name: str, params: list[str], text: str, file: str, like: ast.AST) -> str:
+        """A function made here."""
+        name = self.fresh(name)
+        made = ast.parse(f"def {name}({', '.join(params)}):\n{text}").body[0]
+        assert isinstance(made, ast.FunctionDef)
+        for node in ast.walk(made):
+            if hasattr(node, "lineno"):
+                node.__dict__.update(dict.fromkeys(("lineno", "end_lineno"), getattr(like, "lineno", 1)))
+                node.__dict__["user_line"] = getattr(like, "user_line", getattr(like, "lineno", 1))
+            if isinstance(node, ast.Name) and node.id in self.functions:
+                node.called = True  # type: ignore[attr-defined]
+        made.file = file  # type: ignore[attr-defined]
+        self.written.append(made)
+        return name
+
+
+class _Rewriter(Templates):
+    """One function, written without rows."""
+
+    # reductions and other numbers -------------------------------------------------------------------
+
+    def reduced(self, node: ast.expr, kind: str, parts: list[ast.expr]) -> ast.expr:
+        """A function that folds the elements of a row, or of the products of two."""
+        params: list[str] = []
+        arguments: list[ast.expr] = []
+        known: dict[str, str] = {}
+
+        def leaf(value: ast.expr) -> ast.expr:
+            if isinstance(value, ast.Constant):
+                return value
+            value = Filled(dict(zip(params, arguments, strict=True))).visit(self.visit(copied(value)))
+            text = ast.unparse(value)
+            if text not in known:
+                known[text] = self.expander.own(f"p{len(params)}")
+                params.append(known[text])
+                arguments.append(value)
+            return ast.Name(known[text], ast.Load())
+
+        if len(parts) == 2:
+            rows = [self.row(part, leaf) for part in parts]
+            if [len(row.dims) for row in rows] != [1, 1]:
+                self.fail(node, f"{ast.unparse(node)} is a product of tables", "write a loop over its rows: row @ x")
+            row = self.joined(node, parts, leaf, lambda a, b: ast.BinOp(a, ast.Mult(), b))
+        else:
+            row = self.row(parts[0], leaf)
+        if kind in ("argmin", "argmax") and len(row.dims) > 1:
+            self.fail(node, f"{ast.unparse(node)} is of a table", "write a loop over its rows")
+        arrays: dict[str, str] = {}
+        index = [self.expander.own(f"k{axis}") for axis in range(len(row.dims))]
+
+        def shown(expression: ast.expr) -> str:
+            """The text, arrays under the names of parameters."""
+            expression = copied(expression)
+            for part in ast.walk(expression):
+                if isinstance(part, ast.Name) and part.id not in index and part.id not in params:
+                    if part.id in ("np", "math", "int", "float", "abs", "round", "bool", "complex") or hasattr(
+                        part, "called"
+                    ):
+                        continue
+                    if part.id not in arrays:
+                        arrays[part.id] = self.expander.own(f"q{len(arrays)}")
+                    part.id = arrays[part.id]
+            return ast.unparse(ast.fix_missing_locations(expression))
+
+        element = shown(row.at([ast.Name(k, ast.Load()) for k in index]))
+        first = shown(row.at([ast.Constant(0)] * len(index)))
+        lengths = [shown(copied(length)) for length in row.lengths]
+        text = _fold(kind, element, first, index, lengths)
+        names = [*arrays.values(), *params]
+        name = self.expander.add(f"row_{kind}", names, text, self.where[1], node)
+        for part in ast.walk(self.expander.written[-1]):  # what its text calls
+            if isinstance(part, ast.Name) and part.id in {f.name for f in self.expander.written[:-1]}:
+                part.called = True  # type: ignore[attr-defined]
+        self.expander.changed = True
+        whole: list[ast.expr] = [ast.Name(array, ast.Load()) for array in arrays]
+        return placed(called(name, [*whole, *arguments]), node)
+
+    def visit(self, node: ast.AST) -> Any:
+        if isinstance(node, ast.expr) and not isinstance(node, ast.Name):
+            made = self.expression(node)
+            if made is not None:
+                return made
+            if self.computed(node):
+                what = f"it uses the row {ast.unparse(node)} as a whole"
+                self.fail(node, what, f"reduce it, such as by .sum(), store it, y[:] = …, or {LOOP}")
+        return super().visit(node)
+
+    def expression(self, node: ast.expr) -> ast.expr | None:
+        """What stands for an expression that takes a row and gives a number; None for all others."""
+        if isinstance(node, ast.Call):
+            return self.call(node)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
+            if self.rank(node.left) == self.rank(node.right) == 1:
+                return self.reduced(node, "sum", [node.left, node.right])
+            self.fail(node, f"{ast.unparse(node)} is no product of two rows", "write a loop over its rows: row @ x")
+        if isinstance(node, (ast.BoolOp, ast.IfExp)) and not hasattr(node, "elementwise"):
+            for part in node.values if isinstance(node, ast.BoolOp) else [node.test]:
+                if self.rank(part):
+                    self.ambiguous(part)
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not) and self.rank(node.operand):
+            self.ambiguous(node.operand)
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            owned = self.rank(node.value) and not self.rank(node)
+            return self.element(node) if owned and self.computed(node.value) else None
+        return None
+
+    def computed(self, node: ast.expr) -> bool:
+        return self.rank(node) > 0 and self.view_dims(node) is None
+
+    def element(self, node: ast.Subscript) -> ast.expr:
+        """``d[0]``, ``X[i, 1:][k]``."""
+        index = [self.visit(part) for part in index_of(node)]
+        if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
+            return node
+        row = self.row(node.value, lambda value: self.visit(copied(value)))
+        wrapped = [
+            part if at_least_0(part) else self.helper("row_place", [part, length], node)
+            for part, length in zip(index, row.lengths, strict=False)
+        ]
+        self.expander.changed = True
+        return placed(row.at(wrapped), node)
+
+    def call(self, node: ast.Call) -> ast.expr | None:
+        func = node.func
+        ranks = [self.rank(argument) for argument in node.args]
+        if isinstance(func, ast.Attribute):
+            owner = func.value
+            if isinstance(owner, ast.Name) and owner.id in ("np", "math", "atomic"):
+                if owner.id == "math" and any(ranks):
+                    remedy = f"write np.{func.attr}, or a loop over the elements"
+                    self.fail(node, f"math.{func.attr} takes numbers, and {ast.unparse(node)} gives it a row", remedy)
+                if owner.id == "atomic" and any(ranks[1:]):
+                    self.fail(node, f"{ast.unparse(node)} updates with a row", LOOP)
+                if (
+                    owner.id == "atomic"
+                    and isinstance(node.args[0], ast.Name)
+                    and self.arrays.get(node.args[0].id) == ()
+                ):
+                    node.args[1:] = [ast.Constant(0), *(self.visit(argument) for argument in node.args[2:])]
+                    self.expander.changed = True
+                    return placed(node, node)
+                if owner.id == "np" and any(ranks):
+                    if func.attr in REDUCTIONS:
+                        return self.reduction(node, func.attr, node.args[0], node.args[1:])
+                    if func.attr in PRODUCTS and len(node.args) == 2 and ranks == [1, 1]:
+                        return self.reduced(node, "sum", list(node.args))
+                return None
+            if self.rank(owner) and func.attr in REDUCTIONS:
+                return self.reduction(node, func.attr, owner, node.args)
+            if self.rank(owner) == 1 and func.attr == "dot" and ranks == [1]:
+                return self.reduced(node, "sum", [owner, node.args[0]])
+            if self.rank(owner) and self.rank(node) == 0:
+                remedy = refusal(getattr(np, func.attr, None), "") or LOOP
+                self.fail(node, f"rows have no .{func.attr}() in kernels", remedy)
+            return None
+        if not isinstance(func, ast.Name):
+            return None
+        if hasattr(func, "called") and not (any(ranks) and self.is_elementwise(func.id)):
+            return self.passed(node, func) if func.id in self.expander.functions else None
+        if not any(ranks):
+            return None
+        if func.id == "len" and ranks[0]:
+            if not self.computed(node.args[0]):
+                return None
+            row = self.row(node.args[0], lambda value: self.visit(copied(value)))
+            self.expander.changed = True
+            return placed(copied(row.lengths[0]), node)
+        if func.id in ("min", "max") and len(node.args) == 1:
+            return self.reduction(node, func.id, node.args[0], [])
+        if func.id in ("int", "float", "bool", "complex", "min", "max", "pow", "divmod"):
+            self.fail(node, f"{func.id}() takes numbers, and {ast.unparse(node)} gives it a row", LOOP)
+        return None
+
+    def reduction(self, node: ast.Call, name: str, owner: ast.expr, more: Sequence[ast.expr]) -> ast.expr:
+        if more or node.keywords:
+            what = f"{ast.unparse(node)} takes more than the row"
+            self.fail(node, what, f"write a loop over the rows, and {name} of each")
+        return self.reduced(node, REDUCTIONS[name], [owner])
+
+    def passed(self, node: ast.Call, func: ast.Name) -> ast.expr:
+        """Arrays that go to another kernel function."""
+        params = [arg.arg for arg in self.expander.functions[func.id].args.args]
+        given: dict[str, tuple[Dim, ...]] = {}
+        for param, argument in zip(params, node.args, strict=True):
+            if self.rank(argument) == 0:
+                continue
+            dims = self.view_dims(argument)
+            if dims is None:
+                what = f"it passes the row {ast.unparse(argument)} on, which is no array"
+                self.fail(argument, what, PRIVATE + "; or pass an array or a row of one, X[i]")
+            given[param] = dims
+        node.args = [self.visit(argument) for argument in node.args]
+        func.id = self.expander.function(func.id, given)
+        return node
+
+    # statements ---------------------------------------------------------------------------------------
+
+    def block(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        made: list[ast.stmt] = []
+        for place, statement in enumerate(body):
+            found = self.statement(statement, body[place + 1 :])
+            made += found if isinstance(found, list) else [found]
+        return made
+
+    def statement(self, node: ast.stmt, after: list[ast.stmt]) -> ast.stmt | list[ast.stmt]:
+        if isinstance(node, (ast.If, ast.While)):
+            if self.rank(node.test):
+                self.ambiguous(node.test)
+            node.test = self.visit(node.test)
+            node.body, node.orelse = self.block(node.body), self.block(node.orelse)
+            return node
+        if isinstance(node, ast.For):
+            if self.computed(node.iter):
+                self.fail(node.iter, f"it loops over the row {ast.unparse(node.iter)}", LOOP)
+            node.iter = self.visit(node.iter)
+            node.body, node.orelse = self.block(node.body), self.block(node.orelse)
+            return node
+        if isinstance(node, ast.Return) and node.value is not None and self.rank(node.value):
+            self.fail(node, "it returns a row", "write into an array argument: out[:] = …")
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            return self.assignment(node, node.targets[0], after)
+        if isinstance(node, ast.AugAssign):
+            return self.update(node)
+        return self.visit(node)
+
+    def assignment(self, node: ast.Assign, target: ast.expr, after: list[ast.stmt]) -> ast.stmt | list[ast.stmt]:
+        value = node.value
+        if isinstance(target, (ast.Tuple, ast.List)) and any(map(self.rank, target.elts)):
+            self.fail(node, "it assigns rows as a tuple", "assign them one by one")
+        if isinstance(target, (ast.Tuple, ast.List)) and self.rank(value):
+            return self.unpacked(node, target, value)
+        if isinstance(target, ast.Subscript) and self.rank(target):
+            return self.stored(node, target, value)
+        if isinstance(target, ast.Name) and self.computed(value):
+            return self.named(node, target, value, after)
+        if self.rank(value) and isinstance(target, (ast.Subscript, ast.Attribute)):
+            self.fail(node, f"it stores the row {ast.unparse(value)} in one element", "reduce it, such as by .sum()")
+        return self.visit(node)
+
+    def update(self, node: ast.AugAssign) -> ast.stmt | list[ast.stmt]:
+        target = node.target
+        if (
+            isinstance(target, ast.Subscript)
+            and self.rank(target)
+            or isinstance(target, ast.Name)
+            and (self.view_dims(target) is not None)
+        ):
+            return self.stored(node, target, node.value, node.op)
+        if isinstance(target, ast.Name) and target.id in self.rows:
+            self.fail(node, f"it changes the row {target.id!r}, which is no array", PRIVATE)
+        if self.rank(node.value):
+            self.fail(node, f"it adds the row {ast.unparse(node.value)} to a number", "reduce it, such as by .sum()")
+        return self.visit(node)
+
+    def keeper(self, before: list[ast.stmt], name: str, node: ast.AST, always: bool) -> Callable[[ast.expr], ast.expr]:
+        """A `leaf` that assigns numbers to names of their own, in front of a statement."""
+        known: dict[str, str] = {}
+
+        def leaf(value: ast.expr) -> ast.expr:
+            if isinstance(value, ast.Constant) or (isinstance(value, ast.Name) and not always):
+                return value
+            value = self.visit(copied(value))
+            text = ast.unparse(value)
+            if text not in known:
+                known[text] = self.expander.fresh(f"{name}_{len(known)}")
+                before.append(placed(ast.Assign([ast.Name(known[text], ast.Store())], value), node))
+            return ast.Name(known[text], ast.Load())
+
+        return leaf
+
+    def stored(
+        self, node: ast.Assign | ast.AugAssign, target: ast.expr, value: ast.expr, op: ast.operator | None = None
+    ) -> list[ast.stmt]:
+        """``Y[i] = X[i] * 2``: a loop over the elements."""
+        before: list[ast.stmt] = []
+        place = self.row(loaded(target), self.keeper(before, "place", node, False))
+        row = self.row(value, self.keeper(before, "value", node, False))
+        if len(row.dims) > len(place.dims):
+            self.fail(node, f"{ast.unparse(value)} has more axes than {ast.unparse(target)}", LOOP)
+        for k in range(1, len(row.dims) + 1):
+            self.same(node, row.dims[-k], place.dims[-k], value, target)
+        for root, text in place.reads:
+            for other, where in row.reads:
+                if root == other and text != where:
+                    what = f"it reads {other} at {where or 'all its elements'} and writes it at {text or 'all'}"
+                    self.fail(node, what, "write a loop over the elements in the order that is right, or " + PRIVATE)
+                if text != where:
+                    self.apart(node, target, Row([], [], row.at, [(other, where)]), "it reads other elements")
+        index = [ast.Name(self.expander.fresh(f"k{axis}"), ast.Load()) for axis in range(len(place.dims))]
+        element = place.at(index)
+        assert isinstance(element, ast.Subscript)
+        element.ctx = ast.Store()
+        number = row.at(index)
+        inner: ast.stmt = ast.Assign([element], number) if op is None else ast.AugAssign(element, op, number)
+        for name, length in zip(index[::-1], place.lengths[::-1], strict=True):
+            over = ast.Call(ast.Name("range", ast.Load()), [copied(length)], [])
+            inner = ast.For(ast.Name(name.id, ast.Store()), over, [inner], [])
+        self.expander.changed = True
+        return [*before, placed(inner, node)]
+
+    def unpacked(self, node: ast.Assign, target: ast.Tuple | ast.List, value: ast.expr) -> list[ast.stmt]:
+        """``a, b, c = X[i]``."""
+        before: list[ast.stmt] = []
+        row = self.row(value, self.keeper(before, "value", node, False))
+        if any(isinstance(part, ast.Starred) for part in target.elts) or len(row.dims) != 1:
+            self.fail(node, "it takes a row apart into rows", LOOP)
+        count = Dim("", len(target.elts))
+        self.same(node, row.dims[0], count, value, target)
+        fresh = [self.expander.fresh(f"part{k}") for k in range(len(target.elts))]
+        for k, name in enumerate(fresh):  # all are read before one is assigned
+            before.append(placed(ast.Assign([ast.Name(name, ast.Store())], row.at([ast.Constant(k)])), node))
+        for name, part in zip(fresh, target.elts, strict=True):
+            before.append(placed(ast.Assign([self.visit(part)], ast.Name(name, ast.Load())), node))
+        self.expander.changed = True
+        return before
+
+    def named(self, node: ast.Assign, target: ast.Name, value: ast.expr, after: list[ast.stmt]) -> list[ast.stmt]:
+        """``d = X[i] - C[k]``: the name stands for the template from here to the end of its block."""
+        name = target.id
+        if self.assigned[name] > 1 or name in self.arrays:
+            self.fail(node, f"it assigns rows to {name!r} in several places", f"use a name for each, or {PRIVATE}")
+        before: list[ast.stmt] = []
+        row = self.row(value, self.keeper(before, name, node, True))
+        used, uses = sum(loads(part, name) for part in after), loads(self.function, name)
+        if not uses and isinstance(value, ast.Subscript):
+            self.fail(node, f"it takes the slice {ast.unparse(value)}, which nothing uses", f"leave it out, or {LOOP}")
+        if used != uses:
+            self.fail(node, f"it uses the row {name!r} outside of the block that assigns it", PRIVATE)
+        moving = [root for root, _ in row.reads if self.assigned.get(root, 0) > 1]
+        if moving:
+            self.fail(node, f"the row {name!r} is of {moving[0]!r}, which is assigned several times", PRIVATE)
+        last = max((k for k, later in enumerate(after) if mentions(later, name)), default=-1)
+        for k, later in enumerate(after[: last + 1]):
+            simple = k == last and not isinstance(later, (ast.For, ast.While, ast.If))
+            for write, changed in () if simple else self.writes(later):
+                self.apart(write, changed, row, f"it uses the row {name!r}, which is yet to be computed, after a write")
+        self.rows[name] = Row(row.dims, row.lengths, row.at, row.reads)
+        self.expander.changed = True
+        return before or [placed(ast.Pass(), node)]
+
+    def writes(self, node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
+        """(what may change an array, that array) in a statement."""
+        for part in ast.walk(node):
+            if isinstance(part, (ast.Subscript, ast.Attribute)) and isinstance(part.ctx, ast.Store):
+                yield part, part
+            elif isinstance(part, ast.AugAssign) and self.rank(part.target):
+                yield part, part.target
+            elif isinstance(part, ast.Call):
+                func = part.func
+                if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.value.id == "atomic":
+                    yield part, part.args[0]
+                elif isinstance(func, ast.Name) and hasattr(func, "called") and not self.is_elementwise(func.id):
+                    yield from ((part, argument) for argument in part.args if self.rank(argument))
+
+    def apart(self, node: ast.AST, target: ast.AST, row: Row, what: str) -> None:
+        """Refuse a write to what a row reads; whether two arguments share memory is known when they are bound."""
+        written = self.root(target)
+        for name, _ in row.reads:
+            read = self.root(ast.Name(name, ast.Load()))
+            private = {other for other in (written, read) if self.assigned.get(other)}
+            if written and read and written != read and (private or self.where[0] == self.expander.old.name):
+                if not private:
+                    line = getattr(node, "user_line", getattr(node, "lineno", 0))
+                    self.expander.apart.append(((written, read), what, (*self.where, line)))
+                continue
+            self.fail(node, f"{what} to {ast.unparse(target)}", PRIVATE)
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        if isinstance(node.ctx, ast.Load) and node.id in self.rows:
+            self.fail(node, f"it uses the row {node.id!r} as a whole", f"reduce it, store it, or {PRIVATE}")
+        if isinstance(node.ctx, ast.Load) and self.arrays.get(node.id) == ():  # an array of no axes is its element
+            return self.only(node)
+        return node
+
+    def only(self, node: ast.Name, ctx: ast.expr_context | None = None) -> ast.expr:
+        """The element of an array without axes, which the call passes as one of a single element."""
+        self.expander.changed = True
+        return placed(ast.Subscript(node, ast.Constant(0), ctx or ast.Load()), node)
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        if any(isinstance(part, ast.Slice) for part in index_of(node)):
+            self.fail(node, f"it uses the slice {ast.unparse(node)} as a whole", f"reduce it, store it, or {LOOP}")
+        if isinstance(node.value, ast.Name) and self.arrays.get(node.value.id) == ():
+            if isinstance(node.slice, ast.Tuple) and not node.slice.elts:
+                return self.only(node.value, node.ctx)
+            self.fail(node, f"{node.value.id!r} has no axes", f"write {node.value.id}[()]")
+        self.generic_visit(node)
+        return node
+
+
+def _fold(kind: str, element: str, first: str, index: list[str], lengths: list[str]) -> str:
+    """The body of a function that folds elements in order."""
+    if kind in ("argmin", "argmax"):
+        sign, (k,), (n,) = "<" if kind == "argmin" else ">", index, lengths
+        return (
+            f"    best = {first}\n    at = 0\n    for {k} in range(1, {n}):\n        value = {element}\n"
+            f"        if value {sign} best or (value != value and best == best):\n"
+            f"            best = value\n            at = {k}\n    return at\n"
+        )
+    count = " * ".join(lengths)
+    begin, step, end = {
+        "sum": (f"row_number({first}, 0)", f"total = total + ({element})", "total"),
+        "prod": (f"row_number({first}, 1)", f"total = total * ({element})", "total"),
+        "mean": (f"row_number({first}, 0)", f"total = total + ({element})", f"total / row_number(total, {count})"),
+        "min": (first, f"total = np.minimum(total, {element})", "total"),
+        "max": (first, f"total = np.maximum(total, {element})", "total"),
+        "any": ("False", f"total = total or ({element}) != 0", "total"),
+        "all": ("True", f"total = total and ({element}) != 0", "total"),
+    }[kind]
+    text, indent = f"    total = {begin}\n", "    "
+    for k, n in zip(index, lengths, strict=True):
+        text += f"{indent}for {k} in range({n}):\n"
+        indent += "    "
+    return f"{text}{indent}{step}\n    return {end}\n"

@@ -1,0 +1,508 @@
+"""Templates of rows: for an expression whose value is a row, its lengths and the code of its elements."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn, TypeGuard
+
+from portapar.kernel.front import functions
+from portapar.kernel.front.sources import kernel_error
+from portapar.kernel.front.text import copied
+
+LOOP = "write a loop over the elements: for k in range(len(x))"
+PRIVATE = "use a private array, d = np.zeros(3), and fill it: d[:] = …"
+REDUCTIONS = {"amin": "min", "amax": "max", **{n: n for n in "sum prod min max argmin argmax mean any all".split()}}
+CONSTRUCTORS = ("private_zeros", "private_empty", "private_full")
+PRODUCTS = frozenset({"dot", "vdot", "inner"})
+_WHOLE = frozenset({"interp", "polyval", "dist", "prod", "sumprod"})  #: functions of our own that take a row as a whole
+
+
+@dataclass(frozen=True, slots=True)
+class Dim:
+    """A length: of an axis of an argument, cut by a constant slice; or one that is known only as the kernel runs.
+
+    Attributes
+    ----------
+    name, axis
+        The argument, and its axis. No name: `axis` is the length itself, or, of other lengths, what it is made from.
+    cut : tuple of slice
+        Constant slices, one after the other.
+    """
+
+    name: str
+    axis: Any
+    cut: tuple[tuple[int | None, int | None, int | None], ...] = ()
+
+    @property
+    def known(self) -> bool:
+        return bool(self.name) or isinstance(self.axis, int)
+
+    def length(self, shapes: Mapping[str, tuple[int, ...]]) -> int | None:
+        if not self.known:
+            return None
+        n = shapes[self.name][self.axis] if self.name else self.axis
+        for bounds in self.cut:
+            n = len(range(*slice(*bounds).indices(n)))
+        return n
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Two lengths that must be the same, and where."""
+
+    one: Dim
+    other: Dim
+    texts: tuple[str, str]
+    where: tuple[str, str, int]  #: kernel, file, line
+
+
+@dataclass(slots=True)
+class Row:
+    """A template for the elements of a row.
+
+    Attributes
+    ----------
+    dims : list of Dim
+        Its lengths, for checks.
+    lengths : list of ast.expr
+        The same as code.
+    at : callable
+        The element at these indices, as code.
+    reads : list of (str, str)
+        Arrays that it reads, and how: the text of the place.
+    view : ast.expr or None
+        The array itself, if it is one.
+    """
+
+    dims: list[Dim]
+    lengths: list[ast.expr]
+    at: Callable[[Sequence[ast.expr]], ast.expr]
+    reads: list[tuple[str, str]] = field(default_factory=list)
+    view: ast.expr | None = None
+
+
+Given = Mapping[str, tuple[Dim, ...]]  #: arrays by name, and the lengths of their axes
+
+
+class Templates(ast.NodeTransformer):
+    """What of one function are rows.
+
+    Attributes
+    ----------
+    arrays : dict
+        Names of arrays and of parts of arrays, and the lengths of their axes.
+    rows : dict
+        Local names of rows that are no arrays.
+    """
+
+    def __init__(self, expander: Any, where: tuple[str, str], function: ast.FunctionDef, given: Given) -> None:
+        self.expander, self.where = expander, where
+        self.arrays: dict[str, tuple[Dim, ...]] = dict(given)
+        self.rows: dict[str, Row] = {}  #: local names of computed rows
+        self.assigned: dict[str, int] = {}
+        for node in ast.walk(function):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                self.assigned[node.id] = self.assigned.get(node.id, 0) + 1
+        self.function = function
+        self.find_arrays(function)
+
+    def fail(self, node: ast.AST, what: str, remedy: str) -> NoReturn:
+        line = getattr(node, "user_line", getattr(node, "lineno", self.expander.old.line))
+        raise kernel_error(what, remedy, *self.where, line, getattr(node, "col_offset", None))
+
+    def ambiguous(self, node: ast.AST) -> NoReturn:
+        text = ast.unparse(node)
+        self.fail(node, f"it asks whether the row {text} is true", f"write ({text}).any() or ({text}).all()")
+
+    # which names are arrays -----------------------------------------------------------------------
+
+    def find_arrays(self, function: ast.FunctionDef) -> None:
+        """Local names of arrays and of parts of arrays, whichever is assigned first."""
+        for _ in range(3):
+            before = len(self.arrays)
+            for node in ast.walk(function):
+                if names_one(node):
+                    dims = self.view_dims(node.value)
+                    if dims is not None and node.targets[0].id not in self.arrays:
+                        self.arrays[node.targets[0].id] = dims
+            if len(self.arrays) == before:
+                break
+        plain = [n.targets[0].id for n in ast.walk(function) if names_one(n)]
+        for name in list(self.arrays):  # loops, tuples and updates assign it too
+            if self.assigned.get(name, 0) > plain.count(name) + self.updates(function, name):
+                del self.arrays[name]
+        for node in ast.walk(function):  # a name that is an array of other lengths too
+            if names_one(node):
+                name, dims = node.targets[0].id, self.view_dims(node.value)
+                known = self.arrays.get(name)
+                if known is not None and dims != known:
+                    if dims is None or len(dims) != len(known):
+                        del self.arrays[name]
+                    else:
+                        self.arrays[name] = tuple(Dim("", f"{name}.shape[{k}]") for k in range(len(known)))
+
+    @staticmethod
+    def updates(function: ast.FunctionDef, name: str) -> int:
+        """How often ``x += …`` changes an array in its place."""
+        found = (node.target for node in ast.walk(function) if isinstance(node, ast.AugAssign))
+        return sum(isinstance(target, ast.Name) and target.id == name for target in found)
+
+    def root(self, node: ast.AST) -> str:
+        """The array that a part belongs to: an argument, or a private array; "" if that is not certain."""
+        while isinstance(node, (ast.Subscript, ast.Attribute)):
+            node = node.value
+        if not isinstance(node, ast.Name):
+            return ""
+        if not self.assigned.get(node.id):
+            return node.id
+        made = [n.value for n in ast.walk(self.function) if names_one(n) and n.targets[0].id == node.id]
+        if len(made) != 1 or _mentions_itself(made[0], node.id):
+            return ""
+        return node.id if isinstance(made[0], ast.Call) else self.root(made[0])
+
+    def view_dims(self, node: ast.AST) -> tuple[Dim, ...] | None:
+        """The lengths of an expression that is an array or a part of one as it stands; None for all others."""
+        if isinstance(node, ast.Name):
+            return self.arrays.get(node.id)
+        if isinstance(node, ast.Subscript):
+            owner = self.view_dims(node.value)
+            index = index_of(node)
+            if owner is None or len(index) >= len(owner) or any(isinstance(part, ast.Slice) for part in index):
+                return None
+            if (
+                any(self.rank(part) for part in index)
+                or isinstance(node.slice, ast.Constant)
+                and isinstance(node.slice.value, str)
+            ):
+                return None
+            return owner[len(index) :]
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CONSTRUCTORS:
+            shape = node.args[0]
+            parts = shape.elts if isinstance(shape, ast.Tuple) else [shape]
+            return tuple(Dim("", part.value) for part in parts if isinstance(part, ast.Constant))
+        return None
+
+    # ranks ----------------------------------------------------------------------------------------
+
+    def rank(self, node: ast.AST | None) -> int:
+        """How many axes the value of an expression has, as far as it concerns rows."""
+        if isinstance(node, ast.Name):
+            if node.id in self.rows:
+                return len(self.rows[node.id].dims)
+            return len(self.arrays.get(node.id, ()))
+        if isinstance(node, ast.Subscript):
+            owner = self.rank(node.value)
+            index = index_of(node)
+            if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
+                return 0
+            taken = sum(not isinstance(part, ast.Slice) for part in index)
+            return max(owner - taken, 0) if owner else 0
+        if isinstance(node, ast.BinOp):
+            left, right = self.rank(node.left), self.rank(node.right)
+            if isinstance(node.op, ast.MatMult):
+                return max(left + right - 2, 0)
+            return max(left, right)
+        if isinstance(node, ast.UnaryOp):
+            return 0 if isinstance(node.op, ast.Not) else self.rank(node.operand)
+        if isinstance(node, ast.Compare):
+            return max(map(self.rank, [node.left, *node.comparators]))
+        if isinstance(node, ast.IfExp):
+            own = self.rank(node.test) if hasattr(node, "elementwise") else 0
+            return max(own, self.rank(node.body), self.rank(node.orelse))
+        if isinstance(node, ast.Call):
+            return self.call_rank(node)
+        if isinstance(node, ast.Attribute) and node.attr in ("real", "imag"):
+            return self.rank(node.value)
+        return 0
+
+    def call_rank(self, node: ast.Call) -> int:
+        ranks = [self.rank(argument) for argument in node.args]
+        func = node.func
+        if isinstance(func, ast.Attribute):
+            if isinstance(func.value, ast.Name) and func.value.id in ("np", "math", "atomic"):
+                single = func.value.id != "np" or func.attr in REDUCTIONS or func.attr in PRODUCTS
+                return 0 if single else max(ranks, default=0)
+            return self.rank(func.value) if func.attr in ("copy", "astype", "conj", "conjugate", "clip") else 0
+        if isinstance(func, ast.Name):
+            if hasattr(func, "called"):
+                return max(ranks, default=0) if self.is_elementwise(func.id) else 0
+            if func.id in ("abs", "round"):
+                return max(ranks, default=0)
+            if func.id in CONSTRUCTORS:
+                return len(self.view_dims(node) or ())
+        return 0
+
+    def is_elementwise(self, name: str) -> bool:
+        """Whether a function is one of NumPy's that is written out by us."""
+        file = getattr(self.expander.functions.get(name), "file", "")
+        return file == functions.__file__ and name.rstrip("_") not in _WHOLE
+
+    # rows as templates ------------------------------------------------------------------------------
+
+    def row(self, node: ast.expr, leaf: Callable[[ast.expr], ast.expr]) -> Row:
+        """The template of an expression; `leaf` keeps a number that it uses, and gives the name for it."""
+        rank = self.rank(node)
+        if rank == 0:
+            kept = leaf(node)
+            return Row([], [], lambda index: copied(kept))
+        if isinstance(node, ast.Name):
+            if node.id in self.rows:
+                known = self.rows[node.id]
+                return replace(known, view=None)
+            return self.array_row(node, self.arrays[node.id], [(node.id, "")])
+        if isinstance(node, ast.Subscript):
+            return self.subscript_row(node, leaf)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
+            self.fail(node, f"{ast.unparse(node)} is a row of products", "write a loop over its rows: row @ x")
+        if isinstance(node, ast.BinOp):
+            return self.joined(node, [node.left, node.right], leaf, lambda a, b: ast.BinOp(a, node.op, b))
+        if isinstance(node, ast.UnaryOp):
+            return self.joined(node, [node.operand], leaf, lambda a: ast.UnaryOp(node.op, a))
+        if isinstance(node, ast.Compare):
+            if len(node.ops) > 1 or isinstance(node.ops[0], (ast.In, ast.NotIn, ast.Is, ast.IsNot)):
+                self.fail(node, "it compares rows in a chain, or by `in` or `is`", "write one comparison, or " + LOOP)
+            return self.joined(node, [node.left, *node.comparators], leaf, lambda a, b: ast.Compare(a, node.ops, [b]))
+        if isinstance(node, ast.IfExp):
+            return self.joined(node, [node.test, node.body, node.orelse], leaf, ast.IfExp)
+        if isinstance(node, ast.Attribute):
+            return self.joined(node, [node.value], leaf, lambda a: ast.Attribute(a, node.attr, ast.Load()))
+        if isinstance(node, ast.Call):
+            return self.call_row(node, leaf)
+        self.fail(node, f"it uses the row {ast.unparse(node)}", LOOP)
+
+    def array_row(self, node: ast.expr, dims: Sequence[Dim], reads: list[tuple[str, str]]) -> Row:
+        """Of an array by name."""
+        lengths: list[ast.expr] = [shape_of(node, axis) for axis in range(len(dims))]
+        count = len(dims)
+        return Row(list(dims), lengths, lambda index: item_of(node, index[len(index) - count :]), reads, node)
+
+    def subscript_row(self, node: ast.Subscript, leaf: Callable[[ast.expr], ast.expr]) -> Row:
+        owner, index = self.row(node.value, leaf), index_of(node)
+        if any(self.rank(part) for part in index):
+            self.fail(node, f"{ast.unparse(node)} takes the elements that a row names", LOOP)
+        dims: list[Dim] = []
+        lengths: list[ast.expr] = []
+        places: list[Callable[[ast.expr | None], ast.expr]] = []
+        kept = [self.place(part, owner, axis, leaf, dims, lengths, places) for axis, part in enumerate(index)]
+        rest = len(index)
+        dims += owner.dims[rest:]
+        lengths += owner.lengths[rest:]
+        count = len(dims)
+
+        def at(asked: Sequence[ast.expr]) -> ast.expr:
+            own = list(asked[len(asked) - count :])
+            full = [place(own.pop(0) if cut else None) for place, cut in zip(places, kept, strict=True)]
+            return owner.at([*full, *own])
+
+        texts = [ast.unparse(part) for part in index]
+        while texts and texts[-1] == ":":
+            texts.pop()
+        text = f"[{', '.join(texts)}]" if texts else ""
+        return Row(dims, lengths, at, [(name, place + text) for name, place in owner.reads])
+
+    def place(
+        self,
+        part: ast.expr,
+        owner: Row,
+        axis: int,
+        leaf: Callable[[ast.expr], ast.expr],
+        dims: list[Dim],
+        lengths: list[ast.expr],
+        places: list[Callable[[ast.expr | None], ast.expr]],
+    ) -> bool:
+        """One index: a number is kept, a slice makes an axis; whether it is a slice."""
+        if not isinstance(part, ast.Slice):
+            number = leaf(part)
+            places.append(lambda k: copied(number))
+            return False
+        whole, dim = owner.lengths[axis], owner.dims[axis]
+        bounds = [whole_number(bound) for bound in (part.lower, part.upper, part.step)]
+        step = 1 if part.step is None else bounds[2]
+        constant = all(
+            b is not None or given is None for b, given in zip(bounds, (part.lower, part.upper), strict=False)
+        )
+        if step == -1 and part.lower is None and part.upper is None:
+            last = leaf(binary(whole, ast.Sub(), ast.Constant(1)))
+            places.append(lambda k: binary(copied(last), ast.Sub(), some(k)))
+            dims.append(dim)
+            lengths.append(whole)
+            return True
+        if step is None or step < 1:
+            self.fail(part, f"it takes the slice {ast.unparse(part)}", "use steps of 1 or more, or [::-1]; or " + LOOP)
+        start: ast.expr = ast.Constant(0)
+        if part.lower is not None:
+            start = leaf(self.helper("row_bound", [part.lower, whole], part))
+        stop: ast.expr = whole
+        if part.upper is not None:
+            stop = leaf(self.helper("row_bound", [part.upper, whole], part))
+        if part.lower is None and part.upper is None and step == 1:
+            lengths.append(whole)
+        else:
+            lengths.append(leaf(self.helper("row_length", [start, stop, ast.Constant(step)], part)))
+        scaled = (lambda k: k) if step == 1 else (lambda k: binary(k, ast.Mult(), ast.Constant(step)))
+        places.append(lambda k: binary(copied(start), ast.Add(), scaled(some(k))) if part.lower else scaled(some(k)))
+        if constant and dim.known:
+            dims.append(replace(dim, cut=(*dim.cut, (bounds[0], bounds[1], step))))
+        else:
+            dims.append(Dim("", f"{dim}[{ast.unparse(part)}]"))
+        return True
+
+    def helper(self, name: str, arguments: list[ast.expr], like: ast.AST) -> ast.expr:
+        """A call of a small function of whole numbers."""
+        texts = {
+            "row_bound": (
+                ["b", "n"],
+                "    if b < 0:\n        b += n\n    return 0 if b < 0 else (b if b < n else n)\n",
+            ),
+            "row_length": (
+                ["start", "stop", "step"],
+                "    return (stop - start + step - 1) // step if stop > start else 0\n",
+            ),
+            "row_place": (["k", "n"], "    return k + n if k < 0 else k\n"),
+        }
+        known = self.expander.names
+        if name not in known:
+            known[name] = self.expander.add(name, *texts[name], self.where[1], like)
+        return called(known[name], [copied(argument) for argument in arguments])
+
+    def joined(
+        self, node: ast.expr, parts: list[ast.expr], leaf: Callable[[ast.expr], ast.expr], make: Callable[..., ast.expr]
+    ) -> Row:
+        """Element by element."""
+        rows = [self.row(part, leaf) for part in parts]
+        most = max(rows, key=lambda row: len(row.dims))
+        dims, lengths = list(most.dims), list(most.lengths)
+        for row, part in zip(rows, parts, strict=True):
+            for k in range(1, len(row.dims) + 1):
+                self.same(node, row.dims[-k], dims[-k], part, parts[rows.index(most)])
+        reads = [read for row in rows for read in row.reads]
+        return Row(dims, lengths, lambda index: make(*(row.at(index) for row in rows)), reads)
+
+    def same(self, node: ast.AST, one: Dim, other: Dim, part: ast.AST, most: ast.AST) -> None:
+        """Have two lengths compared when the shapes are known."""
+        if one == other:
+            return
+        texts = ast.unparse(part), ast.unparse(most)
+        if not one.known or not other.known:
+            what = f"whether {texts[0]} and {texts[1]} have the same length is known only as it runs"
+            self.fail(node, what, LOOP)
+        line = getattr(node, "user_line", getattr(node, "lineno", 0))
+        self.expander.checks.append(Check(one, other, texts, (*self.where, line)))
+
+    def call_row(self, node: ast.Call, leaf: Callable[[ast.expr], ast.expr]) -> Row:
+        func = node.func
+        if node.keywords:
+            self.fail(node, f"{ast.unparse(node)} works on rows and takes keywords", LOOP)
+        if isinstance(func, ast.Attribute) and not (isinstance(func.value, ast.Name) and func.value.id == "np"):
+            if func.attr in ("copy", "conj", "conjugate"):
+                name = "conjugate" if func.attr != "copy" else ""
+                make = lambda a: numpy_call(name, [a]) if name else a
+                return replace(self.joined(node, [func.value], leaf, make), view=None)
+            if func.attr == "astype" and len(node.args) == 1:
+                return self.joined(node, [func.value], leaf, lambda a: ast.Call(copied(node.args[0]), [a], []))
+            if func.attr == "clip" and len(node.args) == 2:
+                clip = lambda a, low, high: numpy_call("minimum", [numpy_call("maximum", [a, low]), high])
+                return self.joined(node, [func.value, *node.args], leaf, clip)
+        made = func if not isinstance(func, ast.Name) or not hasattr(func, "called") else self.visit_callee(func, node)
+        return self.joined(node, list(node.args), leaf, lambda *args: ast.Call(copied(made), list(args), []))
+
+    def visit_callee(self, func: ast.Name, node: ast.Call) -> ast.Name:
+        """A function of ours that is called for every element."""
+        name = called(self.expander.function(func.id, {}), []).func
+        assert isinstance(name, ast.Name)
+        return ast.copy_location(name, node)
+
+
+# code -----------------------------------------------------------------------------------------------
+
+
+def names_one(node: ast.AST) -> TypeGuard[Any]:
+    """``name = …``."""
+    return isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
+
+
+def index_of(node: ast.Subscript) -> list[ast.expr]:
+    return list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
+
+
+def shape_of(node: ast.expr, axis: int) -> ast.expr:
+    return ast.Subscript(ast.Attribute(copied(node), "shape", ast.Load()), ast.Constant(axis), ast.Load())
+
+
+def item_of(node: ast.expr, index: Sequence[ast.expr]) -> ast.expr:
+    parts = [copied(part) for part in index]
+    return ast.Subscript(copied(node), parts[0] if len(parts) == 1 else ast.Tuple(parts, ast.Load()), ast.Load())
+
+
+def binary(left: ast.expr, op: ast.operator, right: ast.expr) -> ast.expr:
+    return ast.BinOp(left, op, right)
+
+
+def some(node: ast.expr | None) -> ast.expr:
+    assert node is not None
+    return copied(node)
+
+
+def whole_number(node: ast.expr | None) -> int | None:
+    if isinstance(node, ast.Constant) and type(node.value) is int:
+        return node.value
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+        return -node.operand.value if type(node.operand.value) is int else None
+    return None
+
+
+def at_least_0(node: ast.expr) -> bool:
+    number = whole_number(node)
+    return number is not None and number >= 0
+
+
+def loaded(node: ast.expr) -> Any:
+    new = copied(node)
+    new.ctx = ast.Load()  # type: ignore[attr-defined]
+    return new
+
+
+def numpy_call(name: str, arguments: list[ast.expr]) -> ast.expr:
+    return ast.Call(ast.Attribute(ast.Name("np", ast.Load()), name, ast.Load()), arguments, [])
+
+
+def called(name: str, arguments: list[ast.expr]) -> ast.Call:
+    func = ast.Name(name, ast.Load())
+    func.called = True  # type: ignore[attr-defined]
+    return ast.Call(func, arguments, [])
+
+
+def loads(node: ast.AST, name: str) -> int:
+    named = (part for part in ast.walk(node) if isinstance(part, ast.Name) and part.id == name)
+    return sum(isinstance(part.ctx, ast.Load) for part in named)
+
+
+def _mentions_itself(node: ast.AST, name: str) -> bool:
+    return loads(node, name) > 0
+
+
+def mentions(node: ast.AST, name: str) -> bool:
+    return any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(node))
+
+
+class Filled(ast.NodeTransformer):
+    """Puts arguments in the place of parameters."""
+
+    def __init__(self, arguments: Mapping[str, ast.expr]) -> None:
+        self.arguments = arguments
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return copied(self.arguments[node.id]) if node.id in self.arguments else node
+
+
+def placed(node: Any, at: ast.AST) -> Any:
+    """New nodes at the user's line."""
+    for part in ast.walk(node):
+        if isinstance(part, (ast.expr, ast.stmt)):
+            if not hasattr(part, "lineno"):
+                ast.copy_location(part, at)
+            if not hasattr(part, "user_line") and hasattr(at, "user_line"):
+                part.__dict__["user_line"] = at.user_line
+    return node
