@@ -20,7 +20,7 @@ def scalar(dtype):
 
 
 def map_program(text, *specs, ndim=1, unit=True):
-    return Program("map", text, ("body",), specs, ndim, unit)
+    return Program("map", text, ("body",), specs, ndim, unit, () if unit else (0,) * ndim)
 
 
 def transform_program(expression, parameters, *specs, out=0):

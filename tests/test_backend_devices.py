@@ -22,9 +22,10 @@ from tasks import (
     transform_program,
 )
 
-from portapar.backend import Task
+from portapar.backend import Program, Task
 from portapar.backends import cuda, opencl
 from portapar.errors import BackendUnavailableError
+from portapar.kernel.tiles import TILE
 
 gpu_form_kernels: dict = {}
 
@@ -45,6 +46,18 @@ def test_pyopencl_arrays_of_others():
     x += 5  # on the user's queue: must be done before the kernel begins
     device.run(Task(program, (out, x), (0, 0), (100,), (0,), (1,), 0, 100))
     assert np.array_equal(device.asnumpy(out), np.arange(100.0) + 6)
+
+
+def test_reduce_over_a_range():
+    if not opencl.probe()[0].available:
+        pytest.skip("no OpenCL device")
+    device = opencl.open(0)
+    n = 2 * TILE + 5
+    x = np.arange(3.0 * n)
+    program = Program("reduce", "def elem(i, x):\n    return x[i]\ndef op(x, y):\n    return x + y\n",
+                      ("elem", "op"), (array(F64),), unit=False, steps=(0,), acc=F64)  # fmt: skip
+    _, partials = run(device, program, (x,), n, start=(3 * n - 2,), step=(-3,))
+    assert partials.tobytes() == partials_of(x[3 * n - 2 :: -3][:n], np.add, F64).tobytes()
 
 
 @pytest.mark.parametrize("n", SIZES)

@@ -251,15 +251,6 @@ def test_other_operators(device, op, acc, oracle):
     assert np.allclose(partials, partials_of(x, oracle, acc), rtol=1e-12)
 
 
-def test_reduce_over_a_range(device):
-    n = 2 * TILE + 5
-    x = np.arange(3.0 * n)
-    program = Program("reduce", "def elem(i, x):\n    return x[i]\ndef op(x, y):\n    return x + y\n",
-                      ("elem", "op"), (array(F64),), unit=False, acc=F64)  # fmt: skip
-    _, partials = run(device, program, (x,), n, start=(3 * n - 2,), step=(-3,))
-    assert partials.tobytes() == partials_of(x[3 * n - 2 :: -3][:n], np.add, F64).tobytes()
-
-
 # -- the device itself -----------------------------------------------------------------------------------
 
 
@@ -341,6 +332,9 @@ NEEDS = {
     "float64": (ADD, {"float64"}),
     "inside": (transform_program("np.float32(a[i] * np.float64(s))", "c, a, s", *SINGLE), {"float64"}),
     "single": (transform_program("a[i] * s + np.float32(0.5)", "c, a, s", *SINGLE), set()),
+    "weak": (transform_program("a[i] * 0.5 + s", "c, a, s", *SINGLE), set()),
+    "weak name": (transform_program("a[i] if a[i] < 1.0 else 2.0 * s / 3", "c, a, s", *SINGLE), set()),
+    "weak store": (map_program("def body(i, c):\n    c[i] = 0.5\n", array(F32)), set()),
     "integers": (transform_program("a[i] + 1", "c, a", array(I64), array(I64)), set()),
     "complex": (transform_program("a[i] * a[i]", "c, a", array("c16"), array("c16")), {"float64"}),
     "record": (map_program("def body(i, r):\n    r[i].b = 1\n", array([("a", "f8"), ("b", "i8")])), {"float64"}),

@@ -139,12 +139,12 @@ _EXTENDED = ("min", "max", "and_", "or_", "xor")  #: operations that OpenCL has 
 
 
 def _needs(typed: Any) -> set[str]:
-    """The same of one function. A constant that is cast at once, as in ``np.float32(0.5)``, needs nothing."""
+    """The same of one function. A constant needs what it is used as: nothing in ``np.float32(0.5)`` or ``x * 0.5``."""
     from numba.core import ir, types
 
     found: set[str] = set()
-    cast: set[str] = set()
     constants: set[str] = set()
+    casts: set[Any] = set()
     for block in typed.func_ir.blocks.values():
         for assigned in block.find_insts(ir.Assign):
             if isinstance(assigned.value, (ir.Const, ir.Global, ir.FreeVar)):
@@ -152,14 +152,18 @@ def _needs(typed: Any) -> set[str]:
         for call in block.find_exprs(op="call"):
             callee = typed.typemap[call.func.name]
             if isinstance(callee, types.NumberClass):
-                cast.update(x.name for x in call.args)
+                casts.add(call)
             operation: Any = getattr(callee, "typing_key", None)
             if getattr(operation, "__module__", "") == atomic.__name__:
                 updated = typed.calltypes[call].args[0].dtype
                 extended = isinstance(updated, types.Integer) and operation.__name__ in _EXTENDED
                 if updated.bitwidth == 64:
                     found.add("64-bit atomics of min, max and bits" if extended else "64-bit atomics")
-    if any(_is_wide(kind) for name, kind in typed.typemap.items() if name not in cast & constants):
+    kinds = [kind for name, kind in typed.typemap.items() if name not in constants]
+    for use, signature in typed.calltypes.items():
+        if signature is not None and use not in casts and not isinstance(use, ir.SetItem):
+            kinds += signature.args
+    if any(map(_is_wide, kinds)):
         found.add("float64")
     return found
 
