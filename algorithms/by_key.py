@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, ops, parts
+from portapar import ops, parts
 from portapar.algorithms import radix
 from portapar.algorithms.copy_if import pack_index
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.segmented import segmented_reduce
 from portapar.algorithms.sort import sort_by_key
+from portapar.arrays import PartitionedArray
 from portapar.errors import PlacementError
 from portapar.parts import Data, Parts
 from portapar.piece import Piece
@@ -111,7 +112,7 @@ def _group(p: Parts, keys: Any, values: Any) -> tuple[Any, Any, Any]:
         ordered, index = sort_by_key(p.how, keys, piece.asarray(numbers) if p.kind == "device" else numbers)
         grouped = _rows(p, piece, rows, index)
     n, equal = len(data), radix.coding(data.dtype, False).equal
-    bits, flags = radix.bits(piece.asarray(ordered)), piece.empty(n, np.bool_)
+    bits, flags = radix.bits(_here(piece, ordered)), piece.empty(n, np.bool_)
 
     def differ(i: int, bits: Any, flags: Any) -> None:
         flags[i] = i == 0 or equal(bits[np.uint64(i)]) != equal(bits[np.uint64(i - 1)])
@@ -126,9 +127,7 @@ def _group(p: Parts, keys: Any, values: Any) -> tuple[Any, Any, Any]:
     heads = pack_index(piece.how, flags)
     found, offsets = piece.empty(len(heads), data.dtype), piece.zeros(len(heads) + 1, np.int64)
     for_each(piece.how, len(heads), head, n, heads, bits, offsets, radix.bits(found))
-    if p.kind == "numpy":
-        found, offsets = arrays.asnumpy(found), arrays.asnumpy(offsets)
-    return found, offsets, grouped
+    return p.join("keys", lambda _: found), p.join("offsets", lambda _: offsets), grouped
 
 
 def _rows(p: Parts, piece: Piece, rows: Data, index: Any) -> Any:
@@ -144,7 +143,7 @@ def _rows(p: Parts, piece: Piece, rows: Data, index: Any) -> Any:
             out[np.uint64(to + k)] = x[np.uint64(begin + k)]
 
     if rows.size:
-        for_each(piece.how, len(rows), row, width, piece.asarray(index), here.reshape(-1), there.reshape(-1))
+        for_each(piece.how, len(rows), row, width, _here(piece, index), here.reshape(-1), there.reshape(-1))
     return p.give(out)
 
 
@@ -152,7 +151,7 @@ def _reduce_rows(p: Parts, offsets: Any, grouped: Any, op: Any) -> Any:
     """The reduction of the rows of every segment, column by column."""
     piece, n = p.alone(), len(offsets) - 1
     shape, width = grouped.shape[1:], int(np.prod(grouped.shape[1:]))
-    there = piece.asarray(grouped).reshape(-1)
+    there = _here(piece, grouped).reshape(-1)
     length, out = len(grouped), None
 
     def take(i: int, width: int, k: int, x: Any, out: Any) -> None:
@@ -164,9 +163,14 @@ def _reduce_rows(p: Parts, offsets: Any, grouped: Any, op: Any) -> Any:
     for k in range(max(width, 1)):
         column = piece.empty(length if width else 0, grouped.dtype)
         for_each(piece.how, len(column), take, width, k, there, column)
-        found = segmented_reduce(piece.how, piece.asarray(offsets) if width else np.zeros(1, np.int64), column, op=op)
+        found = segmented_reduce(piece.how, _here(piece, offsets) if width else np.zeros(1, np.int64), column, op=op)
         if out is None:
             out = piece.empty((n, *shape), found.dtype)
         if width:
             for_each(piece.how, n, put, width, k, found, out.reshape(-1))
-    return arrays.asnumpy(out) if p.kind == "numpy" else out
+    return p.join("values", lambda _: out)
+
+
+def _here(piece: Piece, x: Any) -> Any:
+    """An array of the only part where it can use it."""
+    return x.parts[piece.number] if isinstance(x, PartitionedArray) else piece.asarray(x)

@@ -360,7 +360,7 @@ def _own_part(problem: Problem, k: int, value: PartitionedArray, executor: Execu
     for number, local in value.parts.items():
         if value.executor.members[number] is executor:
             use = problem.access[k]
-            if use is not None and not use.pointwise:
+            if use is not None and not use.pointwise and len(value.cuts) > 2:
                 raise foreign_rows(problem, problem.names[k], use)
             if value.ndim > 1 and problem.program.specs[k].ndim == 1:
                 return local.reshape(-1), value.cuts[number] * (value.size // value.shape[0])

@@ -129,8 +129,8 @@ class Parts:
         return self.own[0]
 
     def recut(self, shape: tuple[int, ...]) -> None:
-        """Cut by rows of that shape from now on (where nothing was partitioned before)."""
-        if self.kind != "partitioned":
+        """Cut by rows of that shape from now on (but where arrays are partitioned into several parts already)."""
+        if self.kind != "partitioned" or self.count == 1:
             self.cuts = shares.cut_rows(shape[0], self.executor.weights)
 
     # supersteps -----------------------------------------------------------------------------------
@@ -272,6 +272,8 @@ class Parts:
 
             return Data(x, x.shape, x.dtype, local)
         if isinstance(x, PartitionedArray):
+            if len(x.cuts) == 2 and x.executor is self.executor:
+                return Data(x, x.shape, x.dtype, lambda piece: x.parts[piece.number])
             x = arrays.asnumpy(x)
         x = self._checked(x, name)
         return Data(x, x.shape, x.dtype, lambda piece: self._device(x, name, piece))
@@ -322,8 +324,11 @@ class Parts:
         if self.kind == "device":
             out = self.executor.empty(shape, dtype)
             return Data(out, shape, dtype, lambda piece: out)
-        made = self.do("empty", lambda piece: piece.empty((len(piece), *shape[1:]), dtype))
-        whole = PartitionedArray(shape, dtype, self.cuts, made, self.executor)
+        # what is not as long as the arguments is cut for itself
+        cuts = self.cuts if shape[0] == self.cuts[-1] else shares.cut_rows(shape[0], self.executor.weights)
+        rows = [hi - lo for lo, hi in spans(cuts)]
+        made = self.do("empty", lambda piece: piece.empty((rows[piece.number], *shape[1:]), dtype))
+        whole = PartitionedArray(shape, dtype, cuts, made, self.executor)
         return Data(whole, shape, dtype, lambda piece: made[piece.number])
 
     def give(self, data: Data) -> Any:
@@ -354,6 +359,8 @@ class Parts:
         found = self.do(step, work)
         sizes = self.each("sizes", lambda piece: (len(found[piece.number]), found[piece.number].dtype))
         lengths = [n for n, _ in sizes]
+        if self.kind == "partitioned" and self.count == 1:
+            return PartitionedArray(found[0].shape, found[0].dtype, (0, lengths[0]), found, self.executor)
         if self.kind == "device" or (self.kind == "numpy" and self.count == 1):
             (whole,) = found.values()
             return arrays.asnumpy(whole) if self.kind == "numpy" else whole

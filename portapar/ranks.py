@@ -275,7 +275,7 @@ class RanksExecutor(Executor):
                         f"{problem.algorithm}: argument {name!r} lives on {value.executor!r}, not on "
                         f"{self!r}. Use policy.on({value.executor!r})"
                     )
-                if not use.pointwise:  # found here, so that ranks without rows say it too
+                if not use.pointwise and len(value.cuts) > 2:  # found here, so that ranks without rows say it too
                     raise foreign_rows(problem, name, use)
             elif use.writes and not use.pointwise:
                 raise PlacementError(
