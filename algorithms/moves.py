@@ -8,6 +8,7 @@ they belong.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -332,7 +333,7 @@ def _adjacent_difference(p: Parts, x: Any, op: Any, out: Any) -> Any:
         if found.dtype.names is not None:
             raise KernelError("adjacent_difference: op returns a tuple: must return a number")
         dtype = np.result_type(dtype, found.dtype)
-    result = _output(p, out, n, dtype, [("x", x)])
+    result = _output(p, out, n, dtype, [("x", x)], kernels=[pair])
     before = p.rows("borders", data, lambda k: [(max(p.cuts[k] - 1, 0), p.cuts[k])])
 
     def differences(piece: Piece) -> None:
@@ -416,6 +417,7 @@ def _output(
     apart: list[tuple[str, Any]],
     like: list[tuple[str, Any]] | None = None,
     reads: bool = False,
+    kernels: Sequence[Any] = (),
 ) -> Data:
     """The output: `out`, which must not overlap what is in `apart`, nor partly what is in `like`; or a new array."""
     if out is None:
@@ -429,11 +431,4 @@ def _output(
             f"{p.algorithm}: the result is {dtype} and out is {given}, which would lose information. "
             f"Pass out of dtype {dtype}"
         )
-    for name, x in apart:
-        hosts = isinstance(x, np.ndarray) and isinstance(out, np.ndarray)
-        if out is x or (hosts and arrays.overlap(x, out)):
-            raise PlacementError(
-                f"{p.algorithm}: out overlaps {name}: elements would be read after they were written. Pass another "
-                f"array, or {name}.copy()"
-            )
-    return p.write(out, "out", [*apart, *(like or [])], reads)
+    return p.write(out, "out", like or [], apart, kernels, reads)

@@ -189,10 +189,7 @@ def _check_out(p: Parts, offsets: Any, values: Values, count: int, out: Any) -> 
         raise PlacementError(f"{p.algorithm}: {what}: must be both. Pass {p.executor!r}.asarray(...) of the other")
     if isinstance(out, np.ndarray):
         p.recut((count,))
-        p.write(out, "out", values.arrays())
-        for name, x in [("offsets", offsets), *values.arrays()]:
-            if isinstance(x, np.ndarray) and arrays.overlap(x, out):
-                raise PlacementError(f"{p.algorithm}: out overlaps the input {name!r}. Pass another out")
+        p.write(out, "out", (), [("offsets", offsets), *values.arrays()], values.kernels)
 
 
 class _Steps:
@@ -439,9 +436,7 @@ def _scan(p: Parts, offsets: Any, values: Values, inclusive: bool, out: Any) -> 
         start = values.identity
         if start is None:
             raise PlacementError(f"{p.algorithm}: op has no identity: pass init=, or op=pp.Monoid(op, identity)")
-    if isinstance(out, np.ndarray) and isinstance(offsets, np.ndarray) and arrays.overlap(out, offsets):
-        raise PlacementError(f"{p.algorithm}: out overlaps the input 'offsets'. Pass another out")
-    result = values.write(p, out)
+    result = values.write(p, out, [("offsets", offsets)])
     values.read(p)
     steps = _Steps(piece, values, values.at(piece), given, given.offsets[piece], start)
     p.each("scan", lambda piece: steps.scan(inclusive, start is not None, result[piece]))

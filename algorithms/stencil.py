@@ -109,7 +109,7 @@ def stencil(
         cell, border = _kernels(body, len(radii))
         outside = BOUNDARIES.index(boundary), _value(value, data.dtype)
         dtype = _returned(p, cell, data)
-        result = p.new(data.shape, dtype) if out is None else _out(p, x, out, dtype)
+        result = p.new(data.shape, dtype) if out is None else _out(p, x, out, dtype, body)
         halos = _halos(p, data, radii[0], *outside)
 
         def step(piece: Piece) -> None:
@@ -222,16 +222,11 @@ def _contiguous(x: Any) -> Any:
     return x if arrays.contiguous(x) else x.copy()
 
 
-def _out(p: Parts, x: Any, out: Any, dtype: np.dtype) -> Data:
+def _out(p: Parts, x: Any, out: Any, dtype: np.dtype, body: Any) -> Data:
     """The user's output, if it may be one."""
-    result = p.write(out, "out", [("x", x)] if isinstance(x, Lazy) else [])
+    result = p.write(out, "out", apart=[("x", x)], kernels=[body])
     if out.shape != x.shape:
         raise PlacementError(f"stencil: out has shape {out.shape}, and x has {x.shape}. Pass an array of that shape")
-    hosts = isinstance(x, np.ndarray) and isinstance(out, np.ndarray)
-    if out is x or (hosts and arrays.overlap(x, out)):
-        raise PlacementError(
-            "stencil: out overlaps x: cells would read what others wrote. Pass another array and swap the two"
-        )
     if not np.can_cast(dtype, out.dtype, "same_kind") and not (dtype.kind in "biu" and out.dtype.kind in "iu"):
         raise PlacementError(
             f"stencil: body returns {dtype}, and out is {out.dtype}, which would lose information. Pass out of dtype "

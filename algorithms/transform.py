@@ -78,7 +78,8 @@ def copy(policy: Policy | None, x: Any, out: Any = None) -> Any:
 
 def iota(policy: Policy | None, out: Any, start: Any = 0, step: Any = 1) -> Any:
     """``out[i] = start + step * i`` for every i of a one-dimensional array; returns `out`."""
-    return call("iota", policy, (_line,), (Range(len(out)), start, step, out), None, _build)
+    n = (*getattr(out, "shape", ()), 1)[0]
+    return call("iota", policy, (_line,), (Range(n), start, step, out), None, _build)
 
 
 def _line(i: Any, start: Any, step: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar.errors import PlacementError
+from portapar.errors import ArgumentError, PlacementError
 from portapar.kernel.program import Spec
 
 SCALARS = (bool, int, float, complex, np.generic)
@@ -164,7 +164,7 @@ def asnumpy(x: Any) -> np.ndarray:
         return x.executor.gather(x)
     if isinstance(x, Virtual):
         return np.asarray(x)  # says what to do
-    if hasattr(x, "get") and hasattr(x, "dtype"):  # CuPy, PyOpenCL
+    if _on_device(x):
         if x.dtype.names is None or not x.flags.c_contiguous:
             return x.get()
         if x.size == 0:
@@ -193,7 +193,7 @@ def normal(x: Any, name: str) -> Any:
         raise PlacementError(f"argument {name!r} is a masked array: kernels do not see masks. Pass {name}.filled(...)")
     if isinstance(x, np.ndarray):
         return x.view(np.ndarray)
-    if hasattr(x, "__cuda_array_interface__") or (hasattr(x, "dtype") and hasattr(x, "strides") and hasattr(x, "get")):
+    if _on_device(x):
         return x
     if isinstance(x, (list, tuple, set, dict, str, bytes)) or x is None or callable(x):
         holds = f". Pass np.asarray({name}) if it holds numbers" if isinstance(x, (list, tuple)) else ""
@@ -209,6 +209,10 @@ def normal(x: Any, name: str) -> Any:
                 f"argument {name!r} is a {type(x).__name__} on a device; pass it as cupy.from_dlpack({name})"
             )
         return np.from_dlpack(x)
+    if hasattr(x, "__array__"):  # which copies: what is written to the copy would be lost
+        remedy = f"{name}.to_numpy()" if hasattr(x, "to_numpy") else f"np.asarray({name})"
+        kind = type(x).__name__
+        raise ArgumentError(f"argument {name!r} is a {kind}: kernels take arrays and numbers. Pass {remedy}")
     try:
         return np.asarray(memoryview(x))
     except TypeError:
@@ -216,6 +220,12 @@ def normal(x: Any, name: str) -> Any:
             f"argument {name!r} is a {type(x).__name__}: kernels take numbers and arrays "
             "(NumPy, CuPy, PyOpenCL, or anything with DLPack, the array interface or the buffer protocol)"
         ) from None
+
+
+def _on_device(x: Any) -> bool:
+    """Whether it is an array of CuPy, PyOpenCL or their like."""
+    device = hasattr(x, "dtype") and hasattr(x, "strides") and hasattr(x, "get")
+    return device or hasattr(x, "__cuda_array_interface__")
 
 
 def _short(x: Any) -> str:
@@ -283,7 +293,7 @@ def _remedy(dtype: np.dtype, name: str) -> str:
 
 
 _spec = functools.lru_cache(maxsize=4096)(Spec)
-_CONTIGUOUS, _ALIGNED, _WRITEABLE = 0x1, 0x100, 0x400  #: bits of ``flags.num``, as in NumPy's C API
+_CONTIGUOUS, _GAPLESS, _ALIGNED, _WRITEABLE = 0x1, 0x3, 0x100, 0x400  #: bits of ``flags.num``, as in NumPy's C API
 
 
 def writeable(x: np.ndarray) -> bool:
@@ -326,24 +336,74 @@ def describe(x: Any) -> str:
 
 def same_memory(x: Any, out: Any) -> bool:
     """Whether two arrays are the same elements in the same order."""
+    if isinstance(x, PartitionedArray) and isinstance(out, PartitionedArray):
+        common = x.parts.keys() & out.parts.keys()
+        return x is out or (x.cuts == out.cuts and all(same_memory(x.parts[k], out.parts[k]) for k in common))
+    a, b = _memory(x), _memory(out)
     return (
-        isinstance(x, np.ndarray)
-        and isinstance(out, np.ndarray)
-        and x.__array_interface__["data"][0] == out.__array_interface__["data"][0]
+        a is not None
+        and b is not None
+        and a[0] == b[0]
+        and a[1].__array_interface__["data"][0] == b[1].__array_interface__["data"][0]
         and x.shape == out.shape
         and x.strides == out.strides
         and x.dtype == out.dtype
     )
 
 
-def overlap(x: np.ndarray, y: np.ndarray) -> bool:
+def overlap(x: Any, y: Any) -> bool:
     """Whether two arrays share elements; True as well where that would take long to find out."""
-    if not np.may_share_memory(x, y):
+    if isinstance(x, PartitionedArray) or isinstance(y, PartitionedArray):
+        return any(overlap(a, b) for a in _parts(x) for b in _parts(y))
+    a, b = _memory(x), _memory(y)
+    if a is None or b is None or a[0] != b[0] or not np.may_share_memory(a[1], b[1]):
         return False
     try:
-        return np.shares_memory(x, y, max_work=1_000_000)  # type: ignore[arg-type]  # the stub knows -1 and 0 only
+        return np.shares_memory(a[1], b[1], max_work=1_000_000)  # type: ignore[arg-type]  # the stub knows -1 and 0 only
     except np.exceptions.TooHardError:
         return True
+
+
+def shares_places(x: np.ndarray) -> bool:
+    """Whether several elements of an array lie in one place, wholly or in part."""
+    if x.flags.num & _GAPLESS or x.size < 2:
+        return False
+    reach = x.dtype.itemsize  # bytes that the axes so far take, each wider than all before: then nothing is shared
+    for stride, length in sorted((abs(s), n) for s, n in zip(x.strides, x.shape, strict=True) if n > 1):
+        if stride < reach:
+            break
+        reach += stride * (length - 1)
+    else:
+        return False
+    places = sum(np.ix_(*(np.arange(n) * s for s, n in zip(x.strides, x.shape, strict=True))))
+    return bool((np.diff(np.sort(places, axis=None)) < x.dtype.itemsize).any())
+
+
+def _parts(x: Any) -> list[Any]:
+    return list(x.parts.values()) if isinstance(x, PartitionedArray) else [x]
+
+
+class _Shadow:
+    """What stands for a device's array where only places are compared."""
+
+    def __init__(self, x: Any, address: int) -> None:
+        self.__array_interface__ = {
+            "shape": x.shape, "strides": x.strides, "typestr": f"|V{x.dtype.itemsize}", "data": (address, False),
+            "version": 3,
+        }  # fmt: skip
+
+
+def _memory(x: Any) -> tuple[Any, np.ndarray] | None:
+    """(whose memory, an array at that place of it) of an array; nobody looks at its elements."""
+    if isinstance(x, np.ndarray):
+        return None, x
+    interface = getattr(x, "__cuda_array_interface__", None)
+    if interface is not None:
+        return "cuda", np.asarray(_Shadow(x, interface["data"][0] or 1))
+    buffer = getattr(x, "base_data", None)
+    if buffer is None or not hasattr(x, "offset"):
+        return None
+    return ("opencl", buffer.int_ptr), np.asarray(_Shadow(x, x.offset + 64))
 
 
 def is_scalar(x: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -30,33 +31,77 @@ def check_out(
             f"{algorithm}: out has shape {out.shape}, and the inputs ({told}) need {shape}. "
             f"Pass out={'np' if isinstance(out, np.ndarray) else 'executor'}.empty({shape}, {_text(out.dtype)})"
         )
-    if isinstance(out, np.ndarray):
-        if not arrays.writeable(out):
-            raise PlacementError(f"{algorithm}: out is read-only. Pass a writable array, or set its flags.writeable")
-        if out.size > 1 and any(s == 0 and n > 1 for s, n in zip(out.strides, out.shape, strict=True)):
-            raise PlacementError(f"{algorithm}: several elements of out share one place in memory (a broadcast view)")
-        for k, x in enumerate(found):
-            for value, role in zip(x.values, x.form.roles, strict=True) if isinstance(x, Lazy) else [(x, OWN)]:
-                in_place = role == OWN and arrays.same_memory(value, out)
-                if isinstance(value, np.ndarray) and not in_place and arrays.overlap(value, out):
-                    partly = "partly overlaps" if role == OWN else "shares memory with"
-                    copied = "a copy" if isinstance(x, Lazy) else f"{kernel.params[k]}.copy()"
-                    raise PlacementError(
-                        f"{algorithm}: out {partly} the input {kernel.params[k]!r}: iterations would read what "
-                        f"others wrote. Pass {copied}, or another out"
-                    )
-        for name, x in captured:
-            if isinstance(x, np.ndarray) and arrays.overlap(x, out):
-                raise PlacementError(
-                    f"{algorithm}: kernel {kernel.name!r} ({kernel.where()}) captures {name!r}, which shares memory "
-                    f"with out: iterations would read what others wrote. Capture a copy, or pass another out"
-                )
+    check_memory(algorithm, out)
+    check_apart(algorithm, out, in_place=[(kernel.params[k], x) for k, x in enumerate(found)])
+    check_captured(algorithm, out, kernel, captured)
     return out.shape
 
 
 def _text(dtype: np.dtype) -> str:
     """A dtype as it is written in a call."""
     return repr(dtype.name) if dtype.names is None else str(dtype)
+
+
+def check_memory(algorithm: str, out: Any, name: str = "out") -> None:
+    """Refuse an output whose elements cannot be written, each for itself."""
+    if isinstance(out, arrays.PartitionedArray):
+        for part in out.parts.values():
+            check_memory(algorithm, part, name)
+    if not isinstance(out, np.ndarray):
+        return
+    if not arrays.writeable(out):
+        raise PlacementError(f"{algorithm}: {name} is read-only. Pass a writable array, or set its flags.writeable")
+    if arrays.shares_places(out):
+        raise PlacementError(
+            f"{algorithm}: several elements of {name} share one place in memory (its shape is {out.shape}, its strides "
+            f"are {out.strides} bytes). Pass an array with a place for each, such as {name}.copy()"
+        )
+
+
+def check_apart(
+    algorithm: str,
+    out: Any,
+    in_place: Iterable[tuple[str, Any]] = (),
+    apart: Iterable[tuple[str, Any]] = (),
+    name: str = "out",
+) -> None:
+    """Refuse an output over the inputs: elements would be read after others were written there.
+
+    Parameters
+    ----------
+    in_place : iterable of (name, array)
+        Inputs that are read at the index that is written: they may be `out` itself, element for element.
+    apart : iterable of (name, array)
+        Inputs that may share nothing with it.
+    """
+    for inputs, own in ((in_place, True), (apart, False)):
+        for told, x in inputs:
+            for value, role in zip(x.values, x.form.roles, strict=True) if isinstance(x, Lazy) else [(x, OWN)]:
+                if own and role == OWN and (value is out or arrays.same_memory(value, out)):
+                    continue
+                if not arrays.overlap(value, out):
+                    continue
+                how, copied = f"overlaps {told}", f"{told}.copy()"
+                if own:
+                    how = f"{'partly overlaps' if role == OWN else 'shares memory with'} the input {told!r}"
+                elif isinstance(x, Lazy):
+                    how = f"shares memory with an array that the lazy input {told!r} reads"
+                if isinstance(x, Lazy):
+                    copied = "a copy"
+                raise PlacementError(
+                    f"{algorithm}: {name} {how}: elements would be read after others were written there. "
+                    f"Pass {copied}, or another {name}"
+                )
+
+
+def check_captured(algorithm: str, out: Any, kernel: Kernel, captured: Iterable[tuple[str, Any]]) -> None:
+    """Refuse an output over what a kernel captures, which it may read anywhere."""
+    for name, x in captured:
+        if arrays.overlap(x, out):
+            raise PlacementError(
+                f"{algorithm}: kernel {kernel.name!r} ({kernel.where()}) captures {name!r}, which shares memory "
+                f"with out: iterations would read what others wrote. Capture a copy, or pass another out"
+            )
 
 
 KINDS = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}

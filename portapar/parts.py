@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from portapar import arrays, config, elementwise, ops, shares
+from portapar import arrays, config, elementwise, ops, outputs, shares
 from portapar.arrays import PartitionedArray
 from portapar.call import resolve
 from portapar.errors import BackendUnavailableError, KernelError, PlacementError
@@ -88,7 +88,8 @@ class Parts:
             for x in given:
                 self._at_home(x, "an argument")
         else:
-            count = rows.shape[0] if rows is not None else next((len(x) for x in values if hasattr(x, "__len__")), 0)
+            ranges = [len(x) for x in values if isinstance(x, (arrays.Range, range))]
+            count = rows.shape[0] if rows is not None else (*ranges, 0)[0]
             self.cuts = shares.cut_rows(count, executor.weights)
 
     @property
@@ -278,38 +279,43 @@ class Parts:
         x = self._checked(x, name)
         return Data(x, x.shape, x.dtype, lambda piece: self._device(x, name, piece))
 
-    def write(self, out: Any, name: str, like: Sequence[tuple[str, Any]] = (), reads: bool = False) -> Data:
+    def write(
+        self,
+        out: Any,
+        name: str,
+        like: Sequence[tuple[str, Any]] = (),
+        apart: Sequence[tuple[str, Any]] = (),
+        kernels: Sequence[Any] = (),
+        reads: bool = False,
+    ) -> Data:
         """An output that the user gave, cut as the inputs are; `give` brings it home.
 
         Parameters
         ----------
         like : sequence of (name, array)
-            The inputs: `out` must not overlap them partly.
+            Inputs: `out` must not overlap them partly.
+        apart : sequence of (name, array)
+            Inputs: `out` must not overlap them at all.
+        kernels : sequence of callable
+            Functions that run while `out` is written: nor must it overlap what they capture.
         reads : bool
             The algorithm reads what is in it.
         """
         out = self._checked(out, name)
-        if isinstance(out, np.ndarray):
-            if self.executor.kind == "mpi" and self.executor.group.size > 1:
-                raise PlacementError(
-                    f"{self.algorithm}: {name} is a plain ndarray, of which every rank has a copy, and the call writes "
-                    f"its own rows only: the copies would differ. Pass {self.executor!r}.empty(shape, dtype)"
-                )
-            if not arrays.writeable(out):
-                raise PlacementError(
-                    f"{self.algorithm}: {name} is read-only. Pass a writable array, or set its flags.writeable"
-                )
-            for other, x in like:
-                if isinstance(x, np.ndarray) and arrays.overlap(x, out) and not arrays.same_memory(x, out):
-                    raise PlacementError(
-                        f"{self.algorithm}: {name} partly overlaps the input {other!r}. Pass {other}.copy(), or "
-                        f"another {name}"
-                    )
-                if isinstance(x, Lazy) and any(isinstance(v, np.ndarray) and arrays.overlap(v, out) for v in x.values):
-                    raise PlacementError(
-                        f"{self.algorithm}: {name} shares memory with an array that the lazy input {other!r} reads. "
-                        f"Pass another {name}"
-                    )
+        ranks = self.executor.kind == "mpi" and self.executor.group.size > 1
+        if ranks and isinstance(out, np.ndarray):
+            raise PlacementError(
+                f"{self.algorithm}: {name} is a plain ndarray, of which every rank has a copy, and the call writes "
+                f"its own rows only: the copies would differ. Pass {self.executor!r}.empty(shape, dtype)"
+            )
+        outputs.check_memory(self.algorithm, out, name)
+        lazy = [(other, x) for other, x in like if isinstance(x, Lazy)]  # their elements may be read several times
+        plain = [(other, x) for other, x in like if not isinstance(x, Lazy)]
+        outputs.check_apart(self.algorithm, out, plain, [*lazy, *apart], name)
+        for given in kernels:
+            kernel, func = lift(given)
+            captured = zip(kernel.captures, kernel.values(func), strict=True)
+            outputs.check_captured(self.algorithm, out, kernel, [(part, x) for (part, _), x in captured])
         return Data(out, out.shape, out.dtype, self._local(out, name, reads))
 
     def new(self, shape: int | tuple[int, ...], dtype: Any) -> Data:

@@ -76,6 +76,7 @@ class Values:
         self._cast, self._casts = _cast(self.dtype)
         self.op = function(f"lambda x, y: {self._cast}(op(x, y))", op=monoid.py_func, **self._casts)
         self._transform = transform
+        self.kernels = [monoid.py_func] if transform is None else [monoid.py_func, transform]
         self._data: dict[int, Data] = {}
 
     def _first(self, transform: Any) -> list[Any]:
@@ -104,20 +105,16 @@ class Values:
             if not isinstance(x, (Range, range, *arrays.SCALARS)):
                 self._data[k] = p.read(x, self.names[k])
 
-    def write(self, p: Parts, out: Any) -> Data:
-        """The output, as long as the inputs: `out`, or a new array."""
+    def write(self, p: Parts, out: Any, apart: Sequence[tuple[str, Any]] = ()) -> Data:
+        """The output, as long as the inputs and apart from other arrays: `out`, or a new array."""
         if out is None:
             return p.new(self.n, self.dtype)
         self.fits(p, out, self.n)
-        return p.write(out, "out", self.arrays())
+        return p.write(out, "out", self.arrays(), apart, self.kernels)
 
     def arrays(self) -> list[tuple[str, Any]]:
-        """The inputs that are arrays, by name; and the arrays that the transform captures."""
-        found = [(self.names[k], x) for k, x in enumerate(self.inputs) if not isinstance(x, (Range, range))]
-        if self._transform is not None:
-            kernel, func = lift(self._transform)
-            found += [(name, x) for (name, _), x in zip(kernel.captures, kernel.values(func), strict=True)]
-        return found
+        """The inputs that are arrays, by name."""
+        return [(self.names[k], x) for k, x in enumerate(self.inputs) if not isinstance(x, (Range, range))]
 
     def fits(self, p: Parts, out: Any, n: int) -> None:
         """Refuse an output of another length, or of a dtype that cannot hold the values."""

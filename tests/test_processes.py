@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
+from every import EVERY, same
 
 import portapar as pp
-
-from every import EVERY, same
 
 SINGLE = ("hybrid:simd", "hybrid:threads:2", "hybrid:opencl:0", "hybrid:cuda:0")
 
