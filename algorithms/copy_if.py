@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, parts
+from portapar import arrays, elementwise, parts
 from portapar.errors import PlacementError
 from portapar.kernel.front.codec import codec
+from portapar.kernel.front.lift import loops
 from portapar.lazy import Lazy
 from portapar.parts import Data, Parts
 from portapar.piece import Piece
@@ -137,7 +138,10 @@ def _copy(p: Parts, x: Any, predicate: Any, stencil: Any, wanted: bool) -> Any:
 
         return value
 
-    return p.join("select", lambda piece: _pack(piece, tested, keep, data.dtype, values(piece), _store(x, data)))
+    def pack(piece: Piece) -> Any:
+        return _pack(piece, *_flags(piece, tested[piece], keep), data.dtype, values(piece), _store(x, data))
+
+    return p.join("select", pack)
 
 
 def _store(x: Any, data: Data) -> Any:
@@ -147,6 +151,11 @@ def _store(x: Any, data: Data) -> Any:
 
 def _put(i: int, out: Any, value: Any) -> None:
     out[i] = value
+
+
+def _flags(piece: Piece, tested: Any, keep: Any) -> tuple[Any, Any]:
+    """What to test and how: for a predicate with a loop its results, stored; then Ctrl-C is heard between any two."""
+    return (piece.map(tested, keep), elementwise.identity) if loops(keep) and len(piece) else (tested, keep)
 
 
 def _indices(p: Parts, flags: Any) -> Any:
@@ -167,7 +176,7 @@ def _indices(p: Parts, flags: Any) -> Any:
 
         return value
 
-    return p.join("select", lambda piece: _pack(piece, data, keep, np.dtype(np.int64), values(piece)))
+    return p.join("select", lambda piece: _pack(piece, data[piece], keep, np.dtype(np.int64), values(piece)))
 
 
 def _partition(p: Parts, x: Any, predicate: Any) -> tuple[Any, int]:
@@ -177,21 +186,21 @@ def _partition(p: Parts, x: Any, predicate: Any) -> tuple[Any, int]:
         return _partition_parts(p, data, predicate)
     (piece,), store = p.own, _store(x, data)
 
-    def split(block: int, size: int, total: int, x: Any, ends: Any, out: Any) -> None:
+    def split(block: int, size: int, total: int, x: Any, tested: Any, ends: Any, out: Any) -> None:
         i = block * size
         yes = ends[block - 1] if block > 0 else 0
         no = total + i - yes
         for k in range(i, min(len(x), i + size)):
-            value = x[np.uint64(k)]
-            fits = 1 if predicate(value) else 0
-            store(np.uint64(yes if fits == 1 else no), out, value)
+            fits = 1 if keep(tested[np.uint64(k)]) else 0
+            store(np.uint64(yes if fits == 1 else no), out, x[np.uint64(k)])
             yes += fits
             no += 1 - fits
 
     here, out = data[piece], p.new(data.shape, data.dtype)
-    blocks, size, ends = _ends(piece, here, predicate)
+    tested, keep = _flags(piece, here, predicate)
+    blocks, size, ends = _ends(piece, tested, keep)
     total = int(ends[-1]) if blocks else 0
-    piece.run(blocks, split, size, total, here, piece.asarray(ends), out[piece])
+    piece.run(blocks, split, size, total, here, tested, piece.asarray(ends), out[piece])
     return p.give(out), total
 
 
@@ -205,7 +214,8 @@ def _partition_parts(p: Parts, data: Data, predicate: Any) -> tuple[Any, int]:
         def value(i: int) -> Any:
             return here[np.uint64(i)]
 
-        return arrays.asnumpy(_pack(piece, data, keep, data.dtype, value, _store(data.value, data)))
+        flags = _flags(piece, here, keep)
+        return arrays.asnumpy(_pack(piece, *flags, data.dtype, value, _store(data.value, data)))
 
     found = p.do("select", lambda piece: (pack(piece, True), pack(piece, False)))
     fit = p.each("sizes", lambda piece: len(found[piece.number][0]))
@@ -230,7 +240,9 @@ def _ends(piece: Piece, tested: Any, keep: Any) -> tuple[int, int, np.ndarray]:
     return blocks, size, np.cumsum(arrays.asnumpy(counts))
 
 
-def _pack(piece: Piece, data: Data, keep: Any, dtype: np.dtype, value: Callable[[int], Any], store: Any = _put) -> Any:
+def _pack(
+    piece: Piece, tested: Any, keep: Any, dtype: np.dtype, value: Callable[[int], Any], store: Any = _put
+) -> Any:
     """``value(i)`` for every i whose tested element is to be kept."""
 
     def write(block: int, size: int, tested: Any, ends: Any, out: Any) -> None:
@@ -243,7 +255,6 @@ def _pack(piece: Piece, data: Data, keep: Any, dtype: np.dtype, value: Callable[
             at += 1 if keep(tested[np.uint64(i)]) else 0
             i += 1
 
-    tested = data[piece]
     blocks, size, ends = _ends(piece, tested, keep)
     out = piece.empty(int(ends[-1]) if blocks else 0, dtype)
     if len(out):

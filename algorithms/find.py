@@ -17,6 +17,7 @@ import numpy as np
 from portapar import arrays, parts
 from portapar.errors import PlacementError
 from portapar.kernel.front import atomic
+from portapar.kernel.front.lift import loops
 from portapar.parts import Parts
 from portapar.piece import Piece
 from portapar.policy import Policy
@@ -352,7 +353,7 @@ def _search(piece: Piece, hits: Callable[[Piece], Any], begin: int, end: int) ->
                 i = stop
 
     best = piece.asarray(np.full(1, end))
-    size = min(max(_LEAST, -(-(end - begin) // (16 * piece.width))), _MOST)
+    size = min(max(_LEAST, -(-(end - begin) // (16 * piece.width))), _LEAST if loops(hit) else _MOST)
     piece.run(-(-(end - begin) // size), search, size, begin, end, best)
     found = int(arrays.asnumpy(best)[0])
     return found if found < end else -1

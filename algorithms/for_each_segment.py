@@ -102,5 +102,5 @@ def _for_each(p: Parts, offsets: Any, body: Any, args: tuple[Any, ...]) -> None:
             for i in range(lo, hi):
                 each(k, i)
 
-    blocks, size = found.blocks(piece)
+    blocks, size = found.blocks(piece, [func])
     piece.run(blocks, step, size, found.begin, found.count, found.offsets[piece])

@@ -25,6 +25,7 @@ from portapar.algorithms.order import key_function
 from portapar.algorithms.reduce import transform_reduce
 from portapar.errors import DeviceMemoryError, PlacementError
 from portapar.kernel.front import atomic
+from portapar.kernel.front.lift import loops
 from portapar.parts import Data, Parts
 from portapar.piece import Piece
 from portapar.policy import Policy
@@ -201,6 +202,10 @@ def _histogram(p: Parts, x: Any, bins: Any, limits: Any, weights: Any, key: Any)
     value = _itself if key is None else key_function(p, data.dtype, key, "x")
     if key is None and data.dtype.kind not in "biuf":
         raise PlacementError(f"histogram: x has dtype {data.dtype}: must hold real numbers. Or pass key=")
+    dtype = data.dtype
+    if loops(value):  # called once for each, and Ctrl-C is heard between any two
+        given, value = value, _itself
+        data = Data(x, data.shape, dtype, lambda piece, of=data: piece.map(of[piece], given))  # type: ignore[misc]
     if isinstance(bins, (int, np.integer)) and not isinstance(bins, bool):
         edges = _uniform(p, data, value, int(bins), limits)
         if key is not None or data.dtype.kind != "f":

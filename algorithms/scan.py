@@ -22,6 +22,7 @@ from portapar.arrays import asnumpy
 from portapar.errors import PlacementError
 from portapar.kernel.front import atomic
 from portapar.kernel.front.codec import codec
+from portapar.kernel.front.lift import loops
 from portapar.kernel.tiles import TILE
 from portapar.parts import Data, Parts
 from portapar.piece import Piece
@@ -156,7 +157,8 @@ def _scan(p: Parts, values: Values, inclusive: bool, out: Any) -> Any:
     result = values.write(p, out)
     values.read(p)
     steps = {piece.number: _Steps(values, piece, result, inclusive, start) for piece in p.own}
-    if p.count == 1 and p.own[0].executor.device.can_wait:
+    heavy = any(map(loops, values.kernels))  # tiles one by one: Ctrl-C is heard between them
+    if p.count == 1 and not heavy and p.own[0].executor.device.can_wait:
         p.each("scan", lambda piece: steps[0].chained())
     else:
         # told to all: the folds of the tiles that a part has whole, and the values of those that it shares

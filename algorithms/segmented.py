@@ -210,7 +210,7 @@ class _Steps:
 
     def __init__(self, piece: Piece, values: Values, at: Any, given: Segments, offsets: Any, start: Any) -> None:
         self.piece, self.values, self.at, self.given, self.offsets = piece, values, at, given, offsets
-        self.blocks, self.size = given.blocks(piece)
+        self.blocks, self.size = given.blocks(piece, values.kernels)
         self.chained = not values.ordered and values.identity is not None
         self.start = start
         if start is None:  # a value of the right type, which is not used

@@ -12,6 +12,7 @@ device, on any number of threads and parts, wherever the segment lies.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -48,9 +49,9 @@ class Segments:
     shortest: int
     longest: int
 
-    def blocks(self, piece: Piece) -> tuple[int, int]:
-        """How work on all of it is cut: (how many blocks, segments and elements together in each)."""
-        return piece.blocks(self.end - self.begin + self.count, least=512, each=32)
+    def blocks(self, piece: Piece, by: Sequence[Any]) -> tuple[int, int]:
+        """How work on all of it by functions is cut: (how many blocks, segments and elements together in each)."""
+        return piece.blocks(self.end - self.begin + self.count, least=512, each=32, by=by)
 
 
 def find(p: Parts, offsets: Any, n: int) -> Segments:

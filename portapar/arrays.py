@@ -143,6 +143,15 @@ class PartitionedArray:
             )
         return np.asarray(asnumpy(self), dtype=dtype)
 
+    def __reduce__(self) -> Any:
+        for part in self.parts.values():
+            if not isinstance(part, np.ndarray):
+                raise PlacementError(
+                    f"{self!r} cannot be pickled or copied: it has parts in the memory of a device. Pickle "
+                    "pp.asnumpy(...) of it, and place that with executor.asarray(...)"
+                )
+        return PartitionedArray, (self.shape, self.dtype, self.cuts, self.parts, self.executor)
+
     def __repr__(self) -> str:
         return f"PartitionedArray(shape={self.shape}, dtype={self.dtype}, parts={self.partition}, on={self.executor!r})"
 
@@ -211,8 +220,8 @@ def normal(x: Any, name: str) -> Any:
         return np.from_dlpack(x)
     if hasattr(x, "__array__"):  # which copies: what is written to the copy would be lost
         remedy = f"{name}.to_numpy()" if hasattr(x, "to_numpy") else f"np.asarray({name})"
-        kind = type(x).__name__
-        raise ArgumentError(f"argument {name!r} is a {kind}: kernels take arrays and numbers. Pass {remedy}")
+        told = type(x).__name__
+        raise ArgumentError(f"argument {name!r} is a {told}: kernels take arrays and numbers. Pass {remedy}")
     try:
         return np.asarray(memoryview(x))
     except TypeError:

@@ -83,6 +83,9 @@ class Group(ABC):
     def barrier(self) -> None:
         """Wait until all ranks are here."""
 
+    def close(self) -> None:  # noqa: B027 - most have nothing to give back
+        """Give back what the group has of the transport. Collective; nothing is called afterwards."""
+
 
 @dataclass(frozen=True)
 class _Broken:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import re
-
-from portapar.kernel.program import Program
+from portapar.kernel.program import Program, has_loop
 
 FORK_JOIN = 2e-6  #: seconds to give work to the threads of a pool and to collect it
 WAKE = 5e-5  #: seconds until a sleeping thread is awake
@@ -17,9 +14,4 @@ LOOP = 2e-7  #: seconds for one iteration at the least where the kernel has a lo
 def serial_seconds(program: Program, count: int) -> float:
     """An estimate for `count` iterations on one CPU thread, from the bytes that each touches."""
     touched = sum(spec.dtype.itemsize for spec in program.specs if spec.is_array)
-    return count * max(LOOP if _has_loop(program.text) else STEP, touched / BANDWIDTH)
-
-
-@functools.lru_cache(maxsize=4096)
-def _has_loop(text: str) -> bool:
-    return re.search(r"^\s*(for|while)\b", text, re.MULTILINE) is not None
+    return count * max(LOOP if has_loop(program.text) else STEP, touched / BANDWIDTH)

@@ -5,25 +5,23 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import functools
-import os
-import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from portapar import arrays, backend, divided
+from portapar import arrays, backend, divided, forks
 from portapar.arrays import PartitionedArray
 from portapar.divided import Fragments
 from portapar.errors import BackendUnavailableError, PlacementError
-from portapar.future import Future
+from portapar.future import Chain, Future, waiting
 from portapar.kernel.cpu import chunk
 from portapar.kernel.front.access import Access
 from portapar.kernel.front.codec import as_scalars
 from portapar.kernel.jit.check import needs
 from portapar.kernel.program import REFUSED
 from portapar.plan import Part, Plan
-from portapar.policy import Policy
+from portapar.policy import Policy, forget
 from portapar.problem import Problem
 
 if TYPE_CHECKING:
@@ -62,8 +60,10 @@ class Executor:
     def __init__(self, text: str) -> None:
         self._text = text
         self.members: tuple[Executor, ...] = (self,)
+        self.policies: dict[Any, Policy] = {}  #: those that are bound to it, see `portapar.policy`
         self._queue: ThreadPoolExecutor | None = None
-        self._lock = threading.Lock()
+        self._chain = Chain()
+        self._lock = forks.lock()
 
     def __repr__(self) -> str:
         return self._text
@@ -84,8 +84,11 @@ class Executor:
 
     def synchronize(self) -> None:
         """Wait for everything that was given to this executor, tasks included."""
-        if self._queue is not None:
-            self._queue.submit(lambda: None).result()
+        queue = self._queue
+        if queue is not None:
+            waiting()
+            queue.submit(lambda: None).result()
+            self._chain.wait()
         for member in self.members:
             if member is not self:
                 member.synchronize()
@@ -93,9 +96,23 @@ class Executor:
     def close(self) -> None:
         """Give its threads and devices back. Using it afterwards raises BackendUnavailableError."""
         self.closed = True
-        if self._queue is not None:
-            self._queue.shutdown()
-            self._queue = None
+        with self._lock:
+            queue, self._queue = self._queue, None
+        if queue is not None:
+            waiting()
+            queue.shutdown()
+        forget(self)
+
+    def __copy__(self) -> Executor:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Executor:
+        return self
+
+    def __reduce__(self) -> Any:
+        raise PlacementError(
+            f"{self!r} cannot be pickled: it joins processes that run already. Make it in the process that uses it"
+        )
 
     def execute(self, plan: Plan) -> Any:
         """Run a plan; returns its result."""
@@ -128,16 +145,17 @@ class Executor:
     def submit(self, call: Callable[[], Any]) -> Future:
         """Run `call` after everything that was submitted before; returns at once."""
         with self._lock:
+            if self.closed:
+                raise BackendUnavailableError(f"{self!r} was closed; make a new executor")
             if self._queue is None:
                 from concurrent.futures import ThreadPoolExecutor
 
                 self._queue = ThreadPoolExecutor(1, thread_name_prefix=f"portapar-{self.kind}")
-                os.register_at_fork(after_in_child=self._forget_queue)
-        return Future(self._queue.submit(call))
+                forks.renewed(self, Executor._forget_queue)
+            return Future(self._queue.submit(call), self._chain)
 
     def _forget_queue(self) -> None:
         self._queue = None
-        self._lock = threading.Lock()
 
     def transfers(self, problem: Problem, part: Part) -> tuple[int, int]:
         """Bytes that a part moves to the device and back."""
@@ -151,9 +169,9 @@ class Executor:
 class DeviceExecutor(Executor):
     """One device of a backend."""
 
-    def __init__(self, kind: str, text: str, device: backend.Device) -> None:
+    def __init__(self, kind: str, index: int | None, text: str, device: backend.Device) -> None:
         super().__init__(text)
-        self.kind = kind
+        self.kind, self._index = kind, index
         self.device = device
         self.array_type, self.threads = device.array_type, device.threads
         self.one_thread = self.threads == 1
@@ -167,6 +185,9 @@ class DeviceExecutor(Executor):
 
     def empty(self, shape: int | tuple[int, ...], dtype: Any = np.float64) -> Any:
         return self.device.empty(arrays.shape_of("empty", shape), np.dtype(dtype))
+
+    def __reduce__(self) -> Any:
+        return device, (self.kind, self._index, self._text)
 
     def synchronize(self) -> None:
         super().synchronize()
@@ -431,7 +452,7 @@ def _folder(program: Any) -> Callable[..., int]:
 # making executors ---------------------------------------------------------------------------------
 
 _opened: dict[str, Executor] = {}
-_open_lock = threading.Lock()
+_open_lock = forks.lock()
 
 
 def opened() -> list[Executor]:
@@ -442,7 +463,7 @@ def opened() -> list[Executor]:
 def device(kind: str, index: int | None, text: str) -> Executor:
     with _open_lock:
         if text not in _opened:
-            _opened[text] = DeviceExecutor(kind, text, backend.open_device(kind, index))
+            _opened[text] = DeviceExecutor(kind, index, text, backend.open_device(kind, index))
         return _opened[text]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import threading
+import uuid
+import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from portapar import arrays, cost, shares
+from portapar import arrays, cost, forks, shares
 from portapar.arrays import PartitionedArray
 from portapar.divided import Fragments
 from portapar.errors import BackendUnavailableError, PlacementError
@@ -37,14 +38,22 @@ class HybridExecutor(Executor):
         super().__init__(f"pp.hybrid({names})" if equal else f"pp.hybrid({names}, weights={list(weights)})")
         self.members = members
         self.weights = weights
+        self._token = uuid.uuid4().hex
+        _alive[self._token] = self
         self._runners: ThreadPoolExecutor | None = None
         self._start()
-        os.register_at_fork(after_in_child=self._start)
+        forks.renewed(self, HybridExecutor._start)
 
     def _start(self) -> None:
+        """Its threads: at first, and in a forked child, which has none of them."""
+        if self.closed:
+            return
         from concurrent.futures import ThreadPoolExecutor
 
         self._runners = ThreadPoolExecutor(len(self.members), thread_name_prefix="portapar-hybrid")
+
+    def __reduce__(self) -> Any:
+        return _restored, (self._token, self.members, self.weights)
 
     def asarray(self, x: Any) -> PartitionedArray:
         host = arrays.asnumpy(arrays.normal(x, "x"))
@@ -123,6 +132,19 @@ class HybridExecutor(Executor):
         if self._runners is not None:
             self._runners.shutdown()
             self._runners = None
+
+
+_alive: weakref.WeakValueDictionary[str, HybridExecutor] = weakref.WeakValueDictionary()
+
+
+def _restored(token: str, members: tuple[Executor, ...], weights: tuple[float, ...]) -> HybridExecutor:
+    """The hybrid that was pickled: the same one as long as it lives, so that arrays still live on it."""
+    found = _alive.get(token)
+    if found is None or found.closed:
+        found = HybridExecutor(members, weights)
+        found._token = token
+        _alive[token] = found
+    return found
 
 
 def _until(stop: threading.Event, run: Callable[..., Any], *args: Any) -> Any:

@@ -23,15 +23,14 @@ from __future__ import annotations
 import ast
 import functools
 import math
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from portapar import arrays
-from portapar.errors import KernelError, PlacementError
+from portapar import arrays, forks
+from portapar.errors import ArgumentError, KernelError, PlacementError
 from portapar.kernel.front.access import Access
 from portapar.kernel.front.codec import tuple_dtype
 from portapar.kernel.front.fuse import Getter
@@ -78,6 +77,20 @@ class Form:
     def aligned(self) -> bool:
         """Whether every element depends on what the leaves hold at its index alone: it may be broadcast."""
         return not {MIRROR, PLACE, BACK} & set(self.roles)
+
+    def __copy__(self) -> Form:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Form:
+        return self
+
+    def __reduce__(self) -> Any:
+        if self.kernels:
+            raise ArgumentError(
+                "a lazy input of functions cannot be pickled: pickle its arrays, and make it in the process that uses "
+                "it; or pickle pp.copy(policy, it)"
+            )
+        return _form, (self.tree, self.roles, self.names, ())
 
     def getter(self, ndim: int, wrap: bool) -> Getter:
         """The kernel function that computes an element, always the same object.
@@ -142,7 +155,7 @@ class Form:
 
 _getter = functools.cache(Form._getter)
 _forms: dict[tuple[Any, ...], Form] = {}
-_lock = threading.Lock()
+_lock = forks.lock()
 
 
 class Lazy(arrays.Virtual):
@@ -356,12 +369,17 @@ class _Builder:
     def done(self, tree: tuple[Any, ...], shape: tuple[int, ...]) -> Lazy:
         if not {OWN, MIRROR} & set(self.roles):
             self.leaf(shape[0], COUNT, "size")
-        key = (tree, *self.roles, *self.names, *map(id, self.kernels))
-        with _lock:
-            if key not in _forms:
-                code = tuple(self.roles), tuple(self.names), tuple(self.kernels)
-                _forms[key] = Form(tree, *code)
-        return Lazy(_forms[key], tuple(self.values), shape)
+        form = _form(tree, tuple(self.roles), tuple(self.names), tuple(self.kernels))
+        return Lazy(form, tuple(self.values), shape)
+
+
+def _form(tree: tuple[Any, ...], roles: tuple[int, ...], names: tuple[str, ...], kernels: tuple[Kernel, ...]) -> Form:
+    """The only form of that code."""
+    key = (tree, *roles, *names, *map(id, kernels))
+    with _lock:
+        if key not in _forms:
+            _forms[key] = Form(tree, roles, names, kernels)
+    return _forms[key]
 
 
 def transform(*inputs: Any) -> Lazy:

@@ -98,6 +98,10 @@ class Monoid:
                     f"give {value!r}. Pass the right identity, or none"
                 )
 
+    def __reduce__(self) -> Any:
+        named = _named.get(self.__name__) is self
+        return self.__name__ if named else (Monoid, (self.op, self.identity, self.commutative))
+
     @property
     def py_func(self) -> Callable[[Any, Any], Any]:
         """The kernel function."""

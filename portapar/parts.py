@@ -313,6 +313,8 @@ class Parts:
         plain = [(other, x) for other, x in like if not isinstance(x, Lazy)]
         outputs.check_apart(self.algorithm, out, plain, [*lazy, *apart], name)
         for given in kernels:
+            if not hasattr(given, "__code__"):  # a ufunc
+                continue
             kernel, func = lift(given)
             captured = zip(kernel.captures, kernel.values(func), strict=True)
             outputs.check_captured(self.algorithm, out, kernel, [(part, x) for (part, _), x in captured])

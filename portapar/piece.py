@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,12 @@ import numpy as np
 from portapar import elementwise, indexed, problem
 from portapar.call import call, make_out
 from portapar.executor import DeviceExecutor, Executor
+from portapar.kernel.front.lift import loops
 from portapar.lazy import Lazy
 from portapar.policy import Policy
 
 _WIDE = 1024  #: iterations at a time that no CPU runs
+_HEAVY = 64  #: elements of a block at most, where each may take long
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +76,24 @@ class Piece:
         call("fill", self.how, (elementwise.identity,), (np.dtype(dtype).type(0), out), None, _build_copy)
         return out
 
-    def blocks(self, n: int, least: int = 4096, each: int = 4) -> tuple[int, int]:
+    def map(self, x: Any, function: Any) -> Any:
+        """``function(x[i])`` for every i, a new array where this part lives."""
+        return call("transform", self.how, (function,), (x,), None, _build_map)
+
+    def blocks(self, n: int, least: int = 4096, each: int = 4, by: Sequence[Any] = ()) -> tuple[int, int]:
         """Cut `n` elements into blocks for `run`: (how many, elements of each but the last).
 
         A block has at least `least` elements, and there are at most `each` for every unit of the
         device, so that one that is late does not hold up the others. A GPU gets many small ones: neighbours
-        that run side by side then read the same cache lines, and wait for memory in turn.
+        that run side by side then read the same cache lines, and wait for memory in turn. `by` are the user's
+        functions that run for each element: if one has a loop blocks are small, since Ctrl-C is heard between them.
         """
         if self.width >= _WIDE:
             least, each = max(1, least // 32), 1
         most = self.width * each if self.width > 1 else 1
         size = max(least, -(-n // most))
+        if any(map(loops, by)):
+            size = min(size, _HEAVY)
         return -(-n // size), size
 
     def tiles(self, x: Any, op: Any, transform: Any = None) -> np.ndarray:
@@ -117,6 +126,16 @@ def _build_fill(algorithm: str, where: Executor, kernels: Any, args: Any, span: 
 def _build_tiles(algorithm: str, where: Executor, kernels: Any, args: Any, extra: Any) -> tuple[problem.Problem, None]:
     op, transform = (*kernels, None)[:2]
     return dataclasses.replace(elementwise.reduce(algorithm, args, op, transform, None), tiles=True), None
+
+
+def _build_map(algorithm: str, where: Executor, kernels: Any, args: Any, extra: Any) -> tuple[problem.Problem, Any]:
+    made = [None]
+
+    def make(*how: Any) -> Any:
+        made[0] = make_out(where)(*how)
+        return made[0]
+
+    return elementwise.transform(algorithm, args, None, kernels[0], make), made[0]
 
 
 def _build_copy(algorithm: str, where: Executor, kernels: Any, args: Any, extra: Any) -> tuple[problem.Problem, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
+import operator
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -49,12 +51,13 @@ class Policy:
 
     def _but(self, **changes: Any) -> Policy:
         """This policy with changes: equal policies are one object, so that plans are found by identity."""
-        key = (self, *changes.items())
-        found = _changed.get(key)
+        executor = changes.get("executor", self.executor)
+        known = _unbound if executor is None else executor.policies
+        key = (_own(self), *changes.items())
+        found = known.get(key)
         if found is None:
             fresh = dataclasses.replace(self, **changes)
-            found = _interned.setdefault(tuple(getattr(fresh, name) for name in self.__slots__), fresh)
-            _changed[key] = found
+            found = known[key] = known.setdefault(_own(fresh), fresh)
         return found
 
     def on(self, executor: Any) -> Policy:
@@ -111,6 +114,9 @@ class Policy:
         """The same policy, asynchronous: the algorithm returns a `Future`."""
         return self._but(asynchronous=True)
 
+    def __reduce__(self) -> Any:
+        return _restored, (_own(self), self.executor)
+
     def __repr__(self) -> str:
         text = f"pp.{self.name}"
         if self.executor is not None:
@@ -127,8 +133,10 @@ class Policy:
         return text + ".task" if self.asynchronous else text
 
 
-_interned: dict[tuple, Policy] = {}
-_changed: dict[tuple, Policy] = {}  #: what `_but` gave
+#: what a policy says besides where it runs
+_own = operator.attrgetter(*(field.name for field in dataclasses.fields(Policy) if field.name != "executor"))
+#: policies by that, and by what `_but` made them of; an executor has those that are bound to it, and they go with it
+_unbound: dict[tuple, Policy] = {}
 
 
 def by_name(name: str) -> Any:
@@ -136,11 +144,36 @@ def by_name(name: str) -> Any:
     raise PolicyError(f"executor {name!r}: import portapar first")
 
 
-seq = Policy("seq", threads=False, vectors=False)
-unseq = Policy("unseq", threads=False, vectors=True)
-par = Policy("par", threads=True, vectors=False)
-par_unseq = Policy("par_unseq", threads=True, vectors=True)
-auto = Policy("auto", threads=True, vectors=True)
+def _base(name: str, threads: bool, vectors: bool) -> Policy:
+    made = Policy(name, threads, vectors)
+    return _unbound.setdefault(_own(made), made)
+
+
+def _restored(own: tuple[Any, ...], executor: Any) -> Policy:
+    """The policy that was pickled: in this process, too, equal ones are one object."""
+    names = [field.name for field in dataclasses.fields(Policy) if field.name != "executor"]
+    return par._but(executor=executor, **dict(zip(names, own, strict=True)))
+
+
+seq = _base("seq", threads=False, vectors=False)
+unseq = _base("unseq", threads=False, vectors=True)
+par = _base("par", threads=True, vectors=False)
+par_unseq = _base("par_unseq", threads=True, vectors=True)
+auto = _base("auto", threads=True, vectors=True)
+
+_forgetting: list[Callable[[], None]] = []
+
+
+def forgets(clear: Callable[[], None]) -> None:
+    """Call `clear` when an executor is closed: it empties a memory that may hold its policies."""
+    _forgetting.append(clear)
+
+
+def forget(executor: Any) -> None:
+    """Let go of an executor that was closed."""
+    executor.policies.clear()
+    for clear in _forgetting:
+        clear()
 
 current: ContextVar[Any] = ContextVar("portapar_policy", default=None)
 

@@ -37,10 +37,11 @@ from portapar.executor import (
     simd,
     threads,
 )
-from portapar.future import Future
+from portapar.future import Chain, Future, leading, waiting
 from portapar.hybrid import HybridExecutor
 from portapar.kernel.tiles import TILE
 from portapar.plan import Plan
+from portapar.policy import forget
 from portapar.problem import Problem
 
 _RECORD = 256  #: bytes: one that tells of a failure, a digest of the call, and the rest for results
@@ -70,6 +71,7 @@ class _Channel:
         self.executors = 0
         self._lock = threading.Lock()
         self._queue: ThreadPoolExecutor | None = None
+        self._chain = Chain(ordered=True)
         self._last: concurrent.futures.Future | None = None
         self._runner = 0
         self._process = os.getpid()
@@ -80,7 +82,8 @@ class _Channel:
     def turn(self) -> Iterator[None]:
         """One thread at a time, tasks before later calls: all ranks must talk in the same order."""
         last = self._last
-        if last is not None and not last.done() and threading.get_ident() != self._runner:
+        if last is not None and not last.done() and threading.get_ident() != self._runner and not leading():
+            waiting()
             concurrent.futures.wait([last])
         with self._lock:
             yield
@@ -89,7 +92,7 @@ class _Channel:
         if self._queue is None:
             self._queue = ThreadPoolExecutor(1, "portapar-mpi", initializer=self._begin)
         self._last = self._queue.submit(call)
-        return Future(self._last)
+        return Future(self._last, self._chain)
 
     def _begin(self) -> None:
         self._runner = threading.get_ident()
@@ -114,6 +117,13 @@ class _Channel:
         raise _Disagreement(
             f"{call}: the ranks differ. Every rank must make the same calls in the same order ({calls})"
         )
+
+    def close(self) -> None:
+        """Give the communicator back. Collective."""
+        if self._queue is not None:
+            self._queue.shutdown()
+        atexit.unregister(self._farewell)
+        self.group.close()
 
     def _farewell(self) -> None:
         """A rank that ends early answers the others until they end, too: they get errors, and do not wait."""
@@ -409,11 +419,19 @@ class RanksExecutor(Executor):
             self._channel.agree("synchronize" + self._which)
 
     def close(self) -> None:
-        """Using it afterwards raises BackendUnavailableError. The local executor stays open."""
-        self._closed = True
+        """Using it afterwards raises BackendUnavailableError. The local executor stays open.
+
+        Of a communicator that was passed to `mpi` the duplicate is freed: collective then.
+        """
+        if self._closed:
+            return
+        self._closed = self.closed = True
         for key, value in list(_joined.items()):
             if value is self:
                 del _joined[key]
+        if self._channel not in _world:
+            self._channel.close()
+        forget(self)
 
 
 _joined: dict[int | None, RanksExecutor] = {}

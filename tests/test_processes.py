@@ -1,5 +1,14 @@
 """Every algorithm on executors of one part; tasks, forks and interrupts."""
 
+import gc
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from every import EVERY, same
@@ -30,3 +39,328 @@ def test_every_algorithm_on_one_part(single, name):
 def test_every_algorithm_on_ranks(ranks):
     test_mpi = pytest.importorskip("test_mpi")
     test_mpi.passes(ranks, "every_algorithm.py")
+
+
+# tasks --------------------------------------------------------------------------------------------
+
+X = np.arange(100_000.0)
+TASKS = ("pp.threads(2)", "pp.simd()", "pp.hybrid(pp.threads(2), pp.simd())", "pp.opencl()")
+
+
+@pytest.fixture(params=TASKS)
+def tasks(request):
+    from conftest import executor
+
+    if "opencl" in request.param:
+        executor("opencl:0")
+    return eval(request.param)
+
+
+@pytest.mark.timeout(60)
+def test_a_function_that_follows_may_wait(tasks):
+    task, total = pp.par.on(tasks).task, X.sum()
+    for follow in (
+        lambda s: tasks.synchronize() or s,
+        lambda s: pp.reduce(task, X).result(),
+        lambda s: pp.reduce(task, X).then(lambda t: tasks.synchronize() or t).result(),
+        lambda s: pp.reduce(task, X).then(lambda t: pp.reduce(task, X).then(lambda u: u).result()).result(),
+        lambda s: pp.reduce(pp.par.on(tasks), X),
+        lambda s: [f.result() for f in [pp.reduce(task, X) for _ in range(5)]][-1],
+    ):
+        assert pp.reduce(task, X).then(follow).result(30) == total
+        first, second = pp.reduce(task, X), pp.reduce(task, X)
+        assert first.then(lambda s: follow(s) + second.result()).result(30) == 2 * total  # noqa: B023
+
+
+@pytest.mark.timeout(60)
+def test_functions_that_follow_each_other_at_any_depth(tasks):
+    task = pp.par.on(tasks).task
+
+    def deeper(depth):
+        if depth == 0:
+            return pp.reduce(task, X).result()
+        return pp.reduce(task, X).then(lambda s: s + deeper(depth - 1)).result()
+
+    assert deeper(12) == 13 * X.sum()
+    chain = pp.reduce(task, X)
+    for _ in range(30):
+        chain = chain.then(lambda s: s + pp.reduce(task, X).result())
+    assert chain.result(30) == 31 * X.sum()
+
+
+@pytest.mark.timeout(60)
+def test_errors_of_functions_that_follow(tasks):
+    task = pp.par.on(tasks).task
+
+    def fails(s):
+        pp.reduce(task, X).result()
+        raise RuntimeError(f"no {s:.0f}")
+
+    after = pp.reduce(task, X).then(fails)
+    last = after.then(lambda s: s + 1)
+    for future in (after, last):
+        with pytest.raises(RuntimeError, match="no 4999950000"):
+            future.result(30)
+    assert pp.reduce(task, X).then(lambda s: 1).result(30) == 1
+    wrong = pp.reduce(task, np.zeros(0), op=lambda a, b: a + b).then(lambda s: s)
+    with pytest.raises(pp.PortaparError, match="nothing to reduce"):
+        wrong.result(30)
+
+
+@pytest.mark.timeout(60)
+def test_synchronize_waits_for_what_follows(tasks):
+    task, seen = pp.par.on(tasks).task, []
+    slow = threading.Event()
+    for k in range(5):
+        pp.reduce(task, X).then(lambda s, k=k: (slow.wait(0.02), seen.append(k)))
+    tasks.synchronize()
+    assert sorted(seen) == list(range(5))
+
+
+@pytest.mark.timeout(60)
+def test_tasks_of_several_threads_that_wait_for_each_other():
+    many = [pp.threads(2), pp.simd(), pp.threads(3)]
+
+    def work(k):
+        mine, other = (pp.par.on(many[j % 3]).task for j in (k, k + 1))
+        return pp.reduce(mine, X).then(lambda s: s + pp.reduce(other, X).then(
+            lambda t: t + pp.reduce(mine, X).result()).result()).result(30)  # fmt: skip
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(work, range(18))) == [3 * X.sum()] * 18
+
+
+@pytest.mark.timeout(60)
+def test_closed_in_a_function_that_follows():
+    for make in (lambda: pp.threads(2), lambda: pp.hybrid(pp.threads(3), pp.simd())):
+        where = make()
+        done = pp.reduce(pp.par.on(where).task, X).then(lambda s: where.close() or s)  # noqa: B023
+        assert done.result(30) == X.sum()
+        with pytest.raises(pp.BackendUnavailableError, match="closed"):
+            pp.reduce(pp.par.on(where).task, X).result(30)
+
+
+def test_await_in_a_function_that_follows(tasks):
+    import asyncio
+
+    task = pp.par.on(tasks).task
+
+    async def both(s):
+        return s + await pp.reduce(task, X)
+
+    assert pp.reduce(task, X).then(lambda s: asyncio.run(both(s))).result(30) == 2 * X.sum()
+
+
+# leaks --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_hybrids_go(closed):
+    x, alive = np.arange(5000.0), []
+    for _ in range(20):
+        where = pp.hybrid(pp.threads(2), pp.simd())
+        policy = pp.par.on(where)
+        alive.append(weakref.ref(where))
+        y = where.asarray(x)
+        pp.sort(policy, y)
+        pp.inclusive_scan(policy.with_(schedule="dynamic"), x)
+        pp.stencil(policy, x, lambda x, i: x[i - 1])
+        plan = pp.plan(pp.transform, policy, y, op=lambda v: v + 1)
+        plan.run()
+        assert pp.reduce(policy.task, x).then(lambda s: s).result() == x.sum()
+        with pp.using(policy):
+            pp.reduce(None, x)
+        if closed:
+            where.close()
+        del where, policy, y, plan
+    gc.collect()
+    assert [ref() for ref in alive] == [None] * 20
+
+
+def test_closed_devices_go():
+    for make in (lambda: pp.threads(5), lambda: pp.hybrid(pp.threads(5), pp.simd()).members[0]):
+        where = make()
+        x, policy = np.arange(50_000.0), pp.par.on(where)
+        for _ in range(2):
+            pp.transform(policy, x, op=lambda v: v + 1)
+            pp.reduce(policy.task, x).result()
+        ref = weakref.ref(where)
+        where.close()
+        del where, policy
+        gc.collect()
+        assert ref() is None
+
+
+# forks --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("compiler", ["portapar", "numba"])
+def test_fork_while_a_thread_compiles(python, compiler):
+    """Children compile, run and fork again, whatever lock a thread of their parent held."""
+    out = python("""
+        import os, signal, sys, threading, time, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import numpy as np, numba, portapar as pp
+
+        x, stop, made = np.arange(3000.0), threading.Event(), []
+
+        def compile_always():
+            k = 0
+            while not stop.is_set():
+                k += 1
+                space = {}
+                text = f"def kernel(v):\\n    return v * {k} + v ** {k % 7 + 2}\\n"
+                import linecache
+                linecache.cache[f"<k{k}>"] = (len(text), None, text.splitlines(True), f"<k{k}>")
+                exec(compile(text, f"<k{k}>", "exec"), space)
+                if sys.argv[1] == "numba":
+                    numba.njit(space["kernel"])(2.0)
+                else:
+                    pp.transform(pp.par, x, op=space["kernel"])
+                made.append(k)
+
+        def work(k):
+            assert pp.reduce(pp.par, x) == x.sum()
+            assert (pp.transform(pp.par.on(pp.threads(2)), x, op=lambda v: v - k) == x - k).all()
+            assert pp.transform_reduce(pp.par.task, x, transform=lambda v: v * k).result() == (x * k).sum()
+            assert plan.run() == x.sum()
+
+        plan = pp.plan(pp.reduce, pp.par, x)
+        work(1)
+        thread = threading.Thread(target=compile_always)
+        thread.start()
+        while len(made) < 2:
+            time.sleep(0.01)
+        for k in range(12):
+            child = os.fork()
+            if child == 0:
+                signal.alarm(60)
+                work(k)
+                os._exit(0)
+            time.sleep(0.013 * (k % 4))
+            assert os.waitpid(child, 0)[1] == 0, k
+        stop.set()
+        thread.join()
+        work(3)
+        print("done", len(made) > 3)
+    """, compiler, timeout=250)  # fmt: skip
+    assert out.split() == ["done", "True"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_fork_while_a_thread_runs(python):
+    """Long runs do not hold up forks; the child runs plans that its parent's threads were running."""
+    out = python("""
+        import os, signal, threading, time, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import numpy as np, portapar as pp
+
+        def spin(i, n, y):
+            s = 0.0
+            for k in range(n):
+                s = s * 0.5 + i
+            y[i] = s
+
+        y = np.zeros(4)
+        plans = [pp.plan(pp.for_each, p, 4, spin, 20_000_000, y) for p in (pp.seq, pp.par.on(pp.threads(2)))]
+        for plan in plans:
+            plan.run()
+            thread = threading.Thread(target=lambda: [plan.run() for _ in range(20)])
+            thread.start()
+            time.sleep(0.05)
+            begin = time.monotonic()
+            child = os.fork()
+            if child == 0:
+                signal.alarm(60)
+                y[:] = 0
+                plan.run()
+                os._exit(0 if y[1:].all() else 1)
+            assert time.monotonic() - begin < 20
+            assert os.waitpid(child, 0)[1] == 0
+            thread.join()
+        print("done")
+    """)
+    assert out.split() == ["done"]
+
+
+# interrupts ---------------------------------------------------------------------------------------
+
+SLOW = """
+    import os, signal, sys, threading, time
+    import numpy as np, portapar as pp
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    n = 300_000  # few enough for code without streaming stores, which is compiled before
+    offsets = np.arange(0, n + 1, 50)
+
+    def value(v):
+        s = 0.0
+        for k in range(20_000):
+            s = s * 0.999 + v
+        return s
+
+    def last(i, y):
+        s = 0.0
+        for k in range(20_000_000):
+            s = s * 0.999 + i
+        y[i] = s
+
+    def segment(s, i, x, y):
+        y[i] = value(x[i])
+
+    x = np.arange(n * 1.0)
+    calls = {
+        "copy_if": lambda p, x: pp.copy_if(p, x, lambda v: value(v) > 0),
+        "partition": lambda p, x: pp.partition(p, x, lambda v: value(v) > 0),
+        "count_if": lambda p, x: pp.count_if(p, x, lambda v: value(v) > 0),
+        "find_if": lambda p, x: pp.find_if(p, x, lambda v: value(v) < 0),
+        "histogram": lambda p, x: pp.histogram(p, x, bins=10, key=value),
+        "bins": lambda p, x: pp.histogram(p, x, bins=1000, key=value, range=(0, 1)),
+        "weights": lambda p, x: pp.histogram(p, x, bins=10, key=value, weights=x),
+        "reduce": lambda p, x: pp.transform_reduce(p, x, transform=value),
+        "scan": lambda p, x: pp.inclusive_scan(p, x, op=lambda a, b: a + value(b)),
+        "sort": lambda p, x: pp.sort(p, x, key=value),
+        "min_element": lambda p, x: pp.min_element(p, x, key=value),
+        "transform": lambda p, x: pp.transform(p, x, op=value),
+        "stencil": lambda p, x: pp.stencil(p, x, lambda x, i: value(x[i - 1])),
+        "segmented": lambda p, x: pp.segmented_reduce(p, offsets[: len(x) // 50 + 1], x, transform=value),
+        "for_each_segment": lambda p, x: pp.for_each_segment(p, offsets[: len(x) // 50 + 1], segment, x, np.zeros(n)),
+        "few": lambda p, x: pp.for_each(p, len(x) // 20, last, np.zeros(n)),
+    }
+    policy = eval(sys.argv[1])
+    for name in sys.argv[2:]:
+        calls[name](policy, x[:200])  # compiled now
+        sent = []
+
+        def interrupt():
+            time.sleep(0.3)
+            sent.append(time.monotonic())
+            os.kill(os.getpid(), signal.SIGINT)
+
+        thread = threading.Thread(target=interrupt)
+        try:
+            thread.start()
+            calls[name](policy, x)
+            print(name, "ended")
+        except KeyboardInterrupt:
+            print(name, round(time.monotonic() - sent[0], 2))
+        thread.join()
+    assert pp.reduce(policy, x) == x.sum()
+"""
+NAMES = (
+    "copy_if", "partition", "count_if", "find_if", "histogram", "bins", "weights", "reduce", "scan", "sort",
+    "min_element", "transform", "stencil", "segmented", "for_each_segment", "few",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("policy", ["pp.seq", "pp.par.on(pp.threads(2))"])
+def test_ctrl_c_is_heard_by_every_algorithm(tmp_path, policy):
+    """Within a tenth of a second where nothing else runs here; every call would take a minute."""
+    script = tmp_path / "slow.py"
+    script.write_text(textwrap.dedent(SLOW))
+    done = subprocess.run([sys.executable, str(script), policy, *NAMES], capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr
+    answers = dict(line.split() for line in done.stdout.splitlines())
+    late = {name: answer for name, answer in answers.items() if answer == "ended" or float(answer) > 1.5}
+    assert answers.keys() == set(NAMES) and not late, late

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import pickle
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -72,15 +73,38 @@ class MPIGroup(Group):
 
     @_told
     def exchange(self, value: Any) -> list[Any]:
-        return self._comm.allgather(value)
+        mine = np.frombuffer(pickle.dumps(value, pickle.HIGHEST_PROTOCOL), np.uint8)
+        sizes = np.empty(self.size, np.int64)
+        self._comm.Allgather(np.array([len(mine)]), sizes)
+        cuts = [0, *np.cumsum(sizes).tolist()]
+        data = np.empty(cuts[-1], np.uint8)
+        data[cuts[self.rank] : cuts[self.rank + 1]] = mine
+        self.allgather(data, cuts)
+        return [pickle.loads(data[lo:hi].data) for lo, hi in zip(cuts[:-1], cuts[1:], strict=True)]
 
     @_told
     def alltoall(self, values: Sequence[Any]) -> list[Any]:
-        return self._comm.alltoall(values)
+        sends = [np.frombuffer(pickle.dumps(value, pickle.HIGHEST_PROTOCOL), np.uint8) for value in values]
+        sizes = np.array([[len(data), max(map(len, sends))] for data in sends])
+        given = np.empty_like(sizes)
+        self._comm.Alltoall(sizes, given)
+        got = [np.empty(n, np.uint8) for n in given[:, 0]]
+        most = max(1, _BLOCK // self.size)  # bytes for each rank at a time: counts and places must fit in 32 bits
+        for first in range(0, max(1, int(given[:, 1].max())), most):
+            here = [[x[first : first + most] for x in side] for side in (sends, got)]
+            (out, outs), (into, intos) = ((np.concatenate(side), [len(x) for x in side]) for side in here)
+            self._comm.Alltoallv([out, outs, MPI.BYTE], [into, intos, MPI.BYTE])
+            for x, piece in zip(here[1], np.split(into, np.cumsum(intos)[:-1]), strict=True):
+                x[:] = piece
+        return [pickle.loads(data.data) for data in got]
 
     @_told
     def barrier(self) -> None:
         self._comm.Barrier()
+
+    def close(self) -> None:
+        if not MPI.Is_finalized():
+            self._comm.Free()
 
 
 @functools.cache

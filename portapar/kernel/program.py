@@ -7,12 +7,13 @@ native code (Numba for CPUs, C for OpenCL and CUDA).
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from portapar import config
+from portapar import config, forks
 
 INDICES = ("i", "j", "k", "l", "m", "n")  #: the names of a program's indices; there are no more
 
@@ -98,6 +99,15 @@ class Program:
         space = (self.ndim, self.unit, self.steps, self.signed, self.own)
         parts = (self.form, self.text, self.specs, *space, self.out, self.acc, self.ordered)
         return config.digest(repr(parts).encode(), 16).hex()
+
+
+forks.shared(Program.__dict__["key"])
+
+
+@functools.lru_cache(maxsize=4096)
+def has_loop(text: str) -> bool:
+    """Whether a program's text has a loop, so that an iteration may take long."""
+    return re.search(r"^\s*(for|while)\b", text, re.MULTILINE) is not None
 
 
 REFUSED = object()  #: the answer of a prepared launch that cannot take these arguments

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from portapar import forks
 from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.kernel.c.dialect import Dialect
 from portapar.kernel.c.intervals import EXTENTS
@@ -76,7 +76,7 @@ class CDevice(Device):
         super().__init__(name)
         self._kernels = kernels
         self._texts: dict[str, str] = {}
-        self._compiling = threading.Lock()
+        self._compiling = forks.lock()
         self._pid = os.getpid()
 
     @abstractmethod

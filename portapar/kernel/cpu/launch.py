@@ -15,7 +15,7 @@ from portapar.kernel.cpu import chunk, pool
 from portapar.kernel.cpu.memory import LINE
 from portapar.kernel.jit.check import located
 from portapar.kernel.jit.layout import ALIGNED, BYTES, WRITEABLE
-from portapar.kernel.program import REFUSED, Task
+from portapar.kernel.program import REFUSED, Task, has_loop
 from portapar.kernel.tiles import TILE
 
 #: times the last cache: how much data have streaming stores that pay, beside loads and alone (measured on Zen 4)
@@ -50,6 +50,8 @@ class Launch(device.Launch):
         few = task.hi - task.lo < LINE * self._threads
         if program.form == "map" or (few and program.form != "reduce"):  # iterations may be heavy: finer cuts
             align = first = max(1, min(task.chunk or LINE, LINE, (task.hi - task.lo) // self._threads))
+        if program.form != "reduce" and has_loop(program.text):  # the clock is looked at after the first one
+            first = 1
         rest = tuple(task.extent[1:])
         if not program.unit:
             rest += tuple(v for pair in zip(task.start, task.step, strict=True) for v in pair)

@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 
+from portapar import forks
 from portapar.errors import BackendUnavailableError
 from portapar.kernel.jit.layout import DATA, DESCR, DIMS, FLAGS, NDIM, STRIDES
 from portapar.kernel.jit.native import callee, failure, native
@@ -364,7 +365,7 @@ def bind_alone(
     """
     raw = _alone or _first()
     state = ctypes.c_int64()
-    words, lock = ready(ctypes.addressof(state), 0, job, block, lo), threading.Lock()
+    words, lock = ready(ctypes.addressof(state), 0, job, block, lo), forks.lock_of_runs()
 
     def call() -> Any:
         with lock:  # for one thread at a time: the words are shared
@@ -404,7 +405,7 @@ class Pool:
         self._closed = False
         self._bells: list[tuple[int, int]] = []
         self._reset()
-        os.register_at_fork(after_in_child=self._reset)
+        forks.renewed(self, Pool._reset)
         atexit.register(self.close)
 
     def _reset(self) -> None:

@@ -9,11 +9,11 @@ such as being written to, is refused with the user's own line.
 from __future__ import annotations
 
 import ast
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
+from portapar import forks
 from portapar.kernel.front.access import Access
 from portapar.kernel.front.kernel import Capture, Kernel
 from portapar.kernel.front.sources import kernel_error
@@ -45,7 +45,7 @@ class Getter:
 
 
 _fused: dict[tuple[Any, ...], Kernel] = {}
-_lock = threading.RLock()
+_lock = forks.lock()
 
 
 def fuse(kernel: Kernel, given: Mapping[str, Getter]) -> Kernel:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from portapar import forks
 from portapar.errors import KernelError
 from portapar.kernel.front.access import Access
 from portapar.kernel.front.sources import function
@@ -209,6 +210,10 @@ class Kernel:
 
     def where(self) -> str:
         return f"{self.file}:{self.line}"
+
+
+forks.shared(Kernel.__dict__["_fits"])
+forks.shared(Kernel.__dict__["_values"])
 
 
 def unwrap(func: Any) -> types.FunctionType:

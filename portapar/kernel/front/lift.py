@@ -111,6 +111,14 @@ def bound(func: Any) -> tuple[Kernel, types.FunctionType, list[Any]]:
     return kernel, func, kernel.values(func)
 
 
+def loops(func: Any) -> bool:
+    """Whether a kernel has a loop, so that a call may take long."""
+    if not hasattr(func, "__code__"):  # a ufunc, or one of math's
+        return False
+    kernel, _ = lift(func)
+    return any(isinstance(node, (ast.For, ast.While)) for part in kernel.functions for node in ast.walk(part))
+
+
 @dataclass(frozen=True, slots=True)
 class _Function:
     """A captured kernel function under the name that the text calls it by."""

@@ -7,7 +7,6 @@ import inspect
 import linecache
 import math
 import os
-import threading
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from portapar import forks
 from portapar.errors import KernelError
 
 
@@ -47,7 +47,7 @@ def function(text: str, **names: Any) -> types.FunctionType:
     space: dict[str, Any] = {"np": np, "math": math, **names}
     found = eval(_texts[text], space)
     return found if found is not None else space[text[4 : text.index("(")]]
-source_lock = threading.RLock()
+source_lock = forks.lock()
 
 
 def of_library(file: str) -> bool:

@@ -9,25 +9,14 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import os
-import threading
 from collections.abc import Callable
 from typing import Any
 
-from portapar import cache, config
+from portapar import cache, config, forks
 from portapar.errors import KernelError
 from portapar.kernel.jit import vecmath
 
-_lock = threading.RLock()
-
-
-def _fresh_lock() -> None:
-    """A forked child must not wait for a thread that it does not have."""
-    global _lock
-    _lock = threading.RLock()
-
-
-os.register_at_fork(after_in_child=_fresh_lock)
+_lock = forks.lock()
 _RESULT = ctypes.create_string_buffer(64)
 
 
