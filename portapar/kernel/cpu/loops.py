@@ -33,8 +33,9 @@ def loops_text(program: Program, head: str, stream: bool, test: str | None) -> s
             "@first, last = begin, end\n"
             "@if not easy:\n"
             f"@    first, last = inside(begin, end, {_places(program)}{call})\n"
-            f"@for side in range(2):\n{_indented(rest)}"
+            f"@for side in range(2):\n{_indented(rest)}@    seldom()\n"
             f"@    if side == 0:\n{_indented(_indented(work))}"
+            "@seldom()\n"
         )
         head = holds_text(program, test) + _inside_text(program, call) + head
     if stream:
@@ -131,44 +132,22 @@ def _box(program: Program) -> str:
 def _inside_text(program: Program, call: str) -> str:
     """``inside``: for which segment of a row the fast form is right.
 
-    It grows from the middle: it takes the whole side, or all but one (``x[i - 1]`` at 0), or looks for its end.
+    It leaves out the first indices, 1, 3, 7, … of them (``x[i - 1]`` at 0), or the last ones.
     """
     inner = program.ndim - 1
     row = "".join(f"{_ends(program, d, f'p{d}', f'p{d}')}, " for d in range(inner))
+    fails = f"first < last and not holds({row}{_ends(program, inner, 'first', 'last - 1')}, {call})"
     return (
         f"def inside(begin, end, {_places(program)}{call}):\n"
-        "    if begin >= end:\n"
-        "        return end, end\n"
-        "    first = last = begin + (end - begin) // 2\n"
-        "    known = False\n"
-        "    for side in range(2):\n"
-        "        good, far = first if side == 0 else last, begin if side == 0 else end - 1\n"
-        "        bad = begin - 1 if side == 0 else end\n"
-        "        probe = far if known else good\n"
-        "        while True:\n"
-        "            low, high = probe if side == 0 else first, last if side == 0 else probe\n"
-        f"            if holds({row}{_ends(program, inner, 'low', 'high')}, {call}):\n"
-        "                good, skip = probe, not known\n"
-        "                known = True\n"
-        "                if skip:\n"
-        "                    probe = far\n"
-        "                    continue\n"
-        "            elif not known:\n"
-        "                return end, end\n"
-        "            else:\n"
-        "                bad = probe\n"
-        "                if probe == far:\n"
-        "                    probe = far + (1 if side == 0 else -1)\n"
-        "                    if probe != good:\n"
-        "                        continue\n"
-        "            if abs(good - bad) <= 1:\n"
-        "                break\n"
-        "            probe = (good + bad) // 2\n"
-        "        if side == 0:\n"
-        "            first = good\n"
-        "        else:\n"
-        "            last = good\n"
-        "    return first, last + 1\n"
+        "    first, last, step = begin, end, 1\n"
+        f"    while {fails}:\n"
+        "        first, step = first + step, 2 * step\n"
+        "    if first < last:\n"
+        "        return first, last\n"
+        "    first, step = begin, 1\n"
+        f"    while {fails}:\n"
+        "        last, step = last - step, 2 * step\n"
+        "    return (first, last) if first < last else (end, end)\n"
     )
 
 
