@@ -193,6 +193,8 @@ def _infer(
     if isinstance(return_type, types.Array) and not active:
         line = func.__code__.co_firstlineno
         raise TypingFailure(line, "a function returns an array", "write into an array argument")
+    if isinstance(return_type, types.Array) and return_type not in argtypes:
+        raise TypingFailure(func.__code__.co_firstlineno, *_RETURNED)
     ordinary = tuple(map(plain, argtypes))
     typed = TypedFunction(func, ordinary, plain(return_type), func_ir, typemap, calltypes)
     for block in func_ir.blocks.values():
@@ -249,6 +251,10 @@ def overload(typed: TypedFunction, call: ir.Expr) -> TypedFunction | None:
     return None
 
 
+_RETURNED = (
+    "a function returns a row, or an expression that is one of several arrays",
+    "return an argument as it is, such as if c: return a, or take its row or element where the function is called",
+)
 # Numba's message, ours, and what to write instead. The first match is used; groups fill the braces.
 _MESSAGES: tuple[tuple[str, str, str], ...] = (
     (
@@ -303,8 +309,7 @@ _MESSAGES: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"Only accept returning of array",
-        "a function returns a row, or an expression that is one of several arrays",
-        "return an argument as it is, such as if c: return a, or take its row or element where the function is called",
+        *_RETURNED,
     ),
     (
         r"cannot assign slice|Cannot assign|array_allocate|NRT required|nopython frontend",
