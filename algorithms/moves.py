@@ -366,7 +366,7 @@ def inner_product(
     op, init
         As for `reduce`.
     transform : callable
-        A kernel of one element of each.
+        A kernel of one element of each. The product is one of 64 bits for integers.
 
     Returns
     -------
@@ -387,7 +387,21 @@ def inner_product(
     >>> int(pp.inner_product(pp.par, np.array([1, 2, 3]), np.array([4, 5, 6])))
     32
     """
+    if transform is ops.multiplies:  # the products of small integers are not cut before they are summed up
+        kinds = {np.dtype(v.dtype).kind for v in (x, y) if hasattr(v, "dtype")}
+        if kinds and kinds <= {"u"}:
+            transform = _unsigned_product
+        elif kinds and kinds <= {"i", "u", "b"}:
+            transform = _product
     return reduce_as("inner_product", policy, (x, y), op, transform, init)
+
+
+def _product(x: Any, y: Any) -> Any:
+    return np.int64(x) * np.int64(y)
+
+
+def _unsigned_product(x: Any, y: Any) -> Any:
+    return np.uint64(x) * np.uint64(y)
 
 
 def _check(p: Parts, places: Data, indices: Any, n: int, of: str) -> None:

@@ -69,14 +69,6 @@ def assert_same(found, wanted, arrays, what, ulps=0, zeros=True):
     assert same.all(), f"{what}: operands, found, wanted: {shown}"
 
 
-@pytest.fixture
-def renderer(renderer):
-    """Those that follow the rules."""
-    if "opencl" in str(renderer):
-        pytest.skip("the C renderer does not follow yet")
-    return renderer
-
-
 # the tables of the manual ------------------------------------------------------------------------------------
 
 PAGE = (Path(__file__).parent.parent / "docs" / "kernels.md").read_text()
@@ -259,6 +251,8 @@ def test_sums_of_small_integers_are_wide(policy):
     assert pp.reduce(policy, x, op=pp.maximum).dtype == np.uint8
     assert pp.reduce(policy, x > 7) == np.sum(x > 7)
     np.testing.assert_array_equal(pp.inclusive_scan(policy, x), np.cumsum(x))
+    assert pp.inner_product(policy, x, x) == np.sum(x.astype(np.uint64) ** 2)
+    assert pp.inner_product(policy, x.view(np.int8), x) == np.dot(x.view(np.int8).astype(int), x.astype(int))
 
 
 WIDE = [np.int64, np.uint64]
@@ -403,8 +397,6 @@ def power(i, x, o):
     ],
 )
 def test_nothing_ends_a_loop_early(where, kernel, oracle):
-    if kernel is of_a_tuple and "opencl" in str(where):
-        pytest.skip("the C renderer does not follow yet")
     n = 20_000
     x = np.ones(n)
     x[[0, 5, 4097, 15_000]] = 0

@@ -215,7 +215,7 @@ DEVICE bool @N(@T start, @T stop, @T step, @T item) {
     "np_maximum": "DEVICE @T @N(@T a, @T b) { return a >= b || a != a ? a : b; }",
     "np_fmin": "DEVICE @T @N(@T a, @T b) { return a <= b || b != b ? a : b; }",
     "np_fmax": "DEVICE @T @N(@T a, @T b) { return a >= b || b != b ? a : b; }",
-    "sign": "DEVICE @T @N(@T a) { return a > 0 ? 1 : a < 0 ? -1 : a; }",
+    "sign": "DEVICE @T @N(@T a) { return a > 0 ? 1 : a < 0 ? -1 : a == 0 ? 0 : a; }",
     "sign_unsigned": "DEVICE @T @N(@T a) { return a != 0; }",
     "gcd": """\
 DEVICE @T @N(@T a, @T b) {
