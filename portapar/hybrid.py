@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import uuid
-import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -38,8 +36,6 @@ class HybridExecutor(Executor):
         super().__init__(f"pp.hybrid({names})" if equal else f"pp.hybrid({names}, weights={list(weights)})")
         self.members = members
         self.weights = weights
-        self._token = uuid.uuid4().hex
-        _alive[self._token] = self
         self._runners: ThreadPoolExecutor | None = None
         self._start()
         forks.renewed(self, HybridExecutor._start)
@@ -53,7 +49,7 @@ class HybridExecutor(Executor):
         self._runners = ThreadPoolExecutor(len(self.members), thread_name_prefix="portapar-hybrid")
 
     def __reduce__(self) -> Any:
-        return _restored, (self._token, self.members, self.weights)
+        return _restored, (self.members, self.weights)
 
     def asarray(self, x: Any) -> PartitionedArray:
         host = arrays.asnumpy(arrays.normal(x, "x"))
@@ -134,17 +130,9 @@ class HybridExecutor(Executor):
             self._runners = None
 
 
-_alive: weakref.WeakValueDictionary[str, HybridExecutor] = weakref.WeakValueDictionary()
-
-
-def _restored(token: str, members: tuple[Executor, ...], weights: tuple[float, ...]) -> HybridExecutor:
-    """The hybrid that was pickled: the same one as long as it lives, so that arrays still live on it."""
-    found = _alive.get(token)
-    if found is None or found.closed:
-        found = HybridExecutor(members, weights)
-        found._token = token
-        _alive[token] = found
-    return found
+def _restored(members: tuple[Executor, ...], weights: tuple[float, ...]) -> Executor:
+    """The hybrid that was pickled: in one process equal ones are one, so that arrays still live on it."""
+    return hybrid(*members, weights=weights)
 
 
 def _until(stop: threading.Event, run: Callable[..., Any], *args: Any) -> Any:
@@ -187,4 +175,4 @@ def hybrid(*executors: Executor, weights: Sequence[float] | None = None) -> Exec
 
 
 _made: WeakValueDictionary[Any, HybridExecutor] = WeakValueDictionary()
-_making = threading.Lock()
+_making = forks.lock()
