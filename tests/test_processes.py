@@ -38,7 +38,7 @@ def test_every_algorithm_on_one_part(single, name):
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_every_algorithm_on_ranks(ranks):
     test_mpi = pytest.importorskip("test_mpi")
-    test_mpi.passes(ranks, "every_algorithm.py")
+    test_mpi.passes(ranks, "every_algorithm.py", "ranks_messages.py")
 
 
 # tasks --------------------------------------------------------------------------------------------
