@@ -10,12 +10,15 @@ statement at all. What is left are `break`, `continue` and forward `goto`. (The 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from numba.core import ir, types
 
 from portapar.kernel.c.graph import Graph
-from portapar.kernel.c.unit import strip
+from portapar.kernel.c.intervals import Intervals
+from portapar.kernel.c.text import enclosed
+from portapar.kernel.c.unit import Unit, strip
+from portapar.kernel.jit.typing import TypedFunction
 
 _DEEP = 16  # levels of nesting; compilers have limits, the lowest that we know is 256
 NO_EXCEPTIONS = "a kernel cannot raise (or assert) on this device; mark the case in an output array"
@@ -48,10 +51,42 @@ class _Range:
         return {"1": f"++{self.counter}", "(-1)": f"--{self.counter}"}.get(self.step, f"{self.counter} += {self.step}")
 
 
+class Statements(Protocol):
+    """What writes the statements inside of blocks; `portapar.kernel.c.function` has it."""
+
+    unit: Unit
+    typed: TypedFunction
+    intervals: Intervals
+    aliases: dict[str, str]  #: variables that are other names of what a loop takes
+    needs: set[str]  #: the C variables that what was read last depends on,
+    reads: bool  #: and whether on memory
+
+    def statement(self, statement: Any) -> None:
+        """Write a statement."""
+
+    def flush(self, memory: bool = False, written: str | None = None, everything: bool = False) -> None:
+        """Write down the kept expressions that what comes next would change."""
+
+    def read(self, variable: ir.Var) -> str:
+        """A variable's value."""
+
+    def read_as(self, variable: ir.Var, target: types.Type) -> str:
+        """A variable's value, converted."""
+
+    def type_of(self, variable: ir.Var) -> types.Type:
+        """The type of a variable."""
+
+    def fresh(self, base: str, ctype: str) -> str:
+        """A new local variable."""
+
+    def item(self, container: ir.Var, position: str) -> str:
+        """An element of what a loop runs over."""
+
+
 class Flow:
     """Writes the blocks of one function."""
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: Statements) -> None:
         self.function = function
         self.blocks = function.typed.func_ir.blocks
         self.graph = Graph(self.blocks)
@@ -329,23 +364,3 @@ class Flow:
 
 def _op(value: Any) -> str:
     return value.op if isinstance(value, ir.Expr) else ""
-
-
-def enclosed(text: str) -> bool:
-    """Whether one pair of parentheses encloses the whole text."""
-    depth = 0
-    for place, letter in enumerate(text):
-        depth += {"(": 1, ")": -1}.get(letter, 0)
-        if depth == 0:
-            return text[0] == "(" and place == len(text) - 1
-    return False
-
-
-def deep(text: str) -> bool:
-    """Whether an expression has so many parentheses inside of each other that it should not go into another one."""
-    depth = most = 0
-    if len(text) > 4 * _DEEP:
-        for letter in text:
-            depth += {"(": 1, ")": -1}.get(letter, 0)
-            most = max(most, depth)
-    return most > _DEEP

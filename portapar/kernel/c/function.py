@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import operator
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,19 +17,18 @@ from numba.core import ir, types
 from portapar.kernel.c import operators
 from portapar.kernel.c.atomics import atomic_helper
 from portapar.kernel.c.dialect import Dialect
-from portapar.kernel.c.flow import NO_EXCEPTIONS, Flow, deep, enclosed
-from portapar.kernel.c.intervals import Interval, Intervals, coarse
+from portapar.kernel.c.flow import NO_EXCEPTIONS, Flow
+from portapar.kernel.c.intervals import Interval, coarse
+from portapar.kernel.c.memory import Memory
+from portapar.kernel.c.temporaries import COMPILE_TIME
 from portapar.kernel.c.unit import (
     GLOBAL,
     PRIVATE,
     UNALIGNED,
-    VIEW,
     RenderFailure,
     Unit,
     by_offset,
-    field_name,
     strip,
-    variable_name,
 )
 from portapar.kernel.front import atomic, private
 from portapar.kernel.jit.llvm import private_shape
@@ -98,23 +96,6 @@ def add_function(
     return unit.instances[key]
 
 
-# Types of values that exist only while compiling.
-_COMPILE_TIME = (
-    types.Module, types.Function, types.Dispatcher, types.NumberClass, types.DType, types.UnicodeType,
-    types.StringLiteral, types.Omitted, types.BoundFunction, types.NoneType, types.RangeType,
-    types.RangeIteratorType, types.Pair, types.NamedTupleClass,
-)  # fmt: skip
-
-
-@dataclass
-class _Pending:
-    """An expression that is written where its one use is."""
-
-    text: str
-    needs: set[str]  # the C variables it reads
-    reads_memory: bool
-
-
 @dataclass
 class _Default:
     """The value of an argument that is not given."""
@@ -122,7 +103,7 @@ class _Default:
     value: Any
 
 
-class _Function:
+class _Function(Memory):
     def __init__(
         self,
         unit: Unit,
@@ -131,23 +112,10 @@ class _Function:
         known: tuple[Interval | None, ...],
         name: str,
     ) -> None:
-        self.unit = unit
-        self.typed = typed
+        super().__init__(unit, typed, known, spaces)
         self.name = name
-        self.argument_spaces = spaces
-        self.intervals = Intervals(typed, known, unit.extent)
-        self.spaces = self._find_spaces()
-        self.names: dict[str, str] = {}
-        self.taken: set[str] = set()
-        self.locals: dict[str, str] = {}
         self.arrays: list[str] = []
-        self.pending: dict[str, _Pending] = {}
-        self.tuples: dict[str, list[ir.Var]] = {}
-        self.aliases: dict[str, str] = {}
-        self.inline = self._find_inline()
         self.flow = Flow(self)
-        self.needs: set[str] = set()
-        self.reads = False
 
     # -- the function ------------------------------------------------------------------------------------
 
@@ -164,11 +132,11 @@ class _Function:
 
     def _parameter(self, index: int, label: str) -> str:
         numba_type = self.typed.argtypes[index]
-        if isinstance(numba_type, _COMPILE_TIME):
+        if isinstance(numba_type, COMPILE_TIME):
             return ""
         values = self.intervals.values.get(label, [])
         once = len(values) == 1 and isinstance(values[0], ir.Arg)
-        name = self._c_name(label) if once else f"argument{index}"
+        name = self.c_name(label) if once else f"argument{index}"
         ctype = self.unit.value(numba_type, self.argument_spaces[index])
         return f"{ctype} {name}"
 
@@ -183,170 +151,6 @@ class _Function:
         (space,) = spaces
         assert space is not None
         return space
-
-    def _find_spaces(self) -> dict[str, str]:
-        """Where the array or record in each variable lives."""
-        spaces: dict[str, str] = {}
-        typemap = self.typed.typemap
-        changed = True
-        while changed:
-            changed = False
-            for name, values in self.intervals.values.items():
-                if not isinstance(typemap.get(name), types.Array | types.Record):
-                    continue
-                for value in values:
-                    space = self._space_of(value, spaces)
-                    if space is None:
-                        continue
-                    if spaces.get(name, space) != space:
-                        raise self.unit.fail(f"`{name}` is now one kind of array and now another; use two names")
-                    changed |= name not in spaces
-                    spaces[name] = space
-        return spaces
-
-    def _space_of(self, value: Any, spaces: dict[str, str]) -> str | None:
-        if isinstance(value, ir.Arg):
-            return self.argument_spaces[value.index]
-        if isinstance(value, ir.Var):
-            return spaces.get(value.name)
-        if isinstance(value, ir.Expr):
-            if value.op in ("getitem", "static_getitem", "getattr", "cast"):
-                owner, space = self.typed.typemap[value.value.name], spaces.get(value.value.name)
-                if isinstance(owner, types.Record) and value.op != "cast":
-                    return self._space_inside(owner, value.attr if value.op == "getattr" else value.index)
-                return VIEW if space == GLOBAL and value.op != "cast" else space
-            if value in self.typed.callees and isinstance(self.typed.callees[value].return_type, types.Array):
-                made = self.typed.callees[value].return_type
-                given = {spaces.get(a.name) for a in value.args if self.typed.typemap[a.name] == made}
-                return given.pop() if len(given) == 1 else None
-            if value.op == "call":  # a private array, or a record, which is never private
-                return VIEW if isinstance(self.typed.calltypes[value].return_type, types.Record) else PRIVATE
-        return None
-
-    def _space_inside(self, owner: types.Record, label: Any) -> str:
-        """Where an array inside a record lives."""
-        inner = owner.fields[label].type if isinstance(label, str) else None
-        return VIEW if not isinstance(inner, types.NestedArray) or self.unit.aligned(owner, inner) else UNALIGNED
-
-    def _find_inline(self) -> set[str]:
-        """Temporaries that are written once and read once, in the same block."""
-        uses: dict[str, list[tuple[int, int]]] = {}
-        homes: dict[str, int] = {}
-        for label, block in self.typed.func_ir.blocks.items():
-            for position, statement in enumerate(block.body):
-                # An array's struct is read piece by piece, and what is iterated over again and again.
-                often = isinstance(statement, ir.Assign) and getattr(statement.value, "op", "") == "getiter"
-                for variable in _reads(statement):
-                    array = isinstance(self.typed.typemap.get(variable), types.Array)
-                    uses.setdefault(variable, []).extend([(label, position)] * (1 + (array or often)))
-                if isinstance(statement, ir.Assign):
-                    homes[statement.target.name] = label
-        self.used = set(uses)
-        return {
-            name for name, where in uses.items()
-            if name.startswith("$") and len(where) == 1 and homes.get(name) == where[0][0]
-            and len(self.intervals.values[name]) == 1
-        }  # fmt: skip
-
-    # -- variables ---------------------------------------------------------------------------------------
-
-    def _c_name(self, label: str) -> str:
-        if label not in self.names:
-            if label.startswith("$"):
-                match = re.match(r"\$(?:phi|[a-z_]*?)(\d+)", label)
-                base = "t" + (match[1] if match else "")
-            else:
-                base = variable_name(label)
-            name, count = base, 0
-            while name in self.taken:
-                name, count = f"{base}x{count}", count + 1
-            self.names[label] = name
-            self.taken.add(name)
-        return self.names[label]
-
-    def fresh(self, base: str, ctype: str) -> str:
-        """A new local variable."""
-        name, count = base, 0
-        while name in self.taken:
-            name, count = f"{base}{count}", count + 1
-        self.taken.add(name)
-        if ctype:
-            self.locals[name] = ctype
-        return name
-
-    def type_of(self, variable: ir.Var) -> types.Type:
-        """The Numba type of a variable."""
-        return self.typed.typemap[variable.name]
-
-    def read(self, variable: ir.Var) -> str:
-        """The text of a variable's value: a constant, an expression kept for here, or a C variable."""
-        name = variable.name
-        if name in self.aliases:
-            self.reads = True  # it may be an element of an array
-            return self.aliases[name]
-        if name in self.pending:
-            kept = self.pending.pop(name)
-            self.needs |= kept.needs
-            self.reads |= kept.reads_memory
-            return kept.text
-        numba_type = self.type_of(variable)
-        value = self.intervals.constant(variable)
-        if value is not None and not isinstance(numba_type, _COMPILE_TIME):
-            return self.unit.constant(value, numba_type)
-        if name in self.tuples:
-            return self._tuple(name)
-        c_name = self._c_name(name)
-        self.needs.add(c_name)
-        return c_name
-
-    def read_as(self, variable: ir.Var, target: types.Type) -> str:
-        """A variable's value, converted."""
-        value = self.intervals.constant(variable)
-        target = strip(target)
-        fits = isinstance(value, complex) if isinstance(target, types.Complex) else False
-        if isinstance(target, types.Number | types.Boolean) and (fits or isinstance(value, bool | int | float)):
-            return self.unit.constant(value, target)
-        return self.unit.cast(self.read(variable), self.type_of(variable), target)
-
-    def operand(self, variable: ir.Var) -> operators.Operand:
-        """A variable's value and type."""
-        return self.read(variable), strip(self.type_of(variable))
-
-    def write(self, variable: ir.Var, text: str, reads: bool, effect: bool) -> None:
-        """Assign to a variable, now or, for a temporary read once, where it is read."""
-        name = variable.name
-        if name[0] == "$" and name not in self.used and not effect:
-            return
-        if name in self.inline and not effect and not deep(text):
-            self.pending[name] = _Pending(text, self.needs, reads or self.reads)
-            return
-        if effect:
-            self.flush(memory=True)
-        self.flush(written=self._c_name(name))
-        self._put(name, text)
-
-    def flush(self, memory: bool = False, written: str | None = None, everything: bool = False) -> None:
-        """Write down the kept expressions that what comes next would change."""
-        for name, kept in list(self.pending.items()):
-            if everything or (memory and kept.reads_memory) or written in kept.needs:
-                del self.pending[name]
-                self._put(name, kept.text)
-        for name, items in list(self.tuples.items()):
-            if everything or any(self.names.get(item.name) == written for item in items):
-                self._put(name, self._tuple(name))
-
-    def _put(self, name: str, text: str) -> None:
-        """Assign to a variable."""
-        c_name = self._c_name(name)
-        self.locals[c_name] = self.unit.value(self.typed.typemap[name], self.spaces.get(name, GLOBAL))
-        self.emit(f"{c_name} = {text};")
-
-    def _tuple(self, name: str) -> str:
-        """A tuple that was kept as its elements."""
-        numba_type: Any = strip(self.typed.typemap[name])
-        items = self.tuples.pop(name)
-        parts = [self.read_as(v, t) for v, t in zip(items, numba_type.types, strict=True)]
-        return f"{self.unit.tuple(numba_type)}_make({', '.join(parts)})"
 
     def emit(self, text: str) -> None:
         """Add a line."""
@@ -363,9 +167,9 @@ class _Function:
         elif isinstance(statement, ir.SetItem | ir.StaticSetItem):
             index = statement.index if isinstance(statement, ir.SetItem) else statement.index_var
             constant = None if isinstance(statement, ir.SetItem) else statement.index
-            self._store(statement.target, index, constant, statement.value)
+            self.store(statement.target, index, constant, statement.value)
         elif isinstance(statement, ir.SetAttr):
-            self._store(statement.target, None, statement.attr, statement.value)
+            self.store(statement.target, None, statement.attr, statement.value)
         elif not isinstance(statement, ir.Del):
             raise self.unit.fail(f"this statement is not possible on this device ({type(statement).__name__})")
 
@@ -375,19 +179,19 @@ class _Function:
             given = self.typed.argtypes[value.index]
             if isinstance(given, types.Omitted):
                 self.write(target, self.unit.constant(given.value, numba_type), False, True)
-            elif not isinstance(numba_type, _COMPILE_TIME) and target.name not in self.names:
+            elif not isinstance(numba_type, COMPILE_TIME) and target.name not in self.names:
                 self.write(target, f"argument{value.index}", False, True)
             return
         if isinstance(value, ir.Expr | ir.Var) and self.flow.iteration(target, value):
             return
-        if isinstance(numba_type, _COMPILE_TIME) and not _is_call(value):
+        if isinstance(numba_type, COMPILE_TIME) and not _is_call(value):
             return
         if isinstance(value, ir.Const | ir.Global | ir.FreeVar):
             if self.intervals.constant(target) is None:
                 self.write(target, self.unit.constant(value.value, numba_type), False, False)
             return
         if isinstance(value, ir.Var):
-            if not isinstance(self.type_of(value), _COMPILE_TIME):
+            if not isinstance(self.type_of(value), COMPILE_TIME):
                 self.write(target, self.read_as(value, numba_type), False, False)
             return
         if value.op == "null":
@@ -516,7 +320,7 @@ class _Function:
         if isinstance(owner, types.RangeType) and value.attr in ("start", "stop", "step"):
             return self.flow.range_of(value.value)[("start", "stop", "step").index(value.attr)]
         if isinstance(owner, types.Record) and value.attr in owner.fields:
-            return self._field(value.value, value.attr, result)
+            return self.field(value.value, value.attr, result)
         if isinstance(owner, types.NamedTuple | types.NamedUniTuple) and value.attr in owner.fields:
             return f"{self.read(value.value)}.{self.unit.member(owner, owner.fields.index(value.attr))}"
         if isinstance(owner, types.Number) and value.attr in ("real", "imag"):
@@ -527,7 +331,7 @@ class _Function:
 
     def _getitem(self, value: ir.Expr, result: types.Type) -> Any:
         if isinstance(strip(self.type_of(value.value)), types.Array):
-            return self._load(value.value, value.index, None, result)
+            return self.load(value.value, value.index, None, result)
         owner = self.type_of(value.value)
         if isinstance(owner, types.BaseTuple) and self.unit.uniform(owner):
             index = self.read_as(value.index, types.int64)
@@ -542,174 +346,18 @@ class _Function:
         index = value.index
         if isinstance(owner, types.Record):
             label = index if isinstance(index, str) else by_offset(owner)[index]
-            return self._field(value.value, label, result)
+            return self.field(value.value, label, result)
         if isinstance(owner, types.Array):
-            return self._load(value.value, value.index_var, index, result)
+            return self.load(value.value, value.index_var, index, result)
         if not isinstance(index, int) or not isinstance(owner, types.BaseTuple):
             raise self.unit.fail(f"{owner} cannot be indexed by {index!r} on this device")
         index += len(owner.types) if index < 0 else 0
-        shape_of = self._definition(value.value)
+        shape_of = self.definition(value.value)
         if shape_of is not None and shape_of.op == "getattr" and shape_of.attr == "shape":
             self.pending.pop(value.value.name, None)
             return f"{self.read(shape_of.value)}.n{index}"
         text = f"{self.read(value.value)}.{self.unit.member(owner, index)}"
         return self.unit.cast(text, owner.types[index], result)
-
-    def _definition(self, variable: ir.Var) -> ir.Expr | None:
-        values = self.intervals.values.get(variable.name, [])
-        return values[0] if len(values) == 1 and isinstance(values[0], ir.Expr) else None
-
-    # -- memory ------------------------------------------------------------------------------------------
-
-    def _index(self, index: ir.Var | None, constant: Any) -> list[tuple[str, bool]]:
-        """Texts of an index's components, and whether each needs no wrap-around."""
-        if constant is not None and isinstance(constant, int | tuple):
-            items = constant if isinstance(constant, tuple) else (constant,)
-            if all(isinstance(k, int) for k in items):
-                return [(self.unit.constant(k, types.int64), k >= 0) for k in items]
-        if index is None:
-            raise self.unit.fail("arrays are indexed by integers in a kernel; write a loop for slices")
-        kept = self.tuples.pop(index.name, None)
-        if kept is not None:
-            return [component for item in kept for component in self._index(item, None)]
-        numba_type = strip(self.type_of(index))
-        if isinstance(numba_type, types.Integer):
-            return [(self.read_as(index, types.int64), self.intervals.nonnegative(index))]
-        if isinstance(numba_type, types.BaseTuple) and all(isinstance(t, types.Integer) for t in numba_type.types):
-            text = self.read(index)
-            return [
-                (self.unit.cast(f"{text}.{self.unit.member(numba_type, k)}", t, types.int64), not t.signed)
-                for k, t in enumerate(numba_type.types)
-            ]
-        raise self.unit.fail("arrays are indexed by integers in a kernel; write a loop for slices and masks")
-
-    def element(self, array: ir.Var, index: ir.Var | None, constant: Any = None) -> tuple[str, int]:
-        """The offset of an element or row from an array's data, and the number of axes used."""
-        numba_type = self.type_of(array)
-        components = self._index(index, constant)
-        if len(components) > numba_type.ndim:
-            raise self.unit.fail(f"{len(components)} indices for an array with {numba_type.ndim} axes")
-        text, unit = self.read(array), self.unit
-        space = self.spaces.get(array.name, GLOBAL)
-        offset = ""
-        for axis in range(numba_type.ndim):
-            term = ""
-            if axis < len(components):
-                term, nonnegative = components[axis]
-                if not nonnegative:
-                    term = f"{unit.helper('wrap')}({term}, {text}.n{axis})"
-                if axis == 0 and space == GLOBAL:
-                    term = f"({term} - {text}.first)"
-            if numba_type.layout == "C" and offset:
-                offset = f"{offset if enclosed(offset) else f'({offset})'} * {text}.n{axis}"
-            elif numba_type.layout == "A" and term:
-                term = f"{term} * {text}.s{axis}"
-            offset = f"{offset} + {term}" if offset and term not in ("", "0") else offset or term
-        return offset or "0", len(components)
-
-    def _load(self, array: ir.Var, index: ir.Var | None, constant: Any, result: types.Type) -> tuple[str, bool, bool]:
-        numba_type = self.type_of(array)
-        if isinstance(constant, str):
-            raise self.unit.fail(f"take the element first: a[i][{constant!r}] instead of a[{constant!r}][i]")
-        offset, used = self.element(array, index, constant)
-        if used < numba_type.ndim:
-            return self._row(array, offset, used, result), False, False
-        if isinstance(numba_type.dtype, types.Record):
-            return f"({self.read(array)}.data + {offset})", False, False
-        place = self._place(array, offset)
-        return (f"({place} != 0)" if isinstance(numba_type.dtype, types.Boolean) else place), True, False
-
-    def _place(self, array: ir.Var, offset: str) -> str:
-        """An element of an array by its offset."""
-        place = f"{self.read(array)}.data[{offset}]"
-        return f"{place}.v" if self.spaces.get(array.name) == UNALIGNED else place
-
-    def _row(self, array: ir.Var, offset: str, used: int, result: types.Array) -> str:
-        source, text = self.type_of(array), self.read(array)
-        space = self.spaces.get(array.name, GLOBAL)
-        extents = [f"{text}.n{k}" for k in range(used, source.ndim)]
-        if source.layout == "A":
-            extents += [f"{text}.s{k}" for k in range(used, source.ndim)]
-        return self.make_array(result, VIEW if space == GLOBAL else space, [f"{text}.data + {offset}", *extents])
-
-    def item(self, container: ir.Var, position: str) -> str:
-        """The element of a 1-D array or tuple at a position that is known to be inside."""
-        numba_type, text = strip(self.type_of(container)), self.read(container)
-        if isinstance(numba_type, types.BaseTuple):
-            return f"{text}.f[{position}]"
-        if numba_type.ndim != 1 or isinstance(numba_type.dtype, types.Record):
-            raise self.unit.fail("a kernel loops over 1-D arrays of numbers; index with range(len(a)) instead")
-        row = position if self.spaces.get(container.name, GLOBAL) != GLOBAL else f"({position} - {text}.first)"
-        load = self._place(container, f"{row}{f' * {text}.s0' if numba_type.layout == 'A' else ''}")
-        return f"({load} != 0)" if isinstance(numba_type.dtype, types.Boolean) else load
-
-    def make_array(self, numba_type: types.Array, space: str, parts: Sequence[str]) -> str:
-        """An array struct from its data pointer, extents and strides."""
-        unit = self.unit
-        ctype = unit.array(numba_type, space)
-        labels = ["data", *(f"n{k}" for k in range(numba_type.ndim))]
-        labels += [f"s{k}" for k in range(numba_type.ndim)] if numba_type.layout == "A" else []
-        kinds = [unit.pointer(numba_type.dtype, space)] + ["i64"] * (len(labels) - 1)
-        parameters = ", ".join(f"{kind} {label}" for kind, label in zip(kinds, labels, strict=True))
-        assign = " ".join(f"a.{label} = {label};" for label in labels)
-        unit.declarations.setdefault(
-            f"{ctype}_make", f"DEVICE {ctype} {ctype}_make({parameters}) {{ {ctype} a; {assign} return a; }}"
-        )
-        return f"{ctype}_make({', '.join(parts)})"
-
-    def _field(self, record: ir.Var, label: str, result: types.Type) -> tuple[str, bool, bool]:
-        member = f"{self.read(record)}->{field_name(self.type_of(record), label)}"
-        owner = self.type_of(record)
-        inner = owner.fields[label].type
-        if isinstance(inner, types.Record):
-            return f"(&{member})", False, False
-        if isinstance(inner, types.NestedArray):
-            if isinstance(inner.dtype, types.Record):
-                raise self.unit.fail("arrays of records inside records are not possible; use arrays of numbers")
-            space = self._space_inside(owner, label)
-            first = "[0]" * len(inner.shape)
-            pointer = f"({self.unit.pointer(inner.dtype, space)})&{member}{first}"
-            array = types.Array(inner.dtype, inner.ndim, "C")
-            return self.make_array(array, space, [pointer, *(str(n) for n in inner.shape)]), False, False
-        return (f"({member} != 0)" if isinstance(inner, types.Boolean) else member), True, False
-
-    def _store(self, target: ir.Var, index: ir.Var | None, constant: Any, value: ir.Var) -> None:
-        owner = strip(self.type_of(target))
-        if isinstance(owner, types.Record) and isinstance(constant, str):
-            place = f"{self.read(target)}->{field_name(owner, constant)}"
-            inner = owner.fields[constant].type
-            if isinstance(inner, types.NestedArray):
-                self._store_array(place, inner, value)
-                return
-        elif isinstance(owner, types.Array):
-            offset, used = self.element(target, index, constant)
-            if used < owner.ndim:
-                raise self.unit.fail("a kernel assigns one element at a time; write a loop over the row")
-            place, inner = self._place(target, offset), owner.dtype
-        else:
-            raise self.unit.fail(f"{owner} cannot be assigned to in a kernel")
-        if isinstance(inner, types.Record):
-            if self.type_of(value) != inner:
-                raise self.unit.fail(f"a record of {self.type_of(value)} is no record of {inner}; assign its fields")
-            text = f"*{self.read(value)}"
-        else:
-            text = self.read_as(value, inner)
-        self.flush(memory=True)
-        self.emit(f"{place} = {text};")
-
-    def _store_array(self, place: str, inner: types.NestedArray, value: ir.Var) -> None:
-        """Assign to an array inside a record, from one of the same kind."""
-        source = self._definition(value)
-        label = source.attr if source is not None and source.op == "getattr" else getattr(source, "index", None)
-        owner = self.type_of(source.value) if source is not None and isinstance(label, str) else None
-        if not isinstance(owner, types.Record) or owner.fields[label].type != inner:
-            raise self.unit.fail("assign the elements of an array inside a record one by one")
-        self.flush(memory=True)
-        ranges = "".join(f"for (int k{d} = 0; k{d} < {n}; ++k{d}) " for d, n in enumerate(inner.shape))
-        flat = "k0"
-        for d, n in enumerate(inner.shape[1:], 1):
-            flat = f"({flat} * {n} + k{d})"
-        self.emit(f"{ranges}{place}{''.join(f'[k{d}]' for d in range(inner.ndim))} = {self._place(value, flat)};")
 
     # -- calls -------------------------------------------------------------------------------------------
 
@@ -730,7 +378,7 @@ class _Function:
                 callee.template.key.split(".")[-1] if isinstance(callee.template.key, str) else "",
                 callee.this,
             )
-            receiver = self._definition(value.func)
+            receiver = self.definition(value.func)
             if receiver is not None and method in ("conjugate", "item") and isinstance(owner, types.Number):
                 operand = self.operand(receiver.value)
                 conjugate = operators.call(self.unit, np.conjugate, [operand], result)
@@ -788,13 +436,13 @@ class _Function:
             if isinstance(argument, ir.Var):
                 spaces.append(self.spaces.get(argument.name, GLOBAL))
                 known.append(self.intervals.integer(argument, kind))
-                if not isinstance(kind, _COMPILE_TIME):
+                if not isinstance(kind, COMPILE_TIME):
                     texts.append(self.read_as(argument, kind))
             else:
                 spaces.append(GLOBAL)
                 known.append(None)
                 if isinstance(argument, _Default):
-                    if not isinstance(kind, _COMPILE_TIME):
+                    if not isinstance(kind, COMPILE_TIME):
                         texts.append(self.unit.constant(argument.value, kind))
                 else:
                     texts.append(self.unit.cast(argument[0], argument[1], kind))
@@ -853,21 +501,3 @@ class _Function:
 
 def _is_call(value: Any) -> bool:
     return isinstance(value, ir.Expr) and value.op == "call"
-
-
-def _reads(statement: Any) -> list[str]:
-    """The variables that a statement reads, as often as it reads them."""
-    if isinstance(statement, ir.Assign):
-        value = statement.value
-        if isinstance(value, ir.Var):
-            return [value.name]
-        if not isinstance(value, ir.Expr):
-            return []
-        if value.op == "call":
-            given = [value.func, *value.args, *(v for _, v in value.kws), value.vararg]
-            return [v.name for v in given if v is not None]
-        return [v.name for v in value.list_vars() if isinstance(v, ir.Var)]
-    if isinstance(statement, ir.SetItem | ir.StaticSetItem):
-        index = statement.index if isinstance(statement, ir.SetItem) else statement.index_var
-        return [v.name for v in (statement.target, index, statement.value) if v is not None]
-    return [v.name for v in statement.list_vars()]
