@@ -273,7 +273,6 @@ def _make(program: Program, stream: bool, test: str | None) -> Any:
         vectors=intrinsics.vectors,
         wide=intrinsics.wide,
         no_gathers=intrinsics.no_gathers,
-        seldom=intrinsics.seldom,
         unpack=intrinsics.unpacker(specs, extras(program)),
     )
     if program.acc is not None:

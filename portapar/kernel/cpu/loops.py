@@ -33,9 +33,8 @@ def loops_text(program: Program, head: str, stream: bool, test: str | None) -> s
             "@first, last = begin, end\n"
             "@if not easy:\n"
             f"@    first, last = inside(begin, end, {_places(program)}{call})\n"
-            f"@for side in range(2):\n{_indented(rest)}@    seldom()\n"
+            f"@for side in range(2):\n{_indented(rest)}"
             f"@    if side == 0:\n{_indented(_indented(work))}"
-            "@seldom()\n"
         )
         head = holds_text(program, test) + _inside_text(program, call) + head
     if stream:

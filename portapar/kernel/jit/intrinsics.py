@@ -208,24 +208,6 @@ def vectors(typing):
     return types.void(), codegen
 
 
-@intrinsic
-def seldom(typing):
-    """Leave the loop before this call as it is: it runs for few indices, or never, and compiling more takes long."""
-
-    def codegen(context, builder, signature, values):
-        jump = _loop_before(builder)
-        if jump is not None:
-            module = builder.module
-            never = module.add_metadata([ir.MetaDataString(module, "llvm.loop.vectorize.enable"), ir.IntType(1)(0)])
-            whole = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
-            loop = module.add_metadata([_I64(len(module.metadata))])  # one of its own
-            loop.operands = (loop, never, whole)
-            jump.set_metadata("llvm.loop", loop)
-        return context.get_dummy_value()
-
-    return types.void(), codegen
-
-
 def _loop_before(builder: Any) -> Any:
     """The jump back to the head of the last loop that has been lowered; Numba calls its blocks B and their offset."""
     here = _BLOCK.match(builder.block.name)
