@@ -70,6 +70,7 @@ def test_products_of_what_cancels(policy, name):
         assert math.isclose(got, math.prod(x[:n].tolist()), rel_tol=1e-9)
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("op", PRODUCTS)
 def test_operators_that_multiply(renderer, op):
     for x in (pattern("pairs"), pattern("random pairs", 5000)):
@@ -96,6 +97,7 @@ def test_products_in_tuples(renderer):
     assert np.isclose(got[0], 1.0) and got[1] == 20_000
 
 
+@pytest.mark.extra
 def test_segments_of_products(policy):
     """A piece of a long segment is folded in one go; so are short ones."""
     x = np.concatenate([pattern("pairs"), pattern("halves of 256"), np.full(7, 3.0), pattern("random pairs", 9000)])
