@@ -7,7 +7,7 @@ from typing import Any
 from portapar import indexed, problem
 from portapar.call import call
 from portapar.executor import Executor
-from portapar.policy import Policy
+from portapar.policy import Policy, check_policy
 from portapar.problem import Problem
 
 
@@ -40,6 +40,7 @@ def for_each(policy: Policy | None, n: Any, body: Any, *args: Any) -> Any:
     -----
     O(n) work. If it fails or is interrupted, what the kernel writes to is undefined.
     """
+    check_policy(policy, "for_each")
     return call("for_each", policy, (body,), args, n if type(n) is int else problem.box(n), _build)
 
 

@@ -80,8 +80,8 @@ def _for_each(p: Parts, offsets: Any, body: Any, args: tuple[Any, ...]) -> None:
     wanted, given = len(kernel.params), 2 + len(args)
     if not wanted - len(func.__defaults__ or ()) <= given <= wanted:
         raise KernelError(
-            f"{p.algorithm}: kernel {kernel.name!r} ({kernel.where()}) takes {wanted} arguments "
-            f"({', '.join(kernel.params)}), and the call gives {given}: a segment, an element, and {len(args)} more"
+            f"{p.algorithm}: kernel {kernel.name!r} ({kernel.where()}) {kernel.takes()}, "
+            f"and the call gives {given}: a segment, an element, and {len(args)} more"
         )
     piece = p.alone()
     found = segments.find(p, offsets, np.iinfo(np.int64).max)

@@ -28,6 +28,10 @@ from portapar.policy import Policy
 __all__ = ["bits", "fill_integers", "fill_normal", "fill_uniform", "integers", "normal", "philox", "uniform"]
 
 
+def __dir__() -> list[str]:
+    return [*__all__]
+
+
 # kernel functions ---------------------------------------------------------------------------------
 
 

@@ -181,8 +181,8 @@ class Worklist:
         wanted, given = len(kernel.params), 3 + len(args)
         if wanted != given:
             raise KernelError(
-                f"Worklist.for_each: kernel {kernel.name!r} ({kernel.where()}) takes {wanted} arguments "
-                f"({', '.join(kernel.params)}), and the call gives {given}: an item, items, tail, and {len(args)} more"
+                f"Worklist.for_each: kernel {kernel.name!r} ({kernel.where()}) {kernel.takes()}, "
+                f"and the call gives {given}: an item, items, tail, and {len(args)} more"
             )
         names = "".join(f", a{k}" for k in range(len(args)))
         text = f"def step(k, now, items, tail{names}): body(now[k], items, tail{names})"

@@ -57,7 +57,7 @@ from portapar.ops import (
     multiplies,
     plus,
 )
-from portapar.policy import Policy, auto, par, par_unseq, seq, unseq, using
+from portapar.policy import Policy, auto, par, par_unseq, policy_first, seq, unseq, using
 
 __version__ = "0.1.0"
 
@@ -165,3 +165,14 @@ __all__ = [
     "unseq",
     "using",
 ]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__all__", "__doc__", "__name__", "__version__"]
+
+
+for _algorithm in (globals()[_name] for _name in __all__):
+    if hasattr(_algorithm, "__defaults__"):
+        policy_first(_algorithm)
+for _algorithm in (random.fill_uniform, random.fill_normal, random.fill_integers):
+    policy_first(_algorithm)

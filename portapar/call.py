@@ -54,10 +54,7 @@ def resolve(how: Policy | None, values: Sequence[Any], algorithm: str) -> tuple[
         block = block.block
     if how is None:
         how = block or policy.par
-    if not isinstance(how, Policy):
-        raise PlacementError(
-            f"{algorithm}: the first argument is {how!r}, a {type(how).__name__}: must be a policy such as pp.par"
-        )
+    policy.check_policy(how, algorithm)
     if config.check():
         how = how.with_(check=True)
     if how.executor is not None:

@@ -52,8 +52,8 @@ def _elementwise(
     inputs = with_defaults(inputs, wanted, func)
     if len(inputs) != wanted:
         raise KernelError(
-            f"{algorithm}: kernel {kernel.name!r} ({kernel.where()}) takes {wanted} argument{'s' * (wanted != 1)} "
-            f"({', '.join(kernel.params)}), and the call gives {len(inputs)} input{'s' * (len(inputs) != 1)}. "
+            f"{algorithm}: kernel {kernel.name!r} ({kernel.where()}) {kernel.takes()}, "
+            f"and the call gives {len(inputs)} input{'s' * (len(inputs) != 1)}. "
             "Its arguments are one element of each input"
         )
     found = tuple(
@@ -389,8 +389,8 @@ def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, ini
     op_kernel, op_func = lifted(op)
     if len(op_kernel.params) != 2:
         raise KernelError(
-            f"{algorithm}: op {op_kernel.name!r} ({op_kernel.where()}) takes {len(op_kernel.params)} arguments "
-            f"({', '.join(op_kernel.params)}): must take two, the value so far and the next one"
+            f"{algorithm}: op {op_kernel.name!r} ({op_kernel.where()}) {op_kernel.takes()}: "
+            "must take two, the value so far and the next one"
         )
     if op_kernel.captures:
         raise KernelError(

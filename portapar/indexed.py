@@ -69,8 +69,8 @@ def _bind(algorithm: str, extent: tuple[int, ...], unit: bool, body: Any, args: 
     args = with_defaults(args, wanted, func)
     if len(args) != wanted:
         raise KernelError(
-            f"{algorithm}: kernel {kernel.name!r} ({kernel.where()}) takes {len(kernel.params)} arguments "
-            f"({', '.join(kernel.params)}), and the call gives {ndim} ind{'ices' if ndim > 1 else 'ex'} and "
+            f"{algorithm}: kernel {kernel.name!r} ({kernel.where()}) {kernel.takes()}, "
+            f"and the call gives {ndim} ind{'ices' if ndim > 1 else 'ex'} and "
             f"{len(args)} argument{'s' * (len(args) != 1)}. Give it {max(wanted, 0)}, or change the kernel"
         )
     names = (*kernel.params[ndim:], *(name for name, _ in kernel.captures))

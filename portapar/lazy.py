@@ -41,7 +41,11 @@ from portapar.kernel.front.text import Text, renamed
 from portapar.kernel.jit.check import typed
 from portapar.kernel.program import INDICES, Spec
 
-__all__ = ["Lazy", "flat", "iota", "reverse", "transform", "zip"]
+__all__ = ["Lazy", "iota", "reverse", "transform", "zip"]
+
+
+def __dir__() -> list[str]:
+    return [*__all__]
 
 _zip, _reversed = zip, reversed
 
@@ -419,8 +423,8 @@ def transform(*inputs: Any) -> Lazy:
         given += defaults[len(defaults) - missing :]
     if len(given) != len(params):
         raise KernelError(
-            f"lazy.transform: kernel {kernel.name!r} ({kernel.where()}) takes {len(params)} arguments "
-            f"({', '.join(params)}), and the call gives {len(given)} input{'s' * (len(given) != 1)}. "
+            f"lazy.transform: kernel {kernel.name!r} ({kernel.where()}) {kernel.takes()}, "
+            f"and the call gives {len(given)} input{'s' * (len(given) != 1)}. "
             "Its arguments are one element of each input"
         )
     made = _Builder("lazy.transform")

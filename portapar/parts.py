@@ -32,7 +32,7 @@ from portapar.kernel.front.lift import lift
 from portapar.lazy import MIRROR, OWN, Lazy, flat
 from portapar.outputs import kind_text
 from portapar.piece import Piece
-from portapar.policy import Policy, planning
+from portapar.policy import Policy, check_policy, planning
 
 T = TypeVar("T")
 
@@ -564,6 +564,7 @@ def run(algorithm: str, how: Policy | None, values: Sequence[Any], body: Callabl
     -------
     What `body` returns; with ``policy.task`` a Future of it; inside `pp.plan` its `Steps`.
     """
+    check_policy(how, algorithm)
     values = [x if isinstance(x, (arrays.Range, range)) else arrays.normal(x, "x") for x in values if x is not None]
     how, where = resolve(how, values, algorithm)
     plain = how._but(asynchronous=False)

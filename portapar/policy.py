@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from portapar import policy
-from portapar.errors import PolicyError
+from portapar.errors import PlacementError, PolicyError
 
 SCHEDULES = ("static", "dynamic", "guided")
 
@@ -178,11 +178,52 @@ def forget(executor: Any) -> None:
 current: ContextVar[Any] = ContextVar("portapar_policy", default=None)
 
 
+def check_policy(how: Any, algorithm: str) -> None:
+    """Raise a `PlacementError` if what a call gives first is no policy."""
+    if how is not None and not isinstance(how, Policy):
+        shown = f"an array of shape {how.shape}" if hasattr(how, "shape") else f"{how!r}, a {type(how).__name__}"
+        raise PlacementError(
+            f"{algorithm}: the first argument is {shown}: must be a policy such as pp.par. "
+            f"The policy comes first: pp.{algorithm}(pp.par, …)"
+        )
+
+
+class _Missing:
+    """What stands for an argument that a call of an algorithm did not give: whatever looks at it gets the error."""
+
+    def __init__(self, call: str) -> None:
+        self.__dict__["call"] = call
+
+    def fail(self, *_: Any) -> Any:
+        raise PolicyError(f"an argument is missing. The policy comes first, then the data: {self.__dict__['call']}")
+
+    __getattr__ = __len__ = __iter__ = __array__ = __bool__ = __index__ = __float__ = __call__ = fail
+    __eq__ = __lt__ = __le__ = __add__ = __radd__ = __getitem__ = fail
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return "<required>"
+
+
+def policy_first(function: Callable[..., Any]) -> None:
+    """Have a call of an algorithm that forgot its policy told so, instead of which parameter is then missing."""
+    code = function.__code__
+    names, given = code.co_varnames[: code.co_argcount], function.__defaults__ or ()
+    required = names[1 : len(names) - len(given)]
+    if names[:1] == ("policy",):
+        missing = _Missing(f"pp.{function.__name__}({', '.join(['pp.par', *required])}, …)")
+        function.__defaults__ = (*[missing] * len(required), *given)
+        named = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+        function.__kwdefaults__ = {**dict.fromkeys(named, missing), **(function.__kwdefaults__ or {})}
+
+
 class using:
     """The default policy inside a ``with`` block, for calls whose policy is ``None``.
 
     Executors that a policy does not name are taken from it too: inside
-    ``with pp.using(pp.par.on(pp.opencl())):`` a call with plain ``pp.par`` runs on OpenCL.
+    ``with pp.using(pp.par.on(pp.opencl())):`` a call with plain ``pp.par`` runs on OpenCL. `pp.seq` and `pp.unseq`
+    allow one thread only, so without an executor of their own they run on the calling thread of the CPU there too;
+    ``None`` takes the block's policy whole.
     """
 
     def __init__(self, policy: Policy) -> None:

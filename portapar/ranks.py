@@ -52,6 +52,10 @@ class _Disagreement(CommunicationError):
     """Another rank failed, or does something else; the ranks know it from each other and can go on."""
 
 
+_Disagreement.__name__ = _Disagreement.__qualname__ = CommunicationError.__name__  # as users know it
+_Disagreement.__module__ = CommunicationError.__module__
+
+
 class _OtherRank(Executor):
     """A stand-in for an executor of another rank, so that plans show it."""
 

@@ -11,7 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["OPERATIONS", "add", "and_", "cas", "exchange", "max", "min", "or_", "sub", "xor"]
+__all__ = ["add", "and_", "cas", "exchange", "max", "min", "or_", "sub", "xor"]
+
+
+def __dir__() -> list[str]:
+    return [*__all__]
 
 
 def add(array: Any, index: Any, value: Any) -> Any:

@@ -208,6 +208,11 @@ class Kernel:
         """The captured values of this call, in the order of `captures`."""
         return self._values(func)
 
+    def takes(self) -> str:
+        """How many arguments, and which."""
+        count = len(self.params)
+        return f"takes {count} argument{'s' * (count != 1)} ({', '.join(self.params)})"
+
     def where(self) -> str:
         return f"{self.file}:{self.line}"
 

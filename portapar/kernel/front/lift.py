@@ -441,8 +441,7 @@ class _Lifter(Names):
         node.args = [self.visit(argument) for argument in node.args]
         given, wanted, defaults = len(node.args), len(kernel.params), called.func.__defaults__ or ()
         if not wanted - len(defaults) <= given <= wanted:
-            takes = f"takes {wanted} argument{'s' * (wanted != 1)} ({', '.join(kernel.params)})"
-            self.fail(node, f"{kernel.name}() {takes} and got {given}", "pass what it needs")
+            self.fail(node, f"{kernel.name}() {kernel.takes()} and got {given}", "pass what it needs")
         for k in range(given, wanted):
             number = k - (wanted - len(defaults))
             where = source.then(Capture(None, ("__defaults__", number)))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import linecache
 import math
 import os
+import re
+import sys
+import textwrap
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +54,62 @@ def function(text: str, **names: Any) -> types.FunctionType:
 source_lock = forks.lock()
 
 
+def recover(code: types.CodeType) -> str | None:
+    """The name under which `linecache` has the text of code that is of no file, if that text is to be had.
+
+    It is the argument of ``python -c``, what was typed into Python 3.13 or later, or the cell of a notebook that a
+    magic such as ``%%time`` compiled under a name of its own.
+    """
+    typed = getattr(linecache, "_getlines_from_code", None)
+    for name, text in _kept(code, typed(code) if typed is not None else []):
+        try:
+            whole = compile(text, code.co_filename, "exec", dont_inherit=True)
+        except (SyntaxError, ValueError):
+            continue
+        if any(_facts(found) == _facts(code) for found in _codes(whole)):
+            linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+            return name
+    return None
+
+
+def _kept(code: types.CodeType, typed: list[str]) -> Iterator[tuple[str, str]]:
+    """(name, text) of what the code may come from."""
+    if typed:
+        yield code.co_filename, "".join(typed)
+    for option, text in itertools.pairwise(sys.orig_argv):
+        if re.fullmatch(r"-[A-Za-z]*c", option):
+            yield "python -c", text
+            yield "python -c", textwrap.dedent(text)
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    history = getattr(getattr(shell, "history_manager", None), "input_hist_raw", None)
+    cells = list(history or getattr(shell, "user_ns", {}).get("In", []))
+    for number, cell in reversed(list(enumerate(cells))):
+        body = cell
+        while body.lstrip().startswith("%%"):
+            body = body.lstrip().partition("\n")[2]
+        texts = [body] if body is not cell else []
+        for line in cell.splitlines():
+            magic = re.match(r"\s*%(?:time|timeit)\s+(?:-\w+\s*\d*\s+)*(.*)", line)
+            texts += [magic[1]] if magic else []
+        for text in texts:
+            yield f"<cell {number} of the notebook>", text + "\n"
+
+
+def unavailable(file: str) -> tuple[str, str]:
+    """Why there is no text of code of such a file, and what to do."""
+    if file == "<stdin>":
+        why = "it was typed into Python before 3.13, or read from standard input, neither of which keeps it"
+        return why, "put it into a file or a notebook cell, or start Python with the file's name"
+    if file.startswith(("<timed", "<magic")):
+        return "a magic of the notebook compiled it", "define it in a cell without the magic, and time the call alone"
+    if file.startswith("<") and not file.startswith("<ipython"):
+        return "it was made by exec or eval", "put it into a file or a notebook cell"
+    if "ipykernel" in file or file.startswith("<ipython"):
+        why = "it is of a notebook, and this is another process than the notebook's"
+        return why, "put it into a module that both import"
+    return "there is no such file here", "put it into a module that this process can import, and import it"
+
+
 def of_library(file: str) -> bool:
     """Whether a function's file is one of this library's own."""
     return file.startswith((_OWN, "<portapar "))
@@ -71,11 +131,15 @@ def find_source(func: types.FunctionType) -> tuple[ast.FunctionDef | ast.Lambda,
     linecache.checkcache(file)
     lines = linecache.getlines(file, func.__globals__)
     if not lines:
-        raise KernelError(
-            f"kernel {name!r} ({file}:{code.co_firstlineno}): its source text is not to be had (it was typed "
-            "into an interpreter, or made by exec), and kernels are compiled from source. "
-            "Instead: put it into a file or a notebook cell."
-        )
+        recovered = recover(code)
+        if recovered is None:
+            why, remedy = unavailable(file)
+            raise KernelError(
+                f"kernel {name!r} ({file}:{code.co_firstlineno}): its source text is not to be had ({why}), and "
+                f"kernels are compiled from source. Instead: {remedy}."
+            )
+        file = recovered
+        lines = linecache.getlines(file)
     try:
         tree = _parse(file, "".join(lines))
     except SyntaxError:

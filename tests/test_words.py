@@ -1,0 +1,153 @@
+"""What users read: sources that are of no file, public names, and calls without a policy."""
+
+import os
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+
+import portapar as pp
+
+PROGRAM = """
+import numpy as np, portapar as pp
+k = 2.0
+def helper(x): return x * k
+def kernel(x):
+    return helper(x) + 1
+print(pp.transform(pp.seq, np.arange(3.0), op=kernel), pp.reduce(pp.seq, np.arange(4.0), op=lambda a, b: a + b))
+try:
+    pp.transform(pp.seq, np.arange(3.0), op=lambda v: v + 'a')
+except pp.KernelError as error:
+    print(error)
+"""
+
+
+def interpreter(*arguments, text=None):
+    done = subprocess.run(
+        [sys.executable, *arguments], input=text, capture_output=True, text=True, env=dict(os.environ)
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("options", [["-c"], ["-Bc"], ["-X", "dev", "-W", "ignore", "-c"]], ids=" ".join)
+def test_kernels_of_the_command_line(options):
+    told = interpreter(*options, PROGRAM)
+    assert "[1. 3. 5.] 6.0" in told
+    assert "python -c:9" in told and "op=lambda v: v + 'a'" in told
+
+
+def test_kernels_read_from_standard_input():
+    text = """
+import numpy as np, portapar as pp
+try:
+    pp.transform(pp.seq, np.arange(3.0), op=lambda v: v)
+except pp.KernelError as error:
+    print(error)
+"""
+    told = interpreter("-", text=text)
+    assert "(<stdin>:4)" in told and "standard input" in told and "put it into a file or a notebook cell" in told
+
+
+def shell(monkeypatch, cells):
+    """A notebook with these cells, as far as sources go."""
+    history = types.SimpleNamespace(input_hist_raw=["", *cells])
+    module = types.ModuleType("IPython")
+    module.get_ipython = lambda: types.SimpleNamespace(history_manager=history)
+    monkeypatch.setitem(sys.modules, "IPython", module)
+
+
+TIMED = {
+    "%%time\ndef kernel(x):\n    return x * 3\n": "<timed exec>",
+    "%%time\n\n%%capture\nk = 1\nkernel = lambda x: x * 3": "<timed exec>",
+    "y = 1\n%time kernel = lambda x: x * 3": "<timed exec>",
+    "%timeit -n 2 -r 3 run(lambda x: x * 3)": "<magic-timeit>",
+}
+
+
+@pytest.mark.parametrize("cell", TIMED, ids=repr)
+def test_kernels_that_magics_of_notebooks_compile(monkeypatch, cell):
+    shell(monkeypatch, ["other = lambda x: x * 4", cell, "print(1)"])
+    body = cell
+    while body.lstrip().startswith("%%"):
+        body = body.lstrip().partition("\n")[2]
+    body = body.rpartition("%time ")[2].rpartition("-r 3 ")[2]
+    found = []
+    space = {"run": found.append}
+    exec(compile(body, TIMED[cell], "exec"), space)
+    kernel = space.get("kernel") or found[0]
+    np.testing.assert_array_equal(pp.transform(pp.seq, np.arange(3.0), op=kernel), [0, 3, 6])
+
+
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        ("<timed exec>", "a magic of the notebook.*a cell without the magic"),
+        ("<string>", "made by exec.*a file or a notebook cell"),
+        ("/tmp/ipykernel_77/12345.py", "another process than the notebook's.*a module that both import"),
+        ("<ipython-input-3-abc>", "another process than the notebook's.*a module that both import"),
+        ("/nowhere/job.py", "no such file here.*a module that this process can import"),
+    ],
+)
+def test_sources_that_are_not_to_be_had(file, says):
+    space = {}
+    exec(compile("def kernel(x):\n    return x + 1\n", file, "exec"), space)
+    with pytest.raises(pp.KernelError, match=f"source text is not to be had.*{says}"):
+        pp.transform(pp.seq, np.arange(3.0), op=space["kernel"])
+
+
+@pytest.mark.parametrize("module", [pp, pp.lazy, pp.random, pp.atomic], ids=lambda m: m.__name__)
+def test_namespaces_show_public_names_alone(module):
+    shown = {name for name in dir(module) if not name.startswith("__")}
+    assert shown == {name for name in module.__all__ if not name.startswith("__")}
+    assert shown.isdisjoint({"Any", "ast", "np", "math", "annotations", "flat", "Spec", "OPERATIONS"})
+
+
+X = np.arange(6.0)
+FORGOTTEN = {
+    "reduce": (X,), "transform": (X,), "sort": (X,), "argsort": (X,), "for_each": (6, lambda i: None),
+    "count": (X, 1.0),
+    "count_if": (X, lambda v: v > 1), "inclusive_scan": (X,), "fill": (X, 1.0), "copy": (X,), "find": (X, 1.0),
+    "histogram": (X,), "bincount": (X,), "merge": (X, X), "unique": (X,), "stencil": (X, lambda v, i: v[i]),
+    "gather": (X, [1]), "segmented_reduce": (X, np.array([0, 6])), "min_element": (X,), "iota": (X,),
+    "transform_reduce": (X,),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORGOTTEN)
+def test_a_forgotten_policy_is_told(name):
+    with pytest.raises(pp.PortaparError, match=rf"The policy comes first.*pp\.{name}\(pp\.par, "):
+        getattr(pp, name)(*FORGOTTEN[name])
+
+
+def test_messages_name_what_the_user_called():
+    with pytest.raises(pp.PortaparError, match="^transform_reduce: .*pass init="):
+        pp.transform_reduce(pp.seq, X[:0], transform=lambda v: v, op=lambda a, b: a + b)
+    with pytest.raises(pp.PortaparError, match=r"takes 1 argument \(i\), and the call"):
+        pp.for_each(pp.seq, 3, lambda i: None, X)
+    with pytest.raises(pp.PortaparError, match=r"takes 1 argument \(a\): must take two"):
+        pp.reduce(pp.seq, X, op=lambda a: a)
+    from portapar import ranks
+
+    assert all("_" not in kind.__name__ for kind in pp.CommunicationError.__subclasses__()), ranks
+
+
+def test_one_thread_policies_stay_on_the_calling_thread():
+    device = pp.opencl() if any(info.name == "opencl:0" and info.available for info in pp.available()) else pp.threads()
+    with pp.using(pp.par.on(device)):
+        assert pp.plan(pp.reduce, pp.seq, X).executor.kind == "simd"
+        assert pp.plan(pp.reduce, pp.unseq, X).executor.kind == "simd"
+        assert pp.plan(pp.reduce, pp.par, X).executor is device
+        assert pp.plan(pp.reduce, None, X).executor is device
+
+
+def test_floats_are_cut_in_arrays_of_whole_numbers(renderer):
+    a = np.zeros(4, np.int64)
+    pp.for_each(renderer, 4, lambda i, a, x: put(i, a, x[i]), a, np.array([1.9, -1.9, 2.5, 0.1]))
+    assert a.tolist() == [1, -1, 2, 0]
+
+
+def put(i, a, value):
+    a[i] = value
