@@ -255,7 +255,7 @@ def spec_of(x: Any, name: str) -> Spec:
     if isinstance(x, np.ndarray) and _sound(x.dtype):  # what most are, first: every call asks this of each argument
         flags = x.flags.num
         if flags & _ALIGNED:
-            return _spec(x.dtype, x.ndim, bool(flags & _CONTIGUOUS), not flags & _WRITEABLE)
+            return _spec(held(x.dtype), x.ndim, bool(flags & _CONTIGUOUS), not flags & _WRITEABLE)
     scalar = _SCALAR_SPECS.get(type(x))
     if scalar is not None:
         if type(x) is int and not -(2**63) <= x < 2**63:
@@ -266,7 +266,7 @@ def spec_of(x: Any, name: str) -> Spec:
             f"argument {name!r} is {x!r}, a lazy input, which has no memory: must be an array. "
             f"pp.copy(policy, {name}) makes one of it"
         )
-    dtype = x.dtype
+    dtype = held(x.dtype)
     if not _supported(dtype):
         raise PlacementError(
             f"argument {name!r} has dtype {dtype}: kernels compute with booleans, integers, floats of 32 "
@@ -313,7 +313,21 @@ def writeable(x: np.ndarray) -> bool:
 @functools.lru_cache(maxsize=4096)
 def _sound(dtype: np.dtype) -> bool:
     """Whether kernels can hold it."""
+    dtype = held(dtype)
     return _supported(dtype) and dtype.isnative
+
+
+@functools.lru_cache(maxsize=4096)
+def held(dtype: np.dtype) -> np.dtype:
+    """What kernels see of a dtype: of a record all but its strings and dates, which stay where they are."""
+    if dtype.names is None or dtype.hasobject:
+        return dtype
+    fields: Any = dtype.fields or {}
+    seen = [name for name in dtype.names if fields[name][0].base.kind not in "USmM"]
+    if len(seen) in (0, len(dtype.names)):
+        return dtype
+    formats, offsets = [fields[name][0] for name in seen], [fields[name][1] for name in seen]
+    return np.dtype({"names": seen, "formats": formats, "offsets": offsets, "itemsize": dtype.itemsize})
 
 
 @functools.lru_cache(maxsize=4096)

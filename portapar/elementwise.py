@@ -463,6 +463,8 @@ def _element(algorithm: str, x: Any) -> Any:
     if getattr(dtype, "names", None) is None or (isinstance(x, Lazy) and x.tuples):
         return identity
     try:
+        if arrays.held(dtype) is not dtype:
+            raise TypeError("it has fields of strings or dates")
         return codec.codec(dtype).unpack
     except TypeError as error:
         raise KernelError(

@@ -227,3 +227,25 @@ def set_tuple(i, a):
 
 def nothing(i, a):
     a[i].nothing = 1.0
+
+
+@pytest.mark.parametrize("field", ["U5", "S3", "M8[s]", "m8[D]"])
+def test_fields_that_no_kernel_reads(renderer, field):
+    names = np.arange(N).astype("i8" if field[0] in "mM" else "U5").astype(field)
+    kind = np.dtype([("x", "f8"), ("name", names.dtype), ("key", "i4")])
+    a = np.zeros(N, kind)
+    a["x"], a["key"], a["name"] = np.arange(N), np.arange(N)[::-1], names
+    assert pp.transform_reduce(renderer, a, transform=lambda r: r.x + r.key) == N * (N - 1)
+    by_key = pp.sort(renderer, a, key=lambda r: r.key)
+    assert by_key.dtype == kind and (by_key["name"] == names[::-1]).all()
+    pp.for_each(renderer, N, lambda i, a, b: moved(i, a, b), a, by_key)
+    assert (a["name"] == names[::-1]).all() and (a["x"] == -1).all()
+    with pytest.raises(pp.KernelError, match=r"(?s)test_records.py:\d+.*no field 'name'.*np\.unique"):
+        pp.transform(renderer, a, op=lambda r: r.name)
+    with pytest.raises(pp.KernelError, match="transform= what to combine"):
+        pp.reduce(renderer, a, op=lambda p, q: p)
+
+
+def moved(i, a, b):
+    a[i] = b[i]
+    a[i].x = -1

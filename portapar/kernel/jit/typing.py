@@ -156,6 +156,12 @@ def infer(func: Callable[..., Any], argtypes: tuple[types.Type, ...]) -> TypedFu
         return _infer(getattr(func, "py_func", func), tuple(argtypes), ())
 
 
+_FIELDS = (
+    "check its spelling in the dtype; for strings and dates pass an array of numbers that stand for them, such as "
+    "np.unique(records['name'], return_inverse=True)[1]"
+)
+
+
 def _infer(
     func: Callable[..., Any], argtypes: tuple[types.Type, ...], active: tuple[Any, ...], how: Any = _TypingCompiler
 ) -> TypedFunction:
@@ -189,7 +195,7 @@ def _infer(
         where = next((place.lineno for place in uses if place is not None), None)
         if where is None:
             raise TypingFailure(0, "a value is indexed or read as it cannot be", _ELSE) from error
-        raise TypingFailure(where or 0, f"there is no field {error}", "check its spelling in the dtype") from error
+        raise TypingFailure(where or 0, f"there is no field {error} that kernels see", _FIELDS) from error
     if isinstance(return_type, types.Array) and not active:
         line = func.__code__.co_firstlineno
         raise TypingFailure(line, "a function returns an array", "write into an array argument")
