@@ -108,7 +108,7 @@ def adjacent_find(policy: Policy | None, x: Any, predicate: Any = None) -> Any:
 
     Notes
     -----
-    O(first place) work. On one device only.
+    O(first place) work.
 
     Examples
     --------

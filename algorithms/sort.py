@@ -184,7 +184,7 @@ def merge(policy: Policy | None, a: Any, b: Any, *, key: Any = None, descending:
 
     Notes
     -----
-    O(n) work. On one device only.
+    O(n) work; on several parts a sort.
 
     Examples
     --------

@@ -2,6 +2,9 @@
 
 ===========  ==============================================================
 `chunk`      the loop around a program, as Python for Numba
+`loops`      the loop nest of an index space
+`bounds`     indices that are not negative, by one test for a loop
+`choices`    conditional expressions as choices instead of branches
 `registers`  private arrays in vector registers
 `pool`       the threads
 `launch`     a program over one range, prepared once

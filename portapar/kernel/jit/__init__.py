@@ -1,12 +1,15 @@
 """Numba's half: types for every renderer, and machine code for CPUs.
 
 ============  ==================================================================
-`typing`      type inference: the only file that reads Numba's typing internals
+`typing`      type inference: what Numba knows of a function, for every renderer
+`promotion`   what operators and functions of numbers work on: NumPy's rules
+`numbers`     what they compute on CPUs, written as LLVM
 `check`       what functions return, and compile errors in the user's terms
 `functions`   a program's functions as Numba dispatchers
 `native`      machine code: compiled once, cached as object code, loaded without Numba
 `llvm`        atomics and private arrays, written as LLVM
 `intrinsics`  hints, vector stores and the argument block, written as LLVM
+`layout`      where NumPy's arrays keep what native code reads, looked at once
 `vecmath`     exp, sin, pow, … in vectors
 ============  ==================================================================
 """

@@ -1,7 +1,10 @@
-"""The table of contents of `portapar.algorithms`."""
+"""The tables of contents of `portapar.algorithms` and of the rooms of `portapar.kernel`."""
 
+import importlib
 import re
 from pathlib import Path
+
+import pytest
 
 import portapar as pp
 from portapar import algorithms
@@ -15,3 +18,11 @@ def test_every_name_and_its_file_is_in_the_table():
     found = {name: home.rsplit(".", 1)[1] for name, home in homes.items() if home.startswith("portapar.algorithms.")}
     told = {name: file for file, names in table.items() for name in names.split(", ") if name in found}
     assert told == found
+
+
+@pytest.mark.parametrize("room", ["front", "jit", "cpu", "c"])
+def test_every_file_of_a_room(room):
+    package = importlib.import_module(f"portapar.kernel.{room}")
+    folder = Path(package.__file__).parent
+    told = re.findall(r"^`(\w+)`", package.__doc__, re.MULTILINE)
+    assert sorted(told) == sorted(file.stem for file in folder.glob("*.py") if file.stem != "__init__")
