@@ -56,6 +56,8 @@ def searchsorted(policy: Policy | None, sorted: Any, values: Any, side: str = "l
     """
     if side not in ("left", "right"):
         raise PlacementError(f'searchsorted: side is {side!r}: must be "left" or "right"')
+    if isinstance(values, np.ndarray) and not values.ndim:
+        values = values[()]  # NumPy too answers with a number
     if isinstance(values, arrays.SCALARS):
         given = np.asarray(sorted.dtype.type(values) if _fits(sorted, values) else values).reshape(1)
         return parts.run(

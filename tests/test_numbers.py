@@ -352,6 +352,45 @@ def test_cube_roots(renderer, dtype):
         assert_same(pp.transform(renderer, x, op=np.cbrt), np.cbrt(x), (x,), "cbrt", ULPS)
 
 
+# weak numbers in tuples ------------------------------------------------------------------------------------------
+
+
+def in_a_loop(x):
+    t = (0, 0.0)
+    for k in range(3):
+        t = (t[0] + k, t[1] + x)
+    return t[0] + t[1]
+
+
+def on_two_paths(x):
+    best = (0, (0.5, 1))
+    if x > 2:
+        best = (x, (x, 2))
+    elif x > 1:
+        best = (1, (2, x))
+    return best[0] + best[1][0] * best[1][1]
+
+
+def returned(x):
+    a, b = either(x)
+    return a * b
+
+
+def either(x):
+    if x > 2:
+        return x, 1
+    return 0.5, x
+
+
+@pytest.mark.parametrize("kernel", [in_a_loop, on_two_paths, returned])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_weak_numbers_in_tuples(renderer, kernel, dtype):
+    x = np.linspace(0, 3, 31).astype(dtype)
+    got = pp.transform(renderer, x, op=kernel)
+    assert got.dtype == dtype
+    np.testing.assert_allclose(got, [kernel(v) for v in x], rtol=1e-6)
+
+
 # nothing ends a loop early -----------------------------------------------------------------------------------
 
 

@@ -42,7 +42,7 @@ def test_dtypes_are_compared_as_numpy_does(renderer, dtypes):
 
 def test_numbers(policy):
     table = np.array([1.0, 2.0, 2.0, np.nan])
-    for value in (0, 2, 2.5, np.nan, np.float32(2), True):
+    for value in (0, 2, 2.5, np.nan, np.float32(2), True, np.array(2)):
         for side in ("left", "right"):
             got = pp.searchsorted(policy, table, value, side=side)
             assert got == np.searchsorted(table, value, side) and type(got) is np.int64

@@ -430,7 +430,7 @@ class _Lifter(Names):
         wanted = params[len(node.args) : len(node.args) + len(given)]
         if set(wanted) != set(given) or any(k.arg is None for k in node.keywords):
             what = f"{text} is called with the keywords {', '.join(str(k.arg) for k in node.keywords)}"
-            self.fail(node, what, f"pass the arguments by position: {text}({', '.join(params)})")
+            self.fail(node, what, f"pass the arguments by position: {text.removesuffix('()')}({', '.join(params)})")
         node.args += [given[name] for name in wanted]
         node.keywords = []
 

@@ -29,6 +29,9 @@ class _Weak:
 
     ordinary: Any
 
+    def __str__(self) -> str:
+        return str(self.ordinary)  # in messages, and where Numba makes a dtype of it
+
     def can_convert_to(self, context: Any, other: Any) -> Any:
         return context.can_convert(self.ordinary, other)
 
@@ -115,6 +118,11 @@ def _is_number(kind: Any) -> bool:
     return isinstance(kind, types.Number | types.Boolean)
 
 
+def _is_value(kind: Any) -> bool:
+    """Whether it is a number or a tuple of these."""
+    return _is_number(kind) or (isinstance(kind, types.BaseAnonymousTuple) and all(map(_is_value, kind.types)))
+
+
 def _softened(kind: Any) -> Any:
     """Without the values of constants."""
     if isinstance(kind, types.IntegerLiteral):
@@ -179,6 +187,22 @@ def joined(a: Any, b: Any) -> Any:
             return strong
         return types.int64  # which holds both
     return common(a, b)
+
+
+def _met(kinds: list[Any], before: Any = None) -> Any:
+    """The type of a variable that is one of these, tuples item by item; None if that is for Numba to say.
+
+    It was taken for one of type `before`: what is not weak grows only, so that inference ends.
+    """
+    if all(map(_is_number, kinds)):
+        kinds = [*kinds, before] if before is not None and not _is_weak(before) else kinds
+        return functools.reduce(joined, kinds)
+    if not all(map(_is_value, kinds)) or len({getattr(kind, "count", None) for kind in kinds}) != 1:
+        return None
+    items = zip(*(kind.types for kind in kinds), strict=True)
+    old = before.types if isinstance(before, types.BaseAnonymousTuple) else [None] * kinds[0].count
+    parts = [_met(list(parts), was) for parts, was in zip(items, old, strict=True)]
+    return None if None in parts else types.BaseTuple.from_types(parts)
 
 
 # what operators work on ---------------------------------------------------------------------------
@@ -338,7 +362,7 @@ class _Variable(typeinfer.TypeVar):
     type: Any
 
     def add_type(self, tp: Any, loc: Any) -> Any:
-        if not self.locked and self.type is not None and _is_number(tp) and _is_number(self.type):
+        if not self.locked and self.type is not None and _is_value(tp) and _is_value(self.type):
             self.type = tp
             return tp
         return super().add_type(tp, loc)
@@ -361,10 +385,8 @@ class _Phi:
         variable = infer.typevars[self.target]
         kinds = [infer.typevars[name].type for name in self.sources]
         kinds = [kind for kind in kinds if kind is not None]
-        if kinds and all(map(_is_number, kinds)) and not variable.locked:
-            if variable.type is not None and not _is_weak(variable.type):
-                kinds.append(variable.type)  # types grow only, so that this ends
-            kind = functools.reduce(joined, kinds)
+        if kinds and not variable.locked:
+            kind = _met(kinds, variable.type)
             if kind is not None:
                 variable.add_type(kind, self.loc)
                 return
@@ -465,10 +487,9 @@ class _Infer(typeinfer.TypeInferer):
 
     def get_return_type(self, typemap: Any) -> Any:
         kinds = [typemap[variable.name] for variable in self._get_return_vars()]
-        if kinds and all(map(_is_number, kinds)):
-            kind = functools.reduce(joined, kinds)
-            if kind is not None:
-                return _softened(kind)
+        kind = _met(kinds) if kinds else None
+        if kind is not None:
+            return _softened(kind)
         return super().get_return_type(typemap)
 
 
