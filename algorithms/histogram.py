@@ -207,9 +207,8 @@ def _histogram(p: Parts, x: Any, bins: Any, limits: Any, weights: Any, key: Any)
         given, value = value, _itself
         data = Data(x, data.shape, dtype, lambda piece, of=data: piece.map(of[piece], given))  # type: ignore[misc]
     if isinstance(bins, (int, np.integer)) and not isinstance(bins, bool):
-        edges = _uniform(p, data, value, int(bins), limits)
-        if key is not None or data.dtype.kind != "f":
-            edges = edges.astype(np.float64)
+        kind = data.dtype if key is None and data.dtype.kind == "f" else np.dtype(np.float64)
+        edges = _uniform(p, data, value, int(bins), limits, kind)
         find = _estimated
     else:
         edges = np.asarray(bins)
@@ -230,8 +229,8 @@ def _itself(v: Any) -> Any:
     return v
 
 
-def _uniform(p: Parts, data: Data, value: Any, bins: int, limits: Any) -> np.ndarray:
-    """The edges of bins of equal width."""
+def _uniform(p: Parts, data: Data, value: Any, bins: int, limits: Any, kind: np.dtype) -> np.ndarray:
+    """The edges of bins of equal width, for numbers of that kind."""
     if bins < 1:
         raise PlacementError(f"histogram: bins is {bins}: must be a whole number from 1")
     found = limits is None
@@ -254,7 +253,6 @@ def _uniform(p: Parts, data: Data, value: Any, bins: int, limits: Any) -> np.nda
         raise PlacementError(f"histogram: range is {limits!r}: must be two numbers, or None") from None
     if not finite or low > high:
         raise PlacementError(f"histogram: {told} ({low}, {high}): must be two finite numbers, the lower one first")
-    kind = data.dtype if data.dtype.kind == "f" else np.dtype(np.float64)
     seen = np.array([low, high], kind)  # NumPy's edges depend on whether the range is given, and on the dtype
     _check_memory(p, bins, f"bins is {bins}")
     try:

@@ -397,6 +397,8 @@ def _info(options: argparse.Namespace, in_job: bool) -> int:
 
 
 def _cache(options: argparse.Namespace, in_job: bool) -> int:
+    if _silent(in_job):
+        return 0
     found = cache.usage()
     if found is None:
         print("nothing is kept: PORTAPAR_CACHE_SIZE is 0, or there is no folder that can be used")

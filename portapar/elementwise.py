@@ -463,7 +463,7 @@ def _element(algorithm: str, x: Any) -> Any:
     if getattr(dtype, "names", None) is None or (isinstance(x, Lazy) and x.tuples):
         return identity
     try:
-        if arrays.held(dtype) is not dtype:
+        if arrays.held(dtype) != dtype:
             raise TypeError("it has fields of strings or dates")
         return codec.codec(dtype).unpack
     except TypeError as error:

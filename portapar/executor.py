@@ -155,7 +155,7 @@ class Executor:
             return Future(self._queue.submit(call), self._chain)
 
     def _forget_queue(self) -> None:
-        self._queue = None
+        self._queue, self._chain = None, Chain()
 
     def transfers(self, problem: Problem, part: Part) -> tuple[int, int]:
         """Bytes that a part moves to the device and back."""
@@ -196,7 +196,8 @@ class DeviceExecutor(Executor):
     def close(self) -> None:
         super().close()
         self.device.close()
-        _opened.pop(self._text, None)
+        if _opened.get(self._text) is self:  # and not one that was made since it was closed
+            del _opened[self._text]
 
     def owns(self, x: Any) -> bool:
         return self.device.owns(x)

@@ -364,9 +364,10 @@ class _Builder:
             told = ", ".join(f"{name}: {shape}" for name, shape in self.shapes)
             raise PlacementError(f"{self.algorithm}: the shapes of the inputs differ ({told}): must be equal")
         shape = self.shapes[0][1]
-        if len(shape) > 3:
+        if len(shape) > len(INDICES):
             raise PlacementError(
-                f"{self.algorithm}: the inputs have {len(shape)} dimensions, {shape}: at most 3. Pass x.reshape(-1)"
+                f"{self.algorithm}: the inputs have {len(shape)} dimensions, {shape}: at most {len(INDICES)}. "
+                "Pass x.reshape(-1)"
             )
         return shape
 

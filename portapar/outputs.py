@@ -114,7 +114,7 @@ def kind_text(kind: codec.Kind) -> str:
 
 
 def check_record(algorithm: str, out: np.dtype, result: codec.Kind) -> bool:
-    """`_check_kind` where the output holds records."""
+    """Refuse a result that the records of an output cannot hold; whether it is a tuple, for their fields."""
     if not isinstance(result, tuple):
         if result == out:
             return False

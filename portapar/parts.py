@@ -175,13 +175,13 @@ class Parts:
         """
         pieces = self.own
 
-        def some(piece: Piece, x: Any, lo: int, hi: int) -> Any:
-            return piece.asarray(x[lo:hi]) if hi > lo else piece.empty((0, *data.shape[1:]), data.dtype)
+        def some(piece: Piece, lo: int, hi: int) -> Any:
+            if hi <= lo:
+                return piece.empty((0, *data.shape[1:]), data.dtype)
+            return piece.asarray((data[piece] if self.count == 1 else data.value)[lo:hi])
 
-        if self.count == 1:
-            return {0: [some(pieces[0], data[pieces[0]], lo, hi) for lo, hi in wanted(0)]}
-        if isinstance(data.value, np.ndarray):
-            return {p.number: [some(p, data.value, lo, hi) for lo, hi in wanted(p.number)] for p in pieces}
+        if self.count == 1 or isinstance(data.value, np.ndarray):
+            return {p.number: [some(p, lo, hi) for lo, hi in wanted(p.number)] for p in pieces}
 
         def send(piece: Piece) -> list[list[np.ndarray]]:
             def own(lo: int, hi: int) -> np.ndarray:
@@ -430,10 +430,11 @@ class Parts:
     def predicate(self, given: Any, *inputs: Any) -> Any:
         """A predicate as kernels call it, of one element of each input; it must return a truth value."""
         func = self.function(given, "predicate", len(inputs))
-        kinds = tuple(x.form if isinstance(x, Lazy) else getattr(x, "dtype", None) for x in inputs)
-        key = lift(given)[0], kinds
+        kernel, _ = lift(given)
+        known = *inputs, *kernel.values(func), *(func.__defaults__ or ())
+        key = kernel, *(x.form if isinstance(x, Lazy) else getattr(x, "dtype", type(x)) for x in known)
         if key not in _truths:
-            kernel, wanted = key[0], "must return a truth value, on every way through it"
+            wanted = "must return a truth value, on every way through it"
             try:
                 kind = elementwise.returned(self.algorithm, func, inputs)
             except KernelError as error:

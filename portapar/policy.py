@@ -10,7 +10,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from portapar import policy
 from portapar.errors import PlacementError, PolicyError
 
 SCHEDULES = ("static", "dynamic", "guided")
@@ -175,6 +174,7 @@ def forget(executor: Any) -> None:
     for clear in _forgetting:
         clear()
 
+
 current: ContextVar[Any] = ContextVar("portapar_policy", default=None)
 
 
@@ -248,4 +248,4 @@ class Planning:
 
 def planning() -> bool:
     """Whether this call is made by `plan`, which wants no result."""
-    return isinstance(policy.current.get(), Planning)
+    return isinstance(current.get(), Planning)

@@ -220,7 +220,7 @@ def program_of(
     **more: Any,
 ) -> Program:
     """The program of a text and argument kinds, made once."""
-    text_key = (form, shape, *map(id, kernels))
+    text_key = (form, shape, *kernels)  # which keep the kernels: no other one has their places
     key = (text_key, tuple(specs), tuple(more.items()))
     program = _programs.get(key)
     if program is None:

@@ -48,6 +48,8 @@ def seen(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...], ex
                 lifted, _, captured = bound(kernel)
                 if lifted.simple:
                     _simple[id(code)] = code
+                elif kernel.__defaults__:  # which are arguments too, and which no key tells
+                    return None, args
                 else:
                     parts.append(id(lifted))  # alive as long as the process is
                     args = (*captured, *args)
@@ -92,7 +94,7 @@ def _spread(args: tuple[Any, ...]) -> Iterator[Any]:
 
 
 def repeated(key: Any, args: tuple[Any, ...]) -> Any:
-    """Run a remembered call in which one array has several places, or return _MISS."""
+    """Run a remembered call in which one array has several places, or return MISS."""
     repeats = _repeats(args)
     ready = None if repeats is None else ready_calls.get((key, repeats))
     return MISS if ready is None else ready(args)

@@ -163,6 +163,23 @@ def test_captured_arrays_that_change(renderer):
 
 
 @pytest.mark.filterwarnings("error")
+def test_default_arguments_that_equal_others_at_first():
+    x, y, out = np.arange(4.0), np.ones(4), np.zeros(4)
+
+    def put(i, out, table, number, other=x, one=1):
+        out[i] = 100 * table[i] + 10 * other[i] + number + one
+
+    for table, number in ((x, 1), (x, 1), (y, 1), (y, 5)):
+        pp.for_each(pp.par, 4, put, out, table, number)
+        assert np.array_equal(out, 100 * table + 10 * x + number + 1)
+
+
+def test_default_arguments_of_other_types():
+    for step in (1, 1.5):
+        found = pp.transform_scan(pp.par, np.arange(5), transform=lambda v, step=step: v * step)
+        assert found.dtype == np.result_type(np.int64, step) and np.array_equal(found, np.cumsum(np.arange(5) * step))
+
+
 def test_broadcast_arrays_do_not_warn(renderer):
     """NumPy warns of outputs of np.broadcast_arrays that are asked whether they are writable."""
     x, y = np.broadcast_arrays(np.arange(3.0), np.zeros((4, 1)))

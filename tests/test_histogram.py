@@ -110,6 +110,13 @@ def test_weights_add_up_to_the_same_bits_however_they_are_cut():
             assert pp.bincount(pp.par.on(where), *there, bins).tobytes() == wanted, (n, bins, shares)
 
 
+def test_a_key_that_is_wider_than_the_elements():
+    x = np.random.default_rng(0).random(10_001).astype(np.float32)
+    counts, edges = pp.histogram(pp.par, x, 40, key=lambda v: np.float64(v) * np.pi)
+    expected = np.histogram(np.float64(x) * np.pi, 40)
+    assert np.array_equal(edges, expected[1]) and np.array_equal(counts, expected[0])
+
+
 def test_key(policy):
     x = np.random.default_rng(7).normal(size=2000) * 100
     counts, edges = pp.histogram(policy, x, 4, (0, 1), key=lambda v: v - np.floor(v))

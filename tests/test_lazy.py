@@ -159,6 +159,17 @@ def test_zip_gives_tuples(policy):
     assert pairs.dtype == np.dtype([("f0", "f8"), ("f1", "i4"), ("f2", "i8"), ("f3", "i8")], align=True)
 
 
+def test_arrays_of_six_dimensions():
+    x = np.arange(64.0).reshape((2,) * 6)
+
+    def put(i, j, k, m, n, o, x, out):
+        out[i, j, k, m, n, o] = x[i, j, k, m, n, o]
+
+    pairs, out = lazy.transform(x, x.T, lambda a, b: a - 2 * b), np.zeros(x.shape)
+    pp.for_each(pp.par, x.shape, put, pairs, out)
+    assert np.array_equal(out, x - 2 * x.T) and np.array_equal(pp.copy(pp.par, pairs), out)
+
+
 def test_arrays_of_more_dimensions(policy):
     x, y = data(60 * 70).reshape(60, 70), data(60 * 70, seed=1).reshape(60, 70)
     both = lazy.transform(x, lazy.transform(y, 2.0, MIX), ADD)
@@ -387,7 +398,7 @@ def test_what_cannot_be_made():
     refused("nothing says how long", lambda: lazy.transform(1.0, SQUARE))
     refused("nothing says how long", lambda: lazy.zip())
     refused("without dimensions", lambda: lazy.transform(np.array(3.0), SQUARE))
-    refused("4 dimensions", lambda: lazy.transform(np.zeros((1, 2, 3, 4)), SQUARE))
+    refused("7 dimensions", lambda: lazy.transform(np.zeros((1,) * 7), SQUARE))
     refused("must have one dimension", lambda: lazy.reverse(x.reshape(5, 2)))
     refused("is a list", lambda: lazy.transform([1.0], SQUARE))
     refused("dtype object", lambda: lazy.reverse(np.array([None])))

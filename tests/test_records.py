@@ -249,3 +249,9 @@ def test_fields_that_no_kernel_reads(renderer, field):
 def moved(i, a, b):
     a[i] = b[i]
     a[i].x = -1
+
+
+def test_equal_dtypes_that_are_two_objects():
+    for op in (lambda a, b: (a[0] + b[0], a[1] + b[1]), lambda a, b: (b[0] + a[0], b[1] + a[1])):
+        x = np.ones(5, np.dtype([("first", "i4"), ("second", "f8")]))
+        assert pp.reduce(pp.par, x, op=op) == (5, 5.0)

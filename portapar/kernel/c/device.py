@@ -154,7 +154,7 @@ class CDevice(Device):
         return lambda: self._reduce(kernel, arguments, tiles, acc, task.whole)
 
     def _arguments(self, task: Any) -> list[Any]:
-        """The arguments of a program's entry, in the order of `cforms`, less a reduction's partials."""
+        """The arguments of a program's entry (`portapar.kernel.c.entries`) in order, less a reduction's partials."""
         program, integer = task.program, self._integer
         box = [n for pair in zip(task.start, task.step, strict=True) for n in pair]
         frame = [task.lo, task.hi]

@@ -56,7 +56,7 @@ def fuse(kernel: Kernel, given: Mapping[str, Getter]) -> Kernel:
     KernelError
         It uses the input as only an array can be used.
     """
-    key = (id(kernel), tuple((name, id(getter)) for name, getter in given.items()))  # both live for ever
+    key = (kernel, *given.items())
     with _lock:
         if key not in _fused:
             _fused[key] = _Fuser(kernel).kernel(given)

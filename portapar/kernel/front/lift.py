@@ -38,6 +38,7 @@ from portapar.kernel.front.sources import (
     source_lock,
     tree_of,
 )
+from portapar.kernel.front.templates import Filled
 from portapar.kernel.front.text import copied, with_names
 from portapar.kernel.front.walrus import hoist
 
@@ -413,7 +414,7 @@ class _Lifter(Names):
             if sorted(names) == sorted(called.kernel.params):  # each once: it can stand in the place of the call
                 arguments = dict(zip(called.kernel.params, node.args, strict=True))
                 assert statement.value is not None
-                filled = _located(_Filled(arguments).visit(copied(statement.value)), node)
+                filled = _located(Filled(arguments).visit(copied(statement.value)), node)
                 if isinstance(filled, ast.IfExp):  # np.where takes rows, an `if` of the user's does not
                     filled.elementwise = True  # type: ignore[attr-defined]
                 return filled
@@ -526,13 +527,3 @@ def _located(new: Any, node: ast.AST) -> Any:
         if isinstance(part, ast.expr):
             ast.copy_location(part, node)
     return new
-
-
-class _Filled(ast.NodeTransformer):
-    """Puts arguments in the place of parameters."""
-
-    def __init__(self, arguments: dict[str, ast.expr]) -> None:
-        self.arguments = arguments
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return self.arguments.get(node.id, node)

@@ -9,13 +9,13 @@ Sums run in order. What has no such form is refused with the user's own line.
 from __future__ import annotations
 
 import ast
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from portapar import forks
 from portapar.kernel.front.functions import refusal
 from portapar.kernel.front.kernel import Kernel
 from portapar.kernel.front.sources import kernel_error
@@ -84,7 +84,7 @@ class Expanded:
 
 
 _expanded: dict[tuple[Any, ...], Expanded] = {}
-_lock = threading.RLock()
+_lock = forks.lock()
 
 
 def expand(kernel: Kernel, ndims: Mapping[str, int]) -> Expanded:
@@ -95,7 +95,7 @@ def expand(kernel: Kernel, ndims: Mapping[str, int]) -> Expanded:
     KernelError
         It uses a row in a way that has no loop.
     """
-    key = (id(kernel), tuple(ndims.items()))  # kernels live for ever
+    key = (kernel, *ndims.items())
     with _lock:
         if key not in _expanded:
             _expanded[key] = _Expander(kernel).expanded(ndims)

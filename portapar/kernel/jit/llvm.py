@@ -47,7 +47,7 @@ _ORDER = "acq_rel"  # what was written before an update is seen after it: blocks
 
 
 def _register_atomic(operation: Callable[..., Any], integer: str, real: str | None) -> None:
-    """Let kernels call an operation of `portapar.kernel.atomic`.
+    """Let kernels call an operation of `portapar.kernel.front.atomic`.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def private_shape(shape: types.Type) -> tuple[int, ...] | None:
 
 
 def _register_private(constructor: Callable[..., Any]) -> None:
-    """Let kernels call a constructor of `portapar.kernel.private`: an array in the function's own frame."""
+    """Let kernels call a constructor of `portapar.kernel.front.private`: an array in the function's own frame."""
 
     def result(shape: Any, dtype: Any) -> Any:
         extents = private_shape(shape)

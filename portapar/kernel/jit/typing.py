@@ -1,8 +1,9 @@
-"""Types for kernels: the only file that reads Numba's internals for typing.
+"""Types for kernels.
 
 `infer` runs the front half of Numba's compiler (bytecode to IR, SSA, type inference) and stops before any
-code is generated. What it returns is what every renderer reads, so that promotion rules are Numba's on
-every backend. If a release of Numba moves one of the names below, `check_numba` (and its test) says so.
+code is generated. What it returns is what every renderer reads, so that promotion rules are the same on every
+backend: NumPy's (`portapar.kernel.jit.promotion`). If a release of Numba moves one of the names below, `check_numba`
+(and its test) says so.
 """
 
 from __future__ import annotations
@@ -372,7 +373,7 @@ def _failure(error: Exception, func: Callable[..., Any]) -> TypingFailure:
 
 def message_of(text: str) -> tuple[str, str]:
     """A message of Numba: (what is not possible, what to write instead)."""
-    own = re.search(r"atomic\.\w+ (?:is not possible|needs|takes) .*", text)  # what `llvm.register_atomic` says
+    own = re.search(r"atomic\.\w+ (?:is not possible|needs|takes) .*", text)  # what `llvm` says
     if own:
         allowed = "atomics are for 32- and 64-bit integers and floats, those of bits for integers"
         if "possible" in own[0]:
