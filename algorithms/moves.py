@@ -438,7 +438,8 @@ def _output(
         return p.new(n, dtype)
     if p.length(out, "out") != n:
         raise PlacementError(f"{p.algorithm}: out has length {len(out)}, must be {n}")
-    given = arrays.spec_of(out, "out").dtype
+    arrays.spec_of(out, "out")
+    given = np.dtype(out.dtype)
     integers = dtype.kind in "biu" and given.kind in "iu"
     if dtype != given and (dtype.names or given.names or not (integers or np.can_cast(dtype, given, "same_kind"))):
         raise PlacementError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -266,6 +267,11 @@ def spec_of(x: Any, name: str) -> Spec:
             f"argument {name!r} is {x!r}, a lazy input, which has no memory: must be an array. "
             f"pp.copy(policy, {name}) makes one of it"
         )
+    if isinstance(x, np.void):
+        raise PlacementError(
+            f"argument {name!r} is one record, {x!r}: kernels take numbers, and records in arrays. "
+            f"Pass its numbers, or an array such as np.broadcast_to({name}, n) to pp.copy"
+        )
     dtype = held(x.dtype)
     if not _supported(dtype):
         raise PlacementError(
@@ -328,6 +334,12 @@ def held(dtype: np.dtype) -> np.dtype:
         return dtype
     formats, offsets = [fields[name][0] for name in seen], [fields[name][1] for name in seen]
     return np.dtype({"names": seen, "formats": formats, "offsets": offsets, "itemsize": dtype.itemsize})
+
+
+def whole(kind: np.dtype, sources: Iterable[Any]) -> np.dtype:
+    """The dtype in memory of records that kernels return, which are copies of elements of one of the sources."""
+    dtypes = (getattr(x, "dtype", None) for x in sources) if kind.names else ()
+    return next((x for x in dtypes if isinstance(x, np.dtype) and held(x) == kind), kind)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -266,8 +266,7 @@ def transform(algorithm: str, inputs: tuple[Any, ...], out: Any, op: Any, make_o
         raise PlacementError(f"{algorithm}: neither an input array nor out= is given: nothing says how long it is")
     assert shape is not None
     if out is None:
-        trial = reduce_program(algorithm, found, kernel, func, shape)
-        kind = result_kind(trial, algorithm, kernel)
+        kind = _stored_kind(algorithm, found, kernel, func, shape)
         many = isinstance(kind, tuple)
         out = make_out(shape, codec.tuple_dtype(kind) if isinstance(kind, tuple) else kind, found)
     store = lift(codec.codec(out.dtype).store)[0] if many else None
@@ -307,6 +306,14 @@ def transform(algorithm: str, inputs: tuple[Any, ...], out: Any, op: Any, make_o
     )  # fmt: skip
 
 
+def _stored_kind(
+    algorithm: str, found: tuple[Any, ...], kernel: Kernel, func: Any, shape: tuple[int, ...]
+) -> codec.Kind:
+    """What the results are in memory: records also have the fields that kernels do not see."""
+    kind = result_kind(reduce_program(algorithm, found, kernel, func, shape), algorithm, kernel)
+    return kind if isinstance(kind, tuple) else arrays.whole(kind, (*found, *kernel.values(func)))
+
+
 def _check_kind(
     algorithm: str, out: np.dtype, shape: tuple[int, ...], kernel: Kernel, func: Any, found: tuple[Any, ...]
 ) -> bool:
@@ -315,9 +322,7 @@ def _check_kind(
     Returns whether the results are tuples, of which each number goes to a field.
     """
     if out.names is not None:
-        return check_record(
-            algorithm, out, result_kind(reduce_program(algorithm, found, kernel, func, shape), algorithm, kernel)
-        )
+        return check_record(algorithm, out, _stored_kind(algorithm, found, kernel, func, shape))
     given = [_kind(x) for x in found]
     if out.kind not in KINDS or out.kind == "c" or (out.kind == "f" and "c" not in given):
         return False

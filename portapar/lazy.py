@@ -196,7 +196,7 @@ class Lazy(arrays.Virtual):
     @property
     def dtype(self) -> np.dtype:
         kind = self._kind()
-        return tuple_dtype(kind) if isinstance(kind, tuple) else kind
+        return tuple_dtype(kind) if isinstance(kind, tuple) else arrays.whole(kind, self.values)
 
     @property
     def tuples(self) -> bool:

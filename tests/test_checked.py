@@ -57,6 +57,7 @@ WRONG = {
     "atomic of two": ("pp.atomic.add(m, (i, 4 if i == 3 else 0), 1.0)", "m", ("(3, 4)", (10, 4), 3)),
     "index in a tuple": ("at = (i, 4 if i == 3 else 0)\nm[at] = 1.0", "m", ("(3, 4)", (10, 4), 3)),
     "atomic, in a tuple": ("at = (i, 5 if i == 3 else 0)\npp.atomic.add(m, at, 1.0)", "m", ("(3, 5)", (10, 4), 3)),
+    "endless loop": ("k = i\nwhile x[k] < 100:\n    k += 1\ny[i] = k", "x", None),
     "private": ("t = np.zeros(3)\nt[i if i < 4 else 0] = 1.0\ny[i] = t[0]", "t", (3, (3,), 3)),
     "index array": ("y[p[i] + (5 if i == 9 else 0)] = x[i]", "y", (14, (10,), 9)),
     "index array itself": ("y[i] = x[p[10 if i == 0 else i]]", "p", (10, (10,), 0)),

@@ -246,6 +246,29 @@ def test_fields_that_no_kernel_reads(renderer, field):
         pp.reduce(renderer, a, op=lambda p, q: p)
 
 
+@pytest.mark.parametrize("field", ["U5", "M8[s]"])
+def test_copies_have_the_fields_that_no_kernel_sees(policy, field):
+    kind = np.dtype([("x", "f8"), ("name", field), ("key", "i4")])
+    a, places = np.zeros(N, kind), np.arange(N)[::-1]
+    a["x"], a["name"], a["key"] = np.arange(N), np.arange(N).astype("i8" if "M" in field else field), 7
+    for got, right in (
+        (pp.copy(policy, a), a),
+        (pp.copy(policy, a, out=np.zeros(N, kind)), a),
+        (pp.copy(policy, np.broadcast_to(a[3], 5), out=np.zeros(5, kind)), a[[3] * 5]),
+        (pp.transform(policy, a, op=lambda r: r), a),
+        (pp.copy(policy, pp.lazy.reverse(a)), a[::-1]),
+        (pp.copy_if(policy, pp.lazy.reverse(a), lambda r: r.x > 5), a[:5:-1]),
+        (pp.rotate(policy, a, 5), np.roll(a, -5)),
+        (pp.scatter(policy, a, places, np.zeros(N, kind)), a[::-1]),
+        (pp.gather(policy, a, places, out=np.zeros(N, kind)), a[::-1]),
+        (pp.reverse(policy, a, out=np.zeros(N, kind)), a[::-1]),
+    ):
+        assert got.dtype == kind
+        np.testing.assert_array_equal(pp.asnumpy(got), right)
+    with pytest.raises(pp.PlacementError, match="one record"):
+        pp.fill(policy, np.zeros(5, kind), a[3])
+
+
 def moved(i, a, b):
     a[i] = b[i]
     a[i].x = -1

@@ -313,6 +313,14 @@ class _Rewriter(ast.NodeTransformer):
                     part.user_line = node.user_line  # type: ignore[union-attr]
         return new
 
+    def visit_While(self, node: ast.While) -> ast.AST:
+        """What is read for an index that is wrong may keep a loop going for ever: it ends once one was found."""
+        self.generic_visit(node)
+        stop = tree_of(f"while 1:\n    if {self.names['record']}[0] != 0:\n        break\n").body[0]
+        assert isinstance(stop, ast.While)
+        node.body = [*(self.placed(statement, node) for statement in stop.body), *node.body]
+        return node
+
     def visit_Call(self, node: ast.Call) -> ast.expr:
         if self.indexed(node):  # an atomic operation
             told = self.told(node, node.args[0])
