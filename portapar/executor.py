@@ -62,6 +62,7 @@ class Executor:
         self.members: tuple[Executor, ...] = (self,)
         self.policies: dict[Any, Policy] = {}  #: those that are bound to it, see `portapar.policy`
         self._queue: ThreadPoolExecutor | None = None
+        self._takes_tasks = True
         self._chain = Chain()
         self._lock = forks.lock()
 
@@ -94,13 +95,13 @@ class Executor:
                 member.synchronize()
 
     def close(self) -> None:
-        """Give its threads and devices back. Using it afterwards raises BackendUnavailableError."""
-        self.closed = True
+        """Give its threads and devices back, after the tasks. Using it afterwards raises BackendUnavailableError."""
         with self._lock:
-            queue, self._queue = self._queue, None
+            queue, self._queue, self._takes_tasks = self._queue, None, False
         if queue is not None:
             waiting()
             queue.shutdown()
+        self.closed = True
         forget(self)
 
     def __copy__(self) -> Executor:
@@ -145,7 +146,7 @@ class Executor:
     def submit(self, call: Callable[[], Any]) -> Future:
         """Run `call` after everything that was submitted before; returns at once."""
         with self._lock:
-            if self.closed:
+            if self.closed or not self._takes_tasks:
                 raise BackendUnavailableError(f"{self!r} was closed; make a new executor")
             if self._queue is None:
                 from concurrent.futures import ThreadPoolExecutor

@@ -180,6 +180,17 @@ def typed(function, *kinds):
         return None
 
 
+def test_a_function_is_typed_anew_for_python_numbers(renderer):
+    def add(a, b):
+        return a + b
+
+    for x in (np.arange(5, dtype=np.int8), np.arange(5, dtype=np.float32)):
+        for number in (1, np.int64(2), 1, 1.0, np.float64(2), 1.0):
+            found = pp.transform(renderer, x, number, op=add)
+            assert found.dtype == (x + number).dtype, (x.dtype, type(number))
+            assert np.array_equal(found, x + number)
+
+
 @pytest.mark.parametrize("sign", "+ - * / // % ** & == <".split())
 def test_promotion_is_that_of_numpy(sign):
     function = eval(f"lambda a, b: a {sign} b")

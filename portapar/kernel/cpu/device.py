@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from portapar import forks
 from portapar.errors import BackendUnavailableError, DeviceMemoryError
 from portapar.kernel.cpu import chunk, pool
 from portapar.kernel.cpu.launch import Launch
 from portapar.kernel.cpu.memory import HUGE, LINE, kept
 from portapar.kernel.device import Device
 from portapar.kernel.program import Program, Spec, Task
+
+_making = forks.lock()  #: of pools: two threads that need a device's at the same time get the same one
 
 
 class HostDevice(Device):
@@ -41,7 +44,9 @@ class HostDevice(Device):
     def pool(self) -> pool.Pool:
         """The threads, started when they are first needed."""
         if self._pool is None:
-            self._pool = pool.Pool(self.threads)
+            with _making:
+                if self._pool is None:
+                    self._pool = pool.Pool(self.threads)
         return self._pool
 
     def owns(self, x: Any) -> bool:

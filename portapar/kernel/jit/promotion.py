@@ -18,6 +18,7 @@ from numba.core import errors, ir, typeinfer, types, typing
 from numba.core.compiler_machinery import register_pass
 from numba.core.datamodel import models, register_default
 from numba.core.imputils import lower_cast
+from numba.core.typeconv import Conversion
 from numba.core.typed_passes import NopythonTypeInference
 from numba.np import numpy_support
 
@@ -33,13 +34,18 @@ class _Weak:
         return str(self.ordinary)  # in messages, and where Numba makes a dtype of it
 
     def can_convert_to(self, context: Any, other: Any) -> Any:
-        return context.can_convert(self.ordinary, other)
+        return _inexact(context.can_convert(self.ordinary, other))
 
     def can_convert_from(self, context: Any, other: Any) -> Any:
-        return context.can_convert(other, self.ordinary)
+        return _inexact(context.can_convert(other, self.ordinary))
 
     def unify(self, context: Any, other: Any) -> Any:
         return joined(self, other)
+
+
+def _inexact(conversion: Any) -> Any:
+    """A function compiled for ordinary numbers is none for weak ones, nor the other way round."""
+    return Conversion.promote if conversion == Conversion.exact else conversion
 
 
 class _WeakInteger(_Weak, types.Integer):
