@@ -592,17 +592,18 @@ def _told(body: Callable[..., Any]) -> str:
     return ", ".join(f"{name}={_in_words(cell.cell_contents)}" for name, cell in cells)
 
 
-def _in_words(x: Any) -> str:
+def _in_words(x: Any, around: tuple[Any, ...] = ()) -> str:
+    """`around` are the functions that capture it: one may capture itself."""
     if x is None or isinstance(x, (str, *arrays.SCALARS)):
         return repr(x)
     if isinstance(x, (tuple, list)):
-        return f"({', '.join(map(_in_words, x))})"
+        return f"({', '.join(_in_words(part, around) for part in x)})"
     if isinstance(x, ops.Monoid):
-        return _in_words(x.py_func)
-    if isinstance(x, FunctionType):
+        return _in_words(x.py_func, around)
+    if isinstance(x, FunctionType) and not any(x is other for other in around):
         code = x.__code__
         facts = code.co_code, code.co_names, [const for const in code.co_consts if not isinstance(const, CodeType)]
-        inside = [_in_words(cell.cell_contents) for cell in x.__closure__ or ()]
+        inside = [_in_words(cell.cell_contents, (*around, x)) for cell in x.__closure__ or ()]
         return f"{x.__name__} {config.digest(repr((facts, inside)).encode(), 3).hex()}"
     if isinstance(x, np.ndarray) and x.nbytes <= 4096:  # such as the edges of bins
         return f"{arrays.describe(x)} {config.digest(x.tobytes(), 3).hex()}"
