@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import inspect
 import types
 from dataclasses import dataclass, replace
@@ -116,7 +117,11 @@ def loops(func: Any) -> bool:
     """Whether a kernel has a loop, so that a call may take long."""
     if not hasattr(func, "__code__"):  # a ufunc, or one of math's
         return False
-    kernel, _ = lift(func)
+    return _has_loop(lift(func)[0])
+
+
+@functools.lru_cache(maxsize=4096)
+def _has_loop(kernel: Kernel) -> bool:
     return any(isinstance(node, (ast.For, ast.While)) for part in kernel.functions for node in ast.walk(part))
 
 
