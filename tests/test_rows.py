@@ -278,3 +278,14 @@ def test_refused_in_the_users_words(module, statements):
 def written(x):
     x[0] = x[0] + 1
     return 0.0
+
+
+def test_one_array_or_another_is_written(policy):
+    def mark(i, x, y):
+        z = y if x[i] > 2 else x
+        z[i] = -1.0
+
+    x = np.arange(5.0)
+    y = x + 5
+    pp.for_each(policy, 5, mark, x, y)
+    assert x.tolist() == [-1, -1, -1, 3, 4] and y.tolist() == [5, 6, 7, -1, -1]

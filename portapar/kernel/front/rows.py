@@ -386,10 +386,22 @@ class _Rewriter(Templates):
         if isinstance(target, ast.Subscript) and self.rank(target):
             return self.stored(node, target, value)
         if isinstance(target, ast.Name) and self.computed(value):
+            if isinstance(value, ast.IfExp) and self.chosen(value) and self.stored_to(target.id):
+                value.test, value.body, value.orelse = map(self.visit, (value.test, value.body, value.orelse))
+                return node
             return self.named(node, target, value, after)
         if self.rank(value) and isinstance(target, (ast.Subscript, ast.Attribute)):
             self.fail(node, f"it stores the row {ast.unparse(value)} in one element", "reduce it, such as by .sum()")
         return self.visit(node)
+
+    def chosen(self, node: ast.IfExp) -> bool:
+        """Whether it is one array or another, as it stands: ``z = y if x[i] > 2 else x``."""
+        return not self.rank(node.test) and None not in map(self.view_dims, (node.body, node.orelse))
+
+    def stored_to(self, name: str) -> bool:
+        """Whether elements of what has that name are assigned."""
+        found = (n for n in ast.walk(self.function) if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store))
+        return any(isinstance(n.value, ast.Name) and n.value.id == name for n in found)
 
     def update(self, node: ast.AugAssign) -> ast.stmt | list[ast.stmt]:
         target = node.target
