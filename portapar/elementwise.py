@@ -326,8 +326,15 @@ def _check_kind(
     given = [_kind(x) for x in found]
     if out.kind not in KINDS or out.kind == "c" or (out.kind == "f" and "c" not in given):
         return False
-    if algorithm == "fill" and out.type(found[0]) == found[0]:  # a number that fits exactly
-        return False
+    if algorithm == "fill":
+        try:
+            if out.type(found[0]) == found[0]:  # a number that fits exactly
+                return False
+        except OverflowError:
+            raise PlacementError(
+                f"fill: {found[0]} does not fit into out, whose elements are {out}: pass another number, or one that "
+                f"wraps, np.int64({found[0]}).astype({out.name!r})"
+            ) from None
     result = result_kind(reduce_program(algorithm, found, kernel, func, shape), algorithm, kernel)
     if isinstance(result, tuple) or result.names is not None:
         raise PlacementError(
@@ -432,7 +439,7 @@ def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, ini
     if init is None and extent == (0,):
         init = identity
     if init is not None:
-        init = np.array(init, acc)[()]
+        init = initial(algorithm, init, acc)
     names, told = tuple(args.names), lazy_told(args.lazy)
     return Problem(
         algorithm, program, tuple(args.values), names, tuple(args.access), extent, (0,), (1,), init, lazy=told,
@@ -503,11 +510,25 @@ def accumulator(program: Program, algorithm: str, init: Any) -> np.dtype:
     raise KernelError(f"{algorithm}: the type of op's result never settles (it grows beyond {acc})")
 
 
+def initial(algorithm: str, init: Any, acc: np.dtype) -> Any:
+    """`init` as one of the values that are combined."""
+    try:
+        return np.array(init, acc)[()]
+    except OverflowError:
+        raise PlacementError(
+            f"{algorithm}: init is {init}, which does not fit into the values, {acc}: pass wider ones, such as "
+            "pp.lazy.transform(x, lambda v: np.int64(v)), or another init"
+        ) from None
+
+
 def _wider(algorithm: str, acc: codec.Kind, other: Any, what: str) -> codec.Kind:
     """What holds values of one kind, and another kind or value."""
     many, parts, own = isinstance(acc, tuple), *(list(x) if isinstance(x, tuple) else [x] for x in (other, acc))
     if many != isinstance(other, tuple) or len(parts) != len(own):
         told = [f"a tuple of {len(x)}" if isinstance(x, tuple) else "a number" for x in (other, acc)]
         raise KernelError(f"{algorithm}: {what} is {told[0]}, and the values are each {told[1]}: must be alike")
+    for y in parts:
+        if type(y) is int and not -(2**63) <= y < 2**64:
+            raise PlacementError(f"{algorithm}: {what} is {y}, which does not fit into 64 bits. Pass a float")
     found = tuple(x if isinstance(y, bool) else np.result_type(x, y) for x, y in zip(own, parts, strict=True))
     return found if many else found[0]

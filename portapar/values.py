@@ -66,7 +66,7 @@ class Values:
         self.names = _names(inputs, transform)
         self.n = self._length(p)
         self.dtype, self.ordered = _type_of(p, tuple(self.inputs), monoid, transform, init)
-        self.init = None if init is None else codec.as_scalars(np.array(init, self.dtype)[()])
+        self.init = None if init is None else codec.as_scalars(elementwise.initial(p.algorithm, init, self.dtype))
         self.identity = monoid.start(self.dtype)
         monoid.check(self.identity, *self._first(transform))
         sums = monoid is ops.plus and self.dtype.kind in "fc"

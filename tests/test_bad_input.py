@@ -300,3 +300,37 @@ def test_read_only_arrays_that_an_operator_writes():
     log.flags.writeable = False
     refused("'op'.*writes to argument 'log'.*read-only", lambda: pp.transform(pp.seq, np.ones(4), op=op))
     assert log[0] == 0
+
+
+def larger(a, b):
+    return max(a, b)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda p, x: pp.reduce(p, x, op=pp.maximum, init=-1000),
+        lambda p, x: pp.reduce(p, x, init=2**64),
+        lambda p, x: pp.inclusive_scan(p, x, op=larger, init=300),
+        lambda p, x: pp.exclusive_scan(p, x, init=-1),
+        lambda p, x: pp.segmented_reduce(p, np.array([0, 3]), x, op=pp.minimum, init=256),
+        lambda p, x: pp.fill(p, x, 300),
+        lambda p, x: pp.fill(p, x, -1),
+    ],
+)
+def test_numbers_that_do_not_fit(call):
+    with pytest.raises(pp.PlacementError, match=r"does not fit into(?s:.)*[Pp]ass"):
+        call(pp.seq, np.arange(3, dtype=np.uint8))
+
+
+def test_numbers_beyond_a_table(renderer):
+    for value in (-1, 300):
+        assert pp.searchsorted(renderer, np.arange(3, dtype=np.uint8), value) == (3 if value > 0 else 0)
+    with pytest.raises(pp.PlacementError, match="values.* has dtype object.*np.float64"):
+        pp.searchsorted(renderer, np.arange(3), 2**70)
+
+
+def test_the_larger_of_two_truth_values(renderer):
+    for x in (np.array([False, True, False]), np.zeros(4, bool)):
+        assert pp.reduce(renderer, x, op=larger) == x.max()
+        assert (pp.transform(renderer, x, x[::-1].copy(), op=lambda a, b: min(a, b)) == (x & x[::-1])).all()

@@ -324,6 +324,8 @@ def _call(function: Any, args: tuple[Any, ...]) -> Any:
         return typing.signature(kind, plain(kind))
     if function in (min, max) and len(args) > 1:
         kind = _softened(functools.reduce(joined, args))
+        if isinstance(kind, types.Boolean):
+            kind = weak_int  # as in sums with Python's numbers: True is 1
         if isinstance(kind, types.Integer | types.Float):
             return typing.signature(kind, *(plain(kind),) * len(args))
     if len(args) == 1 and function in (int, float) and not isinstance(args[0], types.Complex):
