@@ -161,7 +161,10 @@ def hybrid(*executors: Executor, weights: Sequence[float] | None = None) -> Exec
             raise BackendUnavailableError(f"hybrid: {member!r} is not a device's executor, such as pp.threads()")
     if len(set(map(id, executors))) < len(executors):
         raise BackendUnavailableError("hybrid: the same executor is given twice; it would wait for itself")
-    shares = tuple(float(w) for w in weights) if weights is not None else (1.0,) * len(executors)
+    try:
+        shares = tuple(float(w) for w in weights) if weights is not None else (1.0,) * len(executors)
+    except (TypeError, ValueError):
+        raise BackendUnavailableError(f"hybrid: weights={weights!r}: must be a number for each executor") from None
     if len(shares) != len(executors):
         raise BackendUnavailableError(f"hybrid: {len(executors)} executors and {len(shares)} weights: give one each")
     if any(w < 0 or not np.isfinite(w) for w in shares) or sum(shares) <= 0:

@@ -246,6 +246,8 @@ class Parts:
             return x.shape[0]
         x = self._checked(x, name)
         told = f"{self.algorithm}: argument {name!r} has shape {x.shape}: must have one dimension"
+        if len(x.shape) == 2 and name == "out":  # nothing that is lazy can be written to
+            raise PlacementError(f"{told}. Write its columns one by one, {name}[:, k]")
         if len(x.shape) == 2 and len(x) == self.cuts[-1]:  # as many rows as others have, perhaps
             told += f". Pass pp.lazy.zip(*{name}.T), whose elements are the rows as tuples"
             raise PlacementError(f"{told}, or {name}.reshape(-1) if it is to be one sequence of all its numbers")

@@ -334,3 +334,18 @@ def test_the_larger_of_two_truth_values(renderer):
     for x in (np.array([False, True, False]), np.zeros(4, bool)):
         assert pp.reduce(renderer, x, op=larger) == x.max()
         assert (pp.transform(renderer, x, x[::-1].copy(), op=lambda a, b: min(a, b)) == (x & x[::-1])).all()
+
+
+def test_rows_are_scattered_by_columns(policy):
+    x, out, back = np.arange(30.0).reshape(10, 3), np.zeros((10, 3)), np.arange(10)[::-1]
+    with pytest.raises(pp.PlacementError, match=r"one by one, out\[:, k\]"):
+        pp.scatter(policy, x, back, out)
+    for k in range(3):
+        pp.scatter(policy, x[:, k], back, out[:, k])
+    assert (out == x[::-1]).all()
+
+
+@pytest.mark.parametrize("weights", ["ab", (1, None), 3, (1, "x")])
+def test_weights_that_are_no_numbers(weights):
+    with pytest.raises(pp.BackendUnavailableError, match="must be a number for each executor"):
+        pp.hybrid(pp.simd(), pp.threads(2), weights=weights)

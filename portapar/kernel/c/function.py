@@ -383,7 +383,8 @@ class _Function(Memory):
                 operand = self.operand(receiver.value)
                 conjugate = operators.call(self.unit, np.conjugate, [operand], result)
                 return conjugate if method == "conjugate" else operand[0]
-            raise self.unit.fail(f"the method `.{method}` of {owner} is not possible on this device")
+            method = getattr(receiver, "attr", method)
+            raise self.unit.fail(f"the method `.{method}` of {owner} is not possible on this device: write a loop")
         function = getattr(callee, "typing_key", None)
         if function in atomic.OPERATIONS:
             return self._atomic(value, function.__name__)
