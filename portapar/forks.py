@@ -19,7 +19,7 @@ _PATIENCE = 30.0  #: seconds that a fork waits for locks; then it goes on, and t
 
 _locks: weakref.WeakSet[Any] = weakref.WeakSet()
 _busy: weakref.WeakSet[Any] = weakref.WeakSet()
-_owners: weakref.WeakKeyDictionary[Any, Callable[[Any], None]] = weakref.WeakKeyDictionary()
+_owners: weakref.WeakKeyDictionary[Any, list[Callable[[Any], None]]] = weakref.WeakKeyDictionary()
 _held: list[Any] = []
 
 
@@ -44,8 +44,10 @@ def lock_of_runs() -> Any:
 
 
 def renewed(owner: Any, start: Callable[[Any], None]) -> None:
-    """Call ``start(owner)`` in every forked child, as long as the owner lives."""
-    _owners[owner] = start
+    """Call ``start(owner)`` in every forked child, as long as the owner lives; besides what was asked before."""
+    asked = _owners.setdefault(owner, [])
+    if start not in asked:
+        asked.append(start)
 
 
 def _all() -> Iterator[Any]:
@@ -93,8 +95,9 @@ def _in_child() -> None:
             _bare(each)._at_fork_reinit()
     for each in tuple(_busy):
         each._at_fork_reinit()
-    for owner, start in tuple(_owners.items()):
-        start(owner)
+    for owner, starts in tuple(_owners.items()):
+        for start in starts:
+            start(owner)
 
 
 if hasattr(os, "register_at_fork"):

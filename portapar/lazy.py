@@ -31,7 +31,6 @@ import numpy as np
 
 from portapar import arrays, forks
 from portapar.errors import ArgumentError, KernelError, PlacementError
-from portapar.kernel.front.access import Access
 from portapar.kernel.front.codec import tuple_dtype
 from portapar.kernel.front.fuse import Getter
 from portapar.kernel.front.kernel import Kernel
@@ -240,10 +239,6 @@ class Lazy(arrays.Virtual):
     def named(self, name: str) -> list[str]:
         """What to call the leaves in messages, if the input is called `name`."""
         return [f"{name}.{leaf}" if leaf and not leaf.startswith("[") else name + leaf for leaf in self.form.names]
-
-    def access(self) -> list[Access]:
-        """How the leaves are used where every element is used at its own index alone."""
-        return [Access(reads=True, pointwise=role == OWN) for role in self.form.roles]
 
     def over(self, lo: int, hi: int, local: Callable[[Any, str, int], Any], name: str) -> Lazy:
         """The elements (rows) from `lo` to `hi`, as a part sees them: ``local(leaf, name, role)`` places arrays."""

@@ -25,8 +25,9 @@ class Policy:
     ----------
     name : str
         The policy that it was built from.
-    threads, vectors : bool
-        Whether iterations may run on several threads; whether they may interleave in SIMD lanes.
+    threads : bool
+        Whether iterations may run on several threads. All may run in SIMD lanes, where that gives the results of the
+        loop in order.
     executor : Executor or None
         Where it runs; None is the default executor.
     chunk_size : int or None
@@ -41,7 +42,6 @@ class Policy:
 
     name: str
     threads: bool
-    vectors: bool
     executor: Any = None
     chunk_size: int | None = None
     schedule: str = "static"
@@ -143,8 +143,8 @@ def by_name(name: str) -> Any:
     raise PolicyError(f"executor {name!r}: import portapar first")
 
 
-def _base(name: str, threads: bool, vectors: bool) -> Policy:
-    made = Policy(name, threads, vectors)
+def _base(name: str, threads: bool) -> Policy:
+    made = Policy(name, threads)
     return _unbound.setdefault(_own(made), made)
 
 
@@ -154,11 +154,11 @@ def _restored(own: tuple[Any, ...], executor: Any) -> Policy:
     return par._but(executor=executor, **dict(zip(names, own, strict=True)))
 
 
-seq = _base("seq", threads=False, vectors=False)
-unseq = _base("unseq", threads=False, vectors=True)
-par = _base("par", threads=True, vectors=False)
-par_unseq = _base("par_unseq", threads=True, vectors=True)
-auto = _base("auto", threads=True, vectors=True)
+seq = _base("seq", threads=False)
+unseq = _base("unseq", threads=False)
+par = _base("par", threads=True)
+par_unseq = _base("par_unseq", threads=True)
+auto = _base("auto", threads=True)
 
 _forgetting: list[Callable[[], None]] = []
 

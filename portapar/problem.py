@@ -202,8 +202,8 @@ def box(n: Any) -> Box:
                 f"the index space is {axis!r}, a {type(axis).__name__}: must be a whole number, pp.range(...), "
                 "or a tuple of them"
             )
-    if math.prod(extent) >= 2**63:
-        raise PlacementError(f"the index space {n!r} has {math.prod(extent)} indices: must be less than 2**63")
+    if math.prod(extent) >= 2**52:  # what native loops take for granted of an index
+        raise PlacementError(f"the index space {n!r} has {math.prod(extent)} indices: must be less than 2**52")
     return tuple(extent), tuple(start), tuple(step)
 
 

@@ -202,7 +202,15 @@ def write_flat(i, m):
     m.reshape(18)[2 * i + 1] = 5.0
 
 
-@pytest.mark.parametrize("body", [update_row, fill_row, write_transposed, out_of_a_ufunc, write_flat])
+@pytest.mark.parametrize("body", [fill_row, out_of_a_ufunc, write_flat])
+def test_what_rows_cannot_do_is_refused(body):
+    m = np.zeros((N, 2))
+    with pytest.raises(pp.KernelError, match="(?s)row.*Instead"):
+        pp.for_each(pp.par, N, body, m)
+    assert not m.any()
+
+
+@pytest.mark.parametrize("body", [update_row, write_transposed])
 def test_what_is_not_known_may_write(body):
     m, expected = np.zeros((N, 2)), np.zeros((N, 2))
     for i in range(N):

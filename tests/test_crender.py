@@ -265,7 +265,7 @@ def test_floats(queue):
         out[i, 11] = np.maximum(x, y)
         out[i, 12] = np.fmin(x, y)
         out[i, 13] = np.fmax(x, y)
-        out[i, 14] = np.sign(x)
+        out[i, 14] = np.sign(x) + 0.0  # of -0.0 Numba gives -0.0, and NumPy 0.0
         out[i, 15] = np.square(x) + x**2 - x**3
         out[i, 16] = (x < y) + 2 * (x <= y) + 4 * (x > y) + 8 * (x >= y) + 16 * (x == y) + 32 * (x != y)
         out[i, 17] = math.copysign(x, y)

@@ -55,7 +55,8 @@ def test_algorithms_of_several_steps(n):
 def test_what_needs_rows_of_other_ranks():
     parts = WORLD.asarray(data(1000))
     for call in (pp.inclusive_scan, pp.reduce):
-        with pytest.raises(pp.PlacementError, match=r"at other indices than its own.*pp\.asnumpy"):
-            call(pp.par, lazy.reverse(parts))
+        if WORLD.group.size > 1:
+            with pytest.raises(pp.PlacementError, match=r"at other indices than its own.*pp\.asnumpy"):
+                call(pp.par, lazy.reverse(parts))
     with pytest.raises(pp.PlacementError, match="lives on"):
         pp.inclusive_scan(pp.par.on(pp.mpi(local=pp.threads(2))), lazy.transform(parts, SQUARE))

@@ -234,7 +234,7 @@ class _Rewriter(Templates):
             made = self.expression(node)
             if made is not None:
                 return made
-            if self.computed(node):
+            if self.computed(node) and not self.chosen(node):
                 what = f"it uses the row {ast.unparse(node)} as a whole"
                 self.fail(node, what, f"reduce it, such as by .sum(), store it, y[:] = …, or {LOOP}")
         return super().visit(node)
@@ -255,11 +255,18 @@ class _Rewriter(Templates):
             self.ambiguous(node.operand)
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
             owned = self.rank(node.value) and not self.rank(node)
-            return self.element(node) if owned and self.computed(node.value) else None
+            return self.element(node) if owned and self.computed(node.value) and not self.chosen(node.value) else None
         return None
 
     def computed(self, node: ast.expr) -> bool:
         return self.rank(node) > 0 and self.view_dims(node) is None
+
+    def chosen(self, node: ast.expr) -> bool:
+        """Whether it is one of several arrays, each as it stands: renderers know what to do."""
+        if isinstance(node, ast.IfExp) and not hasattr(node, "elementwise"):
+            parts = (node.body, node.orelse)
+            return not self.rank(node.test) and all(self.view_dims(x) is not None or self.chosen(x) for x in parts)
+        return False
 
     def element(self, node: ast.Subscript) -> ast.expr:
         """``d[0]``, ``X[i, 1:][k]``."""
@@ -339,6 +346,8 @@ class _Rewriter(Templates):
             if self.rank(argument) == 0:
                 continue
             dims = self.view_dims(argument)
+            if self.chosen(argument):
+                continue
             if dims is None:
                 what = f"it passes the row {ast.unparse(argument)} on, which is no array"
                 self.fail(argument, what, PRIVATE + "; or pass an array or a row of one, X[i]")
@@ -369,7 +378,9 @@ class _Rewriter(Templates):
             node.iter = self.visit(node.iter)
             node.body, node.orelse = self.block(node.body), self.block(node.orelse)
             return node
-        if isinstance(node, ast.Return) and node.value is not None and self.rank(node.value):
+        if isinstance(node, ast.Return) and node.value is not None and self.computed(node.value):
+            if self.chosen(node.value):
+                return self.visit(node)
             self.fail(node, "it returns a row", "write into an array argument: out[:] = …")
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
             return self.assignment(node, node.targets[0], after)
@@ -386,22 +397,24 @@ class _Rewriter(Templates):
         if isinstance(target, ast.Subscript) and self.rank(target):
             return self.stored(node, target, value)
         if isinstance(target, ast.Name) and self.computed(value):
-            if isinstance(value, ast.IfExp) and self.chosen(value) and self.stored_to(target.id):
-                value.test, value.body, value.orelse = map(self.visit, (value.test, value.body, value.orelse))
-                return node
+            if self.chosen(value) and self.stored_to(target.id):
+                return self.visit(node)
             return self.named(node, target, value, after)
         if self.rank(value) and isinstance(target, (ast.Subscript, ast.Attribute)):
             self.fail(node, f"it stores the row {ast.unparse(value)} in one element", "reduce it, such as by .sum()")
         return self.visit(node)
 
-    def chosen(self, node: ast.IfExp) -> bool:
-        """Whether it is one array or another, as it stands: ``z = y if x[i] > 2 else x``."""
-        return not self.rank(node.test) and None not in map(self.view_dims, (node.body, node.orelse))
-
     def stored_to(self, name: str) -> bool:
-        """Whether elements of what has that name are assigned."""
-        found = (n for n in ast.walk(self.function) if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store))
-        return any(isinstance(n.value, ast.Name) and n.value.id == name for n in found)
+        """Whether elements of what has that name are assigned, or updated by atomics."""
+        for node in ast.walk(self.function):
+            written: ast.AST | None = None
+            if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+                written = node.value
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+                written = node.args[0] if ast.unparse(node.func.value) == "atomic" else None
+            if isinstance(written, ast.Name) and written.id == name:
+                return True
+        return False
 
     def update(self, node: ast.AugAssign) -> ast.stmt | list[ast.stmt]:
         target = node.target

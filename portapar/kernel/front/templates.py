@@ -171,6 +171,8 @@ class Templates(ast.NodeTransformer):
             index = index_of(node)
             if owner is None or len(index) >= len(owner) or any(isinstance(part, ast.Slice) for part in index):
                 return None
+            if self.is_tuple(node.slice):
+                return None
             if (
                 any(self.rank(part) for part in index)
                 or isinstance(node.slice, ast.Constant)
@@ -184,6 +186,19 @@ class Templates(ast.NodeTransformer):
             return tuple(Dim("", part.value) for part in parts if isinstance(part, ast.Constant))
         return None
 
+    def is_tuple(self, node: ast.AST, depth: int = 0) -> bool:
+        """Whether an index is a tuple that has a name, or that a kernel function returns."""
+        if isinstance(node, ast.IfExp):
+            return self.is_tuple(node.body, depth) or isinstance(node.body, ast.Tuple)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and depth < 4:
+            called = self.expander.functions.get(node.func.id)
+            returns = [n for n in ast.walk(called) if isinstance(n, ast.Return)] if called is not None else []
+            return any(isinstance(n.value, ast.Tuple) for n in returns)
+        if isinstance(node, ast.Name) and depth < 4:
+            values = [n.value for n in ast.walk(self.function) if names_one(n) and n.targets[0].id == node.id]
+            return any(isinstance(value, ast.Tuple) or self.is_tuple(value, depth + 1) for value in values)
+        return False
+
     # ranks ----------------------------------------------------------------------------------------
 
     def rank(self, node: ast.AST | None) -> int:
@@ -196,6 +211,8 @@ class Templates(ast.NodeTransformer):
             owner = self.rank(node.value)
             index = index_of(node)
             if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
+                return 0
+            if self.is_tuple(node.slice):  # an index for each axis
                 return 0
             taken = sum(not isinstance(part, ast.Slice) for part in index)
             return max(owner - taken, 0) if owner else 0
