@@ -301,7 +301,7 @@ def _remedy(dtype: np.dtype, name: str) -> str:
         )
     if dtype.kind in "mM":
         return f"Pass {name}.view(np.int64)"
-    if dtype.names is not None:
+    if dtype.names:
         return f"Pass the fields that it is about, such as {name}[{dtype.names[0]!r}].copy()"
     wanted = "np.float32" if dtype == np.float16 else "np.complex128" if dtype.kind == "c" else "np.float64"
     return f"Convert it, such as {name}.astype({wanted})"

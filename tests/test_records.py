@@ -190,12 +190,13 @@ OTHERS = ["f2", "g", "G", "U3", "S3", "M8[s]", "O", "V8", [("a", "f2")], [("a", 
 @pytest.mark.parametrize("dtype", OTHERS)
 def test_dtypes_that_kernels_cannot_hold(dtype):
     x = np.zeros(3, dtype)
+    told = r"has dtype.*kernels compute with .*\. (Convert it|Number what|Pass)"
     for call in (
         lambda: pp.copy(pp.par, x),
         lambda: pp.for_each(pp.par, 3, whole, x, x),
         lambda: pp.transform_reduce(pp.par, x, transform=lambda r: 1),
     ):
-        with pytest.raises(pp.PlacementError, match="has dtype.*kernels compute with .*Convert it"):
+        with pytest.raises(pp.PlacementError, match=told):
             call()
 
 
