@@ -384,7 +384,8 @@ class _Lifter(Names):
         if isinstance(first, ast.Subscript):
             array, index = ast.unparse(first.value), ast.unparse(first.slice)
             index = f"({index})" if isinstance(first.slice, ast.Tuple) else index
-        values = values if len(values) == len(wanted) - 2 else wanted[2:]
+        whole = len(wanted) == 3 or isinstance(first, ast.Subscript)  # or else the index is there, and a value is not
+        values = values if whole and len(values) == len(wanted) - 2 else wanted[2:]
         what = f"{name} takes {', '.join(wanted[:-1])} and {wanted[-1]}, and is given {len(node.args)} of them"
         self.fail(node, what, f"write {name}({', '.join([array, index, *values])})")
 

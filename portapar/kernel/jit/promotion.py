@@ -398,6 +398,10 @@ class _Phi:
             if kind is not None:
                 variable.add_type(kind, self.loc)
                 return
+        shapes = {getattr(kind, "count", None): plain(kind) for kind in kinds if _is_value(kind)}
+        if len(shapes) > 1:
+            one, other, *_ = shapes.values()
+            raise errors.TypingError(f"Cannot unify {one} and {other} for '{self.target.split('.')[0]}'", loc=self.loc)
         for name in self.sources:
             typeinfer.Propagate(self.target, name, self.loc)(infer)
 
