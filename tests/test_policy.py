@@ -166,7 +166,7 @@ def test_plan_tells_what_will_happen():
     assert [part.executor for part in plan.parts] == [pp.threads(2), pp.simd()]
     assert plan.parts[0].lo == 0 and plan.parts[0].hi == plan.parts[1].lo and plan.parts[1].hi == 100_000
     text = str(plan)
-    assert "transform over 100000 indices" in text and "74 %" in text and "pp.simd()" in text
+    assert "transform over 100000 indices" in text and "75 %" in text and "pp.simd()" in text
     assert not x.any()
 
 
