@@ -8,7 +8,6 @@ Where Python raises an error (``math.comb(-1, 2)``, ``math.fmod(1.0, 0.0)``) the
 from __future__ import annotations
 
 import cmath
-import difflib
 import math
 import types
 from collections.abc import Callable
@@ -545,5 +544,7 @@ def closest(name: str, owner: Any) -> str:
         for module, alias in ((math, "math"), (np, "np"), (cmath, "cmath")):
             if module is not owner and hasattr(module, name):
                 return f"write {alias}.{name}"
+    import difflib  # here, where something is refused anyway: it takes time to import
+
     found = difflib.get_close_matches(name, [known for known in dir(owner) if not known.startswith("_")], 1)
     return f"did you mean {found[0]!r}?" if found else "check its spelling"

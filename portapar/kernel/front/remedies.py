@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import collections.abc
 import datetime
-import decimal
 import enum
-import fractions
 import functools
 import types
 from typing import Any
@@ -54,7 +52,10 @@ def unusable(value: Any, text: str) -> str:
         return (
             f"write {text}.value, or make it an IntEnum" if numeric else "give its members numbers, or use an IntEnum"
         )
-    if isinstance(value, (decimal.Decimal, fractions.Fraction)):
+    from decimal import Decimal  # here, where something is refused anyway: they take time to import
+    from fractions import Fraction
+
+    if isinstance(value, (Decimal, Fraction)):
         return f"convert it before the call: float({text})"
     if isinstance(value, datetime.timedelta):
         return f"convert it before the call: {text}.total_seconds()"
