@@ -58,22 +58,30 @@ def _all() -> Iterator[Any]:
 
 
 def _before() -> None:
-    """Take all locks, in whatever order: as long as one is not free none is kept, so that nobody waits for us."""
-    end = time.monotonic() + _PATIENCE
+    """Take all locks, in whatever order: while we wait for one we hold no other, so that nobody waits for us.
+
+    To wait, not to look again and again: who compiles without end leaves a lock free for much less than the time for
+    which a thread in Python must wait for its turn, but one that waits in the system is woken at once.
+    """
+    end, missing = time.monotonic() + _PATIENCE, None
     while True:
         taken: list[Any] = []
-        for each in _all():
-            if not _bare(each).acquire(blocking=False):
+        if missing is not None:
+            if not missing.acquire(timeout=max(0.0, end - time.monotonic())):
+                return
+            taken.append(missing)
+        for each in map(_bare, _all()):
+            if each is missing:
+                continue
+            if not each.acquire(blocking=False):
+                missing = each
                 break
             taken.append(each)
         else:
             _held.extend(taken)
             return
         for each in reversed(taken):
-            _bare(each).release()
-        if time.monotonic() > end:
-            return
-        time.sleep(0.0005)
+            each.release()
 
 
 def _bare(each: Any) -> Any:
@@ -83,8 +91,7 @@ def _bare(each: Any) -> Any:
 
 def _after() -> None:
     while _held:
-        each = _held.pop()
-        _bare(each).release()
+        _held.pop().release()
 
 
 def _in_child() -> None:

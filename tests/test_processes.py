@@ -228,7 +228,7 @@ def test_fork_while_a_thread_compiles(python, compiler):
 
         plan = pp.plan(pp.reduce, pp.par, x)
         work(1)
-        thread = threading.Thread(target=compile_always)
+        thread = threading.Thread(target=compile_always, daemon=True)
         thread.start()
         while len(made) < 2:
             time.sleep(0.01)
