@@ -18,8 +18,8 @@ from portapar.algorithms.segmented import segmented_reduce
 from portapar.algorithms.sort import sort_by_key
 from portapar.arrays import PartitionedArray
 from portapar.errors import PlacementError
+from portapar.part import LocalPart
 from portapar.parts import Data, Parts
-from portapar.piece import Piece
 from portapar.policy import Policy
 
 
@@ -104,15 +104,15 @@ def _group(p: Parts, keys: Any, values: Any) -> tuple[Any, Any, Any]:
     if data.dtype.kind not in "biuf":
         raise PlacementError(f"{p.algorithm}: keys has dtype {data.dtype}: must be booleans, integers or floats")
     rows = p.read(values, "values")
-    piece = p.alone()
+    part = p.alone()
     if len(rows.shape) == 1:
         ordered, grouped = sort_by_key(p.how, keys, values)
     else:
         numbers = np.arange(len(data))
-        ordered, index = sort_by_key(p.how, keys, piece.asarray(numbers) if p.kind == "device" else numbers)
-        grouped = _rows(p, piece, rows, index)
+        ordered, index = sort_by_key(p.how, keys, part.asarray(numbers) if p.kind == "device" else numbers)
+        grouped = _rows(p, part, rows, index)
     n, equal = len(data), radix.coding(data.dtype, False).equal
-    bits, flags = radix.bits(_here(piece, ordered)), piece.empty(n, np.bool_)
+    bits, flags = radix.bits(_here(part, ordered)), part.empty(n, np.bool_)
 
     def differ(i: int, bits: Any, flags: Any) -> None:
         flags[i] = i == 0 or equal(bits[np.uint64(i)]) != equal(bits[np.uint64(i - 1)])
@@ -123,17 +123,17 @@ def _group(p: Parts, keys: Any, values: Any) -> tuple[Any, Any, Any]:
         if k == len(heads) - 1:
             offsets[np.uint64(k + 1)] = n
 
-    for_each(piece.how, n, differ, bits, flags)
-    heads = pack_index(piece.how, flags)
-    found, offsets = piece.empty(len(heads), data.dtype), piece.zeros(len(heads) + 1, np.int64)
-    for_each(piece.how, len(heads), head, n, heads, bits, offsets, radix.bits(found))
-    return p.join("keys", lambda _: found), p.join("offsets", lambda _: offsets), grouped
+    for_each(part.how, n, differ, bits, flags)
+    heads = pack_index(part.how, flags)
+    found, offsets = part.empty(len(heads), data.dtype), part.zeros(len(heads) + 1, np.int64)
+    for_each(part.how, len(heads), head, n, heads, bits, offsets, radix.bits(found))
+    return p.concatenate("keys", lambda _: found), p.concatenate("offsets", lambda _: offsets), grouped
 
 
-def _rows(p: Parts, piece: Piece, rows: Data, index: Any) -> Any:
+def _rows(p: Parts, part: LocalPart, rows: Data, index: Any) -> Any:
     """The rows of an array of several dimensions in the order of `index`."""
-    here, out = rows[piece], p.new(rows.shape, rows.dtype)
-    there, width = out[piece], rows.size // max(len(rows), 1)
+    here, out = rows[part], p.new(rows.shape, rows.dtype)
+    there, width = out[part], rows.size // max(len(rows), 1)
     if isinstance(here, np.ndarray):
         here = np.ascontiguousarray(here)
 
@@ -143,15 +143,15 @@ def _rows(p: Parts, piece: Piece, rows: Data, index: Any) -> Any:
             out[np.uint64(to + k)] = x[np.uint64(begin + k)]
 
     if rows.size:
-        for_each(piece.how, len(rows), row, width, _here(piece, index), here.reshape(-1), there.reshape(-1))
+        for_each(part.how, len(rows), row, width, _here(part, index), here.reshape(-1), there.reshape(-1))
     return p.give(out)
 
 
 def _reduce_rows(p: Parts, offsets: Any, grouped: Any, op: Any) -> Any:
     """The reduction of the rows of every segment, column by column."""
-    piece, n = p.alone(), len(offsets) - 1
+    part, n = p.alone(), len(offsets) - 1
     shape, width = grouped.shape[1:], int(np.prod(grouped.shape[1:]))
-    there = _here(piece, grouped).reshape(-1)
+    there = _here(part, grouped).reshape(-1)
     length, out = len(grouped), None
 
     def take(i: int, width: int, k: int, x: Any, out: Any) -> None:
@@ -161,16 +161,16 @@ def _reduce_rows(p: Parts, offsets: Any, grouped: Any, op: Any) -> Any:
         out[np.uint64(i * width + k)] = x[np.uint64(i)]
 
     for k in range(max(width, 1)):
-        column = piece.empty(length if width else 0, grouped.dtype)
-        for_each(piece.how, len(column), take, width, k, there, column)
-        found = segmented_reduce(piece.how, _here(piece, offsets) if width else np.zeros(1, np.int64), column, op=op)
+        column = part.empty(length if width else 0, grouped.dtype)
+        for_each(part.how, len(column), take, width, k, there, column)
+        found = segmented_reduce(part.how, _here(part, offsets) if width else np.zeros(1, np.int64), column, op=op)
         if out is None:
-            out = piece.empty((n, *shape), found.dtype)
+            out = part.empty((n, *shape), found.dtype)
         if width:
-            for_each(piece.how, n, put, width, k, found, out.reshape(-1))
-    return p.join("values", lambda _: out)
+            for_each(part.how, n, put, width, k, found, out.reshape(-1))
+    return p.concatenate("values", lambda _: out)
 
 
-def _here(piece: Piece, x: Any) -> Any:
+def _here(part: LocalPart, x: Any) -> Any:
     """An array of the only part where it can use it."""
-    return x.parts[piece.number] if isinstance(x, PartitionedArray) else piece.asarray(x)
+    return x.parts[part.number] if isinstance(x, PartitionedArray) else part.asarray(x)

@@ -17,8 +17,8 @@ from portapar.errors import PlacementError
 from portapar.kernel.front.codec import codec
 from portapar.kernel.front.lift import loops
 from portapar.lazy import Lazy
+from portapar.part import LocalPart
 from portapar.parts import Data, Parts
-from portapar.piece import Piece
 from portapar.policy import Policy
 
 
@@ -130,18 +130,18 @@ def _copy(p: Parts, x: Any, predicate: Any, stencil: Any, wanted: bool) -> Any:
     def keep(v: Any) -> bool:
         return bool(predicate(v)) == wanted
 
-    def values(piece: Piece) -> Any:
-        here = data[piece]
+    def values(part: LocalPart) -> Any:
+        here = data[part]
 
         def value(i: int) -> Any:
             return here[np.uint64(i)]
 
         return value
 
-    def pack(piece: Piece) -> Any:
-        return _pack(piece, *_flags(piece, tested[piece], keep), data.dtype, values(piece), _store(x, data))
+    def pack(part: LocalPart) -> Any:
+        return _pack(part, *_flags(part, tested[part], keep), data.dtype, values(part), _store(x, data))
 
-    return p.join("select", pack)
+    return p.concatenate("select", pack)
 
 
 def _store(x: Any, data: Data) -> Any:
@@ -153,9 +153,9 @@ def _put(i: int, out: Any, value: Any) -> None:
     out[i] = value
 
 
-def _flags(piece: Piece, tested: Any, keep: Any) -> tuple[Any, Any]:
+def _flags(part: LocalPart, tested: Any, keep: Any) -> tuple[Any, Any]:
     """What to test and how: for a predicate with a loop its results, stored; then Ctrl-C is heard between any two."""
-    return (piece.map(tested, keep), elementwise.identity) if loops(keep) and len(piece) else (tested, keep)
+    return (part.map(tested, keep), elementwise.identity) if loops(keep) and len(part) else (tested, keep)
 
 
 def _indices(p: Parts, flags: Any) -> Any:
@@ -168,15 +168,15 @@ def _indices(p: Parts, flags: Any) -> Any:
     def keep(v: Any) -> bool:
         return v != 0
 
-    def values(piece: Piece) -> Any:
-        begin = piece.lo
+    def values(part: LocalPart) -> Any:
+        begin = part.lo
 
         def value(i: int) -> int:
             return begin + i
 
         return value
 
-    return p.join("select", lambda piece: _pack(piece, data[piece], keep, np.dtype(np.int64), values(piece)))
+    return p.concatenate("select", lambda part: _pack(part, data[part], keep, np.dtype(np.int64), values(part)))
 
 
 def _partition(p: Parts, x: Any, predicate: Any) -> tuple[Any, int]:
@@ -184,7 +184,7 @@ def _partition(p: Parts, x: Any, predicate: Any) -> tuple[Any, int]:
     predicate = p.predicate(predicate, x)
     if p.count > 1:
         return _partition_parts(p, data, predicate)
-    (piece,), store = p.own, _store(x, data)
+    (part,), store = p.own, _store(x, data)
 
     def split(block: int, size: int, total: int, x: Any, tested: Any, ends: Any, out: Any) -> None:
         i = block * size
@@ -196,17 +196,17 @@ def _partition(p: Parts, x: Any, predicate: Any) -> tuple[Any, int]:
             yes += fits
             no += 1 - fits
 
-    here, out = data[piece], p.new(data.shape, data.dtype)
-    tested, keep = _flags(piece, here, predicate)
-    blocks, size, ends = _ends(piece, tested, keep)
+    here, out = data[part], p.new(data.shape, data.dtype)
+    tested, keep = _flags(part, here, predicate)
+    blocks, size, ends = _ends(part, tested, keep)
     total = int(ends[-1]) if blocks else 0
-    piece.run(blocks, split, size, total, here, tested, piece.asarray(ends), out[piece])
+    part.run(blocks, split, size, total, here, tested, part.asarray(ends), out[part])
     return p.give(out), total
 
 
 def _partition_parts(p: Parts, data: Data, predicate: Any) -> tuple[Any, int]:
-    def pack(piece: Piece, wanted: bool) -> np.ndarray:
-        here = data[piece]
+    def pack(part: LocalPart, wanted: bool) -> np.ndarray:
+        here = data[part]
 
         def keep(v: Any) -> bool:
             return bool(predicate(v)) == wanted
@@ -214,17 +214,17 @@ def _partition_parts(p: Parts, data: Data, predicate: Any) -> tuple[Any, int]:
         def value(i: int) -> Any:
             return here[np.uint64(i)]
 
-        flags = _flags(piece, here, keep)
-        return arrays.asnumpy(_pack(piece, *flags, data.dtype, value, _store(data.value, data)))
+        flags = _flags(part, here, keep)
+        return arrays.asnumpy(_pack(part, *flags, data.dtype, value, _store(data.value, data)))
 
-    found = p.do("select", lambda piece: (pack(piece, True), pack(piece, False)))
-    fit = p.each("sizes", lambda piece: len(found[piece.number][0]))
+    found = p.do("select", lambda part: (pack(part, True), pack(part, False)))
+    fit = p.each("sizes", lambda part: len(found[part.number][0]))
     total, before = sum(fit), np.cumsum([0, *fit]).tolist()
     runs = {k: [(before[k], yes), (total + p.cuts[k] - before[k], no)] for k, (yes, no) in found.items()}
     return p.assemble(runs, len(data), p.cuts), total
 
 
-def _ends(piece: Piece, tested: Any, keep: Any) -> tuple[int, int, np.ndarray]:
+def _ends(part: LocalPart, tested: Any, keep: Any) -> tuple[int, int, np.ndarray]:
     """(how many blocks, elements of each, how many elements fit up to the end of each)."""
 
     def count(block: int, size: int, tested: Any, counts: Any) -> None:
@@ -234,14 +234,14 @@ def _ends(piece: Piece, tested: Any, keep: Any) -> tuple[int, int, np.ndarray]:
             fits += 1 if keep(tested[np.uint64(i)]) else 0
         counts[block] = fits
 
-    blocks, size = piece.blocks(len(tested), least=512)
-    counts = piece.empty(blocks, np.int64)
-    piece.run(blocks, count, size, tested, counts)
+    blocks, size = part.blocks(len(tested), least=512)
+    counts = part.empty(blocks, np.int64)
+    part.run(blocks, count, size, tested, counts)
     return blocks, size, np.cumsum(arrays.asnumpy(counts))
 
 
 def _pack(
-    piece: Piece, tested: Any, keep: Any, dtype: np.dtype, value: Callable[[int], Any], store: Any = _put
+    part: LocalPart, tested: Any, keep: Any, dtype: np.dtype, value: Callable[[int], Any], store: Any = _put
 ) -> Any:
     """``value(i)`` for every i whose tested element is to be kept."""
 
@@ -255,8 +255,8 @@ def _pack(
             at += 1 if keep(tested[np.uint64(i)]) else 0
             i += 1
 
-    blocks, size, ends = _ends(piece, tested, keep)
-    out = piece.empty(int(ends[-1]) if blocks else 0, dtype)
+    blocks, size, ends = _ends(part, tested, keep)
+    out = part.empty(int(ends[-1]) if blocks else 0, dtype)
     if len(out):
-        piece.run(blocks, write, size, tested, piece.asarray(ends), out)
+        part.run(blocks, write, size, tested, part.asarray(ends), out)
     return out

@@ -14,8 +14,8 @@ import numpy as np
 from portapar import ops, parts
 from portapar.algorithms.find import equals, first
 from portapar.algorithms.reduce import reduce_as
+from portapar.part import LocalPart
 from portapar.parts import Parts
-from portapar.piece import Piece
 from portapar.policy import Policy
 
 
@@ -131,8 +131,8 @@ def _any(p: Parts, x: Any, predicate: Any, wanted: bool) -> bool:
     data = p.read(x, "x")
     predicate = p.predicate(predicate, x)
 
-    def hits(piece: Piece) -> Any:
-        here = data[piece].reshape(-1)
+    def hits(part: LocalPart) -> Any:
+        here = data[part].reshape(-1)
 
         def hit(i: int) -> bool:
             return predicate(here[np.uint64(i)])

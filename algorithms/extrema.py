@@ -17,8 +17,8 @@ from portapar.algorithms.reduce import transform_reduce
 from portapar.errors import PlacementError
 from portapar.kernel.front.sources import function
 from portapar.kernel.tiles import TILE
+from portapar.part import LocalPart
 from portapar.parts import Data, Parts
-from portapar.piece import Piece
 from portapar.policy import Policy
 
 _STRIP = 64  #: elements of a tile that one iteration looks through
@@ -111,10 +111,10 @@ def _of_tuples(p: Parts, data: Data, key: Any, largest: bool) -> int:
     """The first place in the order of keys that are tuples; of equal ones the lowest."""
     order = Order(p, data.dtype, key, largest, "x")
 
-    def work(piece: Piece) -> tuple[list[int], int] | None:
-        if not len(piece):
+    def work(part: LocalPart) -> tuple[list[int], int] | None:
+        if not len(part):
             return None
-        keys = order.keys(piece, piece.asarray(data[piece]))
+        keys = order.keys(part, part.asarray(data[part]))
         captured: dict[str, Any] = {}
         for k, (bits, coding) in enumerate(keys):
             captured[f"keys{k}"], captured[f"equal{k}"] = bits, coding.equal
@@ -123,12 +123,12 @@ def _of_tuples(p: Parts, data: Data, key: Any, largest: bool) -> int:
         for k in reversed(range(len(keys))):
             less = f"b[{k}] < a[{k}] or (b[{k}] == a[{k}] and ({less}))"
         *best, place = transform_reduce(
-            piece.how,
-            arrays.Range(len(piece)),
+            part.how,
+            arrays.Range(len(part)),
             transform=function(f"lambda i: ({codes}i)", **captured),
             op=function(f"lambda a, b: b if {less} else a"),
         )
-        return [int(code) for code in best], piece.lo + int(place)
+        return [int(code) for code in best], part.lo + int(place)
 
     return min((part for part in p.each("extremum", work) if part is not None), default=([], 0))[1]
 
@@ -145,19 +145,19 @@ def _extremum(p: Parts, data: Data, key: Any, op: Any, better: Any, pick: Any) -
                 places[strip] = i
         keys[strip] = best
 
-    def work(piece: Piece) -> tuple[Any, int] | None:
-        if not len(piece):
+    def work(part: LocalPart) -> tuple[Any, int] | None:
+        if not len(part):
             return None
-        here = data[piece]
-        found = piece.tiles(here, op, key)
+        here = data[part]
+        found = part.tiles(here, op, key)
         begin = int(pick(found)) * TILE
-        strips = -(-min(TILE, len(piece) - begin) // _STRIP)
-        keys, places = piece.empty(strips, found.dtype), piece.empty(strips, np.int64)
-        piece.run(strips, place, begin, here, keys, places)
+        strips = -(-min(TILE, len(part) - begin) // _STRIP)
+        keys, places = part.empty(strips, found.dtype), part.empty(strips, np.int64)
+        part.run(strips, place, begin, here, keys, places)
         # What the strips found, not the tile: a key of floats may come out a bit different in other code.
         keys, places = arrays.asnumpy(keys), arrays.asnumpy(places)
         best = int(pick(keys))
-        return keys[best], piece.lo + int(places[best])
+        return keys[best], part.lo + int(places[best])
 
     found = [part for part in p.each("extremum", work) if part is not None]
     return found[int(pick([value for value, _ in found]))][1] if found else 0

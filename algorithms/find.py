@@ -18,8 +18,8 @@ from portapar import arrays, parts
 from portapar.errors import PlacementError
 from portapar.kernel.front import atomic
 from portapar.kernel.front.lift import loops
+from portapar.part import LocalPart
 from portapar.parts import Parts
-from portapar.piece import Piece
 from portapar.policy import Policy
 
 _STRIP = 256  #: elements that are searched without a look at the result
@@ -220,8 +220,8 @@ def _find(p: Parts, x: Any, predicate: Any) -> int:
     data = p.vector(x, "x")
     predicate = p.predicate(predicate, x)
 
-    def hits(piece: Piece) -> Any:
-        here = data[piece]
+    def hits(part: LocalPart) -> Any:
+        here = data[part]
 
         def hit(i: int) -> bool:
             return predicate(here[np.uint64(i)])
@@ -235,8 +235,8 @@ def _find_last(p: Parts, x: Any, predicate: Any) -> int:
     data = p.vector(x, "x")
     predicate = p.predicate(predicate, x)
 
-    def hits(piece: Piece) -> Any:
-        here, last = data[piece], len(piece) - 1
+    def hits(part: LocalPart) -> Any:
+        here, last = data[part], len(part) - 1
 
         def hit(i: int) -> bool:
             return predicate(here[np.uint64(last - i)])
@@ -255,8 +255,8 @@ def _adjacent(p: Parts, x: Any, predicate: Any) -> int:
     pairs = [max(0, min(hi, n - 1) - lo) for lo, hi in parts.spans(p.cuts)]
     behind = p.rows("borders", p.stored(x, "x"), lambda k: [(min(p.cuts[k + 1], n), min(p.cuts[k + 1] + 1, n))])
 
-    def hits(piece: Piece) -> Any:
-        here, (after,), last = data[piece], behind[piece.number], len(piece) - 1
+    def hits(part: LocalPart) -> Any:
+        here, (after,), last = data[part], behind[part.number], len(part) - 1
 
         def hit(i: int) -> bool:
             return predicate(here[np.uint64(i)], here[np.uint64(i + 1)])
@@ -282,8 +282,8 @@ def _mismatch(p: Parts, x: Any, y: Any) -> int:
         one, other = other, one
     differ = _differ_exactly if one.dtype.kind == "i" and other.dtype == np.uint64 else _differ
 
-    def hits(piece: Piece) -> Any:
-        a, b = one[piece], other[piece]
+    def hits(part: LocalPart) -> Any:
+        a, b = one[part], other[part]
 
         def hit(i: int) -> bool:
             return differ(a[np.uint64(i)], b[np.uint64(i)])
@@ -297,14 +297,14 @@ def _rows(p: Parts) -> list[int]:
     return [hi - lo for lo, hi in parts.spans(p.cuts)]
 
 
-def first(p: Parts, hits: Callable[[Piece], Any], places: Sequence[int], backward: bool = False) -> int:
+def first(p: Parts, hits: Callable[[LocalPart], Any], places: Sequence[int], backward: bool = False) -> int:
     """The first place that is a hit, or the number of places.
 
     Parameters
     ----------
     p : Parts
     hits : callable
-        ``hits(piece)`` is a kernel of a part's place from 0 on, that says whether it is a hit.
+        ``hits(part)`` is a kernel of a part's place from 0 on, that says whether it is a hit.
     places : sequence of int
         How many places each part has.
     backward : bool
@@ -314,9 +314,9 @@ def first(p: Parts, hits: Callable[[Piece], Any], places: Sequence[int], backwar
     best, open_, begin, step = sum(places), p.count, 0, max(places) if p.count == 1 else _ROUND
     while begin < max(places[:open_], default=0):
 
-        def look(piece: Piece, begin: int = begin, end: int = begin + step, open_: int = open_) -> int:
-            rank = p.count - 1 - piece.number if backward else piece.number
-            return _search(piece, hits, begin, min(end, places[rank])) if rank < open_ else -1
+        def look(part: LocalPart, begin: int = begin, end: int = begin + step, open_: int = open_) -> int:
+            rank = p.count - 1 - part.number if backward else part.number
+            return _search(part, hits, begin, min(end, places[rank])) if rank < open_ else -1
 
         found = p.each("search", look)
         for rank, place in enumerate(found[::-1] if backward else found):
@@ -327,11 +327,11 @@ def first(p: Parts, hits: Callable[[Piece], Any], places: Sequence[int], backwar
     return best
 
 
-def _search(piece: Piece, hits: Callable[[Piece], Any], begin: int, end: int) -> int:
+def _search(part: LocalPart, hits: Callable[[LocalPart], Any], begin: int, end: int) -> int:
     """The first hit of a part in the places from `begin` to `end`, or -1."""
     if begin >= end:
         return -1
-    hit = hits(piece)
+    hit = hits(part)
 
     def search(block: int, size: int, begin: int, end: int, best: Any) -> None:
         i = begin + block * size
@@ -352,8 +352,8 @@ def _search(piece: Piece, hits: Callable[[Piece], Any], begin: int, end: int) ->
                         stop = hi
                 i = stop
 
-    best = piece.asarray(np.full(1, end))
-    size = min(max(_LEAST, -(-(end - begin) // (16 * piece.width))), _LEAST if loops(hit) else _MOST)
-    piece.run(-(-(end - begin) // size), search, size, begin, end, best)
+    best = part.asarray(np.full(1, end))
+    size = min(max(_LEAST, -(-(end - begin) // (16 * part.width))), _LEAST if loops(hit) else _MOST)
+    part.run(-(-(end - begin) // size), search, size, begin, end, best)
     found = int(arrays.asnumpy(best)[0])
     return found if found < end else -1

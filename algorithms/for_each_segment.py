@@ -83,7 +83,7 @@ def _for_each(p: Parts, offsets: Any, body: Any, args: tuple[Any, ...]) -> None:
             f"{p.algorithm}: kernel {kernel.name!r} ({kernel.where()}) {kernel.takes()}, "
             f"and the call gives {given}: a segment, an element, and {len(args)} more"
         )
-    piece = p.alone()
+    part = p.alone()
     found = segments.find(p, offsets, np.iinfo(np.int64).max)
     s, i, *names = kernel.params[:given]
     call = "body"
@@ -102,5 +102,5 @@ def _for_each(p: Parts, offsets: Any, body: Any, args: tuple[Any, ...]) -> None:
             for i in range(lo, hi):
                 each(k, i)
 
-    blocks, size = found.blocks(piece, [func])
-    piece.run(blocks, step, size, found.begin, found.count, found.offsets[piece])
+    blocks, size = found.blocks(part, [func])
+    part.run(blocks, step, size, found.begin, found.count, found.offsets[part])

@@ -26,8 +26,8 @@ from portapar.algorithms.reduce import transform_reduce
 from portapar.errors import DeviceMemoryError, PlacementError
 from portapar.kernel.front import atomic
 from portapar.kernel.front.lift import loops
+from portapar.part import LocalPart
 from portapar.parts import Data, Parts
-from portapar.piece import Piece
 from portapar.policy import Policy
 
 _TABLES = 1 << 22  #: counters at most in all private tables together
@@ -142,9 +142,9 @@ def _bincount(p: Parts, x: Any, weights: Any, minlength: int) -> Any:
         def size(v: Any) -> Any:
             return unsigned(v)  # negative numbers become large ones
 
-        most = max(p.each("largest", lambda piece: _end(piece, data[piece], size, ops.maximum, -1)))
+        most = max(p.each("largest", lambda part: _end(part, data[part], size, ops.maximum, -1)))
         if data.dtype.kind == "i" and most > np.iinfo(data.dtype).max:
-            least = min(p.each("least", lambda piece: _end(piece, data[piece], None, ops.minimum, 0)))
+            least = min(p.each("least", lambda part: _end(part, data[part], None, ops.minimum, 0)))
             raise PlacementError(
                 f"bincount: x holds {least}: must hold no negative numbers. Subtract the least one first"
             )
@@ -157,7 +157,7 @@ def _bincount(p: Parts, x: Any, weights: Any, minlength: int) -> Any:
 def _check_memory(p: Parts, bins: int, why: str) -> None:
     """Refuse more bins than a machine's memory holds."""
 
-    def look(_: Piece) -> None:
+    def look(_: LocalPart) -> None:
         import psutil
 
         have = psutil.virtual_memory().total
@@ -184,12 +184,12 @@ def _number(v: Any, edges: Any) -> Any:
     return v
 
 
-def _end(piece: Piece, x: Any, value: Any, op: Any, none: Any) -> Any:
+def _end(part: LocalPart, x: Any, value: Any, op: Any, none: Any) -> Any:
     """The smallest or the largest of a part's values; `none` if it is empty."""
     if len(x) == 0:
         return none
     given = {} if value in (None, _itself) else {"transform": value}
-    return transform_reduce(piece.how, x, op=op, **given).item()
+    return transform_reduce(part.how, x, op=op, **given).item()
 
 
 def _give(p: Parts, counts: np.ndarray) -> Any:
@@ -205,7 +205,7 @@ def _histogram(p: Parts, x: Any, bins: Any, limits: Any, weights: Any, key: Any)
     dtype = data.dtype
     if loops(value):  # called once for each, and Ctrl-C is heard between any two
         given, value = value, _itself
-        data = Data(x, data.shape, dtype, lambda piece, of=data: piece.map(of[piece], given))  # type: ignore[misc]
+        data = Data(x, data.shape, dtype, lambda part, of=data: part.map(of[part], given))  # type: ignore[misc]
     if isinstance(bins, (int, np.integer)) and not isinstance(bins, bool):
         kind = data.dtype if key is None and data.dtype.kind == "f" else np.dtype(np.float64)
         edges = _uniform(p, data, value, int(bins), limits, kind)
@@ -236,8 +236,8 @@ def _uniform(p: Parts, data: Data, value: Any, bins: int, limits: Any, kind: np.
     found = limits is None
     if found:
 
-        def extent(piece: Piece) -> list[Any]:
-            return [_end(piece, data[piece], value, op, None) for op in (ops.minimum, ops.maximum)]
+        def extent(part: LocalPart) -> list[Any]:
+            return [_end(part, data[part], value, op, None) for op in (ops.minimum, ops.maximum)]
 
         ends = [pair for pair in p.each("extent", extent) if None not in pair]
         limits = (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0, 1)
@@ -270,11 +270,11 @@ def _few(p: Parts, data: Data, value: Any, edges: np.ndarray) -> np.ndarray:
     padded = np.full(passes * _EDGES + 1, edges[-1])
     padded[:bins] = edges[:-1]
 
-    def count(piece: Piece) -> np.ndarray:
-        x = data[piece]
-        blocks, size = piece.blocks(max(len(x), 1), least=1 << 14)
-        table = piece.zeros(blocks * passes * (_EDGES + 1), np.int64)
-        piece.run(blocks, _compare(value), size, x, piece.asarray(padded), table, passes)
+    def count(part: LocalPart) -> np.ndarray:
+        x = data[part]
+        blocks, size = part.blocks(max(len(x), 1), least=1 << 14)
+        table = part.zeros(blocks * passes * (_EDGES + 1), np.int64)
+        part.run(blocks, _compare(value), size, x, part.asarray(padded), table, passes)
         return arrays.asnumpy(table).reshape(blocks, passes, _EDGES + 1).sum(axis=0)
 
     table = np.sum(p.each("count", count), axis=0)
@@ -376,38 +376,38 @@ def _counts(p: Parts, data: Data, weights: Any, bins: int, place: Any, edges: An
         found = _weights(p, data, heavy, edges, bins, kind, place)
     else:
 
-        def count(piece: Piece) -> np.ndarray:
-            return arrays.asnumpy(_table(piece, data[piece], piece.asarray(edges), bins, place))
+        def count(part: LocalPart) -> np.ndarray:
+            return arrays.asnumpy(_table(part, data[part], part.asarray(edges), bins, place))
 
         found = sum(p.each("count", count), np.zeros(bins + 1, kind))
     return found[:bins], found[bins] > 0
 
 
-def _table(piece: Piece, x: Any, edges: Any, bins: int, place: Any) -> Any:
+def _table(part: LocalPart, x: Any, edges: Any, bins: int, place: Any) -> Any:
     """The counts of one part; the last one is how many elements are outside."""
     n = len(x)
     if n == 0:
-        return piece.zeros(bins + 1, np.int64)
-    blocks, size = piece.blocks(n, least=1 << 14, each=1)
+        return part.zeros(bins + 1, np.int64)
+    blocks, size = part.blocks(n, least=1 << 14, each=1)
     tables = min(blocks, max(1, _TABLES // max(bins, 1)))
     if blocks > _MANY:  # each bin's tables are added by one iteration
         tables = min(tables, _SHARED)
     counter = np.dtype(np.int32 if size * -(-blocks // tables) < 1 << 31 else np.int64)
     apart = bins + _APART
-    table = piece.zeros(tables * apart, counter)
+    table = part.zeros(tables * apart, counter)
     if tables == blocks:
-        piece.run(blocks, _count(place), size, x, edges, table, apart)
+        part.run(blocks, _count(place), size, x, edges, table, apart)
     else:
-        piece.run(blocks, _share(place), size, x, edges, table, bins, apart, tables)
-    return _sum(piece, table, tables, bins, np.dtype(np.int64))
+        part.run(blocks, _share(place), size, x, edges, table, bins, apart, tables)
+    return _sum(part, table, tables, bins, np.dtype(np.int64))
 
 
-def _sum(piece: Piece, table: Any, tables: int, bins: int, kind: np.dtype) -> Any:
+def _sum(part: LocalPart, table: Any, tables: int, bins: int, kind: np.dtype) -> Any:
     """The tables of a part, added in order."""
     if tables == 1:
         return table[: bins + 1]
-    out = piece.empty(bins + 1, kind)
-    for_each(piece.how, bins + 1, _add, table, tables, bins + _APART, out)
+    out = part.empty(bins + 1, kind)
+    for_each(part.how, bins + 1, _add, table, tables, bins + _APART, out)
     return out
 
 
@@ -421,51 +421,51 @@ def _weights(p: Parts, data: Data, heavy: Data, edges: np.ndarray, bins: int, ki
     n, apart = len(data), bins + _APART
     size = max(_WEIGHED, bins, -(-n // max(1, min(64, _TABLES // max(bins, 1)))))
 
-    def weigh(piece: Piece, first: int, table: Any, blocks: int) -> None:
+    def weigh(part: LocalPart, first: int, table: Any, blocks: int) -> None:
         """Add the elements from `first` on to the tables of as many blocks."""
-        x, weights = data[piece], heavy[piece]
-        piece.run(blocks, _weigh(place), first, size, x, weights, piece.asarray(edges), table, bins, apart)
+        x, weights = data[part], heavy[part]
+        part.run(blocks, _weigh(place), first, size, x, weights, part.asarray(edges), table, bins, apart)
 
-    def begun(piece: Piece) -> Any:
+    def begun(part: LocalPart) -> Any:
         """The tables of the blocks that begin in a part."""
-        first = -piece.lo % size
-        blocks = max(0, -(-(len(piece) - first) // size))
-        table = piece.zeros(blocks * apart, kind)
+        first = -part.lo % size
+        blocks = max(0, -(-(len(part) - first) // size))
+        table = part.zeros(blocks * apart, kind)
         if blocks:
-            weigh(piece, first, table, blocks)
+            weigh(part, first, table, blocks)
         return table
 
     if p.count == 1:
 
-        def alone(piece: Piece) -> np.ndarray:
+        def alone(part: LocalPart) -> np.ndarray:
             if n == 0:
                 return np.zeros(bins + 1, kind)
-            return arrays.asnumpy(_sum(piece, begun(piece), -(-n // size), bins, kind))
+            return arrays.asnumpy(_sum(part, begun(part), -(-n // size), bins, kind))
 
         return p.each("weigh", alone)[0]
-    tables = p.do("weigh", lambda piece: arrays.asnumpy(begun(piece)).reshape(-1, apart)[:, : bins + 1])
+    tables = p.do("weigh", lambda part: arrays.asnumpy(begun(part)).reshape(-1, apart)[:, : bins + 1])
     total, unfinished = np.zeros(bins + 1, kind), None
-    for part in range(p.count):
+    for turn in range(p.count):
 
-        def carry(piece: Piece, part: int = part, total: Any = total, unfinished: Any = unfinished) -> Any:
+        def carry(part: LocalPart, turn: int = turn, total: Any = total, unfinished: Any = unfinished) -> Any:
             """What all parts up to this one come to: the sum of the whole blocks, and the table of one that goes on."""
-            if piece.number != part:
+            if part.number != turn:
                 return None
-            mine = list(tables[part])
-            if unfinished is not None and len(piece):
+            mine = list(tables[turn])
+            if unfinished is not None and len(part):
                 table = np.zeros(apart, kind)
                 table[: bins + 1] = unfinished
-                there = piece.asarray(table)
-                weigh(piece, min(-piece.lo % size, len(piece)) - size, there, 1)
+                there = part.asarray(table)
+                weigh(part, min(-part.lo % size, len(part)) - size, there, 1)
                 mine.insert(0, arrays.asnumpy(there)[: bins + 1])
             elif unfinished is not None:
                 mine = [unfinished]
-            goes_on = mine.pop() if mine and piece.hi % size and piece.hi < n else None
+            goes_on = mine.pop() if mine and part.hi % size and part.hi < n else None
             for table in mine:
                 total = total + table
             return total, goes_on
 
-        total, unfinished = p.each("carry", carry)[part]
+        total, unfinished = p.each("carry", carry)[turn]
     return total
 
 

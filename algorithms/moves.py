@@ -20,8 +20,8 @@ from portapar.algorithms.reduce import reduce_as
 from portapar.algorithms.transform import copy, transform
 from portapar.arrays import PartitionedArray
 from portapar.errors import KernelError, PlacementError
+from portapar.part import LocalPart
 from portapar.parts import Data, Parts
-from portapar.piece import Piece
 from portapar.policy import Policy
 
 
@@ -64,7 +64,7 @@ def gather(policy: Policy | None, x: Any, indices: Any, *, out: Any = None) -> A
 def _gather(p: Parts, x: Any, indices: Any, out: Any) -> Any:
     p.recut((p.length(indices, "indices"),))
     n = p.length(x, "x")
-    places, table = p.vector(indices, "indices"), p.whole(x, "x")
+    places, table = p.vector(indices, "indices"), p.replicated(x, "x")
     result = _output(p, out, len(places), table.dtype, [("x", x)], [("indices", indices)])
     _check(p, places, indices, n, "x")
 
@@ -72,9 +72,9 @@ def _gather(p: Parts, x: Any, indices: Any, out: Any) -> Any:
         k = int(places[np.uint64(i)])
         out[np.uint64(i)] = x[np.uint64(k + n if k < 0 else k)]
 
-    def step(piece: Piece) -> None:
-        if len(piece):
-            for_each(piece.how, len(piece), take, n, table[piece], places[piece], result[piece])
+    def step(part: LocalPart) -> None:
+        if len(part):
+            for_each(part.how, len(part), take, n, table[part], places[part], result[part])
 
     p.each("take", step)
     return p.give(result)
@@ -130,11 +130,11 @@ def _scatter(p: Parts, x: Any, indices: Any, out: Any) -> Any:
         k = int(places[np.uint64(i)])
         out[np.uint64(k + n if k < 0 else k)] = x[np.uint64(i)]
 
-    def send(piece: Piece) -> list[tuple[np.ndarray, np.ndarray]]:
+    def send(part: LocalPart) -> list[tuple[np.ndarray, np.ndarray]]:
         """To each part the elements that go there, and their places in it."""
         if p.count == 1:
-            return [(data[piece], places[piece])]
-        rows, chosen = arrays.asnumpy(elements[piece]), arrays.asnumpy(targets[piece])
+            return [(data[part], places[part])]
+        rows, chosen = arrays.asnumpy(elements[part]), arrays.asnumpy(targets[part])
         chosen = chosen.astype(np.int64) + n * (chosen < 0)
         owner = np.searchsorted(cuts[1:], chosen, side="right")
         order = np.argsort(owner, kind="stable")
@@ -143,15 +143,15 @@ def _scatter(p: Parts, x: Any, indices: Any, out: Any) -> Any:
         return [(rows[some], chosen[some] - lo) for some, lo in zip(chunks, cuts, strict=False)]
 
     elements, targets = p.stored(x, "x"), p.stored(indices, "indices")
-    got = p.trade("send", send)
+    got = p.alltoall("send", send)
     p.cuts = tuple(cuts)  # `out` may be shorter or longer than the others
     result = _output(p, out, n, data.dtype, [("x", x), ("indices", indices)], reads=True)
 
-    def step(piece: Piece) -> None:
-        for rows, chosen in got[piece.number]:
+    def step(part: LocalPart) -> None:
+        for rows, chosen in got[part.number]:
             if len(chosen):
-                here = piece.asarray(rows), piece.asarray(chosen), result[piece]
-                for_each(piece.how, len(chosen), put, len(piece), *here)
+                here = part.asarray(rows), part.asarray(chosen), result[part]
+                for_each(part.how, len(chosen), put, len(part), *here)
 
     p.each("put", step)
     return p.give(result)
@@ -199,21 +199,21 @@ def _reverse(p: Parts, x: Any, out: Any) -> Any:
         data = p.stored(np.array(x) if inplace and isinstance(x, np.ndarray) else x, "x")
         result = _output(p, out, n, data.dtype, [] if inplace else [("x", x)])
         got = p.rows("fetch", data, lambda k: [(n - p.cuts[k + 1], n - p.cuts[k])])
-        p.each("turn", lambda piece: _reversed(piece, got[piece.number][0], result[piece]))
+        p.each("turn", lambda part: _reversed(part, got[part.number][0], result[part]))
         return p.give(result)
     data = p.vector(x, "x")
     if inplace:
         result = _output(p, out, n, data.dtype, [], reads=True)
-        p.each("swap", lambda piece: for_each(piece.how, n // 2, _swap, n, result[piece]))
+        p.each("swap", lambda part: for_each(part.how, n // 2, _swap, n, result[part]))
     else:
         result = _output(p, out, n, data.dtype, [("x", x)])
-        p.each("turn", lambda piece: _reversed(piece, data[piece], result[piece]))
+        p.each("turn", lambda part: _reversed(part, data[part], result[part]))
     return p.give(result)
 
 
-def _reversed(piece: Piece, x: Any, out: Any) -> None:
-    if len(piece):
-        for_each(piece.how, len(piece), _turn, len(piece), x, out)
+def _reversed(part: LocalPart, x: Any, out: Any) -> None:
+    if len(part):
+        for_each(part.how, len(part), _turn, len(part), x, out)
 
 
 def _swap(i: int, n: int, x: Any) -> None:
@@ -273,12 +273,12 @@ def _rotate(p: Parts, x: Any, k: int, out: Any) -> Any:
 
     got = p.rows("fetch", data, wanted)
 
-    def turn(piece: Piece) -> None:
-        (before, behind), target = got[piece.number], result[piece]
+    def turn(part: LocalPart) -> None:
+        (before, behind), target = got[part.number], result[part]
         if len(before):
-            copy(piece.how, before, out=target[: len(before)])
+            copy(part.how, before, out=target[: len(before)])
         if len(behind):
-            copy(piece.how, behind, out=target[len(before) :])
+            copy(part.how, behind, out=target[len(before) :])
 
     p.each("turn", turn)
     return p.give(result)
@@ -336,14 +336,14 @@ def _adjacent_difference(p: Parts, x: Any, op: Any, out: Any) -> Any:
     result = _output(p, out, n, dtype, [("x", x)], kernels=[pair])
     before = p.rows("borders", data, lambda k: [(max(p.cuts[k] - 1, 0), p.cuts[k])])
 
-    def differences(piece: Piece) -> None:
-        here, target, (last,) = data[piece], result[piece], before[piece.number]
-        if len(last) and len(piece):
-            transform(piece.how, here[:1], last, out=target[:1], op=pair)
-        elif len(piece):
-            copy(piece.how, here[:1], out=target[:1])
-        if len(piece) > 1:
-            transform(piece.how, here[1:], here[:-1], out=target[1:], op=pair)
+    def differences(part: LocalPart) -> None:
+        here, target, (last,) = data[part], result[part], before[part.number]
+        if len(last) and len(part):
+            transform(part.how, here[:1], last, out=target[:1], op=pair)
+        elif len(part):
+            copy(part.how, here[:1], out=target[:1])
+        if len(part) > 1:
+            transform(part.how, here[1:], here[:-1], out=target[1:], op=pair)
 
     p.each("differences", differences)
     return p.give(result)
@@ -414,9 +414,9 @@ def _check(p: Parts, places: Data, indices: Any, n: int, of: str) -> None:
     if bad < len(places):
         stored = p.stored(indices, "indices")
 
-        def look(piece: Piece) -> Any:
-            at = bad - piece.lo
-            return arrays.asnumpy(stored[piece][at : at + 1])[0] if 0 <= at < len(piece) else None
+        def look(part: LocalPart) -> Any:
+            at = bad - part.lo
+            return arrays.asnumpy(stored[part][at : at + 1])[0] if 0 <= at < len(part) else None
 
         (value,) = (v for v in p.each("look", look) if v is not None)
         allowed = f"must be from {-n} to {n - 1}" if n else "no index is right"

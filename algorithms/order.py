@@ -16,8 +16,8 @@ from portapar.algorithms import radix
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.transform import copy, transform
 from portapar.errors import PlacementError
+from portapar.part import LocalPart
 from portapar.parts import Parts
-from portapar.piece import Piece
 
 
 @functools.cache
@@ -60,35 +60,35 @@ class Order:
             )
         return radix.coding(dtype, self.descending)
 
-    def keys(self, piece: Piece, x: Any) -> Keys:
+    def keys(self, part: LocalPart, x: Any) -> Keys:
         """The keys of `x`, as bits."""
         if self.key is None:
             return [(radix.bits(x), self.coding)]
-        keys = transform(piece.how, x, op=self.key)
+        keys = transform(part.how, x, op=self.key)
         if keys.dtype.names is None:
             coding = self._coding(np.dtype(keys.dtype), "key returns")
             return [(radix.bits(keys), coding)]
-        return [self.part(piece, keys, name) for name in keys.dtype.names]
+        return [self.column(part, keys, name) for name in keys.dtype.names]
 
-    def part(self, piece: Piece, keys: Any, name: str) -> tuple[Any, radix.Coding]:
+    def column(self, part: LocalPart, keys: Any, name: str) -> tuple[Any, radix.Coding]:
         """One number of keys that are tuples, kept as records."""
-        found = transform(piece.how, keys, op=_field(name))
+        found = transform(part.how, keys, op=_field(name))
         coding = self._coding(np.dtype(found.dtype), "a number of what key returns is")
         return radix.bits(found), coding
 
-    def numbers(self, piece: Piece, keys: Keys, out: Any = None) -> Any:
+    def numbers(self, part: LocalPart, keys: Keys, out: Any = None) -> Any:
         """The indices of the keys in order, stably: by the last number of tuples first."""
         index = None
         for bits, coding in reversed(keys):
             if index is None:
-                index = numbers(piece, bits, coding, out if len(keys) == 1 else None)
+                index = numbers(part, bits, coding, out if len(keys) == 1 else None)
                 continue
-            taken, next_ = piece.empty(len(bits), bits.dtype), piece.empty(len(bits), np.int64)
-            take(piece, bits, index, taken)
-            take(piece, index, numbers(piece, taken, coding), next_)
+            taken, next_ = part.empty(len(bits), bits.dtype), part.empty(len(bits), np.int64)
+            take(part, bits, index, taken)
+            take(part, index, numbers(part, taken, coding), next_)
             index = next_
         if out is not None and out is not index:
-            copy(piece.how, index, out=out)
+            copy(part.how, index, out=out)
         return index
 
 
@@ -120,19 +120,19 @@ def _before(a: Any, b: Any, equal: Any, rest: Any) -> Any:
     return less if rest is None else less_or
 
 
-def numbers(piece: Piece, keys: Any, coding: radix.Coding, out: Any = None) -> Any:
+def numbers(part: LocalPart, keys: Any, coding: radix.Coding, out: Any = None) -> Any:
     """The indices of the keys in order."""
     if out is None:
-        out = piece.empty(len(keys), np.int64)
-    radix.arrange(piece, keys, coding.equal, values="numbers", values_out=out)
+        out = part.empty(len(keys), np.int64)
+    radix.arrange(part, keys, coding.equal, values="numbers", values_out=out)
     return out
 
 
-def take(piece: Piece, x: Any, index: Any, out: Any) -> None:
+def take(part: LocalPart, x: Any, index: Any, out: Any) -> None:
     """``out[i] = x[index[i]]``"""
 
     def gather(i: int, x: Any, index: Any, out: Any) -> None:
         out[i] = x[np.uint64(index[i])]
 
     if len(index):
-        for_each(piece.how, len(index), gather, x, index, out)
+        for_each(part.how, len(index), gather, x, index, out)

@@ -24,7 +24,7 @@ import numpy as np
 
 from portapar import arrays, elementwise
 from portapar.algorithms.transform import copy, transform
-from portapar.piece import Piece
+from portapar.part import LocalPart
 
 SMALL = 1 << 14  #: sorted by one iteration
 _MANY = 1 << 22  #: bytes that are sorted by all threads rather than by one with SIMD instructions
@@ -129,30 +129,30 @@ def _number(values: Any, i: int) -> Any:
 # sorting ------------------------------------------------------------------------------------------
 
 
-def order(piece: Piece, x: Any, out: Any, code: Coding) -> None:
+def order(part: LocalPart, x: Any, out: Any, code: Coding) -> None:
     """Sort keys alone, of a dtype that `coding` takes; `out` may be `x`.
 
     Where the device sorts an array itself, it is given codes. (Not floats themselves: SIMD sorts may turn 0.0 and -0.0
     into each other.) These codes are signed, which is what SIMD instructions compare best; those of signed integers
     are they themselves. On the host it is one thread that does so: many bytes are for all threads.
     """
-    n, device = len(x), piece.executor.device
+    n, device = len(x), part.executor.device
     short = x.dtype.itemsize < 4 and n > SMALL  # of few digits
-    many = x.nbytes >= _MANY and device.host_memory and piece.width > 1
+    many = x.nbytes >= _MANY and device.host_memory and part.width > 1
     if short or many or not device.sorts:
-        arrange(piece, bits(x), code.encode, bits(out), code.decode)
+        arrange(part, bits(x), code.encode, bits(out), code.decode)
         return
     U, half = code.dtype.type, code.dtype.type(1 << (8 * x.dtype.itemsize - 1))
     encode, decode, plain = code.encode, code.decode, x.dtype.kind == "i" and not code.descending
     here = bits(out)
-    transform(piece.how, bits(x), out=here, op=elementwise.identity if plain else lambda u: U(encode(u) ^ half))
+    transform(part.how, bits(x), out=here, op=elementwise.identity if plain else lambda u: U(encode(u) ^ half))
     device.sort(here.view(f"i{x.dtype.itemsize}"))
     if not plain:
-        transform(piece.how, here, out=here, op=lambda c: decode(U(c ^ half)))
+        transform(part.how, here, out=here, op=lambda c: decode(U(c ^ half)))
 
 
 def arrange(
-    piece: Piece,
+    part: LocalPart,
     keys: Any,
     encode: Callable[[Any], Any],
     out: Any = None,
@@ -164,7 +164,7 @@ def arrange(
 
     Parameters
     ----------
-    piece : Piece
+    part : LocalPart
     keys : array of unsigned integers
         The bits of the keys; may be `out`.
     encode : callable
@@ -183,48 +183,48 @@ def arrange(
     if n == 0:
         return
     numbers = isinstance(values, str)
-    device = piece.executor.device
+    device = part.executor.device
     if device.argsorts and n > SMALL:
-        codes = transform(piece.how, keys, op=encode)
-        _take(piece, device.argsort(codes), codes, out, decode, values, values_out)
+        codes = transform(part.how, keys, op=encode)
+        _take(part, device.argsort(codes), codes, out, decode, values, values_out)
         return
     pick = _no_value if values is None else _number if numbers else _value
-    a = piece.empty(n, keys.dtype)
-    b = piece.empty(n, keys.dtype) if out is None else out
+    a = part.empty(n, keys.dtype)
+    b = part.empty(n, keys.dtype) if out is None else out
     va, vb, first = a, a, a
     if values is not None:
         narrow = np.dtype(np.uint32 if n < 1 << 32 else np.int64)
-        va = piece.empty(n, narrow if numbers else values.dtype)
-        vb = piece.empty(n, va.dtype) if numbers else values_out
+        va = part.empty(n, narrow if numbers else values.dtype)
+        vb = part.empty(n, va.dtype) if numbers else values_out
         first = va if numbers else values
-    work = _Work(piece, pick, values is not None, out is not None, decode)
+    work = _Work(part, pick, values is not None, out is not None, decode)
     work.sort(keys, first, a, va, b, vb, b if out is None else out, va if values is None else values_out, encode)
 
 
-def _take(piece: Piece, index: Any, codes: Any, out: Any, decode: Any, values: Any, values_out: Any) -> None:
+def _take(part: LocalPart, index: Any, codes: Any, out: Any, decode: Any, values: Any, values_out: Any) -> None:
     """Keys and values in the order of `index`, where the device found it itself."""
     if out is not None:
-        transform(piece.how, index, out=out, op=lambda i: decode(codes[i]))
+        transform(part.how, index, out=out, op=lambda i: decode(codes[i]))
     if values is not None:
-        taken = index if isinstance(values, str) else transform(piece.how, index, op=lambda i: values[i])
-        copy(piece.how, taken, values_out)
+        taken = index if isinstance(values, str) else transform(part.how, index, op=lambda i: values[i])
+        copy(part.how, taken, values_out)
 
 
 class _Work:
     """The kernels of one sort, and what of it stays the same when buckets are cut again."""
 
-    def __init__(self, piece: Piece, pick: Any, valued: bool, gives: bool, decode: Any) -> None:
-        self.piece, self.pick = piece, pick
+    def __init__(self, part: LocalPart, pick: Any, valued: bool, gives: bool, decode: Any) -> None:
+        self.part, self.pick = part, pick
         value, keep = (_value, _keep) if valued else (_no_value, _drop)
         self.value, self.keep = value, keep
         self.settle = _settle(value, keep, decode if gives else None)
 
     def sort(self, keys: Any, values: Any, a: Any, va: Any, b: Any, vb: Any, out: Any, vout: Any, encode: Any) -> None:
         """Sort `keys` into `out`, with `a` and `b` as scratch; `b` may be `out`, `a` not `keys`; all of one length."""
-        piece, n = self.piece, len(keys)
+        part, n = self.part, len(keys)
         if n <= SMALL:
-            piece.run(1, _load(encode, self.pick, self.keep), keys, values, a, va)
-            starts = piece.asarray(np.array([0, n]))
+            part.run(1, _load(encode, self.pick, self.keep), keys, values, a, va)
+            starts = part.asarray(np.array([0, n]))
         else:
             starts, crowded = self._scatter(keys, values, a, va, encode)
             for lo, hi in crowded:
@@ -232,40 +232,40 @@ class _Work:
                 again = _Work.__new__(_Work)
                 again.__dict__.update(self.__dict__, pick=self.value)
                 again.sort(a[s], va[s], b[s], vb[s], a[s], va[s], out[s], vout[s], elementwise.identity)
-        piece.run(len(starts) - 1, self.settle, starts, a, va, b, vb, out, vout)
+        part.run(len(starts) - 1, self.settle, starts, a, va, b, vb, out, vout)
 
     def _scatter(self, keys: Any, values: Any, a: Any, va: Any, encode: Any) -> tuple[Any, list[tuple[int, int]]]:
         """Take every element to its bucket in `a`; the first of each bucket, and which are too large."""
-        piece, n = self.piece, len(keys)
+        part, n = self.part, len(keys)
         wanted = min(_BUCKETS, n // _BUCKET + 1)
-        ends = _distribute(piece, keys, values, a, va, wanted, encode, self.pick, self.keep)
+        ends = _distribute(part, keys, values, a, va, wanted, encode, self.pick, self.keep)
         if len(ends) == 2:  # all are equal: any cut will do
-            return piece.asarray(np.append(np.arange(0, n, _BUCKET), n)), []
+            return part.asarray(np.append(np.arange(0, n, _BUCKET), n)), []
         large = np.flatnonzero(np.diff(ends) > max(n // 8, 1 << 16))
         crowded = [(int(ends[k]), int(ends[k + 1])) for k in large]
-        return piece.asarray(_skipping(ends, large)), crowded
+        return part.asarray(_skipping(ends, large)), crowded
 
 
 def _distribute(
-    piece: Piece, keys: Any, values: Any, a: Any, va: Any, wanted: int, encode: Any, pick: Any, keep: Any
+    part: LocalPart, keys: Any, values: Any, a: Any, va: Any, wanted: int, encode: Any, pick: Any, keep: Any
 ) -> np.ndarray:
     """Take every element to its bucket in `a` and `va`, stably; the first of each bucket of about `wanted`, and n."""
     n = len(keys)
-    blocks, size = piece.blocks(n, 1 << 14)
-    lows, highs, sample = (piece.empty(k, keys.dtype) for k in (blocks, blocks, _SAMPLE))
+    blocks, size = part.blocks(n, 1 << 14)
+    lows, highs, sample = (part.empty(k, keys.dtype) for k in (blocks, blocks, _SAMPLE))
     survey, count, column, carry, scatter = _passes(encode, pick, keep)
-    piece.run(blocks, survey, size, keys, lows, highs, sample)
+    part.run(blocks, survey, size, keys, lows, highs, sample)
     low, high = arrays.asnumpy(lows).min(), arrays.asnumpy(highs).max()
     span = int(high) - int(low)
     base, cut = _table(arrays.asnumpy(sample) - low, span, wanted)
     buckets = (int(base[-1]) + (span >> int(cut[-1]))) % (1 << 16) + 1
     shift = keys.dtype.type(max(span.bit_length() - _ENTRIES, 0))
-    where, how = piece.asarray(base), piece.asarray(cut)
-    counts, starts = piece.empty(blocks * buckets, np.int64), piece.empty(buckets + 1, np.int64)
-    piece.run(blocks, count, size, buckets, keys, low, shift, where, how, counts)
-    piece.run(buckets, column, blocks, buckets, counts, starts)
-    piece.run(1, carry, n, starts)
-    piece.run(blocks, scatter, size, buckets, keys, values, low, shift, where, how, counts, starts, a, va)
+    where, how = part.asarray(base), part.asarray(cut)
+    counts, starts = part.empty(blocks * buckets, np.int64), part.empty(buckets + 1, np.int64)
+    part.run(blocks, count, size, buckets, keys, low, shift, where, how, counts)
+    part.run(buckets, column, blocks, buckets, counts, starts)
+    part.run(1, carry, n, starts)
+    part.run(blocks, scatter, size, buckets, keys, values, low, shift, where, how, counts, starts, a, va)
     return arrays.asnumpy(starts)
 
 

@@ -21,8 +21,8 @@ import numpy as np
 from portapar import arrays, parts
 from portapar.algorithms.for_each import for_each
 from portapar.errors import PlacementError
+from portapar.part import LocalPart
 from portapar.parts import Parts
-from portapar.piece import Piece
 from portapar.policy import Policy
 
 __all__ = ["bits", "fill_integers", "fill_normal", "fill_uniform", "integers", "normal", "philox", "uniform"]
@@ -311,15 +311,15 @@ def _fill(name: str, policy: Policy | None, out: Any, seed: int, kinds: str, cho
             a, b = two(seed, i - i % 2)
             out[k * last] = b if i % 2 == 1 else a
 
-        def step(piece: Piece) -> None:
-            here, count, first = data[piece], len(piece) * row, piece.lo * row
+        def step(part: LocalPart) -> None:
+            here, count, first = data[part], len(part) * row, part.lo * row
             whole = not isinstance(here, np.ndarray) or here.flags.c_contiguous
-            flat = here.reshape(-1) if whole else piece.empty(count, data.dtype)
+            flat = here.reshape(-1) if whole else part.empty(count, data.dtype)
             begin = first % 2
             pairs = max(count - begin, 0) // 2
-            for_each(piece.how, pairs, pair, flat, begin, first + begin)
+            for_each(part.how, pairs, pair, flat, begin, first + begin)
             if count != 2 * pairs:  # what has its neighbour in another part, or has none
-                for_each(piece.how, 2, end, flat, count - 1, first)
+                for_each(part.how, 2, end, flat, count - 1, first)
             if not whole:
                 here[...] = flat.reshape(here.shape)
 

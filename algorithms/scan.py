@@ -24,8 +24,8 @@ from portapar.kernel.front import atomic
 from portapar.kernel.front.codec import codec
 from portapar.kernel.front.lift import loops
 from portapar.kernel.tiles import TILE
+from portapar.part import LocalPart
 from portapar.parts import Data, Parts
-from portapar.piece import Piece
 from portapar.policy import Policy, seq
 from portapar.values import Values
 
@@ -156,23 +156,23 @@ def _scan(p: Parts, values: Values, inclusive: bool, out: Any) -> Any:
     p.recut((values.n,))
     result = values.write(p, out)
     values.read(p)
-    steps = {piece.number: _Steps(values, piece, result, inclusive, start) for piece in p.own}
+    steps = {part.number: _Steps(values, part, result, inclusive, start) for part in p.own}
     heavy = any(map(loops, values.kernels))  # tiles one by one: Ctrl-C is heard between them
     if p.count == 1 and not heavy and p.own[0].executor.device.can_wait:
-        p.each("scan", lambda piece: steps[0].chained())
+        p.each("scan", lambda part: steps[0].chained())
     else:
         # told to all: the folds of the tiles that a part has whole, and the values of those that it shares
-        told = p.each("totals", lambda piece: steps[piece.number].totals())
-        p.each("scan", lambda piece: steps[piece.number].scan(told))
+        told = p.each("totals", lambda part: steps[part.number].totals())
+        p.each("scan", lambda part: steps[part.number].scan(told))
     return p.give(result)
 
 
 class _Steps:
     """The steps of a scan on one part."""
 
-    def __init__(self, values: Values, piece: Piece, result: Data, inclusive: bool, start: Any) -> None:
-        self.values, self.piece, self.result = values, piece, result
-        self.n, self.before = len(piece), piece.lo % TILE  # elements of the first tile that earlier parts have
+    def __init__(self, values: Values, part: LocalPart, result: Data, inclusive: bool, start: Any) -> None:
+        self.values, self.part, self.result = values, part, result
+        self.n, self.before = len(part), part.lo % TILE  # elements of the first tile that earlier parts have
         self.tiles = -(-(self.before + self.n) // TILE) if self.n else 0
         self.pick = _after if inclusive else _before
         self.started = int(start is not None)
@@ -186,7 +186,7 @@ class _Steps:
         The four are independent, which hides the latency of `op`.
         """
         values, started = self.values, self.started
-        op, load, store, at = values.op, values.load, values.store, values.at(self.piece)
+        op, load, store, at = values.op, values.load, values.store, values.at(self.part)
         total, begin, step = self.kernels(at)
 
         def scan(_: int, n: int, marks: Any, carries: Any, out: Any) -> None:
@@ -235,14 +235,14 @@ class _Steps:
 
         groups = -(-self.tiles // 4)
         marks, carries = np.zeros(groups + 1, np.int64), np.repeat(self.start, groups + 1)
-        self.piece.run(groups, scan, self.n, marks, carries, self.result[self.piece])
+        self.part.run(groups, scan, self.n, marks, carries, self.result[self.part])
 
     def totals(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The values that this part has of a tile begun earlier, the folds of its own, the values of its last one.
 
         The last two are empty where there is no such tile; a tile that ends with the part is folded, not told.
         """
-        store, at = self.values.store, self.values.at(self.piece)
+        store, at = self.values.store, self.values.at(self.part)
         total, _, _ = self.kernels(at)
 
         def totals(tile: int, n: int, begin: int, sums: Any) -> None:
@@ -253,27 +253,27 @@ class _Steps:
             store(i, found, at(begin + i))
 
         def between(lo: int, hi: int) -> np.ndarray:
-            found = self.piece.empty(hi - lo, self.values.dtype)
+            found = self.part.empty(hi - lo, self.values.dtype)
             if hi > lo:
-                for_each(self.piece.how, hi - lo, collect, lo, found)
+                for_each(self.part.how, hi - lo, collect, lo, found)
             return asnumpy(found)
 
-        head, inside, tail = (tuple(place - self.piece.lo for place in span) for span in self.spans())
+        head, inside, tail = (tuple(place - self.part.lo for place in span) for span in self.spans())
         count = -(-(inside[1] - inside[0]) // TILE)
-        sums = self.piece.empty(count, self.values.dtype)
+        sums = self.part.empty(count, self.values.dtype)
         if count:
-            self.piece.run(count, totals, inside[1], inside[0], sums)
+            self.part.run(count, totals, inside[1], inside[0], sums)
         return between(*head), asnumpy(sums), between(*tail)
 
     def spans(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
         """Where those lie."""
-        return divided.spans(self.piece.lo, self.piece.hi, self.values.n)
+        return divided.spans(self.part.lo, self.part.hi, self.values.n)
 
     def scan(self, told: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> None:
         """The scan of every tile, from what all parts told."""
-        values, piece, started = self.values, self.piece, self.started
+        values, part, started = self.values, self.part, self.started
         op, load, store = values.op, values.load, values.store
-        _, begin, step = self.kernels(values.at(piece))
+        _, begin, step = self.kernels(values.at(part))
 
         def fold(_: int, found: Any, sums: Any) -> None:
             acc = load(0, found)
@@ -303,7 +303,7 @@ class _Steps:
         if self.tiles:
             sums = []
             before = waiting = np.empty(0, values.dtype)  # the values of a tile that lies on several parts, so far
-            for head, inside, tail in told[: piece.number + 1]:
+            for head, inside, tail in told[: part.number + 1]:
                 before, waiting = waiting, np.concatenate([waiting, head])
                 if len(waiting) == TILE:
                     sums.append(np.empty(1, values.dtype))
@@ -312,9 +312,9 @@ class _Steps:
                 sums.append(inside)
                 waiting = np.concatenate([waiting, tail])
             carries = np.repeat(self.start, self.tiles)
-            first = piece.lo // TILE
+            first = part.lo // TILE
             for_each(seq, 1, carry, first, np.concatenate(sums), before, carries)
-            piece.run(self.tiles, scan, self.n, first, self.before, piece.asarray(carries), self.result[piece])
+            part.run(self.tiles, scan, self.n, first, self.before, part.asarray(carries), self.result[part])
 
     def kernels(self, at: Any) -> tuple[Any, Any, Any]:
         """What is done with a tile: its fold; the first prefix, with a carry or without; each other prefix."""

@@ -14,8 +14,8 @@ from portapar import arrays, parts
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.transform import transform
 from portapar.errors import PlacementError
+from portapar.part import LocalPart
 from portapar.parts import Parts
-from portapar.piece import Piece
 from portapar.policy import Policy
 
 
@@ -78,7 +78,7 @@ def _search(p: Parts, sorted: Any, values: Any, side: str) -> Any:
     if isinstance(values, np.ndarray) and len(values) == 1 and p.kind != "numpy":
         values = p.own[0].asarray(values) if p.kind == "device" else values
     p.recut((p.length(values, "values"),))
-    table, wanted = p.whole(sorted, "sorted"), p.vector(values, "values")
+    table, wanted = p.replicated(sorted, "sorted"), p.vector(values, "values")
     for name, x in (("sorted", table), ("values", wanted)):
         if x.dtype.kind not in "biuf":
             raise PlacementError(f"{p.algorithm}: {name} has dtype {x.dtype}, which has no order that is known")
@@ -100,14 +100,14 @@ def _search(p: Parts, sorted: Any, values: Any, side: str) -> Any:
             n -= half
         out[i] = first
 
-    def step(piece: Piece) -> None:
-        if len(piece):
-            x, v = (_as(piece, data[piece], common) for data in (table, wanted))
-            for_each(piece.how, len(piece), search, x, v, result[piece])
+    def step(part: LocalPart) -> None:
+        if len(part):
+            x, v = (_as(part, data[part], common) for data in (table, wanted))
+            for_each(part.how, len(part), search, x, v, result[part])
 
     p.each("search", step)
     return p.give(result)
 
 
-def _as(piece: Piece, x: Any, dtype: np.dtype) -> Any:
-    return x if x.dtype == dtype else transform(piece.how, x, op=dtype.type)
+def _as(part: LocalPart, x: Any, dtype: np.dtype) -> Any:
+    return x if x.dtype == dtype else transform(part.how, x, op=dtype.type)

@@ -21,8 +21,8 @@ from portapar.algorithms.segments import Segments
 from portapar.arrays import PartitionedArray
 from portapar.errors import PlacementError
 from portapar.kernel.front.codec import codec
+from portapar.part import LocalPart
 from portapar.parts import Data, Parts
-from portapar.piece import Piece
 from portapar.policy import Policy
 from portapar.values import Values
 
@@ -175,8 +175,8 @@ def _reduce(p: Parts, offsets: Any, values: Values, out: Any) -> Any:
     p.recut((given.count,))
     result = p.new(given.count, values.dtype) if out is None else p.write(out, "out")
 
-    def step(piece: Piece) -> None:
-        _Steps(piece, values, at, given, given.offsets[piece], start).reduce(result[piece])
+    def step(part: LocalPart) -> None:
+        _Steps(part, values, at, given, given.offsets[part], start).reduce(result[part])
 
     p.each("reduce", step)
     return p.give(result)
@@ -197,7 +197,7 @@ class _Steps:
 
     Parameters
     ----------
-    piece : Piece
+    part : LocalPart
     values : Values
     at : callable
         The kernel function that gives the value of an element.
@@ -208,17 +208,17 @@ class _Steps:
         What a reduction of no elements is, and what a scan begins with.
     """
 
-    def __init__(self, piece: Piece, values: Values, at: Any, given: Segments, offsets: Any, start: Any) -> None:
-        self.piece, self.values, self.at, self.given, self.offsets = piece, values, at, given, offsets
-        self.blocks, self.size = given.blocks(piece, values.kernels)
+    def __init__(self, part: LocalPart, values: Values, at: Any, given: Segments, offsets: Any, start: Any) -> None:
+        self.part, self.values, self.at, self.given, self.offsets = part, values, at, given, offsets
+        self.blocks, self.size = given.blocks(part, values.kernels)
         self.chained = not values.ordered and values.identity is not None
         self.start = start
         if start is None:  # a value of the right type, which is not used
             blank = np.zeros(1, values.dtype)[0]
             self.start = blank if values.dtype.names is None else tuple(blank[name] for name in values.dtype.names)
         self.windows = (given.end - given.begin) // segments.PIECE + 1 if given.longest > segments.PIECE else 0
-        self.sums = piece.empty(2 * self.windows, values.dtype)
-        self.heads = piece.empty(self.windows, np.int64)  # the segments of several pieces, by where they begin
+        self.sums = part.empty(2 * self.windows, values.dtype)
+        self.heads = part.empty(self.windows, np.int64)  # the segments of several pieces, by where they begin
 
     def reduce(self, out: Any) -> None:
         """The reduction of every segment."""
@@ -251,9 +251,9 @@ class _Steps:
                 keep(np.uint64(s), out, op(start, acc) if started else acc)
 
         rest = given.begin, given.count, self.offsets, self.heads, self.sums, out
-        self.piece.run(self.blocks, segments.walk(visit), self.size, *rest)
+        self.part.run(self.blocks, segments.walk(visit), self.size, *rest)
         if self.windows:
-            for_each(self.piece.how, self.windows, combine, *rest)
+            for_each(self.part.how, self.windows, combine, *rest)
 
     def scan(self, inclusive: bool, started: bool, out: Any) -> None:
         """The prefixes of every segment."""
@@ -294,9 +294,9 @@ class _Steps:
 
         rest = given.begin, given.count, self.offsets, self.heads, self.sums
         if self.windows:
-            self.piece.run(self.blocks, segments.walk(total), self.size, *rest, self.sums)
-            for_each(self.piece.how, self.windows, carry, *rest)
-        self.piece.run(self.blocks, segments.walk(visit), self.size, *rest, out)
+            self.part.run(self.blocks, segments.walk(total), self.size, *rest, self.sums)
+            for_each(self.part.how, self.windows, carry, *rest)
+        self.part.run(self.blocks, segments.walk(visit), self.size, *rest, out)
 
     def _fold(self) -> Any:
         """The kernel function that folds neighbouring elements, at least one if they are not `chained`.
@@ -353,45 +353,45 @@ def _reduce_parts(p: Parts, values: Values, given: Segments, start: Any, out: An
     # where the last segment of each part ends
     ends = [max(int(offsets[b]), c) if b > a else c for (a, b), c in zip(parts.spans(firsts), p.cuts[1:], strict=True)]
 
-    def collect(piece: Piece, lo: int, hi: int) -> Any:
+    def collect(part: LocalPart, lo: int, hi: int) -> Any:
         """The values of the elements from `lo` to `hi` of the whole."""
-        at, store = values.at(piece), values.store
+        at, store = values.at(part), values.store
 
         def collect(i: int, first: int, out: Any) -> None:
             store(i, out, at(first + i))
 
-        found = piece.empty(max(hi - lo, 0), values.dtype)
+        found = part.empty(max(hi - lo, 0), values.dtype)
         if hi > lo:
-            for_each(piece.how, hi - lo, collect, lo - piece.lo, found)
+            for_each(part.how, hi - lo, collect, lo - part.lo, found)
         return arrays.asnumpy(found)
 
-    def send(piece: Piece) -> list[Any]:
+    def send(part: LocalPart) -> list[Any]:
         """To each part what it lacks of its last segment."""
-        wanted = [(max(lo, piece.lo), min(hi, piece.hi)) for lo, hi in zip(p.cuts[1:], ends, strict=True)]
-        return [collect(piece, lo, hi) if piece.number > k else None for k, (lo, hi) in enumerate(wanted)]
+        wanted = [(max(lo, part.lo), min(hi, part.hi)) for lo, hi in zip(p.cuts[1:], ends, strict=True)]
+        return [collect(part, lo, hi) if part.number > k else None for k, (lo, hi) in enumerate(wanted)]
 
-    tails = p.trade("borders", send)
+    tails = p.alltoall("borders", send)
 
-    def reduce(piece: Piece) -> Any:
-        a, b = firsts[piece.number], firsts[piece.number + 1]
-        result = piece.empty(b - a, values.dtype)
-        crosses = b > a and ends[piece.number] > piece.hi
+    def reduce(part: LocalPart) -> Any:
+        a, b = firsts[part.number], firsts[part.number + 1]
+        result = part.empty(b - a, values.dtype)
+        crosses = b > a and ends[part.number] > part.hi
         c = b - crosses
         if c > a:
-            _steps(piece, values, values.at(piece), offsets[a : c + 1] - piece.lo, start).reduce(result[: c - a])
+            _steps(part, values, values.at(part), offsets[a : c + 1] - part.lo, start).reduce(result[: c - a])
         if crosses:
             lo = int(offsets[c])
-            rest = [x for x in tails[piece.number] if x is not None]
-            whole = np.concatenate([collect(piece, lo, piece.hi), *rest])
-            array, load = piece.asarray(whole), values.load
+            rest = [x for x in tails[part.number] if x is not None]
+            whole = np.concatenate([collect(part, lo, part.hi), *rest])
+            array, load = part.asarray(whole), values.load
 
             def at(i: int) -> Any:
                 return load(np.uint64(i), array)
 
-            _steps(piece, values, at, np.array([0, len(whole)]), start).reduce(result[c - a :])
+            _steps(part, values, at, np.array([0, len(whole)]), start).reduce(result[c - a :])
         return result
 
-    found = p.join("reduce", reduce)
+    found = p.concatenate("reduce", reduce)
     if out is None:
         return found
     if isinstance(out, np.ndarray):
@@ -402,21 +402,21 @@ def _reduce_parts(p: Parts, values: Values, given: Segments, start: Any, out: An
     def put(i: int, x: Any, out: Any) -> None:
         store(i, out, load(i, x))
 
-    def copy(piece: Piece) -> None:
-        x = found.parts[piece.number]
+    def copy(part: LocalPart) -> None:
+        x = found.parts[part.number]
         if len(x):
-            for_each(piece.how, len(x), put, x, out.parts[piece.number])
+            for_each(part.how, len(x), put, x, out.parts[part.number])
 
     p.each("out", copy)
     return out
 
 
-def _steps(piece: Piece, values: Values, at: Any, offsets: np.ndarray, start: Any) -> _Steps:
+def _steps(part: LocalPart, values: Values, at: Any, offsets: np.ndarray, start: Any) -> _Steps:
     """The steps on segments that a part has."""
     lengths = np.diff(offsets)
-    data = Data(offsets, offsets.shape, offsets.dtype, lambda piece: piece.asarray(offsets))
+    data = Data(offsets, offsets.shape, offsets.dtype, lambda part: part.asarray(offsets))
     extent = int(offsets[0]), int(offsets[-1]), int(lengths.min()), int(lengths.max())
-    return _Steps(piece, values, at, Segments(data, len(lengths), *extent), data[piece], start)
+    return _Steps(part, values, at, Segments(data, len(lengths), *extent), data[part], start)
 
 
 # scan ---------------------------------------------------------------------------------------------
@@ -424,7 +424,7 @@ def _steps(piece: Piece, values: Values, at: Any, offsets: np.ndarray, start: An
 
 def _scan(p: Parts, offsets: Any, values: Values, inclusive: bool, out: Any) -> Any:
     p.recut((values.n,))
-    piece = p.alone()
+    part = p.alone()
     given = segments.find(p, offsets, values.n)
     if (given.begin, given.end) != (0, values.n):
         raise PlacementError(
@@ -438,6 +438,6 @@ def _scan(p: Parts, offsets: Any, values: Values, inclusive: bool, out: Any) -> 
             raise PlacementError(f"{p.algorithm}: op has no identity: pass init=, or op=pp.Monoid(op, identity)")
     result = values.write(p, out, [("offsets", offsets)])
     values.read(p)
-    steps = _Steps(piece, values, values.at(piece), given, given.offsets[piece], start)
-    p.each("scan", lambda piece: steps.scan(inclusive, start is not None, result[piece]))
+    steps = _Steps(part, values, values.at(part), given, given.offsets[part], start)
+    p.each("scan", lambda part: steps.scan(inclusive, start is not None, result[part]))
     return p.give(result)

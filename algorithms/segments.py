@@ -21,8 +21,8 @@ import numpy as np
 from portapar import arrays
 from portapar.errors import PlacementError
 from portapar.lazy import Lazy
+from portapar.part import LocalPart
 from portapar.parts import Data, Parts
-from portapar.piece import Piece
 
 PIECE: Final = 4096  #: elements that are folded in one go
 
@@ -49,9 +49,9 @@ class Segments:
     shortest: int
     longest: int
 
-    def blocks(self, piece: Piece, by: Sequence[Any]) -> tuple[int, int]:
+    def blocks(self, part: LocalPart, by: Sequence[Any]) -> tuple[int, int]:
         """How work on all of it by functions is cut: (how many blocks, segments and elements together in each)."""
-        return piece.blocks(self.end - self.begin + self.count, least=512, each=32, by=by)
+        return part.blocks(self.end - self.begin + self.count, least=512, each=32, by=by)
 
 
 def find(p: Parts, offsets: Any, n: int) -> Segments:
@@ -65,13 +65,13 @@ def find(p: Parts, offsets: Any, n: int) -> Segments:
     if isinstance(offsets, Lazy):
         raise PlacementError(f"{p.algorithm}: offsets is {offsets!r}, a lazy input. Pass pp.copy(policy, offsets)")
     p.length(offsets, "offsets")
-    data = p.whole(offsets, "offsets")
+    data = p.replicated(offsets, "offsets")
     count = len(data) - 1
     if data.dtype not in (np.dtype(np.int32), np.dtype(np.int64)):
         raise PlacementError(f"{p.algorithm}: offsets has dtype {data.dtype}: must be int32 or int64")
     if count < 0:
         raise PlacementError(f"{p.algorithm}: offsets is empty: must have one element more than there are segments")
-    begin, end, shortest, longest = p.each("offsets", lambda piece: _extent(piece, data[piece], count))[0]
+    begin, end, shortest, longest = p.each("offsets", lambda part: _extent(part, data[part], count))[0]
     if shortest < 0:
         host = arrays.asnumpy(data.value)
         s = int(np.flatnonzero(host[1:] < host[:-1])[0])
@@ -86,7 +86,7 @@ def find(p: Parts, offsets: Any, n: int) -> Segments:
     return Segments(data, count, begin, end, shortest, longest)
 
 
-def _extent(piece: Piece, offsets: Any, count: int) -> tuple[int, int, int, int]:
+def _extent(part: LocalPart, offsets: Any, count: int) -> tuple[int, int, int, int]:
     """(first, last offset, least, largest difference; the least is -1 if any is negative)."""
 
     def differ(block: int, size: int, count: int, offsets: Any, found: Any) -> None:
@@ -107,9 +107,9 @@ def _extent(piece: Piece, offsets: Any, count: int) -> tuple[int, int, int, int]
         found[4 * block + 2] = -1 if wrong > 0 else least
         found[4 * block + 3] = most
 
-    blocks, size = piece.blocks(max(count, 1))
-    found = piece.empty(4 * blocks, np.int64)
-    piece.run(blocks, differ, size, count, offsets, found)
+    blocks, size = part.blocks(max(count, 1))
+    found = part.empty(4 * blocks, np.int64)
+    part.run(blocks, differ, size, count, offsets, found)
     rows = arrays.asnumpy(found).reshape(blocks, 4)
     return int(rows[0, 0]), int(rows[0, 1]), int(rows[:, 2].min()), int(rows[:, 3].max())
 

@@ -14,8 +14,8 @@ from portapar import arrays, elementwise, parts
 from portapar.algorithms import radix
 from portapar.algorithms.transform import copy, transform
 from portapar.errors import PlacementError
+from portapar.part import LocalPart
 from portapar.parts import Data, Parts
-from portapar.piece import Piece
 from portapar.policy import Policy
 
 _SAMPLE = 1 << 12
@@ -99,21 +99,21 @@ def _given(p: Parts, x: Any, k: Any, name: str) -> tuple[Data, radix.Coding, int
 
 
 def _kth(p: Parts, data: Data, coding: radix.Coding, k: int) -> Any:
-    keys = {piece.number: radix.bits(data[piece]) for piece in p.own}
+    keys = {part.number: radix.bits(data[part]) for part in p.own}
     code = np.array([_code(p, keys, coding.encode, k)])
     return np.array([coding.decode(code)]).view(data.dtype)[0, 0]
 
 
 def _code(p: Parts, keys: dict[int, Any], encode: Any, k: int) -> Any:
     """The code of the k-th smallest of the keys that the parts have."""
-    sizes = p.each("sizes", lambda piece: len(keys[piece.number]))
+    sizes = p.each("sizes", lambda part: len(keys[part.number]))
     n = sum(sizes)
 
-    def codes(piece: Piece) -> np.ndarray:
-        mine = keys[piece.number]
+    def codes(part: LocalPart) -> np.ndarray:
+        mine = keys[part.number]
         if encode is elementwise.identity or len(mine) == 0:
             return arrays.asnumpy(mine)
-        return arrays.asnumpy(transform(piece.how, mine, op=encode))
+        return arrays.asnumpy(transform(part.how, mine, op=encode))
 
     if n <= _FEW:
         few = np.concatenate(p.each("few", codes))
@@ -125,24 +125,24 @@ def _code(p: Parts, keys: dict[int, Any], encode: Any, k: int) -> Any:
         for i in range(j, len(sample), 64):
             sample[i] = encode(keys[i * step + (i * 40503) % step])
 
-    def draw(piece: Piece) -> np.ndarray:
+    def draw(part: LocalPart) -> np.ndarray:
         """A part's share of the sample: as many of it as it has of the whole, all of a few."""
-        mine = keys[piece.number]
+        mine = keys[part.number]
         if len(mine) < _SAMPLE:
-            return codes(piece)[:: -(-n // _SAMPLE)]
-        sample = piece.empty(max(1, len(mine) * _SAMPLE // n), mine.dtype)
-        piece.run(64, take, mine, sample)
+            return codes(part)[:: -(-n // _SAMPLE)]
+        sample = part.empty(max(1, len(mine) * _SAMPLE // n), mine.dtype)
+        part.run(64, take, mine, sample)
         return arrays.asnumpy(sample)
 
     drawn = np.sort(np.concatenate(p.each("sample", draw)))
     middle, margin = k * len(drawn) // n, 3 * int(_SAMPLE**0.5) // 2
     low = drawn[middle - margin] if middle >= margin else drawn.dtype.type(0)
     high = drawn[middle + margin] if middle + margin < len(drawn) else ~drawn.dtype.type(0)
-    counters = {piece.number: _Counter(piece, keys[piece.number], encode) for piece in p.own}
+    counters = {part.number: _Counter(part, keys[part.number], encode) for part in p.own}
 
     def counted(low: Any, high: Any) -> tuple[int, int]:
         """How many codes are less than `low`, and how many from `low` to `high`."""
-        found = p.each("count", lambda piece: counters[piece.number](low, high))
+        found = p.each("count", lambda part: counters[part.number](low, high))
         return sum(less for less, _ in found), sum(within for _, within in found)
 
     while True:
@@ -163,17 +163,17 @@ def _code(p: Parts, keys: dict[int, Any], encode: Any, k: int) -> Any:
                 low = center + low.dtype.type(1)
     if low == high:
         return low
-    chosen = p.do("choose", lambda piece: counters[piece.number].chosen(low, high))
+    chosen = p.do("choose", lambda part: counters[part.number].chosen(low, high))
     return _code(p, chosen, elementwise.identity, k - before)
 
 
 class _Counter:
     """Counts the codes of a part that are in a range, and takes them out."""
 
-    def __init__(self, piece: Piece, keys: Any, encode: Any) -> None:
-        self.piece, self.keys, self.encode = piece, keys, encode
-        self.blocks, self.size = piece.blocks(len(keys), 1 << 14)
-        self.less, self.within = piece.empty(self.blocks, np.int64), piece.empty(self.blocks, np.int64)
+    def __init__(self, part: LocalPart, keys: Any, encode: Any) -> None:
+        self.part, self.keys, self.encode = part, keys, encode
+        self.blocks, self.size = part.blocks(len(keys), 1 << 14)
+        self.less, self.within = part.empty(self.blocks, np.int64), part.empty(self.blocks, np.int64)
 
     def __call__(self, low: Any, high: Any) -> tuple[int, int]:
         encode = self.encode
@@ -188,12 +188,12 @@ class _Counter:
 
         if self.blocks == 0:
             return 0, 0
-        self.piece.run(self.blocks, count, self.size, low, high, self.keys, self.less, self.within)
+        self.part.run(self.blocks, count, self.size, low, high, self.keys, self.less, self.within)
         return int(arrays.asnumpy(self.less).sum()), int(arrays.asnumpy(self.within).sum())
 
     def chosen(self, low: Any, high: Any) -> Any:
         """The codes that were counted last, those from `low` to `high`."""
-        encode, piece = self.encode, self.piece
+        encode, part = self.encode, self.part
 
         def pack(block: int, size: int, low: Any, high: Any, keys: Any, ends: Any, out: Any) -> None:
             i = block * size
@@ -206,9 +206,9 @@ class _Counter:
                 i += 1
 
         ends = np.cumsum(arrays.asnumpy(self.within))
-        out = piece.empty(int(ends[-1]) if self.blocks else 0, self.keys.dtype)
+        out = part.empty(int(ends[-1]) if self.blocks else 0, self.keys.dtype)
         if len(out):
-            piece.run(self.blocks, pack, self.size, low, high, self.keys, piece.asarray(ends), out)
+            part.run(self.blocks, pack, self.size, low, high, self.keys, part.asarray(ends), out)
         return out
 
 
@@ -220,32 +220,32 @@ def _nth(p: Parts, x: Any, n: int, out: Any) -> Any:
             f"{p.algorithm}: out has shape {result.shape} and dtype {result.dtype}: must have {data.shape} and "
             f"{data.dtype}"
         )
-    pivot = _code(p, {piece.number: radix.bits(data[piece]) for piece in p.own}, coding.encode, n)
+    pivot = _code(p, {part.number: radix.bits(data[part]) for part in p.own}, coding.encode, n)
     if p.count == 1:
-        (piece,) = p.own
-        fresh = result[piece] if out is None else piece.empty(len(data), data.dtype)
-        _split(piece, radix.bits(data[piece]), coding.encode, pivot, radix.bits(fresh))
+        (part,) = p.own
+        fresh = result[part] if out is None else part.empty(len(data), data.dtype)
+        _split(part, radix.bits(data[part]), coding.encode, pivot, radix.bits(fresh))
         if out is not None:
-            copy(piece.how, fresh, out=result[piece])
+            copy(part.how, fresh, out=result[part])
         return p.give(result)
 
-    def split(piece: Piece) -> list[np.ndarray]:
+    def split(part: LocalPart) -> list[np.ndarray]:
         """The less, the equal and the larger ones of a part."""
-        fresh = piece.empty(len(piece), data.dtype)
-        ends = _split(piece, radix.bits(data[piece]), coding.encode, pivot, radix.bits(fresh))
+        fresh = part.empty(len(part), data.dtype)
+        ends = _split(part, radix.bits(data[part]), coding.encode, pivot, radix.bits(fresh))
         return np.split(arrays.asnumpy(fresh), ends)
 
     found = p.do("split", split)
-    sizes = np.array(p.each("sizes", lambda piece: [len(rows) for rows in found[piece.number]]))
+    sizes = np.array(p.each("sizes", lambda part: [len(rows) for rows in found[part.number]]))
     firsts = (np.cumsum(sizes.T.reshape(-1)) - sizes.T.reshape(-1)).reshape(3, p.count)
     runs = {k: [(int(firsts[j, k]), rows) for j, rows in enumerate(three)] for k, three in found.items()}
     whole = p.assemble(runs, len(data), p.cuts)
     return whole if out is None else copy(p.how, whole, out=out)
 
 
-def _split(piece: Piece, keys: Any, encode: Any, pivot: Any, out: Any) -> list[int]:
+def _split(part: LocalPart, keys: Any, encode: Any, pivot: Any, out: Any) -> list[int]:
     """Write the keys of less code than `pivot`, then the equal and the larger ones; returns where those begin."""
-    blocks, size = piece.blocks(len(keys))
+    blocks, size = part.blocks(len(keys))
     if blocks == 0:
         return [0, 0]
 
@@ -268,11 +268,11 @@ def _split(piece: Piece, keys: Any, encode: Any, pivot: Any, out: Any) -> list[i
             equal += is_equal
             more += 1 - is_less - is_equal
 
-    counts = piece.empty((blocks, 2), np.int64)
-    piece.run(blocks, count, size, pivot, keys, counts)
+    counts = part.empty((blocks, 2), np.int64)
+    part.run(blocks, count, size, pivot, keys, counts)
     found = arrays.asnumpy(counts)
     ends = np.minimum(size * np.arange(1, blocks + 1), len(keys))
     sizes = np.column_stack([found, np.diff(ends, prepend=0) - found.sum(axis=1)])
     starts = (np.cumsum(sizes.T.reshape(-1)) - sizes.T.reshape(-1)).reshape(3, blocks).T
-    piece.run(blocks, split, size, pivot, keys, piece.asarray(np.ascontiguousarray(starts)), out)
+    part.run(blocks, split, size, pivot, keys, part.asarray(np.ascontiguousarray(starts)), out)
     return starts[0, 1:].tolist()

@@ -23,8 +23,8 @@ from portapar.algorithms.order import Order, before, take
 from portapar.algorithms.reduce import transform_reduce
 from portapar.algorithms.transform import copy, transform
 from portapar.errors import PlacementError
+from portapar.part import LocalPart
 from portapar.parts import Data, Parts
-from portapar.piece import Piece
 from portapar.policy import Policy
 
 
@@ -200,7 +200,7 @@ def _plain(dtype: np.dtype) -> bool:
     return dtype.kind in "biufc" and dtype.itemsize <= 8
 
 
-def _ambiguous(piece: Piece, keys: Any, coding: radix.Coding) -> bool:
+def _ambiguous(part: LocalPart, keys: Any, coding: radix.Coding) -> bool:
     """Whether there are keys that are equal but not the same."""
     if coding.exact or len(keys) == 0:
         return False
@@ -209,7 +209,7 @@ def _ambiguous(piece: Piece, keys: Any, coding: radix.Coding) -> bool:
     def special(u: Any) -> int:
         return 1 if encode(u) != equal(u) else 0
 
-    return bool(transform_reduce(piece.how, keys, transform=special, op=ops.bit_or))
+    return bool(transform_reduce(part.how, keys, transform=special, op=ops.bit_or))
 
 
 # one part -----------------------------------------------------------------------------------------
@@ -223,20 +223,20 @@ def _sort(p: Parts, x: Any, key: Any, descending: bool, out: Any, stable: bool) 
     if p.count > 1:
         return _sort_parts(p, order, data, [(data, result)])
 
-    def step(piece: Piece) -> None:
-        here, there = data[piece], result[piece]
-        found = order.keys(piece, here)
+    def step(part: LocalPart) -> None:
+        here, there = data[part], result[part]
+        found = order.keys(part, here)
         keys, coding = found[0]
-        if key is None and not (stable and _ambiguous(piece, keys, coding)):
-            radix.order(piece, here, there, coding)
+        if key is None and not (stable and _ambiguous(part, keys, coding)):
+            radix.order(part, here, there, coding)
         elif _plain(data.dtype) and len(found) == 1:
             values, sorted_ = radix.bits(here), radix.bits(there)
-            radix.arrange(piece, keys, coding.equal, values=values, values_out=sorted_)
+            radix.arrange(part, keys, coding.equal, values=values, values_out=sorted_)
         else:
-            fresh = there if out is None else piece.empty(len(here), data.dtype)
-            take(piece, here, order.numbers(piece, found), fresh)
+            fresh = there if out is None else part.empty(len(here), data.dtype)
+            take(part, here, order.numbers(part, found), fresh)
             if out is not None:
-                copy(piece.how, fresh, out=there)
+                copy(part.how, fresh, out=there)
 
     p.each("sort", step)
     return p.give(result)
@@ -255,7 +255,7 @@ def _argsort(p: Parts, x: Any, key: Any, descending: bool) -> Any:
     result = p.new(data.shape, np.int64)
     if p.count > 1:
         return _sort_parts(p, order, data, [(None, result)])
-    p.each("sort", lambda piece: order.numbers(piece, order.keys(piece, data[piece]), result[piece]))
+    p.each("sort", lambda part: order.numbers(part, order.keys(part, data[part]), result[part]))
     return p.give(result)
 
 
@@ -266,17 +266,17 @@ def _sort_pairs(p: Parts, keys: Any, values: Any, key: Any, descending: bool) ->
     if p.count > 1:
         return _sort_parts(p, order, first, [(first, outs[0]), (second, outs[1])])
 
-    def step(piece: Piece) -> None:
-        found = order.keys(piece, first[piece])
+    def step(part: LocalPart) -> None:
+        found = order.keys(part, first[part])
         codes, coding = found[0]
-        kout, vout = outs[0][piece], outs[1][piece]
-        if key is None and _plain(second.dtype) and not _ambiguous(piece, codes, coding):
-            values, there = radix.bits(second[piece]), radix.bits(vout)
-            radix.arrange(piece, codes, coding.encode, radix.bits(kout), coding.decode, values, there)
+        kout, vout = outs[0][part], outs[1][part]
+        if key is None and _plain(second.dtype) and not _ambiguous(part, codes, coding):
+            values, there = radix.bits(second[part]), radix.bits(vout)
+            radix.arrange(part, codes, coding.encode, radix.bits(kout), coding.decode, values, there)
             return
-        index = order.numbers(piece, found)
-        take(piece, first[piece], index, kout)
-        take(piece, second[piece], index, vout)
+        index = order.numbers(part, found)
+        take(part, first[part], index, kout)
+        take(part, second[part], index, vout)
 
     p.each("sort", step)
     return p.give(outs[0]), p.give(outs[1])
@@ -297,17 +297,17 @@ def _sort_parts(p: Parts, order: Order, by: Data, columns: list[tuple[Data | Non
     """
     names = order.key and transform(p.own[0].how, by[p.own[0]][:0], op=order.key).dtype.names
     if not names:
-        _exchange(p, lambda piece: order.keys(piece, by[piece])[0], columns)
+        _exchange(p, lambda part: order.keys(part, by[part])[0], columns)
     else:  # a stable sort by each number of the tuples, the last one first, in which the tuples go along
         now = [by, *(x for x, _ in columns)]
-        made = p.do("keys", lambda piece: transform(piece.how, by[piece], op=order.key))
+        made = p.do("keys", lambda part: transform(part.how, by[part], op=order.key))
         tuples = _kept(by.shape, made)
         for name in reversed(names):
             outs = [out for _, out in columns] if name == names[0] else [_room(p, out) for _, out in columns]
             there = _room(p, tuples)
 
-            def codes(piece: Piece, tuples: Data = tuples, name: str = name) -> tuple[Any, radix.Coding]:
-                return order.part(piece, tuples[piece], name)
+            def codes(part: LocalPart, tuples: Data = tuples, name: str = name) -> tuple[Any, radix.Coding]:
+                return order.column(part, tuples[part], name)
 
             _exchange(p, codes, [(tuples, there), *zip(now[1:], outs, strict=True)])
             tuples, now = there, [by, *outs]
@@ -318,51 +318,51 @@ def _sort_parts(p: Parts, order: Order, by: Data, columns: list[tuple[Data | Non
 def _kept(shape: tuple[int, ...], parts: dict[int, Any]) -> Data:
     """What the parts of this process have made."""
     dtype = np.dtype(next(iter(parts.values())).dtype)
-    return Data(None, shape, dtype, lambda piece: parts[piece.number])
+    return Data(None, shape, dtype, lambda part: parts[part.number])
 
 
 def _room(p: Parts, like: Data) -> Data:
-    return _kept(like.shape, p.do("room", lambda piece: piece.empty(len(piece), like.dtype)))
+    return _kept(like.shape, p.do("room", lambda part: part.empty(len(part), like.dtype)))
 
 
 def _exchange(
-    p: Parts, keys: Callable[[Piece], tuple[Any, radix.Coding]], columns: list[tuple[Data | None, Data]]
+    p: Parts, keys: Callable[[LocalPart], tuple[Any, radix.Coding]], columns: list[tuple[Data | None, Data]]
 ) -> None:
-    """Bring columns into the order of ``keys(piece)``, stably, over all parts."""
+    """Bring columns into the order of ``keys(part)``, stably, over all parts."""
 
-    def alone(piece: Piece) -> list[np.ndarray]:
+    def alone(part: LocalPart) -> list[np.ndarray]:
         """The codes of this part in order, and its columns, on the host."""
-        bits, coding = keys(piece)
-        index, codes = piece.empty(len(bits), np.int64), piece.empty(len(bits), bits.dtype)
-        radix.arrange(piece, bits, coding.equal, codes, elementwise.identity, "numbers", index)
+        bits, coding = keys(part)
+        index, codes = part.empty(len(bits), np.int64), part.empty(len(bits), bits.dtype)
+        radix.arrange(part, bits, coding.equal, codes, elementwise.identity, "numbers", index)
         mine = [arrays.asnumpy(codes)]
         for x, out in columns:
             if x is None:
-                mine.append(arrays.asnumpy(index) + piece.lo)
+                mine.append(arrays.asnumpy(index) + part.lo)
                 continue
-            sorted_ = piece.empty(len(piece), out.dtype)
-            take(piece, x[piece], index, sorted_)
+            sorted_ = part.empty(len(part), out.dtype)
+            take(part, x[part], index, sorted_)
             mine.append(arrays.asnumpy(sorted_))
         return mine
 
     mine = p.do("sort", alone)
     bounds = _bounds(p, {k: found[0] for k, found in mine.items()})
 
-    def send(piece: Piece) -> list[list[np.ndarray]]:
-        here, found = bounds[piece.number], mine[piece.number]
+    def send(part: LocalPart) -> list[list[np.ndarray]]:
+        here, found = bounds[part.number], mine[part.number]
         return [[x[lo:hi] for x in found] for lo, hi in parts.spans(here)]
 
-    got = p.trade("exchange", send)
+    got = p.alltoall("exchange", send)
 
-    def join(piece: Piece) -> None:
-        runs = [run for run in got[piece.number] if len(run[0])]
+    def join(part: LocalPart) -> None:
+        runs = [run for run in got[part.number] if len(run[0])]
         if not runs:
             return
-        codes, *rest = (piece.asarray(np.concatenate(column)) for column in zip(*runs, strict=True))
-        index = piece.empty(len(codes), np.int64)
-        radix.arrange(piece, codes, elementwise.identity, values="numbers", values_out=index)
+        codes, *rest = (part.asarray(np.concatenate(column)) for column in zip(*runs, strict=True))
+        index = part.empty(len(codes), np.int64)
+        radix.arrange(part, codes, elementwise.identity, values="numbers", values_out=index)
         for x, (_, out) in zip(rest, columns, strict=True):
-            take(piece, x, index, out[piece])
+            take(part, x, index, out[part])
 
     p.each("join", join)
 
@@ -378,11 +378,11 @@ def _bounds(p: Parts, codes: dict[int, np.ndarray]) -> dict[int, list[int]]:
     found = np.zeros(len(cuts), np.uint64)
     for shift in range(bits - 8, -1, -8):
         tried = found[:, None] + (np.arange(256, dtype=np.uint64) << np.uint64(shift))[None, :]
-        less = sum(p.each("search", lambda piece: _ranks(codes[piece.number], tried, "left")))  # noqa: B023
+        less = sum(p.each("search", lambda part: _ranks(codes[part.number], tried, "left")))  # noqa: B023
         digit = (less <= cuts[:, None]).sum(axis=1) - 1  # the first is 0 in each
         found = tried[np.arange(len(cuts)), digit]
     sides = p.each(
-        "cut", lambda piece: (_ranks(codes[piece.number], found, "left"), _ranks(codes[piece.number], found, "right"))
+        "cut", lambda part: (_ranks(codes[part.number], found, "left"), _ranks(codes[part.number], found, "right"))
     )
     left, right = (np.array([side[k] for side in sides]).reshape(p.count, len(cuts)) for k in (0, 1))
     equal = right - left
@@ -402,33 +402,33 @@ def _is_sorted(p: Parts, x: Any, key: Any, descending: bool) -> bool:
     data = p.stored(x, "x")
     order = Order(p, data.dtype, key, descending, "x")
 
-    def look(piece: Piece) -> tuple[bool, Any]:
+    def look(part: LocalPart) -> tuple[bool, Any]:
         """Whether this part is sorted, and its first and last codes, if it has any."""
-        if len(piece) == 0:
+        if len(part) == 0:
             return True, None
-        keys, n = order.keys(piece, data[piece]), len(piece)
+        keys, n = order.keys(part, data[part]), len(part)
         less = before(keys, keys)
 
         def falls(i: int) -> int:
             return 1 if less(i + 1, i) else 0
 
-        found = transform_reduce(piece.how, arrays.Range(n - 1), transform=falls, op=ops.bit_or, init=0)
-        return not found, list(zip(*(_ends(piece, *key) for key in keys), strict=True))
+        found = transform_reduce(part.how, arrays.Range(n - 1), transform=falls, op=ops.bit_or, init=0)
+        return not found, list(zip(*(_ends(part, *key) for key in keys), strict=True))
 
     seen = p.each("look", look)
     ends = [end for _, pair in seen if pair is not None for end in pair]
     return all(fine for fine, _ in seen) and all(a <= b for a, b in zip(ends[:-1], ends[1:], strict=True))
 
 
-def _ends(piece: Piece, keys: Any, coding: radix.Coding) -> list[int]:
+def _ends(part: LocalPart, keys: Any, coding: radix.Coding) -> list[int]:
     """The first and the last code."""
     equal, n = coding.equal, len(keys)
 
     def first_and_last(_: int, keys: Any, ends: Any) -> None:
         ends[0], ends[1] = equal(keys[0]), equal(keys[n - 1])
 
-    ends = piece.empty(2, coding.dtype)
-    piece.run(1, first_and_last, keys, ends)
+    ends = part.empty(2, coding.dtype)
+    part.run(1, first_and_last, keys, ends)
     return arrays.asnumpy(ends).tolist()
 
 
@@ -438,16 +438,16 @@ def _merge(p: Parts, a: Any, b: Any, key: Any, descending: bool, out: Any) -> An
         raise PlacementError(f"{p.algorithm}: a has dtype {a.dtype}, b {b.dtype}: must be the same")
     if p.count > 1:
         return _merge_parts(p, a, b, key, descending, out)
-    first, second = p.whole(a, "a"), p.whole(b, "b")
+    first, second = p.replicated(a, "a"), p.replicated(b, "b")
     order = Order(p, first.dtype, key, descending, "a")
     p.cuts = (0, n)
-    (piece,) = p.own
+    (part,) = p.own
     result = p.new((n,), first.dtype) if out is None else p.write(out, "out", [("a", a), ("b", b)])
     _check_out(p, result, (n,), first.dtype)
-    x, y, there = piece.asarray(first[piece]), piece.asarray(second[piece]), result[piece]
+    x, y, there = part.asarray(first[part]), part.asarray(second[part]), result[part]
     if n == 0:
         return p.give(result)
-    less = before(order.keys(piece, y), order.keys(piece, x))
+    less = before(order.keys(part, y), order.keys(part, x))
 
     def merge(block: int, size: int, x: Any, y: Any, out: Any) -> None:
         n, m = len(x), len(y)
@@ -468,21 +468,21 @@ def _merge(p: Parts, a: Any, b: Any, key: Any, descending: bool, out: Any) -> An
                 out[np.uint64(k)] = y[np.uint64(j)]
                 j += 1
 
-    blocks, size = piece.blocks(n)
-    piece.run(blocks, merge, size, x, y, there)
+    blocks, size = part.blocks(n)
+    part.run(blocks, merge, size, x, y, there)
     return p.give(result)
 
 
 def _merge_parts(p: Parts, a: Any, b: Any, key: Any, descending: bool, out: Any) -> Any:
     """On several parts: one after the other, sorted stably."""
-    runs: dict[int, list[tuple[int, np.ndarray]]] = {piece.number: [] for piece in p.own}
+    runs: dict[int, list[tuple[int, np.ndarray]]] = {part.number: [] for part in p.own}
     for x, name, begin in ((a, "a", 0), (b, "b", p.length(a, "a"))):
         cuts = x.cuts if isinstance(x, arrays.PartitionedArray) else None
         p.cuts = cuts or shares.cut_rows(p.length(x, name), p.executor.weights)
         data = p.stored(x, name)
-        rows = p.do("read", lambda piece: arrays.asnumpy(data[piece]))  # noqa: B023
-        for piece in p.own:
-            runs[piece.number].append((begin + piece.lo, rows[piece.number]))
+        rows = p.do("read", lambda part: arrays.asnumpy(data[part]))  # noqa: B023
+        for part in p.own:
+            runs[part.number].append((begin + part.lo, rows[part.number]))
     length = p.length(a, "a") + p.length(b, "b")
     whole = p.assemble(runs, length, out.cuts if isinstance(out, arrays.PartitionedArray) else None)
     return stable_sort(p.how, whole, key=key, descending=descending, out=out)

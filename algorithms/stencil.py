@@ -25,11 +25,11 @@ from portapar.kernel.front.fuse import Getter
 from portapar.kernel.front.kernel import Kernel
 from portapar.kernel.front.lift import lift
 from portapar.kernel.front.sources import kernel_error
-from portapar.lazy import CAPTURED, Form, Lazy
+from portapar.lazy import CAPTURED, Expression, Lazy
+from portapar.part import LocalPart
 from portapar.parts import Data, Parts
-from portapar.piece import Piece
 from portapar.policy import Policy
-from portapar.remembered import once
+from portapar.remembered import memoize
 
 BOUNDARIES = ("constant", "nearest", "wrap", "reflect", "mirror")
 
@@ -99,7 +99,7 @@ def stencil(
     def run(p: Parts) -> Any:
         data = p.read(x, "x")
         if isinstance(x, Lazy):  # neighbours would compute its elements again and again
-            data = Data(x, data.shape, data.dtype, lambda piece, made=data: piece.asarray(made[piece]))  # type: ignore[misc]
+            data = Data(x, data.shape, data.dtype, lambda part, made=data: part.asarray(made[part]))  # type: ignore[misc]
         radii = _radii(data, radius)
         if boundary not in BOUNDARIES:
             raise PlacementError(f"stencil: boundary is {boundary!r}: must be one of {', '.join(BOUNDARIES)}")
@@ -112,16 +112,16 @@ def stencil(
         result = p.new(data.shape, dtype) if out is None else _out(p, x, out, dtype, body)
         halos = _halos(p, data, radii[0], *outside)
 
-        def step(piece: Piece) -> None:
-            here, target = _contiguous(data[piece]), result[piece]
-            box = _Box(len(piece), data.shape, radii)
+        def step(part: LocalPart) -> None:
+            here, target = _contiguous(data[part]), result[part]
+            box = _Box(len(part), data.shape, radii)
             if box.cells:
-                inside = _View(_INSIDE[box.ndim - 1], (here, piece.lo), data)
-                piece.fill(target, cell, (inside, piece.lo), box.first, box.last)
+                inside = _View(_INSIDE[box.ndim - 1], (here, part.lo), data)
+                part.fill(target, cell, (inside, part.lo), box.first, box.last)
             if box.others:
-                sizes = (piece.lo, piece.hi, radii[0], *data.shape)
-                around = _View(_AROUND[box.ndim - 1], (here, halos[piece.number], *sizes, *outside), data)
-                for_each(piece.how, box.others, border, target, around, piece.lo, len(piece), *box.cuts)
+                sizes = (part.lo, part.hi, radii[0], *data.shape)
+                around = _View(_AROUND[box.ndim - 1], (here, halos[part.number], *sizes, *outside), data)
+                for_each(part.how, box.others, border, target, around, part.lo, len(part), *box.cuts)
 
         p.each("cells", step)
         return p.give(result)
@@ -212,7 +212,7 @@ def _returned(p: Parts, cell: Any, data: Data) -> np.dtype:
         view = _View(_INSIDE[ndim - 1], (np.empty((0,) * ndim, data.dtype), 0), data)
         return indexed.returned(indexed.for_each("stencil", (0,) * ndim, cell, (view, 0)))
 
-    return once(_types, p.how, (cell,), (), (data.dtype, ndim), find)
+    return memoize(_types, p.how, (cell,), (), (data.dtype, ndim), find)
 
 
 def _contiguous(x: Any) -> Any:
@@ -258,7 +258,7 @@ def _at(i: Any, n: Any, mode: Any) -> Any:
 def _halos(p: Parts, data: Data, radius: int, mode: int, value: Any) -> dict[int, Any]:
     """For every own part the `radius` rows before its own, and those behind; one part alone needs none."""
     if p.count == 1:
-        return {piece.number: data[piece] for piece in p.own}
+        return {part.number: data[part] for part in p.own}
     cuts, rows = p.cuts, len(data)
 
     def seen(k: int) -> list[int]:
@@ -267,25 +267,25 @@ def _halos(p: Parts, data: Data, radius: int, mode: int, value: Any) -> dict[int
         places = (*range(lo - radius, lo), *range(hi, hi + radius)) if lo < hi else ()
         return [_at(i, rows, mode) for i in places]
 
-    def send(piece: Piece) -> list[dict[int, np.ndarray]]:
-        here = data[piece]
+    def send(part: LocalPart) -> list[dict[int, np.ndarray]]:
+        here = data[part]
         found: dict[int, np.ndarray] = {}
         for k in range(p.count):
             for row in seen(k):
-                if piece.lo <= row < piece.hi and row not in found:
-                    found[row] = arrays.asnumpy(here[row - piece.lo : row - piece.lo + 1])[0]
+                if part.lo <= row < part.hi and row not in found:
+                    found[row] = arrays.asnumpy(here[row - part.lo : row - part.lo + 1])[0]
         return [{row: found[row] for row in seen(k) if row in found} for k in range(p.count)]
 
-    got = p.trade("halos", send)
+    got = p.alltoall("halos", send)
 
-    def place(piece: Piece) -> Any:
-        wanted = seen(piece.number)
+    def place(part: LocalPart) -> Any:
+        wanted = seen(part.number)
         halo = np.full((len(wanted), *data.shape[1:]), value, data.dtype)
-        for rows in got[piece.number]:
+        for rows in got[part.number]:
             for k, row in enumerate(wanted):
                 if row in rows:
                     halo[k] = rows[row]
-        return piece.asarray(halo)
+        return part.asarray(halo)
 
     return p.do("halos placed", place)
 
@@ -392,7 +392,7 @@ def _row(i: Any, lo: Any, hi: Any, radius: Any) -> Any:
     return np.uint64(i - lo + radius if i < lo else i - hi + radius)
 
 
-class _Form(Form):
+class _Fetched(Expression):
     """A virtual array whose elements a function of this file fetches."""
 
     def __init__(self, get: Any, ndim: int) -> None:
@@ -410,13 +410,13 @@ class _View(Lazy):
     __slots__ = ()
 
     def __init__(self, get: Any, values: tuple[Any, ...], data: Data) -> None:
-        super().__init__(_form(get, len(data.shape)), values, data.shape, data.dtype)
+        super().__init__(_fetched(get, len(data.shape)), values, data.shape, data.dtype)
 
     def __repr__(self) -> str:
         return f"a grid of shape {self.shape}"
 
 
-_form = functools.cache(_Form)
+_fetched = functools.cache(_Fetched)
 _INSIDE = _inside1, _inside2, _inside3
 _AROUND = _around1, _around2, _around3
 

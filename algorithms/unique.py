@@ -18,8 +18,8 @@ from portapar.algorithms.for_each import for_each
 from portapar.algorithms.reduce import transform_reduce
 from portapar.algorithms.sort import sort
 from portapar.errors import PlacementError
+from portapar.part import LocalPart
 from portapar.parts import Data, Parts
-from portapar.piece import Piece
 from portapar.policy import Policy
 
 
@@ -86,7 +86,7 @@ def _unique(p: Parts, x: Any) -> Any:
     data, coding = _given(p, x)
     seen = _flags(p, data, coding)
     if seen is not None:
-        return p.join("select", lambda _: _flagged(*seen, coding).view(data.dtype))
+        return p.concatenate("select", lambda _: _flagged(*seen, coding).view(data.dtype))
     data = _sorted(p, x)
     equal = coding.equal
     lasts = _lasts(p, data, coding)
@@ -105,16 +105,16 @@ def _unique(p: Parts, x: Any) -> Any:
             code, fresh = here, False
             i += 1
 
-    def select(piece: Piece) -> Any:
-        ends = np.cumsum(counts[piece.number])
-        out = piece.empty(int(ends[-1]) if len(ends) else 0, data.dtype)
+    def select(part: LocalPart) -> Any:
+        ends = np.cumsum(counts[part.number])
+        out = part.empty(int(ends[-1]) if len(ends) else 0, data.dtype)
         if len(out):
-            keys, (start, last) = radix.bits(data[piece]), _before(lasts, piece, coding)
-            blocks, size = piece.blocks(len(keys))
-            piece.run(blocks, pack, size, start, last, keys, piece.asarray(ends), radix.bits(out))
+            keys, (start, last) = radix.bits(data[part]), _before(lasts, part, coding)
+            blocks, size = part.blocks(len(keys))
+            part.run(blocks, pack, size, start, last, keys, part.asarray(ends), radix.bits(out))
         return out
 
-    return p.join("select", select)
+    return p.concatenate("select", select)
 
 
 def _given(p: Parts, x: Any) -> tuple[Data, radix.Coding]:
@@ -124,16 +124,16 @@ def _given(p: Parts, x: Any) -> tuple[Data, radix.Coding]:
     return data, radix.coding(data.dtype, False)
 
 
-def _flags(p: Parts, data: Data, coding: radix.Coding) -> tuple[Piece, Any, Any] | None:
+def _flags(p: Parts, data: Data, coding: radix.Coding) -> tuple[LocalPart, Any, Any] | None:
     """(the only part, a flag for every code from the smallest, whether there is such an element, the smallest code).
 
     None where that does not pay, or does not work: several parts, few elements, too many codes.
     """
     if p.count > 1 or not coding.exact or len(data) <= radix.SMALL:
         return None
-    (piece,), encode = p.own, coding.encode
-    keys = radix.bits(data[piece])
-    low, high = (transform_reduce(piece.how, keys, transform=encode, op=op) for op in (ops.minimum, ops.maximum))
+    (part,), encode = p.own, coding.encode
+    keys = radix.bits(data[part])
+    low, high = (transform_reduce(part.how, keys, transform=encode, op=op) for op in (ops.minimum, ops.maximum))
     span = int(high) - int(low) + 1
     if span > len(data):
         return None
@@ -144,20 +144,20 @@ def _flags(p: Parts, data: Data, coding: radix.Coding) -> tuple[Piece, Any, Any]
     def mark(i: int, keys: Any, low: Any, flags: Any) -> None:
         flags[np.uint64(encode(keys[i]) - low)] = True  # from several iterations at once, but all write the same
 
-    flags = piece.empty(span, np.bool_)
-    for_each(piece.how, span, clear, flags)
-    for_each(piece.how, len(keys), mark, keys, low, flags)
-    return piece, flags, low
+    flags = part.empty(span, np.bool_)
+    for_each(part.how, span, clear, flags)
+    for_each(part.how, len(keys), mark, keys, low, flags)
+    return part, flags, low
 
 
-def _flagged(piece: Piece, flags: Any, low: Any, coding: radix.Coding) -> Any:
+def _flagged(part: LocalPart, flags: Any, low: Any, coding: radix.Coding) -> Any:
     """The keys whose flags are set, as bits."""
     U, decode = coding.dtype.type, coding.decode
 
     def key(i: int) -> Any:
         return decode(U(U(i) + low))
 
-    return copy_if(piece.how, lazy.transform(lazy.iota(len(flags)), key), elementwise.identity, stencil=flags)
+    return copy_if(part.how, lazy.transform(lazy.iota(len(flags)), key), elementwise.identity, stencil=flags)
 
 
 def _sorted(p: Parts, x: Any) -> Data:
@@ -171,19 +171,19 @@ def _lasts(p: Parts, data: Data, coding: radix.Coding) -> list[int | None]:
     def look(_: int, keys: Any, found: Any) -> None:
         found[0] = equal(keys[len(keys) - 1])
 
-    def last(piece: Piece) -> int | None:
-        if len(piece) == 0:
+    def last(part: LocalPart) -> int | None:
+        if len(part) == 0:
             return None
-        found = piece.empty(1, coding.dtype)
-        piece.run(1, look, radix.bits(data[piece]), found)
+        found = part.empty(1, coding.dtype)
+        part.run(1, look, radix.bits(data[part]), found)
         return int(arrays.asnumpy(found)[0])
 
     return p.each("last", last) if p.count > 1 else [None]
 
 
-def _before(lasts: list[int | None], piece: Piece, coding: radix.Coding) -> tuple[int, Any]:
+def _before(lasts: list[int | None], part: LocalPart, coding: radix.Coding) -> tuple[int, Any]:
     """(1 if there is no element before this part, else 0; the code of that before it)."""
-    earlier = [code for code in lasts[: piece.number] if code is not None]
+    earlier = [code for code in lasts[: part.number] if code is not None]
     return int(not earlier), coding.dtype.type(earlier[-1] if earlier else 0)
 
 
@@ -202,13 +202,13 @@ def _counts(p: Parts, data: Data, coding: radix.Coding, lasts: list[int | None] 
             code = here
         counts[block] = found
 
-    def count(piece: Piece) -> list[int]:
-        if len(piece) == 0:
+    def count(part: LocalPart) -> list[int]:
+        if len(part) == 0:
             return []
-        keys, (start, last) = radix.bits(data[piece]), _before(known, piece, coding)
-        blocks, size = piece.blocks(len(keys))
-        counts = piece.empty(blocks, np.int64)
-        piece.run(blocks, differ, size, start, last, keys, counts)
+        keys, (start, last) = radix.bits(data[part]), _before(known, part, coding)
+        blocks, size = part.blocks(len(keys))
+        counts = part.empty(blocks, np.int64)
+        part.run(blocks, differ, size, start, last, keys, counts)
         return arrays.asnumpy(counts).tolist()
 
     return p.each("count", count)

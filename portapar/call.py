@@ -26,7 +26,7 @@ from portapar.lazy import flat
 from portapar.plan import Plan, make_plan, watch
 from portapar.policy import Planning, Policy, planning
 from portapar.problem import Problem, checking
-from portapar.remembered import MISS, ready_calls, remember_plan, repeated, seen
+from portapar.remembered import MISS, ready_calls, remember_plan, repeated, signature
 
 if TYPE_CHECKING:
     from portapar.kernel.front.races import Race
@@ -100,7 +100,7 @@ def call(
         The long way: ``build(algorithm, executor, kernels, args, extra)`` makes the problem, and what the
         call returns if the form itself returns nothing.
     """
-    key, values = seen(how, kernels, args, extra)
+    key, values = signature(how, kernels, args, extra)
     if key is not None:
         ready = ready_calls.get(key)
         if ready is not None:

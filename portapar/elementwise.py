@@ -111,7 +111,7 @@ class _Arguments:
 
     def getters(self, ndim: int) -> list[Kernel]:
         """The kernel functions that compute the elements of the lazy inputs."""
-        kernels = [x.form.getter(ndim, False).kernel for x in self.lazy.values()]
+        kernels = [x.expression.getter(ndim, False).kernel for x in self.lazy.values()]
         made = [self.tested(k, ndim) if first >= 0 else None for k, first in enumerate(self.firsts)]
         return [old if new is None else new.kernel for old, new in zip_longest(kernels, made)]
 
@@ -119,7 +119,7 @@ class _Arguments:
         """The checked form of the getter of a lazy input."""
         x, first = list(self.lazy.values())[number], max(self.firsts[number], 0)
         names = [f"l{k}" for k, value in enumerate(x.values) if not is_scalar(value)]
-        return tested(x.form.getter(ndim, False).kernel, ndim, names, first=first)
+        return tested(x.expression.getter(ndim, False).kernel, ndim, names, first=first)
 
     def close(self) -> int:
         """Give every array its final form; returns the number of indices."""
@@ -227,13 +227,13 @@ def _add_tests(
 
 def _lazy_operand(args: _Arguments, x: Lazy, name: str, seen: dict[int, int], whole: list[Any]) -> str:
     """The text of an element of a lazy input; its leaves become arguments."""
-    if x.shape != args.shape and not x.form.aligned:
+    if x.shape != args.shape and not x.expression.aligned:
         raise PlacementError(
             f"{args.algorithm}: the lazy input {name!r}, {x!r}, has shape {x.shape}, the others {args.shape}: what "
             "reverses or counts is not broadcast"
         )
     texts = ["@"]
-    for value, leaf, role in zip(x.values, x.named(name), x.form.roles, strict=True):
+    for value, leaf, role in zip(x.values, x.named(name), x.expression.roles, strict=True):
         if is_scalar(value):
             texts.append(f"a{args.scalar(value, leaf)}")
         elif role == CAPTURED:

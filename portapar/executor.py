@@ -139,7 +139,7 @@ class Executor:
         """
         return [work() for work in works]
 
-    def trade(self, call: str, works: Sequence[Callable[[], list[Any]]]) -> list[list[Any]]:
+    def alltoall(self, call: str, works: Sequence[Callable[[], list[Any]]]) -> list[list[Any]]:
         """`each`, of whose results (one per member) the k-th goes to member k; returns this process's."""
         return [list(given) for given in zip(*self.each(call, works), strict=True)]
 
@@ -206,7 +206,7 @@ class DeviceExecutor(Executor):
     def execute(self, plan: Plan) -> Any:
         (part,) = plan.parts
         partials = self.run(plan.problem, part, plan.policy, whole=True)
-        return finish(plan.problem, partials)
+        return combine(plan.problem, partials)
 
     def bind(self, plan: Plan) -> Callable[[], Any]:
         problem, (part,) = plan.problem, plan.parts
@@ -219,14 +219,14 @@ class DeviceExecutor(Executor):
         acc = problem.program.acc
         if not self.device.folds:
             run = self.device.bind(prepared)
-            return run if acc is None else lambda: finish(problem, run())
+            return run if acc is None else lambda: combine(problem, run())
         bound = self.device.bind(prepared, [(x.array, x.written) for x in plan.watched])
         if acc is None or (problem.init is None and acc.names is None):
             return bound
 
         def finished() -> Any:
             found = bound()
-            return found if found is REFUSED else finish(problem, np.array([found], acc))
+            return found if found is REFUSED else combine(problem, np.array([found], acc))
 
         return finished
 
@@ -404,7 +404,7 @@ def task(
     )  # fmt: skip
 
 
-def finish(problem: Problem, partials: np.ndarray | None) -> Any:
+def combine(problem: Problem, partials: np.ndarray | None) -> Any:
     """The result of a call: nothing, or the partials folded in their fixed tree."""
     program = problem.program
     if program.acc is None or problem.tiles:

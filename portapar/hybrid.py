@@ -14,7 +14,7 @@ from portapar import arrays, cost, forks, shares
 from portapar.arrays import PartitionedArray
 from portapar.divided import Fragments
 from portapar.errors import BackendUnavailableError, PlacementError
-from portapar.executor import DeviceExecutor, Executor, finish, fold_tiles
+from portapar.executor import DeviceExecutor, Executor, combine, fold_tiles
 from portapar.kernel.cpu import pool
 from portapar.plan import Part, Plan
 from portapar.policy import Policy
@@ -79,7 +79,7 @@ class HybridExecutor(Executor):
         return out
 
     def execute(self, plan: Plan) -> Any:
-        return finish(plan.problem, self.run(plan.problem, plan, plan.policy))
+        return combine(plan.problem, self.run(plan.problem, plan, plan.policy))
 
     def run(self, problem: Problem, plan: Plan, how: Policy) -> np.ndarray | None:
         """All parts at once; of a reduction the folds of its tiles."""

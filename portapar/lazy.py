@@ -55,8 +55,8 @@ OWN, MIRROR, NUMBER, PLACE, BACK, COUNT, CAPTURED = range(7)
 
 
 @dataclass(frozen=True, eq=False)
-class Form:
-    """What of a lazy input is code. Forms are interned: equal inputs have one form, whatever their data.
+class Expression:
+    """What of a lazy input is code. Expressions are interned: equal inputs have one expression, whatever their data.
 
     Attributes
     ----------
@@ -81,10 +81,10 @@ class Form:
         """Whether every element depends on what the leaves hold at its index alone: it may be broadcast."""
         return not {MIRROR, PLACE, BACK} & set(self.roles)
 
-    def __copy__(self) -> Form:
+    def __copy__(self) -> Expression:
         return self
 
-    def __deepcopy__(self, memo: Any) -> Form:
+    def __deepcopy__(self, memo: Any) -> Expression:
         return self
 
     def __reduce__(self) -> Any:
@@ -93,7 +93,7 @@ class Form:
                 "a lazy input of functions cannot be pickled: pickle its arrays, and make it in the process that uses "
                 "it; or pickle pp.copy(policy, it)"
             )
-        return _form, (self.tree, self.roles, self.names, ())
+        return _expression, (self.tree, self.roles, self.names, ())
 
     def getter(self, ndim: int, wrap: bool) -> Getter:
         """The kernel function that computes an element, always the same object.
@@ -156,8 +156,8 @@ class Form:
         return f"f{number}({', '.join([*arguments, *(leaves[k] for k in captured)])})"
 
 
-_getter = functools.cache(Form._getter)
-_forms: dict[tuple[Any, ...], Form] = {}
+_getter = functools.cache(Expression._getter)
+_expressions: dict[tuple[Any, ...], Expression] = {}
 _lock = forks.lock()
 
 
@@ -169,15 +169,17 @@ class Lazy(arrays.Virtual):
     shape : tuple of int
     dtype : numpy.dtype
         Of an element, as kernels compute it; for tuples a record of their values.
-    form : Form
+    expression : Expression
     values : tuple
         The leaves' values.
     """
 
-    __slots__ = ("_dtype", "form", "shape", "values")
+    __slots__ = ("_dtype", "expression", "shape", "values")
 
-    def __init__(self, form: Form, values: tuple[Any, ...], shape: tuple[int, ...], dtype: Any = None) -> None:
-        self.form, self.values, self.shape = form, values, shape
+    def __init__(
+        self, expression: Expression, values: tuple[Any, ...], shape: tuple[int, ...], dtype: Any = None
+    ) -> None:
+        self.expression, self.values, self.shape = expression, values, shape
         self._dtype = dtype
 
     def __len__(self) -> int:
@@ -205,17 +207,17 @@ class Lazy(arrays.Virtual):
     def _kind(self) -> Any:
         """What an element is: a dtype, or of a tuple one for each number."""
         if self._dtype is None:
-            specs = [arrays.spec_of(v, n) for v, n in _zip(self.values, self.form.names, strict=True)]
+            specs = [arrays.spec_of(v, n) for v, n in _zip(self.values, self.expression.names, strict=True)]
             own = OWN, MIRROR
             kinds = tuple(
                 Spec(s.dtype, 1 if role in own else s.ndim, role in own or s.contiguous, weak=s.weak)
-                for s, role in _zip(specs, self.form.roles, strict=True)
+                for s, role in _zip(specs, self.expression.roles, strict=True)
             )
-            self._dtype = _element(self.form, kinds)
+            self._dtype = _element(self.expression, kinds)
         return self._dtype
 
     def __repr__(self) -> str:
-        return self._told(self.form.tree)
+        return self._told(self.expression.tree)
 
     def _told(self, node: tuple[Any, ...]) -> str:
         kind, *rest = node
@@ -225,41 +227,42 @@ class Lazy(arrays.Virtual):
             return f"pp.lazy.reverse({arrays.describe(self.values[rest[0]])})"
         if kind == "iota":
             start, step, place = (self.values[k] for k in rest)
-            if self.form.roles[rest[2]] == BACK:
+            if self.expression.roles[rest[2]] == BACK:
                 place = place - len(self) + 1
             told = f"pp.lazy.iota({len(self)}, {start + step * place}, {step})"
-            return f"pp.lazy.reverse({told})" if self.form.roles[rest[2]] == BACK else told
+            return f"pp.lazy.reverse({told})" if self.expression.roles[rest[2]] == BACK else told
         if kind == "tuple":
             return f"pp.lazy.zip({', '.join(map(self._told, rest[0]))})"
-        return f"pp.lazy.transform({', '.join([*map(self._told, rest[1]), self.form.kernels[rest[0]].name])})"
+        return f"pp.lazy.transform({', '.join([*map(self._told, rest[1]), self.expression.kernels[rest[0]].name])})"
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         raise PlacementError(f"{self!r} is a lazy input, which has no memory: pp.copy(policy, x) makes an array of it")
 
     def named(self, name: str) -> list[str]:
         """What to call the leaves in messages, if the input is called `name`."""
-        return [f"{name}.{leaf}" if leaf and not leaf.startswith("[") else name + leaf for leaf in self.form.names]
+        leaves = self.expression.names
+        return [f"{name}.{leaf}" if leaf and not leaf.startswith("[") else name + leaf for leaf in leaves]
 
     def over(self, lo: int, hi: int, local: Callable[[Any, str, int], Any], name: str) -> Lazy:
         """The elements (rows) from `lo` to `hi`, as a part sees them: ``local(leaf, name, role)`` places arrays."""
         values = []
-        for value, leaf, role in _zip(self.values, self.named(name), self.form.roles, strict=True):
+        for value, leaf, role in _zip(self.values, self.named(name), self.expression.roles, strict=True):
             moved = {PLACE: lo, BACK: -lo, COUNT: hi - lo - len(self)}.get(role)
             if moved is not None:
                 values.append(value + moved)
             else:
                 values.append(value if isinstance(value, arrays.SCALARS) else local(value, leaf, role))
-        return Lazy(self.form, tuple(values), (hi - lo, *self.shape[1:]), self._dtype)
+        return Lazy(self.expression, tuple(values), (hi - lo, *self.shape[1:]), self._dtype)
 
     def reshape(self, _: int) -> Lazy:
         """The elements in one dimension: ``x.reshape(-1)``."""
         flattened = self.with_arrays(lambda leaf: leaf.reshape(-1)) if self.ndim > 1 else self
-        return Lazy(self.form, flattened.values, (self.size,), self._dtype)
+        return Lazy(self.expression, flattened.values, (self.size,), self._dtype)
 
     def with_arrays(self, change: Callable[[Any], Any]) -> Lazy:
         """The same over other arrays of the same shapes and dtypes, in the place of those read at its own index."""
-        values = [change(v) if role == OWN else v for v, role in _zip(self.values, self.form.roles, strict=True)]
-        return Lazy(self.form, tuple(values), self.shape, self._dtype)
+        values = [change(v) if role == OWN else v for v, role in _zip(self.values, self.expression.roles, strict=True)]
+        return Lazy(self.expression, tuple(values), self.shape, self._dtype)
 
 
 def flat(values: Iterable[Any]) -> Iterator[Any]:
@@ -272,9 +275,9 @@ def flat(values: Iterable[Any]) -> Iterator[Any]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _element(form: Form, specs: tuple[Spec, ...]) -> Any:
+def _element(expression: Expression, specs: tuple[Spec, ...]) -> Any:
     text = Text()
-    text.kernel(form.getter(1, False).kernel, "elem")
+    text.kernel(expression.getter(1, False).kernel, "elem")
     return typed(text.program("elem", specs), "elem", "lazy")
 
 
@@ -322,9 +325,9 @@ class _Builder:
     def graft(self, x: Lazy, name: str, mirror: bool = False) -> tuple[Any, ...]:
         """The expression of a lazy input on the leaves here; mirrored: in reversed order."""
         turned = {OWN: MIRROR, MIRROR: OWN, PLACE: BACK, BACK: PLACE} if mirror else {}
-        own = x.named(name) if name else list(x.form.names)
+        own = x.named(name) if name else list(x.expression.names)
         places: list[int] = []
-        for value, role, leaf in _zip(x.values, x.form.roles, own, strict=True):
+        for value, role, leaf in _zip(x.values, x.expression.roles, own, strict=True):
             if role == COUNT:  # comes last, and is in no expression
                 continue
             if role == PLACE and mirror:
@@ -332,7 +335,7 @@ class _Builder:
             elif role == BACK and mirror:
                 value = value - len(x) + 1
             places.append(self.leaf(value, turned.get(role, role), leaf))
-        numbers = [self.kernel(kernel) for kernel in x.form.kernels]
+        numbers = [self.kernel(kernel) for kernel in x.expression.kernels]
         names = {"own": "mirror", "mirror": "own"} if mirror else {}
 
         def moved(node: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -344,7 +347,7 @@ class _Builder:
                 return (kind, tuple(map(moved, rest[0])))
             return (names.get(kind, kind), *(places[k] for k in rest))
 
-        return moved(x.form.tree)
+        return moved(x.expression.tree)
 
     def kernel(self, kernel: Kernel) -> int:
         if kernel not in self.kernels:
@@ -369,17 +372,19 @@ class _Builder:
     def done(self, tree: tuple[Any, ...], shape: tuple[int, ...]) -> Lazy:
         if not {OWN, MIRROR} & set(self.roles):
             self.leaf(shape[0], COUNT, "size")
-        form = _form(tree, tuple(self.roles), tuple(self.names), tuple(self.kernels))
-        return Lazy(form, tuple(self.values), shape)
+        expression = _expression(tree, tuple(self.roles), tuple(self.names), tuple(self.kernels))
+        return Lazy(expression, tuple(self.values), shape)
 
 
-def _form(tree: tuple[Any, ...], roles: tuple[int, ...], names: tuple[str, ...], kernels: tuple[Kernel, ...]) -> Form:
-    """The only form of that code."""
+def _expression(
+    tree: tuple[Any, ...], roles: tuple[int, ...], names: tuple[str, ...], kernels: tuple[Kernel, ...]
+) -> Expression:
+    """The only expression of that code."""
     key = (tree, *roles, *names, *map(id, kernels))
     with _lock:
-        if key not in _forms:
-            _forms[key] = Form(tree, roles, names, kernels)
-    return _forms[key]
+        if key not in _expressions:
+            _expressions[key] = Expression(tree, roles, names, kernels)
+    return _expressions[key]
 
 
 def transform(*inputs: Any) -> Lazy:

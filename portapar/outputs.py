@@ -76,7 +76,7 @@ def check_apart(
     """
     for inputs, own in ((in_place, True), (apart, False)):
         for told, x in inputs:
-            for value, role in zip(x.values, x.form.roles, strict=True) if isinstance(x, Lazy) else [(x, OWN)]:
+            for value, role in zip(x.values, x.expression.roles, strict=True) if isinstance(x, Lazy) else [(x, OWN)]:
                 if own and role == OWN and (value is out or arrays.same_memory(value, out)):
                     continue
                 if not arrays.overlap(value, out):

@@ -6,8 +6,8 @@ in order, to everybody. On one device there is one part; `pp.hybrid` has one for
 for each member of each rank. The algorithm does not know which::
 
     def prefix(parts, x, out):
-        totals = parts.each("totals", lambda piece: total(piece, x[piece]))
-        parts.each("prefixes", lambda piece: scan(piece, x[piece], out[piece], sum(totals[: piece.number])))
+        totals = parts.each("totals", lambda part: total(part, x[part]))
+        parts.each("prefixes", lambda part: scan(part, x[part], out[part], sum(totals[: part.number])))
         return parts.give(out)
 
 L. G. Valiant, "A bridging model for parallel computation", 1990.
@@ -31,7 +31,7 @@ from portapar.executor import DeviceExecutor, Executor
 from portapar.kernel.front.lift import lift
 from portapar.lazy import MIRROR, OWN, Lazy, flat
 from portapar.outputs import kind_text
-from portapar.piece import Piece
+from portapar.part import LocalPart
 from portapar.policy import Policy, check_policy, planning
 
 T = TypeVar("T")
@@ -40,17 +40,17 @@ _truths: set[Any] = set()  #: predicates, with the kinds of their arguments, tha
 
 
 class Data:
-    """An argument of an algorithm, in parts: ``data[piece]`` is what that part sees of it."""
+    """An argument of an algorithm, in parts: ``data[part]`` is what that part sees of it."""
 
-    def __init__(self, value: Any, shape: tuple[int, ...], dtype: np.dtype, local: Callable[[Piece], Any]) -> None:
+    def __init__(self, value: Any, shape: tuple[int, ...], dtype: np.dtype, local: Callable[[LocalPart], Any]) -> None:
         self.value, self.shape, self.dtype = value, shape, dtype
         self._local = local
         self._placed: dict[int, Any] = {}
 
-    def __getitem__(self, piece: Piece) -> Any:
-        if piece.number not in self._placed:
-            self._placed[piece.number] = self._local(piece)
-        return self._placed[piece.number]
+    def __getitem__(self, part: LocalPart) -> Any:
+        if part.number not in self._placed:
+            self._placed[part.number] = self._local(part)
+        return self._placed[part.number]
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -80,7 +80,7 @@ class Parts:
         self.algorithm, self.policy, self.executor = algorithm, policy, executor
         self.asked = ""  #: what ranks must agree on besides the name of a step
         self.kind = _kind(values)
-        self._own: tuple[Any, list[Piece]] = (None, [])  #: cuts, and the parts by them
+        self._own: tuple[Any, list[LocalPart]] = (None, [])  #: cuts, and the parts by them
         given = [x for x in flat(values) if isinstance(x, PartitionedArray)]
         rows = next((x for x in values if getattr(x, "shape", None)), None)
         if given:
@@ -103,18 +103,18 @@ class Parts:
         return self.policy._but(executor=self.executor)
 
     @property
-    def own(self) -> list[Piece]:
+    def own(self) -> list[LocalPart]:
         """The parts of this process."""
         if self._own[0] is not self.cuts:
             made = [
-                Piece(k, self.count, self.cuts[k], self.cuts[k + 1], self.policy._but(executor=member))
+                LocalPart(k, self.count, self.cuts[k], self.cuts[k + 1], self.policy._but(executor=member))
                 for k, member in enumerate(self.executor.members)
                 if isinstance(member, DeviceExecutor)
             ]
             self._own = self.cuts, made
         return self._own[1]
 
-    def alone(self) -> Piece:
+    def alone(self) -> LocalPart:
         """The only part, for algorithms that cannot be cut.
 
         Raises
@@ -136,31 +136,31 @@ class Parts:
 
     # supersteps -----------------------------------------------------------------------------------
 
-    def each(self, step: str, work: Callable[[Piece], T]) -> list[T]:
+    def each(self, step: str, work: Callable[[LocalPart], T]) -> list[T]:
         """Run a step on all parts at once; returns its results of all parts, in order, everywhere.
 
         Results travel between ranks: they should be small.
         """
         pieces = self.own
-        works = [lambda piece=piece: work(piece) for piece in pieces]
+        works = [lambda part=part: work(part) for part in pieces]
         return self.executor.each(f"{self.algorithm}{self.asked}: {step}", works)
 
-    def do(self, step: str, work: Callable[[Piece], T]) -> dict[int, T]:
+    def do(self, step: str, work: Callable[[LocalPart], T]) -> dict[int, T]:
         """Run a step on all parts at once; its results stay where they are: {number: result} of own parts."""
         found: dict[int, T] = {}
 
-        def keep(piece: Piece) -> None:
-            found[piece.number] = work(piece)
+        def keep(part: LocalPart) -> None:
+            found[part.number] = work(part)
 
         self.each(step, keep)
         return found
 
-    def trade(self, step: str, work: Callable[[Piece], Sequence[Any]]) -> dict[int, list[Any]]:
+    def alltoall(self, step: str, work: Callable[[LocalPart], Sequence[Any]]) -> dict[int, list[Any]]:
         """Every part gives one (host) value to each part; returns what each own part was given, in order."""
         pieces = self.own
-        works = [lambda piece=piece: list(work(piece)) for piece in pieces]
-        found = self.executor.trade(f"{self.algorithm}{self.asked}: {step}", works)
-        return dict(zip((piece.number for piece in pieces), found, strict=True))
+        works = [lambda part=part: list(work(part)) for part in pieces]
+        found = self.executor.alltoall(f"{self.algorithm}{self.asked}: {step}", works)
+        return dict(zip((part.number for part in pieces), found, strict=True))
 
     def rows(self, step: str, data: Data, wanted: Callable[[int], Sequence[tuple[int, int]]]) -> dict[int, list[Any]]:
         """Rows that parts need, wherever they are: {number: arrays that live where that own part does}.
@@ -175,27 +175,27 @@ class Parts:
         """
         pieces = self.own
 
-        def some(piece: Piece, lo: int, hi: int) -> Any:
+        def some(part: LocalPart, lo: int, hi: int) -> Any:
             if hi <= lo:
-                return piece.empty((0, *data.shape[1:]), data.dtype)
-            return piece.asarray((data[piece] if self.count == 1 else data.value)[lo:hi])
+                return part.empty((0, *data.shape[1:]), data.dtype)
+            return part.asarray((data[part] if self.count == 1 else data.value)[lo:hi])
 
         if self.count == 1 or isinstance(data.value, np.ndarray):
             return {p.number: [some(p, lo, hi) for lo, hi in wanted(p.number)] for p in pieces}
 
-        def send(piece: Piece) -> list[list[np.ndarray]]:
+        def send(part: LocalPart) -> list[list[np.ndarray]]:
             def own(lo: int, hi: int) -> np.ndarray:
-                lo, hi = max(lo, piece.lo), min(hi, piece.hi)
+                lo, hi = max(lo, part.lo), min(hi, part.hi)
                 if hi <= lo:
                     return np.empty((0, *data.shape[1:]), data.dtype)
-                return arrays.asnumpy(data[piece][lo - piece.lo : hi - piece.lo])
+                return arrays.asnumpy(data[part][lo - part.lo : hi - part.lo])
 
             return [[own(lo, hi) for lo, hi in wanted(k)] for k in range(self.count)]
 
-        got = self.trade(step, send)
+        got = self.alltoall(step, send)
         return {
-            piece.number: [piece.asarray(np.concatenate(some)) for some in zip(*got[piece.number], strict=True)]
-            for piece in pieces
+            part.number: [part.asarray(np.concatenate(some)) for some in zip(*got[part.number], strict=True)]
+            for part in pieces
         }
 
     # arguments ------------------------------------------------------------------------------------
@@ -214,7 +214,7 @@ class Parts:
                 f"{self.algorithm}: argument {name!r} has {x.shape[0]} rows, the others have {self.cuts[-1]}"
             )
         here = True  #: all of it is in the host's memory
-        for value, leaf, role in zip(x.values, x.named(name), x.form.roles, strict=True):
+        for value, leaf, role in zip(x.values, x.named(name), x.expression.roles, strict=True):
             here &= isinstance(value, (np.ndarray, *arrays.SCALARS))
             if role in (OWN, MIRROR):
                 self._checked(value, leaf)
@@ -224,18 +224,18 @@ class Parts:
                     "than its own: only its own rows are at hand. Gather it first: pp.asnumpy(...)"
                 )
 
-        def local(piece: Piece) -> Lazy:
-            if here and piece.count == 1 and piece.executor.device.host_memory:
+        def local(part: LocalPart) -> Lazy:
+            if here and part.count == 1 and part.executor.device.host_memory:
                 return x
 
             def place(value: Any, leaf: str, role: int) -> Any:
                 if role == OWN:
-                    return self._local(value, leaf, True)(piece)
+                    return self._local(value, leaf, True)(part)
                 if role == MIRROR and isinstance(value, np.ndarray):
-                    return piece.asarray(value[len(value) - piece.hi : len(value) - piece.lo])
-                return self._device(value, leaf, piece)
+                    return part.asarray(value[len(value) - part.hi : len(value) - part.lo])
+                return self._device(value, leaf, part)
 
-            return x.over(piece.lo, piece.hi, place, name)
+            return x.over(part.lo, part.hi, place, name)
 
         return Data(x, x.shape, x.dtype, local)
 
@@ -263,23 +263,23 @@ class Parts:
         data = self.vector(x, name)
         if not isinstance(x, Lazy):
             return data
-        return Data(x, data.shape, data.dtype, lambda piece: piece.asarray(data[piece]))
+        return Data(x, data.shape, data.dtype, lambda part: part.asarray(data[part]))
 
-    def whole(self, x: Any, name: str) -> Data:
+    def replicated(self, x: Any, name: str) -> Data:
         """An input that every part sees the whole of."""
         if isinstance(x, Lazy):
             whole = x.over(0, len(x), lambda v, *_: arrays.asnumpy(v) if isinstance(v, PartitionedArray) else v, name)
 
-            def local(piece: Piece) -> Lazy:
-                return whole.over(0, len(x), lambda value, leaf, _: self._device(value, leaf, piece), name)
+            def local(part: LocalPart) -> Lazy:
+                return whole.over(0, len(x), lambda value, leaf, _: self._device(value, leaf, part), name)
 
             return Data(x, x.shape, x.dtype, local)
         if isinstance(x, PartitionedArray):
             if len(x.cuts) == 2 and x.executor is self.executor:
-                return Data(x, x.shape, x.dtype, lambda piece: x.parts[piece.number])
+                return Data(x, x.shape, x.dtype, lambda part: x.parts[part.number])
             x = arrays.asnumpy(x)
         x = self._checked(x, name)
-        return Data(x, x.shape, x.dtype, lambda piece: self._device(x, name, piece))
+        return Data(x, x.shape, x.dtype, lambda part: self._device(x, name, part))
 
     def write(
         self,
@@ -333,13 +333,13 @@ class Parts:
             return Data(out, shape, dtype, self._local(out, "out", False))
         if self.kind == "device":
             out = self.executor.empty(shape, dtype)
-            return Data(out, shape, dtype, lambda piece: out)
+            return Data(out, shape, dtype, lambda part: out)
         # what is not as long as the arguments is cut for itself
         cuts = self.cuts if shape[0] == self.cuts[-1] else shares.cut_rows(shape[0], self.executor.weights)
         rows = [hi - lo for lo, hi in spans(cuts)]
-        made = self.do("empty", lambda piece: piece.empty((rows[piece.number], *shape[1:]), dtype))
+        made = self.do("empty", lambda part: part.empty((rows[part.number], *shape[1:]), dtype))
         whole = PartitionedArray(shape, dtype, cuts, made, self.executor)
-        return Data(whole, shape, dtype, lambda piece: made[piece.number])
+        return Data(whole, shape, dtype, lambda part: made[part.number])
 
     def give(self, data: Data) -> Any:
         """An output as the user gets it.
@@ -349,10 +349,10 @@ class Parts:
         if isinstance(data.value, np.ndarray):
             ranks = self.executor.kind == "mpi" and self.executor.group.size > 1
 
-            def home(piece: Piece) -> np.ndarray | None:
-                here, rows = data._placed.get(piece.number), data.value[piece.lo : piece.hi]
-                if here is not None and not piece.executor.device.host_memory and len(piece):
-                    rows[...] = piece.executor.device.asnumpy(here)
+            def home(part: LocalPart) -> np.ndarray | None:
+                here, rows = data._placed.get(part.number), data.value[part.lo : part.hi]
+                if here is not None and not part.executor.device.host_memory and len(part):
+                    rows[...] = part.executor.device.asnumpy(here)
                 return rows if ranks else None
 
             found = self.each("results", home)
@@ -361,13 +361,13 @@ class Parts:
                     data.value[lo:hi] = rows
         return data.value
 
-    def join(self, step: str, work: Callable[[Piece], Any]) -> Any:
+    def concatenate(self, step: str, work: Callable[[LocalPart], Any]) -> Any:
         """An output whose length the parts find out: what `work` returns, one part after the other.
 
         Each returns an array where the part lives, of as many rows as it has to give.
         """
         found = self.do(step, work)
-        sizes = self.each("sizes", lambda piece: (len(found[piece.number]), found[piece.number].dtype))
+        sizes = self.each("sizes", lambda part: (len(found[part.number]), found[part.number].dtype))
         lengths = [n for n, _ in sizes]
         if self.kind == "partitioned" and self.count == 1:
             return PartitionedArray(found[0].shape, found[0].dtype, (0, lengths[0]), found, self.executor)
@@ -395,26 +395,26 @@ class Parts:
         shape, dtype = (length, *model.shape[1:]), model.dtype
         if self.kind == "numpy":
             whole = np.empty(shape, dtype)
-            for some in self.each("results", lambda piece: runs[piece.number]):
+            for some in self.each("results", lambda part: runs[part.number]):
                 for first, rows in some:
                     whole[first : first + len(rows)] = rows
             return whole
         ends = cuts or shares.cut_rows(length, self.executor.weights)
 
-        def send(piece: Piece) -> list[list[tuple[int, np.ndarray]]]:
+        def send(part: LocalPart) -> list[list[tuple[int, np.ndarray]]]:
             def within(first: int, rows: np.ndarray, lo: int, hi: int) -> tuple[int, np.ndarray]:
                 return max(first - lo, 0), rows[max(lo - first, 0) : max(hi - first, 0)]
 
-            return [[within(*run, lo, hi) for run in runs[piece.number]] for lo, hi in spans(ends)]
+            return [[within(*run, lo, hi) for run in runs[part.number]] for lo, hi in spans(ends)]
 
-        got = self.trade("move", send)
+        got = self.alltoall("move", send)
 
-        def place(piece: Piece) -> Any:
-            rows = np.empty((ends[piece.number + 1] - ends[piece.number], *shape[1:]), dtype)
-            for first, some in (run for part in got[piece.number] for run in part):
+        def place(part: LocalPart) -> Any:
+            rows = np.empty((ends[part.number + 1] - ends[part.number], *shape[1:]), dtype)
+            for first, some in (run for given in got[part.number] for run in given):
                 if len(some):
                     rows[first : first + len(some)] = some
-            return piece.executor.asarray(rows)
+            return part.executor.asarray(rows)
 
         return PartitionedArray(shape, dtype, ends, self.do("place", place), self.executor)
 
@@ -434,7 +434,7 @@ class Parts:
         func = self.function(given, "predicate", len(inputs))
         kernel, _ = lift(given)
         known = *inputs, *kernel.values(func), *(func.__defaults__ or ())
-        key = kernel, *(x.form if isinstance(x, Lazy) else getattr(x, "dtype", type(x)) for x in known)
+        key = kernel, *(x.expression if isinstance(x, Lazy) else getattr(x, "dtype", type(x)) for x in known)
         if key not in _truths:
             wanted = "must return a truth value, on every way through it"
             try:
@@ -476,39 +476,39 @@ class Parts:
                 f"Use policy.on({x.executor!r})"
             )
 
-    def _device(self, x: Any, name: str, piece: Piece) -> Any:
+    def _device(self, x: Any, name: str, part: LocalPart) -> Any:
         """An array as a part's device reads it."""
         if isinstance(x, np.ndarray):
-            return piece.asarray(x)
-        if not piece.executor.device.owns(x):
+            return part.asarray(x)
+        if not part.executor.device.owns(x):
             raise PlacementError(
                 f"{self.algorithm}: argument {name!r} is a {type(x).__name__} that does not live on "
-                f"{piece.executor!r}. Nothing is copied silently: pass {piece.executor!r}.asarray({name}), or run "
+                f"{part.executor!r}. Nothing is copied silently: pass {part.executor!r}.asarray({name}), or run "
                 "where it lives"
             )
         return x
 
-    def _local(self, x: Any, name: str, reads: bool) -> Callable[[Piece], Any]:
+    def _local(self, x: Any, name: str, reads: bool) -> Callable[[LocalPart], Any]:
         """How a part gets at its rows of an array."""
         if isinstance(x, PartitionedArray):
-            return lambda piece: x.parts[piece.number]
+            return lambda part: x.parts[part.number]
         if x.shape[0] != self.cuts[-1]:
             raise PlacementError(
                 f"{self.algorithm}: argument {name!r} has {x.shape[0]} rows, the others have {self.cuts[-1]}"
             )
 
-        def local(piece: Piece) -> Any:
-            if piece.count == 1 and not isinstance(x, np.ndarray):
-                return self._device(x, name, piece)
+        def local(part: LocalPart) -> Any:
+            if part.count == 1 and not isinstance(x, np.ndarray):
+                return self._device(x, name, part)
             if not isinstance(x, np.ndarray):
                 raise PlacementError(
                     f"{self.algorithm}: argument {name!r} is a {type(x).__name__}, whole on one device, and "
-                    f"{self.executor!r} has {piece.count} parts. Pass {self.executor!r}.asarray({name})"
+                    f"{self.executor!r} has {part.count} parts. Pass {self.executor!r}.asarray({name})"
                 )
-            rows = x[piece.lo : piece.hi]
-            if piece.executor.device.host_memory or reads:
-                return piece.asarray(rows)
-            return piece.empty(rows.shape, rows.dtype)
+            rows = x[part.lo : part.hi]
+            if part.executor.device.host_memory or reads:
+                return part.asarray(rows)
+            return part.empty(rows.shape, rows.dtype)
 
         return local
 

@@ -271,7 +271,7 @@ def without_rows(kernel: Kernel, found: Mapping[str, Any]) -> Kernel:
 
 
 def fused(kernel: Kernel, lazy: Mapping[str, Lazy]) -> Kernel:
-    return fuse.fuse(kernel, {name: x.form.getter(x.ndim, True) for name, x in lazy.items()})
+    return fuse.fuse(kernel, {name: x.expression.getter(x.ndim, True) for name, x in lazy.items()})
 
 
 def lazy_told(lazy: Mapping[str, Lazy]) -> tuple[tuple[str, str], ...]:

@@ -30,7 +30,7 @@ from portapar.executor import (
     SCATTERED,
     DeviceExecutor,
     Executor,
-    finish,
+    combine,
     fold,
     fold_tiles,
     foreign_rows,
@@ -275,7 +275,7 @@ class RanksExecutor(Executor):
             self._run_own(plan)
             return None
         if self.group.size == 1 or problem.size == 0:
-            return finish(problem, self._run_own(plan))
+            return combine(problem, self._run_own(plan))
         return self._reduce(plan)
 
     def _refuse(self, problem: Problem) -> None:
@@ -359,8 +359,8 @@ class RanksExecutor(Executor):
             return fold(program, np.array([x, y], program.acc))
 
         whole = np.empty(1, program.acc)
-        whole[0] = shares.join(itertools.chain(*pieces), data.view(program.acc), op)
-        return finish(problem, whole)
+        whole[0] = shares.combine(itertools.chain(*pieces), data.view(program.acc), op)
+        return combine(problem, whole)
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
@@ -399,7 +399,7 @@ class RanksExecutor(Executor):
             own = self._together(call, lambda: (call, self.local.each(call, works)))
             return list(itertools.chain(*self.group.exchange(own)))
 
-    def trade(self, call: str, works: Sequence[Callable[[], list[Any]]]) -> list[list[Any]]:
+    def alltoall(self, call: str, works: Sequence[Callable[[], list[Any]]]) -> list[list[Any]]:
         with self._turn():
             own = self._together(call, lambda: (call, self.local.each(call, works)))
             sends = [

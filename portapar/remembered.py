@@ -11,7 +11,7 @@ import numpy as np
 
 from portapar import policy
 from portapar.arrays import Range
-from portapar.executor import DeviceExecutor, finish, task
+from portapar.executor import DeviceExecutor, combine, task
 from portapar.kernel.front.lift import bound
 from portapar.kernel.program import REFUSED
 from portapar.lazy import Lazy
@@ -32,7 +32,7 @@ _simple: dict[int, Any] = {}  #: codes of kernels that capture nothing, by ident
 forgets(ready_calls.clear)
 
 
-def seen(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...], extra: Any) -> tuple[Any, Any]:
+def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...], extra: Any) -> tuple[Any, Any]:
     """(what a call looks like, what it works on: captured values, then the arguments, as `_spread` gives them).
 
     The first is None if the call is of a kind that is not remembered.
@@ -69,7 +69,7 @@ def seen(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...], ex
             parts += (kind, len(x))
         elif isinstance(x, Lazy):
             spread = True
-            parts += (x.form, x.shape)
+            parts += (x.expression, x.shape)
             for leaf in x.values:
                 if type(leaf) is not np.ndarray and type(leaf) not in _NUMBERS:
                     return None, args
@@ -133,7 +133,7 @@ class _Ready:
             return args[-1] if self.gives else None
         if partials is REFUSED:
             return MISS
-        return finish(self.problem, partials)
+        return combine(self.problem, partials)
 
 
 def remember_plan(key: Any, plan: Plan, args: tuple[Any, ...], result: Any) -> None:
@@ -167,17 +167,17 @@ def remember_plan(key: Any, plan: Plan, args: tuple[Any, ...], result: Any) -> N
 
 
 def remember(known: dict[Any, Any], key: Any, what: Any) -> None:
-    """Keep something that calls find out by what `seen` says of them."""
+    """Keep something that calls find out by what `signature` says of them."""
     if len(known) >= _REMEMBERED:
         known.clear()
     known[key] = what
 
 
-def once(
+def memoize(
     known: dict[Any, T], how: Policy, kernels: tuple[Any, ...], args: tuple[Any, ...], extra: Any, find: Callable[[], T]
 ) -> T:
     """What ``find()`` finds out, kept in `known` for all calls that look like this one."""
-    key, _ = seen(how, kernels, args, extra)
+    key, _ = signature(how, kernels, args, extra)
     key = key and (key[1], *key[3:])  # wherever it runs
     found = known.get(key) if key is not None else None
     if found is None:

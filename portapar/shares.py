@@ -96,12 +96,12 @@ def subtrees(cuts: tuple[int, ...]) -> tuple[tuple[tuple[int, int, int], ...], .
     return tuple(found)
 
 
-def join(subtrees: Iterable[tuple[int, int, int]], values: Iterable[Any], op: Callable[[Any, Any], Any]) -> Any:
+def combine(subtrees: Iterable[tuple[int, int, int]], values: Iterable[Any], op: Callable[[Any, Any], Any]) -> Any:
     """The value of the whole tree, from its subtrees in order and their values.
 
     Examples
     --------
-    >>> join(((1, 0, 2), (0, 2, 3), (0, 3, 4), (2, 4, 7)), ("ab", "c", "d", "efg"), lambda x, y: f"({x}{y})")
+    >>> combine(((1, 0, 2), (0, 2, 3), (0, 3, 4), (2, 4, 7)), ("ab", "c", "d", "efg"), lambda x, y: f"({x}{y})")
     '((ab(cd))efg)'
     """
     waiting: list[Any] = []

@@ -20,9 +20,9 @@ from portapar.kernel.front import codec
 from portapar.kernel.front.lift import lift
 from portapar.kernel.front.sources import function
 from portapar.lazy import Lazy
+from portapar.part import LocalPart
 from portapar.parts import Data, Parts
-from portapar.piece import Piece
-from portapar.remembered import once
+from portapar.remembered import memoize
 
 
 class Values:
@@ -131,17 +131,17 @@ class Values:
                 f"Pass out of dtype {own}"
             )
 
-    def at(self, piece: Piece) -> Any:
+    def at(self, part: LocalPart) -> Any:
         """The kernel function that gives value i of a part."""
         captured = dict(self._casts)
         elements = []
         for k, x in enumerate(self.inputs):
             name = f"x{k}"
             if isinstance(x, (Range, range)):
-                captured[name], captured[f"step{k}"] = x.start + x.step * piece.lo, x.step
+                captured[name], captured[f"step{k}"] = x.start + x.step * part.lo, x.step
                 elements.append(f"{name} + step{k} * i")
             elif k in self._data:
-                captured[name], place = self._data[k][piece], "i"
+                captured[name], place = self._data[k][part], "i"
                 if _backwards(captured[name]):  # loops vectorize over contiguous memory alone
                     captured[name], captured[f"last{k}"] = captured[name][::-1], len(captured[name]) - 1
                     place = f"last{k} - i"
@@ -171,7 +171,7 @@ def _type_of(p: Parts, inputs: tuple[Any, ...], op: ops.Monoid, transform: Any, 
         return program.acc, program.ordered
 
     kernels = (op.py_func,) if transform is None else (op.py_func, transform)
-    return once(_types, p.how, kernels, inputs, (op.commutative, type(init), repr(init)), find)
+    return memoize(_types, p.how, kernels, inputs, (op.commutative, type(init), repr(init)), find)
 
 
 def _backwards(x: Any) -> bool:

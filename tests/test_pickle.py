@@ -91,7 +91,7 @@ def test_lazy_inputs():
     for made in (pp.lazy.zip(x, y), pp.lazy.iota(6, 2, 3), pp.lazy.reverse(x), pp.lazy.reverse(both)):
         expected = pp.copy(pp.par, made)
         for other in (again(made), copy.copy(made), copy.deepcopy(made)):
-            assert other.form is made.form and (pp.copy(pp.par, other) == expected).all()
+            assert other.expression is made.expression and (pp.copy(pp.par, other) == expected).all()
     square = pp.lazy.transform(x, lambda v: v * v)
     assert (pp.copy(pp.par, copy.deepcopy(square)) == y).all()
     with pytest.raises(pp.ArgumentError, match=r"functions.*cannot be pickled"):

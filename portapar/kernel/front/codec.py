@@ -8,7 +8,7 @@ functions of a `Codec`; then it works for numbers and for tuples alike::
             store(k, sums, op(load(k - 1, sums), load(k, sums)))
 
 where ``load, store = codec(dtype).load, codec(dtype).store`` are captured as `op` is, and `sums` is an array
-of that dtype, such as ``piece.empty(n, dtype)``. Of plain numbers they read and assign an element, which
+of that dtype, such as ``part.empty(n, dtype)``. Of plain numbers they read and assign an element, which
 costs nothing; of records with fields f0, f1, … they make a tuple and take one.
 """
 

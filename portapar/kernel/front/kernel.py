@@ -267,5 +267,5 @@ def is_data(value: Any) -> bool:
     if isinstance(value, (bool, int, float, complex, np.generic, np.ndarray)):
         return not isinstance(value, np.generic) or usable(value)
     kind = type(value)  # not the value: a module or a class may have anything as an attribute
-    names = ("__cuda_array_interface__", "__dlpack__", "__array_interface__", "partition", "with_queue", "form")
+    names = ("__cuda_array_interface__", "__dlpack__", "__array_interface__", "partition", "with_queue", "expression")
     return not isinstance(value, (str, bytes, bytearray)) and any(hasattr(kind, name) for name in names)

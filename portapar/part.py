@@ -1,4 +1,4 @@
-"""A piece: the part of a call that one executor does, and what steps can run on it."""
+"""A part: the part of a call that one executor does, and what steps can run on it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HEAVY = 64  #: elements of a block at most, where each may take long
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class LocalPart:
     """One part of a call, on one device.
 
     Attributes
