@@ -12,9 +12,9 @@ import functools
 import os
 from pathlib import Path
 
-from portapar.errors import BackendUnavailableError, PortaparError
+from portapar.errors import BackendUnavailableError
 from portapar.kernel.c.dialect import CUDA
-from portapar.kernel.c.program import c_text
+from portapar.kernel.c.program import Rejected, c_text, rejection
 from portapar.kernel.program import Program
 
 __all__ = ["OPTIONS", "compile_c", "compile_text", "nvrtc", "nvrtc_version"]
@@ -41,10 +41,13 @@ def compile_text(program: Program, arch: str = "sm_90") -> bytes:
     ------
     BackendUnavailableError
         If NVRTC is not installed.
-    PortaparError
+    KernelError
         If NVRTC rejects the text (a mistake of the renderer) or the architecture.
     """
-    return compile_c(c_text(program, CUDA), arch)
+    try:
+        return compile_c(c_text(program, CUDA), arch)
+    except Rejected as error:
+        raise rejection(program, CUDA, error) from error
 
 
 def compile_c(text: str, arch: str, *more: str) -> bytes:
@@ -57,7 +60,7 @@ def compile_c(text: str, arch: str, *more: str) -> bytes:
         code = library.nvrtcCompileProgram(handle, len(options), (ctypes.c_char_p * len(options))(*options))
         if code != 0:
             log = _output(library, "ProgramLog", handle).rstrip(b"\0").decode(errors="replace")
-            raise PortaparError(f"NVRTC cannot compile this kernel for {arch} (error {code}): {log}\n{text}")
+            raise Rejected(f"NVRTC cannot compile this kernel for {arch} (error {code})", log, text)
         return _output(library, "PTX" if arch.startswith("compute_") else "CUBIN", handle)
     finally:
         library.nvrtcDestroyProgram(ctypes.byref(handle))

@@ -21,7 +21,7 @@ from portapar import cache
 from portapar.errors import DeviceMemoryError, PortaparError
 from portapar.kernel.c.device import CDevice, Kernel, elements
 from portapar.kernel.c.dialect import OPENCL
-from portapar.kernel.c.program import argument_dtypes, entry_name
+from portapar.kernel.c.program import Rejected, argument_dtypes, entry_name
 from portapar.kernel.program import Program
 from portapar.kernel.tiles import LANES, TILE
 
@@ -169,7 +169,12 @@ class OpenCLDevice(CDevice):
         folder = cache.folder()
         programs = None if folder is None else str(folder / "opencl")
         with self._errors(0):
-            module = cl.Program(self.context, text).build(options, cache_dir=programs)
+            try:
+                module = cl.Program(self.context, text).build(options, cache_dir=programs)
+            except cl.RuntimeError as error:
+                if error.code == cl.status_code.BUILD_PROGRAM_FAILURE:
+                    raise Rejected(f"{self} cannot compile this kernel", str(error)) from error
+                raise
             entry = cl.Kernel(module, entry_name(program))
         # With their types given, setting 17 arguments costs 3 µs instead of 150.
         entry.set_arg_types(argument_dtypes(program, OPENCL))

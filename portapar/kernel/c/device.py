@@ -14,7 +14,7 @@ from portapar import forks
 from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.kernel.c.dialect import Dialect
 from portapar.kernel.c.intervals import EXTENTS
-from portapar.kernel.c.program import c_text
+from portapar.kernel.c.program import Rejected, c_text, rejection
 from portapar.kernel.device import Device
 from portapar.kernel.program import Program
 from portapar.kernel.tiles import TILE
@@ -81,7 +81,7 @@ class CDevice(Device):
 
     @abstractmethod
     def _compile(self, program: Program, text: str) -> Kernel:
-        """The compiled text."""
+        """The compiled text; raises `Rejected` if the compiler does not take it."""
 
     @abstractmethod
     def _integer(self, value: int) -> Any:
@@ -134,7 +134,10 @@ class CDevice(Device):
             with self._compiling:
                 found = self._kernels.get(key)
                 if found is None:
-                    found = self._kernels[key] = self._compile(program, self.text(program, extent))
+                    try:
+                        found = self._kernels[key] = self._compile(program, self.text(program, extent))
+                    except Rejected as error:
+                        raise rejection(program, self.dialect, error, self.serial, extent) from error
         return found
 
     def run(self, task: Any) -> np.ndarray[Any, Any] | None:

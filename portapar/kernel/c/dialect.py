@@ -41,6 +41,8 @@ class Dialect:
         Whether atomics are OpenCL's functions and extensions, or CUDA's functions.
     own : set of str
         Math functions for which there is a helper, since those of implementations are too far off.
+    marked : bool
+        Lines of functions tell in a comment which line of the typed text they are of.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Dialect:
     shuffle: tuple[str, ...]
     atomics: str
     own: frozenset[str] = frozenset()
+    marked: bool = False
 
     def math(self, name: str, ctype: str) -> str:
         """The name of a math function of libm for one of the types f32 and f64."""

@@ -101,7 +101,9 @@ class Flow:
         self.around: list[tuple[int, int | None]] = []
 
     def line(self, text: str) -> None:
-        self.lines.append("    " * self.depth + text)
+        unit = self.function.unit
+        mark = f"  // line {unit.line}" if unit.dialect.marked and text != "return;" else ""
+        self.lines.append("    " * self.depth + text + mark)
 
     def render(self) -> list[str]:
         """The lines of the function's body."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import linecache
 import re
 from typing import Any
@@ -10,7 +11,7 @@ import numba
 import numpy as np
 from numba.core import types
 
-from portapar.errors import KernelError
+from portapar.errors import KernelError, PortaparError
 from portapar.kernel.c.dialect import Dialect
 from portapar.kernel.c.entries import Batch, map_parameters, reduce_parameters, render_map
 from portapar.kernel.c.intervals import EXTENTS
@@ -116,10 +117,50 @@ def _over_range(program: Program) -> Any:
     return numba.njit(error_model="numpy")(space["elem_of_range"])
 
 
+#: how compilers say that a line is wrong: "file:25:12: error: …" or "file(25): error: …", and PoCL
+_COMPLAINTS = (
+    r"[:(](\d+)(?:[:,]\d+)?\)?\s*:\s*(?:fatal |catastrophic )?error\b[^:\n]*:\s*(.*)",
+    r"^(?:fatal )?error: .*?:(\d+):\d+: (.*)",
+)
+
+
+class Rejected(PortaparError):
+    """A compiler of C does not take a text; `log` is what it says."""
+
+    def __init__(self, what: str, log: str, text: str = "") -> None:
+        super().__init__(f"{what}: {log}\n{text}")
+        self.log = log
+
+
+def rejection(
+    program: Program, dialect: Dialect, error: Rejected, serial: bool = False, extent: int = EXTENTS[0]
+) -> KernelError:
+    """The error for a program whose C text (see `c_text`) a compiler rejected, at the user's line.
+
+    Which line that is the text tells when it is made again, with marks: without them it is the same in every process,
+    and so are the keys of compiled code.
+    """
+    found = next(filter(None, (re.search(form, error.log, re.MULTILINE) for form in _COMPLAINTS)), None)
+    number, said = (int(found[1]), found[2].strip()) if found else (0, error.log.strip())
+    lines = c_text(program, dataclasses.replace(dialect, marked=True), serial, extent).split("\n")[:number]
+    first = max((k for k, line in enumerate(lines) if not line.startswith((" ", "}"))), default=0)  # of its function
+    marks = [int(mark[1]) for line in lines[first:] if (mark := re.search(r"  // line (\d+)$", line))]
+    code = f"{lines[-1].partition('  // line ')[0].strip()}" if lines else ""
+    message = f"its compiler says: {said}" + (f", of `{code}`" if code else "")
+    remedy = "write the statement in another way, and report it with what portapar.inspect shows of the kernel"
+    return _shown(program, dialect, marks[-1] if marks else 0, message, remedy)
+
+
 def _kernel_error(program: Program, dialect: Dialect, error: TypingFailure | RenderFailure) -> KernelError:
-    file, line = place(program, error.line) or ("", 0)
+    remedy = error.remedy if isinstance(error, TypingFailure) else ""
+    return _shown(program, dialect, error.line, error.message, remedy)
+
+
+def _shown(program: Program, dialect: Dialect, line: int, message: str, remedy: str) -> KernelError:
+    """A KernelError at a line of the typed text, or at the kernel's first if none is known."""
+    file, line = place(program, line) or next(iter((program.origin or {}).values()), ("", 0))
     shown = linecache.getline(file, line).strip()
     where = f"{file}:{line}: " if file else ""
     code = f"\n    {shown}" if shown else ""
-    code += f"\n  Instead: {error.remedy}." if isinstance(error, TypingFailure) else ""
-    return KernelError(f"{where}this kernel cannot run on {dialect.name}: {error.message}{code}")
+    code += f"\n  Instead: {remedy}." if remedy else ""
+    return KernelError(f"{where}this kernel cannot run on {dialect.name}: {message}{code}")

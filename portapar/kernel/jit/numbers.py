@@ -437,9 +437,11 @@ class Lower(lowering.Lower):
         return code(place, result, values, constant)
 
     def lower_expr(self, resty: Any, expr: Any) -> Any:
-        if expr.op == "unary" and expr.fn in _SIGNS:
+        if expr.op == "unary" and (expr.fn in _SIGNS or expr.fn is operator.pos):
             signature = self.fndesc.calltypes[expr]
             result = signature.return_type
+            if expr.fn is operator.pos and signature.args[0] == result:
+                return self.context.cast(self.builder, self._cast_var(expr.value, result), result, resty)
             if signature.args[0] == result and isinstance(result, types.Integer | types.Float):
                 value = self._cast_var(expr.value, result)
                 value = getattr(self.builder, _SIGNS[expr.fn][isinstance(result, types.Float)])(value)
