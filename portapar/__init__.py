@@ -26,7 +26,7 @@ from portapar.algorithms.unique import unique, unique_count
 from portapar.algorithms.worklist import Worklist, push
 from portapar.arrays import PartitionedArray, asnumpy
 from portapar.arrays import Range as range
-from portapar.call import inspect, plan
+from portapar.call import plan
 from portapar.errors import (
     ArgumentError,
     BackendUnavailableError,
@@ -44,6 +44,7 @@ from portapar.executor import Executor, cuda, opencl, simd, threads
 from portapar.executors import available, executor, mpi
 from portapar.future import Future
 from portapar.hybrid import hybrid
+from portapar.inspection import inspect
 from portapar.kernel.front import atomic
 from portapar.ops import (
     Monoid,

@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from portapar import arrays, config, elementwise, indexed, policy
+from portapar import arrays, config, policy
 from portapar.arrays import PartitionedArray
-from portapar.errors import PlacementError, PortaparWarning
-from portapar.executor import DeviceExecutor, Executor, cuda, opened, simd, threads
+from portapar.errors import PortaparWarning
+from portapar.executor import Executor, cuda, opened, simd, threads
 from portapar.executors import executor
-from portapar.kernel.front.lift import lift
 from portapar.lazy import flat
 from portapar.plan import Plan, make_plan, watch
 from portapar.policy import Planning, Policy, planning
@@ -187,46 +186,6 @@ def plan(algorithm: Callable[..., Any], how: Policy | None, *args: Any, **keywor
         return algorithm(how, *args, **keywords)
     finally:
         policy.current.reset(token)
-
-
-class Inspection(dict[str, str]):
-    """Generated code by its name; ``print`` shows all of it."""
-
-    def __str__(self) -> str:
-        return "\n".join(f"===== {name}\n{text.rstrip()}\n" for name, text in self.items())
-
-
-def inspect(kernel: Callable[..., Any], where: Executor | Policy, *args: Any, space: Any = None) -> Inspection:
-    """The code that an executor generates for a kernel, and whether its loop was vectorized.
-
-    Parameters
-    ----------
-    kernel : callable
-        As for `for_each` (an index for every argument that `args` lacks), or, if it takes exactly
-        `args`, as for `transform`.
-    where : Executor or Policy
-    *args : array or number
-    space : int, Range or tuple of them, optional
-        The index space of a `for_each`: code for one that begins at 1, or counts down, is another than for 0, 1, 2, ….
-
-    Returns
-    -------
-    Inspection
-        A dict: ``"Numba"``, ``"LLVM"``, ``"assembly"`` and ``"vectorized"`` on CPUs, ``"OpenCL C"``,
-        ``"CUDA C"``, ``"PTX"``, … elsewhere.
-    """
-    if isinstance(where, Policy):
-        _, where = resolve(where, args, "inspect")
-    lifted, _ = lift(kernel)
-    indices = len(lifted.params) - len(args)
-    if indices > 0:
-        asked = indexed.for_each("inspect", (1,) * indices if space is None else space, kernel, args)
-    else:
-        asked = elementwise.transform("inspect", args, None, kernel, lambda shape, dtype, _: np.empty(shape, dtype))
-    (member, *_) = where.members
-    if not isinstance(member, DeviceExecutor):
-        raise PlacementError(f"inspect: {where!r} runs no kernels itself; inspect the executor that it uses")
-    return Inspection(member.device.inspect(asked.program))
 
 
 def _result(value: Any, result: Any) -> Any:

@@ -1,4 +1,4 @@
-"""``portapar stream``, ``portapar info`` and ``portapar cache``.
+"""``portapar stream``, ``portapar info``, ``portapar cache`` and ``portapar inspect``.
 
 Exit codes: 0, all is well; 1, something ran and failed, such as a check; 2, the command cannot be
 carried out as it was typed. Under ``mpirun`` every rank runs this, and rank 0 speaks.
@@ -91,7 +91,7 @@ def _say(message: str, code: int, in_job: bool) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="portapar", description=pp.__doc__, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"portapar {pp.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{stream,info,cache}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{stream,info,cache,inspect}")
     one = commands.add_parser(
         "stream", allow_abbrev=False, help="memory bandwidth of every executor: Copy, Scale, Add, Triad, Dot, NStream"
     )
@@ -115,6 +115,13 @@ def _parser() -> argparse.ArgumentParser:
     three = commands.add_parser("cache", allow_abbrev=False, help="where compiled code is kept: its size, hits, misses")
     three.add_argument("--clear", action="store_true", help="remove it")
     three.set_defaults(run=_cache)
+    four = commands.add_parser("inspect", allow_abbrev=False, help="what is made of a kernel, and what makes it slow")
+    four.add_argument("kernel", metavar="FILE.py:NAME", help="a kernel; the file is imported")
+    four.add_argument("args", nargs="*", metavar="ARGUMENT", help="float64[1000,3] for an array, 7 or 0.5 for a number")
+    four.add_argument("--space", metavar="N,…", help="the index space, each axis as 1000, lo:hi or lo:hi:step")
+    four.add_argument("--executor", default="threads", metavar="NAME", help="such as opencl:0 (default: threads)")
+    four.add_argument("--full", action="store_true", help="all that is in the way, and all the code")
+    four.set_defaults(run=_inspect)
     return parser
 
 
@@ -412,3 +419,46 @@ def _cache(options: argparse.Namespace, in_job: bool) -> int:
     print(f"{files}; at most {found.limit / 2**20:g} MiB (PORTAPAR_CACHE_SIZE), the longest unused go first")
     print(f"{found.hits} hits and {found.misses} misses since it was made or cleared")
     return 0
+
+
+# inspect ------------------------------------------------------------------------------------------------
+
+
+def _inspect(options: argparse.Namespace, in_job: bool) -> int:
+    if _silent(in_job):
+        return 0
+    file, _, name = options.kernel.rpartition(":")
+    if not name or not Path(file).is_file():
+        raise UsageError(f"{options.kernel!r} is not FILE.py:NAME of a file that exists")
+    spec = importlib.util.spec_from_file_location(Path(file).stem, file)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{file!r} cannot be imported: give a file that ends with .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(Path(file).resolve().parent))
+    spec.loader.exec_module(module)
+    kernel = getattr(module, name, None)
+    if not callable(kernel):
+        functions = ", ".join(sorted(k for k, v in vars(module).items() if callable(v) and not k.startswith("_")))
+        raise UsageError(f"{file} has no function {name!r}; it has {functions or 'none'}")
+    more = {} if options.space is None else {"space": tuple(_axis(text) for text in options.space.split(","))}
+    found = pp.inspect(kernel, pp.executor(options.executor), *(_argument(text) for text in options.args), **more)
+    print(found.full if options.full else found)
+    return 0
+
+
+def _axis(text: str) -> Any:
+    try:
+        numbers = [int(number) for number in text.split(":")]
+    except ValueError:
+        raise UsageError(f"--space {text!r} is no axis: 1000, 1:1000 or 0:1000:2") from None
+    return numbers[0] if len(numbers) == 1 else pp.range(*numbers)
+
+
+def _argument(text: str) -> Any:
+    """An argument as typed: a dtype with a shape, or a number."""
+    found = re.fullmatch(r"(\w+)\[([\d, ]+)\]", text)
+    with contextlib.suppress(TypeError, ValueError):
+        if found:
+            return np.zeros([int(n) for n in found[2].split(",")], found[1])
+        return float(text) if re.search(r"[.en]", text) else int(text)
+    raise UsageError(f"{text!r} is no argument: float64[1000] for an array, float32[100,3], a number such as 7 or 0.5")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from portapar import arrays, backend, divided, forks
+from portapar import arrays, backend, divided, forks, policy
 from portapar.arrays import PartitionedArray
 from portapar.divided import Fragments
 from portapar.errors import BackendUnavailableError, PlacementError
@@ -398,6 +398,9 @@ def task(
     problem: Problem, part: Part, how: Policy, values: tuple[Any, ...], firsts: tuple[int, ...], whole: bool = True
 ) -> backend.Task:
     """A part of a plan, for its device; `values`, `firsts` and `whole` as in `Task`."""
+    block = policy.current.get()
+    if isinstance(block, policy.Recording):
+        block.programs[problem.program.key] = problem.program
     return backend.Task(
         problem.program, values, firsts, problem.extent, problem.start, problem.step, part.lo, part.hi, part.threads,
         how.schedule, how.chunk_size or 0, whole and not problem.tiles, part.wakes,

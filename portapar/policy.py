@@ -246,6 +246,14 @@ class Planning:
         self.block = block
 
 
+class Recording(Planning):
+    """The same for `inspect`: calls run, none is remembered, and what they run is noted."""
+
+    def __init__(self, block: Policy | None) -> None:
+        super().__init__(block)
+        self.programs: dict[str, Any] = {}  #: by their keys
+
+
 def planning() -> bool:
     """Whether this call is made by `plan`, which wants no result."""
-    return isinstance(current.get(), Planning)
+    return type(current.get()) is Planning

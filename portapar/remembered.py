@@ -38,7 +38,7 @@ def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...
     The first is None if the call is of a kind that is not remembered.
     """
     block = policy.current.get()
-    if type(how) is not Policy or how.asynchronous or type(block) is Planning:
+    if type(how) is not Policy or how.asynchronous or isinstance(block, Planning):
         return None, args
     parts: list[Any] = [how, extra, block]
     try:
