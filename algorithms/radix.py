@@ -16,18 +16,19 @@ M. Axtmann, S. Witt, D. Ferizovic, P. Sanders, "Engineering in-place (shared-mem
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from portapar import arrays, elementwise
+from portapar import arrays, elementwise, tuning
 from portapar.algorithms.transform import copy, transform
 from portapar.part import LocalPart
 
 SMALL = 1 << 14  #: sorted by one iteration
-_MANY = 1 << 22  #: bytes that are sorted by all threads rather than by one with SIMD instructions
+_PERHAPS = 1 << 15, 1 << 22  #: bytes that NumPy or we sort in less time, as the machine is; others are clear
 _BUCKET = 1 << 12  #: elements that a bucket should have: they and their copies fit the cache of a core
 _BUCKETS = 1 << 8  #: and how many buckets there should be at most: of keys and values, the lines written fit in L1
 _ENTRIES = 12  #: bits of the table's index
@@ -134,12 +135,11 @@ def order(part: LocalPart, x: Any, out: Any, code: Coding) -> None:
 
     Where the device sorts an array itself, it is given codes. (Not floats themselves: SIMD sorts may turn 0.0 and -0.0
     into each other.) These codes are signed, which is what SIMD instructions compare best; those of signed integers
-    are they themselves. On the host it is one thread that does so: many bytes are for all threads.
+    are they themselves. On the host it is NumPy's sort, on one thread, which some CPUs do fast: see `_ours`.
     """
     n, device = len(x), part.executor.device
     short = x.dtype.itemsize < 4 and n > SMALL  # of few digits
-    many = x.nbytes >= _MANY and device.host_memory and part.width > 1
-    if short or many or not device.sorts:
+    if short or not device.sorts or (device.host_memory and x.nbytes >= _ours(part, x.nbytes)):
         arrange(part, bits(x), code.encode, bits(out), code.decode)
         return
     U, half = code.dtype.type, code.dtype.type(1 << (8 * x.dtype.itemsize - 1))
@@ -149,6 +149,34 @@ def order(part: LocalPart, x: Any, out: Any, code: Coding) -> None:
     device.sort(here.view(f"i{x.dtype.itemsize}"))
     if not plain:
         transform(part.how, here, out=here, op=lambda c: decode(U(c ^ half)))
+
+
+def _ours(part: LocalPart, nbytes: int) -> float:
+    """Bytes from which we sort sooner than NumPy on this machine."""
+    least, most = _PERHAPS
+    if not least <= nbytes < most:
+        return most
+    name = "sort" if part.width > 1 else "sort_alone"
+    return tuning.value(name, lambda: measured(name, lambda x, out: order(part, x, out, coding(x.dtype, False))))
+
+
+def measured(name: str, sort: Callable[[Any, Any], Any]) -> float:
+    """The same, by ``sort(x, out)`` of random numbers both ways; it takes a tenth of a second."""
+    least, most = _PERHAPS
+    random, size = np.random.default_rng(1), most // 4
+    while size >= least:
+        x, seconds = random.random(size // 8), {0.0: np.inf, np.inf: np.inf}
+        out = np.empty_like(x)
+        for _ in range(4):
+            for first in seconds:
+                with tuning.trying(**{name: first}):
+                    begun = time.perf_counter()
+                    sort(x, out)
+                    seconds[first] = min(seconds[first], time.perf_counter() - begun)
+        if seconds[np.inf] < seconds[0.0]:
+            break
+        size //= 2
+    return 2.0 * size
 
 
 def arrange(

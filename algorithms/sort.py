@@ -58,7 +58,8 @@ def sort(policy: Policy | None, x: Any, *, key: Any = None, descending: bool = F
     -----
     O(n) for each digit of eight bits that tells elements apart; needs space for n more elements. Without `key`
     elements that are equal but differ (0.0 and -0.0) come in any order; `stable_sort` keeps theirs. With `key`
-    it is stable. On CPUs less than 4 MB without `key` are for NumPy's sort in SIMD lanes.
+    it is stable. Small arrays without `key` are for NumPy's sort in SIMD lanes on CPUs: how small is measured
+    once on each machine (`portapar info --profile`).
 
     Examples
     --------

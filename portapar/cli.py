@@ -1,4 +1,4 @@
-"""``portapar stream``, ``portapar info``, ``portapar cache`` and ``portapar inspect``.
+"""``portapar stream``, ``portapar info``, ``portapar cache``, ``portapar tune`` and ``portapar inspect``.
 
 Exit codes: 0, all is well; 1, something ran and failed, such as a check; 2, the command cannot be
 carried out as it was typed. Under ``mpirun`` every rank runs this, and rank 0 speaks.
@@ -24,7 +24,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 import portapar as pp
-from portapar import cache, config, launcher, report, topology
+from portapar import cache, config, launcher, report, topology, tuning
+from portapar import tune as measuring
 from portapar.algorithms.stream import default_size, stream
 
 #: What launchers of ranks tell their processes: which rank this is.
@@ -91,7 +92,7 @@ def _say(message: str, code: int, in_job: bool) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="portapar", description=pp.__doc__, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"portapar {pp.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{stream,info,cache,inspect}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{stream,info,cache,tune,inspect}")
     one = commands.add_parser(
         "stream", allow_abbrev=False, help="memory bandwidth of every executor: Copy, Scale, Add, Triad, Dot, NStream"
     )
@@ -111,10 +112,13 @@ def _parser() -> argparse.ArgumentParser:
     one.set_defaults(run=_stream)
     two = commands.add_parser("info", allow_abbrev=False, help="the machine, its executors, and what is missing")
     two.add_argument("--json", action="store_true", help="as JSON")
+    two.add_argument("--profile", action="store_true", help="the numbers that decide which way is taken")
     two.set_defaults(run=_info)
     three = commands.add_parser("cache", allow_abbrev=False, help="where compiled code is kept: its size, hits, misses")
     three.add_argument("--clear", action="store_true", help="remove it")
     three.set_defaults(run=_cache)
+    tune = commands.add_parser("tune", allow_abbrev=False, help="measure from which sizes on which way is faster here")
+    tune.set_defaults(run=_tune)
     four = commands.add_parser("inspect", allow_abbrev=False, help="what is made of a kernel, and what makes it slow")
     four.add_argument("kernel", metavar="FILE.py:NAME", help="a kernel; the file is imported")
     four.add_argument("args", nargs="*", metavar="ARGUMENT", help="float64[1000,3] for an array, 7 or 0.5 for a number")
@@ -380,7 +384,7 @@ def _info(options: argparse.Namespace, in_job: bool) -> int:
              "remedy": i.remedy, "properties": i.properties}
             for i in infos
         ]  # fmt: skip
-        print(json.dumps({**report.header(), "executors": listed}, indent=1))
+        print(json.dumps({**report.header(), "executors": listed, "tuning": tuning.measured()}, indent=1))
         return 0
     out = _console(in_job)
     machine = topology.machine()
@@ -397,6 +401,26 @@ def _info(options: argparse.Namespace, in_job: bool) -> int:
         for info in some:
             text = info.description if wanted else f"{info.reason}. {info.remedy}"
             out.print(f"  {info.name:<{width}}  {text}")
+    if options.profile:
+        out.print("\nWhat decides (portapar tune measures it):")
+        for name in tuning.NUMBERS:
+            out.print(_number(name))
+    return 0
+
+
+def _number(name: str) -> str:
+    """One of the numbers of `tuning`, in words."""
+    about, known = tuning.NUMBERS[name], tuning.measured()
+    value, scale = tuning.value(name), {"bytes": (1 << 20, "MiB"), "seconds": (1e-6, "µs")}[about.unit]
+    how = "measured" if name in known else "built in"
+    return f"  {name:<12}  {value / scale[0]:8.2f} {scale[1]}, {how}: {about.meaning}"
+
+
+def _tune(options: argparse.Namespace, in_job: bool) -> int:
+    if _silent(in_job):
+        return 0
+    for name, _ in measuring.tune():
+        print(_number(name), flush=True)
     return 0
 
 

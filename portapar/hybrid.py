@@ -28,7 +28,6 @@ class HybridExecutor(Executor):
     """Several executors that share one call and run their parts at the same time."""
 
     kind = "hybrid"
-    worth = cost.WAKE
 
     def __init__(self, members: tuple[Executor, ...], weights: tuple[float, ...]) -> None:
         names = ", ".join(map(repr, members))
@@ -36,6 +35,7 @@ class HybridExecutor(Executor):
         super().__init__(f"pp.hybrid({names})" if equal else f"pp.hybrid({names}, weights={list(weights)})")
         self.members = members
         self.weights = weights
+        self.worth = cost.wake()
         self._runners: ThreadPoolExecutor | None = None
         self._start()
         forks.renewed(self, HybridExecutor._start)

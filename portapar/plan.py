@@ -258,7 +258,7 @@ def _part(problem: Problem, policy: Policy, executor: Any, lo: int, hi: int) -> 
     if policy.schedule != "static":  # few heavy iterations, perhaps
         return Part(executor, lo, hi, available)
     seconds = cost.serial_seconds(problem.program, hi - lo)
-    return Part(executor, lo, hi, available if seconds > 2 * cost.FORK_JOIN else 1, seconds > cost.WAKE)
+    return Part(executor, lo, hi, available if seconds > 2 * cost.fork_join() else 1, seconds > cost.wake())
 
 
 def _reason(part: Part) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from portapar import topology
+from portapar import tuning
 from portapar.kernel import device
 from portapar.kernel.cpu import chunk, pool
 from portapar.kernel.cpu.memory import LINE
@@ -17,9 +17,6 @@ from portapar.kernel.jit.check import located
 from portapar.kernel.jit.layout import ALIGNED, BYTES, WRITEABLE
 from portapar.kernel.program import REFUSED, Task, has_loop
 from portapar.kernel.tiles import TILE
-
-#: times the last cache: how much data have streaming stores that pay, beside loads and alone (measured on Zen 4)
-_STREAM_FROM, _STREAM_FROM_ALONE = 2, 6
 
 
 class Cores(Protocol):
@@ -77,9 +74,8 @@ class Launch(device.Launch):
         are on their way early enough; and what is written stays in the cache for whoever reads it next.
         """
         kinds = [spec.dtype.itemsize for spec in self._program.specs if spec.is_array]
-        caches = _STREAM_FROM if len(kinds) > 1 else _STREAM_FROM_ALONE
         size = (self._hi - self._lo) * sum(kinds)
-        return not self._program.inplace and size >= caches * topology.caches().get("L3", 32 << 20)
+        return not self._program.inplace and size >= tuning.value("stream" if len(kinds) > 1 else "stream_alone")
 
     def guard(self, written: list[int], sizes: list[int]) -> bool:
         """Check in every call from now on that arrays are aligned, these writable, and a transform's output apart.
