@@ -5,7 +5,8 @@ for each way of making native code (its subject is the code, not how the work is
 lacks is skipped with the reason.
 
 `make test` leaves out what is marked ``extra``: by hand, because of its executor (`EXTRA`), or as one of a test's many
-cases on an executor, of which it runs the first and the last. CUDA texts that it meets are compiled by `make test-all`.
+cases on an executor, of which it runs the first and the last. `make test-all` runs the rest, but for the cases in
+between on executors that are extra. CUDA texts that `make test` meets are compiled by `make test-all`.
 """
 
 import contextlib
@@ -48,19 +49,27 @@ def pytest_configure(config):
     gc.set_threshold(100_000, 10, 10)  # compilers make many objects that stay: to look through them again is in vain
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Mark what is extra. The files that take longest come first: workers take whole files, and should end together."""
-    cases = {}
+    cases, rarer = {}, set()
     for item in items:
         values = item.callspec.params.values() if hasattr(item, "callspec") else ()
         where = {value for value in values if isinstance(value, str) and value in EXECUTORS}
         if where & EXTRA:
             item.add_marker(pytest.mark.extra)
-        elif item.get_closest_marker("extra") is None:
-            cases.setdefault((item.path, item.originalname, *where), []).append(item)
-    for same in cases.values():
+            rarer.add((item.path, item.originalname, *where))
+        elif item.get_closest_marker("extra") is not None:
+            continue
+        cases.setdefault((item.path, item.originalname, *where), []).append(item)
+    left_out = set()
+    for name, same in cases.items():
+        if name in rarer:
+            left_out.update(same[1:-1])
         for item in same[1:-1]:
             item.add_marker(pytest.mark.extra)
+    if left_out and config.option.markexpr:  # whoever asks for a test by its name gets it
+        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+        items[:] = [item for item in items if item not in left_out]
     rank = {f"test_{name}.py": place for place, name in enumerate(SLOWEST, -len(SLOWEST))}
     items.sort(key=lambda item: rank.get(item.path.name, 0))
 
