@@ -242,3 +242,32 @@ def test_ctrl_c(tmp_path, policy):
         process.kill()
         pytest.fail("still running a minute after SIGINT")
     assert process.returncode == 0 and out.split() == ["running", "interrupted"], err
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not place threads")
+@pytest.mark.skipif(hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) < 2, reason="there is one CPU")
+def test_workers_leave_the_callers_cpu(python):
+    """A worker that wakes up where the caller runs moves to another CPU of those that the process had; no one else."""
+    out = python("""
+        import os, threading, time
+        import numpy as np, portapar as pp
+
+        x, allowed = np.arange(200_000.0), os.sched_getaffinity(0)
+        plan = pp.plan(pp.reduce, pp.par.on(pp.threads(2)), x)
+        assert plan.run() == x.sum()
+        (worker,) = [t.native_id for t in threading.enumerate() if t.name.startswith("portapar-")]
+        assert os.sched_getaffinity(worker) == allowed
+        mine = {min(allowed)}
+        os.sched_setaffinity(0, mine)
+        os.sched_setaffinity(worker, mine)
+        for _ in range(100):
+            time.sleep(0.02)  # until it sleeps
+            assert plan.run() == x.sum()
+            if os.sched_getaffinity(worker) == allowed - mine:
+                break
+        print(os.sched_getaffinity(worker) == allowed - mine, os.sched_getaffinity(0) == mine)
+        many = pp.par.on(pp.threads(len(allowed) + 1))
+        os.sched_setaffinity(0, allowed)
+        assert pp.reduce(many, x) == x.sum()  # more threads than CPUs: nobody is sent away
+    """)  # fmt: skip
+    assert out.split() == ["True", "True"]

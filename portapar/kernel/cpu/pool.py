@@ -14,6 +14,9 @@ The states of a worker::
 
 Only the worker itself begins, ends and falls asleep. The caller may take back what a worker has not begun, which
 makes it SPINNING.
+
+Systems like to wake a thread on the CPU of whoever wakes it, where both would take turns while another CPU idles. A
+worker that finds itself there asks for the others, of those that the process may use.
 """
 
 from __future__ import annotations
@@ -44,9 +47,11 @@ SLEEPING, SPINNING, WANTED, BUSY, QUIT = 0, 1, 2, 3, 4
 # A job, by byte: what runs over which range, and how.
 FUNCTION, LO, HI, ALIGN, FIRST, CHUNK, SCHEDULE, THREADS, WAKES, TABLE, EPILOGUE = range(0, 88, 8)
 # The block that the threads share: words that change often have a cache line each, then two per thread.
-STOP, NEXT, PENDING, JOB, BLOCK, ENDED, FAILED = 0, 64, 128, 192, 200, 208, 216
+STOP, NEXT, PENDING, JOB, BLOCK, ENDED, FAILED, CPU, ALLOWED = 0, 64, 128, 192, 200, 208, 216, 136, 224
 WORKERS, WORKER_SIZE = 256, 128
-STATE, CURSOR, END, HEARS, RINGS = 0, 64, 72, 80, 88
+STATE, CURSOR, END, HEARS, RINGS, OTHERS = 0, 64, 72, 80, 88, 96
+CPU_BYTES = 32  #: of a set of CPUs, a bit for each; none of them is set where threads are not placed
+PLACES = sys.platform == "linux" and hasattr(os, "sched_getaffinity")
 
 
 @functools.cache
@@ -62,9 +67,34 @@ def loops() -> tuple[Callable[..., int], ...]:
 
 @functools.cache
 def _make() -> tuple[Any, ...]:
-    from portapar.kernel.jit.intrinsics import clock, fetch_add, give_way, hear, load, ring, run_chunk, store, swap_if
+    from portapar.kernel.jit.intrinsics import (
+        clock,
+        cpu_now,
+        fetch_add,
+        give_way,
+        hear,
+        load,
+        ring,
+        run_chunk,
+        run_on,
+        store,
+        swap_if,
+    )
 
-    inline = callee
+    inline, places = callee, PLACES
+
+    @inline
+    def move_away(pool, mine):
+        """Leave the caller's CPU to it."""
+        cpu = load(pool + CPU)
+        if cpu < 0 or cpu_now() != cpu:
+            return
+        for k in range(0, CPU_BYTES, 8):
+            others = load(pool + ALLOWED + k)
+            if k == cpu // 64 * 8:
+                others &= ~(1 << cpu % 64)
+            store(mine + OTHERS + k, others)
+        run_on(CPU_BYTES, mine + OTHERS)
 
     @inline
     def allowed(block, table):
@@ -180,6 +210,8 @@ def _make() -> tuple[Any, ...]:
         wakes = load(job + WAKES) != 0 or now - load(pool + ENDED) < SPIN_NS  # where short jobs follow each other
         store(pool + STOP, 0)
         store(pool + PENDING, 0)
+        if places and load(pool + CPU) >= 0:
+            store(pool + CPU, cpu_now())
         for k in range(1, threads):
             mine = pool + WORKERS + WORKER_SIZE * k
             fetch_add(pool + PENDING, 1)
@@ -256,6 +288,8 @@ def _make() -> tuple[Any, ...]:
                     since, spins = clock(), 0
             elif state == SLEEPING:
                 hear(load(mine + HEARS))
+                if places:
+                    move_away(pool, mine)
                 since, spins = clock(), 0
             elif state == QUIT:
                 return 0
@@ -428,6 +462,12 @@ class Pool:
 
     def _start(self) -> None:
         self._launch, self._resume = (function.raw for function in loops()[1:3])  # type: ignore[attr-defined]
+        allowed = os.sched_getaffinity(0) if PLACES else set()
+        apart = self.size <= len(allowed) and max(allowed) < 8 * CPU_BYTES
+        self._words[CPU // 8] = 0 if apart else -1  # more threads than CPUs take turns anyway
+        if apart:
+            mask = sum(1 << cpu for cpu in allowed).to_bytes(CPU_BYTES, sys.byteorder)
+            self._words[ALLOWED // 8 : (ALLOWED + CPU_BYTES) // 8] = np.frombuffer(mask, np.int64)
         for k in range(1, self.size):
             self._bells.append(_bell())
             first = (WORKERS + WORKER_SIZE * k + HEARS) // 8

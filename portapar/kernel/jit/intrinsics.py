@@ -350,6 +350,31 @@ def give_way(typing):
     return types.void(), codegen
 
 
+@intrinsic
+def cpu_now(typing):
+    """The number of the CPU that this thread runs on."""
+
+    def codegen(context, builder, signature, values):
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_I32, []), "sched_getcpu")
+        return builder.sext(builder.call(function, []), _I64)
+
+    return types.int64(), codegen
+
+
+@intrinsic
+def run_on(typing, size, mask):
+    """Let this thread run on those CPUs alone whose bits are set in `size` bytes at `mask`."""
+
+    def codegen(context, builder, signature, values):
+        kind = ir.FunctionType(_I32, [_I32, _I64, _I64.as_pointer()])
+        function = cgutils.get_or_insert_function(builder.module, kind, "sched_setaffinity")
+        place = builder.inttoptr(values[1], _I64.as_pointer())
+        builder.call(function, [ir.Constant(_I32, 0), values[0], place])
+        return context.get_dummy_value()
+
+    return types.void(size, mask), codegen
+
+
 def _word_by(name: str) -> Any:
     """An intrinsic that reads or writes a word, 1, by a file's number."""
 
