@@ -35,6 +35,15 @@ def twice(a, k):
 
 def both(a, b):
     return a, b
+
+def place(i, k):
+    return i, k
+
+def alone(k):
+    return (k,)
+
+def get(a, at):
+    return a[at]
 """
 
 #: bodies of kernels of (i, x, y, m, p) with shapes (10,), (10,), (10, 4), (10,): the array, index, shape, iteration
@@ -57,6 +66,20 @@ WRONG = {
     "atomic of two": ("pp.atomic.add(m, (i, 4 if i == 3 else 0), 1.0)", "m", ("(3, 4)", (10, 4), 3)),
     "index in a tuple": ("at = (i, 4 if i == 3 else 0)\nm[at] = 1.0", "m", ("(3, 4)", (10, 4), 3)),
     "atomic, in a tuple": ("at = (i, 5 if i == 3 else 0)\npp.atomic.add(m, at, 1.0)", "m", ("(3, 5)", (10, 4), 3)),
+    "helper's tuple as an index": ("y[i] = m[place(i, 4 if i == 4 else 0)]", "m", ("(4, 4)", (10, 4), 4)),
+    "helper's tuple, stored at": ("m[place(i, -5 if i == 4 else 0)] += 1.0", "m", ("(4, -5)", (10, 4), 4)),
+    "helper's tuple of one": ("y[alone(10 if i == 4 else i)] = 1.0", "y", (10, (10,), 4)),
+    "helper's tuple, atomic": ("pp.atomic.add(m, place(i, 4 if i == 2 else 0), 1.0)", "m", ("(2, 4)", (10, 4), 2)),
+    "helper in an atomic's index": ("pp.atomic.add(y, alone(10 if i == 2 else i)[0], 1.0)", "y", (10, (10,), 2)),
+    "chosen tuple": ("y[i] = m[(i, 4) if i == 4 else (i, 0)]", "m", ("(4, 4)", (10, 4), 4)),
+    "tuple in a tuple": ("at = ((i, 4 if i == 4 else 0), 3)\ny[i] = m[at[0]] + at[1]", "m", ("(4, 4)", (10, 4), 4)),
+    "tuples in a loop": ("for at in ((i, 0), (i, 4 if i == 4 else 1)):\n    y[i] += m[at]", "m", ("(4, 4)", (10, 4), 4)),
+    "tuple passed on": ("y[i] = get(m, (i, 4 if i == 4 else 0))", "m", ("(4, 4)", (10, 4), 4)),
+    "chosen array and tuple": ("y[i] = (x if i else y)[alone(10 if i == 4 else i)]", "", (10, (10,), 4)),
+    "uint64": ("y[np.uint64(2**64 - 1) if i == 4 else np.uint64(i)] = 1.0", "y", (2**64 - 1, (10,), 4)),
+    "uint64, second axis": ("y[i] = m[i, np.uint64(2**63 + 3) if i == 4 else np.uint64(0)]", "m",
+                            (f"(4, {2**63 + 3})", (10, 4), 4)),
+    "uint8": ("y[i] = x[np.uint8(p[i] - (4 if i == 3 else 0))]", "x", (255, (10,), 3)),
     "endless loop": ("k = i\nwhile x[k] < 100:\n    k += 1\ny[i] = k", "x", None),
     "private": ("t = np.zeros(3)\nt[i if i < 4 else 0] = 1.0\ny[i] = t[0]", "t", (3, (3,), 3)),
     "index array": ("y[p[i] + (5 if i == 9 else 0)] = x[i]", "y", (14, (10,), 9)),

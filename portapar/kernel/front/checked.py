@@ -71,8 +71,13 @@ class Checked:
 
 def numbers(record: np.ndarray, kind: str, count: int) -> list[int]:
     """What a record says: the iteration, ``"i"``, the indices, ``"k"``, or the extents, ``"n"``."""
-    first = 1 + _MOST * "ikn".index(kind)
-    return [int(number) for number in record[first : first + count]]
+    first, extents = (1 + _MOST * "ikn".index(of) for of in (kind, "n"))
+    found = [int(number) for number in record[first : first + count]]
+    if kind == "i":
+        return found
+    inverted = [extent < 0 for extent in record[extents : extents + count]]  # the index is of uint64, and that large
+    other = {"k": lambda number: number + 2**64, "n": lambda number: ~number}[kind]
+    return [other(number) if large else number for number, large in zip(found, inverted, strict=True)]
 
 
 def _several(kind: str, count: int = _MOST) -> list[str]:
@@ -95,10 +100,11 @@ def _check(names: dict[str, str], count: int) -> str:
     """The text of the function that tests `count` indices."""
     lines = [f"def {names[f'check_{count}']}(array, {', '.join(_several('k', count))}, {_FRAME}):"]
     for d in range(count):
-        lines += [f"    n{d} = np.int64(array.shape[{d}])", f"    k{d} = np.int64(k{d})"]
-        lines += [f"    j{d} = k{d} + n{d} if k{d} < 0 else k{d}"]
+        lines += [f"    n{d} = np.int64(array.shape[{d}])", f"    w{d} = np.int64(k{d})"]
+        lines += [f"    j{d} = w{d} + n{d} if k{d} < 0 else w{d}"]
     zero = ["np.int64(0)"]
-    found = [name for kind in "kn" for name in [*_several(kind, count), *zero * (_MOST - count)]]
+    extents = [f"n{d} if k{d} < 0 or w{d} >= 0 else ~n{d}" for d in range(count)]
+    found = [name for kind in (_several("w", count), extents) for name in [*kind, *zero * (_MOST - count)]]
     lines += [
         f"    if {' and '.join(f'j{d} >= 0 and j{d} < n{d}' for d in range(count))}:",
         f"        return {', '.join(f'j{d}' for d in range(count))}",
@@ -113,6 +119,15 @@ def _item(names: dict[str, str], count: int) -> str:
     given = ", ".join([*_several("k", count), _FRAME])
     item, check = (names[f"{test}_{count}"] for test in ("item", "check"))
     return f"def {item}(array, {given}):\n    return array[{check}(array, {given})]\n"
+
+
+def _of(names: dict[str, str], test: str, count: int) -> str:
+    """The text of the same function for indices in a tuple, which is evaluated once."""
+    given = ", ".join([*(f"at[{d}]" for d in range(count)), _FRAME])
+    return (
+        f"def {names[f'{test}_of_{count}']}(array, at, {_FRAME}):\n"
+        f"    return {names[f'{test}_{count}']}(array, {given})\n"
+    )
 
 
 @functools.lru_cache(maxsize=1024)
@@ -138,7 +153,7 @@ def checked(
     taken = {node.id for f in kernel.functions for node in ast.walk(f) if isinstance(node, ast.Name)}
     taken |= {arg.arg for f in kernel.functions for arg in f.args.args} | {f.name for f in kernel.functions}
     names: dict[str, str] = {}
-    tests = [f"{test}_{count}" for test in ("check", "item") for count in _COUNTS]
+    tests = [f"{test}_{count}" for test in ("check", "item", "check_of", "item_of") for count in _COUNTS]
     for name in ("tell", "record", "base", *_several("at_"), *tests):
         names[name] = name
         while any(other.startswith(names[name]) for other in taken):
@@ -170,10 +185,11 @@ def checked(
         return None
     helpers = [_tell(names)]
     for count in _COUNTS:
-        if {f"check_{count}", f"item_{count}"} & used:
+        if {f"check_{count}", f"item_{count}", f"check_of_{count}", f"item_of_{count}"} & used:
             helpers.append(_check(names, count))
-        if f"item_{count}" in used:
+        if {f"item_{count}", f"item_of_{count}"} & used:
             helpers.append(_item(names, count))
+        helpers += [_of(names, test, count) for test in ("check", "item") if f"{test}_of_{count}" in used]
     for k, text in enumerate(helpers):
         (helper,) = tree_of(text).body
         assert isinstance(helper, ast.FunctionDef)
@@ -249,16 +265,16 @@ class _Rewriter(ast.NodeTransformer):
             return self.generic_visit(node)  # type: ignore[return-value]
         if isinstance(node.value, ast.Name) and node.value.id in self.safe - self.stored and self.is_own(index):
             return node
-        told = self.told(node, node.value)
+        told, count = self.told(node, node.value), self.count(index[0]) if len(index) == 1 else 0
         base, index = self.visit(node.value), [self.visit(part) for part in index]
         if any(isinstance(part, (ast.Call, ast.NamedExpr)) and not self.is_check(part) for part in ast.walk(base)):
             if isinstance(node.ctx, ast.Load):
-                return self.checks("item", node, base, index, told)
+                return self.checks("item", node, base, index, told, count)
             name = f"{self.names['base']}_{len(self.sites)}"
             self.before.append(self.placed(ast.Assign([ast.Name(name, ast.Store())], base), node))
             base = ast.Name(name, ast.Load())
         node.value = base
-        node.slice = self.checks("check", node, base, index, told)
+        node.slice = self.checks("check", node, base, index, told, count)
         return node
 
     def told(self, node: ast.expr, base: ast.expr) -> tuple[str, str, str]:
@@ -276,31 +292,33 @@ class _Rewriter(ast.NodeTransformer):
         return names == self.own[: len(names)] and not self.stored & {*names}
 
     def indices(self, node: ast.expr) -> list[ast.expr]:
-        """The single numbers of an index; none if they are not known: of slices, of a tuple that a call returns."""
-        if isinstance(node, ast.Name):
-            count = self.run.tuples.get(id(self.found.get(id(node))), 0)
-            parts: list[ast.expr] = [ast.Subscript(copied(node), ast.Constant(k), ast.Load()) for k in range(count)]
-            return [self.placed(part, node) for part in parts] or [node]
-        parts = list(node.elts) if isinstance(node, ast.Tuple) else [node]
-        for part in parts:
-            if isinstance(part, (ast.Slice, ast.Starred)) or id(self.found.get(id(part))) in self.run.tuples:
+        """The single numbers of an index, or the one tuple that has them; none of slices."""
+        if not isinstance(node, ast.Tuple):
+            return [] if isinstance(node, ast.Slice) or self.count(node) > len(_COUNTS) else [node]
+        for part in node.elts:
+            if isinstance(part, (ast.Slice, ast.Starred)) or self.count(part):
                 return []
-        return parts if len(parts) <= len(_COUNTS) else []
+        return list(node.elts) if len(node.elts) <= len(_COUNTS) else []
+
+    def count(self, node: ast.expr) -> int:
+        """How many elements an expression has that is a tuple; 0 for others."""
+        return self.run.tuples.get(id(self.found.get(id(node))), 0)
 
     def checks(
-        self, test: str, node: ast.AST, base: ast.expr, index: list[ast.expr], told: tuple[str, str, str]
+        self, test: str, node: ast.AST, base: ast.expr, index: list[ast.expr], told: tuple[str, str, str], count: int
     ) -> ast.expr:
-        """A call of a test, for the place in the text that `told` tells of."""
+        """A call of a test, for the place in the text that `told` tells of; the index is a tuple of `count` numbers."""
         line = getattr(node, "user_line", getattr(node, "lineno", self.kernel.line))
-        self.sites.append(Site(*told, self.file, line, len(index)))
-        self.used.add(f"{test}_{len(index)}")
+        self.sites.append(Site(*told, self.file, line, count or len(index)))
+        test = f"{test}_of_{count}" if count else f"{test}_{len(index)}"
+        self.used.add(test)
         names = [self.names["record"], *(self.names[name] for name in _several("at_"))]
         record, *places = [ast.Name(name, ast.Load()) for name in names]
         given = [copied(base), *index, record, ast.Constant(self.first + len(self.sites)), *places]
         for part in ast.walk(given[0]):
             if isinstance(part, (ast.Subscript, ast.Attribute, ast.Name)):
                 part.ctx = ast.Load()
-        func = ast.Name(self.names[f"{test}_{len(index)}"], ast.Load())
+        func = ast.Name(self.names[test], ast.Load())
         func.called = True  # type: ignore[attr-defined]
         return self.placed(ast.Call(func, given, []), node)
 
@@ -323,11 +341,12 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         if self.indexed(node):  # an atomic operation
-            told = self.told(node, node.args[0])
+            told, count = self.told(node, node.args[0]), self.count(node.args[1])
+            count = 0 if isinstance(node.args[1], ast.Tuple) else count
             index = [self.visit(part) for part in self.indices(node.args[1])]
-            node.args = [self.visit(part) for part in node.args]
+            node.args = [part if k == 1 and index else self.visit(part) for k, part in enumerate(node.args)]
             if index:
-                node.args[1] = self.checks("check", node, node.args[0], index, told)
+                node.args[1] = self.checks("check", node, node.args[0], index, told, count)
             return node
         self.generic_visit(node)
         if isinstance(node.func, ast.Name) and hasattr(node.func, "called"):

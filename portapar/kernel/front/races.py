@@ -340,13 +340,15 @@ class _Frame:
     # expressions ----------------------------------------------------------------------------------
 
     def value(self, node: ast.expr) -> _Value:
+        value = self.evaluated(node)
+        if value.items is not None:
+            self.run.tuples[id(node)] = len(value.items)
+        return value
+
+    def evaluated(self, node: ast.expr) -> _Value:
         if isinstance(node, ast.Name):
-            value = self.names.get(node.id, _SAME)
-            if value.items is not None:
-                self.run.tuples[id(node)] = len(value.items)
-            return value
+            return self.names.get(node.id, _SAME)
         if isinstance(node, ast.Tuple):
-            self.run.tuples[id(node)] = len(node.elts)
             return _Value("unknown", items=tuple(map(self.value, node.elts)))
         if isinstance(node, ast.Subscript):
             return self.element(node)

@@ -186,18 +186,34 @@ class Templates(ast.NodeTransformer):
             return tuple(Dim("", part.value) for part in parts if isinstance(part, ast.Constant))
         return None
 
-    def is_tuple(self, node: ast.AST, depth: int = 0) -> bool:
-        """Whether an index is a tuple that has a name, or that a kernel function returns."""
+    def is_tuple(self, node: ast.AST) -> bool:
+        """Whether an index is a tuple, other than one that is written there."""
+        return not isinstance(node, ast.Tuple) and bool(self.tuples(node, self.function))
+
+    def tuples(self, node: ast.AST | None, function: ast.FunctionDef, depth: int = 0) -> list[ast.Tuple]:
+        """The tuples, as they are written, that an expression in a function may be."""
+        if isinstance(node, ast.Tuple):
+            return [node]
         if isinstance(node, ast.IfExp):
-            return self.is_tuple(node.body, depth) or isinstance(node.body, ast.Tuple)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and depth < 4:
+            return self.tuples(node.body, function, depth) + self.tuples(node.orelse, function, depth)
+        if depth > 4:
+            return []
+        found: list[tuple[ast.AST | None, ast.FunctionDef]] = []
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             called = self.expander.functions.get(node.func.id)
-            returns = [n for n in ast.walk(called) if isinstance(n, ast.Return)] if called is not None else []
-            return any(isinstance(n.value, ast.Tuple) for n in returns)
-        if isinstance(node, ast.Name) and depth < 4:
-            values = [n.value for n in ast.walk(self.function) if names_one(n) and n.targets[0].id == node.id]
-            return any(isinstance(value, ast.Tuple) or self.is_tuple(value, depth + 1) for value in values)
-        return False
+            if called is not None:
+                found = [(n.value, called) for n in ast.walk(called) if isinstance(n, ast.Return)]
+        elif isinstance(node, ast.Subscript) and (k := whole_number(node.slice)) is not None:
+            whole = self.tuples(node.value, function, depth + 1)
+            found = [(made.elts[k], function) for made in whole if -len(made.elts) <= k < len(made.elts)]
+        elif isinstance(node, ast.Name):
+            for other in ast.walk(function):
+                if names_one(other) and other.targets[0].id == node.id:
+                    found.append((other.value, function))
+                elif isinstance(other, ast.For) and isinstance(other.target, ast.Name) and other.target.id == node.id:
+                    whole = self.tuples(other.iter, function, depth + 1)
+                    found += [(part, function) for made in whole for part in made.elts]
+        return [made for value, scope in found for made in self.tuples(value, scope, depth + 1)]
 
     # ranks ----------------------------------------------------------------------------------------
 
