@@ -73,7 +73,7 @@ WRONG = {
     "helper in an atomic's index": ("pp.atomic.add(y, alone(10 if i == 2 else i)[0], 1.0)", "y", (10, (10,), 2)),
     "chosen tuple": ("y[i] = m[(i, 4) if i == 4 else (i, 0)]", "m", ("(4, 4)", (10, 4), 4)),
     "tuple in a tuple": ("at = ((i, 4 if i == 4 else 0), 3)\ny[i] = m[at[0]] + at[1]", "m", ("(4, 4)", (10, 4), 4)),
-    "tuples in a loop": ("for at in ((i, 0), (i, 4 if i == 4 else 1)):\n    y[i] += m[at]", "m", ("(4, 4)", (10, 4), 4)),
+    "tuples in a loop": ("for at in ((i, 0), (i, 4 if i == 4 else 1)):\n    y[i] = m[at]", "m", ("(4, 4)", (10, 4), 4)),
     "tuple passed on": ("y[i] = get(m, (i, 4 if i == 4 else 0))", "m", ("(4, 4)", (10, 4), 4)),
     "chosen array and tuple": ("y[i] = (x if i else y)[alone(10 if i == 4 else i)]", "", (10, (10,), 4)),
     "uint64": ("y[np.uint64(2**64 - 1) if i == 4 else np.uint64(i)] = 1.0", "y", (2**64 - 1, (10,), 4)),

@@ -48,5 +48,5 @@ def test_the_oracle_is_not_trivial(folder):
     np.testing.assert_array_equal(a, want)
     np.testing.assert_array_equal(x, math.floor(2.5) - 1.75)
     assert not fuzz.differences(text, arrays, folder, [pp.unseq])
-    differs = text.replace("floor(2.5)", "sqrt(np.float32(2))")  # Python's is a double
-    assert "x[0] is" in fuzz.differences(differs.replace("math\n", "math, numpy as np\n", 1), arrays, folder, [pp.unseq])
+    differs = "import numpy as np\n" + text.replace("floor(2.5)", "sqrt(np.float32(2))")  # Python's is a double
+    assert "x[0] is" in fuzz.differences(differs, arrays, folder, [pp.unseq])

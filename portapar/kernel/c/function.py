@@ -222,7 +222,11 @@ class _Function(Memory):
         signature = self.typed.calltypes[value]
         if any(isinstance(t, types.BaseTuple | types.RangeType) for t in signature.args):
             return self._tuple_binop(function, value)
-        if any(isinstance(t, types.NoneType) for t in signature.args):
+        none = [isinstance(t, types.NoneType) for t in signature.args]
+        if any(none):
+            identity = function in (operator.is_, operator.is_not)
+            if identity and not any(isinstance(t, types.Optional) for t in signature.args):
+                return "true" if all(none) is (function is operator.is_) else "false"
             raise self.unit.fail("None is not possible in a kernel; use a number that marks it")
         sides = (value.lhs, value.rhs)
         kinds = [strip(t) for t in signature.args]

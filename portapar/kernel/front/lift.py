@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import enum
 import functools
 import inspect
 import types
@@ -31,7 +32,7 @@ from portapar.kernel.front.kernel import (
     scalar_name,
     unwrap,
 )
-from portapar.kernel.front.names import RESERVED, Names
+from portapar.kernel.front.names import RESERVED, Names, leaves
 from portapar.kernel.front.sources import (
     changed_error,
     is_compiled_from,
@@ -132,13 +133,19 @@ class _Function:
     kernel: Kernel
     func: types.FunctionType
     name: str
+    fixed: tuple[tuple[str, Any], ...] = ()
 
 
 class _Lifter(Names):
     """Checks one function and rewrites it with its captures as parameters."""
 
-    def __init__(self, func: types.FunctionType, active: tuple[types.FunctionType, ...]) -> None:
-        super().__init__(func)
+    def __init__(
+        self,
+        func: types.FunctionType,
+        active: tuple[types.FunctionType, ...],
+        fixed: tuple[tuple[str, Any], ...] = (),
+    ) -> None:
+        super().__init__(func, dict(fixed))
         if any(func is other for other in active):
             self.fail(self.node, "it calls itself", "write the recursion as a loop, with a private array as stack")
         self.active = (*active, func)
@@ -157,7 +164,7 @@ class _Lifter(Names):
                     f"pass {inside}.__wrapped__, without the decorator",
                 )
             self.fail(self.node, what, "name every argument")
-        node = copied(self.node)
+        node, fixed = copied(self.node), frozenset(self.fixed)
         body: list[ast.stmt]
         if isinstance(node, ast.Lambda):
             body = [ast.copy_location(ast.Return(node.body), node.body)]
@@ -168,7 +175,7 @@ class _Lifter(Names):
         body = hoist(self.block(body), self.local, self.fail)
         if not is_compiled_from(self.code, self.file):
             raise changed_error(self.func, self.name)
-        params = [self.renamed.get(name, name) for name in parameter_names(self.code)]
+        params = [self.renamed.get(name, name) for name in parameter_names(self.code) if name not in fixed]
         names = [*params, *self.captures.values()]
         callees = {
             f.name: Callee([*f.kernel.params, *(name for name, _ in f.kernel.captures)], f.kernel.access)
@@ -201,27 +208,26 @@ class _Lifter(Names):
             simple=self.stable and not self.captures and not functions and not self.func.__defaults__,
         )
 
-    def callee(self, value: Any, source: Capture) -> _Function:
+    def callee(self, func: types.FunctionType, source: Capture, fixed: tuple[tuple[str, Any], ...]) -> _Function:
         """A captured kernel function, lifted."""
-        func = unwrap(value)
-        self.guard(Guard(source, kind_of(value)))
-        called = self._lifted(func)
+        called = self._lifted(func, fixed)
         self._add(called)
         for guard in called.kernel.guards:
             self.guard(replace(guard, capture=source.then(guard.capture)))
         return called
 
-    def _lifted(self, func: types.FunctionType) -> _Function:
+    def _lifted(self, func: types.FunctionType, fixed: tuple[tuple[str, Any], ...] = ()) -> _Function:
         """A function that the kernel calls, under the name that the text will call it by."""
         for known in self.functions:
-            if known.func.__code__ is func.__code__ and known.kernel.fits(func) is not None:
+            same = known.func.__code__ is func.__code__ and known.fixed == fixed
+            if same and known.kernel.fits(func) is not None:
                 return replace(known, func=func)
-        kernel = _Lifter(func, self.active).kernel()
+        kernel = _Lifter(func, self.active, fixed).kernel()
         names: dict[str, str] = {}
         for f in kernel.functions:
             names[f.name] = self.free(f.name, builtin=True, besides=names.values())
         kernel = replace(kernel, functions=[with_names(f, names) for f in kernel.functions])
-        return _Function(kernel, func, names[list(names)[-1]])
+        return _Function(kernel, func, names[list(names)[-1]], fixed)
 
     def _add(self, called: _Function) -> None:
         if all(known.name != called.name for known in self.functions):
@@ -270,7 +276,40 @@ class _Lifter(Names):
         if holds is not None:
             return self.block(node.body if holds else node.orelse)
         node.test = self.visit(node.test)
-        node.body, node.orelse = self.block(node.body), self.block(node.orelse)
+        self.branches(node)
+        return node
+
+    def visit_While(self, node: ast.While) -> ast.stmt:
+        self.repeated(node)
+        node.test = self.visit(node.test)
+        self.branches(node)
+        return node
+
+    def visit_For(self, node: ast.For) -> ast.stmt:
+        node.iter = self.visit(node.iter)
+        self.repeated(node)
+        node.target = self.visit(node.target)
+        self.branches(node)
+        return node
+
+    def branches(self, node: ast.If | ast.For | ast.While) -> None:
+        """Two blocks of which one runs, or none: parameters that are no numbers stay so in the other one."""
+        before, unsure = dict(self.fixed), set(self.unsure)
+        node.body = self.block(node.body)
+        first, also, left = self.fixed, self.unsure, isinstance(node, ast.If) and leaves(node.body)
+        self.fixed, self.unsure = before, unsure
+        node.orelse = self.block(node.orelse)
+        if left:
+            return
+        if leaves(node.orelse):
+            self.fixed, self.unsure = first, also
+            return
+        self.unsure = (also | self.unsure) | (first.keys() ^ self.fixed.keys())
+        self.fixed = {name: value for name, value in self.fixed.items() if name in first}
+
+    def visit_Assign(self, node: ast.Assign) -> ast.stmt:
+        node.value = self.visit(node.value)
+        node.targets = [self.visit(target) for target in node.targets]
         return node
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
@@ -314,6 +353,8 @@ class _Lifter(Names):
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         if isinstance(node.ctx, ast.Store):
+            self.fixed.pop(node.id, None)
+            self.unsure.discard(node.id)
             node.id = self.renamed.get(node.id, node.id)
             return node
         return self.resolve(node)
@@ -407,12 +448,14 @@ class _Lifter(Names):
             node.func = _located(ast.Attribute(ast.Name("np", ast.Load()), own.__name__, ast.Load()), node)
             return self._arguments(node)
         called = self._lifted(own)
-        self._by_position(node, text, [functions.parameter(str(k.arg)) for k in node.keywords], called.kernel.params)
-        defaults = own.__defaults__ or ()
-        missing = len(called.kernel.params) - len(node.args)
-        if missing:
-            node.args += [ast.copy_location(ast.Constant(x), node) for x in defaults[len(defaults) - missing :]]
-        node.args = [self.visit(argument) for argument in node.args]
+        names = [functions.parameter(str(k.arg)) for k in node.keywords]
+        bound = self._by_position(node, text, names, called.kernel.params, own)
+        defaults = dict(zip(called.kernel.params[::-1], (own.__defaults__ or ())[::-1], strict=False))
+        node.args = [
+            ast.copy_location(ast.Constant(defaults[name]), node) if part is None else self.visit(part)
+            for name, part in bound.items()
+        ]
+        node.keywords = []
         (*_, function) = called.kernel.functions
         (statement, *rest) = function.body
         if not rest and isinstance(statement, ast.Return) and len(called.kernel.functions) == 1:
@@ -429,38 +472,59 @@ class _Lifter(Names):
         node.func.called = True  # type: ignore[attr-defined]
         return node
 
-    def _by_position(self, node: ast.Call, text: str, names: list[str], params: list[str]) -> None:
-        """Put the arguments that are given by keyword behind the others."""
-        if not node.keywords:
-            return
-        given = dict(zip(names, (k.value for k in node.keywords), strict=True))
-        wanted = params[len(node.args) : len(node.args) + len(given)]
-        if set(wanted) != set(given) or any(k.arg is None for k in node.keywords):
-            what = f"{text} is called with the keywords {', '.join(str(k.arg) for k in node.keywords)}"
-            self.fail(node, what, f"pass the arguments by position: {text.removesuffix('()')}({', '.join(params)})")
-        node.args += [given[name] for name in wanted]
-        node.keywords = []
+    def _by_position(
+        self, node: ast.Call, text: str, names: list[str], params: list[str], func: types.FunctionType
+    ) -> dict[str, ast.expr | None]:
+        """What a call gives each parameter of a function, None where it is to take its default."""
+        given = dict(zip(params, node.args, strict=False))
+        for name, keyword in zip(names, node.keywords, strict=True):
+            if keyword.arg is None or name not in params or name in given:
+                what = f"{text} is called with the keywords {', '.join(str(k.arg) for k in node.keywords)}"
+                self.fail(node, what, f"pass the arguments by position: {text.removesuffix('()')}({', '.join(params)})")
+            given[name] = keyword.value
+        needed = params[: len(params) - len(func.__defaults__ or ())]
+        if len(node.args) > len(params) or not given.keys() >= {*needed}:
+            takes = f"takes {len(params)} argument{'s' * (len(params) != 1)} ({', '.join(params)})"
+            self.fail(node, f"{text} {takes} and got {len(node.args) + len(names)}", "pass what it needs")
+        return {name: given.get(name) for name in params}
 
     def _kernel_call(self, node: ast.Call, value: Any, source: Capture) -> ast.expr:
-        called = self.callee(value, source)
-        kernel = called.kernel
-        self._by_position(node, f"{kernel.name}()", [str(k.arg) for k in node.keywords], kernel.params)
-        node.args = [self.visit(argument) for argument in node.args]
-        given, wanted, defaults = len(node.args), len(kernel.params), called.func.__defaults__ or ()
-        if not wanted - len(defaults) <= given <= wanted:
-            self.fail(node, f"{kernel.name}() {kernel.takes()} and got {given}", "pass what it needs")
-        for k in range(given, wanted):
-            number = k - (wanted - len(defaults))
-            where = source.then(Capture(None, ("__defaults__", number)))
-            if not is_data(defaults[number]):
-                self.fail(node, f"the default {defaults[number]!r} of {kernel.name}() is no number", "pass it")
-            self.guard(Guard(where, "data"))
-            name = self.captured(where, defaults[number], f"{called.name}_{kernel.params[k]}")
-            node.args.append(ast.copy_location(ast.Name(name, ast.Load()), node))
-        for name, capture in kernel.captures:
+        """A call of a function of the user's; what it is given that is no number is put into its text."""
+        func = unwrap(value)
+        self.guard(Guard(source, kind_of(value)))
+        name = "lambda" if func.__name__ == "<lambda>" else func.__name__
+        params, defaults = parameter_names(func.__code__), func.__defaults__ or ()
+        given = self._by_position(node, f"{name}()", [str(k.arg) for k in node.keywords], params, func)
+        places = {param: source.then(Capture(None, ("__defaults__", k - len(params) + len(defaults))))
+                  for k, param in enumerate(params)}  # fmt: skip
+        fixed: list[tuple[str, Any]] = []
+        for k, (param, part) in enumerate(given.items()):
+            if part is None:
+                default = defaults[k - len(params)]
+                if default is None or (isinstance(default, (str, bytes, enum.Enum)) and not is_data(default)):
+                    self.guard(Guard(places[param], default, exact=True))
+                    fixed.append((param, default))
+            elif (known := self.known(part)) is not None:
+                fixed.append((param, known[0]))
+        called = self.callee(func, source, tuple(fixed))
+        node.args = []
+        for k, (param, part) in enumerate(given.items()):
+            if param in dict(fixed):
+                continue
+            default = defaults[k - len(params)] if part is None else None
+            if part is not None:
+                node.args.append(self.visit(part))
+            elif is_data(default):
+                self.guard(Guard(places[param], "data"))
+                made = self.captured(places[param], default, f"{called.name}_{param}")
+                node.args.append(ast.copy_location(ast.Name(made, ast.Load()), node))
+            else:
+                node.args.append(_located(self.meaning(default, places[param], node), node))
+        node.keywords = []
+        for captured, capture in called.kernel.captures:
             where = source.then(capture)
-            name = self.captured(where, where.get(self.func), f"{called.name}_{name}")
-            node.args.append(ast.copy_location(ast.Name(name, ast.Load()), node))
+            made = self.captured(where, where.get(self.func), f"{called.name}_{captured}")
+            node.args.append(ast.copy_location(ast.Name(made, ast.Load()), node))
         node.func = ast.copy_location(ast.Name(called.name, ast.Load()), node.func)
         node.func.called = True  # type: ignore[attr-defined]
         return node

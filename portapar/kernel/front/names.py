@@ -9,7 +9,7 @@ import math
 import re
 import sys
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -50,9 +50,13 @@ class Names(ast.NodeTransformer):
         The kernel functions that it calls.
     stable : bool
         Nothing of that may change.
+    fixed : dict
+        Parameters that this call gives what is no number, such as None, as long as nothing else is assigned to them.
+    unsure : set of str
+        Those of them to which something else was assigned on some ways.
     """
 
-    def __init__(self, func: types.FunctionType) -> None:
+    def __init__(self, func: types.FunctionType, fixed: Mapping[str, Any] | None = None) -> None:
         self.func, self.code = func, func.__code__
         self.node, self.file = find_source(func)
         self.name = "lambda" if isinstance(self.node, ast.Lambda) else self.node.name
@@ -62,6 +66,8 @@ class Names(ast.NodeTransformer):
         self.renamed: dict[str, str] = {}
         self.functions: list[Any] = []
         self.stable = True
+        self.fixed: dict[str, Any] = dict(fixed or {})
+        self.unsure: set[str] = set()
 
     def error(self, node: ast.AST, what: str, remedy: str) -> KernelError:
         line, column = getattr(node, "lineno", self.code.co_firstlineno), getattr(node, "col_offset", None)
@@ -136,7 +142,11 @@ class Names(ast.NodeTransformer):
                 node.value = self.visit(node.value)
                 return node
             assert isinstance(node, ast.Name)
+            if node.id in self.fixed:
+                what = f"it computes with {node.id!r}, which is {self.fixed[node.id]!r} in this call"
+                self.fail(node, what, f"test it first, if {node.id} is None, or pass a number")
             if node.id in self.locals:
+                self.sure(node)
                 node.id = self.renamed.get(node.id, node.id)
                 return node
             if node.id in _BUILTINS:
@@ -208,12 +218,26 @@ class Names(ast.NodeTransformer):
         what = f"it uses {text!r}, {described(value)}, which does not exist in kernels"
         return self.fail(node, what, unusable(value, text))
 
+    def sure(self, node: ast.Name) -> None:
+        if node.id in self.unsure:
+            self.fail(node, f"{node.id!r} is None on some ways", "give it a number on all of them, or use another name")
+
     # what is known before the call ----------------------------------------------------------------
+
+    def repeated(self, node: ast.For | ast.While) -> None:
+        """What a loop assigns is unsure from its beginning on."""
+        stored = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        for name in stored & self.fixed.keys():
+            del self.fixed[name]
+            self.unsure.add(name)
 
     def known(self, node: ast.AST) -> tuple[Any] | None:
         """The value of what is no number and is known as the kernel is lifted: None, a string, a member of an enum."""
         if isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, (str, bytes))):
             return (node.value,)
+        if isinstance(node, ast.Name) and node.id in self.locals:
+            self.sure(node)
+            return (self.fixed[node.id],) if node.id in self.fixed else None
         if isinstance(node, ast.Tuple):
             parts = [self.known(part) for part in node.elts]
             return (tuple(part[0] for part in parts),) if all(parts) else None  # type: ignore[index]
@@ -295,7 +319,8 @@ class Names(ast.NodeTransformer):
         if source not in self.captures:
             if name is None:
                 first = self.code.co_freevars[source.root] if type(source.root) is int else str(source.root)
-                steps = (str(step[0] if isinstance(step, tuple) else step) for step in source.path)
+                parts = (step for step in source.path if not isinstance(step, Capture))
+                steps = (str(step[0] if isinstance(step, tuple) else step) for step in parts)
                 name = re.sub(r"\W", "_", "_".join([first, *steps]))
             self.captures[source] = self.free(name)
         return self.captures[source]
@@ -334,3 +359,8 @@ def _leads_on(value: Any, step: Any) -> bool:
     if isinstance(value, (bool, int, float, complex, np.generic)):  # of an IntEnum its value, of a number nothing
         return not hasattr(np.float64, step) and not isinstance(value, np.void)
     return not is_data(value)
+
+
+def leaves(body: list[ast.stmt]) -> bool:
+    """Whether what follows a block is not reached from its end."""
+    return bool(body) and isinstance(body[-1], (ast.Return, ast.Continue, ast.Break))
