@@ -16,7 +16,8 @@
 `moves`               gather, scatter, reverse, rotate, adjacent_difference, inner_product
 `histogram`           histogram, bincount
 `segmented`           segmented_reduce, segmented_scan
-`by_key`              reduce_by_key, group_by_key
+`runs`                run_length_encode
+`by_key`              reduce_by_key, scan_by_key, unique_by_key, group_by_key, merge_by_key
 `for_each_segment`    for_each_segment
 `stencil`             stencil
 `worklist`            Worklist, push

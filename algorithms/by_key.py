@@ -1,7 +1,8 @@
-"""reduce_by_key and group_by_key: what is done with all values that have one key.
+"""reduce_by_key, scan_by_key, unique_by_key, group_by_key: what is done with the values that have one key; merge_by_key.
 
 The pairs are sorted by their keys, stably; equal keys are then neighbours, and their values the segments of
-`segmented_reduce`. As in ParlayLib, and unlike in Thrust, equal keys need not be neighbours to begin with.
+`segmented_reduce` and `segmented_scan`. As in ParlayLib, and unlike in Thrust, equal keys need not be neighbours to
+begin with; ``consecutive=True`` is Thrust's way, in which every run of equal keys is one, and nothing is sorted.
 """
 
 from __future__ import annotations
@@ -11,19 +12,22 @@ from typing import Any
 import numpy as np
 
 from portapar import ops, parts
-from portapar.algorithms import radix
-from portapar.algorithms.copy_if import pack_index
 from portapar.algorithms.for_each import for_each
-from portapar.algorithms.segmented import segmented_reduce
-from portapar.algorithms.sort import sort_by_key
+from portapar.algorithms.moves import gather, scatter
+from portapar.algorithms.order import Order, before
+from portapar.algorithms.runs import Runs
+from portapar.algorithms.segmented import segmented_reduce, segmented_scan
+from portapar.algorithms.sort import argsort, end_to_end, merge_to, sort_by_key
 from portapar.arrays import PartitionedArray
-from portapar.errors import PlacementError
+from portapar.errors import ArgumentError, PlacementError
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
 
 
-def reduce_by_key(policy: Policy | None, keys: Any, values: Any, op: Any = ops.plus) -> tuple[Any, Any]:
+def reduce_by_key(
+    policy: Policy | None, keys: Any, values: Any, op: Any = ops.plus, *, consecutive: bool = False
+) -> tuple[Any, Any]:
     """The distinct keys in order, and for each the reduction of all values that have it.
 
     Parameters
@@ -37,6 +41,8 @@ def reduce_by_key(policy: Policy | None, keys: Any, values: Any, op: Any = ops.p
         of a key are reduced to one, number by number.
     op : callable
         As for `segmented_reduce`. One that does not commute gets the values of a key in the order that they have.
+    consecutive : bool
+        Every run of equal neighbours is a key of its own, and nothing is sorted: for keys that are grouped already.
 
     Returns
     -------
@@ -49,22 +55,137 @@ def reduce_by_key(policy: Policy | None, keys: Any, values: Any, op: Any = ops.p
 
     Notes
     -----
-    As `sort_by_key`. The same bits on every executor. On one device only.
+    As `sort_by_key`, or O(n) for runs. The same bits on every executor. Values of several dimensions on one device
+    only.
 
     Examples
     --------
     >>> import numpy as np, portapar as pp
-    >>> pp.reduce_by_key(pp.par, np.array([3, 1, 3, 1, 2]), np.array([1, 10, 100, 1000, 5]))
+    >>> keys, values = np.array([3, 1, 1, 3, 2]), np.array([1, 10, 1000, 100, 5])
+    >>> pp.reduce_by_key(pp.par, keys, values)
     (array([1, 2, 3]), array([1010,    5,  101]))
+    >>> pp.reduce_by_key(pp.par, keys, values, consecutive=True)
+    (array([3, 1, 3, 2]), array([   1, 1010,  100,    5]))
     """
 
     def reduce(p: Parts) -> tuple[Any, Any]:
-        found, offsets, grouped = _group(p, keys, values)
+        runs, ordered, grouped = _group(p, keys, values, consecutive)
+        found, offsets = runs.first(ordered, "keys"), runs.offsets()
         if len(grouped.shape) == 1:
             return found, segmented_reduce(p.how, offsets, grouped, op=op)
         return found, _reduce_rows(p, offsets, grouped, op)
 
     return parts.run("reduce_by_key", policy, (keys, values), reduce)
+
+
+def scan_by_key(
+    policy: Policy | None,
+    keys: Any,
+    values: Any,
+    op: Any = ops.plus,
+    *,
+    inclusive: bool = True,
+    init: Any = None,
+    consecutive: bool = False,
+    out: Any = None,
+) -> Any:
+    """For every value the reduction of all values up to it that have its key: running sums, products, counts by key.
+
+    Parameters
+    ----------
+    policy : Policy
+    keys : array
+        As for `reduce_by_key`.
+    values : array
+        One-dimensional, as long as `keys`; of numbers, or of records of numbers.
+    op : callable
+        As for `segmented_reduce`.
+    inclusive : bool
+        Whether a value is part of its own result.
+    init : number or tuple, optional
+        What every key begins with. For exclusive scans by default the identity of `op`.
+    consecutive : bool
+        As for `reduce_by_key`: every run begins anew.
+    out : array, optional
+        As long as `values`; may be `values` itself. By default a new array.
+
+    Returns
+    -------
+    array
+        `out`, of the type that `op` settles on: result i belongs to ``values[i]``.
+
+    Raises
+    ------
+    KernelError, PlacementError
+
+    Notes
+    -----
+    As `argsort`, or O(n) for runs. The same bits on every executor.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> keys, values = np.array([3, 1, 1, 3, 2]), np.array([1, 10, 1000, 100, 5])
+    >>> pp.scan_by_key(pp.par, keys, values)
+    array([   1,   10, 1010,  101,    5])
+    >>> pp.scan_by_key(pp.par, keys, values, consecutive=True)
+    array([   1,   10, 1010,  100,    5])
+    """
+    how = {"op": op, "inclusive": inclusive, "init": init}
+
+    def scan(p: Parts) -> Any:
+        n = p.length(keys, "keys")
+        if p.length(values, "values") != n:
+            raise ArgumentError(f"{p.algorithm}: keys has {n} elements and values {len(values)}: must have as many")
+        if consecutive:
+            return segmented_scan(p.how, Runs(p, p.stored(keys, "keys"), "keys").offsets(), values, out=out, **how)
+        places = argsort(p.how, keys)
+        runs = Runs(p, p.stored(gather(p.how, keys, places), "keys"), "keys")
+        found = segmented_scan(p.how, runs.offsets(), gather(p.how, values, places), **how)
+        return scatter(p.how, found, places, p.new(n, found.dtype).value if out is None else out)
+
+    return parts.run("scan_by_key", policy, (keys, values, out), scan)
+
+
+def unique_by_key(policy: Policy | None, keys: Any, values: Any, *, consecutive: bool = False) -> tuple[Any, Any]:
+    """The distinct keys in order, and the first value of each.
+
+    Parameters
+    ----------
+    policy : Policy
+    keys : array
+        As for `reduce_by_key`.
+    values : array
+        One-dimensional, as long as `keys`, of any dtype.
+    consecutive : bool
+        As for `reduce_by_key`: the first key and value of every run, in the order that they have.
+
+    Returns
+    -------
+    (array, array)
+        New.
+
+    Raises
+    ------
+    PlacementError
+
+    Notes
+    -----
+    As `sort_by_key`, or O(n) for runs.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.unique_by_key(pp.par, np.array([3, 1, 1, 3, 2]), np.array([1, 10, 1000, 100, 5]))
+    (array([1, 2, 3]), array([10,  5,  1]))
+    """
+
+    def unique(p: Parts) -> tuple[Any, Any]:
+        p.length(values, "values")
+        runs, ordered, grouped = _group(p, keys, values, consecutive)
+        return runs.first(ordered, "keys"), runs.first(p.stored(grouped, "values"), "values")
+
+    return parts.run("unique_by_key", policy, (keys, values), unique)
 
 
 def group_by_key(policy: Policy | None, keys: Any, values: Any) -> tuple[Any, Any, Any]:
@@ -88,7 +209,7 @@ def group_by_key(policy: Policy | None, keys: Any, values: Any) -> tuple[Any, An
 
     Notes
     -----
-    As `sort_by_key`. On one device only.
+    As `sort_by_key`. Values of several dimensions on one device only.
 
     Examples
     --------
@@ -96,38 +217,109 @@ def group_by_key(policy: Policy | None, keys: Any, values: Any) -> tuple[Any, An
     >>> pp.group_by_key(pp.par, np.array([3, 1, 3, 1, 2]), np.array([1, 10, 100, 1000, 5]))
     (array([1, 2, 3]), array([0, 2, 3, 5]), array([  10, 1000,    5,    1,  100]))
     """
-    return parts.run("group_by_key", policy, (keys, values), lambda p: _group(p, keys, values))
+
+    def group(p: Parts) -> tuple[Any, Any, Any]:
+        runs, ordered, grouped = _group(p, keys, values)
+        return runs.first(ordered, "keys"), runs.offsets(), grouped
+
+    return parts.run("group_by_key", policy, (keys, values), group)
 
 
-def _group(p: Parts, keys: Any, values: Any) -> tuple[Any, Any, Any]:
+def merge_by_key(
+    policy: Policy | None,
+    keys: Any,
+    values: Any,
+    other_keys: Any,
+    other_values: Any,
+    *,
+    key: Any = None,
+    descending: bool = False,
+) -> tuple[Any, Any]:
+    """The pairs of two sequences that are sorted by their keys, in order; of equal keys those of the first one first.
+
+    Parameters
+    ----------
+    policy : Policy
+    keys, values : array
+        One-dimensional, of one length; the keys sorted by `key` and `descending`.
+    other_keys, other_values : array
+        Likewise, of the dtypes of the first two.
+    key, descending
+        As for `sort`, of the keys.
+
+    Returns
+    -------
+    (array, array)
+        Keys and values, new.
+
+    Raises
+    ------
+    PlacementError, KernelError
+
+    Notes
+    -----
+    O(n) work; on several parts a sort.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.merge_by_key(pp.par, np.array([1, 4]), np.array([10, 40]), np.array([1, 3]), np.array([11, 30]))
+    (array([1, 1, 3, 4]), array([10, 11, 30, 40]))
+    """
+    names = "keys", "other_keys", "values", "other_values"
+    given = keys, other_keys, values, other_values
+    return parts.run("merge_by_key", policy, given, lambda p: _merge(p, given, names, key, descending))
+
+
+def _merge(p: Parts, given: tuple[Any, ...], names: tuple[str, ...], key: Any, descending: bool) -> tuple[Any, Any]:
+    n, m, *lengths = (p.length(x, name) for x, name in zip(given, names, strict=True))
+    if lengths != [n, m]:
+        raise ArgumentError(
+            f"{p.algorithm}: there are {n} keys with {lengths[0]} values, and {m} other keys with {lengths[1]}: must be "
+            "as many"
+        )
+    for k in (0, 2):
+        if given[k].dtype != given[k + 1].dtype:
+            raise ArgumentError(
+                f"{p.algorithm}: {names[k]} has dtype {given[k].dtype}, {names[k + 1]} {given[k + 1].dtype}: must be "
+                "the same"
+            )
+    if p.count > 1:
+        keys, values = end_to_end(p, given[:2], names[:2]), end_to_end(p, given[2:], names[2:])
+        return sort_by_key(p.how, keys, values, key=key, descending=descending)
+    order = Order(p, given[0].dtype, key, descending, "keys")
+    data = [p.replicated(x, name) for x, name in zip(given, names, strict=True)]
+    p.cuts = (0, n + m)
+    (part,) = p.own
+    outs = p.new(n + m, data[0].dtype), p.new(n + m, data[2].dtype)
+    a, b, x, y = (part.asarray(part_of[part]) for part_of in data)
+    to_keys, to_values = outs[0][part], outs[1][part]
+
+    def put(k: int, other: bool, i: int) -> None:
+        to_keys[np.uint64(k)] = b[np.uint64(i)] if other else a[np.uint64(i)]
+        to_values[np.uint64(k)] = y[np.uint64(i)] if other else x[np.uint64(i)]
+
+    if n + m:
+        merge_to(part, n, m, before(order.keys(part, b), order.keys(part, a)), put)
+    return p.give(outs[0]), p.give(outs[1])
+
+
+def _group(p: Parts, keys: Any, values: Any, consecutive: bool = False) -> tuple[Runs, Data, Any]:
+    """(the runs of keys, the keys, the values as they go with them)."""
     data = p.vector(keys, "keys")
     if data.dtype.kind not in "biuf":
         raise PlacementError(f"{p.algorithm}: keys has dtype {data.dtype}: must be booleans, integers or floats")
     rows = p.read(values, "values")
-    part = p.alone()
-    if len(rows.shape) == 1:
+    if consecutive:
+        ordered, grouped = keys, values
+    elif len(rows.shape) == 1:
         ordered, grouped = sort_by_key(p.how, keys, values)
     else:
-        numbers = np.arange(len(data))
+        part, numbers = p.alone(), np.arange(len(data))
         ordered, index = sort_by_key(p.how, keys, part.asarray(numbers) if p.kind == "device" else numbers)
         grouped = _rows(p, part, rows, index)
-    n, equal = len(data), radix.coding(data.dtype, False).equal
-    bits, flags = radix.bits(_here(part, ordered)), part.empty(n, np.bool_)
-
-    def differ(i: int, bits: Any, flags: Any) -> None:
-        flags[i] = i == 0 or equal(bits[np.uint64(i)]) != equal(bits[np.uint64(i - 1)])
-
-    def head(k: int, n: int, heads: Any, bits: Any, offsets: Any, found: Any) -> None:
-        offsets[np.uint64(k)] = heads[np.uint64(k)]
-        found[np.uint64(k)] = bits[np.uint64(heads[np.uint64(k)])]
-        if k == len(heads) - 1:
-            offsets[np.uint64(k + 1)] = n
-
-    for_each(part.how, n, differ, bits, flags)
-    heads = pack_index(part.how, flags)
-    found, offsets = part.empty(len(heads), data.dtype), part.zeros(len(heads) + 1, np.int64)
-    for_each(part.how, len(heads), head, n, heads, bits, offsets, radix.bits(found))
-    return p.concatenate("keys", lambda _: found), p.concatenate("offsets", lambda _: offsets), grouped
+    stored = p.stored(ordered, "keys")
+    return Runs(p, stored, "keys"), stored, grouped
 
 
 def _rows(p: Parts, part: LocalPart, rows: Data, index: Any) -> Any:

@@ -446,15 +446,32 @@ def _merge(p: Parts, a: Any, b: Any, key: Any, descending: bool, out: Any) -> An
     result = p.new((n,), first.dtype) if out is None else p.write(out, "out", [("a", a), ("b", b)])
     _check_out(p, result, (n,), first.dtype)
     x, y, there = part.asarray(first[part]), part.asarray(second[part]), result[part]
-    if n == 0:
-        return p.give(result)
-    less = before(order.keys(part, y), order.keys(part, x))
 
-    def merge(block: int, size: int, x: Any, y: Any, out: Any) -> None:
-        n, m = len(x), len(y)
+    def put(k: int, other: bool, i: int) -> None:
+        there[np.uint64(k)] = y[np.uint64(i)] if other else x[np.uint64(i)]
+
+    if n:
+        merge_to(part, len(x), len(y), before(order.keys(part, y), order.keys(part, x)), put)
+    return p.give(result)
+
+
+def merge_to(part: LocalPart, n: int, m: int, less: Any, put: Any) -> None:
+    """Merge two sorted sequences of `n` and `m` elements, at least one together.
+
+    Parameters
+    ----------
+    part : LocalPart
+    n, m : int
+    less : callable
+        A kernel: whether element j of the second one comes before element i of the first, ``less(j, i)``.
+    put : callable
+        A kernel: element i of the first one, or of the other, comes to place k, ``put(k, other, i)``.
+    """
+
+    def merge(block: int, size: int, n: int, m: int) -> None:
         begin, end = block * size, min(n + m, (block + 1) * size)
         lo, hi = max(0, begin - m), min(begin, n)
-        while lo < hi:  # how many of the first `begin` come from x
+        while lo < hi:  # how many of the first `begin` come from the first one
             middle = (lo + hi) // 2
             if less(begin - 1 - middle, middle):
                 hi = middle
@@ -463,27 +480,32 @@ def _merge(p: Parts, a: Any, b: Any, key: Any, descending: bool, out: Any) -> An
         i, j = lo, begin - lo
         for k in range(begin, end):
             if j >= m or (i < n and not less(j, i)):
-                out[np.uint64(k)] = x[np.uint64(i)]
+                put(k, False, i)
                 i += 1
             else:
-                out[np.uint64(k)] = y[np.uint64(j)]
+                put(k, True, j)
                 j += 1
 
-    blocks, size = part.blocks(n)
-    part.run(blocks, merge, size, x, y, there)
-    return p.give(result)
+    blocks, size = part.blocks(n + m)
+    part.run(blocks, merge, size, n, m)
 
 
 def _merge_parts(p: Parts, a: Any, b: Any, key: Any, descending: bool, out: Any) -> Any:
     """On several parts: one after the other, sorted stably."""
+    whole = end_to_end(p, (a, b), ("a", "b"), out.cuts if isinstance(out, arrays.PartitionedArray) else None)
+    return stable_sort(p.how, whole, key=key, descending=descending, out=out)
+
+
+def end_to_end(p: Parts, inputs: tuple[Any, Any], names: tuple[str, str], cuts: tuple[int, ...] | None = None) -> Any:
+    """Two arrays of one dimension as one; of parts, cut by `cuts`."""
     runs: dict[int, list[tuple[int, np.ndarray]]] = {part.number: [] for part in p.own}
-    for x, name, begin in ((a, "a", 0), (b, "b", p.length(a, "a"))):
-        cuts = x.cuts if isinstance(x, arrays.PartitionedArray) else None
-        p.cuts = cuts or shares.cut_rows(p.length(x, name), p.executor.weights)
+    begin = 0
+    for x, name in zip(inputs, names, strict=True):
+        own = x.cuts if isinstance(x, arrays.PartitionedArray) else None
+        p.cuts = own or shares.cut_rows(p.length(x, name), p.executor.weights)
         data = p.stored(x, name)
         rows = p.do("read", lambda part: arrays.asnumpy(data[part]))  # noqa: B023
         for part in p.own:
             runs[part.number].append((begin + part.lo, rows[part.number]))
-    length = p.length(a, "a") + p.length(b, "b")
-    whole = p.assemble(runs, length, out.cuts if isinstance(out, arrays.PartitionedArray) else None)
-    return stable_sort(p.how, whole, key=key, descending=descending, out=out)
+        begin += len(data)
+    return p.assemble(runs, begin, cuts)

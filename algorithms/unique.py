@@ -16,6 +16,7 @@ from portapar.algorithms.copy_if import copy_if
 from portapar.algorithms.count import count
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.reduce import transform_reduce
+from portapar.algorithms.runs import Runs
 from portapar.algorithms.sort import sort
 from portapar.errors import PlacementError
 from portapar.part import LocalPart
@@ -23,7 +24,7 @@ from portapar.parts import Data, Parts
 from portapar.policy import Policy
 
 
-def unique(policy: Policy | None, x: Any) -> Any:
+def unique(policy: Policy | None, x: Any, *, consecutive: bool = False) -> Any:
     """The distinct values in order, as `np.unique`.
 
     Parameters
@@ -31,6 +32,8 @@ def unique(policy: Policy | None, x: Any) -> Any:
     policy : Policy
     x : array
         One-dimensional, of booleans, integers or floats.
+    consecutive : bool
+        Only of equal neighbours one is kept, the first, and nothing is sorted: C++'s `std::unique`.
 
     Returns
     -------
@@ -43,19 +46,26 @@ def unique(policy: Policy | None, x: Any) -> Any:
 
     Notes
     -----
-    As `sort`; O(n) for integers of which the largest less the smallest is below n.
+    As `sort`; O(n) for integers of which the largest less the smallest is below n, and for neighbours.
 
     Examples
     --------
     >>> import numpy as np, portapar as pp
     >>> pp.unique(pp.par, np.array([3, 1, 3, 2, 1]))
     array([1, 2, 3])
+    >>> pp.unique(pp.par, np.array([3, 3, 1, 1, 3]), consecutive=True)
+    array([3, 1, 3])
     """
-    return parts.run("unique", policy, (x,), lambda p: _unique(p, x))
+    return parts.run("unique", policy, (x,), lambda p: _neighbours(p, x) if consecutive else _unique(p, x))
 
 
-def unique_count(policy: Policy | None, x: Any) -> Any:
-    """How many distinct values there are.
+def _neighbours(p: Parts, x: Any) -> Any:
+    data = p.stored(x, "x")
+    return Runs(p, data, "x").first(data, "select")
+
+
+def unique_count(policy: Policy | None, x: Any, *, consecutive: bool = False) -> Any:
+    """How many distinct values there are, or with `consecutive` how many runs of equal neighbours.
 
     Returns
     -------
@@ -71,7 +81,11 @@ def unique_count(policy: Policy | None, x: Any) -> Any:
     >>> pp.unique_count(pp.par, np.array([3, 1, 3, 2, 1]))
     3
     """
-    return parts.run("unique_count", policy, (x,), lambda p: _count(p, x))
+
+    def runs(p: Parts) -> int:
+        return len(Runs(p, p.stored(x, "x"), "x"))
+
+    return parts.run("unique_count", policy, (x,), runs if consecutive else lambda p: _count(p, x))
 
 
 def _count(p: Parts, x: Any) -> int:

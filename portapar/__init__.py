@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from portapar import lazy
 from portapar.algorithms import random
-from portapar.algorithms.by_key import group_by_key, reduce_by_key
+from portapar.algorithms.by_key import group_by_key, merge_by_key, reduce_by_key, scan_by_key, unique_by_key
 from portapar.algorithms.copy_if import copy_if, pack_index, partition, remove_if
 from portapar.algorithms.count import all_of, any_of, count, count_if, none_of
 from portapar.algorithms.empty_like import empty_like
@@ -15,6 +15,7 @@ from portapar.algorithms.for_each_segment import for_each_segment
 from portapar.algorithms.histogram import bincount, histogram
 from portapar.algorithms.moves import adjacent_difference, gather, inner_product, reverse, rotate, scatter
 from portapar.algorithms.reduce import reduce, transform_reduce
+from portapar.algorithms.runs import run_length_encode
 from portapar.algorithms.scan import exclusive_scan, inclusive_scan, transform_scan
 from portapar.algorithms.searchsorted import searchsorted
 from portapar.algorithms.segmented import segmented_reduce, segmented_scan
@@ -124,6 +125,7 @@ __all__ = [
     "max_element",
     "maximum",
     "merge",
+    "merge_by_key",
     "min_element",
     "minimum",
     "minmax_element",
@@ -147,6 +149,8 @@ __all__ = [
     "remove_if",
     "reverse",
     "rotate",
+    "run_length_encode",
+    "scan_by_key",
     "scatter",
     "searchsorted",
     "segmented_reduce",
@@ -162,6 +166,7 @@ __all__ = [
     "transform_reduce",
     "transform_scan",
     "unique",
+    "unique_by_key",
     "unique_count",
     "unseq",
     "using",

@@ -58,6 +58,24 @@ def groups():
     return np.unique(K), np.concatenate([[0], np.cumsum(np.bincount(K))]), X[order]
 
 
+def running():
+    sums = np.zeros(N)
+    for i in range(N):
+        sums[i] = X[: i + 1][K[: i + 1] == K[i]].sum()
+    return sums
+
+
+def merged():
+    keys, values = np.concatenate([S, T]), np.concatenate([Y, X])
+    order = np.argsort(keys, kind="stable")
+    return keys[order], values[order]
+
+
+def encoded():
+    begins = np.flatnonzero(np.diff(K // 5, prepend=-1))
+    return (K // 5)[begins], np.diff(begins, append=N)
+
+
 def neighbours():
     wide = np.pad(X, 1)
     return wide[:-2] + wide[2:]
@@ -128,6 +146,14 @@ EVERY = {
     "segmented_reduce": (lambda p, put: pp.segmented_reduce(p, OFFSETS, put(X)), SUMS),
     "segmented_scan": (lambda p, put: pp.segmented_scan(p, OFFSETS, put(X)), prefix_sums()),
     "reduce_by_key": (lambda p, put: pp.reduce_by_key(p, put(K), put(X)), by_key()),
+    "scan_by_key": (lambda p, put: pp.scan_by_key(p, put(K), put(X)), running()),
+    "unique_by_key": (lambda p, put: pp.unique_by_key(p, put(K), put(X)),
+                      (np.unique(K), X[np.unique(K, return_index=True)[1]])),
+    "merge_by_key": (lambda p, put: pp.merge_by_key(p, put(S), put(Y), put(T), put(X)), merged()),
+    "run_length_encode": (lambda p, put: pp.run_length_encode(p, put(K // 5)), encoded()),
+    "unique of neighbours": (lambda p, put: pp.unique(p, put(K // 5), consecutive=True), encoded()[0]),
+    "reduce_by_key of neighbours": (lambda p, put: pp.reduce_by_key(p, put(K // 5), put(np.ones(N)), consecutive=True),
+                                    encoded()),
     "group_by_key": (lambda p, put: pp.group_by_key(p, put(K), put(X)), groups()),
     "for_each_segment": (for_each_segment, SUMS),
     "fill_integers": (lambda p, put: pp.random.fill_integers(p, put(np.zeros(N, int)), 1, 4, 5), np.full(N, 4)),
@@ -152,6 +178,7 @@ WRITING = {
     "reverse": (lambda p, out, x: pp.reverse(p, x, out=out), X[::-1], (X,)),
     "rotate": (lambda p, out, x: pp.rotate(p, x, 7, out=out), np.roll(X, -7), (X,)),
     "adjacent_difference": (lambda p, out, x: pp.adjacent_difference(p, x, out=out), np.diff(X, prepend=0.0), (X,)),
+    "scan_by_key": (lambda p, out, k, x: pp.scan_by_key(p, k, x, out=out), running(), (K, X)),
     "segmented_reduce": (lambda p, out, x, k: pp.segmented_reduce(p, k, x, out=out), X, (X, np.arange(N + 1))),
     "segmented_scan": (lambda p, out, x, k: pp.segmented_scan(p, k, x, out=out), np.cumsum(X),
                        (X, np.array([0, N]))),

@@ -1,0 +1,154 @@
+"""Runs of equal neighbours: where they begin, what they hold and how long they are; run_length_encode.
+
+Elements that differ from the one before are flagged, and their places packed; all else is work on these few. On several
+parts each looks at its own elements and the last one before them, and they tell each other where their first run
+begins.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from portapar import arrays, parts
+from portapar.algorithms import radix
+from portapar.algorithms.copy_if import pack_index
+from portapar.algorithms.for_each import for_each
+from portapar.algorithms.order import take
+from portapar.errors import ArgumentError
+from portapar.part import LocalPart
+from portapar.parts import Data, Parts
+from portapar.policy import Policy
+
+
+def run_length_encode(policy: Policy | None, x: Any) -> tuple[Any, Any]:
+    """The first element of every run of equal neighbours, and how many there are in each.
+
+    Parameters
+    ----------
+    policy : Policy
+    x : array
+        One-dimensional, of booleans, integers or floats. All NaN are equal, and so are 0.0 and -0.0.
+
+    Returns
+    -------
+    (array, array of int64)
+        New, of the kind of `x`; ``np.repeat`` of the two is `x`. With ``policy.task`` a Future of both.
+
+    Raises
+    ------
+    ArgumentError
+
+    Notes
+    -----
+    O(n) work, and a byte for each element.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.run_length_encode(pp.par, np.array([7, 7, 7, 1, 7, 7]))
+    (array([7, 1, 7]), array([3, 1, 2]))
+    """
+
+    def encode(p: Parts) -> tuple[Any, Any]:
+        data = p.stored(x, "x")
+        found = Runs(p, data, "x")
+        return found.first(data, "values"), found.lengths()
+
+    return parts.run("run_length_encode", policy, (x,), encode)
+
+
+class Runs:
+    """The runs of equal elements of a call, each with the part that it begins in.
+
+    Parameters
+    ----------
+    p : Parts
+    data : Data
+        Stored, of one dimension, of booleans, integers or floats.
+    name : str
+        Of the argument, for messages.
+    """
+
+    def __init__(self, p: Parts, data: Data, name: str) -> None:
+        if data.dtype.kind not in "biuf":
+            raise ArgumentError(f"{p.algorithm}: {name} has dtype {data.dtype}: must be booleans, integers or floats")
+        self.p, self.n = p, len(data)
+        equal = radix.coding(data.dtype, False).equal
+        borders = p.rows("borders", data, lambda k: [(max(p.cuts[k] - 1, 0), p.cuts[k])]) if p.count > 1 else {}
+
+        def find(part: LocalPart) -> Any:
+            bits = radix.bits(data[part])
+            fresh = 0 if part.number not in borders or _differ(borders[part.number][0], data[part]) else -1
+
+            flags = part.empty(len(bits), np.bool_)
+
+            def differ(i: int, fresh: int, bits: Any, flags: Any) -> None:
+                before = np.uint64(i - 1 if i > 0 else i)
+                flags[i] = i == fresh or equal(bits[np.uint64(i)]) != equal(bits[before])
+
+            for_each(part.how, len(bits), differ, fresh, bits, flags)
+            return pack_index(part.how, flags)
+
+        self.heads = p.do("heads", find)  #: where they begin, counted from the part's first element
+        self._known = p.each("runs", self._look)
+
+    def __len__(self) -> int:
+        return sum(count for count, _ in self._known)
+
+    def _look(self, part: LocalPart) -> tuple[int, int]:
+        """How many runs begin in a part, and where the first one does; the number of elements if none does."""
+        heads = self.heads[part.number]
+        return len(heads), part.lo + int(arrays.asnumpy(heads[:1])[0]) if len(heads) else self.n
+
+    def first(self, data: Data, step: str) -> Any:
+        """The first element of each, of any array that is cut as that of the keys."""
+
+        def pick(part: LocalPart) -> Any:
+            heads = self.heads[part.number]
+            out = part.empty(len(heads), data.dtype)
+            take(part, data[part], heads, out)
+            return out
+
+        return self.p.concatenate(step, pick)
+
+    def lengths(self) -> Any:
+        """How many elements each has."""
+
+        def measure(part: LocalPart) -> Any:
+            heads = self.heads[part.number]
+            end = min([place for _, place in self._known[part.number + 1 :]], default=self.n) - part.lo
+            out = part.empty(len(heads), np.int64)
+            for_each(part.how, len(heads), _length, end, heads, out)
+            return out
+
+        return self.p.concatenate("lengths", measure)
+
+    def offsets(self) -> Any:
+        """Where each begins, and where the last one ends, as for segments."""
+        n = self.n
+
+        def place(part: LocalPart) -> Any:
+            heads = self.heads[part.number]
+            out = part.empty(len(heads) + (part.number == part.count - 1), np.int64)
+            for_each(part.how, len(out), _offset, part.lo, n, heads, out)
+            return out
+
+        return self.p.concatenate("offsets", place)
+
+
+def _differ(last: Any, here: Any) -> bool:
+    """Whether a part begins with another element than those before it end with."""
+    if not len(last) or not len(here):
+        return True
+    a, b = arrays.asnumpy(last)[0], arrays.asnumpy(here[:1])[0]
+    return bool(a != b and not (a != a and b != b))
+
+
+def _length(k: int, end: int, heads: Any, out: Any) -> None:
+    out[k] = (heads[np.uint64(k + 1)] if k + 1 < len(heads) else end) - heads[k]
+
+
+def _offset(k: int, begin: int, n: int, heads: Any, out: Any) -> None:
+    out[k] = begin + heads[np.uint64(k)] if k < len(heads) else n
