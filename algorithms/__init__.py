@@ -12,6 +12,7 @@
 `select`              kth_smallest, nth_element
 `searchsorted`        searchsorted
 `unique`              unique, unique_count
+`sets`                set_union, set_intersection, set_difference, set_symmetric_difference, includes, isin
 `copy_if`             copy_if, remove_if, pack_index, partition
 `moves`               gather, scatter, reverse, rotate, adjacent_difference, inner_product
 `histogram`           histogram, bincount

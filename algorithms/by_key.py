@@ -1,4 +1,4 @@
-"""reduce_by_key, scan_by_key, unique_by_key, group_by_key: what is done with the values that have one key; merge_by_key.
+"""reduce_by_key, scan_by_key, unique_by_key, group_by_key: values that have one key; merge_by_key.
 
 The pairs are sorted by their keys, stably; equal keys are then neighbours, and their values the segments of
 `segmented_reduce` and `segmented_scan`. As in ParlayLib, and unlike in Thrust, equal keys need not be neighbours to
@@ -7,6 +7,7 @@ begin with; ``consecutive=True`` is Thrust's way, in which every run of equal ke
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -271,12 +272,12 @@ def merge_by_key(
     return parts.run("merge_by_key", policy, given, lambda p: _merge(p, given, names, key, descending))
 
 
-def _merge(p: Parts, given: tuple[Any, ...], names: tuple[str, ...], key: Any, descending: bool) -> tuple[Any, Any]:
+def _merge(p: Parts, given: tuple[Any, ...], names: Sequence[str], key: Any, descending: bool) -> tuple[Any, Any]:
     n, m, *lengths = (p.length(x, name) for x, name in zip(given, names, strict=True))
     if lengths != [n, m]:
         raise ArgumentError(
-            f"{p.algorithm}: there are {n} keys with {lengths[0]} values, and {m} other keys with {lengths[1]}: must be "
-            "as many"
+            f"{p.algorithm}: there are {n} keys with {lengths[0]} values, and {m} other keys with {lengths[1]}: must "
+            "be as many"
         )
     for k in (0, 2):
         if given[k].dtype != given[k + 1].dtype:

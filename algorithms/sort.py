@@ -12,7 +12,7 @@ sorting", 1991; Odeh, Green, Mwassi, Shmueli, Birk, "Merge path", 2012).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -496,7 +496,7 @@ def _merge_parts(p: Parts, a: Any, b: Any, key: Any, descending: bool, out: Any)
     return stable_sort(p.how, whole, key=key, descending=descending, out=out)
 
 
-def end_to_end(p: Parts, inputs: tuple[Any, Any], names: tuple[str, str], cuts: tuple[int, ...] | None = None) -> Any:
+def end_to_end(p: Parts, inputs: Sequence[Any], names: Sequence[str], cuts: tuple[int, ...] | None = None) -> Any:
     """Two arrays of one dimension as one; of parts, cut by `cuts`."""
     runs: dict[int, list[tuple[int, np.ndarray]]] = {part.number: [] for part in p.own}
     begin = 0

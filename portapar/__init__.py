@@ -20,6 +20,14 @@ from portapar.algorithms.scan import exclusive_scan, inclusive_scan, transform_s
 from portapar.algorithms.searchsorted import searchsorted
 from portapar.algorithms.segmented import segmented_reduce, segmented_scan
 from portapar.algorithms.select import kth_smallest, nth_element
+from portapar.algorithms.sets import (
+    includes,
+    isin,
+    set_difference,
+    set_intersection,
+    set_symmetric_difference,
+    set_union,
+)
 from portapar.algorithms.sort import argsort, is_sorted, merge, sort, sort_by_key, stable_sort
 from portapar.algorithms.stencil import stencil
 from portapar.algorithms.transform import copy, fill, iota, transform
@@ -113,11 +121,13 @@ __all__ = [
     "group_by_key",
     "histogram",
     "hybrid",
+    "includes",
     "inclusive_scan",
     "inner_product",
     "inspect",
     "iota",
     "is_sorted",
+    "isin",
     "kth_smallest",
     "lazy",
     "logical_and",
@@ -156,6 +166,10 @@ __all__ = [
     "segmented_reduce",
     "segmented_scan",
     "seq",
+    "set_difference",
+    "set_intersection",
+    "set_symmetric_difference",
+    "set_union",
     "simd",
     "sort",
     "sort_by_key",

@@ -13,6 +13,7 @@ N = 60
 X = np.random.default_rng(7).permutation(N).astype(float) - 20
 Y = np.arange(N) * 0.5
 K = (np.arange(N) * 7 % 10).astype(np.int64)
+K2 = 2 * np.arange(N)
 S = np.sort(X)
 T = np.sort(Y)
 P = np.random.default_rng(8).permutation(N)
@@ -127,6 +128,13 @@ EVERY = {
     "searchsorted": (lambda p, put: pp.searchsorted(p, put(S), put(Y)), np.searchsorted(S, Y)),
     "unique": (lambda p, put: pp.unique(p, put(K)), np.unique(K)),
     "unique_count": (lambda p, put: pp.unique_count(p, put(K)), len(np.unique(K))),
+    "set_union": (lambda p, put: pp.set_union(p, put(np.arange(N)), put(K2)), np.union1d(np.arange(N), K2)),
+    "set_intersection": (lambda p, put: pp.set_intersection(p, put(np.arange(N)), put(K2)), np.arange(0, N, 2)),
+    "set_difference": (lambda p, put: pp.set_difference(p, put(np.arange(N)), put(K2)), np.arange(1, N, 2)),
+    "set_symmetric_difference": (lambda p, put: pp.set_symmetric_difference(p, put(np.arange(N)), put(K2)),
+                                 np.setxor1d(np.arange(N), K2)),
+    "includes": (lambda p, put: pp.includes(p, put(np.arange(2 * N)), put(K2)), True),
+    "isin": (lambda p, put: pp.isin(p, put(K), put(P[:5])), np.isin(K, P[:5])),
     "copy_if": (lambda p, put: pp.copy_if(p, put(X), positive), X[POSITIVE]),
     "remove_if": (lambda p, put: pp.remove_if(p, put(X), positive), X[~POSITIVE]),
     "partition": (lambda p, put: pp.partition(p, put(X), positive),

@@ -1,0 +1,391 @@
+"""set_union, set_intersection, set_difference, set_symmetric_difference, includes: of sorted sequences; isin: of any.
+
+An element of rank r among its equals has a partner in the other sequence if that has more than r of its equals, as
+C++ counts them. One pass flags the elements with partners: blocks of one sequence are walked along the other one, each
+from where a binary search finds its first element. The rest is `copy_if` of the flags, and `merge`: O(n) work.
+
+`isin` looks elements up in a table of the sorted values: by a binary search that does not branch on what it finds, or,
+of integers that lie close together, by a flag for each.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from portapar import arrays, elementwise, parts
+from portapar.algorithms.copy_if import copy_if
+from portapar.algorithms.count import all_of
+from portapar.algorithms.for_each import for_each
+from portapar.algorithms.order import Order, before
+from portapar.algorithms.sort import merge
+from portapar.algorithms.transform import transform
+from portapar.algorithms.unique import unique
+from portapar.errors import ArgumentError
+from portapar.part import LocalPart
+from portapar.parts import Data, Parts
+from portapar.policy import Policy
+
+_STEPS = 8  #: elements of the other sequence that are passed one by one before a binary search
+_SPAN = 1 << 28  #: bytes of flags at most
+
+
+def set_union(policy: Policy | None, a: Any, b: Any, *, key: Any = None, descending: bool = False) -> Any:
+    """The elements that are in either of two sorted sequences, in order; as often as in the one that has more of them.
+
+    Parameters
+    ----------
+    policy : Policy
+    a, b : array
+        One-dimensional, of one dtype, sorted by `key` and `descending` as `sort` does; what comes of others is
+        undefined. Equal elements may be there several times. All NaN are equal, and so are 0.0 and -0.0.
+    key, descending
+        As for `sort`: elements with equal keys are equal.
+
+    Returns
+    -------
+    array
+        New, of the dtype and kind of the inputs: all elements of `a`, and those of `b` that have no partner in it.
+
+    Raises
+    ------
+    ArgumentError, KernelError
+
+    Notes
+    -----
+    O(n) work and a byte for each element. On several parts each sees the whole of both.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> a, b = np.array([1, 2, 2, 5]), np.array([2, 3, 5, 5])
+    >>> pp.set_union(pp.par, a, b)
+    array([1, 2, 2, 3, 5, 5])
+    """
+
+    def union(p: Parts) -> Any:
+        rest = _chosen(p, b, a, ("b", "a"), key, descending, False)
+        return merge(p.how, a, rest, key=key, descending=descending)
+
+    return parts.run("set_union", policy, (a, b), union)
+
+
+def set_intersection(policy: Policy | None, a: Any, b: Any, *, key: Any = None, descending: bool = False) -> Any:
+    """The elements of a sorted sequence that are in another one too, as often as in the one that has fewer of them.
+
+    Parameters
+    ----------
+    policy, a, b, key, descending
+        As for `set_union`.
+
+    Returns
+    -------
+    array
+        New, elements of `a`: of equal ones the first.
+
+    Raises
+    ------
+    ArgumentError, KernelError
+
+    Notes
+    -----
+    As `set_union`.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.set_intersection(pp.par, np.array([1, 2, 2, 5]), np.array([2, 3, 5, 5]))
+    array([2, 5])
+    """
+    names = "a", "b"
+    return parts.run("set_intersection", policy, (a, b), lambda p: _chosen(p, a, b, names, key, descending, True))
+
+
+def set_difference(policy: Policy | None, a: Any, b: Any, *, key: Any = None, descending: bool = False) -> Any:
+    """The elements of a sorted sequence that have no partner in another one.
+
+    Parameters
+    ----------
+    policy, a, b, key, descending
+        As for `set_union`.
+
+    Returns
+    -------
+    array
+        New, elements of `a`: of equal ones the last, as many as it has more of them than `b`.
+
+    Raises
+    ------
+    ArgumentError, KernelError
+
+    Notes
+    -----
+    As `set_union`.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.set_difference(pp.par, np.array([1, 2, 2, 5]), np.array([2, 3, 5, 5]))
+    array([1, 2])
+    """
+    names = "a", "b"
+    return parts.run("set_difference", policy, (a, b), lambda p: _chosen(p, a, b, names, key, descending, False))
+
+
+def set_symmetric_difference(
+    policy: Policy | None, a: Any, b: Any, *, key: Any = None, descending: bool = False
+) -> Any:
+    """The elements of two sorted sequences that have no partner in the other one, in order.
+
+    Parameters
+    ----------
+    policy, a, b, key, descending
+        As for `set_union`.
+
+    Returns
+    -------
+    array
+        New.
+
+    Raises
+    ------
+    ArgumentError, KernelError
+
+    Notes
+    -----
+    As `set_union`.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.set_symmetric_difference(pp.par, np.array([1, 2, 2, 5]), np.array([2, 3, 5, 5]))
+    array([1, 2, 3, 5])
+    """
+
+    def difference(p: Parts) -> Any:
+        left = _chosen(p, a, b, ("a", "b"), key, descending, False)
+        right = _chosen(p, b, a, ("b", "a"), key, descending, False)
+        return merge(p.how, left, right, key=key, descending=descending)
+
+    return parts.run("set_symmetric_difference", policy, (a, b), difference)
+
+
+def includes(policy: Policy | None, a: Any, b: Any, *, key: Any = None, descending: bool = False) -> Any:
+    """Whether every element of `b` has a partner in `a`: ``a`` includes ``b``. Both are sorted.
+
+    Parameters
+    ----------
+    policy, a, b, key, descending
+        As for `set_union`.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    ArgumentError, KernelError
+
+    Notes
+    -----
+    As `set_union`.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.includes(pp.par, np.array([1, 2, 2, 5]), np.array([2, 5]))
+    True
+    >>> pp.includes(pp.par, np.array([1, 2, 2, 5]), np.array([5, 5]))
+    False
+    """
+
+    def included(p: Parts) -> bool:
+        flags = _partners(p, b, a, ("b", "a"), key, descending)
+        return all(p.each("flags", lambda part: all_of(part.how, flags[part.number], elementwise.identity)))
+
+    return parts.run("includes", policy, (a, b), included)
+
+
+def isin(policy: Policy | None, x: Any, values: Any) -> Any:
+    """Whether each element is one of some values, as `np.isin`.
+
+    Parameters
+    ----------
+    policy : Policy
+    x : array
+        Of any shape, of booleans, integers or floats.
+    values : array
+        Likewise, in any order. Both are compared as the dtype that NumPy finds for them. NaN equals nothing. On several
+        parts each sees the whole of it.
+
+    Returns
+    -------
+    array of bool
+        New, of the shape and kind of `x`.
+
+    Raises
+    ------
+    ArgumentError
+
+    Notes
+    -----
+    O(n log m) work for m distinct values, and what `unique` takes for them; O(n + m) for integers that lie close
+    together.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.isin(pp.par, np.array([3, 1, 4, 1, 5]), np.array([1, 5, 7]))
+    array([False,  True, False,  True,  True])
+    """
+
+    def look(p: Parts) -> Any:
+        data = p.read(x, "x")
+        found, member = p.new(data.shape, np.bool_), members(p, data, values)
+
+        def step(part: LocalPart) -> None:
+            if len(part):
+                transform(part.how, data[part], op=member(part), out=found[part])
+
+        p.each("look", step)
+        return p.give(found)
+
+    return parts.run("isin", policy, (x, values), look)
+
+
+def members(p: Parts, data: Data, values: Any) -> Any:
+    """``made(part)`` is a kernel for that part: whether a number of the dtype of `data` is one of `values`."""
+    table = p.replicated(values, "values")
+    for name, x in (("x", data), ("values", table)):
+        if x.dtype.kind not in "biuf":
+            raise ArgumentError(f"{p.algorithm}: {name} has dtype {x.dtype}: must be booleans, integers or floats")
+    common = np.result_type(data.dtype, table.dtype)
+    common = np.dtype(np.uint8) if common.kind == "b" else common
+
+    def make(part: LocalPart) -> Any:
+        given = part.asarray(table[part]).reshape(-1)
+        known = unique(part.how, given if given.dtype == common else transform(part.how, given, op=common.type))
+        if not len(known):
+            return _never
+        if common.kind in "iu":
+            low, high = int(arrays.asnumpy(known[:1])[0]), int(arrays.asnumpy(known[-1:])[0])
+            if high - low < min(4 * (data.size + table.size) + (1 << 16), _SPAN):
+                return _flagged(part, known, low, high, common)
+        return _searched(known, common.type)
+
+    return make
+
+
+def _never(v: Any) -> bool:
+    return False
+
+
+def _flagged(part: LocalPart, known: Any, low: int, high: int, common: np.dtype) -> Any:
+    least, most, to = common.type(low), common.type(high), common.type
+    flags = part.zeros(high - low + 1, np.bool_)
+
+    def mark(i: int, known: Any, flags: Any) -> None:
+        flags[np.uint64(known[i]) - np.uint64(least)] = True
+
+    def member(v: Any) -> bool:
+        value = to(v)
+        near = least if value < least else most if value > most else value
+        return flags[np.uint64(near) - np.uint64(least)] and near == value
+
+    for_each(part.how, len(known), mark, known, flags)
+    return member
+
+
+def _searched(known: Any, to: Any) -> Any:
+    def member(v: Any) -> bool:
+        value, first, n = to(v), 0, len(known)
+        while n > 1:  # the last element that is not larger
+            half = n // 2
+            first += half if known[np.uint64(first + half)] <= value else 0
+            n -= half
+        return known[np.uint64(first)] == value
+
+    return member
+
+
+# sorted sequences ---------------------------------------------------------------------------------
+
+
+def _chosen(p: Parts, a: Any, b: Any, names: tuple[str, str], key: Any, descending: bool, wanted: bool) -> Any:
+    """The elements of `a` that have a partner in `b`, or those that have none."""
+    flags = _partners(p, a, b, names, key, descending)
+    data = p.vector(a, names[0])
+
+    def choose(part: LocalPart) -> Any:
+        test = elementwise.identity if wanted else _not
+        return copy_if(part.how, data[part], test, stencil=flags[part.number])
+
+    return p.concatenate("choose", choose)
+
+
+def _not(flag: Any) -> bool:
+    return not flag
+
+
+def _partners(p: Parts, a: Any, b: Any, names: tuple[str, str], key: Any, descending: bool) -> dict[int, Any]:
+    """For each own part a flag for its elements of `a`: whether they have partners in `b`. Cuts the call as `a` is."""
+    n, m = p.length(a, names[0]), p.length(b, names[1])
+    if a.dtype != b.dtype:
+        raise ArgumentError(f"{p.algorithm}: {names[0]} has dtype {a.dtype}, {names[1]} {b.dtype}: must be the same")
+    order = Order(p, a.dtype, key, descending, names[0])
+    if isinstance(a, arrays.PartitionedArray):
+        p.cuts = a.cuts
+    p.recut((n,))
+    mine, other = p.replicated(a, names[0]), p.replicated(b, names[1])
+
+    def flag(part: LocalPart) -> Any:
+        ours, theirs = (order.keys(part, part.asarray(x[part])) for x in (mine, other))
+        here, ahead, behind = before(ours, ours), before(theirs, ours), before(ours, theirs)
+
+        def first(k: int, m: int, i: int) -> int:
+            """The first element of the other sequence from k on that does not come before element i."""
+            steps = 0
+            while k < m and steps < _STEPS and ahead(k, i):
+                k += 1
+                steps += 1
+            if steps == _STEPS:
+                rest = m - k
+                while rest > 0:
+                    half = rest // 2
+                    if ahead(k + half, i):
+                        k += half + 1
+                        rest -= half + 1
+                    else:
+                        rest = half
+            return k
+
+        def mark(block: int, size: int, begin: int, end: int, m: int, flags: Any) -> None:
+            i = begin + block * size
+            stop = min(end, i + size)
+            run, rest = 0, i  # where the equals of element i begin
+            while rest > 0:
+                half = rest // 2
+                if here(run + half, i):
+                    run += half + 1
+                    rest -= half + 1
+                else:
+                    rest = half
+            k = 0
+            fresh = True
+            while i < stop:
+                if fresh:
+                    k = first(k, m, i)
+                partner = k + (i - run)
+                flags[np.uint64(i - begin)] = partner < m and not behind(i, partner)
+                i += 1
+                fresh = i < stop and here(i - 1, i)
+                run = i if fresh else run
+
+        flags = part.empty(len(part), np.bool_)
+        if len(part):
+            blocks, size = part.blocks(len(part), least=1024)
+            part.run(blocks, mark, size, part.lo, part.hi, m, flags)
+        return flags
+
+    return p.do("partners", flag)
