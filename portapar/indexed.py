@@ -155,7 +155,8 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Proble
 
     if where < 0:
         more = {} if unit else {"unit": False, **_steps(extent, start, step)}
-        program = program_of("map", (ndim,), (b.kernel,), make, b.specs, ndim=ndim, own=own, **more)
+        written = tuple(k for k, use in enumerate(b.access) if use is not None and use.writes)
+        program = program_of("map", (ndim,), (b.kernel,), make, b.specs, ndim=ndim, own=own, written=written, **more)
     else:
         inplace, key = bool(b.access[where].reads), ("each", ndim, where)  # type: ignore[union-attr]
         program = program_of(

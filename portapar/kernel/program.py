@@ -68,6 +68,8 @@ class Program:
         Some indices may be negative.
     own : tuple of int
         Arguments that are read at the kernel's own index alone, which is in their range: they may be read at any time.
+    written : tuple of int, optional
+        The arguments that a map writes to, if that is known.
     inplace : bool
         The output of a transform is one of its inputs too.
     acc : numpy.dtype or None
@@ -88,6 +90,7 @@ class Program:
     signed: bool = False
     out: int = -1
     own: tuple[int, ...] = ()
+    written: tuple[int, ...] | None = None
     inplace: bool = False
     acc: np.dtype | None = None
     ordered: bool = False
@@ -96,7 +99,7 @@ class Program:
     @functools.cached_property
     def key(self) -> str:
         """A digest of everything that generated code depends on."""
-        space = (self.ndim, self.unit, self.steps, self.signed, self.own)
+        space = (self.ndim, self.unit, self.steps, self.signed, self.own, self.written)
         parts = (self.form, self.text, self.specs, *space, self.out, self.acc, self.ordered)
         return config.digest(repr(parts).encode(), 16).hex()
 

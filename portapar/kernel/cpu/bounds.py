@@ -5,23 +5,38 @@ So every index that is computed from the kernel's own indices, whole numbers amo
 loop counters gets bounds, by interval arithmetic on the text. Those whose lower bound is not negative for sure, or
 by a test of the ends of a range of indices before the loop, are taken as unsigned, which need no such care. Where the
 test fails the functions run as they are.
+
+Of indices that come from arrays (``x[k[i]]``) the least and the greatest are looked for, a few iterations ahead: that
+reads `k` once more, in vectors and into the first cache.
 """
 
 from __future__ import annotations
 
 import ast
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from portapar.kernel.cpu.interior import Interior, Otherwise, Outcome, Taken
+from portapar.kernel.cpu.intervals import (
+    MOST,
+    UNKNOWN,
+    Arithmetic,
+    Array,
+    Interval,
+    Value,
+    constant,
+    is_number,
+    needed,
+    widened,
+)
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.program import Program
 
-_INDEX_BITS = 47  #: no loop has more iterations, and no array more elements
-_MOST_FACTORS, _MOST_STEPS = 3, 4000
+_STEPS = 4000  #: of the analysis
+_TRIES = 8
 _INT64 = np.dtype(np.int64)
 
 
@@ -36,91 +51,89 @@ class Bounded:
     test : str
         The body of ``holds(lo0, hi0, …, a0, a1, …)``, true if that form is right for indices from `lo0` to `hi0` on
         the first axis, and so on, with these arguments; empty if it always is.
+    elements : str
+        The body of ``sound(table, lo0, hi0, …)``, which must hold as well for a few indices at a time, and looks at the
+        elements of arrays; empty if none is an index.
+    gathers : bool
+        Loading elements one by one would be most of what a loop in vectors does.
     """
 
     trees: dict[str, ast.Module]
     test: str
-
-
-@dataclass(frozen=True)
-class _Interval:
-    """Numbers from `low` to `high`, texts of int64 values, None if unknown.
-
-    `sure`: not negative in any call. `size`: its bits without those of unknown values, and how many of these are
-    multiplied in it.
-    """
-
-    low: str | None = None
-    high: str | None = None
-    sure: bool = False
-    size: tuple[int, int] = (0, 0)
-
-
-@dataclass(frozen=True)
-class _Array:
-    """An argument, or a row of one (`axis` indices are given); -1 for a private one."""
-
-    number: int
-    axis: int = 0
-
-
-_UNKNOWN = _Interval()
-_Value = _Interval | _Array | tuple[Any, ...]
+    elements: str = ""
+    gathers: bool = False
 
 
 def bounded(program: Program, texts: dict[str, str], entry: str) -> Bounded | None:
     """The form of a program's functions, called from `entry`, for indices that are not negative, if it differs."""
-    return _Analysis(program, texts).run(entry)
+    left: set[Any] = set()
+    for _ in range(_TRIES):
+        trees = {name: tree_of(text) for name, text in texts.items()}
+        first = _Analysis(program, trees)
+        first.interior = Interior(first, left)
+        try:
+            if not first.run(entry):
+                return None
+        except Otherwise:
+            continue
+        changed = first.interior.apply(trees)
+        second = _Analysis(program, trees)
+        second.lines = first.lines
+        if not second.run(entry):
+            return None
+        return second.result(changed, first.interior.tests, first.interior.sizes)
+    return None
 
 
 @dataclass
 class _Function:
     node: ast.FunctionDef
     tree: ast.Module
-    assigned: dict[str, list[tuple[str, Any]]] = field(default_factory=dict)
+    assigned: dict[str, list[tuple[str, Any, int]]] = field(default_factory=dict)  #: how, what, in which line
 
 
-class _Analysis:
-    def __init__(self, program: Program, texts: dict[str, str]) -> None:
+class _Analysis(Arithmetic):
+    def __init__(self, program: Program, trees: dict[str, ast.Module]) -> None:
+        super().__init__()
         self.program = program
+        self.interior: Interior | None = None
         self.functions: dict[str, _Function] = {}
-        for name, text in texts.items():
-            tree = tree_of(text)
+        for name, tree in trees.items():
             function = _Function(tree.body[0], tree)  # type: ignore[arg-type]
             _collect(function)
             self.functions[name] = function
-        self.lines: dict[str, str] = {}  #: expression → the variable of the test that holds it
-        self.returns: dict[Any, _Value] = {}  #: of the calls that were looked at
-        self.found: dict[int, list[_Interval]] = {}  #: index expression → its bounds, by call
+        self.returns: dict[Any, Value] = {}  #: of the calls that were looked at
+        self.found: dict[int, list[Interval]] = {}  #: index expression → its bounds, by call
         self.nodes: dict[int, tuple[str, ast.expr]] = {}
-        self.conditions: dict[str, None] = {}
         self.steps = 0
 
-    def run(self, entry: str) -> Bounded | None:
+    def run(self, entry: str) -> bool:
+        """Look at all that is called from `entry`; False if that is too much."""
         program, function = self.program, self.functions[entry].node
-        values: list[_Value] = []
+        values: list[Value] = []
         for d in range(program.ndim):
-            values.append(_Interval(f"lo{d}", f"hi{d}", not program.signed, (0, 1)))
+            values.append(Interval(f"lo{d}", f"hi{d}", not program.signed, (0, 1)))
         for k, spec in enumerate(program.specs):
             if spec.is_array:
-                values.append(_Array(k))
+                values.append(Array(k))
             else:
-                values.append(_Interval(f"a{k}", f"a{k}", False, (0, 1)) if spec.dtype == _INT64 else _UNKNOWN)
+                values.append(Interval(f"a{k}", f"a{k}", False, (0, 1)) if spec.dtype == _INT64 else UNKNOWN)
         if len(values) != len(function.args.args):
-            return None
+            return False
         try:
             self.call(entry, values)
         except RecursionError:
-            return None
-        return self.result()
+            return False
+        return True
 
     # results ----------------------------------------------------------------------------------
 
-    def result(self) -> Bounded | None:
-        """Which index expressions are not negative in all their calls, and what has to be tested for it."""
-        changed: set[str] = set()
-        tests: dict[str, None] = {}
-        sizes: set[tuple[int, int]] = set()
+    def result(self, changed: set[str], tests: dict[str, None], sizes: set[tuple[int, int]]) -> Bounded | None:
+        """Which index expressions are not negative in all their calls, and what has to be tested for it.
+
+        Besides what is given: functions that have changed, tests, and the sizes of what is compared there.
+        """
+        sizes.add((0, 1))
         for key, bounds in self.found.items():
             name, node = self.nodes[key]
             if any(b.low is None for b in bounds) or all(self._plain(b) for b in bounds):
@@ -133,9 +146,24 @@ class _Analysis:
         if not changed:
             return None
         trees = {name: ast.fix_missing_locations(self.functions[name].tree) for name in changed}
-        return Bounded(trees, self._test([*tests, *self.conditions], sizes) if tests else "")
+        if not tests:
+            return Bounded(trees, "")
+        tests.update(self.conditions)
+        found = [test for test in tests if any("extremes(" in line for line in needed(self.lines, [test])[1])]
+        plain = [test for test in tests if test not in found]
+        test, elements = (self.test(some, sizes) if some else "" for some in (plain, found))
+        return Bounded(trees, test, elements, self._gathers())
 
-    def _plain(self, bounds: _Interval) -> bool:
+    def _gathers(self) -> bool:
+        """Whether there are fewer than five steps of arithmetic for each element at an index from an array."""
+        nodes = [node for function in self.functions.values() for node in ast.walk(function.node)]
+        calls = [n for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)]
+        if any(call.func.attr != "uint64" for call in calls):  # type: ignore[attr-defined]
+            return False
+        far = sum(any(b.limits and not b.counted for b in bounds) for bounds in self.found.values())
+        return far * 5 > sum(isinstance(node, (ast.BinOp, ast.Compare, ast.IfExp)) for node in nodes)
+
+    def _plain(self, bounds: Interval) -> bool:
         """The kernel's own index or a constant: nothing is to be gained."""
         own = {(f"lo{d}", f"hi{d}") for d in range(self.program.ndim)}
         return bounds.sure and ((bounds.low, bounds.high) in own or bounds.size[1] == 0)
@@ -149,112 +177,20 @@ class _Analysis:
                     value[:] = [call if item is node else item for item in value]
         call.args = [node]
 
-    def _test(self, tests: list[str], sizes: set[tuple[int, int]]) -> str:
-        limit = min([(62 - bits) // factors for bits, factors in sizes if factors] or [62])
-        needed, lines = _needed(self.lines, tests)
-        small = [f"({x} >= {-(1 << limit)}) & ({x} <= {1 << limit})" for x in sorted(needed)]
-        ends = [f"({t})" for t in tests]
-        return "".join(f"    {line}\n" for line in lines) + f"    return {' & '.join([*small, *ends])}\n"
-
-    # bounds of expressions ------------------------------------------------------------------------
-
-    def put(self, text: str) -> str:
-        """The variable of the test that holds a value."""
-        return self.lines.setdefault(text, f"t{len(self.lines)}")
-
-    def sum(self, a: str | None, sign: str, b: str | None) -> str | None:
-        if a is None or b is None:
-            return None
-        if _number(a) and _number(b):
-            return str(int(a) + int(b) if sign == "+" else int(a) - int(b))
-        if b == "0":
-            return a
-        return self.put(f"{a} {sign} {b}")
-
-    def extreme(self, which: str, parts: Sequence[str | None]) -> str | None:
-        found = list(dict.fromkeys(parts))
-        if None in found:
-            return None
-        if all(_number(p) for p in found):
-            return str((min if which == "min" else max)(int(p) for p in found))  # type: ignore[arg-type]
-        return found[0] if len(found) == 1 else self.put(f"{which}({', '.join(found)})")  # type: ignore[arg-type]
-
-    def made(self, low: str | None, high: str | None, sure: bool, size: tuple[int, int]) -> _Interval:
-        if size[1] > _MOST_FACTORS or size[0] > 40 or (low is None and high is None):
-            return _UNKNOWN
-        return _Interval(low, high, sure and size[0] + size[1] * _INDEX_BITS <= 62, size)
-
-    def binary(self, op: ast.operator, a: _Interval, b: _Interval) -> _Interval:
-        bits, factors = max(a.size[0], b.size[0]) + 1, max(a.size[1], b.size[1])
-        if isinstance(op, ast.Add):
-            return self.made(
-                self.sum(a.low, "+", b.low), self.sum(a.high, "+", b.high), a.sure and b.sure, (bits, factors)
-            )
-        if isinstance(op, ast.Sub):
-            return self.made(self.sum(a.low, "-", b.high), self.sum(a.high, "-", b.low), False, (bits, factors))
-        exact = b.low == b.high and _number(b.low)
-        n = int(b.low) if exact else 0  # type: ignore[arg-type]
-        if isinstance(op, ast.LShift) and exact and 0 <= n < 32:
-            op, n = ast.Mult(), 1 << n
-            b = _constant(n)
-        if isinstance(op, ast.Mult):
-            size = a.size[0] + b.size[0], a.size[1] + b.size[1]
-            if size[1] > _MOST_FACTORS:
-                return _UNKNOWN
-            if a.sure and b.sure:
-                return self.made(self.product(a.low, b.low), self.product(a.high, b.high), True, size)
-            ends = [self.product(x, y) for x in (a.low, a.high) for y in (b.low, b.high)]
-            return self.made(self.extreme("min", ends), self.extreme("max", ends), False, size)
-        if isinstance(op, ast.BitAnd):
-            masks = [x for x in (a, b) if x.low == x.high and _number(x.low) and int(x.low) >= 0]  # type: ignore[arg-type]
-            if masks:
-                return _Interval("0", masks[0].high, True, masks[0].size)
-        if isinstance(op, ast.RShift) and exact and 0 <= n < 63:
-            op, n = ast.FloorDiv(), 1 << n
-        if isinstance(op, (ast.FloorDiv, ast.Mod)):
-            positive = n > 0
-            if not positive and b.low is not None and b.low == b.high and not exact:
-                self.conditions[f"{b.low} >= 1"] = None
-                positive = True
-            if not positive:
-                return _UNKNOWN
-            by = str(n) if n else b.low
-            if isinstance(op, ast.Mod):
-                return self.made("0", self.sum(by, "-", "1"), n > 0, b.size)
-            return self.made(self.quotient(a.low, by), self.quotient(a.high, by), a.sure and n > 0, a.size)
-        return _UNKNOWN
-
-    def product(self, a: str | None, b: str | None) -> str | None:
-        if a is None or b is None:
-            return None
-        if "0" in (a, b):
-            return "0"
-        if _number(a) and _number(b):
-            return str(int(a) * int(b))
-        return a if b == "1" else b if a == "1" else self.put(f"{a} * {b}")
-
-    def quotient(self, a: str | None, by: str | None) -> str | None:
-        if a is None or by is None:
-            return None
-        return str(int(a) // int(by)) if _number(a) and _number(by) else self.put(f"{a} // {by}")
-
-    def hull(self, parts: Sequence[_Value]) -> _Value:
-        if parts and all(part == parts[0] for part in parts):
-            return parts[0]
-        whole = [p if isinstance(p, _Interval) else _UNKNOWN for p in parts]
-        size = max((p.size[0] for p in whole), default=0), max((p.size[1] for p in whole), default=0)
-        low = self.extreme("min", [p.low for p in whole])
-        high = self.extreme("max", [p.high for p in whole])
-        return self.made(low, high, all(p.sure for p in whole), size)
+    def most(self, index: list[Interval]) -> str:
+        """How many elements may be looked at, by the iterations that use them: it must cost less than it saves."""
+        space = " * ".join(f"(hi{d} - lo{d} + 1)" for d in range(self.program.ndim))
+        far = any(x.limits and not x.counted for x in index)
+        return self.put(f"{4 if far else 256} * ({space}) + {1024 if far else 4096}")
 
     # evaluation -----------------------------------------------------------------------------------
 
-    def call(self, name: str, values: list[_Value]) -> _Value:
+    def call(self, name: str, values: list[Value]) -> Value:
         """Evaluate a function for arguments with these bounds: what it returns."""
         function = self.functions[name]
         params = [p.arg for p in function.node.args.args]
         if len(params) != len(values):
-            values = [_UNKNOWN] * len(params)
+            values = [UNKNOWN] * len(params)
         key = name, *values
         if key not in self.returns:
             self.returns[key] = _Frame(self, name, function, dict(zip(params, values, strict=True))).run()
@@ -264,14 +200,15 @@ class _Analysis:
 class _Frame:
     """One call of a function."""
 
-    def __init__(self, of: _Analysis, name: str, function: _Function, params: dict[str, _Value]) -> None:
+    def __init__(self, of: _Analysis, name: str, function: _Function, params: dict[str, Value]) -> None:
         self.of, self.name, self.function, self.params = of, name, function, params
-        self.known: dict[str, _Value] = {}
+        self.known: dict[str, Value] = {}
         self.open: set[str] = set()
+        self.before = 0  #: the line before which assignments count, if they do not all
 
-    def run(self) -> _Value:
-        returned: list[_Value] = []
-        for node in ast.walk(self.function.node):
+    def run(self) -> Value:
+        returned: list[Value] = []
+        for node in self.nodes(self.function.node):
             if isinstance(node, ast.Subscript):
                 self.subscript(node)
             elif isinstance(node, ast.Return) and node.value is not None:
@@ -280,60 +217,122 @@ class _Frame:
                 self.value(node)
         if returned and all(isinstance(r, tuple) and len(r) == len(returned[0]) for r in returned):  # type: ignore[arg-type]
             return tuple(self.of.hull(part) for part in zip(*returned, strict=True))
-        return self.of.hull(returned) if returned else _UNKNOWN
+        return self.of.hull(returned) if returned else UNKNOWN
+
+    def nodes(self, node: ast.AST, looped: bool = False) -> Iterator[ast.AST]:
+        """A node and all below it, but for branches that are not taken inside."""
+        if isinstance(node, ast.If):
+            taken = self.branch(node, 0 if looped else node.lineno)
+            if taken is not None:
+                for step in taken:
+                    yield from self.nodes(step, looped)
+                return
+        elif isinstance(node, (ast.IfExp, ast.BinOp, ast.Call)):
+            taken = self.taken(node)
+            if taken is not None:
+                yield from self.nodes(taken, looped)
+                return
+        yield node
+        looped |= isinstance(node, (ast.For, ast.While))
+        for part in ast.iter_child_nodes(node):
+            yield from self.nodes(part, looped)
+
+    def branch(self, node: ast.If | ast.IfExp, before: int = 0) -> Any:
+        """The branch of a condition that is taken inside, None if that is not known."""
+        if self.of.interior is None:
+            return None
+        interior, outer = self.of.interior, self.before
+        self.before = before
+        found = interior.part(self.name, node, lambda: _named(interior.condition(node.test, self.interval)))
+        self.before = outer
+        return found
+
+    def taken(self, node: ast.expr) -> Any:
+        """The part of an expression that it is inside, None if that is not known or it is no such expression."""
+        interior = self.of.interior
+        if interior is None:
+            return None
+        match node:
+            case ast.IfExp():
+                return self.branch(node, self.before)
+            case ast.BinOp(left=a, op=ast.Mod(), right=b):
+
+                def left() -> Taken | None:
+                    found = interior.wrapped(self.interval(a), self.interval(b))
+                    return None if found is None else ("left", found)
+
+                return interior.part(self.name, node, left)
+            case ast.Call(func=ast.Name(id=("min" | "max") as name), args=[a, b]):
+
+                def chosen() -> Taken | None:
+                    one, other = self.interval(a), self.interval(b)
+                    for k, pair in enumerate(((one, other), (other, one))):
+                        found = interior.clamped(name, *pair)
+                        if found is not None:
+                            return str(k), found
+                    return None
+
+                return interior.part(self.name, node, chosen)
+        return None
 
     def subscript(self, node: ast.Subscript) -> None:
-        if not isinstance(self.value(node.value), _Array):
+        if not isinstance(self.value(node.value), Array):
             return
         for part in node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]:
             found = self.value(part)
-            bounds = found if isinstance(found, _Interval) else _UNKNOWN
+            bounds = found if isinstance(found, Interval) else UNKNOWN
             self.of.nodes[id(part)] = self.name, part
             self.of.found.setdefault(id(part), []).append(bounds)
 
-    def variable(self, name: str) -> _Value:
+    def variable(self, name: str) -> Value:
         if name in self.known:
             return self.known[name]
         given = self.function.assigned.get(name, [])
+        if self.before:
+            given = [one for one in given if one[2] < self.before]
         if not given:
-            return self.params.get(name, _UNKNOWN)
+            return self.params.get(name, UNKNOWN)
         if name in self.open:
-            return _UNKNOWN
+            return UNKNOWN
         self.open.add(name)
         parts = [self.params[name]] if name in self.params else []
         up = down = False
-        for kind, what in given:
+        for kind, what, _ in given:
             if kind == "step":
                 up, down = up or what > 0, down or what < 0
             else:
-                parts.append(self.item(what) if kind == "item" else self.value(what) if kind == "value" else _UNKNOWN)
+                parts.append(self.item(what) if kind == "item" else self.value(what) if kind == "value" else UNKNOWN)
         self.open.discard(name)
         found = self.of.hull(parts)
-        if (up or down) and isinstance(found, _Interval):
+        if (up or down) and isinstance(found, Interval):
+            if found.limits not in (None, (-MOST, MOST)):  # a narrow number wraps
+                return UNKNOWN
             low, high = None if down else found.low, None if up else found.high
-            found = _Interval(low, high, found.sure and not down, found.size) if low or high else _UNKNOWN
-        if not self.open:  # what was found inside of a circle does not hold outside
+            found = replace(found, low=low, high=high, sure=found.sure and not down) if low or high else UNKNOWN
+        if not self.open and not self.before:  # what was found inside of a circle does not hold outside
             self.known[name] = found
         return found
 
-    def item(self, what: tuple[ast.expr, int]) -> _Value:
+    def item(self, what: tuple[ast.expr, int]) -> Value:
         """Element k of a tuple that is assigned to several names."""
         whole, k = what
         found = self.value(whole)
-        return found[k] if isinstance(found, tuple) and k < len(found) else _UNKNOWN
+        return found[k] if isinstance(found, tuple) and k < len(found) else UNKNOWN
 
-    def interval(self, node: ast.expr) -> _Interval:
+    def interval(self, node: ast.expr) -> Interval:
         found = self.value(node)
-        return found if isinstance(found, _Interval) else _UNKNOWN
+        return found if isinstance(found, Interval) else UNKNOWN
 
-    def value(self, node: Any) -> _Value:
+    def value(self, node: Any) -> Value:
         of = self.of
         of.steps += 1
-        if of.steps > _MOST_STEPS:
-            return _UNKNOWN
+        if of.steps > _STEPS:
+            return UNKNOWN
+        if isinstance(node, (ast.IfExp, ast.BinOp, ast.Call)) and (taken := self.taken(node)) is not None:
+            return self.value(taken)
         match node:
             case ast.Constant(value=int(n)) if not isinstance(n, bool):
-                return _constant(n)
+                return constant(n)
             case ast.Name(id=name):
                 return self.variable(name)
             case ast.NamedExpr(value=inner):
@@ -341,19 +340,19 @@ class _Frame:
             case ast.UnaryOp(op=ast.UAdd(), operand=inner):
                 return self.interval(inner)
             case ast.UnaryOp(op=ast.USub(), operand=inner):
-                return of.binary(ast.Sub(), _constant(0), self.interval(inner))
+                return of.binary(ast.Sub(), constant(0), self.interval(inner))
             case ast.BinOp(left=left, op=op, right=right):
                 a, b = self.interval(left), self.interval(right)
-                if a == _UNKNOWN and not isinstance(op, ast.BitAnd):
-                    return _UNKNOWN
-                return _UNKNOWN if a == _UNKNOWN or b == _UNKNOWN else of.binary(op, a, b)
+                if UNKNOWN in (a, b) and not isinstance(op, ast.BitAnd):
+                    return UNKNOWN
+                return of.binary(op, a, b)
             case ast.IfExp(body=one, orelse=other):
                 return of.hull([self.value(one), self.value(other)])
             case ast.Tuple(elts=parts):
                 return tuple(self.value(part) for part in parts)
             case ast.Attribute(value=inner, attr="shape"):
                 owner = self.value(inner)
-                if isinstance(owner, _Array) and owner.number >= 0:
+                if isinstance(owner, Array) and owner.number >= 0:
                     spec = of.program.specs[owner.number]
                     return tuple(self.extent(owner, d) for d in range(spec.ndim - owner.axis))
             case ast.Subscript(value=inner, slice=index):
@@ -361,39 +360,61 @@ class _Frame:
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
                 return self.called(name, args)
             case ast.Call(func=ast.Attribute(value=ast.Name(id="np"), attr=("int64" | "intp")), args=[inner]):
-                return self.interval(inner)
-        return _UNKNOWN
+                return widened(self.interval(inner))
+        return UNKNOWN
 
-    def extent(self, array: _Array, d: int) -> _Interval:
+    def extent(self, array: Array, d: int) -> Interval:
         spec, axis = self.of.program.specs[array.number], array.axis + d
         if axis >= spec.ndim - len(spec.tail):
-            return _constant(spec.tail[axis - spec.ndim])
+            return constant(spec.tail[axis - spec.ndim])
         text = self.of.put(f"a{array.number}.shape[{axis}]")
-        return _Interval(text, text, True, (0, 1))
+        return Interval(text, text, True, (0, 1))
 
-    def element(self, owner: _Value, index: ast.expr) -> _Value:
+    def element(self, owner: Value, index: ast.expr) -> Value:
         parts = index.elts if isinstance(index, ast.Tuple) else [index]
         if isinstance(owner, tuple) and isinstance(index, ast.Constant) and isinstance(index.value, int):
-            return owner[index.value] if -len(owner) <= index.value < len(owner) else _UNKNOWN
-        if isinstance(owner, _Array) and owner.number >= 0:
+            return owner[index.value] if -len(owner) <= index.value < len(owner) else UNKNOWN
+        if isinstance(owner, Array) and owner.number >= 0:
             axis = owner.axis + len(parts)
             if axis < self.of.program.specs[owner.number].ndim:
-                return _Array(owner.number, axis)
-        return _UNKNOWN
+                return Array(owner.number, axis)
+            if owner.axis == 0:
+                return self.found(owner.number, [self.interval(part) for part in parts])
+        return UNKNOWN
 
-    def called(self, name: str, args: list[ast.expr]) -> _Value:
+    def found(self, number: int, index: list[Interval]) -> Value:
+        """The least and the greatest element of an array of indices, which nobody writes to."""
+        program, spec = self.of.program, self.of.program.specs[number]
+        kept = program.form != "map" or (program.written is not None and number not in program.written)
+        if program.form == "transform" and number == program.out:
+            kept = False
+        if spec.dtype.kind not in "iu":
+            return UNKNOWN
+        kind = np.iinfo(spec.dtype)
+        limits = max(int(kind.min), -MOST), min(int(kind.max), MOST)
+        if not (kept and spec.contiguous and len(index) == spec.ndim and all(x.low and x.high for x in index)):
+            return Interval(None, None, False, (0, 1), limits)
+        most = self.of.most(index)
+        for d, n in enumerate(spec.tail, spec.ndim - len(spec.tail)):  # short rows are looked at as a whole, once
+            index[d] = replace(index[d], low="0", high=str(n - 1))
+        ends = ", ".join(f"{x.low}, {x.high}" for x in index)
+        here = self.of.put(f"extremes(table, a{number}, ({ends}), {most})")
+        low, high = (self.of.put(f"{here}[{k}]") for k in range(2))
+        return Interval(low, high, False, (0, 1), limits)
+
+    def called(self, name: str, args: list[ast.expr]) -> Value:
         of = self.of
         if name in of.functions:
             if name == self.name:
-                return _UNKNOWN
+                return UNKNOWN
             return of.call(name, [self.value(arg) for arg in args])
         if name.startswith("private_"):
-            return _Array(-1)
+            return Array(-1)
         if name == "len" and len(args) == 1:
             owner = self.value(args[0])
-            return self.extent(owner, 0) if isinstance(owner, _Array) and owner.number >= 0 else _UNKNOWN
+            return self.extent(owner, 0) if isinstance(owner, Array) and owner.number >= 0 else UNKNOWN
         if name == "int" and len(args) == 1:
-            return self.interval(args[0])
+            return widened(self.interval(args[0]))
         parts = [self.interval(arg) for arg in args]
         if name == "range" and parts:
             return self.counter(parts, args)
@@ -406,35 +427,35 @@ class _Frame:
             else:
                 highs = [x for x in highs if x is not None] or [None]
             sure = (any if name == "max" else all)(p.sure for p in parts)
-            return of.made(of.extreme(name, lows), of.extreme(name, highs), sure, size)
+            return of.made(of.extreme(name, lows), of.extreme(name, highs), sure, size, parts)
         if name == "abs" and len(parts) == 1 and parts[0].low is not None and parts[0].high is not None:
-            minus = of.binary(ast.Sub(), _constant(0), parts[0])
+            minus = of.binary(ast.Sub(), constant(0), parts[0])
+            if minus == UNKNOWN:
+                return UNKNOWN
             high = of.extreme("max", [parts[0].high, minus.high])
-            return of.made(parts[0].low if parts[0].sure else "0", high, True, minus.size)
-        return _UNKNOWN
+            return of.made(parts[0].low if parts[0].sure else "0", high, minus.limits is None, minus.size, parts)
+        return UNKNOWN
 
-    def counter(self, parts: list[_Interval], args: list[ast.expr]) -> _Interval:
+    def counter(self, parts: list[Interval], args: list[ast.expr]) -> Interval:
         """What a loop over a range counts through; if it has no step, nothing that is said about it matters."""
         of = self.of
-        begin, end = (parts[0], parts[1]) if len(parts) > 1 else (_constant(0), parts[0])
-        step = parts[2] if len(parts) > 2 else _constant(1)
+        begin, end = (parts[0], parts[1]) if len(parts) > 1 else (constant(0), parts[0])
+        step = parts[2] if len(parts) > 2 else constant(1)
         size = max(begin.size[0], end.size[0]) + 1, max(begin.size[1], end.size[1])
-        up, down = (step.low or "").isdigit(), (step.high or "").startswith("-") and _number(step.high)
+        up, down = (step.low or "").isdigit(), (step.high or "").startswith("-") and is_number(step.high)
         if up:
-            return of.made(begin.low, of.sum(end.high, "-", "1"), begin.sure, size)
-        if down:
-            return of.made(of.sum(end.low, "+", "1"), begin.high, False, size)
-        low = of.extreme("min", [begin.low, of.sum(end.low, "+", "1")])
-        high = of.extreme("max", [begin.high, of.sum(end.high, "-", "1")])
-        return of.made(low, high, begin.sure and end.sure, size)
+            made = of.made(begin.low, of.sum(end.high, "-", "1"), begin.sure, size, parts)
+        elif down:
+            made = of.made(of.sum(end.low, "+", "1"), begin.high, False, size, parts)
+        else:
+            low = of.extreme("min", [begin.low, of.sum(end.low, "+", "1")])
+            high = of.extreme("max", [begin.high, of.sum(end.high, "-", "1")])
+            made = of.made(low, high, begin.sure and end.sure, size, parts)
+        return made if made == UNKNOWN else replace(made, counted=True)
 
 
-def _constant(n: int) -> _Interval:
-    return _Interval(str(n), str(n), n >= 0, (n.bit_length(), 0))
-
-
-def _number(text: str | None) -> bool:
-    return text is not None and text.lstrip("-").isdigit()
+def _named(found: Outcome | None) -> Taken | None:
+    return found and ("body" if found[0] else "orelse", found[1])
 
 
 def _collect(function: _Function) -> None:
@@ -443,7 +464,7 @@ def _collect(function: _Function) -> None:
 
     def assign(target: ast.expr, kind: str, what: Any) -> None:
         if isinstance(target, ast.Name):
-            given.setdefault(target.id, []).append((kind, what))
+            given.setdefault(target.id, []).append((kind, what, target.lineno))
         elif isinstance(target, (ast.Tuple, ast.List)):
             for k, part in enumerate(target.elts):
                 if kind == "value" and isinstance(what, ast.Tuple) and len(what.elts) == len(target.elts):
@@ -462,7 +483,7 @@ def _collect(function: _Function) -> None:
                 assign(target, "value", value)
             case ast.AugAssign(target=ast.Name(id=name), op=op, value=value):
                 step = _step(op, value)
-                given.setdefault(name, []).append(("step", step) if step else ("none", None))
+                given.setdefault(name, []).append(("step" if step else "none", step, value.lineno))
             case ast.For(target=target, iter=iterated):
                 ranged = isinstance(iterated, ast.Call) and isinstance(iterated.func, ast.Name)
                 ranged = ranged and iterated.func.id == "range"  # type: ignore[attr-defined]
@@ -475,28 +496,3 @@ def _step(op: ast.operator, value: ast.expr) -> int:
         n = value.value if isinstance(op, ast.Add) else -value.value
         return n if abs(n) < 1 << 16 else 0
     return 0
-
-
-def _needed(lines: dict[str, str], tests: list[str]) -> tuple[set[str], list[str]]:
-    """Of the lines of a test those that its conditions need, in order, and the unknown values that they begin with."""
-    by_name = {name: text for text, name in lines.items()}
-    leaves: set[str] = set()
-    used: set[str] = set()
-
-    def visit(text: str) -> None:
-        if ".shape[" in text:
-            return
-        for word in re.findall(r"\b(?:t|a|lo|hi)\d+\b", text):
-            if word in used:
-                continue
-            used.add(word)
-            if word in by_name:
-                visit(by_name[word])
-                if ".shape[" in by_name[word]:
-                    leaves.add(word)
-            else:
-                leaves.add(word)
-
-    for text in tests:
-        visit(text)
-    return leaves, [f"{name} = {text}" for text, name in lines.items() if name in used]

@@ -7,6 +7,7 @@ backends call it with the ranges that are theirs. `chunk_text` is the Python tha
 from __future__ import annotations
 
 import copy
+import ctypes
 import functools
 import re
 import struct
@@ -23,34 +24,40 @@ from portapar.kernel.cpu.loops import STREAM_LINES, holds_text, loops_text
 from portapar.kernel.front.codec import codec
 from portapar.kernel.jit import vecmath
 from portapar.kernel.jit.functions import function_texts, functions, namespace
-from portapar.kernel.jit.native import callee, lower, native
-from portapar.kernel.program import Program, Spec
+from portapar.kernel.jit.native import callee, lower, native, slow_gathers
+from portapar.kernel.program import Program, Spec, has_loop
 from portapar.kernel.tiles import BLOCK, LANES, TILE
 
 
-def chunk_text(program: Program, stream: bool = False, test: str | None = None) -> str:
+def chunk_text(program: Program, stream: bool = False, bound: Bounded | None = None, apart: bool = False) -> str:
     """Python text of ``chunk(lo, hi, block)`` for a program.
 
     Parameters
     ----------
     stream : bool
         Write the output of a transform with non-temporal stores.
-    test : str, optional
-        When `fast` is right in the place of `body` (`fast_elem` for `elem`), see `portapar.kernel.cpu.bounds`.
+    bound : Bounded, optional
+        When `fast` is right in the place of `body` (`fast_elem` for `elem`); ``rest`` does what is left.
+    apart : bool
+        Leave everything to ``rest`` where the arrays that a map writes share memory with others.
     """
     args = [f"a{k}" for k in range(len(program.specs))]
     extra = [f"n{d}" for d in range(1, program.ndim)]
     if not program.unit:
         extra += [f"{name}{d}" for d in range(program.ndim) for name in ("start", "step")]
+    extra.append("table")
     unpack = "".join(f"{name}, " for name in [*args, *["partials"] * (program.acc is not None), *extra])
-    head = "def chunk(lo, hi, block):\n    wide()\n"
+    scalar = bound is not None and bound.gathers and slow_gathers() and not has_loop(program.text)
+    head = f"def chunk(lo, hi, block):\n    {'narrow' if scalar else 'wide'}()\n"
     head += "    no_gathers()\n" if "private_" in program.text else ""
-    head += f"    {unpack}= unpack(block)\n" if unpack else ""
+    head += f"    {unpack}= unpack(block)\n"
+    if apart and program.form == "map":
+        head += "    if not apart(block):\n        rest(table, lo, hi, block)\n        return hi\n"
     call = ", ".join(args)
     if program.form == "reduce":
-        head = holds_text(program, test) + head if test else head
-        return (_tree_text if program.ordered else _lanes_text)(program, head, call, test)
-    return loops_text(program, head, stream, test)
+        head = holds_text(program, bound) + head if bound else head
+        return (_tree_text if program.ordered else _lanes_text)(program, head, call, bound)
+    return loops_text(program, head, stream, bound)
 
 
 def _value(call: str, fast: bool) -> Callable[[str], str]:
@@ -66,12 +73,9 @@ def _put(width: int, array: str, place: str, what: str) -> str:
     return f"put({place}, {array}, {what})" if width else f"{array}[{place}] = {what}"
 
 
-def _lanes_text(program: Program, head: str, call: str, test: str | None) -> str:
-    """Whole tiles keep their lanes in vector registers; the last one, if it is short, takes a plain loop.
-
-    So does a tile for which the test fails.
-    """
-    width, value, plain = _width(program.acc), _value(call, test is not None), _value(call, test == "")
+def _lanes_text(program: Program, head: str, call: str, bound: Bounded | None) -> str:
+    """Whole tiles keep their lanes in vector registers; the last one, if it is short, takes a plain loop."""
+    width, value = _width(program.acc), _value(call, bound is not None)
     here = _get(width, "acc", "lane")
 
     def folded(what: str) -> str:
@@ -86,25 +90,30 @@ def _lanes_text(program: Program, head: str, call: str, test: str | None) -> str
         tree += f"            for lane in range({half}):\n                {other(half)}\n"
         tree += "            vectors()\n" * (half > 1)
     keep = _keep(width, f"nonneg(first // {TILE})", _get(width, "acc", "0"))
-    slow = f" or not (easy or holds(first, first + {TILE - 1}, {call}))" if test else ""
+    slow = ""
+    if bound and (bound.test or bound.elements):
+        holds = _holds(bound, "first", f"min(first + {TILE}, hi) - 1", call)
+        slow = f"        if not ({holds}):\n            rest(table, first, min(first + {TILE}, hi), block)\n"
+        slow += "            continue\n"
     fresh = f"x if k < {LANES} else ACC(op({here}, x))"
     return (
         f"def short(first, count, partials, {call}):\n"
         f"    acc = {_scratch(width)}\n"
         "    for k in range(count):\n"
-        f"        x = {plain('first + k')}\n"
+        f"        x = {value('first + k')}\n"
         f"        lane = k % {LANES}\n"
         f"        {_put(width, 'acc', 'lane', fresh)}\n"
         f"    for half in {tuple(levels)}:\n"
         "        for lane in range(min(half, count - half)):\n"
         f"            {other('half')}\n"
         f"    {keep}\n"
-        f"{head}{_easy(call, test)}"
+        f"{head}{_easy(call, bound)}"
         f"    acc = {_scratch(width)}\n"
         f"    for first in range(lo, hi, {TILE}):\n"
         "        first = nonneg(first)\n"
-        f"        if hi - first < {TILE}{slow}:\n"
-        f"            short(first, min(hi - first, {TILE}), partials, {call})\n"
+        f"{slow}"
+        f"        if hi - first < {TILE}:\n"
+        f"            short(first, hi - first, partials, {call})\n"
         "        else:\n"
         f"            for lane in range({LANES}):\n"
         f"                {_put(width, 'acc', 'lane', value('first + lane'))}\n"
@@ -119,17 +128,23 @@ def _lanes_text(program: Program, head: str, call: str, test: str | None) -> str
     )
 
 
-def _easy(call: str, test: str | None) -> str:
-    return f"    easy = holds(lo, hi - 1, {call})\n" if test else ""
+def _easy(call: str, bound: Bounded | None) -> str:
+    return f"    easy = holds(lo, hi - 1, {call})\n" if bound and bound.test else ""
 
 
-def _tree_text(program: Program, head: str, call: str, test: str | None) -> str:
+def _holds(bound: Bounded, first: str, last: str, call: str) -> str:
+    """Whether the fast form is right from one index to another."""
+    tests = [f"(easy or holds({first}, {last}, {call}))"] if bound.test else []
+    return " and ".join([*tests, *[f"sound(table, {first}, {last}, {call})"] * bool(bound.elements)])
+
+
+def _tree_text(program: Program, head: str, call: str, bound: Bounded | None) -> str:
     """A binary tree over neighbours, level by level: loops that vectorize, over values that stay in the first cache."""
     width = _width(program.acc)
 
-    def level(source: str, target: str, indent: str, fast: bool = test is not None) -> str:
+    def level(source: str, target: str, indent: str) -> str:
         """From `count` values of one array, or elements, to half as many of another."""
-        value = _value(call, fast)
+        value = _value(call, bound is not None)
 
         def at(place: str) -> str:
             return _get(width, source, f"nonneg({place})") if source else value(f"first + {place}")
@@ -146,21 +161,20 @@ def _tree_text(program: Program, head: str, call: str, test: str | None) -> str:
 
     keep = _keep(width, f"nonneg(tile // {TILE})", _get(width, "top", "0"))
     block = _put(width, "top", f"nonneg((first - tile) // {BLOCK})", _get(width, "a", "0"))
-    leaves = level("", "a", " " * 12)
-    if test:
-        leaves = (
-            f"            if easy or holds(first, first + count - 1, {call}):\n{level('', 'a', ' ' * 16)}"
-            f"            else:\n{level('', 'a', ' ' * 16, False)}"
-        )
+    slow = ""
+    if bound and (bound.test or bound.elements):
+        holds = _holds(bound, "tile", "end - 1", call)
+        slow = f"        if not ({holds}):\n            rest(table, tile, end, block)\n            continue\n"
     return (
-        f"{head}{_easy(call, test)}"
+        f"{head}{_easy(call, bound)}"
         f"    a, b, top = {_scratch(width)}, {_scratch(width)}, {_scratch(width)}\n"
         f"    for tile in range(lo, hi, {TILE}):\n"
         f"        end = min(tile + {TILE}, hi)\n"
+        f"{slow}"
         f"        for first in range(tile, end, {BLOCK}):\n"
         "            first = nonneg(first)\n"
         f"            count = nonneg(min(end - first, {BLOCK}))\n"
-        f"{leaves}"
+        f"{level('', 'a', ' ' * 12)}"
         "            while count > 1:\n"
         f"{level('a', 'b', ' ' * 16)}"
         f"{level('b', 'a', ' ' * 16)}"
@@ -254,26 +268,31 @@ def quick_packer(program: Program) -> Callable[..., bytes]:
 
 
 def extras(program: Program) -> int:
-    return program.ndim - 1 + (0 if program.unit else 2 * program.ndim)
+    """Integers behind the arguments in a block: the space, and the address of a table for the chunk function."""
+    return program.ndim + (0 if program.unit else 2 * program.ndim)
 
 
-def _make(program: Program, stream: bool, test: str | None) -> Any:
-    """The Python function that Numba compiles for a program; for `test` see `chunk_text`."""
+def _make(program: Program, stream: bool, plain: bool = False) -> Any:
+    """The Python function that Numba compiles for a program; `plain` is right for all arguments."""
     from portapar.kernel.jit import intrinsics
 
     called = {"vectors": intrinsics.vectors, "choose": intrinsics.choose}
-    space = functions(program, lambda texts: _forms(program, texts, {}), **called)
-    fast = _bounded(program)
-    if fast is not None:
-        forms = functions(program, lambda texts: _forms(program, texts, fast.trees), **called)
-        space.update(fast=forms.get("body"), fast_elem=forms.get("elem"))
+    bound, apart = (None, False) if plain else (_bounded(program), _apart(program))
+    trees = {} if bound is None else bound.trees
+    space = functions(program, lambda texts: _forms(program, texts, trees), **called)
+    if bound is not None:
+        space.update(fast=space.get("body"), fast_elem=space.get("elem"))
     specs = block_specs(program)
     space.update(
         nonneg=intrinsics.nonneg,
         vectors=intrinsics.vectors,
+        narrow=intrinsics.narrow,
         wide=intrinsics.wide,
         no_gathers=intrinsics.no_gathers,
-        unpack=intrinsics.unpacker(specs, extras(program)),
+        unpack=intrinsics.unpacker(specs, extras(program), apart),
+        apart=intrinsics.apart(program.specs, program.written or ()),
+        rest=intrinsics.rest,
+        extremes=intrinsics.extremes,
     )
     if program.acc is not None:
         space.update(_value_functions(program.acc, BLOCK // 2 if program.ordered else LANES))
@@ -285,8 +304,8 @@ def _make(program: Program, stream: bool, test: str | None) -> Any:
             fence=intrinsics.fence,
             tile=intrinsics.scratch(dtype, STREAM_LINES * 64 // dtype.itemsize),
         )
-    exec(compile(chunk_text(program, stream, test), "<portapar chunk>", "exec"), space)
-    for name in ("holds", "inside", "short"):
+    exec(compile(chunk_text(program, stream, bound, apart), "<portapar chunk>", "exec"), space)
+    for name in ("holds", "sound", "inside", "short"):
         if name in space:
             space[name] = callee(space[name])
     return space["chunk"]
@@ -298,10 +317,17 @@ def _bounded(program: Program) -> Bounded | None:
     return bounded(program, function_texts(program), "elem" if program.acc is not None else "body")
 
 
-def _test(program: Program) -> str | None:
-    """When the form for indices that are not negative is right; None if there is none."""
-    fast = _bounded(program)
-    return None if fast is None else fast.test
+def _apart(program: Program) -> bool:
+    """Whether code is made for arrays of which the written ones share memory with no other; a transform's do not."""
+    if program.form == "map":
+        return bool(program.written) and sum(spec.is_array for spec in program.specs) > 1
+    return program.form == "transform"
+
+
+def has_rest(program: Program) -> bool:
+    """Whether there are arguments for which a second chunk function does some of the work."""
+    bound = _bounded(program)
+    return (_apart(program) and program.form == "map") or (bound is not None and bound.test + bound.elements != "")
 
 
 def _forms(program: Program, texts: dict[str, str], trees: dict[str, Any]) -> dict[str, Any]:
@@ -322,15 +348,85 @@ def can_stream(program: Program) -> bool:
 @functools.lru_cache(maxsize=4096)
 def chunk(program: Program, stream: bool = False) -> int:
     """The address of the native chunk function of a program."""
+    return _compiled(program, f"{program.key}|{stream}", lambda: _make(program, stream)).address  # type: ignore[attr-defined]
+
+
+def _compiled(program: Program, key: str, make: Callable[[], Any]) -> Callable[..., int]:
     try:
-        function = native(f"{program.key}|{stream}", lambda: _make(program, stream, _test(program)), 3)
+        return native(key, make, 3)
     except Exception as error:
         if type(error).__module__.startswith("numba.") or isinstance(error, (KeyError, NotImplementedError)):
             from portapar.kernel.jit.check import explain
 
             raise explain(program, error) from None
         raise
-    return function.address  # type: ignore[attr-defined]
+
+
+class Table:
+    """What a chunk function calls, by address: that for the rest of its work, and what looks at arrays of indices.
+
+    The one for the rest is compiled when a call needs it.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.error: BaseException | None = None
+        self._words = (ctypes.c_int64 * 9)()
+        self.address = ctypes.addressof(self._words)
+        if has_rest(program):
+            self._begin = _CHUNK(self._first)
+            self._words[0] = ctypes.cast(self._begin, ctypes.c_void_p).value or 0
+        bound = _bounded(program)
+        for k in re.findall(r"extremes\(table, a(\d+),", bound.elements if bound else ""):
+            dtype = program.specs[int(k)].dtype
+            place = 2 * (dtype.itemsize.bit_length() - 1) + 1 + (dtype.kind == "u")
+            self._words[place] = _extremes(dtype).address  # type: ignore[attr-defined]
+
+    def _first(self, *args: int) -> int:
+        """Compile what is missing, run it, and let it be called from now on."""
+        try:
+            program = self.program
+            function = _compiled(program, f"{program.key}|rest", lambda: _make(program, False, True))
+            self._words[0] = function.address  # type: ignore[attr-defined]
+            return int(function.raw(*args))  # type: ignore[attr-defined]
+        except BaseException as error:  # noqa: BLE001 the thread that made the call raises it
+            self.error = error
+            return 1
+
+
+_CHUNK = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_int64, ctypes.c_int64, *[ctypes.c_int64] * 3)
+
+
+@functools.lru_cache(maxsize=4096)
+def table(program: Program) -> Table | None:
+    """The table of a program's chunk functions, if they have one."""
+    return Table(program) if has_rest(program) else None
+
+
+def _extremes(dtype: np.dtype) -> Callable[..., int]:
+    """The native function that finds the least and the greatest of `count` whole numbers from an address on."""
+
+    def make() -> Any:
+        from portapar.kernel.jit import intrinsics
+
+        elements, store = intrinsics.elements(dtype), intrinsics.store
+
+        def extremes(address, count, out):
+            x = elements(address, count)
+            low = high = x[0]
+            for k in range(count):
+                v = x[np.uint64(k)]
+                if v < low:
+                    low = v
+                if v > high:
+                    high = v
+            store(out, np.int64(low))
+            store(out + 8, np.int64(high))
+            return 0
+
+        return extremes
+
+    return native(f"extremes|{dtype}", make, 3)
 
 
 def fold(program: Program) -> Callable[..., int]:
@@ -380,17 +476,15 @@ def inspect(program: Program, stream: bool = False) -> dict[str, str]:
 
     The verdict is on the loop that runs where no index is negative, if there is one of its own.
     """
-    test = _test(program)
-    library, _ = lower(_make(program, stream, test), 3)
+    library, _ = lower(_make(program, stream), 3)
     llvm = library.get_llvm_str()
-    if test:
-        fast, slow = (_verdict(lower(_make(program, stream, form), 3)[0].get_llvm_str()) for form in ("", None))
-        verdict = f"{fast}\nwhere an index is negative: {slow}"
-    else:
-        verdict = _verdict(llvm)
+    verdict, bound = _verdict(llvm), _bounded(program)
+    if bound is not None and bound.test + bound.elements:
+        slow = _verdict(lower(_make(program, stream, True), 3)[0].get_llvm_str())
+        verdict = f"{verdict}\nwhere an index is negative: {slow}"
     return {
         "vectorized": verdict,
-        "Numba": program.text + "\n" + chunk_text(program, stream, test),
+        "Numba": program.text + "\n" + chunk_text(program, stream, bound, _apart(program)),
         "LLVM": llvm,
         "assembly": library.get_asm_str(),
     }

@@ -52,7 +52,8 @@ class Launch(device.Launch):
         rest = tuple(task.extent[1:])
         if not program.unit:
             rest += tuple(v for pair in zip(task.start, task.step, strict=True) for v in pair)
-        self._rest = rest
+        self._table = chunk.table(program)
+        self._rest = (*rest, 0 if self._table is None else self._table.address)
         self._arrays = [spec.is_array for spec in program.specs]
         self._pack = chunk.packer(program)
         self._quick = chunk.quick_packer(program)
@@ -63,7 +64,7 @@ class Launch(device.Launch):
         self._set_job()
 
     def _set_job(self, table: Any = None) -> None:
-        self._table = table
+        self._guard = table
         self._job = self._new_job(table=table)
         (self._job_address,) = pool.ready(ctypes.addressof(self._job))
 
@@ -138,6 +139,10 @@ class Launch(device.Launch):
 
     def _failure(self) -> Exception:
         """The error for a kernel that did not reach its end."""
+        if self._table is not None and self._table.error is not None:
+            error, self._table.error = self._table.error, None
+            if isinstance(error, Exception):
+                return error
         return located(self._program, 0, "it stopped early, at what raises in Python; the call's outputs are undefined")
 
     def _block(self, values: Sequence[Any], firsts: Sequence[int] | None, partials: np.ndarray | None) -> bytes:

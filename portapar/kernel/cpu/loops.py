@@ -2,51 +2,84 @@
 
 A space of several dimensions is a nest of loops: the last index runs in the innermost one, in steps of the same size,
 and the others are counted. Where indices could be negative a row has a segment in which they are not
-(`portapar.kernel.cpu.bounds`).
+(`portapar.kernel.cpu.bounds`); what is left of it runs in a chunk function of its own, ``rest``.
 """
 
 from __future__ import annotations
 
+from portapar.kernel.cpu.bounds import Bounded
 from portapar.kernel.program import Program
 
 STREAM_LINES = 4  #: cache lines that a streaming loop writes at a time; 8 need all registers of AVX2, or more
 
 
-def loops_text(program: Program, head: str, stream: bool, test: str | None) -> str:
+_BAD_ROWS = 8
+BLOCK = 512  #: iterations for which the elements that are indices are looked at, which then lie in the first cache
+
+
+def loops_text(program: Program, head: str, stream: bool, bound: Bounded | None) -> str:
     """The text of ``chunk(lo, hi, block)``, of which `head` is the beginning, for maps and transforms.
 
     Parameters
     ----------
     stream : bool
         Write the output of a transform with non-temporal stores.
-    test : str, optional
-        When `fast` is right in the place of `body` (`fast_elem` for `elem`), see `portapar.kernel.cpu.bounds`.
+    bound : Bounded, optional
+        When `fast` is right in the place of `body` (`fast_elem` for `elem`); elsewhere ``rest`` does the work.
     """
     args = [f"a{k}" for k in range(len(program.specs))]
     call = ", ".join(args)
-    name, ends = "body" if test is None else "fast", ("first", "last") if test else ("begin", "end")
-    work = _stream_text(program, args, name, *ends) if stream else _loop(program, name, call, *ends)
-    segment = work
-    if test:  # in order: some loops are sequential
-        rest = _loop(program, "body", call, "begin if side == 0 else last", "first if side == 0 else end")
-        segment = (
+    name, tested = "body" if bound is None else "fast", bound is not None and bound.test != ""
+    ends = ("first", "last") if tested else ("begin", "end")
+    sound = bound is not None and bound.elements != ""
+    near = ("near", "far") if sound else ends
+    work = _stream_text(program, args, name, *near) if stream else _loop(program, name, call, *near)
+    if sound:
+        row = "".join(f"{_ends(program, d, f'p{d}', f'p{d}')}, " for d in range(program.ndim - 1))
+        work = (
+            f"@for near in range({ends[0]}, {ends[1]}, {BLOCK}):\n"
+            f"@    far = min(near + {BLOCK}, {ends[1]})\n"
+            f"@    if sound(table, {row}{_ends(program, program.ndim - 1, 'near', 'far - 1')}, {call}):\n"
+            f"{_indented(_indented(work))}"
+            f"@    else:\n@        {_rest(program, 'near', 'far')}\n"
+        )
+    if tested:  # in order: some loops are sequential
+        bad = ""
+        if program.ndim > 1:  # rows that are none inside: a few cost little, and many would
+            bad = (
+                "@    bad = bad + 1 if first == end else max(bad - 1, 0)\n"
+                f"@    if bad > {_BAD_ROWS}:\n@        rest(table, lo, hi, block)\n@        return hi\n"
+            )
+        work = (
             "@first, last = begin, end\n"
             "@if not easy:\n"
             f"@    first, last = inside(begin, end, {_places(program)}{call})\n"
-            f"@for side in range(2):\n{_indented(rest)}"
-            f"@    if side == 0:\n{_indented(_indented(work))}"
+            f"{bad}"
+            f"@    if begin < first:\n@        {_rest(program, 'begin', 'first')}\n"
+            f"{work}"
+            f"@if last < end:\n@    {_rest(program, 'last', 'end')}\n"
         )
-        head = holds_text(program, test) + _inside_text(program, call) + head
+    if bound is not None:
+        head = holds_text(program, bound) + (_inside_text(program, call) if tested else "") + head
     if stream:
         head += "    buffer = tile()\n"
     fence = "    fence()\n" if stream else ""
-    return f"{head}{_nest(program, segment, call, bool(test))}{fence}    return hi\n"
+    return f"{head}{_nest(program, work, call, tested)}{fence}    return hi\n"
 
 
-def holds_text(program: Program, test: str) -> str:
-    """``holds``: whether the fast form is right, from the least and the largest index on each axis."""
+def holds_text(program: Program, bound: Bounded) -> str:
+    """``holds`` and ``sound``: whether the fast form is right, from the least and the largest index on each axis."""
     ends = "".join(f"lo{d}, hi{d}, " for d in range(program.ndim))
-    return f"def holds({ends}{', '.join(f'a{k}' for k in range(len(program.specs)))}):\n{test}"
+    ends += ", ".join(f"a{k}" for k in range(len(program.specs)))
+    text = f"def holds({ends}):\n{bound.test}" if bound.test else ""
+    return text + (f"def sound(table, {ends}):\n{bound.elements}" if bound.elements else "")
+
+
+def _rest(program: Program, begin: str, end: str) -> str:
+    """The work between two positions of a row as the functions are, and not in their fast form."""
+    if program.ndim == 1:
+        return f"rest(table, {begin}, {end}, block)"
+    return f"rest(table, lo + {begin} - begin, lo + {end} - begin, block)".replace("lo + begin - begin", "lo")
 
 
 def _indented(text: str) -> str:
@@ -60,7 +93,7 @@ def _nest(program: Program, segment: str, call: str, tested: bool) -> str:
     than many a body.
     """
     inner = program.ndim - 1
-    easy = f"    easy = holds({_box(program)}, {call})\n" if tested else ""
+    easy = f"    easy, bad = holds({_box(program)}, {call}), 0\n" if tested else ""
     if inner == 0:
         return f"    begin, end = lo, hi\n{easy}" + segment.replace("@", "    ")
     decode, carry = f"    row = lo // n{inner}\n    begin = lo - row * n{inner}\n", ""
@@ -135,9 +168,14 @@ def _inside_text(program: Program, call: str) -> str:
     """
     inner = program.ndim - 1
     row = "".join(f"{_ends(program, d, f'p{d}', f'p{d}')}, " for d in range(inner))
+    middle = ""
+    if inner:
+        at = _ends(program, inner, "(begin + end) // 2", "(begin + end) // 2")
+        middle = f"    if not holds({row}{at}, {call}):\n        return end, end\n"
     fails = f"first < last and not holds({row}{_ends(program, inner, 'first', 'last - 1')}, {call})"
     return (
         f"def inside(begin, end, {_places(program)}{call}):\n"
+        f"{middle}"
         "    first, last, step = begin, end, 1\n"
         f"    while {fails}:\n"
         "        first, step = first + step, 2 * step\n"

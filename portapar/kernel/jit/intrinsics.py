@@ -33,7 +33,7 @@ def _as_array(context: Any, builder: Any, kind: Any, data: Any, shape: list[Any]
     array = make_array(kind)(context, builder)
     populate_array(
         array,
-        builder.inttoptr(data, element.as_pointer()) if data.type == _I64 else data,
+        (builder.inttoptr if data.type == _I64 else builder.bitcast)(data, element.as_pointer()),
         cgutils.pack_array(builder, shape),
         cgutils.pack_array(builder, strides),
         context.get_constant(types.intp, context.get_abi_sizeof(element)),
@@ -42,11 +42,12 @@ def _as_array(context: Any, builder: Any, kind: Any, data: Any, shape: list[Any]
     return array._getvalue()
 
 
-def unpacker(specs: tuple[Spec, ...], extra: int) -> Any:
+def unpacker(specs: tuple[Spec, ...], extra: int, apart: bool = False) -> Any:
     """An intrinsic that turns the address of an argument block into a tuple of values.
 
     The block holds, in 64-bit words: for an array the address of its NumPy object and the global
-    index of its row 0; for a scalar its bits (complex: two words); then `extra` integers.
+    index of its row 0; for a scalar its bits (complex: two words); then `extra` integers. `apart` promises that what is
+    written through one of the arrays is not reached through another.
     """
     kinds = [
         array_type(s.dtype, s.ndim, s.contiguous, s.readonly) if s.is_array else numba_type(s.dtype) for s in specs
@@ -73,6 +74,7 @@ def unpacker(specs: tuple[Spec, ...], extra: int) -> Any:
                     if kind.ndim:
                         data = builder.sub(data, builder.mul(first, step[0]))
                         shape[0] = builder.add(shape[0], first)
+                    data = _object_at(builder, data) if apart else data
                     found.append(_as_array(context, builder, kind, data, shape, step))
                     word += 2
                 else:
@@ -88,6 +90,139 @@ def unpacker(specs: tuple[Spec, ...], extra: int) -> Any:
         return returned(block), codegen
 
     return unpack
+
+
+def _object_at(builder: Any, address: Any) -> Any:
+    """A pointer that LLVM takes for one to memory of its own, known to others outside: as `restrict` says in C."""
+    module, pointer = builder.module, _I8.as_pointer()
+    function = module.globals.get("portapar_object")
+    if function is None:
+        function = ir.Function(module, ir.FunctionType(pointer, [_I64]), "portapar_object")
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        function.return_value.add_attribute("noalias")
+        inner = ir.IRBuilder(function.append_basic_block())
+        inner.ret(inner.asm(function.function_type, "", "=r,0,~{memory}", [function.args[0]], True))
+    found = builder.call(function, [address])
+    builder.asm(ir.FunctionType(ir.VoidType(), [pointer]), "", "r,~{memory}", [found], True)
+    return found
+
+
+def apart(specs: tuple[Spec, ...], written: tuple[int, ...]) -> Any:
+    """An intrinsic that tells whether the arrays that are `written` share memory with no other array of a block."""
+
+    def extent(context: Any, builder: Any, block: Any, k: int) -> tuple[Any, Any]:
+        """The first address of an array, and the one behind its last element."""
+        spec, word = specs[k], sum(2 if s.is_array or s.dtype.kind == "c" else 1 for s in specs[:k])
+        array = _word(builder, block, word)
+        first = last = _word(builder, array, DATA // 8)
+        dims, strides = _word(builder, array, DIMS // 8), _word(builder, array, STRIDES // 8)
+        size, empty = _I64(spec.dtype.itemsize), ir.Constant(ir.IntType(1), 0)
+        for d in range(spec.ndim):
+            n, step = _word(builder, dims, d), _word(builder, strides, d)
+            reach = builder.mul(builder.sub(n, _I64(1)), step)
+            forward = builder.icmp_signed(">=", reach, _I64(0))
+            last = builder.add(last, builder.select(forward, reach, _I64(0)))
+            first = builder.add(first, builder.select(forward, _I64(0), reach))
+            empty = builder.or_(empty, builder.icmp_signed("==", n, _I64(0)))
+        last = builder.add(last, size)
+        return first, builder.select(empty, first, last)
+
+    @intrinsic
+    def test(typing, block):
+        def codegen(context, builder, signature, values):
+            arrays = [k for k, spec in enumerate(specs) if spec.is_array]
+            ends = {k: extent(context, builder, values[0], k) for k in arrays}
+            found = ir.Constant(ir.IntType(1), 1)
+            for k in written:
+                for other in arrays:
+                    if other not in written or other > k:
+                        before = builder.icmp_unsigned("<=", ends[k][1], ends[other][0])
+                        behind = builder.icmp_unsigned("<=", ends[other][1], ends[k][0])
+                        found = builder.and_(found, builder.or_(before, behind))
+            return found
+
+        return types.boolean(block), codegen
+
+    return test
+
+
+@intrinsic
+def rest(typing, table, lo, hi, block):
+    """Run [lo, hi) by the chunk function that a table begins with; if that fails, so does the caller."""
+
+    def codegen(context, builder, signature, values):
+        table, lo, hi, block = values
+        pointer = _I8.as_pointer()
+        kind = ir.FunctionType(_I32, [pointer, pointer, _I64, _I64, _I64])
+        result = builder.bitcast(cgutils.alloca_once(builder, ir.ArrayType(_I64, 4)), pointer)
+        function = builder.inttoptr(_word(builder, table, 0), kind.as_pointer())
+        status = builder.call(function, [result, result, lo, hi, block])
+        with builder.if_then(builder.icmp_unsigned("!=", status, _I32(0)), likely=False):
+            builder.ret(_I32(-1))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def extremes(typing, table, array, ends, most):
+    """The least and the greatest element of a contiguous array between two places.
+
+    `ends` has the least and the greatest index on every axis. Where these are not in the array, or lie further apart
+    than `most` elements, the least is below all that matters: -LONGEST.
+    """
+    kind = array
+
+    def codegen(context, builder, signature, values):
+        table, _, ends, most = values
+        x = make_array(kind)(context, builder, values[1])
+        shape = cgutils.unpack_tuple(builder, x.shape, kind.ndim)
+        ends = cgutils.unpack_tuple(builder, ends, 2 * kind.ndim)
+        inside, low, high = ir.Constant(ir.IntType(1), 1), _I64(0), _I64(0)
+        for d, n in enumerate(shape):
+            least, greatest = ends[2 * d], ends[2 * d + 1]
+            for test in (
+                builder.icmp_signed(">=", least, _I64(0)),
+                builder.icmp_signed("<=", least, greatest),
+                builder.icmp_signed("<", greatest, n),
+            ):
+                inside = builder.and_(inside, test)
+            low, high = builder.add(builder.mul(low, n), least), builder.add(builder.mul(high, n), greatest)
+        count = builder.add(builder.sub(high, low), _I64(1))
+        inside = builder.and_(inside, builder.icmp_signed("<=", count, most))
+        out = cgutils.alloca_once(builder, ir.ArrayType(_I64, 2))
+        first, second = (builder.gep(out, [_I32(0), _I32(k)]) for k in range(2))
+        builder.store(_I64(-LONGEST), first)
+        builder.store(_I64(LONGEST), second)
+        with builder.if_then(inside):
+            size = context.get_abi_sizeof(context.get_data_type(kind.dtype))
+            word = 2 * (size.bit_length() - 1) + 1 + (not kind.dtype.signed)
+            pointer = _I8.as_pointer()
+            function = ir.FunctionType(_I32, [pointer, pointer, _I64, _I64, _I64])
+            function = builder.inttoptr(_word(builder, table, word), function.as_pointer())
+            unused = builder.bitcast(cgutils.alloca_once(builder, ir.ArrayType(_I64, 4)), pointer)
+            begin = builder.ptrtoint(builder.gep(x.data, [low]), _I64)
+            builder.call(function, [unused, unused, begin, count, builder.ptrtoint(out, _I64)])
+        return context.make_tuple(builder, signature.return_type, [builder.load(first), builder.load(second)])
+
+    return types.UniTuple(types.int64, 2)(table, array, ends, most), codegen
+
+
+def elements(dtype: Any) -> Any:
+    """An intrinsic that takes `count` elements from an address on for an array."""
+    element = numba_type(dtype)
+    kind = types.Array(element, 1, "C")
+
+    @intrinsic
+    def make(typing, address, count):
+        def codegen(context, builder, signature, values):
+            size = context.get_abi_sizeof(context.get_data_type(element))
+            return _as_array(context, builder, kind, values[0], [values[1]], [_I64(size)])
+
+        return kind(types.int64, types.int64), codegen
+
+    return make
 
 
 @intrinsic
@@ -131,6 +266,17 @@ def wide(typing):
     def codegen(context, builder, signature, values):
         # past llvmlite's list of names, which does not have this one
         set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
+def narrow(typing):
+    """Let the function use no vectors: those that are put together one by one cost more than they save."""
+
+    def codegen(context, builder, signature, values):
+        set.add(builder.function.attributes, '"prefer-vector-width"="64"')
         return context.get_dummy_value()
 
     return types.void(), codegen

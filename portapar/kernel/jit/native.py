@@ -33,6 +33,14 @@ def _target() -> str:
 
 
 @functools.cache
+def slow_gathers() -> bool:
+    """Whether the CPU gathers more slowly than it loads one number at a time, as all of AMD's do up to Zen 5."""
+    import llvmlite.binding as llvm
+
+    return bool(llvm.get_host_cpu_name().startswith("znver"))
+
+
+@functools.cache
 def renderers() -> str:
     """A digest of the front end and the renderers: other sources, other code."""
     from pathlib import Path

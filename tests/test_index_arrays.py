@@ -1,0 +1,152 @@
+"""Indices that come from arrays, and arrays that share memory: against the same loops in Python."""
+
+import numpy as np
+import pytest
+
+import portapar as pp
+
+N = 1100  #: more than the native code looks at at a time
+
+
+def direct(i, k, x, y):
+    y[i, 0] = x[k[i]]
+    y[i, 1] = x[k[-1 - i]]
+    y[i, 2] = x[int(k[i]) + int(k[i])]
+    y[i, 3] = x[(k[i] & 15) * 16 % 100]
+    y[i, 4] = x[2 * k[i] % 64]
+
+
+def near(i, k, x, y):
+    place = k[i]
+    place += 1
+    y[i, 0] = x[k[i] + 1] - x[k[i] - 1]
+    y[i, 1] = x[place]
+    y[i, 2] = x[k[i]] if k[i] >= 0 else -1.0
+    y[i, 3] = x[k[abs(int(k[i]))]]
+
+
+KINDS = ("int8", "uint8", "int32", "int64")
+
+
+def in_python(kernel, n, *args):
+    with np.errstate(over="ignore"):
+        for i in range(n):
+            kernel(i, *args)
+
+
+@pytest.mark.parametrize("kernel", [direct, near], ids=lambda kernel: kernel.__name__)
+def test_elements_as_indices(renderer, kernel):
+    rng = np.random.default_rng(1)
+    x = rng.random(300)
+    for kind in KINDS:
+        low, high = (1, 100) if kind.startswith("u") else (-100, 100)
+        for negative in ([], [0], [N - 1], [700, 701], range(N)):
+            k = rng.integers(1, high, N).astype(kind)
+            k[list(negative)] = rng.integers(low, 2, len(negative))
+            k[[3, 900]] = 127 if kernel is direct else 126
+            got, wanted = np.zeros((N, 5)), np.zeros((N, 5))
+            pp.for_each(renderer, N, kernel, k, x, got)
+            in_python(kernel, N, k, x, wanted)
+            np.testing.assert_array_equal(got, wanted, f"{kind}, negative at {negative}")
+
+
+def rows(i, first, column, a, x, y):
+    s = 0.0
+    for p in range(first[i], first[i + 1]):
+        s += a[p] * x[column[p]]
+    y[i] = s
+
+
+def corners(e, node, x, y):
+    y[e] = x[node[e, 0]] - 2 * x[node[e, 1]] + 3 * x[node[e, 2] - 1]
+
+
+def table(i, j, k, x, y):
+    y[i, j] = x[k[i], j] + x[i, k[j]]
+
+
+def test_elements_as_indices_of_rows_and_ranges(renderer):
+    rng = np.random.default_rng(2)
+    first = np.concatenate([[0], np.cumsum(rng.integers(0, 9, N))]).astype(np.int32)
+    column, a, x = rng.integers(0, 50, first[-1]).astype(np.int32), rng.random(first[-1]), rng.random(50)
+    node, square = rng.integers(1, 50, (N, 3)), rng.random((40, 40))
+    for negative in (False, True):
+        if negative:
+            column[rng.integers(0, len(column), 20)] *= -1
+            node[rng.integers(0, N, 20), 2] *= -1
+        got, wanted = np.zeros(N), np.zeros(N)
+        pp.for_each(renderer, N, rows, first, column, a, x, got)
+        in_python(rows, N, first, column, a, x, wanted)
+        np.testing.assert_array_equal(got, wanted)
+        pp.for_each(renderer, N, corners, node, x, got)
+        in_python(corners, N, node, x, wanted)
+        np.testing.assert_array_equal(got, wanted)
+        k = rng.integers(-40 if negative else 0, 40, 40)
+        flat, wanted = np.zeros((40, 40)), np.zeros((40, 40))
+        pp.for_each(renderer, (40, 40), table, k, square, flat)
+        for i, j in np.ndindex(40, 40):
+            table(i, j, k, square, wanted)
+        np.testing.assert_array_equal(flat, wanted)
+
+
+def test_elements_as_indices_in_reductions(renderer):
+    rng = np.random.default_rng(3)
+    k, x = rng.integers(0, 60, 20_000).astype(np.int32), rng.integers(0, 1000, 60)
+    for negative in (False, True):
+        if negative:
+            k[[0, 5000, 19_999]] = -7
+        total = pp.transform_reduce(renderer, pp.lazy.iota(len(k)), transform=lambda i: x[k[int(i)]], op=pp.plus)
+        assert total == x[k].sum()
+
+
+def link(i, k, y):
+    y[i] = y[k[i]] + 1
+
+
+def shift(i, x, y):
+    y[i] = x[i] + 1
+
+
+def swap(i, x, y, z):
+    z[i] = y[i] - x[i]
+    y[i] = x[i + 1] + z[i]
+
+
+def redirect(i, k, x, y):
+    y[i] = x[k[i]] + 1
+    y[i + 1] = 2 * y[i]
+
+
+@pytest.mark.parametrize("on", [pp.simd(), pp.threads(1)], ids=repr)
+def test_arrays_that_share_memory(on):
+    """In order, as the same loop in Python: what is written may be read again, as a number or as an index."""
+    how = pp.seq.on(on)
+    for distance in (0, 1, 3, 600, -1, -3):
+        for kernel in (shift, swap, redirect, link):
+            got = np.arange(5000) % 7
+            wanted = got.copy()
+            for buffer in (got, wanted):
+                x, y = buffer[1000:4000], buffer[1000 + distance : 4000 + distance]
+                z = buffer[4001:] if distance > 0 else buffer[:900]
+                args = {shift: (x, y), swap: (x[:901], y[:900], z), redirect: (x, x, y), link: (x, y)}[kernel]
+                n = min(len(a) for a in args) - 1
+                if buffer is got:
+                    pp.for_each(how, n, kernel, *args)
+                else:
+                    in_python(kernel, n, *args)
+            np.testing.assert_array_equal(got, wanted, f"{kernel.__name__}, {distance} apart")
+
+
+def test_reversed_and_strided_views_that_share_memory():
+    for step in (1, 2, -1, -3):
+        for offset in (0, 1, 5):
+            got = np.arange(4000)
+            wanted = got.copy()
+            for buffer in (got, wanted):
+                x, y = buffer[offset:3000:3], buffer[::step][:900]
+                n = min(len(x), len(y))
+                if buffer is got:
+                    pp.for_each(pp.seq, n, shift, x, y)
+                else:
+                    in_python(shift, n, x, y)
+            np.testing.assert_array_equal(got, wanted, f"{step}, {offset}")

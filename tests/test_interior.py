@@ -1,0 +1,123 @@
+"""Conditions, wraps and clamps of indices, which hold or do not hold for all but a few of them: as in Python."""
+
+import numpy as np
+import pytest
+
+import portapar as pp
+
+
+def compared(i, h, y):
+    y[i, 0] = 1 if i < h else 2
+    y[i, 1] = 1 if h <= i else 2
+    y[i, 2] = 1 if i > h else 2
+    y[i, 3] = 1 if i >= h + 1 else 2
+    y[i, 4] = 1 if i == h else 2
+    y[i, 5] = 1 if h != i else 2
+    y[i, 6] = 1 if i - 1 < 3 else 2
+    y[i, 7] = 1 if i > 0 and i + 1 < h else 2
+    y[i, 8] = 1 if i == 0 or i == h - 1 else 2
+    y[i, 9] = 1 if not 2 < i <= h else 2
+    y[i, 10] = (1 if i < 5 else 2) if i < h else (3 if i + 2 < 2 * h else 4)
+    y[i, 11] = min(i, h) + max(i, 3) + max(h, i) + min(7, i)
+
+
+def moved(i, h, x, y):
+    n = len(x)
+    left = i - 1
+    if left < 0:
+        left += n
+    right = i + 1
+    if right >= n:
+        right = 0
+    y[i, 0] = x[left] + 2 * x[right]
+    y[i, 1] = x[(i + 1) % n] - x[(i - 1) % n] + x[(i + h) % n]
+    y[i, 2] = x[min(i + 2, n - 1)] + x[max(i - 2, 0)]
+    y[i, 3] = x[i + 1 if i + 1 < n else 0]
+    if i == 0 or i == n - 1:
+        y[i, 4] = x[i]
+    else:
+        y[i, 4] = (x[i - 1] + x[i] + x[i + 1]) / 3
+    for k in range(3):
+        if 0 <= i + k - 1 < n:
+            y[i, 5] += x[i + k - 1]
+    if i >= h:
+        return
+    y[i, 6] = x[i]
+
+
+def same(kernel, how, indices, space, columns, *args):
+    got, wanted = np.zeros((max([*indices, 0]) + 1, columns)), np.zeros((max([*indices, 0]) + 1, columns))
+    pp.for_each(how, space, kernel, *args, got)
+    for i in indices:
+        kernel(i, *args, wanted)
+    np.testing.assert_array_equal(got, wanted, f"{space}, {[a for a in args if isinstance(a, int)]}")
+
+
+@pytest.mark.parametrize("kernel", [compared, moved], ids=lambda kernel: kernel.__name__)
+def test_conditions_on_an_index(renderer, kernel):
+    for n in (1, 2, 3, 7, 100, 900):
+        x = np.random.default_rng(n).random(n)
+        for h in {-3, 0, 1, 2, n // 2, n - 1, n, n + 2, 2**62, -(2**63) + 1}:
+            same(kernel, renderer, range(n), n, 12, h, *([x] if kernel is moved else []))
+
+
+def test_conditions_on_an_index_with_other_starts_and_steps(renderer):
+    x = np.random.default_rng(1).random(200)
+    for start, stop, step in ((1, 199, 1), (199, -1, -1), (2, 190, 40)):
+        space = pp.range(start, stop, step)
+        for h in (0, 3, 77, 199):
+            same(compared, renderer, range(start, stop, step), space, 12, h)
+            same(moved, renderer, range(start, stop, step), space, 12, h, x)
+
+
+def plane(i, j, h, x, y):
+    n, m = x.shape
+    s = 0.0
+    for a in range(-1, 2):
+        s += x[(i + a) % n, j] + x[min(max(i + a, 0), n - 1), max(0, min(j + a, m - 1))]
+    s += x[i, j + 1 if j + 1 < m else 0] if i != j else -1.0
+    if i == 0 or j == 0 or i == n - 1 or j == m - 1:
+        s -= x[i, j]
+    if i < h:
+        s *= 2
+    y[i, j] = s if j != h else 0.0
+
+
+def test_conditions_on_two_indices(renderer):
+    for shape in ((1, 1), (2, 3), (3, 2), (1, 40), (40, 1), (30, 41), (60, 7)):
+        x = np.random.default_rng(1).random(shape)
+        for h in (-1, 0, shape[0] // 2, shape[1] - 1, 100):
+            got, wanted = np.zeros(shape), np.zeros(shape)
+            pp.for_each(renderer, shape, plane, h, x, got)
+            for i, j in np.ndindex(*shape):
+                plane(i, j, h, x, wanted)
+            np.testing.assert_array_equal(got, wanted, f"{shape}, {h}")
+
+
+def wave(i, x):
+    return x[i] if i == 0 or i + 1 == len(x) else x[(i + 1) % len(x)] - x[i - 1]
+
+
+def test_conditions_on_an_index_in_reductions(renderer):
+    def summed(x):
+        return pp.transform_reduce(renderer, pp.lazy.iota(len(x)), transform=lambda i: wave(int(i), x), op=pp.plus)
+
+    for n in (1, 2, 4096, 10_000):
+        x = np.random.default_rng(n).integers(0, 1000, n)
+        assert summed(x) == sum(int(wave(i, x)) for i in range(n))
+
+
+def test_boundaries_do_not_keep_loops_scalar():
+    def periodic(i, x, y):
+        y[i] = x[i - 1] + x[(i + 1) % len(x)]
+
+    def clamped(i, x, y):
+        y[i] = x[max(i - 1, 0)] + x[min(i + 1, len(x) - 1)]
+
+    def fixed(i, x, y):
+        y[i] = x[i] if i == 0 or i == len(x) - 1 else x[i - 1] + x[i + 1]
+
+    x, y = np.zeros(100), np.zeros(100)
+    for kernel in (periodic, clamped, fixed):
+        first = pp.inspect(kernel, pp.simd(), x, y, space=100)["vectorized"].splitlines()[0]
+        assert first.startswith("yes") and "gather" not in first, (kernel, first)
