@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from portapar import arrays, config, policy
+from portapar import arrays, config, moves, policy
 from portapar.arrays import PartitionedArray
 from portapar.errors import PortaparWarning
 from portapar.executor import Executor, cuda, opened, simd, threads
@@ -119,6 +119,9 @@ def call(
         _warn(asked.race, how, asked.size)
     if planning():
         return dataclasses.replace(made, result=result, watched=watch(asked, list(flat(args))))
+    for move in made.moves if how.transfers == "warn" else ():
+        if move.kind in ("gathered", "shared"):
+            moves.warn(how, algorithm, str(move))
     if how.asynchronous:
         return where.submit(lambda: _result(made.execute(), result))
     value = _result(made.execute(), result)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from portapar.kernel.front import codec
 from portapar.kernel.front.access import Access
 from portapar.kernel.front.kernel import Kernel
 from portapar.kernel.front.lift import lift
+from portapar.kernel.front.reach import Reach, reaches
 from portapar.kernel.front.text import Text
 from portapar.kernel.jit.check import typed
 from portapar.kernel.program import INDICES, Program, Spec
@@ -34,6 +35,7 @@ from portapar.problem import (
     program_of,
     race_of,
     readonly_error,
+    row_use,
     tested,
     with_defaults,
     with_room,
@@ -85,6 +87,7 @@ class _Arguments:
         self.firsts: list[int] = []  #: of a checked call the first site in each lazy input; -1 where there is none
         self.race: Race | None = None
         self.tests: Tests | None = None
+        self.find: Callable[[], tuple[Reach | None, ...]]
 
     def array(self, x: Any, name: str, use: Access) -> int:
         if x.shape != self.shape:
@@ -175,6 +178,7 @@ def _gather(
         else:
             where = args.array(out, "out", Access(writes=True, covers=True))
     captured: dict[str, Access | None] = {}
+    places: dict[int, str] = {}
     for (name, _), value in zip(kernel.captures, kernel.values(func), strict=True):
         value = arrays.normal(value, name)
         value = value.reshape(1) if isinstance(value, np.ndarray) and value.ndim == 0 else value
@@ -182,6 +186,7 @@ def _gather(
         if use is not None and use.writes and arrays.spec_of(value, name).readonly:
             raise readonly_error(algorithm, kernel, name)
         captured[name] = use
+        places[len(whole)] = name
         whole.append((value, name, use and Access(use.reads, use.writes, pointwise=False)))
         operands.append(f"w{len(whole) - 1}$")
     ndim, args.kernel, args.race = args.close(), kernel, race_of(kernel, 0, captured)
@@ -195,7 +200,26 @@ def _gather(
         args.names.append(name)
         args.access.append(use)
         args.specs.append(Spec(spec.dtype, spec.ndim, spec.contiguous, weak=spec.weak))
+    first = len(args.access) - len(whole)
+    args.find = _finder(kernel, args.access, {first + k: name for k, name in places.items()})
     return args, operands, where, ndim
+
+
+def _finder(
+    kernel: Kernel, access: Sequence[Access | None], captured: Mapping[int, str]
+) -> Callable[[], tuple[Reach | None, ...]]:
+    """What finds out how rows are used: of captured arrays, arguments of these numbers, by the kernel's text."""
+
+    def find() -> tuple[Reach | None, ...]:
+        found = list(map(row_use, access))
+        known = reaches(kernel, (), (), {}, {}) if captured else {}
+        for k, name in captured.items():
+            use = access[k]
+            if use is not None and use.writes and known[name].atomics:
+                found[k] = known[name]
+        return tuple(found)
+
+    return find
 
 
 def _add_tests(
@@ -302,7 +326,7 @@ def transform(algorithm: str, inputs: tuple[Any, ...], out: Any, op: Any, make_o
     names, told, zeros = tuple(args.names), lazy_told(args.lazy), (0,) * ndim
     return Problem(
         algorithm, program, tuple(args.values), names, tuple(args.access), extent, zeros, (1,) * ndim, lazy=told,
-        race=args.race, tests=args.tests,
+        race=args.race, tests=args.tests, find=args.find,
     )  # fmt: skip
 
 
@@ -443,7 +467,7 @@ def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, ini
     names, told = tuple(args.names), lazy_told(args.lazy)
     return Problem(
         algorithm, program, tuple(args.values), names, tuple(args.access), extent, (0,), (1,), init, lazy=told,
-        race=args.race, tests=args.tests,
+        race=args.race, tests=args.tests, find=args.find,
     )  # fmt: skip
 
 

@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from portapar import arrays, backend, divided, forks, policy
+from portapar import arrays, backend, divided, forks, moves, policy
 from portapar.arrays import PartitionedArray
 from portapar.divided import Fragments
 from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.future import Chain, Future, waiting
 from portapar.kernel.cpu import chunk
-from portapar.kernel.front.access import Access
 from portapar.kernel.front.codec import as_scalars
 from portapar.kernel.jit.check import needs
 from portapar.kernel.program import REFUSED
+from portapar.moves import Span
 from portapar.plan import Part, Plan
 from portapar.policy import Policy, forget
 from portapar.problem import Problem
+from portapar.transport import Placed
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -237,7 +238,9 @@ class DeviceExecutor(Executor):
         if part.lo >= part.hi:
             return None if program.acc is None else np.empty(0, program.acc)
         placed, firsts, back = self._placed(problem, part)
-        partials = self.device.run(task(problem, part, how, placed, firsts, whole))
+        asked = task(problem, part, how, placed, firsts, whole)
+        asked.rows = _lengths(problem, part, placed, firsts)
+        partials = self.device.run(asked)
         self._look(problem, placed)
         for here, home in back:
             if home.flags.c_contiguous:
@@ -290,7 +293,7 @@ class DeviceExecutor(Executor):
             placed.append(here)
             firsts.append(first)
             if home is not None:
-                back.append((here, home))
+                back.append(home)
         return tuple(placed), tuple(firsts), back
 
     def _look(self, problem: Problem, placed: Sequence[Any]) -> None:
@@ -316,10 +319,19 @@ class DeviceExecutor(Executor):
                 f" needs: use {'float32 arrays and constants, or ' * ('float64' in missing)}another executor"
             )
 
-    def _place(self, problem: Problem, k: int, value: Any, part: Part) -> tuple[Any, int, np.ndarray | None]:
-        """(array on the device, global index of its row 0, host memory to copy it back to)."""
+    def _place(
+        self, problem: Problem, k: int, value: Any, part: Part
+    ) -> tuple[Any, int, tuple[Any, np.ndarray] | None]:
+        """(array on the device, global index of its row 0, what has to go back and the host memory where to)."""
         use, name = problem.access[k], problem.names[k]
         assert use is not None
+        if isinstance(value, Placed):
+            buffer = value.at(self, moves.rows_of(problem, part.lo, part.hi))
+            if buffer is not None:
+                here = buffer.host if self.device.host_memory else self.device.asarray(buffer.host)
+                back = None if here is buffer.host or not use.writes else (here, buffer.host)
+                return here, buffer.first, back
+            value = value.array
         if isinstance(value, PartitionedArray):
             return *_own_part(problem, k, value, self), None
         if not isinstance(value, np.ndarray):
@@ -331,17 +343,16 @@ class DeviceExecutor(Executor):
             return value, 0, None
         if self.device.host_memory:
             return value, 0, None
-        local, first = _rows(problem, value, use, part)
-        if use.writes and not use.pointwise and part.hi - part.lo < problem.size:
-            raise PlacementError(
-                f"{problem.algorithm}: the kernel writes to {name!r} at other indices than its own, so {self!r} "
-                f"cannot do a part of it with a copy. Run it on one executor"
-            )
+        (first, last), (begin, end) = _rows(problem, k, value, part)
+        local = value[first:last]
         if use.reads or not (use.covers and use.pointwise):
             here = self.device.asarray(np.ascontiguousarray(local))
         else:
             here = self.device.empty(local.shape, local.dtype)
-        return here, first, local if use.writes else None
+        if not use.writes:
+            return here, first, None
+        own = here if (begin, end) == (first, last) else here[begin - first : end - first]
+        return here, first, (own, value[begin:end])
 
     def transfers(self, problem: Problem, part: Part) -> tuple[int, int]:
         if self.device.host_memory or part.lo >= part.hi:
@@ -350,41 +361,49 @@ class DeviceExecutor(Executor):
         for k, value in problem.arrays():
             use = problem.access[k]
             if isinstance(value, np.ndarray) and use is not None:
-                size = _rows(problem, value, use, part)[0].nbytes
-                into += size if use.reads or not (use.covers and use.pointwise) else 0
-                out += size if use.writes else 0
+                (first, last), (begin, end) = _rows(problem, k, value, part)
+                into += value[first:last].nbytes if use.reads or not (use.covers and use.pointwise) else 0
+                out += value[begin:end].nbytes if use.writes else 0
         return into, out
 
 
-def _rows(problem: Problem, value: np.ndarray, use: Access, part: Part) -> tuple[np.ndarray, int]:
-    """What a part needs of an array in host memory, and which row comes first."""
-    if not use.pointwise or part.hi - part.lo == problem.size:
-        return value, 0
-    first, last = part.lo // problem.row, part.hi // problem.row
-    return value[first:last], first
+def _rows(problem: Problem, k: int, value: np.ndarray, part: Part) -> tuple[Span, Span]:
+    """The rows that a part needs of an array in host memory, and those of them that it may write."""
+    whole = (0, len(value))
+    if part.hi - part.lo == problem.size:
+        return whole, whole
+    reach = problem.reaches()[k]
+    assert reach is not None
+    if reach.strays or not reach.lands:
+        return whole, whole
+    rows = moves.rows_of(problem, part.lo, part.hi)
+    own = min(rows[0], len(value)), min(rows[1], len(value))
+    if reach.far:
+        return whole, own
+    found = moves.needed(reach, rows, len(value))
+    if len(found) > 1 or not found:  # the first rows and the last ones; an array that is not used
+        return whole, own
+    return found[0], own
 
 
-#: what to do where a kernel writes anywhere
-SCATTERED = (
-    "Count or add up with pp.bincount(policy, index, weights=...), or give each iteration a place of its own; or do "
-    "it on one device, such as pp.par.on(pp.threads()), with NumPy arrays: pp.asnumpy(...) of what is partitioned"
-)
-
-
-def foreign_rows(problem: Problem, name: str, use: Access) -> PlacementError:
-    """That a kernel uses rows of a partitioned array that are not at hand."""
-    told = f"{problem.algorithm}: the kernel {'writes to' if use.writes else 'uses'} the partitioned array {name!r} at "
-    remedy = SCATTERED if use.writes else f"Gather it first, and pass that: pp.asnumpy({name})"
-    return PlacementError(f"{told}other indices than its own: only its own rows are at hand. {remedy}")
+def _lengths(problem: Problem, part: Part, placed: Sequence[Any], firsts: Sequence[int]) -> tuple[int, ...]:
+    """The rows that arrays have all in all, where a kernel asks for it, and a part has less; else 0."""
+    if part.hi - part.lo == problem.size:
+        return ()
+    found = [0] * len(placed)
+    for k, value in problem.arrays():
+        reach = problem.reaches()[k]
+        if reach is not None and (reach.measured or problem.tests is not None):
+            count = value.shape[0] * moves.scale(problem, k)
+            here = placed[k].shape[0] + firsts[k]
+            found[k] = count if here < count else 0
+    return tuple(found)
 
 
 def _own_part(problem: Problem, k: int, value: PartitionedArray, executor: Executor) -> tuple[Any, int]:
     """The part of a partitioned array that lives on an executor, and its first row."""
     for number, local in value.parts.items():
         if value.executor.members[number] is executor:
-            use = problem.access[k]
-            if use is not None and not use.pointwise and len(value.cuts) > 2:
-                raise foreign_rows(problem, problem.names[k], use)
             if value.ndim > 1 and problem.program.specs[k].ndim == 1:
                 return local.reshape(-1), value.cuts[number] * (value.size // value.shape[0])
             return local, value.cuts[number]
@@ -392,6 +411,14 @@ def _own_part(problem: Problem, k: int, value: PartitionedArray, executor: Execu
         f"{problem.algorithm}: argument {problem.names[k]!r} lives on {value.executor!r}, not on {executor!r}. "
         f"Use policy.on({value.executor!r})"
     )
+
+
+def run_pieces(problem: Problem, pieces: Sequence[Part], how: Policy) -> np.ndarray | None:
+    """Run what one executor does of a call, one piece after the other; of a reduction there is one."""
+    found = None
+    for piece in pieces:
+        found = piece.executor.run(problem, piece, how)
+    return found
 
 
 def task(

@@ -14,11 +14,12 @@ from portapar import arrays, cost, forks, shares
 from portapar.arrays import PartitionedArray
 from portapar.divided import Fragments
 from portapar.errors import BackendUnavailableError, PlacementError
-from portapar.executor import DeviceExecutor, Executor, combine, fold_tiles
+from portapar.executor import DeviceExecutor, Executor, combine, fold_tiles, run_pieces
 from portapar.kernel.cpu import pool
 from portapar.plan import Part, Plan
 from portapar.policy import Policy
 from portapar.problem import Problem
+from portapar.transport import moved
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -79,14 +80,15 @@ class HybridExecutor(Executor):
         return out
 
     def execute(self, plan: Plan) -> Any:
-        return combine(plan.problem, self.run(plan.problem, plan, plan.policy))
+        with moved(plan) as (problem, parts):
+            return combine(problem, self.run(problem, parts, plan.policy))
 
-    def run(self, problem: Problem, plan: Plan, how: Policy) -> np.ndarray | None:
-        """All parts at once; of a reduction the folds of its tiles."""
+    def run(self, problem: Problem, parts: Sequence[Sequence[Part]], how: Policy) -> np.ndarray | None:
+        """All parts at once, each one piece after the other; of a reduction the folds of its tiles."""
         if problem.program.acc is None:
-            self.each(problem.algorithm, [partial(part.executor.run, problem, part, how) for part in plan.parts])
+            self.each(problem.algorithm, [partial(run_pieces, problem, pieces, how) for pieces in parts])
             return None
-        return fold_tiles(problem, self.fragments(problem, plan.parts, how))
+        return fold_tiles(problem, self.fragments(problem, [part for (part,) in parts], how))
 
     def fragments(self, problem: Problem, parts: Sequence[Part], how: Policy) -> list[Fragments]:
         return self.each(problem.algorithm, [partial(part.executor.fragment, problem, part, how) for part in parts])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,14 @@ from portapar import arrays
 from portapar.errors import KernelError
 from portapar.kernel.front.access import Access
 from portapar.kernel.front.kernel import Kernel
+from portapar.kernel.front.reach import Reach, reaches
 from portapar.kernel.front.single_store import result
 from portapar.kernel.front.text import Text
 from portapar.kernel.jit.check import typed
 from portapar.kernel.program import Spec
 from portapar.lazy import Lazy, flat
 from portapar.problem import (
+    Box,
     Problem,
     Tests,
     box,
@@ -59,11 +62,13 @@ class _Bound:
     lazy: tuple[tuple[str, str], ...]
     race: Race | None
     tests: Tests | None
+    find: Callable[[], tuple[Reach | None, ...]]
 
 
-def _bind(algorithm: str, extent: tuple[int, ...], unit: bool, body: Any, args: tuple[Any, ...]) -> _Bound:
+def _bind(algorithm: str, space: Box, unit: bool, body: Any, args: tuple[Any, ...]) -> _Bound:
     """What ``body(i[, j[, …]], *args)`` works with."""
     kernel, func = lifted(body)
+    extent = space[0]
     ndim = len(extent)
     wanted = len(kernel.params) - ndim
     args = with_defaults(args, wanted, func)
@@ -100,6 +105,7 @@ def _bind(algorithm: str, extent: tuple[int, ...], unit: bool, body: Any, args: 
     ]
     uses = dict(zip(names, access, strict=True))
     race, tests = race_of(kernel, ndim, uses), None
+    find = _finder(kernel, space, names, values, specs)
     known = {name: use for name, use in uses.items() if use is not None}
     safe = [name for name, v in zip(names, values, strict=True) if unit and name in known and _has(v.shape, extent)]
     made = tested(kernel, ndim, known, safe, [name for name in safe if known[name].pointwise])
@@ -108,7 +114,26 @@ def _bind(algorithm: str, extent: tuple[int, ...], unit: bool, body: Any, args: 
         tests = Tests(len(values), record, made.sites, made.ndim)
         kernel, values, shown = made.kernel, (*map(with_room, values), record), (*shown, "record")
         specs, access = [*specs, Spec(record.dtype, 1)], (*access, Access(reads=True, writes=True, pointwise=False))
-    return _Bound(kernel, values, shown, specs, access, lazy_told(lazy), race, tests)
+    return _Bound(kernel, values, shown, specs, access, lazy_told(lazy), race, tests, find)
+
+
+def _finder(
+    kernel: Kernel, space: Box, names: Sequence[str], values: Sequence[Any], specs: Sequence[Spec]
+) -> Callable[[], tuple[Reach | None, ...]]:
+    """What finds out which rows a kernel uses; it keeps no array alive."""
+    pairs = list(zip(names, values, specs, strict=True))
+    shapes = {name: tuple(v.shape) for name, v, spec in pairs if spec.is_array}
+    kinds = {name: (v.dtype, v.ndim) for name, v, spec in pairs if spec.is_array}
+    whole = (int, np.integer)
+    numbers = {name: int(v) for name, v, _ in pairs if isinstance(v, whole) and not isinstance(v, bool)}
+
+    def find() -> tuple[Reach | None, ...]:
+        ends = [(a, a + s * max(n - 1, 0)) for n, a, s in zip(*space, strict=True)]
+        first, *others = [(min(pair), max(pair)) for pair in ends]
+        found = reaches(kernel, first, others, numbers, shapes)
+        return tuple(found[name].on(*kinds[name]) if name in kinds else None for name in names)
+
+    return find
 
 
 def _has(shape: tuple[int, ...], extent: tuple[int, ...]) -> bool:
@@ -137,7 +162,7 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Proble
     """``body(i[, j[, …]], *args)`` for every index of the space `n`."""
     extent, start, step = box(n)
     unit = all(s == 0 for s in start) and all(s == 1 for s in step)
-    b = _bind(algorithm, extent, unit, body, args)
+    b = _bind(algorithm, (extent, start, step), unit, body, args)
     ndim = len(extent)
     stored = result(b.kernel, ndim) if unit and b.tests is None else None
     where = _result_place(b, extent, stored[1]) if stored is not None else -1
@@ -163,8 +188,9 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Proble
             "transform", key, (b.kernel,), make, b.specs, ndim=ndim, out=where, own=own, inplace=inplace
         )
     return Problem(
-        algorithm, program, b.values, b.names, b.access, extent, start, step, lazy=b.lazy, race=b.race, tests=b.tests
-    )
+        algorithm, program, b.values, b.names, b.access, extent, start, step, lazy=b.lazy, race=b.race, tests=b.tests,
+        find=b.find,
+    )  # fmt: skip
 
 
 _KNOWN_STEPS = 4  #: code is made for each of these steps by itself, one way and back
@@ -212,7 +238,8 @@ def generate(algorithm: str, extent: tuple[int, ...], op: Any, args: tuple[Any, 
 
     `out` is none of the arguments, and shares no memory with them.
     """
-    b = _bind(algorithm, extent, True, op, args)
+    zero, one = (0,) * len(extent), (1,) * len(extent)
+    b = _bind(algorithm, (extent, zero, one), True, op, args)
     ndim, where = len(extent), len(b.values)
     index = index_names(ndim)
 
@@ -229,7 +256,6 @@ def generate(algorithm: str, extent: tuple[int, ...], op: Any, args: tuple[Any, 
     specs = [*b.specs, Spec(spec.dtype, spec.ndim, spec.contiguous)]
     program = program_of("transform", ("generate", ndim, where), (b.kernel,), make, specs, ndim=ndim, out=where)
     access = (*b.access, Access(writes=True, covers=True))
-    zero, one = (0,) * ndim, (1,) * ndim
     values, names = (*b.values, out), (*b.names, "out")
     return Problem(algorithm, program, values, names, access, extent, zero, one, lazy=b.lazy, tests=b.tests)
 

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from portapar import arrays, config, elementwise, ops, outputs, shares
+from portapar import arrays, config, elementwise, moves, ops, outputs, shares
 from portapar.arrays import PartitionedArray
 from portapar.call import resolve
 from portapar.errors import BackendUnavailableError, KernelError, PlacementError
@@ -218,11 +218,13 @@ class Parts:
             here &= isinstance(value, (np.ndarray, *arrays.SCALARS))
             if role in (OWN, MIRROR):
                 self._checked(value, leaf)
-            if role != OWN and isinstance(value, PartitionedArray):
-                raise PlacementError(
-                    f"{self.algorithm}: argument {name!r}, {x!r}, uses the partitioned array {leaf!r} at other indices "
-                    "than its own: only its own rows are at hand. Gather it first: pp.asnumpy(...)"
-                )
+        gathered: dict[Any, Any] = {}  # what lies elsewhere, by the identity of a leaf
+        for value, leaf, role in zip(x.values, x.named(name), x.expression.roles, strict=True):
+            if role != OWN and isinstance(value, PartitionedArray) and self.count > 1:
+                if role == MIRROR:
+                    gathered[id(value), role] = self.rows("mirrored", self.read(value, leaf), self._mirrored)
+                else:
+                    gathered[id(value), role] = self.gathered(value, leaf)
 
         def local(part: LocalPart) -> Lazy:
             if here and part.count == 1 and part.executor.device.host_memory:
@@ -231,6 +233,11 @@ class Parts:
             def place(value: Any, leaf: str, role: int) -> Any:
                 if role == OWN:
                     return self._local(value, leaf, True)(part)
+                if isinstance(value, PartitionedArray):
+                    if self.count == 1:
+                        return value.parts[part.number]
+                    found = gathered[id(value), role]
+                    return found[part.number][0] if role == MIRROR else part.asarray(found)
                 if role == MIRROR and isinstance(value, np.ndarray):
                     return part.asarray(value[len(value) - part.hi : len(value) - part.lo])
                 return self._device(value, leaf, part)
@@ -238,6 +245,19 @@ class Parts:
             return x.over(part.lo, part.hi, place, name)
 
         return Data(x, x.shape, x.dtype, local)
+
+    def _mirrored(self, number: int) -> list[tuple[int, int]]:
+        """The rows that a part sees of an array that is read from its end."""
+        n = self.cuts[-1]
+        return [(n - self.cuts[number + 1], n - self.cuts[number])]
+
+    def gathered(self, x: PartitionedArray, name: str) -> np.ndarray:
+        """The whole of a partitioned array, on the host of every part; collective."""
+        what = f"{name}: read at other rows than its own, gathered once, {x.size * x.dtype.itemsize} bytes"
+        if len(x.cuts) > 2:
+            moves.refuse(self.policy, self.algorithm, name, what)
+            moves.warn(self.policy, self.algorithm, what)
+        return arrays.asnumpy(x)
 
     def length(self, x: Any, name: str) -> int:
         """The length of an argument that must have one dimension."""
@@ -268,7 +288,11 @@ class Parts:
     def replicated(self, x: Any, name: str) -> Data:
         """An input that every part sees the whole of."""
         if isinstance(x, Lazy):
-            whole = x.over(0, len(x), lambda v, *_: arrays.asnumpy(v) if isinstance(v, PartitionedArray) else v, name)
+
+            def at_hand(value: Any, leaf: str, _: int) -> Any:
+                return self.gathered(value, leaf) if isinstance(value, PartitionedArray) else value
+
+            whole = x.over(0, len(x), at_hand, name)
 
             def local(part: LocalPart) -> Lazy:
                 return whole.over(0, len(x), lambda value, leaf, _: self._device(value, leaf, part), name)
@@ -277,7 +301,7 @@ class Parts:
         if isinstance(x, PartitionedArray):
             if len(x.cuts) == 2 and x.executor is self.executor:
                 return Data(x, x.shape, x.dtype, lambda part: x.parts[part.number])
-            x = arrays.asnumpy(x)
+            x = self.gathered(x, name)
         x = self._checked(x, name)
         return Data(x, x.shape, x.dtype, lambda part: self._device(x, name, part))
 

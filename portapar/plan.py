@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, cost, shares
+from portapar import arrays, cost, moves
 from portapar.errors import BackendUnavailableError, PlacementError
+from portapar.kernel.front.access import Access
 from portapar.kernel.program import REFUSED
 from portapar.kernel.tiles import TILE
+from portapar.moves import Move
 from portapar.policy import Policy
 from portapar.problem import Problem, Tests
 
@@ -90,6 +92,8 @@ class Plan:
         What the call returns if its form returns nothing.
     watched : tuple of Watched
         The arrays that must not change between runs but in their elements.
+    moves : tuple of Move
+        What parts tell each other, or keep a copy of.
     """
 
     problem: Problem
@@ -99,6 +103,7 @@ class Plan:
     why: str
     result: Any = None
     watched: tuple[Watched, ...] = field(default=(), repr=False, compare=False)
+    moves: tuple[Move, ...] = ()
     _bound: list[Any] = field(default_factory=list, repr=False, compare=False)
 
     def run(self) -> Any:
@@ -161,14 +166,8 @@ class Plan:
         for k, (name, value, use) in enumerate(zip(p.names, p.values, p.access, strict=True)):
             if p.tests is not None and k == p.tests.place:
                 continue
-            how = (
-                ""
-                if use is None
-                else " ("
-                + " ".join(word for word, holds in (("read", use.reads), ("written", use.writes)) if holds)
-                + (", at its own index)" if use.pointwise else ", anywhere)")
-            )
-            lines.append(f"  {name}: {arrays.describe(value)}{how}")
+            lines.append(f"  {name}: {arrays.describe(value)}{self._use(k, use)}")
+        lines += [f"  {move}" for move in self.moves]
         for part in self.parts:
             share = 100 * (part.hi - part.lo) / max(p.size, 1)
             threads = f", {part.threads} thread{'s' * (part.threads != 1)}" if part.threads else ""
@@ -182,6 +181,22 @@ class Plan:
         return "\n".join(lines)
 
 
+    def _use(self, k: int, use: Access | None) -> str:
+        """How the kernel uses an argument."""
+        if use is None:
+            return ""
+        words = " ".join(word for word, holds in (("read", use.reads), ("written", use.writes)) if holds)
+        if not words:
+            return " (not used)"
+        where = "at its own index" if use.pointwise else "anywhere"
+        if not use.pointwise:
+            reach = self.problem.reaches()[k]
+            if reach is not None and not reach.far and not reach.strays and reach.lands:
+                around = f"rows i{reach.low:+d} to i{reach.high:+d}".replace("i+0", "i").replace("i-0", "i")
+                where = "at its own row" if reach.own else around
+        return f" ({words}, {where})"
+
+
 def make_plan(problem: Problem, policy: Policy, executor: Any) -> Plan:
     """Decide who does which part of a problem.
 
@@ -193,61 +208,12 @@ def make_plan(problem: Problem, policy: Policy, executor: Any) -> Plan:
     """
     members = executor.members
     if len(members) == 1:
+        moves.refuse_copies(problem, executor)
         part = _part(problem, policy, members[0], *(problem.span or (0, problem.size)))
         return Plan(problem, policy, executor, (part,), _reason(part))
-    cuts = given_cuts(problem)
-    if cuts is None and cost.serial_seconds(problem.program, problem.size) < executor.worth:
-        why = "not worth cutting: on the part of the largest weight"
-        cuts = shares.all_to_one(problem.extent[0], executor.weights)
-    elif cuts is None:
-        why = "cut by the executor's weights"
-        cuts = shares.cut_rows(problem.extent[0], executor.weights)
-    else:
-        why = "cut where its partitioned arrays are cut"
-        if len(cuts) != len(members) + 1:
-            raise PlacementError(
-                f"{problem.algorithm}: its partitioned arrays have {len(cuts) - 1} parts, and {executor!r} has "
-                f"{len(members)} members: place them with {executor!r}.asarray(...)"
-            )
-    parts = []
-    for member, first, last in zip(members, cuts[:-1], cuts[1:], strict=True):
-        parts.append(_part(problem, policy, member, first * problem.row, last * problem.row))
-    return Plan(problem, policy, executor, tuple(parts), why)
-
-
-def given_cuts(problem: Problem) -> tuple[int, ...] | None:
-    """Where the rows of a problem's partitioned arguments are cut; None if there are none.
-
-    For element-wise forms over flattened arrays the cuts of rows are cuts of the flat range.
-    """
-    found: tuple[int, ...] | None = None
-    first = ""
-    for k, value in problem.arrays():
-        if not isinstance(value, arrays.PartitionedArray):
-            continue
-        rows = problem.extent[0]
-        if problem.start[0] != 0 or problem.step[0] != 1:
-            raise PlacementError(
-                f"{problem.algorithm}: the first axis of the index space is pp.range({problem.start[0]}, …, "
-                f"{problem.step[0]}), and argument {problem.names[k]!r} is cut by rows: each part holds the rows of "
-                "its own indices only. Run over all rows, 0 to n, and test the index in the kernel"
-            )
-        scale = 1
-        if value.ndim > 1 and len(problem.extent) == 1 and problem.program.form != "map":
-            scale = value.size // max(value.shape[0], 1)
-        if value.shape[0] * scale != rows:
-            raise PlacementError(
-                f"{problem.algorithm}: argument {problem.names[k]!r} has {value.shape[0]} rows and the index space "
-                f"{rows}: a partitioned array must have as many rows as there are indices on the first axis"
-            )
-        cuts = tuple(c * scale for c in value.cuts)
-        if found is not None and cuts != found:
-            raise PlacementError(
-                f"{problem.algorithm}: arguments {first!r} and {problem.names[k]!r} are cut at different rows, "
-                f"{found} and {cuts}: place them on the same executor"
-            )
-        found, first = cuts, problem.names[k]
-    return found
+    spans, why, moved = moves.decide(problem, policy, executor)
+    parts = tuple(_part(problem, policy, member, *span) for member, span in zip(members, spans, strict=True))
+    return Plan(problem, policy, executor, parts, why, moves=moved)
 
 
 def _part(problem: Problem, policy: Policy, executor: Any, lo: int, hi: int) -> Part:

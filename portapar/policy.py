@@ -13,6 +13,7 @@ from typing import Any
 from portapar.errors import PlacementError, PolicyError
 
 SCHEDULES = ("static", "dynamic", "guided")
+TRANSFERS = ("allow", "warn", "forbid")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +39,8 @@ class Policy:
         The algorithm returns a `Future` at once.
     check : bool
         Every index of every array in a kernel is tested.
+    transfers : {"allow", "warn", "forbid"}
+        What becomes of a call of several parts in which a partitioned array is gathered.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Policy:
     schedule: str = "static"
     asynchronous: bool = False
     check: bool = False
+    transfers: str = "allow"
 
     def _but(self, **changes: Any) -> Policy:
         """This policy with changes: equal policies are one object, so that plans are found by identity."""
@@ -76,7 +80,12 @@ class Policy:
         )
 
     def with_(
-        self, *, chunk_size: int | None = None, schedule: str | None = None, check: bool | None = None
+        self,
+        *,
+        chunk_size: int | None = None,
+        schedule: str | None = None,
+        check: bool | None = None,
+        transfers: str | None = None,
     ) -> Policy:
         """The same policy with other parameters.
 
@@ -91,20 +100,25 @@ class Policy:
             Test every index of every array that a kernel takes, and raise `BoundsError` for the first one that is out
             of bounds; outputs are undefined then. For finding mistakes: it takes up to three times as long.
             ``PORTAPAR_CHECK=1`` does so for all calls of a process.
+        transfers : {"allow", "warn", "forbid"}, optional
+            A kernel that reads rows of a `PartitionedArray` anywhere has the array gathered, once a call, which its
+            plan says; ``warn`` tells of it once, ``forbid`` refuses it. Rows around a part's own are always fetched.
 
         Notes
         -----
         Devices deal work out themselves, whatever the schedule: OpenCL CPU devices in pieces of `chunk_size`
         to whichever core is free, GPUs index by index.
         """
-        if schedule is not None and schedule not in SCHEDULES:
-            raise PolicyError(f"with_(schedule={schedule!r}): must be one of {', '.join(SCHEDULES)}")
+        for name, given, known in (("schedule", schedule, SCHEDULES), ("transfers", transfers, TRANSFERS)):
+            if given is not None and given not in known:
+                raise PolicyError(f"with_({name}={given!r}): must be one of {', '.join(known)}")
         whole = isinstance(chunk_size, numbers.Integral) and not isinstance(chunk_size, bool)
         if chunk_size is not None and not (whole and 1 <= chunk_size < 2**63):
             raise PolicyError(f"with_(chunk_size={chunk_size!r}): must be a whole number from 1")
         return self._but(
             chunk_size=self.chunk_size if chunk_size is None else int(chunk_size),
             check=self.check if check is None else bool(check),
+            transfers=self.transfers if transfers is None else transfers,
             schedule=schedule if schedule is not None and self.threads else self.schedule,
         )
 
@@ -127,6 +141,8 @@ class Policy:
             given.append(f"schedule={self.schedule!r}")
         if self.check:
             given.append("check=True")
+        if self.transfers != "allow":
+            given.append(f"transfers={self.transfers!r}")
         if given:
             text += f".with_({', '.join(given)})"
         return text + ".task" if self.asynchronous else text

@@ -6,7 +6,7 @@ import linecache
 import math
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from portapar.kernel.front import fuse, rows
 from portapar.kernel.front.access import Access
 from portapar.kernel.front.kernel import Kernel
 from portapar.kernel.front.lift import lift
+from portapar.kernel.front.reach import Reach
 from portapar.kernel.front.text import Text
 from portapar.kernel.program import INDICES, Program, Spec
 from portapar.lazy import Lazy
@@ -56,6 +57,8 @@ class Problem:
         What its text shows to be wrong where iterations run at the same time.
     tests : Tests, optional
         Of a checked call.
+    find : callable, optional
+        Finds out which rows of its arrays an iteration uses, see `reaches`.
     """
 
     algorithm: str
@@ -72,6 +75,15 @@ class Problem:
     span: tuple[int, int] | None = None
     race: Race | None = None
     tests: Tests | None = None
+    find: Callable[[], tuple[Reach | None, ...]] | None = None
+    _reaches: list[tuple[Reach | None, ...]] = field(default_factory=list)
+
+    def reaches(self) -> tuple[Reach | None, ...]:
+        """For each array which of its rows an iteration uses, None for scalars; needed where a call is cut."""
+        if not self._reaches:
+            found = () if self.find is None else self.find()
+            self._reaches.append((*found, *map(row_use, self.access[len(found) :])))
+        return self._reaches[0]
 
     @property
     def size(self) -> int:
@@ -86,6 +98,13 @@ class Problem:
         """The user's arrays, by the numbers of the arguments."""
         record = -1 if self.tests is None else self.tests.place
         return [(k, v) for k, v in enumerate(self.values) if self.access[k] is not None and k != record]
+
+
+def row_use(use: Access | None) -> Reach | None:
+    """What is known of an array's rows from `Access` alone."""
+    if use is None:
+        return None
+    return Reach(read=use.reads, far=use.reads and not use.pointwise, written=use.writes, lands=use.pointwise)
 
 
 def _numbers(found: list[int]) -> str:

@@ -1,7 +1,7 @@
 """The executor over ranks: every rank makes the same calls, and does its part of each.
 
-A rank's part is done by its local executor. Calls that only write arrays (`for_each`, `transform`)
-exchange nothing. Those that need all ranks (`reduce`, `asarray`, `empty`, `asnumpy`, `synchronize`)
+A rank's part is done by its local executor. Calls that only write arrays (`for_each`, `transform`) and read no rows of
+others exchange nothing. Those that need all ranks (`reduce`, `asarray`, `empty`, `asnumpy`, `synchronize`)
 begin with one small record from each rank, which says what the rank is about to do, whether it failed,
 and, if there is room, its part of the result. So a failure or a different call on one rank becomes a
 CommunicationError on the others, where they would have waited for ever.
@@ -27,22 +27,21 @@ from portapar.arrays import PartitionedArray
 from portapar.divided import Fragments
 from portapar.errors import BackendUnavailableError, CommunicationError, PlacementError
 from portapar.executor import (
-    SCATTERED,
     DeviceExecutor,
     Executor,
     combine,
     fold,
     fold_tiles,
-    foreign_rows,
+    run_pieces,
     simd,
     threads,
 )
 from portapar.future import Chain, Future, leading, waiting
 from portapar.hybrid import HybridExecutor
 from portapar.kernel.tiles import TILE
-from portapar.plan import Plan
+from portapar.plan import Part, Plan
 from portapar.policy import forget
-from portapar.problem import Problem
+from portapar.transport import moved
 
 _RECORD = 256  #: bytes: one that tells of a failure, a digest of the call, and the rest for results
 _HEAD = 16
@@ -269,46 +268,21 @@ class RanksExecutor(Executor):
     def execute(self, plan: Plan) -> Any:
         if self._closed:
             raise BackendUnavailableError(f"{self!r} was closed; make a new executor")
-        problem = plan.problem
-        self._refuse(problem)
-        if problem.program.acc is None:
-            self._run_own(plan)
-            return None
-        if self.group.size == 1 or problem.size == 0:
-            return combine(problem, self._run_own(plan))
-        return self._reduce(plan)
+        with moved(plan) as (problem, parts):
+            plan = dataclasses.replace(plan, problem=problem)
+            if problem.program.acc is None:
+                self._run_own(plan, parts)
+                return None
+            if self.group.size == 1 or problem.size == 0:
+                return combine(problem, self._run_own(plan, parts))
+            return self._reduce(plan)
 
-    def _refuse(self, problem: Problem) -> None:
-        """Arguments that some ranks could not reach, or would know differently afterwards."""
-        for k, value in problem.arrays():
-            use, name = problem.access[k], problem.names[k]
-            assert use is not None
-            if isinstance(value, PartitionedArray):
-                if value.executor is not self:
-                    raise PlacementError(
-                        f"{problem.algorithm}: argument {name!r} lives on {value.executor!r}, not on "
-                        f"{self!r}. Use policy.on({value.executor!r})"
-                    )
-                if not use.pointwise and len(value.cuts) > 2:  # found here, so that ranks without rows say it too
-                    raise foreign_rows(problem, name, use)
-            elif use.writes and not use.pointwise:
-                raise PlacementError(
-                    f"{problem.algorithm}: the kernel writes to argument {name!r} at other indices than its own, and "
-                    f"every rank has a copy of it: the copies would differ. {SCATTERED}"
-                )
-            elif use.writes:
-                raise PlacementError(
-                    f"{problem.algorithm}: argument {name!r} is a plain {type(value).__name__}, of which "
-                    "every rank has a copy, and the call writes to it: the copies would differ. Pass "
-                    f"{self!r}.asarray({name}), or {self!r}.empty(shape, dtype) for an output"
-                )
-
-    def _run_own(self, plan: Plan) -> np.ndarray | None:
-        parts = tuple(plan.parts[k] for k in self._own)
+    def _run_own(self, plan: Plan, parts: Sequence[Sequence[Part]]) -> np.ndarray | None:
+        own = [parts[k] for k in self._own]
         if isinstance(self.local, HybridExecutor):
-            return self.local.run(plan.problem, dataclasses.replace(plan, parts=parts), plan.policy)
+            return self.local.run(plan.problem, own, plan.policy)
         assert isinstance(self.local, DeviceExecutor)
-        return self.local.run(plan.problem, parts[0], plan.policy)
+        return run_pieces(plan.problem, own[0], plan.policy)
 
     def _reduce(self, plan: Plan) -> Any:
         """Every rank folds what it has of the tree, and all of them put the same pieces together."""

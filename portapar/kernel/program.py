@@ -128,6 +128,8 @@ class Task:
     `whole` says that the task is all of its call: a reduction may return one partial for each 2^k tiles,
     counted from 0, which folds to the same result.
     `wakes` says whether the work outweighs waking CPU threads that sleep.
+    `rows` says of arrays how many rows they have all in all, where kernels ask for it and parts of them lie here; 0 of
+    those that end with what is here.
     """
 
     program: Program
@@ -143,3 +145,4 @@ class Task:
     chunk: int = 0
     whole: bool = False
     wakes: bool = True
+    rows: tuple[int, ...] = ()

@@ -56,6 +56,7 @@ def _extent(task: Any) -> int:
     for spec, value, first in zip(task.program.specs, task.values, task.firsts, strict=True):
         if spec.is_array and value.shape:
             most = max(most, value.shape[0] + first, *value.shape)
+    most = max(most, *task.rows, 0)
     return next(bound for bound in EXTENTS if most <= bound)
 
 
@@ -167,11 +168,12 @@ class CDevice(Device):
         elif not program.unit:
             frame += box
         arguments = [integer(n) for n in frame]
-        for spec, value, first in zip(program.specs, task.values, task.firsts, strict=True):
+        counts = task.rows or (0,) * len(task.values)
+        for spec, value, first, count in zip(program.specs, task.values, task.firsts, counts, strict=True):
             if spec.is_array:
                 arguments += self._place(value)
                 # The rows before `first` are elsewhere, but count.
-                arguments.append(integer(value.shape[0] + first))
+                arguments.append(integer(count or value.shape[0] + first))
                 arguments += [integer(n) for n in value.shape[1:]]
                 if not spec.contiguous:
                     arguments += [integer(elements(s, spec.dtype)) for s in value.strides]

@@ -103,7 +103,7 @@ class HostDevice(Device):
     def run(self, task: Any) -> np.ndarray | None:
         if self.closed:
             raise BackendUnavailableError(f"{self.name} was closed; make a new executor")
-        return Launch(self, task)(task.values, task.firsts)
+        return Launch(self, task)(task.values if not any(task.rows) else _lengthened(task), task.firsts)
 
     def launch(self, task: Task) -> Launch:
         """A task prepared to be run with other arguments."""
@@ -120,3 +120,14 @@ class HostDevice(Device):
         super().close()
         if self._pool is not None:
             self._pool.close()
+
+
+def _lengthened(task: Task) -> list[Any]:
+    """The arguments of a task: of arrays that have more rows than are here views that say so."""
+    values = list(task.values)
+    for k, count in enumerate(task.rows):
+        if count:
+            x = values[k]
+            shape = (count - task.firsts[k], *x.shape[1:])
+            values[k] = np.lib.stride_tricks.as_strided(x, shape, x.strides)
+    return values

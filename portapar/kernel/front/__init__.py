@@ -9,6 +9,7 @@
 `walrus`        assignments inside of expressions
 `lift`          checking a function and writing it anew with its captures as arguments
 `access`        how a kernel uses its arrays
+`reach`         which rows of its arrays an iteration reads and writes
 `races`         writes that iterations may do to one place at the same time
 `checked`       kernels that test their indices
 `rows`          rows of arrays as loops over their elements

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-_NEVER = 99
+NEVER = 99
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class Access:
     pointwise: bool = True
     covers: bool = False
     rank: int = 0
-    updated: int = _NEVER
+    updated: int = NEVER
     returned: frozenset[int] = frozenset()
 
     def on(self, dtype: np.dtype, ndim: int) -> Access:
@@ -53,7 +53,7 @@ class Access:
         fields = [dtype[name] for name in dtype.names or ()]
         deep = any(field.names or field.subdtype for field in fields)
         least = self.updated - bool(fields)  # an element of a record is a part too
-        written = self.updated < _NEVER and (deep or self.updated < 2 or 2 * ndim > least)
+        written = self.updated < NEVER and (deep or self.updated < 2 or 2 * ndim > least)
         return replace(self, writes=self.writes or written)
 
 
@@ -130,13 +130,17 @@ class Flow:
         self._changed = True
         while self._changed:  # what is found only ever grows
             self._changed = False
-            self.returned.clear()
-            self._block(body)
+            self.run(body)
         for _, parts in self.returned:
             for root, depth in parts:
                 if root in self.access:
                     self.access[root].returned |= {depth}
         self._find_covered(body)
+
+    def run(self, body: Sequence[ast.stmt]) -> None:
+        """Run the body once."""
+        self.returned.clear()
+        self._block(body)
 
     def _find_covered(self, body: Sequence[ast.stmt]) -> None:
         for statement in body:
@@ -338,11 +342,8 @@ class Flow:
             self._measure(given[0])
             return set()
         if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.value.id == "atomic":
-            changed = given[0] if node.args else set().union(*given)
-            for use, depth in self._uses(changed):
-                use.reads = use.writes = True
-                use.pointwise &= depth >= 2
-            for parts in given:
+            self._atomic(node, func.attr, given[0] if node.args else set().union(*given))
+            for parts in given[1:]:
                 self._consume(parts)
             return set()
         parts = set().union(*given)
@@ -363,6 +364,12 @@ class Flow:
         self._update(parts)
         return parts
 
+    def _atomic(self, node: ast.Call, operation: str, parts: set[Part]) -> None:
+        """An atomic operation on an element of `parts`."""
+        for use, depth in self._uses(parts):
+            use.reads = use.writes = True
+            use.pointwise &= depth >= 2
+
     def _passed(self, node: ast.Call, given: Sequence[set[Part]], callee: Callee) -> set[Part]:
         """Parts that are passed on to another kernel function."""
         found: set[Part] = set()
@@ -375,10 +382,14 @@ class Flow:
                     own = inner.rank == 0 or self._own(node.args[: inner.rank])
                     use.pointwise &= depth == 0 and inner.pointwise and own
                     use.rank = max(use.rank, inner.rank)
-                if inner.updated < _NEVER:
+                if inner.updated < NEVER:
                     use.updated = min(use.updated, _below(depth, inner.updated))
-            found |= {(root, _below(depth, more)) for root, depth in parts for more in inner.returned}
+            found |= self.passed(parts, inner)
         return found
+
+    def passed(self, parts: set[Part], inner: Access) -> set[Part]:
+        """What a kernel function gives back of parts that it takes and uses so."""
+        return {(root, _below(depth, more)) for root, depth in parts for more in inner.returned}
 
 
 def _harmless(node: ast.Call) -> bool:

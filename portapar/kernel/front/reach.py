@@ -1,0 +1,564 @@
+"""Which rows of its arrays a kernel reads and writes: its own, those around it, or any.
+
+Rows are counted along the first axis, by the first index of the kernel, i. The body is run abstractly as in `access`,
+but with what its whole numbers may be: ``i + c`` for numbers c between two ends, or a number between two ends that does
+not go with i. Tests of i narrow it down in the branches that they guard, called functions are run with what they are
+given, and the numbers among a call's arguments are known. So ``a[max(i - 1, 0), j]`` and ``a[i + d]`` in a loop over
+``range(-w, w + 1)`` are seen to read the neighbours of row i.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from portapar.kernel.front.access import NEVER, Access, Flow, Part
+from portapar.kernel.front.kernel import Kernel
+
+__all__ = ["Reach", "reaches"]
+
+_CASTS = frozenset("int int64 intp uint64".split())  #: they change no row number
+_PINNED = 64  #: a row that does not go with i is told by its distance where i is known to be one of so few
+_SWAPPED = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE, ast.Eq: ast.Eq, ast.NotEq: ast.NotEq}
+_DENIED = {ast.Lt: ast.GtE, ast.LtE: ast.Gt, ast.Gt: ast.LtE, ast.GtE: ast.Lt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq}
+
+
+@dataclass(slots=True)
+class Reach:
+    """Which rows of an array iteration i uses.
+
+    Attributes
+    ----------
+    read : bool
+    low, high : int
+        It reads rows ``i + low`` to ``i + high``, and no others, if it is not `far`.
+    far : bool
+        It may read any row.
+    wraps : int
+        So many rows at the end may be read by indices below 0.
+    written : bool
+        By plain stores.
+    lands : bool
+        These write row i and no other.
+    atomics : frozenset of str
+        The atomic operations on it.
+    strays : bool
+        They may be on other rows than row i.
+    claims : bool
+        The kernel uses what one of them returns.
+    measured : bool
+        It reads how many rows there are.
+    updated : int
+        As in `Access`.
+    """
+
+    read: bool = False
+    low: int = 0
+    high: int = 0
+    far: bool = False
+    wraps: int = 0
+    written: bool = False
+    lands: bool = True
+    atomics: frozenset[str] = frozenset()
+    strays: bool = False
+    claims: bool = False
+    measured: bool = False
+    updated: int = NEVER
+
+    def add(self, other: Reach) -> None:
+        """Take in what another kernel function does with it."""
+        if other.read and not other.far:
+            self.reads(other.low, other.high, other.wraps)
+        self.read |= other.read
+        self.far |= other.far
+        self.written |= other.written
+        self.lands &= other.lands
+        self.atomics |= other.atomics
+        self.strays |= other.strays
+        self.claims |= other.claims
+        self.measured |= other.measured
+        self.updated = min(self.updated, other.updated)
+
+    @property
+    def own(self) -> bool:
+        """Whether what it reads is row i, and no other."""
+        return not self.far and self.low == self.high == 0
+
+    def on(self, dtype: np.dtype, ndim: int) -> Reach:
+        """The same for an array of this kind: only now it is known which of its parts are arrays or records."""
+        if not Access(updated=self.updated).on(dtype, ndim).writes:
+            return self
+        return replace(self, written=True, lands=self.lands and self.own and self.updated >= 2)
+
+    def reads(self, low: int, high: int, wraps: int) -> None:
+        """It reads these rows."""
+        self.low, self.high = (min(self.low, low), max(self.high, high)) if self.read else (low, high)
+        self.read, self.wraps = True, max(self.wraps, wraps)
+
+
+#: the one of an array of which an element form sees one element at a time
+OWN = Reach(read=True, written=True)
+
+
+class _Number(NamedTuple):
+    """A whole number: ``i + c`` if `own`, else c, for lo ≤ c ≤ hi; at least `least` if that says more."""
+
+    own: bool
+    lo: int
+    hi: int
+    least: int = -(2**63)
+
+
+@dataclass(slots=True)
+class _Program:
+    """What the functions of a kernel share."""
+
+    functions: Mapping[str, ast.FunctionDef]
+    span: tuple[int, int]  #: the least and the largest i
+    open: set[str] = field(default_factory=set)  #: those that are being looked at
+
+
+def reaches(
+    kernel: Kernel, first: tuple[int, int] | tuple[()], others: Sequence[tuple[int, int]], numbers: Mapping[str, int],
+    rows: Mapping[str, tuple[int, ...]],
+) -> dict[str, Reach]:  # fmt: skip
+    """How iterations use the rows of arrays.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    first, others : tuple of int
+        The least and the largest index on the first axis, and on each other one; empty if it takes none.
+    numbers : mapping
+        Whole numbers among the arguments, by name.
+    rows : mapping
+        The shapes of the arrays, by name.
+    """
+    key = first, tuple(others), tuple(numbers.items()), tuple(rows.items())
+    return _reaches(kernel, *key)
+
+
+@functools.lru_cache(maxsize=4096)
+def _reaches(kernel: Kernel, first: tuple[Any, ...], others: tuple, numbers: tuple, rows: tuple) -> dict[str, Reach]:
+    indices = kernel.params[: 1 + len(others)] if first else []
+    given = {name: _Number(False, value, value) for name, value in numbers}
+    given |= {name: _Number(False, *ends) for name, ends in zip(indices[1:], others, strict=True)}
+    if indices:
+        given[indices[0]] = _Number(True, 0, 0)
+    program = _Program({f.name: f for f in kernel.functions}, first or (0, 0))
+    walk = _Walk(program, kernel.functions[-1], given, dict(rows), first or (0, 0))
+    return walk.found
+
+
+class _Walk(Flow):
+    """One kernel function, for what it is given."""
+
+    def __init__(
+        self, program: _Program, function: ast.FunctionDef, given: Mapping[str, _Number],
+        shapes: Mapping[str, tuple[int, ...]], span: tuple[int, int],
+    ) -> None:  # fmt: skip
+        names = [arg.arg for arg in function.args.args]
+        nodes = [node for statement in function.body for node in ast.walk(statement)]
+        stored = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        self.program, self.shapes = program, {k: v for k, v in shapes.items() if k not in stored}
+        self.given = {name: number for name, number in given.items() if name not in stored}
+        self.numbers: dict[str, _Number | None] = {}
+        self.spans: dict[str, tuple[int, int]] = {}  #: the least and the largest i where these were assigned
+        self.grown: dict[str, int] = {}
+        self.span = self.whole = span  #: the least and the largest i here
+        self.unused: set[int] = set()  #: calls whose value nobody uses
+        self.found: dict[str, Reach] = {}
+        self.returns: list[_Number | None] = []
+        self.names = names
+        program.open.add(function.name)
+        super().__init__(function.body, names[:1], names, {})
+        program.open.discard(function.name)
+        for name, use in self.access.items():
+            self.found[name].updated = min(self.found[name].updated, use.updated)
+
+    def run(self, body: Sequence[ast.stmt]) -> None:
+        self.found, self.returns = {name: Reach() for name in self.names}, []
+        self.span = self.whole
+        super().run(body)
+
+    # whole numbers --------------------------------------------------------------------------------
+
+    def number(self, node: ast.expr) -> _Number | None:
+        """What a whole number may be; None if that is not known."""
+        if isinstance(node, ast.Constant):
+            return _Number(False, node.value, node.value) if type(node.value) is int else None
+        if isinstance(node, ast.Name):
+            return self.given.get(node.id) or self.numbers.get(node.id)
+        if isinstance(node, ast.NamedExpr):
+            return self.number(node.value)
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
+            x = self.number(node.operand)
+            if x is None or isinstance(node.op, ast.UAdd):
+                return x
+            return None if x.own else _Number(False, -x.hi, -x.lo)
+        if isinstance(node, ast.BinOp):
+            return self._computed(node)
+        if isinstance(node, ast.IfExp):
+            before, found = self.span, []
+            for truth, part in ((True, node.body), (False, node.orelse)):
+                self.span = self._narrowed(node.test, truth, before)
+                if self.span[0] <= self.span[1]:
+                    found.append(self._near(self.number(part)))
+                self.span = before
+            return functools.reduce(_hull, found) if found else None
+        if isinstance(node, ast.Subscript):
+            return self._extent(node.value, node.slice)
+        return self._called(node) if isinstance(node, ast.Call) else None
+
+    def _near(self, x: _Number | None) -> _Number | None:
+        """A number that does not go with i by its distance from i, where that is one of a few."""
+        return None if x is None else self._from(x, self.span)
+
+    def _from(self, x: _Number, span: tuple[int, int]) -> _Number:
+        if x.own or span == self.program.span or span[1] - span[0] > _PINNED:
+            return x
+        return _Number(True, x.lo - span[1], x.hi - span[0])
+
+    def _computed(self, node: ast.BinOp) -> _Number | None:
+        x, y = self.number(node.left), self.number(node.right)
+        if x is None or y is None:
+            return None
+        if isinstance(node.op, ast.Add):
+            x, y = (x, y) if x.own else (y, x)
+            return None if y.own else _Number(x.own, x.lo + y.lo, x.hi + y.hi, x.least + y.lo)
+        if isinstance(node.op, ast.Sub) and (x.own or not y.own):
+            return _Number(x.own and not y.own, x.lo - y.hi, x.hi - y.lo, x.least - y.hi)
+        if x.own or y.own:
+            return None
+        if isinstance(node.op, ast.Mult):
+            ends = [a * b for a in (x.lo, x.hi) for b in (y.lo, y.hi)]
+            return _Number(False, min(ends), max(ends))
+        if isinstance(node.op, ast.FloorDiv) and y.lo == y.hi > 0:
+            return _Number(False, x.lo // y.lo, x.hi // y.lo)
+        return None
+
+    def _extent(self, owner: ast.expr, index: ast.expr) -> _Number | None:
+        """``x.shape[k]``."""
+        shape = self._shape(owner.value) if isinstance(owner, ast.Attribute) and owner.attr == "shape" else None
+        if shape is None or not isinstance(index, ast.Constant) or type(index.value) is not int:
+            return None
+        return _Number(False, shape[index.value], shape[index.value]) if abs(index.value) < len(shape) else None
+
+    def _shape(self, node: ast.expr) -> tuple[int, ...] | None:
+        return self.shapes.get(node.id) if isinstance(node, ast.Name) else None
+
+    def _called(self, node: ast.Call) -> _Number | None:
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        if name in self.program.functions and isinstance(node.func, ast.Name):
+            inner = self._inner(node)
+            return functools.reduce(_hull, inner.returns) if inner is not None and inner.returns else None
+        if node.keywords or not node.args:
+            return None
+        if name == "len" and len(node.args) == 1:
+            shape = self._shape(node.args[0])
+            return _Number(False, shape[0], shape[0]) if shape else None
+        given = [self.number(part) for part in node.args]
+        if name in _CASTS and len(given) == 1:
+            return given[0]
+        if name in ("min", "max", "minimum", "maximum") and len(given) > 1:
+            return functools.reduce(self._least if name.startswith("min") else self._most, given)
+        return None
+
+    def _most(self, x: _Number | None, y: _Number | None) -> _Number | None:
+        if x is None or y is None:
+            return None
+        if x.own != y.own:
+            x, y = (x, y) if x.own else (y, x)
+            return _Number(True, x.lo, max(x.hi, y.hi - self.span[0]), max(x.least, y.lo))
+        return _Number(x.own, max(x.lo, y.lo), max(x.hi, y.hi), max(x.least, y.least))
+
+    def _least(self, x: _Number | None, y: _Number | None) -> _Number | None:
+        if x is None or y is None:
+            return None
+        if x.own != y.own:
+            x, y = (x, y) if x.own else (y, x)
+            least = max(x.least, self.span[0] + x.lo)
+            return _Number(True, min(x.lo, y.lo - self.span[1]), x.hi, min(least, y.lo))
+        return _Number(x.own, min(x.lo, y.lo), min(x.hi, y.hi), min(x.least, y.least))
+
+    # tests of i -----------------------------------------------------------------------------------
+
+    def _narrowed(self, test: ast.expr, truth: bool, span: tuple[int, int]) -> tuple[int, int]:
+        """The least and the largest i for which a test is true, or false; the first beyond the second for none."""
+        if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+            return self._narrowed(test.operand, not truth, span)
+        if isinstance(test, ast.BoolOp):
+            if isinstance(test.op, ast.And) == truth:
+                for part in test.values:
+                    span = self._narrowed(part, truth, span)
+                return span
+            return self._any([self._narrowed(part, truth, span) for part in test.values], span)
+        if not isinstance(test, ast.Compare):
+            return span
+        sides = [test.left, *test.comparators]
+        pairs = list(zip(sides[:-1], test.ops, sides[1:], strict=True))
+        if truth:
+            for pair in pairs:
+                span = self._compared(*pair, True, span)
+            return span
+        return self._any([self._compared(*pair, False, span) for pair in pairs], span)
+
+    def _any(self, spans: Iterable[tuple[int, int]], span: tuple[int, int]) -> tuple[int, int]:
+        spans = [s for s in spans if s[0] <= s[1]]
+        return (min(s[0] for s in spans), max(s[1] for s in spans)) if spans else (span[1] + 1, span[1])
+
+    def _compared(
+        self, left: ast.expr, op: ast.cmpop, right: ast.expr, truth: bool, span: tuple[int, int]
+    ) -> tuple[int, int]:
+        kind, x, y = type(op), self.number(left), self.number(right)
+        if x is None or y is None or x.own == y.own or kind not in _SWAPPED:
+            return span
+        if y.own:
+            x, y, kind = y, x, _SWAPPED[kind]
+        if x.lo != x.hi:
+            return span
+        kind = kind if truth else _DENIED[kind]
+        lo, hi = y.lo - x.lo, y.hi - x.lo  # i is compared with a number between these
+        if kind is ast.Lt:
+            return span[0], min(span[1], hi - 1)
+        if kind is ast.LtE:
+            return span[0], min(span[1], hi)
+        if kind is ast.Gt:
+            return max(span[0], lo + 1), span[1]
+        if kind is ast.GtE:
+            return max(span[0], lo), span[1]
+        if kind is ast.Eq:
+            return max(span[0], lo), min(span[1], hi)
+        if lo != hi:
+            return span
+        return span[0] + (span[0] == lo), span[1] - (span[1] == lo)
+
+    # statements and expressions -------------------------------------------------------------------
+
+    def _block(self, body: Iterable[ast.stmt]) -> None:
+        before = self.span
+        for statement in body:
+            self._statement(statement)
+            if isinstance(statement, ast.If) and not statement.orelse and isinstance(
+                statement.body[-1], (ast.Return, ast.Continue, ast.Break)
+            ):
+                self.span = self._narrowed(statement.test, False, self.span)
+        self.span = before
+
+    def _statement(self, node: ast.stmt) -> None:
+        if isinstance(node, ast.If):
+            self._consume(self.value(node.test))
+            before = self.span
+            for truth, body in ((True, node.body), (False, node.orelse)):
+                self.span = self._narrowed(node.test, truth, before)
+                self._block(body)
+                self.span = before
+            return
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            self.unused.add(id(node.value))
+        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+            self._number_is(node.target.id, None)
+        if isinstance(node, ast.For) and isinstance(node.target, ast.Name):
+            self._number_is(node.target.id, self._counted(node.iter))
+            self._bind(node.target, self._each(self.value(node.iter)))
+            self._block([*node.body, *node.orelse])
+            return
+        if isinstance(node, ast.Return) and node.value is not None:
+            self.returns.append(self._near(self.number(node.value)))
+        super()._statement(node)
+
+    def _counted(self, node: ast.expr) -> _Number | None:
+        """The counter of a loop over a range."""
+        if not isinstance(node, ast.Call) or getattr(node.func, "id", "") != "range" or node.keywords:
+            return None
+        ends = [self.number(part) for part in node.args]
+        start, stop = (_Number(False, 0, 0), ends[0]) if len(ends) == 1 else ends[:2]
+        step = ends[2] if len(ends) > 2 else _ONE
+        if start is None or stop is None or step is None:
+            return None
+        if start.own != stop.own or step.own or step.lo != step.hi or step.lo == 0:
+            return None
+        if step.lo > 0:
+            return _Number(start.own, start.lo, max(start.lo, stop.hi - 1), start.least)
+        return _Number(start.own, min(start.hi, stop.lo + 1), start.hi)
+
+    def _assign(self, target: ast.expr, parts: set[Part], value: ast.expr | None = None) -> None:
+        if isinstance(target, ast.Name):
+            self._number_is(target.id, None if value is None else self.number(value))
+        super()._assign(target, parts, value)
+
+    def _number_is(self, name: str, number: _Number | None) -> None:
+        """What a name may hold only grows; after some steps it is anything."""
+        if name not in self.numbers:
+            self.numbers[name], self.spans[name] = number, self.span
+            self._changed = True
+            return
+        old, before = self.numbers[name], self.spans[name]
+        new = old if number == old else None
+        if old is not None and number is not None and number != old:
+            mixed = old.own != number.own
+            new = _hull(self._from(old, before), self._near(number)) if mixed else _hull(old, number)
+        self.spans[name] = min(before[0], self.span[0]), max(before[1], self.span[1])
+        if new != old:
+            self.grown[name] = self.grown.get(name, 0) + 1
+            self.numbers[name] = new if self.grown[name] < 4 else None
+            self._changed = True
+
+    def value(self, node: ast.expr) -> set[Part]:
+        if isinstance(node, ast.IfExp):
+            self._consume(self.value(node.test))
+            before, parts = self.span, set()
+            for truth, part in ((True, node.body), (False, node.orelse)):
+                self.span = self._narrowed(node.test, truth, before)
+                parts |= self.value(part)
+                self.span = before
+            return parts
+        if isinstance(node, ast.BoolOp):
+            before, parts = self.span, set()
+            for part in node.values:
+                parts |= self.value(part)
+                self.span = self._narrowed(part, isinstance(node.op, ast.And), self.span)
+            self.span = before
+            self._consume(parts)
+            return parts
+        if isinstance(node, ast.Subscript) and self._extent(node.value, node.slice) is not None:
+            assert isinstance(node.value, ast.Attribute)
+            index = node.slice.value  # type: ignore[attr-defined]
+            shape = self._shape(node.value.value)
+            if shape is not None and index % len(shape):
+                return set()  # the length of a row: parts have it too
+        if isinstance(node, ast.NamedExpr) and isinstance(node.target, ast.Name):
+            self._number_is(node.target.id, self.number(node.value))
+        return super().value(node)
+
+    # what is done to parts ------------------------------------------------------------------------
+
+    def _reaches(self, parts: Iterable[Part]) -> list[tuple[Reach, int]]:
+        if self.span[0] > self.span[1]:
+            return []  # never
+        return [(self.found[root], depth) for root, depth in parts if root in self.found]
+
+    def _consume(self, parts: Iterable[Part]) -> None:
+        parts = set(parts)
+        super()._consume(parts)
+        for reach, depth in self._reaches(parts):
+            if depth < 2:
+                reach.read = reach.far = True
+
+    def _measure(self, parts: Iterable[Part]) -> None:
+        parts = set(parts)
+        super()._measure(parts)
+        for reach, depth in self._reaches(parts):
+            reach.measured |= depth < 2
+
+    def _take(self, node: ast.Subscript, parts: set[Part], reads: bool, writes: bool) -> set[Part]:
+        if not (isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str)):
+            for reach, depth in self._reaches(parts):
+                if depth < 0 and not writes:
+                    continue
+                if depth < 2:
+                    self._row(reach, node.slice, reads, writes, depth)
+                elif writes:
+                    self._view_written(reach)
+        return super()._take(node, parts, reads, writes)
+
+    def _row(self, reach: Reach, index: ast.expr, reads: bool, writes: bool, depth: int) -> None:
+        """It takes a row by that index."""
+        first = index.elts[0] if isinstance(index, ast.Tuple) and index.elts else index
+        row = None if depth != 0 or isinstance(first, ast.Slice) else self._near(self.number(first))
+        own = row is not None and row.own
+        if reads:
+            if own and row is not None:
+                reach.reads(row.lo, row.hi, max(0, -max(row.least, self.span[0] + row.lo)))
+            else:
+                reach.read = reach.far = True
+        if writes:
+            reach.written = True
+            reach.lands &= own and row is not None and row.lo == row.hi == 0
+
+    def _view_written(self, reach: Reach) -> None:
+        """A part of a row that was taken before is written."""
+        reach.written = True
+        reach.lands &= reach.own
+
+    def _field(self, parts: set[Part], writes: bool) -> set[Part]:
+        if writes:
+            for reach, depth in self._reaches(parts):
+                if depth < 2:
+                    reach.written, reach.lands = True, False
+                else:
+                    self._view_written(reach)
+        return super()._field(parts, writes)
+
+    def _each(self, parts: set[Part]) -> set[Part]:
+        for reach, depth in self._reaches(parts):
+            if 0 <= depth < 2:
+                reach.read = reach.far = True
+        return super()._each(parts)
+
+    def _atomic(self, node: ast.Call, operation: str, parts: set[Part]) -> None:
+        super()._atomic(node, operation, parts)
+        index = node.args[1] if len(node.args) > 1 else None
+        for reach, depth in self._reaches(parts):
+            reach.atomics |= {operation}
+            reach.claims |= id(node) not in self.unused
+            first = index.elts[0] if isinstance(index, ast.Tuple) and index.elts else index
+            row = None if depth != 0 or first is None else self._near(self.number(first))
+            reach.strays |= depth < 2 and (row is None or not row.own or row.lo != 0 or row.hi != 0)
+            if depth >= 2:
+                self._view_written(reach)
+
+    def _inner(self, node: ast.Call) -> _Walk | None:
+        """The called function, run with what it is given; None if that has no end."""
+        assert isinstance(node.func, ast.Name)
+        function = self.program.functions[node.func.id]
+        if function.name in self.program.open:
+            return None
+        names = [arg.arg for arg in function.args.args]
+        given, shapes = {}, {}
+        for name, part in zip(names, node.args, strict=False):
+            number, shape = self.number(part), self._shape(part)
+            if number is not None:
+                given[name] = number
+            if shape is not None:
+                shapes[name] = shape
+        return _Walk(self.program, function, given, shapes, self.span)
+
+    def _call(self, node: ast.Call) -> set[Part]:
+        if not (isinstance(node.func, ast.Name) and node.func.id in self.program.functions):
+            return super()._call(node)
+        given = [self.value(part) for part in node.args]
+        parts: set[Part] = set()
+        if self.span[0] > self.span[1]:
+            return parts  # never
+        inner = self._inner(node)
+        if inner is None:
+            self._update(set().union(*given))
+            return set().union(*given)
+        for passed, name in zip(given, inner.names, strict=False):
+            use, does = inner.access[name], inner.found[name]
+            for reach, depth in self._reaches(passed):
+                if depth == 0:
+                    reach.add(does)
+                elif depth < 2:
+                    reach.read = reach.far = True
+                    reach.lands &= not (does.written or does.atomics)
+                    reach.written |= does.written
+                elif does.written or does.atomics or use.updated < NEVER:
+                    self._view_written(reach)
+            parts |= self.passed(passed, use)
+        return parts
+
+
+_ONE = _Number(False, 1, 1)
+
+
+def _hull(x: _Number | None, y: _Number | None) -> _Number | None:
+    if x is None or y is None or x.own != y.own:
+        return None
+    return _Number(x.own, min(x.lo, y.lo), max(x.hi, y.hi), min(x.least, y.least))

@@ -1,0 +1,320 @@
+"""What moves when a call is cut: which rows of its arrays each part needs, and what becomes of what parts write.
+
+It follows from what the kernel reads and writes (`portapar.kernel.front.reach`). Its own rows are where the part is.
+Rows around them come from the neighbours. An array that is read anywhere is gathered, once. One that is written
+anywhere is worked on in memory that all parts share; where there is none, atomic sums, minima and the like are
+privatized: each part has a copy of its own, and the copies are combined in the order of the parts. Anything else is
+refused.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from portapar import cost, shares
+from portapar.arrays import PartitionedArray
+from portapar.errors import PlacementError, PortaparWarning
+from portapar.kernel.front.reach import Reach
+from portapar.policy import Policy
+from portapar.problem import Problem
+
+Span = tuple[int, int]
+
+#: what to do where a kernel writes anywhere
+SCATTERED = (
+    "Count or add up with pp.bincount(policy, index, weights=...), or with pp.atomic.add and no use of its value, or "
+    "give each iteration a place of its own; or do it on one device, such as pp.par.on(pp.threads()), with NumPy "
+    "arrays: pp.asnumpy(...) of what is partitioned"
+)
+#: the atomic operations whose results on copies can be combined, and how
+COMBINED = {"add": "add", "sub": "add", "min": "min", "max": "max", "and_": "and_", "or_": "or_", "xor": "xor"}
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What is done about one array of a call that is cut.
+
+    Attributes
+    ----------
+    argument : int
+        Which it is.
+    kind : {"rows", "gathered", "shared", "private"}
+        Rows of other parts are fetched; all of it is gathered, and own rows that were written go back; it is gathered
+        and all parts work on it; each part has a copy, and these are combined.
+    name : str
+    nbytes : int
+        What parts tell each other, or for a private one the copies of all parts together.
+    wanted : tuple of tuple of (int, int)
+        Of rows: the ranges that each part needs, its own among them.
+    operation : str
+        Of private ones: what combines them.
+    """
+
+    argument: int
+    kind: str
+    name: str
+    nbytes: int
+    wanted: tuple[tuple[Span, ...], ...] = ()
+    operation: str = ""
+
+    def __str__(self) -> str:
+        if self.kind == "rows":
+            return f"{self.name}: rows of other parts, {self.nbytes} bytes"
+        if self.kind == "gathered":
+            return f"{self.name}: read at other rows than its own, gathered once, {self.nbytes} bytes"
+        if self.kind == "shared":
+            return f"{self.name}: written anywhere, gathered for all parts and given back, {self.nbytes} bytes"
+        return f"{self.name}: a copy for each part, combined by {self.operation}, {self.nbytes} bytes"
+
+
+def rows_of(problem: Problem, lo: int, hi: int) -> Span:
+    """The rows [first, last) of its arrays that the flat indices [lo, hi) of a problem are."""
+    if lo >= hi:
+        return 0, 0
+    first, last = lo // problem.row, -(-hi // problem.row) - 1
+    a, b = (problem.start[0] + problem.step[0] * place for place in (first, last))
+    return min(a, b), max(a, b) + 1
+
+
+def flat(problem: Problem, lo: int, hi: int) -> Span:
+    """The flat indices whose rows are [lo, hi)."""
+    start, step, count = problem.start[0], problem.step[0], problem.extent[0]
+    if step > 0:
+        first, last = -((start - lo) // step), -((start - hi) // step)
+    else:
+        first, last = (start - hi) // -step + 1, (start - lo) // -step + 1
+    first, last = (min(max(place, 0), count) for place in (first, last))
+    return first * problem.row, max(first, last) * problem.row
+
+
+def uses(reach: Reach) -> bool:
+    """Whether it uses elements at all."""
+    return reach.read or reach.written or bool(reach.atomics)
+
+
+def needed(reach: Reach, rows: Span, count: int) -> tuple[Span, ...]:
+    """The ranges of an array's `count` rows that iterations `rows` use."""
+    first, last = rows
+    if first >= last or not uses(reach):
+        return ()
+    low, high = (reach.low, reach.high) if reach.read else (0, 0)
+    if reach.written or reach.atomics:
+        low, high = min(low, 0), max(high, 0)
+    begin = min(max(first + low, 0), count)
+    found = (begin, max(min(last + high, count), begin))
+    under = min(first + low, 0) if reach.wraps else 0
+    if not under:
+        return (found,) if found[0] < found[1] else ()
+    end = (max(count + under, 0), count)
+    return ((0, count),) if end[0] <= found[1] else (*[found] * (found[0] < found[1]), end)
+
+
+def scale(problem: Problem, k: int) -> int:
+    """Rows of a program's argument to a row of the user's array, which it sees as flat."""
+    value = problem.values[k]
+    flat = len(value.shape) > 1 and problem.program.specs[k].ndim == 1
+    return value.size // max(value.shape[0], 1) if flat else 1
+
+
+def decide(problem: Problem, policy: Policy, executor: Any) -> tuple[tuple[Span, ...], str, tuple[Move, ...]]:
+    """Cut a problem: the flat indices of every part, what decided, and what moves."""
+    reaches, members = problem.reaches(), executor.members
+    refuse_copies(problem, executor)
+    ranks = executor.kind == "mpi"
+    together = not ranks and all(member.device.host_memory for member in members)
+    home: list[int] = []  # the partitioned arrays whose own rows are used
+    kinds: dict[int, str] = {}
+    for k, value in problem.arrays():
+        reach = reaches[k]
+        assert reach is not None
+        partitioned, name = isinstance(value, PartitionedArray), problem.names[k]
+        if partitioned:
+            _at_home(problem, name, value, executor)
+        stores = reach.written and not reach.lands
+        strays = bool(reach.atomics) and (reach.strays or (ranks and not partitioned))
+        if stores or strays:
+            if together:
+                kinds[k] = "shared"
+            else:
+                _check_private(problem, name, reach, stores, partitioned, ranks, executor)
+                kinds[k] = "private"
+            continue
+        if partitioned:
+            kinds[k] = "gathered" if reach.far else "rows"
+            if uses(reach) and (not reach.far or reach.written or reach.atomics):
+                home.append(k)
+    spans, why = _spans(problem, executor, _cuts(problem, reaches, home, executor))
+    return spans, why, _moves(problem, policy, executor, reaches, kinds, spans)
+
+
+def refuse_copies(problem: Problem, executor: Any) -> None:
+    """Refuse to write to arrays of which every rank has a copy, but by atomic operations."""
+    if executor.kind != "mpi":
+        return
+    for k, value in problem.arrays():
+        use = problem.access[k]
+        if use is None or not use.writes or isinstance(value, PartitionedArray):
+            continue
+        reach = problem.reaches()[k]
+        if reach is not None and reach.written:
+            name = problem.names[k]
+            if not reach.lands:
+                raise PlacementError(
+                    f"{problem.algorithm}: the kernel writes to argument {name!r} at other indices than its own, and "
+                    f"every rank has a copy of it: the copies would differ. {SCATTERED}"
+                )
+            raise PlacementError(
+                f"{problem.algorithm}: argument {name!r} is a plain {type(value).__name__}, of which "
+                "every rank has a copy, and the call writes to it: the copies would differ. Pass "
+                f"{executor!r}.asarray({name}), or {executor!r}.empty(shape, dtype) for an output"
+            )
+
+
+def _check_private(
+    problem: Problem, name: str, reach: Reach, stores: bool, partitioned: bool, ranks: bool, executor: Any
+) -> None:
+    """Refuse what copies that are combined would not do."""
+    operations = {COMBINED.get(operation, "") for operation in reach.atomics}
+    what = ""
+    if stores:
+        what = f"writes to {name!r} at other indices than its own"
+    elif reach.claims:
+        what = f"uses what pp.atomic gives back of {name!r}, which counts what all parts did before"
+    elif reach.read:
+        what = f"reads {name!r} while other parts change it by pp.atomic"
+    elif len(operations) > 1 or "" in operations:
+        told = " and ".join(f"pp.atomic.{operation}" for operation in sorted(reach.atomics))
+        what = f"changes {name!r} by {told}, whose results on several copies cannot be put together"
+    if what:
+        where = "the parts share no memory"
+        if ranks and not partitioned:
+            where = "every rank has a copy of it: the copies would differ"
+        raise PlacementError(
+            f"{problem.algorithm}: the kernel {what}, and {executor!r} has several parts: {where}. {SCATTERED}"
+        )
+
+
+def _at_home(problem: Problem, name: str, value: PartitionedArray, executor: Any) -> None:
+    if value.executor is not executor:
+        raise PlacementError(
+            f"{problem.algorithm}: argument {name!r} lives on {value.executor!r}, not on {executor!r}. "
+            f"Use policy.on({value.executor!r})"
+        )
+    if len(value.cuts) != len(executor.members) + 1:
+        raise PlacementError(
+            f"{problem.algorithm}: argument {name!r} has {len(value.cuts) - 1} parts, and {executor!r} has "
+            f"{len(executor.members)} members: place it with {executor!r}.asarray(...)"
+        )
+
+
+def _cuts(
+    problem: Problem, reaches: Sequence[Reach | None], home: Sequence[int], executor: Any
+) -> tuple[int, ...] | None:
+    """The rows at which arrays are cut whose own rows are used: that of one that is written, if there is one."""
+    rows = rows_of(problem, 0, problem.size)
+
+    def written(k: int) -> bool:
+        reach = reaches[k]
+        return reach is not None and (reach.written or bool(reach.atomics))
+
+    found, by = None, -1
+    for k in sorted(home, key=lambda k: not written(k)):
+        reach, count = reaches[k], problem.values[k].shape[0] * scale(problem, k)
+        assert reach is not None
+        if rows[1] > count - (0 if written(k) else min(reach.low, 0)) and problem.size:
+            raise PlacementError(
+                f"{problem.algorithm}: argument {problem.names[k]!r} has {count} rows, and the indices of the first "
+                f"axis go to {rows[1] - 1}: a partitioned array must have a row for each index that uses its own"
+            )
+        cuts = tuple(min(max(c * scale(problem, k), rows[0]), rows[1]) for c in problem.values[k].cuts)
+        cuts = (rows[0], *cuts[1:-1], rows[1])
+        if found is None:
+            found, by = cuts, k
+        elif written(k) and cuts != found:
+            raise PlacementError(
+                f"{problem.algorithm}: it writes to {problem.names[by]!r} and {problem.names[k]!r}, which are cut at "
+                f"different rows, {problem.values[by].cuts} and {problem.values[k].cuts}: make one like the other, "
+                f"{executor!r}.empty(shape, dtype, cuts=...)"
+            )
+    return found
+
+
+def _spans(problem: Problem, executor: Any, cuts: tuple[int, ...] | None) -> tuple[tuple[Span, ...], str]:
+    """The flat indices of every part, and what decided."""
+    count, weights = problem.extent[0], executor.weights
+    if cuts is None:
+        if cost.serial_seconds(problem.program, problem.size) < executor.worth:
+            why, ends = "not worth cutting: on the part of the largest weight", shares.all_to_one(count, weights)
+        else:
+            why, ends = "cut by the executor's weights", shares.cut_rows(count, weights)
+        return tuple((a * problem.row, b * problem.row) for a, b in zip(ends[:-1], ends[1:], strict=True)), why
+    found = tuple(flat(problem, lo, hi) for lo, hi in zip(cuts[:-1], cuts[1:], strict=True))
+    return found, "cut where its partitioned arrays are cut"
+
+
+def _moves(
+    problem: Problem, policy: Policy, executor: Any, reaches: Sequence[Reach | None], kinds: dict[int, str],
+    spans: Sequence[Span],
+) -> tuple[Move, ...]:  # fmt: skip
+    found = []
+    busy = [k for k, (lo, hi) in enumerate(spans) if lo < hi]
+    for k, kind in kinds.items():
+        value, name, reach = problem.values[k], problem.names[k], reaches[k]
+        assert reach is not None
+        size = value.size * value.dtype.itemsize
+        if kind == "private":
+            alone = executor.kind != "mpi" and len(busy) < 2 and not isinstance(value, PartitionedArray)
+            (operation,) = {COMBINED[operation] for operation in reach.atomics}
+            if not alone:
+                found.append(Move(k, kind, name, size * len(busy), operation=operation))
+        elif not isinstance(value, PartitionedArray):
+            continue
+        elif kind == "rows":
+            factor = scale(problem, k)
+            wanted = tuple(
+                needed(reach, rows_of(problem, lo, hi), value.shape[0] * factor) for lo, hi in spans
+            )
+            owned = [(lo * factor, hi * factor) for lo, hi in value.partition]
+            others = sum(_outside(span, own) for own, some in zip(owned, wanted, strict=True) for span in some)
+            if others:
+                row = size // max(value.shape[0] * factor, 1)
+                found.append(Move(k, kind, name, others * row, wanted))
+        else:
+            found.append(Move(k, kind, name, size))
+    for move in found:
+        if move.kind in ("gathered", "shared"):
+            refuse(policy, problem.algorithm, move.name, str(move))
+    return tuple(found)
+
+
+def refuse(policy: Policy, algorithm: str, name: str, what: str) -> None:
+    """Raise a PlacementError where the policy forbids to gather an array."""
+    if policy.transfers == "forbid":
+        raise PlacementError(
+            f"{algorithm}: {what}, and the policy forbids transfers. Use its own rows, pass pp.asnumpy({name}), or "
+            "allow it: policy.with_(transfers='allow')"
+        )
+
+
+_warned: set[Any] = set()
+
+
+def warn(policy: Policy, algorithm: str, what: str) -> None:
+    """Tell of what is gathered, once, where the policy says so."""
+    if policy.transfers != "warn" or (algorithm, what) in _warned:
+        return
+    _warned.add((algorithm, what))
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("portapar."):
+        frame = frame.f_back
+    told = f"{algorithm}: {what}. Under policy.with_(transfers='forbid') it is refused"
+    warnings.warn_explicit(told, PortaparWarning, frame.f_code.co_filename, frame.f_lineno)
+
+
+def _outside(span: Span, own: Span) -> int:
+    """How many rows of a range are not one's own."""
+    return span[1] - span[0] - max(0, min(span[1], own[1]) - max(span[0], own[0]))
