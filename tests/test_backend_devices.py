@@ -25,6 +25,7 @@ from tasks import (
 from portapar.backend import Program, Task
 from portapar.backends import cuda, opencl
 from portapar.errors import BackendUnavailableError
+from portapar.kernel.c.dialect import OPENCL
 from portapar.kernel.tiles import TILE
 
 gpu_form_kernels: dict = {}
@@ -66,7 +67,7 @@ def test_the_form_for_gpus_on_any_opencl_device(n):
     if not opencl.probe()[0].available:
         pytest.skip("no OpenCL device")
     device = opencl.open(0)
-    device.serial, device._kernels = False, gpu_form_kernels
+    device.dialect, device._kernels = OPENCL, gpu_form_kernels
     x = np.random.default_rng(n).normal(size=n)
     (c, *_), _ = run(device, ADD, (np.zeros(n), x, x, np.float64(3)), n)
     assert np.array_equal(c, x + 3 * x)

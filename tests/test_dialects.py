@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import math
 import re
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from numba import types
 
 import portapar as pp
 import portapar.backends.cuda.compile as cuda
-from portapar.kernel.c.dialect import CUDA, HIP, OPENCL, Dialect
+from portapar.kernel.c.dialect import CUDA, HIP, OPENCL, OPENCL_CPU, Dialect
 from portapar.kernel.c.entries import render_map
 from portapar.kernel.c.reductions import render_reduce
 from portapar.kernel.cpu.device import HostDevice
@@ -53,6 +54,22 @@ def test_texts_hold_no_words_of_another_dialect(dialect):
     foreign = r"blockIdx|__shfl|__syncthreads|__global__" if dialect is OPENCL else r"get_global_id|__kernel|barrier\("
     for text in texts(dialect):
         assert not re.search(foreign, text)
+
+
+def steps(i, x, y):
+    v = x[i]
+    for _ in range(20):
+        v = v * 0.5 + math.exp(v)
+    y[i] = abs(v)
+
+
+def test_only_cpus_are_given_text_that_is_made_for_vectors():
+    vector = array_type(np.float64, 1)
+    typed = infer(steps, (types.int64, vector, vector))
+    for dialect in (OPENCL, OPENCL_CPU, CUDA, HIP):
+        text = render_map(typed, 1, dialect, "entry", blocked=dialect.serial)
+        for word in ("unroll", "exp_f64", "__builtin_fabs", "interleave", "always_inline"):
+            assert (word in text) == dialect.serial, (dialect.name, word)
 
 
 def test_nobody_asks_for_a_dialect_by_name():
@@ -120,7 +137,7 @@ def test_a_text_that_does_not_compile_is_told_at_the_users_line(number, name, mo
     call, line = calls()[number]
     where = executor(name)
     device = where.device
-    monkeypatch.setattr(type(device), "dialect", wrong(device.dialect))
+    monkeypatch.setattr(device, "dialect", wrong(device.dialect))
     monkeypatch.setattr(device, "_kernels", {})
     monkeypatch.setattr(device, "_texts", {})
     with pytest.raises(pp.KernelError) as caught:

@@ -1,5 +1,7 @@
 """Operators and functions at special values, against NumPy: what C computes is what NumPy does."""
 
+import math
+
 import numpy as np
 import pytest
 from conftest import executor
@@ -122,3 +124,106 @@ def test_integers(device, dtype):
         expected = [a // b, a % b, a ** np.abs(b % 5), np.fmod(a, b), np.abs(a), -a]
     for k, want in enumerate(expected):
         np.testing.assert_array_equal(out[:, k], want.astype(dtype), err_msg=str(k))
+
+
+def elementary(i, x, out):
+    out[i, 0] = math.exp(x[i])
+    out[i, 1] = np.exp2(x[i])
+    out[i, 2] = math.expm1(x[i])
+    out[i, 3] = math.log(x[i])
+    out[i, 4] = math.log2(x[i])
+    out[i, 5] = math.log10(x[i])
+    out[i, 6] = math.log1p(x[i])
+    out[i, 7] = math.sinh(x[i])
+    out[i, 8] = math.cosh(x[i])
+    out[i, 9] = math.tanh(x[i])
+    out[i, 10] = math.asinh(x[i])
+    out[i, 11] = math.acosh(x[i])
+    out[i, 12] = math.atanh(x[i])
+    out[i, 13] = np.cbrt(x[i])
+    out[i, 14] = math.erf(x[i])
+    out[i, 15] = math.erfc(x[i])
+
+
+def angles(i, x, out):
+    out[i, 0] = math.sin(x[i])
+    out[i, 1] = math.cos(x[i])
+    out[i, 2] = math.tan(x[i])
+    out[i, 3] = math.asin(x[i])
+    out[i, 4] = math.acos(x[i])
+    out[i, 5] = math.atan(x[i])
+
+
+def of_two(i, x, y, out):
+    out[i, 0] = x[i] ** y[i]
+    out[i, 1] = math.atan2(x[i], y[i])
+    out[i, 2] = math.hypot(x[i], y[i])
+
+
+FUNCTIONS = {
+    elementary: [np.exp, np.exp2, np.expm1, np.log, np.log2, np.log10, np.log1p, np.sinh, np.cosh, np.tanh,
+                 np.arcsinh, np.arccosh, np.arctanh, np.cbrt, math.erf, math.erfc],
+    angles: [np.sin, np.cos, np.tan, np.arcsin, np.arccos, np.arctan],
+    of_two: [np.power, np.arctan2, np.hypot],
+}  # fmt: skip
+
+
+def edges(dtype):
+    """Zeros, infinities, NaN, subnormal and huge numbers, ends of functions' ranges, and numbers all over the range."""
+    info, rng = np.finfo(dtype), np.random.default_rng(3)
+    most = np.log(info.max)
+    ends = [0.0, np.inf, np.nan, 1.0, 0.5, 2.0, 3.0, info.tiny, info.smallest_subnormal, info.max, 1 + info.eps,
+            1 - info.epsneg, most, most + np.log(2), np.log(info.smallest_subnormal), 27.2, 9.2, 1e-8, 1e-17,
+            np.pi, np.pi / 2, np.pi / 4, 1e22, 2.0**53 - 1, 6381956970095103 * 2.0**797]  # fmt: skip
+    with np.errstate(over="ignore"):
+        ends = np.array(ends).astype(dtype)
+    exponents = rng.uniform(info.minexp - info.nmant, info.maxexp, 1000).astype(np.longdouble)
+    everywhere = np.exp2(exponents).astype(dtype)
+    x = np.concatenate([ends, everywhere, rng.uniform(0, most, 500).astype(dtype), rng.random(500).astype(dtype)])
+    return np.concatenate([x, -x])
+
+
+def exact(function, *arrays):
+    """What a function gives, in extended precision where there is one."""
+    wide = np.longdouble if np.finfo(np.longdouble).nmant > 60 else np.float64
+    with np.errstate(all="ignore"):
+        if isinstance(function, np.ufunc):
+            return function(*(a.astype(wide) for a in arrays))
+        return np.array([function(float(v)) for v in arrays[0]])
+
+
+@pytest.mark.parametrize("kernel", FUNCTIONS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_functions_of_mathematics(device, kernel, dtype):
+    """Within 4 units in the last place on CPUs (one more for rounded references); as C says where that is no number."""
+    arrays = [edges(dtype)]
+    if kernel is of_two:
+        ends = np.concatenate([arrays[0][:25], arrays[0][:25] * -1, [dtype(v) for v in (-2.0, -3.0, 2.0**30, 1e-300)]])
+        arrays.append(np.random.default_rng(4).permutation(arrays[0]))
+        arrays = [np.concatenate([a, b.ravel()]) for a, b in zip(arrays, np.meshgrid(ends, ends), strict=True)]
+        base = np.random.default_rng(5).lognormal(size=2000).astype(dtype)
+        share = np.random.default_rng(6).uniform(-1, 1, 2000) * np.log(np.finfo(dtype).max)
+        power = (share / np.log(base)).astype(dtype)
+        arrays = [np.concatenate(pair) for pair in zip(arrays, (base, power), strict=True)]
+    out = np.zeros((len(arrays[0]), len(FUNCTIONS[kernel])), dtype)
+    pp.for_each(device, len(out), kernel, *arrays, out)
+    allowed = 4 if "opencl" in str(device) else 16
+    for k, function in enumerate(FUNCTIONS[kernel]):
+        found, wanted = out[:, k], exact(function, *arrays)
+        with np.errstate(over="ignore"):
+            nearest = wanted.astype(dtype)
+        special = ~np.isfinite(nearest) | (nearest == 0)
+        said = f"{function.__name__} of {dtype.__name__}"
+        # What is nearest to the largest number or to 0 may be rounded to one side or to the other.
+        near = np.isnan(nearest) | (np.abs(wanted) > np.longdouble(np.finfo(dtype).max) * 1.01) | (wanted == 0)
+        np.testing.assert_array_equal(found[special & near], nearest[special & near], said)
+        signs = special & ~np.isnan(nearest)
+        np.testing.assert_array_equal(np.signbit(found[signs]), np.signbit(nearest[signs]), said)
+        numbers = np.isfinite(nearest) & np.isfinite(found)
+        assert np.isfinite(found[np.abs(nearest) < np.finfo(dtype).max * 0.99]).all(), said
+        step = np.spacing(np.minimum(np.abs(nearest[numbers]), np.finfo(dtype).max / 2))
+        off = np.abs(found[numbers] - wanted[numbers]) / step
+        worst = np.argmax(off)
+        assert off[worst] <= allowed + isinstance(function, type(math.erf)), (
+            f"{said}: off by {off[worst]:.1f} ulp at {[a[numbers][worst] for a in arrays]}"
+        )

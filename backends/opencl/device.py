@@ -20,7 +20,7 @@ import pyopencl.array as cl_array
 from portapar import cache
 from portapar.errors import DeviceMemoryError, PortaparError
 from portapar.kernel.c.device import CDevice, Kernel, elements
-from portapar.kernel.c.dialect import OPENCL
+from portapar.kernel.c.dialect import OPENCL, OPENCL_CPU
 from portapar.kernel.c.program import Rejected, argument_dtypes, entry_name
 from portapar.kernel.program import Program
 from portapar.kernel.tiles import LANES, TILE
@@ -74,15 +74,13 @@ class OpenCLDevice(CDevice):
     """
 
     array_type = cl_array.Array
-    dialect = OPENCL
-
     def __init__(self, name: str, device: Any) -> None:
         self.shared = shared(device)
         super().__init__(name, self.shared.kernels)
         self.device, self.context, self.queue = device, self.shared.context, self.shared.queue
-        self.serial = bool(device.type & cl.device_type.CPU)
+        self.dialect = OPENCL_CPU if device.type & cl.device_type.CPU else OPENCL
         self.units = device.max_compute_units
-        self.width = self.units if self.serial else self.units * _GROUP
+        self.width = self.units if self.dialect.serial else self.units * _GROUP
         extensions = device.extensions.split()
         self.lacks = frozenset(need for need, extension in _EXTENSIONS.items() if extension not in extensions)
 
@@ -191,7 +189,7 @@ class OpenCLDevice(CDevice):
         return [x.base_data, self._integer(elements(x.offset, x.dtype))]
 
     def _map(self, kernel: Kernel, arguments: Sequence[Any], count: int, chunk: int) -> None:
-        if self.serial:
+        if self.dialect.serial:
             items, group = min(-(-count // chunk) if chunk else self._pieces(count), count), 1
         else:
             items, group = min(-(-count // _GROUP) * _GROUP, _MOST_ITEMS), _GROUP
@@ -205,7 +203,7 @@ class OpenCLDevice(CDevice):
     def _reduce(
         self, kernel: Kernel, arguments: Sequence[Any], tiles: int, acc: np.dtype[Any], whole: bool
     ) -> np.ndarray[Any, Any]:
-        if self.serial:
+        if self.dialect.serial:
             items, group = min(self._pieces(tiles * TILE), tiles), 1
         else:
             items, group = min(tiles * LANES, _MOST_ITEMS), LANES

@@ -6,6 +6,7 @@
 `graph`        the control flow of a function
 `flow`         its statements in structured form
 `text`         expressions and their parentheses
+`vecmath`      functions of mathematics as text, for CPUs
 `intervals`    between which limits its integers lie
 `operators`    operators and functions of numbers
 `atomics`      atomic updates

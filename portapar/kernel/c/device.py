@@ -71,7 +71,6 @@ class CDevice(Device):
     """
 
     dialect: Dialect
-    serial = False  #: see `c_text`
 
     def __init__(self, name: str, kernels: dict[str, Kernel]) -> None:
         super().__init__(name)
@@ -124,7 +123,7 @@ class CDevice(Device):
         key = f"{program.key}-{extent}"
         found = self._texts.get(key)
         if found is None:
-            found = self._texts[key] = c_text(program, self.dialect, self.serial, extent)
+            found = self._texts[key] = c_text(program, self.dialect, extent)
         return found
 
     def kernel(self, program: Program, extent: int = EXTENTS[0]) -> Kernel:
@@ -138,7 +137,7 @@ class CDevice(Device):
                     try:
                         found = self._kernels[key] = self._compile(program, self.text(program, extent))
                     except Rejected as error:
-                        raise rejection(program, self.dialect, error, self.serial, extent) from error
+                        raise rejection(program, self.dialect, error, extent) from error
         return found
 
     def run(self, task: Any) -> np.ndarray[Any, Any] | None:

@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-__all__ = ["CUDA", "HELPERS", "HIP", "OPENCL", "Dialect"]
+from portapar.kernel.c.vecmath import MATH
+
+__all__ = ["CUDA", "HELPERS", "HIP", "OPENCL", "OPENCL_CPU", "Dialect"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,13 @@ class Dialect:
     atomics : {"extensions", "functions"}
         Whether atomics are OpenCL's functions and extensions, or CUDA's functions.
     own : set of str
-        Math functions for which there is a helper, since those of implementations are too far off.
+        Math functions for which there is a helper, since those of implementations are too far off, or keep loops from
+        becoming vectors.
+    builtin : set of str
+        Math functions that the compiler has as instructions; elsewhere they are calls.
+    serial : bool
+        A work-item runs a contiguous piece or a whole tile, whose loop becomes vectors, as suits CPUs; otherwise
+        neighbouring work-items run neighbouring indices, as suits GPUs.
     marked : bool
         Lines of functions tell in a comment which line of the typed text they are of.
     """
@@ -57,9 +65,13 @@ class Dialect:
     atomics: str
     own: frozenset[str] = frozenset()
     marked: bool = False
+    builtin: frozenset[str] = frozenset()
+    serial: bool = False
 
     def math(self, name: str, ctype: str) -> str:
         """The name of a math function of libm for one of the types f32 and f64."""
+        if name in self.builtin:
+            return f"__builtin_{name}{'f' if ctype == 'f32' else ''}"
         return name + (self.float32_suffix if ctype == "f32" else "")
 
 
@@ -90,6 +102,28 @@ OPENCL = Dialect(
     atomics="extensions",
     own=frozenset({"cbrt"}),
 )  # fmt: skip
+
+# The compilers of OpenCL for CPUs are made of Clang, whose own functions become instructions.
+OPENCL_CPU = replace(
+    OPENCL,
+    preamble=OPENCL.preamble.replace("inline", "inline __attribute__((always_inline))") + """\
+#undef isnan
+#undef isinf
+#undef isfinite
+#undef signbit
+#define isnan(x) __builtin_isnan(x)
+#define isinf(x) __builtin_isinf(x)
+#define isfinite(x) __builtin_isfinite(x)
+#define signbit(x) __builtin_signbit(x)
+#if defined(__FMA__) || defined(__aarch64__)
+#define FUSED
+#define FMA(a, b, c) __builtin_fma(a, b, c)
+#endif
+""",
+    own=frozenset(MATH),
+    builtin=frozenset({"fabs", "sqrt", "floor", "ceil", "trunc", "rint", "copysign"}),
+    serial=True,
+)
 
 CUDA = Dialect(
     name="cuda",

@@ -242,19 +242,20 @@ def render_map(
     call = f"{kernel}({', '.join(value(d, INDICES[d]) for d in range(ndim))}{entry.arguments()});"
     lines = [entry.head(name), *entry.locals()]
     if blocked:
+        several = f'_Pragma("clang loop interleave_count({unit.interleave})") ' if unit.interleave else ""
         lines += [
             f"    i64 piece = (hi - lo + {items} - 1) / ({items});",
             f"    i64 flat = lo + ({item}) * piece, end = flat + piece < hi ? flat + piece : hi;",
         ]
         if ndim == 1:
-            lines += [f"    for (i64 i = flat; i < end; ++i) {call}"]
+            lines += [f"    {several}for (i64 i = flat; i < end; ++i) {call}"]
         else:
             lines += [
                 "    while (flat < end) {",
                 *_decode(ndim, "i64", "        "),
                 f"        i64 stop = {last} + (end - flat) < n{ndim - 1} ? {last} + (end - flat) : n{ndim - 1};",
                 f"        flat += stop - {last};",
-                f"        for (; {last} < stop; ++{last}) {call}",
+                f"        {several}for (; {last} < stop; ++{last}) {call}",
                 "    }",
             ]
     elif batch is not None:

@@ -9,6 +9,8 @@ statement at all. What is left are `break`, `continue` and forward `goto`. (The 
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +23,9 @@ from portapar.kernel.c.unit import Unit, strip
 from portapar.kernel.jit.typing import TypedFunction
 
 _DEEP = 16  # levels of nesting; compilers have limits, the lowest that we know is 256
+_UNROLLED = 1500  # operations in a loop that is written out, so that the loop around it becomes vectors
+_CHAIN = 16  # steps in a chain that is worth it to have several of
+_ASSIGNED = re.compile(r"^\s*(\w+) = ", re.MULTILINE)
 NO_EXCEPTIONS = "a kernel cannot raise (or assert) on this device; mark the case in an output array"
 _SEVERAL = "write `range(…)` where it is used: this one is one of several, or comes from another function"
 
@@ -35,6 +40,14 @@ class _Range:
     sign: int  # of the step; 0 if it is not known
     exact: bool  # the counter cannot overflow where it passes the end
     counter: str = ""
+
+    @property
+    def count(self) -> float:
+        """How many steps it has."""
+        numbers = [text.strip("()") for text in (self.start, self.stop, self.step)]
+        if not all(n.removeprefix("-").isdigit() for n in numbers):
+            return math.inf
+        return len(range(*map(int, numbers)))
 
     @property
     def condition(self) -> str:
@@ -99,11 +112,13 @@ class Flow:
         self.counted: set[str] = set()
         # (header, what follows the loop) of the loops around the present place
         self.around: list[tuple[int, int | None]] = []
+        self.cost = 0.0  # operations of the loop that is written, or of the function
 
     def line(self, text: str) -> None:
         unit = self.function.unit
         mark = f"  // line {unit.line}" if unit.dialect.marked and text != "return;" else ""
         self.lines.append("    " * self.depth + text + mark)
+        self.cost += unit.cost(text)
 
     def render(self) -> list[str]:
         """The lines of the function's body."""
@@ -142,6 +157,7 @@ class Flow:
     def _loop(self, label: int, inside: list[int], behind: int | None) -> None:
         counter = self._counted(label)
         self.around.append((label, behind))
+        start, before, self.cost = len(self.lines), self.cost, 0.0
         if counter is None:
             self.line("for (;;) {")
             self.depth += 1
@@ -153,6 +169,22 @@ class Flow:
         self.depth -= 1
         self.line("}")
         self.around.pop()
+        self.cost *= counter.count if counter is not None else math.inf
+        if counter is not None and self.function.unit.dialect.serial and self.cost <= _UNROLLED:
+            self._unrolled(start, counter.count)
+        self.cost += before
+
+    def _unrolled(self, start: int, count: float) -> None:
+        """Let the compiler write out the loop that begins at a line.
+
+        Where each step waits for the one before and none for memory, several indices have to be under way at a time.
+        """
+        loop = "\n".join(self.lines[start:])
+        if count >= _CHAIN and "[" not in loop:
+            before = "\n".join(self.lines[:start])
+            carried = set(_ASSIGNED.findall(loop)) & set(_ASSIGNED.findall(before))
+            self.function.unit.interleave = 4 if len(carried) <= 2 else 2 if len(carried) <= 4 else 1
+        self.lines.insert(start, f'{"    " * self.depth}_Pragma("unroll")')
 
     def _for(self, label: int, counter: _Range, inside: list[int], behind: int | None) -> None:
         """A loop over a range; what else its header does is done once more than the body."""

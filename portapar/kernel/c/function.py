@@ -126,6 +126,7 @@ class _Function(Memory):
         parameters = [self._parameter(k, n) for k, n in enumerate(names)]
         result = unit.value(typed.return_type, self._returned()) if typed.return_type != types.none else "void"
         body = self.flow.render()
+        unit.costs[self.name] = self.flow.cost
         declared = [f"    {ctype} {name};" for name, ctype in self.locals.items()]
         head = f"DEVICE {result} {self.name}({', '.join(p for p in parameters if p)})"
         return "\n".join([head + " {", *declared, *self.arrays, *body, "}"]) + "\n"

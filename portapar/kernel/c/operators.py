@@ -119,7 +119,7 @@ def _power(unit: Unit, a: Operand, b: Operand, result: types.Type) -> str:
         if n == 2 and x.isidentifier():
             return f"({x} * {x})"
         return f"{unit.helper(f'pow_{n}'.replace('-', 'm'), ctype)}({x})"
-    return f"{unit.dialect.math('pow', ctype)}({x}, {unit.cast(*b, result)})"
+    return f"{unit.math('pow', ctype)}({x}, {unit.cast(*b, result)})"
 
 
 _PRODUCTS = {-2, -1, 2, 3, 4}  # exponents for which there is no need of pow
@@ -210,8 +210,7 @@ def _libm(name: str) -> Handler:
         working = result if isinstance(result, types.Float) else operands[0][1]
         texts = [unit.cast(*operand, working) for operand in operands]
         ctype = unit.scalar(working)
-        function = unit.helper(name, ctype) if name in unit.dialect.own else unit.dialect.math(name, ctype)
-        return unit.cast(f"{function}({', '.join(texts)})", working, result)
+        return unit.cast(f"{unit.math(name, ctype)}({', '.join(texts)})", working, result)
 
     return handler
 
@@ -275,7 +274,7 @@ def _abs(unit: Unit, operands: list[Operand], result: types.Type) -> str:
     if ctype[0] == "c":
         return f"{unit.helper('complex_abs', ctype)}({text})"
     if ctype[0] == "f":
-        return f"{unit.dialect.math('fabs', ctype)}({text})"
+        return f"{unit.math('fabs', ctype)}({text})"
     return f"{unit.helper('abs_int', ctype)}({text})" if ctype[0] == "i" else text
 
 
@@ -286,7 +285,7 @@ def _round(unit: Unit, operands: list[Operand], result: types.Type) -> str:
         return unit.cast(text, numba_type, result)
     if len(operands) == 2:
         return f"{unit.helper('round_digits', ctype)}({text}, {unit.cast(*operands[1], types.int64)})"
-    return unit.cast(f"{unit.dialect.math('rint', ctype)}({text})", numba_type, result)
+    return unit.cast(f"{unit.math('rint', ctype)}({text})", numba_type, result)
 
 
 def _divmod(unit: Unit, operands: list[Operand], result: types.Type) -> str:
@@ -362,7 +361,7 @@ def _reciprocal(unit: Unit, operands: list[Operand], result: types.Type) -> str:
 
 def _ldexp(unit: Unit, operands: list[Operand], result: types.Type) -> str:
     x, n = unit.cast(*operands[0], result), unit.cast(*operands[1], types.int32)
-    return f"{unit.dialect.math('ldexp', unit.scalar(result))}({x}, {n})"
+    return f"{unit.math('ldexp', unit.scalar(result))}({x}, {n})"
 
 
 def _fill_handlers() -> None:

@@ -27,17 +27,14 @@ def entry_name(program: Program) -> str:
     return f"portapar_{program.form}"
 
 
-def c_text(program: Program, dialect: Dialect, serial: bool = False, extent: int = EXTENTS[0]) -> str:
+def c_text(program: Program, dialect: Dialect, extent: int = EXTENTS[0]) -> str:
     """A program's C text.
 
     Parameters
     ----------
     program : Program
     dialect : Dialect
-        `portapar.kernel.c.dialect.OPENCL` or `CUDA`.
-    serial : bool
-        A work-item runs a contiguous piece or a whole tile, as suits CPUs; otherwise neighbouring
-        work-items run neighbouring indices, as suits GPUs.
+        One of `portapar.kernel.c.dialect`.
     extent : int
         One of `EXTENTS`: no array is longer along an axis, and no index is larger.
 
@@ -56,12 +53,12 @@ def c_text(program: Program, dialect: Dialect, serial: bool = False, extent: int
                 batch = Batch(elem, infer(functions.get("store", _set_item), stored), program.out, count)
             space: dict[str, Any] = {"unit_step": program.unit, "steps": program.steps, "signed": program.signed}
             return render_map(
-                body, program.ndim, dialect, name, blocked=serial, batch=batch, extent=extent, **space
+                body, program.ndim, dialect, name, blocked=dialect.serial, batch=batch, extent=extent, **space
             )
         acc = numba_type(program.acc)
         elem = infer(functions["elem"] if program.unit else _over_range(program), argtypes)
         op = infer(functions["op"], (value_type(program.acc),) * 2)
-        options = {"grouped": not serial, "ordered": program.ordered}
+        options = {"grouped": not dialect.serial, "ordered": program.ordered}
         return render_reduce(elem, op, acc, dialect, name, extent=extent, **options)
     except (TypingFailure, RenderFailure) as error:
         raise _kernel_error(program, dialect, error) from error
@@ -132,9 +129,7 @@ class Rejected(PortaparError):
         self.log = log
 
 
-def rejection(
-    program: Program, dialect: Dialect, error: Rejected, serial: bool = False, extent: int = EXTENTS[0]
-) -> KernelError:
+def rejection(program: Program, dialect: Dialect, error: Rejected, extent: int = EXTENTS[0]) -> KernelError:
     """The error for a program whose C text (see `c_text`) a compiler rejected, at the user's line.
 
     Which line that is the text tells when it is made again, with marks: without them it is the same in every process,
@@ -142,7 +137,7 @@ def rejection(
     """
     found = next(filter(None, (re.search(form, error.log, re.MULTILINE) for form in _COMPLAINTS)), None)
     number, said = (int(found[1]), found[2].strip()) if found else (0, error.log.strip())
-    lines = c_text(program, dataclasses.replace(dialect, marked=True), serial, extent).split("\n")[:number]
+    lines = c_text(program, dataclasses.replace(dialect, marked=True), extent).split("\n")[:number]
     first = max((k for k, line in enumerate(lines) if not line.startswith((" ", "}"))), default=0)  # of its function
     marks = [int(mark[1]) for line in lines[first:] if (mark := re.search(r"  // line (\d+)$", line))]
     code = f"{lines[-1].partition('  // line ')[0].strip()}" if lines else ""

@@ -13,6 +13,7 @@ from numba.core import types
 
 from portapar.kernel.c.dialect import HELPERS, Dialect
 from portapar.kernel.c.intervals import EXTENTS
+from portapar.kernel.c.vecmath import MATH, math_text
 from portapar.kernel.jit.typing import dtype_of
 
 __all__ = ["GLOBAL", "PRIVATE", "VIEW", "RenderFailure", "Unit", "scalar_name", "strip"]
@@ -22,6 +23,10 @@ GLOBAL = "g"  # an argument of the entry: device memory, possibly the rows from 
 VIEW = "v"  # a part of such an argument: device memory
 UNALIGNED = "u"  # an array inside a packed record: device memory, its numbers not at their alignment
 PRIVATE = "p"  # an array of the work-item's own
+
+
+_OPERATIONS = re.compile(r"[-+*/%&|^]|[<>=!]+|\[|\bFMA\b")
+_CALLS = re.compile(r"\b(\w+)\(")
 
 
 class RenderFailure(Exception):
@@ -82,6 +87,12 @@ class Unit:
     records: dict[Any, str] = field(default_factory=dict)
     loose: set[Any] = field(default_factory=set)  # records that lie unaligned in another one
     pragmas: dict[str, str] = field(default_factory=dict)
+    costs: dict[str, float] = field(default_factory=dict)  # operations in functions
+    interleave: int = 0  # how many vectors of indices should be under way at a time; 0: the compiler decides
+
+    def cost(self, text: str) -> float:
+        """How many operations there are in a statement, roughly, with those of the functions that it calls."""
+        return len(_OPERATIONS.findall(text)) + sum(self.costs.get(name, 0.0) for name in _CALLS.findall(text))
 
     def fail(self, message: str) -> RenderFailure:
         """The exception for what is wrong with the present statement."""
@@ -322,8 +333,29 @@ class Unit:
             text = re.sub(r"@H\((\w+)\)", lambda m: self.helper(m[1], ctype), text)
             text = text.replace("@R", _component(ctype)) if ctype[0] == "c" else text
             part = _component(ctype) if ctype[0] == "c" else ctype
-            text = re.sub(r"@F\((\w+)\)", lambda m: self.dialect.math(m[1], part), text)
+            text = re.sub(r"@F\((\w+)\)", lambda m: self.math(m[1], part), text)
             self.declarations[instance] = text
+        return instance
+
+    def math(self, name: str, ctype: str) -> str:
+        """The C name of a function of mathematics for f32 or f64; it is declared if it is one of our own."""
+        if name not in self.dialect.own:
+            return self.dialect.math(name, ctype)
+        return self._vector_math(name, ctype) if self.dialect.serial else self.helper(name, ctype)
+
+    def _vector_math(self, name: str, ctype: str = "f64") -> str:
+        instance = f"{name}_{ctype}"
+        if instance not in self.declarations:
+            text = math_text(name).replace("@N", instance)
+            text = re.sub(r"@H\((\w+)\)", lambda m: self._vector_math(m[1]), text)
+            if ctype == "f32":
+                names = re.findall(r"f64 (\w+)[,)]", text.partition("{")[0])
+                given = ", ".join(f"f32 {x}" for x in names)
+                text = f"DEVICE f32 {instance}({given}) {{ return {self._vector_math(name)}({', '.join(names)}); }}"
+            self.use("f64")
+            self.costs[instance] = self.cost(text)
+            instead = f"\n#else\n#define {instance} {name}" if name in MATH else ""
+            self.declarations[instance] = f"#ifdef FUSED\n{text}{instead}\n#endif"
         return instance
 
     def text(self) -> str:
