@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from portapar import indexed, problem
 from portapar.call import call
 from portapar.executor import Executor
+from portapar.kernel.front.kernel import holding
 from portapar.policy import Policy, check_policy
 from portapar.problem import Problem
 
@@ -22,8 +24,9 @@ def for_each(policy: Policy | None, n: Any, body: Any, *args: Any) -> Any:
         ``body(i, j, k, *args)`` and so on, the last index running fastest.
     body : callable
         A kernel. Iterations must not write what others read or write, except by `pp.atomic`.
-    *args : array or number
-        Passed on to `body`.
+    *args : array, number, or tuple or list of them
+        Passed on to `body`. Kernels take tuples apart, ``xs[0][i]``, and loop over them, ``for x in xs``; with
+        ``*xs`` as its last parameter one takes any number of arguments.
 
     Returns
     -------
@@ -41,7 +44,18 @@ def for_each(policy: Policy | None, n: Any, body: Any, *args: Any) -> Any:
     O(n) work. If it fails or is interrupted, what the kernel writes to is undefined.
     """
     check_policy(policy, "for_each")
-    return call("for_each", policy, (body,), args, n if type(n) is int else problem.box(n), _build)
+    space = n if type(n) is int else problem.box(n)
+    if _several(body, args):
+        body, args = holding(body, 1 if isinstance(space, int) else len(space[0]), args)
+    return call("for_each", policy, (body,), args, space, _build)
+
+
+def _several(body: Any, args: tuple[Any, ...]) -> bool:
+    """Whether a parameter stands for several arguments."""
+    for x in args:
+        if isinstance(x, (tuple, list)):
+            return True
+    return getattr(getattr(body, "__code__", None), "co_flags", 0) & inspect.CO_VARARGS != 0
 
 
 def _build(algorithm: str, where: Executor, kernels: Any, args: Any, space: Any) -> tuple[Problem, None]:

@@ -742,11 +742,16 @@ def test_unsupported_python(module, statement):
         assert int(place[1]) > 12 or "kernel" in statement
 
 
-@pytest.mark.parametrize("text", ["def kernel(i, *a):\n    pass\n", "def kernel(i, *, a):\n    pass\n",
-                                  "def kernel(i, a, **k):\n    pass\n"])  # fmt: skip
+@pytest.mark.parametrize("text", ["def kernel(i, *, a):\n    pass\n", "def kernel(i, a, **k):\n    pass\n"])
 def test_signatures(module, text):
     with pytest.raises(pp.KernelError, match="name every argument"):
         pp.for_each(pp.seq, 3, module(text).kernel, np.zeros(3))
+
+
+def test_stars_are_for_for_each(module):
+    kernel = module("def kernel(*a):\n    return a[0]\n").kernel
+    with pytest.raises(pp.KernelError, match="name every argument"):
+        pp.transform(pp.seq, np.zeros(3), op=kernel)
 
 
 def test_async(module):

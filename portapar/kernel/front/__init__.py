@@ -8,6 +8,7 @@
 `remedies`      what to write instead of captured values that kernels cannot use
 `walrus`        assignments inside of expressions
 `lift`          checking a function and writing it anew with its captures as arguments
+`unroll`        loops over tuples, written out
 `access`        how a kernel uses its arrays
 `reach`         which rows of its arrays an iteration reads and writes
 `races`         writes that iterations may do to one place at the same time

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import inspect
 import math
 import operator
 import types
@@ -219,6 +220,54 @@ class Kernel:
 
 forks.shared(Kernel.__dict__["_fits"])
 forks.shared(Kernel.__dict__["_values"])
+
+
+class Holding:
+    """A kernel function with the tuples that a call passes for some parameters: they are what a global name would be.
+
+    So whatever kernels may do with tuples that they capture, they may do with those.
+    """
+
+    def __init__(self, func: types.FunctionType, tuples: dict[str, tuple[Any, ...]]) -> None:
+        space = {**func.__globals__, **tuples}
+        made = types.FunctionType(func.__code__, space, func.__name__, func.__defaults__, func.__closure__)
+        made.__dict__.update(func.__dict__, held=(*tuples,))
+        self.py_func = made
+
+    def __repr__(self) -> str:
+        return repr(self.py_func)
+
+
+def holding(given: Any, ndim: int, args: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+    """A kernel of `ndim` indices and its arguments, of which it holds the tuples and lists; see `Holding`.
+
+    So is what is left for a last parameter ``*xs``.
+    """
+    func = unwrap(given)
+    code = func.__code__
+    names = code.co_varnames[ndim : code.co_argcount]
+    star, least = code.co_flags & inspect.CO_VARARGS, len(names) - len(func.__defaults__ or ())
+    if len(args) < least or (len(args) > len(names) and not star):
+        return given, args  # which is told as it is of all calls
+    tuples = {name: _tuple(x) for name, x in zip(names, args, strict=False) if isinstance(x, (tuple, list))}
+    left = tuple(x for x in args[: len(names)] if not isinstance(x, (tuple, list)))
+    if star:
+        tuples[code.co_varnames[code.co_argcount + code.co_kwonlyargcount]] = _tuple(args[len(names) :])
+    else:
+        left += args[len(names) :]
+    return (Holding(func, tuples), left) if tuples else (given, args)
+
+
+def _tuple(x: Any) -> Any:
+    """Lists as tuples, at any depth; tuples with names keep them."""
+    if not isinstance(x, (tuple, list)) or hasattr(x, "_fields"):
+        return x
+    return tuple(map(_tuple, x))
+
+
+def held(func: types.FunctionType) -> tuple[str, ...]:
+    """The parameters for which it holds tuples."""
+    return func.__dict__.get("held", ())
 
 
 def unwrap(func: Any) -> types.FunctionType:

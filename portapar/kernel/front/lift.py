@@ -27,6 +27,7 @@ from portapar.kernel.front.kernel import (
     Capture,
     Guard,
     Kernel,
+    held,
     is_data,
     kind_of,
     scalar_name,
@@ -42,6 +43,7 @@ from portapar.kernel.front.sources import (
 )
 from portapar.kernel.front.templates import Filled
 from portapar.kernel.front.text import copied, with_names
+from portapar.kernel.front.unroll import unrolled
 from portapar.kernel.front.walrus import hoist
 
 _ELSEWHERE = "do it outside of the kernel"
@@ -78,8 +80,8 @@ _FORBIDDEN: dict[str, tuple[str, str]] = {
     "TypeAlias": ("a type alias", "define it outside of the kernel"),
 }
 _PRIVATE = {"zeros": np.zeros, "empty": np.empty, "ones": np.ones, "full": np.full}
-_lifted: dict[tuple[types.CodeType, str], list[Kernel]] = {}  # equal codes may come from two files
-_by_code: dict[int, tuple[types.CodeType, list[Kernel]]] = {}  # the same by identity; codes are kept alive here
+_lifted: dict[Any, list[Kernel]] = {}  # equal codes may come from two files, and hold tuples for some parameters
+_by_code: dict[Any, tuple[types.CodeType, list[Kernel]]] = {}  # the same by identity; codes are kept alive here
 
 
 def lift(func: Any) -> tuple[Kernel, types.FunctionType]:
@@ -96,11 +98,12 @@ def lift(func: Any) -> tuple[Kernel, types.FunctionType]:
 def bound(func: Any) -> tuple[Kernel, types.FunctionType, list[Any]]:
     """`lift`, and the captured values."""
     func = unwrap(func)
-    code = func.__code__
-    if id(code) not in _by_code:
+    code, tuples = func.__code__, held(func)
+    key = (id(code), tuples) if tuples else id(code)
+    if key not in _by_code:
         with source_lock:
-            _by_code[id(code)] = code, _lifted.setdefault((code, code.co_filename), [])
-    kernels = _by_code[id(code)][1]
+            _by_code[key] = code, _lifted.setdefault((code, code.co_filename, tuples), [])
+    kernels = _by_code[key][1]
     for kernel in kernels:
         values = kernel.fits(func)
         if values is not None:
@@ -153,7 +156,8 @@ class _Lifter(Names):
 
     def kernel(self) -> Kernel:
         arguments = self.node.args
-        if arguments.vararg or arguments.kwarg or arguments.kwonlyargs:
+        given = arguments.vararg is not None and arguments.vararg.arg in self.held
+        if (arguments.vararg and not given) or arguments.kwarg or arguments.kwonlyargs:
             what = "it takes *args, **kwargs or keyword-only arguments"
             if isinstance(self.node, ast.FunctionDef) and hasattr(self.func, "__wrapped__"):
                 inside = self.func.__wrapped__.__name__
@@ -175,7 +179,8 @@ class _Lifter(Names):
         body = hoist(self.block(body), self.local, self.fail)
         if not is_compiled_from(self.code, self.file):
             raise changed_error(self.func, self.name)
-        params = [self.renamed.get(name, name) for name in parameter_names(self.code) if name not in fixed]
+        own = (name for name in parameter_names(self.code) if name not in fixed and name not in self.held)
+        params = [self.renamed.get(name, name) for name in own]
         names = [*params, *self.captures.values()]
         callees = {
             f.name: Callee([*f.kernel.params, *(name for name, _ in f.kernel.captures)], f.kernel.access)
@@ -285,7 +290,10 @@ class _Lifter(Names):
         self.branches(node)
         return node
 
-    def visit_For(self, node: ast.For) -> ast.stmt:
+    def visit_For(self, node: ast.For) -> ast.stmt | list[ast.stmt]:
+        rounds = unrolled(node, self.node, self.length, self.builtin)
+        if rounds is not None:
+            return self.block(rounds)
         node.iter = self.visit(node.iter)
         self.repeated(node)
         node.target = self.visit(node.target)
@@ -353,6 +361,8 @@ class _Lifter(Names):
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         if isinstance(node.ctx, ast.Store):
+            if node.id in self.held:
+                self.fail(node, f"it assigns to {node.id!r}, for which the call passes a tuple", "use another name")
             self.fixed.pop(node.id, None)
             self.unsure.discard(node.id)
             node.id = self.renamed.get(node.id, node.id)

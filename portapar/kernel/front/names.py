@@ -17,7 +17,7 @@ import numpy as np
 
 from portapar.errors import KernelError, PlacementError
 from portapar.kernel.front import atomic, functions
-from portapar.kernel.front.kernel import Capture, Guard, is_data, kind_of, scalar_name, usable
+from portapar.kernel.front.kernel import Capture, Guard, held, is_data, kind_of, scalar_name, usable
 from portapar.kernel.front.remedies import described, unusable
 from portapar.kernel.front.sources import find_source, kernel_error
 
@@ -54,6 +54,8 @@ class Names(ast.NodeTransformer):
         Parameters that this call gives what is no number, such as None, as long as nothing else is assigned to them.
     unsure : set of str
         Those of them to which something else was assigned on some ways.
+    held : tuple of str
+        Parameters that are tuples, which are found as global names are.
     """
 
     def __init__(self, func: types.FunctionType, fixed: Mapping[str, Any] | None = None) -> None:
@@ -62,7 +64,8 @@ class Names(ast.NodeTransformer):
         self.name = "lambda" if isinstance(self.node, ast.Lambda) else self.node.name
         self.captures: dict[Capture, str] = {}
         self.guards: dict[tuple[Capture, bool], Guard] = {}
-        self.locals = set(self.code.co_varnames) | set(self.code.co_cellvars)
+        self.held = held(func)
+        self.locals = (set(self.code.co_varnames) | set(self.code.co_cellvars)) - {*self.held}
         self.renamed: dict[str, str] = {}
         self.functions: list[Any] = []
         self.stable = True
@@ -133,6 +136,19 @@ class Names(ast.NodeTransformer):
                 self.fail(node, f"reading {text} gives {type(error).__name__}: {error}", "read it before the call")
             found = found.then(step)
         return found, value, path
+
+    def length(self, node: ast.expr) -> int | None:
+        """The length of the tuple that a captured name stands for, which the text then depends on."""
+        traced = self.trace(node)
+        if traced is None or traced[2] or not isinstance(traced[1], tuple):
+            return None
+        self.guard(Guard(traced[0], kind_of(traced[1])))
+        return len(traced[1])
+
+    def builtin(self, node: ast.expr) -> str:
+        """The name of the builtin function that it is; else ""."""
+        own = isinstance(node, ast.Name) and (node.id in self.locals or node.id in self.func.__globals__)
+        return node.id if isinstance(node, ast.Name) and not own else ""
 
     def resolve(self, node: ast.Name | ast.Attribute | ast.Subscript, called: bool = False) -> ast.expr:
         """Rewrite a captured name (with its attributes) by what it stands for."""
