@@ -14,6 +14,7 @@ from portapar.errors import KernelError
 from portapar.kernel.front.access import Access
 from portapar.kernel.front.kernel import Kernel
 from portapar.kernel.front.reach import Reach, reaches
+from portapar.kernel.front.rows import without_rows
 from portapar.kernel.front.single_store import result
 from portapar.kernel.front.text import Text
 from portapar.kernel.jit.check import typed
@@ -35,7 +36,6 @@ from portapar.problem import (
     tested,
     with_defaults,
     with_room,
-    without_rows,
 )
 
 if TYPE_CHECKING:

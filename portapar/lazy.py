@@ -35,6 +35,7 @@ from portapar.kernel.front.codec import tuple_dtype
 from portapar.kernel.front.fuse import Getter
 from portapar.kernel.front.kernel import Kernel
 from portapar.kernel.front.lift import lift
+from portapar.kernel.front.rows import without_rows
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.front.text import Text, renamed
 from portapar.kernel.jit.check import typed
@@ -430,9 +431,13 @@ def transform(*inputs: Any) -> Lazy:
         )
     made = _Builder("lazy.transform")
     nodes = tuple(made.add(x, name) for x, name in _zip(given, params, strict=True))
+    names = [name for name, _ in kernel.captures]
+    values = [arrays.normal(value, name) for name, value in _zip(names, kernel.values(func), strict=True)]
+    whole = {name: x for name, x in _zip(names, values, strict=True) if hasattr(x, "shape")}
+    kernel = without_rows(kernel, {name: x for name, x in whole.items() if not isinstance(x, arrays.SCALARS)})
     captured = []
-    for (name, _), value in _zip(kernel.captures, kernel.values(func), strict=True):
-        value = arrays.normal(value, name)
+    for name, value in _zip(names, values, strict=True):
+        value = value.reshape(1) if isinstance(value, np.ndarray) and value.ndim == 0 else value
         spec = arrays.spec_of(value, name)
         if spec.is_array and kernel.access[name].on(spec.dtype, spec.ndim).writes:
             raise KernelError(

@@ -14,11 +14,12 @@ import numpy as np
 from portapar import arrays
 from portapar.arrays import Range
 from portapar.errors import BoundsError, PlacementError
-from portapar.kernel.front import fuse, rows
+from portapar.kernel.front import fuse
 from portapar.kernel.front.access import Access
 from portapar.kernel.front.kernel import Kernel
 from portapar.kernel.front.lift import lift
 from portapar.kernel.front.reach import Reach
+from portapar.kernel.front.rows import without_rows
 from portapar.kernel.front.text import Text
 from portapar.kernel.program import INDICES, Program, Spec
 from portapar.lazy import Lazy
@@ -147,9 +148,10 @@ class Tests:
         at = numbers(record, "i", self.ndim)
         when = f", in iteration {_numbers(at)}" if at else ""
         array = repr(site.name) if site.name == site.here else f"{site.name!r} (here {site.here!r})"
+        array, text = (array, f"{site.text}: ") if site.text else (site.name or "a row", "")
         line = linecache.getline(site.file, site.line).strip()
         return BoundsError(
-            f"{site.file}:{site.line}: {site.text}: index {_numbers(index)} is out of bounds for axis {axis} of "
+            f"{site.file}:{site.line}: {text}index {_numbers(index)} is out of bounds for axis {axis} of "
             f"{array}, which has shape {shape}{when}. What the call wrote is undefined\n    {line}"
         )
 
@@ -274,19 +276,6 @@ def lifted_for_elements(given: Any) -> tuple[Kernel, Any]:
     captured = zip(kernel.captures, kernel.values(func), strict=True)
     found = {name: x for (name, _), x in captured if hasattr(x, "shape") and not isinstance(x, arrays.SCALARS)}
     return without_rows(kernel, found), func
-
-
-def without_rows(kernel: Kernel, found: Mapping[str, Any]) -> Kernel:
-    """The kernel with loops in the place of rows, for these arrays, by parameter and capture.
-
-    Raises
-    ------
-    KernelError
-        It uses rows of different lengths, or in a way that has no loop.
-    """
-    expanded = rows.expand(kernel, {name: len(array.shape) for name, array in found.items()})
-    expanded.check(found)
-    return expanded.kernel
 
 
 def fused(kernel: Kernel, lazy: Mapping[str, Lazy]) -> Kernel:

@@ -289,7 +289,7 @@ class Writer:
             f"({x} - {self.small()}) * {y} + {x}",
             f"np.where({x} > {y}, {x}, {c})",
             f"abs({x}) * {c}",
-            f"np.minimum({x}, {y})",
+            f"np.sign({x}) * {y}",
             f"{x} % {y}",
         ))  # fmt: skip
 

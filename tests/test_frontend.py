@@ -693,7 +693,7 @@ UNSUPPORTED = {
     "assert i > 0": "assert.*error code",
     "del a": "del.*leave it out",
     "b = max(*a)": "unpacking.*write the elements out",
-    "a[i] = sum(a)": r"sum\(\).*for loop",
+    "a[i] = sum(i)": r"sum\(i\) is of no row.*for loop",
     "a[i] = math.nonsense": "math.nonsense does not exist",
     "a[i] = undefined": "'undefined' is not defined",
     "a[i] = math": "'math', the module",

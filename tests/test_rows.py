@@ -289,3 +289,49 @@ def test_one_array_or_another_is_written(policy):
     y = x + 5
     pp.for_each(policy, 5, mark, x, y)
     assert x.tolist() == [-1, -1, -1, 3, 4] and y.tolist() == [5, 6, 7, -1, -1]
+
+
+def test_pythons_functions_of_rows_and_tuples(renderer):
+    def body(i, X, out, q0, p0):
+        t = (X[i, 0], 2.5, X[i, 2])
+        out[i, 0] = sum(X[i]) + sum(abs(X[i] - q0) * p0)
+        out[i, 1] = max(X[i]) - min(X[i] * 2)
+        out[i, 2] = sum(t) + sum((1, X[i, 1]))
+        out[i, 3] = any(X[i] > 6)
+        out[i, 4] = all(X[i] > 2) or all((X[i, 0], 0.0))
+
+    X, out, wanted = np.arange(12.0).reshape(4, 3), np.zeros((4, 5)), np.zeros((4, 5))
+    given = np.array([1.0, 5.0, 2.0]), 3.0
+    pp.for_each(renderer, 4, body, X, out, *given)
+    for i in range(4):
+        body(i, X, wanted, *given)
+    np.testing.assert_array_equal(out, wanted)
+
+
+def test_rows_in_lazy_inputs(policy):
+    X, c, two = np.arange(36.0).reshape(12, 3), np.array([1.0, 5.0, 2.0]), np.array(2.0)
+    lazy = pp.lazy.transform(pp.lazy.iota(12), lambda i: (X[i] - c).max() + np.dot(X[i, 1:], c[1:]) * two)
+    wanted = (X - c).max(axis=1) + X[:, 1:] @ c[1:] * 2
+    assert pp.reduce(policy, lazy) == wanted.sum()
+    np.testing.assert_array_equal(pp.transform(policy, lazy, c[:1].repeat(12), op=lambda v, w: v * w), wanted)
+    out = np.zeros(12)
+    pp.for_each(policy, 12, element, lazy, out)
+    np.testing.assert_array_equal(out, wanted)
+
+
+def element(i, x, out):
+    out[i] = x[i] * 1.0
+
+
+@pytest.mark.parametrize(
+    ("statement", "array"),
+    [("o[i] = (X[i] * C[i]).sum()", "C"), ("o[i] = np.dot(C[i], X[i])", "C"), ("X[i] = X[i] * C[i]", "C"),
+     ("d = X[i] - C[i]\n    o[i] = (d * d).max()", "C")],
+)  # fmt: skip
+def test_checked_rows_are_told_in_the_users_words(module, statement, array):
+    made = module(f"import numpy as np\n\n\ndef f(i, X, C, o):\n    {statement}\n")
+    with pytest.raises(pp.BoundsError) as caught:
+        pp.for_each(pp.par.with_(check=True), 4, made.f, np.ones((4, 3)), np.ones((2, 3)), np.zeros(4))
+    message = str(caught.value)
+    assert f"index (2, 0) is out of bounds for axis 0 of '{array}', which has shape (2, 3)" in message
+    assert not re.search(r"\b[kpq]\d\b", message.partition("\n")[0]), message

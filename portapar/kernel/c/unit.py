@@ -272,7 +272,8 @@ class Unit:
             number = complex(value)
             return f"{ctype}_make({self.constant(number.real, part)}, {self.constant(number.imag, part)})"
         if ctype[0] == "f":
-            return _float_text(float(np.float32(value)) if ctype == "f32" else float(value), ctype)
+            with np.errstate(over="ignore"):  # 1e300 is infinite then, as it is in NumPy
+                return _float_text(float(np.float32(value)) if ctype == "f32" else float(value), ctype)
         width, signed = int(ctype[1:]), ctype[0] == "i"
         number = int(value) & ((1 << width) - 1)
         if signed and number >> (width - 1):

@@ -71,7 +71,7 @@ Part = tuple[Any, int]
 
 _DEEPEST, _HIGHEST = 16, -16
 _SHAPE = frozenset("shape size ndim dtype itemsize nbytes strides".split())
-_BUILTINS = frozenset("abs bool complex divmod float int max min pow range round".split())
+_BUILTINS = frozenset("abs all any bool complex divmod float int max min pow range round sum".split())
 _PRIVATE = frozenset(["private_zeros", "private_empty", "private_full"])
 #: functions of NumPy, besides ufuncs, that change none of their first so many arguments, and give no part of them back
 _PURE = {

@@ -166,7 +166,7 @@ def checked(
         file = getattr(function, "file", kernel.file)
         fresh = copied(function)
         rewriter = _Rewriter(kernel, run, names, sites, used, file, not of_library(file))
-        rewriter.pointwise, rewriter.first = pointwise, first
+        rewriter.pointwise, rewriter.first, rewriter.made = pointwise, first, hasattr(function, "made")
         if top and ndim:
             rewriter.own, rewriter.safe = kernel.params[:ndim], safe
         rewriter.pair(function, fresh)
@@ -221,6 +221,7 @@ class _Rewriter(ast.NodeTransformer):
         self.safe: frozenset[str] = frozenset()
         self.pointwise: frozenset[str] = frozenset()
         self.first = 0
+        self.made = False  #: the function is made of a row
         self.before: list[ast.stmt] = []  #: what must come before the statement at hand
         self.found: dict[int, ast.AST] = {}
         self.stored: set[str] = set()
@@ -278,10 +279,12 @@ class _Rewriter(ast.NodeTransformer):
         return node
 
     def told(self, node: ast.expr, base: ast.expr) -> tuple[str, str, str]:
-        """What to call the array, what it is called here, and the text of the node."""
+        """What to call the array, what it is called here, and the text of the node, if it is the user's."""
         here = ast.unparse(base)
         names = self.run.indexed[id(self.found[id(node)])]
         known = not of_library(self.kernel.file) and len(names) == 1 and "" not in names
+        if self.made or hasattr(node, "made"):
+            return repr(next(iter(names))) if known else "", "", ""
         return next(iter(names)) if known else here, here, ast.unparse(node)
 
     def is_check(self, node: ast.AST) -> bool:

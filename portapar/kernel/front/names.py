@@ -21,7 +21,7 @@ from portapar.kernel.front.kernel import Capture, Guard, held, is_data, kind_of,
 from portapar.kernel.front.remedies import described, unusable
 from portapar.kernel.front.sources import find_source, kernel_error
 
-_BUILTINS = frozenset("abs bool complex divmod float int len max min pow range round".split())
+_BUILTINS = frozenset("abs all any bool complex divmod float int len max min pow range round sum".split())
 _CASTS = frozenset("bool complex float int".split())
 #: names that the text needs for itself
 RESERVED = frozenset({"np", "math", "atomic", "private_zeros", "private_empty", "private_full"})

@@ -32,6 +32,7 @@ from portapar.kernel.front.templates import (
     Templates,
     at_least_0,
     called,
+    fold_text,
     index_of,
     loaded,
     loads,
@@ -40,7 +41,7 @@ from portapar.kernel.front.templates import (
 )
 from portapar.kernel.front.text import copied
 
-__all__ = ["Expanded", "expand", "row_number"]
+__all__ = ["row_number", "without_rows"]
 
 
 def row_number(x: Any, number: Any) -> Any:
@@ -87,19 +88,22 @@ _expanded: dict[tuple[Any, ...], Expanded] = {}
 _lock = forks.lock()
 
 
-def expand(kernel: Kernel, ndims: Mapping[str, int]) -> Expanded:
-    """The kernel for arrays of so many axes, by parameter and capture.
+def without_rows(kernel: Kernel, found: Mapping[str, Any]) -> Kernel:
+    """The kernel with loops in the place of rows, for these arrays, by parameter and capture.
 
     Raises
     ------
     KernelError
-        It uses a row in a way that has no loop.
+        It uses rows of different lengths, or in a way that has no loop.
     """
+    ndims = {name: len(array.shape) for name, array in found.items()}
     key = (kernel, *ndims.items())
     with _lock:
         if key not in _expanded:
             _expanded[key] = _Expander(kernel).expanded(ndims)
-    return _expanded[key]
+        expanded = _expanded[key]
+    expanded.check(found)
+    return expanded.kernel
 
 
 class _Expander:
@@ -164,6 +168,7 @@ class _Expander:
             if isinstance(node, ast.Name) and node.id in self.functions:
                 node.called = True  # type: ignore[attr-defined]
         made.file = file  # type: ignore[attr-defined]
+        made.made = True  # type: ignore[attr-defined]
         self.written.append(made)
         return name
 
@@ -219,7 +224,7 @@ class _Rewriter(Templates):
         element = shown(row.at([ast.Name(k, ast.Load()) for k in index]))
         first = shown(row.at([ast.Constant(0)] * len(index)))
         lengths = [shown(copied(length)) for length in row.lengths]
-        text = _fold(kind, element, first, index, lengths)
+        text = fold_text(kind, element, first, index, lengths)
         names = [*arrays.values(), *params]
         name = self.expander.add(f"row_{kind}", names, text, self.where[1], node)
         for part in ast.walk(self.expander.written[-1]):  # what its text calls
@@ -318,6 +323,8 @@ class _Rewriter(Templates):
             return None
         if hasattr(func, "called") and not (any(ranks) and self.is_elementwise(func.id)):
             return self.passed(node, func) if func.id in self.expander.functions else None
+        if func.id in ("sum", "any", "all") and not (ranks[:1] and ranks[0]):
+            return self.folded(node, func.id)
         if not any(ranks):
             return None
         if func.id == "len" and ranks[0]:
@@ -326,11 +333,35 @@ class _Rewriter(Templates):
             row = self.row(node.args[0], lambda value: self.visit(copied(value)))
             self.expander.changed = True
             return placed(copied(row.lengths[0]), node)
-        if func.id in ("min", "max") and len(node.args) == 1:
+        if func.id in ("min", "max", "sum", "any", "all") and len(node.args) == 1:
             return self.reduction(node, func.id, node.args[0], [])
+        if func.id == "sum":
+            start = ast.unparse(node.args[1])
+            remedy = f"write {start} + sum({ast.unparse(node.args[0])})"
+            self.fail(node, f"{ast.unparse(node)} begins at {start}", remedy)
         if func.id in ("int", "float", "bool", "complex", "min", "max", "pow", "divmod"):
-            self.fail(node, f"{func.id}() takes numbers, and {ast.unparse(node)} gives it a row", LOOP)
+            other = {"min": "np.minimum", "max": "np.maximum"}.get(func.id) if len(node.args) == 2 else None
+            remedy = f"write {other}({', '.join(map(ast.unparse, node.args))})" if other else LOOP
+            self.fail(node, f"{func.id}() takes numbers, and {ast.unparse(node)} gives it a row", remedy)
         return None
+
+    def folded(self, node: ast.Call, name: str) -> ast.expr:
+        """``sum((a, b, c))``, ``any(t)``: of a tuple that is written there or has a name."""
+        whole = node.args[0] if len(node.args) == 1 else None
+        made = self.tuples(whole, self.function) if isinstance(whole, (ast.Tuple, ast.Name)) else []
+        if whole is None or len({len(one.elts) for one in made}) != 1:
+            what = f"{ast.unparse(node)} is of no row"
+            self.fail(node, what, "write a for loop over range(...), or add the numbers up: a + b")
+        parts: list[ast.expr] = [ast.Subscript(whole, ast.Constant(k), ast.Load()) for k in range(len(made[0].elts))]
+        self.expander.changed = True
+        found: ast.expr = ast.Constant({"sum": 0, "any": False, "all": True}[name])
+        for part in whole.elts if isinstance(whole, ast.Tuple) else parts:
+            if name == "sum":
+                found = ast.BinOp(found, ast.Add(), self.visit(copied(part)))
+            else:
+                test = ast.Compare(self.visit(copied(part)), [ast.NotEq()], [ast.Constant(0)])
+                found = ast.BoolOp(ast.Or() if name == "any" else ast.And(), [found, test])
+        return placed(found, node)
 
     def reduction(self, node: ast.Call, name: str, owner: ast.expr, more: Sequence[ast.expr]) -> ast.expr:
         if more or node.keywords:
@@ -565,29 +596,3 @@ class _Rewriter(Templates):
             self.fail(node, f"{node.value.id!r} has no axes", f"write {node.value.id}[()]")
         self.generic_visit(node)
         return node
-
-
-def _fold(kind: str, element: str, first: str, index: list[str], lengths: list[str]) -> str:
-    """The body of a function that folds elements in order."""
-    if kind in ("argmin", "argmax"):
-        sign, (k,), (n,) = "<" if kind == "argmin" else ">", index, lengths
-        return (
-            f"    best = {first}\n    at = 0\n    for {k} in range(1, {n}):\n        value = {element}\n"
-            f"        if value {sign} best or (value != value and best == best):\n"
-            f"            best = value\n            at = {k}\n    return at\n"
-        )
-    count = " * ".join(lengths)
-    begin, step, end = {
-        "sum": (f"row_number({first}, 0)", f"total = total + ({element})", "total"),
-        "prod": (f"row_number({first}, 1)", f"total = total * ({element})", "total"),
-        "mean": (f"row_number({first}, 0)", f"total = total + ({element})", f"total / row_number(total, {count})"),
-        "min": (first, f"total = np.minimum(total, {element})", "total"),
-        "max": (first, f"total = np.maximum(total, {element})", "total"),
-        "any": ("False", f"total = total or ({element}) != 0", "total"),
-        "all": ("True", f"total = total and ({element}) != 0", "total"),
-    }[kind]
-    text, indent = f"    total = {begin}\n", "    "
-    for k, n in zip(index, lengths, strict=True):
-        text += f"{indent}for {k} in range({n}):\n"
-        indent += "    "
-    return f"{text}{indent}{step}\n    return {end}\n"

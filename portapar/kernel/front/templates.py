@@ -466,7 +466,9 @@ def shape_of(node: ast.expr, axis: int) -> ast.expr:
 
 def item_of(node: ast.expr, index: Sequence[ast.expr]) -> ast.expr:
     parts = [copied(part) for part in index]
-    return ast.Subscript(copied(node), parts[0] if len(parts) == 1 else ast.Tuple(parts, ast.Load()), ast.Load())
+    made = ast.Subscript(copied(node), parts[0] if len(parts) == 1 else ast.Tuple(parts, ast.Load()), ast.Load())
+    made.made = True  # type: ignore[attr-defined]
+    return made
 
 
 def binary(left: ast.expr, op: ast.operator, right: ast.expr) -> ast.expr:
@@ -539,3 +541,29 @@ def placed(node: Any, at: ast.AST) -> Any:
             if not hasattr(part, "user_line") and hasattr(at, "user_line"):
                 part.__dict__["user_line"] = at.user_line
     return node
+
+
+def fold_text(kind: str, element: str, first: str, index: list[str], lengths: list[str]) -> str:
+    """The body of a function that folds elements in order."""
+    if kind in ("argmin", "argmax"):
+        sign, (k,), (n,) = "<" if kind == "argmin" else ">", index, lengths
+        return (
+            f"    best = {first}\n    at = 0\n    for {k} in range(1, {n}):\n        value = {element}\n"
+            f"        if value {sign} best or (value != value and best == best):\n"
+            f"            best = value\n            at = {k}\n    return at\n"
+        )
+    count = " * ".join(lengths)
+    begin, step, end = {
+        "sum": (f"row_number({first}, 0)", f"total = total + ({element})", "total"),
+        "prod": (f"row_number({first}, 1)", f"total = total * ({element})", "total"),
+        "mean": (f"row_number({first}, 0)", f"total = total + ({element})", f"total / row_number(total, {count})"),
+        "min": (first, f"total = np.minimum(total, {element})", "total"),
+        "max": (first, f"total = np.maximum(total, {element})", "total"),
+        "any": ("False", f"total = total or ({element}) != 0", "total"),
+        "all": ("True", f"total = total and ({element}) != 0", "total"),
+    }[kind]
+    text, indent = f"    total = {begin}\n", "    "
+    for k, n in zip(index, lengths, strict=True):
+        text += f"{indent}for {k} in range({n}):\n"
+        indent += "    "
+    return f"{text}{indent}{step}\n    return {end}\n"

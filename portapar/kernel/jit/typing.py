@@ -401,6 +401,8 @@ def _call_message(short: str, call: str, shown: str) -> tuple[str, str]:
         return "the kernel writes to a read-only array", "pass a writable copy"
     if short == "setitem" and shown.endswith("tuple"):
         return f"a tuple cannot be assigned to an element: {shown}", "assign the numbers, or fields, one by one"
+    if short == "setitem" and re.search(r"complex\d+$", call) and "array(complex" not in call:
+        return f"a complex number does not fit into what it is stored in: {shown}", "store its .real, .imag or abs()"
     if short in ("getitem", "setitem", "static_getitem", "static_setitem"):
         return f"cannot index with these types: {shown}", "index arrays with one whole number for each axis"
     if "string" in shown or "unichr" in call or "charseq" in call:
