@@ -24,6 +24,7 @@ from portapar.errors import KernelError, PlacementError
 from portapar.kernel.front.fuse import Getter
 from portapar.kernel.front.kernel import Kernel
 from portapar.kernel.front.lift import lift
+from portapar.kernel.front.reach import reaches
 from portapar.kernel.front.sources import kernel_error
 from portapar.lazy import CAPTURED, Expression, Lazy
 from portapar.part import LocalPart
@@ -126,7 +127,17 @@ def stencil(
         p.each("cells", step)
         return p.give(result)
 
-    return parts.run("stencil", policy, (x, out), run)
+    return parts.run("stencil", policy, (x, out), run, lambda: _own(body, len(x.shape)))
+
+
+def _own(body: Any, ndim: int) -> list[Any]:
+    """The arrays besides x that a body reads in the row of its own cell alone."""
+    kernel, func = lift(body)
+    captured = {name: value for (name, _), value in zip(kernel.captures, kernel.values(func), strict=True)}
+    rows = {name: value.shape for name, value in captured.items() if hasattr(value, "shape")}
+    most = max((shape[0] for shape in rows.values() if shape), default=1)
+    found = reaches(kernel, (0, max(most - 1, 1)), [(0, 2**31)] * (ndim - 1), {}, rows, skip=1)
+    return [captured[name] for name in rows if found[name].own and not found[name].measured]
 
 
 def _radii(data: Data, radius: Any) -> tuple[int, ...]:

@@ -110,6 +110,8 @@ class PartitionedArray:
         self.cuts = tuple(cuts)
         self.parts = parts
         self.executor = executor
+        #: while parts run by themselves: the whole of it, on the host; or True where they use their own rows alone
+        self.replica: np.ndarray | bool = False
 
     @property
     def ndim(self) -> int:

@@ -12,8 +12,10 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from portapar import cost, shares
 from portapar.arrays import PartitionedArray
@@ -172,6 +174,32 @@ def refuse_copies(problem: Problem, executor: Any) -> None:
                 "every rank has a copy, and the call writes to it: the copies would differ. Pass "
                 f"{executor!r}.asarray({name}), or {executor!r}.empty(shape, dtype) for an output"
             )
+
+
+def at_hand(problem: Problem, executor: Any) -> Problem:
+    """A problem of one part that uses arrays that lie on several: the rows that it uses must be here."""
+    if not any(isinstance(value, PartitionedArray) for value in problem.values):
+        return problem
+    values = list(problem.values)
+    for k, value in problem.arrays():
+        if not isinstance(value, PartitionedArray) or len(value.cuts) < 3 or value.replica is True:
+            continue
+        reach, use = problem.reaches()[k], problem.access[k]
+        assert reach is not None and use is not None
+        here = [n for n, member in enumerate(value.executor.members) if member is executor]
+        if here and not reach.far and reach.lands and not reach.strays:
+            (lo, hi), (n,) = rows_of(problem, *(problem.span or (0, problem.size))), here
+            if all(value.cuts[n] <= a and b <= value.cuts[n + 1] for a, b in needed(reach, (lo, hi), value.shape[0])):
+                continue
+        if here and isinstance(value.replica, np.ndarray) and not use.writes:
+            values[k] = value.replica
+        elif here:
+            raise PlacementError(
+                f"{problem.algorithm}: the kernel {'writes to' if use.writes else 'uses'} the partitioned array "
+                f"{problem.names[k]!r} at other indices than its own: only its own rows are at hand. "
+                f"{SCATTERED if use.writes else f'Gather it first, and pass that: pp.asnumpy({problem.names[k]})'}"
+            )
+    return replace(problem, values=tuple(values))
 
 
 def _check_private(

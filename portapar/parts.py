@@ -15,6 +15,7 @@ L. G. Valiant, "A bridging model for parallel computation", 1990.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -245,6 +246,21 @@ class Parts:
             return x.over(part.lo, part.hi, place, name)
 
         return Data(x, x.shape, x.dtype, local)
+
+    @contextlib.contextmanager
+    def captured(self, body: Callable[..., Any], own: Callable[[], Any]) -> Iterator[None]:
+        """While the parts run by themselves: partitioned arrays that the user's functions capture are at hand."""
+        found = {id(x): (name, x) for func in _functions(body) for name, x in _captures(func)}
+        found = {k: (name, x) for k, (name, x) in found.items() if x.executor is self.executor and len(x.cuts) > 2}
+        mine = {id(x) for x in own()} if found else set()
+        before = {k: x.replica for k, (_, x) in found.items()}
+        try:
+            for k, (name, x) in found.items():
+                x.replica = True if k in mine else self.gathered(x, name)
+            yield
+        finally:
+            for k, (_, x) in found.items():
+                x.replica = before[k]
 
     def _mirrored(self, number: int) -> list[tuple[int, int]]:
         """The rows that a part sees of an array that is read from its end."""
@@ -573,7 +589,9 @@ class Steps:
         return "\n".join(lines)
 
 
-def run(algorithm: str, how: Policy | None, values: Sequence[Any], body: Callable[[Parts], T]) -> Any:
+def run(
+    algorithm: str, how: Policy | None, values: Sequence[Any], body: Callable[[Parts], T], own: Callable[[], Any] = list
+) -> Any:
     """Carry out an algorithm of several steps.
 
     Parameters
@@ -586,6 +604,9 @@ def run(algorithm: str, how: Policy | None, values: Sequence[Any], body: Callabl
         first one's rows are cut.
     body : callable
         ``body(parts)`` does it, and returns what the user gets.
+    own : callable, optional
+        Gives those of the arrays that the user's functions capture of which each part uses its own rows alone. All
+        others that are partitioned are gathered.
 
     Returns
     -------
@@ -600,7 +621,10 @@ def run(algorithm: str, how: Policy | None, values: Sequence[Any], body: Callabl
         p = Parts(algorithm, plain, where, values)
         if where.kind == "mpi":
             p.asked = f"({_told(body)})"
-        return body(p)
+        if p.count == 1:
+            return body(p)
+        with p.captured(body, own):
+            return body(p)
 
     if planning():
         return Steps(algorithm, how, where, Parts(algorithm, plain, where, values).cuts, carry_out)
@@ -610,6 +634,29 @@ def run(algorithm: str, how: Policy | None, values: Sequence[Any], body: Callabl
 def spans(cuts: Sequence[int]) -> Iterator[tuple[int, int]]:
     """The pairs of neighbours."""
     return zip(cuts[:-1], cuts[1:], strict=True)
+
+
+def _functions(body: Callable[..., Any]) -> Iterator[FunctionType]:
+    """The user's functions that an algorithm's body captures."""
+    waiting = [cell.cell_contents for cell in body.__closure__ or ()]
+    while waiting:
+        x = waiting.pop()
+        if isinstance(x, (tuple, list)):
+            waiting += x
+        elif isinstance(x, ops.Monoid):
+            waiting.append(x.py_func)
+        elif isinstance(x, FunctionType) and not x.__module__.startswith("portapar."):
+            yield x
+
+
+def _captures(func: FunctionType) -> list[tuple[str, PartitionedArray]]:
+    """The partitioned arrays that a kernel captures, by name."""
+    try:
+        kernel, func = lift(func)
+    except KernelError:  # which the algorithm tells of
+        return []
+    found = zip(kernel.captures, kernel.values(func), strict=True)
+    return [(name, x) for (name, _), given in found for x in flat([given]) if isinstance(x, PartitionedArray)]
 
 
 def _told(body: Callable[..., Any]) -> str:

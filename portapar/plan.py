@@ -209,6 +209,7 @@ def make_plan(problem: Problem, policy: Policy, executor: Any) -> Plan:
     members = executor.members
     if len(members) == 1:
         moves.refuse_copies(problem, executor)
+        problem = moves.at_hand(problem, executor)
         part = _part(problem, policy, members[0], *(problem.span or (0, problem.size)))
         return Plan(problem, policy, executor, (part,), _reason(part))
     spans, why, moved = moves.decide(problem, policy, executor)

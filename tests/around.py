@@ -269,4 +269,38 @@ def atomics(how, put, n):
         assert np.allclose(found, np.bincount(x, w, 9)) and np.signbit(found[8])  # what nobody adds to
 
 
-CASES = {f.__name__: f for f in (own_rows, rows_around, rows_anywhere, atomics)}
+# what functions of algorithms of several steps capture ----------------------------------------------
+
+
+def fields(how, put, n):
+    """Stencils with a second field."""
+    x, v = data(n, 4), data(n, 4, seed=8)
+    here, there = put(x), put(v)
+    rim = np.pad(x, 1)[:, 1:-1]
+    for same in (how, how.with_(transfers="forbid")):
+        found = pp.stencil(same, here, lambda x, i, j: x[i - 1, j] + x[i + 1, j] * there[i, j])
+        assert np.array_equal(pp.asnumpy(found), rim[:-2] + rim[2:] * v)
+    found = pp.stencil(how, here, lambda x, i, j: x[i, j] + there[i - 1, j])
+    assert np.array_equal(pp.asnumpy(found), x + np.roll(v, 1, axis=0))
+    y, u = data(n), data(n, seed=8)
+    there = put(u)
+    found = pp.stencil(how, put(y), lambda x, i: x[i - 1] - there[i], boundary="wrap")
+    assert np.array_equal(pp.asnumpy(found), np.roll(y, 1) - u)
+
+
+def captures(how, put, n):
+    keys, table, w = np.random.default_rng(n).integers(0, 5, n), np.arange(5.0), data(n)
+    k, t, u = put(keys), put(table), put(w)
+    assert np.array_equal(pp.asnumpy(pp.copy_if(how, k, lambda q: t[q] > 2)), keys[keys > 2])
+    assert pp.count_if(how, k, lambda q: t[q] > 2) == (keys > 2).sum()
+    offsets = np.array([0, n // 3, n // 3, n])
+    found = pp.segmented_reduce(how, put(offsets), k, transform=lambda q: 2 * t[q])
+    assert np.array_equal(pp.asnumpy(found), pp.segmented_reduce(pp.seq, offsets, 2.0 * keys))
+    for weights, same in (
+        (pp.lazy.transform(u, lambda q: q * 2), w * 2), (pp.lazy.reverse(u), w[::-1]), (pp.lazy.iota(n), np.arange(n)),
+    ):  # fmt: skip
+        assert np.array_equal(pp.bincount(how, k, weights=weights), pp.bincount(pp.seq, keys, weights=same))
+    assert np.array_equal(pp.bincount(how, pp.lazy.reverse(k), minlength=5), np.bincount(keys, minlength=5))
+
+
+CASES = {f.__name__: f for f in (own_rows, rows_around, rows_anywhere, atomics, fields, captures)}

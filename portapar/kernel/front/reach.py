@@ -125,7 +125,7 @@ class _Program:
 
 def reaches(
     kernel: Kernel, first: tuple[int, int] | tuple[()], others: Sequence[tuple[int, int]], numbers: Mapping[str, int],
-    rows: Mapping[str, tuple[int, ...]],
+    rows: Mapping[str, tuple[int, ...]], skip: int = 0,
 ) -> dict[str, Reach]:  # fmt: skip
     """How iterations use the rows of arrays.
 
@@ -138,14 +138,18 @@ def reaches(
         Whole numbers among the arguments, by name.
     rows : mapping
         The shapes of the arrays, by name.
+    skip : int
+        How many parameters come before the indices.
     """
-    key = first, tuple(others), tuple(numbers.items()), tuple(rows.items())
+    key = first, tuple(others), tuple(numbers.items()), tuple(rows.items()), skip
     return _reaches(kernel, *key)
 
 
 @functools.lru_cache(maxsize=4096)
-def _reaches(kernel: Kernel, first: tuple[Any, ...], others: tuple, numbers: tuple, rows: tuple) -> dict[str, Reach]:
-    indices = kernel.params[: 1 + len(others)] if first else []
+def _reaches(
+    kernel: Kernel, first: tuple[Any, ...], others: tuple, numbers: tuple, rows: tuple, skip: int
+) -> dict[str, Reach]:
+    indices = kernel.params[skip : skip + 1 + len(others)] if first else []
     given = {name: _Number(False, value, value) for name, value in numbers}
     given |= {name: _Number(False, *ends) for name, ends in zip(indices[1:], others, strict=True)}
     if indices:
