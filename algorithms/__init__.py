@@ -7,6 +7,7 @@
 `count`               count, count_if, all_of, any_of, none_of
 `extrema`             min_element, max_element, minmax_element
 `find`                find, find_if, find_last_if, adjacent_find, mismatch, equal
+`search`              search, find_first_of, lexicographical_compare, is_sorted_until, is_partitioned
 `scan`                inclusive_scan, exclusive_scan, transform_scan
 `sort`                sort, stable_sort, argsort, sort_by_key, is_sorted, merge
 `select`              kth_smallest, nth_element

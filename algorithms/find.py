@@ -207,6 +207,13 @@ def _equal(a: Any, b: Any) -> bool:
     return a == b
 
 
+def differing(one: np.dtype, other: np.dtype) -> Any:
+    """The kernel that says whether two numbers of these dtypes differ."""
+    if one.kind == "i" and other == np.uint64:
+        return _differ_exactly
+    return _differ_other_way if one == np.uint64 and other.kind == "i" else _differ
+
+
 def _differ(a: Any, b: Any) -> bool:
     return a != b
 
@@ -214,6 +221,10 @@ def _differ(a: Any, b: Any) -> bool:
 def _differ_exactly(a: Any, b: Any) -> bool:
     """A signed integer and one of 64 bits without sign, which have no common type but float64."""
     return a < 0 or np.uint64(a) != b
+
+
+def _differ_other_way(a: Any, b: Any) -> bool:
+    return b < 0 or np.uint64(b) != a
 
 
 def _find(p: Parts, x: Any, predicate: Any) -> int:
@@ -278,9 +289,7 @@ def _mismatch(p: Parts, x: Any, y: Any) -> int:
             "Compare the beginnings, such as x[:n] and y[:n]"
         )
     one, other = p.read(x, "x"), p.read(y, "y")
-    if one.dtype == np.uint64:
-        one, other = other, one
-    differ = _differ_exactly if one.dtype.kind == "i" and other.dtype == np.uint64 else _differ
+    differ = differing(one.dtype, other.dtype)
 
     def hits(part: LocalPart) -> Any:
         a, b = one[part], other[part]

@@ -17,6 +17,13 @@ from portapar.algorithms.moves import adjacent_difference, gather, inner_product
 from portapar.algorithms.reduce import reduce, transform_reduce
 from portapar.algorithms.runs import run_length_encode
 from portapar.algorithms.scan import exclusive_scan, inclusive_scan, transform_scan
+from portapar.algorithms.search import (
+    find_first_of,
+    is_partitioned,
+    is_sorted_until,
+    lexicographical_compare,
+    search,
+)
 from portapar.algorithms.searchsorted import searchsorted
 from portapar.algorithms.segmented import segmented_reduce, segmented_scan
 from portapar.algorithms.select import kth_smallest, nth_element
@@ -113,6 +120,7 @@ __all__ = [
     "executor",
     "fill",
     "find",
+    "find_first_of",
     "find_if",
     "find_last_if",
     "for_each",
@@ -126,10 +134,13 @@ __all__ = [
     "inner_product",
     "inspect",
     "iota",
+    "is_partitioned",
     "is_sorted",
+    "is_sorted_until",
     "isin",
     "kth_smallest",
     "lazy",
+    "lexicographical_compare",
     "logical_and",
     "logical_or",
     "max_element",
@@ -162,6 +173,7 @@ __all__ = [
     "run_length_encode",
     "scan_by_key",
     "scatter",
+    "search",
     "searchsorted",
     "segmented_reduce",
     "segmented_scan",

@@ -1,0 +1,325 @@
+"""search, find_first_of, lexicographical_compare, is_sorted_until, is_partitioned: what the first place decides.
+
+All of them look for the first place with a property, as `find` does, and end there. On several parts each gets the few
+elements behind its own that it needs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from portapar import arrays, parts
+from portapar.algorithms.find import differing, find_if, find_last_if, first
+from portapar.algorithms.order import Order, before
+from portapar.algorithms.sets import members
+from portapar.errors import ArgumentError
+from portapar.part import LocalPart
+from portapar.parts import Parts
+from portapar.policy import Policy
+
+
+def search(policy: Policy | None, x: Any, pattern: Any, predicate: Any = None) -> Any:
+    """The first index at which a sequence is found in another one, or ``len(x)``.
+
+    Parameters
+    ----------
+    policy : Policy
+    x, pattern : array
+        Of one dimension. An empty pattern is found at 0. On several parts each sees the whole pattern.
+    predicate : callable, optional
+        A kernel of an element of `x` and one of `pattern`, whether they match; by default whether they are equal: NaN
+        equals nothing.
+
+    Returns
+    -------
+    int
+        With ``policy.task`` a Future of it.
+
+    Raises
+    ------
+    ArgumentError, KernelError
+
+    Notes
+    -----
+    O(first place · len(pattern)) work at worst; O(first place) where few beginnings match.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.search(pp.par, np.array([3, 1, 4, 1, 5, 9]), np.array([1, 5]))
+    3
+    """
+    return parts.run("search", policy, (x, pattern), lambda p: _search(p, x, pattern, predicate))
+
+
+def find_first_of(policy: Policy | None, x: Any, values: Any) -> Any:
+    """The first index whose element is one of some values, or ``len(x)``.
+
+    Parameters
+    ----------
+    policy : Policy
+    x : array
+        Of one dimension, of booleans, integers or floats.
+    values : array
+        As for `isin`.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ArgumentError
+
+    Notes
+    -----
+    As `isin`, up to the first place.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.find_first_of(pp.par, np.array([3, 1, 4, 1, 5]), np.array([5, 4]))
+    2
+    """
+    return parts.run("find_first_of", policy, (x, values), lambda p: _find_first_of(p, x, values))
+
+
+def lexicographical_compare(policy: Policy | None, x: Any, y: Any, *, key: Any = None) -> Any:
+    """Whether `x` comes before `y`: where they first differ its element is less, or it is the beginning of `y`.
+
+    Parameters
+    ----------
+    policy : Policy
+    x, y : array
+        Of one dimension and one dtype, of any lengths. In the order of `sort`: NaN are the largest and equal.
+    key : callable or str, optional
+        As for `sort`.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    ArgumentError, KernelError
+
+    Notes
+    -----
+    O(first place) work without `key`. Of two partitioned arrays of different lengths each part sees the whole of the
+    shorter one.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.lexicographical_compare(pp.par, np.array([3, 1, 4]), np.array([3, 2]))
+    True
+    """
+    return parts.run("lexicographical_compare", policy, (x, y), lambda p: _compare(p, x, y, key))
+
+
+def is_sorted_until(policy: Policy | None, x: Any, *, key: Any = None, descending: bool = False) -> Any:
+    """How many elements from the first one on are in the order of `sort`; ``len(x)`` if all are.
+
+    Parameters
+    ----------
+    policy : Policy
+    x : array
+        Of one dimension.
+    key, descending
+        As for `sort`.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ArgumentError, KernelError
+
+    Notes
+    -----
+    O(first place) work without `key`.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.is_sorted_until(pp.par, np.array([1, 3, 3, 2, 5]))
+    3
+    """
+    return parts.run("is_sorted_until", policy, (x,), lambda p: _sorted_until(p, x, key, descending))
+
+
+def is_partitioned(policy: Policy | None, x: Any, predicate: Any) -> Any:
+    """Whether all elements that fit come before all that do not, as `partition` leaves them.
+
+    Parameters
+    ----------
+    policy : Policy
+    x : array
+        Of one dimension.
+    predicate : callable
+        As for `find_if`.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    ArgumentError, KernelError
+
+    Notes
+    -----
+    O(n) work at most: searches from both ends.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> pp.is_partitioned(pp.par, np.array([6, 2, 5, 1]), lambda v: v % 2 == 0)
+    True
+    """
+    return parts.run("is_partitioned", policy, (x,), lambda p: _is_partitioned(p, x, predicate))
+
+
+def _search(p: Parts, x: Any, pattern: Any, predicate: Any) -> int:
+    n, m = p.length(x, "x"), p.length(pattern, "pattern")
+    data, table = p.stored(x, "x"), p.replicated(pattern, "pattern")
+    given = predicate is not None
+    match = p.predicate(predicate, x, np.zeros(1, table.dtype)) if given else _not(differing(data.dtype, table.dtype))
+    if m == 0 or m > n:
+        return n if m else 0
+    behind = p.rows("borders", data, lambda k: [(min(p.cuts[k + 1], n), min(p.cuts[k + 1] + m - 1, n))])
+
+    def hits(part: LocalPart) -> Any:
+        here, (rest,), wanted, size = data[part], behind[part.number], part.asarray(table[part]), len(part)
+
+        def hit(i: int) -> bool:
+            k = 0
+            while k < m and match(here[np.uint64(i + k)], wanted[np.uint64(k)]):
+                k += 1
+            return k == m
+
+        def hit_or_border(i: int) -> bool:
+            k = 0
+            while k < m and i + k < size and match(here[np.uint64(i + k)], wanted[np.uint64(k)]):
+                k += 1
+            while k < m and i + k >= size and match(rest[np.uint64(i + k - size)], wanted[np.uint64(k)]):
+                k += 1
+            return k == m
+
+        return hit_or_border if len(rest) else hit
+
+    count = n - m + 1
+    found = first(p, hits, [max(0, min(hi, count) - lo) for lo, hi in parts.spans(p.cuts)])
+    return n if found == count else found
+
+
+def _not(differ: Any) -> Any:
+    def same(a: Any, b: Any) -> bool:
+        return not differ(a, b)
+
+    return same
+
+
+def _find_first_of(p: Parts, x: Any, values: Any) -> int:
+    data = p.vector(x, "x")
+    known = p.do("values", members(p, data, values))
+
+    def hits(part: LocalPart) -> Any:
+        here, member = data[part], known[part.number]
+
+        def hit(i: int) -> bool:
+            return member(here[np.uint64(i)])
+
+        return hit
+
+    return first(p, hits, [hi - lo for lo, hi in parts.spans(p.cuts)])
+
+
+def _compare(p: Parts, x: Any, y: Any, key: Any) -> bool:
+    n, m = p.length(x, "x"), p.length(y, "y")
+    if x.dtype != y.dtype:
+        raise ArgumentError(f"{p.algorithm}: x has dtype {x.dtype}, y {y.dtype}: must be the same")
+    order = Order(p, x.dtype, key, False, "x")
+    long, short = (x, y) if n >= m else (y, x)
+    if isinstance(long, arrays.PartitionedArray):
+        p.cuts = long.cuts
+    p.recut((max(n, m),))
+    ours = p.stored(long, "x" if n >= m else "y")
+    other = p.stored(short, "y") if n == m else p.replicated(short, "y" if n >= m else "x")
+
+    def keys(part: LocalPart) -> tuple[Any, Any]:
+        """The keys of a part of the longer one, and those beside them."""
+        theirs = part.asarray(other[part])
+        if n != m:
+            theirs = theirs[min(part.lo, len(theirs)) : part.hi]
+        found = order.keys(part, ours[part]), order.keys(part, theirs)
+        return found if n >= m else found[::-1]
+
+    known = p.do("keys", keys)
+
+    def hits(part: LocalPart) -> Any:
+        one, two = known[part.number]
+        less, more = before(one, two), before(two, one)
+
+        def hit(i: int) -> bool:
+            return less(i, i) or more(i, i)
+
+        return hit
+
+    found = first(p, hits, [max(0, min(hi, n, m) - lo) for lo, hi in parts.spans(p.cuts)])
+    if found == min(n, m):
+        return n < m
+
+    def decide(part: LocalPart) -> bool:
+        if not part.lo <= found < part.hi:
+            return False
+        one, two = known[part.number]
+        less, answer = before(one, two), part.empty(1, np.bool_)
+
+        def look(_: int, at: int, answer: Any) -> None:
+            answer[0] = less(at, at)
+
+        part.run(1, look, found - part.lo, answer)
+        return bool(arrays.asnumpy(answer)[0])
+
+    return any(p.each("decide", decide))
+
+
+def _sorted_until(p: Parts, x: Any, key: Any, descending: bool) -> int:
+    data = p.stored(x, "x")
+    order = Order(p, data.dtype, key, descending, "x")
+    borders = p.rows("borders", data, lambda k: [(max(p.cuts[k] - 1, 0), p.cuts[k])])
+
+    def compare(part: LocalPart) -> tuple[Any, Any]:
+        """Whether an element comes before another one of the part, and before the last one of those before."""
+        keys, (last,) = order.keys(part, data[part]), borders[part.number]
+        return before(keys, keys), before(keys, order.keys(part, last)) if len(last) else None
+
+    known = p.do("keys", compare)
+
+    def hits(part: LocalPart) -> Any:
+        less, border = known[part.number]
+
+        def hit(i: int) -> bool:
+            return less(i, i - 1 if i > 0 else i)
+
+        def hit_or_border(i: int) -> bool:
+            return less(i, i - 1) if i > 0 else border(0, 0)
+
+        return hit if border is None else hit_or_border
+
+    return first(p, hits, [hi - lo for lo, hi in parts.spans(p.cuts)])
+
+
+def _is_partitioned(p: Parts, x: Any, predicate: Any) -> bool:
+    fits, n = p.predicate(predicate, x), p.length(x, "x")
+
+    def lacks(v: Any) -> bool:
+        return not fits(v)
+
+    out = find_if(p.how, x, lacks)
+    last = find_last_if(p.how, x, fits) if out < n else 0
+    return last < out or last == n
