@@ -11,11 +11,13 @@
 `scan`                inclusive_scan, exclusive_scan, transform_scan
 `sort`                sort, stable_sort, argsort, sort_by_key, is_sorted, merge
 `select`              kth_smallest, nth_element
+`top`                 top_k, partial_sort
 `searchsorted`        searchsorted
 `unique`              unique, unique_count
 `sets`                set_union, set_intersection, set_difference, set_symmetric_difference, includes, isin
 `copy_if`             copy_if, remove_if, pack_index, partition
 `moves`               gather, scatter, reverse, rotate, adjacent_difference, inner_product
+`shifts`              shift_left, shift_right, transpose, gather_if, scatter_if
 `histogram`           histogram, bincount
 `segmented`           segmented_reduce, segmented_scan
 `runs`                run_length_encode

@@ -65,8 +65,8 @@ def _gather(p: Parts, x: Any, indices: Any, out: Any) -> Any:
     p.recut((p.length(indices, "indices"),))
     n = p.length(x, "x")
     places, table = p.vector(indices, "indices"), p.replicated(x, "x")
-    result = _output(p, out, len(places), table.dtype, [("x", x)], [("indices", indices)])
-    _check(p, places, indices, n, "x")
+    result = output(p, out, len(places), table.dtype, [("x", x)], [("indices", indices)])
+    check_indices(p, places, indices, n, "x")
 
     def take(i: int, n: int, x: Any, places: Any, out: Any) -> None:
         k = int(places[np.uint64(i)])
@@ -123,7 +123,7 @@ def _scatter(p: Parts, x: Any, indices: Any, out: Any) -> Any:
     if p.length(x, "x") != m:
         raise PlacementError(f"scatter: x has {p.length(x, 'x')} elements, and there are {m} indices")
     data, places = p.vector(x, "x"), p.vector(indices, "indices")
-    _check(p, places, indices, n, "out")
+    check_indices(p, places, indices, n, "out")
     cuts = out.cuts if isinstance(out, PartitionedArray) else shares.cut_rows(n, p.executor.weights)
 
     def put(i: int, n: int, x: Any, places: Any, out: Any) -> None:
@@ -145,7 +145,7 @@ def _scatter(p: Parts, x: Any, indices: Any, out: Any) -> Any:
     elements, targets = p.stored(x, "x"), p.stored(indices, "indices")
     got = p.alltoall("send", send)
     p.cuts = tuple(cuts)  # `out` may be shorter or longer than the others
-    result = _output(p, out, n, data.dtype, [("x", x), ("indices", indices)], reads=True)
+    result = output(p, out, n, data.dtype, [("x", x), ("indices", indices)], reads=True)
 
     def step(part: LocalPart) -> None:
         for rows, chosen in got[part.number]:
@@ -197,16 +197,16 @@ def _reverse(p: Parts, x: Any, out: Any) -> Any:
     inplace = out is not None and (out is x or arrays.same_memory(x, out))
     if p.count > 1:
         data = p.stored(np.array(x) if inplace and isinstance(x, np.ndarray) else x, "x")
-        result = _output(p, out, n, data.dtype, [] if inplace else [("x", x)])
+        result = output(p, out, n, data.dtype, [] if inplace else [("x", x)])
         got = p.rows("fetch", data, lambda k: [(n - p.cuts[k + 1], n - p.cuts[k])])
         p.each("turn", lambda part: _reversed(part, got[part.number][0], result[part]))
         return p.give(result)
     data = p.vector(x, "x")
     if inplace:
-        result = _output(p, out, n, data.dtype, [], reads=True)
+        result = output(p, out, n, data.dtype, [], reads=True)
         p.each("swap", lambda part: for_each(part.how, n // 2, _swap, n, result[part]))
     else:
-        result = _output(p, out, n, data.dtype, [("x", x)])
+        result = output(p, out, n, data.dtype, [("x", x)])
         p.each("turn", lambda part: _reversed(part, data[part], result[part]))
     return p.give(result)
 
@@ -263,7 +263,7 @@ def rotate(policy: Policy | None, x: Any, k: int, *, out: Any = None) -> Any:
 def _rotate(p: Parts, x: Any, k: int, out: Any) -> Any:
     k = arrays.whole_number("rotate: k", k, None, None)
     data, n = p.stored(x, "x"), p.length(x, "x")
-    result = _output(p, out, n, data.dtype, [("x", x)])
+    result = output(p, out, n, data.dtype, [("x", x)])
     first = k % max(n, 1)
 
     def wanted(number: int) -> list[tuple[int, int]]:
@@ -333,7 +333,7 @@ def _adjacent_difference(p: Parts, x: Any, op: Any, out: Any) -> Any:
         if found.dtype.names is not None:
             raise KernelError("adjacent_difference: op returns a tuple: must return a number")
         dtype = np.result_type(dtype, found.dtype)
-    result = _output(p, out, n, dtype, [("x", x)], kernels=[pair])
+    result = output(p, out, n, dtype, [("x", x)], kernels=[pair])
     before = p.rows("borders", data, lambda k: [(max(p.cuts[k] - 1, 0), p.cuts[k])])
 
     def differences(part: LocalPart) -> None:
@@ -404,13 +404,16 @@ def _unsigned_product(x: Any, y: Any) -> Any:
     return np.uint64(x) * np.uint64(y)
 
 
-def _check(p: Parts, places: Data, indices: Any, n: int, of: str) -> None:
-    """Refuse indices that are none of an array of n elements."""
+def check_indices(p: Parts, places: Data, indices: Any, n: int, of: str, stencil: Any = None) -> None:
+    """Refuse indices that are none of an array of n elements, where `stencil` is true."""
     if places.dtype.kind not in "iu":
         raise PlacementError(
             f"{p.algorithm}: indices has dtype {places.dtype}: must hold integers. Of a mask take pp.pack_index(...)"
         )
-    bad = find_if(p.how, indices, lambda k: k < -n or k >= n)
+    if stencil is None:
+        bad = find_if(p.how, indices, lambda k: k < -n or k >= n)
+    else:
+        bad = find_if(p.how, lazy.zip(indices, stencil), lambda pair: pair[1] != 0 and (pair[0] < -n or pair[0] >= n))
     if bad < len(places):
         stored = p.stored(indices, "indices")
 
@@ -423,7 +426,7 @@ def _check(p: Parts, places: Data, indices: Any, n: int, of: str) -> None:
         raise PlacementError(f"{p.algorithm}: indices[{bad}] is {value}, and {of} has {n} elements: {allowed}")
 
 
-def _output(
+def output(
     p: Parts,
     out: Any,
     n: int,

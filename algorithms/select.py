@@ -100,11 +100,11 @@ def _given(p: Parts, x: Any, k: Any, name: str) -> tuple[Data, radix.Coding, int
 
 def _kth(p: Parts, data: Data, coding: radix.Coding, k: int) -> Any:
     keys = {part.number: radix.bits(data[part]) for part in p.own}
-    code = np.array([_code(p, keys, coding.encode, k)])
+    code = np.array([kth_code(p, keys, coding.encode, k)])
     return np.array([coding.decode(code)]).view(data.dtype)[0, 0]
 
 
-def _code(p: Parts, keys: dict[int, Any], encode: Any, k: int) -> Any:
+def kth_code(p: Parts, keys: dict[int, Any], encode: Any, k: int) -> Any:
     """The code of the k-th smallest of the keys that the parts have."""
     sizes = p.each("sizes", lambda part: len(keys[part.number]))
     n = sum(sizes)
@@ -164,7 +164,7 @@ def _code(p: Parts, keys: dict[int, Any], encode: Any, k: int) -> Any:
     if low == high:
         return low
     chosen = p.do("choose", lambda part: counters[part.number].chosen(low, high))
-    return _code(p, chosen, elementwise.identity, k - before)
+    return kth_code(p, chosen, elementwise.identity, k - before)
 
 
 class _Counter:
@@ -220,7 +220,7 @@ def _nth(p: Parts, x: Any, n: int, out: Any) -> Any:
             f"{p.algorithm}: out has shape {result.shape} and dtype {result.dtype}: must have {data.shape} and "
             f"{data.dtype}"
         )
-    pivot = _code(p, {part.number: radix.bits(data[part]) for part in p.own}, coding.encode, n)
+    pivot = kth_code(p, {part.number: radix.bits(data[part]) for part in p.own}, coding.encode, n)
     if p.count == 1:
         (part,) = p.own
         fresh = result[part] if out is None else part.empty(len(data), data.dtype)

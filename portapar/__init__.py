@@ -35,8 +35,10 @@ from portapar.algorithms.sets import (
     set_symmetric_difference,
     set_union,
 )
+from portapar.algorithms.shifts import gather_if, scatter_if, shift_left, shift_right, transpose
 from portapar.algorithms.sort import argsort, is_sorted, merge, sort, sort_by_key, stable_sort
 from portapar.algorithms.stencil import stencil
+from portapar.algorithms.top import partial_sort, top_k
 from portapar.algorithms.transform import copy, fill, iota, transform
 from portapar.algorithms.unique import unique, unique_count
 from portapar.algorithms.worklist import Worklist, push
@@ -126,6 +128,7 @@ __all__ = [
     "for_each",
     "for_each_segment",
     "gather",
+    "gather_if",
     "group_by_key",
     "histogram",
     "hybrid",
@@ -159,6 +162,7 @@ __all__ = [
     "pack_index",
     "par",
     "par_unseq",
+    "partial_sort",
     "partition",
     "plan",
     "plus",
@@ -173,6 +177,7 @@ __all__ = [
     "run_length_encode",
     "scan_by_key",
     "scatter",
+    "scatter_if",
     "search",
     "searchsorted",
     "segmented_reduce",
@@ -182,15 +187,19 @@ __all__ = [
     "set_intersection",
     "set_symmetric_difference",
     "set_union",
+    "shift_left",
+    "shift_right",
     "simd",
     "sort",
     "sort_by_key",
     "stable_sort",
     "stencil",
     "threads",
+    "top_k",
     "transform",
     "transform_reduce",
     "transform_scan",
+    "transpose",
     "unique",
     "unique_by_key",
     "unique_count",
