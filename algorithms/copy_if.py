@@ -14,6 +14,7 @@ import numpy as np
 
 from portapar import arrays, elementwise, parts
 from portapar.errors import PlacementError
+from portapar.few import MISS, Step, elements
 from portapar.kernel.front.codec import codec
 from portapar.kernel.front.lift import loops
 from portapar.lazy import Lazy
@@ -53,7 +54,7 @@ def copy_if(policy: Policy | None, x: Any, predicate: Any, *, stencil: Any = Non
     >>> pp.copy_if(pp.par, x, lambda flag: flag, stencil=np.array([True, True, False, False, True]))
     array([3, 1, 5])
     """
-    return parts.run("copy_if", policy, (x, stencil), lambda p: _copy(p, x, predicate, stencil, True))
+    return _select("copy_if", policy, x, predicate, stencil, True)
 
 
 def remove_if(policy: Policy | None, x: Any, predicate: Any) -> Any:
@@ -63,7 +64,7 @@ def remove_if(policy: Policy | None, x: Any, predicate: Any) -> Any:
     -----
     O(n) work.
     """
-    return parts.run("remove_if", policy, (x,), lambda p: _copy(p, x, predicate, None, False))
+    return _select("remove_if", policy, x, predicate, None, False)
 
 
 def pack_index(policy: Policy | None, flags: Any) -> Any:
@@ -90,7 +91,10 @@ def pack_index(policy: Policy | None, flags: Any) -> Any:
     >>> pp.pack_index(pp.par, np.array([True, False, True]))
     array([0, 2])
     """
-    return parts.run("pack_index", policy, (flags,), lambda p: _indices(p, flags))
+    return parts.run(
+        "pack_index", policy, (flags,), lambda p: _indices(p, flags),
+        lambda step: _few(step, flags, flags, elementwise.identity, _place, np.int64),
+    )  # fmt: skip
 
 
 def partition(policy: Policy | None, x: Any, predicate: Any) -> Any:
@@ -119,13 +123,70 @@ def partition(policy: Policy | None, x: Any, predicate: Any) -> Any:
     >>> pp.partition(pp.par, np.array([3, 1, 4, 1, 5]), lambda v: v > 2)
     (array([3, 4, 5, 1, 1]), 3)
     """
-    return parts.run("partition", policy, (x,), lambda p: _partition(p, x, predicate))
+    return parts.run(
+        "partition", policy, (x,), lambda p: _partition(p, x, predicate), lambda step: _split_few(step, x, predicate)
+    )
+
+
+def _select(name: str, policy: Policy | None, x: Any, predicate: Any, stencil: Any, wanted: bool) -> Any:
+    return parts.run(
+        name, policy, (x, stencil), lambda p: _copy(p, x, predicate, stencil, wanted),
+        lambda step: _few(step, x, x if stencil is None else stencil, predicate, _element, None, wanted),
+    )  # fmt: skip
+
+
+def _few(step: Step, x: Any, tested: Any, predicate: Any, value: Any, dtype: Any, wanted: bool = True) -> Any:
+    """``value(i, x)`` for every i whose tested element is as wanted, of few elements."""
+    if not elements(x, tested):
+        return MISS
+
+    def pack(_: int, x: Any, tested: Any, out: Any, count: Any) -> None:
+        at = 0
+        for i in range(len(x)):
+            out[np.uint64(at)] = value(np.uint64(i), x)
+            at += 1 if bool(predicate(tested[np.uint64(i)])) == wanted else 0
+        count[0] = at
+
+    out, count = np.empty(len(x), dtype or x.dtype), np.empty(1, np.int64)
+    return out[: count[0]].copy() if step(pack, x, tested, out, count) else MISS
+
+
+def _split_few(step: Step, x: Any, predicate: Any) -> Any:
+    """The partition of few elements."""
+    if not elements(x):
+        return MISS
+
+    def split(_: int, x: Any, out: Any, others: Any, count: Any) -> None:
+        yes = no = 0
+        for i in range(len(x)):
+            fits = 1 if predicate(x[np.uint64(i)]) else 0
+            out[np.uint64(yes)] = x[np.uint64(i)]
+            others[np.uint64(no)] = x[np.uint64(i)]
+            yes += fits
+            no += 1 - fits
+        for k in range(no):
+            out[np.uint64(yes + k)] = others[np.uint64(k)]
+        count[0] = yes
+
+    out, count = np.empty_like(x), np.empty(1, np.int64)
+    return (out, int(count[0])) if step(split, x, out, np.empty_like(x), count) else MISS
+
+
+def _element(i: int, x: Any) -> Any:
+    return x[i]
+
+
+def _place(i: int, x: Any) -> Any:
+    return i
 
 
 def _copy(p: Parts, x: Any, predicate: Any, stencil: Any, wanted: bool) -> Any:
     data = p.vector(x, "x")
     tested = data if stencil is None else p.vector(stencil, "stencil")
     predicate = p.predicate(predicate, x if stencil is None else stencil)
+    found = p.few(predicate)
+    if found is not MISS:
+        return found
 
     def keep(v: Any) -> bool:
         return bool(predicate(v)) == wanted
@@ -164,6 +225,9 @@ def _indices(p: Parts, flags: Any) -> Any:
         raise PlacementError(
             f"{p.algorithm}: flags has dtype {data.dtype}: must be booleans or integers. Pass flags != 0"
         )
+    found = p.few()
+    if found is not MISS:
+        return found
 
     def keep(v: Any) -> bool:
         return v != 0
@@ -182,6 +246,9 @@ def _indices(p: Parts, flags: Any) -> Any:
 def _partition(p: Parts, x: Any, predicate: Any) -> tuple[Any, int]:
     data = p.vector(x, "x")
     predicate = p.predicate(predicate, x)
+    found = p.few(predicate)
+    if found is not MISS:
+        return found
     if p.count > 1:
         return _partition_parts(p, data, predicate)
     (part,), store = p.own, _store(x, data)

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from portapar import ops, parts
-from portapar.algorithms.find import equals, first
+from portapar.algorithms.find import comparable, equals, first, look
 from portapar.algorithms.reduce import reduce_as
+from portapar.few import MISS, Step, elements
 from portapar.part import LocalPart
-from portapar.parts import Parts
+from portapar.parts import Data, Parts
 from portapar.policy import Policy
 
 
@@ -45,7 +46,10 @@ def count(policy: Policy | None, x: Any, value: Any) -> Any:
     >>> pp.count(pp.par, np.array([3, 1, 4, 1, 5]), 1)
     2
     """
-    return parts.run("count", policy, (x,), lambda p: _count(p, x, equals(p, x, value)))
+    return parts.run(
+        "count", policy, (x,), lambda p: _count(p, x, equals(p.algorithm, x, value)),
+        lambda step: _count_few(step, x, equals("count", x, value)) if comparable(x, value) else MISS,
+    )  # fmt: skip
 
 
 def count_if(policy: Policy | None, x: Any, predicate: Any) -> Any:
@@ -75,7 +79,9 @@ def count_if(policy: Policy | None, x: Any, predicate: Any) -> Any:
     >>> pp.count_if(pp.par, pp.range(1, 101), lambda i: i % 7 == 0)
     14
     """
-    return parts.run("count_if", policy, (x,), lambda p: _count(p, x, predicate))
+    return parts.run(
+        "count_if", policy, (x,), lambda p: _count(p, x, predicate), lambda step: _count_few(step, x, predicate)
+    )
 
 
 def any_of(policy: Policy | None, x: Any, predicate: Any) -> Any:
@@ -104,21 +110,38 @@ def any_of(policy: Policy | None, x: Any, predicate: Any) -> Any:
     >>> pp.any_of(pp.par, x, lambda v: v > 4), pp.all_of(pp.par, x, lambda v: v > 4)
     (True, False)
     """
-    return parts.run("any_of", policy, (x,), lambda p: _any(p, x, predicate, True))
+    return _decide("any_of", policy, x, predicate, True, True)
 
 
 def all_of(policy: Policy | None, x: Any, predicate: Any) -> Any:
     """Whether all elements fit; True without elements. As `any_of`."""
-    return parts.run("all_of", policy, (x,), lambda p: not _any(p, x, predicate, False))
+    return _decide("all_of", policy, x, predicate, False, False)
 
 
 def none_of(policy: Policy | None, x: Any, predicate: Any) -> Any:
     """Whether no element fits; True without elements. As `any_of`."""
-    return parts.run("none_of", policy, (x,), lambda p: not _any(p, x, predicate, True))
+    return _decide("none_of", policy, x, predicate, True, False)
+
+
+def _count_few(step: Step, x: Any, predicate: Any) -> Any:
+    if not elements(x):
+        return MISS
+
+    def count(_: int, x: Any, found: Any) -> None:
+        fits = 0
+        for i in range(len(x)):
+            fits += 1 if predicate(x[np.uint64(i)]) else 0
+        found[0] = fits
+
+    found = np.empty(1, np.int64)
+    return int(found[0]) if step(count, x, found) else MISS
 
 
 def _count(p: Parts, x: Any, predicate: Any) -> int:
     predicate = p.predicate(predicate, x)
+    found = p.few(predicate)
+    if found is not MISS:
+        return found
 
     def one(v: Any) -> int:
         return 1 if predicate(v) else 0
@@ -126,10 +149,28 @@ def _count(p: Parts, x: Any, predicate: Any) -> int:
     return int(reduce_as(p.algorithm, p.how, (x,), ops.plus, one, 0))
 
 
-def _any(p: Parts, x: Any, predicate: Any, wanted: bool) -> bool:
+def _decide(name: str, policy: Policy | None, x: Any, predicate: Any, wanted: bool, answer: bool) -> Any:
+    """`answer` if `predicate` is as `wanted` for some element, else its opposite."""
+
+    def few(step: Step) -> Any:
+        def hit(i: int) -> bool:
+            return bool(predicate(x[np.uint64(i)])) == wanted
+
+        n = elements(x)
+        found = look(step, hit, n)
+        return found if found is MISS else (found < n) == answer
+
+    def work(p: Parts) -> bool:
+        data = p.read(x, "x")
+        fits = p.predicate(predicate, x)
+        found = p.few(fits)
+        return _any(p, data, fits, wanted) == answer if found is MISS else found
+
+    return parts.run(name, policy, (x,), work, few)
+
+
+def _any(p: Parts, data: Data, predicate: Any, wanted: bool) -> bool:
     """Whether `predicate` is as `wanted` for some element."""
-    data = p.read(x, "x")
-    predicate = p.predicate(predicate, x)
 
     def hits(part: LocalPart) -> Any:
         here = data[part].reshape(-1)

@@ -7,14 +7,16 @@ elements wins, and the first NaN, as for `np.argmin`.
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
 
 from portapar import arrays, elementwise, lazy, ops, parts
-from portapar.algorithms.order import Order, key_function
+from portapar.algorithms.order import Order, field, key_function
 from portapar.algorithms.reduce import transform_reduce
 from portapar.errors import PlacementError
+from portapar.few import MISS, Step, elements
 from portapar.kernel.front.sources import function
 from portapar.kernel.tiles import TILE
 from portapar.part import LocalPart
@@ -54,12 +56,12 @@ def min_element(policy: Policy | None, x: Any, *, key: Any = None) -> Any:
     >>> pp.min_element(pp.par, x), pp.min_element(pp.par, x, key=abs)
     (4, 1)
     """
-    return parts.run("min_element", policy, (x,), lambda p: _extrema(p, x, key, (_LEAST,))[0])
+    return _run("min_element", policy, x, key, (_LEAST,), operator.itemgetter(0))
 
 
 def max_element(policy: Policy | None, x: Any, *, key: Any = None) -> Any:
     """The index of the largest element, the lowest one if several are; else as `min_element`."""
-    return parts.run("max_element", policy, (x,), lambda p: _extrema(p, x, key, (_MOST,))[0])
+    return _run("max_element", policy, x, key, (_MOST,), operator.itemgetter(0))
 
 
 def minmax_element(policy: Policy | None, x: Any, *, key: Any = None) -> Any:
@@ -73,7 +75,7 @@ def minmax_element(policy: Policy | None, x: Any, *, key: Any = None) -> Any:
     -----
     O(n) work: two passes.
     """
-    return parts.run("minmax_element", policy, (x,), lambda p: _extrema(p, x, key, (_LEAST, _MOST)))
+    return _run("minmax_element", policy, x, key, (_LEAST, _MOST), tuple)
 
 
 def _less(a: Any, b: Any) -> bool:
@@ -88,7 +90,35 @@ _LEAST = ops.minimum, _less, np.argmin
 _MOST = ops.maximum, _greater, np.argmax
 
 
-def _extrema(p: Parts, x: Any, key: Any, ends: tuple[Any, ...]) -> tuple[int, ...]:
+def _run(name: str, policy: Policy | None, x: Any, key: Any, ends: tuple[Any, ...], given: Any) -> Any:
+    def few(step: Step) -> Any:
+        if not elements(x):
+            return MISS
+        value = elementwise.identity if key is None else field(key) if isinstance(key, str) else key
+        places = np.empty(len(ends), np.int64)
+        for k, (_, better, _) in enumerate(ends):
+            if not step(_few(value, better), k, x, places):
+                return MISS
+        return given(places.tolist())
+
+    return parts.run(name, policy, (x,), lambda p: _extrema(p, x, key, ends, given), few)
+
+
+def _few(key: Any, better: Any) -> Any:
+    """The kernel that finds the place of the best of few elements."""
+
+    def find(_: int, which: int, x: Any, places: Any) -> None:
+        best, place = key(x[np.uint64(0)]), 0
+        for i in range(1, len(x)):
+            value = key(x[np.uint64(i)])
+            if better(value, best) or (value != value and best == best):
+                best, place = value, i
+        places[which] = place
+
+    return find
+
+
+def _extrema(p: Parts, x: Any, key: Any, ends: tuple[Any, ...], given: Any) -> Any:
     data = p.vector(x, "x")
     if key is None and data.dtype.kind not in "biuf":
         raise PlacementError(
@@ -99,12 +129,13 @@ def _extrema(p: Parts, x: Any, key: Any, ends: tuple[Any, ...]) -> tuple[int, ..
     if key is not elementwise.identity:
         kind = lazy.transform(x, key).dtype
         if kind.names is not None:
-            return tuple(_of_tuples(p, data, key, op is ops.maximum) for op, _, _ in ends)
+            return given([_of_tuples(p, data, key, op is ops.maximum) for op, _, _ in ends])
         if kind.kind not in "biuf":
             raise PlacementError(
                 f"{p.algorithm}: key returns {kind}, which has no order: must return a real number, or a tuple of them"
             )
-    return tuple(_extremum(p, data, key, *end) for end in ends)
+    found = p.few(key)
+    return given([_extremum(p, data, key, *end) for end in ends]) if found is MISS else found
 
 
 def _of_tuples(p: Parts, data: Data, key: Any, largest: bool) -> int:

@@ -16,6 +16,7 @@ import numpy as np
 
 from portapar import arrays, parts
 from portapar.errors import PlacementError
+from portapar.few import MISS, Step, elements
 from portapar.kernel.front import atomic
 from portapar.kernel.front.lift import loops
 from portapar.part import LocalPart
@@ -54,7 +55,10 @@ def find(policy: Policy | None, x: Any, value: Any) -> Any:
     >>> pp.find(pp.par, np.array([3, 1, 4, 1, 5]), 1)
     1
     """
-    return parts.run("find", policy, (x,), lambda p: _find(p, x, equals(p, x, value)))
+    return parts.run(
+        "find", policy, (x,), lambda p: _find(p, x, equals(p.algorithm, x, value)),
+        lambda step: _find_few(step, x, equals("find", x, value)) if comparable(x, value) else MISS,
+    )  # fmt: skip
 
 
 def find_if(policy: Policy | None, x: Any, predicate: Any) -> Any:
@@ -83,12 +87,23 @@ def find_if(policy: Policy | None, x: Any, predicate: Any) -> Any:
     >>> pp.find_if(pp.par, np.array([3, 1, 4, 1, 5]), lambda v: v % 2 == 0)
     2
     """
-    return parts.run("find_if", policy, (x,), lambda p: _find(p, x, predicate))
+    return parts.run(
+        "find_if", policy, (x,), lambda p: _find(p, x, predicate), lambda step: _find_few(step, x, predicate)
+    )
 
 
 def find_last_if(policy: Policy | None, x: Any, predicate: Any) -> Any:
     """The last index whose element fits, or ``len(x)``; as `find_if`, from the end on."""
-    return parts.run("find_last_if", policy, (x,), lambda p: _find_last(p, x, predicate))
+    def few(step: Step) -> Any:
+        last = elements(x) - 1
+
+        def hit(i: int) -> bool:
+            return predicate(x[np.uint64(last - i)])
+
+        behind = look(step, hit, last + 1)
+        return behind if behind is MISS or behind > last else last - behind
+
+    return parts.run("find_last_if", policy, (x,), lambda p: _find_last(p, x, predicate), few)
 
 
 def adjacent_find(policy: Policy | None, x: Any, predicate: Any = None) -> Any:
@@ -119,7 +134,17 @@ def adjacent_find(policy: Policy | None, x: Any, predicate: Any = None) -> Any:
     2
     """
     predicate = _equal if predicate is None else predicate
-    return parts.run("adjacent_find", policy, (x,), lambda p: _adjacent(p, x, predicate))
+
+    def few(step: Step) -> Any:
+        n = elements(x, least=2)
+
+        def hit(i: int) -> bool:
+            return predicate(x[np.uint64(i)], x[np.uint64(i + 1)])
+
+        found = look(step, hit, n - 1)
+        return n if found == n - 1 else found
+
+    return parts.run("adjacent_find", policy, (x,), lambda p: _adjacent(p, x, predicate), few)
 
 
 def mismatch(policy: Policy | None, x: Any, y: Any) -> Any:
@@ -150,7 +175,12 @@ def mismatch(policy: Policy | None, x: Any, y: Any) -> Any:
     >>> pp.mismatch(pp.par, np.array([3, 1, 4]), np.array([3, 1, 5]))
     2
     """
-    return parts.run("mismatch", policy, (x, y), lambda p: _mismatch(p, x, y))
+
+    def work(p: Parts) -> int:
+        found = p.few()
+        return _mismatch(p, x, y) if found is MISS else found
+
+    return parts.run("mismatch", policy, (x, y), work, lambda step: _mismatch_few(step, x, y))
 
 
 def equal(policy: Policy | None, x: Any, y: Any) -> Any:
@@ -167,20 +197,32 @@ def equal(policy: Policy | None, x: Any, y: Any) -> Any:
 
     def work(p: Parts) -> bool:
         n = p.length(x, "x")
-        return n == p.length(y, "y") and _mismatch(p, x, y) == n
+        if n != p.length(y, "y"):
+            return False
+        found = p.few()
+        return _mismatch(p, x, y) == n if found is MISS else found
 
-    return parts.run("equal", policy, (x, y), work)
+    def few(step: Step) -> Any:
+        found = _mismatch_few(step, x, y)
+        return found if found is MISS else found == len(x)
+
+    return parts.run("equal", policy, (x, y), work, few)
 
 
-def equals(p: Parts, x: Any, value: Any) -> Any:
+def comparable(x: Any, value: Any) -> bool:
+    """Whether `equals` has an answer."""
+    return elements(x) > 0 and isinstance(value, arrays.SCALARS) and x.dtype.names is None
+
+
+def equals(algorithm: str, x: Any, value: Any) -> Any:
     """The kernel that compares an element of `x` with a value."""
     if not isinstance(value, arrays.SCALARS):
-        raise PlacementError(f"{p.algorithm}: value is {value!r}, a {type(value).__name__}: must be a number")
+        raise PlacementError(f"{algorithm}: value is {value!r}, a {type(value).__name__}: must be a number")
     dtype = getattr(x, "dtype", np.dtype(np.int64))
     if dtype.names is not None:
-        other = {"find": "find_if", "count": "count_if"}[p.algorithm]
+        other = {"find": "find_if", "count": "count_if"}[algorithm]
         raise PlacementError(
-            f"{p.algorithm}: the elements of x are records of {dtype}, and value is {value!r}. Say what is to equal "
+            f"{algorithm}: the elements of x are records of {dtype}, and value is {value!r}. Say what is to equal "
             f"it: pp.{other}(policy, x, lambda r: r.{dtype.names[0]} == {value!r})"
         )
     number: Any = value
@@ -190,8 +232,11 @@ def equals(p: Parts, x: Any, value: Any) -> Any:
             return _never
         number = dtype.type(number)
     elif type(number) in (int, float, complex) and dtype.kind in ("c" if type(number) is complex else "fc"):
-        with np.errstate(over="ignore"):
+        if type(number) is float and dtype.itemsize == 8:
             number = dtype.type(number)
+        else:
+            with np.errstate(over="ignore"):
+                number = dtype.type(number)
 
     def same(v: Any) -> bool:
         return v == number
@@ -227,9 +272,46 @@ def _differ_other_way(a: Any, b: Any) -> bool:
     return b < 0 or np.uint64(b) != a
 
 
+def look(step: Step, hit: Any, n: int) -> Any:
+    """The first of few places that is a hit, or their number; MISS for no places."""
+    if n <= 0:
+        return MISS
+
+    def search(_: int, n: int, found: Any) -> None:
+        i = 0
+        while i < n and not hit(i):
+            i += 1
+        found[0] = i
+
+    found = np.empty(1, np.int64)
+    return int(found[0]) if step(search, n, found) else MISS
+
+
+def _find_few(step: Step, x: Any, predicate: Any) -> Any:
+    def hit(i: int) -> bool:
+        return predicate(x[np.uint64(i)])
+
+    return look(step, hit, elements(x))
+
+
+def _mismatch_few(step: Step, x: Any, y: Any) -> Any:
+    n = elements(x, y)
+    if not n:
+        return MISS
+    differ = differing(x.dtype, y.dtype)
+
+    def hit(i: int) -> bool:
+        return differ(x[np.uint64(i)], y[np.uint64(i)])
+
+    return look(step, hit, n)
+
+
 def _find(p: Parts, x: Any, predicate: Any) -> int:
     data = p.vector(x, "x")
     predicate = p.predicate(predicate, x)
+    found = p.few(predicate)
+    if found is not MISS:
+        return found
 
     def hits(part: LocalPart) -> Any:
         here = data[part]
@@ -245,6 +327,9 @@ def _find(p: Parts, x: Any, predicate: Any) -> int:
 def _find_last(p: Parts, x: Any, predicate: Any) -> int:
     data = p.vector(x, "x")
     predicate = p.predicate(predicate, x)
+    found = p.few(predicate)
+    if found is not MISS:
+        return found
 
     def hits(part: LocalPart) -> Any:
         here, last = data[part], len(part) - 1
@@ -262,6 +347,9 @@ def _find_last(p: Parts, x: Any, predicate: Any) -> int:
 def _adjacent(p: Parts, x: Any, predicate: Any) -> int:
     data = p.vector(x, "x")
     predicate = p.predicate(predicate, x, x)
+    found = p.few(predicate)
+    if found is not MISS:
+        return found
     n = len(data)
     pairs = [max(0, min(hi, n - 1) - lo) for lo, hi in parts.spans(p.cuts)]
     behind = p.rows("borders", p.stored(x, "x"), lambda k: [(min(p.cuts[k + 1], n), min(p.cuts[k + 1] + 1, n))])

@@ -44,10 +44,14 @@ def for_each(policy: Policy | None, n: Any, body: Any, *args: Any) -> Any:
     O(n) work. If it fails or is interrupted, what the kernel writes to is undefined.
     """
     check_policy(policy, "for_each")
-    space = n if type(n) is int else problem.box(n)
+    plain = type(n) is int or (type(n) is tuple and set(map(type, n)) == _INT)  # which are told apart as they are
+    space = n if plain else problem.box(n)
     if _several(body, args):
-        body, args = holding(body, 1 if isinstance(space, int) else len(space[0]), args)
+        body, args = holding(body, 1 if isinstance(space, int) else len(n if plain else space[0]), args)
     return call("for_each", policy, (body,), args, space, _build)
+
+
+_INT = {int}
 
 
 def _several(body: Any, args: tuple[Any, ...]) -> bool:

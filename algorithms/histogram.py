@@ -20,10 +20,12 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays, ops, parts
+from portapar.algorithms import few_counted
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.order import key_function
 from portapar.algorithms.reduce import transform_reduce
 from portapar.errors import DeviceMemoryError, PlacementError
+from portapar.few import MISS
 from portapar.kernel.front import atomic
 from portapar.kernel.front.lift import loops
 from portapar.part import LocalPart
@@ -86,7 +88,10 @@ def histogram(
     >>> counts, edges
     (array([2, 1, 1]), array([1., 2., 3., 4.]))
     """
-    return parts.run("histogram", policy, (x, weights), lambda p: _histogram(p, x, bins, range, weights, key))
+    return parts.run(
+        "histogram", policy, (x, weights), lambda p: _histogram(p, x, bins, range, weights, key),
+        lambda step: few_counted.histogram(step, x, bins, range, weights, key),
+    )  # fmt: skip
 
 
 def bincount(policy: Policy | None, x: Any, weights: Any = None, minlength: int = 0) -> Any:
@@ -125,7 +130,10 @@ def bincount(policy: Policy | None, x: Any, weights: Any = None, minlength: int 
     >>> pp.bincount(pp.par, np.array([0, 1, 1, 3]))
     array([1, 2, 0, 1])
     """
-    return parts.run("bincount", policy, (x, weights), lambda p: _bincount(p, x, weights, minlength))
+    return parts.run(
+        "bincount", policy, (x, weights), lambda p: _bincount(p, x, weights, minlength),
+        lambda step: few_counted.bincount(step, x, weights, minlength),
+    )  # fmt: skip
 
 
 def _bincount(p: Parts, x: Any, weights: Any, minlength: int) -> Any:
@@ -134,6 +142,10 @@ def _bincount(p: Parts, x: Any, weights: Any, minlength: int) -> Any:
         raise PlacementError(f"bincount: x has dtype {data.dtype}: must hold integers. For other numbers use histogram")
     bins, outside = arrays.whole_number("bincount: minlength", minlength), True
     _check_memory(p, bins, f"minlength is {bins}")
+    _heavy(p, weights)
+    found = p.few()
+    if found is not MISS:
+        return found
     if bins:  # often enough: then no pass is needed to find the largest
         counts, outside = _counts(p, data, weights, bins, _whole(bins, data.dtype) if weights is None else _number)
     if outside:
@@ -219,6 +231,9 @@ def _histogram(p: Parts, x: Any, bins: Any, limits: Any, weights: Any, key: Any)
                 "not decrease"
             )
         find = _searched
+    few = p.few()
+    if few is not MISS:
+        return few
     if weights is None and len(edges) - 1 <= _FEW:
         return _give(p, _few(p, data, value, edges)), edges
     counts, _ = _counts(p, data, weights, len(edges) - 1, *find(value, edges))
@@ -365,9 +380,7 @@ def _counts(p: Parts, data: Data, weights: Any, bins: int, place: Any, edges: An
 
     And whether there are such.
     """
-    heavy = None if weights is None else p.vector(weights, "weights")
-    if heavy is not None and heavy.dtype.kind not in "biuf":
-        raise PlacementError(f"{p.algorithm}: weights has dtype {heavy.dtype}: must hold real numbers")
+    heavy = _heavy(p, weights)
     kind: np.dtype = np.dtype(np.int64)
     if heavy is not None:
         kind = heavy.dtype if heavy.dtype.kind == "f" and p.algorithm == "histogram" else np.dtype(np.float64)
@@ -381,6 +394,13 @@ def _counts(p: Parts, data: Data, weights: Any, bins: int, place: Any, edges: An
 
         found = sum(p.each("count", count), np.zeros(bins + 1, kind))
     return found[:bins], found[bins] > 0
+
+
+def _heavy(p: Parts, weights: Any) -> Data | None:
+    heavy = None if weights is None else p.vector(weights, "weights")
+    if heavy is not None and heavy.dtype.kind not in "biuf":
+        raise PlacementError(f"{p.algorithm}: weights has dtype {heavy.dtype}: must hold real numbers")
+    return heavy
 
 
 def _table(part: LocalPart, x: Any, edges: Any, bins: int, place: Any) -> Any:

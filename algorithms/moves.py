@@ -20,6 +20,7 @@ from portapar.algorithms.reduce import reduce_as
 from portapar.algorithms.transform import copy, transform
 from portapar.arrays import PartitionedArray
 from portapar.errors import KernelError, PlacementError
+from portapar.few import MISS, Step, elements, plain
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
@@ -58,7 +59,27 @@ def gather(policy: Policy | None, x: Any, indices: Any, *, out: Any = None) -> A
     >>> pp.gather(pp.par, np.array([10, 20, 30]), np.array([2, 0, -1, 2]))
     array([30, 10, 30, 30])
     """
-    return parts.run("gather", policy, (indices, x, out), lambda p: _gather(p, x, indices, out))
+    def few(step: Step) -> Any:
+        if not plain(x) or not elements(indices, *([] if out is None else [out])):
+            return MISS
+        there, wrong = np.empty(len(indices), x.dtype) if out is None else out, np.empty(1, np.int64)
+        aliases = {} if out is None else {"out": out, "like": (indices,)}
+        return there if step(_take_few, x, indices, there, wrong, **aliases) and not wrong[0] else MISS
+
+    return parts.run("gather", policy, (indices, x, out), lambda p: _gather(p, x, indices, out), few)
+
+
+def _take_few(_: int, x: Any, places: Any, out: Any, wrong: Any) -> None:
+    n = len(x)
+    bad = 0
+    for i in range(len(places)):
+        k = places[np.uint64(i)]
+        bad += 1 if k < -n or k >= n else 0
+    wrong[0] = bad
+    if bad == 0:
+        for i in range(len(places)):
+            k = int(places[np.uint64(i)])
+            out[np.uint64(i)] = x[np.uint64(k + n if k < 0 else k)]
 
 
 def _gather(p: Parts, x: Any, indices: Any, out: Any) -> Any:
@@ -66,6 +87,10 @@ def _gather(p: Parts, x: Any, indices: Any, out: Any) -> Any:
     n = p.length(x, "x")
     places, table = p.vector(indices, "indices"), p.replicated(x, "x")
     result = output(p, out, len(places), table.dtype, [("x", x)], [("indices", indices)])
+    _check_dtype(p, places)
+    found = p.few()
+    if found is not MISS:
+        return found
     check_indices(p, places, indices, n, "x")
 
     def take(i: int, n: int, x: Any, places: Any, out: Any) -> None:
@@ -115,7 +140,26 @@ def scatter(policy: Policy | None, x: Any, indices: Any, out: Any) -> Any:
     >>> pp.scatter(pp.par, np.array([10, 20]), np.array([3, 0]), np.zeros(5, int))
     array([20,  0,  0, 10,  0])
     """
-    return parts.run("scatter", policy, (x, indices, out), lambda p: _scatter(p, x, indices, out))
+    def few(step: Step) -> Any:
+        if not plain(out) or not elements(x, indices):
+            return MISS
+        wrong = np.empty(1, np.int64)
+        return out if step(_put_few, x, indices, out, wrong, out=out) and not wrong[0] else MISS
+
+    return parts.run("scatter", policy, (x, indices, out), lambda p: _scatter(p, x, indices, out), few)
+
+
+def _put_few(_: int, x: Any, places: Any, out: Any, wrong: Any) -> None:
+    n = len(out)
+    bad = 0
+    for i in range(len(places)):
+        k = places[np.uint64(i)]
+        bad += 1 if k < -n or k >= n else 0
+    wrong[0] = bad
+    if bad == 0:
+        for i in range(len(places)):
+            k = int(places[np.uint64(i)])
+            out[np.uint64(k + n if k < 0 else k)] = x[np.uint64(i)]
 
 
 def _scatter(p: Parts, x: Any, indices: Any, out: Any) -> Any:
@@ -134,7 +178,7 @@ def _scatter(p: Parts, x: Any, indices: Any, out: Any) -> Any:
         """To each part the elements that go there, and their places in it."""
         if p.count == 1:
             return [(data[part], places[part])]
-        rows, chosen = arrays.asnumpy(elements[part]), arrays.asnumpy(targets[part])
+        rows, chosen = arrays.asnumpy(sources[part]), arrays.asnumpy(targets[part])
         chosen = chosen.astype(np.int64) + n * (chosen < 0)
         owner = np.searchsorted(cuts[1:], chosen, side="right")
         order = np.argsort(owner, kind="stable")
@@ -142,10 +186,13 @@ def _scatter(p: Parts, x: Any, indices: Any, out: Any) -> Any:
         chunks = [order[a:b] for a, b in parts.spans(ends)]
         return [(rows[some], chosen[some] - lo) for some, lo in zip(chunks, cuts, strict=False)]
 
-    elements, targets = p.stored(x, "x"), p.stored(indices, "indices")
+    sources, targets = p.stored(x, "x"), p.stored(indices, "indices")
     got = p.alltoall("send", send)
     p.cuts = tuple(cuts)  # `out` may be shorter or longer than the others
     result = output(p, out, n, data.dtype, [("x", x), ("indices", indices)], reads=True)
+    found = p.few()
+    if found is not MISS:
+        return found
 
     def step(part: LocalPart) -> None:
         for rows, chosen in got[part.number]:
@@ -406,10 +453,7 @@ def _unsigned_product(x: Any, y: Any) -> Any:
 
 def check_indices(p: Parts, places: Data, indices: Any, n: int, of: str, stencil: Any = None) -> None:
     """Refuse indices that are none of an array of n elements, where `stencil` is true."""
-    if places.dtype.kind not in "iu":
-        raise PlacementError(
-            f"{p.algorithm}: indices has dtype {places.dtype}: must hold integers. Of a mask take pp.pack_index(...)"
-        )
+    _check_dtype(p, places)
     if stencil is None:
         bad = find_if(p.how, indices, lambda k: k < -n or k >= n)
     else:
@@ -424,6 +468,13 @@ def check_indices(p: Parts, places: Data, indices: Any, n: int, of: str, stencil
         (value,) = (v for v in p.each("look", look) if v is not None)
         allowed = f"must be from {-n} to {n - 1}" if n else "no index is right"
         raise PlacementError(f"{p.algorithm}: indices[{bad}] is {value}, and {of} has {n} elements: {allowed}")
+
+
+def _check_dtype(p: Parts, places: Data) -> None:
+    if places.dtype.kind not in "iu":
+        raise PlacementError(
+            f"{p.algorithm}: indices has dtype {places.dtype}: must hold integers. Of a mask take pp.pack_index(...)"
+        )
 
 
 def output(

@@ -21,7 +21,7 @@ from portapar.parts import Parts
 
 
 @functools.cache
-def _field(name: str) -> Any:
+def field(name: str) -> Any:
     """A kernel: the field of a record."""
     text = f"lambda record: record[{name!r}]"
     file = f"<portapar {text}>"
@@ -72,7 +72,7 @@ class Order:
 
     def column(self, part: LocalPart, keys: Any, name: str) -> tuple[Any, radix.Coding]:
         """One number of keys that are tuples, kept as records."""
-        found = transform(part.how, keys, op=_field(name))
+        found = transform(part.how, keys, op=field(name))
         coding = self._coding(np.dtype(found.dtype), "a number of what key returns is")
         return radix.bits(found), coding
 
@@ -97,7 +97,7 @@ def key_function(p: Parts, dtype: np.dtype, key: Any, name: str) -> Any:
     if isinstance(key, str):
         if dtype.names is None or key not in dtype.names:
             raise PlacementError(f"{p.algorithm}: key={key!r} is no field of {name}, which has dtype {dtype}")
-        return _field(key)
+        return field(key)
     return None if key is None else p.function(key, "key", 1)
 
 

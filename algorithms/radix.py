@@ -413,6 +413,13 @@ def _passes(encode: Any, pick: Any, keep: Any) -> tuple[Any, ...]:
     return survey, count, column, carry, scatter
 
 
+def one_bucket(encode: Any, decode: Any, what: str) -> tuple[Any, Any]:
+    """The kernels that load and settle keys which are few, and what goes along: "keys" alone, "numbers" or "values"."""
+    pick = {"keys": _no_value, "numbers": _number, "values": _value}[what]
+    value, keep = (_no_value, _drop) if what == "keys" else (_value, _keep)
+    return _load(encode, pick, keep), _settle(value, keep, decode)
+
+
 def _settle(value: Any, keep: Any, decode: Any) -> Any:
     def insertion(a: Any, va: Any, lo: int, hi: int, budget: int) -> bool:
         """Stable insertion sort; False if it gave up, with the elements in an order that is no worse."""

@@ -20,6 +20,7 @@ from portapar import divided, ops, parts
 from portapar.algorithms.for_each import for_each
 from portapar.arrays import asnumpy
 from portapar.errors import PlacementError
+from portapar.few import MISS, Step, elements
 from portapar.kernel.front import atomic
 from portapar.kernel.front.codec import codec
 from portapar.kernel.front.lift import loops
@@ -143,8 +144,20 @@ def _run(
     name: str, policy: Policy | None, inputs: Any, op: Any, transform: Any, inclusive: bool, init: Any, out: Any
 ) -> Any:
     return parts.run(
-        name, policy, (*inputs, out), lambda p: _scan(p, Values(p, inputs, op, transform, init), inclusive, out)
-    )
+        name, policy, (*inputs, out), lambda p: _scan(p, Values(p, inputs, op, transform, init), inclusive, out),
+        lambda step: _few(step, Values.few(inputs, op, transform, init), inclusive, out),
+    )  # fmt: skip
+
+
+def _few(step: Step, values: Values | None, inclusive: bool, out: Any) -> Any:
+    """The scan of few elements, which are one tile."""
+    if values is None or (out is not None and not elements(out, values.inputs[0])):
+        return MISS
+    start = values.identity if values.init is None and not inclusive else values.init
+    steps = _Steps(values, inclusive, start)
+    aliases = {} if out is None else {"out": out, "like": values.inputs}
+    out = np.empty(values.n, values.dtype) if out is None else out
+    return out if step(steps.tile(out.dtype), values.n, steps.start, out, **aliases) else MISS
 
 
 def _scan(p: Parts, values: Values, inclusive: bool, out: Any) -> Any:
@@ -155,8 +168,11 @@ def _scan(p: Parts, values: Values, inclusive: bool, out: Any) -> Any:
             raise PlacementError(f"{p.algorithm}: op has no identity: pass init=, or op=pp.Monoid(op, identity)")
     p.recut((values.n,))
     result = values.write(p, out)
+    found = p.few(*values.kernels)
+    if found is not MISS:
+        return found
     values.read(p)
-    steps = {part.number: _Steps(values, part, result, inclusive, start) for part in p.own}
+    steps = {part.number: _Steps(values, inclusive, start).on(part, result) for part in p.own}
     heavy = any(map(loops, values.kernels))  # tiles one by one: Ctrl-C is heard between them
     if p.count == 1 and not heavy and p.own[0].executor.device.can_wait:
         p.each("scan", lambda part: steps[0].chained())
@@ -170,15 +186,37 @@ def _scan(p: Parts, values: Values, inclusive: bool, out: Any) -> Any:
 class _Steps:
     """The steps of a scan on one part."""
 
-    def __init__(self, values: Values, part: LocalPart, result: Data, inclusive: bool, start: Any) -> None:
-        self.values, self.part, self.result = values, part, result
-        self.n, self.before = len(part), part.lo % TILE  # elements of the first tile that earlier parts have
-        self.tiles = -(-(self.before + self.n) // TILE) if self.n else 0
+    def __init__(self, values: Values, inclusive: bool, start: Any) -> None:
+        self.values = values
         self.pick = _after if inclusive else _before
         self.started = int(start is not None)
         self.start = np.zeros(1, values.dtype)
         if start is not None:
             self.start[0] = start
+
+    def on(self, part: LocalPart, result: Data) -> _Steps:
+        """The same, on that part."""
+        self.part, self.result = part, result
+        self.n, self.before = len(part), part.lo % TILE  # elements of the first tile that earlier parts have
+        self.tiles = -(-(self.before + self.n) // TILE) if self.n else 0
+        return self
+
+    def tile(self, dtype: np.dtype) -> Any:
+        """The kernel that scans a tile of all elements, into an output of that dtype."""
+        values, pick, store = self.values, self.pick, codec(dtype).store
+        op, load, at, started = values.op, values.load, values.at(), self.started
+
+        def scan(_: int, n: int, start: Any, out: Any) -> None:
+            acc, first = load(0, start), 0
+            if started == 0:
+                acc, first = at(0), 1
+                store(0, out, acc)
+            for i in range(first, n):
+                after = op(acc, at(i))
+                store(np.uint64(i), out, pick(acc, after))
+                acc = after
+
+        return scan
 
     def chained(self) -> None:
         """All in one pass: four tiles at a time are folded, wait for the carry of those before, and are scanned.

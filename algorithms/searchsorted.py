@@ -14,6 +14,7 @@ from portapar import arrays, parts
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.transform import transform
 from portapar.errors import PlacementError
+from portapar.few import MISS, Step, elements, plain
 from portapar.part import LocalPart
 from portapar.parts import Parts
 from portapar.policy import Policy
@@ -61,9 +62,13 @@ def searchsorted(policy: Policy | None, sorted: Any, values: Any, side: str = "l
     if isinstance(values, arrays.SCALARS):
         given = np.asarray(sorted.dtype.type(values) if _fits(sorted, values) else values).reshape(1)
         return parts.run(
-            "searchsorted", policy, (sorted,), lambda p: np.int64(arrays.asnumpy(_search(p, sorted, given, side))[0])
-        )
-    return parts.run("searchsorted", policy, (values, sorted), lambda p: _search(p, sorted, values, side))
+            "searchsorted", policy, (sorted,), lambda p: _only(_search(p, sorted, given, side)),
+            lambda step: _only(_few(step, sorted, given, side)),
+        )  # fmt: skip
+    return parts.run(
+        "searchsorted", policy, (values, sorted), lambda p: _search(p, sorted, values, side),
+        lambda step: _few(step, sorted, values, side),
+    )  # fmt: skip
 
 
 def _fits(x: Any, number: Any) -> bool:
@@ -71,6 +76,57 @@ def _fits(x: Any, number: Any) -> bool:
     if type(number) is int and x.dtype.kind in "iu" and not np.iinfo(x.dtype).min <= number <= np.iinfo(x.dtype).max:
         return False
     return type(number) in (bool, int, float) and np.result_type(x.dtype, number) == x.dtype
+
+
+def _only(found: Any) -> Any:
+    """The answer to a search for one value."""
+    return np.int64(arrays.asnumpy(found)[0]) if hasattr(found, "shape") and found.shape else found
+
+
+def _before(x: Any, v: Any) -> bool:
+    """Whether the value belongs behind the element, and behind none that equals it."""
+    return x < v or (v != v and x == x)
+
+
+def _equal_or_before(x: Any, v: Any) -> bool:
+    return not (v < x or (x != x and v == v))
+
+
+_ORDERED = set("biuf")
+_BEHIND = {"left": _before, "right": _equal_or_before}
+
+
+def _searcher(before: Any) -> Any:
+    """The kernel that finds the place of value i."""
+
+    def search(i: int, table: Any, values: Any, out: Any) -> None:
+        v, first, n = values[i], 0, len(table)
+        while n > 0:
+            half = (n + 1) // 2
+            first += half if before(table[np.uint64(first + half - 1)], v) else 0
+            n -= half
+        out[i] = first
+
+    return search
+
+
+def _few(step: Step, sorted: Any, values: Any, side: str) -> Any:
+    """The search for few values, in an array of any length."""
+    if not plain(sorted) or not elements(values) or not {sorted.dtype.kind, values.dtype.kind} <= _ORDERED:
+        return MISS
+    kind, before = np.result_type(sorted.dtype, values.dtype).type, _BEHIND[side]
+
+    def behind(x: Any, v: Any) -> bool:
+        return before(kind(x), kind(v))
+
+    search = _searcher(before if sorted.dtype == values.dtype else behind)
+
+    def all_of_them(_: int, table: Any, values: Any, out: Any) -> None:
+        for i in range(len(values)):
+            search(i, table, values, out)
+
+    out = np.empty(len(values), np.int64)
+    return out if step(all_of_them, sorted, values, out) else MISS
 
 
 def _search(p: Parts, sorted: Any, values: Any, side: str) -> Any:
@@ -83,22 +139,10 @@ def _search(p: Parts, sorted: Any, values: Any, side: str) -> Any:
         if x.dtype.kind not in "biuf":
             raise PlacementError(f"{p.algorithm}: {name} has dtype {x.dtype}, which has no order that is known")
     common = np.result_type(table.dtype, wanted.dtype)
-    result = p.new(wanted.shape, np.int64)
-    left = side == "left"
-
-    def before(x: Any, v: Any) -> bool:
-        """Whether the value belongs behind the element."""
-        if left:
-            return x < v or (v != v and x == x)
-        return not (v < x or (x != x and v == v))
-
-    def search(i: int, table: Any, values: Any, out: Any) -> None:
-        v, first, n = values[i], 0, len(table)
-        while n > 0:
-            half = (n + 1) // 2
-            first += half if before(table[np.uint64(first + half - 1)], v) else 0
-            n -= half
-        out[i] = first
+    found = p.few()
+    if found is not MISS:
+        return found
+    result, search = p.new(wanted.shape, np.int64), _searcher(_BEHIND[side])
 
     def step(part: LocalPart) -> None:
         if len(part):

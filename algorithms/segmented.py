@@ -20,7 +20,8 @@ from portapar.algorithms.for_each import for_each
 from portapar.algorithms.segments import Segments
 from portapar.arrays import PartitionedArray
 from portapar.errors import PlacementError
-from portapar.kernel.front.codec import codec
+from portapar.few import MISS, Step, elements
+from portapar.kernel.front.codec import as_scalars, codec
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
@@ -95,6 +96,7 @@ def segmented_reduce(
     return parts.run(
         "segmented_reduce", policy, (*inputs, *given),
         lambda p: _reduce(p, offsets, Values(p, inputs, op, transform, init), out),
+        lambda step: _reduce_few(step, offsets, Values.few(inputs, op, transform, init), out),
     )  # fmt: skip
 
 
@@ -150,6 +152,7 @@ def segmented_scan(
     return parts.run(
         "segmented_scan", policy, (x, offsets, out),
         lambda p: _scan(p, offsets, Values(p, (x,), op, None, init), inclusive, out),
+        lambda step: _scan_few(step, offsets, Values.few((x,), op, None, init), inclusive, out),
     )  # fmt: skip
 
 
@@ -171,6 +174,9 @@ def _reduce(p: Parts, offsets: Any, values: Values, out: Any) -> Any:
     pieces = p.own
     if p.count > 1 or p.kind == "partitioned":
         return _reduce_parts(p, values, given, start, out)
+    found = p.few(*values.kernels)
+    if found is not MISS:
+        return found
     at = values.at(pieces[0])
     p.recut((given.count,))
     result = p.new(given.count, values.dtype) if out is None else p.write(out, "out")
@@ -211,11 +217,7 @@ class _Steps:
     def __init__(self, part: LocalPart, values: Values, at: Any, given: Segments, offsets: Any, start: Any) -> None:
         self.part, self.values, self.at, self.given, self.offsets = part, values, at, given, offsets
         self.blocks, self.size = given.blocks(part, values.kernels)
-        self.chained = not values.ordered and values.identity is not None
-        self.start = start
-        if start is None:  # a value of the right type, which is not used
-            blank = np.zeros(1, values.dtype)[0]
-            self.start = blank if values.dtype.names is None else tuple(blank[name] for name in values.dtype.names)
+        self.start = _value(values, start)
         self.windows = (given.end - given.begin) // segments.PIECE + 1 if given.longest > segments.PIECE else 0
         self.sums = part.empty(2 * self.windows, values.dtype)
         self.heads = part.empty(self.windows, np.int64)  # the segments of several pieces, by where they begin
@@ -223,8 +225,9 @@ class _Steps:
     def reduce(self, out: Any) -> None:
         """The reduction of every segment."""
         given, op, start, started = self.given, self.values.op, self.start, int(self.values.init is not None)
-        load, store, keep, fold = self.values.load, self.values.store, codec(out.dtype).store, self._fold()
-        bare = int(not self.chained)
+        load, store, keep = self.values.load, self.values.store, codec(out.dtype).store
+        fold = _fold(self.values, self.at)
+        bare = int(not _chained(self.values))
 
         def visit(s: int, lo: int, hi: int, q: int, end: int, begin: int, heads: Any, sums: Any, out: Any) -> None:
             if bare and q == end:
@@ -258,7 +261,8 @@ class _Steps:
     def scan(self, inclusive: bool, started: bool, out: Any) -> None:
         """The prefixes of every segment."""
         given, op, at, start, has = self.given, self.values.op, self.at, self.start, int(started)
-        load, store, keep, fold = self.values.load, self.values.store, codec(out.dtype).store, self._fold()
+        load, store, keep = self.values.load, self.values.store, codec(out.dtype).store
+        fold = _fold(self.values, self.at)
         pick = _after if inclusive else _before
 
         def total(s: int, lo: int, hi: int, q: int, end: int, begin: int, heads: Any, sums: Any, out: Any) -> None:
@@ -298,41 +302,51 @@ class _Steps:
             for_each(self.part.how, self.windows, carry, *rest)
         self.part.run(self.blocks, segments.walk(visit), self.size, *rest, out)
 
-    def _fold(self) -> Any:
-        """The kernel function that folds neighbouring elements, at least one if they are not `chained`.
 
-        In chains, element i goes into chain i modulo four, which hides the latency of `op`; where neighbours must be
-        combined first, four of them are. Short segments cost what their branches cost, which no processor foresees:
-        there are as few as can be.
-        """
-        op, at, neutral = self.values.op, self.at, self.values.neutral
+def _value(values: Values, start: Any) -> Any:
+    """What segments begin with; where that is nothing, a value of the right type, which is not used."""
+    return as_scalars(np.zeros(1, values.dtype)[0]) if start is None else start
 
-        def fours(lo: int, hi: int) -> Any:
-            a = at(lo)
-            i = lo + 1
-            while i + 4 <= hi:
-                a = op(a, op(op(at(i), at(i + 1)), op(at(i + 2), at(i + 3))))
-                i += 4
-            while i < hi:
-                a = op(a, at(i))
-                i += 1
-            return a
 
-        def chains(lo: int, hi: int) -> Any:
-            a = b = c = d = neutral
-            i = lo
-            while i + 4 <= hi:
-                a, b, c, d = op(a, at(i)), op(b, at(i + 1)), op(c, at(i + 2)), op(d, at(i + 3))
-                i += 4
-            if i < hi:
-                a = op(a, at(i))
-                if i + 1 < hi:
-                    b = op(b, at(i + 1))
-                    if i + 2 < hi:
-                        c = op(c, at(i + 2))
-            return op(op(a, b), op(c, d))
+def _chained(values: Values) -> bool:
+    return not values.ordered and values.identity is not None
 
-        return chains if self.chained else fours
+
+def _fold(values: Values, at: Any) -> Any:
+    """The kernel function that folds neighbouring elements, at least one if they are not `_chained`.
+
+    In chains, element i goes into chain i modulo four, which hides the latency of `op`; where neighbours must be
+    combined first, four of them are. Short segments cost what their branches cost, which no processor foresees:
+    there are as few as can be.
+    """
+    op, neutral = values.op, values.neutral
+
+    def fours(lo: int, hi: int) -> Any:
+        a = at(lo)
+        i = lo + 1
+        while i + 4 <= hi:
+            a = op(a, op(op(at(i), at(i + 1)), op(at(i + 2), at(i + 3))))
+            i += 4
+        while i < hi:
+            a = op(a, at(i))
+            i += 1
+        return a
+
+    def chains(lo: int, hi: int) -> Any:
+        a = b = c = d = neutral
+        i = lo
+        while i + 4 <= hi:
+            a, b, c, d = op(a, at(i)), op(b, at(i + 1)), op(c, at(i + 2)), op(d, at(i + 3))
+            i += 4
+        if i < hi:
+            a = op(a, at(i))
+            if i + 1 < hi:
+                b = op(b, at(i + 1))
+                if i + 2 < hi:
+                    c = op(c, at(i + 2))
+        return op(op(a, b), op(c, d))
+
+    return chains if _chained(values) else fours
 
 
 def _before(before: Any, after: Any) -> Any:
@@ -341,6 +355,71 @@ def _before(before: Any, after: Any) -> Any:
 
 def _after(before: Any, after: Any) -> Any:
     return after
+
+
+# few elements, of which every segment is one piece ------------------------------------------------
+
+
+def _reduce_few(step: Step, offsets: Any, values: Values | None, out: Any) -> Any:
+    if values is None or not elements(offsets, least=2) or not _fits(out, len(offsets) - 1):
+        return MISS
+    given = values.identity if values.init is None else values.init
+    aliases = {} if out is None else {"out": out}
+    out = np.empty(len(offsets) - 1, values.dtype) if out is None else out
+    fold, op, keep, start = _fold(values, values.at()), values.op, codec(out.dtype).store, _value(values, given)
+    bare, started, empties = int(not _chained(values)), int(values.init is not None), int(given is not None)
+
+    def reduce(_: int, n: int, offsets: Any, out: Any, right: Any) -> None:
+        right[0] = segments.fit(offsets, n, empties)
+        if right[0] == 1:
+            for s in range(len(offsets) - 1):
+                lo, hi = int(offsets[np.uint64(s)]), int(offsets[np.uint64(s + 1)])
+                if bare and lo == hi:
+                    keep(np.uint64(s), out, start)
+                else:
+                    acc = fold(lo, hi)
+                    if started:
+                        acc = op(start, acc)
+                    elif lo == hi:
+                        acc = start
+                    keep(np.uint64(s), out, acc)
+
+    right = np.empty(1, np.int64)
+    return out if step(reduce, values.n, offsets, out, right, **aliases) and right[0] else MISS
+
+
+def _scan_few(step: Step, offsets: Any, values: Values | None, inclusive: bool, out: Any) -> Any:
+    if values is None or not elements(offsets, least=2) or not _fits(out, values.n):
+        return MISS
+    given = values.identity if values.init is None and not inclusive else values.init
+    aliases = {} if out is None else {"out": out, "like": values.inputs}
+    out = np.empty(values.n, values.dtype) if out is None else out
+    at, op, keep, start = values.at(), values.op, codec(out.dtype).store, _value(values, given)
+    pick, has = _after if inclusive else _before, int(given is not None)
+
+    def scan(_: int, n: int, offsets: Any, out: Any, right: Any) -> None:
+        right[0] = segments.fit(offsets, n, 1) if offsets[0] == 0 and offsets[len(offsets) - 1] == n else 0
+        if right[0] == 1:
+            for s in range(len(offsets) - 1):
+                i, hi = int(offsets[np.uint64(s)]), int(offsets[np.uint64(s + 1)])
+                acc = start
+                if not has and i < hi:
+                    acc = at(i)
+                    keep(np.uint64(i), out, acc)
+                    i += 1
+                while i < hi:
+                    after = op(acc, at(i))
+                    keep(np.uint64(i), out, pick(acc, after))
+                    acc = after
+                    i += 1
+
+    right = np.empty(1, np.int64)
+    return out if step(scan, values.n, offsets, out, right, **aliases) and right[0] else MISS
+
+
+def _fits(out: Any, n: int) -> bool:
+    """Whether it is a plain array of that length, or None."""
+    return out is None or (elements(out) == n and n > 0)
 
 
 # several parts ------------------------------------------------------------------------------------
@@ -437,6 +516,9 @@ def _scan(p: Parts, offsets: Any, values: Values, inclusive: bool, out: Any) -> 
         if start is None:
             raise PlacementError(f"{p.algorithm}: op has no identity: pass init=, or op=pp.Monoid(op, identity)")
     result = values.write(p, out, [("offsets", offsets)])
+    found = p.few(*values.kernels)
+    if found is not MISS:
+        return found
     values.read(p)
     steps = _Steps(part, values, values.at(part), given, given.offsets[part], start)
     p.each("scan", lambda part: steps.scan(inclusive, start is not None, result[part]))

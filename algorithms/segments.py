@@ -86,6 +86,15 @@ def find(p: Parts, offsets: Any, n: int) -> Segments:
     return Segments(data, count, begin, end, shortest, longest)
 
 
+def fit(offsets: Any, n: int, empties: int) -> int:
+    """Whether few offsets are right for `n` elements, 1 or 0; for kernels. Without `empties` all must have elements."""
+    wrong = 1 if offsets[0] < 0 or offsets[len(offsets) - 1] > n else 0
+    for s in range(len(offsets) - 1):
+        a, b = offsets[np.uint64(s)], offsets[np.uint64(s + 1)]
+        wrong |= 1 if b < a or (empties == 0 and b == a) else 0
+    return 1 - wrong
+
+
 def _extent(part: LocalPart, offsets: Any, count: int) -> tuple[int, int, int, int]:
     """(first, last offset, least, largest difference; the least is -1 if any is negative)."""
 

@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays, elementwise, ops, parts, shares
-from portapar.algorithms import radix
+from portapar.algorithms import few_sorted, radix
 from portapar.algorithms.order import Order, before, take
 from portapar.algorithms.reduce import transform_reduce
 from portapar.algorithms.transform import copy, transform
 from portapar.errors import PlacementError
+from portapar.few import MISS
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
@@ -69,7 +70,10 @@ def sort(policy: Policy | None, x: Any, *, key: Any = None, descending: bool = F
     >>> pp.sort(pp.par, np.array([3.0, -1.0, -4.0]), key=lambda v: abs(v), descending=True)
     array([-4.,  3., -1.])
     """
-    return parts.run("sort", policy, (x, out), lambda p: _sort(p, x, key, descending, out, False))
+    return parts.run(
+        "sort", policy, (x, out), lambda p: _sort(p, x, key, descending, out, False),
+        lambda step: few_sorted.sort(step, x, key, descending, out, False),
+    )  # fmt: skip
 
 
 def stable_sort(policy: Policy | None, x: Any, *, key: Any = None, descending: bool = False, out: Any = None) -> Any:
@@ -85,7 +89,10 @@ def stable_sort(policy: Policy | None, x: Any, *, key: Any = None, descending: b
     >>> pp.stable_sort(pp.par, np.array([31, 12, 22, 11]), key=lambda v: v % 10)
     array([31, 11, 12, 22])
     """
-    return parts.run("stable_sort", policy, (x, out), lambda p: _sort(p, x, key, descending, out, True))
+    return parts.run(
+        "stable_sort", policy, (x, out), lambda p: _sort(p, x, key, descending, out, True),
+        lambda step: few_sorted.sort(step, x, key, descending, out, True),
+    )  # fmt: skip
 
 
 def argsort(policy: Policy | None, x: Any, *, key: Any = None, descending: bool = False) -> Any:
@@ -111,7 +118,10 @@ def argsort(policy: Policy | None, x: Any, *, key: Any = None, descending: bool 
     >>> pp.argsort(pp.par, np.array([30, 10, 20]))
     array([1, 2, 0])
     """
-    return parts.run("argsort", policy, (x,), lambda p: _argsort(p, x, key, descending))
+    return parts.run(
+        "argsort", policy, (x,), lambda p: _argsort(p, x, key, descending),
+        lambda step: few_sorted.argsort(step, x, key, descending),
+    )  # fmt: skip
 
 
 def sort_by_key(
@@ -142,7 +152,10 @@ def sort_by_key(
     >>> pp.sort_by_key(pp.par, np.array([3, 1, 2]), np.array([0.3, 0.1, 0.2]))
     (array([1, 2, 3]), array([0.1, 0.2, 0.3]))
     """
-    return parts.run("sort_by_key", policy, (keys, values), lambda p: _sort_pairs(p, keys, values, key, descending))
+    return parts.run(
+        "sort_by_key", policy, (keys, values), lambda p: _sort_pairs(p, keys, values, key, descending),
+        lambda step: few_sorted.sort_by_key(step, keys, values, key, descending),
+    )  # fmt: skip
 
 
 def is_sorted(policy: Policy | None, x: Any, *, key: Any = None, descending: bool = False) -> Any:
@@ -223,6 +236,9 @@ def _sort(p: Parts, x: Any, key: Any, descending: bool, out: Any, stable: bool) 
     _check_out(p, result, data.shape, data.dtype)
     if p.count > 1:
         return _sort_parts(p, order, data, [(data, result)])
+    few = p.few()
+    if few is not MISS:
+        return few
 
     def step(part: LocalPart) -> None:
         here, there = data[part], result[part]
@@ -256,6 +272,9 @@ def _argsort(p: Parts, x: Any, key: Any, descending: bool) -> Any:
     result = p.new(data.shape, np.int64)
     if p.count > 1:
         return _sort_parts(p, order, data, [(None, result)])
+    few = p.few()
+    if few is not MISS:
+        return few
     p.each("sort", lambda part: order.numbers(part, order.keys(part, data[part]), result[part]))
     return p.give(result)
 
@@ -266,6 +285,9 @@ def _sort_pairs(p: Parts, keys: Any, values: Any, key: Any, descending: bool) ->
     outs = p.new(first.shape, first.dtype), p.new(second.shape, second.dtype)
     if p.count > 1:
         return _sort_parts(p, order, first, [(first, outs[0]), (second, outs[1])])
+    few = p.few()
+    if few is not MISS:
+        return few
 
     def step(part: LocalPart) -> None:
         found = order.keys(part, first[part])

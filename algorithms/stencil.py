@@ -127,7 +127,7 @@ def stencil(
         p.each("cells", step)
         return p.give(result)
 
-    return parts.run("stencil", policy, (x, out), run, lambda: _own(body, len(x.shape)))
+    return parts.run("stencil", policy, (x, out), run, own=lambda: _own(body, len(x.shape)))
 
 
 def _own(body: Any, ndim: int) -> list[Any]:

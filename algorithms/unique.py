@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays, elementwise, lazy, ops, parts
-from portapar.algorithms import radix
+from portapar.algorithms import few_sorted, radix
 from portapar.algorithms.copy_if import copy_if
 from portapar.algorithms.count import count
 from portapar.algorithms.for_each import for_each
@@ -19,6 +19,7 @@ from portapar.algorithms.reduce import transform_reduce
 from portapar.algorithms.runs import Runs
 from portapar.algorithms.sort import sort
 from portapar.errors import PlacementError
+from portapar.few import MISS, Step
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
@@ -56,7 +57,9 @@ def unique(policy: Policy | None, x: Any, *, consecutive: bool = False) -> Any:
     >>> pp.unique(pp.par, np.array([3, 3, 1, 1, 3]), consecutive=True)
     array([3, 1, 3])
     """
-    return parts.run("unique", policy, (x,), lambda p: _neighbours(p, x) if consecutive else _unique(p, x))
+    if consecutive:
+        return parts.run("unique", policy, (x,), lambda p: _neighbours(p, x))
+    return parts.run("unique", policy, (x,), lambda p: _unique(p, x), lambda step: few_sorted.unique(step, x))
 
 
 def _neighbours(p: Parts, x: Any) -> Any:
@@ -85,11 +88,20 @@ def unique_count(policy: Policy | None, x: Any, *, consecutive: bool = False) ->
     def runs(p: Parts) -> int:
         return len(Runs(p, p.stored(x, "x"), "x"))
 
-    return parts.run("unique_count", policy, (x,), runs if consecutive else lambda p: _count(p, x))
+    def few(step: Step) -> Any:
+        found = few_sorted.unique(step, x)
+        return found if found is MISS else len(found)
+
+    if consecutive:
+        return parts.run("unique_count", policy, (x,), runs)
+    return parts.run("unique_count", policy, (x,), lambda p: _count(p, x), few)
 
 
 def _count(p: Parts, x: Any) -> int:
     data, coding = _given(p, x)
+    few = p.few()
+    if few is not MISS:
+        return few
     seen = _flags(p, data, coding)
     if seen is not None:
         return count(seen[0].how, seen[1], True)
@@ -98,6 +110,9 @@ def _count(p: Parts, x: Any) -> int:
 
 def _unique(p: Parts, x: Any) -> Any:
     data, coding = _given(p, x)
+    few = p.few()
+    if few is not MISS:
+        return few
     seen = _flags(p, data, coding)
     if seen is not None:
         return p.concatenate("select", lambda _: _flagged(*seen, coding).view(data.dtype))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -61,6 +62,14 @@ class Monoid:
         PlacementError
             It is no such value.
         """
+        return _start(self.__name__, dtype) if self.named else self._start(dtype)
+
+    @property
+    def named(self) -> bool:
+        """Whether it is one of portapar's own."""
+        return id(self) in _own
+
+    def _start(self, dtype: np.dtype) -> Any:
         found = self.identity(dtype) if callable(self.identity) else self.identity
         if found is None:
             return None
@@ -84,7 +93,7 @@ class Monoid:
         PlacementError
         """
         op = self.py_func
-        if identity is None or isinstance(op, np.ufunc) or _named.get(self.__name__) is self:
+        if identity is None or isinstance(op, np.ufunc) or self.named:
             return
         for value in (identity, *values):
             try:
@@ -99,8 +108,7 @@ class Monoid:
                 )
 
     def __reduce__(self) -> Any:
-        named = _named.get(self.__name__) is self
-        return self.__name__ if named else (Monoid, (self.op, self.identity, self.commutative))
+        return self.__name__ if self.named else (Monoid, (self.op, self.identity, self.commutative))
 
     @property
     def py_func(self) -> Callable[[Any, Any], Any]:
@@ -116,8 +124,7 @@ class Monoid:
         return getattr(self.op, "__name__", "op")
 
     def __repr__(self) -> str:
-        named = _named.get(self.__name__) is self
-        return f"pp.{self.__name__}" if named else f"pp.Monoid({self.op!r}, {self.identity!r})"
+        return f"pp.{self.__name__}" if self.named else f"pp.Monoid({self.op!r}, {self.identity!r})"
 
 
 def _same(found: Any, expected: Any) -> bool:
@@ -150,11 +157,19 @@ def _most(dtype: np.dtype) -> Any:
 
 
 _named: dict[str, Monoid] = {}
+_own: set[int] = set()  #: which objects these are
+
+
+@functools.cache
+def _start(name: str, dtype: np.dtype) -> Any:
+    return _named[name]._start(dtype)
 
 
 def _name(identity: Any) -> Callable[[Callable[[Any, Any], Any]], Monoid]:
     def make(op: Callable[[Any, Any], Any]) -> Monoid:
-        return _named.setdefault(op.__name__, Monoid(op, identity))
+        made = _named[op.__name__] = Monoid(op, identity)
+        _own.add(id(made))
+        return made
 
     return make
 

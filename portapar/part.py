@@ -1,4 +1,4 @@
-"""A part: the part of a call that one executor does, and what steps can run on it."""
+"""A part: the part of a call that one executor does, what steps can run on it, and what of an argument it sees."""
 
 from __future__ import annotations
 
@@ -112,6 +112,28 @@ class LocalPart:
         """``body(block, *args)`` for every block: few iterations, each of which is much work."""
         how = self.how._but(schedule="dynamic", chunk_size=1) if self.how.threads and blocks > 1 else self.how
         call(getattr(body, "__name__", "step"), how, (body,), args, blocks, _build)
+
+
+class Data:
+    """An argument of an algorithm, in parts: ``data[part]`` is what that part sees of it."""
+
+    def __init__(self, value: Any, shape: tuple[int, ...], dtype: np.dtype, local: Callable[[LocalPart], Any]) -> None:
+        self.value, self.shape, self.dtype = value, shape, dtype
+        self._local = local
+        self._placed: dict[int, Any] = {}
+
+    def __getitem__(self, part: LocalPart) -> Any:
+        if part.number not in self._placed:
+            self._placed[part.number] = self._local(part)
+        return self._placed[part.number]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def size(self) -> int:
+        """Elements of the whole."""
+        return int(np.prod(self.shape, dtype=object))
 
 
 def _build(algorithm: str, where: Executor, kernels: Any, args: Any, space: Any) -> tuple[problem.Problem, None]:

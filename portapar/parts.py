@@ -16,50 +16,29 @@ L. G. Valiant, "A bridging model for parallel computation", 1990.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import Any, TypeVar
 
 import numpy as np
 
-from portapar import arrays, config, elementwise, moves, ops, outputs, shares
+from portapar import arrays, elementwise, moves, ops, outputs, shares
 from portapar.arrays import PartitionedArray
 from portapar.call import resolve
 from portapar.errors import BackendUnavailableError, KernelError, PlacementError
 from portapar.executor import DeviceExecutor, Executor
-from portapar.kernel.front.lift import lift
+from portapar.few import MISS, Step, again, step
+from portapar.kernel.front.lift import lift, loops
 from portapar.lazy import MIRROR, OWN, Lazy, flat
 from portapar.outputs import kind_text
-from portapar.part import LocalPart
+from portapar.part import Data, LocalPart
+from portapar.plan import Steps
 from portapar.policy import Policy, check_policy, planning
 
 T = TypeVar("T")
 
 _truths: set[Any] = set()  #: predicates, with the kinds of their arguments, that are known to return truth values
-
-
-class Data:
-    """An argument of an algorithm, in parts: ``data[part]`` is what that part sees of it."""
-
-    def __init__(self, value: Any, shape: tuple[int, ...], dtype: np.dtype, local: Callable[[LocalPart], Any]) -> None:
-        self.value, self.shape, self.dtype = value, shape, dtype
-        self._local = local
-        self._placed: dict[int, Any] = {}
-
-    def __getitem__(self, part: LocalPart) -> Any:
-        if part.number not in self._placed:
-            self._placed[part.number] = self._local(part)
-        return self._placed[part.number]
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    @property
-    def size(self) -> int:
-        """Elements of the whole."""
-        return int(np.prod(self.shape, dtype=object))
 
 
 class Parts:
@@ -79,6 +58,7 @@ class Parts:
         if executor.closed:
             raise BackendUnavailableError(f"{executor!r} was closed; make a new executor")
         self.algorithm, self.policy, self.executor = algorithm, policy, executor
+        self.short: Any = None  #: what does it in steps of a few elements
         self.asked = ""  #: what ranks must agree on besides the name of a step
         self.kind = _kind(values)
         self._own: tuple[Any, list[LocalPart]] = (None, [])  #: cuts, and the parts by them
@@ -129,6 +109,18 @@ class Parts:
                 "use one executor, such as pp.par.on(pp.threads()), on pp.asnumpy(...) of what is partitioned"
             )
         return self.own[0]
+
+    def few(self, *kernels: Any) -> Any:
+        """What the call's `few` finds, if one part on the host may do it; else MISS.
+
+        Not where one of the user's `kernels` has a loop: Ctrl-C is heard between steps.
+        """
+        member, *more = self.executor.members
+        if self.short is None or more or self.kind != "numpy" or not isinstance(member, DeviceExecutor):
+            return MISS
+        if not member.device.host_memory or any(map(loops, kernels)):
+            return MISS
+        return self.short(functools.partial(step, self.algorithm, self.policy, member))
 
     def recut(self, shape: tuple[int, ...]) -> None:
         """Cut by rows of that shape from now on (but where arrays are partitioned into several parts already)."""
@@ -564,33 +556,13 @@ def _kind(values: Sequence[Any]) -> str:
     return found
 
 
-@dataclass(frozen=True)
-class Steps:
-    """The plan of an algorithm of several steps; ``print`` shows who does which part, `run` runs it."""
-
-    algorithm: str
-    policy: Policy
-    executor: Executor
-    cuts: tuple[int, ...]
-    call: Callable[[], Any] = dataclasses.field(repr=False)
-
-    @property
-    def parts(self) -> tuple[tuple[Executor, int, int], ...]:
-        return tuple(zip(self.executor.members, self.cuts[:-1], self.cuts[1:], strict=True))
-
-    def run(self) -> Any:
-        """Run it; returns what the algorithm returns."""
-        return self.call()
-
-    def __str__(self) -> str:
-        total = max(self.cuts[-1], 1)
-        lines = [f"{self.algorithm} over {self.cuts[-1]} rows in several steps, {self.policy!r}"]
-        lines += [f"  [{lo}, {hi}) {100 * (hi - lo) / total:.0f} % on {who!r}" for who, lo, hi in self.parts]
-        return "\n".join(lines)
-
-
 def run(
-    algorithm: str, how: Policy | None, values: Sequence[Any], body: Callable[[Parts], T], own: Callable[[], Any] = list
+    algorithm: str,
+    how: Policy | None,
+    values: Sequence[Any],
+    body: Callable[[Parts], T],
+    few: Callable[[Step], T] | None = None,
+    own: Callable[[], Any] = list,
 ) -> Any:
     """Carry out an algorithm of several steps.
 
@@ -604,6 +576,8 @@ def run(
         first one's rows are cut.
     body : callable
         ``body(parts)`` does it, and returns what the user gets.
+    few : callable, optional
+        ``few(step)`` does it in steps of a few elements, see `portapar.few`; `body` asks for it by `Parts.few`.
     own : callable, optional
         Gives those of the arrays that the user's functions capture of which each part uses its own rows alone. All
         others that are partitioned are gathered.
@@ -612,6 +586,10 @@ def run(
     -------
     What `body` returns; with ``policy.task`` a Future of it; inside `pp.plan` its `Steps`.
     """
+    if few is not None and (how is None or type(how) is Policy):
+        found = few(functools.partial(again, how))
+        if found is not MISS:
+            return found
     check_policy(how, algorithm)
     values = [x if isinstance(x, (arrays.Range, range)) else arrays.normal(x, "x") for x in values if x is not None]
     how, where = resolve(how, values, algorithm)
@@ -619,6 +597,7 @@ def run(
 
     def carry_out() -> Any:
         p = Parts(algorithm, plain, where, values)
+        p.short = few
         if where.kind == "mpi":
             p.asked = f"({_told(body)})"
         if p.count == 1:
@@ -662,22 +641,4 @@ def _captures(func: FunctionType) -> list[tuple[str, PartitionedArray]]:
 def _told(body: Callable[..., Any]) -> str:
     """What an algorithm's body captures, which is how it was called, in words that ranks can compare."""
     cells = zip(body.__code__.co_freevars, body.__closure__ or (), strict=True)
-    return ", ".join(f"{name}={_in_words(cell.cell_contents)}" for name, cell in cells)
-
-
-def _in_words(x: Any, around: tuple[Any, ...] = ()) -> str:
-    """`around` are the functions that capture it: one may capture itself."""
-    if x is None or isinstance(x, (str, *arrays.SCALARS)):
-        return repr(x)
-    if isinstance(x, (tuple, list)):
-        return f"({', '.join(_in_words(part, around) for part in x)})"
-    if isinstance(x, ops.Monoid):
-        return _in_words(x.py_func, around)
-    if isinstance(x, FunctionType) and not any(x is other for other in around):
-        code = x.__code__
-        facts = code.co_code, code.co_names, [const for const in code.co_consts if not isinstance(const, CodeType)]
-        inside = [_in_words(cell.cell_contents, (*around, x)) for cell in x.__closure__ or ()]
-        return f"{x.__name__} {config.digest(repr((facts, inside)).encode(), 3).hex()}"
-    if isinstance(x, np.ndarray) and x.nbytes <= 4096:  # such as the edges of bins
-        return f"{arrays.describe(x)} {config.digest(x.tobytes(), 3).hex()}"
-    return arrays.describe(x) if hasattr(x, "dtype") and hasattr(x, "shape") else type(x).__name__
+    return ", ".join(f"{name}={arrays.in_words(cell.cell_contents)}" for name, cell in cells)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -232,3 +232,28 @@ def _reason(part: Part) -> str:
     if part.executor.threads > part.threads == 1:
         return "one part, one thread: the policy or the size of the work asks for no more"
     return "one part"
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The plan of an algorithm of several steps; ``print`` shows who does which part, `run` runs it."""
+
+    algorithm: str
+    policy: Policy
+    executor: Any
+    cuts: tuple[int, ...]
+    call: Callable[[], Any] = field(repr=False)
+
+    @property
+    def parts(self) -> tuple[tuple[Any, int, int], ...]:
+        return tuple(zip(self.executor.members, self.cuts[:-1], self.cuts[1:], strict=True))
+
+    def run(self) -> Any:
+        """Run it; returns what the algorithm returns."""
+        return self.call()
+
+    def __str__(self) -> str:
+        total = max(self.cuts[-1], 1)
+        lines = [f"{self.algorithm} over {self.cuts[-1]} rows in several steps, {self.policy!r}"]
+        lines += [f"  [{lo}, {hi}) {100 * (hi - lo) / total:.0f} % on {who!r}" for who, lo, hi in self.parts]
+        return "\n".join(lines)

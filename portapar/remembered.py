@@ -24,7 +24,7 @@ T = TypeVar("T")
 _REMEMBERED = 4096  #: calls to remember; beyond, start afresh
 
 MISS = object()
-_NUMBERS = {bool, int, float, complex, *(np.dtype(code).type for code in "?bhilqBHILQfdFD")}
+NUMBERS = {bool, int, float, complex, *(np.dtype(code).type for code in "?bhilqBHILQfdFD")}
 ready_calls: dict[Any, _Ready] = {}
 _simple: dict[int, Any] = {}  #: codes of kernels that capture nothing, by identity; kept alive here
 
@@ -33,7 +33,7 @@ forgets(ready_calls.clear)
 
 
 def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...], extra: Any) -> tuple[Any, Any]:
-    """(what a call looks like, what it works on: captured values, then the arguments, as `_spread` gives them).
+    """(what a call looks like, what it works on: captured values, defaults, then the arguments as `_spread` has them).
 
     The first is None if the call is of a kind that is not remembered.
     """
@@ -41,28 +41,23 @@ def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...
     if type(how) is not Policy or how.asynchronous or isinstance(block, Planning):
         return None, args
     parts: list[Any] = [how, extra, block]
-    try:
-        for kernel in kernels:
-            code = kernel.__code__
-            if id(code) not in _simple:
-                lifted, _, captured = bound(kernel)
-                if lifted.simple:
-                    _simple[id(code)] = code
-                elif kernel.__defaults__:  # which are arguments too, and which no key tells
-                    return None, args
-                else:
-                    parts.append(id(lifted))  # alive as long as the process is
-                    args = (*captured, *args)
-                    continue
-            parts.append(id(code))
-    except AttributeError:
-        return None, args
+    for kernel in kernels:
+        code = getattr(kernel, "__code__", None)
+        if id(code) not in _simple:
+            lifted, func, captured = bound(kernel)
+            if code is None or not lifted.simple:
+                defaults = func.__defaults__ or ()  # which are arguments too
+                parts += (id(lifted), len(defaults))  # the kernel is alive as long as the process is
+                args = (*captured, *defaults, *args)
+                continue
+            _simple[id(code)] = code
+        parts.append(id(code))
     spread = False
     for x in args:
         kind = type(x)
         if kind is np.ndarray:
             parts += (x.dtype, x.shape, x.strides)
-        elif kind in _NUMBERS or x is None:
+        elif kind in NUMBERS or x is None:
             parts.append(kind)
         elif kind is Range or kind is range:
             spread = True
@@ -71,7 +66,7 @@ def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...
             spread = True
             parts += (x.expression, x.shape)
             for leaf in x.values:
-                if type(leaf) is not np.ndarray and type(leaf) not in _NUMBERS:
+                if type(leaf) is not np.ndarray and type(leaf) not in NUMBERS:
                     return None, args
                 parts += (leaf.dtype, leaf.shape, leaf.strides) if type(leaf) is np.ndarray else (type(leaf),)
         elif how.executor is not None and kind is how.executor.array_type:

@@ -16,13 +16,14 @@ import numpy as np
 from portapar import arrays, elementwise, ops
 from portapar.arrays import Range
 from portapar.errors import PlacementError
+from portapar.few import elements, kinds
 from portapar.kernel.front import codec
 from portapar.kernel.front.lift import lift
 from portapar.kernel.front.sources import function
 from portapar.lazy import Lazy
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
-from portapar.remembered import memoize
+from portapar.remembered import memoize, remember
 
 
 class Values:
@@ -62,22 +63,46 @@ class Values:
         ):
             kind = type(init).__name__
             raise PlacementError(f"{p.algorithm}: init is {init!r}, a {kind}: must be a number, or a tuple of them")
-        self.inputs = [x if isinstance(x, (Range, range)) else arrays.normal(x, "x") for x in inputs]
-        self.names = _names(inputs, transform)
+        self.inputs: Any = [x if isinstance(x, (Range, range)) else arrays.normal(x, "x") for x in inputs]
+        self._transform = transform
         self.n = self._length(p)
-        self.dtype, self.ordered = _type_of(p, tuple(self.inputs), monoid, transform, init)
-        self.init = None if init is None else codec.as_scalars(elementwise.initial(p.algorithm, init, self.dtype))
+        self._settle(p.algorithm, monoid, init, *_type_of(p, tuple(self.inputs), monoid, transform, init))
+
+    @classmethod
+    def few(cls, inputs: Sequence[Any], op: Any, transform: Any = None, init: Any = None) -> Values | None:
+        """The values of few elements of plain arrays, if there were such of these types before."""
+        n, monoid = elements(*inputs), ops.monoid(op)
+        key = _kinds(inputs, monoid, transform, init) if n else None
+        found = _types.get(key) if key is not None else None
+        if found is None:
+            return None
+        self = cls.__new__(cls)
+        self.inputs, self.n, self._transform = inputs, n, transform
+        try:
+            self._settle("", monoid, init, *found)
+        except PlacementError:  # the long way says which call it is
+            return None
+        return self
+
+    def _settle(self, algorithm: str, monoid: ops.Monoid, init: Any, dtype: np.dtype, ordered: bool) -> None:
+        """What follows from the types."""
+        self.dtype, self.ordered = dtype, ordered
+        transform = self._transform
+        self.init = None if init is None else codec.as_scalars(elementwise.initial(algorithm, init, self.dtype))
         self.identity = monoid.start(self.dtype)
-        monoid.check(self.identity, *self._first(transform))
+        if not monoid.named:
+            monoid.check(self.identity, *self._first(transform))
         sums = monoid is ops.plus and self.dtype.kind in "fc"
         self.neutral = -self.identity if sums else self.identity
-        kept = codec.codec(self.dtype)
-        self.load, self.store = kept.load, kept.store
-        self._cast, self._casts = _cast(self.dtype)
+        self.load, self.store, self._cast, self._casts = _kept(dtype)
         self.op = function(f"lambda x, y: {self._cast}(op(x, y))", op=monoid.py_func, **self._casts)
-        self._transform = transform
         self.kernels = [monoid.py_func] if transform is None else [monoid.py_func, transform]
         self._data: dict[int, Data] = {}
+
+    @functools.cached_property
+    def names(self) -> list[str]:
+        """What to call the inputs in messages."""
+        return _names(self.inputs, self._transform)
 
     def _first(self, transform: Any) -> list[Any]:
         """The first value, where it lies on the host as a plain number."""
@@ -131,17 +156,17 @@ class Values:
                 f"Pass out of dtype {own}"
             )
 
-    def at(self, part: LocalPart) -> Any:
-        """The kernel function that gives value i of a part."""
+    def at(self, part: LocalPart | None = None) -> Any:
+        """The kernel function that gives value i of a part, or of the inputs themselves."""
         captured = dict(self._casts)
         elements = []
         for k, x in enumerate(self.inputs):
             name = f"x{k}"
             if isinstance(x, (Range, range)):
-                captured[name], captured[f"step{k}"] = x.start + x.step * part.lo, x.step
+                captured[name], captured[f"step{k}"] = x.start + x.step * (0 if part is None else part.lo), x.step
                 elements.append(f"{name} + step{k} * i")
-            elif k in self._data:
-                captured[name], place = self._data[k][part], "i"
+            elif part is None or k in self._data:
+                captured[name], place = x if part is None else self._data[k][part], "i"
                 if _backwards(captured[name]):  # loops vectorize over contiguous memory alone
                     captured[name], captured[f"last{k}"] = captured[name][::-1], len(captured[name]) - 1
                     place = f"last{k} - i"
@@ -170,8 +195,24 @@ def _type_of(p: Parts, inputs: tuple[Any, ...], op: ops.Monoid, transform: Any, 
         assert program.acc is not None
         return program.acc, program.ordered
 
-    kernels = (op.py_func,) if transform is None else (op.py_func, transform)
-    return memoize(_types, p.how, kernels, inputs, (op.commutative, type(init), repr(init)), find)
+    key = _kinds(inputs, op, transform, init)
+    found = _types.get(key) if key is not None else None
+    if found is None:
+        kernels = (op.py_func,) if transform is None else (op.py_func, transform)
+        found = memoize(_types, p.how, kernels, inputs, (op.commutative, type(init), repr(init)), find)
+        key = _kinds(inputs, op, transform, init)  # now that the kernels are known
+        if key is not None:
+            remember(_types, key, found)
+    return found
+
+
+def _kinds(inputs: Sequence[Any], op: ops.Monoid, transform: Any, init: Any) -> Any:
+    """What their types depend on, if that can be said without a look at lengths."""
+    parts = init if type(init) is tuple else (init,)
+    if any(type(x) is int and not -(2**63) <= x < 2**63 for x in parts):  # too large a number is told of
+        return None
+    told = kinds((op.py_func,) if transform is None else (op.py_func, transform), inputs)
+    return told and (op.commutative, type(init), *map(type, parts), transform is None, *told)
 
 
 def _backwards(x: Any) -> bool:
@@ -188,12 +229,13 @@ def _names(inputs: Sequence[Any], transform: Any) -> list[str]:
 
 
 @functools.cache
-def _cast(dtype: np.dtype) -> tuple[str, dict[str, Any]]:
-    """What a kernel calls to have a value of that dtype, and what it captures for that."""
+def _kept(dtype: np.dtype) -> tuple[Any, Any, str, dict[str, Any]]:
+    """How values are loaded and stored, what a kernel calls to have one of that dtype, what it captures for that."""
+    load, store = codec.codec(dtype).load, codec.codec(dtype).store
     if dtype.names is None:
-        return _type(dtype), {}
+        return load, store, _type(dtype), {}
     casts = "".join(f"{_type(dtype[name])}(x[{k}]), " for k, name in enumerate(dtype.names))
-    return "cast", {"cast": function(f"lambda x: ({casts})")}
+    return load, store, "cast", {"cast": function(f"lambda x: ({casts})")}
 
 
 def _type(dtype: np.dtype) -> str:

@@ -174,6 +174,31 @@ def test_default_arguments_that_equal_others_at_first():
         assert np.array_equal(out, 100 * table + 10 * x + number + 1)
 
 
+def test_default_arguments_that_change():
+    def put(i, x, y=None, out=None, k=1):
+        out[i] = x[i] + k * y[i]
+
+    a, b, c, out = np.arange(9.0), np.arange(9.0) * 10, np.ones(9), np.zeros(9)
+    for defaults, args, wanted in 3 * (
+        ((1,), (a, b, out), a + b), ((2,), (a, b, out), a + 2 * b), ((0.5,), (a, b, out), a + 0.5 * b),
+        ((out, 1), (a, b), a + b), ((b, out, 1), (a,), a + b), ((c, out, 3), (a,), a + 3), ((c, out, 3), (b,), b + 3),
+        ((a, b, c, 1), (a, b, out, 2), a + 2 * b), ((c, out, 3), (a, b, out), a + 3 * b),
+        ((c, c, 1), (a, c, out), a + 1),
+    ):  # fmt: skip
+        put.__defaults__, out[:] = defaults, -1
+        pp.for_each(pp.par, 9, put, *args)
+        assert np.array_equal(out, wanted)
+
+
+def test_functions_of_numpy_and_operators_as_kernels():
+    x = np.arange(1.0, 9.0)
+    for op in (np.sqrt, np.exp2, abs, np.float32, np.sqrt):
+        found = pp.transform(pp.par, x, op=op)
+        assert np.allclose(found, op(x)) and found.dtype == op(x).dtype
+    for op in (max, min, np.maximum, max):
+        assert pp.reduce(pp.par, x, op=op) == (1.0 if op is min else 8.0)
+
+
 def test_default_arguments_of_other_types():
     for step in (1, 1.5):
         found = pp.transform_scan(pp.par, np.arange(5), transform=lambda v, step=step: v * step)

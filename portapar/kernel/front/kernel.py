@@ -69,7 +69,7 @@ class Capture:
             yield f"{{}}.__closure__[{self.root}].cell_contents" if cell else f"{{}}.__globals__[{self.root!r}]"
         for step in self.path:
             if isinstance(step, Capture):
-                yield "unwrap({})"
+                yield "({0} if type({0}) is Function and not {0}.__dict__ else unwrap({0}))"
                 yield from step.steps()
             elif isinstance(step, str):
                 yield f"{{}}.{step}"
@@ -122,7 +122,7 @@ def kind_of(value: Any) -> Any:
 
 @functools.cache
 def _step(text: str) -> Callable[[Any], Any]:
-    return eval(f"lambda value: {text.format('value')}", {"unwrap": unwrap})
+    return eval(f"lambda value: {text.format('value')}", {"unwrap": unwrap, "Function": types.FunctionType})
 
 
 def _walk(captures: Iterable[Capture], guards: Iterable[Guard]) -> Callable[[types.FunctionType], list[Any] | None]:

@@ -81,6 +81,7 @@ _FORBIDDEN: dict[str, tuple[str, str]] = {
 }
 _PRIVATE = {"zeros": np.zeros, "empty": np.empty, "ones": np.ones, "full": np.full}
 _lifted: dict[Any, list[Kernel]] = {}  # equal codes may come from two files, and hold tuples for some parameters
+_recent: dict[Any, Kernel] = {}  # the last one of a code that fitted: most often that will fit again
 _by_code: dict[Any, tuple[types.CodeType, list[Kernel]]] = {}  # the same by identity; codes are kept alive here
 
 
@@ -103,18 +104,35 @@ def bound(func: Any) -> tuple[Kernel, types.FunctionType, list[Any]]:
     if key not in _by_code:
         with source_lock:
             _by_code[key] = code, _lifted.setdefault((code, code.co_filename, tuples), [])
+    found = _known(key, func)
+    if found is not None:
+        return found[0], func, found[1]
     kernels = _by_code[key][1]
-    for kernel in kernels:
-        values = kernel.fits(func)
-        if values is not None:
-            return kernel, func, values
     with source_lock:
-        found = [kernel for kernel in kernels if kernel.fits(func) is not None]
-        if not found:
-            found = [_Lifter(func, ()).kernel()]
-            kernels += found
-        kernel = found[0]
+        fitting = [kernel for kernel in kernels if kernel.fits(func) is not None]
+        if not fitting:
+            fitting = [_Lifter(func, ()).kernel()]
+            kernels += fitting
+        kernel = fitting[0]
     return kernel, func, kernel.values(func)
+
+
+def known(func: types.FunctionType) -> tuple[Kernel, list[Any]] | None:
+    """The kernel of a plain function that was lifted before, and the captured values; None if it was not."""
+    tuples = held(func)
+    return _known((id(func.__code__), tuples) if tuples else id(func.__code__), func)
+
+
+def _known(key: Any, func: types.FunctionType) -> tuple[Kernel, list[Any]] | None:
+    found = _by_code.get(key)
+    if found is not None:
+        recent = _recent.get(key)
+        for kernel in found[1] if recent is None else (recent, *found[1]):
+            values = kernel.fits(func)
+            if values is not None:
+                _recent[key] = kernel
+                return kernel, values
+    return None
 
 
 def loops(func: Any) -> bool:

@@ -1,0 +1,124 @@
+"""Few elements counted: bincount and histogram in one step."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from portapar.few import FEW, MISS, Step, elements
+
+_KINDS = frozenset(np.dtype(code) for code in "?bhilqBHILQd")  #: whose bins of equal width have edges of float64
+
+
+def bincount(step: Step, x: Any, weights: Any, minlength: Any) -> Any:
+    """Counts or weights of few elements that are small numbers."""
+    heavy = weights is not None
+    if not elements(x, *([weights] * heavy)) or type(minlength) is not int or not 0 <= minlength <= FEW:
+        return MISS
+    table, told = np.zeros(FEW, np.float64 if heavy else np.int64), np.empty(2, np.int64)
+    if not step(_weigh_few if heavy else _count_few, x, *([weights] * heavy), table, told) or told[1]:
+        return MISS
+    return table[: max(minlength, told[0])].copy()
+
+
+def _count_few(_: int, x: Any, table: Any, told: Any) -> None:
+    end = outside = 0
+    for i in range(len(x)):
+        b = np.uint64(x[np.uint64(i)])  # negative numbers become large ones
+        if b < np.uint64(len(table)):
+            table[b] += 1
+            end = max(end, int(b) + 1)
+        else:
+            outside += 1
+    told[0], told[1] = end, outside
+
+
+def _weigh_few(_: int, x: Any, weights: Any, table: Any, told: Any) -> None:
+    end = outside = 0
+    for i in range(len(x)):
+        b = np.uint64(x[np.uint64(i)])
+        if b < np.uint64(len(table)):
+            table[b] += weights[np.uint64(i)]
+            end = max(end, int(b) + 1)
+        else:
+            outside += 1
+    told[0], told[1] = end, outside
+
+
+def histogram(step: Step, x: Any, bins: Any, limits: Any, weights: Any, key: Any) -> Any:
+    """Counts and edges; for the arguments see `portapar.algorithms.histogram.histogram`."""
+    if weights is not None or key is not None or not elements(x) or x.dtype not in _KINDS:
+        return MISS
+    right = np.empty(1, np.int64)
+    if type(bins) is int:
+        low, high = (math.nan, math.nan) if limits is None else _ends(limits)
+        if not 1 <= bins <= FEW or (limits is not None and not low <= high):
+            return MISS
+        edges, counts = np.empty(bins + 1), np.zeros(bins, np.int64)
+        made = step(_uniform, x, low, high, edges, counts, right)
+    else:
+        if not elements(bins, least=2):
+            return MISS
+        edges, counts = bins, np.zeros(len(bins) - 1, np.int64)
+        made = step(_between, x, edges, counts, right)
+    return (counts, edges) if made and right[0] else MISS
+
+
+def _ends(limits: Any) -> tuple[float, float]:
+    """The limits as floats, if they are plain numbers; else NaN."""
+    plain = type(limits) is tuple and len(limits) == 2 and {type(end) for end in limits} <= {int, float}
+    if not plain or not all(abs(end) < 2**53 for end in limits):
+        return math.nan, math.nan
+    return float(limits[0]), float(limits[1])
+
+
+def _uniform(_: int, x: Any, low: float, high: float, edges: Any, counts: Any, right: Any) -> None:
+    """Bins of equal width between `low` and `high`, or the extrema, with the edges that NumPy makes."""
+    bins, fine = len(counts), 1
+    if low != low:
+        low = high = np.float64(x[np.uint64(0)])
+        for i in range(len(x)):
+            u = np.float64(x[np.uint64(i)])
+            low, high = min(low, u), max(high, u)
+            fine &= 1 if u - u == 0 else 0
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    width = (high - low) / bins
+    scale = bins / (high - low)
+    for k in range(bins):
+        edges[np.uint64(k)] = k * width + low
+    edges[np.uint64(bins)] = high
+    for k in range(bins):
+        fine &= 1 if edges[np.uint64(k)] < edges[np.uint64(k + 1)] else 0
+    right[0] = fine if 0 < scale < 1e300 else 0
+    if right[0] == 1:
+        for i in range(len(x)):
+            u = x[np.uint64(i)]
+            if low <= u and u <= high:
+                b = min(int((u - low) * scale), bins - 1)
+                if u < edges[np.uint64(b)]:
+                    b -= 1
+                elif b < bins - 1 and u >= edges[np.uint64(b + 1)]:
+                    b += 1
+                counts[np.uint64(b)] += 1
+
+
+def _between(_: int, x: Any, edges: Any, counts: Any, right: Any) -> None:
+    """Bins between edges that must not decrease."""
+    bins, fine = len(counts), 1
+    for k in range(bins):
+        fine &= 1 if edges[np.uint64(k)] <= edges[np.uint64(k + 1)] else 0
+    right[0] = fine
+    if fine == 1:
+        for i in range(len(x)):
+            u = x[np.uint64(i)]
+            if edges[np.uint64(0)] <= u and u <= edges[np.uint64(bins)]:
+                b, n = 0, bins - 1  # the last of the first edges that is not above
+                while n > 0:
+                    half = (n + 1) // 2
+                    above = u < edges[np.uint64(b + half)]
+                    b += 0 if above else half
+                    n = half - 1 if above else n - half
+                counts[np.uint64(b)] += 1
