@@ -157,10 +157,13 @@ class _Analysis(Arithmetic):
     def _gathers(self) -> bool:
         """Whether there are fewer than five steps of arithmetic for each element at an index from an array."""
         nodes = [node for function in self.functions.values() for node in ast.walk(function.node)]
+        loops = [node for node in nodes if isinstance(node, (ast.For, ast.While))]
+        if not all(isinstance(loop, ast.For) and _constant_range(loop.iter) for loop in loops):
+            return False  # what is in there may be worth it
         calls = [n for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)]
         if any(call.func.attr != "uint64" for call in calls):  # type: ignore[attr-defined]
             return False
-        far = sum(any(b.limits and not b.counted for b in bounds) for bounds in self.found.values())
+        far = sum(any(b.limits for b in bounds) for bounds in self.found.values())
         return far * 5 > sum(isinstance(node, (ast.BinOp, ast.Compare, ast.IfExp)) for node in nodes)
 
     def _plain(self, bounds: Interval) -> bool:
@@ -452,6 +455,14 @@ class _Frame:
             high = of.extreme("max", [begin.high, of.sum(end.high, "-", "1")])
             made = of.made(low, high, begin.sure and end.sure, size, parts)
         return made if made == UNKNOWN else replace(made, counted=True)
+
+
+def _constant_range(iterated: ast.expr) -> bool:
+    """Whether a loop over it is written out."""
+    match iterated:
+        case ast.Call(func=ast.Name(id="range"), args=args):
+            return all(isinstance(arg, (ast.Constant, ast.UnaryOp)) for arg in args)
+    return False
 
 
 def _named(found: Outcome | None) -> Taken | None:

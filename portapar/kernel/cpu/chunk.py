@@ -25,7 +25,7 @@ from portapar.kernel.front.codec import codec
 from portapar.kernel.jit import vecmath
 from portapar.kernel.jit.functions import function_texts, functions, namespace
 from portapar.kernel.jit.native import callee, lower, native, slow_gathers
-from portapar.kernel.program import Program, Spec, has_loop
+from portapar.kernel.program import Program, Spec
 from portapar.kernel.tiles import BLOCK, LANES, TILE
 
 
@@ -47,7 +47,7 @@ def chunk_text(program: Program, stream: bool = False, bound: Bounded | None = N
         extra += [f"{name}{d}" for d in range(program.ndim) for name in ("start", "step")]
     extra.append("table")
     unpack = "".join(f"{name}, " for name in [*args, *["partials"] * (program.acc is not None), *extra])
-    scalar = bound is not None and bound.gathers and slow_gathers() and not has_loop(program.text)
+    scalar = bound is not None and bound.gathers and slow_gathers() and program.form != "reduce"
     head = f"def chunk(lo, hi, block):\n    {'narrow' if scalar else 'wide'}()\n"
     head += "    no_gathers()\n" if "private_" in program.text else ""
     head += f"    {unpack}= unpack(block)\n"

@@ -13,7 +13,7 @@ from portapar.kernel.program import Program
 STREAM_LINES = 4  #: cache lines that a streaming loop writes at a time; 8 need all registers of AVX2, or more
 
 
-_BAD_ROWS = 8
+_FEW = 8  #: indices at the ends of a row, at most, that are looked for once and not in each row
 BLOCK = 512  #: iterations for which the elements that are indices are looked at, which then lie in the first cache
 
 
@@ -44,27 +44,34 @@ def loops_text(program: Program, head: str, stream: bool, bound: Bounded | None)
             f"@    else:\n@        {_rest(program, 'near', 'far')}\n"
         )
     if tested:  # in order: some loops are sequential
-        bad = ""
-        if program.ndim > 1:  # rows that are none inside: a few cost little, and many would
-            bad = (
-                "@    bad = bad + 1 if first == end else max(bad - 1, 0)\n"
-                f"@    if bad > {_BAD_ROWS}:\n@        rest(table, lo, hi, block)\n@        return hi\n"
-            )
-        work = (
-            "@first, last = begin, end\n"
-            "@if not easy:\n"
-            f"@    first, last = inside(begin, end, {_places(program)}{call})\n"
-            f"{bad}"
-            f"@    if begin < first:\n@        {_rest(program, 'begin', 'first')}\n"
-            f"{work}"
-            f"@if last < end:\n@    {_rest(program, 'last', 'end')}\n"
-        )
+        where = f"inside(begin, end, {_places(program)}{call})"
+        work = f"@first, last = begin, end\n@if not easy:\n{_found(program, where, call)}{_before(program, work)}"
     if bound is not None:
         head = holds_text(program, bound) + (_inside_text(program, call) if tested else "") + head
     if stream:
         head += "    buffer = tile()\n"
     fence = "    fence()\n" if stream else ""
     return f"{head}{_nest(program, work, call, tested)}{fence}    return hi\n"
+
+
+def _found(program: Program, where: str, call: str) -> str:
+    """The segment of a row that is inside: if it was most of the row before, and it can be, the same."""
+    inner = program.ndim - 1
+    if not inner:
+        return f"@    first, last = {where}\n"
+    row = "".join(f"{_ends(program, d, f'p{d}', f'p{d}')}, " for d in range(inner))
+    holds = f"holds({row}{_ends(program, inner, 'start', 'stop - 1')}, {call})"
+    most = f"start - begin <= {_FEW} and end - stop <= {_FEW} and begin <= start < stop <= end"
+    return f"@    if not ({most} and {holds}):\n@        start, stop = {where}\n@    first, last = start, stop\n"
+
+
+def _before(program: Program, work: str) -> str:
+    """The work of a segment, and before it in one piece all that was left out since the last one."""
+    flat = ("first", "last") if program.ndim == 1 else ("lo + first - begin", "lo + last - begin")
+    return (
+        f"@if first < last:\n@    if done < {flat[0]}:\n@        rest(table, done, {flat[0]}, block)\n"
+        f"{_indented(work)}@    done = {flat[1]}\n"
+    )
 
 
 def holds_text(program: Program, bound: Bounded) -> str:
@@ -93,9 +100,12 @@ def _nest(program: Program, segment: str, call: str, tested: bool) -> str:
     than many a body.
     """
     inner = program.ndim - 1
-    easy = f"    easy, bad = holds({_box(program)}, {call}), 0\n" if tested else ""
+    easy, left = "", ""
+    if tested:
+        easy = f"    easy, done, start, stop = holds({_box(program)}, {call}), lo, 0, 0\n"
+        left = "    if done < hi:\n        rest(table, done, hi, block)\n"
     if inner == 0:
-        return f"    begin, end = lo, hi\n{easy}" + segment.replace("@", "    ")
+        return f"    begin, end = lo, hi\n{easy}{segment.replace('@', '    ')}{left}"
     decode, carry = f"    row = lo // n{inner}\n    begin = lo - row * n{inner}\n", ""
     for d in range(inner - 1, 0, -1):
         decode += f"    above = row // n{d}\n    p{d} = row - above * n{d}\n    row = above\n"
@@ -111,7 +121,7 @@ def _nest(program: Program, segment: str, call: str, tested: bool) -> str:
         f"{segment.replace('@', '        ')}"
         "        lo += end - begin\n"
         "        begin = 0\n"
-        f"{carry}"
+        f"{carry}{left}"
     )
 
 
@@ -164,26 +174,37 @@ def _box(program: Program) -> str:
 def _inside_text(program: Program, call: str) -> str:
     """``inside``: for which segment of a row the fast form is right.
 
-    It leaves out the first indices, 1, 3, 7, … of them (``x[i - 1]`` at 0), or the last ones.
+    It leaves out the first and the last indices, 1, 3, 7, … of them (``x[i - 1]`` at 0), if it is right in the middle;
+    else in one dimension, where it costs little to try, those on one side.
     """
     inner = program.ndim - 1
     row = "".join(f"{_ends(program, d, f'p{d}', f'p{d}')}, " for d in range(inner))
-    middle = ""
-    if inner:
-        at = _ends(program, inner, "(begin + end) // 2", "(begin + end) // 2")
-        middle = f"    if not holds({row}{at}, {call}):\n        return end, end\n"
-    fails = f"first < last and not holds({row}{_ends(program, inner, 'first', 'last - 1')}, {call})"
+
+    def holds(first: str, last: str) -> str:
+        return f"holds({row}{_ends(program, inner, first, last)}, {call})"
+
+    whole = f"first < last and not {holds('first', 'last - 1')}"
+    one_side = (
+        f"        while {whole}:\n"
+        "            first, step = first + step, 2 * step\n"
+        "        if first >= last:\n"
+        "            first, step = begin, 1\n"
+        f"            while {whole}:\n"
+        "                last, step = last - step, 2 * step\n"
+    )
     return (
         f"def inside(begin, end, {_places(program)}{call}):\n"
-        f"{middle}"
-        "    first, last, step = begin, end, 1\n"
-        f"    while {fails}:\n"
-        "        first, step = first + step, 2 * step\n"
-        "    if first < last:\n"
-        "        return first, last\n"
-        "    first, step = begin, 1\n"
-        f"    while {fails}:\n"
-        "        last, step = last - step, 2 * step\n"
+        "    first, last, step, middle = begin, end, 1, (begin + end) // 2\n"
+        f"    if {holds('middle', 'middle')}:\n"
+        f"        while first < middle and not {holds('first', 'middle')}:\n"
+        "            first, step = first + step, 2 * step\n"
+        "        first, step = min(first, middle), 1\n"
+        f"        while middle < last - 1 and not {holds('middle', 'last - 1')}:\n"
+        "            last, step = last - step, 2 * step\n"
+        "        last = max(last, middle + 1)\n"
+        f"        if not {holds('first', 'last - 1')}:\n"
+        "            return end, end\n"
+        f"    else:\n{'        return end, end' if inner else one_side}\n"
         "    return (first, last) if first < last else (end, end)\n"
     )
 
