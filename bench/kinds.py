@@ -152,6 +152,19 @@ def make_equation(d: Data) -> Made:
     return run, [p, enew], "equation", (e, v, pold, qold, comp, OUT[0], OUT[1], n)
 
 
+def limiter(i, u, f, c):
+    n = len(u)
+    a = u[i] - u[i - 1]
+    b = u[(i + 1) % n] - u[i]
+    slope = 0.0 if a * b <= 0 else 2 * a * b / (a + b)
+    f[i] = c * (u[i] + 0.5 * (1 - c) * slope)
+
+
+def make_limiter(d: Data) -> Made:
+    n, u, f = d.n, d.random(d.n), d.zeros(d.n)
+    return lambda how: pp.for_each(how, n, limiter, u, f, 0.3), [f], "limiter", (u, OUT[0], n, 0.3)
+
+
 # finite differences in two dimensions -------------------------------------------------------------
 
 
@@ -228,6 +241,21 @@ def make_blur(d: Data) -> Made:
     x, w, y = d.random(m, m), d.random(3, 3), d.zeros(m, m)
     run = lambda how: pp.for_each(how, (pp.range(1, m - 1), pp.range(1, m - 1)), blur, x, w, y)
     return run, [y], "blur", (x, w, OUT[0], m, m)
+
+
+def burgers(i, j, u, v, out, r):
+    n, m = u.shape
+    up, down, left, right = max(i - 1, 0), min(i + 1, n - 1), max(j - 1, 0), min(j + 1, m - 1)
+    here = u[i, j]
+    around = u[i, left] + u[i, right] + u[up, j] + u[down, j]
+    carried = here * (here - u[i, left]) + v[i, j] * (here - u[up, j])
+    out[i, j] = here - r * carried + 0.1 * (around - 4 * here)
+
+
+def make_burgers(d: Data) -> Made:
+    m = d.side(2)
+    u, v, out = d.random(m, m), d.random(m, m), d.zeros(m, m)
+    return lambda how: pp.for_each(how, (m, m), burgers, u, v, out, 0.2), [out], "burgers", (u, v, OUT[0], m, m, 0.2)
 
 
 # three and four dimensions ------------------------------------------------------------------------
@@ -321,6 +349,18 @@ def make_lattice(d: Data) -> Made:
     x, y = d.random(m, m, m, m), d.zeros(m, m, m, m)
     run = lambda how: pp.for_each(how, (pp.range(1, m - 1),) * 4, lattice, x, y)
     return run, [y], "lattice", (x, OUT[0], m)
+
+
+def torus(i, j, k, x, y):
+    n = len(x)
+    s = x[i - 1, j, k] + x[(i + 1) % n, j, k] + x[i, j - 1, k] + x[i, (j + 1) % n, k]
+    y[i, j, k] = s + x[i, j, k - 1] + x[i, j, (k + 1) % n] - 6 * x[i, j, k]
+
+
+def make_torus(d: Data) -> Made:
+    m = d.side(3)
+    x, y = d.random(m, m, m), d.zeros(m, m, m)
+    return lambda how: pp.for_each(how, (m, m, m), torus, x, y), [y], "torus", (x, OUT[0], m)
 
 
 # polyhedral ---------------------------------------------------------------------------------------
@@ -449,6 +489,23 @@ def periodic(i, x, y):
 def make_periodic(d: Data) -> Made:
     n, x, y = d.n, d.random(d.n), d.zeros(d.n)
     return lambda how: pp.for_each(how, n, periodic, x, y), [y], "periodic", (x, OUT[0], n)
+
+
+def push(i, x, v, e, dt):
+    s = x[i] * (len(e) - 1)
+    k = int(s)
+    w = s - k
+    v[i] += dt * ((1 - w) * e[k] + w * e[k + 1])
+    x[i] += dt * v[i]
+    if x[i] < 0:
+        x[i] += 1
+    if x[i] >= 1:
+        x[i] -= 1
+
+
+def make_push(d: Data) -> Made:
+    n, x, v, e = d.n, d.random(d.n), d.random(d.n) - 0.5, d.random(1001)
+    return lambda how: pp.for_each(how, n, push, x, v, e, 1e-6), [x, v], "push", (OUT[0], OUT[1], e, n, 1000, 1e-6)
 
 
 # reductions with conditions -----------------------------------------------------------------------
@@ -582,6 +639,21 @@ def make_inverse(d: Data) -> Made:
     return lambda how: pp.for_each(how, n, inverse, a, out), [out], "inverse", (a, OUT[0], n)
 
 
+def element(e, node, a, x, out):
+    for r in range(4):
+        s = 0.0
+        for c in range(4):
+            s += a[e, r, c] * x[node[e, c]]
+        out[e, r] = s
+
+
+def make_element(d: Data) -> Made:
+    n, points = max(64, d.n // 4), max(64, d.n // 8)
+    node = np.minimum(np.sort(d.whole(points, n))[:, None] + d.whole(32, n, 4), points - 1).astype(np.int32)
+    a, x, out = d.random(n, 4, 4), d.random(points), d.zeros(n, 4)
+    return lambda how: pp.for_each(how, n, element, node, a, x, out), [out], "element", (node, a, x, OUT[0], n)
+
+
 # data bases ---------------------------------------------------------------------------------------
 
 
@@ -633,6 +705,19 @@ def make_smooth(d: Data) -> Made:
     n, x, w = d.n, d.random(d.n, dtype=np.float32), d.random(5, dtype=np.float32)
     y = d.zeros(n, dtype=np.float32)
     return lambda how: pp.for_each(how, pp.range(2, n - 2), smooth, x, w, y), [y], "smooth", (x, w, OUT[0], n)
+
+
+def across(i, j, x, w, y):
+    s = np.float32(0)
+    for b in range(5):
+        s += w[b] * x[i, min(max(j + b - 2, 0), x.shape[1] - 1)]
+    y[i, j] = s
+
+
+def make_across(d: Data) -> Made:
+    m = d.side(2)
+    x, w, y = (d.random(*shape, dtype=np.float32) for shape in ((m, m), (5,), (m, m)))
+    return lambda how: pp.for_each(how, (m, m), across, x, w, y), [y], "across", (x, w, OUT[0], m, m)
 
 
 def make_blend(d: Data) -> Made:

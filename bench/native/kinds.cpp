@@ -75,6 +75,15 @@ K equation(const D *R e, const D *R v, const D *R pold, const D *R qold, const D
     }
 }
 
+K limiter(const D *R u, D *R f, I n, D c)
+{
+    LOOP for (I i = 0; i < n; i++)
+    {
+        D a = u[i] - u[i > 0 ? i - 1 : n - 1], b = u[i + 1 < n ? i + 1 : 0] - u[i];
+        f[i] = c * (u[i] + 0.5 * (1 - c) * (a * b <= 0 ? 0.0 : 2 * a * b / (a + b)));
+    }
+}
+
 /* finite differences, two dimensions */
 
 K heat(const D *R x, D *R y, I n, I m)
@@ -134,6 +143,20 @@ K blur(const D *R x, const D *R w, D *R y, I n, I m)
     }
 }
 
+K burgers(const D *R u, const D *R v, D *R out, I n, I m, D r)
+{
+    LOOP for (I i = 0; i < n; i++)
+    {
+        const D *x = u + i * m, *up = u + std::max(i - 1, (I)0) * m, *down = u + std::min(i + 1, n - 1) * m;
+        for (I j = 0; j < m; j++)
+        {
+            D left = x[std::max(j - 1, (I)0)], right = x[std::min(j + 1, m - 1)];
+            D carried = x[j] * (x[j] - left) + v[i * m + j] * (x[j] - up[j]);
+            out[i * m + j] = x[j] - r * carried + 0.1 * (left + right + up[j] + down[j] - 4 * x[j]);
+        }
+    }
+}
+
 /* three dimensions */
 
 #define AT(i, j, k) (((i)*n + (j)) * n + (k))
@@ -179,6 +202,22 @@ K cube27(const D *R x, D *R y, I n)
                 for (I c = -1; c < 2; c++)
                     s += x[AT(i + a, j + b, k + c)];
         y[AT(i, j, k)] = s / 27;
+    }
+}
+
+/* Periodic: the ends of a row apart. */
+K torus(const D *R x, D *R y, I n)
+{
+    _Pragma("omp parallel for collapse(2) schedule(static) num_threads(threads)") for (I i = 0; i < n; i++)
+        for (I j = 0; j < n; j++)
+    {
+        const D *c = x + AT(i, j, 0), *a = x + AT(i > 0 ? i - 1 : n - 1, j, 0), *b = x + AT(i + 1 < n ? i + 1 : 0, j, 0);
+        const D *d = x + AT(i, j > 0 ? j - 1 : n - 1, 0), *e = x + AT(i, j + 1 < n ? j + 1 : 0, 0);
+        D *out = y + AT(i, j, 0);
+        for (I k = 1; k < n - 1; k++)
+            out[k] = a[k] + b[k] + d[k] + e[k] + c[k - 1] + c[k + 1] - 6 * c[k];
+        out[0] = a[0] + b[0] + d[0] + e[0] + c[n - 1] + c[1] - 6 * c[0];
+        out[n - 1] = a[n - 1] + b[n - 1] + d[n - 1] + e[n - 1] + c[n - 2] + c[0] - 6 * c[n - 1];
     }
 }
 
@@ -298,6 +337,22 @@ K periodic(const D *R x, D *R y, I n)
     y[0] = x[n - 1] - 2 * x[0] + x[1];
     LOOP for (I i = 1; i < n - 1; i++) y[i] = x[i - 1] - 2 * x[i] + x[i + 1];
     y[n - 1] = x[n - 2] - 2 * x[n - 1] + x[0];
+}
+
+K push(D *R x, D *R v, const D *R e, I n, I cells, D dt)
+{
+    LOOP for (I i = 0; i < n; i++)
+    {
+        D s = x[i] * cells;
+        I k = (I)s;
+        D w = s - k;
+        v[i] += dt * ((1 - w) * e[k] + w * e[k + 1]);
+        x[i] += dt * v[i];
+        if (x[i] < 0)
+            x[i] += 1;
+        if (x[i] >= 1)
+            x[i] -= 1;
+    }
 }
 
 /* reductions with conditions; the result goes to out */
@@ -428,6 +483,17 @@ K inverse(const D *R a, D *R out, I n)
     }
 }
 
+K element(const int32_t *R node, const D *R a, const D *R x, D *R out, I n)
+{
+    LOOP for (I e = 0; e < n; e++) for (int r = 0; r < 4; r++)
+    {
+        D s = 0;
+        for (int c = 0; c < 4; c++)
+            s += a[(e * 4 + r) * 4 + c] * x[node[4 * e + c]];
+        out[4 * e + r] = s;
+    }
+}
+
 /* data base */
 
 K revenue(const int32_t *R day, const D *R price, const D *R discount, const D *R quantity, D *R out, I n)
@@ -471,6 +537,17 @@ K smooth(const float *R x, const float *R w, float *R y, I n)
         for (int k = 0; k < 5; k++)
             s += w[k] * x[i + k - 2];
         y[i] = s;
+    }
+}
+
+K across(const float *R x, const float *R w, float *R y, I n, I m)
+{
+    LOOP for (I i = 0; i < n; i++) for (I j = 0; j < m; j++)
+    {
+        float s = 0;
+        for (I b = 0; b < 5; b++)
+            s += w[b] * x[i * m + std::min(std::max(j + b - 2, (I)0), m - 1)];
+        y[i * m + j] = s;
     }
 }
 
