@@ -30,7 +30,7 @@
 `stream`              the STREAM benchmark of ``portapar stream``
 ====================  ===============================================================================
 
-What they stand on, besides each other: `order` (what a key says of the order of elements), `radix` (sorting of
-codes), `few_sorted` (few elements in order, in one step), `few_counted` (few elements counted) and `segments` (offsets,
-and work on segments in balance).
+What they stand on, besides each other: `axes` (what ``axis=`` does), `order` (what a key says of the order of
+elements), `radix` (sorting of codes), `few_sorted` (few elements in order, in one step), `few_counted` (few elements
+counted) and `segments` (offsets, and work on segments in balance).
 """

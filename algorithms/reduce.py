@@ -20,7 +20,7 @@ from portapar.policy import Policy
 from portapar.problem import Problem
 
 
-def reduce(policy: Policy | None, x: Any, op: Any = ops.plus, init: Any = None) -> Any:
+def reduce(policy: Policy | None, x: Any, op: Any = ops.plus, init: Any = None, *, axis: Any = None) -> Any:
     """``init op x[0] op x[1] op …``
 
     Parameters
@@ -33,11 +33,14 @@ def reduce(policy: Policy | None, x: Any, op: Any = ops.plus, init: Any = None) 
         commutative up to rounding, or a `Monoid` that says that it does not commute.
     init : number or tuple, optional
         Needed for empty input only, and if `op` has no identity: else that is the result.
+    axis : int or tuple of int, optional
+        Reduce along this axis, or these, as NumPy does; negative ones count from the last.
 
     Returns
     -------
     NumPy scalar, or tuple of them
-        Of the type that `op` settles on: sums of small integers are 64 bits wide.
+        Of the type that `op` settles on: sums of small integers are 64 bits wide. With `axis` an array of the other
+        axes, of the kind of `x`; of tuples one of records.
 
     Notes
     -----
@@ -47,19 +50,25 @@ def reduce(policy: Policy | None, x: Any, op: Any = ops.plus, init: Any = None) 
     apart, and operators that do not commute combine neighbours first, in a binary tree from the elements on: all that
     is ever computed are folds of neighbours.
 
+    Along an axis neighbours are combined first whatever `op` is, in tiles of 256, so that the bits depend on the length
+    of the axis alone; its elements may lie side by side or far apart. On several parts the folds of all tiles of the
+    first axis are told to all.
+
     Examples
     --------
     >>> import numpy as np, portapar as pp
+    >>> pp.reduce(pp.par, np.arange(6).reshape(2, 3), axis=0)
+    array([3, 5, 7])
     >>> points = np.array([(3, 1.5), (1, 0.5), (2, 2.5)], dtype=[("key", "i8"), ("weight", "f8")])
     >>> key, weight = pp.reduce(pp.par, points, op=lambda p, q: q if q[1] < p[1] else p)
     >>> int(key), float(weight)
     (1, 0.5)
     """
-    return reduce_as("reduce", policy, (x,), op, None, init)
+    return reduce_as("reduce", policy, (x,), op, None, init, axis)
 
 
 def transform_reduce(
-    policy: Policy | None, *inputs: Any, op: Any = ops.plus, transform: Any = None, init: Any = None
+    policy: Policy | None, *inputs: Any, op: Any = ops.plus, transform: Any = None, init: Any = None, axis: Any = None
 ) -> Any:
     """``init op f(x[0], y[0], …) op f(x[1], y[1], …) op …`` with f = `transform`.
 
@@ -75,10 +84,12 @@ def transform_reduce(
         itself by default.
     init : number or tuple, optional
         As for `reduce`.
+    axis : int or tuple of int, optional
+        As for `reduce`, of the shape of all inputs together.
 
     Returns
     -------
-    NumPy scalar, or tuple of them
+    NumPy scalar, or tuple of them; with `axis` an array, as of `reduce`
 
     Notes
     -----
@@ -100,11 +111,19 @@ def transform_reduce(
     >>> int(n), float(mean), float(m2 / n)
     (4, 1.5, 1.25)
     """
-    return reduce_as("transform_reduce", policy, inputs, op, transform, init)
+    return reduce_as("transform_reduce", policy, inputs, op, transform, init, axis)
 
 
-def reduce_as(name: str, policy: Policy | None, inputs: tuple[Any, ...], op: Any, transform: Any, init: Any) -> Any:
+def reduce_as(
+    name: str, policy: Policy | None, inputs: tuple[Any, ...], op: Any, transform: Any, init: Any, axis: Any = None
+) -> Any:
     """`transform_reduce` under the name that the user knows it by."""
+    if axis is not None:
+        from portapar.algorithms.axes import axes_of, reduce_axes  # which stands on others that reduce
+
+        shape, axes = axes_of(name, inputs, axis)
+        if len(axes) < len(shape):
+            return reduce_axes(name, policy, inputs, op, transform, init, shape, axes)
     if isinstance(op, np.ufunc):
         op = ops.monoid(op)
     kernels = (op,) if transform is None else (op, transform)

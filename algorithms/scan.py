@@ -31,20 +31,25 @@ from portapar.policy import Policy, seq
 from portapar.values import Values
 
 
-def inclusive_scan(policy: Policy | None, x: Any, op: Any = ops.plus, *, init: Any = None, out: Any = None) -> Any:
+def inclusive_scan(
+    policy: Policy | None, x: Any, op: Any = ops.plus, *, init: Any = None, axis: Any = None, out: Any = None
+) -> Any:
     """``out[i] = init op x[0] op x[1] op … op x[i]``
 
     Parameters
     ----------
     policy : Policy
     x : array or Range
-        One-dimensional, of numbers, or of records of numbers: `op` is given the tuple of a record's fields.
-        May be a view of any stride, such as ``x[::-1]``.
+        One-dimensional (but for `axis`), of numbers, or of records of numbers: `op` is given the tuple of a record's
+        fields. May be a view of any stride, such as ``x[::-1]``.
     op : callable
         A kernel of two values that returns one; must be associative up to rounding.
     init : number or tuple, optional
+    axis : int, optional
+        Of an array of several dimensions all prefixes along this axis, as `np.cumsum`; negative ones count from the
+        last.
     out : array, optional
-        As long as `x`; may be `x` itself. By default a new array.
+        Of the shape of `x`; may be `x` itself. By default a new array.
 
     Returns
     -------
@@ -58,7 +63,8 @@ def inclusive_scan(policy: Policy | None, x: Any, op: Any = ops.plus, *, init: A
     Notes
     -----
     O(n) work: `op` is called twice for each element. The same bits on every executor; rounding may differ from a
-    serial loop's, so that prefixes of numbers ≥ 0 may decrease by a rounding error.
+    serial loop's, so that prefixes of numbers ≥ 0 may decrease by a rounding error. Along an axis tiles have 256
+    elements; along the first one several parts send each other all of it, and back.
 
     Examples
     --------
@@ -68,15 +74,17 @@ def inclusive_scan(policy: Policy | None, x: Any, op: Any = ops.plus, *, init: A
     >>> pp.inclusive_scan(pp.par, np.array([3, 1, 4, 1, 5]), op=pp.maximum)
     array([3, 3, 4, 4, 5])
     """
-    return _run("inclusive_scan", policy, (x,), op, None, True, init, out)
+    return _run("inclusive_scan", policy, (x,), op, None, True, init, out, axis)
 
 
-def exclusive_scan(policy: Policy | None, x: Any, op: Any = ops.plus, *, init: Any = None, out: Any = None) -> Any:
+def exclusive_scan(
+    policy: Policy | None, x: Any, op: Any = ops.plus, *, init: Any = None, axis: Any = None, out: Any = None
+) -> Any:
     """``out[i] = init op x[0] op … op x[i - 1]``; ``out[0]`` is `init`.
 
     Parameters
     ----------
-    policy, x, op, out
+    policy, x, op, axis, out
         As for `inclusive_scan`.
     init : number or tuple, optional
         By default the identity of `op`; must be given if that has none.
@@ -96,7 +104,7 @@ def exclusive_scan(policy: Policy | None, x: Any, op: Any = ops.plus, *, init: A
     >>> pp.exclusive_scan(pp.par, np.array([3, 1, 4, 1, 5]))
     array([0, 3, 4, 8, 9])
     """
-    return _run("exclusive_scan", policy, (x,), op, None, False, init, out)
+    return _run("exclusive_scan", policy, (x,), op, None, False, init, out, axis)
 
 
 def transform_scan(
@@ -106,6 +114,7 @@ def transform_scan(
     op: Any = ops.plus,
     inclusive: bool = True,
     init: Any = None,
+    axis: Any = None,
     out: Any = None,
 ) -> Any:
     """The scan of ``transform(x[i], y[i], …)``.
@@ -114,10 +123,10 @@ def transform_scan(
     ----------
     policy : Policy
     *inputs : array, Range or number
-        Of one dimension and one length.
+        Of one dimension and one length; with `axis` of shapes that broadcast.
     transform : callable
         A kernel of one element of each input, that returns a number or a tuple of numbers.
-    op, init, out
+    op, init, axis, out
         As for `inclusive_scan`.
     inclusive : bool
         False: as of `exclusive_scan`.
@@ -137,12 +146,28 @@ def transform_scan(
     >>> pp.transform_scan(pp.par, np.array([3, -1, 4, -1]), transform=lambda a: int(a > 0))
     array([1, 1, 2, 2])
     """
-    return _run("transform_scan", policy, inputs, op, transform, inclusive, init, out)
+    return _run("transform_scan", policy, inputs, op, transform, inclusive, init, out, axis)
 
 
 def _run(
-    name: str, policy: Policy | None, inputs: Any, op: Any, transform: Any, inclusive: bool, init: Any, out: Any
+    name: str,
+    policy: Policy | None,
+    inputs: Any,
+    op: Any,
+    transform: Any,
+    inclusive: bool,
+    init: Any,
+    out: Any,
+    axis: Any,
 ) -> Any:
+    if axis is not None:
+        from portapar.algorithms.axes import axes_of, scan_axis  # which stands on others that scan
+
+        shape, (along, *others) = axes_of(name, inputs, axis)
+        if others:
+            raise PlacementError(f"{name}: axis is {axis!r}: must be one whole number")
+        if len(shape) > 1:
+            return scan_axis(name, policy, inputs, op, transform, inclusive, init, out, shape, along)
     return parts.run(
         name, policy, (*inputs, out), lambda p: _scan(p, Values(p, inputs, op, transform, init), inclusive, out),
         lambda step: _few(step, Values.few(inputs, op, transform, init), inclusive, out),

@@ -255,10 +255,12 @@ class Lazy(arrays.Virtual):
                 values.append(value if isinstance(value, arrays.SCALARS) else local(value, leaf, role))
         return Lazy(self.expression, tuple(values), (hi - lo, *self.shape[1:]), self._dtype)
 
-    def reshape(self, _: int) -> Lazy:
-        """The elements in one dimension: ``x.reshape(-1)``."""
-        flattened = self.with_arrays(lambda leaf: leaf.reshape(-1)) if self.ndim > 1 else self
-        return Lazy(self.expression, flattened.values, (self.size,), self._dtype)
+    def reshape(self, shape: int | tuple[int, ...]) -> Lazy:
+        """The elements in one dimension, ``x.reshape(-1)``, or in others, where none depends on its index."""
+        whole = (self.size,) if isinstance(shape, int) else shape
+        same = isinstance(shape, int) and self.ndim == 1
+        moved = self if same else self.with_arrays(lambda leaf: leaf.reshape(shape))
+        return Lazy(self.expression, moved.values, whole, self._dtype)
 
     def with_arrays(self, change: Callable[[Any], Any]) -> Lazy:
         """The same over other arrays of the same shapes and dtypes, in the place of those read at its own index."""

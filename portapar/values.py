@@ -183,6 +183,14 @@ class Values:
             captured["transform"], call = transform, f"transform({call})"
         return function(f"lambda i: {self._cast}({call})", **captured)
 
+    def element(self, x: Any, indices: Sequence[str]) -> Any:
+        """The kernel function that gives the value of an element of an array or lazy input, of any dimensions."""
+        place = ", ".join(f"np.uint64({name})" for name in indices)
+        captured, element = {**self._casts, "x": x}, f"x[{place}]"
+        if x.dtype.names is not None and not (isinstance(x, Lazy) and x.tuples):
+            captured["unpack"], element = codec.codec(x.dtype).unpack, f"unpack({element})"
+        return function(f"lambda {', '.join(indices)}: {self._cast}({element})", **captured)
+
 
 _types: dict[Any, tuple[np.dtype, bool]] = {}
 

@@ -1,0 +1,481 @@
+"""Reductions and scans along axes of an array: what ``axis=`` of reduce, transform_reduce and the scans does.
+
+An array is seen as (outer, length, inner), with the axis in the middle. The axis is cut into tiles of 256; in a tile
+four neighbours at a time are folded and added to those before, tiles are combined from left to right. So the bits of a
+result depend on nothing but the length of the axis. Two loops do it: one result after the other, where the axis lies
+close together in memory, or a row of results at a time, where its neighbours do: both read memory in its own order.
+
+On several parts a reduction along the first axis tells the folds of tiles; a tile that a cut divides is folded by the
+part that has its end. Scans along the first axis transpose there and back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from portapar import arrays, lazy, parts, shares
+from portapar.algorithms.for_each import for_each
+from portapar.algorithms.shifts import transpose
+from portapar.algorithms.transform import copy, fill
+from portapar.arrays import PartitionedArray
+from portapar.errors import ArgumentError
+from portapar.kernel.front.codec import codec
+from portapar.lazy import Lazy
+from portapar.part import LocalPart
+from portapar.parts import Data, Parts
+from portapar.policy import Policy
+from portapar.values import Values
+
+_TILE: Final = 256  #: elements of the axis that are folded in one go
+_ROW: Final = 256  #: results that are made at a time, at most
+_NARROW: Final = 32  #: of so few neighbours each is made on its own: its tile stays in cache
+_WORK: Final = 1 << 15  #: elements of a block of work
+
+
+def axes_of(algorithm: str, inputs: Sequence[Any], axis: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """(the shape of the inputs together, the axes as numbers from 0, in order).
+
+    Raises
+    ------
+    ArgumentError
+    """
+    shapes = [x.shape for x in inputs if getattr(x, "shape", ())]
+    if not shapes:
+        raise ArgumentError(f"{algorithm}: axis={axis!r}, and no input is an array with axes")
+    shape = tuple(shapes[0])
+    if len(set(shapes)) > 1:
+        if any(isinstance(x, (Lazy, PartitionedArray)) for x in inputs):
+            raise ArgumentError(f"{algorithm}: the shapes of the inputs differ ({shapes}): must be equal")
+        try:
+            shape = np.broadcast_shapes(*shapes)
+        except ValueError:
+            raise ArgumentError(f"{algorithm}: the shapes of the inputs differ ({shapes}): do not broadcast") from None
+    found = []
+    for given in axis if isinstance(axis, tuple) else (axis,):
+        number = arrays.whole_number(f"{algorithm}: axis", given, -len(shape), len(shape) - 1)
+        found.append(number % len(shape))
+    if len(set(found)) < len(found) or not found:
+        raise ArgumentError(f"{algorithm}: axis is {axis!r}: names {'an axis twice' if found else 'no axis'}")
+    return shape, tuple(sorted(found))
+
+
+def reduce_axes(
+    algorithm: str,
+    policy: Policy | None,
+    inputs: Sequence[Any],
+    op: Any,
+    transform: Any,
+    init: Any,
+    shape: tuple[int, ...],
+    axes: tuple[int, ...],
+) -> Any:
+    """The reduction along some axes, but not all, of inputs of that shape together."""
+
+    def work(p: Parts) -> Any:
+        *others, last = axes  # from the last axis on: then elements are folded in the order of memory
+        found = _reduce(p, inputs, shape, op, transform, init if not others else None, last)
+        if not others:
+            return found
+        rest = shape[:last] + shape[last + 1 :]
+        return reduce_axes(algorithm, p.how, (found,), op, None, init, rest, tuple(others))
+
+    return parts.run(algorithm, policy, inputs, work)
+
+
+def scan_axis(
+    algorithm: str,
+    policy: Policy | None,
+    inputs: Sequence[Any],
+    op: Any,
+    transform: Any,
+    inclusive: bool,
+    init: Any,
+    out: Any,
+    shape: tuple[int, ...],
+    axis: int,
+) -> Any:
+    """All prefixes along an axis."""
+    given = (*inputs, out)
+    return parts.run(
+        algorithm, policy, given, lambda p: _scan(p, inputs, shape, op, transform, inclusive, init, out, axis)
+    )
+
+
+class _Call:
+    """What both have: the inputs in parts, and their values."""
+
+    def __init__(
+        self, p: Parts, inputs: Sequence[Any], shape: tuple[int, ...], op: Any, transform: Any, init: Any
+    ) -> None:
+        self.p, self.shape, self.transform = p, shape, transform
+        p.recut(shape)
+        if transform is None and len(inputs) > 1:
+            raise ArgumentError(f"{p.algorithm}: {len(inputs)} inputs without transform=: say how to combine elements")
+        self.inputs = [
+            np.broadcast_to(x, shape) if isinstance(x, np.ndarray) and x.shape != shape else x for x in inputs
+        ]
+        self.data = [
+            x if isinstance(x, arrays.SCALARS) else p.read(x, "x" if len(inputs) == 1 else f"input {k}")
+            for k, x in enumerate(self.inputs)
+        ]
+        alike = [
+            x if isinstance(x, arrays.SCALARS) else x.reshape(-1) if isinstance(x, Lazy) else np.zeros(1, x.dtype)
+            for x in self.inputs
+        ]
+        one = alike[0] if transform is None else lazy.transform(*alike, transform)
+        self.values = Values(p, (one,), op, None, init)
+        if transform is not None:
+            self.values.kernels.append(transform)
+
+    def element(self, part: LocalPart, locals_: Sequence[Any], box: tuple[int, int, int]) -> tuple[Any, bool]:
+        """The kernel function of the value at (outer, place, inner), and whether places lie closest together."""
+        boxed = [x if isinstance(x, arrays.SCALARS) else _boxed(part, x, box) for x in locals_]
+        close = any(isinstance(x, np.ndarray) and 0 < abs(x.strides[1]) < abs(x.strides[2]) for x in boxed)
+        x = boxed[0] if self.transform is None else lazy.transform(*boxed, self.transform)
+        return self.values.element(x, ("o", "k", "j")), close
+
+    def local(self, part: LocalPart) -> list[Any]:
+        return [x if isinstance(x, arrays.SCALARS) else x[part] for x in self.data]
+
+
+def _boxed(part: LocalPart, x: Any, box: tuple[int, int, int]) -> Any:
+    if isinstance(x, Lazy) and not x.expression.aligned:
+        x = part.asarray(x)
+    return x.reshape(box)
+
+
+def _box(shape: Sequence[int], axis: int) -> tuple[int, int, int]:
+    return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
+
+
+# reduce -------------------------------------------------------------------------------------------
+
+
+def _reduce(p: Parts, inputs: Any, shape: tuple[int, ...], op: Any, transform: Any, init: Any, axis: int) -> Any:
+    call = _Call(p, inputs, shape, op, transform, init)
+    values, rest = call.values, shape[:axis] + shape[axis + 1 :]
+    if shape[axis] == 0:
+        start = values.identity if values.init is None else values.init
+        if start is None:
+            raise ArgumentError(f"{p.algorithm}: axis {axis} has no elements, and op has no identity: pass init=")
+        if axis == 0:
+            p.recut(rest)
+        empty = p.new(rest, values.dtype)
+        p.each("empty", lambda part: _constant(part, empty[part].reshape(-1), values, start))
+        return p.give(empty)
+    if axis == 0 and p.count > 1:
+        return _reduce_parts(p, call, rest)
+    locals_ = {part.number: call.local(part) for part in p.own}
+    if axis == 0:
+        p.cuts = (0, rest[0])
+    result = p.new(rest, values.dtype)
+
+    def step(part: LocalPart) -> None:
+        out = result[part]
+        box = _box((len(part), *shape[1:]), axis) if axis else _box(shape, 0)
+        if out.size:
+            flat, direct = out.reshape(-1), box[1] <= _TILE and values.init is None
+            folds = _folds(part, call, locals_[part.number], box, flat if direct else None)
+            if not direct:
+                _combine(part, values, folds, flat, box[0], box[2])
+
+    p.each("reduce", step)
+    return p.give(result)
+
+
+def _constant(part: LocalPart, out: Any, values: Values, start: Any) -> None:
+    if values.dtype.names is None:
+        if len(out):
+            fill(part.how, out, values.dtype.type(start))
+        return
+    store = values.store
+
+    def put(i: int, out: Any) -> None:
+        store(i, out, start)
+
+    for_each(part.how, len(out), put, out)
+
+
+def _folds(part: LocalPart, call: _Call, locals_: Sequence[Any], box: tuple[int, int, int], out: Any = None) -> Any:
+    """The folds of all tiles of the axis, (outer, tiles, inner) one after the other."""
+    (outer, length, inner), values = box, call.values
+    tiles = -(-length // _TILE)
+    (at, close), op, load, store = call.element(part, locals_, box), values.op, values.load, values.store
+    out = part.empty(outer * tiles * inner, values.dtype) if out is None else out
+
+    def along(o: int, t: int, j: int, length: int, tiles: int, inner: int, out: Any) -> None:
+        k, hi = t * _TILE, min(length, t * _TILE + _TILE)
+        acc = at(o, k, j)
+        k += 1
+        while k + 4 <= hi:
+            acc = op(acc, op(op(at(o, k, j), at(o, k + 1, j)), op(at(o, k + 2, j), at(o, k + 3, j))))
+            k += 4
+        while k < hi:
+            acc = op(acc, at(o, k, j))
+            k += 1
+        store(np.uint64((o * tiles + t) * inner + j), out, acc)
+
+    def beside(o: int, t: int, lo: int, hi: int, length: int, tiles: int, inner: int, out: Any) -> None:
+        k, end = t * _TILE, min(length, t * _TILE + _TILE)
+        base = (o * tiles + t) * inner
+        for j in range(lo, hi):
+            store(np.uint64(base + j), out, at(o, k, j))
+        k += 1
+        while k + 4 <= end:
+            for j in range(lo, hi):
+                four = op(op(at(o, k, j), at(o, k + 1, j)), op(at(o, k + 2, j), at(o, k + 3, j)))
+                store(np.uint64(base + j), out, op(load(np.uint64(base + j), out), four))
+            k += 4
+        while k < end:
+            for j in range(lo, hi):
+                store(np.uint64(base + j), out, op(load(np.uint64(base + j), out), at(o, k, j)))
+            k += 1
+
+    _run(part, (outer, tiles, inner), length, close, along, beside, out)
+    return out
+
+
+def _run(
+    part: LocalPart, box: tuple[int, int, int], length: int, close: bool, along: Any, beside: Any, out: Any
+) -> None:
+    """One result after the other by `along`, or rows of them by `beside`, for all tiles."""
+    outer, tiles, inner = box
+    if outer * tiles * inner == 0:
+        return
+    if close or inner <= _NARROW or part.width >= 1024:
+
+        def only(o: int, length: int, tiles: int, inner: int, out: Any) -> None:
+            along(o, 0, 0, length, tiles, inner, out)
+
+        if tiles == inner == 1:
+            for_each(part.how, outer, only, length, tiles, inner, out)
+        else:
+            for_each(part.how, box, along, length, tiles, inner, out)
+        return
+    rows = -(-inner // _ROW)
+    units = outer * tiles * rows
+    each = max(1, _WORK // (min(inner, _ROW) * _TILE))
+
+    def step(block: int, units: int, each: int, rows: int, length: int, tiles: int, inner: int, out: Any) -> None:
+        for unit in range(block * each, min(units, block * each + each)):
+            lo, rest = unit % rows * _ROW, unit // rows
+            beside(rest // tiles, rest % tiles, lo, min(inner, lo + _ROW), length, tiles, inner, out)
+
+    part.run(-(-units // each), step, units, each, rows, length, tiles, inner, out)
+
+
+def _combine(part: LocalPart, values: Values, folds: Any, out: Any, outer: int, inner: int) -> None:
+    """The results, of the folds of their tiles."""
+    op, load, store = values.op, values.load, values.store
+    started = int(values.init is not None)
+    start = values.init if started else _blank(values)
+    tiles = len(folds) // (outer * inner)
+
+    def combine(i: int, tiles: int, inner: int, folds: Any, out: Any) -> None:
+        place = i // inner * tiles * inner + i % inner
+        acc = load(np.uint64(place), folds)
+        for t in range(1, tiles):
+            acc = op(acc, load(np.uint64(place + t * inner), folds))
+        store(i, out, op(start, acc) if started else acc)
+
+    for_each(part.how, outer * inner, combine, tiles, inner, folds, out)
+
+
+def _blank(values: Values) -> Any:
+    """A value of the right type, which is not used."""
+    blank = np.zeros(1, values.dtype)[0]
+    return blank if values.dtype.names is None else tuple(blank[name] for name in values.dtype.names)
+
+
+def _reduce_parts(p: Parts, call: _Call, rest: tuple[int, ...]) -> Any:
+    """Along the first axis, of which each part has some."""
+    (n, *_), values, inner = call.shape, call.values, math.prod(rest)
+    stored = {k: _stored(x) for k, x in enumerate(call.data) if not isinstance(x, arrays.SCALARS)}
+    before = {
+        k: p.rows(f"tiles {k}", x, lambda part: [(p.cuts[part] // _TILE * _TILE, p.cuts[part])])
+        for k, x in stored.items()
+    }
+
+    def folds(part: LocalPart) -> np.ndarray:
+        """Of the tiles that end in this part."""
+        whole = -(-part.lo // _TILE) * _TILE  # where its first tile of its own begins
+        stop = n if part.hi == n else part.hi // _TILE * _TILE
+        found = [np.empty(0, values.dtype)]
+
+        def fold(rows: dict[int, Any], length: int) -> None:
+            given = [rows.get(k, x) for k, x in enumerate(call.data)]
+            found.append(arrays.asnumpy(_folds(part, call, given, (1, length, inner))))
+
+        if part.lo % _TILE and min(whole, n) <= part.hi:
+            end, rows = min(whole, n) - part.lo, {}
+            for k, x in stored.items():
+                both = before[k][part.number][0], x[part][:end]
+                rows[k] = part.asarray(np.concatenate([arrays.asnumpy(some) for some in both]))
+            fold(rows, part.lo % _TILE + end)
+        if stop > whole:
+            fold({k: x[part][whole - part.lo : stop - part.lo] for k, x in stored.items()}, stop - whole)
+        return np.concatenate(found)
+
+    told = np.concatenate(p.each("folds", folds)).reshape(-1, inner)
+    p.cuts = tuple(shares.cut_rows(rest[0], p.executor.weights))
+    result, width = p.new(rest, values.dtype), math.prod(rest[1:])
+
+    def step(part: LocalPart) -> None:
+        out = result[part]
+        if out.size:
+            mine = np.ascontiguousarray(told[:, part.lo * width : part.hi * width]).reshape(-1)
+            _combine(part, values, part.asarray(mine), out.reshape(-1), 1, out.size)
+
+    p.each("combine", step)
+    return p.give(result)
+
+
+def _stored(data: Data) -> Data:
+    """An input in memory, whose rows others may ask for."""
+    if not isinstance(data.value, Lazy):
+        return data
+    return Data(data.value, data.shape, data.dtype, lambda part: part.asarray(data[part]))
+
+
+# scan ---------------------------------------------------------------------------------------------
+
+
+def _scan(
+    p: Parts,
+    inputs: Any,
+    shape: tuple[int, ...],
+    op: Any,
+    transform: Any,
+    inclusive: bool,
+    init: Any,
+    out: Any,
+    axis: int,
+) -> Any:
+    call = _Call(p, inputs, shape, op, transform, init)
+    values = call.values
+    start = values.init
+    if start is None and not inclusive:
+        start = values.identity
+        if start is None:
+            raise ArgumentError(f"{p.algorithm}: op has no identity: pass init=, or op=pp.Monoid(op, identity)")
+    if out is not None:
+        if tuple(getattr(out, "shape", ())) != shape:
+            raise ArgumentError(f"{p.algorithm}: out has shape {getattr(out, 'shape', ())}: must have {shape}")
+        values.fits(p, np.zeros(1, out.dtype), 1)
+        near = [(f"input {k}" if len(inputs) > 1 else "x", x) for k, x in enumerate(inputs) if hasattr(x, "shape")]
+        p.write(out, "out", near, (), values.kernels)
+    if axis == 0 and p.count > 1:
+        return _scan_parts(p, call, op, inclusive, init, out)
+    result = p.new(shape, values.dtype) if out is None else p.write(out, "out", near, (), values.kernels)
+
+    def step(part: LocalPart) -> None:
+        there, box = result[part], _box((len(part), *shape[1:]), axis)
+        if not there.size:
+            return
+        flat = there if arrays.contiguous(there) else part.empty(there.shape, there.dtype)
+        _prefixes(part, call, box, inclusive, start, flat.reshape(-1))
+        if flat is not there:
+            copy(part.how, flat, out=there)
+
+    p.each("scan", step)
+    return p.give(result)
+
+
+def _prefixes(part: LocalPart, call: _Call, box: tuple[int, int, int], inclusive: bool, start: Any, out: Any) -> None:
+    (outer, length, inner), values = box, call.values
+    tiles, locals_ = -(-length // _TILE), call.local(part)
+    op, load, store, keep = values.op, values.load, values.store, codec(out.dtype).store
+    started, pick = int(start is not None), _after if inclusive else _before
+    begin = _blank(values) if start is None else start
+    carries = part.empty(outer * tiles * inner, values.dtype)
+    totals = _folds(part, call, locals_, box) if tiles > 1 else carries
+    at, close = call.element(part, locals_, box)
+
+    def carry(i: int, tiles: int, inner: int, totals: Any, carries: Any) -> None:
+        place = i // inner * tiles * inner + i % inner
+        store(np.uint64(place), carries, begin)
+        acc = begin
+        for t in range(1, tiles):
+            fold = load(np.uint64(place + (t - 1) * inner), totals)
+            acc = op(acc, fold) if started + t > 1 else fold
+            store(np.uint64(place + t * inner), carries, acc)
+
+    def along(o: int, t: int, j: int, length: int, tiles: int, inner: int, out: Any) -> None:
+        k, hi = t * _TILE, min(length, t * _TILE + _TILE)
+        place = (o * length + k) * inner + j
+        acc = load(np.uint64((o * tiles + t) * inner + j), carries)
+        if started + t == 0:
+            acc = at(o, k, j)
+            keep(np.uint64(place), out, acc)
+            k += 1
+            place += inner
+        while k < hi:
+            after = op(acc, at(o, k, j))
+            keep(np.uint64(place), out, pick(acc, after))
+            acc = after
+            k += 1
+            place += inner
+
+    def beside(o: int, t: int, lo: int, hi: int, length: int, tiles: int, inner: int, out: Any) -> None:
+        k, end = t * _TILE, min(length, t * _TILE + _TILE)
+        base = (o * tiles + t) * inner
+        if started + t == 0:
+            place = (o * length + k) * inner
+            for j in range(lo, hi):
+                acc = at(o, k, j)
+                store(np.uint64(base + j), carries, acc)
+                keep(np.uint64(place + j), out, acc)
+            k += 1
+        while k < end:
+            place = (o * length + k) * inner
+            for j in range(lo, hi):
+                acc = load(np.uint64(base + j), carries)
+                after = op(acc, at(o, k, j))
+                store(np.uint64(base + j), carries, after)
+                keep(np.uint64(place + j), out, pick(acc, after))
+            k += 1
+
+    for_each(part.how, outer * inner, carry, tiles, inner, totals, carries)
+    _run(part, (outer, tiles, inner), length, close, along, beside, out)
+
+
+def _before(before: Any, after: Any) -> Any:
+    return before
+
+
+def _after(before: Any, after: Any) -> Any:
+    return after
+
+
+def _scan_parts(p: Parts, call: _Call, op: Any, inclusive: bool, init: Any, out: Any) -> Any:
+    """Along the first axis, of which each part has some: of the transpose, whose rows each has whole."""
+    n, width, dtype = call.shape[0], math.prod(call.shape[1:]), call.values.dtype
+    if dtype.names is not None:
+        raise ArgumentError(
+            f"{p.algorithm}: axis=0 of values that are tuples, on several parts: must be numbers. Use one executor"
+        )
+    values = p.new(call.shape, dtype)
+
+    def collect(part: LocalPart) -> None:
+        here = call.local(part)
+        if len(part):
+            x = here[0] if call.transform is None else lazy.transform(*here, call.transform)
+            copy(part.how, x, out=values[part])
+
+    p.each("values", collect)
+    rows = _as_rows(p.give(values), (n, width))
+    found = scan_axis(p.algorithm, p.how, (transpose(p.how, rows),), op, None, inclusive, init, None, (width, n), 1)
+    transpose(p.how, found, out=rows)
+    return values.value if out is None else copy(p.how, values.value, out=out)
+
+
+def _as_rows(x: Any, shape: tuple[int, int]) -> Any:
+    """The array with as many rows, and all else of a row in one dimension."""
+    if not isinstance(x, PartitionedArray):
+        return x.reshape(shape)
+    local = {k: part.reshape(len(part), shape[1]) for k, part in x.parts.items()}
+    return PartitionedArray(shape, x.dtype, x.cuts, local, x.executor)
