@@ -52,6 +52,7 @@ class Executor:
     kind = ""
     threads = 0
     one_thread = False
+    mine = -1  #: which part of its plans is this process's, where there are others and only one is
     array_type: type | None = None
     group: Any = None
     closed = False
@@ -254,13 +255,13 @@ class DeviceExecutor(Executor):
         head, inside, tail = divided.spans(part.lo, part.hi, problem.size)
         partials = self.run(problem, dataclasses.replace(part, lo=inside[0], hi=inside[1]), how)
         assert partials is not None
-        told = [self._values(problem, dataclasses.replace(part, lo=lo, hi=hi), how) for lo, hi in (head, tail)]
+        told = [self.values(problem, dataclasses.replace(part, lo=lo, hi=hi), how) for lo, hi in (head, tail)]
         return Fragments(part.lo, part.hi, told[0], partials, told[1])
 
     def fragments(self, problem: Problem, parts: Sequence[Part], how: Policy) -> list[Fragments]:
         return [self.fragment(problem, part, how) for part in parts]
 
-    def _values(self, problem: Problem, part: Part, how: Policy) -> np.ndarray:
+    def values(self, problem: Problem, part: Part, how: Policy) -> np.ndarray:
         """The values of some elements of a reduction, on the host."""
         acc = problem.program.acc
         assert acc is not None
@@ -468,12 +469,16 @@ def fold_tiles(problem: Problem, fragments: Sequence[Fragments], mine: Sequence[
     assert program.acc is not None
 
     def fold_one(values: np.ndarray) -> np.ndarray:
-        count = len(values)
-        tile = backend.Task(divided.tile_program(program), (values,), (0,), (count,), (0,), (1,), 0, count, 1)
-        return simd().device.run(tile)  # type: ignore[attr-defined]
+        return fold_tile(program, len(values))((values,))
 
     found = divided.joined(fragments, problem.size, fold_one, mine or (True,) * len(fragments))
     return np.concatenate(found) if found else np.empty(0, program.acc)
+
+
+def fold_tile(program: Any, count: int) -> Any:
+    """What folds the values of as many elements of a reduction, given in a tuple of one array, as a tile is folded."""
+    tile = backend.Task(divided.tile_program(program), (), (), (count,), (0,), (1,), 0, count, 1)
+    return simd().device.launch(tile)  # type: ignore[attr-defined]
 
 
 @functools.lru_cache(maxsize=4096)

@@ -31,16 +31,20 @@ from portapar.executor import (
     Executor,
     combine,
     fold,
+    fold_tile,
     fold_tiles,
     run_pieces,
     simd,
+    task,
     threads,
 )
 from portapar.future import Chain, Future, leading, waiting
 from portapar.hybrid import HybridExecutor
+from portapar.kernel.program import REFUSED
 from portapar.kernel.tiles import TILE
 from portapar.plan import Part, Plan
 from portapar.policy import forget
+from portapar.problem import Problem
 from portapar.transport import moved
 
 _RECORD = 256  #: bytes: one that tells of a failure, a digest of the call, and the rest for results
@@ -100,12 +104,15 @@ class _Channel:
     def _begin(self) -> None:
         self._runner = threading.get_ident()
 
-    def agree(self, call: str, error: Exception | None = None) -> None:
-        """Tell all ranks what this one does; raise CommunicationError if another one failed or does else."""
+    def agree(self, call: str, error: Exception | None = None, head: bytes | None = None) -> None:
+        """Tell all ranks what this one does; raise CommunicationError if another one failed or does else.
+
+        `head` is what says it, see `head`, if it is at hand.
+        """
         group, table = self.group, self.records
         if group.size == 1:
             return
-        head = bytes([error is not None]) + config.digest(call.encode(), _HEAD - 1)
+        head = head or self.head(call, error)
         table[group.rank, :_HEAD] = np.frombuffer(head, np.uint8)
         group.allgather(table.reshape(-1))
         if error is None and table[:, :_HEAD].tobytes() == head * group.size:
@@ -120,6 +127,15 @@ class _Channel:
         raise _Disagreement(
             f"{call}: the ranks differ. Every rank must make the same calls in the same order ({calls})"
         )
+
+    def head(self, call: str, error: Exception | None = None) -> bytes:
+        """What a record begins with: whether a call failed, and its digest."""
+        return bytes([error is not None]) + config.digest(call.encode(), _HEAD - 1)
+
+    def told(self, counts: Sequence[int], dtype: Any = np.uint8) -> np.ndarray:
+        """What all ranks told in their records, one after the other: so many bytes of each."""
+        found = [self.records[r, _HEAD : _HEAD + count] for r, count in enumerate(counts)]
+        return np.concatenate(found).view(dtype)
 
     def close(self) -> None:
         """Give the communicator back. Collective."""
@@ -193,6 +209,7 @@ class RanksExecutor(Executor):
         self._firsts = (0, *itertools.accumulate(len(members) for _, members, _ in setup))
         self._own = range(self._firsts[group.rank], self._firsts[group.rank + 1])
         self._closed = False
+        self.mine = self._own[0] if len(self._own) == 1 and isinstance(local, DeviceExecutor) else -1
 
     # arrays ---------------------------------------------------------------------------------------
 
@@ -275,7 +292,7 @@ class RanksExecutor(Executor):
                 return None
             if self.group.size == 1 or problem.size == 0:
                 return combine(problem, self._run_own(plan, parts))
-            return self._reduce(plan)
+            return self._reduce_few(plan) if few(plan) else self._reduce(plan)
 
     def _run_own(self, plan: Plan, parts: Sequence[Sequence[Part]]) -> np.ndarray | None:
         own = [parts[k] for k in self._own]
@@ -283,6 +300,62 @@ class RanksExecutor(Executor):
             return self.local.run(plan.problem, own, plan.policy)
         assert isinstance(self.local, DeviceExecutor)
         return run_pieces(plan.problem, own[0], plan.policy)
+
+    def _reduce_few(self, plan: Plan) -> Any:
+        """Every rank tells the values of all its elements, and all of them fold these."""
+        problem, parts = plan.problem, [plan.parts[k] for k in self._own]
+        program = problem.program
+
+        def mine() -> tuple[str, np.ndarray]:
+            found = [part.executor.values(problem, part, plan.policy) for part in parts]
+            return _what(problem), np.concatenate(found)
+
+        with self._turn():
+            self._together(problem.algorithm, mine, self._channel.records[self.group.rank, _HEAD:])
+            data = self._channel.told(self._counts(plan), program.acc)
+        return combine(problem, fold_tile(program, problem.size)((data,)))
+
+    def _counts(self, plan: Plan) -> list[int]:
+        """Bytes of the values that each rank has."""
+        acc = plan.problem.program.acc
+        assert acc is not None
+        ends = [*(part.lo for part in plan.parts), plan.problem.size]
+        return [(ends[b] - ends[a]) * acc.itemsize for a, b in itertools.pairwise(self._firsts)]
+
+    def prepared(self, plan: Plan, firsts: tuple[int, ...]) -> Callable[[Sequence[Any]], Any] | None:
+        """A reduction of few elements prepared to be done again with other arrays, whose own parts it is given.
+
+        It is the same to the other ranks whether one has prepared it or not. None if that cannot be; what it returns
+        is REFUSED where arrays are not as they must be, and then nothing has been told.
+        """
+        problem, part = plan.problem, plan.parts[self.mine]
+        program, channel, local = problem.program, self._channel, part.executor
+        if self.mine < 0 or self.group.size == 1 or not few(plan) or not local.device.host_memory:
+            return None
+        asked = dataclasses.replace(task(problem, part, plan.policy, (), ()), program=divided.values_program(program))
+        launch = local.device.launch(asked) if part.lo < part.hi else None
+        if launch is not None and not launch.guard([len(firsts)], [0] * (len(firsts) + 1)):
+            return None
+        counts, fold_all, places = self._counts(plan), fold_tile(program, problem.size), (*firsts, part.lo)
+        room: Any = channel.records[self.group.rank, _HEAD : _HEAD + counts[self.group.rank]]
+        room = room.view(program.acc)
+        bare = dataclasses.replace(problem, values=())  # the arrays must not be kept alive
+        call = _what(problem) + self._which
+        head = channel.head(call)
+
+        def run(values: Sequence[Any]) -> Any:
+            with self._turn():
+                try:
+                    if launch is not None and launch((*values, room), places) is REFUSED:
+                        return REFUSED
+                except Exception as error:
+                    channel.agree(call, error)
+                    raise
+                channel.agree(call, None, head)
+                data = channel.told(counts, program.acc)
+            return combine(bare, fold_all((data,)))
+
+        return run
 
     def _reduce(self, plan: Plan) -> Any:
         """Every rank folds what it has of the tree, and all of them put the same pieces together."""
@@ -295,8 +368,7 @@ class RanksExecutor(Executor):
         tiles = tuple(divided.tiles_before(place, problem.size) for place in between)
         pieces = shares.subtrees(tiles)
         borders = any(place % TILE and place < problem.size for place in between)
-        call = f"{problem.algorithm} of {problem.size} elements to {program.acc}"
-        call = f"{call} (kernel {program.key[:8]}, init {problem.init})"
+        call = _what(problem)
         parts = [plan.parts[k] for k in self._own]
 
         def fragments() -> list[Fragments]:
@@ -322,7 +394,7 @@ class RanksExecutor(Executor):
             found = self._together(problem.algorithm, mine, table[rank, _HEAD:] if inline else None)
             counts = [len(some) * size for some in pieces]
             if inline:
-                data = np.concatenate([table[r, _HEAD : _HEAD + count] for r, count in enumerate(counts)])
+                data = self._channel.told(counts)
             else:
                 cuts = (0, *itertools.accumulate(counts))
                 data = np.empty(cuts[-1], np.uint8)
@@ -410,6 +482,19 @@ class RanksExecutor(Executor):
         if self._channel not in _world:
             self._channel.close()
         forget(self)
+
+
+def few(plan: Plan) -> bool:
+    """Whether the values of all elements of a reduction fit into a record."""
+    acc = plan.problem.program.acc
+    return acc is not None and not plan.moves and plan.problem.size * acc.itemsize <= _RECORD - _HEAD
+
+
+def _what(problem: Problem) -> str:
+    """What ranks must agree on in a reduction."""
+    program = problem.program
+    call = f"{problem.algorithm} of {problem.size} elements to {program.acc}"
+    return f"{call} (kernel {program.key[:8]}, init {problem.init})"
 
 
 _joined: dict[int | None, RanksExecutor] = {}

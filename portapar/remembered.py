@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from portapar import policy
-from portapar.arrays import Range
+from portapar.arrays import PartitionedArray, Range
 from portapar.executor import DeviceExecutor, combine, task
 from portapar.kernel.front.lift import bound
 from portapar.kernel.program import REFUSED
@@ -69,6 +69,9 @@ def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...
                 if type(leaf) is not np.ndarray and type(leaf) not in NUMBERS:
                     return None, args
                 parts += (leaf.dtype, leaf.shape, leaf.strides) if type(leaf) is np.ndarray else (type(leaf),)
+        elif kind is PartitionedArray and how.executor in (None, x.executor) and len(x.parts) == 1:
+            local = x.local
+            parts += (x.executor, x.dtype, x.shape, x.cuts, type(local), local.dtype, local.shape, local.strides)
         elif how.executor is not None and kind is how.executor.array_type:
             parts += (kind, x.dtype, x.shape, x.strides)
         else:
@@ -131,8 +134,68 @@ class _Ready:
         return combine(self.problem, partials)
 
 
+class _ReadyPart:
+    """The part of a plan that is this process's, where others do theirs."""
+
+    __slots__ = ("executor", "firsts", "gives", "number", "places", "run")
+
+    def __init__(self, plan: Plan, run: Any, places: tuple[int, ...], firsts: Any, gives: bool) -> None:
+        self.executor, self.number, self.run = plan.executor, plan.executor.mine, run
+        self.places, self.firsts, self.gives = places, firsts, gives
+
+    def __call__(self, args: tuple[Any, ...]) -> Any:
+        if self.executor.closed or self.executor.members[self.number].closed:
+            ready_calls.clear()
+            return MISS
+        number = self.number
+        values = [x.parts[number] if type(x) is PartitionedArray else x for x in map(args.__getitem__, self.places)]
+        try:
+            found = self.run(values) if self.firsts is None else self.run(values, self.firsts)
+        except struct.error:
+            return MISS
+        if found is REFUSED:
+            return MISS
+        return args[-1] if self.gives and found is None else found
+
+
+def _remember_part(key: Any, plan: Plan, args: tuple[Any, ...], result: Any) -> None:
+    """Keep a call of which this process does one part: each with its own rows, so that nothing has to be moved."""
+    where, problem, number = plan.executor, plan.problem, plan.executor.mine
+    local, part = where.members[number], plan.parts[number]
+    places = tuple(_place(value, args) for value in problem.values)
+    used = [args[k] for k in places]
+    apart = {id(x) for x in args if type(x) is PartitionedArray} == {
+        id(x) for x in used if type(x) is PartitionedArray
+    }
+    if not apart or -1 in places or plan.moves or not local.device.host_memory or problem.tiles:
+        return
+    firsts, sizes = [], []
+    for x, spec, use in zip(used, problem.program.specs, problem.access, strict=True):
+        mine = x.parts.get(number) if type(x) is PartitionedArray else x
+        if use is not None and (not isinstance(mine, np.ndarray) or mine.ndim != spec.ndim):
+            return
+        if type(x) is PartitionedArray and (use is None or not use.pointwise):
+            return
+        firsts.append(x.cuts[number] if type(x) is PartitionedArray else 0)
+        sizes.append(getattr(mine, "nbytes", 0))
+    repeats = _repeats(args)
+    key = key if repeats is None else (key, repeats)
+    if problem.program.acc is not None:
+        run = where.prepared(plan, tuple(firsts))
+        if run is not None:
+            remember(ready_calls, key, _ReadyPart(plan, run, places, None, False))
+    elif part.lo < part.hi and not (problem.program.form == "transform" and args[-1] is None):
+        launch = local.device.launch(task(problem, part, plan.policy, (), ()))
+        written = [k for k, use in enumerate(problem.access) if use is not None and use.writes]
+        if launch.guard(written, sizes):
+            remember(ready_calls, key, _ReadyPart(plan, launch, places, tuple(firsts), result is not None))
+
+
 def remember_plan(key: Any, plan: Plan, args: tuple[Any, ...], result: Any) -> None:
     """Keep a call for the next time, if it is simple enough: one part, on data that live where it runs."""
+    if plan.executor.mine >= 0:
+        _remember_part(key, plan, args, result)
+        return
     (part, *rest), problem = plan.parts, plan.problem
     where = part.executor
     if rest or where is not plan.executor or not isinstance(where, DeviceExecutor):

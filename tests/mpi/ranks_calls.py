@@ -279,3 +279,76 @@ def test_all_ranks_raise_what_a_checked_call_found_on_one():
     assert pp.count_if(pp.par.with_(check=True), x, lambda v: TABLE[int(v)] == 0) == 20_000
     with pytest.raises(pp.BoundsError, match="index 7"):
         pp.count_if(pp.par.with_(check=True), x, lambda v: TABLE[int(v) + 7] == 0)
+
+
+@pytest.mark.parametrize("n", [1, 2, 30, 5000])
+def test_calls_that_are_made_again_with_what_has_changed(world, n):
+    """Each is remembered, and the next one sees other arrays, numbers, operators and initial values."""
+    par, number = pp.par.on(world), 1.0
+
+    def op(a, b):
+        return a + number * b
+
+    def body(i, out, x, k):
+        out[i] = k * x[i] + i
+
+    for seed in range(3):
+        x, y = data(n, seed=seed), data(n, seed=seed + 1)
+        first, second, out, number = world.asarray(x), world.asarray(y), world.empty(n), 1.0 + seed % 3
+        assert pp.transform(par, first, second, out=out, op=op) is out
+        assert np.array_equal(pp.asnumpy(out), x + number * y)
+        pp.transform(par, first, y, out=first, op=op)  # in place, of an array that every rank has
+        assert np.array_equal(pp.asnumpy(first), x + number * y)
+        pp.for_each(par, n, body, out, second, seed * 2)
+        assert np.array_equal(pp.asnumpy(out), seed * 2 * y + np.arange(n))
+        for init in (None, float(seed)):
+            for combine in (pp.plus, pp.multiplies, max):
+                found, alone = (pp.reduce(how, v, op=combine, init=init) for how, v in ((par, second), (ALONE, y)))
+                assert found.tobytes() == alone.tobytes()
+        made = pp.asnumpy(out)
+        both = (par, out, second), (ALONE, made, y)
+        found, alone = (pp.transform_reduce(how, a, b, transform=op) for how, a, b in both)
+        assert found.tobytes() == alone.tobytes()
+        pairs = np.zeros(n, [("a", "f8"), ("b", "i4")])
+        pairs["a"], pairs["b"] = y, np.arange(n) % 3
+        both = (par, world.asarray(pairs)), (ALONE, pairs)
+        found, alone = (pp.reduce(how, v, op=lambda p, q: (p[0] + q[0], max(p[1], q[1]))) for how, v in both)
+        assert found == alone
+
+
+def test_arrays_that_change_between_calls_that_are_made_again():
+    par, n = pp.par.on(WORLD), 4 * SIZE
+    x, out = WORLD.asarray(np.ones(n)), WORLD.empty(n)
+    for _ in range(3):
+        assert pp.transform(par, x, out=out, op=lambda v: v + 1) is out and pp.reduce(par, x) == n
+    for changed in (x, out):
+        changed.local.flags.writeable = False
+        if changed is x:
+            pp.transform(par, x, out=out, op=lambda v: v + 1)
+        else:
+            with pytest.raises(pp.PortaparError):
+                pp.transform(par, x, out=out, op=lambda v: v + 1)
+        changed.local.flags.writeable = True
+    x.parts[RANK] = np.full(4, 2.0)
+    assert pp.reduce(par, x) == 2 * n
+
+
+def test_ranks_that_remember_and_ranks_that_do_not():
+    from mpi4py import MPI
+
+    from portapar.remembered import ready_calls
+
+    par, x = pp.par.on(WORLD), WORLD.asarray(np.arange(2.0 * SIZE))
+    for turn in range(6):
+        if turn % 2 and RANK == turn % SIZE:
+            ready_calls.clear()
+        assert pp.reduce(par, x) == SIZE * (2 * SIZE - 1)
+    if SIZE > 1:
+        with pytest.raises(pp.CommunicationError, match="the ranks differ"):
+            pp.reduce(par, x, op=pp.plus if RANK else pp.maximum)
+    assert pp.reduce(par, x) == SIZE * (2 * SIZE - 1)
+    with pytest.raises(pp.BackendUnavailableError, match="closed"):
+        with pp.mpi(MPI.COMM_WORLD) as other:
+            y = other.asarray(np.ones(2))
+            assert [int(pp.reduce(pp.par.on(other), y)) for _ in range(3)] == [2, 2, 2]
+        pp.reduce(pp.par.on(other), y)
