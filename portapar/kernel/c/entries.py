@@ -6,7 +6,8 @@ for every C parameter what the launcher must pass. Index arithmetic is 64-bit th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +76,7 @@ class Batch:
 
 
 _INT64 = np.dtype(np.int64)
+_PAIRS = 8  #: elements of which LLVM tests, unless told to, whether one is written where another is read
 
 
 def map_parameters(
@@ -133,8 +135,15 @@ def _flatten(k: int, numba_type: types.Type, dialect: Dialect, path: str) -> Ite
 class Entry:
     """The parts of text that all entries share."""
 
-    def __init__(self, unit: Unit, argtypes: tuple[types.Type, ...], parameters: list[Parameter]) -> None:
+    def __init__(
+        self,
+        unit: Unit,
+        argtypes: tuple[types.Type, ...],
+        parameters: list[Parameter],
+        tails: Sequence[tuple[int, ...]] = (),
+    ) -> None:
         self.unit = unit
+        self.tails = tails
         self.parameters = parameters
         self.argtypes = [strip(t) for t in argtypes]
 
@@ -166,6 +175,8 @@ class Entry:
                     place = self._place(numba_type, parameter.field)
                     text = parameter.name + (offset if parameter.field == "data" else "")
                     lines.append(f"    a{k}{place} = {text};")
+            for axis, n in enumerate(reversed(self.tails[k] if k < len(self.tails) else ()), 1):
+                lines.append(f"    a{k}.n{numba_type.ndim - axis} = {n};")
         return lines
 
     def _place(self, numba_type: types.Type, field: str) -> str:
@@ -192,6 +203,9 @@ def render_map(
     blocked: bool = False,
     batch: Batch | None = None,
     extent: int = EXTENTS[0],
+    tails: Sequence[tuple[int, ...]] = (),
+    near: TypedFunction | None = None,
+    holds: TypedFunction | None = None,
 ) -> str:
     """An entry that runs `body(i[, j[, …]], *args)` for the flat indices in [lo, hi) of an index space.
 
@@ -219,6 +233,11 @@ def render_map(
         With `ndim` 1 and not `blocked`: the body in two halves, of which every work-item runs several at once.
     extent : int
         No array is longer along an axis; with `unit_step` no index is larger, either.
+    tails : sequence of tuple of int
+        For each argument the lengths of the last axes for which alone the text is made.
+    near, holds : TypedFunction, optional
+        With `blocked`: the body for indices that are not negative, and what says where it is right, from the least
+        and the largest index on each axis and the arguments (everywhere if there is none).
 
     Returns
     -------
@@ -228,8 +247,8 @@ def render_map(
     """
     unit = Unit(dialect, extent)
     known = [None if signed and not unit_step else Interval(0, extent)] * ndim
-    kernel = add_function(unit, body, [GLOBAL] * len(body.argtypes), known)
-    entry = Entry(unit, body.argtypes[ndim:], map_parameters(body.argtypes, ndim, dialect, unit_step))
+    kernel = add_function(unit, near if near and not holds else body, [GLOBAL] * len(body.argtypes), known)
+    entry = Entry(unit, body.argtypes[ndim:], map_parameters(body.argtypes, ndim, dialect, unit_step), tails)
 
     def value(axis: int, position: str) -> str:
         if not unit_step:
@@ -242,20 +261,33 @@ def render_map(
     call = f"{kernel}({', '.join(value(d, INDICES[d]) for d in range(ndim))}{entry.arguments()});"
     lines = [entry.head(name), *entry.locals()]
     if blocked:
-        several = f'_Pragma("clang loop interleave_count({unit.interleave})") ' if unit.interleave else ""
+        fast = kernel
+        if near is not None and holds is not None:
+            fast = add_function(unit, near, [GLOBAL] * len(near.argtypes), known)
+        hints = f" interleave_count({unit.interleave})" if unit.interleave else ""
+        if _PAIRS < unit.costs[fast].elements < math.inf and not unit.costs[fast].anywhere:
+            hints += " vectorize(enable)"
+        hint = f'_Pragma("clang loop{hints}") ' if hints else ""
+        row = [f"{hint}for (i64 {last} = begin; {last} < stop; ++{last}) {call}"]
+        if near is not None and holds is not None:
+            test = add_function(unit, holds, [GLOBAL] * len(holds.argtypes), [k for k in known for _ in range(2)])
+            ends = [(INDICES[d], INDICES[d]) for d in range(ndim - 1)] + [("first", "last")]
+            texts = [_least_and_largest(unit, value, d, *ends[d], steps, unit_step) for d in range(ndim)]
+            tested = f"{test}({', '.join(texts)}{entry.arguments()})"
+            row = _near_and_far(tested, call, hint, call.replace(kernel, fast, 1), last)
         lines += [
             f"    i64 piece = (hi - lo + {items} - 1) / ({items});",
             f"    i64 flat = lo + ({item}) * piece, end = flat + piece < hi ? flat + piece : hi;",
         ]
         if ndim == 1:
-            lines += [f"    {several}for (i64 i = flat; i < end; ++i) {call}"]
+            lines += ["    i64 begin = flat, stop = end;", *("    " + line for line in row)]
         else:
             lines += [
                 "    while (flat < end) {",
-                *_decode(ndim, "i64", "        "),
-                f"        i64 stop = {last} + (end - flat) < n{ndim - 1} ? {last} + (end - flat) : n{ndim - 1};",
-                f"        flat += stop - {last};",
-                f"        {several}for (; {last} < stop; ++{last}) {call}",
+                *_decode(ndim, "i64", "        ", "begin"),
+                f"        i64 stop = begin + (end - flat) < n{ndim - 1} ? begin + (end - flat) : n{ndim - 1};",
+                "        flat += stop - begin;",
+                *("        " + line for line in row),
                 "    }",
             ]
     elif batch is not None:
@@ -313,14 +345,46 @@ def _batches(
     ]
 
 
-def _decode(ndim: int, ctype: str, indent: str, declare: bool = True) -> list[str]:
-    """From a flat index to the indices on the axes, row-major."""
+def _least_and_largest(
+    unit: Unit, value: Callable[[int, str], str], axis: int, first: str, last: str, steps: tuple[int, ...], plain: bool
+) -> str:
+    """The least and the largest index on an axis between two positions."""
+    a, b = value(axis, first), value(axis, last)
+    step = 1 if plain else steps[axis] if steps else 0
+    if step:
+        return f"{a}, {b}" if step > 0 else f"{b}, {a}"
+    return f"{unit.helper('py_min', 'i64')}({a}, {b}), {unit.helper('py_max', 'i64')}({a}, {b})"
+
+
+def _near_and_far(holds: str, call: str, hint: str, fast: str, index: str) -> list[str]:
+    """The loop over a row in three parts: in the middle no index is negative; at the ends, or everywhere, some may be.
+
+    `holds` is a test of the indices from `first` to `last`. What is left out at an end are 1, 3, 7, … indices.
+    """
+    one = holds.replace("last", "first")
+    return f"""\
+i64 first = begin, last = stop - 1;
+if (!{holds}) {{
+    for (i64 step = 1; first < stop && !{one}; step *= 2) first += step;
+    for (i64 step = 1; last >= first && !{holds}; step *= 2) last -= step;
+    if (last < first) first = stop, last = stop - 1;
+}}
+for (int side = 0; side < 2; ++side) {{
+    i64 from = side ? last + 1 : begin, to = side ? stop : first;
+    VECTORS_OFF for (i64 {index} = from; {index} < to; ++{index}) {call}
+    if (side) continue;
+    {hint}for (i64 {index} = first; {index} <= last; ++{index}) {fast}
+}}""".replace("VECTORS_OFF", '_Pragma("clang loop vectorize(disable)")').split("\n")
+
+
+def _decode(ndim: int, ctype: str, indent: str, name: str = "", declare: bool = True) -> list[str]:
+    """From a flat index to the indices on the axes, row-major; that on the last one may get another name."""
     c = f"({ctype})"
     word = "i64 " if declare else ""
     lines = [f"{c[1:-1]} rest = {c}flat, row;"]
     for axis in range(ndim - 1, 0, -1):
         lines.append(f"row = rest / {c}n{axis};")
-        lines.append(f"{word}{INDICES[axis]} = rest - row * {c}n{axis};")
+        lines.append(f"{word}{name if name and axis == ndim - 1 else INDICES[axis]} = rest - row * {c}n{axis};")
         lines.append("rest = row;")
     lines.append(f"{word}i = rest;")
     return [indent + line for line in lines]

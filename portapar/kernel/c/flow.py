@@ -19,12 +19,16 @@ from numba.core import ir, types
 from portapar.kernel.c.graph import Graph
 from portapar.kernel.c.intervals import Intervals
 from portapar.kernel.c.text import enclosed
-from portapar.kernel.c.unit import Unit, strip
+from portapar.kernel.c.unit import Cost, Unit, strip
 from portapar.kernel.jit.typing import TypedFunction
 
 _DEEP = 16  # levels of nesting; compilers have limits, the lowest that we know is 256
 _UNROLLED = 1500  # operations in a loop that is written out, so that the loop around it becomes vectors
 _CHAIN = 16  # steps in a chain that is worth it to have several of
+# An assignment of what may be computed although it is not wanted: no element is read, nothing called or divided by.
+_CHEAP = re.compile(r" *(\w+) = (?:[\w. +*<>=!&|^?:)]|-(?!>)|(?<!\w)\()*;")
+_OWN = re.compile(r"(?:either|test)\d*")  # variables that are read where they are set
+_MOST_CHOSEN, _MOST_STEPS = 16, 100  # lines of a branch, and operations in both, that are cheaper than a branch
 _ASSIGNED = re.compile(r"^\s*(\w+) = ", re.MULTILINE)
 NO_EXCEPTIONS = "a kernel cannot raise (or assert) on this device; mark the case in an output array"
 _SEVERAL = "write `range(…)` where it is used: this one is one of several, or comes from another function"
@@ -73,6 +77,9 @@ class Statements(Protocol):
     aliases: dict[str, str]  #: variables that are other names of what a loop takes
     needs: set[str]  #: the C variables that what was read last depends on,
     reads: bool  #: and whether on memory
+    returned: str  #: the C type of what is returned, if it is a number
+    locals: dict[str, str]  #: the types of variables
+    places: dict[str, str]  #: the types of numbers that were stored, by the text of where
 
     def statement(self, statement: Any) -> None:
         """Write a statement."""
@@ -112,7 +119,7 @@ class Flow:
         self.counted: set[str] = set()
         # (header, what follows the loop) of the loops around the present place
         self.around: list[tuple[int, int | None]] = []
-        self.cost = 0.0  # operations of the loop that is written, or of the function
+        self.cost = Cost()  # of the loop that is written, or of the function
 
     def line(self, text: str) -> None:
         unit = self.function.unit
@@ -157,7 +164,7 @@ class Flow:
     def _loop(self, label: int, inside: list[int], behind: int | None) -> None:
         counter = self._counted(label)
         self.around.append((label, behind))
-        start, before, self.cost = len(self.lines), self.cost, 0.0
+        start, before, self.cost = len(self.lines), self.cost, Cost()
         if counter is None:
             self.line("for (;;) {")
             self.depth += 1
@@ -170,7 +177,7 @@ class Flow:
         self.line("}")
         self.around.pop()
         self.cost *= counter.count if counter is not None else math.inf
-        if counter is not None and self.function.unit.dialect.serial and self.cost <= _UNROLLED:
+        if counter is not None and self.function.unit.dialect.serial and self.cost.steps <= _UNROLLED:
             self._unrolled(start, counter.count)
         self.cost += before
 
@@ -247,7 +254,14 @@ class Flow:
             self.inside.add(rest)
             return rest
         yes, no = self._written(last.truebr, following, label), self._written(last.falsebr, following, label)
+        behind: list[str] = []
+        if self.function.unit.dialect.serial:
+            behind = self._joined(yes, no)
+            if chosen := self._chosen(condition, yes, no):
+                self.lines += [*chosen, *behind]
+                return None
         if not yes and not no:
+            self.lines += behind
             return None
         self.line(f"if ({condition}) {{" if yes else f"if (!({condition})) {{")
         self.lines += yes or no
@@ -255,7 +269,64 @@ class Flow:
             self.line("} else {")
             self.lines += no
         self.line("}")
+        self.lines += behind
         return None
+
+    def _joined(self, yes: list[str], no: list[str]) -> list[str]:
+        """Take from the ends of two branches what comes after both: a return, and a store to one place.
+
+        Stores that not all lanes of a vector do are slow.
+        """
+        behind: list[str] = []
+        pad = "    " * self.depth
+        while yes and no and len(behind) < 2:
+            (a, mark), (b, _) = (line[len(pad) + 4 :].partition("  // line ")[::2] for line in (yes[-1], no[-1]))
+            place, ctype = a.partition(" = ")[0], self.function.places.get(a.partition(" = ")[0])
+            if a == b == "return;" and not behind:
+                behind = [pad + a]
+                yes.pop()
+                no.pop()
+                continue
+            if a.startswith("return ") and b.startswith("return ") and not behind:
+                place, ctype = "return", self.function.returned
+            start = "return " if place == "return" else f"{place} = "
+            if not (ctype and a.startswith(start) and b.startswith(start)):
+                break
+            joined, said = self.function.fresh("joined", ctype), mark and f"  // line {mark}"
+            for lines, text in ((yes, a), (no, b)):
+                lines[-1] = f"{pad}    {joined} = {text.removeprefix(start)}{said}"
+            behind.insert(0, f"{pad}{start}{joined};{said}")
+            break
+        return behind
+
+    def _chosen(self, condition: str, yes: list[str], no: list[str]) -> list[str]:
+        """Two short branches that only give variables values, without a branch: nothing has to be predicted."""
+        pad, function = "    " * self.depth, self.function
+        texts = [[line.partition("  // line ")[0].strip() for line in lines] for lines in (yes, no)]
+        if not all(0 < len(lines) <= _MOST_CHOSEN and all(map(_CHEAP.fullmatch, lines)) for lines in texts):
+            return []
+        if function.unit.cost("".join(yes + no)).steps > _MOST_STEPS:
+            return []
+        mark = yes[-1].strip().removeprefix(texts[0][-1])
+        computed, values = [], []
+        for lines in texts:
+            fresh: dict[str, str] = {}
+            for line in lines:
+                name, _, value = line.partition(" = ")
+                for old, new in fresh.items():
+                    value = re.sub(rf"\b{old}\b", new, value)
+                if name not in function.locals:
+                    return []
+                fresh[name] = function.fresh("either", function.locals[name])
+                computed.append(f"{pad}{fresh[name]} = {value}{mark}")
+            values.append(fresh)
+        names = [name for name in dict.fromkeys([*values[0], *values[1]]) if not _OWN.fullmatch(name)]
+        test = function.fresh("test", "bool")
+        computed.append(f"{pad}{test} = {condition};{mark}")
+        for name in names:
+            a, b = (fresh.get(name, name) for fresh in values)
+            computed.append(f"{pad}{name} = {test} ? {a} : {b};{mark}")
+        return computed
 
     def _is_inside(self, target: int, source: int) -> bool:
         """Whether a block is written inside of the branch that leads to it."""

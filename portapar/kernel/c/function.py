@@ -28,6 +28,7 @@ from portapar.kernel.c.unit import (
     RenderFailure,
     Unit,
     by_offset,
+    scalar_name,
     strip,
 )
 from portapar.kernel.front import atomic, private
@@ -115,6 +116,7 @@ class _Function(Memory):
         super().__init__(unit, typed, known, spaces)
         self.name = name
         self.arrays: list[str] = []
+        self.returned = scalar_name(typed.return_type) or ""
         self.flow = Flow(self)
 
     # -- the function ------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ class Memory(Temporaries):
         super().__init__(unit, typed, known)
         self.argument_spaces = spaces
         self.spaces = self._find_spaces()
+        self.places: dict[str, str] = {}
 
     def _find_spaces(self) -> dict[str, str]:
         """Where the array or record in each variable lives."""
@@ -209,6 +210,7 @@ class Memory(Temporaries):
             text = f"*{self.read(value)}"
         else:
             text = self.read_as(value, inner)
+            self.places[place] = self.unit.memory(inner)
         self.flush(memory=True)
         self.emit(f"{place} = {text};")
 

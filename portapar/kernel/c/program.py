@@ -17,8 +17,9 @@ from portapar.kernel.c.entries import Batch, map_parameters, reduce_parameters, 
 from portapar.kernel.c.intervals import EXTENTS
 from portapar.kernel.c.reductions import render_reduce
 from portapar.kernel.c.unit import RenderFailure
-from portapar.kernel.jit.functions import namespace, place
-from portapar.kernel.jit.typing import TypingFailure, array_type, infer, numba_type, value_type
+from portapar.kernel.front.bounds import bounded
+from portapar.kernel.jit.functions import function_texts, functions, namespace, place
+from portapar.kernel.jit.typing import TypedFunction, TypingFailure, array_type, infer, numba_type, value_type
 from portapar.kernel.program import Program, Spec
 
 
@@ -43,25 +44,43 @@ def c_text(program: Program, dialect: Dialect, extent: int = EXTENTS[0]) -> str:
     KernelError
         If the kernel uses what cannot be typed or expressed in C; it shows the user's line.
     """
-    functions, name, argtypes = namespace(program), entry_name(program), _argtypes(program)
+    space, name, argtypes = namespace(program), entry_name(program), _argtypes(program)
     try:
+        tails = [spec.tail for spec in program.specs] if dialect.serial else []
         if program.acc is None:
-            body, batch = infer(functions["body"], argtypes), None
+            body, batch = infer(space["body"], argtypes), None
+            near = _near(program, argtypes) if dialect.serial else (None, None)
             if dialect.shuffle and (count := batch_of(program)) > 1:
-                elem = infer(functions["elem"], argtypes)
+                elem = infer(space["elem"], argtypes)
                 stored = (types.int64, argtypes[1 + program.out], elem.return_type)
-                batch = Batch(elem, infer(functions.get("store", _set_item), stored), program.out, count)
-            space: dict[str, Any] = {"unit_step": program.unit, "steps": program.steps, "signed": program.signed}
-            return render_map(
-                body, program.ndim, dialect, name, blocked=dialect.serial, batch=batch, extent=extent, **space
-            )
+                batch = Batch(elem, infer(space.get("store", _set_item), stored), program.out, count)
+            box: dict[str, Any] = {"unit_step": program.unit, "steps": program.steps, "signed": program.signed}
+            box |= {"blocked": dialect.serial, "near": near[0], "holds": near[1], "tails": tails}
+            return render_map(body, program.ndim, dialect, name, batch=batch, extent=extent, **box)
         acc = numba_type(program.acc)
-        elem = infer(functions["elem"] if program.unit else _over_range(program), argtypes)
-        op = infer(functions["op"], (value_type(program.acc),) * 2)
-        options = {"grouped": not dialect.serial, "ordered": program.ordered}
+        elem = infer(space["elem"] if program.unit else _over_range(program), argtypes)
+        op = infer(space["op"], (value_type(program.acc),) * 2)
+        options: dict[str, Any] = {"tails": tails, "grouped": not dialect.serial, "ordered": program.ordered}
         return render_reduce(elem, op, acc, dialect, name, extent=extent, **options)
     except (TypingFailure, RenderFailure) as error:
         raise _kernel_error(program, dialect, error) from error
+
+
+def _near(program: Program, argtypes: tuple[types.Type, ...]) -> tuple[TypedFunction | None, TypedFunction | None]:
+    """The body for indices that are not negative, if it differs; what tells where it is right, if not everywhere."""
+    bound = bounded(program, function_texts(program), "body", elements=False)
+    if bound is None:
+        return None, None
+    body = infer(functions(program, lambda texts: bound.trees)["body"], argtypes)
+    if not bound.test:
+        return body, None
+    names = [f"{end}{d}" for d in range(program.ndim) for end in ("lo", "hi")]
+    names += [f"a{k}" for k in range(len(program.specs))]
+    space: dict[str, Any] = {}
+    text = f"def holds({', '.join(names)}):\n{bound.test}"
+    exec(compile(text, f"<portapar bounds {program.key[:8]}>", "exec"), space)
+    ends = (types.int64,) * (2 * program.ndim)
+    return body, infer(numba.njit(error_model="numpy")(space["holds"]), ends + argtypes[program.ndim :])
 
 
 _BATCH_BYTES = 32  #: that a CUDA thread writes at a time

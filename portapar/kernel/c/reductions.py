@@ -6,6 +6,7 @@ on GPUs (see "Reductions" in ARCHITECTURE.md).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from numba.core import types
@@ -29,6 +30,7 @@ def render_reduce(
     grouped: bool = False,
     ordered: bool = False,
     extent: int = EXTENTS[0],
+    tails: Sequence[tuple[int, ...]] = (),
 ) -> str:
     """An entry that reduces elem(i, *args) over [lo, hi) to one partial per tile, in one fixed order.
 
@@ -58,6 +60,8 @@ def render_reduce(
         Neighbours are combined first.
     extent : int
         No array is longer along an axis, and no index is larger.
+    tails : sequence of tuple of int
+        See `render_map`.
 
     Returns
     -------
@@ -67,7 +71,7 @@ def render_reduce(
     unit = Unit(dialect, extent)
     element = add_function(unit, elem, [GLOBAL] * len(elem.argtypes), [Interval(0, extent)])
     fold = add_function(unit, op)
-    entry = Entry(unit, elem.argtypes[1:], reduce_parameters(elem.argtypes, dialect))
+    entry = Entry(unit, elem.argtypes[1:], reduce_parameters(elem.argtypes, dialect), tails)
     memory, kind = unit.memory(acc_type), value_type(dtype_of(acc_type))
     acc = unit.value(kind)
 

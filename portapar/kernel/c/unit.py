@@ -72,6 +72,21 @@ def _component(ctype: str) -> str:
     return "f32" if ctype == "c64" else "f64"
 
 
+@dataclass(frozen=True)
+class Cost:
+    """How many operations there are in a text, how many elements it reads or writes, and how many of these anywhere."""
+
+    steps: float = 0.0
+    elements: float = 0.0
+    anywhere: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.steps + other.steps, self.elements + other.elements, self.anywhere + other.anywhere)
+
+    def __mul__(self, count: float) -> Cost:
+        return Cost(*(n * count if n else 0.0 for n in (self.steps, self.elements, self.anywhere)))
+
+
 @dataclass
 class Unit:
     """Collects declarations in the order in which they were first needed."""
@@ -87,12 +102,13 @@ class Unit:
     records: dict[Any, str] = field(default_factory=dict)
     loose: set[Any] = field(default_factory=set)  # records that lie unaligned in another one
     pragmas: dict[str, str] = field(default_factory=dict)
-    costs: dict[str, float] = field(default_factory=dict)  # operations in functions
+    costs: dict[str, Cost] = field(default_factory=dict)  # of functions
     interleave: int = 0  # how many vectors of indices should be under way at a time; 0: the compiler decides
 
-    def cost(self, text: str) -> float:
-        """How many operations there are in a statement, roughly, with those of the functions that it calls."""
-        return len(_OPERATIONS.findall(text)) + sum(self.costs.get(name, 0.0) for name in _CALLS.findall(text))
+    def cost(self, text: str) -> Cost:
+        """What there is in a statement, roughly, with the functions that it calls."""
+        called = [self.costs[name] for name in _CALLS.findall(text) if name in self.costs]
+        return sum(called, Cost(len(_OPERATIONS.findall(text)), text.count(".data["), text.count("wrap(")))
 
     def fail(self, message: str) -> RenderFailure:
         """The exception for what is wrong with the present statement."""

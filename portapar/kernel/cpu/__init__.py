@@ -3,9 +3,6 @@
 ===========  ==============================================================
 `chunk`      the loop around a program, as Python for Numba
 `loops`      the loop nest of an index space
-`bounds`     indices that are not negative, by one test for a loop
-`interior`   conditions on indices, as they are but for the ends of a space
-`intervals`  interval arithmetic on the text of expressions
 `choices`    conditional expressions as choices instead of branches
 `registers`  private arrays in vector registers
 `pool`       the threads

@@ -18,9 +18,9 @@ import numpy as np
 
 from portapar.errors import PlacementError
 from portapar.kernel.cpu import registers
-from portapar.kernel.cpu.bounds import Bounded, bounded
 from portapar.kernel.cpu.choices import chosen
 from portapar.kernel.cpu.loops import STREAM_LINES, holds_text, loops_text
+from portapar.kernel.front.bounds import Bounded, bounded
 from portapar.kernel.front.codec import codec
 from portapar.kernel.jit import vecmath
 from portapar.kernel.jit.functions import function_texts, functions, namespace

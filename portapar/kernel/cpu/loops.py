@@ -2,12 +2,12 @@
 
 A space of several dimensions is a nest of loops: the last index runs in the innermost one, in steps of the same size,
 and the others are counted. Where indices could be negative a row has a segment in which they are not
-(`portapar.kernel.cpu.bounds`); what is left of it runs in a chunk function of its own, ``rest``.
+(`portapar.kernel.front.bounds`); what is left of it runs in a chunk function of its own, ``rest``.
 """
 
 from __future__ import annotations
 
-from portapar.kernel.cpu.bounds import Bounded
+from portapar.kernel.front.bounds import Bounded
 from portapar.kernel.program import Program
 
 STREAM_LINES = 4  #: cache lines that a streaming loop writes at a time; 8 need all registers of AVX2, or more

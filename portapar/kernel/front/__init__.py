@@ -18,6 +18,9 @@
 `fuse`          lazy inputs put into the kernels that read them
 `single_store`  bodies that end by storing one result at their own index
 `text`          kernels and a form's glue as one text
+`bounds`        indices that are not negative, by one test for a loop
+`interior`      conditions on indices, as they are but for the ends of a space
+`intervals`     interval arithmetic on the text of expressions
 `codec`         records and tuples as what kernels compute with
 `atomic`        ``pp.atomic.*``
 `private`       small arrays of a kernel's own

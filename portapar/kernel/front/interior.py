@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from portapar.kernel.cpu.intervals import UNKNOWN, Arithmetic, Interval, is_number, needed
+from portapar.kernel.front.intervals import UNKNOWN, Arithmetic, Interval, is_number, needed
 
 Outcome = tuple[bool, tuple[str, ...]]  #: what a condition is inside, and the tests that tell where
 Taken = tuple[str, tuple[str, ...]]  #: which part of a node it is inside, and the tests

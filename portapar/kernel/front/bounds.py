@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from portapar.kernel.cpu.interior import Interior, Otherwise, Outcome, Taken
-from portapar.kernel.cpu.intervals import (
+from portapar.kernel.front.interior import Interior, Otherwise, Outcome, Taken
+from portapar.kernel.front.intervals import (
     MOST,
     UNKNOWN,
     Arithmetic,
@@ -64,12 +64,15 @@ class Bounded:
     gathers: bool = False
 
 
-def bounded(program: Program, texts: dict[str, str], entry: str) -> Bounded | None:
-    """The form of a program's functions, called from `entry`, for indices that are not negative, if it differs."""
+def bounded(program: Program, texts: dict[str, str], entry: str, elements: bool = True) -> Bounded | None:
+    """The form of a program's functions, called from `entry`, for indices that are not negative, if it differs.
+
+    Unless `elements`, those from arrays are taken to be unknown.
+    """
     left: set[Any] = set()
     for _ in range(_TRIES):
         trees = {name: tree_of(text) for name, text in texts.items()}
-        first = _Analysis(program, trees)
+        first = _Analysis(program, trees, elements)
         first.interior = Interior(first, left)
         try:
             if not first.run(entry):
@@ -77,7 +80,7 @@ def bounded(program: Program, texts: dict[str, str], entry: str) -> Bounded | No
         except Otherwise:
             continue
         changed = first.interior.apply(trees)
-        second = _Analysis(program, trees)
+        second = _Analysis(program, trees, elements)
         second.lines = first.lines
         if not second.run(entry):
             return None
@@ -93,9 +96,10 @@ class _Function:
 
 
 class _Analysis(Arithmetic):
-    def __init__(self, program: Program, trees: dict[str, ast.Module]) -> None:
+    def __init__(self, program: Program, trees: dict[str, ast.Module], elements: bool) -> None:
         super().__init__()
         self.program = program
+        self.elements = elements
         self.interior: Interior | None = None
         self.functions: dict[str, _Function] = {}
         for name, tree in trees.items():
@@ -381,7 +385,7 @@ class _Frame:
             axis = owner.axis + len(parts)
             if axis < self.of.program.specs[owner.number].ndim:
                 return Array(owner.number, axis)
-            if owner.axis == 0:
+            if owner.axis == 0 and self.of.elements:
                 return self.found(owner.number, [self.interval(part) for part in parts])
         return UNKNOWN
 
