@@ -1,11 +1,11 @@
-# make stream | test | test-all | parity | test-gpu : each sets up .venv when needed and works offline from then on.
+# make stream | test | test-all | parity | dashboard | perf-check | test-gpu : each sets up .venv when needed and works offline from then on.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder
 
-.PHONY: stream test test-all lint parity test-gpu clean
+.PHONY: stream test test-all lint parity dashboard perf-check test-gpu clean
 
 stream: $(READY)          ## the main job: STREAM from one source on every backend, beside native code
 	$(BIN)/portapar stream --native
@@ -23,6 +23,13 @@ lint: $(READY)            ## style, types and the layers
 
 parity: $(READY)          ## portapar and native code alternately, ratios of medians, saved to bench/results
 	$(BIN)/python -m bench.parity
+
+# QUICK=1: small sizes, some minutes. SERVE=0: only the pages, in .asv/html.
+dashboard: $(READY)       ## asv's benchmarks of HEAD, their pages with one of our own in front, served until Ctrl-C
+	@$(BIN)/python -m bench.dashboard $(if $(filter-out 0,$(QUICK)),--quick) $(if $(filter 0,$(SERVE)),--no-serve)
+
+perf-check: $(READY)      ## BASE=<commit>: that commit and this tree in turns; fails if something got slower
+	@$(BIN)/python -m bench.perf_check $(BASE)
 
 # For a machine with a GPU: nothing is installed; PYTHON is the interpreter that has CuPy, Numba and pytest.
 test-gpu:                 ## the whole suite and the CUDA parity, with what is installed

@@ -1,7 +1,9 @@
 """The measurements run, at tiny sizes: their numbers mean nothing here."""
 
 import importlib
+import itertools
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -68,18 +70,59 @@ def test_bad_arguments(arguments, capsys):
 
 def test_asv_stream(monkeypatch):
     module = importlib.import_module("bench.benchmarks.bench_stream")
-    for kind, track in ((module.Stream, "track_seconds"), (module.Ratio, "track_ratio")):
-        monkeypatch.setattr(kind, "n", 5000)
-        monkeypatch.setattr(kind, "ntimes", 2)
-        one = kind()
-        found = one.setup_cache()
-        for executor in kind.params[0]:
-            if executor in found:
+    monkeypatch.setattr(module.Stream, "n", 5000)
+    monkeypatch.setattr(module.Stream, "ntimes", 2)
+    one = module.Stream()
+    found = one.setup_cache()
+    for executor in one.params[0]:
+        if (executor, "triad") in found:
+            one.setup(found, executor, "triad")
+            assert one.track_seconds(found, executor, "triad") > 0 and one.track_rate(found, executor, "triad") > 0
+            assert not one.track_ratio(found, executor, "triad") < 0  # a number, or NaN where there is no compiler
+        else:
+            with pytest.raises(NotImplementedError):
                 one.setup(found, executor, "triad")
-                assert getattr(one, track)(found, executor, "triad") > 0
-            else:
-                with pytest.raises(NotImplementedError):
-                    one.setup(found, executor, "triad")
+
+
+@pytest.mark.extra
+@pytest.mark.parametrize("name", ["compile.Compile", "sizes.Sizes"])
+def test_asv_measures_algorithms(name, monkeypatch):
+    """Nothing fails on threads; the rows are those that asv will ask for."""
+    module = importlib.import_module(f"bench.benchmarks.bench_{name.partition('.')[0]}")
+    kind = getattr(module, name.partition(".")[2])
+    monkeypatch.setattr(kind, "params", [["threads"], kind.params[1][:3], *(["10", "1000"] for _ in kind.params[2:])])
+    monkeypatch.setattr(module, "EXECUTORS", ["threads"], raising=False)
+    one = kind()
+    found = one.setup_cache()
+    assert set(found) >= set(itertools.product(*kind.params))
+    for parameters in found:
+        assert one.track_seconds(found, *parameters) > 0
+
+
+@pytest.mark.extra
+def test_asv_kinds(monkeypatch):
+    module = importlib.import_module("bench.benchmarks.bench_kinds")
+    monkeypatch.setattr(module.Kinds, "params", [["threads"], ["1e4"], ["gas", "groups"]])
+    one = module.Kinds()
+    found = one.setup_cache()
+    for loop in ("gas", "groups") if found else ():  # there may be no compiler
+        assert min(track(found, "threads", "1e4", loop) for track in (one.track_seconds, one.track_ratio)) > 0
+
+
+def test_a_failure_is_told_and_the_rest_goes_on():
+    from bench.benchmarks import Beside
+
+    class Two(Beside):
+        pass
+
+    found = {("threads", "a"): (2.0, 1.0), ("threads", "b"): "WrongResult: differs", ("threads", "c"): (2.0, 0.0)}
+    one = Two()
+    assert one.track_ratio(found, "threads", "a") == 2.0
+    with pytest.raises(RuntimeError, match="differs"):
+        one.track_seconds(found, "threads", "b")
+    assert math.isnan(one.track_ratio(found, "threads", "c"))
+    with pytest.raises(NotImplementedError):
+        one.setup(found, "threads", "d")
 
 
 def test_asv_overhead():
@@ -90,6 +133,7 @@ def test_asv_overhead():
     baseline.setup()
     baseline.time_numpy_add()
     module.Import().time_import("numpy")
+    assert module.Import().track_memory("numpy") > 1e6
 
 
 @pytest.mark.parametrize(("name", "arguments"), [("first_steps", []), ("stream", ["20000"])])

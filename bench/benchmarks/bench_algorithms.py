@@ -1,14 +1,12 @@
-"""Seconds of the parallel algorithms on CPU threads, and their ratio to the fastest opponent on the same data."""
+"""The parallel algorithms on CPU threads beside the fastest opponent on the same data."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from typing import Any
 
 import portapar as pp
 
-# The native codes are compiled from the source tree, wherever asv has installed portapar from.
-sys.path.append(str(Path(__file__).resolve().parents[2]))
+from . import QUICK, Beside
 
 
 def _names() -> list[str]:
@@ -17,33 +15,24 @@ def _names() -> list[str]:
     return [case.name for case in algorithms.cases(1e-5)]
 
 
-class Algorithms:
+class Algorithms(Beside):
     """Medians of calls that alternate with their opponents'."""
 
-    params = _names()
-    param_names = ["algorithm"]
-    timeout = 600
-    scale = 1.0
-    rounds = 7
-    seconds = 4.0
+    params = [["threads"], _names()]
+    param_names = ["executor", "algorithm"]
+    scale = 0.02 if QUICK else 1.0
+    rounds = 5 if QUICK else 7
+    seconds = 0.1 if QUICK else 4.0
 
-    def setup_cache(self) -> dict[str, tuple[float, float]]:
+    def setup_cache(self) -> dict[Any, Any]:
         """One pass over all cases: seconds of portapar, and of the fastest opponent."""
         from bench import algorithms
 
-        found = {}
+        found: dict[Any, Any] = {}
         for case in algorithms.cases(self.scale):
-            taken = algorithms.measure(case, pp.threads(), self.rounds, self.seconds)
-            found[case.name] = (taken.pop(""), min(taken.values()))
+            try:
+                taken = algorithms.measure(case, pp.threads(), self.rounds, self.seconds)
+                found["threads", case.name] = (taken.pop(""), min(taken.values()))
+            except (algorithms.WrongResult, pp.PortaparError) as error:
+                found["threads", case.name] = str(error)
         return found
-
-    def track_seconds(self, found: dict[str, tuple[float, float]], algorithm: str) -> float:
-        return found[algorithm][0]
-
-    track_seconds.unit = "seconds"  # type: ignore[attr-defined]
-
-    def track_ratio(self, found: dict[str, tuple[float, float]], algorithm: str) -> float:
-        ours, theirs = found[algorithm]
-        return ours / theirs
-
-    track_ratio.unit = "portapar / opponent"  # type: ignore[attr-defined]

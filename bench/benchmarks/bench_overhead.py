@@ -51,3 +51,10 @@ class Import:
 
     def time_import(self, module: str) -> None:
         subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
+
+    def track_memory(self, module: str) -> float:
+        code = f"import resource, {module}; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
+        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+        return float(done.stdout)
+
+    track_memory.unit = "bytes"  # type: ignore[attr-defined]

@@ -1,52 +1,43 @@
-"""Seconds of the 40 problems in examples/pareval/, and their ratio to serial C++ on the same data."""
+"""The 40 problems in examples/pareval/ beside serial C++ on the same data."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from typing import Any
 
 import portapar as pp
 
-# The problems, the examples and the native codes are in the source tree, wherever asv has installed portapar from.
-sys.path.append(str(Path(__file__).resolve().parents[2]))
-
-from bench import pareval
-from bench.native.compilers import BuildError
-
-EXECUTORS = ["threads", "opencl", "cuda"]
-NAMES = [problem.name for problem in pareval.PROBLEMS]
+from . import EXECUTORS, QUICK, Beside, executor
 
 
-class Seconds:
+def _names() -> list[str]:
+    from bench import pareval
+
+    return [problem.name for problem in pareval.PROBLEMS]
+
+
+class Pareval(Beside):
     """Median seconds of one call, and those of C++ that alternated with it."""
 
-    params = [EXECUTORS, NAMES]
+    params = [["threads"] if QUICK else [name for name in EXECUTORS if name != "simd"], _names()]
     param_names = ["executor", "problem"]
-    unit = "seconds"
-    timeout = 1200
+    seconds = 0.02 if QUICK else 0.3
 
-    def setup_cache(self) -> dict[str, dict[str, tuple[float, float]]]:
+    def setup_cache(self) -> dict[Any, Any]:
         """One run gives both."""
-        found: dict[str, dict[str, tuple[float, float]]] = {}
-        for name in EXECUTORS:
-            try:
-                policy = pp.par.on(pp.executor(name))
-                pareval.library()
-            except (pp.BackendUnavailableError, BuildError):
-                continue
-            rows = [pareval.measure(problem, policy, 0.3) for problem in pareval.PROBLEMS]
-            found[name] = {row.name: (row.portapar, row.native) for row in rows}
+        from bench import pareval
+        from bench.native.compilers import BuildError
+
+        found: dict[Any, Any] = {}
+        try:
+            pareval.library()
+        except BuildError:
+            return found
+        for name in self.params[0]:
+            where = executor(name)
+            for problem in pareval.PROBLEMS if where is not None else ():
+                try:
+                    row = pareval.measure(problem, pp.par.on(where), self.seconds)
+                    found[name, problem.name] = (row.portapar, row.native)
+                except (AssertionError, pp.PortaparError) as error:
+                    found[name, problem.name] = f"{type(error).__name__}: {error}"
         return found
-
-    def setup(self, found: dict[str, dict[str, tuple[float, float]]], executor: str, problem: str) -> None:
-        if executor not in found:
-            raise NotImplementedError(executor)  # asv skips it
-
-    def track_seconds(self, found: dict[str, dict[str, tuple[float, float]]], executor: str, problem: str) -> float:
-        return found[executor][problem][0]
-
-    def track_ratio(self, found: dict[str, dict[str, tuple[float, float]]], executor: str, problem: str) -> float:
-        ours, theirs = found[executor][problem]
-        return ours / theirs
-
-    track_ratio.unit = "portapar / native"  # type: ignore[attr-defined]

@@ -1,83 +1,44 @@
-"""Seconds of STREAM's kernels, and their ratio to native code on the same arrays."""
+"""STREAM's kernels beside native code on the same arrays."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+import math
+from typing import Any
 
 import portapar as pp
 from portapar.algorithms.stream import KERNELS, default_size, stream
 
-# The native codes are compiled from the source tree, wherever asv has installed portapar from.
-sys.path.append(str(Path(__file__).resolve().parents[2]))
-
-EXECUTORS = ["threads", "simd", "opencl", "cuda"]
+from . import EXECUTORS, QUICK, Beside, executor
 
 
-def _policy(name: str) -> pp.Policy:
-    try:
-        return pp.par_unseq.on(pp.executor(name))
-    except pp.BackendUnavailableError as error:
-        raise NotImplementedError(str(error)) from error  # asv skips it
-
-
-class Stream:
-    """Median seconds of one call."""
+class Stream(Beside):
+    """Medians of one call."""
 
     params = [EXECUTORS, list(KERNELS)]
     param_names = ["executor", "kernel"]
-    unit = "seconds"
-    n = default_size()
-    ntimes = 10
+    n = 1 << 22 if QUICK else default_size()
+    ntimes = 5 if QUICK else 10
 
-    def setup_cache(self) -> dict[str, dict[str, float]]:
-        """One run gives the times of all kernels."""
-        found = {}
-        for name in EXECUTORS:
-            try:
-                result = stream(_policy(name), self.n, ntimes=self.ntimes)
-            except NotImplementedError:
-                continue
-            found[name] = {kernel: times.median for kernel, times in result.kernels.items()}
-        return found
-
-    def setup(self, found: dict[str, dict[str, float]], executor: str, kernel: str) -> None:
-        if executor not in found:
-            raise NotImplementedError(executor)
-
-    def track_seconds(self, found: dict[str, dict[str, float]], executor: str, kernel: str) -> float:
-        return found[executor][kernel]
-
-
-class Ratio:
-    """Median seconds of portapar, divided by those of the native code that alternated with it."""
-
-    params = Stream.params
-    param_names = Stream.param_names
-    n = Stream.n
-    ntimes = Stream.ntimes
-    unit = "portapar / native"
-    timeout = 300
-
-    def setup_cache(self) -> dict[str, dict[str, float]]:
+    def setup_cache(self) -> dict[Any, Any]:
+        """For each executor and kernel the seconds of portapar, those of native code (0: there is none), and GB/s."""
         from bench import beside, binder
 
-        found = {}
+        found: dict[Any, Any] = {}
         for name in EXECUTORS:
-            try:
-                policy = _policy(name)
-            except NotImplementedError:
+            where = executor(name)
+            if where is None:
                 continue
-            native = next((x for x in beside(policy.executor).values() if x.available), None)
-            if native is not None:
-                result = stream(policy, self.n, ntimes=self.ntimes, beside={"native": binder(native)})
-                theirs = result.beside["native"]
-                found[name] = {kernel: t.median / theirs[kernel].median for kernel, t in result.kernels.items()}
+            native = next((x for x in beside(where).values() if x.available), None)
+            others = {"native": binder(native)} if native is not None else {}
+            result = stream(pp.par_unseq.on(where), self.n, ntimes=self.ntimes, beside=others)
+            wrong = {check.kernel: f"expected {check.expected!r}, found {check.found!r}" for check in result.failures}
+            for kernel, times in result.kernels.items():
+                theirs = result.beside["native"][kernel].median if others else 0.0
+                found[name, kernel] = wrong.get(kernel, (times.median, theirs, times.median_rate))
         return found
 
-    def setup(self, found: dict[str, dict[str, float]], executor: str, kernel: str) -> None:
-        if executor not in found:
-            raise NotImplementedError(executor)
+    def track_rate(self, found: dict[Any, Any], executor: str, kernel: str) -> float:
+        rate = self.of(found, executor, kernel)[2]
+        return rate if rate > 0 else math.nan
 
-    def track_ratio(self, found: dict[str, dict[str, float]], executor: str, kernel: str) -> float:
-        return found[executor][kernel]
+    track_rate.unit = "GB/s"  # type: ignore[attr-defined]

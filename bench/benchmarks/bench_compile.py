@@ -1,0 +1,64 @@
+"""Seconds of the first call of every algorithm, on small data, with nothing compiled by an earlier process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+from . import ROOT, Measured, executor
+
+
+def _names() -> list[str]:
+    sys.path.append(str(ROOT / "tests"))
+    from every import EVERY
+
+    return list(EVERY)
+
+
+_CODE = """
+import json, sys, time
+sys.path.append(sys.argv[2])
+import portapar as pp
+from every import EVERY
+where, found = pp.executor(sys.argv[1]), {}
+for name in sys.argv[3:]:
+    call = EVERY[name][0]
+    begin = time.perf_counter()
+    try:
+        call(pp.par.on(where), where.asarray)
+        found[name] = time.perf_counter() - begin
+    except pp.PortaparError as error:
+        found[name] = f"{type(error).__name__}: {error}"
+print(json.dumps(found))
+"""
+
+
+class Compile(Measured):
+    """One process calls all of them in turn: what several share is counted where it is first needed."""
+
+    params = [["threads", "opencl"], _names()]
+    param_names = ["executor", "algorithm"]
+
+    def setup_cache(self) -> dict[Any, Any]:
+        """Seconds of each first call."""
+        found: dict[Any, Any] = {}
+        for name in self.params[0]:
+            if executor(name) is None:
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                caches = ("PORTAPAR_CACHE_DIR", "NUMBA_CACHE_DIR", "POCL_CACHE_DIR", "PYOPENCL_CACHE_DIR")
+                env = {**os.environ, **dict.fromkeys(caches, folder), "PYTHONPATH": os.pathsep.join(sys.path)}
+                command = [sys.executable, "-c", _CODE, name, str(ROOT / "tests"), *self.params[1]]
+                done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600)
+            if done.returncode:
+                found |= {(name, algorithm): done.stderr[-2000:] for algorithm in self.params[1]}
+            else:
+                found |= {(name, algorithm): value for algorithm, value in json.loads(done.stdout).items()}
+        return found
+
+    def track_seconds(self, found: dict[Any, Any], executor: str, algorithm: str) -> float:
+        return self.of(found, executor, algorithm)
