@@ -183,6 +183,7 @@ def _place(i: int, x: Any) -> Any:
 def _copy(p: Parts, x: Any, predicate: Any, stencil: Any, wanted: bool) -> Any:
     data = p.vector(x, "x")
     tested = data if stencil is None else p.vector(stencil, "stencil")
+    p.expects(len(data), data.dtype)
     predicate = p.predicate(predicate, x if stencil is None else stencil)
     found = p.few(predicate)
     if found is not MISS:
@@ -229,6 +230,8 @@ def _indices(p: Parts, flags: Any) -> Any:
     if found is not MISS:
         return found
 
+    p.expects(len(data), np.int64)
+
     def keep(v: Any) -> bool:
         return v != 0
 
@@ -245,6 +248,7 @@ def _indices(p: Parts, flags: Any) -> Any:
 
 def _partition(p: Parts, x: Any, predicate: Any) -> tuple[Any, int]:
     data = p.vector(x, "x")
+    p.expects(len(data), data.dtype)
     predicate = p.predicate(predicate, x)
     found = p.few(predicate)
     if found is not MISS:

@@ -1,19 +1,21 @@
 """for_each_segment: a nested loop over the elements of all segments, in balance however skewed their lengths are.
 
 Work is cut along the path that merges the segments with the elements, as for `segmented_reduce`: a long segment is cut
-in its middle, and a block of work with short ones has many.
+in its middle, and a block of work with short ones has many. Several parts each have their elements.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from portapar import parts
 from portapar.algorithms import segments
-from portapar.algorithms.segments import first
-from portapar.arrays import SCALARS, normal
+from portapar.algorithms.for_each import for_each
+from portapar.algorithms.segments import Segments, first
+from portapar.arrays import SCALARS, Range, asnumpy, normal
 from portapar.errors import KernelError
 from portapar.kernel.front.lift import lift
 from portapar.kernel.front.sources import function
@@ -51,7 +53,8 @@ def for_each_segment(policy: Policy | None, offsets: Any, body: Any, *args: Any)
 
     Notes
     -----
-    O(n + segments) work besides `body`'s own. On one device only.
+    O(n + segments) work besides `body`'s own; on several parts O(n log segments): each element finds its segment, and
+    what `body` reads and writes decides what moves, as for `for_each`.
 
     Examples
     --------
@@ -67,7 +70,10 @@ def for_each_segment(policy: Policy | None, offsets: Any, body: Any, *args: Any)
     array([ 2, -1,  2])
     """
     offsets = normal(offsets, "offsets")
-    return parts.run("for_each_segment", policy, (offsets, *_arrays(args)), lambda p: _for_each(p, offsets, body, args))
+    return parts.run(
+        "for_each_segment", policy, (offsets, *_arrays(args)), lambda p: _for_each(p, offsets, body, args),
+        own=lambda: [x for _, x in parts.captures(body)],
+    )  # fmt: skip
 
 
 def _arrays(args: tuple[Any, ...]) -> list[Any]:
@@ -83,12 +89,15 @@ def _for_each(p: Parts, offsets: Any, body: Any, args: tuple[Any, ...]) -> None:
             f"{p.algorithm}: kernel {kernel.name!r} ({kernel.where()}) {kernel.takes()}, "
             f"and the call gives {given}: a segment, an element, and {len(args)} more"
         )
-    part = p.alone()
     found = segments.find(p, offsets, np.iinfo(np.int64).max)
     s, i, *names = kernel.params[:given]
     call = "body"
     while call in kernel.params:
         call += "_"
+    if p.count > 1:
+        _on_parts(p, found, func, call, kernel.params[:given], args)
+        return
+    (part,) = p.own
     # arguments are captured under the names that they have in `body`: so messages call them
     text = f"def each({s}, {i}): {call}({', '.join([s, i, *names])})"
     each = function(text, **{call: func}, **dict(zip(names, args, strict=True)))
@@ -104,3 +113,28 @@ def _for_each(p: Parts, offsets: Any, body: Any, args: tuple[Any, ...]) -> None:
 
     blocks, size = found.blocks(part, [func])
     part.run(blocks, step, size, found.begin, found.count, found.offsets[part])
+
+
+def _on_parts(p: Parts, found: Segments, func: Any, call: str, names: Sequence[str], args: tuple[Any, ...]) -> None:
+    """On several parts it is a loop over the elements, which says itself what it reads: each finds its segment."""
+    s, i, *rest = names
+    text = (
+        f"def each({', '.join([i, f'{call}_starts', f'{call}_count', *rest])}):\n"
+        f"    {call}(segment({i}, {call}_count, {call}_starts), {', '.join([i, *rest])})\n"
+    )
+    each = function(text, segment=_segment, **{call: func})
+    starts = asnumpy(found.offsets.value)
+    for_each(p.how, Range(found.begin, found.end), each, starts, found.count, *args)
+
+
+def _segment(i: int, count: int, offsets: Any) -> int:
+    """The segment that has element i: the last one that begins there or before."""
+    s, n = 0, count
+    while n > 0:
+        half = n // 2
+        if offsets[np.uint64(s + half)] <= i:
+            s += half + 1
+            n -= half + 1
+        else:
+            n = half
+    return s - 1

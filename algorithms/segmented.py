@@ -5,7 +5,8 @@ combined from left to right in a second step. So the order of a fold depends on 
 sums have the same bits on every device, on any number of threads and parts, wherever the segment lies.
 
 On several parts each holds some elements. A segment is reduced by the part that it begins in, which is sent
-the values that later parts have of it: at most one segment crosses each border.
+the values that later parts have of it: at most one segment crosses each border. Scans of such a segment go on in each
+part from what the pieces before fold to.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from portapar.algorithms.for_each import for_each
 from portapar.algorithms.segments import Segments
 from portapar.arrays import PartitionedArray
 from portapar.errors import PlacementError
+from portapar.executor import simd
 from portapar.few import MISS, Step, elements
 from portapar.kernel.front.codec import as_scalars, codec
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
-from portapar.policy import Policy
+from portapar.policy import Policy, par
 from portapar.values import Values
 
 
@@ -140,7 +142,7 @@ def segmented_scan(
 
     Notes
     -----
-    O(n + segments) work. The same bits on every executor. On one device only.
+    O(n + segments) work. The same bits on every executor.
 
     Examples
     --------
@@ -160,6 +162,9 @@ def segmented_scan(
 
 
 def _reduce(p: Parts, offsets: Any, values: Values, out: Any) -> Any:
+    p.recut((values.n,))
+    values.read(p)
+    p.expects(p.length(offsets, "offsets") - 1, values.dtype)
     given = segments.find(p, offsets, values.n)
     start = values.identity if values.init is None else values.init
     if start is None and given.count and given.shortest == 0:
@@ -169,8 +174,7 @@ def _reduce(p: Parts, offsets: Any, values: Values, out: Any) -> Any:
         )
     if out is not None:
         _check_out(p, offsets, values, given.count, out)
-    p.recut((values.n,))
-    values.read(p)
+        p.recut((values.n,))
     pieces = p.own
     if p.count > 1 or p.kind == "partitioned":
         return _reduce_parts(p, values, given, start, out)
@@ -221,6 +225,17 @@ class _Steps:
         self.windows = (given.end - given.begin) // segments.PIECE + 1 if given.longest > segments.PIECE else 0
         self.sums = part.empty(2 * self.windows, values.dtype)
         self.heads = part.empty(self.windows, np.int64)  # the segments of several pieces, by where they begin
+        self.skip = 0  #: elements at the beginning of which no prefix is stored
+
+    def totals(self, first: int, count: int, out: Any) -> None:
+        """The folds of so many pieces from an element on."""
+        fold, store = _fold(self.values, self.at), self.values.store
+
+        def total(k: int, first: int, out: Any) -> None:
+            q = first + k * segments.PIECE
+            store(np.uint64(k), out, fold(q, q + segments.PIECE))
+
+        self.part.run(count, total, first, out)
 
     def reduce(self, out: Any) -> None:
         """The reduction of every segment."""
@@ -263,7 +278,13 @@ class _Steps:
         given, op, at, start, has = self.given, self.values.op, self.at, self.start, int(started)
         load, store, keep = self.values.load, self.values.store, codec(out.dtype).store
         fold = _fold(self.values, self.at)
-        pick = _after if inclusive else _before
+        pick, skip = _after if inclusive else _before, self.skip
+        if skip:
+            whole = keep
+
+            def keep(i: Any, out: Any, value: Any) -> None:
+                if int(i) >= skip:
+                    whole(np.uint64(int(i) - skip), out, value)
 
         def total(s: int, lo: int, hi: int, q: int, end: int, begin: int, heads: Any, sums: Any, out: Any) -> None:
             if hi - lo > segments.PIECE:
@@ -432,22 +453,10 @@ def _reduce_parts(p: Parts, values: Values, given: Segments, start: Any, out: An
     # where the last segment of each part ends
     ends = [max(int(offsets[b]), c) if b > a else c for (a, b), c in zip(parts.spans(firsts), p.cuts[1:], strict=True)]
 
-    def collect(part: LocalPart, lo: int, hi: int) -> Any:
-        """The values of the elements from `lo` to `hi` of the whole."""
-        at, store = values.at(part), values.store
-
-        def collect(i: int, first: int, out: Any) -> None:
-            store(i, out, at(first + i))
-
-        found = part.empty(max(hi - lo, 0), values.dtype)
-        if hi > lo:
-            for_each(part.how, hi - lo, collect, lo - part.lo, found)
-        return arrays.asnumpy(found)
-
     def send(part: LocalPart) -> list[Any]:
         """To each part what it lacks of its last segment."""
         wanted = [(max(lo, part.lo), min(hi, part.hi)) for lo, hi in zip(p.cuts[1:], ends, strict=True)]
-        return [collect(part, lo, hi) if part.number > k else None for k, (lo, hi) in enumerate(wanted)]
+        return [_values(part, values, lo, hi) if part.number > k else None for k, (lo, hi) in enumerate(wanted)]
 
     tails = p.alltoall("borders", send)
 
@@ -461,7 +470,7 @@ def _reduce_parts(p: Parts, values: Values, given: Segments, start: Any, out: An
         if crosses:
             lo = int(offsets[c])
             rest = [x for x in tails[part.number] if x is not None]
-            whole = np.concatenate([collect(part, lo, part.hi), *rest])
+            whole = np.concatenate([_values(part, values, lo, part.hi), *rest])
             array, load = part.asarray(whole), values.load
 
             def at(i: int) -> Any:
@@ -490,6 +499,19 @@ def _reduce_parts(p: Parts, values: Values, given: Segments, start: Any, out: An
     return out
 
 
+def _values(part: LocalPart, values: Values, lo: int, hi: int) -> np.ndarray:
+    """The values of the elements from `lo` to `hi` of the whole, which a part has, on the host."""
+    at, store = values.at(part), values.store
+
+    def collect(i: int, first: int, out: Any) -> None:
+        store(i, out, at(first + i))
+
+    found = part.empty(max(hi - lo, 0), values.dtype)
+    if hi > lo:
+        for_each(part.how, hi - lo, collect, lo - part.lo, found)
+    return arrays.asnumpy(found)
+
+
 def _steps(part: LocalPart, values: Values, at: Any, offsets: np.ndarray, start: Any) -> _Steps:
     """The steps on segments that a part has."""
     lengths = np.diff(offsets)
@@ -503,7 +525,8 @@ def _steps(part: LocalPart, values: Values, at: Any, offsets: np.ndarray, start:
 
 def _scan(p: Parts, offsets: Any, values: Values, inclusive: bool, out: Any) -> Any:
     p.recut((values.n,))
-    part = p.alone()
+    values.read(p)
+    result = values.write(p, out, [("offsets", offsets)])
     given = segments.find(p, offsets, values.n)
     if (given.begin, given.end) != (0, values.n):
         raise PlacementError(
@@ -515,11 +538,116 @@ def _scan(p: Parts, offsets: Any, values: Values, inclusive: bool, out: Any) -> 
         start = values.identity
         if start is None:
             raise PlacementError(f"{p.algorithm}: op has no identity: pass init=, or op=pp.Monoid(op, identity)")
-    result = values.write(p, out, [("offsets", offsets)])
     found = p.few(*values.kernels)
     if found is not MISS:
         return found
-    values.read(p)
+    if p.count > 1:
+        _scan_parts(p, values, given, inclusive, start, result)
+        return p.give(result)
+    (part,) = p.own
     steps = _Steps(part, values, values.at(part), given, given.offsets[part], start)
     p.each("scan", lambda part: steps.scan(inclusive, start is not None, result[part]))
     return p.give(result)
+
+
+def _scan_parts(p: Parts, values: Values, given: Segments, inclusive: bool, start: Any, result: Data) -> None:
+    """Each part scans what it has of every segment.
+
+    Of a segment that begins before the part, the pieces that end in each part are folded there, and the folds told to
+    all; of the piece that the part begins in, it is sent the elements that it lacks.
+    """
+    offsets = arrays.asnumpy(given.offsets.value).astype(np.int64)
+    heads = [_crossing(offsets, lo) if lo < hi else None for lo, hi in parts.spans(p.cuts)]
+    ends = [_crossing(offsets, hi) if lo < hi else None for lo, hi in parts.spans(p.cuts)]
+
+    def begin(k: int) -> int:
+        """Where the piece begins in which part k does."""
+        s = heads[k]
+        if s is None:
+            return p.cuts[k]
+        first = int(offsets[s])
+        return first + (p.cuts[k] - first) // segments.PIECE * segments.PIECE
+
+    def send(part: LocalPart) -> list[Any]:
+        wanted = [(max(begin(k), part.lo), min(p.cuts[k], part.hi)) for k in range(p.count)]
+        return [_values(part, values, lo, hi) if lo < hi and part.number < k else None
+                for k, (lo, hi) in enumerate(wanted)]
+
+    told = p.alltoall("borders", send)
+    before = {
+        k: np.concatenate([np.empty(0, values.dtype), *(x for x in some if x is not None)]) for k, some in told.items()
+    }
+
+    def totals(part: LocalPart) -> tuple[int, np.ndarray]:
+        """The folds of those pieces that end here of the segment that goes on behind the part."""
+        s = ends[part.number]
+        if s is None:
+            return -1, np.empty(0, values.dtype)
+        first = max(int(offsets[s]), begin(part.number))
+        count = (part.hi - first) // segments.PIECE
+        found = part.empty(count, values.dtype)
+        if count:
+            at = _behind(part, values, before[part.number])
+            steps = _steps(part, values, at, np.array([0, count * segments.PIECE]), start)
+            steps.totals(first - begin(part.number), count, found)
+        return s, arrays.asnumpy(found)
+
+    folds = p.each("pieces", totals)
+
+    def scan(part: LocalPart) -> None:
+        if part.lo == part.hi:
+            return
+        s, inner = heads[part.number], int(np.searchsorted(offsets, part.lo))
+        if s is not None:
+            head = before[part.number]
+            at = _behind(part, values, head)
+            end = min(int(offsets[s + 1]), part.hi)
+            pieces = [x for k, (other, x) in enumerate(folds) if other == s and k < part.number]
+            earlier = np.concatenate([np.empty(0, values.dtype), *pieces])
+            carry = _carried(values, start, earlier) if len(earlier) else start
+            steps = _steps(part, values, at, np.array([0, end - begin(part.number)]), carry)
+            steps.skip = len(head)
+            steps.scan(inclusive, carry is not None, result[part])
+        inside = offsets[inner : int(np.searchsorted(offsets, part.hi, "right"))]
+        inside = np.append(inside, part.hi) if not len(inside) or inside[-1] < part.hi else inside
+        if len(inside) > 1:
+            steps = _steps(part, values, values.at(part), inside - part.lo, start)
+            steps.scan(inclusive, start is not None, result[part])
+
+    p.each("scan", scan)
+
+
+def _crossing(offsets: np.ndarray, cut: int) -> int | None:
+    """The segment that has elements on both sides of a cut."""
+    s = int(np.searchsorted(offsets, cut, "right")) - 1
+    return s if 0 <= s < len(offsets) - 1 and offsets[s] < cut < offsets[s + 1] else None
+
+
+def _behind(part: LocalPart, values: Values, head: np.ndarray) -> Any:
+    """The kernel function that gives the values of the elements sent to a part, and then those of its own."""
+    at = values.at(part)
+    if not len(head):
+        return at
+    array, load, count = part.asarray(head), values.load, len(head)
+
+    def here(i: int) -> Any:
+        return load(np.uint64(i), array) if i < count else at(i - count)
+
+    return here
+
+
+def _carried(values: Values, start: Any, folds: np.ndarray) -> Any:
+    """What a segment's prefix is behind pieces with these folds."""
+    op, load, store, has = values.op, values.load, values.store, int(start is not None)
+    first = start if start is not None else as_scalars(folds[0])
+
+    def step(k: int, count: int, folds: Any, out: Any) -> None:
+        acc = load(0, folds)
+        acc = op(first, acc) if has else acc
+        for j in range(1, count):
+            acc = op(acc, load(j, folds))
+        store(0, out, acc)
+
+    out = np.empty(1, values.dtype)
+    for_each(par.on(simd()), 1, step, len(folds), folds, out)
+    return as_scalars(out[0])

@@ -17,11 +17,12 @@ from portapar import arrays, parts
 from portapar.algorithms.for_each import for_each
 from portapar.call import resolve
 from portapar.errors import DeviceMemoryError, KernelError, PlacementError
-from portapar.executor import DeviceExecutor, Executor
+from portapar.executor import Executor
 from portapar.kernel.front import atomic
 from portapar.kernel.front.lift import lift
 from portapar.kernel.front.sources import function
-from portapar.parts import Parts
+from portapar.moves import shares_memory
+from portapar.parts import Parts, captures
 from portapar.policy import Policy, par
 
 
@@ -61,7 +62,7 @@ class Worklist:
     Raises
     ------
     PlacementError
-        The executor has several parts: a frontier is not cut.
+        The executor has several parts that share no memory.
 
     Notes
     -----
@@ -94,14 +95,16 @@ class Worklist:
 
     def __init__(self, where: Policy | Executor, capacity: int, dtype: Any = np.int64) -> None:
         self._how, self.executor = resolve(where if isinstance(where, Policy) else par.on(where), (), "Worklist")
-        if not isinstance(self.executor, DeviceExecutor):
+        self._shared = len(self.executor.members) > 1  #: its parts push to one frontier, in memory that they share
+        if self._shared and not shares_memory(self.executor):
             raise PlacementError(
-                f"Worklist: {self.executor!r} has several parts, and a frontier is not cut. Use one device, such as "
-                "pp.par.on(pp.threads())"
+                f"Worklist: {self.executor!r} has several parts that share no memory, and push to one frontier. Use "
+                "one device, such as pp.par.on(pp.threads()), or a hybrid of executors of the CPU"
             )
         self.capacity, self.dtype = arrays.whole_number("Worklist: capacity", capacity), np.dtype(dtype)
         arrays.spec_of(np.empty(0, self.dtype), "dtype")
-        self._now, self.items = (self.executor.empty(self.capacity, self.dtype) for _ in range(2))
+        place = np.empty if self._shared else self.executor.empty
+        self._now, self.items = (place(self.capacity, self.dtype) for _ in range(2))
         self._length = 0
         self._reset()
 
@@ -191,17 +194,18 @@ class Worklist:
         how = how if how.executor is not None else how.on(self.executor)
 
         def carry_out(p: Parts) -> None:
-            for_each(p.alone().how, self._length, step, self._now, self.items, self.tail, *args)
+            for_each(p.how, self._length, step, self._now, self.items, self.tail, *args)
             self._pushed()
 
-        return parts.run("Worklist.for_each", how, (self._now,), carry_out)
+        return parts.run("Worklist.for_each", how, (self._now,), carry_out, own=lambda: [x for _, x in captures(body)])
 
     @property
     def _device(self) -> Policy:
         return par.on(self.executor)
 
     def _reset(self) -> None:
-        self.tail = self.executor.asarray(np.zeros(1, np.int64))
+        tail = np.zeros(1, np.int64)
+        self.tail = tail if self._shared else self.executor.asarray(tail)
 
     def _pushed(self) -> int:
         """Items of the next frontier."""

@@ -23,7 +23,7 @@ from portapar.executor import Executor, cuda, opened, simd, threads
 from portapar.executors import executor
 from portapar.lazy import flat
 from portapar.plan import Plan, make_plan, watch
-from portapar.policy import Planning, Policy, planning
+from portapar.policy import Planning, Policy, planning, surveying
 from portapar.problem import Problem, checking
 from portapar.remembered import MISS, ready_calls, remember_plan, repeated, signature
 
@@ -118,6 +118,9 @@ def call(
     if asked.race is not None:
         _warn(asked.race, how, asked.size)
     if planning():
+        survey = surveying()
+        if survey is not None:
+            survey.ends(made)
         return dataclasses.replace(made, result=result, watched=watch(asked, list(flat(args))))
     for move in made.moves if how.transfers == "warn" else ():
         if move.kind in ("gathered", "shared"):

@@ -24,6 +24,7 @@ from portapar.kernel.program import INDICES, Program, Spec
 from portapar.lazy import CAPTURED, MIRROR, Lazy
 from portapar.outputs import KINDS, check_cast, check_out, check_record, kind_text
 from portapar.problem import (
+    Copy,
     Problem,
     Tests,
     checking,
@@ -437,12 +438,19 @@ def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, ini
     if shape is None:
         raise PlacementError(f"{algorithm}: no input is an array or a range: nothing to reduce")
     args, operands, ndim, make_elem = reduce_program(algorithm, found, kernel, func, shape)
+    copies: list[Copy] = []
     if ndim > 1:  # the tiles are cut from one flat range: gather a strided array first
 
-        def gathered(x: Any) -> Any:
-            return np.ascontiguousarray(np.broadcast_to(x, shape)) if isinstance(x, np.ndarray) else x
+        def gathered(x: Any, name: str) -> Any:
+            if not isinstance(x, np.ndarray) or (x.shape == shape and x.flags.c_contiguous):
+                return x
+            copies.append(Copy(name, np.broadcast_to(x, shape), np.empty(shape, x.dtype)))
+            return copies[-1].place
 
-        found = tuple(x.with_arrays(gathered) if isinstance(x, Lazy) else gathered(x) for x in found)
+        found = tuple(
+            x.with_arrays(lambda leaf, name=name: gathered(leaf, name)) if isinstance(x, Lazy) else gathered(x, name)  # type: ignore[misc]
+            for x, name in zip(found, kernel.params, strict=True)
+        )
         args, operands, ndim, make_elem = reduce_program(algorithm, found, kernel, func, shape)
 
     def make() -> Text:
@@ -467,7 +475,7 @@ def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, ini
     names, told = tuple(args.names), lazy_told(args.lazy)
     return Problem(
         algorithm, program, tuple(args.values), names, tuple(args.access), extent, (0,), (1,), init, lazy=told,
-        race=args.race, tests=args.tests, find=args.find,
+        race=args.race, tests=args.tests, find=args.find, copies=tuple(copies),
     )  # fmt: skip
 
 

@@ -122,12 +122,16 @@ def scale(problem: Problem, k: int) -> int:
     return value.size // max(value.shape[0], 1) if flat else 1
 
 
+def shares_memory(executor: Any) -> bool:
+    """Whether all members of an executor work on the host's memory, in this process."""
+    return executor.kind != "mpi" and all(member.device.host_memory for member in executor.members)
+
+
 def decide(problem: Problem, policy: Policy, executor: Any) -> tuple[tuple[Span, ...], str, tuple[Move, ...]]:
     """Cut a problem: the flat indices of every part, what decided, and what moves."""
-    reaches, members = problem.reaches(), executor.members
+    reaches = problem.reaches()
     refuse_copies(problem, executor)
-    ranks = executor.kind == "mpi"
-    together = not ranks and all(member.device.host_memory for member in members)
+    ranks, together = executor.kind == "mpi", shares_memory(executor)
     home: list[int] = []  # the partitioned arrays whose own rows are used
     kinds: dict[int, str] = {}
     for k, value in problem.arrays():

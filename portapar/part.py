@@ -14,7 +14,8 @@ from portapar.call import call, make_out
 from portapar.executor import DeviceExecutor, Executor
 from portapar.kernel.front.lift import loops
 from portapar.lazy import Lazy
-from portapar.policy import Policy
+from portapar.plan import Surveyed
+from portapar.policy import Policy, surveying
 
 _WIDE = 1024  #: iterations at a time that no CPU runs
 _HEAVY = 64  #: elements of a block at most, where each may take long
@@ -124,6 +125,8 @@ class Data:
 
     def __getitem__(self, part: LocalPart) -> Any:
         if part.number not in self._placed:
+            if surveying() is not None:
+                raise Surveyed
             self._placed[part.number] = self._local(part)
         return self._placed[part.number]
 

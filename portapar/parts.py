@@ -33,8 +33,8 @@ from portapar.kernel.front.lift import lift, loops
 from portapar.lazy import MIRROR, OWN, Lazy, flat
 from portapar.outputs import kind_text
 from portapar.part import Data, LocalPart
-from portapar.plan import Steps
-from portapar.policy import Policy, check_policy, planning
+from portapar.plan import Steps, Survey, Surveyed
+from portapar.policy import Policy, check_policy, current, planning, surveying
 
 T = TypeVar("T")
 
@@ -62,6 +62,8 @@ class Parts:
         self.asked = ""  #: what ranks must agree on besides the name of a step
         self.kind = _kind(values)
         self._own: tuple[Any, list[LocalPart]] = (None, [])  #: cuts, and the parts by them
+        self._read: dict[int, tuple[Any, Data]] = {}  #: by the identity of arrays, which `Data` keep alive
+        self.survey: Survey | None = None
         given = [x for x in flat(values) if isinstance(x, PartitionedArray)]
         rows = next((x for x in values if getattr(x, "shape", None)), None)
         if given:
@@ -127,6 +129,35 @@ class Parts:
         if self.kind != "partitioned" or self.count == 1:
             self.cuts = shares.cut_rows(shape[0], self.executor.weights)
 
+    # what a plan says ------------------------------------------------------------------------------
+
+    def _surveyed(self, step: str) -> None:
+        """While only the plan is wanted: the first step ends it."""
+        if self.survey is not None:
+            self.survey.first = self.survey.first or step
+            raise Surveyed
+
+    def _note(self, x: Any, name: str, whole: bool = False, into: bool = True, out: bool = False) -> None:
+        """While only the plan is wanted: parts have copies of their rows of a host array, or of all of it."""
+        if self.survey is None or not isinstance(x, np.ndarray) or (id(x), out) in self.survey.seen:
+            return
+        self.survey.seen.add((id(x), out))
+        self.survey.arrays.append(f"{name}: {arrays.describe(x)} ({'written' if out else 'read'})")
+        for k, (lo, hi) in enumerate(spans(self.cuts)):
+            member = self.executor.members[k]
+            if lo < hi and isinstance(member, DeviceExecutor) and not member.device.host_memory:
+                size = x.nbytes if whole else x[lo:hi].nbytes
+                moved = self.survey.moved.setdefault(k, [0, 0])
+                moved[0] += size * into
+                moved[1] += size * out
+
+    def expects(self, rows: int, dtype: Any) -> None:
+        """A new result will have so many rows at most: for the plan."""
+        if self.survey is not None and self.kind == "numpy":
+            room = np.broadcast_to(np.empty((), dtype), (min(rows, self.cuts[-1]),))  # no memory
+            self._note(room, "the result", into=False, out=True)
+            self.survey.most = True
+
     # supersteps -----------------------------------------------------------------------------------
 
     def each(self, step: str, work: Callable[[LocalPart], T]) -> list[T]:
@@ -134,6 +165,7 @@ class Parts:
 
         Results travel between ranks: they should be small.
         """
+        self._surveyed(step)
         pieces = self.own
         works = [lambda part=part: work(part) for part in pieces]
         return self.executor.each(f"{self.algorithm}{self.asked}: {step}", works)
@@ -150,6 +182,7 @@ class Parts:
 
     def alltoall(self, step: str, work: Callable[[LocalPart], Sequence[Any]]) -> dict[int, list[Any]]:
         """Every part gives one (host) value to each part; returns what each own part was given, in order."""
+        self._surveyed(step)
         pieces = self.own
         works = [lambda part=part: list(work(part)) for part in pieces]
         found = self.executor.alltoall(f"{self.algorithm}{self.asked}: {step}", works)
@@ -198,7 +231,12 @@ class Parts:
         if isinstance(x, Lazy):
             return self._read_lazy(x, name)
         x = self._checked(x, name)
-        return Data(x, x.shape, x.dtype, self._local(x, name, True))
+        self._note(x, name)
+        found = self._read.get(id(x))
+        if found is None or found[0] is not self.cuts:  # what lies on a device already is not moved again
+            data = Data(x, x.shape, x.dtype, self._local(x, name, True))
+            found = self._read[id(x)] = self.cuts, data
+        return found[1]
 
     def _read_lazy(self, x: Lazy, name: str) -> Data:
         """A lazy input: part k sees its elements, as one over the part's leaves."""
@@ -209,6 +247,7 @@ class Parts:
         here = True  #: all of it is in the host's memory
         for value, leaf, role in zip(x.values, x.named(name), x.expression.roles, strict=True):
             here &= isinstance(value, (np.ndarray, *arrays.SCALARS))
+            self._note(value, leaf, whole=role not in (OWN, MIRROR))
             if role in (OWN, MIRROR):
                 self._checked(value, leaf)
         gathered: dict[Any, Any] = {}  # what lies elsewhere, by the identity of a leaf
@@ -242,7 +281,7 @@ class Parts:
     @contextlib.contextmanager
     def captured(self, body: Callable[..., Any], own: Callable[[], Any]) -> Iterator[None]:
         """While the parts run by themselves: partitioned arrays that the user's functions capture are at hand."""
-        found = {id(x): (name, x) for func in _functions(body) for name, x in _captures(func)}
+        found = {id(x): (name, x) for func in _functions(body) for name, x in captures(func)}
         found = {k: (name, x) for k, (name, x) in found.items() if x.executor is self.executor and len(x.cuts) > 2}
         mine = {id(x) for x in own()} if found else set()
         before = {k: x.replica for k, (_, x) in found.items()}
@@ -265,6 +304,9 @@ class Parts:
         if len(x.cuts) > 2:
             moves.refuse(self.policy, self.algorithm, name, what)
             moves.warn(self.policy, self.algorithm, what)
+            if self.survey is not None:
+                self.survey.arrays.append(what)
+        self._surveyed("gather")
         return arrays.asnumpy(x)
 
     def length(self, x: Any, name: str) -> int:
@@ -311,6 +353,7 @@ class Parts:
                 return Data(x, x.shape, x.dtype, lambda part: x.parts[part.number])
             x = self.gathered(x, name)
         x = self._checked(x, name)
+        self._note(x, name, whole=True)
         return Data(x, x.shape, x.dtype, lambda part: self._device(x, name, part))
 
     def write(
@@ -352,6 +395,7 @@ class Parts:
             kernel, func = lift(given)
             captured = zip(kernel.captures, kernel.values(func), strict=True)
             outputs.check_captured(self.algorithm, out, kernel, [(part, x) for (part, _), x in captured])
+        self._note(out, name, into=reads, out=True)
         return Data(out, out.shape, out.dtype, self._local(out, name, reads))
 
     def new(self, shape: int | tuple[int, ...], dtype: Any) -> Data:
@@ -362,6 +406,7 @@ class Parts:
             own = self.own
             host = self.count == len(own) == 1 and own[0].executor.device.host_memory
             out = own[0].empty(shape, dtype) if host else np.empty(shape, dtype)
+            self._note(out, "the result", into=False, out=True)
             return Data(out, shape, dtype, self._local(out, "out", False))
         if self.kind == "device":
             out = self.executor.empty(shape, dtype)
@@ -606,7 +651,23 @@ def run(
             return body(p)
 
     if planning():
-        return Steps(algorithm, how, where, Parts(algorithm, plain, where, values).cuts, carry_out)
+        survey = surveying()
+        p = Parts(algorithm, plain, where, values)
+        if survey is not None:  # an algorithm inside of one whose plan is wanted
+            p.survey = survey
+            return body(p)
+        p.survey = current.get().survey = survey = Survey()
+        try:
+            with p.captured(body, own):
+                body(p)
+        except PlacementError:
+            if how.transfers == "forbid":
+                raise
+        except Exception:  # noqa: BLE001 - what is wrong with a call is told when it runs
+            pass
+        finally:
+            current.get().survey = None
+        return Steps(algorithm, how, where, p.cuts, carry_out, survey)
     return where.submit(carry_out) if how.asynchronous else carry_out()
 
 
@@ -624,11 +685,11 @@ def _functions(body: Callable[..., Any]) -> Iterator[FunctionType]:
             waiting += x
         elif isinstance(x, ops.Monoid):
             waiting.append(x.py_func)
-        elif isinstance(x, FunctionType) and not x.__module__.startswith("portapar."):
+        elif isinstance(x, FunctionType) and not (x.__module__ or "").startswith("portapar."):
             yield x
 
 
-def _captures(func: FunctionType) -> list[tuple[str, PartitionedArray]]:
+def captures(func: Any) -> list[tuple[str, PartitionedArray]]:
     """The partitioned arrays that a kernel captures, by name."""
     try:
         kernel, func = lift(func)

@@ -123,6 +123,8 @@ class Plan:
             self._bound.append(self.executor.bind(self))
         if self.executor.closed:
             raise BackendUnavailableError(f"{self.executor!r} was closed; make a new executor, and a new plan")
+        for copy in self.problem.copies:
+            copy.make()
         value = self._bound[0]()
         if value is REFUSED:
             self.check()
@@ -133,6 +135,8 @@ class Plan:
 
     def execute(self) -> Any:
         """Run the plan once; returns what its executor does."""
+        for copy in self.problem.copies:
+            copy.make()
         value = self.executor.execute(self)
         if self.problem.tests is not None:
             self._look(self.problem.tests)
@@ -163,10 +167,8 @@ class Plan:
         lines += [f"  {name}: {told}, computed where it is read" for name, told in p.lazy]
         if p.tests is not None:
             lines.append(f"  every index at {len(p.tests.sites)} places of the kernel is tested")
-        for k, (name, value, use) in enumerate(zip(p.names, p.values, p.access, strict=True)):
-            if p.tests is not None and k == p.tests.place:
-                continue
-            lines.append(f"  {name}: {arrays.describe(value)}{self._use(k, use)}")
+        lines += [f"  {line}" for line in self.arguments()]
+        lines += [f"  {c.name}: strided, copied when it runs, {c.place.nbytes} bytes" for c in p.copies]
         lines += [f"  {move}" for move in self.moves]
         for part in self.parts:
             share = 100 * (part.hi - part.lo) / max(p.size, 1)
@@ -180,6 +182,14 @@ class Plan:
             lines.append(f"  tiles of {TILE} elements, combined in a fixed tree: the same bits wherever it is cut")
         return "\n".join(lines)
 
+
+    def arguments(self) -> list[str]:
+        """A line for each argument: what it is, and how the kernel uses it."""
+        p, lines = self.problem, []
+        for k, (name, value, use) in enumerate(zip(p.names, p.values, p.access, strict=True)):
+            if p.tests is None or k != p.tests.place:
+                lines.append(f"{name}: {arrays.describe(value)}{self._use(k, use)}")
+        return lines
 
     def _use(self, k: int, use: Access | None) -> str:
         """How the kernel uses an argument."""
@@ -234,6 +244,43 @@ def _reason(part: Part) -> str:
     return "one part"
 
 
+class Surveyed(Exception):
+    """All that is known before the first step of an algorithm is known."""
+
+
+@dataclass
+class Survey:
+    """What an algorithm of several steps says of its data before the first step.
+
+    Attributes
+    ----------
+    arrays : list of str
+        A line for each.
+    moved : dict
+        Bytes to the device of a part, by its number, and back.
+    first : str
+        The first step.
+    most : bool
+        How long a result will be is not known: no more bytes than these come back.
+    """
+
+    arrays: list[str] = field(default_factory=list)
+    moved: dict[int, list[int]] = field(default_factory=dict)
+    first: str = ""
+    seen: set[Any] = field(default_factory=set)
+    most: bool = False
+
+    def ends(self, made: Plan) -> None:
+        """A loop is the first step, and its plan says what moves."""
+        for k, part in enumerate(made.parts):
+            moved = self.moved.setdefault(k, [0, 0])
+            for side, size in enumerate(part.executor.transfers(made.problem, part)):
+                moved[side] = max(moved[side], size)
+        self.arrays += made.arguments()
+        self.first = self.first or made.problem.algorithm
+        raise Surveyed
+
+
 @dataclass(frozen=True)
 class Steps:
     """The plan of an algorithm of several steps; ``print`` shows who does which part, `run` runs it."""
@@ -243,6 +290,7 @@ class Steps:
     executor: Any
     cuts: tuple[int, ...]
     call: Callable[[], Any] = field(repr=False)
+    survey: Survey = field(default_factory=Survey, repr=False)
 
     @property
     def parts(self) -> tuple[tuple[Any, int, int], ...]:
@@ -254,6 +302,12 @@ class Steps:
 
     def __str__(self) -> str:
         total = max(self.cuts[-1], 1)
-        lines = [f"{self.algorithm} over {self.cuts[-1]} rows in several steps, {self.policy!r}"]
-        lines += [f"  [{lo}, {hi}) {100 * (hi - lo) / total:.0f} % on {who!r}" for who, lo, hi in self.parts]
+        first = f", the first of which is {self.survey.first!r}" if self.survey.first else ""
+        lines = [f"{self.algorithm} over {self.cuts[-1]} rows in several steps{first}, {self.policy!r}"]
+        lines += [f"  {line}" for line in self.survey.arrays]
+        for k, (who, lo, hi) in enumerate(self.parts):
+            moved = self.survey.moved.get(k, (0, 0))
+            most = ", at most" * self.survey.most
+            told = f", moves {moved[0]} bytes in and {moved[1]} bytes out{most}" if any(moved) else ""
+            lines.append(f"  [{lo}, {hi}) {100 * (hi - lo) / total:.0f} % on {who!r}{told}")
         return "\n".join(lines)

@@ -260,6 +260,7 @@ class Planning:
 
     def __init__(self, block: Policy | None) -> None:
         self.block = block
+        self.survey: Any = None  #: of an algorithm of several steps, whose body runs until its first step
 
 
 class Recording(Planning):
@@ -268,6 +269,12 @@ class Recording(Planning):
     def __init__(self, block: Policy | None) -> None:
         super().__init__(block)
         self.programs: dict[str, Any] = {}  #: by their keys
+
+
+def surveying() -> Any:
+    """The survey of the algorithm of several steps whose plan is wanted, while its body runs; else None."""
+    block = current.get()
+    return block.survey if isinstance(block, Planning) else None
 
 
 def planning() -> bool:

@@ -29,6 +29,18 @@ if TYPE_CHECKING:
     from portapar.kernel.front.races import Race
 
 
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A contiguous copy of an input, and where it is made."""
+
+    name: str
+    source: np.ndarray
+    place: np.ndarray
+
+    def make(self) -> None:
+        np.copyto(self.place, self.source)
+
+
 @dataclass(slots=True, eq=False)
 class Problem:
     """One call, ready to be planned.
@@ -58,6 +70,8 @@ class Problem:
         What its text shows to be wrong where iterations run at the same time.
     tests : Tests, optional
         Of a checked call.
+    copies : tuple of Copy
+        Of strided inputs that must be contiguous; to be made when it runs.
     find : callable, optional
         Finds out which rows of its arrays an iteration uses, see `reaches`.
     """
@@ -76,6 +90,7 @@ class Problem:
     span: tuple[int, int] | None = None
     race: Race | None = None
     tests: Tests | None = None
+    copies: tuple[Copy, ...] = ()
     find: Callable[[], tuple[Reach | None, ...]] | None = None
     _reaches: list[tuple[Reach | None, ...]] = field(default_factory=list)
 

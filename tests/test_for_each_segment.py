@@ -87,6 +87,6 @@ def test_what_is_refused():
     seen.flags.writeable = False
     with pytest.raises(pp.PlacementError, match="seen', which is read-only"):
         pp.for_each_segment(pp.par, offsets, visit, x, sums, seen)
-    with pytest.raises(pp.PlacementError, match="does not yet run on several parts"):
+    with pytest.raises(pp.PlacementError, match="seen', which is read-only"):
         pp.for_each_segment(pp.par.on(pp.executor("hybrid:threads:2+simd")), offsets, visit, x, sums, seen)
     assert not sums.any()

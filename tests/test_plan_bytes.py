@@ -159,3 +159,59 @@ def test_nothing_moves_in_host_memory(name):
     for call in CALLS:
         if call != "in place":
             assert "moves" not in str(planned(call, pp.par.on(where)))
+
+
+OFFSETS, KEYS = np.array([0, 10, N]), data(np.int64) % 7
+STEPS = {
+    "sort": lambda how: (pp.sort, how, data()),
+    "argsort": lambda how: (pp.argsort, how, data()),
+    "sort_by_key": lambda how: (pp.sort_by_key, how, KEYS, data()),
+    "scan": lambda how: (pp.inclusive_scan, how, data()),
+    "find": lambda how: (pp.find, how, data(), 200.0),
+    "count_if": lambda how: (pp.count_if, how, data(), lambda v: v > 50),
+    "stencil": lambda how: (pp.stencil, how, data(), lambda x, i: x[i - 1] + x[i + 1]),
+    "bincount": lambda how: (pp.bincount, how, KEYS),
+    "histogram": lambda how: (pp.histogram, how, data(), 10),
+    "min_element": lambda how: (pp.min_element, how, data()),
+    "reverse": lambda how: (pp.reverse, how, data()),
+    "rotate": lambda how: (pp.rotate, how, data(), 3),
+    "adjacent_difference": lambda how: (pp.adjacent_difference, how, data()),
+    "searchsorted": lambda how: (pp.searchsorted, how, np.sort(data()), data()),
+    "segmented_scan": lambda how: (pp.segmented_scan, how, OFFSETS, data()),
+    "equal": lambda how: (pp.equal, how, data(), data()),
+    "copy_if": lambda how: (pp.copy_if, how, data(), lambda v: v > 50),
+    "partition": lambda how: (pp.partition, how, data(), lambda v: v > 50),
+    "pack_index": lambda how: (pp.pack_index, how, data() > 50),
+}
+SMALL = 2000  #: bytes of what blocks find, which is not the user's data
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_algorithms_of_several_steps(copied, name):
+    plan = pp.plan(*STEPS[name](pp.par.on(executor("opencl:0"))))
+    told = promised(plan)
+    assert copied == [0, 0] and told[0] >= N  # a plan moves nothing
+    plan.run()
+    assert told[0] <= copied[0] <= told[0] + SMALL
+    if "at most" in str(plan):
+        assert copied[1] <= told[1] + SMALL
+    else:
+        assert told[1] <= copied[1] <= told[1] + SMALL
+
+
+def test_their_inputs_in_host_memory_do_not_move():
+    for call in STEPS.values():
+        plan = pp.plan(*call(pp.par.on(executor("threads:2"))))
+        assert "moves" not in str(plan) and "[10000] (read" in str(plan)
+
+
+def test_strided_inputs_of_reductions_are_copied_when_they_run():
+    x = np.arange(12.0).reshape(3, 4)
+    plan = pp.plan(pp.reduce, pp.par, x.T)
+    assert "x: strided, copied when it runs, 96 bytes" in str(plan)
+    assert plan.run() == 66
+    x[:] = 1
+    assert plan.run() == 12 == pp.reduce(pp.par, x.T)
+    plan = pp.plan(pp.inner_product, pp.par, x.T, x.T)
+    assert str(plan).count("copied when it runs") == 2 and plan.run() == 12
+    assert "copied" not in str(pp.plan(pp.reduce, pp.par, x))

@@ -223,19 +223,12 @@ def test_tasks_and_plans(policy):
 # scans --------------------------------------------------------------------------------------------
 
 
-def alone(policy):
-    if policy.executor.kind == "hybrid":
-        pytest.skip("on one device only")
-    return policy
-
-
 def scanned(offsets, x):
     return np.concatenate([np.empty(0), *(np.cumsum(s) for s in segments(offsets, x))])
 
 
 @pytest.mark.parametrize("name", LENGTHS)
 def test_scans(policy, name):
-    policy = alone(policy)
     offsets = csr(LENGTHS[name], "i4")
     x = data(offsets[-1])
     expected = scanned(offsets, x)
@@ -261,7 +254,7 @@ def test_scans_have_the_same_bits_everywhere(policy):
     offsets = csr(LENGTHS["one giant"])
     x = rough(offsets[-1], "f8")
     for inclusive in (True, False):
-        got = pp.segmented_scan(alone(policy), offsets, x, inclusive=inclusive)
+        got = pp.segmented_scan(policy, offsets, x, inclusive=inclusive)
         assert got.tobytes() == pp.segmented_scan(pp.seq, offsets, x, inclusive=inclusive).tobytes()
 
 
@@ -341,5 +334,3 @@ def test_what_scans_refuse(renderer):
     with pytest.raises(pp.PlacementError, match="out overlaps offsets"):
         pp.segmented_scan(renderer, both, data(4, "i8"), out=both)
     assert both.tolist() == [0, 1, 2, 4]
-    with pytest.raises(pp.PlacementError, match="does not yet run on several parts"):
-        pp.segmented_scan(pp.par.on(pp.executor("hybrid:threads:2+simd")), offsets, x)

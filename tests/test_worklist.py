@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import executor
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order
 
@@ -140,7 +141,7 @@ def test_push_outside_of_kernels():
 
 
 def test_what_is_refused():
-    several = pp.hybrid(pp.threads(2), pp.simd())
+    several = executor("hybrid:threads:2+opencl:0")
     with pytest.raises(pp.PlacementError, match=r"pp\.hybrid.* has several parts"):
         pp.Worklist(several, 10)
     work = pp.Worklist(pp.par, 10)

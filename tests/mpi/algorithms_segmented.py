@@ -95,8 +95,4 @@ def test_what_is_refused():
     if WORLD.group.size > 1:
         with pytest.raises(pp.PlacementError, match="the copies would differ"):
             pp.segmented_reduce(pp.par.on(WORLD), offsets, x, out=np.zeros(len(offsets) - 1))
-        with pytest.raises(pp.PlacementError, match="does not yet run on several parts"):
-            pp.segmented_scan(pp.par, offsets, here)
-        with pytest.raises(pp.PlacementError, match="does not yet run on several parts"):
-            pp.reduce_by_key(pp.par, WORLD.asarray(np.arange(len(x))), here)
     np.testing.assert_array_equal(pp.asnumpy(here), x)
