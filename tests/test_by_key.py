@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_primitives import data, rough
 from test_scan import AFFINE
-from test_segmented import add, alone
+from test_segmented import add
 
 import portapar as pp
 
@@ -119,7 +119,7 @@ def test_running_sums_of_every_key(policy):
         for i, (key, value) in enumerate(zip(keys.tolist(), values, strict=True)):
             expected[i] = so_far[key]
             so_far[key] += value
-        np.testing.assert_array_equal(pp.scan_by_key(alone(policy), keys, values, inclusive=False), expected)
+        np.testing.assert_array_equal(pp.scan_by_key(policy, keys, values, inclusive=False), expected)
         out = values.copy()
         assert pp.scan_by_key(policy, keys, out, out=out) is out
         np.testing.assert_array_equal(out, expected + values)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_segmented import BAD_OFFSETS, LENGTHS, alone, csr
+from test_segmented import BAD_OFFSETS, LENGTHS, csr
 
 import portapar as pp
 
@@ -22,7 +22,7 @@ def test_every_element_once(policy, name):
         offsets = csr(LENGTHS[name], dtype, begin)
         x = np.random.default_rng(1).integers(-9, 9, offsets[-1] + begin)
         sums, seen = np.zeros(len(offsets) - 1, np.int64), np.zeros(len(x), np.int64)
-        assert pp.for_each_segment(alone(policy), offsets, visit, x, sums, seen) is None
+        assert pp.for_each_segment(policy, offsets, visit, x, sums, seen) is None
         where = np.repeat(np.arange(1, len(offsets)), np.diff(offsets))
         np.testing.assert_array_equal(seen[begin : offsets[-1]], where)
         assert not seen[:begin].any() and not seen[offsets[-1] :].any()
@@ -31,7 +31,7 @@ def test_every_element_once(policy, name):
 
 
 def test_device_arrays_lazy_ones_and_captures(where):
-    how = alone(pp.par.on(where))
+    how = pp.par.on(where)
     offsets = csr(LENGTHS["rows"])
     targets = np.random.default_rng(2).integers(0, 1000, offsets[-1])
     expected = [targets[lo:hi].max(initial=-1) for lo, hi in zip(offsets[:-1], offsets[1:], strict=True)]
