@@ -30,7 +30,7 @@ def for_each_segment(policy: Policy | None, offsets: Any, body: Any, *args: Any)
     Parameters
     ----------
     policy : Policy
-    offsets : array of int32 or int64
+    offsets : array of integers
         Where the segments begin, and where the last one ends: segment s has the elements ``offsets[s]`` to
         ``offsets[s + 1]``, and may have none. A graph's or sparse matrix' rows in the CSR format.
     body : callable

@@ -44,7 +44,7 @@ def segmented_reduce(
     Parameters
     ----------
     policy : Policy
-    offsets : array of int32 or int64
+    offsets : array of integers
         Where the segments begin, and where the last one ends: segment s has the elements ``offsets[s]`` to
         ``offsets[s + 1]``, and may have none. Elements before the first segment and behind the last are not used.
         On ranks every one passes all offsets (a `PartitionedArray` is gathered).
@@ -117,7 +117,7 @@ def segmented_scan(
     Parameters
     ----------
     policy : Policy
-    offsets : array of int32 or int64
+    offsets : array of integers
         As for `segmented_reduce`; the segments must cover `x`.
     x : array or Range
         One-dimensional, of numbers, or of records of numbers.

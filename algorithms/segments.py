@@ -67,8 +67,10 @@ def find(p: Parts, offsets: Any, n: int) -> Segments:
     p.length(offsets, "offsets")
     data = p.replicated(offsets, "offsets")
     count = len(data) - 1
-    if data.dtype not in (np.dtype(np.int32), np.dtype(np.int64)):
-        raise PlacementError(f"{p.algorithm}: offsets has dtype {data.dtype}: must be int32 or int64")
+    if data.dtype.kind not in "iu":
+        raise PlacementError(
+            f"{p.algorithm}: offsets has dtype {data.dtype}: must be integers. Pass offsets.astype(np.int64)"
+        )
     if count < 0:
         raise PlacementError(f"{p.algorithm}: offsets is empty: must have one element more than there are segments")
     begin, end, shortest, longest = p.each("offsets", lambda part: _extent(part, data[part], count))[0]
@@ -132,7 +134,7 @@ def first(place: int, begin: int, count: int, offsets: Any) -> int:
     s, n = 0, count
     while n > 0:
         half = n // 2
-        if offsets[np.uint64(s + half)] - begin + s + half < place:
+        if np.int64(offsets[np.uint64(s + half)]) - begin + s + half < place:
             s += half + 1
             n -= half + 1
         else:
@@ -197,5 +199,5 @@ def head(window: int, begin: int, count: int, offsets: Any, heads: Any) -> int:
     s = heads[np.uint64(window)]
     if s < 0 or s >= count:
         return -1
-    lo, hi = offsets[np.uint64(s)], offsets[np.uint64(s + 1)]
+    lo, hi = np.int64(offsets[np.uint64(s)]), np.int64(offsets[np.uint64(s + 1)])
     return s if lo >= begin and (lo - begin) // PIECE == window and hi - lo > PIECE else -1

@@ -14,7 +14,7 @@ import os
 import stat
 import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from portapar import config
 
@@ -27,6 +27,25 @@ _DRIVERS = {"pocl": "*/*", "opencl": "*"}  #: folders in which OpenCL keeps what
 _NEW = ".new-"  #: begins the names of what is being written or removed
 _USES, _TOLD = f".uses{_SUFFIX}", f".drivers{_SUFFIX}"  #: hits and misses; bytes of the drivers' folders
 _HOUR = 3600.0  #: seconds after which nobody writes to a new file any more, and drivers' folders are measured again
+
+
+class Bounded(dict[Any, Any]):
+    """What is kept in memory: a dict that forgets the older half of its entries when it has `limit` of them."""
+
+    def __init__(self, limit: int = 4096) -> None:
+        self.limit = limit
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if len(self) >= self.limit and key not in self:
+            for old in list(self)[: self.limit // 2]:
+                self.pop(old, None)
+        super().__setitem__(key, value)
+
+    def setdefault(self, key: Any, default: Any = None) -> Any:
+        found = self.get(key, self)
+        if found is self:
+            self[key] = found = default
+        return found
 
 
 class Usage(NamedTuple):

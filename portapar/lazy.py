@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, forks
+from portapar import arrays, cache, forks
 from portapar.errors import ArgumentError, KernelError, PlacementError
 from portapar.kernel.front.codec import tuple_dtype
 from portapar.kernel.front.fuse import Getter
@@ -158,7 +158,7 @@ class Expression:
 
 
 _getter = functools.cache(Expression._getter)
-_expressions: dict[tuple[Any, ...], Expression] = {}
+_expressions: dict[tuple[Any, ...], Expression] = cache.Bounded()
 _lock = forks.lock()
 
 
@@ -385,9 +385,10 @@ def _expression(
     """The only expression of that code."""
     key = (tree, *roles, *names, *map(id, kernels))
     with _lock:
-        if key not in _expressions:
-            _expressions[key] = Expression(tree, roles, names, kernels)
-    return _expressions[key]
+        found = _expressions.get(key)
+        if found is None:
+            found = _expressions[key] = Expression(tree, roles, names, kernels)
+    return found
 
 
 def transform(*inputs: Any) -> Lazy:

@@ -192,6 +192,7 @@ def forget(executor: Any) -> None:
 
 
 current: ContextVar[Any] = ContextVar("portapar_policy", default=None)
+_outer: ContextVar[tuple[Any, ...]] = ContextVar("portapar_outer", default=())  #: those of the blocks around
 
 
 def check_policy(how: Any, algorithm: str) -> None:
@@ -247,12 +248,15 @@ class using:
             raise PolicyError(f"using({policy!r}): not a policy; use pp.par.on(executor)")
         self._policy = policy
 
-    def __enter__(self) -> Policy:
-        self._token = current.set(self._policy)
+    def __enter__(self) -> Policy:  # an object may be entered again, inside of itself and by other threads
+        _outer.set((*_outer.get(), current.get()))
+        current.set(self._policy)
         return self._policy
 
     def __exit__(self, *_: object) -> None:
-        current.reset(self._token)
+        *outer, before = _outer.get() or (None,)
+        _outer.set(tuple(outer))
+        current.set(before)
 
 
 class Planning:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from portapar import arrays
+from portapar import arrays, cache
 from portapar.arrays import Range
 from portapar.errors import BoundsError, PlacementError
 from portapar.kernel.front import fuse
@@ -243,8 +243,8 @@ def box(n: Any) -> Box:
     return tuple(extent), tuple(start), tuple(step)
 
 
-_texts: dict[Any, Text] = {}
-_programs: dict[Any, Program] = {}
+_texts: dict[Any, Text] = cache.Bounded()
+_programs: dict[Any, Program] = cache.Bounded()
 
 
 def program_of(

@@ -47,9 +47,12 @@ def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...
             lifted, func, captured = bound(kernel)
             if code is None or not lifted.simple:
                 defaults = func.__defaults__ or ()  # which are arguments too
-                parts += (id(lifted), len(defaults))  # the kernel is alive as long as the process is
+                parts += (lifted, len(defaults))
                 args = (*captured, *defaults, *args)
                 continue
+            if len(_simple) >= _REMEMBERED:
+                ready_calls.clear()  # which know codes by their places
+                _simple.clear()
             _simple[id(code)] = code
         parts.append(id(code))
     spread = False

@@ -433,3 +433,25 @@ def test_the_record_of_uses_stays_short(kept, folder):
     kept.load("name")
     kept._keep_uses()
     assert len(record.read_text()) < 100 and kept._kept_uses(folder) == (60_001, 80_000)
+
+
+def test_what_is_kept_in_memory_is_bounded(module, monkeypatch):
+    """Kernels that are made again and again go; those that come back are right."""
+    from portapar import lazy, problem, remembered
+    from portapar.kernel.front import lift, rows, sources
+
+    kept = [lift._lifted, lift._by_code, lift._recent, problem._texts, problem._programs, rows._expanded]
+    kept += [lazy._expressions, sources._parsed, sources._compiled]
+    for each in kept:
+        each.clear()
+        monkeypatch.setattr(each, "limit", 8)
+    monkeypatch.setattr(remembered, "_REMEMBERED", 8)
+    x = np.arange(4.0)
+    for k in [*range(9), *range(9)]:
+        text = f"def f(v):\n    return v + {k}\n\n\ndef capture(c):\n    return lambda v: v * c - {k}\n"
+        made = module(text, f"m{k}")
+        for _ in range(2):
+            np.testing.assert_array_equal(pp.transform(pp.seq, x, op=made.f), x + k)
+            np.testing.assert_array_equal(pp.transform(pp.seq, x, op=made.capture(float(k))), x * k - k)
+            assert pp.reduce(pp.seq, pp.lazy.transform(x, made.f)) == (x + k).sum()
+    assert all(len(each) <= 8 for each in kept) and len(remembered._simple) <= 8

@@ -287,3 +287,19 @@ def test_single_precision_stays():
         lambda a, b: np.modf(a)[0],
     ):
         assert pp.transform(pp.seq, x, y, op=op).dtype == np.float32
+
+
+def test_long_sums(module, renderer):
+    """Compilers nest what they do for each term; Python itself compiles at most some thousand."""
+    chain = " + ".join(f"x * {k}.0" for k in range(400))
+    update = f"o[i] -= {chain.replace('x', 'x[i]')}"
+    made = module(f"def f(x):\n    return {chain}\n\n\ndef g(i, x, o):\n    if i > 0:\n        {update}\n")
+    x, out = np.arange(4.0), np.zeros(4)
+    np.testing.assert_array_equal(pp.transform(renderer, x, op=made.f), [made.f(v) for v in x])
+    pp.for_each(renderer, 4, made.g, x, out)
+    np.testing.assert_array_equal(out, [-made.f(v) for v in x])
+
+
+def test_what_is_nested_too_deeply_is_told(module):
+    made = module(f"def f(x):\n    return {'-(' * 90}x{' + 1)' * 90}\n")
+    assert pp.transform(pp.par, np.ones(1), op=made.f)[0] == made.f(1.0)

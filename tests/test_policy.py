@@ -1,6 +1,7 @@
 """Policies and executors: what may be combined, how they print, which one a call takes."""
 
 import asyncio
+import threading
 
 import numpy as np
 import pytest
@@ -243,3 +244,28 @@ def test_plan_of_a_closed_executor():
 def test_plan_explains_itself():
     text = str(pp.plan(pp.transform, pp.par, np.zeros(10), out=np.zeros(10), op=lambda x: 2 * x))
     assert "float64[10]" in text and "[0, 10)" in text and "pp.threads()" in text
+
+
+def test_a_block_may_be_entered_again():
+    block, x = pp.using(pp.seq), np.arange(4.0)
+    failed = []
+
+    def enter(times):
+        try:
+            for _ in range(times):
+                with block:
+                    pp.reduce(None, x)
+        except Exception as error:  # noqa: BLE001 - told below
+            failed.append(error)
+
+    with block, pp.using(pp.unseq):
+        with block:
+            assert "pp.seq" in repr(pp.plan(pp.reduce, None, x).policy)
+        assert "pp.unseq" in repr(pp.plan(pp.reduce, None, x).policy)
+    threads = [threading.Thread(target=enter, args=(50,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert "pp.par" in repr(pp.plan(pp.reduce, pp.par, x).policy)

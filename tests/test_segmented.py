@@ -1,6 +1,7 @@
 """segmented_reduce and segmented_scan on every executor, against plain Python."""
 
 import functools
+import itertools
 
 import numpy as np
 import pytest
@@ -334,3 +335,14 @@ def test_what_scans_refuse(renderer):
     with pytest.raises(pp.PlacementError, match="out overlaps offsets"):
         pp.segmented_scan(renderer, both, data(4, "i8"), out=both)
     assert both.tolist() == [0, 1, 2, 4]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint32", "uint64", "int16"])
+def test_offsets_of_all_integers(renderer, dtype):
+    x, offsets = np.arange(40.0), np.array([0, 3, 3, 20, 40], dtype)
+    wanted = [x[a:b].sum() for a, b in itertools.pairwise(offsets.tolist())]
+    assert pp.segmented_reduce(renderer, offsets, x).tolist() == wanted
+    scanned = pp.segmented_scan(renderer, offsets, x)
+    assert [scanned[b - 1] for a, b in itertools.pairwise(offsets.tolist()) if b > a] == [w for w in wanted if w]
+    with pytest.raises(pp.PortaparError, match="offsets has dtype float64.*astype"):
+        pp.segmented_reduce(renderer, offsets / 2.0, x)

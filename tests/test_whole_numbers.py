@@ -1,5 +1,7 @@
 """Arguments that must be whole numbers, of everything that takes one: what is none is refused in one clear way."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -105,3 +107,17 @@ def test_numpys_whole_numbers_are_right(name):
 def test_ranges_and_edges(call, says):
     with pytest.raises(pp.PlacementError, match=says):
         call()
+
+
+def rounded(v):
+    return round(v), math.trunc(v), math.floor(v), math.ceil(v)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+def test_rounding_whole_numbers_changes_nothing(renderer, dtype):
+    info = np.iinfo(dtype)
+    x = np.array([info.min, info.max, 2**53 + 1, 2**62 + 1, 5, 0], dtype)
+    found = pp.transform(renderer, x, op=rounded)
+    for name in found.dtype.names:
+        assert found[name].dtype == x.dtype
+        np.testing.assert_array_equal(found[name], x)

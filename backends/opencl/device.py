@@ -51,7 +51,7 @@ class Shared:
     device: Any
     context: Any
     queue: Any
-    kernels: dict[str, Kernel] = field(default_factory=dict)
+    kernels: dict[str, Kernel] = field(default_factory=cache.Bounded)
     # The arguments of a kernel object are set one by one: no other thread may come between.
     lock: threading.Lock = field(default_factory=threading.Lock)
 

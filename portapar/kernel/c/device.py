@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import forks
+from portapar import cache, forks
 from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.kernel.c.dialect import Dialect
 from portapar.kernel.c.intervals import EXTENTS
@@ -75,7 +75,7 @@ class CDevice(Device):
     def __init__(self, name: str, kernels: dict[str, Kernel]) -> None:
         super().__init__(name)
         self._kernels = kernels
-        self._texts: dict[str, str] = {}
+        self._texts: dict[str, str] = cache.Bounded(1024)
         self._compiling = forks.lock()
         self._pid = os.getpid()
 

@@ -139,6 +139,8 @@ class Intervals:
         return True
 
     def _joined(self, name: str, old: Any, new: Any, numba_type: types.Type) -> Any:
+        if old is None or new is None:  # a part of a tuple of which nothing is known
+            return None
         if isinstance(numba_type, types.BaseTuple):
             parts = enumerate(zip(old, new, numba_type.types, strict=True))
             return [self._joined(f"{name}[{k}]", a, b, t) for k, (a, b, t) in parts]

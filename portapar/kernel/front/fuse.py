@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
-from portapar import forks
+from portapar import cache, forks
 from portapar.kernel.front.access import Access
 from portapar.kernel.front.kernel import Capture, Kernel
 from portapar.kernel.front.sources import kernel_error
@@ -44,7 +44,7 @@ class Getter:
     counts: bool
 
 
-_fused: dict[tuple[Any, ...], Kernel] = {}
+_fused: dict[tuple[Any, ...], Kernel] = cache.Bounded()
 _lock = forks.lock()
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from portapar import cache
 from portapar.kernel.front import atomic, functions, private
 from portapar.kernel.front.access import Callee, Flow
 from portapar.kernel.front.kernel import (
@@ -34,9 +35,11 @@ from portapar.kernel.front.kernel import (
     unwrap,
 )
 from portapar.kernel.front.names import RESERVED, Names, leaves
+from portapar.kernel.front.remedies import FORBIDDEN
 from portapar.kernel.front.sources import (
     changed_error,
     is_compiled_from,
+    kernel_error,
     parameter_names,
     source_lock,
     tree_of,
@@ -44,45 +47,13 @@ from portapar.kernel.front.sources import (
 from portapar.kernel.front.templates import Filled
 from portapar.kernel.front.text import copied, with_names
 from portapar.kernel.front.unroll import unrolled
-from portapar.kernel.front.walrus import hoist
+from portapar.kernel.front.walrus import hoist, split
 
-_ELSEWHERE = "do it outside of the kernel"
-_FORBIDDEN: dict[str, tuple[str, str]] = {
-    "Try": ("try/except", "check the condition with if before it can fail"),
-    "TryStar": ("try/except", "check the condition with if before it can fail"),
-    "Raise": ("raise", "write an error code into an array and check it after the call"),
-    "Assert": ("assert", "write an error code into an array and check it after the call"),
-    "With": ("with", _ELSEWHERE),
-    "AsyncWith": ("with", _ELSEWHERE),
-    "Global": ("a global statement", "write results into an array argument"),
-    "Nonlocal": ("a nonlocal statement", "write results into an array argument"),
-    "Import": ("an import", "import at the top of your module"),
-    "ImportFrom": ("an import", "import at the top of your module"),
-    "ClassDef": ("a class", "use a structured dtype for records"),
-    "FunctionDef": ("a nested function", "define it outside of the kernel and call it"),
-    "Lambda": ("a nested lambda", "define it outside of the kernel and call it"),
-    "AsyncFunctionDef": ("async", "a kernel is plain sequential code for one index"),
-    "AsyncFor": ("async", "a kernel is plain sequential code for one index"),
-    "Await": ("await", "a kernel is plain sequential code for one index"),
-    "Yield": ("a generator", "write the values into an array argument"),
-    "YieldFrom": ("a generator", "write the values into an array argument"),
-    "ListComp": ("a list", "use a small private array, np.zeros(4), and a for loop"),
-    "SetComp": ("a set", "use a small private array, np.zeros(4), and a for loop"),
-    "DictComp": ("a dict", "use arrays, or a structured dtype"),
-    "GeneratorExp": ("a generator expression", "use a for loop"),
-    "List": ("a list", "use a tuple, or a small private array: np.zeros(4)"),
-    "Set": ("a set", "use a tuple, or a small private array: np.zeros(4)"),
-    "Dict": ("a dict", "pass its numbers as arguments, or use a structured dtype"),
-    "JoinedStr": ("a string", "kernels compute with numbers; format outside of the kernel"),
-    "Delete": ("del", "leave it out"),
-    "Starred": ("*unpacking", "write the elements out"),
-    "Match": ("match", "use if/elif"),
-    "TypeAlias": ("a type alias", "define it outside of the kernel"),
-}
 _PRIVATE = {"zeros": np.zeros, "empty": np.empty, "ones": np.ones, "full": np.full}
-_lifted: dict[Any, list[Kernel]] = {}  # equal codes may come from two files, and hold tuples for some parameters
-_recent: dict[Any, Kernel] = {}  # the last one of a code that fitted: most often that will fit again
-_by_code: dict[Any, tuple[types.CodeType, list[Kernel]]] = {}  # the same by identity; codes are kept alive here
+# Equal codes may come from two files, and hold tuples for some parameters.
+_lifted: dict[Any, list[Kernel]] = cache.Bounded()
+_recent: dict[Any, Kernel] = cache.Bounded()  # the last one of a code that fitted: most often that will fit again
+_by_code: dict[Any, tuple[types.CodeType, list[Kernel]]] = cache.Bounded()  # by identity: it keeps the codes alive
 
 
 def lift(func: Any) -> tuple[Kernel, types.FunctionType]:
@@ -101,17 +72,23 @@ def bound(func: Any) -> tuple[Kernel, types.FunctionType, list[Any]]:
     func = unwrap(func)
     code, tuples = func.__code__, held(func)
     key = (id(code), tuples) if tuples else id(code)
-    if key not in _by_code:
+    known = _by_code.get(key)
+    if known is None:
         with source_lock:
-            _by_code[key] = code, _lifted.setdefault((code, code.co_filename, tuples), [])
+            known = _by_code[key] = code, _lifted.setdefault((code, code.co_filename, tuples), [])
     found = _known(key, func)
     if found is not None:
         return found[0], func, found[1]
-    kernels = _by_code[key][1]
+    kernels = known[1]
     with source_lock:
         fitting = [kernel for kernel in kernels if kernel.fits(func) is not None]
         if not fitting:
-            fitting = [_Lifter(func, ()).kernel()]
+            try:
+                fitting = [_Lifter(func, ()).kernel()]
+            except RecursionError:
+                remedy = "give parts of its longest expression names, t = a + b, before it uses them"
+                where = code.co_name, code.co_filename, code.co_firstlineno
+                raise kernel_error("it is nested too deeply", remedy, *where) from None
             kernels += fitting
         kernel = fitting[0]
     return kernel, func, kernel.values(func)
@@ -127,7 +104,8 @@ def _known(key: Any, func: types.FunctionType) -> tuple[Kernel, list[Any]] | Non
     found = _by_code.get(key)
     if found is not None:
         recent = _recent.get(key)
-        for kernel in found[1] if recent is None else (recent, *found[1]):
+        # Another code may have had the place of this one, if that is forgotten.
+        for kernel in (recent, *found[1]) if recent in found[1] else found[1]:
             values = kernel.fits(func)
             if values is not None:
                 _recent[key] = kernel
@@ -147,6 +125,9 @@ def _has_loop(kernel: Kernel) -> bool:
     return any(isinstance(node, (ast.For, ast.While)) for part in kernel.functions for node in ast.walk(part))
 
 
+_Fixed = tuple[tuple[str, Any], ...]  #: parameters that are given what is no number, and what
+
+
 @dataclass(frozen=True, slots=True)
 class _Function:
     """A captured kernel function under the name that the text calls it by."""
@@ -154,18 +135,13 @@ class _Function:
     kernel: Kernel
     func: types.FunctionType
     name: str
-    fixed: tuple[tuple[str, Any], ...] = ()
+    fixed: _Fixed = ()
 
 
 class _Lifter(Names):
     """Checks one function and rewrites it with its captures as parameters."""
 
-    def __init__(
-        self,
-        func: types.FunctionType,
-        active: tuple[types.FunctionType, ...],
-        fixed: tuple[tuple[str, Any], ...] = (),
-    ) -> None:
+    def __init__(self, func: types.FunctionType, active: tuple[Any, ...], fixed: _Fixed = ()) -> None:
         super().__init__(func, dict(fixed))
         if any(func is other for other in active):
             self.fail(self.node, "it calls itself", "write the recursion as a loop, with a private array as stack")
@@ -180,13 +156,9 @@ class _Lifter(Names):
             if isinstance(self.node, ast.FunctionDef) and hasattr(self.func, "__wrapped__"):
                 inside = self.func.__wrapped__.__name__
                 what = f"it is the wrapper that a decorator put around {inside!r}, and {what[3:]}"
-                self.fail(
-                    self.node,
-                    what,
-                    f"pass {inside}.__wrapped__, without the decorator",
-                )
+                self.fail(self.node, what, f"pass {inside}.__wrapped__, without the decorator")
             self.fail(self.node, what, "name every argument")
-        node, fixed = copied(self.node), frozenset(self.fixed)
+        node, fixed = self.node, frozenset(self.fixed)
         body: list[ast.stmt]
         if isinstance(node, ast.Lambda):
             body = [ast.copy_location(ast.Return(node.body), node.body)]
@@ -194,6 +166,7 @@ class _Lifter(Names):
             body = node.body
             if ast.get_docstring(node) is not None:
                 body = body[1:] or [ast.copy_location(ast.Pass(), node)]
+        body = [copied(statement) for statement in split(body, self.local)]
         body = hoist(self.block(body), self.local, self.fail)
         if not is_compiled_from(self.code, self.file):
             raise changed_error(self.func, self.name)
@@ -231,7 +204,7 @@ class _Lifter(Names):
             simple=self.stable and not self.captures and not functions and not self.func.__defaults__,
         )
 
-    def callee(self, func: types.FunctionType, source: Capture, fixed: tuple[tuple[str, Any], ...]) -> _Function:
+    def callee(self, func: types.FunctionType, source: Capture, fixed: _Fixed) -> _Function:
         """A captured kernel function, lifted."""
         called = self._lifted(func, fixed)
         self._add(called)
@@ -239,7 +212,7 @@ class _Lifter(Names):
             self.guard(replace(guard, capture=source.then(guard.capture)))
         return called
 
-    def _lifted(self, func: types.FunctionType, fixed: tuple[tuple[str, Any], ...] = ()) -> _Function:
+    def _lifted(self, func: types.FunctionType, fixed: _Fixed = ()) -> _Function:
         """A function that the kernel calls, under the name that the text will call it by."""
         for known in self.functions:
             same = known.func.__code__ is func.__code__ and known.fixed == fixed
@@ -269,7 +242,7 @@ class _Lifter(Names):
         return found or [ast.copy_location(ast.Pass(), statements[0])] if statements else found
 
     def visit(self, node: ast.AST) -> Any:
-        forbidden = _FORBIDDEN.get(type(node).__name__)
+        forbidden = FORBIDDEN.get(type(node).__name__)
         if forbidden:
             if not hasattr(node, "lineno"):
                 node = self.node

@@ -24,6 +24,42 @@ _BUILTIN = {
     "getattr": "write the attribute, x.name",
 }  # fmt: skip
 
+_ELSEWHERE = "do it outside of the kernel"
+#: statements and expressions that kernels lack: what they are, and what to write instead
+FORBIDDEN: dict[str, tuple[str, str]] = {
+    "Try": ("try/except", "check the condition with if before it can fail"),
+    "TryStar": ("try/except", "check the condition with if before it can fail"),
+    "Raise": ("raise", "write an error code into an array and check it after the call"),
+    "Assert": ("assert", "write an error code into an array and check it after the call"),
+    "With": ("with", _ELSEWHERE),
+    "AsyncWith": ("with", _ELSEWHERE),
+    "Global": ("a global statement", "write results into an array argument"),
+    "Nonlocal": ("a nonlocal statement", "write results into an array argument"),
+    "Import": ("an import", "import at the top of your module"),
+    "ImportFrom": ("an import", "import at the top of your module"),
+    "ClassDef": ("a class", "use a structured dtype for records"),
+    "FunctionDef": ("a nested function", "define it outside of the kernel and call it"),
+    "Lambda": ("a nested lambda", "define it outside of the kernel and call it"),
+    "AsyncFunctionDef": ("async", "a kernel is plain sequential code for one index"),
+    "AsyncFor": ("async", "a kernel is plain sequential code for one index"),
+    "Await": ("await", "a kernel is plain sequential code for one index"),
+    "Yield": ("a generator", "write the values into an array argument"),
+    "YieldFrom": ("a generator", "write the values into an array argument"),
+    "ListComp": ("a list", "use a small private array, np.zeros(4), and a for loop"),
+    "SetComp": ("a set", "use a small private array, np.zeros(4), and a for loop"),
+    "DictComp": ("a dict", "use arrays, or a structured dtype"),
+    "GeneratorExp": ("a generator expression", "use a for loop"),
+    "List": ("a list", "use a tuple, or a small private array: np.zeros(4)"),
+    "Set": ("a set", "use a tuple, or a small private array: np.zeros(4)"),
+    "Dict": ("a dict", "pass its numbers as arguments, or use a structured dtype"),
+    "JoinedStr": ("a string", "kernels compute with numbers; format outside of the kernel"),
+    "Delete": ("del", "leave it out"),
+    "Starred": ("*unpacking", "write the elements out"),
+    "Match": ("match", "use if/elif"),
+    "TypeAlias": ("a type alias", "define it outside of the kernel"),
+}
+
+
 
 def described(value: Any) -> str:
     """What a value is, with its article."""

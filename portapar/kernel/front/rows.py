@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import forks
+from portapar import cache, forks
 from portapar.kernel.front.functions import refusal
 from portapar.kernel.front.kernel import Kernel
 from portapar.kernel.front.sources import kernel_error
@@ -84,7 +84,7 @@ class Expanded:
             raise kernel_error(" and ".join(lengths), "use rows of one length, or " + LOOP, *check.where)
 
 
-_expanded: dict[tuple[Any, ...], Expanded] = {}
+_expanded: dict[tuple[Any, ...], Expanded] = cache.Bounded()
 _lock = forks.lock()
 
 
@@ -117,6 +117,7 @@ class _Expander:
         self.checks: list[Check] = []
         self.apart: list[tuple[tuple[str, str], str, tuple[str, str, int]]] = []
         self.changed = False
+        self.assigned: dict[int, dict[str, list[tuple[ast.expr, bool]]]] = {}
         nodes = [node for f in kernel.functions for node in ast.walk(f)]
         self.taken = set(self.functions) | {"row_number"}
         self.taken |= {node.id for node in nodes if isinstance(node, ast.Name)}

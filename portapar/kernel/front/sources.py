@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import forks
+from portapar import cache, forks
 from portapar.errors import KernelError
 
 
@@ -197,27 +197,27 @@ def parameter_names(code: types.CodeType) -> list[str]:
     return list(code.co_varnames[: code.co_argcount])
 
 
-_parsed: dict[tuple[str, str], ast.Module] = {}
+_parsed: dict[tuple[str, str], ast.Module] = cache.Bounded(256)
 
 
 def _parse(file: str, text: str) -> ast.Module:
-    key = (file, text)
-    if key not in _parsed:
-        _parsed[key] = tree_of(text)
-    return _parsed[key]
+    found = _parsed.get((file, text))
+    if found is None:
+        found = _parsed[file, text] = tree_of(text)
+    return found
 
 
 def is_compiled_from(code: types.CodeType, file: str) -> bool:
     """Whether the file, as it is now, still gives this code."""
     text = "".join(linecache.getlines(file))
-    key = (file, text)
-    if key not in _compiled:
+    known = _compiled.get((file, text))
+    if known is None:
         whole = compile(_parse(file, text), file, "exec", dont_inherit=True)
-        _compiled[key] = {_facts(found) for found in _codes(whole)}
-    return _facts(code) in _compiled[key]
+        known = _compiled[file, text] = {_facts(found) for found in _codes(whole)}
+    return _facts(code) in known
 
 
-_compiled: dict[tuple[str, str], set[tuple[Any, ...]]] = {}
+_compiled: dict[tuple[str, str], set[tuple[Any, ...]]] = cache.Bounded(256)
 
 
 def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
@@ -228,5 +228,6 @@ def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
 
 
 def _facts(code: types.CodeType) -> tuple[Any, ...]:
-    consts = tuple(repr(c) for c in code.co_consts if not isinstance(c, types.CodeType))
+    found = (sorted(map(repr, c)) if isinstance(c, frozenset) else c for c in code.co_consts)
+    consts = tuple(repr(c) for c in found if not isinstance(c, types.CodeType))
     return code.co_name, code.co_firstlineno, code.co_code, code.co_names, code.co_varnames, consts

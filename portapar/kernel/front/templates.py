@@ -190,6 +190,18 @@ class Templates(ast.NodeTransformer):
         """Whether an index is a tuple, other than one that is written there."""
         return not isinstance(node, ast.Tuple) and bool(self.tuples(node, self.function))
 
+    def assignments(self, function: ast.FunctionDef) -> dict[str, list[tuple[ast.expr, bool]]]:
+        """What is assigned to the names of a function, and whether it is each item of that, in a loop."""
+        found: dict[str, list[tuple[ast.expr, bool]]] | None = self.expander.assigned.get(id(function))
+        if found is None:
+            found = self.expander.assigned[id(function)] = dict[str, list[tuple[ast.expr, bool]]]()
+            for node in ast.walk(function):
+                if names_one(node):
+                    found.setdefault(node.targets[0].id, []).append((node.value, False))
+                elif isinstance(node, ast.For) and isinstance(node.target, ast.Name):
+                    found.setdefault(node.target.id, []).append((node.iter, True))
+        return found
+
     def tuples(self, node: ast.AST | None, function: ast.FunctionDef, depth: int = 0) -> list[ast.Tuple]:
         """The tuples, as they are written, that an expression in a function may be."""
         if isinstance(node, ast.Tuple):
@@ -207,12 +219,12 @@ class Templates(ast.NodeTransformer):
             whole = self.tuples(node.value, function, depth + 1)
             found = [(made.elts[k], function) for made in whole if -len(made.elts) <= k < len(made.elts)]
         elif isinstance(node, ast.Name):
-            for other in ast.walk(function):
-                if names_one(other) and other.targets[0].id == node.id:
-                    found.append((other.value, function))
-                elif isinstance(other, ast.For) and isinstance(other.target, ast.Name) and other.target.id == node.id:
-                    whole = self.tuples(other.iter, function, depth + 1)
+            for value, each in self.assignments(function).get(node.id, ()):
+                if each:
+                    whole = self.tuples(value, function, depth + 1)
                     found += [(part, function) for made in whole for part in made.elts]
+                else:
+                    found.append((value, function))
         return [made for value, scope in found for made in self.tuples(value, scope, depth + 1)]
 
     # ranks ----------------------------------------------------------------------------------------

@@ -29,6 +29,33 @@ def hoist(body: list[ast.stmt], fresh: Fresh, fail: Fail) -> list[ast.stmt]:
     return _Hoister(fresh, fail).block(body) if any(map(_assigns, body)) else body
 
 
+_LONG = 64  #: operations of a chain, a + b + c + …, that one statement has at most
+
+
+def split(body: list[ast.stmt], fresh: Fresh) -> list[ast.stmt]:
+    """A function's statements, sums of hundreds of terms in several: compilers nest what they do for each operation."""
+    made: list[ast.stmt] = []
+    for statement in body:
+        new = copy.copy(statement)
+        if isinstance(new, (ast.If, ast.For, ast.While)):
+            new.body, new.orelse = split(new.body, fresh), split(new.orelse, fresh)
+        elif isinstance(new, (ast.Assign, ast.AugAssign, ast.Return, ast.Expr)) and new.value is not None:
+            chain: list[ast.BinOp] = []
+            value = new.value
+            while isinstance(value, ast.BinOp):
+                chain.append(value)
+                value = value.left
+            for k, operation in enumerate(reversed(chain) if len(chain) > _LONG else ()):
+                if k and k % _LONG == 0:
+                    name = fresh("kept")
+                    made.append(_placed(ast.Assign([ast.Name(name, ast.Store())], value), new))
+                    value = ast.copy_location(ast.Name(name, ast.Load()), operation)
+                value = ast.copy_location(ast.BinOp(value, operation.op, operation.right), operation)
+                new.value = value
+        made.append(new)
+    return made
+
+
 def _assigns(node: ast.AST) -> bool:
     return any(isinstance(part, ast.NamedExpr) for part in ast.walk(node))
 

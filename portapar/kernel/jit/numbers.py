@@ -414,6 +414,7 @@ _FUNCTIONS: dict[Any, str] = {
 }  # fmt: skip
 
 
+_ROUNDED = (round, math.floor, math.ceil, math.trunc)  #: that change no whole number
 _COMPARISONS = {
     operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">=", operator.eq: "==", operator.ne: "!=",
 }  # fmt: skip
@@ -481,6 +482,8 @@ class Lower(lowering.Lower):
         plain = not expr.kws and not expr.vararg and len(kinds) == len(expr.args)
         if name in ("min", "max"):
             plain &= len(kinds) > 1 and all(kind == signature.return_type for kind in kinds)
+        if len(kinds) == 1 and isinstance(kinds[0], types.Integer) and function in _ROUNDED:
+            name = "cast"
         if name is None or not plain or not all(isinstance(kind, types.Number | types.Boolean) for kind in kinds):
             return super()._lower_call_normal(fnty, expr, signature)
         values = [self._cast_var(*each) for each in zip(expr.args, kinds, strict=True)]

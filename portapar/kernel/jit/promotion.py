@@ -298,6 +298,7 @@ _RELATIONS = {
     np.less: operator.lt, np.less_equal: operator.le, np.greater: operator.gt, np.greater_equal: operator.ge,
     np.equal: operator.eq, np.not_equal: operator.ne, pow: operator.pow,
 }  # fmt: skip
+_ROUNDED = {round, math.floor, math.ceil, math.trunc}
 _WHOLE = {len, round, math.floor, math.ceil, math.trunc}  #: functions whose results are Python's integers
 _LOWERED = {*_BINARY, *_UNARY, min, max, int, float}  #: what lowering does not look up by its signature
 _MATH = {value for value in vars(math).values() if callable(value)} | {complex, abs}
@@ -328,6 +329,8 @@ def _call(function: Any, args: tuple[Any, ...]) -> Any:
             kind = weak_int  # as in sums with Python's numbers: True is 1
         if isinstance(kind, types.Integer | types.Float):
             return typing.signature(kind, *(plain(kind),) * len(args))
+    if len(args) == 1 and function in _ROUNDED and isinstance(args[0], types.Integer):
+        function = int  # of whole numbers they change nothing: no way through a float
     if len(args) == 1 and function in (int, float) and not isinstance(args[0], types.Complex):
         kind = plain(_softened(args[0]))
         if function is float:

@@ -24,6 +24,7 @@ from numba.core.typed_passes import NopythonTypeInference, PreLowerStripPhis
 from numba.core.typing.templates import _OverloadFunctionTemplate
 from numba.np import numpy_support
 
+from portapar import cache
 from portapar.kernel.jit.promotion import Inference, plain
 
 __all__ = [
@@ -127,7 +128,7 @@ class _NumbasOwn(_TypingCompiler):
     inference = NopythonTypeInference
 
 
-_memo: dict[tuple[Callable[..., Any], tuple[types.Type, ...]], TypedFunction] = {}
+_memo: dict[tuple[Callable[..., Any], tuple[types.Type, ...]], TypedFunction] = cache.Bounded()
 
 
 def infer(func: Callable[..., Any], argtypes: tuple[types.Type, ...]) -> TypedFunction:
