@@ -350,3 +350,81 @@ def warn(policy: Policy, algorithm: str, what: str) -> None:
 def _outside(span: Span, own: Span) -> int:
     """How many rows of a range are not one's own."""
     return span[1] - span[0] - max(0, min(span[1], own[1]) - max(span[0], own[0]))
+
+
+# iterations that find all they read in the part's own rows, and others ------------------------------
+
+
+def count(problem: Problem, k: int) -> int:
+    """The rows of an argument, as the program sees it."""
+    return problem.values[k].shape[0] * scale(problem, k)
+
+
+def owned(problem: Problem, k: int, number: int) -> Span:
+    """Those of them that a part has."""
+    cuts, factor = problem.values[k].cuts, scale(problem, k)
+    return cuts[number] * factor, cuts[number + 1] * factor
+
+
+def pieces(
+    problem: Problem, found: Sequence[Move], number: int, span: Span
+) -> tuple[list[Span], list[Span], list[Span]]:
+    """The iterations of a part, by rows: those before, in, and behind the middle that finds all rows at home."""
+    lo, hi = rows_of(problem, *span)
+    if lo >= hi:
+        return [], [], []
+    first, last = lo, hi
+    for move in found:
+        reach, (begin, end) = problem.reaches()[move.argument], owned(problem, move.argument, number)
+        assert reach is not None
+        low, high = (reach.low, reach.high) if reach.read else (0, 0)
+        if begin > 0 or reach.wraps:
+            first = max(first, begin - low)
+        if end < count(problem, move.argument):
+            last = min(last, end - high)
+    if first >= last or problem.program.acc is not None:
+        return [(lo, hi)], [], []
+    return [(lo, first)] * (lo < first), [(first, last)], [(last, hi)] * (last < hi)
+
+
+def asked(problem: Problem, found: Sequence[Move], spans: Sequence[Span]) -> list[list[tuple[int, Span, Span]]]:
+    """For each part the rows that it asks for: (argument, the iterations that use them, which)."""
+    wanted: list[list[tuple[int, Span, Span]]] = []
+    for number, span in enumerate(spans):
+        before, _, behind = pieces(problem, found, number, span)
+        wanted.append([])
+        for move in found:
+            reach = problem.reaches()[move.argument]
+            assert reach is not None
+            for rows in before + behind:
+                some = needed(reach, rows, count(problem, move.argument))
+                wanted[-1] += [(move.argument, rows, span) for span in some]
+    return wanted
+
+
+def traffic(problem: Problem, found: Sequence[Move], spans: Sequence[Span], number: int) -> tuple[int, int]:
+    """Bytes to the device of a part and back, for what moves between parts."""
+    into = out = 0
+    rows = [move for move in found if move.kind == "rows"]
+    wanted = asked(problem, rows, spans) if rows else []
+    for move in found:
+        k, value, reach = move.argument, problem.values[move.argument], problem.reaches()[move.argument]
+        assert reach is not None
+        if not isinstance(value, PartitionedArray):
+            continue
+        row, (begin, end) = value.size * value.dtype.itemsize // max(count(problem, k), 1), owned(problem, k, number)
+        own, written = (end - begin) * row, reach.written or bool(reach.atomics)
+        busy = spans[number][0] < spans[number][1]
+        if move.kind == "rows":
+            theirs = [span for some in wanted for argument, _, span in some if argument == k]
+            out += sum((b - a - _outside((a, b), (begin, end))) * row for a, b in theirs)
+            mine = [(inner, b - a) for argument, inner, (a, b) in wanted[number] if argument == k]
+            size = sum(n for _, n in mine) * row
+            into += size + written * sum(b - a for a, b in {inner for inner, _ in mine}) * row
+            out += written * size
+        else:
+            size = value.size * value.dtype.itemsize
+            private = move.kind == "private"
+            into += busy * size + (private or written) * own
+            out += own + (busy * size if private else written * busy * own)
+    return into, out

@@ -173,7 +173,7 @@ class Plan:
         for part in self.parts:
             share = 100 * (part.hi - part.lo) / max(p.size, 1)
             threads = f", {part.threads} thread{'s' * (part.threads != 1)}" if part.threads else ""
-            moved = part.executor.transfers(p, part)
+            moved = self.bytes(part)
             lines.append(
                 f"  [{part.lo}, {part.hi}) {share:.0f} % on {part.executor!r}{threads}"
                 + (f", moves {moved[0]} bytes in and {moved[1]} bytes out" if any(moved) else "")
@@ -182,6 +182,16 @@ class Plan:
             lines.append(f"  tiles of {TILE} elements, combined in a fixed tree: the same bits wherever it is cut")
         return "\n".join(lines)
 
+
+    def bytes(self, part: Part) -> tuple[int, int]:
+        """Bytes that a part moves to its device, and back."""
+        into, out = part.executor.transfers(self.problem, part)
+        device = getattr(part.executor, "device", None)
+        if self.moves and device is not None and not device.host_memory:
+            spans = [(one.lo, one.hi) for one in self.parts]
+            more = moves.traffic(self.problem, self.moves, spans, self.parts.index(part))
+            into, out = into + more[0], out + more[1]
+        return into, out
 
     def arguments(self) -> list[str]:
         """A line for each argument: what it is, and how the kernel uses it."""

@@ -111,16 +111,10 @@ class Transport:
         if not found:
             return
         problem, reaches = self.plan.problem, self.plan.problem.reaches()
-        asked: list[list[tuple[int, Span, Span]]] = []  # for each part: (argument, iterations, rows of the array)
-        for k, (part,) in enumerate(self.parts):
-            pieces = self._pieces(k, part, found)
-            wanted = []
-            for move in found:
-                reach, count = reaches[move.argument], self._count(move.argument)
-                assert reach is not None
-                for rows in pieces[0] + pieces[2]:
-                    wanted += [(move.argument, rows, some) for some in moves.needed(reach, rows, count)]
-            asked.append(wanted)
+        spans = [(part.lo, part.hi) for part in self.plan.parts]
+        asked = moves.asked(problem, found, spans)
+        for k, part in enumerate(self.plan.parts):
+            pieces = moves.pieces(problem, found, k, spans[k])
             if pieces[1]:
                 self.parts[k] = [self._piece(part, rows) for some in pieces for rows in some]
         got = self._exchange(asked)
@@ -139,34 +133,6 @@ class Transport:
         lo, hi = moves.flat(self.plan.problem, *rows)
         return dataclasses.replace(part, lo=lo, hi=hi)
 
-    def _count(self, argument: int) -> int:
-        value = self.plan.problem.values[argument]
-        return value.shape[0] * moves.scale(self.plan.problem, argument)
-
-    def _owned(self, argument: int, number: int) -> Span:
-        value, factor = self.plan.problem.values[argument], moves.scale(self.plan.problem, argument)
-        return value.cuts[number] * factor, value.cuts[number + 1] * factor
-
-    def _pieces(self, number: int, part: Part, found: Sequence[Move]) -> tuple[list[Span], list[Span], list[Span]]:
-        """The iterations of a part, by rows: those before, in, and behind the middle that finds all rows at home."""
-        problem, reaches = self.plan.problem, self.plan.problem.reaches()
-        lo, hi = moves.rows_of(problem, part.lo, part.hi)
-        if lo >= hi:
-            return [], [], []
-        first, last = lo, hi
-        for move in found:
-            reach, (begin, end), count = reaches[move.argument], self._owned(move.argument, number), self._count(
-                move.argument)
-            assert reach is not None
-            low, high = (reach.low, reach.high) if reach.read else (0, 0)
-            if begin > 0 or reach.wraps:
-                first = max(first, begin - low)
-            if end < count:
-                last = min(last, end - high)
-        if first >= last or problem.program.acc is not None:
-            return [(lo, hi)], [], []
-        return [(lo, first)] * (lo < first), [(first, last)], [(last, hi)] * (last < hi)
-
     def _exchange(
         self, asked: Sequence[Sequence[tuple[int, Span, Span]]]
     ) -> dict[int, dict[tuple[int, Span], list[tuple[int, np.ndarray]]]]:
@@ -183,14 +149,14 @@ class Transport:
             mine = found[k] = {}
             for number, theirs in enumerate(given):
                 for (argument, rows, span), some in zip(asked[k], theirs, strict=True):
-                    first = max(span[0], self._owned(argument, number)[0])
+                    first = max(span[0], moves.owned(self.plan.problem, argument, number)[0])
                     mine.setdefault((argument, rows), []).append((first, some))
         return found
 
     def _some(self, argument: int, number: int, rows: Span) -> np.ndarray:
         """What a part has of these rows."""
         value = self.plan.problem.values[argument]
-        begin, end = self._owned(argument, number)
+        begin, end = moves.owned(self.plan.problem, argument, number)
         lo, hi = max(rows[0], begin), min(rows[1], end)
         flat = moves.scale(self.plan.problem, argument) > 1
         if lo >= hi:
@@ -200,7 +166,7 @@ class Transport:
 
     def _joined(self, argument: int, rows: Span, some: list[tuple[int, np.ndarray]], whole: bool) -> Buffer:
         """Rows in one piece of memory, where a kernel's index finds them."""
-        count = self._count(argument)
+        count = moves.count(self.plan.problem, argument)
         some = sorted(some, key=lambda x: x[0])
         runs: list[tuple[int, list[np.ndarray]]] = []
         for first, x in some:
@@ -237,7 +203,7 @@ class Transport:
                         self._put(move.argument, number, b.rows, b.host[lo - b.first : hi - b.first])
             else:
                 for number in value.parts:
-                    lo, hi = self._owned(move.argument, number)
+                    lo, hi = moves.owned(self.plan.problem, move.argument, number)
                     self._put(move.argument, number, (lo, hi), moved[lo:hi])
 
     def fail(self, error: Exception) -> None:
@@ -258,7 +224,7 @@ class Transport:
 
     def _put(self, argument: int, number: int, rows: Span, what: np.ndarray) -> None:
         """Store rows of a partitioned array where they belong."""
-        value, (begin, end) = self.plan.problem.values[argument], self._owned(argument, number)
+        value, (begin, end) = self.plan.problem.values[argument], moves.owned(self.plan.problem, argument, number)
         lo, hi = max(rows[0], begin), min(rows[1], end)
         if lo >= hi:
             return

@@ -215,3 +215,32 @@ def test_strided_inputs_of_reductions_are_copied_when_they_run():
     plan = pp.plan(pp.inner_product, pp.par, x.T, x.T)
     assert str(plan).count("copied when it runs") == 2 and plan.run() == 12
     assert "copied" not in str(pp.plan(pp.reduce, pp.par, x))
+
+
+def around(i, x, y):
+    y[i] = x[i - 1] + x[i + 1]
+
+
+def around_itself(i, x, y):
+    if i % 2:
+        x[i] = x[i - 1] + x[i + 1]
+
+
+def scattered(i, x, bins):
+    pp.atomic.max(bins, i % 5, i)
+
+
+def backwards(i, x, y):
+    y[i] = x[len(x) - 1 - i]
+
+
+@pytest.mark.parametrize("kernel", [around, around_itself, scattered, backwards])
+@pytest.mark.parametrize("name", ["hybrid:threads:2+opencl:0", "hybrid:opencl:0+simd"])
+def test_what_parts_tell_each_other(copied, name, kernel):
+    where = executor(name)
+    x, y = where.asarray(data()), where.asarray(np.zeros(16, np.int64) if kernel is scattered else data())
+    copied[:] = 0, 0
+    plan = pp.plan(pp.for_each, pp.par.on(where), pp.range(1, N - 1), kernel, x, y)
+    told = promised(plan)
+    plan.run()
+    assert copied == told and any(told)
