@@ -459,6 +459,8 @@ class RanksExecutor(Executor):
     # life -----------------------------------------------------------------------------------------
 
     def submit(self, call: Callable[[], Any]) -> Future:
+        if self._closed:
+            raise BackendUnavailableError(f"{self!r} was closed; make a new executor")
         return self._channel.submit(call)
 
     def synchronize(self) -> None:
@@ -475,7 +477,8 @@ class RanksExecutor(Executor):
         """
         if self._closed:
             return
-        self._closed = self.closed = True
+        with self._channel.turn():  # behind the tasks that were given to it: the others wait for their parts
+            self._closed = self.closed = True
         for key, value in list(_joined.items()):
             if value is self:
                 del _joined[key]

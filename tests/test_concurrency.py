@@ -271,3 +271,40 @@ def test_workers_leave_the_callers_cpu(python):
         assert pp.reduce(many, x) == x.sum()  # more threads than CPUs: nobody is sent away
     """)  # fmt: skip
     assert out.split() == ["True", "True"]
+
+
+def test_threads_that_cannot_start_are_told(python):
+    """And nothing is left half done: later calls run, and nobody writes to file 0."""
+    out = python(
+        """
+        import os, threading
+        import numpy as np, portapar as pp
+
+        read, write = os.pipe()
+        os.dup2(write, 0)
+        os.set_blocking(read, False)
+        start, begun = threading.Thread.start, []
+
+        def refuse(thread):
+            if thread.name.startswith("portapar"):
+                begun.append(thread)
+                if len(begun) == 2:
+                    raise RuntimeError("can't start new thread")
+            start(thread)
+
+        threading.Thread.start = refuse
+        x, policy = np.ones(1_000_000), pp.par.on(pp.threads(4))
+        try:
+            pp.reduce(policy, x)
+        except pp.PortaparError as error:
+            print(type(error).__name__, error)
+        print(pp.reduce(policy, x), pp.reduce(policy, x), len(begun))
+        try:
+            print(os.read(read, 8))
+        except BlockingIOError:
+            print("nothing")
+        """
+    )
+    told, ran, wrote = out.splitlines()
+    assert told.startswith("BackendUnavailableError thread 2 of 4 cannot be started: can't start new thread. Use fewer")
+    assert ran == "1000000.0 1000000.0 5" and wrote == "nothing"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import pickle
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -73,18 +74,18 @@ class MPIGroup(Group):
 
     @_told
     def exchange(self, value: Any) -> list[Any]:
-        mine = np.frombuffer(pickle.dumps(value, pickle.HIGHEST_PROTOCOL), np.uint8)
+        (mine,) = self._packed([value])
         sizes = np.empty(self.size, np.int64)
         self._comm.Allgather(np.array([len(mine)]), sizes)
         cuts = [0, *np.cumsum(sizes).tolist()]
         data = np.empty(cuts[-1], np.uint8)
         data[cuts[self.rank] : cuts[self.rank + 1]] = mine
         self.allgather(data, cuts)
-        return [pickle.loads(data[lo:hi].data) for lo, hi in zip(cuts[:-1], cuts[1:], strict=True)]
+        return _unpacked(data[lo:hi] for lo, hi in zip(cuts[:-1], cuts[1:], strict=True))
 
     @_told
     def alltoall(self, values: Sequence[Any]) -> list[Any]:
-        sends = [np.frombuffer(pickle.dumps(value, pickle.HIGHEST_PROTOCOL), np.uint8) for value in values]
+        sends = self._packed(values)
         sizes = np.array([[len(data), max(map(len, sends))] for data in sends])
         given = np.empty_like(sizes)
         self._comm.Alltoall(sizes, given)
@@ -96,7 +97,16 @@ class MPIGroup(Group):
             self._comm.Alltoallv([out, outs, MPI.BYTE], [into, intos, MPI.BYTE])
             for x, piece in zip(here[1], np.split(into, np.cumsum(intos)[:-1]), strict=True):
                 x[:] = piece
-        return [pickle.loads(data.data) for data in got]
+        return _unpacked(got)
+
+    def _packed(self, values: Sequence[Any]) -> list[np.ndarray]:
+        """Values as bytes. Where that fails all are told so in their place: they wait for a message, whatever it is."""
+        try:
+            found = [pickle.dumps(value, pickle.HIGHEST_PROTOCOL) for value in values]
+        except Exception as error:  # noqa: BLE001 - what an object does as it is pickled is its own business
+            why = f"rank {self.rank} of {self.size} cannot send its results, {type(error).__name__}: {error}"
+            found = [pickle.dumps(_Unsent(why))] * len(values)
+        return [np.frombuffer(data, np.uint8) for data in found]
 
     @_told
     def barrier(self) -> None:
@@ -105,6 +115,22 @@ class MPIGroup(Group):
     def close(self) -> None:
         if not MPI.Is_finalized():
             self._comm.Free()
+
+
+@dataclasses.dataclass
+class _Unsent:
+    """What stands in the place of values that a rank could not send."""
+
+    why: str
+
+
+def _unpacked(received: Iterable[np.ndarray]) -> list[Any]:
+    """Values from bytes; raises CommunicationError, on every rank, if one could not send its own."""
+    found = [pickle.loads(data.data) for data in received]
+    for value in found:
+        if isinstance(value, _Unsent):
+            raise CommunicationError(f"{value.why}. What kernels and operators return must pickle")
+    return found
 
 
 @functools.cache

@@ -1,7 +1,10 @@
 """Run by every rank under mpirun (see test_mpi.py): what happens on one rank is told to the others."""
 
+import time
+
 import numpy as np
 import pytest
+from mpi4py import MPI
 
 import portapar as pp
 from portapar.errors import CommunicationError
@@ -101,4 +104,33 @@ def test_calls_that_differ_in_more_than_their_name():
     for told, call in calls.items():
         with pytest.raises(CommunicationError, match="(?s)ranks differ.*" + told):
             call()
+    assert works()
+
+
+class Stubborn:
+    """What does not pickle on the last rank."""
+
+    def __reduce__(self):
+        if RANK == SIZE - 1:
+            raise ValueError("no")
+        return (Stubborn, ())
+
+
+@pytest.mark.skipif(SIZE == 1, reason="one rank sends nothing")
+def test_what_cannot_be_sent_is_an_error_everywhere():
+    for send in (lambda: WORLD.group.exchange(Stubborn()), lambda: WORLD.group.alltoall([Stubborn()] * SIZE)):
+        with pytest.raises(CommunicationError, match=f"rank {SIZE - 1} of {SIZE} cannot send its .*ValueError: no"):
+            send()
+    assert works()
+
+
+def test_tasks_end_before_their_executor_closes():
+    where = pp.mpi(MPI.COMM_WORLD)
+    x = where.asarray(np.arange(N))
+    later = [pp.reduce(pp.par.on(where).task, x) for _ in range(5)]
+    time.sleep(0.1 * RANK)  # some ranks close it while others have not begun
+    where.close()
+    assert [future.result() for future in later] == [N * (N - 1) // 2] * 5
+    with pytest.raises(pp.BackendUnavailableError, match="closed"):
+        pp.reduce(pp.par.on(where).task, x)
     assert works()

@@ -468,15 +468,24 @@ class Pool:
         if apart:
             mask = sum(1 << cpu for cpu in allowed).to_bytes(CPU_BYTES, sys.byteorder)
             self._words[ALLOWED // 8 : (ALLOWED + CPU_BYTES) // 8] = np.frombuffer(mask, np.int64)
-        for k in range(1, self.size):
-            self._bells.append(_bell())
-            first = (WORKERS + WORKER_SIZE * k + HEARS) // 8
-            self._words[first : first + 2] = self._bells[-1]
-            thread = threading.Thread(
-                target=loops()[3], args=(self._address, k, SPIN_NS), name=f"portapar-{k}", daemon=True
-            )
-            self._threads.append(thread)
-            thread.start()
+        try:
+            for k in range(1, self.size):
+                self._bells.append(_bell())
+                first = (WORKERS + WORKER_SIZE * k + HEARS) // 8
+                self._words[first : first + 2] = self._bells[-1]
+                thread = threading.Thread(
+                    target=loops()[3], args=(self._address, k, SPIN_NS), name=f"portapar-{k}", daemon=True
+                )
+                thread.start()
+                self._threads.append(thread)
+        except (RuntimeError, OSError) as error:
+            k = len(self._threads) + 1
+            self._end()
+            self._words[:] = 0
+            raise BackendUnavailableError(
+                f"thread {k} of {self.size} cannot be started: {error}. Use fewer, pp.threads({k}) or "
+                "PORTAPAR_NUM_THREADS, or raise the limits on processes (ulimit -u) and open files (ulimit -n)"
+            ) from error
 
     def run(self, job: int | ctypes.c_int64, block: int, failed: Callable[[], Exception] = failure) -> bool:
         """Run the job at an address on as many threads as it says; False if its table objects."""
@@ -519,18 +528,22 @@ class Pool:
             raise failed()
         return not self._result.value
 
+    def _end(self) -> None:
+        """End the threads. The lock is held."""
+        for k, (_, rings) in enumerate(self._bells, 1):
+            self._words[(WORKERS + WORKER_SIZE * k + STATE) // 8] = QUIT
+            os.write(rings, _ONE)
+        for thread in self._threads:
+            thread.join(timeout=1)
+        if not any(thread.is_alive() for thread in self._threads):
+            self._drop_bells()
+        self._threads = []
+
     def close(self) -> None:
         """End the threads. Running a job afterwards is an error."""
         with self._lock:
             self._closed = True
-            for k, (_, rings) in enumerate(self._bells, 1):
-                self._words[(WORKERS + WORKER_SIZE * k + STATE) // 8] = QUIT
-                os.write(rings, _ONE)
-            for thread in self._threads:
-                thread.join(timeout=1)
-            if not any(thread.is_alive() for thread in self._threads):
-                self._drop_bells()
-            self._threads = []
+            self._end()
         atexit.unregister(self.close)
 
 
