@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import functools
 import http.server
+import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -62,6 +64,12 @@ def publish(folder: Path, machine: str, notes: Sequence[str] = ()) -> None:
     """Write asv's pages, and ours in front of them."""
     if asv(folder, "publish", "--no-pull"):
         raise SystemExit("asv publish failed")
+    asv_pages = folder / "html" / "asv"
+    index = json.loads((asv_pages / "index.json").read_text())
+    # asv's pages would ask for the graphs of benchmarks that were never measured.
+    measured = {file.stem for file in (asv_pages / "graphs" / "summary").glob("*.json")}
+    index["benchmarks"] = {name: about for name, about in index["benchmarks"].items() if name in measured}
+    (asv_pages / "index.json").write_text(json.dumps(index))
     from . import algorithms  # it takes a second
 
     targets = {case.name: max(t for *_, t in case.opponents.values()) for case in algorithms.cases(1e-5)}
@@ -73,6 +81,9 @@ def serve(html: Path, port: int) -> None:
     """Serve the pages to this machine until Ctrl-C."""
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(html))
     with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+        # Also where the shell that started this in the background had it ignored, and when it is asked to end.
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, signal.default_int_handler)
         print(f"serving {html} at http://127.0.0.1:{server.server_port}/ until Ctrl-C", flush=True)
         try:
             server.serve_forever()
@@ -100,6 +111,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not options.no_measure:
         if git("status", "--porcelain"):
             notes.append("Measured with changes that are not committed; the results are kept under the commit below.")
+            print(notes[-1], file=sys.stderr)
+        if hasattr(os, "getloadavg") and os.getloadavg()[0] > 0.3 * (os.cpu_count() or 1):
+            notes.append(f"Measured on a machine with other work to do: its load was {os.getloadavg()[0]:.1f} before.")
             print(notes[-1], file=sys.stderr)
         done = measure(folder, machine, options.quick, options.bench)
         if not done:

@@ -22,8 +22,8 @@ from urllib.parse import quote
 SUITES: dict[str, tuple[str, dict[str, float]]] = {
     "bench_stream.Stream": ("STREAM", {"": 1.0, "opencl": 0.98, "cuda": 0.98}),
     "bench_algorithms.Algorithms": ("Algorithms", {"": 1.0}),
-    "bench_kinds.Kinds": ("Loops of the kinds that programs are made of", {"": 0.8}),
-    "bench_pareval.Pareval": ("ParEval, beside serial C++", {"": 1.0}),
+    "bench_kinds.Kinds": ("Kinds of loops", {"": 0.8}),
+    "bench_pareval.Pareval": ("ParEval beside serial C++", {"": 1.0}),
 }
 LONGEST_FIRST_CALL = 1.5  # seconds
 CLIFF = 1.6  # how much more an element may cost at the next size
@@ -106,6 +106,14 @@ def seconds(value: float) -> str:
     return f"{value * 1e9:.3g} ns"
 
 
+def short(value: float) -> str:
+    """A number for an axis."""
+    for unit, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= scale:
+            return f"{value / scale:.3g}{unit}"
+    return f"{value:.3g}"
+
+
 def usable(value: float | None) -> bool:
     return value is not None and math.isfinite(value) and value > 0
 
@@ -134,7 +142,7 @@ def lines(curves: dict[str, list[tuple[float, float, str]]], what: str, log_x: b
     points = [point for curve in curves.values() for point in curve]
     if not points:
         return ""
-    width, height, left, right, top, bottom = 760, 260, 56, 12, 12, 34
+    width, height, left, right, top, bottom = 760, 260, 56, 24, 12, 34
     place = (lambda x: math.log10(x)) if log_x else (lambda x: x)
     x0, x1 = min(place(p[0]) for p in points), max(place(p[0]) for p in points)
     y0, y1 = math.log10(min(p[1] for p in points)) - 0.05, math.log10(max(p[1] for p in points)) + 0.05
@@ -145,7 +153,7 @@ def lines(curves: dict[str, list[tuple[float, float, str]]], what: str, log_x: b
         for y in (10.0**k, 2 * 10.0**k, 5 * 10.0**k):
             if y0 <= math.log10(y) <= y1:
                 drawn.append(f'<line x1="{left}" x2="{width - right}" y1="{at_y(y):.1f}" y2="{at_y(y):.1f}"/>')
-                drawn.append(f'<text x="{left - 6}" y="{at_y(y) + 4:.1f}" text-anchor="end">{y:.3g}</text>')
+                drawn.append(f'<text x="{left - 6}" y="{at_y(y) + 4:.1f}" text-anchor="end">{short(y)}</text>')
     xs = sorted({point[0] for point in points})
     for x in xs[:: max(1, len(xs) // 8)]:
         text = tag("text", escape(x_label(x)), x=f"{at_x(x):.1f}", y=height - 14, text_anchor="middle")
@@ -236,6 +244,24 @@ def heat(history: History, run: Run, suite: str, targets: dict[str, float]) -> s
     return table(["", *(escape(", ".join(first)) for first in columns)], rows, class_="heat") + note
 
 
+def summary(history: History, run: Run, targets: dict[str, float]) -> str:
+    """One line for each suite and column."""
+    rows = []
+    for k, suite in enumerate(suites(history)):
+        found = speeds(run, suite)
+        for name in dict.fromkeys(map(column, found)):
+            some = {key: speed for key, speed in found.items() if column(key) == name}
+            least = min(some, key=some.__getitem__)
+            under = sum(speed < target(suite, key, targets) for key, speed in some.items())
+            back, text = colour(mean(some.values()))
+            middle = tag("td", f"{mean(some.values()):.2f}", style=f"background:{back};color:{text}")
+            link = tag("a", escape(title(suite)), href=f"#heat{k}")
+            rows.append([link, escape(name), middle, f"{some[least]:.2f} ({escape(least[-1])})", str(len(some)),
+                         str(under)])  # fmt: skip
+    head = ["", "on", "geometric mean", "least", "rows", "under target"]
+    return table(head, rows, class_="texts") if rows else tag("p", "Nothing was measured beside native code.")
+
+
 def missed(history: History, run: Run, targets: dict[str, float]) -> str:
     """The rows under their targets, the farthest first, and what failed."""
     rows, failed = [], []
@@ -251,9 +277,9 @@ def missed(history: History, run: Run, targets: dict[str, float]) -> str:
         failed += [escape(" ".join((benchmark, *key))) for key, value in values.items() if value is None]
     rows.sort(key=lambda row: row[0])
     head = ["what", "of", "on", "relative speed", "target"]
-    text = table(head, [row[1] for row in rows[:15]]) if rows else tag("p", "None.")
+    text = table(head, [row[1] for row in rows[:15]], class_="texts") if rows else tag("p", "None.")
     if len(rows) > 15:
-        rest = table(head, [row[1] for row in rows[15:]])
+        rest = table(head, [row[1] for row in rows[15:]], class_="texts")
         text += tag("details", tag("summary", f"{len(rows) - 15} more"), rest)
     if failed:
         text += tag("h3", "Failed") + tag("ul", *(tag("li", name) for name in failed))
@@ -274,7 +300,7 @@ def stream(history: History, run: Run) -> str:
         link = tag("a", escape(key[-1]), href=graph(benchmark, history.names[benchmark], key))
         rows.append([escape(key[0]), link, f"{rate:.1f}", "–" if speed is None else f"{speed:.2f}",
                      tag("td", bar, class_="bars")])  # fmt: skip
-    return table(["on", "kernel", "GB/s", "relative speed", ""], rows)
+    return table(["on", "kernel", "GB/s", "relative speed", ""], rows, class_="texts")
 
 
 def cliffs(run: Run) -> str:
@@ -297,10 +323,10 @@ def cliffs(run: Run) -> str:
                 found.append([escape(", ".join(key)), where, f"{before:.3g}", f"{after:.3g}", f"{after / before:.2f}"])
     for first in dict.fromkeys(key[0] for key in curves):
         part = {", ".join(key[1:]): curve for key, curve in curves.items() if key[0] == first}
-        charts.append(lines(part, f"ns per element by number of elements, {first}", True, lambda x: f"{x:.0e}"))
+        charts.append(lines(part, f"ns per element by number of elements, {first}", True, short))
     head = ["what", "from n to n", "ns", "ns", "factor"]
     text = tag("p", f"Steps at which an element costs more than {CLIFF:g} times as much, above n = 1000:")
-    return "".join(charts) + text + (table(head, found) if found else tag("p", "None."))
+    return "".join(charts) + text + (table(head, found, class_="texts") if found else tag("p", "None."))
 
 
 def costs(history: History, run: Run) -> str:
@@ -316,7 +342,7 @@ def costs(history: History, run: Run) -> str:
                 shown = f"{value / 2**20:.1f} MiB" if benchmark.endswith("memory") else seconds(value)
             link = tag("a", escape(benchmark), href=graph(benchmark, history.names[benchmark], key))
             rows.append([link, escape(", ".join(key)), shown])
-    text = table(["what", "", ""], rows) if rows else ""
+    text = table(["what", "", ""], rows, class_="texts") if rows else ""
     first = run.values.get(compile_, {})
     executors = [on for on in dict.fromkeys(k[0] for k in first) if any(k[0] == on and usable(first[k]) for k in first)]
     if executors:
@@ -339,7 +365,7 @@ def costs(history: History, run: Run) -> str:
 def over_time(history: History) -> str:
     """Geometric means of relative speeds by commit, over the rows that all commits have."""
     text = ""
-    short = lambda k: history.runs[int(k)].commit[:8]
+    commit = lambda k: history.runs[int(k)].commit[:8]
     for suite in suites(history):
         found = [speeds(run, suite) for run in history.runs]
         curves: dict[str, list[tuple[float, float, str]]] = {}
@@ -349,10 +375,10 @@ def over_time(history: History) -> str:
             for k, some in enumerate(here):
                 if rows and some:
                     value = mean(some[row] for row in rows)
-                    curves.setdefault(name, []).append((float(k), value, f"{name}, {short(k)}: {value:.2f}"))
-        text += lines(curves, f"{title(suite)}, relative speed by commit", False, short)
+                    curves.setdefault(name, []).append((float(k), value, f"{name}, {commit(k)}: {value:.2f}"))
+        text += lines(curves, f"{title(suite)}, relative speed by commit", False, commit)
     if len(history.runs) < 2:
-        text += tag("p", "One commit has been measured: its points are the first of each line.")
+        text += tag("p", "One commit has been measured: a point each; asv's grid draws lines only.")
     return text
 
 
@@ -363,7 +389,7 @@ h1 { margin-bottom: .2rem } h2 { margin-top: 2.4rem; border-bottom: 1px solid #d
 nav a { margin-right: 1rem } .note { background: #fff4d6; padding: .5rem .8rem; border-left: 4px solid #d9a400 }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .15rem .7rem; text-align: right; border-bottom: 1px solid #eee; white-space: nowrap }
-th[scope=row], td:nth-child(2):not(.heat td) { text-align: left } th[scope=row] { font-weight: normal }
+th:first-child, table.texts :is(th, td):nth-child(2) { text-align: left } th[scope=row] { font-weight: normal }
 .heat td { min-width: 4.2rem; border: 1px solid #fff } .heat td a { color: inherit; text-decoration: none }
 .heat td a { display: block } .heat td a:hover { text-decoration: underline }
 td.missed { box-shadow: inset 0 -3px #a40000 }
@@ -398,23 +424,24 @@ def page(history: History, notes: Sequence[str] = (), targets: dict[str, float] 
         day = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(run.date))
         parts.append(tag("p", f"Commit {tag('code', escape(run.commit[:12]))} of {day}. Relative speeds: above 1 "
                          "portapar is faster than native code on the same data, measured in turns."))  # fmt: skip
-        sections = {
-            "Missed targets": missed(history, run, targets or {}),
-            "STREAM": stream(history, run),
-            **{
-                f"{title(suite)}: relative speed": heat(history, run, suite, targets or {}) for suite in suites(history)
-            },
-            "Sizes": cliffs(run),
-            "Costs": costs(history, run),
-            "By commit": over_time(history),
-        }
-        ids = {name: f"s{k}" for k, name in enumerate(sections)}
-        links = [tag("a", escape(name), href=f"#{ids[name]}") for name in sections]
+        sections = [
+            ("summary", "Relative speeds", summary(history, run, targets or {})),
+            ("missed", "Missed targets", missed(history, run, targets or {})),
+            ("stream", "STREAM in GB/s", stream(history, run)),
+            *(
+                (f"heat{k}", title(suite), heat(history, run, suite, targets or {}))
+                for k, suite in enumerate(suites(history))
+            ),
+            ("sizes", "Sizes", cliffs(run)),
+            ("costs", "Costs", costs(history, run)),
+            ("commits", "By commit", over_time(history)),
+        ]
+        links = [tag("a", escape(name), href=f"#{place}") for place, name, _ in sections]
         pages = (("", "grid"), ("summarylist", "list"), ("regressions", "regressions"))
         links += [tag("a", f"asv: {name}", href=f"asv/index.html#{'/' + where}") for where, name in pages]
         parts.append(tag("nav", *links))
-        for name, text in sections.items():
-            parts.append(tag("section", tag("h2", escape(name)), text, id=ids[name]))
+        for place, name, text in sections:
+            parts.append(tag("section", tag("h2", escape(name)), text, id=place))
     head = tag("title", "portapar: speed") + tag("style", STYLE) + '<link rel="icon" href="asv/swallow.ico">'
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
