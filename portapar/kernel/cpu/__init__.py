@@ -3,6 +3,7 @@
 ===========  ==============================================================
 `chunk`      the loop around a program, as Python for Numba
 `loops`      the loop nest of an index space
+`strips`     sums down columns, for several neighbouring indices at a time
 `choices`    conditional expressions as choices instead of branches
 `registers`  private arrays in vector registers
 `pool`       the threads

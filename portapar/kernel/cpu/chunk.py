@@ -6,9 +6,11 @@ backends call it with the ranges that are theirs. `chunk_text` is the Python tha
 
 from __future__ import annotations
 
+import ast
 import copy
 import ctypes
 import functools
+import math
 import re
 import struct
 from collections.abc import Callable
@@ -20,8 +22,10 @@ from portapar.errors import PlacementError
 from portapar.kernel.cpu import registers
 from portapar.kernel.cpu.choices import chosen
 from portapar.kernel.cpu.loops import STREAM_LINES, holds_text, loops_text
+from portapar.kernel.cpu.strips import WIDTHS, strip
 from portapar.kernel.front.bounds import Bounded, bounded
 from portapar.kernel.front.codec import codec
+from portapar.kernel.front.sources import tree_of
 from portapar.kernel.jit import vecmath
 from portapar.kernel.jit.functions import function_texts, functions, namespace
 from portapar.kernel.jit.native import callee, lower, native, slow_gathers
@@ -29,7 +33,13 @@ from portapar.kernel.program import Program, Spec
 from portapar.kernel.tiles import BLOCK, LANES, TILE
 
 
-def chunk_text(program: Program, stream: bool = False, bound: Bounded | None = None, apart: bool = False) -> str:
+def chunk_text(
+    program: Program,
+    stream: bool = False,
+    bound: Bounded | None = None,
+    apart: bool = False,
+    strips: tuple[int, ...] = (),
+) -> str:
     """Python text of ``chunk(lo, hi, block)`` for a program.
 
     Parameters
@@ -40,6 +50,8 @@ def chunk_text(program: Program, stream: bool = False, bound: Bounded | None = N
         When `fast` is right in the place of `body` (`fast_elem` for `elem`); ``rest`` does what is left.
     apart : bool
         Leave everything to ``rest`` where the arrays that a map writes share memory with others.
+    strips : tuple of int
+        Widths of which there are strips (`portapar.kernel.cpu.strips`).
     """
     args = [f"a{k}" for k in range(len(program.specs))]
     extra = [f"n{d}" for d in range(1, program.ndim)]
@@ -57,7 +69,7 @@ def chunk_text(program: Program, stream: bool = False, bound: Bounded | None = N
     if program.form == "reduce":
         head = holds_text(program, bound) + head if bound else head
         return (_tree_text if program.ordered else _lanes_text)(program, head, call, bound)
-    return loops_text(program, head, stream, bound)
+    return loops_text(program, head, stream, bound, strips)
 
 
 def _value(call: str, fast: bool) -> Callable[[str], str]:
@@ -304,7 +316,10 @@ def _make(program: Program, stream: bool, plain: bool = False) -> Any:
             fence=intrinsics.fence,
             tile=intrinsics.scratch(dtype, STREAM_LINES * 64 // dtype.itemsize),
         )
-    exec(compile(chunk_text(program, stream, bound, apart), "<portapar chunk>", "exec"), space)
+    strips = () if plain else _strips(program)
+    for width in strips:
+        space[f"strip{width}"] = _strip_function(program, width)
+    exec(compile(chunk_text(program, stream, bound, apart, tuple(strips)), "<portapar chunk>", "exec"), space)
     for name in ("holds", "sound", "inside", "short"):
         if name in space:
             space[name] = callee(space[name])
@@ -315,6 +330,32 @@ def _make(program: Program, stream: bool, plain: bool = False) -> Any:
 def _bounded(program: Program) -> Bounded | None:
     """The form of a program's functions for indices that are not negative, if it differs."""
     return bounded(program, function_texts(program), "elem" if program.acc is not None else "body")
+
+
+@functools.lru_cache(maxsize=4096)
+def _strips(program: Program) -> dict[int, ast.Module]:
+    """The bodies for several neighbouring indices at a time, by their number."""
+    steps = program.unit or program.steps[-1] == 1
+    if not (program.form == "map" and _apart(program) and steps and len(program.names) == 1):
+        return {}
+    bound, texts = _bounded(program), function_texts(program)
+    body = bound.trees.get("body") if bound is not None else None
+    found = {width: strip(program, copy.deepcopy(body) or tree_of(texts["body"]), width) for width in WIDTHS}
+    return {width: tree for width, tree in found.items() if tree is not None}
+
+
+def _strip_function(program: Program, width: int) -> Any:
+    """One of them as a function for others to call."""
+    from portapar.kernel.front import private
+    from portapar.kernel.jit import intrinsics
+
+    tree = copy.deepcopy(_strips(program)[width])
+    tree = registers.hinted({"strip": ast.unparse(tree)}, {"strip": tree}).get("strip", tree)
+    space: dict[str, Any] = {"np": np, "math": math, "vectors": intrinsics.vectors}
+    space.update((constructor.__name__, constructor) for constructor in private.CONSTRUCTORS)
+    exec(compile(tree, "<portapar strip>", "exec"), space)
+    weak = (*range(program.ndim), *(program.ndim + k for k, spec in enumerate(program.specs) if spec.weak))
+    return callee(space["strip"], weak)
 
 
 def _apart(program: Program) -> bool:
@@ -484,7 +525,7 @@ def inspect(program: Program, stream: bool = False) -> dict[str, str]:
         verdict = f"{verdict}\nwhere an index is negative: {slow}"
     return {
         "vectorized": verdict,
-        "Numba": program.text + "\n" + chunk_text(program, stream, bound, _apart(program)),
+        "Numba": program.text + "\n" + chunk_text(program, stream, bound, _apart(program), tuple(_strips(program))),
         "LLVM": llvm,
         "assembly": library.get_asm_str(),
     }

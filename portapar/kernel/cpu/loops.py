@@ -17,7 +17,7 @@ _FEW = 8  #: indices at the ends of a row, at most, that are looked for once and
 BLOCK = 512  #: iterations for which the elements that are indices are looked at, which then lie in the first cache
 
 
-def loops_text(program: Program, head: str, stream: bool, bound: Bounded | None) -> str:
+def loops_text(program: Program, head: str, stream: bool, bound: Bounded | None, strips: tuple[int, ...] = ()) -> str:
     """The text of ``chunk(lo, hi, block)``, of which `head` is the beginning, for maps and transforms.
 
     Parameters
@@ -26,6 +26,8 @@ def loops_text(program: Program, head: str, stream: bool, bound: Bounded | None)
         Write the output of a transform with non-temporal stores.
     bound : Bounded, optional
         When `fast` is right in the place of `body` (`fast_elem` for `elem`); elsewhere ``rest`` does the work.
+    strips : tuple of int
+        Widths of which there are strips.
     """
     args = [f"a{k}" for k in range(len(program.specs))]
     call = ", ".join(args)
@@ -33,7 +35,7 @@ def loops_text(program: Program, head: str, stream: bool, bound: Bounded | None)
     ends = ("first", "last") if tested else ("begin", "end")
     sound = bound is not None and bound.elements != ""
     near = ("near", "far") if sound else ends
-    work = _stream_text(program, args, name, *near) if stream else _loop(program, name, call, *near)
+    work = _stream_text(program, args, name, *near) if stream else _loop(program, name, call, *near, strips)
     if sound:
         row = "".join(f"{_ends(program, d, f'p{d}', f'p{d}')}, " for d in range(program.ndim - 1))
         work = (
@@ -134,9 +136,15 @@ def _index(program: Program, axis: int, position: str) -> str:
     return text if program.signed else f"nonneg({text})"
 
 
-def _loop(program: Program, name: str, call: str, begin: str, end: str) -> str:
+def _loop(program: Program, name: str, call: str, begin: str, end: str, strips: tuple[int, ...] = ()) -> str:
     inner = program.ndim - 1
-    return f"@for k in range({begin}, {end}):\n@    {name}({_outer(program)}{_index(program, inner, 'k')}, {call})\n"
+    step = f"{_outer(program)}{_index(program, inner, 'k')}, {call})\n"
+    text = ""
+    for width in strips:
+        text += f"@to{width} = {begin} + ({end} - {begin}) // {width} * {width}\n"
+        text += f"@for k in range({begin}, to{width}, {width}):\n@    strip{width}({step}"
+        begin = f"to{width}"
+    return f"{text}@for k in range({begin}, {end}):\n@    {name}({step}"
 
 
 def _outer(program: Program) -> str:

@@ -1,0 +1,117 @@
+"""Sums down columns, which the CPU does for several indices at a time: the bits of one index after the other."""
+
+import math
+
+import numpy as np
+import pytest
+
+import portapar as pp
+
+
+def dots(j, a, x, y):
+    s = 0.0
+    for i in range(len(x)):
+        s += a[i, j] * x[i]
+    y[j] = s
+
+
+def deviation(j, a, x, y):
+    n = len(a)
+    mean, square = 0.0, 0.0
+    total = x[j]
+    for i in range(n):
+        mean += a[i, j]
+        total -= a[i, j] * x[j]
+    mean /= n
+    for i in range(n):
+        square += (a[i, j] - mean) ** 2
+    y[j] = math.sqrt(square / n) + total
+
+
+def added(j, a, x, y):
+    for i in range(1, len(a)):
+        y[j] += a[i, j] - a[i - 1, j]
+        for k in range(i):
+            y[j] *= x[k]
+
+
+def weighted(j, a, x, y):
+    s = y[j]
+    for i in range(len(a)):
+        w = 2 * x[i]
+        s = s * 0.5 + w * a[i, j]
+    y[j] = 3 * s
+
+
+KERNELS = (dots, deviation, added, weighted)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "dtype"),
+    [*((kernel, "float64") for kernel in KERNELS), (dots, "float32"), (weighted, "float32")],
+    ids=lambda x: getattr(x, "__name__", x),
+)
+def test_columns_one_after_the_other(renderer, kernel, dtype):
+    rng = np.random.default_rng(1)
+    for m in (1, 7, 8, 63, 64, 65, 150):
+        n = 5 if kernel is not dots else m
+        a, x, y = rng.random((n, m)).astype(dtype), rng.random(max(n, m)).astype(dtype), rng.random(m).astype(dtype)
+        x = x[:n] if kernel is dots else x
+        wanted = y.copy()
+        pp.for_each(renderer, m, kernel, a, x, y)
+        for j in range(m):
+            kernel(j, a, x, wanted)
+        if kernel is deviation:  # roots and squares may be off by an ulp on some devices
+            np.testing.assert_allclose(y, wanted, rtol=1e-5 if dtype == "float32" else 1e-14)
+        else:
+            np.testing.assert_array_equal(y, wanted, f"{m} columns")
+
+
+def planes(g, i, sigma, phi, q):
+    s = 0.0
+    for h in range(sigma.shape[1]):
+        s += sigma[g, h] * phi[h, i]
+    q[g, i] = s
+
+
+def backwards(j, a, y):
+    s = 0.0
+    for i in range(len(a)):
+        s += a[i, j]
+    y[j] = s
+
+
+def test_columns_of_other_spaces(renderer):
+    rng = np.random.default_rng(2)
+    sigma, phi = rng.random((7, 7)), rng.random((7, 133))
+    q, wanted = np.zeros((7, 133)), np.zeros((7, 133))
+    pp.for_each(renderer, (7, 133), planes, sigma, phi, q)
+    for g, i in np.ndindex(7, 133):
+        planes(g, i, sigma, phi, wanted)
+    np.testing.assert_array_equal(q, wanted)
+    for start, stop, step in ((3, 130, 1), (132, -1, -1), (0, 133, 2), (-20, 30, 1)):
+        y, wanted = np.zeros(133), np.zeros(133)
+        pp.for_each(renderer, pp.range(start, stop, step), backwards, phi, y)
+        for j in range(start, stop, step):
+            backwards(j, phi, wanted)
+        np.testing.assert_array_equal(y, wanted, f"{start}:{stop}:{step}")
+
+
+def test_columns_that_are_written_are_done_in_order():
+    """Where what is written is what is read, an index sees what the ones before it wrote."""
+    for offset in (0, 40, 133, 500):
+        got = np.random.default_rng(3).random(7 * 133)
+        wanted = got.copy()
+        for buffer in (got, wanted):
+            a, y = buffer.reshape(7, 133), buffer[offset : offset + 133]
+            if buffer is got:
+                pp.for_each(pp.seq, 133, backwards, a, y)
+            else:
+                for j in range(133):
+                    backwards(j, a, y)
+        np.testing.assert_array_equal(got, wanted, f"at {offset}")
+
+
+def test_columns_become_vectors():
+    a, x, y = np.zeros((100, 200)), np.zeros(100), np.zeros(200)
+    assert "strip64" in pp.inspect(dots, pp.simd(), a, x, y, space=200)["Numba"]
