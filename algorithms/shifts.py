@@ -6,7 +6,7 @@ and what it writes stay in cache; on several parts each sends the others the blo
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -21,7 +21,10 @@ from portapar.part import LocalPart
 from portapar.parts import Parts
 from portapar.policy import Policy
 
-_SQUARE = 32  #: rows and columns of what is transposed in one go
+_SQUARE: Final = 64  #: rows and columns of what is transposed in one go
+_STRIP: Final = (
+    8  #: rows at a time: what they become fills lines of the cache, and few lines of a large stride are open
+)
 
 
 def shift_left(policy: Policy | None, x: Any, k: int, fill: Any = 0, *, out: Any = None) -> Any:
@@ -265,10 +268,17 @@ def _turn(part: LocalPart, x: Any, begin: int, out: Any) -> None:
     n, m = x.shape
 
     def square(row: int, column: int, begin: int, n: int, m: int, x: Any, out: Any) -> None:
-        lo, hi = row * _SQUARE, min(n, row * _SQUARE + _SQUARE)
-        for j in range(column * _SQUARE, min(m, column * _SQUARE + _SQUARE)):
-            for i in range(lo, hi):
+        i, stop = row * _SQUARE, min(n, row * _SQUARE + _SQUARE)
+        lo, hi = column * _SQUARE, min(m, column * _SQUARE + _SQUARE)
+        while i + _STRIP <= stop:
+            for j in range(lo, hi):
+                for k in range(_STRIP):
+                    out[np.uint64(j), np.uint64(begin + i + k)] = x[np.uint64(i + k), np.uint64(j)]
+            i += _STRIP
+        while i < stop:
+            for j in range(lo, hi):
                 out[np.uint64(j), np.uint64(begin + i)] = x[np.uint64(i), np.uint64(j)]
+            i += 1
 
     def element(j: int, i: int, begin: int, x: Any, out: Any) -> None:
         out[j, begin + i] = x[i, j]

@@ -13,7 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))
 
-from bench import parity  # noqa: E402
+import portapar as pp  # noqa: E402
+from bench import algorithms, parity  # noqa: E402
 
 WHATS = {
     "threads": 10, "in cache": 5, "simd": 6, "opencl": 6, "mpi": 6, "cuda": 12,
@@ -134,6 +135,13 @@ def test_asv_overhead():
     baseline.time_numpy_add()
     module.Import().time_import("numpy")
     assert module.Import().track_memory("numpy") > 1e6
+
+
+@pytest.mark.extra
+def test_asv_peers():
+    module = importlib.import_module("bench.benchmarks.bench_peers")
+    for case in module.cases(1e-5):
+        assert algorithms.measure(case, pp.threads(2), 1).keys() == {"", "NumPy"}  # and both compute the same
 
 
 @pytest.mark.parametrize(("name", "arguments"), [("first_steps", []), ("stream", ["20000"])])

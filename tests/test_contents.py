@@ -26,3 +26,11 @@ def test_every_file_of_a_room(room):
     folder = Path(package.__file__).parent
     told = re.findall(r"^`(\w+)`", package.__doc__, re.MULTILINE)
     assert sorted(told) == sorted(file.stem for file in folder.glob("*.py") if file.stem != "__init__")
+
+
+def test_every_algorithm_is_in_the_tables_of_the_docs():
+    text = (Path(__file__).parent.parent / "docs" / "algorithms.md").read_text()
+    told = set(re.findall(r"\bpp\.(\w+)", text))
+    assert told <= set(dir(pp))
+    homes = {name: getattr(getattr(pp, name), "__module__", None) or "" for name in pp.__all__}
+    assert {name for name, home in homes.items() if home.startswith("portapar.algorithms.")} <= told
