@@ -265,3 +265,29 @@ def test_elements_are_returned(renderer, module):
         made.kernel(i, expected)
     pp.for_each(renderer, N, made.kernel, found)
     assert np.array_equal(found, expected)
+
+
+def exchanged(i, out):
+    a, b, c = np.zeros(4), np.ones(4), np.full(4, 2.0)
+    for k in range(i):
+        a, b = b, a
+        a[1] += k
+    out[i, 0] = a.sum() + b.max()
+    for k in range(i + 2):
+        a, b, c = b, c, a
+        a[k % 4] += k
+        b[:] = a * 2 + k
+    out[i, 1] = np.dot(a, b) + c.sum()
+    t = a
+    a = c
+    c = t
+    a, n = b, (a - c).min()
+    out[i, 2] = a.sum() + n
+
+
+def test_arrays_that_exchange_their_names(renderer):
+    found, wanted = np.zeros((6, 3)), np.zeros((6, 3))
+    pp.for_each(renderer, 6, exchanged, found)
+    for i in range(6):
+        exchanged(i, wanted)
+    np.testing.assert_array_equal(found, wanted)

@@ -97,11 +97,10 @@ def without_rows(kernel: Kernel, found: Mapping[str, Any]) -> Kernel:
         It uses rows of different lengths, or in a way that has no loop.
     """
     ndims = {name: len(array.shape) for name, array in found.items()}
-    key = (kernel, *ndims.items())
     with _lock:
-        if key not in _expanded:
-            _expanded[key] = _Expander(kernel).expanded(ndims)
-        expanded = _expanded[key]
+        expanded = _expanded.get(key := (kernel, *ndims.items()))
+        if expanded is None:
+            expanded = _expanded[key] = _Expander(kernel).expanded(ndims)
     expanded.check(found)
     return expanded.kernel
 
@@ -337,9 +336,8 @@ class _Rewriter(Templates):
         if func.id in ("min", "max", "sum", "any", "all") and len(node.args) == 1:
             return self.reduction(node, func.id, node.args[0], [])
         if func.id == "sum":
-            start = ast.unparse(node.args[1])
-            remedy = f"write {start} + sum({ast.unparse(node.args[0])})"
-            self.fail(node, f"{ast.unparse(node)} begins at {start}", remedy)
+            rest, start = map(ast.unparse, node.args)
+            self.fail(node, f"{ast.unparse(node)} begins at {start}", f"write {start} + sum({rest})")
         if func.id in ("int", "float", "bool", "complex", "min", "max", "pow", "divmod"):
             other = {"min": "np.minimum", "max": "np.maximum"}.get(func.id) if len(node.args) == 2 else None
             remedy = f"write {other}({', '.join(map(ast.unparse, node.args))})" if other else LOOP
@@ -423,6 +421,9 @@ class _Rewriter(Templates):
     def assignment(self, node: ast.Assign, target: ast.expr, after: list[ast.stmt]) -> ast.stmt | list[ast.stmt]:
         value = node.value
         if isinstance(target, (ast.Tuple, ast.List)) and any(map(self.rank, target.elts)):
+            named = all(isinstance(part, ast.Name) or not self.rank(part) for part in target.elts)
+            if named and isinstance(value, ast.Tuple) and not any(map(self.computed, value.elts)):
+                return self.visit(node)  # arrays exchange their names
             self.fail(node, "it assigns rows as a tuple", "assign them one by one")
         if isinstance(target, (ast.Tuple, ast.List)) and self.rank(value):
             return self.unpacked(node, target, value)

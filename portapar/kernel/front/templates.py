@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, TypeGuard
 
@@ -120,28 +120,26 @@ class Templates(ast.NodeTransformer):
 
     def find_arrays(self, function: ast.FunctionDef) -> None:
         """Local names of arrays and of parts of arrays, whichever is assigned first."""
+        assigned = [pair for node in ast.walk(function) for pair in _assigned(node)]
         for _ in range(3):
             before = len(self.arrays)
-            for node in ast.walk(function):
-                if names_one(node):
-                    dims = self.view_dims(node.value)
-                    if dims is not None and node.targets[0].id not in self.arrays:
-                        self.arrays[node.targets[0].id] = dims
+            for name, value in assigned:
+                dims = self.view_dims(value)
+                if dims is not None and name not in self.arrays:
+                    self.arrays[name] = dims
             if len(self.arrays) == before:
                 break
-        plain = [n.targets[0].id for n in ast.walk(function) if names_one(n)]
+        plain = [name for name, _ in assigned]
         for name in list(self.arrays):  # loops, tuples and updates assign it too
             if self.assigned.get(name, 0) > plain.count(name) + self.updates(function, name):
                 del self.arrays[name]
-        for node in ast.walk(function):  # a name that is an array of other lengths too
-            if names_one(node):
-                name, dims = node.targets[0].id, self.view_dims(node.value)
-                known = self.arrays.get(name)
-                if known is not None and dims != known:
-                    if dims is None or len(dims) != len(known):
-                        del self.arrays[name]
-                    else:
-                        self.arrays[name] = tuple(Dim("", f"{name}.shape[{k}]") for k in range(len(known)))
+        for name, value in assigned:  # a name that is an array of other lengths too
+            dims, known = self.view_dims(value), self.arrays.get(name)
+            if known is not None and dims != known:
+                if dims is None or len(dims) != len(known):
+                    del self.arrays[name]
+                else:
+                    self.arrays[name] = tuple(Dim("", f"{name}.shape[{k}]") for k in range(len(known)))
 
     @staticmethod
     def updates(function: ast.FunctionDef, name: str) -> int:
@@ -466,6 +464,16 @@ class Templates(ast.NodeTransformer):
 def names_one(node: ast.AST) -> TypeGuard[Any]:
     """``name = …``."""
     return isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
+
+
+def _assigned(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """The names that a statement assigns one by one, also as in ``a, b = b, a``, and what."""
+    if names_one(node):
+        yield node.targets[0].id, node.value
+    elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Tuple):
+        names, value = node.targets[0].elts, node.value
+        if isinstance(value, ast.Tuple) and len(names) == len(value.elts):
+            yield from ((name.id, x) for name, x in zip(names, value.elts, strict=True) if isinstance(name, ast.Name))
 
 
 def index_of(node: ast.Subscript) -> list[ast.expr]:
