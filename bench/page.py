@@ -331,10 +331,10 @@ def cliffs(run: Run) -> str:
 
 def costs(history: History, run: Run) -> str:
     """Small calls, imports and memory; first calls by algorithm and executor."""
-    compile_ = "bench_compile.Compile.track_seconds"
+    kinds = {"bench_compile.Calls.track_first": "first call", "bench_compile.Calls.track_later": "later call"}
     rows = []
     for benchmark, values in sorted(run.values.items()):
-        if benchmark.rpartition(".")[0] in (*suites(history), "bench_compile.Compile", "bench_sizes.Sizes"):
+        if benchmark.rpartition(".")[0] in (*suites(history), "bench_compile.Calls", "bench_sizes.Sizes"):
             continue
         for key, value in values.items():
             shown = "failed" if value is None else "–"
@@ -343,22 +343,25 @@ def costs(history: History, run: Run) -> str:
             link = tag("a", escape(benchmark), href=graph(benchmark, history.names[benchmark], key))
             rows.append([link, escape(", ".join(key)), shown])
     text = table(["what", "", ""], rows, class_="texts") if rows else ""
-    first = run.values.get(compile_, {})
-    executors = [on for on in dict.fromkeys(k[0] for k in first) if any(k[0] == on and usable(first[k]) for k in first)]
-    if executors:
-        body = []
-        for name in dict.fromkeys(key[1] for key in first):
+    columns: dict[tuple[str, str], dict[str, float | None]] = {}
+    for benchmark in kinds:
+        for (on, name), value in run.values.get(benchmark, {}).items():
+            columns.setdefault((benchmark, on), {})[name] = value
+    columns = {place: found for place, found in columns.items() if any(map(usable, found.values()))}
+    if columns:
+        sums = [sum(v for v in found.values() if v is not None and usable(v)) for found in columns.values()]
+        body = [["all", *(tag("td", seconds(value), class_="mean") for value in sums)]]
+        for name in dict.fromkeys(name for found in columns.values() for name in found):
             cells = []
-            for on in executors:
-                value = first.get((on, name), math.nan)
-                over = value is not None and value > LONGEST_FIRST_CALL
+            for (benchmark, on), found in columns.items():
+                value = found.get(name, math.nan)
+                over = value is not None and benchmark.endswith("first") and value > LONGEST_FIRST_CALL
                 shown = "failed" if value is None else seconds(value) if usable(value) else "–"
-                link = tag("a", shown, href=graph(compile_, history.names[compile_], (on, name)))
+                link = tag("a", shown, href=graph(benchmark, history.names[benchmark], (on, name)))
                 cells.append(tag("td", link, class_="over" if over else ""))
             body.append([escape(name), *cells])
-        sums = [sum(v for k, v in first.items() if k[0] == on and v is not None and usable(v)) for on in executors]
-        body.insert(0, ["all", *(tag("td", seconds(value), class_="mean") for value in sums)])
-        text += tag("h3", "First calls, nothing compiled before") + table(["", *map(escape, executors)], body)
+        text += tag("h3", "Every algorithm on 60 elements: its first call, nothing compiled before, and later ones")
+        text += table(["", *(f"{kinds[benchmark]}, {escape(on)}" for benchmark, on in columns)], body)
     return text or tag("p", "Not measured.")
 
 

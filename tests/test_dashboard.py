@@ -35,7 +35,7 @@ def results(folder, machine, commits, **changes):
         "bench_sizes.Sizes.track_seconds": (
             ["executor", "algorithm", "elements"], [["'threads'"], ["'reduce'"], ["'100'", "'2000'", "'4000'"]]
         ),
-        "bench_compile.Compile.track_seconds": (["executor", "algorithm"], [["'threads'"], ["'sort'", "'fill'"]]),
+        "bench_compile.Calls.track_first": (["executor", "algorithm"], [["'threads'"], ["'sort'", "'fill'"]]),
         "bench_overhead.Baseline.time_numpy_add": ([], []),
     }  # fmt: skip
     values = {
@@ -43,7 +43,7 @@ def results(folder, machine, commits, **changes):
         "bench_stream.Stream.track_rate": [20.0, 10.0, NAN, None, NAN, NAN],
         "bench_kinds.Kinds.track_ratio": None,  # what asv saves where setup_cache failed
         "bench_sizes.Sizes.track_seconds": [1e-6, 2e-5, 8e-5],
-        "bench_compile.Compile.track_seconds": [2.5, 0.125],
+        "bench_compile.Calls.track_first": [2.5, 0.125],
         "bench_overhead.Baseline.time_numpy_add": [4e-7],
         **changes,
     }
@@ -125,7 +125,7 @@ def test_links_lead_to_the_graph_of_those_parameters(tmp_path):
         {"bench_stream.Stream.track_ratio": [0.0, -1.0, math.inf, 1e300, 1e-300, 1.0]},
         {"bench_stream.Stream.track_ratio": []},
         {"bench_kinds.Kinds.track_ratio": [1.0], "bench_sizes.Sizes.track_seconds": [NAN, NAN, 1e-6]},
-        {"bench_compile.Compile.track_seconds": None, "bench_sizes.Sizes.track_seconds": None},
+        {"bench_compile.Calls.track_first": None, "bench_sizes.Sizes.track_seconds": None},
     ],
 )
 def test_anything_may_be_missing(tmp_path, changes):
