@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import functools
 import http.server
+import importlib.util
 import json
 import os
 import signal
@@ -101,6 +102,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=8080, help="where to serve; 0: any that is free (8080)")
     parser.add_argument("--folder", type=Path, default=ROOT / ".asv", help="for results and pages (.asv)")
     options = parser.parse_args(argv)
+    if importlib.util.find_spec("asv") is None:
+        parser.error("asv is not installed: pip install 'portapar[bench]'")
+    try:
+        git("rev-parse", "HEAD")
+    except (OSError, subprocess.CalledProcessError) as error:
+        parser.error(f"results are kept by commit, and {ROOT} is not a git checkout with one: {error}")
     folder = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     machine = host_kind() + ("-quick" if options.quick else "")

@@ -68,3 +68,17 @@ def test_every_test_runs_once_in_ci():
     status, output = make("--dry-run", "test", "test-all", READY="Makefile")
     chosen = [line.partition(" -m ")[2].partition(" -m ")[2] for line in output.splitlines() if "pytest" in line]
     assert status == 0 and chosen == ['"not extra"', "extra"], output
+
+
+@pytest.mark.parametrize(
+    ("given", "flags"),
+    [({}, []), ({"QUICK": 1}, ["--quick"]), ({"QUICK": 0, "SERVE": 0}, ["--no-serve"]), ({"SERVE": 1}, [])],
+)
+def test_the_dashboards_switches(given, flags):
+    status, output = make("--dry-run", "dashboard", READY="Makefile", **given)
+    assert status == 0 and output.split()[-1 - len(flags) :] == ["bench.dashboard", *flags]
+
+
+def test_perf_check_asks_for_the_commit():
+    status, output = make("--dry-run", "perf-check", READY="Makefile", BASE="v1")
+    assert status == 0 and output.split()[-2:] == ["bench.perf_check", "v1"]
