@@ -391,9 +391,12 @@ def _lengths(problem: Problem, part: Part, placed: Sequence[Any], firsts: Sequen
     """The rows that arrays have all in all, where a kernel asks for it, and a part has less; else 0."""
     if part.hi - part.lo == problem.size:
         return ()
+    reaches = problem.reaches()
+    if problem.tests is None and not any(reach is not None and reach.measured for reach in reaches):
+        return ()
     found = [0] * len(placed)
     for k, value in problem.arrays():
-        reach = problem.reaches()[k]
+        reach = reaches[k]
         if reach is not None and (reach.measured or problem.tests is not None):
             count = value.shape[0] * moves.scale(problem, k)
             here = placed[k].shape[0] + firsts[k]

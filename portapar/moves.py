@@ -9,6 +9,7 @@ refused.
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from collections.abc import Sequence
@@ -117,9 +118,8 @@ def needed(reach: Reach, rows: Span, count: int) -> tuple[Span, ...]:
 
 def scale(problem: Problem, k: int) -> int:
     """Rows of a program's argument to a row of the user's array, which it sees as flat."""
-    value = problem.values[k]
-    flat = len(value.shape) > 1 and problem.program.specs[k].ndim == 1
-    return value.size // max(value.shape[0], 1) if flat else 1
+    shape = problem.values[k].shape
+    return math.prod(shape[1:]) if len(shape) > 1 and problem.program.specs[k].ndim == 1 else 1
 
 
 def shares_memory(executor: Any) -> bool:
@@ -153,8 +153,19 @@ def decide(problem: Problem, policy: Policy, executor: Any) -> tuple[tuple[Span,
             kinds[k] = "gathered" if reach.far else "rows"
             if uses(reach) and (not reach.far or reach.written or reach.atomics):
                 home.append(k)
-    spans, why = _spans(problem, executor, _cuts(problem, reaches, home, executor))
-    return spans, why, _moves(problem, policy, executor, reaches, kinds, spans)
+    cuts = _cuts(problem, reaches, home, executor)
+    spans, why = _spans(problem, executor, cuts)
+    for k in [k for k in home if kinds[k] == "rows"]:
+        reach, rows = reaches[k], problem.values[k].shape[0] * scale(problem, k)
+        if reach is not None and reach.own and cuts is not None and cuts[-1] == rows and _scaled(problem, k) == cuts:
+            del kinds[k]  # all that it uses is where it is used
+    return spans, why, _moves(problem, policy, executor, reaches, kinds, spans) if kinds else ()
+
+
+def _scaled(problem: Problem, k: int) -> tuple[int, ...]:
+    """Where an argument is cut, as the program sees it."""
+    factor, cuts = scale(problem, k), problem.values[k].cuts
+    return cuts if factor == 1 else tuple(c * factor for c in cuts)
 
 
 def refuse_copies(problem: Problem, executor: Any) -> None:
@@ -262,8 +273,10 @@ def _cuts(
                 f"{problem.algorithm}: argument {problem.names[k]!r} has {count} rows, and the indices of the first "
                 f"axis go to {rows[1] - 1}: a partitioned array must have a row for each index that uses its own"
             )
-        cuts = tuple(min(max(c * scale(problem, k), rows[0]), rows[1]) for c in problem.values[k].cuts)
-        cuts = (rows[0], *cuts[1:-1], rows[1])
+        cuts = _scaled(problem, k)
+        if cuts[-1] != rows[1] or rows[0] != 0:
+            cuts = tuple(min(max(c, rows[0]), rows[1]) for c in cuts)
+            cuts = (rows[0], *cuts[1:-1], rows[1])
         if found is None:
             found, by = cuts, k
         elif written(k) and cuts != found:

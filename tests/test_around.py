@@ -70,6 +70,21 @@ def test_plans_say_what_moves(parts):
     assert ("gathered for all parts and given back" if shared else "a copy for each part, combined by add") in told
 
 
+def beside(i, a, out):
+    s = 0.0
+    for d in (-1, 1):
+        s += a[i + d]
+    out[i] = s
+
+
+def test_neighbours_in_a_loop_over_a_tuple(parts):
+    x, out = around.data(300), parts.asarray(np.zeros(300))
+    plan = pp.plan(pp.for_each, pp.par.on(parts), pp.range(1, 299), beside, parts.asarray(x), out)
+    assert "a: rows of other parts, 16 bytes" in str(plan)
+    plan.run()
+    assert np.array_equal(pp.asnumpy(out)[1:-1], x[:-2] + x[2:])
+
+
 def test_transfers_may_be_forbidden_or_told(parts, monkeypatch):
     n = 500
     monkeypatch.setattr(moves, "_warned", set())

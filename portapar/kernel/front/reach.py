@@ -91,7 +91,7 @@ class Reach:
 
     def on(self, dtype: np.dtype, ndim: int) -> Reach:
         """The same for an array of this kind: only now it is known which of its parts are arrays or records."""
-        if not Access(updated=self.updated).on(dtype, ndim).writes:
+        if self.updated == NEVER or not Access(updated=self.updated).on(dtype, ndim).writes:
             return self
         return replace(self, written=True, lands=self.lands and self.own and self.updated >= 2)
 
@@ -377,7 +377,9 @@ class _Walk(Flow):
         super()._statement(node)
 
     def _counted(self, node: ast.expr) -> _Number | None:
-        """The counter of a loop over a range."""
+        """The counter of a loop over a range, or over numbers that are written out."""
+        if isinstance(node, (ast.Tuple, ast.List)) and node.elts:
+            return functools.reduce(_hull, map(self.number, node.elts))
         if not isinstance(node, ast.Call) or getattr(node.func, "id", "") != "range" or node.keywords:
             return None
         ends = [self.number(part) for part in node.args]
