@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import linecache
 import re
@@ -66,8 +67,22 @@ def c_text(program: Program, dialect: Dialect, extent: int = EXTENTS[0]) -> str:
         raise _kernel_error(program, dialect, error) from error
 
 
+def _counted(text: str) -> bool:
+    """Whether all loops in a program have constant counts, so that they can be written out."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.While):
+            return False
+        if isinstance(node, ast.For):
+            ends = node.iter.args if isinstance(node.iter, ast.Call) else [node.iter]
+            if not all(isinstance(end, ast.Constant | ast.UnaryOp) for end in ends):
+                return False
+    return True
+
+
 def _near(program: Program, argtypes: tuple[types.Type, ...]) -> tuple[TypedFunction | None, TypedFunction | None]:
     """The body for indices that are not negative, if it differs; what tells where it is right, if not everywhere."""
+    if not _counted(program.text):  # such a loop is what becomes vectors, if anything does
+        return None, None
     bound = bounded(program, function_texts(program), "body", elements=False)
     if bound is None:
         return None, None

@@ -421,7 +421,8 @@ DEVICE f64 @N(f64 small, f64 large) {{
     "erfc_positive": f"""\
 DEVICE f64 @N(f64 x) {{
     f64 a = x > 28.0 ? 28.0 : x, t = (a - 3.75) / (a + 3.75), h = a * a;
-    return @H(exp_scaled)(-h, -FMA(a, a, -h), 0.0) * ({_polynomial(_ERFC, "t")}) / (1 + 2 * a);
+    f64 y = {_ERFC[0]!r} + FMA(t, {_polynomial(_ERFC[1:], "t")}, 1.0479391528762472e-16);
+    return @H(exp_scaled)(-h, -FMA(a, a, -h), 0.0) * y / (1 + 2 * a);
 }}""",
 }
 
