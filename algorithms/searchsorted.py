@@ -92,8 +92,14 @@ def _equal_or_before(x: Any, v: Any) -> bool:
     return not (v < x or (x != x and v == v))
 
 
-_ORDERED = set("biuf")
 _BEHIND = {"left": _before, "right": _equal_or_before}
+
+
+def _compared_as(kind: Any, before: Any) -> Any:
+    def behind(x: Any, v: Any) -> bool:
+        return before(kind(x), kind(v))
+
+    return behind
 
 
 def _searcher(before: Any) -> Any:
@@ -112,14 +118,15 @@ def _searcher(before: Any) -> Any:
 
 def _few(step: Step, sorted: Any, values: Any, side: str) -> Any:
     """The search for few values, in an array of any length."""
-    if not plain(sorted) or not elements(values) or not {sorted.dtype.kind, values.dtype.kind} <= _ORDERED:
+    if not plain(sorted) or not elements(values):
         return MISS
-    kind, before = np.result_type(sorted.dtype, values.dtype).type, _BEHIND[side]
-
-    def behind(x: Any, v: Any) -> bool:
-        return before(kind(x), kind(v))
-
-    search = _searcher(before if sorted.dtype == values.dtype else behind)
+    before, one, other = _BEHIND[side], sorted.dtype, values.dtype
+    if one == other:
+        search = _searcher(before)
+    elif one.kind in "biuf" and other.kind in "biuf":
+        search = _searcher(_compared_as(np.result_type(one, other).type, before))
+    else:
+        return MISS
 
     def all_of_them(_: int, table: Any, values: Any, out: Any) -> None:
         for i in range(len(values)):

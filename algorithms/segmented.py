@@ -387,8 +387,9 @@ def _reduce_few(step: Step, offsets: Any, values: Values | None, out: Any) -> An
     given = values.identity if values.init is None else values.init
     aliases = {} if out is None else {"out": out}
     out = np.empty(len(offsets) - 1, values.dtype) if out is None else out
-    fold, op, keep, start = _fold(values, values.at()), values.op, codec(out.dtype).store, _value(values, given)
-    bare, started, empties = int(not _chained(values)), int(values.init is not None), int(given is not None)
+    fold, keep, start = _fold(values, values.at()), codec(out.dtype).store, _value(values, given)
+    started, empties = values.init is not None, int(given is not None)
+    join, bare = values.op if started else _after, int(not started or not _chained(values))
 
     def reduce(_: int, n: int, offsets: Any, out: Any, right: Any) -> None:
         right[0] = segments.fit(offsets, n, empties)
@@ -398,12 +399,7 @@ def _reduce_few(step: Step, offsets: Any, values: Values | None, out: Any) -> An
                 if bare and lo == hi:
                     keep(np.uint64(s), out, start)
                 else:
-                    acc = fold(lo, hi)
-                    if started:
-                        acc = op(start, acc)
-                    elif lo == hi:
-                        acc = start
-                    keep(np.uint64(s), out, acc)
+                    keep(np.uint64(s), out, join(start, fold(lo, hi)))
 
     right = np.empty(1, np.int64)
     return out if step(reduce, values.n, offsets, out, right, **aliases) and right[0] else MISS

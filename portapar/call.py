@@ -111,7 +111,7 @@ def call(
             return result
     how, where = resolve(how, args, algorithm)
     if how.check:
-        asked, result = checked(build, algorithm, where, kernels, args, extra)
+        asked, result = _checked(build, algorithm, where, kernels, args, extra)
     else:
         asked, result = build(algorithm, where, kernels, args, extra)
     made = make_plan(asked, how, where)
@@ -133,7 +133,7 @@ def call(
     return value
 
 
-def checked(build: Callable[..., tuple[Problem, Any]], *given: Any) -> tuple[Problem, Any]:
+def _checked(build: Callable[..., tuple[Problem, Any]], *given: Any) -> tuple[Problem, Any]:
     token = checking.set(True)
     try:
         return build(*given)

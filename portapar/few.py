@@ -25,16 +25,15 @@ from typing import Any
 import numpy as np
 
 from portapar import indexed, policy
-from portapar.call import checked, resolve
+from portapar.call import resolve
 from portapar.executor import DeviceExecutor, Executor, task
 from portapar.kernel.front.lift import bound, known
 from portapar.kernel.program import REFUSED
 from portapar.plan import Plan, make_plan
 from portapar.policy import Planning, Policy
-from portapar.problem import Problem
 from portapar.remembered import MISS, NUMBERS, remember
 
-FEW = 2048  #: elements at most
+FEW = 4096  #: elements at most: a tile of scans, a piece of segments
 
 Step = Callable[..., bool]  #: ``step(kernel, *args)``: whether it ran
 
@@ -97,20 +96,14 @@ def step(algorithm: str, how: Policy, where: Executor, kernel: Any, *args: Any, 
     if again(how, kernel, *args, **aliases):
         return True
     there = how if resolve(how, args, algorithm)[1] is where else how._but(executor=where)
-    asked = (checked(_build, algorithm, kernel, args) if how.check else _build(algorithm, kernel, args))[0]
-    made = make_plan(asked, there, where)
+    made = make_plan(indexed.for_each(algorithm, 1, kernel, args), there, where)
     made.execute()
-    if not how.check:
-        lifted, _, captured = bound(kernel)
-        if id(kernel) in _fixed:
-            _fixed[id(kernel)] = lifted, captured
-        values = (*args, *captured)
-        _remember(_key(there, lifted, values), made, values)
+    lifted, _, captured = bound(kernel)
+    if id(kernel) in _fixed:
+        _fixed[id(kernel)] = lifted, captured
+    values = (*args, *captured)
+    _remember(_key(there, lifted, values), made, values)
     return True
-
-
-def _build(algorithm: str, kernel: Any, args: tuple[Any, ...]) -> tuple[Problem, None]:
-    return indexed.for_each(algorithm, 1, kernel, args), None
 
 
 def _key(how: Policy | None, lifted: Any, values: tuple[Any, ...]) -> Any:

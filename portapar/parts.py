@@ -29,7 +29,7 @@ from portapar.call import resolve
 from portapar.errors import BackendUnavailableError, KernelError, PlacementError
 from portapar.executor import DeviceExecutor, Executor
 from portapar.few import MISS, Step, again, step
-from portapar.kernel.front.lift import lift, loops
+from portapar.kernel.front.lift import bound, lift, loops
 from portapar.lazy import MIRROR, OWN, Lazy, flat
 from portapar.outputs import kind_text
 from portapar.part import Data, LocalPart
@@ -115,14 +115,21 @@ class Parts:
     def few(self, *kernels: Any) -> Any:
         """What the call's `few` finds, if one part on the host may do it; else MISS.
 
-        Not where one of the user's `kernels` has a loop: Ctrl-C is heard between steps.
+        Not where one of the user's `kernels` has a loop: Ctrl-C is heard between steps. Nor in checked calls, which say
+        which iteration was wrong.
         """
         member, *more = self.executor.members
         if self.short is None or more or self.kind != "numpy" or not isinstance(member, DeviceExecutor):
             return MISS
-        if not member.device.host_memory or any(map(loops, kernels)):
+        if not member.device.host_memory or self.policy.check:
             return MISS
-        return self.short(functools.partial(step, self.algorithm, self.policy, member))
+
+        def run(kernel: Any, *args: Any, **aliases: Any) -> bool:
+            if any(map(loops, kernels)):
+                return False
+            return step(self.algorithm, self.policy, member, kernel, *args, **aliases)
+
+        return self.short(run)
 
     def recut(self, shape: tuple[int, ...]) -> None:
         """Cut by rows of that shape from now on (but where arrays are partitioned into several parts already)."""
@@ -497,20 +504,23 @@ class Parts:
 
     def function(self, given: Any, name: str, wanted: int) -> Any:
         """A user's function as kernels call it, which must take `wanted` arguments."""
-        kernel, func = lift(given)
+        return self._function(given, name, wanted)[1]
+
+    def _function(self, given: Any, name: str, wanted: int) -> tuple[Any, Any, list[Any]]:
+        """Its kernel, itself, and what it captures."""
+        kernel, func, captured = bound(given)
         most = len(kernel.params)
         if not most - len(func.__defaults__ or ()) <= wanted <= most:
             raise KernelError(
                 f"{self.algorithm}: {name} {kernel.name!r} ({kernel.where()}) takes {most} argument{'s' * (most != 1)} "
                 f"({', '.join(kernel.params)}): must take {wanted}"
             )
-        return func
+        return kernel, func, captured
 
     def predicate(self, given: Any, *inputs: Any) -> Any:
         """A predicate as kernels call it, of one element of each input; it must return a truth value."""
-        func = self.function(given, "predicate", len(inputs))
-        kernel, _ = lift(given)
-        known = *inputs, *kernel.values(func), *(func.__defaults__ or ())
+        kernel, func, captured = self._function(given, "predicate", len(inputs))
+        known = *inputs, *captured, *(func.__defaults__ or ())
         key = kernel, *(x.expression if isinstance(x, Lazy) else getattr(x, "dtype", type(x)) for x in known)
         if key not in _truths:
             wanted = "must return a truth value, on every way through it"
@@ -638,7 +648,7 @@ def run(
     check_policy(how, algorithm)
     values = [x if isinstance(x, (arrays.Range, range)) else arrays.normal(x, "x") for x in values if x is not None]
     how, where = resolve(how, values, algorithm)
-    plain = how._but(asynchronous=False)
+    plain = how._but(asynchronous=False) if how.asynchronous else how
 
     def carry_out() -> Any:
         p = Parts(algorithm, plain, where, values)

@@ -95,7 +95,7 @@ class Values:
         sums = monoid is ops.plus and self.dtype.kind in "fc"
         self.neutral = -self.identity if sums else self.identity
         self.load, self.store, self._cast, self._casts = _kept(dtype)
-        self.op = function(f"lambda x, y: {self._cast}(op(x, y))", op=monoid.py_func, **self._casts)
+        self.op = _operator(dtype, monoid.py_func)
         self.kernels = [monoid.py_func] if transform is None else [monoid.py_func, transform]
         self._data: dict[int, Data] = {}
 
@@ -216,6 +216,9 @@ def _type_of(p: Parts, inputs: tuple[Any, ...], op: ops.Monoid, transform: Any, 
 
 def _kinds(inputs: Sequence[Any], op: ops.Monoid, transform: Any, init: Any) -> Any:
     """What their types depend on, if that can be said without a look at lengths."""
+    if init is None:
+        told = kinds((op.py_func,) if transform is None else (op.py_func, transform), inputs)
+        return told and (op.commutative, transform is None, *told)
     parts = init if type(init) is tuple else (init,)
     if any(type(x) is int and not -(2**63) <= x < 2**63 for x in parts):  # too large a number is told of
         return None
@@ -244,6 +247,13 @@ def _kept(dtype: np.dtype) -> tuple[Any, Any, str, dict[str, Any]]:
         return load, store, _type(dtype), {}
     casts = "".join(f"{_type(dtype[name])}(x[{k}]), " for k, name in enumerate(dtype.names))
     return load, store, "cast", {"cast": function(f"lambda x: ({casts})")}
+
+
+@functools.lru_cache(maxsize=256)
+def _operator(dtype: np.dtype, op: Any) -> Any:
+    """An operator whose result has the type of the values. It captures no data, which would be kept alive here."""
+    _, _, cast, casts = _kept(dtype)
+    return function(f"lambda x, y: {cast}(op(x, y))", op=op, **casts)
 
 
 def _type(dtype: np.dtype) -> str:

@@ -130,6 +130,10 @@ def test_asv_overhead():
     module = importlib.import_module("bench.benchmarks.bench_overhead")
     for policy in module.Call.params:
         module.Call().setup(policy)
+    for algorithm in module.Small.params[0]:
+        small = module.Small()
+        small.setup(algorithm, 100)
+        small.time_call(algorithm, 100)
     baseline = module.Baseline()
     baseline.setup()
     baseline.time_numpy_add()

@@ -275,6 +275,7 @@ def test_captured_arrays_that_change():
     assert pp.find_if(pp.par, x, fits) == 2
 
 
+@pytest.mark.extra
 def test_functions_that_change():
     x, bound = np.arange(20.0), 3
 
@@ -298,6 +299,7 @@ def test_functions_that_change():
         assert pp.count_if(pp.par, x, predicate) == sum(bool(predicate(v)) for v in x)
 
 
+@pytest.mark.extra
 def test_what_is_no_argument_is_told_as_ever():
     x, k = np.arange(9.0), np.arange(9)
     records = np.zeros(9, [("a", "f8")])

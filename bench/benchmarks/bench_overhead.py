@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +33,49 @@ class Call:
 
     def time_reduce(self, policy: str) -> None:
         pp.reduce(self.policy, self.a)
+
+
+def _large(x: float) -> bool:
+    return x > 0.5
+
+
+def _small_calls(n: int) -> dict[str, Callable[[], Any]]:
+    """A call of each algorithm on that many elements."""
+    rng = np.random.default_rng(1)
+    x, k, places = rng.random(n), rng.integers(0, 10, n), rng.permutation(n)
+    ordered, ends, out, par = np.sort(x), np.array([0, n // 10, n // 2, n]), np.zeros(n), pp.par
+    return {
+        "transform": lambda: pp.transform(par, x, x, out=out, op=_plus),
+        "reduce": lambda: pp.reduce(par, x),
+        "count_if": lambda: pp.count_if(par, x, _large),
+        "min_element": lambda: pp.min_element(par, x),
+        "find_if": lambda: pp.find_if(par, out, _large),
+        "bincount": lambda: pp.bincount(par, k),
+        "searchsorted": lambda: pp.searchsorted(par, ordered, x),
+        "gather": lambda: pp.gather(par, x, places),
+        "inclusive_scan": lambda: pp.inclusive_scan(par, x),
+        "sort": lambda: pp.sort(par, x),
+        "argsort": lambda: pp.argsort(par, x),
+        "copy_if": lambda: pp.copy_if(par, x, _large),
+        "histogram": lambda: pp.histogram(par, x),
+        "unique": lambda: pp.unique(par, k),
+        "segmented_reduce": lambda: pp.segmented_reduce(par, ends, x),
+        "sort_by_key": lambda: pp.sort_by_key(par, k, x),
+    }
+
+
+class Small:
+    """Seconds of a call of each algorithm on few elements, made again and again."""
+
+    params = [list(_small_calls(1)), [100, 10_000]]
+    param_names = ["algorithm", "n"]
+
+    def setup(self, algorithm: str, n: int) -> None:
+        self.call = _small_calls(n)[algorithm]
+        self.call()
+
+    def time_call(self, algorithm: str, n: int) -> None:
+        self.call()
 
 
 class Baseline:
