@@ -66,13 +66,17 @@ def folder() -> Path | None:
     return _usable(os.environ.get("PORTAPAR_CACHE_DIR") or _default())
 
 
-def load(name: str) -> bytes | None:
-    """What `store` kept under `name`, or None. A damaged file counts as missing."""
+def load(name: str, counts: bool = True) -> bytes | None:
+    """What `store` kept under `name`, or None. A damaged file counts as missing.
+
+    `counts`: as a hit or a miss of compiled code.
+    """
     place = folder()
     if place is None:
         return None
     payload = _read(place, name)
-    _count(place)[payload is None] += 1
+    if counts:
+        _count(place)[payload is None] += 1
     return payload
 
 

@@ -92,7 +92,7 @@ def _load() -> None:
     with _lock:
         if _loaded:
             return
-        payload = cache.load(_file())
+        payload = cache.load(_file(), counts=False)
         if payload is not None:
             _known.update({name: number for name, number in json.loads(payload).items() if name in NUMBERS})
         _loaded.append(True)
