@@ -226,10 +226,11 @@ class Writer:
                 lambda: f"({a} ** {self.pick((0, 1, 2))})",
             ]
         functions = "minimum maximum fmin fmax".split()
+        zero = "0" if kind in WHOLE else "0.0"  # which zero the less one is, is open
         both = [
             lambda: binary("+-*"),
             lambda: binary(("//", "%")),
-            lambda: f"np.{self.pick(functions[: None if kind in WHOLE else 2])}({a}, {self.of(kind, d)})",
+            lambda: f"(np.{self.pick(functions[: None if kind in WHOLE else 2])}({a}, {self.of(kind, d)}) + {zero})",
             lambda: f"{self.pick(('min', 'max'))}({a}, {self.of(kind, d)})",
             lambda: f"{self.pick(('-', 'abs', '+', 'np.sign', 'np.absolute'))}({a})",
             lambda: f"divmod({a}, {self.of(kind, d)})[{self.small(0, 0)}]",
@@ -239,7 +240,7 @@ class Writer:
             more = [
                 lambda: binary("+-*/"),
                 lambda: f"np.{self.pick(('floor', 'ceil', 'trunc', 'rint', 'sqrt', 'fabs', 'square'))}({a})",
-                lambda: f"np.copysign({a}, {self.of(kind, d)})",
+                lambda: f"np.copysign({a}, np.fmax({self.of(kind, d)}, -7.0))",  # the sign of nan is open
             ]
             if kind == "float64":
                 more.append(lambda: f"({self.of(self.pick(WHOLE), d)} / {self.of(self.pick(WHOLE), d)})")
