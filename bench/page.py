@@ -46,11 +46,12 @@ class Run:
 
 @dataclass
 class History:
-    """All runs on one machine, the oldest commit first, and the parameters' names by benchmark."""
+    """All runs on one machine, the oldest commit first; by benchmark the parameters' names and asv's texts."""
 
     machine: dict[str, Any]
     runs: list[Run]
     names: dict[str, list[str]]
+    written: dict[str, list[dict[str, str]]]
 
 
 def load(folder: Path, machine: str) -> History:
@@ -73,14 +74,23 @@ def load(folder: Path, machine: str) -> History:
         json.loads(about.read_text()) if about.exists() else {"machine": machine},
         sorted(runs.values(), key=lambda run: run.date),
         {name: about["param_names"] for name, about in known.items()},
+        {name: [{plain(v): v for v in values} for values in about["params"]] for name, about in known.items()},
     )
 
 
+def plain(parameter: str) -> str:
+    """A parameter's value as text; asv has it as Python writes it."""
+    try:
+        return str(ast.literal_eval(parameter))
+    except (ValueError, SyntaxError):
+        return parameter
+
+
 def _flat(values: Sequence[float | None] | None, params: list[list[str]]) -> Iterator[tuple[Key, float | None]]:
-    """asv's list of values, the last parameter fastest, as pairs; it writes parameters as Python does."""
+    """asv's list of values, the last parameter fastest, as pairs."""
     keys: list[Key] = [()]
     for choices in params:
-        keys = [(*key, str(ast.literal_eval(choice))) for key in keys for choice in choices]
+        keys = [(*key, plain(choice)) for key in keys for choice in choices]
     yield from zip(keys, [None] * len(keys) if values is None else values, strict=False)
 
 
@@ -93,9 +103,10 @@ def tag(name: str, *content: str, **attributes: Any) -> str:
     return f"<{name}{written}>{''.join(content)}</{name}>"
 
 
-def graph(benchmark: str, names: Sequence[str] = (), key: Key = ()) -> str:
-    """The address of asv's graph of a benchmark with those parameters."""
-    given = "&".join(f"p-{quote(n, safe='')}={quote(repr(v), safe='')}" for n, v in zip(names, key, strict=False))
+def graph(history: History, benchmark: str, key: Key) -> str:
+    """The address of asv's graph of a benchmark with those parameters, as asv writes them."""
+    written = zip(history.names[benchmark], history.written[benchmark], key, strict=False)
+    given = "&".join(f"p-{quote(n, safe='')}={quote(as_is.get(v, v), safe='')}" for n, as_is, v in written)
     return f"asv/index.html#{quote(benchmark, safe='')}" + (f"?{given}" if given else "")
 
 
@@ -230,7 +241,7 @@ def heat(history: History, run: Run, suite: str, targets: dict[str, float]) -> s
                 tip = f"target {wanted:g}"
                 if ours is not None and usable(ours):
                     tip = f"portapar {seconds(ours)}, native {seconds(ours / value)}, {tip}"
-                link = tag("a", f"{1 / value:.2f}", href=graph(benchmark, history.names[benchmark], key), title=tip)
+                link = tag("a", f"{1 / value:.2f}", href=graph(history, benchmark, key), title=tip)
                 style = f"background:{back};color:{text}"
                 cells.append(tag("td", link, style=style, class_="missed" if missed else "met"))
         rows.append([escape(name), *cells])
@@ -270,7 +281,7 @@ def missed(history: History, run: Run, targets: dict[str, float]) -> str:
         for key, speed in speeds(run, suite).items():
             wanted = target(suite, key, targets)
             if speed < wanted:
-                link = tag("a", escape(key[-1]), href=graph(benchmark, history.names[benchmark], key))
+                link = tag("a", escape(key[-1]), href=graph(history, benchmark, key))
                 cells = [link, escape(title(suite)), escape(column(key)), f"{speed:.2f}", f"{wanted:g}"]
                 rows.append((speed / wanted, cells))
     for benchmark, values in run.values.items():
@@ -297,7 +308,7 @@ def stream(history: History, run: Run) -> str:
     for key, rate in rates.items():
         speed = speeds(run, "bench_stream.Stream").get(key)
         bar = tag("div", style=f"width:{100 * rate / most:.1f}%", class_="bar")
-        link = tag("a", escape(key[-1]), href=graph(benchmark, history.names[benchmark], key))
+        link = tag("a", escape(key[-1]), href=graph(history, benchmark, key))
         rows.append([escape(key[0]), link, f"{rate:.1f}", "–" if speed is None else f"{speed:.2f}",
                      tag("td", bar, class_="bars")])  # fmt: skip
     return table(["on", "kernel", "GB/s", "relative speed", ""], rows, class_="texts")
@@ -340,7 +351,7 @@ def costs(history: History, run: Run) -> str:
             shown = "failed" if value is None else "–"
             if value is not None and usable(value):
                 shown = f"{value / 2**20:.1f} MiB" if benchmark.endswith("memory") else seconds(value)
-            link = tag("a", escape(benchmark), href=graph(benchmark, history.names[benchmark], key))
+            link = tag("a", escape(benchmark), href=graph(history, benchmark, key))
             rows.append([link, escape(", ".join(key)), shown])
     text = table(["what", "", ""], rows, class_="texts") if rows else ""
     columns: dict[tuple[str, str], dict[str, float | None]] = {}
@@ -357,7 +368,7 @@ def costs(history: History, run: Run) -> str:
                 value = found.get(name, math.nan)
                 over = value is not None and benchmark.endswith("first") and value > LONGEST_FIRST_CALL
                 shown = "failed" if value is None else seconds(value) if usable(value) else "–"
-                link = tag("a", shown, href=graph(benchmark, history.names[benchmark], (on, name)))
+                link = tag("a", shown, href=graph(history, benchmark, (on, name)))
                 cells.append(tag("td", link, class_="over" if over else ""))
             body.append([escape(name), *cells])
         text += tag("h3", "Every algorithm on 60 elements: its first call, nothing compiled before, and later ones")

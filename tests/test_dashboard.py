@@ -37,6 +37,7 @@ def results(folder, machine, commits, **changes):
         ),
         "bench_compile.Calls.track_first": (["executor", "algorithm"], [["'threads'"], ["'sort'", "'fill'"]]),
         "bench_overhead.Baseline.time_numpy_add": ([], []),
+        "bench_overhead.Small.time_call": (["algorithm", "n"], [["'sort'"], ["100", "f at 0x1"]]),
     }  # fmt: skip
     values = {
         "bench_stream.Stream.track_ratio": [0.5, 2.0, 1.25, None, NAN, NAN],
@@ -45,10 +46,11 @@ def results(folder, machine, commits, **changes):
         "bench_sizes.Sizes.track_seconds": [1e-6, 2e-5, 8e-5],
         "bench_compile.Calls.track_first": [2.5, 0.125],
         "bench_overhead.Baseline.time_numpy_add": [4e-7],
+        "bench_overhead.Small.time_call": [5e-6, 6e-6],
         **changes,
     }
     (folder / machine).mkdir(parents=True)
-    about = {name: {"param_names": names, "version": "v"} for name, (names, _) in known.items()}
+    about = {name: {"param_names": names, "params": p, "version": "v"} for name, (names, p) in known.items()}
     (folder / "benchmarks.json").write_text(json.dumps({**about, "version": 2}))
     (folder / machine / "machine.json").write_text(json.dumps({"machine": machine, "cpu": "A & B", "num_cpu": "2"}))
     for k, commit in enumerate(commits):
@@ -113,6 +115,7 @@ def test_links_lead_to_the_graph_of_those_parameters(tmp_path):
     found = Parsed(page.page(history))
     graphs = [unquote(a["href"].partition("#")[2]) for a in found.all("a") if "?" in a["href"]]
     assert f"bench_stream.Stream.track_ratio?p-executor='threads'&p-kernel={AWKWARD!r}" in graphs
+    assert {f"bench_overhead.Small.time_call?p-algorithm='sort'&p-n={n}" for n in ("100", "f at 0x1")} <= set(graphs)
     raw = [a["href"] for a in found.all("a") if "Stream.track_ratio?" in a["href"]]
     assert all(link.count("&") == 1 and link.count("=") == 2 for link in raw)
 
