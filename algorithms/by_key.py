@@ -140,6 +140,10 @@ def scan_by_key(
             raise ArgumentError(f"{p.algorithm}: keys has {n} elements and values {len(values)}: must have as many")
         if consecutive:
             return segmented_scan(p.how, Runs(p, p.stored(keys, "keys"), "keys").offsets(), values, out=out, **how)
+        if out is not None:
+            if p.length(out, "out") != n:
+                raise ArgumentError(f"{p.algorithm}: out has length {len(out)}, must be {n}")
+            p.write(out, "out", [("values", values)], [("keys", keys)])
         places = argsort(p.how, keys)
         runs = Runs(p, p.stored(gather(p.how, keys, places), "keys"), "keys")
         found = segmented_scan(p.how, runs.offsets(), gather(p.how, values, places), **how)

@@ -48,7 +48,7 @@ FINE = {
 }
 
 #: those that write to an `out` of any length
-ANY_LENGTH = {"fill", "iota", "scatter"}
+ANY_LENGTH = {"fill", "iota", "scatter", "scatter_if"}
 ANY_SHAPE = {"fill"}
 
 
