@@ -36,7 +36,8 @@ class Pareval(Beside):
             where = executor(name)
             for problem in pareval.PROBLEMS if where is not None else ():
                 try:
-                    row = pareval.measure(problem, pp.par.on(where), self.seconds)
+                    size = problem.n // 8 if QUICK else problem.n
+                    row = pareval.measure(problem, pp.par.on(where), self.seconds, size)
                     found[name, problem.name] = (row.portapar, row.native)
                 except (AssertionError, pp.PortaparError) as error:
                     found[name, problem.name] = f"{type(error).__name__}: {error}"
