@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import ops, parts
+from portapar import ops, parts, shares
 from portapar.algorithms.find import comparable, equals, first, look
 from portapar.algorithms.reduce import reduce_as
 from portapar.few import MISS, Step, elements
@@ -184,5 +184,5 @@ def _any(p: Parts, data: Data, predicate: Any, wanted: bool) -> bool:
         return hit if wanted else miss
 
     row = math.prod(data.shape[1:])
-    places = [(hi - lo) * row for lo, hi in parts.spans(p.cuts)]
+    places = [(hi - lo) * row for lo, hi in shares.spans(p.cuts)]
     return first(p, hits, places) < sum(places)

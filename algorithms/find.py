@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, parts
+from portapar import arrays, parts, shares
 from portapar.errors import PlacementError
 from portapar.few import MISS, Step, elements
 from portapar.kernel.front import atomic
@@ -351,7 +351,7 @@ def _adjacent(p: Parts, x: Any, predicate: Any) -> int:
     if found is not MISS:
         return found
     n = len(data)
-    pairs = [max(0, min(hi, n - 1) - lo) for lo, hi in parts.spans(p.cuts)]
+    pairs = [max(0, min(hi, n - 1) - lo) for lo, hi in shares.spans(p.cuts)]
     behind = p.rows("borders", p.stored(x, "x"), lambda k: [(min(p.cuts[k + 1], n), min(p.cuts[k + 1] + 1, n))])
 
     def hits(part: LocalPart) -> Any:
@@ -391,7 +391,7 @@ def _mismatch(p: Parts, x: Any, y: Any) -> int:
 
 
 def _rows(p: Parts) -> list[int]:
-    return [hi - lo for lo, hi in parts.spans(p.cuts)]
+    return [hi - lo for lo, hi in shares.spans(p.cuts)]
 
 
 def first(p: Parts, hits: Callable[[LocalPart], Any], places: Sequence[int], backward: bool = False) -> int:

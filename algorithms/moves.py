@@ -183,7 +183,7 @@ def _scatter(p: Parts, x: Any, indices: Any, out: Any) -> Any:
         owner = np.searchsorted(cuts[1:], chosen, side="right")
         order = np.argsort(owner, kind="stable")
         ends = np.searchsorted(owner[order], np.arange(p.count + 1)).tolist()
-        chunks = [order[a:b] for a, b in parts.spans(ends)]
+        chunks = [order[a:b] for a, b in shares.spans(ends)]
         return [(rows[some], chosen[some] - lo) for some, lo in zip(chunks, cuts, strict=False)]
 
     sources, targets = p.stored(x, "x"), p.stored(indices, "indices")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, parts
+from portapar import arrays, parts, shares
 from portapar.algorithms.find import differing, find_if, find_last_if, first
 from portapar.algorithms.order import Order, before
 from portapar.algorithms.sets import members
@@ -212,7 +212,7 @@ def _search(p: Parts, x: Any, pattern: Any, predicate: Any) -> int:
         return hit_or_border if len(rest) else hit
 
     count = n - m + 1
-    found = first(p, hits, [max(0, min(hi, count) - lo) for lo, hi in parts.spans(p.cuts)])
+    found = first(p, hits, [max(0, min(hi, count) - lo) for lo, hi in shares.spans(p.cuts)])
     return n if found == count else found
 
 
@@ -235,7 +235,7 @@ def _find_first_of(p: Parts, x: Any, values: Any) -> int:
 
         return hit
 
-    return first(p, hits, [hi - lo for lo, hi in parts.spans(p.cuts)])
+    return first(p, hits, [hi - lo for lo, hi in shares.spans(p.cuts)])
 
 
 def _compare(p: Parts, x: Any, y: Any, key: Any) -> bool:
@@ -269,7 +269,7 @@ def _compare(p: Parts, x: Any, y: Any, key: Any) -> bool:
 
         return hit
 
-    found = first(p, hits, [max(0, min(hi, n, m) - lo) for lo, hi in parts.spans(p.cuts)])
+    found = first(p, hits, [max(0, min(hi, n, m) - lo) for lo, hi in shares.spans(p.cuts)])
     if found == min(n, m):
         return n < m
 
@@ -311,7 +311,7 @@ def _sorted_until(p: Parts, x: Any, key: Any, descending: bool) -> int:
 
         return hit if border is None else hit_or_border
 
-    return first(p, hits, [hi - lo for lo, hi in parts.spans(p.cuts)])
+    return first(p, hits, [hi - lo for lo, hi in shares.spans(p.cuts)])
 
 
 def _is_partitioned(p: Parts, x: Any, predicate: Any) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, ops, parts
+from portapar import arrays, ops, parts, shares
 from portapar.algorithms import segments
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.segments import Segments
@@ -447,7 +447,7 @@ def _reduce_parts(p: Parts, values: Values, given: Segments, start: Any, out: An
     offsets = arrays.asnumpy(given.offsets.value)
     firsts = [*np.searchsorted(offsets[:-1], p.cuts[:-1]).tolist(), given.count]
     # where the last segment of each part ends
-    ends = [max(int(offsets[b]), c) if b > a else c for (a, b), c in zip(parts.spans(firsts), p.cuts[1:], strict=True)]
+    ends = [max(int(offsets[b]), c) if b > a else c for (a, b), c in zip(shares.spans(firsts), p.cuts[1:], strict=True)]
 
     def send(part: LocalPart) -> list[Any]:
         """To each part what it lacks of its last segment."""
@@ -553,8 +553,8 @@ def _scan_parts(p: Parts, values: Values, given: Segments, inclusive: bool, star
     all; of the piece that the part begins in, it is sent the elements that it lacks.
     """
     offsets = arrays.asnumpy(given.offsets.value).astype(np.int64)
-    heads = [_crossing(offsets, lo) if lo < hi else None for lo, hi in parts.spans(p.cuts)]
-    ends = [_crossing(offsets, hi) if lo < hi else None for lo, hi in parts.spans(p.cuts)]
+    heads = [_crossing(offsets, lo) if lo < hi else None for lo, hi in shares.spans(p.cuts)]
+    ends = [_crossing(offsets, hi) if lo < hi else None for lo, hi in shares.spans(p.cuts)]
 
     def begin(k: int) -> int:
         """Where the piece begins in which part k does."""

@@ -248,7 +248,7 @@ def _transpose(p: Parts, x: Any, out: Any) -> Any:
     def send(part: LocalPart) -> list[Any]:
         """To each part the columns that become its rows."""
         here = data[part]
-        return [here] if p.count == 1 else [arrays.asnumpy(here)[:, lo:hi] for lo, hi in parts.spans(cuts)]
+        return [here] if p.count == 1 else [arrays.asnumpy(here)[:, lo:hi] for lo, hi in shares.spans(cuts)]
 
     got = p.alltoall("send", send)
     p.cuts = tuple(cuts)

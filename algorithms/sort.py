@@ -373,7 +373,7 @@ def _exchange(
 
     def send(part: LocalPart) -> list[list[np.ndarray]]:
         here, found = bounds[part.number], mine[part.number]
-        return [[x[lo:hi] for x in found] for lo, hi in parts.spans(here)]
+        return [[x[lo:hi] for x in found] for lo, hi in shares.spans(here)]
 
     got = p.alltoall("exchange", send)
 

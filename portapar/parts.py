@@ -26,14 +26,14 @@ import numpy as np
 from portapar import arrays, elementwise, moves, ops, outputs, shares
 from portapar.arrays import PartitionedArray
 from portapar.call import resolve
-from portapar.errors import BackendUnavailableError, KernelError, PlacementError
-from portapar.executor import DeviceExecutor, Executor
-from portapar.few import MISS, Step, again, step
-from portapar.kernel.front.lift import bound, lift, loops
+from portapar.errors import KernelError, PlacementError
+from portapar.exchange import Exchange
+from portapar.few import MISS, Step, again
+from portapar.kernel.front.lift import bound, lift
 from portapar.lazy import MIRROR, OWN, Lazy, flat
 from portapar.outputs import kind_text
 from portapar.part import Data, LocalPart
-from portapar.plan import Steps, Survey, Surveyed
+from portapar.plan import Steps, Survey
 from portapar.policy import Policy, check_policy, current, planning, surveying
 
 T = TypeVar("T")
@@ -41,195 +41,8 @@ T = TypeVar("T")
 _truths: set[Any] = set()  #: predicates, with the kinds of their arguments, that are known to return truth values
 
 
-class Parts:
-    """One call of an algorithm, cut into parts; made by `run`.
-
-    Attributes
-    ----------
-    algorithm : str
-        The user's name for it.
-    policy : Policy
-    executor : Executor
-    cuts : tuple of int
-        Part k has the rows ``cuts[k]`` to ``cuts[k + 1]``.
-    """
-
-    def __init__(self, algorithm: str, policy: Policy, executor: Executor, values: Sequence[Any]) -> None:
-        if executor.closed:
-            raise BackendUnavailableError(f"{executor!r} was closed; make a new executor")
-        self.algorithm, self.policy, self.executor = algorithm, policy, executor
-        self.short: Any = None  #: what does it in steps of a few elements
-        self.asked = ""  #: what ranks must agree on besides the name of a step
-        self.kind = _kind(values)
-        self._own: tuple[Any, list[LocalPart]] = (None, [])  #: cuts, and the parts by them
-        self._read: dict[int, tuple[Any, Data]] = {}  #: by the identity of arrays, which `Data` keep alive
-        self.survey: Survey | None = None
-        given = [x for x in flat(values) if isinstance(x, PartitionedArray)]
-        rows = next((x for x in values if getattr(x, "shape", None)), None)
-        if given:
-            self.cuts = given[0].cuts
-            for x in given:
-                self._at_home(x, "an argument")
-        else:
-            ranges = [len(x) for x in values if isinstance(x, (arrays.Range, range))]
-            count = rows.shape[0] if rows is not None else (*ranges, 0)[0]
-            self.cuts = shares.cut_rows(count, executor.weights)
-
-    @property
-    def count(self) -> int:
-        """The number of parts."""
-        return len(self.cuts) - 1
-
-    @property
-    def how(self) -> Policy:
-        """The policy bound to its executor: algorithms called with it run on all parts."""
-        return self.policy._but(executor=self.executor)
-
-    @property
-    def own(self) -> list[LocalPart]:
-        """The parts of this process."""
-        if self._own[0] is not self.cuts:
-            made = [
-                LocalPart(k, self.count, self.cuts[k], self.cuts[k + 1], self.policy._but(executor=member))
-                for k, member in enumerate(self.executor.members)
-                if isinstance(member, DeviceExecutor)
-            ]
-            self._own = self.cuts, made
-        return self._own[1]
-
-    def alone(self) -> LocalPart:
-        """The only part, for algorithms that cannot be cut.
-
-        Raises
-        ------
-        PlacementError
-            There are several.
-        """
-        if self.count != 1:
-            raise PlacementError(
-                f"{self.algorithm} does not yet run on several parts, and {self.executor!r} has {self.count}: "
-                "use one executor, such as pp.par.on(pp.threads()), on pp.asnumpy(...) of what is partitioned"
-            )
-        return self.own[0]
-
-    def few(self, *kernels: Any) -> Any:
-        """What the call's `few` finds, if one part on the host may do it; else MISS.
-
-        Not where one of the user's `kernels` has a loop: Ctrl-C is heard between steps. Nor in checked calls, which say
-        which iteration was wrong.
-        """
-        member, *more = self.executor.members
-        if self.short is None or more or self.kind != "numpy" or not isinstance(member, DeviceExecutor):
-            return MISS
-        if not member.device.host_memory or self.policy.check:
-            return MISS
-
-        def run(kernel: Any, *args: Any, **aliases: Any) -> bool:
-            if any(map(loops, kernels)):
-                return False
-            return step(self.algorithm, self.policy, member, kernel, *args, **aliases)
-
-        return self.short(run)
-
-    def recut(self, shape: tuple[int, ...]) -> None:
-        """Cut by rows of that shape from now on (but where arrays are partitioned into several parts already)."""
-        if self.kind != "partitioned" or self.count == 1:
-            self.cuts = shares.cut_rows(shape[0], self.executor.weights)
-
-    # what a plan says ------------------------------------------------------------------------------
-
-    def _surveyed(self, step: str) -> None:
-        """While only the plan is wanted: the first step ends it."""
-        if self.survey is not None:
-            self.survey.first = self.survey.first or step
-            raise Surveyed
-
-    def _note(self, x: Any, name: str, whole: bool = False, into: bool = True, out: bool = False) -> None:
-        """While only the plan is wanted: parts have copies of their rows of a host array, or of all of it."""
-        if self.survey is None or not isinstance(x, np.ndarray) or (id(x), out) in self.survey.seen:
-            return
-        self.survey.seen.add((id(x), out))
-        self.survey.arrays.append(f"{name}: {arrays.describe(x)} ({'written' if out else 'read'})")
-        for k, (lo, hi) in enumerate(spans(self.cuts)):
-            member = self.executor.members[k]
-            if lo < hi and isinstance(member, DeviceExecutor) and not member.device.host_memory:
-                size = x.nbytes if whole else x[lo:hi].nbytes
-                moved = self.survey.moved.setdefault(k, [0, 0])
-                moved[0] += size * into
-                moved[1] += size * out
-
-    def expects(self, rows: int, dtype: Any) -> None:
-        """A new result will have so many rows at most: for the plan."""
-        if self.survey is not None and self.kind == "numpy":
-            room = np.broadcast_to(np.empty((), dtype), (min(rows, self.cuts[-1]),))  # no memory
-            self._note(room, "the result", into=False, out=True)
-            self.survey.most = True
-
-    # supersteps -----------------------------------------------------------------------------------
-
-    def each(self, step: str, work: Callable[[LocalPart], T]) -> list[T]:
-        """Run a step on all parts at once; returns its results of all parts, in order, everywhere.
-
-        Results travel between ranks: they should be small.
-        """
-        self._surveyed(step)
-        pieces = self.own
-        works = [lambda part=part: work(part) for part in pieces]
-        return self.executor.each(f"{self.algorithm}{self.asked}: {step}", works)
-
-    def do(self, step: str, work: Callable[[LocalPart], T]) -> dict[int, T]:
-        """Run a step on all parts at once; its results stay where they are: {number: result} of own parts."""
-        found: dict[int, T] = {}
-
-        def keep(part: LocalPart) -> None:
-            found[part.number] = work(part)
-
-        self.each(step, keep)
-        return found
-
-    def alltoall(self, step: str, work: Callable[[LocalPart], Sequence[Any]]) -> dict[int, list[Any]]:
-        """Every part gives one (host) value to each part; returns what each own part was given, in order."""
-        self._surveyed(step)
-        pieces = self.own
-        works = [lambda part=part: list(work(part)) for part in pieces]
-        found = self.executor.alltoall(f"{self.algorithm}{self.asked}: {step}", works)
-        return dict(zip((part.number for part in pieces), found, strict=True))
-
-    def rows(self, step: str, data: Data, wanted: Callable[[int], Sequence[tuple[int, int]]]) -> dict[int, list[Any]]:
-        """Rows that parts need, wherever they are: {number: arrays that live where that own part does}.
-
-        Parameters
-        ----------
-        step : str
-        data : Data
-            An input or output, stored (not lazy), cut as the call is.
-        wanted : callable
-            ``wanted(number)``: the ranges of rows [lo, hi) of the whole that a part asks for.
-        """
-        pieces = self.own
-
-        def some(part: LocalPart, lo: int, hi: int) -> Any:
-            if hi <= lo:
-                return part.empty((0, *data.shape[1:]), data.dtype)
-            return part.asarray((data[part] if self.count == 1 else data.value)[lo:hi])
-
-        if self.count == 1 or isinstance(data.value, np.ndarray):
-            return {p.number: [some(p, lo, hi) for lo, hi in wanted(p.number)] for p in pieces}
-
-        def send(part: LocalPart) -> list[list[np.ndarray]]:
-            def own(lo: int, hi: int) -> np.ndarray:
-                lo, hi = max(lo, part.lo), min(hi, part.hi)
-                if hi <= lo:
-                    return np.empty((0, *data.shape[1:]), data.dtype)
-                return arrays.asnumpy(data[part][lo - part.lo : hi - part.lo])
-
-            return [[own(lo, hi) for lo, hi in wanted(k)] for k in range(self.count)]
-
-        got = self.alltoall(step, send)
-        return {
-            part.number: [part.asarray(np.concatenate(some)) for some in zip(*got[part.number], strict=True)]
-            for part in pieces
-        }
+class Parts(Exchange):
+    """One call of an algorithm, cut into parts; made by `run`. What its arguments are for each part."""
 
     # arguments ------------------------------------------------------------------------------------
 
@@ -420,7 +233,7 @@ class Parts:
             return Data(out, shape, dtype, lambda part: out)
         # what is not as long as the arguments is cut for itself
         cuts = self.cuts if shape[0] == self.cuts[-1] else shares.cut_rows(shape[0], self.executor.weights)
-        rows = [hi - lo for lo, hi in spans(cuts)]
+        rows = [hi - lo for lo, hi in shares.spans(cuts)]
         made = self.do("empty", lambda part: part.empty((rows[part.number], *shape[1:]), dtype))
         whole = PartitionedArray(shape, dtype, cuts, made, self.executor)
         return Data(whole, shape, dtype, lambda part: made[part.number])
@@ -441,7 +254,7 @@ class Parts:
 
             found = self.each("results", home)
             if ranks:
-                for (lo, hi), rows in zip(spans(self.cuts), found, strict=True):
+                for (lo, hi), rows in zip(shares.spans(self.cuts), found, strict=True):
                     data.value[lo:hi] = rows
         return data.value
 
@@ -489,7 +302,7 @@ class Parts:
             def within(first: int, rows: np.ndarray, lo: int, hi: int) -> tuple[int, np.ndarray]:
                 return max(first - lo, 0), rows[max(lo - first, 0) : max(hi - first, 0)]
 
-            return [[within(*run, lo, hi) for run in runs[part.number]] for lo, hi in spans(ends)]
+            return [[within(*run, lo, hi) for run in runs[part.number]] for lo, hi in shares.spans(ends)]
 
         got = self.alltoall("move", send)
 
@@ -556,13 +369,6 @@ class Parts:
                 )
         return x
 
-    def _at_home(self, x: PartitionedArray, name: str) -> None:
-        if x.executor is not self.executor:
-            raise PlacementError(
-                f"{self.algorithm}: {name} lives on {x.executor!r}, not on {self.executor!r}. "
-                f"Use policy.on({x.executor!r})"
-            )
-
     def _device(self, x: Any, name: str, part: LocalPart) -> Any:
         """An array as a part's device reads it."""
         if isinstance(x, np.ndarray):
@@ -598,17 +404,6 @@ class Parts:
             return part.empty(rows.shape, rows.dtype)
 
         return local
-
-
-def _kind(values: Sequence[Any]) -> str:
-    """What went in, and so must come out: "numpy", "device" or "partitioned"."""
-    found = "numpy"
-    for x in flat(values):
-        if isinstance(x, PartitionedArray):
-            return "partitioned"
-        if not isinstance(x, (np.ndarray, *arrays.SCALARS)) and hasattr(x, "dtype") and hasattr(x, "strides"):
-            found = "device"
-    return found
 
 
 def run(
@@ -679,11 +474,6 @@ def run(
             current.get().survey = None
         return Steps(algorithm, how, where, p.cuts, carry_out, survey)
     return where.submit(carry_out) if how.asynchronous else carry_out()
-
-
-def spans(cuts: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """The pairs of neighbours."""
-    return zip(cuts[:-1], cuts[1:], strict=True)
 
 
 def _functions(body: Callable[..., Any]) -> Iterator[FunctionType]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from portapar.kernel.tiles import TILE
@@ -113,3 +113,8 @@ def combine(subtrees: Iterable[tuple[int, int, int]], values: Iterable[Any], op:
         value = waiting.pop()
         waiting.append(op(waiting.pop(), value))
     return waiting[0]
+
+
+def spans(cuts: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """The pairs of neighbours."""
+    return zip(cuts[:-1], cuts[1:], strict=True)
