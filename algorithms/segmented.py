@@ -18,6 +18,7 @@ import numpy as np
 from portapar import arrays, ops, parts, shares
 from portapar.algorithms import segments
 from portapar.algorithms.for_each import for_each
+from portapar.algorithms.segment_steps import Steps, chained, first_value, fold_of, keep_after, keep_before
 from portapar.algorithms.segments import Segments
 from portapar.arrays import PartitionedArray
 from portapar.errors import PlacementError
@@ -186,7 +187,7 @@ def _reduce(p: Parts, offsets: Any, values: Values, out: Any) -> Any:
     result = p.new(given.count, values.dtype) if out is None else p.write(out, "out")
 
     def step(part: LocalPart) -> None:
-        _Steps(part, values, at, given, given.offsets[part], start).reduce(result[part])
+        Steps(part, values, at, given, given.offsets[part], start).reduce(result[part])
 
     p.each("reduce", step)
     return p.give(result)
@@ -202,182 +203,6 @@ def _check_out(p: Parts, offsets: Any, values: Values, count: int, out: Any) -> 
         p.write(out, "out", (), [("offsets", offsets), *values.arrays()], values.kernels)
 
 
-class _Steps:
-    """The steps of a call on one device.
-
-    Parameters
-    ----------
-    part : LocalPart
-    values : Values
-    at : callable
-        The kernel function that gives the value of an element.
-    given : Segments
-    offsets : array
-        Theirs, where the device sees them.
-    start : number, tuple or None
-        What a reduction of no elements is, and what a scan begins with.
-    """
-
-    def __init__(self, part: LocalPart, values: Values, at: Any, given: Segments, offsets: Any, start: Any) -> None:
-        self.part, self.values, self.at, self.given, self.offsets = part, values, at, given, offsets
-        self.blocks, self.size = given.blocks(part, values.kernels)
-        self.start = _value(values, start)
-        self.windows = (given.end - given.begin) // segments.PIECE + 1 if given.longest > segments.PIECE else 0
-        self.sums = part.empty(2 * self.windows, values.dtype)
-        self.heads = part.empty(self.windows, np.int64)  # the segments of several pieces, by where they begin
-        self.skip = 0  #: elements at the beginning of which no prefix is stored
-
-    def totals(self, first: int, count: int, out: Any) -> None:
-        """The folds of so many pieces from an element on."""
-        fold, store = _fold(self.values, self.at), self.values.store
-
-        def total(k: int, first: int, out: Any) -> None:
-            q = first + k * segments.PIECE
-            store(np.uint64(k), out, fold(q, q + segments.PIECE))
-
-        self.part.run(count, total, first, out)
-
-    def reduce(self, out: Any) -> None:
-        """The reduction of every segment."""
-        given, op, start, started = self.given, self.values.op, self.start, int(self.values.init is not None)
-        load, store, keep = self.values.load, self.values.store, codec(out.dtype).store
-        fold = _fold(self.values, self.at)
-        bare = int(not _chained(self.values))
-
-        def visit(s: int, lo: int, hi: int, q: int, end: int, begin: int, heads: Any, sums: Any, out: Any) -> None:
-            if bare and q == end:
-                keep(np.uint64(s), out, start)
-            else:
-                acc = fold(q, end)
-                if hi - lo > segments.PIECE:
-                    segments.keep_head(s, q, lo, begin, heads)
-                    store(np.uint64(segments.place(q, lo, begin)), sums, acc)
-                else:
-                    if started:
-                        acc = op(start, acc)
-                    elif q == end:
-                        acc = start
-                    keep(np.uint64(s), out, acc)
-
-        def combine(window: int, begin: int, count: int, offsets: Any, heads: Any, sums: Any, out: Any) -> None:
-            s = segments.head(window, begin, count, offsets, heads)
-            if s >= 0:
-                lo, hi = int(offsets[np.uint64(s)]), int(offsets[np.uint64(s + 1)])
-                acc = load(np.uint64(segments.place(lo, lo, begin)), sums)
-                for q in range(lo + segments.PIECE, hi, segments.PIECE):
-                    acc = op(acc, load(np.uint64(segments.place(q, lo, begin)), sums))
-                keep(np.uint64(s), out, op(start, acc) if started else acc)
-
-        rest = given.begin, given.count, self.offsets, self.heads, self.sums, out
-        self.part.run(self.blocks, segments.walk(visit), self.size, *rest)
-        if self.windows:
-            for_each(self.part.how, self.windows, combine, *rest)
-
-    def scan(self, inclusive: bool, started: bool, out: Any) -> None:
-        """The prefixes of every segment."""
-        given, op, at, start, has = self.given, self.values.op, self.at, self.start, int(started)
-        load, store, keep = self.values.load, self.values.store, codec(out.dtype).store
-        fold = _fold(self.values, self.at)
-        pick, skip = _after if inclusive else _before, self.skip
-        if skip:
-            whole = keep
-
-            def keep(i: Any, out: Any, value: Any) -> None:
-                if int(i) >= skip:
-                    whole(np.uint64(int(i) - skip), out, value)
-
-        def total(s: int, lo: int, hi: int, q: int, end: int, begin: int, heads: Any, sums: Any, out: Any) -> None:
-            if hi - lo > segments.PIECE:
-                segments.keep_head(s, q, lo, begin, heads)
-                store(np.uint64(segments.place(q, lo, begin)), sums, fold(q, end))
-
-        def carry(window: int, begin: int, count: int, offsets: Any, heads: Any, sums: Any) -> None:
-            s = segments.head(window, begin, count, offsets, heads)
-            if s >= 0:
-                lo, hi = int(offsets[np.uint64(s)]), int(offsets[np.uint64(s + 1)])
-                acc = load(np.uint64(segments.place(lo, lo, begin)), sums)
-                acc = op(start, acc) if has else acc
-                for q in range(lo + segments.PIECE, hi, segments.PIECE):
-                    place = np.uint64(segments.place(q, lo, begin))
-                    after = op(acc, load(place, sums))
-                    store(place, sums, acc)
-                    acc = after
-
-        def visit(s: int, lo: int, hi: int, q: int, end: int, begin: int, heads: Any, sums: Any, out: Any) -> None:
-            i, acc = q, start
-            if q > lo:
-                acc = load(np.uint64(segments.place(q, lo, begin)), sums)
-            elif not has and q < end:
-                acc = at(q)
-                keep(np.uint64(q), out, acc)
-                i = q + 1
-            while i < end:
-                after = op(acc, at(i))
-                keep(np.uint64(i), out, pick(acc, after))
-                acc = after
-                i += 1
-
-        rest = given.begin, given.count, self.offsets, self.heads, self.sums
-        if self.windows:
-            self.part.run(self.blocks, segments.walk(total), self.size, *rest, self.sums)
-            for_each(self.part.how, self.windows, carry, *rest)
-        self.part.run(self.blocks, segments.walk(visit), self.size, *rest, out)
-
-
-def _value(values: Values, start: Any) -> Any:
-    """What segments begin with; where that is nothing, a value of the right type, which is not used."""
-    return as_scalars(np.zeros(1, values.dtype)[0]) if start is None else start
-
-
-def _chained(values: Values) -> bool:
-    return not values.ordered and values.identity is not None
-
-
-def _fold(values: Values, at: Any) -> Any:
-    """The kernel function that folds neighbouring elements, at least one if they are not `_chained`.
-
-    In chains, element i goes into chain i modulo four, which hides the latency of `op`; where neighbours must be
-    combined first, four of them are. Short segments cost what their branches cost, which no processor foresees:
-    there are as few as can be.
-    """
-    op, neutral = values.op, values.neutral
-
-    def fours(lo: int, hi: int) -> Any:
-        a = at(lo)
-        i = lo + 1
-        while i + 4 <= hi:
-            a = op(a, op(op(at(i), at(i + 1)), op(at(i + 2), at(i + 3))))
-            i += 4
-        while i < hi:
-            a = op(a, at(i))
-            i += 1
-        return a
-
-    def chains(lo: int, hi: int) -> Any:
-        a = b = c = d = neutral
-        i = lo
-        while i + 4 <= hi:
-            a, b, c, d = op(a, at(i)), op(b, at(i + 1)), op(c, at(i + 2)), op(d, at(i + 3))
-            i += 4
-        if i < hi:
-            a = op(a, at(i))
-            if i + 1 < hi:
-                b = op(b, at(i + 1))
-                if i + 2 < hi:
-                    c = op(c, at(i + 2))
-        return op(op(a, b), op(c, d))
-
-    return chains if _chained(values) else fours
-
-
-def _before(before: Any, after: Any) -> Any:
-    return before
-
-
-def _after(before: Any, after: Any) -> Any:
-    return after
-
-
 # few elements, of which every segment is one piece ------------------------------------------------
 
 
@@ -387,9 +212,9 @@ def _reduce_few(step: Step, offsets: Any, values: Values | None, out: Any) -> An
     given = values.identity if values.init is None else values.init
     aliases = {} if out is None else {"out": out}
     out = np.empty(len(offsets) - 1, values.dtype) if out is None else out
-    fold, keep, start = _fold(values, values.at()), codec(out.dtype).store, _value(values, given)
+    fold, keep, start = fold_of(values, values.at()), codec(out.dtype).store, first_value(values, given)
     started, empties = values.init is not None, int(given is not None)
-    join, bare = values.op if started else _after, int(not started or not _chained(values))
+    join, bare = values.op if started else keep_after, int(not started or not chained(values))
 
     def reduce(_: int, n: int, offsets: Any, out: Any, right: Any) -> None:
         right[0] = segments.fit(offsets, n, empties)
@@ -411,8 +236,8 @@ def _scan_few(step: Step, offsets: Any, values: Values | None, inclusive: bool, 
     given = values.identity if values.init is None and not inclusive else values.init
     aliases = {} if out is None else {"out": out, "like": values.inputs}
     out = np.empty(values.n, values.dtype) if out is None else out
-    at, op, keep, start = values.at(), values.op, codec(out.dtype).store, _value(values, given)
-    pick, has = _after if inclusive else _before, int(given is not None)
+    at, op, keep, start = values.at(), values.op, codec(out.dtype).store, first_value(values, given)
+    pick, has = keep_after if inclusive else keep_before, int(given is not None)
 
     def scan(_: int, n: int, offsets: Any, out: Any, right: Any) -> None:
         right[0] = segments.fit(offsets, n, 1) if offsets[0] == 0 and offsets[len(offsets) - 1] == n else 0
@@ -508,12 +333,12 @@ def _values(part: LocalPart, values: Values, lo: int, hi: int) -> np.ndarray:
     return arrays.asnumpy(found)
 
 
-def _steps(part: LocalPart, values: Values, at: Any, offsets: np.ndarray, start: Any) -> _Steps:
+def _steps(part: LocalPart, values: Values, at: Any, offsets: np.ndarray, start: Any) -> Steps:
     """The steps on segments that a part has."""
     lengths = np.diff(offsets)
     data = Data(offsets, offsets.shape, offsets.dtype, lambda part: part.asarray(offsets))
     extent = int(offsets[0]), int(offsets[-1]), int(lengths.min()), int(lengths.max())
-    return _Steps(part, values, at, Segments(data, len(lengths), *extent), data[part], start)
+    return Steps(part, values, at, Segments(data, len(lengths), *extent), data[part], start)
 
 
 # scan ---------------------------------------------------------------------------------------------
@@ -541,7 +366,7 @@ def _scan(p: Parts, offsets: Any, values: Values, inclusive: bool, out: Any) -> 
         _scan_parts(p, values, given, inclusive, start, result)
         return p.give(result)
     (part,) = p.own
-    steps = _Steps(part, values, values.at(part), given, given.offsets[part], start)
+    steps = Steps(part, values, values.at(part), given, given.offsets[part], start)
     p.each("scan", lambda part: steps.scan(inclusive, start is not None, result[part]))
     return p.give(result)
 

@@ -1,0 +1,190 @@
+"""The steps that reduce and scan segments on one device: folds of pieces, of long segments, and prefixes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from portapar.algorithms import segments
+from portapar.algorithms.for_each import for_each
+from portapar.algorithms.segments import Segments
+from portapar.kernel.front.codec import as_scalars, codec
+from portapar.part import LocalPart
+from portapar.values import Values
+
+
+class Steps:
+    """The steps of a call on one device.
+
+    Parameters
+    ----------
+    part : LocalPart
+    values : Values
+    at : callable
+        The kernel function that gives the value of an element.
+    given : Segments
+    offsets : array
+        Theirs, where the device sees them.
+    start : number, tuple or None
+        What a reduction of no elements is, and what a scan begins with.
+    """
+
+    def __init__(self, part: LocalPart, values: Values, at: Any, given: Segments, offsets: Any, start: Any) -> None:
+        self.part, self.values, self.at, self.given, self.offsets = part, values, at, given, offsets
+        self.blocks, self.size = given.blocks(part, values.kernels)
+        self.start = first_value(values, start)
+        self.windows = (given.end - given.begin) // segments.PIECE + 1 if given.longest > segments.PIECE else 0
+        self.sums = part.empty(2 * self.windows, values.dtype)
+        self.heads = part.empty(self.windows, np.int64)  # the segments of several pieces, by where they begin
+        self.skip = 0  #: elements at the beginning of which no prefix is stored
+
+    def totals(self, first: int, count: int, out: Any) -> None:
+        """The folds of so many pieces from an element on."""
+        fold, store = fold_of(self.values, self.at), self.values.store
+
+        def total(k: int, first: int, out: Any) -> None:
+            q = first + k * segments.PIECE
+            store(np.uint64(k), out, fold(q, q + segments.PIECE))
+
+        self.part.run(count, total, first, out)
+
+    def reduce(self, out: Any) -> None:
+        """The reduction of every segment."""
+        given, op, start, started = self.given, self.values.op, self.start, int(self.values.init is not None)
+        load, store, keep = self.values.load, self.values.store, codec(out.dtype).store
+        fold = fold_of(self.values, self.at)
+        bare = int(not chained(self.values))
+
+        def visit(s: int, lo: int, hi: int, q: int, end: int, begin: int, heads: Any, sums: Any, out: Any) -> None:
+            if bare and q == end:
+                keep(np.uint64(s), out, start)
+            else:
+                acc = fold(q, end)
+                if hi - lo > segments.PIECE:
+                    segments.keep_head(s, q, lo, begin, heads)
+                    store(np.uint64(segments.place(q, lo, begin)), sums, acc)
+                else:
+                    if started:
+                        acc = op(start, acc)
+                    elif q == end:
+                        acc = start
+                    keep(np.uint64(s), out, acc)
+
+        def combine(window: int, begin: int, count: int, offsets: Any, heads: Any, sums: Any, out: Any) -> None:
+            s = segments.head(window, begin, count, offsets, heads)
+            if s >= 0:
+                lo, hi = int(offsets[np.uint64(s)]), int(offsets[np.uint64(s + 1)])
+                acc = load(np.uint64(segments.place(lo, lo, begin)), sums)
+                for q in range(lo + segments.PIECE, hi, segments.PIECE):
+                    acc = op(acc, load(np.uint64(segments.place(q, lo, begin)), sums))
+                keep(np.uint64(s), out, op(start, acc) if started else acc)
+
+        rest = given.begin, given.count, self.offsets, self.heads, self.sums, out
+        self.part.run(self.blocks, segments.walk(visit), self.size, *rest)
+        if self.windows:
+            for_each(self.part.how, self.windows, combine, *rest)
+
+    def scan(self, inclusive: bool, started: bool, out: Any) -> None:
+        """The prefixes of every segment."""
+        given, op, at, start, has = self.given, self.values.op, self.at, self.start, int(started)
+        load, store, keep = self.values.load, self.values.store, codec(out.dtype).store
+        fold = fold_of(self.values, self.at)
+        pick, skip = keep_after if inclusive else keep_before, self.skip
+        if skip:
+            whole = keep
+
+            def keep(i: Any, out: Any, value: Any) -> None:
+                if int(i) >= skip:
+                    whole(np.uint64(int(i) - skip), out, value)
+
+        def total(s: int, lo: int, hi: int, q: int, end: int, begin: int, heads: Any, sums: Any, out: Any) -> None:
+            if hi - lo > segments.PIECE:
+                segments.keep_head(s, q, lo, begin, heads)
+                store(np.uint64(segments.place(q, lo, begin)), sums, fold(q, end))
+
+        def carry(window: int, begin: int, count: int, offsets: Any, heads: Any, sums: Any) -> None:
+            s = segments.head(window, begin, count, offsets, heads)
+            if s >= 0:
+                lo, hi = int(offsets[np.uint64(s)]), int(offsets[np.uint64(s + 1)])
+                acc = load(np.uint64(segments.place(lo, lo, begin)), sums)
+                acc = op(start, acc) if has else acc
+                for q in range(lo + segments.PIECE, hi, segments.PIECE):
+                    place = np.uint64(segments.place(q, lo, begin))
+                    after = op(acc, load(place, sums))
+                    store(place, sums, acc)
+                    acc = after
+
+        def visit(s: int, lo: int, hi: int, q: int, end: int, begin: int, heads: Any, sums: Any, out: Any) -> None:
+            i, acc = q, start
+            if q > lo:
+                acc = load(np.uint64(segments.place(q, lo, begin)), sums)
+            elif not has and q < end:
+                acc = at(q)
+                keep(np.uint64(q), out, acc)
+                i = q + 1
+            while i < end:
+                after = op(acc, at(i))
+                keep(np.uint64(i), out, pick(acc, after))
+                acc = after
+                i += 1
+
+        rest = given.begin, given.count, self.offsets, self.heads, self.sums
+        if self.windows:
+            self.part.run(self.blocks, segments.walk(total), self.size, *rest, self.sums)
+            for_each(self.part.how, self.windows, carry, *rest)
+        self.part.run(self.blocks, segments.walk(visit), self.size, *rest, out)
+
+
+def first_value(values: Values, start: Any) -> Any:
+    """What segments begin with; where that is nothing, a value of the right type, which is not used."""
+    return as_scalars(np.zeros(1, values.dtype)[0]) if start is None else start
+
+
+def chained(values: Values) -> bool:
+    return not values.ordered and values.identity is not None
+
+
+def fold_of(values: Values, at: Any) -> Any:
+    """The kernel function that folds neighbouring elements, at least one if they are not `chained`.
+
+    In chains, element i goes into chain i modulo four, which hides the latency of `op`; where neighbours must be
+    combined first, four of them are. Short segments cost what their branches cost, which no processor foresees:
+    there are as few as can be.
+    """
+    op, neutral = values.op, values.neutral
+
+    def fours(lo: int, hi: int) -> Any:
+        a = at(lo)
+        i = lo + 1
+        while i + 4 <= hi:
+            a = op(a, op(op(at(i), at(i + 1)), op(at(i + 2), at(i + 3))))
+            i += 4
+        while i < hi:
+            a = op(a, at(i))
+            i += 1
+        return a
+
+    def chains(lo: int, hi: int) -> Any:
+        a = b = c = d = neutral
+        i = lo
+        while i + 4 <= hi:
+            a, b, c, d = op(a, at(i)), op(b, at(i + 1)), op(c, at(i + 2)), op(d, at(i + 3))
+            i += 4
+        if i < hi:
+            a = op(a, at(i))
+            if i + 1 < hi:
+                b = op(b, at(i + 1))
+                if i + 2 < hi:
+                    c = op(c, at(i + 2))
+        return op(op(a, b), op(c, d))
+
+    return chains if chained(values) else fours
+
+
+def keep_before(before: Any, after: Any) -> Any:
+    return before
+
+
+def keep_after(before: Any, after: Any) -> Any:
+    return after
