@@ -114,7 +114,7 @@ def _key(how: Policy | None, lifted: Any, values: tuple[Any, ...]) -> Any:
     if type(how) is not Policy or how.asynchronous or isinstance(block, Planning):
         return None
     kinds = _kinds(values)
-    return None if kinds is None else (how, block, id(lifted), *kinds)  # which is alive as long as the process is
+    return None if kinds is None else (how, block, lifted, *kinds)  # which is then alive as long as the entry is
 
 
 def kinds(kernels: Sequence[Any], args: Sequence[Any]) -> tuple[Any, ...] | None:
@@ -124,7 +124,7 @@ def kinds(kernels: Sequence[Any], args: Sequence[Any]) -> tuple[Any, ...] | None
         found = known(kernel) if type(kernel) is FunctionType and not kernel.__defaults__ else None
         if found is None:
             return None
-        parts.append(id(found[0]))
+        parts.append(found[0])
         values += found[1]
     told = _kinds(values)
     return None if told is None else (*parts, *told)
