@@ -5,8 +5,9 @@ for each way of making native code (its subject is the code, not how the work is
 lacks is skipped with the reason.
 
 `make test` leaves out what is marked ``extra``: by hand, because of its executor (`EXTRA`), or as one of a test's many
-cases on an executor, of which it runs the first and the last. `make test-all` runs the rest, but for the cases in
-between on executors that are extra. CUDA texts that `make test` meets are compiled by `make test-all`.
+cases, of which it runs the first on each renderer, the last on other executors, and both where there is none. `make
+test-all` adds up to `MOST` others on each renderer, spread evenly, and one on each other executor. Without ``-m``, as
+in ``pytest tests/test_sort.py``, all cases run. CUDA texts that `make test` meets are compiled by `make test-all`.
 """
 
 import contextlib
@@ -39,6 +40,8 @@ EXECUTORS = (
 EXTRA = {"threads:1", "threads:3", "hybrid:threads:2+simd"}  #: run the code of others, cut in other ways
 SLOWEST = ("mpi", "segmented", "pareval", "lazy", "primitives", "sort", "scan", "cache", "extrema", "moves", "crender")
 RENDERERS = ("threads:2", "opencl:0", "cuda:0")
+RENDERER = frozenset(RENDERERS)
+MOST = 12  #: cases of a test on one executor that `make test-all` runs, besides the one of `make test`
 
 
 def pytest_configure(config):
@@ -51,23 +54,24 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(config, items):
     """Mark what is extra. The files that take longest come first: workers take whole files, and should end together."""
-    cases, rarer = {}, set()
+    cases = {}
     for item in items:
         values = item.callspec.params.values() if hasattr(item, "callspec") else ()
         where = {value for value in values if isinstance(value, str) and value in EXECUTORS}
-        if where & EXTRA:
-            item.add_marker(pytest.mark.extra)
-            rarer.add((item.path, item.originalname, *where))
-        elif item.get_closest_marker("extra") is not None:
-            continue
-        cases.setdefault((item.path, item.originalname, *where), []).append(item)
+        if where & EXTRA or item.get_closest_marker("extra") is None:
+            cases.setdefault((item.path, item.originalname, *where), []).append(item)
     left_out = set()
-    for name, same in cases.items():
-        if name in rarer:
-            left_out.update(same[1:-1])
-        for item in same[1:-1]:
+    for (_, _, *where), same in cases.items():
+        rare = not RENDERER.issuperset(where)
+        soon = same[-1:] if rare else same[:1] if where else same[:1] + same[1:][-1:]
+        soon = [] if EXTRA.intersection(where) else soon
+        later = [item for item in same if item not in soon]
+        for item in later:
             item.add_marker(pytest.mark.extra)
-    if left_out and config.option.markexpr:  # whoever asks for a test by its name gets it
+        if where:
+            wanted = later[:1] if rare else later[:: max(1, -(-len(later) // MOST))]
+            left_out.update(item for item in later if item not in wanted)
+    if config.option.markexpr:  # whoever asks for tests by their names gets them
         config.hook.pytest_deselected(items=[item for item in items if item in left_out])
         items[:] = [item for item in items if item not in left_out]
     rank = {f"test_{name}.py": place for place, name in enumerate(SLOWEST, -len(SLOWEST))}

@@ -278,5 +278,5 @@ def test_plans_are_as_narrow_as_before():
     assert use(numbers_only, a, b) == "read, at its own index)"
     assert use(own_row, np.ones((N, 2)), b) == "read, at its own index)"
     assert use(through_a_name, a, b) == "read, at its own index)"
-    assert use(through_a_helper, a, b) == "read, anywhere)"
+    assert use(through_a_helper, a, b) == "read, at its own row)"
     assert use(update_row, np.ones((N, 2))) == "read written, at its own index)"

@@ -35,7 +35,7 @@ def test_every_algorithm_on_one_part(single, name):
     assert same(call(policy, np.copy), expected)
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("ranks", [pytest.param(1, marks=pytest.mark.extra), 2])
 def test_every_algorithm_on_ranks(ranks):
     test_mpi = pytest.importorskip("test_mpi")
     test_mpi.passes(ranks, "every_algorithm.py", "ranks_messages.py")
@@ -354,7 +354,7 @@ NAMES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("policy", ["pp.seq", "pp.par.on(pp.threads(2))"])
+@pytest.mark.parametrize("policy", [pytest.param("pp.seq", marks=pytest.mark.extra), "pp.par.on(pp.threads(2))"])
 def test_ctrl_c_is_heard_by_every_algorithm(tmp_path, policy):
     """Within a tenth of a second where nothing else runs here; every call would take a minute."""
     script = tmp_path / "slow.py"
