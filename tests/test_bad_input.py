@@ -156,7 +156,8 @@ def test_out_of_a_lesser_kind(policy):
     ids=lambda v: str(getattr(v, "dtype", v))[:12],
 )
 def test_arguments_that_no_kernel_can_take(x, says):
-    refused(says, lambda: pp.for_each(pp.seq, 3, lambda i, a, b: write(i, a, 1.0), np.zeros(3), x))
+    if not isinstance(x, (list, tuple)):  # which for_each takes apart
+        refused(says, lambda: pp.for_each(pp.seq, 3, lambda i, a, b: write(i, a, 1.0), np.zeros(3), x))
     if np.ndim(x):
         refused(says, lambda: pp.transform(pp.seq, x, op=lambda a: a))
         refused(says, lambda: pp.reduce(pp.seq, x))
