@@ -10,7 +10,7 @@ from conftest import missing
 import portapar as pp
 
 RENDERERS = ("threads:2", "simd", "opencl:0", "cuda:0")
-EACH = 10  #: kernels of a test
+EACH = 5  #: kernels of a test
 
 
 @pytest.fixture(scope="module")
