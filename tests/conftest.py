@@ -41,7 +41,7 @@ EXTRA = {"threads:1", "threads:3", "hybrid:threads:2+simd"}  #: run the code of 
 SLOWEST = ("mpi", "segmented", "pareval", "lazy", "primitives", "sort", "scan", "cache", "extrema", "moves", "crender")
 RENDERERS = ("threads:2", "opencl:0", "cuda:0")
 RENDERER = frozenset(RENDERERS)
-MOST = 6  #: cases of a test on one executor that `make test-all` runs, besides the one of `make test`
+MOST = 3  #: cases of a test on one executor that `make test-all` runs, besides the one of `make test`
 
 
 def pytest_configure(config):

@@ -50,7 +50,7 @@ def passes(ranks, *modules):
 
 
 ALGORITHMS = sorted(file.name.removeprefix("algorithms_").removesuffix(".py") for file in HERE.glob("algorithms_*.py"))
-FEW = ("scan", "search", "stencil")  #: of them `make test` runs these
+FEW = ("scan", "search", "stencil")
 CUT = ("around", "keys", "scan", "segments", "sort")  #: and these are run on three ranks: what tells neighbours most
 extra = pytest.mark.extra
 
@@ -61,7 +61,7 @@ def test_calls(ranks):
 
 
 @pytest.mark.parametrize(("ranks", "names"), [
-    pytest.param(2, FEW, id="2-few"),
+    pytest.param(2, FEW, id="2-few", marks=extra),
     pytest.param(2, set(ALGORITHMS) - set(FEW), id="2-others", marks=extra),
     pytest.param(3, CUT, id="3-cut", marks=extra),
 ])  # fmt: skip

@@ -354,7 +354,8 @@ NAMES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("policy", [pytest.param("pp.seq", marks=pytest.mark.extra), "pp.par.on(pp.threads(2))"])
+@pytest.mark.extra
+@pytest.mark.parametrize("policy", ["pp.seq", "pp.par.on(pp.threads(2))"])
 def test_ctrl_c_is_heard_by_every_algorithm(tmp_path, policy):
     """Within a tenth of a second where nothing else runs here; every call would take a minute."""
     script = tmp_path / "slow.py"
