@@ -69,17 +69,27 @@ def gather(policy: Policy | None, x: Any, indices: Any, *, out: Any = None) -> A
     return parts.run("gather", policy, (indices, x, out), lambda p: _gather(p, x, indices, out), few)
 
 
-def _take_few(_: int, x: Any, places: Any, out: Any, wrong: Any) -> None:
-    n = len(x)
+def take_one(i: int, n: int, x: Any, places: Any, out: Any) -> None:
+    """A kernel: ``out[i] = x[places[i]]``, of n elements."""
+    k = int(places[np.uint64(i)])
+    out[np.uint64(i)] = x[np.uint64(k + n if k < 0 else k)]
+
+
+def _wrong(n: int, places: Any) -> int:
+    """How many indices are none of an array of n elements."""
     bad = 0
     for i in range(len(places)):
         k = places[np.uint64(i)]
         bad += 1 if k < -n or k >= n else 0
+    return bad
+
+
+def _take_few(_: int, x: Any, places: Any, out: Any, wrong: Any) -> None:
+    bad = _wrong(len(x), places)
     wrong[0] = bad
     if bad == 0:
         for i in range(len(places)):
-            k = int(places[np.uint64(i)])
-            out[np.uint64(i)] = x[np.uint64(k + n if k < 0 else k)]
+            take_one(i, len(x), x, places, out)
 
 
 def _gather(p: Parts, x: Any, indices: Any, out: Any) -> Any:
@@ -93,13 +103,9 @@ def _gather(p: Parts, x: Any, indices: Any, out: Any) -> Any:
         return found
     check_indices(p, places, indices, n, "x")
 
-    def take(i: int, n: int, x: Any, places: Any, out: Any) -> None:
-        k = int(places[np.uint64(i)])
-        out[np.uint64(i)] = x[np.uint64(k + n if k < 0 else k)]
-
     def step(part: LocalPart) -> None:
         if len(part):
-            for_each(part.how, len(part), take, n, table[part], places[part], result[part])
+            for_each(part.how, len(part), take_one, n, table[part], places[part], result[part])
 
     p.each("take", step)
     return p.give(result)
@@ -149,17 +155,18 @@ def scatter(policy: Policy | None, x: Any, indices: Any, out: Any) -> Any:
     return parts.run("scatter", policy, (x, indices, out), lambda p: _scatter(p, x, indices, out), few)
 
 
+def put_one(i: int, n: int, x: Any, places: Any, out: Any) -> None:
+    """A kernel: ``out[places[i]] = x[i]``, of n elements."""
+    k = int(places[np.uint64(i)])
+    out[np.uint64(k + n if k < 0 else k)] = x[np.uint64(i)]
+
+
 def _put_few(_: int, x: Any, places: Any, out: Any, wrong: Any) -> None:
-    n = len(out)
-    bad = 0
-    for i in range(len(places)):
-        k = places[np.uint64(i)]
-        bad += 1 if k < -n or k >= n else 0
+    bad = _wrong(len(out), places)
     wrong[0] = bad
     if bad == 0:
         for i in range(len(places)):
-            k = int(places[np.uint64(i)])
-            out[np.uint64(k + n if k < 0 else k)] = x[np.uint64(i)]
+            put_one(i, len(out), x, places, out)
 
 
 def _scatter(p: Parts, x: Any, indices: Any, out: Any) -> Any:
@@ -169,10 +176,6 @@ def _scatter(p: Parts, x: Any, indices: Any, out: Any) -> Any:
     data, places = p.vector(x, "x"), p.vector(indices, "indices")
     check_indices(p, places, indices, n, "out")
     cuts = out.cuts if isinstance(out, PartitionedArray) else shares.cut_rows(n, p.executor.weights)
-
-    def put(i: int, n: int, x: Any, places: Any, out: Any) -> None:
-        k = int(places[np.uint64(i)])
-        out[np.uint64(k + n if k < 0 else k)] = x[np.uint64(i)]
 
     def send(part: LocalPart) -> list[tuple[np.ndarray, np.ndarray]]:
         """To each part the elements that go there, and their places in it."""
@@ -198,7 +201,7 @@ def _scatter(p: Parts, x: Any, indices: Any, out: Any) -> Any:
         for rows, chosen in got[part.number]:
             if len(chosen):
                 here = part.asarray(rows), part.asarray(chosen), result[part]
-                for_each(part.how, len(chosen), put, len(part), *here)
+                for_each(part.how, len(chosen), put_one, len(part), *here)
 
     p.each("put", step)
     return p.give(result)

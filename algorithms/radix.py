@@ -16,7 +16,6 @@ M. Axtmann, S. Witt, D. Ferizovic, P. Sanders, "Engineering in-place (shared-mem
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -163,20 +162,9 @@ def _ours(part: LocalPart, nbytes: int) -> float:
 def measured(name: str, sort: Callable[[Any, Any], Any]) -> float:
     """The same, by ``sort(x, out)`` of random numbers both ways; it takes a tenth of a second."""
     least, most = _PERHAPS
-    random, size = np.random.default_rng(1), most // 4
-    while size >= least:
-        x, seconds = random.random(size // 8), {0.0: np.inf, np.inf: np.inf}
-        out = np.empty_like(x)
-        for _ in range(4):
-            for first in seconds:
-                with tuning.trying(**{name: first}):
-                    begun = time.perf_counter()
-                    sort(x, out)
-                    seconds[first] = min(seconds[first], time.perf_counter() - begun)
-        if seconds[np.inf] < seconds[0.0]:
-            break
-        size //= 2
-    return 2.0 * size
+    x = np.random.default_rng(1).random(most // 32)
+    out = np.empty_like(x)
+    return tuning.crossover(name, least, most // 4, lambda size: lambda: sort(x[: size // 8], out[: size // 8]))
 
 
 def arrange(

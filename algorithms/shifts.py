@@ -13,7 +13,7 @@ import numpy as np
 from portapar import arrays, elementwise, parts, shares
 from portapar.algorithms.copy_if import copy_if
 from portapar.algorithms.for_each import for_each
-from portapar.algorithms.moves import check_indices, output, scatter
+from portapar.algorithms.moves import check_indices, output, put_one, scatter, take_one
 from portapar.algorithms.transform import copy, fill
 from portapar.arrays import PartitionedArray
 from portapar.errors import ArgumentError
@@ -299,8 +299,7 @@ def _gather_if(p: Parts, x: Any, indices: Any, stencil: Any, out: Any) -> Any:
 
     def take(i: int, n: int, x: Any, places: Any, flags: Any, out: Any) -> None:
         if flags[np.uint64(i)] != 0:
-            k = int(places[np.uint64(i)])
-            out[np.uint64(i)] = x[np.uint64(k + n if k < 0 else k)]
+            take_one(i, n, x, places, out)
 
     def step(part: LocalPart) -> None:
         if len(part):
@@ -326,8 +325,7 @@ def _scatter_if(p: Parts, x: Any, indices: Any, stencil: Any, out: Any) -> Any:
 
     def put(i: int, n: int, x: Any, places: Any, flags: Any, out: Any) -> None:
         if flags[np.uint64(i)] != 0:
-            k = int(places[np.uint64(i)])
-            out[np.uint64(k + n if k < 0 else k)] = x[np.uint64(i)]
+            put_one(i, n, x, places, out)
 
     for_each(part.how, m, put, n, data[part], places[part], flags[part], result[part])
     return p.give(result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 
@@ -11,7 +12,7 @@ import portapar as pp
 from portapar import config, topology, tuning
 from portapar.algorithms import radix
 
-_ALWAYS, _NEVER = 0.0, float("inf")
+_NEVER = float("inf")
 _ARRAYS = {"stream": 2, "stream_alone": 1}
 
 
@@ -31,7 +32,7 @@ def _measures() -> Iterator[tuple[str, Callable[[], float]]]:
         yield "sort", lambda: radix.measured("sort", lambda x, out: pp.sort(pp.par.on(pp.threads()), x, out=out))
     yield "sort_alone", lambda: radix.measured("sort_alone", lambda x, out: pp.sort(pp.unseq, x, out=out))
     for name in _ARRAYS:
-        yield name, lambda name=name: _stream(name)  # type: ignore[misc]
+        yield name, functools.partial(_stream, name)
 
 
 def _best(times: int, run: Callable[[], object], pause: float = 0.0) -> float:
@@ -68,30 +69,21 @@ def _wake() -> float:
 
 
 def _stream(name: str) -> float:
-    """From where on to write past the caches is faster, and is so for all that is larger."""
+    """From where on it is faster to write past the caches."""
     arrays = _ARRAYS[name]
     how = pp.par.on(pp.threads())
     cache = topology.caches().get("L3", 32 << 20)
-    size = min(8 * cache, 512 << 20, topology.machine()["memory"] // 16)
-    x, y = pp.threads().empty(size // 8 // arrays, np.float64), pp.threads().empty(size // 8 // arrays, np.float64)
+    most = min(8 * cache, 512 << 20, topology.machine()["memory"] // 16)
+    x, y = (pp.threads().empty(most // 8 // arrays, np.float64) for _ in range(2))
     x.fill(1.0)
-    while size >= cache // 4:
+
+    def make(size: int) -> Callable[[], object]:
         n = size // 8 // arrays
-        plans = []
-        for stream in (_ALWAYS, _NEVER):
-            with tuning.trying(**{name: stream}):
-                if arrays == 1:
-                    plans.append(pp.plan(pp.fill, how, y[:n], 1.0))
-                else:
-                    plans.append(pp.plan(pp.transform, how, x[:n], out=y[:n], op=_same))
-                plans[-1].run()
-        past, plain = _NEVER, _NEVER
-        for _ in range(4):  # one after the other, so that both have the same neighbours
-            past, plain = min(past, _best(2, plans[0].run)), min(plain, _best(2, plans[1].run))
-        if past > plain:
-            break
-        size //= 2
-    return 2.0 * size
+        if arrays == 1:
+            return pp.plan(pp.fill, how, y[:n], 1.0).run
+        return pp.plan(pp.transform, how, x[:n], out=y[:n], op=_same).run
+
+    return tuning.crossover(name, cache // 4, most, make)
 
 
 def _same(v: float) -> float:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -86,6 +88,31 @@ def trying(**numbers: float) -> Iterator[None]:
                 _known.pop(name, None)
             else:
                 _known[name] = number
+
+
+def crossover(name: str, least: int, most: int, make: Callable[[int], Callable[[], object]]) -> float:
+    """From where on the way that the number `name` decides upon is faster, and is so for all that is larger.
+
+    ``make(size)`` gives what does it for that many bytes. Both ways are measured in turns, so that they have the same
+    neighbours, from `most` bytes downwards.
+    """
+    size = most
+    while size >= least:
+        runs: dict[float, Callable[[], object]] = {}
+        seconds = dict.fromkeys((0.0, math.inf), math.inf)  # always that way, and never
+        for first in seconds:
+            with trying(**{name: first}):
+                runs[first] = make(size)
+        for _ in range(4):
+            for first, run in runs.items():
+                with trying(**{name: first}):
+                    begun = time.perf_counter()
+                    run()
+                    seconds[first] = min(seconds[first], time.perf_counter() - begun)
+        if seconds[math.inf] < seconds[0.0]:
+            break
+        size //= 2
+    return 2.0 * size
 
 
 def _load() -> None:

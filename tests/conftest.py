@@ -40,7 +40,6 @@ EXECUTORS = (
 EXTRA = {"threads:1", "threads:3", "hybrid:threads:2+simd"}  #: run the code of others, cut in other ways
 SLOWEST = ("mpi", "segmented", "pareval", "lazy", "primitives", "sort", "scan", "cache", "extrema", "moves", "crender")
 RENDERERS = ("threads:2", "opencl:0", "cuda:0")
-RENDERER = frozenset(RENDERERS)
 MOST = 3  #: cases of a test on one executor that `make test-all` runs, besides the one of `make test`
 
 
@@ -62,7 +61,7 @@ def pytest_collection_modifyitems(config, items):
             cases.setdefault((item.path, item.originalname, *where), []).append(item)
     left_out = set()
     for (_, _, *where), same in cases.items():
-        rare = not RENDERER.issuperset(where)
+        rare = not set(where) <= set(RENDERERS)
         soon = same[-1:] if rare else same[:1] if where else same[:1] + same[1:][-1:]
         soon = [] if EXTRA.intersection(where) else soon
         later = [item for item in same if item not in soon]

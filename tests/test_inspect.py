@@ -27,6 +27,11 @@ def scattered(i, x, y, idx):
     y[idx[i]] = x[i]
 
 
+def updated(i, x, y, idx):
+    k = idx[i]
+    y[k] += x[i]
+
+
 def swapped(i, j, a, b):
     b[i, j] = 2 * a[j, i]
 
@@ -76,6 +81,7 @@ KINDS = [
     (gathered, (X, X.copy(), INDEX), ["gather"], "x[idx[i]]"),
     (gathered_by_a_helper, (X, X.copy(), INDEX), ["gather"], "a[k]"),
     (scattered, (X, X.copy(), INDEX), ["scatter"], "y[idx[i]]"),
+    (updated, (X, X.copy(), INDEX), ["gather", "scatter"], "y[k]"),
     (swapped, (GRID, GRID.copy()), ["stride"], "a[j, i]"),
     (every_second, (X, X.copy()), ["stride"], "x[2 * i + 1]"),
     (backwards, (X, X.copy()), [], ""),

@@ -138,7 +138,7 @@ class _Walk:
                     old = values.get(statement.target.id, _ANY)
                     values[statement.target.id] = _arithmetic(statement.op, old, value, statement.target.id)
                 else:
-                    self._value(_as_load(statement.target), values)
+                    self._value(statement.target, values)
                     self._store(statement.target, value, values)
             elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
                 self._store(statement.target, self._value(statement.value, values), values)
@@ -269,10 +269,6 @@ def _names(node: ast.AST) -> set[str]:
 
 def _named(value: _Value, name: str) -> _Value:
     return value if not isinstance(value, _Number) or value.text else _Number(value.by, value.loaded, name)
-
-
-def _as_load(target: ast.expr) -> ast.expr:
-    return ast.parse(ast.unparse(target), mode="eval").body
 
 
 def _forget(body: Iterable[ast.stmt], values: dict[str, _Value]) -> None:
