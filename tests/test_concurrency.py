@@ -256,7 +256,7 @@ def test_workers_leave_the_callers_cpu(python):
         plan = pp.plan(pp.reduce, pp.par.on(pp.threads(2)), x)
         assert plan.run() == x.sum()
         (worker,) = [t.native_id for t in threading.enumerate() if t.name.startswith("portapar-")]
-        assert os.sched_getaffinity(worker) == allowed
+        assert os.sched_getaffinity(worker) <= allowed  # without one of them if it woke up there in that call
         mine = {min(allowed)}
         os.sched_setaffinity(0, mine)
         os.sched_setaffinity(worker, mine)
