@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from portapar import lazy
-from portapar.algorithms import random
+from portapar.algorithms import graph, random
 from portapar.algorithms.by_key import group_by_key, merge_by_key, reduce_by_key, scan_by_key, unique_by_key
 from portapar.algorithms.copy_if import copy_if, pack_index, partition, remove_if
 from portapar.algorithms.count import all_of, any_of, count, count_if, none_of
@@ -129,6 +129,7 @@ __all__ = [
     "for_each_segment",
     "gather",
     "gather_if",
+    "graph",
     "group_by_key",
     "histogram",
     "hybrid",
@@ -215,5 +216,5 @@ def __dir__() -> list[str]:
 for _algorithm in (globals()[_name] for _name in __all__):
     if hasattr(_algorithm, "__defaults__"):
         policy_first(_algorithm)
-for _algorithm in (random.fill_uniform, random.fill_normal, random.fill_integers):
+for _algorithm in (random.fill_uniform, random.fill_normal, random.fill_integers, *graph.ALGORITHMS):
     policy_first(_algorithm)

@@ -179,7 +179,9 @@ def asnumpy(x: Any) -> np.ndarray:
     if isinstance(x, Virtual):
         return np.asarray(x)  # says what to do
     if _on_device(x):
-        if x.dtype.names is None or not x.flags.c_contiguous:
+        if not x.flags.c_contiguous:
+            return _strided(x) if x.size and hasattr(x, "base_data") else x.get()
+        if x.dtype.names is None:
             return x.get()
         if x.size == 0:
             return np.empty(x.shape, x.dtype)
@@ -188,6 +190,14 @@ def asnumpy(x: Any) -> np.ndarray:
     if hasattr(x, "__dlpack__"):
         return np.from_dlpack(x)
     return np.asarray(x)
+
+
+def _strided(x: Any) -> np.ndarray:
+    """A PyOpenCL array whose elements are apart, which that library does not read: of all bytes that it spans."""
+    reach = [(n - 1) * s for n, s in zip(x.shape, x.strides, strict=True)]
+    low, high = sum(min(r, 0) for r in reach), sum(max(r, 0) for r in reach) + x.dtype.itemsize
+    raw = type(x)(x.queue, (high - low,), np.uint8, data=x.base_data, offset=x.offset + low).get()
+    return np.ndarray(x.shape, x.dtype, raw.data, -low, x.strides).copy()
 
 
 def normal(x: Any, name: str) -> Any:

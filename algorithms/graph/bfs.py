@@ -1,0 +1,228 @@
+"""bfs: breadth-first search from one vertex, in the direction that looks at fewer edges.
+
+Few vertices of a frontier push: each marks its neighbours. A frontier of many edges is pulled: each vertex that was
+not reached looks for a predecessor in it, and stops at the first. S. Beamer, K. Asanović, D. Patterson,
+"Direction-optimizing breadth-first search", SC 2012. On CPUs frontiers of few edges, of which a road network has
+thousands one after the other, are done by one thread in one step, since to wake the others takes longer.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from portapar import arrays
+from portapar.algorithms import radix
+from portapar.algorithms.for_each import for_each
+from portapar.algorithms.graph.graph import Graph, on_graph, vertex
+from portapar.algorithms.reduce import reduce
+from portapar.algorithms.transform import fill
+from portapar.kernel.front import atomic
+from portapar.part import LocalPart
+from portapar.policy import Policy
+
+_ALPHA, _BETA = 15, 18  #: Beamer's numbers: when to begin to pull, and to push again
+_ALONE = 4096  #: edges of a frontier that one thread does faster than several
+_BUDGET = 1 << 22  #: edges after which one thread comes back, so that Ctrl-C is heard
+_BUFFER: Final = 64  #: vertices that are put into the queue at a time
+_WIDE = 1024  #: iterations at a time that no CPU runs
+
+
+def bfs(policy: Policy | None, graph: Graph, source: int) -> Any:
+    """A shortest path from one vertex to every other, as a tree: the vertex before each on its path.
+
+    Parameters
+    ----------
+    policy : Policy
+    graph : Graph
+        Its weights are not looked at.
+    source : int
+
+    Returns
+    -------
+    array of int32, (n,)
+        The vertex before, `source` for itself, and -1 where no path leads. With ``policy.task`` a Future of it.
+
+    Notes
+    -----
+    Of several shortest paths any may be told, and another one in the next run; how long they are is always the same.
+    O(n + m) work, of which most edges are left out in graphs of few steps across. A directed graph is turned around at
+    the first call, and keeps that.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> g = pp.graph.Graph.from_edges(pp.par, np.array([0, 1, 3]), np.array([1, 2, 4]))
+    >>> pp.graph.bfs(pp.par, g, 0)
+    array([ 0,  0,  1, -1, -1], dtype=int32)
+    """
+    return on_graph(
+        "graph.bfs", policy, graph, lambda part, g: search(part, g, vertex("graph.bfs", "source", source, g), False)
+    )
+
+
+def search(part: LocalPart, graph: Graph, source: int, depths: bool) -> Any:
+    """The vertex before each vertex, or the number of edges on the way to it; -1 where no path leads."""
+    n, how = graph.num_vertices, part.how
+    uneven = how._but(schedule="dynamic", chunk_size=16) if how.threads else how
+    rows = graph.offsets, radix.bits(graph.targets)
+    found, queue = part.empty(n, np.int32), part.empty(n, np.int32)
+    state = part.zeros(4, np.int64)  # the frontier's begin and end in the queue, its edges, its depth
+    fill(how, found, np.int32(-1))
+    for_each(how, 1, _start, source, depths, rows[0], found, queue, state)
+    left, alone = len(graph.targets), _ALONE if how.threads else len(graph.targets)
+    vertices = 1 if part.width >= _WIDE else _BUFFER
+    while True:
+        begin, end, edges, depth = arrays.asnumpy(state).tolist()
+        if begin == end:
+            return found
+        if edges > left // _ALPHA and edges > _ALONE:
+            _pull(part, graph, depths, left, found, queue, state)
+        elif edges <= alone and vertices > 1:
+            most = min(alone, max(left // _ALPHA, _ALONE))
+            for_each(how, 1, _walk, most, depths, *rows, found, queue, state)
+        else:
+            for_each(how, 1, _next, depth + 1, state)
+            blocks = -(-(end - begin) // vertices)
+            value = depth + 1 if depths else -1
+            for_each(uneven, blocks, _push, begin, end, vertices, value, *rows, found, queue, state)
+        left -= edges
+
+
+def _pull(part: LocalPart, graph: Graph, depths: bool, left: int, found: Any, queue: Any, state: Any) -> None:
+    """Steps of a large frontier, until it is small again; frontiers are bits here."""
+    n, how = graph.num_vertices, part.how
+    uneven = how._but(schedule="dynamic", chunk_size=32) if how.threads else how
+    rows = graph.reverse.offsets, radix.bits(graph.reverse.targets)
+    words = -(-n // 32)
+    front, fresh, counts = part.zeros(words, np.uint32), part.empty(words, np.uint32), part.empty(words, np.int32)
+    begin, end, _, depth = arrays.asnumpy(state).tolist()
+    for_each(how, end - begin, _mark, begin, queue, front)
+    awake, before = end - begin, 0
+    while awake and (awake >= before or awake > n // _BETA):
+        depth, before = depth + 1, awake
+        for_each(uneven, words, _look, depth if depths else -1, *rows, found, front, fresh, counts)
+        awake = int(reduce(how, counts))
+        front, fresh = fresh, front
+    for_each(how, 1, _again, depth, state)
+    size = 1 if part.width >= _WIDE else _BUFFER
+    for_each(how, -(-words // size), _collect, size, graph.offsets, front, queue, state)
+
+
+# kernels ------------------------------------------------------------------------------------------
+
+
+def _start(_: Any, source: Any, depths: Any, offsets: Any, found: Any, queue: Any, state: Any) -> None:
+    found[source] = 0 if depths else source
+    queue[0] = source
+    state[1], state[2] = 1, offsets[source + 1] - offsets[source]
+
+
+def _next(_: Any, depth: Any, state: Any) -> None:
+    """The next frontier begins where the present one ends."""
+    state[0], state[2], state[3] = state[1], 0, depth
+
+
+def _again(_: Any, depth: Any, state: Any) -> None:
+    """The queue begins anew."""
+    state[0], state[1], state[2], state[3] = 0, 0, 0, depth
+
+
+def _push(
+    block: Any,
+    begin: Any,
+    end: Any,
+    size: Any,
+    value: Any,
+    offsets: Any,
+    targets: Any,
+    found: Any,
+    queue: Any,
+    state: Any,
+) -> None:
+    fresh = np.empty(_BUFFER, np.int32)
+    count, edges = 0, 0
+    for k in range(begin + block * size, min(begin + (block + 1) * size, end)):
+        u = queue[k]
+        for e in range(offsets[u], offsets[u + 1]):
+            v = targets[e]
+            if found[v] < 0 and atomic.cas(found, v, -1, u if value < 0 else value) == -1:
+                edges += offsets[v + 1] - offsets[v]
+                fresh[count] = v
+                count += 1
+                if count == _BUFFER:
+                    _put(count, fresh, queue, state)
+                    count = 0
+    _put(count, fresh, queue, state)
+    if edges > 0:
+        atomic.add(state, 2, edges)
+
+
+def _put(count: Any, fresh: Any, queue: Any, state: Any) -> None:
+    if count > 0:
+        place = atomic.add(state, 1, count)
+        for k in range(count):
+            queue[place + k] = fresh[k]
+
+
+def _walk(_: Any, most: Any, depths: Any, offsets: Any, targets: Any, found: Any, queue: Any, state: Any) -> None:
+    """One thread, one frontier after the other, until one has more than so many edges."""
+    begin, end, edges, depth = state[0], state[1], state[2], state[3]
+    done = 0
+    while begin < end and edges <= most and done < _BUDGET:
+        depth += 1
+        done += edges
+        edges, last = 0, end
+        for k in range(begin, last):
+            u = queue[k]
+            for e in range(offsets[u], offsets[u + 1]):
+                v = targets[e]
+                if found[v] < 0:
+                    found[v] = depth if depths else u
+                    queue[end] = v
+                    end += 1
+                    edges += offsets[v + 1] - offsets[v]
+        begin = last
+    state[0], state[1], state[2], state[3] = begin, end, edges, depth
+
+
+def _mark(k: Any, begin: Any, queue: Any, front: Any) -> None:
+    v = queue[begin + k]
+    atomic.or_(front, v >> 5, np.uint32(1) << np.uint32(v & 31))
+
+
+def _look(w: Any, value: Any, offsets: Any, sources: Any, found: Any, front: Any, fresh: Any, counts: Any) -> None:
+    """Which of 32 vertices have a predecessor in the frontier."""
+    word, count = np.uint32(0), 0
+    for v in range(32 * w, min(32 * w + 32, len(found))):
+        if found[v] < 0:
+            for e in range(offsets[v], offsets[v + 1]):
+                u = sources[e]
+                if (front[u >> 5] >> (u & 31)) & 1 != 0:
+                    found[v] = u if value < 0 else value
+                    word |= np.uint32(1) << np.uint32(v & 31)
+                    count += 1
+                    break
+    fresh[w] = word
+    counts[w] = count
+
+
+def _collect(block: Any, size: Any, offsets: Any, front: Any, queue: Any, state: Any) -> None:
+    """The vertices whose bits are set, in a queue."""
+    fresh = np.empty(_BUFFER, np.int32)
+    count, edges = 0, 0
+    for w in range(block * size, min((block + 1) * size, len(front))):
+        word = front[w]
+        for bit in range(32):
+            if (word >> np.uint32(bit)) & 1 != 0:
+                v = 32 * w + bit
+                edges += offsets[v + 1] - offsets[v]
+                fresh[count] = v
+                count += 1
+                if count == _BUFFER:
+                    _put(count, fresh, queue, state)
+                    count = 0
+    _put(count, fresh, queue, state)
+    if edges > 0:
+        atomic.add(state, 2, edges)

@@ -1,0 +1,174 @@
+"""Graphs to measure with: kronecker, uniform, grid.
+
+Edge i of a seed is a function of the two (`portapar.algorithms.random`), so that a graph is the same on every executor.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from portapar import arrays, parts
+from portapar.algorithms import random
+from portapar.algorithms.for_each import for_each
+from portapar.algorithms.graph.graph import Graph, only_part
+from portapar.algorithms.sort import argsort
+from portapar.errors import ArgumentError
+from portapar.parts import Parts
+from portapar.policy import Policy
+
+_A, _B, _C = 0.57, 0.19, 0.19  #: where an edge falls, of the quarters of the matrix: Graph500's numbers
+
+
+def kronecker(
+    policy: Policy | None, scale: int, degree: int = 16, *, seed: int = 0, weights: bool = False, directed: bool = False
+) -> Graph:
+    """A graph whose degrees follow a power law, as those of social networks.
+
+    Parameters
+    ----------
+    policy : Policy
+    scale : int
+        There are ``2**scale`` vertices, some of them without an edge.
+    degree : int
+        ``degree * 2**scale`` edges are drawn; loops are left out, and of equal ones one is kept.
+    seed : int
+    weights : bool
+        Whether edges have weights, of int32, uniform in 1 to 255.
+    directed : bool
+
+    Returns
+    -------
+    Graph
+
+    Notes ----- Of each bit of an edge's ends the pair falls into one of four quarters, with probabilities 0.57, 0.19,
+    0.19 and 0.05; vertices are then numbered anew at random. J. Leskovec et al., "Kronecker graphs", 2010; Graph500's
+    parameters.
+
+    Examples
+    --------
+    >>> import portapar as pp
+    >>> pp.graph.kronecker(pp.par, 10)
+    pp.graph.Graph(1024 vertices, 10480 edges, undirected)
+    """
+    n, m = _size("kronecker", scale, degree)
+
+    def draw(p: Parts) -> Graph:
+        part = only_part(p)
+        order = part.empty(n, np.uint64)
+        for_each(part.how, n, _shuffled, seed, m * scale, order)
+        number = argsort(part.how, order)
+        u, v = part.empty(m, np.int32), part.empty(m, np.int32)
+        for_each(part.how, m, _quarters, seed, scale, number, u, v)
+        return Graph.from_edges(part.how, u, v, _weights(part, seed, m, weights), n=n, directed=directed)
+
+    return parts.run("graph.kronecker", policy, (arrays.Range(n),), draw)
+
+
+def uniform(
+    policy: Policy | None, scale: int, degree: int = 16, *, seed: int = 0, weights: bool = False, directed: bool = False
+) -> Graph:
+    """A graph whose edges join any two vertices with the same probability: the model of Erdős and Rényi, 1959.
+
+    Parameters and result as those of `kronecker`.
+
+    Examples
+    --------
+    >>> import portapar as pp
+    >>> pp.graph.uniform(pp.par, 10)
+    pp.graph.Graph(1024 vertices, 16110 edges, undirected)
+    """
+    n, m = _size("uniform", scale, degree)
+
+    def draw(p: Parts) -> Graph:
+        part = only_part(p)
+        u, v = part.empty(m, np.int32), part.empty(m, np.int32)
+        for_each(part.how, m, _any, seed, n, u, v)
+        return Graph.from_edges(part.how, u, v, _weights(part, seed, m, weights), n=n, directed=directed)
+
+    return parts.run("graph.uniform", policy, (arrays.Range(n),), draw)
+
+
+def grid(policy: Policy | None, *shape: int, seed: int = 0, weights: bool = False) -> Graph:
+    """A grid, of which neighbours along every axis are joined: many steps across, as in a road network.
+
+    Parameters
+    ----------
+    policy : Policy
+    *shape : int
+        Vertices along each axis, two or three.
+    seed : int
+    weights : bool
+        As for `kronecker`.
+
+    Returns
+    -------
+    Graph
+        Not directed; vertices are numbered as NumPy's elements in memory.
+
+    Examples
+    --------
+    >>> import portapar as pp
+    >>> pp.graph.grid(pp.par, 3, 3)
+    pp.graph.Graph(9 vertices, 12 edges, undirected)
+    """
+    if not 1 <= len(shape) <= 3:
+        raise ArgumentError(f"graph.grid: {len(shape)} lengths were given: must be two or three")
+    nx, ny, nz = (*(arrays.whole_number("graph.grid: a length", k, 1) for k in shape), 1, 1)[:3]
+    n = nx * ny * nz
+    axes = [(ny * nz, nx, nx > 1), (nz, ny, ny > 1), (1, nz, nz > 1)]
+    steps = [(stride, length) for stride, length, several in axes if several]
+
+    def draw(p: Parts) -> Graph:
+        part = only_part(p)
+        m = n * len(steps)
+        u, v = part.empty(m, np.int32), part.empty(m, np.int32)
+        for k, (stride, length) in enumerate(steps):
+            for_each(part.how, n, _next, stride, length, u[k * n : (k + 1) * n], v[k * n : (k + 1) * n])
+        return Graph.from_edges(part.how, u, v, _weights(part, seed, m, weights), n=n)
+
+    return parts.run("graph.grid", policy, (arrays.Range(n),), draw)
+
+
+def _size(name: str, scale: Any, degree: Any) -> tuple[int, int]:
+    scale = arrays.whole_number(f"graph.{name}: scale", scale, 0, 31)
+    return 1 << scale, arrays.whole_number(f"graph.{name}: degree", degree, 0) << scale
+
+
+def _weights(part: Any, seed: int, m: int, wanted: bool) -> Any:
+    if not wanted:
+        return None
+    out = part.empty(m, np.int32)
+    for_each(part.how, m, _weight, seed, m, out)
+    return out
+
+
+# kernels ------------------------------------------------------------------------------------------
+
+
+def _quarters(i: Any, seed: Any, scale: Any, number: Any, u: Any, v: Any) -> None:
+    a, b = 0, 0
+    for level in range(scale):
+        r = random.uniform(seed, i * scale + level)
+        down = r >= _A + _B
+        right = r >= _A + _B + _C if down else r >= _A
+        a, b = 2 * a + down, 2 * b + right
+    u[i], v[i] = number[np.uint64(a)], number[np.uint64(b)]
+
+
+def _shuffled(k: Any, seed: Any, first: Any, order: Any) -> None:
+    order[k] = random.bits(seed, first + k)
+
+
+def _any(i: Any, seed: Any, n: Any, u: Any, v: Any) -> None:
+    u[i], v[i] = random.integers(seed, 2 * i, 0, n), random.integers(seed, 2 * i + 1, 0, n)
+
+
+def _weight(i: Any, seed: Any, m: Any, out: Any) -> None:
+    out[i] = random.integers(seed, 4 * m + i, 1, 256)
+
+
+def _next(i: Any, stride: Any, length: Any, u: Any, v: Any) -> None:
+    """A vertex at the end of the grid gets a loop, which is left out."""
+    u[i], v[i] = i, i + stride if i // stride % length < length - 1 else i

@@ -1,0 +1,479 @@
+"""Graph: vertices 0 to n - 1 and the neighbours of each, in compressed sparse rows.
+
+The build sorts the edges, each as one integer (row, then neighbour), so that it costs what `sort` costs; equal
+neighbours are then next to each other, and the first of each is kept.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from portapar import arrays, lazy, ops, parts
+from portapar.algorithms.by_key import reduce_by_key
+from portapar.algorithms.empty_like import empty_like
+from portapar.algorithms.find import find_if, mismatch
+from portapar.algorithms.for_each import for_each
+from portapar.algorithms.reduce import reduce, transform_reduce
+from portapar.algorithms.search import is_sorted_until
+from portapar.algorithms.sort import sort, sort_by_key
+from portapar.algorithms.transform import copy, transform
+from portapar.algorithms.unique import unique
+from portapar.arrays import PartitionedArray
+from portapar.call import resolve
+from portapar.errors import ArgumentError, PlacementError
+from portapar.executor import Executor
+from portapar.part import LocalPart
+from portapar.parts import Parts
+from portapar.policy import Policy, auto, check_policy, par
+
+_WIDEST = 2**31  #: vertices that fit an int32
+
+
+class Graph:
+    """A graph that does not change: compressed sparse rows, with weights or without.
+
+    Parameters
+    ----------
+    offsets : array of integers, (n + 1,)
+        Where the neighbours of each vertex begin in `targets`, and where the last one's end.
+    targets : array of integers, (m,)
+        The vertices that the edges lead to. Kept as int32, or int64 from 2**31 vertices on.
+    weights : array, (m,), optional
+        Of integers or floats, one for each edge.
+    directed : bool
+        If not, every edge stands in the rows of both of its ends, with one weight.
+
+    Attributes
+    ----------
+    offsets : array of int64
+    targets : array of int32 or int64
+    weights : array or None
+    directed : bool
+
+    Raises
+    ------
+    ArgumentError
+        Offsets do not begin with 0, fall, or do not end with m; a target is no vertex; a weight is NaN; an undirected
+        graph has an edge in the row of one of its ends only. The message gives the first place.
+
+    Notes ----- Arrays of the right dtype are not copied. All of them are checked, which costs about three passes over
+    the edges, and the sorting of all edges if the graph is not directed. Neighbours need not be in order, but for
+    `triangle_count`; those that `from_edges` makes are.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> g = pp.graph.Graph.from_edges(pp.par, np.array([0, 0, 1, 3]), np.array([1, 2, 2, 3]))
+    >>> g
+    pp.graph.Graph(4 vertices, 3 edges, undirected)
+    >>> g.offsets, g.targets
+    (array([0, 2, 4, 6, 6]), array([1, 2, 0, 2, 0, 1], dtype=int32))
+    """
+
+    def __init__(self, offsets: Any, targets: Any, weights: Any = None, *, directed: bool = True) -> None:
+        n = _length("Graph", "offsets", offsets, "iu") - 1
+        m = _length("Graph", "targets", targets, "iu")
+        if weights is not None and _length("Graph", "weights", weights, "iuf") != m:
+            raise ArgumentError(f"Graph: {len(weights)} weights for {m} targets: must be one for each")
+        if n < 0:
+            raise ArgumentError("Graph: offsets is empty: must hold n + 1 numbers for n vertices, [0] for none")
+        _check_offsets(offsets, m)
+        _check_vertices(auto, "Graph: targets", targets, n)
+        if weights is not None:
+            _check_weights(auto, "Graph: weights", weights)
+        self._take(_as(offsets, np.int64), _as(targets, _index(n)), weights, bool(directed))
+        if not directed:
+            self._check_symmetric()
+
+    def _take(self, offsets: Any, targets: Any, weights: Any, directed: bool) -> None:
+        self.offsets, self.targets, self.weights, self.directed = offsets, targets, weights, directed
+        self._lock = threading.RLock()
+        self._reverse: Graph | None = None if directed else self
+        self._loops: int | None = None
+
+    @classmethod
+    def _made(cls, offsets: Any, targets: Any, weights: Any, directed: bool) -> Graph:
+        """A graph of arrays that are known to be right."""
+        graph = cls.__new__(cls)
+        graph._take(offsets, targets, weights, directed)
+        return graph
+
+    # how it is made ---------------------------------------------------------------------------------
+
+    @classmethod
+    def from_edges(
+        cls,
+        policy: Policy | None,
+        sources: Any,
+        targets: Any,
+        weights: Any = None,
+        *,
+        n: int | None = None,
+        directed: bool = False,
+    ) -> Graph:
+        """A graph of edges in any order; loops are left out, and of equal edges one is kept.
+
+        Parameters
+        ----------
+        policy : Policy
+            Where the graph is built, and lives. An executor of one part.
+        sources, targets : array of integers, (m,)
+            The ends of each edge.
+        weights : array, (m,), optional
+            Of equal edges the smallest weight is kept.
+        n : int, optional
+            How many vertices; if not given, one more than the largest number of an end.
+        directed : bool
+            If not, an edge stands for both directions.
+
+        Returns
+        -------
+        Graph
+            Neighbours of a vertex are in order.
+
+        Raises
+        ------
+        ArgumentError
+            An end is negative or not less than `n`, or a weight is NaN; the message gives the first place.
+
+        Notes
+        -----
+        Time of sorting 64-bit integers, one for each edge and direction; memory for two of them and the graph.
+        """
+        given = [("sources", sources, "iu"), ("targets", targets, "iu"), ("weights", weights, "iuf")]
+        lengths = {name: _length("Graph.from_edges", name, x, kinds) for name, x, kinds in given if x is not None}
+        if len(set(lengths.values())) > 1:
+            told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+            raise ArgumentError(f"Graph.from_edges: {told} numbers: must have one for each edge")
+
+        def build(p: Parts) -> Graph:
+            part = only_part(p)
+            ends = [p.replicated(x, name)[part] for name, x, _ in given[:2]]
+            known = None if weights is None else p.replicated(weights, "weights")[part]
+            return cls._made(*_built(part, ends, known, n, directed), bool(directed))
+
+        return parts.run("Graph.from_edges", policy, (sources, targets, weights), build)
+
+    @classmethod
+    def from_scipy(cls, matrix: Any, *, directed: bool = True, weighted: bool = True) -> Graph:
+        """The graph of a square sparse matrix of SciPy: an edge from i to j for every stored element.
+
+        Parameters
+        ----------
+        matrix : scipy.sparse array or matrix, (n, n)
+            CSR arrays are taken as they are, duplicates included; others are converted by SciPy.
+        directed : bool
+        weighted : bool
+            Whether its values are the weights.
+        """
+        rows = matrix.tocsr()
+        if rows.shape[0] != rows.shape[1]:
+            raise ArgumentError(f"Graph.from_scipy: the matrix has shape {rows.shape}: must be square")
+        return cls(rows.indptr, rows.indices, rows.data if weighted else None, directed=directed)
+
+    @classmethod
+    def from_networkx(cls, graph: Any, *, weight: str | None = None) -> Graph:
+        """A graph of networkx; vertex k is the k-th of ``list(graph)``.
+
+        Parameters
+        ----------
+        graph : networkx.Graph or networkx.DiGraph
+        weight : str, optional
+            The edge attribute that is the weight; 1 where an edge has none.
+        """
+        number = {vertex: k for k, vertex in enumerate(graph)}
+        ends = np.array([(number[u], number[v]) for u, v in graph.edges()], np.int64).reshape(-1, 2)
+        weights = None if weight is None else np.array([d.get(weight, 1) for _, _, d in graph.edges(data=True)])
+        if weights is not None and weights.dtype.kind not in "iuf":
+            weights = weights.astype(np.float64)
+        directed = graph.is_directed()
+        return cls.from_edges(par, ends[:, 0], ends[:, 1], weights, n=len(number), directed=directed)
+
+    # what it is -------------------------------------------------------------------------------------
+
+    @property
+    def num_vertices(self) -> int:
+        """How many vertices there are."""
+        return len(self.offsets) - 1
+
+    @property
+    def num_edges(self) -> int:
+        """How many edges there are; one that is not directed counts once."""
+        m = len(self.targets)
+        if self.directed:
+            return m
+        if self._loops is None:
+            self._loops = int(transform_reduce(self._how, lazy.iota(self.num_vertices), transform=_loops_of(self)))
+        return (m + self._loops) // 2
+
+    @property
+    def reverse(self) -> Graph:
+        """The graph with all edges turned around: itself if it is not directed; made once, and kept."""
+        with self._lock:
+            if self._reverse is None:
+                self._reverse = self._turned()
+                self._reverse._reverse = self
+            return self._reverse
+
+    def place(self, executor: Executor) -> Graph:
+        """The same graph in the memory of an executor; itself where it lives there already.
+
+        Parameters
+        ----------
+        executor : Executor
+            Of one part.
+        """
+        if len(executor.members) > 1 or executor.kind == "mpi":
+            raise PlacementError(f"Graph.place: {executor!r} has several parts: a graph lives on one device")
+        held = [x for x in (self.offsets, self.targets, self.weights) if x is not None]
+        if all(executor.owns(x) for x in held):
+            return self
+        offsets, targets, *weights = map(executor.asarray, held)
+        return self._made(offsets, targets, weights[0] if weights else None, self.directed)
+
+    def degrees(self, policy: Policy | None = None) -> Any:
+        """The number of edges that leave each vertex: an array of int64, (n,)."""
+        return transform(policy, self.offsets[1:], self.offsets[:-1], op=_minus)
+
+    def to_scipy(self) -> Any:
+        """A CSR array of SciPy of the same arrays, in host memory; the values of a graph without weights are 1."""
+        from scipy.sparse import csr_array
+
+        offsets, targets = arrays.asnumpy(self.offsets), arrays.asnumpy(self.targets)
+        values = np.ones(len(targets)) if self.weights is None else arrays.asnumpy(self.weights)
+        return csr_array((values, targets, offsets), shape=(self.num_vertices,) * 2)
+
+    def to_networkx(self) -> Any:
+        """A ``networkx.Graph`` or ``networkx.DiGraph``, with the weights as the attribute ``weight``."""
+        import networkx
+
+        made = networkx.DiGraph() if self.directed else networkx.Graph()
+        made.add_nodes_from(range(self.num_vertices))
+        offsets, targets = arrays.asnumpy(self.offsets), arrays.asnumpy(self.targets)
+        sources = np.repeat(np.arange(self.num_vertices), np.diff(offsets))
+        if self.weights is None:
+            made.add_edges_from(zip(sources.tolist(), targets.tolist(), strict=True))
+        else:
+            weights = arrays.asnumpy(self.weights)
+            made.add_weighted_edges_from(zip(sources.tolist(), targets.tolist(), weights.tolist(), strict=True))
+        return made
+
+    def __repr__(self) -> str:
+        kind = ("directed" if self.directed else "undirected") + ("" if self.weights is None else ", weighted")
+        return f"pp.graph.Graph({self.num_vertices} vertices, {self.num_edges} edges, {kind})"
+
+    def _check_symmetric(self) -> None:
+        there, back = (sort(auto, self._keys(turned)) for turned in (False, True))
+        at = mismatch(auto, there, back)
+        if at < len(there):
+            one, other = (int(arrays.asnumpy(keys[at : at + 1])[0]) for keys in (there, back))
+            u, v = divmod(min(one, other), 1 << self._shift)
+            u, v = (u, v) if one < other else (v, u)
+            raise ArgumentError(
+                f"Graph: the edge from {u} to {v} has no edge back, and the graph is not directed. Use directed=True, "
+                "or Graph.from_edges, which adds what is missing"
+            )
+
+    def _turned(self) -> Graph:
+        if self.weights is None:
+            keys, weights = sort(auto, self._keys(True)), None
+        else:
+            keys, weights = sort_by_key(auto, self._keys(True), self.weights)
+        return self._made(*_rows(auto, keys, self.num_vertices, self._shift), weights, self.directed)
+
+    @property
+    def _how(self) -> Policy:
+        """Threads, where the graph lives."""
+        return par.on(resolve(auto, (self.offsets,), "Graph")[1])
+
+    @property
+    def _shift(self) -> int:
+        return max(self.num_vertices - 1, 1).bit_length()
+
+    def _keys(self, turned: bool) -> Any:
+        """Every edge as one integer: its source above its target, or the other way round."""
+        keys = empty_like(auto, self.targets, len(self.targets), np.uint64)
+        kernel = _turn if turned else _pack_row
+        for_each(auto, self.num_vertices, kernel, self._shift, self.offsets, self.targets, keys)
+        return keys
+
+
+# kernels ------------------------------------------------------------------------------------------
+
+
+def _pack(e: Any, shift: Any, n: Any, u: Any, v: Any, keys: Any) -> None:
+    """Loops become the last ones."""
+    keys[e] = (np.uint64(u[e] if u[e] != v[e] else n) << np.uint64(shift)) | np.uint64(v[e] if u[e] != v[e] else 0)
+
+
+def _pack_row(u: Any, shift: Any, offsets: Any, targets: Any, keys: Any) -> None:
+    for e in range(offsets[u], offsets[u + 1]):
+        keys[e] = (np.uint64(u) << np.uint64(shift)) | np.uint64(targets[e])
+
+
+def _turn(u: Any, shift: Any, offsets: Any, targets: Any, keys: Any) -> None:
+    for e in range(offsets[u], offsets[u + 1]):
+        keys[e] = (np.uint64(targets[e]) << np.uint64(shift)) | np.uint64(u)
+
+
+def _unpack(key: Any, shift: Any) -> Any:
+    return key & ((np.uint64(1) << np.uint64(shift)) - np.uint64(1))
+
+
+def _offset(e: Any, shift: Any, n: Any, keys: Any, offsets: Any) -> None:
+    """Where the rows begin that edge e is the first one of, or of none before it and after the edge before."""
+    m = len(keys)
+    before = np.int64(keys[np.uint64(e - 1)] >> np.uint64(shift)) if e > 0 else -1
+    here = np.int64(keys[np.uint64(e)] >> np.uint64(shift)) if e < m else n
+    for u in range(before + 1, here + 1):
+        offsets[u] = e
+
+
+def _same(x: Any) -> Any:
+    return x
+
+
+def _minus(end: Any, begin: Any) -> Any:
+    return end - begin
+
+
+def _loops_of(graph: Graph) -> Any:
+    offsets, targets = graph.offsets, graph.targets
+
+    def loops(u: Any) -> Any:
+        found = 0
+        for e in range(offsets[u], offsets[u + 1]):
+            found += targets[e] == u
+        return found
+
+    return loops
+
+
+# what all share -----------------------------------------------------------------------------------
+
+
+def _rows(how: Policy, keys: Any, n: int, shift: int) -> tuple[Any, Any]:
+    """Offsets and targets of sorted edges."""
+    offsets = empty_like(how, keys, n + 1, np.int64)
+    for_each(how, len(keys) + 1, _offset, shift, n, keys, offsets)
+    targets = empty_like(how, keys, len(keys), _index(n))
+    transform(how, keys, out=targets, op=lambda key: _unpack(key, shift))
+    return offsets, targets
+
+
+def _index(n: int) -> np.dtype:
+    return np.dtype(np.int32 if n < _WIDEST else np.int64)
+
+
+def _built(part: LocalPart, ends: list[Any], weights: Any, n: int | None, directed: bool) -> tuple[Any, Any, Any]:
+    """Offsets, targets and weights of edges in any order."""
+    how, m = part.how, len(ends[0])
+    if n is None:
+        n = 1 + max((int(reduce(how, x, op=ops.maximum)) for x in ends), default=-1) if m else 0
+    n = arrays.whole_number("Graph.from_edges: n", n, most=_WIDEST)
+    for name, x in zip(("sources", "targets"), ends, strict=True):
+        _check_vertices(how, f"Graph.from_edges: {name}", x, n)
+    if weights is not None:
+        _check_weights(how, "Graph.from_edges: weights", weights)
+    shift = max(n - 1, 1).bit_length()
+    keys = part.empty(m if directed else 2 * m, np.uint64)
+    for_each(how, m, _pack, shift, n, *ends, keys[:m])
+    if not directed:
+        for_each(how, m, _pack, shift, n, *ends[::-1], keys[m:])
+    if weights is None:
+        keys = unique(how, sort(how, keys, out=keys), consecutive=True)
+    else:
+        twice = weights if directed else part.empty(2 * m, weights.dtype)
+        for half in () if directed else (twice[:m], twice[m:]):
+            copy(how, weights, out=half)
+        keys, weights = reduce_by_key(how, *sort_by_key(how, keys, twice), op=ops.minimum, consecutive=True)
+    if len(keys) and int(arrays.asnumpy(keys[-1:])[0]) >= n << shift:  # what stands for loops
+        keys, weights = keys[:-1], None if weights is None else weights[:-1]
+    return *_rows(how, keys, n, shift), weights
+
+
+def only_part(p: Parts) -> LocalPart:
+    """The part of a call that is not cut."""
+    if p.count > 1:
+        raise PlacementError(
+            f"{p.algorithm}: {p.executor!r} has {p.count} parts, and a graph lives on one device. Use one executor, "
+            "such as policy.on(pp.threads())"
+        )
+    return p.own[0]
+
+
+def on_graph(algorithm: str, policy: Policy | None, graph: Graph, body: Callable[..., Any]) -> Any:
+    """Carry out ``body(part, graph)`` where a graph lives, or on the policy's executor; arrays come home.
+
+    `body` sees the graph where the part lives; of a NumPy graph on another device the result is NumPy's.
+    """
+    if policy is not None:
+        check_policy(policy, algorithm)
+    if not isinstance(graph, Graph):
+        raise ArgumentError(f"{algorithm}: the graph is a {type(graph).__name__}: must be a pp.graph.Graph")
+
+    def carry_out(p: Parts) -> Any:
+        part = only_part(p)
+        offsets, targets = p.replicated(graph.offsets, "offsets")[part], p.replicated(graph.targets, "targets")[part]
+        weights = None if graph.weights is None else p.replicated(graph.weights, "weights")[part]
+        here = graph if offsets is graph.offsets else Graph._made(offsets, targets, weights, graph.directed)
+        found = body(part, here)
+        return arrays.asnumpy(found) if p.kind == "numpy" and hasattr(found, "dtype") else found
+
+    return parts.run(algorithm, policy, (graph.offsets, graph.targets), carry_out)
+
+
+def vertex(algorithm: str, name: str, value: Any, graph: Graph) -> int:
+    """A vertex that the user gave."""
+    most = graph.num_vertices - 1
+    if most < 0:
+        raise ArgumentError(f"{algorithm}: {name} is {value}, and the graph has no vertices")
+    return arrays.whole_number(f"{algorithm}: {name}", value, most=most, error=ArgumentError)
+
+
+def _length(told: str, name: str, x: Any, kinds: str) -> int:
+    """The length of an argument, whose kind is checked."""
+    x = arrays.normal(x, name)
+    dtype, shape = np.dtype(x.dtype), tuple(x.shape)
+    if isinstance(x, PartitionedArray):
+        raise PlacementError(f"{told}: {name} is a partitioned array: a graph lives on one device")
+    if len(shape) != 1 or dtype.kind not in kinds:
+        wanted = "integers" if kinds == "iu" else "integers or floats"
+        raise ArgumentError(f"{told}: {name} has shape {shape} and dtype {dtype}: must be one-dimensional, of {wanted}")
+    return shape[0]
+
+
+def _as(x: Any, dtype: Any) -> Any:
+    if x.dtype == dtype:
+        return x
+    out = empty_like(auto, x, None, dtype)
+    T = np.dtype(dtype).type
+    return transform(auto, x, out=out, op=lambda v: T(v))
+
+
+def _check_offsets(offsets: Any, m: int) -> None:
+    first, last = (int(arrays.asnumpy(offsets[k : k + 1])[0]) for k in (0, len(offsets) - 1))
+    if first != 0 or last != m:
+        raise ArgumentError(
+            f"Graph: offsets begin with {first} and end with {last}: must be 0, and {m}, as many as targets"
+        )
+    k = is_sorted_until(auto, offsets)
+    if k < len(offsets):
+        here = arrays.asnumpy(offsets[k - 1 : k + 1])
+        raise ArgumentError(f"Graph: offsets[{k}] is {here[1]}, after {here[0]}: must not fall")
+
+
+def _check_vertices(how: Policy, told: str, x: Any, n: int) -> None:
+    k = find_if(how, x, lambda v: v < 0 or v >= n)
+    if k < len(x):
+        raise ArgumentError(f"{told}[{k}] is {arrays.asnumpy(x[k : k + 1])[0]}: must be a vertex, 0 to {n - 1}")
+
+
+def _check_weights(how: Policy, told: str, x: Any) -> None:
+    k = find_if(how, x, lambda v: v != v) if x.dtype.kind == "f" else len(x)
+    if k < len(x):
+        raise ArgumentError(f"{told}[{k}] is NaN")

@@ -1,0 +1,299 @@
+"""sssp: shortest paths from one vertex over edges with weights.
+
+Delta-stepping: vertices are done in the order of their distance, as in Dijkstra's method, but only to a width of
+`delta`; within it all at once, again when they get nearer. U. Meyer, P. Sanders, "Δ-stepping: a parallelizable
+shortest path algorithm", 2003. The vertices farther away are one list, of which the next width is taken: A. Davidson
+et al., "Work-efficient parallel GPU methods for single-source shortest paths", IPDPS 2014. A list that is full
+forgets, and is then made anew of all vertices.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from portapar import arrays, ops
+from portapar.algorithms import radix
+from portapar.algorithms.find import find_if
+from portapar.algorithms.for_each import for_each
+from portapar.algorithms.graph.graph import Graph, on_graph, vertex
+from portapar.algorithms.reduce import reduce, transform_reduce
+from portapar.algorithms.transform import fill, transform
+from portapar.errors import ArgumentError
+from portapar.kernel.front import atomic
+from portapar.part import LocalPart
+from portapar.policy import Policy
+
+_ALONE = 512  #: vertices of a list that one thread does faster than several
+_BUDGET = 1 << 20  #: vertices after which one thread comes back, so that Ctrl-C is heard
+_BUFFER: Final = 64  #: vertices that are put into a list at a time
+_WIDE = 1024  #: iterations at a time that no CPU runs
+
+
+def sssp(policy: Policy | None, graph: Graph, source: int, *, delta: float | None = None) -> Any:
+    """The length of the shortest path from one vertex to every other.
+
+    Parameters
+    ----------
+    policy : Policy
+    graph : Graph
+        With weights, none of them negative; without, each is 1.
+    source : int
+    delta : number, optional
+        The width of distances that are done at once; it decides the time, not the result. By default the mean weight
+        over the mean number of edges of a vertex.
+
+    Returns
+    -------
+    array, (n,)
+        Of int64 for weights that are integers, else of their dtype; the largest number of int64, or infinity, where
+        no path leads. With ``policy.task`` a Future of it.
+
+    Raises
+    ------
+    ArgumentError
+        A weight is negative.
+
+    Notes ----- Exact for integers, and the same in every run: for floats, too, each distance is the least of all
+    paths' sums, added from `source` on.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> ends = np.array([0, 0, 1]), np.array([1, 2, 2])
+    >>> g = pp.graph.Graph.from_edges(pp.par, *ends, np.array([1, 5, 3]), n=4)
+    >>> pp.graph.sssp(pp.par, g, 0)
+    array([                  0,                   1,                   4,
+           9223372036854775807])
+    """
+    if delta is not None and not delta > 0:
+        raise ArgumentError(f"graph.sssp: delta is {delta}: must be greater than 0")
+    return on_graph(
+        "graph.sssp", policy, graph, lambda part, g: _paths(part, g, vertex("graph.sssp", "source", source, g), delta)
+    )
+
+
+def _paths(part: LocalPart, graph: Graph, source: int, delta: Any) -> Any:
+    n, m, how = graph.num_vertices, len(graph.targets), part.how
+    weights = graph.weights
+    if weights is None:
+        weights = part.empty(m, np.int32)
+        fill(how, weights, np.int32(1))
+    negative = find_if(how, weights, lambda w: w < 0) if weights.dtype.kind != "u" else m
+    if negative < m:
+        found = arrays.asnumpy(weights[negative : negative + 1])[0]
+        raise ArgumentError(f"graph.sssp: weights[{negative}] is {found}: must not be negative")
+    dtype = np.dtype(np.int64) if weights.dtype.kind in "iu" else weights.dtype
+    T = dtype.type
+    never = T(np.iinfo(dtype).max if dtype.kind == "i" else np.inf)
+    if delta is None:
+        total = float(reduce(how, weights))
+        delta = max(total / m * n / m, 1 if dtype.kind == "i" else total / m / 64) if m and total > 0 else 1
+    width = T(max(delta, 1) if dtype.kind == "i" else delta)
+    if dtype.kind == "i" and m and int(reduce(how, weights, op=ops.maximum)) * (n - 1) + int(width) >= int(never):
+        raise ArgumentError("graph.sssp: the sums of weights may exceed 64 bits. Pass weights of float64")
+    if weights.dtype == np.uint64:
+        weights = transform(how, weights, op=np.int64)
+    far = part.empty(n, dtype)
+    fill(how, far, never)
+    rows = graph.offsets, radix.bits(graph.targets), weights
+    return _Search(part, rows, far, width, never).run(source)
+
+
+class _Search:
+    """One search: the list of vertices to be done now, of those farther away, and where the present width ends."""
+
+    def __init__(self, part: LocalPart, rows: tuple[Any, Any, Any], far: Any, width: Any, never: Any) -> None:
+        self.part, self.how, self.rows, self.width, self.never = part, part.how, rows, width, never
+        n = len(far)
+        self.room = max(n, 64)
+        self.distance = far  #: the least that is known
+        self.done = part.empty(n, far.dtype)  #: the distance at which a vertex's edges were followed last
+        fill(self.how, self.done, never)
+        self.lists = part.empty((4, self.room), np.int32)  #: near, in turns 0 and 1; farther, in turns 2 and 3
+        self.state = part.zeros(4, np.int64)  #: how many are in each of them
+        self.end = part.empty(1, far.dtype)
+        self.near, self.farther = 0, 2
+        self.wide = part.width >= _WIDE
+
+    def run(self, source: int) -> Any:
+        known = self.distance, self.done
+        alone = 0 if self.wide else _ALONE if self.how.threads else self.room
+        for_each(self.how, 1, _start, source, self.width, self.distance, self.lists, self.state, self.end)
+        while True:
+            counts = arrays.asnumpy(self.state).tolist()
+            near, farther = counts[self.near], counts[self.farther]
+            if near > self.room or farther > self.room:
+                self._anew()
+            elif near == farther == 0:
+                return self.distance
+            elif near <= alone and farther <= 8 * alone:
+                turn = self.part.zeros(2, np.int64)
+                for_each(self.how, 1, _walk, alone, self.width, self.never, self.near, self.farther, *self.rows, *known,
+                         self.lists, self.state, self.end, turn)  # fmt: skip
+                self.near, self.farther = arrays.asnumpy(turn).tolist()
+            elif near:
+                self._blocks(_near, near, self.near, self.near ^ 1, self.farther, *self.rows, *known)
+                self._clear(self.near)
+                self.near ^= 1
+            else:
+                least, end = self._least(farther), arrays.asnumpy(self.end)[0]
+                for_each(self.how, 1, _widen, least + self.width, self.end)
+                if least < self.never:
+                    self._blocks(_split, farther, self.farther, self.near, end, least, self.distance)
+                self._clear(self.farther)
+                self.farther ^= 1
+
+    def _least(self, count: int) -> Any:
+        """The distance of the nearest vertex that lies farther than the present width, of those in the list."""
+        distance, end, never = self.distance, arrays.asnumpy(self.end)[0], self.never
+
+        def valid(v: Any) -> Any:
+            return distance[v] if distance[v] >= end else never
+
+        return transform_reduce(self.how, self.lists[self.farther, :count], transform=valid, op=ops.minimum)
+
+    def _blocks(self, kernel: Any, count: int, *args: Any) -> None:
+        size = 1 if self.wide else 64
+        how = self.how._but(schedule="dynamic", chunk_size=1) if self.how.threads and not self.wide else self.how
+        for_each(how, -(-count // size), kernel, size, count, *args, self.lists, self.state, self.end)
+
+    def _clear(self, which: int) -> None:
+        for_each(self.how, 1, _none, which, self.state)
+
+    def _anew(self) -> None:
+        """The lists, of all vertices whose edges were not followed from where they are now."""
+        for which in range(4):
+            self._clear(which)
+        self._blocks(_unfinished, len(self.distance), self.near, self.farther, self.never, self.distance, self.done)
+
+
+# kernels ------------------------------------------------------------------------------------------
+
+
+def _start(_: Any, source: Any, width: Any, distance: Any, lists: Any, state: Any, end: Any) -> None:
+    distance[source] = 0
+    lists[0, 0] = source
+    state[0] = 1
+    end[0] = width
+
+
+def _none(_: Any, which: Any, state: Any) -> None:
+    state[which] = 0
+
+
+def _widen(_: Any, to: Any, end: Any) -> None:
+    end[0] = to
+
+
+def _near(
+    block: Any, size: Any, count: Any, now: Any, then: Any, later: Any, offsets: Any, targets: Any, weights: Any,
+    distance: Any, done: Any, lists: Any, state: Any, end: Any,
+) -> None:  # fmt: skip
+    first, last = block * size, min((block + 1) * size, count)
+    _relax(first, last, now, then, later, offsets, targets, weights, distance, done, lists, state, end[0])
+
+
+def _relax(
+    first: Any, last: Any, now: Any, then: Any, later: Any, offsets: Any, targets: Any, weights: Any, distance: Any,
+    done: Any, lists: Any, state: Any, end: Any,
+) -> None:  # fmt: skip
+    """Follow the edges of the vertices of a list that have got nearer since that was done last."""
+    near, far = np.empty(_BUFFER, np.int32), np.empty(_BUFFER, np.int32)
+    a, b = 0, 0
+    for k in range(first, last):
+        u = lists[now, k]
+        known = distance[u]
+        if done[u] != known:
+            done[u] = known
+            for e in range(offsets[u], offsets[u + 1]):
+                v = targets[e]
+                new = known + weights[e]
+                if new < distance[v] and new < atomic.min(distance, v, new):
+                    if new < end:
+                        near[a] = v
+                        a += 1
+                        if a == _BUFFER:
+                            a = _put(a, near, then, lists, state)
+                    else:
+                        far[b] = v
+                        b += 1
+                        if b == _BUFFER:
+                            b = _put(b, far, later, lists, state)
+    _put(a, near, then, lists, state)
+    _put(b, far, later, lists, state)
+
+
+def _put(count: Any, items: Any, which: Any, lists: Any, state: Any) -> Any:
+    """Put vertices at the end of a list, as far as it has room; none are left then."""
+    if count > 0:
+        place = atomic.add(state, which, count)
+        for k in range(min(count, lists.shape[1] - place)):
+            lists[which, place + k] = items[k]
+    return 0
+
+
+def _walk(
+    _: Any, most: Any, width: Any, never: Any, near: Any, later: Any, offsets: Any, targets: Any, weights: Any,
+    distance: Any, done: Any, lists: Any, state: Any, end: Any, turn: Any,
+) -> None:  # fmt: skip
+    """One thread, one list after the other and one width after the other, while they are short."""
+    room, seen = min(8 * most, lists.shape[1]), 0
+    while seen < _BUDGET and state[near] <= most and state[later] <= room and state[near] + state[later] > 0:
+        count = state[near]
+        if count > 0:
+            _relax(0, count, near, near ^ 1, later, offsets, targets, weights, distance, done, lists, state, end[0])
+            state[near] = 0
+            near ^= 1
+            seen += count
+        else:
+            count, least, kept, taken = state[later], never, 0, 0
+            for k in range(count):
+                d = distance[lists[later, k]]
+                if end[0] <= d < least:
+                    least = d
+            limit = least + width
+            for k in range(count):
+                v = lists[later, k]
+                d = distance[v]
+                if d >= end[0] and d < never:
+                    if d < limit or d == least:
+                        lists[near, taken] = v
+                        taken += 1
+                    else:
+                        lists[later, kept] = v
+                        kept += 1
+            state[near], state[later], end[0] = taken, kept, limit
+            seen += count
+    turn[0], turn[1] = near, later
+
+
+def _split(
+    block: Any, size: Any, count: Any, now: Any, near: Any, before: Any, least: Any, distance: Any, lists: Any,
+    state: Any, end: Any,
+) -> None:  # fmt: skip
+    """Of the vertices that lie farther those that are within the new width, and the others."""
+    for k in range(block * size, min((block + 1) * size, count)):
+        v = lists[now, k]
+        d = distance[v]
+        if d >= before:
+            if d < end[0] or d == least:
+                _one(v, near, lists, state)
+            else:
+                _one(v, now ^ 1, lists, state)
+
+
+def _unfinished(
+    block: Any, size: Any, count: Any, near: Any, later: Any, never: Any, distance: Any, done: Any, lists: Any, state:
+    Any, end: Any,
+) -> None:  # fmt: skip
+    for v in range(block * size, min((block + 1) * size, count)):
+        if done[v] != distance[v] and distance[v] < never:
+            _one(v, near if distance[v] < end[0] else later, lists, state)
+
+
+def _one(v: Any, which: Any, lists: Any, state: Any) -> None:
+    place = atomic.add(state, which, 1)
+    if place < lists.shape[1]:
+        lists[which, place] = v

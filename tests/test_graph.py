@@ -1,0 +1,323 @@
+"""Graphs: the build against NumPy, the six kernels against SciPy, on every executor of one part; what is refused."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components, dijkstra
+
+import portapar as pp
+
+graph, Graph = pp.graph, pp.graph.Graph
+NEVER = np.iinfo(np.int64).max
+
+
+def edges_of(kind):
+    """Vertices, sources and targets."""
+    rng = np.random.default_rng(5)
+    a, b = rng.integers(0, 300, (2, 900))
+    return {
+        "nothing": (0, [], []),
+        "one vertex": (1, [], []),
+        "no edges": (70, [], []),
+        "star": (200, [7] * 200, range(200)),
+        "path": (500, range(499), range(1, 500)),
+        "complete": (40, np.repeat(range(40), 40), np.tile(range(40), 40)),
+        "bipartite": (60, np.repeat(range(30), 30), np.tile(range(30, 60), 30)),
+        "apart": (400, a, b),
+        "loops and twice": (300, [*a, *a[:500], *range(300)], [*b, *b[:500], *range(300)]),
+    }[kind]
+
+
+KINDS = ("nothing", "one vertex", "no edges", "star", "path", "complete", "bipartite", "apart", "loops and twice")
+
+
+def matrix_of(n, u, v, w, directed):
+    """What `Graph.from_edges` makes, as a matrix of which every edge is one more than its weight."""
+    found = np.full((n, n), np.inf)
+    u, v = np.asarray(u, np.int64), np.asarray(v, np.int64)
+    np.minimum.at(found, (u, v), w)
+    if not directed:
+        np.minimum.at(found, (v, u), w)
+    np.fill_diagonal(found, np.inf)
+    i, j = np.nonzero(found < np.inf)
+    return csr_array((found[i, j], (i, j)), (n, n))
+
+
+def alone(where):
+    if len(where.members) > 1:
+        pytest.skip("a graph lives on one device")
+    return pp.par.on(where)
+
+
+def made(policy, kind, directed, weights=True):
+    n, u, v = edges_of(kind)
+    u, v = np.asarray(u, np.int32), np.asarray(v, np.int64)
+    w = np.random.default_rng(len(u)).integers(1, 100, len(u)).astype(np.int32)
+    g = Graph.from_edges(policy, u, v, w if weights else None, n=n, directed=directed)
+    return g, matrix_of(n, u, v, w, directed)
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_everything_on_every_kind(where, directed):
+    policy = alone(where)
+    for kind in KINDS:
+        g, a = made(policy, kind, directed)
+        n = a.shape[0]
+        offsets, targets, weights = map(pp.asnumpy, (g.offsets, g.targets, g.weights))
+        np.testing.assert_array_equal(offsets, a.indptr, err_msg=kind)
+        np.testing.assert_array_equal(targets, a.indices, err_msg=kind)
+        np.testing.assert_array_equal(weights, a.data, err_msg=kind)
+        assert (g.num_vertices, g.num_edges) == (n, a.nnz if directed else a.nnz // 2)
+        back = csr_array(a.T)
+        np.testing.assert_array_equal(pp.asnumpy(g.reverse.targets), back.indices, err_msg=kind)
+        np.testing.assert_array_equal(pp.asnumpy(g.reverse.weights), back.data, err_msg=kind)
+
+        label = pp.asnumpy(pp.graph.connected_components(policy, g))
+        count, wanted = connected_components(a, directed=False)
+        np.testing.assert_array_equal(label, [np.flatnonzero(wanted == k)[0] for k in wanted], err_msg=kind)
+        pp.graph.verify_components(g, label)
+        pp.graph.verify_pagerank(g, pp.graph.pagerank(policy, g))
+        if not directed:
+            pp.graph.verify_triangles(g, pp.graph.triangle_count(policy, g))
+        for source in {0, n // 2} if n else ():
+            parent = pp.graph.bfs(policy, g, source)
+            pp.graph.verify_bfs(g, source, parent)
+            distance = pp.asnumpy(pp.graph.sssp(policy, g, source)).astype(float)
+            distance[distance == NEVER] = np.inf
+            np.testing.assert_array_equal(distance, dijkstra(a, indices=source), err_msg=kind)
+
+
+def betweenness(a, sources):
+    """By the definition: paths from s over v to t are those to v times those from v."""
+    n = a.shape[0]
+    steps = dijkstra(a, unweighted=True)
+    paths = np.eye(n)
+    for length in range(1, n):
+        longer = paths @ (a.toarray() > 0)
+        paths = np.where(steps == length, longer, paths)
+    found = np.zeros(n)
+    for s in sources:
+        for v in range(n):
+            on = (steps[s, v] + steps[v] == steps[s]) & (np.arange(n) != v) & (steps[s] < np.inf) & (v != s)
+            found[v] += (paths[s, v] * paths[v, on] / paths[s, on]).sum()
+    return found
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_betweenness(where, directed):
+    policy = alone(where)
+    rng = np.random.default_rng(2)
+    u, v = rng.integers(0, 60, (2, 110))
+    g = Graph.from_edges(policy, u, v, n=60, directed=directed)
+    a = matrix_of(60, u, v, 1.0, directed)
+    got = pp.graph.betweenness_centrality(policy, g, normalized=False)
+    np.testing.assert_allclose(pp.asnumpy(got), betweenness(a, range(60)), rtol=1e-12, atol=1e-12)
+    some = pp.graph.betweenness_centrality(policy, g, [3, 1])
+    wanted = betweenness(a, [3, 1])
+    np.testing.assert_allclose(pp.asnumpy(some), wanted / wanted.max(), rtol=1e-12, atol=1e-12)
+
+
+def test_larger_ones_take_all_ways(renderer):
+    """Frontiers that are pulled, lists of several threads, vertices of many edges; the same graphs everywhere."""
+    policy = renderer
+    graphs = [
+        pp.graph.kronecker(policy, 12, weights=True),
+        pp.graph.uniform(policy, 11, 6, weights=True, directed=True),
+        pp.graph.grid(policy, 60, 70, weights=True),
+    ]
+    assert [(g.num_vertices, g.num_edges) for g in graphs] == [(4096, 48366), (2048, 12266), (4200, 8270)]
+    for g in graphs:
+        source = int(np.diff(pp.asnumpy(g.offsets)).argmax())
+        pp.graph.verify_bfs(g, source, pp.graph.bfs(policy, g, source))
+        pp.graph.verify_components(g, pp.graph.connected_components(policy, g))
+        pp.graph.verify_pagerank(g, pp.graph.pagerank(policy, g))
+        for delta in (None, 1, 20, 1e9):
+            pp.graph.verify_sssp(g, source, pp.graph.sssp(policy, g, source, delta=delta))
+        if not g.directed:
+            pp.graph.verify_triangles(g, pp.graph.triangle_count(policy, g))
+
+
+def test_runs_agree_whatever_the_schedule(renderer):
+    policy = renderer
+    g = pp.graph.kronecker(policy, 9, weights=True)
+    calls = {
+        "components": lambda: pp.graph.connected_components(policy, g),
+        "pagerank": lambda: pp.graph.pagerank(policy, g),
+        "sssp": lambda: pp.graph.sssp(policy, g, 5),
+        "betweenness": lambda: pp.graph.betweenness_centrality(policy, g, [5, 6]),
+    }
+    for name, call in calls.items():
+        first = pp.asnumpy(call())
+        for _ in range(10):
+            assert pp.asnumpy(call()).tobytes() == first.tobytes(), name
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 40), st.data())
+def test_any_graph(n, data):
+    """On threads, where what others have compiled is at hand."""
+    policy = pp.par.on(pp.threads(2))
+    ends = st.lists(st.tuples(*[st.integers(0, n - 1)] * 2, st.sampled_from([0, 1, 2, 7, 10**6])), max_size=80)
+    edges = np.array(data.draw(ends), np.int64).reshape(-1, 3)
+    directed, source = data.draw(st.booleans()), data.draw(st.integers(0, n - 1))
+    u, v, w = edges[:, 0].astype(np.int32), edges[:, 1].copy(), edges[:, 2].astype(np.int32)
+    g = Graph.from_edges(policy, u, v, w, n=n, directed=directed)
+    pp.graph.verify_bfs(g, source, pp.graph.bfs(policy, g, source))
+    pp.graph.verify_components(g, pp.graph.connected_components(policy, g))
+    pp.graph.verify_sssp(g, source, pp.graph.sssp(policy, g, source))
+    if not directed:
+        pp.graph.verify_triangles(g, pp.graph.triangle_count(policy, g))
+
+
+# weights ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i4", "u8", "f4", "f8"])
+def test_weights_of_every_kind(renderer, dtype):
+    policy = renderer
+    n, u, v = edges_of("apart")
+    w = np.random.default_rng(1).integers(0, 200, len(u)).astype(dtype)
+    if dtype[0] == "f":
+        w = w / w.dtype.type(8)
+    g = Graph.from_edges(policy, u, v, w, n=n)
+    got = pp.graph.sssp(policy, g, 3)
+    assert got.dtype == (np.dtype(dtype) if dtype[0] == "f" else np.int64)
+    pp.graph.verify_sssp(g, 3, got)
+
+
+def test_huge_weights():
+    ends = np.array([0, 1]), np.array([1, 2])
+    large = Graph.from_edges(pp.par, *ends, np.array([2**62, 5]), n=3)
+    with pytest.raises(pp.ArgumentError, match="may exceed 64 bits. Pass weights of float64"):
+        pp.graph.sssp(pp.par, large, 0)
+    g = Graph.from_edges(pp.par, *ends, np.array([1e308, np.inf]), n=3)
+    np.testing.assert_array_equal(pp.graph.sssp(pp.par, g, 0), [0, 1e308, np.inf])
+    tiny = Graph.from_edges(pp.par, *ends, np.array([1e30, 1.0], np.float32), n=3)
+    np.testing.assert_array_equal(pp.graph.sssp(pp.par, tiny, 0, delta=1e-9), np.float32([0, 1e30, 1e30]))
+
+
+def test_without_weights_each_edge_is_one():
+    g = Graph.from_edges(pp.par, np.arange(5), np.arange(1, 6))
+    np.testing.assert_array_equal(pp.graph.sssp(pp.par, g, 2), [2, 1, 0, 1, 2, 3])
+
+
+# conversions ----------------------------------------------------------------------------------------
+
+
+def test_scipy_there_and_back():
+    a = csr_array((np.array([1.5, 2.0, 4.0]), ([0, 1, 2], [1, 2, 2])), (3, 3))
+    g = Graph.from_scipy(a)
+    assert g.directed and g.num_edges == 3
+    np.testing.assert_array_equal(g.to_scipy().toarray(), a.toarray())
+    assert Graph.from_scipy(a + a.T, directed=False).num_edges == 3  # the loop is one
+    assert Graph.from_scipy(a, weighted=False).weights is None
+    with pytest.raises(pp.ArgumentError, match=r"shape \(2, 3\): must be square"):
+        Graph.from_scipy(csr_array((2, 3)))
+
+
+def test_it_moves_to_a_device_and_stays_there(where):
+    policy = alone(where)
+    g = Graph.from_edges(pp.par, np.arange(9), np.arange(1, 10), np.arange(9.0))
+    there = g.place(where)
+    assert there.place(where) is there and there.reverse is there
+    assert isinstance(pp.graph.connected_components(policy, g), np.ndarray)  # NumPy in, NumPy out
+    assert type(pp.graph.connected_components(policy, there)) is type(there.offsets)
+    later = pp.graph.bfs(policy.task, there, 0)
+    np.testing.assert_array_equal(pp.asnumpy(later.result()), [0, 0, 1, 2, 3, 4, 5, 6, 7, 8])
+
+
+# what is refused ------------------------------------------------------------------------------------
+
+OFFSETS, TARGETS = np.array([0, 1, 3]), np.array([1, 0, 1])
+SMALL = Graph(OFFSETS, TARGETS)
+TWICE = pp.par.on(pp.hybrid(pp.threads(1), pp.simd()))
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: Graph(np.array([1, 2, 3]), TARGETS), "offsets begin with 1 and end with 3: must be 0, and 3"),
+        (lambda: Graph(np.array([0, 1, 2]), TARGETS), "offsets begin with 0 and end with 2: must be 0, and 3"),
+        (lambda: Graph(np.array([0, 5, 2, 3]), TARGETS), r"offsets\[2\] is 2, after 5: must not fall"),
+        (lambda: Graph(np.array([], int), TARGETS), "offsets is empty"),
+        (lambda: Graph(OFFSETS, np.array([1, 2, 0])), r"targets\[1\] is 2: must be a vertex, 0 to 1"),
+        (lambda: Graph(OFFSETS, np.array([1, 0, -1])), r"targets\[2\] is -1: must be a vertex"),
+        (lambda: Graph(OFFSETS, TARGETS * 1.0), "targets has shape .* float64: must be.*integers"),
+        (lambda: Graph(OFFSETS, TARGETS, np.ones(2)), "2 weights for 3 targets"),
+        (lambda: Graph(OFFSETS, TARGETS, np.array([1, np.nan, 0])), r"weights\[1\] is NaN"),
+        (lambda: Graph(np.array([0, 1, 1, 1]), np.array([2]), directed=False), "from 0 to 2 has no edge back"),
+        (lambda: Graph(np.array([0, 0, 0, 1]), np.array([1]), directed=False), "from 2 to 1 has no edge back"),
+        (lambda: Graph.from_edges(pp.par, TARGETS, TARGETS[:2]), "sources has 3, targets has 2 numbers"),
+        (lambda: Graph.from_edges(pp.par, TARGETS, TARGETS, n=1), r"sources\[0\] is 1: must be a vertex, 0 to 0"),
+        (lambda: Graph.from_edges(pp.par, -TARGETS, TARGETS), r"sources\[0\] is -1: must be a vertex"),
+        (lambda: Graph.from_edges(pp.par, TARGETS, TARGETS, TARGETS * np.nan), r"weights\[0\] is NaN"),
+        (lambda: Graph.from_edges(TWICE, TARGETS, TARGETS), "has 2 parts, and a graph"),
+        (lambda: graph.bfs(pp.par, SMALL, 2), "source is 2"),
+        (lambda: graph.bfs(pp.par, SMALL, -1), "source is -1"),
+        (lambda: graph.bfs(pp.par, SMALL, 1.0), "source is 1.0"),
+        (lambda: graph.bfs(pp.par, Graph(OFFSETS[:1], TARGETS[:0]), 0), "the graph has no vertices"),
+        (lambda: graph.bfs(pp.par, csr_array((2, 2)), 0), "the graph is a csr_array: must be a pp.graph.Graph"),
+        (lambda: graph.bfs(SMALL, 0, 0), "policy"),
+        (lambda: graph.sssp(pp.par, Graph(OFFSETS, TARGETS, -TARGETS), 0), r"weights\[0\] is -1: must not be negative"),
+        (lambda: graph.sssp(pp.par, SMALL, 0, delta=0), "delta is 0: must be greater than 0"),
+        (lambda: graph.pagerank(pp.par, SMALL, damping=2), "damping is 2: must be between 0 and 1"),
+        (lambda: graph.pagerank(pp.par, SMALL, dangling="no"), "dangling is 'no': must be 'drop' or"),
+        (lambda: graph.pagerank(pp.par, SMALL, dtype="i4"), "dtype is i4: must be float32 or float64"),
+        (lambda: graph.triangle_count(pp.par, SMALL), "the graph is directed"),
+        (lambda: graph.kronecker(pp.par, 40), "scale is 40"),
+        (lambda: graph.grid(pp.par, 3, 0), "a length is 0"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(call, message):
+    with pytest.raises(pp.PortaparError, match=message):
+        call()
+
+
+def test_verifiers_find_what_is_wrong():
+    g = pp.graph.kronecker(pp.par, 8, weights=True)
+    source = int(np.diff(g.offsets).argmax())
+    right = {
+        pp.graph.verify_bfs: (source, pp.graph.bfs(pp.par, g, source)),
+        pp.graph.verify_sssp: (source, pp.graph.sssp(pp.par, g, source)),
+        pp.graph.verify_components: (pp.graph.connected_components(pp.par, g),),
+        pp.graph.verify_pagerank: (pp.graph.pagerank(pp.par, g),),
+    }
+    rng = np.random.default_rng(0)
+    for verify, (*given_, result) in right.items():
+        verify(g, *given_, result)
+        found = 0
+        for k in rng.choice(np.flatnonzero(np.diff(g.offsets)), 20, replace=False):
+            wrong = result.copy()
+            wrong[k] = result[k] + 1
+            with pytest.raises(AssertionError):
+                verify(g, *given_, wrong)
+            found += 1
+        assert found == 20
+    count = pp.graph.triangle_count(pp.par, g)
+    pp.graph.verify_triangles(g, count)
+    with pytest.raises(AssertionError, match=f"{count} triangles, not {count + 1}"):
+        pp.graph.verify_triangles(g, count + 1)
+
+
+def test_pagerank_of_networkx_rule():
+    """The rank of vertices without an edge out is spread."""
+    u, v = np.array([0, 1, 2, 0]), np.array([1, 2, 3, 3])
+    g = Graph.from_edges(pp.par, u, v, n=5, directed=True)
+    rank = pp.graph.pagerank(pp.par, g, dangling="spread", dtype=np.float64, tolerance=1e-12)
+    move = np.zeros((5, 5))
+    move[v, u] = 1
+    move = np.where(move.sum(0) > 0, move / np.maximum(move.sum(0), 1), 1 / 5)
+    x = np.linalg.solve(np.eye(5) - 0.85 * move, np.full(5, 0.03))
+    np.testing.assert_allclose(rank, x, rtol=1e-10)
+    assert abs(rank.sum() - 1) < 1e-10
+
+
+def test_every_name_and_its_file_is_in_the_table():
+    table = dict(re.findall(r"^`(\w+)` +(.*)$", pp.graph.__doc__, re.MULTILINE))
+    told = {name: file for file, names in table.items() for name in names.split(", ")}
+    homes = {name: getattr(pp.graph, name).__module__.rsplit(".", 1)[1] for name in pp.graph.__all__}
+    assert told == homes
