@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import portapar as pp
+from portapar.kernel.front.aliases import DEEPEST, HIGHEST, Aliases
 
 N = 9
 #: how a kernel of (i, a, b) may name an array: statements, and then the name
@@ -280,3 +281,62 @@ def test_plans_are_as_narrow_as_before():
     assert use(through_a_name, a, b) == "read, at its own index)"
     assert use(through_a_helper, a, b) == "read, at its own row)"
     assert use(update_row, np.ones((N, 2))) == "read written, at its own index)"
+
+
+def pair(x, y):
+    return y, (x, y)
+
+
+def wrapped(x):
+    return (x,)
+
+
+def round_and_round(i, a, b, out):
+    u, v = a[i], b[i]
+    for k in range(5):
+        e, (f, g) = pair(u, v)
+        u = e + f if k else f
+        v = e if k % 2 else g
+    for _ in range(3):
+        (u,) = wrapped(u)
+        t = pair(pair(u, v), wrapped(u))
+        v = t[1][0][1][0] + t[0][0]
+    out[i] = u + v
+
+
+def test_values_that_go_through_tuples_of_helpers_in_loops(renderer):
+    """What is found of them grows no further at some depth, and says of nothing that it is written."""
+    a, b, out, expected = np.arange(9.0), np.ones(9), np.zeros(9), np.zeros(9)
+    a.flags.writeable = b.flags.writeable = False
+    pp.for_each(renderer, N, round_and_round, a, b, out)
+    for i in range(N):
+        round_and_round(i, a, b, expected)
+    assert np.array_equal(out, expected)
+
+
+def test_sets_of_parts():
+    """They are what sets of (root, depth) would be."""
+    roots, rng = ["a", "b", object()], np.random.default_rng(1)
+    aliases = Aliases(roots)
+
+    def below(depth, more):
+        """Depth by depth; what is in too many tuples may be in any number of them."""
+        found = {depth & ~1}
+        for _ in range(abs(more >> 1)):
+            step = 2 if more > 0 else -2
+            found = {max(HIGHEST, min(DEEPEST - 1, d + step)) for d in found} | (found & {HIGHEST})
+        return {d | (depth | more) & 1 for d in found}
+
+    for _ in range(200):
+        given = {(roots[rng.integers(3)], int(rng.integers(HIGHEST, DEEPEST + 1))) for _ in range(6)}
+        parts = 0
+        for root, depth in given:
+            parts |= aliases.below(aliases.whole[root], depth)
+        more = int(rng.integers(-6, 7))
+        assert set(aliases.pairs(parts)) == given
+        expected = {(root, d) for root, depth in given for d in below(depth, more)}
+        assert set(aliases.pairs(aliases.below(parts, more))) == expected
+        assert set(aliases.pairs(aliases.fields(parts))) == {(root, depth | 1) for root, depth in given}
+        assert set(aliases.pairs(parts & aliases.arrays)) == {part for part in given if part[1] < 2}
+        assert set(aliases.pairs(parts & aliases.tuples)) == {part for part in given if part[1] < 0}
+        assert [root for root, _ in aliases.lanes(parts)] == [root for root in roots if root in dict(given)]

@@ -51,6 +51,40 @@ def test_what_is_found_in_the_text(body, reads):
     assert found.wraps == (body is around.previous or body is around.sides)
 
 
+def row_of_later(i, a):
+    r = a[i]
+    for _ in range(2):
+        r[0] = 1.0
+        r = a[i + 1]
+
+
+def row_of_its_own(i, a):
+    r = a[i]
+    for _ in range(2):
+        r[0] = 1.0
+        r = a[i]
+
+
+def doubled(a, i):
+    return a[i - 1] + a[i + 1]
+
+
+def twice_doubled(a, i):
+    return doubled(a, i) * doubled(a, i)
+
+
+def nested_calls(i, a, out):
+    out[i] = twice_doubled(a, i) + twice_doubled(a, int(i)) + doubled(a, max(0, i))
+
+
+def test_rows_that_a_name_has_later_and_rows_of_called_functions():
+    a = {"a": (1000, 2)}
+    later, own = (reaches(lift(body)[0], (0, 999), (), {}, a)["a"] for body in (row_of_later, row_of_its_own))
+    assert later.written and not later.lands and own.written and own.lands
+    found = reaches(lift(nested_calls)[0], (0, 999), (), {}, {"a": (1000,), "out": (1000,)})
+    assert (found["a"].low, found["a"].high, found["a"].far) == (-1, 1, False) and found["out"].lands
+
+
 def test_plans_say_what_moves(parts):
     how, n = pp.par.on(parts), 1000
     x, out = parts.asarray(around.data(n)), parts.empty(n)

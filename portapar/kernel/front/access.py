@@ -3,22 +3,27 @@
 Plans rest on this: what is only written is not copied to a device, what is used at the kernel's own
 index alone can be cut over several executors. It must never claim too little.
 
-The body is run abstractly. Every expression gives the *parts* of arrays that its value may be, names hold the parts
-of whatever is assigned to them, anywhere, and functions tell which parts of their arguments they return; so an alias
-is followed through names, tuples, conditional expressions and calls. What is not known here (a method, an unusual
-function of NumPy) may do anything with the parts that it is given, and gives back any of them.
+The body is run abstractly. Every expression gives the *parts* of arrays that its value may be (`aliases`), names hold
+the parts of whatever is assigned to them, anywhere, and functions tell which parts of their arguments they return; so
+an alias is followed through names, tuples, conditional expressions and calls. What is not known here (a method, an
+unusual function of NumPy) may do anything with the parts that it is given, and gives back any of them.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from portapar.kernel.front.aliases import HIGHEST, Aliases
+
 NEVER = 99
+Made = tuple[Any, int]  #: a call that makes a private array, and the depth of a part of it
 
 
 @dataclass(slots=True)
@@ -35,7 +40,7 @@ class Access:
     rank : int
         How many of the first parameters are used as an index.
     updated : int
-        The least depth (see `Part`) of a part of it that is written if that is an array, as `v` by ``v += 1``.
+        The least depth (see `aliases`) of a part of it that is written if that is an array, as `v` by ``v += 1``.
     returned : frozenset of int
         The depths of its parts that the kernel may return.
     """
@@ -65,11 +70,6 @@ class Callee:
     access: dict[str, Access]
 
 
-#: A parameter, or the call that makes a private array, and a depth: 2 for every index that was taken, 1 if a field or a
-#: view was, and 2 less for every tuple that it was put into.
-Part = tuple[Any, int]
-
-_DEEPEST, _HIGHEST = 16, -16
 _SHAPE = frozenset("shape size ndim dtype itemsize nbytes strides".split())
 _BUILTINS = frozenset("abs all any bool complex divmod float int max min pow range round sum".split())
 _PRIVATE = frozenset(["private_zeros", "private_empty", "private_full"])
@@ -90,12 +90,6 @@ _METHODS = frozenset(
 )
 
 
-def _below(depth: int, more: int) -> int:
-    """The depth of a part of a part."""
-    steps = (depth & ~1) + (more & ~1)
-    return min(steps, _DEEPEST) | (depth & 1) | (more & 1)
-
-
 class Flow:
     """What a lifted body does with arrays.
 
@@ -113,34 +107,65 @@ class Flow:
     ----------
     access : dict
         The use of every name of `names`.
+    aliases : Aliases
+        Of `names` and the private arrays that `body` makes.
     parts : dict
-        What a name may be a part of.
-    returned : list of (ast.Return, set of Part)
+        What a name may be a part of, a set of `aliases`.
+    returned : list of (ast.Return, int)
+        What the body may return.
     """
 
     def __init__(
         self, body: Sequence[ast.stmt], params: list[str], names: Sequence[str], callees: Mapping[str, Callee]
     ) -> None:
         self.params, self.callees = params, callees
-        self.access = {name: Access() for name in names}
         nodes = [node for statement in body for node in ast.walk(statement)]
         self.stored = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-        self.parts: dict[str, set[Part]] = {name: {(name, 0)} for name in names}
-        self.returned: list[tuple[ast.Return, set[Part]]] = []
+        private = [n for n in nodes if isinstance(n, ast.Call) and getattr(n.func, "id", "") in _PRIVATE]
+        self.aliases = Aliases([*names, *private])
+        self.parts: dict[str, int] = {name: self.aliases.whole[name] for name in names}
+        self.returned: list[tuple[ast.Return, int]] = []
+        self._read = self._written = self._consumed = self._moved = self._updated = 0  # parts that are used so
+        self._ranks: dict[int, int] = {}  # by how many indices
         self._changed = True
         while self._changed:  # what is found only ever grows
             self._changed = False
             self.run(body)
-        for _, parts in self.returned:
-            for root, depth in parts:
-                if root in self.access:
-                    self.access[root].returned |= {depth}
+        self.access = {name: Access() for name in names}
+        self._find_uses()
         self._find_covered(body)
 
     def run(self, body: Sequence[ast.stmt]) -> None:
         """Run the body once."""
         self.returned.clear()
         self._block(body)
+
+    def uses(self, parts: int) -> Iterator[tuple[str, int]]:
+        """Which of the names parts belong to, and the bits of each in its lane."""
+        return ((root, bits) for root, bits in self.aliases.lanes(parts) if isinstance(root, str))
+
+    def made(self) -> tuple[dict[str, list[Made]], list[tuple[ast.Return, list[Made]]]]:
+        """Which private arrays names may be, and statements may return."""
+        private = lambda parts: [pair for pair in self.aliases.pairs(parts) if not isinstance(pair[0], str)]
+        names = {name: private(parts) for name, parts in self.parts.items()}
+        return names, [(node, private(parts)) for node, parts in self.returned]
+
+    def _find_uses(self) -> None:
+        whole = self._consumed & self.aliases.arrays  # a part of an element was read when its index was taken
+        for name, _ in self.uses(whole | self._read):
+            self.access[name].reads = True
+        for name, _ in self.uses(self._written):
+            self.access[name].writes = True
+        for name, _ in self.uses(whole | self._moved):
+            self.access[name].pointwise = False
+        for rank in sorted(self._ranks):
+            for name, _ in self.uses(self._ranks[rank]):
+                self.access[name].rank = rank
+        for name, bits in self.uses(self._updated):
+            self.access[name].updated = (bits & -bits).bit_length() - 1 + HIGHEST
+        for root, depth in self.aliases.pairs(functools.reduce(operator.or_, (parts for _, parts in self.returned), 0)):
+            if isinstance(root, str):
+                self.access[root].returned |= {depth}
 
     def _find_covered(self, body: Sequence[ast.stmt]) -> None:
         for statement in body:
@@ -153,27 +178,26 @@ class Flow:
 
     # what is done to parts ------------------------------------------------------------------------
 
-    def _uses(self, parts: Iterable[Part]) -> Iterable[tuple[Access, int]]:
-        return [(self.access[root], depth) for root, depth in parts if root in self.access]
+    def _consume(self, parts: int) -> None:
+        """Read as a whole."""
+        self._consumed |= parts
 
-    def _consume(self, parts: Iterable[Part]) -> None:
-        """Read as a whole. (A part of an element was read when its index was taken.)"""
-        for use, depth in self._uses(parts):
-            if depth < 2:
-                use.reads, use.pointwise = True, False
-
-    def _update(self, parts: Iterable[Part]) -> None:
+    def _update(self, parts: int) -> None:
         """Read, and written if it is an array."""
         self._consume(parts)
-        for use, depth in self._uses(parts):
-            use.updated = min(use.updated, depth)
+        self._updated |= parts
 
-    def _measure(self, parts: Iterable[Part]) -> None:
+    def _measure(self, parts: int) -> None:
         """Its shape is read, which a part of the array does not know."""
-        for use, depth in self._uses(parts):
-            use.pointwise &= depth >= 2
+        self._moved |= parts & self.aliases.arrays
 
-    def _take(self, node: ast.Subscript, parts: set[Part], reads: bool, writes: bool) -> set[Part]:
+    def _indexed(self, parts: int, own: bool, rank: int) -> None:
+        """So many indices are taken of it, which are the kernel's own or not."""
+        arrays = parts & self.aliases.arrays
+        self._moved |= arrays & ~self.aliases.wholes if own else arrays
+        self._ranks[rank] = self._ranks.get(rank, 0) | arrays
+
+    def _take(self, node: ast.Subscript, parts: int, reads: bool, writes: bool) -> int:
         """``node`` is an element, a row or a field of `parts`."""
         if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
             return self._field(parts, writes)
@@ -183,31 +207,25 @@ class Flow:
         taken = sum(not isinstance(part, ast.Slice) for part in index)
         while index and isinstance(index[-1], ast.Slice):  # a part of the row that the first indices take
             index.pop()
-        own = bool(index) and self._own(index)
-        for use, depth in self._uses(parts):
-            if depth < 0 and not writes:
-                continue
-            use.reads |= reads
-            use.writes |= writes
-            if depth < 2:
-                use.pointwise &= depth == 0 and own
-                use.rank = max(use.rank, len(index))
-        return {(root, _below(depth, 2 * taken)) for root, depth in parts}
+        used = parts if writes else parts & ~self.aliases.tuples
+        if reads:
+            self._read |= used
+        if writes:
+            self._written |= used
+        self._indexed(used, bool(index) and self._own(index), len(index))
+        return self.aliases.below(parts, 2 * taken)
 
-    def _field(self, parts: set[Part], writes: bool) -> set[Part]:
+    def _field(self, parts: int, writes: bool) -> int:
         """A field of a record, or a view."""
         self._consume(parts)
         if writes:
-            for use, _ in self._uses(parts):
-                use.writes = True
-        return {(root, depth | 1) for root, depth in parts}
+            self._written |= parts
+        return self.aliases.fields(parts)
 
-    def _each(self, parts: set[Part]) -> set[Part]:
+    def _each(self, parts: int) -> int:
         """What comes out when it is iterated over."""
-        for use, depth in self._uses(parts):
-            if 0 <= depth < 2:
-                use.reads, use.pointwise = True, False
-        return {(root, _below(depth, 2)) for root, depth in parts}
+        self._consumed |= parts & ~self.aliases.tuples
+        return self.aliases.below(parts, 2)
 
     def _own(self, index: Sequence[ast.expr]) -> bool:
         names = [part.id if isinstance(part, ast.Name) else "" for part in index]
@@ -228,8 +246,8 @@ class Flow:
             parts = self.value(node.value)
             self._consume(parts)
             if isinstance(node.target, ast.Name):
-                self._update(self.parts.get(node.target.id, ()))
-                self._bind(node.target, {part for part in parts if part[1] < 0})  # a longer tuple
+                self._update(self.parts.get(node.target.id, 0))
+                self._bind(node.target, parts & self.aliases.tuples)  # a longer tuple
             else:
                 self._store(node.target, True)
         elif isinstance(node, ast.Return):
@@ -246,7 +264,7 @@ class Flow:
         elif not isinstance(node, (ast.Pass, ast.Break, ast.Continue)):
             self._unknown(node)
 
-    def _assign(self, target: ast.expr, parts: set[Part], value: ast.expr | None = None) -> None:
+    def _assign(self, target: ast.expr, parts: int, value: ast.expr | None = None) -> None:
         if isinstance(target, ast.Name):
             self._bind(target, parts)
         elif isinstance(target, (ast.Tuple, ast.List)):
@@ -271,29 +289,29 @@ class Flow:
         else:
             self._field(parts, True)
 
-    def _bind(self, target: ast.Name, parts: Iterable[Part]) -> None:
-        known = self.parts.setdefault(target.id, set())
-        self._changed |= not known.issuperset(parts)
-        known.update(parts)
+    def _bind(self, target: ast.Name, parts: int) -> None:
+        known = self.parts.get(target.id, 0)
+        self.parts[target.id] = known | parts
+        self._changed |= known | parts != known
 
     # expressions ----------------------------------------------------------------------------------
 
-    def value(self, node: ast.expr) -> set[Part]:
+    def value(self, node: ast.expr) -> int:
         """The parts of arrays that the value of an expression may be, or hold."""
         if isinstance(node, ast.Name):
-            return set(self.parts.get(node.id, ()))
+            return self.parts.get(node.id, 0)
         if isinstance(node, ast.Constant):
-            return set()
+            return 0
         if isinstance(node, ast.Subscript):
             return self._take(node, self.value(node.value), True, False)
         if isinstance(node, ast.Attribute):
             parts = self.value(node.value)
             if node.attr in _SHAPE:
                 self._measure(parts)
-                return set()
+                return 0
             return self._field(parts, False)
         if isinstance(node, ast.Tuple):
-            return self._tuple([self.value(part) for part in node.elts])
+            return self.aliases.below(self._all(node.elts), -2)
         if isinstance(node, ast.IfExp):
             self._consume(self.value(node.test))
             return self.value(node.body) | self.value(node.orelse)
@@ -302,24 +320,22 @@ class Flow:
             self._bind(node.target, parts)
             return parts
         if isinstance(node, (ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.Compare, ast.Slice)):
-            operands = [part for part in ast.iter_child_nodes(node) if isinstance(part, ast.expr)]
-            parts = set().union(*map(self.value, operands))
+            parts = self._all([part for part in ast.iter_child_nodes(node) if isinstance(part, ast.expr)])
             self._consume(parts)
             if isinstance(node, ast.BinOp):  # of numbers a number, of tuples a tuple
-                return {part for part in parts if part[1] < 0}
-            return parts if isinstance(node, ast.BoolOp) else set()
+                return parts & self.aliases.tuples
+            return parts if isinstance(node, ast.BoolOp) else 0
         if isinstance(node, ast.Call):
             return self._call(node)
         return self._unknown(node)
 
-    def _tuple(self, elements: Iterable[set[Part]]) -> set[Part]:
-        parts = set().union(*elements)
-        self._update(part for part in parts if part[1] <= _HIGHEST)
-        return {(root, depth - 2) for root, depth in parts if depth > _HIGHEST}
+    def _all(self, nodes: Iterable[ast.expr]) -> int:
+        """What any of these may be."""
+        return functools.reduce(operator.or_, map(self.value, nodes), 0)
 
-    def _unknown(self, node: ast.AST) -> set[Part]:
+    def _unknown(self, node: ast.AST) -> int:
         """Anything may happen to what goes in, and any of it may come out; so it may under every name given to it."""
-        parts: set[Part] = set()
+        parts = 0
         for part in ast.iter_child_nodes(node):
             if isinstance(part, ast.stmt):
                 self._statement(part)
@@ -333,63 +349,63 @@ class Flow:
                 self._bind(part, parts)
         return parts
 
-    def _call(self, node: ast.Call) -> set[Part]:
+    def _call(self, node: ast.Call) -> int:
         func = node.func
         given = [self.value(part) for part in (*node.args, *(keyword.value for keyword in node.keywords))]
+        together = functools.reduce(operator.or_, given, 0)
         if isinstance(func, ast.Name) and func.id in self.callees:
             return self._passed(node, given, self.callees[func.id])
         if isinstance(func, ast.Name) and func.id == "len" and len(given) == 1:
             self._measure(given[0])
-            return set()
+            return 0
         if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.value.id == "atomic":
-            self._atomic(node, func.attr, given[0] if node.args else set().union(*given))
+            self._atomic(node, func.attr, given[0] if node.args else together)
             for parts in given[1:]:
                 self._consume(parts)
-            return set()
-        parts = set().union(*given)
+            return 0
+        parts = together
         if isinstance(func, ast.Name) and func.id in _PRIVATE:
             self._consume(parts)
-            return {(node, 0)}
+            return self.aliases.whole[node]
         if not (isinstance(func, ast.Name) and func.id in self.parts) and _harmless(node):
             self._consume(parts)
-            return set()
+            return 0
         if isinstance(func, ast.Attribute):
             own = self.value(func.value)
             if func.attr in _METHODS and not (node.keywords and func.attr != "astype"):
                 self._consume(parts | own)
-                return set()
+                return 0
             parts |= own
         else:
             parts |= self.value(func)
         self._update(parts)
         return parts
 
-    def _atomic(self, node: ast.Call, operation: str, parts: set[Part]) -> None:
+    def _atomic(self, node: ast.Call, operation: str, parts: int) -> None:
         """An atomic operation on an element of `parts`."""
-        for use, depth in self._uses(parts):
-            use.reads = use.writes = True
-            use.pointwise &= depth >= 2
+        self._read |= parts
+        self._written |= parts
+        self._moved |= parts & self.aliases.arrays
 
-    def _passed(self, node: ast.Call, given: Sequence[set[Part]], callee: Callee) -> set[Part]:
+    def _passed(self, node: ast.Call, given: Sequence[int], callee: Callee) -> int:
         """Parts that are passed on to another kernel function."""
-        found: set[Part] = set()
+        found = 0
         for parts, name in zip(given, callee.params, strict=False):
             inner = callee.access[name]
-            for use, depth in self._uses(parts):
-                use.reads |= inner.reads
-                use.writes |= inner.writes
-                if depth < 2:
-                    own = inner.rank == 0 or self._own(node.args[: inner.rank])
-                    use.pointwise &= depth == 0 and inner.pointwise and own
-                    use.rank = max(use.rank, inner.rank)
-                if inner.updated < NEVER:
-                    use.updated = min(use.updated, _below(depth, inner.updated))
+            if inner.reads:
+                self._read |= parts
+            if inner.writes:
+                self._written |= parts
+            own = inner.rank == 0 or self._own(node.args[: inner.rank])
+            self._indexed(parts, inner.pointwise and own, inner.rank)
+            if inner.updated < NEVER:
+                self._updated |= self.aliases.below(parts, inner.updated)
             found |= self.passed(parts, inner)
         return found
 
-    def passed(self, parts: set[Part], inner: Access) -> set[Part]:
+    def passed(self, parts: int, inner: Access) -> int:
         """What a kernel function gives back of parts that it takes and uses so."""
-        return {(root, _below(depth, more)) for root, depth in parts for more in inner.returned}
+        return functools.reduce(operator.or_, (self.aliases.below(parts, more) for more in inner.returned), 0)
 
 
 def _harmless(node: ast.Call) -> bool:

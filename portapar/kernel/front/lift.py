@@ -178,7 +178,7 @@ class _Lifter(Names):
             for f in self.functions
         }
         flow = Flow(body, params, names, callees)
-        wrong = private.misuse(body, flow.parts, flow.returned)
+        wrong = private.misuse(body, *flow.made())
         if wrong is not None:
             self.fail(*wrong)
         for statement in body:

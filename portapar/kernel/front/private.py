@@ -45,10 +45,16 @@ class Misuse(NamedTuple):
 
 def misuse(
     body: Sequence[ast.stmt],
-    parts: Mapping[str, set[tuple[Any, int]]],
-    returned: Sequence[tuple[ast.Return, set[tuple[Any, int]]]],
+    parts: Mapping[str, Sequence[tuple[Any, int]]],
+    returned: Sequence[tuple[ast.Return, Sequence[tuple[Any, int]]]],
 ) -> Misuse | None:
-    """The first misuse in a lifted body; `parts` and `returned` are those of `portapar.kernel.front.access.Flow`."""
+    """The first misuse in a lifted body.
+
+    Parameters
+    ----------
+    parts, returned
+        Which parts of private arrays (the calls that make them, and depths) names may be, and statements may return.
+    """
     for statement, found in returned:
         for made, depth in found:
             if _is_array(made, depth):
@@ -57,6 +63,8 @@ def misuse(
                     f"it returns the private array made in line {made.lineno}, which ends with the function",
                     "make the array in the caller and pass it in, or return its elements: return t[0], t[1]",
                 )
+    if not any(parts.values()):
+        return None
     uses = _Uses()
     uses.block(body, set())
     for node, live, rounds in uses.made:

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import ast
 import functools
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from portapar.kernel.front.access import NEVER, Access, Flow, Part
+from portapar.kernel.front.access import NEVER, Access, Flow
 from portapar.kernel.front.kernel import Kernel
 
 __all__ = ["Reach", "reaches"]
@@ -121,6 +122,7 @@ class _Program:
     functions: Mapping[str, ast.FunctionDef]
     span: tuple[int, int]  #: the least and the largest i
     open: set[str] = field(default_factory=set)  #: those that are being looked at
+    known: dict[Any, _Walk] = field(default_factory=dict)  #: those that were, by name and what they are given
 
 
 def reaches(
@@ -188,7 +190,17 @@ class _Walk(Flow):
     def run(self, body: Sequence[ast.stmt]) -> None:
         self.found, self.returns = {name: Reach() for name in self.names}, []
         self.span = self.whole
+        self._far = self._scattered = self._views = self._measured = 0  # parts that are used so
         super().run(body)
+        for name, _ in self.uses(self._far & self.aliases.arrays):
+            self.found[name].read = self.found[name].far = True
+        for name, _ in self.uses(self._measured & self.aliases.arrays):
+            self.found[name].measured = True
+        for name, _ in self.uses(self._scattered):
+            self.found[name].written, self.found[name].lands = True, False
+        for name, _ in self.uses(self._views):  # a part of a row that was taken before is written
+            reach = self.found[name]
+            reach.written, reach.lands = True, reach.lands and reach.own
 
     # whole numbers --------------------------------------------------------------------------------
 
@@ -393,7 +405,7 @@ class _Walk(Flow):
             return _Number(start.own, start.lo, max(start.lo, stop.hi - 1), start.least)
         return _Number(start.own, min(start.hi, stop.lo + 1), start.hi)
 
-    def _assign(self, target: ast.expr, parts: set[Part], value: ast.expr | None = None) -> None:
+    def _assign(self, target: ast.expr, parts: int, value: ast.expr | None = None) -> None:
         if isinstance(target, ast.Name):
             self._number_is(target.id, None if value is None else self.number(value))
         super()._assign(target, parts, value)
@@ -415,17 +427,17 @@ class _Walk(Flow):
             self.numbers[name] = new if self.grown[name] < 4 else None
             self._changed = True
 
-    def value(self, node: ast.expr) -> set[Part]:
+    def value(self, node: ast.expr) -> int:
         if isinstance(node, ast.IfExp):
             self._consume(self.value(node.test))
-            before, parts = self.span, set()
+            before, parts = self.span, 0
             for truth, part in ((True, node.body), (False, node.orelse)):
                 self.span = self._narrowed(node.test, truth, before)
                 parts |= self.value(part)
                 self.span = before
             return parts
         if isinstance(node, ast.BoolOp):
-            before, parts = self.span, set()
+            before, parts = self.span, 0
             for part in node.values:
                 parts |= self.value(part)
                 self.span = self._narrowed(part, isinstance(node.op, ast.And), self.span)
@@ -437,46 +449,42 @@ class _Walk(Flow):
             index = node.slice.value  # type: ignore[attr-defined]
             shape = self._shape(node.value.value)
             if shape is not None and index % len(shape):
-                return set()  # the length of a row: parts have it too
+                return 0  # the length of a row: parts have it too
         if isinstance(node, ast.NamedExpr) and isinstance(node.target, ast.Name):
             self._number_is(node.target.id, self.number(node.value))
         return super().value(node)
 
     # what is done to parts ------------------------------------------------------------------------
 
-    def _reaches(self, parts: Iterable[Part]) -> list[tuple[Reach, int]]:
-        if self.span[0] > self.span[1]:
-            return []  # never
-        return [(self.found[root], depth) for root, depth in parts if root in self.found]
+    def _here(self, parts: int) -> int:
+        """These parts; none where no iteration comes."""
+        return parts if self.span[0] <= self.span[1] else 0
 
-    def _consume(self, parts: Iterable[Part]) -> None:
-        parts = set(parts)
+    def _consume(self, parts: int) -> None:
         super()._consume(parts)
-        for reach, depth in self._reaches(parts):
-            if depth < 2:
-                reach.read = reach.far = True
+        self._far |= self._here(parts)
 
-    def _measure(self, parts: Iterable[Part]) -> None:
-        parts = set(parts)
+    def _measure(self, parts: int) -> None:
         super()._measure(parts)
-        for reach, depth in self._reaches(parts):
-            reach.measured |= depth < 2
+        self._measured |= self._here(parts)
 
-    def _take(self, node: ast.Subscript, parts: set[Part], reads: bool, writes: bool) -> set[Part]:
+    def _take(self, node: ast.Subscript, parts: int, reads: bool, writes: bool) -> int:
         if not (isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str)):
-            for reach, depth in self._reaches(parts):
-                if depth < 0 and not writes:
-                    continue
-                if depth < 2:
-                    self._row(reach, node.slice, reads, writes, depth)
-                elif writes:
-                    self._view_written(reach)
+            used = self._here(parts if writes else parts & ~self.aliases.tuples)
+            rows, views = used & self.aliases.wholes, used & ~self.aliases.arrays
+            if reads:
+                self._far |= used ^ rows
+            if writes:
+                self._scattered |= used ^ rows ^ views
+                self._views |= views
+            for name, _ in self.uses(rows):
+                self._row(self.found[name], node.slice, reads, writes)
         return super()._take(node, parts, reads, writes)
 
-    def _row(self, reach: Reach, index: ast.expr, reads: bool, writes: bool, depth: int) -> None:
+    def _row(self, reach: Reach, index: ast.expr, reads: bool, writes: bool) -> None:
         """It takes a row by that index."""
         first = index.elts[0] if isinstance(index, ast.Tuple) and index.elts else index
-        row = None if depth != 0 or isinstance(first, ast.Slice) else self._near(self.number(first))
+        row = None if isinstance(first, ast.Slice) else self._near(self.number(first))
         own = row is not None and row.own
         if reads:
             if own and row is not None:
@@ -487,37 +495,30 @@ class _Walk(Flow):
             reach.written = True
             reach.lands &= own and row is not None and row.lo == row.hi == 0
 
-    def _view_written(self, reach: Reach) -> None:
-        """A part of a row that was taken before is written."""
-        reach.written = True
-        reach.lands &= reach.own
-
-    def _field(self, parts: set[Part], writes: bool) -> set[Part]:
+    def _field(self, parts: int, writes: bool) -> int:
         if writes:
-            for reach, depth in self._reaches(parts):
-                if depth < 2:
-                    reach.written, reach.lands = True, False
-                else:
-                    self._view_written(reach)
+            self._scattered |= self._here(parts & self.aliases.arrays)
+            self._views |= self._here(parts & ~self.aliases.arrays)
         return super()._field(parts, writes)
 
-    def _each(self, parts: set[Part]) -> set[Part]:
-        for reach, depth in self._reaches(parts):
-            if 0 <= depth < 2:
-                reach.read = reach.far = True
+    def _each(self, parts: int) -> int:
+        self._far |= self._here(parts & ~self.aliases.tuples)
         return super()._each(parts)
 
-    def _atomic(self, node: ast.Call, operation: str, parts: set[Part]) -> None:
+    def _atomic(self, node: ast.Call, operation: str, parts: int) -> None:
         super()._atomic(node, operation, parts)
         index = node.args[1] if len(node.args) > 1 else None
-        for reach, depth in self._reaches(parts):
-            reach.atomics |= {operation}
-            reach.claims |= id(node) not in self.unused
-            first = index.elts[0] if isinstance(index, ast.Tuple) and index.elts else index
-            row = None if depth != 0 or first is None else self._near(self.number(first))
-            reach.strays |= depth < 2 and (row is None or not row.own or row.lo != 0 or row.hi != 0)
-            if depth >= 2:
-                self._view_written(reach)
+        first = index.elts[0] if isinstance(index, ast.Tuple) and index.elts else index
+        row = None if first is None else self._near(self.number(first))
+        lands = row is not None and row.own and row.lo == row.hi == 0
+        parts = self._here(parts)
+        arrays = parts & self.aliases.arrays
+        for name, _ in self.uses(parts):
+            self.found[name].atomics |= {operation}
+            self.found[name].claims |= id(node) not in self.unused
+        for name, _ in self.uses(arrays & ~self.aliases.wholes if lands else arrays):
+            self.found[name].strays = True
+        self._views |= parts ^ arrays
 
     def _inner(self, node: ast.Call) -> _Walk | None:
         """The called function, run with what it is given; None if that has no end."""
@@ -533,32 +534,35 @@ class _Walk(Flow):
                 given[name] = number
             if shape is not None:
                 shapes[name] = shape
-        return _Walk(self.program, function, given, shapes, self.span)
+        key = function.name, tuple(given.items()), tuple(shapes.items()), self.span
+        if key not in self.program.known:
+            self.program.known[key] = _Walk(self.program, function, given, shapes, self.span)
+        return self.program.known[key]
 
-    def _call(self, node: ast.Call) -> set[Part]:
+    def _call(self, node: ast.Call) -> int:
         if not (isinstance(node.func, ast.Name) and node.func.id in self.program.functions):
             return super()._call(node)
         given = [self.value(part) for part in node.args]
-        parts: set[Part] = set()
         if self.span[0] > self.span[1]:
-            return parts  # never
+            return 0  # never
         inner = self._inner(node)
         if inner is None:
-            self._update(set().union(*given))
-            return set().union(*given)
-        for passed, name in zip(given, inner.names, strict=False):
+            parts = functools.reduce(operator.or_, given, 0)
+            self._update(parts)
+            return parts
+        back = 0
+        for parts, name in zip(given, inner.names, strict=False):
             use, does = inner.access[name], inner.found[name]
-            for reach, depth in self._reaches(passed):
-                if depth == 0:
-                    reach.add(does)
-                elif depth < 2:
-                    reach.read = reach.far = True
-                    reach.lands &= not (does.written or does.atomics)
-                    reach.written |= does.written
-                elif does.written or does.atomics or use.updated < NEVER:
-                    self._view_written(reach)
-            parts |= self.passed(passed, use)
-        return parts
+            rows, views = parts & self.aliases.wholes, parts & ~self.aliases.arrays
+            for one, _ in self.uses(rows):
+                self.found[one].add(does)
+            self._far |= parts ^ rows
+            if does.written or does.atomics:
+                self._scattered |= parts ^ rows ^ views
+            if does.written or does.atomics or use.updated < NEVER:
+                self._views |= views
+            back |= self.passed(parts, use)
+        return back
 
 
 _ONE = _Number(False, 1, 1)
