@@ -67,7 +67,7 @@ def _run(argv: Sequence[str] | None, in_job: bool) -> int:
         return 0
     except KeyboardInterrupt:
         return _say("portapar: interrupted", 130, in_job)
-    except Exception:
+    except Exception:  # whatever it is: the other ranks wait
         if not in_job:
             raise
         traceback.print_exc()

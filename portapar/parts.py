@@ -26,14 +26,14 @@ import numpy as np
 from portapar import arrays, elementwise, moves, ops, outputs, shares
 from portapar.arrays import PartitionedArray
 from portapar.call import resolve
-from portapar.errors import KernelError, PlacementError
+from portapar.errors import KernelError, PlacementError, PortaparError
 from portapar.exchange import Exchange
 from portapar.few import MISS, Step, again
 from portapar.kernel.front.lift import bound, lift
 from portapar.lazy import MIRROR, OWN, Lazy, flat
 from portapar.outputs import kind_text
 from portapar.part import Data, LocalPart
-from portapar.plan import Steps, Survey
+from portapar.plan import Steps, Survey, Surveyed
 from portapar.policy import Policy, check_policy, current, planning, surveying
 
 T = TypeVar("T")
@@ -465,11 +465,11 @@ def run(
         try:
             with p.captured(body, own):
                 body(p)
-        except PlacementError:
-            if how.transfers == "forbid":
-                raise
-        except Exception:  # noqa: BLE001 - what is wrong with a call is told when it runs
+        except Surveyed:  # its first step
             pass
+        except PortaparError as error:  # what is wrong with a call is told when it runs
+            if how.transfers == "forbid" and isinstance(error, PlacementError):
+                raise
         finally:
             current.get().survey = None
         return Steps(algorithm, how, where, p.cuts, carry_out, survey)

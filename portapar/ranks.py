@@ -348,7 +348,7 @@ class RanksExecutor(Executor):
                 try:
                     if launch is not None and launch((*values, room), places) is REFUSED:
                         return REFUSED
-                except Exception as error:
+                except Exception as error:  # whatever it is: the other ranks wait
                     channel.agree(call, error)
                     raise
                 channel.agree(call, None, head)
@@ -431,7 +431,7 @@ class RanksExecutor(Executor):
             call, result = work()
             if room is not None:
                 room[: result.nbytes] = result.view(np.uint8)
-        except Exception as error:
+        except Exception as error:  # whatever it is: the other ranks wait
             self._channel.agree(name + self._which, error)
             raise
         self._channel.agree(call + self._which)

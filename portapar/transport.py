@@ -12,6 +12,7 @@ import numpy as np
 
 from portapar import arrays, moves
 from portapar.arrays import PartitionedArray
+from portapar.errors import PortaparError
 from portapar.moves import Move, Span
 from portapar.plan import Part, Plan
 from portapar.problem import Problem
@@ -216,7 +217,7 @@ class Transport:
 
         (move, *_) = [move for move in self.plan.moves if move.kind == "private"]
         own = sum(map(self._own, range(len(self.parts))))
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(type(error), PortaparError):  # who asked is given `error`
             self.executor.each(self._call(move), [raised] * own)
 
     def _call(self, move: Move) -> str:
@@ -270,7 +271,7 @@ def moved(plan: Plan) -> Iterator[tuple[Problem, list[list[Part]]]]:
     transport = Transport(plan)
     try:
         yield transport.moved, transport.parts
-    except Exception as error:
+    except Exception as error:  # whatever it is: other ranks wait
         transport.fail(error)
         raise
     transport.finish()

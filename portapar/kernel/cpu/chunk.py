@@ -395,7 +395,7 @@ def chunk(program: Program, stream: bool = False) -> int:
 def _compiled(program: Program, key: str, make: Callable[[], Any]) -> Callable[..., int]:
     try:
         return native(key, make, 3)
-    except Exception as error:
+    except Exception as error:  # Numba's are told by their module: it is imported only where code is not in the cache
         if type(error).__module__.startswith("numba.") or isinstance(error, (KeyError, NotImplementedError)):
             from portapar.kernel.jit.check import explain
 
