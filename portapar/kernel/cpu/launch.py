@@ -58,15 +58,30 @@ class Launch(device.Launch):
         self._pack = chunk.packer(program)
         self._quick = chunk.quick_packer(program)
         function = chunk.chunk(program, chunk.can_stream(program) and self._large())
+        self._tiles = 0 if program.acc is None else -(-(task.hi - task.lo) // TILE)
+        self._folds = task.whole and self._tiles > 1 and task.lo == 0
         self._new_job = functools.partial(
-            pool.job, function, task.lo, task.hi, align, first, self._threads, task.schedule, task.chunk, task.wakes
-        )
+            pool.job, function, task.lo, task.hi, align, first, self._threads, task.schedule, task.chunk, task.wakes,
+            epilogue=self._fold() if self._folds else (0, 0, 0),
+        )  # fmt: skip
         self._set_job()
 
     def _set_job(self, table: Any = None) -> None:
         self._guard = table
         self._job = self._new_job(table=table)
         (self._job_address,) = pool.ready(ctypes.addressof(self._job))
+
+    def _places(self) -> list[int]:
+        """At which byte of the argument block each argument is, and then the partials."""
+        places = [0]
+        for spec in self._program.specs:
+            places.append(places[-1] + (16 if spec.is_array or spec.dtype.kind == "c" else 8))
+        return places
+
+    def _fold(self) -> tuple[int, int, int]:
+        """The epilogue that folds the partials into the first one."""
+        fold: Any = chunk.fold(self._program)
+        return fold.address, self._tiles, self._places()[-1]
 
     def _large(self) -> bool:
         """Whether streaming stores pay: the output is not read as well, and the last cache does not hold the data.
@@ -90,20 +105,15 @@ class Launch(device.Launch):
             if not all(spec.contiguous for spec in program.specs if spec.is_array):
                 return False
             read = [k for k, is_array in enumerate(self._arrays) if is_array and k != program.out]
-        place, places = 0, []
-        for spec in program.specs:
-            places.append(place)
-            place += 16 if spec.is_array or spec.dtype.kind == "c" else 8
+        places = self._places()
         flags = [(places[k], _bits(k in written)) for k, is_array in enumerate(self._arrays) if is_array]
         pairs = [(places[program.out], sizes[program.out], places[r], sizes[r]) for r in read]
         self._set_job(pool.guard_table(flags, pairs))
         return True
 
     def __call__(self, values: Sequence[Any], firsts: Sequence[int] | None = None) -> Any:
-        """Run; a reduction returns its partials, everything else None; REFUSED if the guard objects."""
-        partials = None
-        if self._program.acc is not None:
-            partials = np.empty(-(-(self._hi - self._lo) // TILE), self._program.acc)
+        """Run; a reduction returns its partials, of a whole call one; all else None; REFUSED if the guard objects."""
+        partials = None if self._program.acc is None else np.empty(self._tiles, self._program.acc)
         if firsts is None and self._lo == 0:
             block = self._quick(*values, *(() if partials is None else (partials,)), *self._rest)
         else:
@@ -113,7 +123,9 @@ class Launch(device.Launch):
             allowed = pool.run_alone(self._job_address, address, self._lo, self._hi, self._failure)
         else:
             allowed = self.device.pool.run(self._job_address, address, self._failure)
-        return partials if allowed else REFUSED
+        if not allowed:
+            return REFUSED
+        return partials[:1] if self._folds else partials  # type: ignore[index]
 
     def bind(self, values: Sequence[Any], watched: Sequence[tuple[np.ndarray, bool]] = ()) -> Callable[[], Any]:
         """This launch with its arguments packed once: what is left of a call is one native call.
@@ -122,19 +134,15 @@ class Launch(device.Launch):
         their elements, it says REFUSED; `watched` are those to look at, and whether they must be writable.
         """
         table = pool.guard_table(watched=[(x, _bits(written)) for x, written in watched])
-        partials, keep, job = None, None, self._new_job(table=table)
-        if self._program.acc is not None:
-            partials = np.empty(-(-(self._hi - self._lo) // TILE), self._program.acc)
-            keep = (ctypes.c_int64 * 2)(id(partials), 0)
-            fold = chunk.fold(self._program).address  # type: ignore[attr-defined]
-            job = self._new_job(table=table, epilogue=(fold, len(partials), ctypes.addressof(keep)))
+        partials = None if self._program.acc is None else np.empty(self._tiles, self._program.acc)
+        job = self._new_job(table=table)
         block = self._block(values, None, partials)
         args = (ctypes.addressof(job), id(block) + BYTES)
         if self._threads > 1:
             run = self.device.pool.bind(*args, partials, self._failure)
         else:
             run = pool.bind_alone(*args, self._lo, self._hi, partials, self._failure)
-        run.keep = (block, values, job, keep, table, watched)
+        run.keep = (block, values, job, table, watched)
         return run
 
     def _failure(self) -> Exception:

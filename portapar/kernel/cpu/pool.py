@@ -139,10 +139,10 @@ def _make() -> tuple[Any, ...]:
         return 64 * size if elapsed < 30_000 else 2 * size
 
     @inline
-    def conclude(job):
+    def conclude(job, block):
         """Run the job's epilogue, if it has one; its status."""
         if load(job + EPILOGUE) != 0:
-            return run_chunk(load(job + EPILOGUE), 0, load(job + EPILOGUE + 8), load(job + EPILOGUE + 16))
+            return run_chunk(load(job + EPILOGUE), 0, load(job + EPILOGUE + 8), block + load(job + EPILOGUE + 16))
         return 0
 
     def alone(job, block, lo):
@@ -162,7 +162,7 @@ def _make() -> tuple[Any, ...]:
                 if now - begin > SLICE_NS:
                     return lo
                 size = grown(size, now - then)
-        return lo if conclude(job) == 0 else -2
+        return lo if conclude(job, block) == 0 else -2
 
     @inline
     def share(pool, worker, now, deadline):
@@ -242,7 +242,7 @@ def _make() -> tuple[Any, ...]:
             mine = pool + WORKERS + WORKER_SIZE * k
             if load(mine + CURSOR) < load(mine + END):
                 unfinished = 1
-        if load(pool + FAILED) != 0 or (unfinished == 0 and conclude(job) != 0):
+        if load(pool + FAILED) != 0 or (unfinished == 0 and conclude(job, load(pool + BLOCK)) != 0):
             unfinished = 3
         store(pool + ENDED, clock())
         return unfinished
@@ -324,8 +324,9 @@ def job(
         Whether it is worth it to wake workers that sleep.
     table : ctypes array of int64, optional
         What `allowed` checks before anything runs. The caller keeps it alive.
-    epilogue : (function, count, block)
-        A chunk function that the caller's thread runs over [0, count) when all is done.
+    epilogue : (function, count, place)
+        A chunk function that the caller's thread runs over [0, count) when all is done, with what is at that byte of
+        the argument block.
     """
     if schedule != "static":
         default = max(1, (hi - lo) // (threads * 64)) if schedule == "dynamic" else 1
