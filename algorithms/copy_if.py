@@ -14,7 +14,7 @@ import numpy as np
 
 from portapar import arrays, elementwise, parts
 from portapar.errors import PlacementError
-from portapar.few import MISS, Step, elements
+from portapar.few import FEW, MANY, MISS, Step, elements
 from portapar.kernel.front.codec import codec
 from portapar.kernel.front.lift import loops
 from portapar.lazy import Lazy
@@ -136,9 +136,20 @@ def _select(name: str, policy: Policy | None, x: Any, predicate: Any, stencil: A
 
 
 def _few(step: Step, x: Any, tested: Any, predicate: Any, value: Any, dtype: Any, wanted: bool = True) -> Any:
-    """``value(i, x)`` for every i whose tested element is as wanted, of few elements."""
-    if not elements(x, tested):
+    """``value(i, x)`` for every i whose tested element is as wanted."""
+    n = elements(x, tested, most=MANY)
+    if not n:
         return MISS
+    dtype = np.dtype(dtype or x.dtype)
+    if n > FEW:
+
+        def keep(v: Any) -> bool:
+            return bool(predicate(v)) == wanted
+
+        def taken(i: int) -> Any:
+            return value(np.uint64(i), x)
+
+        return MISS if step.part is None else _pack(step.part, tested, keep, dtype, taken, _put, step.run)
 
     def pack(_: int, x: Any, tested: Any, out: Any, count: Any) -> None:
         at = 0
@@ -147,14 +158,17 @@ def _few(step: Step, x: Any, tested: Any, predicate: Any, value: Any, dtype: Any
             at += 1 if bool(predicate(tested[np.uint64(i)])) == wanted else 0
         count[0] = at
 
-    out, count = np.empty(len(x), dtype or x.dtype), np.empty(1, np.int64)
+    out, count = np.empty(n, dtype), np.empty(1, np.int64)
     return out[: count[0]].copy() if step(pack, x, tested, out, count) else MISS
 
 
 def _split_few(step: Step, x: Any, predicate: Any) -> Any:
-    """The partition of few elements."""
-    if not elements(x):
+    """The partition of elements."""
+    n = elements(x, most=MANY)
+    if not n:
         return MISS
+    if n > FEW:
+        return MISS if step.part is None else _split(step.part, x, x, predicate, np.empty_like(x), _put, step.run)
 
     def split(_: int, x: Any, out: Any, others: Any, count: Any) -> None:
         yes = no = 0
@@ -201,7 +215,7 @@ def _copy(p: Parts, x: Any, predicate: Any, stencil: Any, wanted: bool) -> Any:
         return value
 
     def pack(part: LocalPart) -> Any:
-        return _pack(part, *_flags(part, tested[part], keep), data.dtype, values(part), _store(x, data))
+        return _pack(part, *_flags(part, tested[part], keep), data.dtype, values(part), _store(x, data), part.run)
 
     return p.concatenate("select", pack)
 
@@ -243,7 +257,8 @@ def _indices(p: Parts, flags: Any) -> Any:
 
         return value
 
-    return p.concatenate("select", lambda part: _pack(part, data[part], keep, np.dtype(np.int64), values(part)))
+    dtype = np.dtype(np.int64)
+    return p.concatenate("select", lambda part: _pack(part, data[part], keep, dtype, values(part), _put, part.run))
 
 
 def _partition(p: Parts, x: Any, predicate: Any) -> tuple[Any, int]:
@@ -255,7 +270,17 @@ def _partition(p: Parts, x: Any, predicate: Any) -> tuple[Any, int]:
         return found
     if p.count > 1:
         return _partition_parts(p, data, predicate)
-    (part,), store = p.own, _store(x, data)
+    (part,) = p.own
+    here, out = data[part], p.new(data.shape, data.dtype)
+    _, total = _split(part, here, *_flags(part, here, predicate), out[part], _store(x, data), part.run)
+    return p.give(out), total
+
+
+def _split(part: LocalPart, x: Any, tested: Any, keep: Any, out: Any, store: Any, run: Any) -> Any:
+    """`out`, with the elements whose tested ones are to be kept before the others, and how many these are.
+
+    `run` is the `run` of the part or of a step; MISS if that did not run.
+    """
 
     def split(block: int, size: int, total: int, x: Any, tested: Any, ends: Any, out: Any) -> None:
         i = block * size
@@ -267,12 +292,12 @@ def _partition(p: Parts, x: Any, predicate: Any) -> tuple[Any, int]:
             yes += fits
             no += 1 - fits
 
-    here, out = data[part], p.new(data.shape, data.dtype)
-    tested, keep = _flags(part, here, predicate)
-    blocks, size, ends = _ends(part, tested, keep)
+    blocks, size, ends = _ends(part, tested, keep, run)
+    if ends is None:
+        return MISS
     total = int(ends[-1]) if blocks else 0
-    part.run(blocks, split, size, total, here, tested, part.asarray(ends), out[part])
-    return p.give(out), total
+    done = run(blocks, split, size, total, x, tested, part.asarray(ends), out, work=len(tested))
+    return (out, total) if done else MISS
 
 
 def _partition_parts(p: Parts, data: Data, predicate: Any) -> tuple[Any, int]:
@@ -286,7 +311,7 @@ def _partition_parts(p: Parts, data: Data, predicate: Any) -> tuple[Any, int]:
             return here[np.uint64(i)]
 
         flags = _flags(part, here, keep)
-        return arrays.asnumpy(_pack(part, *flags, data.dtype, value, _store(data.value, data)))
+        return arrays.asnumpy(_pack(part, *flags, data.dtype, value, _store(data.value, data), part.run))
 
     found = p.do("select", lambda part: (pack(part, True), pack(part, False)))
     fit = p.each("sizes", lambda part: len(found[part.number][0]))
@@ -295,8 +320,8 @@ def _partition_parts(p: Parts, data: Data, predicate: Any) -> tuple[Any, int]:
     return p.assemble(runs, len(data), p.cuts), total
 
 
-def _ends(part: LocalPart, tested: Any, keep: Any) -> tuple[int, int, np.ndarray]:
-    """(how many blocks, elements of each, how many elements fit up to the end of each)."""
+def _ends(part: LocalPart, tested: Any, keep: Any, run: Any) -> tuple[int, int, Any]:
+    """(how many blocks, elements of each, how many elements fit up to the end of each; None if that did not run)."""
 
     def count(block: int, size: int, tested: Any, counts: Any) -> None:
         lo = block * size
@@ -307,14 +332,15 @@ def _ends(part: LocalPart, tested: Any, keep: Any) -> tuple[int, int, np.ndarray
 
     blocks, size = part.blocks(len(tested), least=512)
     counts = part.empty(blocks, np.int64)
-    part.run(blocks, count, size, tested, counts)
-    return blocks, size, np.cumsum(arrays.asnumpy(counts))
+    if not run(blocks, count, size, tested, counts, work=len(tested)):
+        return blocks, size, None
+    return blocks, size, arrays.asnumpy(counts).cumsum()
 
 
 def _pack(
-    part: LocalPart, tested: Any, keep: Any, dtype: np.dtype, value: Callable[[int], Any], store: Any = _put
+    part: LocalPart, tested: Any, keep: Any, dtype: np.dtype, value: Callable[[int], Any], store: Any, run: Any
 ) -> Any:
-    """``value(i)`` for every i whose tested element is to be kept."""
+    """``value(i)`` for every i whose tested element is to be kept; for `run` see `_split`."""
 
     def write(block: int, size: int, tested: Any, ends: Any, out: Any) -> None:
         i = block * size
@@ -326,8 +352,9 @@ def _pack(
             at += 1 if keep(tested[np.uint64(i)]) else 0
             i += 1
 
-    blocks, size, ends = _ends(part, tested, keep)
+    blocks, size, ends = _ends(part, tested, keep, run)
+    if ends is None:
+        return MISS
     out = part.empty(int(ends[-1]) if blocks else 0, dtype)
-    if len(out):
-        part.run(blocks, write, size, tested, part.asarray(ends), out)
-    return out
+    done = not len(out) or run(blocks, write, size, tested, part.asarray(ends), out, work=len(tested))
+    return out if done else MISS

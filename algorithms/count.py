@@ -14,7 +14,8 @@ import numpy as np
 from portapar import ops, parts, shares
 from portapar.algorithms.find import comparable, equals, first, look
 from portapar.algorithms.reduce import reduce_as
-from portapar.few import MISS, Step, elements
+from portapar.few import FEW, MANY, MISS, Step, elements
+from portapar.kernel.front import atomic
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
@@ -124,8 +125,9 @@ def none_of(policy: Policy | None, x: Any, predicate: Any) -> Any:
 
 
 def _count_few(step: Step, x: Any, predicate: Any) -> Any:
-    if not elements(x):
-        return MISS
+    n = elements(x, most=MANY)
+    if n > FEW:
+        return _count_many(step, n, x, predicate)
 
     def count(_: int, x: Any, found: Any) -> None:
         fits = 0
@@ -134,7 +136,22 @@ def _count_few(step: Step, x: Any, predicate: Any) -> Any:
         found[0] = fits
 
     found = np.empty(1, np.int64)
-    return int(found[0]) if step(count, x, found) else MISS
+    return int(found[0]) if n and step(count, x, found) else MISS
+
+
+def _count_many(step: Step, n: int, x: Any, predicate: Any) -> Any:
+    part = step.part
+    if part is None:
+        return MISS
+
+    def count(block: int, size: int, x: Any, found: Any) -> None:
+        fits = 0
+        for i in range(block * size, min(len(x), (block + 1) * size)):
+            fits += 1 if predicate(x[np.uint64(i)]) else 0
+        atomic.add(found, 0, fits)
+
+    (blocks, size), found = part.blocks(n), np.zeros(1, np.int64)
+    return int(found[0]) if step.run(blocks, count, size, x, found, work=n) else MISS
 
 
 def _count(p: Parts, x: Any, predicate: Any) -> int:
@@ -156,7 +173,7 @@ def _decide(name: str, policy: Policy | None, x: Any, predicate: Any, wanted: bo
         def hit(i: int) -> bool:
             return bool(predicate(x[np.uint64(i)])) == wanted
 
-        n = elements(x)
+        n = elements(x, most=MANY)
         found = look(step, hit, n)
         return found if found is MISS else (found < n) == answer
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from portapar import arrays, parts, shares
 from portapar.errors import PlacementError
-from portapar.few import MISS, Step, elements
+from portapar.few import FEW, MANY, MISS, Step, elements
 from portapar.kernel.front import atomic
 from portapar.kernel.front.lift import loops
 from portapar.part import LocalPart
@@ -95,7 +95,7 @@ def find_if(policy: Policy | None, x: Any, predicate: Any) -> Any:
 def find_last_if(policy: Policy | None, x: Any, predicate: Any) -> Any:
     """The last index whose element fits, or ``len(x)``; as `find_if`, from the end on."""
     def few(step: Step) -> Any:
-        last = elements(x) - 1
+        last = elements(x, most=MANY) - 1
 
         def hit(i: int) -> bool:
             return predicate(x[np.uint64(last - i)])
@@ -136,7 +136,7 @@ def adjacent_find(policy: Policy | None, x: Any, predicate: Any = None) -> Any:
     predicate = _equal if predicate is None else predicate
 
     def few(step: Step) -> Any:
-        n = elements(x, least=2)
+        n = elements(x, least=2, most=MANY)
 
         def hit(i: int) -> bool:
             return predicate(x[np.uint64(i)], x[np.uint64(i + 1)])
@@ -211,7 +211,7 @@ def equal(policy: Policy | None, x: Any, y: Any) -> Any:
 
 def comparable(x: Any, value: Any) -> bool:
     """Whether `equals` has an answer."""
-    return elements(x) > 0 and isinstance(value, arrays.SCALARS) and x.dtype.names is None
+    return elements(x, most=MANY) > 0 and isinstance(value, arrays.SCALARS) and x.dtype.names is None
 
 
 def equals(algorithm: str, x: Any, value: Any) -> Any:
@@ -273,9 +273,11 @@ def _differ_other_way(a: Any, b: Any) -> bool:
 
 
 def look(step: Step, hit: Any, n: int) -> Any:
-    """The first of few places that is a hit, or their number; MISS for no places."""
+    """The first place that is a hit, or their number; MISS for no places."""
     if n <= 0:
         return MISS
+    if n > FEW:
+        return MISS if step.part is None else _blockwise(step, step.part, hit, 0, n)
 
     def search(_: int, n: int, found: Any) -> None:
         i = 0
@@ -291,11 +293,11 @@ def _find_few(step: Step, x: Any, predicate: Any) -> Any:
     def hit(i: int) -> bool:
         return predicate(x[np.uint64(i)])
 
-    return look(step, hit, elements(x))
+    return look(step, hit, elements(x, most=MANY))
 
 
 def _mismatch_few(step: Step, x: Any, y: Any) -> Any:
-    n = elements(x, y)
+    n = elements(x, y, most=MANY)
     if not n:
         return MISS
     differ = differing(x.dtype, y.dtype)
@@ -428,7 +430,12 @@ def _search(part: LocalPart, hits: Callable[[LocalPart], Any], begin: int, end: 
     """The first hit of a part in the places from `begin` to `end`, or -1."""
     if begin >= end:
         return -1
-    hit = hits(part)
+    found = _blockwise(part, part, hits(part), begin, end)
+    return found if found < end else -1
+
+
+def _blockwise(runner: Any, part: LocalPart, hit: Any, begin: int, end: int) -> Any:
+    """The first hit in the places from `begin` to `end`, or `end`; MISS if the runner's `run` did not run."""
 
     def search(block: int, size: int, begin: int, end: int, best: Any) -> None:
         i = begin + block * size
@@ -449,8 +456,11 @@ def _search(part: LocalPart, hits: Callable[[LocalPart], Any], begin: int, end: 
                         stop = hi
                 i = stop
 
-    best = part.asarray(np.full(1, end))
-    size = min(max(_LEAST, -(-(end - begin) // (16 * part.width))), _LEAST if loops(hit) else _MOST)
-    part.run(-(-(end - begin) // size), search, size, begin, end, best)
-    found = int(arrays.asnumpy(best)[0])
-    return found if found < end else -1
+    best = np.empty(1, np.int64)
+    best[0] = end
+    best = part.asarray(best)
+    most = _LEAST if runner is part and loops(hit) else _MOST  # remembered steps have no loops
+    size = min(max(_LEAST, -(-(end - begin) // (16 * part.width))), most)
+    if not runner.run(-(-(end - begin) // size), search, size, begin, end, best, work=end - begin):
+        return MISS
+    return int(arrays.asnumpy(best)[0])

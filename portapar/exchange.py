@@ -11,7 +11,7 @@ from portapar import arrays, shares
 from portapar.arrays import PartitionedArray
 from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.executor import DeviceExecutor, Executor
-from portapar.few import MISS, step
+from portapar.few import MISS, FirstStep
 from portapar.kernel.front.lift import loops
 from portapar.lazy import flat
 from portapar.part import Data, LocalPart
@@ -101,15 +101,9 @@ class Exchange:
         member, *more = self.executor.members
         if self.short is None or more or self.kind != "numpy" or not isinstance(member, DeviceExecutor):
             return MISS
-        if not member.device.host_memory or self.policy.check:
+        if not member.device.host_memory or self.policy.check or any(map(loops, kernels)):
             return MISS
-
-        def run(kernel: Any, *args: Any, **aliases: Any) -> bool:
-            if any(map(loops, kernels)):
-                return False
-            return step(self.algorithm, self.policy, member, kernel, *args, **aliases)
-
-        return self.short(run)
+        return self.short(FirstStep(self.algorithm, self.policy, self.own[0]))
 
     def recut(self, shape: tuple[int, ...]) -> None:
         """Cut by rows of that shape from now on (but where arrays are partitioned into several parts already)."""

@@ -13,43 +13,128 @@ is none of few elements::
 it takes a few microseconds. Where that misses the algorithm looks at its arguments, and asks `few` once more by
 `Parts.few`: this `step` compiles what is new. So what makes arguments right must follow from a step's key (types,
 dtypes, strides, functions), or be looked at in `few` too: lengths, and what overlaps.
+
+Of many elements a step is one of blocks, which run on all threads: ``step.run(blocks, kernel, *args, work=n)`` calls
+``kernel(block, *args)`` for each, as `LocalPart.run` does, but is remembered in the same way; `step.part` is where.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from types import FunctionType
 from typing import Any
 
 import numpy as np
 
-from portapar import indexed, policy
+from portapar import cost, indexed, policy
 from portapar.call import resolve
 from portapar.executor import DeviceExecutor, Executor, task
 from portapar.kernel.front.lift import bound, known
 from portapar.kernel.program import REFUSED
+from portapar.part import LocalPart
 from portapar.plan import Plan, make_plan
 from portapar.policy import Planning, Policy
 from portapar.remembered import MISS, NUMBERS, remember
 
 FEW = 4096  #: elements at most: a tile of scans, a piece of segments
 
-Step = Callable[..., bool]  #: ``step(kernel, *args)``: whether it ran
+MANY = sys.maxsize  #: and as many, where steps of blocks follow
 
 _steps: dict[Any, Any] = {}  #: launches by what their calls look like
+_parts: dict[Any, LocalPart] = {}  #: where steps of blocks ran, by policies
 _fixed: dict[int, Any] = {}  #: (kernel, captured values) of functions whose captures never change, by identity
 _kept: list[Any] = []  #: these functions
 
 policy.forgets(_steps.clear)
+policy.forgets(_parts.clear)
 
 
-def elements(x: Any = None, *others: Any, least: int = 1) -> int:
-    """How many elements plain arrays of one dimension and one length have; 0 if they are something else, or many."""
+class Step:
+    """Runs steps that ran before under a policy.
+
+    Attributes
+    ----------
+    part : LocalPart or None
+        Where steps of blocks run, if there were any.
+    """
+
+    __slots__ = ("how",)
+
+    def __init__(self, how: Policy | None) -> None:
+        self.how = how
+
+    def __call__(self, kernel: Any, *args: Any, out: Any = None, like: Sequence[Any] = ()) -> bool:
+        """``kernel(0, *args)`` on the calling thread; False if it did not run.
+
+        If the user gave an `out`, that is written to, it must lie apart from all other arrays, but may be one of
+        `like`.
+        """
+        return _again(self.how, None, kernel, args, out, like)
+
+    def run(
+        self, blocks: int, kernel: Any, *args: Any, work: int, out: Any = None, like: Sequence[Any] = ()
+    ) -> bool:
+        """``kernel(block, *args)`` for every block, on all threads; False if it did not run.
+
+        `work` is how many elements they have together: a few do not outweigh waking threads that sleep.
+        """
+        return _again(self.how, (blocks, work * cost.STEP > cost.wake()), kernel, args, out, like)
+
+    @property
+    def part(self) -> LocalPart | None:
+        block = policy.current.get()
+        return _parts.get((self.how or block or policy.par, block))
+
+
+class FirstStep(Step):
+    """Runs steps in any case, on an executor of host memory, and remembers them."""
+
+    __slots__ = ("_algorithm", "_here")
+
+    def __init__(self, algorithm: str, how: Policy, here: LocalPart) -> None:
+        super().__init__(how)
+        self._algorithm, self._here = algorithm, here
+
+    def __call__(self, kernel: Any, *args: Any, out: Any = None, like: Sequence[Any] = ()) -> bool:
+        return super().__call__(kernel, *args, out=out, like=like) or self._first(None, kernel, args)
+
+    def run(
+        self, blocks: int, kernel: Any, *args: Any, work: int, out: Any = None, like: Sequence[Any] = ()
+    ) -> bool:
+        found = super().run(blocks, kernel, *args, work=work, out=out, like=like)
+        return found or self._first((blocks, work * cost.STEP > cost.wake()), kernel, args)
+
+    @property
+    def part(self) -> LocalPart:
+        return self._here
+
+    def _first(self, blocks: tuple[int, bool] | None, kernel: Any, args: tuple[Any, ...]) -> bool:
+        here, how = self._here, self.how
+        assert how is not None
+        there = how if resolve(how, args, self._algorithm)[1] is here.executor else here.how
+        count, wakes = blocks or (1, True)
+        dealt = there._but(schedule="dynamic", chunk_size=1) if count > 1 and there.threads else there
+        made = make_plan(indexed.for_each(self._algorithm, count, kernel, args), dealt, here.executor)
+        made.execute()
+        lifted, _, captured = bound(kernel)
+        if id(kernel) in _fixed:
+            _fixed[id(kernel)] = lifted, captured
+        values = (*args, *captured)
+        if blocks:
+            remember(_parts, (there, policy.current.get()), here)
+        _remember(_key(there, blocks, lifted, values), made, values, wakes)
+        return True
+
+
+def elements(x: Any = None, *others: Any, least: int = 1, most: int = FEW) -> int:
+    """How many elements plain arrays of one dimension and one length have; 0 if they are something else, or more."""
     if type(x) is not np.ndarray or x.ndim != 1:
         return 0
     n = len(x)
-    if not least <= n <= FEW:
+    if not least <= n <= most:
         return 0
     for other in others:
         if type(other) is not np.ndarray or other.shape != x.shape:
@@ -62,21 +147,21 @@ def plain(x: Any) -> bool:
     return type(x) is np.ndarray and x.ndim == 1 and len(x) > 0
 
 
-def again(how: Policy | None, kernel: Any, *args: Any, out: Any = None, like: Sequence[Any] = ()) -> bool:
-    """Run a step that ran before on arguments of these kinds; False if there is none.
-
-    If the user gave an `out`, that is written to, it must lie apart from all other arrays, but may be one of `like`.
-    """
+def _again(
+    how: Policy | None, blocks: Any, kernel: Any, args: tuple[Any, ...], out: Any, like: Sequence[Any]
+) -> bool:
+    """Run a step that ran before on arguments of these kinds; False if there is none."""
     found = _fixed.get(id(kernel)) or known(kernel)
     if found is None:
         return False
     values = (*args, *found[1])
-    key = _key(how, found[0], values)
+    key = _key(how, blocks, found[0], values)
     launch = _steps.get(key) if key is not None else None
     if launch is None or (out is not None and not _apart(out, values, like)):
         return False
     if launch.device.closed:  # the long way opens a new executor, or says that it is closed
         _steps.clear()
+        _parts.clear()
         return False
     try:
         return launch(values) is not REFUSED
@@ -91,22 +176,7 @@ def fixed(kernel: Any) -> Any:
     return kernel
 
 
-def step(algorithm: str, how: Policy, where: Executor, kernel: Any, *args: Any, **aliases: Any) -> bool:
-    """Run a step in any case, on an executor of host memory, and remember it."""
-    if again(how, kernel, *args, **aliases):
-        return True
-    there = how if resolve(how, args, algorithm)[1] is where else how._but(executor=where)
-    made = make_plan(indexed.for_each(algorithm, 1, kernel, args), there, where)
-    made.execute()
-    lifted, _, captured = bound(kernel)
-    if id(kernel) in _fixed:
-        _fixed[id(kernel)] = lifted, captured
-    values = (*args, *captured)
-    _remember(_key(there, lifted, values), made, values)
-    return True
-
-
-def _key(how: Policy | None, lifted: Any, values: tuple[Any, ...]) -> Any:
+def _key(how: Policy | None, blocks: Any, lifted: Any, values: tuple[Any, ...]) -> Any:
     """What a step looks like; None if it is of a kind that is not remembered."""
     block = policy.current.get()
     if how is None:
@@ -114,7 +184,7 @@ def _key(how: Policy | None, lifted: Any, values: tuple[Any, ...]) -> Any:
     if type(how) is not Policy or how.asynchronous or isinstance(block, Planning):
         return None
     kinds = _kinds(values)
-    return None if kinds is None else (how, block, lifted, *kinds)  # which is then alive as long as the entry is
+    return None if kinds is None else (how, block, blocks, lifted, *kinds)  # which is then alive as long as the entry is
 
 
 def kinds(kernels: Sequence[Any], args: Sequence[Any]) -> tuple[Any, ...] | None:
@@ -145,7 +215,7 @@ def _kinds(values: Sequence[Any]) -> list[Any] | None:
     return parts
 
 
-def _remember(key: Any, plan: Plan, values: tuple[Any, ...]) -> None:
+def _remember(key: Any, plan: Plan, values: tuple[Any, ...], wakes: bool) -> None:
     """Keep a step for the next time, if its program takes the values as they are."""
     (part, *rest), problem = plan.parts, plan.problem
     where = part.executor
@@ -154,7 +224,7 @@ def _remember(key: Any, plan: Plan, values: tuple[Any, ...]) -> None:
     )
     if key is None or rest or not isinstance(where, DeviceExecutor) or problem.program.form != "map" or not as_given:
         return
-    launch = where.device.launch(task(problem, part, plan.policy, (), ()))
+    launch = where.device.launch(task(problem, replace(part, wakes=wakes), plan.policy, (), ()))
     written = [k for k, use in enumerate(problem.access) if use is not None and use.writes]
     if launch.guard(written, [getattr(x, "nbytes", 0) for x in values]):
         remember(_steps, key, launch)
@@ -171,4 +241,4 @@ def _apart(out: np.ndarray, values: Sequence[Any], like: Sequence[Any]) -> bool:
     return same == 1 + sum(x is out for x in like)
 
 
-__all__ = ["FEW", "MISS", "Step", "again", "elements", "fixed", "kinds", "plain", "step"]
+__all__ = ["FEW", "MANY", "MISS", "FirstStep", "Step", "elements", "fixed", "kinds", "plain"]

@@ -109,10 +109,14 @@ class LocalPart:
         """
         call("fill", self.how, (op,), (*args, out), (lo, hi), _build_fill)
 
-    def run(self, blocks: int, body: Callable[..., Any], *args: Any) -> None:
-        """``body(block, *args)`` for every block: few iterations, each of which is much work."""
+    def run(self, blocks: int, body: Callable[..., Any], *args: Any, work: int = 0) -> bool:
+        """``body(block, *args)`` for every block: few iterations, each of which is much work.
+
+        It may stand for `portapar.few.Step.run`: `work` says nothing here, and it always runs (True).
+        """
         how = self.how._but(schedule="dynamic", chunk_size=1) if self.how.threads and blocks > 1 else self.how
         call(getattr(body, "__name__", "step"), how, (body,), args, blocks, _build)
+        return True
 
 
 class Data:

@@ -16,7 +16,6 @@ L. G. Valiant, "A bridging model for parallel computation", 1990.
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from types import FunctionType
 from typing import Any, TypeVar
@@ -28,7 +27,7 @@ from portapar.arrays import PartitionedArray
 from portapar.call import resolve
 from portapar.errors import KernelError, PlacementError, PortaparError
 from portapar.exchange import Exchange
-from portapar.few import MISS, Step, again
+from portapar.few import MISS, Step
 from portapar.kernel.front.lift import bound, lift
 from portapar.lazy import MIRROR, OWN, Lazy, flat
 from portapar.outputs import kind_text
@@ -437,7 +436,7 @@ def run(
     What `body` returns; with ``policy.task`` a Future of it; inside `pp.plan` its `Steps`.
     """
     if few is not None and (how is None or type(how) is Policy):
-        found = few(functools.partial(again, how))
+        found = few(Step(how))
         if found is not MISS:
             return found
     check_policy(how, algorithm)
