@@ -16,12 +16,13 @@ from portapar import arrays, elementwise, lazy, ops, parts
 from portapar.algorithms.order import Order, field, key_function
 from portapar.algorithms.reduce import transform_reduce
 from portapar.errors import PlacementError
-from portapar.few import MISS, Step, elements
+from portapar.few import FEW, MANY, MISS, Step, elements, kinds
 from portapar.kernel.front.sources import function
 from portapar.kernel.tiles import TILE
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
+from portapar.remembered import remember
 
 _STRIP = 64  #: elements of a tile that one iteration looks through
 
@@ -92,9 +93,12 @@ _MOST = ops.maximum, _greater, np.argmax
 
 def _run(name: str, policy: Policy | None, x: Any, key: Any, ends: tuple[Any, ...], given: Any) -> Any:
     def few(step: Step) -> Any:
-        if not elements(x):
+        n = elements(x, most=MANY)
+        if not n:
             return MISS
         value = elementwise.identity if key is None else field(key) if isinstance(key, str) else key
+        if n > FEW:
+            return _many(step, x, value, ends, given)
         places = np.empty(len(ends), np.int64)
         for k, (_, better, _) in enumerate(ends):
             if not step(_few(value, better), k, x, places):
@@ -134,6 +138,9 @@ def _extrema(p: Parts, x: Any, key: Any, ends: tuple[Any, ...], given: Any) -> A
             raise PlacementError(
                 f"{p.algorithm}: key returns {kind}, which has no order: must return a real number, or a tuple of them"
             )
+    told = kinds((key,), (x,))
+    if told is not None:
+        remember(_ordered, told, True)
     found = p.few(key)
     return given([_extremum(p, data, key, *end) for end in ends]) if found is MISS else found
 
@@ -164,7 +171,26 @@ def _of_tuples(p: Parts, data: Data, key: Any, largest: bool) -> int:
     return min((part for part in p.each("extremum", work) if part is not None), default=([], 0))[1]
 
 
-def _extremum(p: Parts, data: Data, key: Any, op: Any, better: Any, pick: Any) -> int:
+_ordered: dict[Any, bool] = {}  #: kinds of elements and keys that are known to have an order
+
+
+def _many(step: Step, x: Any, key: Any, ends: tuple[Any, ...], given: Any) -> Any:
+    """The places of the extrema of a plain array."""
+    part = step.part
+    if part is None or kinds((key,), (x,)) not in _ordered:
+        return MISS
+    places = []
+    for op, better, pick in ends:
+        best = _best(part, x, key, op, better, pick, step.run)
+        if best is MISS:
+            return MISS
+        places.append(best[1])
+    return given(places)
+
+
+def _best(part: LocalPart, x: Any, key: Any, op: Any, better: Any, pick: Any, run: Any) -> Any:
+    """The extremum of a part's elements, and its place; `run` is that of the part or of a step, MISS if it did not."""
+
     def place(strip: int, begin: int, x: Any, keys: Any, places: Any) -> None:
         at = begin + strip * _STRIP
         best = key(x[at])
@@ -176,19 +202,24 @@ def _extremum(p: Parts, data: Data, key: Any, op: Any, better: Any, pick: Any) -
                 places[strip] = i
         keys[strip] = best
 
+    found = part.tiles(x, op, key)
+    begin = int(pick(found)) * TILE
+    strips = -(-min(TILE, len(x) - begin) // _STRIP)
+    keys, places = part.empty(strips, found.dtype), part.empty(strips, np.int64)
+    if not run(strips, place, begin, x, keys, places, work=TILE):
+        return MISS
+    # What the strips found, not the tile: a key of floats may come out a bit different in other code.
+    keys, places = arrays.asnumpy(keys), arrays.asnumpy(places)
+    best = int(pick(keys))
+    return keys[best], int(places[best])
+
+
+def _extremum(p: Parts, data: Data, key: Any, op: Any, better: Any, pick: Any) -> int:
     def work(part: LocalPart) -> tuple[Any, int] | None:
         if not len(part):
             return None
-        here = data[part]
-        found = part.tiles(here, op, key)
-        begin = int(pick(found)) * TILE
-        strips = -(-min(TILE, len(part) - begin) // _STRIP)
-        keys, places = part.empty(strips, found.dtype), part.empty(strips, np.int64)
-        part.run(strips, place, begin, here, keys, places)
-        # What the strips found, not the tile: a key of floats may come out a bit different in other code.
-        keys, places = arrays.asnumpy(keys), arrays.asnumpy(places)
-        best = int(pick(keys))
-        return keys[best], part.lo + int(places[best])
+        best, place = _best(part, data[part], key, op, better, pick, part.run)
+        return best, part.lo + place
 
     found = [part for part in p.each("extremum", work) if part is not None]
     return found[int(pick([value for value, _ in found]))][1] if found else 0

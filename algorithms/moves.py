@@ -20,7 +20,8 @@ from portapar.algorithms.reduce import reduce_as
 from portapar.algorithms.transform import copy, transform
 from portapar.arrays import PartitionedArray
 from portapar.errors import KernelError, PlacementError
-from portapar.few import MISS, Step, elements, plain
+from portapar.few import FEW, MANY, MISS, Step, elements, plain
+from portapar.kernel.front import atomic
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
@@ -60,10 +61,13 @@ def gather(policy: Policy | None, x: Any, indices: Any, *, out: Any = None) -> A
     array([30, 10, 30, 30])
     """
     def few(step: Step) -> Any:
-        if not plain(x) or not elements(indices, *([] if out is None else [out])):
+        n = elements(indices, *([] if out is None else [out]), most=MANY)
+        if not plain(x) or not n:
             return MISS
-        there, wrong = np.empty(len(indices), x.dtype) if out is None else out, np.empty(1, np.int64)
         aliases = {} if out is None else {"out": out, "like": (indices,)}
+        if n > FEW:
+            return _take_many(step, n, x, indices, out, aliases)
+        there, wrong = np.empty(n, x.dtype) if out is None else out, np.zeros(1, np.int64)
         return there if step(_take_few, x, indices, there, wrong, **aliases) and not wrong[0] else MISS
 
     return parts.run("gather", policy, (indices, x, out), lambda p: _gather(p, x, indices, out), few)
@@ -75,21 +79,72 @@ def take_one(i: int, n: int, x: Any, places: Any, out: Any) -> None:
     out[np.uint64(i)] = x[np.uint64(k + n if k < 0 else k)]
 
 
-def _wrong(n: int, places: Any) -> int:
-    """How many indices are none of an array of n elements."""
+def _take_few(_: int, x: Any, places: Any, out: Any, wrong: Any) -> None:
+    bad = _bad(0, len(places), len(x), places)
+    wrong[0] = bad
+    if bad == 0:
+        for i in range(len(places)):
+            take_one(i, len(x), x, places, out)
+
+
+_STRIP = 4096  #: indices that stay in the first cache
+
+
+def _take_many(step: Step, n: int, x: Any, indices: Any, out: Any, aliases: dict[str, Any]) -> Any:
+    """`gather` of many elements; into an output of the user's when all indices were looked at."""
+    if out is not None:
+        blocks, size = _looked(step, n, len(x), indices)
+        return out if blocks and step.run(blocks, _take, size, x, indices, out, work=n, **aliases) else MISS
+    if step.part is None:
+        return MISS
+    (blocks, size), there, wrong = step.part.blocks(n), step.part.empty(n, x.dtype), np.zeros(1, np.int64)
+    made = step.run(blocks, _take_right, size, x, indices, there, wrong, work=n)
+    return there if made and not wrong[0] else MISS
+
+
+def _looked(step: Step, n: int, length: int, indices: Any) -> tuple[int, int]:
+    """Blocks for n indices, and the elements of each, if all are right for so many elements; else no blocks."""
+    if step.part is None:
+        return 0, 0
+    (blocks, size), wrong = step.part.blocks(n), np.zeros(1, np.int64)
+    made = step.run(blocks, _look, size, length, indices, wrong, work=n)
+    return (blocks, size) if made and not wrong[0] else (0, 0)
+
+
+def _bad(lo: int, hi: int, n: int, places: Any) -> int:
     bad = 0
-    for i in range(len(places)):
+    for i in range(lo, hi):
         k = places[np.uint64(i)]
         bad += 1 if k < -n or k >= n else 0
     return bad
 
 
-def _take_few(_: int, x: Any, places: Any, out: Any, wrong: Any) -> None:
-    bad = _wrong(len(x), places)
-    wrong[0] = bad
-    if bad == 0:
-        for i in range(len(places)):
-            take_one(i, len(x), x, places, out)
+def _look(block: int, size: int, n: int, places: Any, wrong: Any) -> None:
+    bad = _bad(block * size, min(len(places), (block + 1) * size), n, places)
+    if bad > 0:
+        atomic.add(wrong, 0, bad)
+
+
+def _take(block: int, size: int, x: Any, places: Any, out: Any) -> None:
+    for i in range(block * size, min(len(places), (block + 1) * size)):
+        take_one(i, len(x), x, places, out)
+
+
+def _take_right(block: int, size: int, x: Any, places: Any, out: Any, wrong: Any) -> None:
+    end = min(len(places), (block + 1) * size)
+    for lo in range(block * size, end, _STRIP):
+        hi = min(lo + _STRIP, end)
+        bad = _bad(lo, hi, len(x), places)
+        if bad > 0:
+            atomic.add(wrong, 0, bad)
+        else:
+            for i in range(lo, hi):
+                take_one(i, len(x), x, places, out)
+
+
+def _put(block: int, size: int, x: Any, places: Any, out: Any) -> None:
+    for i in range(block * size, min(len(places), (block + 1) * size)):
+        put_one(i, len(out), x, places, out)
 
 
 def _gather(p: Parts, x: Any, indices: Any, out: Any) -> Any:
@@ -147,9 +202,13 @@ def scatter(policy: Policy | None, x: Any, indices: Any, out: Any) -> Any:
     array([20,  0,  0, 10,  0])
     """
     def few(step: Step) -> Any:
-        if not plain(out) or not elements(x, indices):
+        n = elements(x, indices, most=MANY)
+        if not plain(out) or not n:
             return MISS
-        wrong = np.empty(1, np.int64)
+        if n > FEW:
+            blocks, size = _looked(step, n, len(out), indices)
+            return out if blocks and step.run(blocks, _put, size, x, indices, out, work=n, out=out) else MISS
+        wrong = np.zeros(1, np.int64)
         return out if step(_put_few, x, indices, out, wrong, out=out) and not wrong[0] else MISS
 
     return parts.run("scatter", policy, (x, indices, out), lambda p: _scatter(p, x, indices, out), few)
@@ -162,7 +221,7 @@ def put_one(i: int, n: int, x: Any, places: Any, out: Any) -> None:
 
 
 def _put_few(_: int, x: Any, places: Any, out: Any, wrong: Any) -> None:
-    bad = _wrong(len(out), places)
+    bad = _bad(0, len(places), len(out), places)
     wrong[0] = bad
     if bad == 0:
         for i in range(len(places)):

@@ -20,7 +20,7 @@ from portapar import divided, ops, parts
 from portapar.algorithms.for_each import for_each
 from portapar.arrays import asnumpy
 from portapar.errors import PlacementError
-from portapar.few import MISS, Step, elements
+from portapar.few import FEW, MANY, MISS, Step, elements
 from portapar.kernel.front import atomic
 from portapar.kernel.front.codec import codec
 from portapar.kernel.front.lift import loops
@@ -170,17 +170,22 @@ def _run(
             return scan_axis(name, policy, inputs, op, transform, inclusive, init, out, shape, along)
     return parts.run(
         name, policy, (*inputs, out), lambda p: _scan(p, Values(p, inputs, op, transform, init), inclusive, out),
-        lambda step: _few(step, Values.few(inputs, op, transform, init), inclusive, out),
+        lambda step: _few(step, Values.few(inputs, op, transform, init, MANY), inclusive, out),
     )  # fmt: skip
 
 
 def _few(step: Step, values: Values | None, inclusive: bool, out: Any) -> Any:
-    """The scan of few elements, which are one tile."""
-    if values is None or (out is not None and not elements(out, values.inputs[0])):
+    """The scan of plain arrays; few elements are one tile."""
+    if values is None or (out is not None and not elements(out, values.inputs[0], most=MANY)):
         return MISS
     start = values.identity if values.init is None and not inclusive else values.init
     steps = _Steps(values, inclusive, start)
     aliases = {} if out is None else {"out": out, "like": values.inputs}
+    if values.n > FEW:
+        if step.part is None or not step.part.executor.device.can_wait:
+            return MISS
+        out = step.part.empty(values.n, values.dtype) if out is None else out
+        return out if steps.chained(values.at(), values.n, out, step.run, aliases) else MISS
     out = np.empty(values.n, values.dtype) if out is None else out
     return out if step(steps.tile(out.dtype), values.n, steps.start, out, **aliases) else MISS
 
@@ -200,7 +205,7 @@ def _scan(p: Parts, values: Values, inclusive: bool, out: Any) -> Any:
     steps = {part.number: _Steps(values, inclusive, start).on(part, result) for part in p.own}
     heavy = any(map(loops, values.kernels))  # tiles one by one: Ctrl-C is heard between them
     if p.count == 1 and not heavy and p.own[0].executor.device.can_wait:
-        p.each("scan", lambda part: steps[0].chained())
+        p.each("scan", lambda part: steps[0].chained(values.at(part), len(part), result[part], part.run, {}))
     else:
         # told to all: the folds of the tiles that a part has whole, and the values of those that it shares
         told = p.each("totals", lambda part: steps[part.number].totals())
@@ -243,14 +248,14 @@ class _Steps:
 
         return scan
 
-    def chained(self) -> None:
+    def chained(self, at: Any, n: int, out: Any, run: Any, aliases: dict[str, Any]) -> bool:
         """All in one pass: four tiles at a time are folded, wait for the carry of those before, and are scanned.
 
-        The four are independent, which hides the latency of `op`.
+        The four are independent, which hides the latency of `op`. Whether `run`, of a part or a step, did run.
         """
         values, started = self.values, self.started
-        op, load, store, at = values.op, values.load, values.store, values.at(self.part)
-        total, begin, step = self.kernels(at)
+        op, load, store = values.op, values.load, values.store
+        total, begin, step = self.kernels(at, out.dtype)
 
         def scan(_: int, n: int, marks: Any, carries: Any, out: Any) -> None:
             group = atomic.add(marks, 0, 1)  # in order: those before have been taken by threads that run
@@ -296,9 +301,10 @@ class _Steps:
                     has = True
                     lo = hi
 
-        groups = -(-self.tiles // 4)
-        marks, carries = np.zeros(groups + 1, np.int64), np.repeat(self.start, groups + 1)
-        self.part.run(groups, scan, self.n, marks, carries, self.result[self.part])
+        groups = -(-n // (4 * TILE))
+        marks, carries = np.zeros(groups + 1, np.int64), np.empty(groups + 1, values.dtype)
+        carries[0] = self.start[0]
+        return run(groups, scan, n, marks, carries, out, work=n, **aliases)
 
     def totals(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The values that this part has of a tile begun earlier, the folds of its own, the values of its last one.
@@ -306,7 +312,7 @@ class _Steps:
         The last two are empty where there is no such tile; a tile that ends with the part is folded, not told.
         """
         store, at = self.values.store, self.values.at(self.part)
-        total, _, _ = self.kernels(at)
+        total, _, _ = self.kernels(at, self.result.dtype)
 
         def totals(tile: int, n: int, begin: int, sums: Any) -> None:
             lo = begin + tile * TILE
@@ -336,7 +342,7 @@ class _Steps:
         """The scan of every tile, from what all parts told."""
         values, part, started = self.values, self.part, self.started
         op, load, store = values.op, values.load, values.store
-        _, begin, step = self.kernels(values.at(part))
+        _, begin, step = self.kernels(values.at(part), self.result.dtype)
 
         def fold(_: int, found: Any, sums: Any) -> None:
             acc = load(0, found)
@@ -379,9 +385,12 @@ class _Steps:
             for_each(seq, 1, carry, first, np.concatenate(sums), before, carries)
             part.run(self.tiles, scan, self.n, first, self.before, part.asarray(carries), self.result[part])
 
-    def kernels(self, at: Any) -> tuple[Any, Any, Any]:
-        """What is done with a tile: its fold; the first prefix, with a carry or without; each other prefix."""
-        op, pick, store = self.values.op, self.pick, codec(self.result.dtype).store
+    def kernels(self, at: Any, dtype: np.dtype) -> tuple[Any, Any, Any]:
+        """What is done with a tile, into an output of that dtype.
+
+        Its fold; the first prefix, with a carry or without; each other prefix.
+        """
+        op, pick, store = self.values.op, self.pick, codec(dtype).store
 
         def total(lo: int, hi: int) -> Any:
             acc = at(lo)

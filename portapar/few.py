@@ -31,7 +31,7 @@ import numpy as np
 
 from portapar import cost, indexed, policy
 from portapar.call import resolve
-from portapar.executor import DeviceExecutor, Executor, task
+from portapar.executor import DeviceExecutor, task
 from portapar.kernel.front.lift import bound, known
 from portapar.kernel.program import REFUSED
 from portapar.part import LocalPart
@@ -184,7 +184,8 @@ def _key(how: Policy | None, blocks: Any, lifted: Any, values: tuple[Any, ...]) 
     if type(how) is not Policy or how.asynchronous or isinstance(block, Planning):
         return None
     kinds = _kinds(values)
-    return None if kinds is None else (how, block, blocks, lifted, *kinds)  # which is then alive as long as the entry is
+    # the kernel is then alive as long as the entry is
+    return None if kinds is None else (how, block, blocks, lifted, *kinds)
 
 
 def kinds(kernels: Sequence[Any], args: Sequence[Any]) -> tuple[Any, ...] | None:

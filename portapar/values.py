@@ -16,7 +16,7 @@ import numpy as np
 from portapar import arrays, elementwise, ops
 from portapar.arrays import Range
 from portapar.errors import PlacementError
-from portapar.few import elements, kinds
+from portapar.few import FEW, elements, kinds
 from portapar.kernel.front import codec
 from portapar.kernel.front.lift import lift
 from portapar.kernel.front.sources import function
@@ -69,9 +69,11 @@ class Values:
         self._settle(p.algorithm, monoid, init, *_type_of(p, tuple(self.inputs), monoid, transform, init))
 
     @classmethod
-    def few(cls, inputs: Sequence[Any], op: Any, transform: Any = None, init: Any = None) -> Values | None:
-        """The values of few elements of plain arrays, if there were such of these types before."""
-        n, monoid = elements(*inputs), ops.monoid(op)
+    def few(
+        cls, inputs: Sequence[Any], op: Any, transform: Any = None, init: Any = None, most: int = FEW
+    ) -> Values | None:
+        """The values of plain arrays, if there were such of these types before."""
+        n, monoid = elements(*inputs, most=most), ops.monoid(op)
         key = _kinds(inputs, monoid, transform, init) if n else None
         found = _types.get(key) if key is not None else None
         if found is None:
