@@ -1,4 +1,8 @@
-"""Few elements counted: bincount and histogram in one step."""
+"""bincount and histogram in remembered steps: of few elements in one, bincount of many in one of blocks.
+
+Of many elements each block has a table for all small numbers, if some elements, from everywhere, are all small: so no
+pass is needed to find the largest.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +11,53 @@ from typing import Any
 
 import numpy as np
 
-from portapar.few import FEW, MISS, Step, elements
+from portapar.few import FEW, MANY, MISS, Step, elements
+from portapar.kernel.front import atomic
 
 _KINDS = frozenset(np.dtype(code) for code in "?bhilqBHILQd")  #: whose bins of equal width have edges of float64
 
 
 def bincount(step: Step, x: Any, weights: Any, minlength: Any) -> Any:
-    """Counts or weights of few elements that are small numbers."""
+    """Counts or weights of elements that are small numbers."""
     heavy = weights is not None
-    if not elements(x, *([weights] * heavy)) or type(minlength) is not int or not 0 <= minlength <= FEW:
+    n = elements(x, *([weights] * heavy), most=MANY)
+    if not n or type(minlength) is not int or not 0 <= minlength <= FEW:
         return MISS
+    if n > FEW:
+        return MISS if heavy else _count_many(step, n, x, minlength)
     table, told = np.zeros(FEW, np.float64 if heavy else np.int64), np.empty(2, np.int64)
     if not step(_weigh_few if heavy else _count_few, x, *([weights] * heavy), table, told) or told[1]:
         return MISS
     return table[: max(minlength, told[0])].copy()
+
+
+_SAMPLE = 64  #: elements that are looked at
+_PAD = 32  #: counters between two tables: blocks must not write to the same cache line
+
+
+def _count_many(step: Step, n: int, x: Any, minlength: int) -> Any:
+    part = step.part
+    if part is None or x.dtype.kind not in "biu" or not 0 <= int(x[:: -(-n // _SAMPLE)].max()) < FEW:
+        return MISS
+    blocks, size = part.blocks(n, least=1 << 14, each=1)
+    tables, told = np.zeros((blocks, FEW + _PAD), np.int64), np.zeros(2, np.int64)
+    if not step.run(blocks, _count_block, size, x, tables.reshape(-1), told, work=n) or told[1]:
+        return MISS
+    length = max(minlength, int(told[0]))
+    return tables[0, :length].copy() if blocks == 1 else tables[:, :length].sum(axis=0)
+
+
+def _count_block(block: int, size: int, x: Any, tables: Any, told: Any) -> None:
+    """Counts of the numbers below FEW; ``told`` gets the end of those that there are, and how many others there are."""
+    mine, most = block * (FEW + _PAD), np.uint64(FEW)
+    for i in range(block * size, min(len(x), (block + 1) * size)):
+        b = min(np.uint64(x[np.uint64(i)]), most)  # negative numbers become large ones
+        tables[np.uint64(mine) + b] += 1
+    end = FEW
+    while end > 0 and tables[np.uint64(mine + end - 1)] == 0:
+        end -= 1
+    atomic.max(told, 0, end)
+    atomic.add(told, 1, tables[np.uint64(mine + FEW)])
 
 
 def _count_few(_: int, x: Any, table: Any, told: Any) -> None:

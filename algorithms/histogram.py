@@ -38,7 +38,7 @@ _APART = 32  #: counters between two tables at the least: blocks must not write 
 _FEW = 28  #: bins of which the elements are compared with all edges
 _EDGES = 7  #: as many at a time
 _TILE = 2048  #: elements that stay in the first cache meanwhile
-_WEIGHED = 1 << 15  #: elements of a block at the least whose weights are added in order
+_WEIGHED = 1 << 13  #: elements of a block at the least whose weights are added in order
 
 
 def histogram(

@@ -45,6 +45,8 @@ def cut_rows(rows: int, weights: Sequence[float]) -> tuple[int, ...]:
     >>> cut_rows(10_000_000, [1, 1])
     (0, 4997120, 10000000)
     """
+    if len(weights) == 1:
+        return 0, rows
     least = rows * min(w for w in weights if w > 0) / float(sum(weights))
     align = 1
     while align < TILE and align * 2 <= least / 100:

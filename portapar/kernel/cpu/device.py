@@ -16,6 +16,7 @@ from portapar.kernel.cpu import chunk, pool
 from portapar.kernel.cpu.launch import Launch
 from portapar.kernel.cpu.memory import HUGE, LINE, kept
 from portapar.kernel.device import Device
+from portapar.kernel.jit.layout import DATA, word
 from portapar.kernel.program import Program, Spec, Task
 
 _making = forks.lock()  #: of pools: two threads that need a device's at the same time get the same one
@@ -63,7 +64,7 @@ class HostDevice(Device):
         size = math.prod(shape) * dtype.itemsize
         if size < HUGE:
             raw = np.empty(size + LINE, np.uint8)
-            skip = -raw.__array_interface__["data"][0] % LINE  # a third of the time of raw.ctypes
+            skip = -word(id(raw) + DATA) % LINE  # a sixth of the time of raw.ctypes
             return np.ndarray(shape, dtype, raw, skip)
         old = kept.take(size + HUGE)
         try:
