@@ -14,11 +14,13 @@ import numpy as np
 from portapar import ops, parts, shares
 from portapar.algorithms.find import comparable, equals, first, look
 from portapar.algorithms.reduce import reduce_as
-from portapar.few import FEW, MANY, MISS, Step, elements
+from portapar.few import FEW, MANY, MISS, Step, elements, kinds
 from portapar.kernel.front import atomic
+from portapar.lazy import Lazy
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
+from portapar.remembered import remember
 
 
 def count(policy: Policy | None, x: Any, value: Any) -> Any:
@@ -128,6 +130,9 @@ def _count_few(step: Step, x: Any, predicate: Any) -> Any:
     n = elements(x, most=MANY)
     if n > FEW:
         return _count_many(step, n, x, predicate)
+    if type(x) is Lazy:
+        known = step.part is not None and 0 not in x.shape and _kinds(x, predicate) in _truths
+        return _sum("count_if", step.part, x, predicate) if known else MISS
 
     def count(_: int, x: Any, found: Any) -> None:
         fits = 0
@@ -156,14 +161,28 @@ def _count_many(step: Step, n: int, x: Any, predicate: Any) -> Any:
 
 def _count(p: Parts, x: Any, predicate: Any) -> int:
     predicate = p.predicate(predicate, x)
+    if type(x) is Lazy:
+        told = _kinds(x, predicate)
+        if told is not None:
+            remember(_truths, told, True)
     found = p.few(predicate)
-    if found is not MISS:
-        return found
+    return _sum(p.algorithm, p, x, predicate) if found is MISS else found
 
+
+_truths: dict[Any, bool] = {}  #: kinds of lazy inputs and of predicates that are known to return truth values
+
+
+def _kinds(x: Lazy, predicate: Any) -> Any:
+    told = kinds((predicate,), x.values)
+    return told and (x.expression, *told)
+
+
+def _sum(algorithm: str, where: Parts | LocalPart, x: Any, predicate: Any) -> int:
     def one(v: Any) -> int:
         return 1 if predicate(v) else 0
 
-    return int(reduce_as(p.algorithm, p.how, (x,), ops.plus, one, 0))
+    shape = x.shape if hasattr(x, "shape") else (len(x),)
+    return int(reduce_as(algorithm, where.how, (x,), ops.plus, one, 0 if 0 in shape else None))
 
 
 def _decide(name: str, policy: Policy | None, x: Any, predicate: Any, wanted: bool, answer: bool) -> Any:

@@ -44,7 +44,7 @@ FEW = 4096  #: elements at most: a tile of scans, a piece of segments
 MANY = sys.maxsize  #: and as many, where steps of blocks follow
 
 _steps: dict[Any, Any] = {}  #: launches by what their calls look like
-_parts: dict[Any, LocalPart] = {}  #: where steps of blocks ran, by policies
+_parts: dict[Any, LocalPart] = {}  #: where steps ran, by policies
 _fixed: dict[int, Any] = {}  #: (kernel, captured values) of functions whose captures never change, by identity
 _kept: list[Any] = []  #: these functions
 
@@ -58,7 +58,7 @@ class Step:
     Attributes
     ----------
     part : LocalPart or None
-        Where steps of blocks run, if there were any.
+        Where steps ran under the policy, if any did. Only its executor is that of the call.
     """
 
     __slots__ = ("how",)
@@ -92,11 +92,13 @@ class Step:
 class FirstStep(Step):
     """Runs steps in any case, on an executor of host memory, and remembers them."""
 
-    __slots__ = ("_algorithm", "_here")
+    __slots__ = ("_algorithm", "_here", "_there")
 
     def __init__(self, algorithm: str, how: Policy, here: LocalPart) -> None:
         super().__init__(how)
         self._algorithm, self._here = algorithm, here
+        self._there = how if resolve(how, (), algorithm)[1] is here.executor else here.how
+        remember(_parts, (self._there, policy.current.get()), here)
 
     def __call__(self, kernel: Any, *args: Any, out: Any = None, like: Sequence[Any] = ()) -> bool:
         return super().__call__(kernel, *args, out=out, like=like) or self._first(None, kernel, args)
@@ -112,9 +114,7 @@ class FirstStep(Step):
         return self._here
 
     def _first(self, blocks: tuple[int, bool] | None, kernel: Any, args: tuple[Any, ...]) -> bool:
-        here, how = self._here, self.how
-        assert how is not None
-        there = how if resolve(how, args, self._algorithm)[1] is here.executor else here.how
+        here, there = self._here, self._there
         count, wakes = blocks or (1, True)
         dealt = there._but(schedule="dynamic", chunk_size=1) if count > 1 and there.threads else there
         made = make_plan(indexed.for_each(self._algorithm, count, kernel, args), dealt, here.executor)
@@ -123,8 +123,6 @@ class FirstStep(Step):
         if id(kernel) in _fixed:
             _fixed[id(kernel)] = lifted, captured
         values = (*args, *captured)
-        if blocks:
-            remember(_parts, (there, policy.current.get()), here)
         _remember(_key(there, blocks, lifted, values), made, values, wakes)
         return True
 
