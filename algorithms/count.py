@@ -131,8 +131,8 @@ def _count_few(step: Step, x: Any, predicate: Any) -> Any:
     if n > FEW:
         return _count_many(step, n, x, predicate)
     if type(x) is Lazy:
-        known = step.part is not None and 0 not in x.shape and _kinds(x, predicate) in _truths
-        return _sum("count_if", step.part, x, predicate) if known else MISS
+        part, known = step.part, 0 not in x.shape and _kinds(x, predicate) in _truths
+        return _sum("count_if", part, x, predicate) if part is not None and known else MISS
 
     def count(_: int, x: Any, found: Any) -> None:
         fits = 0

@@ -86,7 +86,8 @@ class Step:
     @property
     def part(self) -> LocalPart | None:
         block = policy.current.get()
-        return _parts.get((self.how or block or policy.par, block))
+        found = _parts.get((self.how or block or policy.par, block))
+        return None if found is None or found.executor.closed else found
 
 
 class FirstStep(Step):
