@@ -14,6 +14,9 @@ import numpy as np
 from portapar.few import FEW, MANY, MISS, Step, elements
 from portapar.kernel.front import atomic
 
+APART = 32  #: counters between two tables at the least: blocks must not write to the same cache line
+TABLES = 1 << 22  #: counters at most in all private tables together
+_WEIGHED = 1 << 13  #: elements of a block at the least whose weights are added in order
 _KINDS = frozenset(np.dtype(code) for code in "?bhilqBHILQd")  #: whose bins of equal width have edges of float64
 
 
@@ -24,7 +27,7 @@ def bincount(step: Step, x: Any, weights: Any, minlength: Any) -> Any:
     if not n or type(minlength) is not int or not 0 <= minlength <= FEW:
         return MISS
     if n > FEW:
-        return MISS if heavy else _count_many(step, n, x, minlength)
+        return _weigh_many(step, n, x, weights, minlength) if heavy else _count_many(step, n, x, minlength)
     table, told = np.zeros(FEW, np.float64 if heavy else np.int64), np.empty(2, np.int64)
     if not step(_weigh_few if heavy else _count_few, x, *([weights] * heavy), table, told) or told[1]:
         return MISS
@@ -32,7 +35,6 @@ def bincount(step: Step, x: Any, weights: Any, minlength: Any) -> Any:
 
 
 _SAMPLE = 64  #: elements that are looked at
-_PAD = 32  #: counters between two tables: blocks must not write to the same cache line
 
 
 def _count_many(step: Step, n: int, x: Any, minlength: int) -> Any:
@@ -40,7 +42,7 @@ def _count_many(step: Step, n: int, x: Any, minlength: int) -> Any:
     if part is None or x.dtype.kind not in "biu" or not 0 <= int(x[:: -(-n // _SAMPLE)].max()) < FEW:
         return MISS
     blocks, size = part.blocks(n, least=1 << 14, each=1)
-    tables, told = np.zeros((blocks, FEW + _PAD), np.int64), np.zeros(2, np.int64)
+    tables, told = np.zeros((blocks, FEW + APART), np.int64), np.zeros(2, np.int64)
     if not step.run(blocks, _count_block, size, x, tables.reshape(-1), told, work=n) or told[1]:
         return MISS
     length = max(minlength, int(told[0]))
@@ -49,7 +51,7 @@ def _count_many(step: Step, n: int, x: Any, minlength: int) -> Any:
 
 def _count_block(block: int, size: int, x: Any, tables: Any, told: Any) -> None:
     """Counts of the numbers below FEW; ``told`` gets the end of those that there are, and how many others there are."""
-    mine, most = block * (FEW + _PAD), np.uint64(FEW)
+    mine, most = block * (FEW + APART), np.uint64(FEW)
     for i in range(block * size, min(len(x), (block + 1) * size)):
         b = min(np.uint64(x[np.uint64(i)]), most)  # negative numbers become large ones
         tables[np.uint64(mine) + b] += 1
@@ -58,6 +60,46 @@ def _count_block(block: int, size: int, x: Any, tables: Any, told: Any) -> None:
         end -= 1
     atomic.max(told, 0, end)
     atomic.add(told, 1, tables[np.uint64(mine + FEW)])
+
+
+def weighed(n: int, bins: int) -> int:
+    """Elements of each block of which the weights are added in order."""
+    return max(_WEIGHED, bins, -(-n // max(1, min(64, TABLES // max(bins, 1)))))
+
+
+def weigher(place: Any) -> Any:
+    """The kernel that adds weights up in a table for each block, those of elements outside as how many they are."""
+
+    def count(
+        block: int, first: int, size: int, x: Any, weights: Any, edges: Any, table: Any, bins: int, apart: int
+    ) -> None:  # fmt: skip
+        mine, outside, begin = block * apart, 0, first + block * size
+        for i in range(max(begin, 0), min(len(x), begin + size)):
+            b = np.uint64(place(x[np.uint64(i)], edges))
+            if b < np.uint64(bins):
+                table[np.uint64(mine) + b] += weights[np.uint64(i)]
+            else:
+                outside += 1
+        table[np.uint64(mine + bins)] += outside
+
+    return count
+
+
+def _number(v: Any, edges: Any) -> Any:
+    return v
+
+
+def _weigh_many(step: Step, n: int, x: Any, weights: Any, bins: int) -> Any:
+    """The weights of numbers that are all below `bins`."""
+    if step.part is None or bins < 1 or x.dtype.kind not in "biu" or weights.dtype.kind not in "biuf":
+        return MISS
+    size = weighed(n, bins)
+    blocks, tables, none = -(-n // size), np.zeros((-(-n // size), bins + APART)), np.zeros(1)
+    made = step.run(
+        blocks, weigher(_number), 0, size, x, weights, none, tables.reshape(-1), bins, bins + APART, work=n
+    )
+    found = np.add.reduce(tables[:, : bins + 1], axis=0)  # in order
+    return found[:bins] if made and not found[bins] else MISS
 
 
 def _count_few(_: int, x: Any, table: Any, told: Any) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 
 from portapar import arrays, ops, parts
 from portapar.algorithms import few_counted
+from portapar.algorithms.few_counted import APART, TABLES, weighed, weigher
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.order import key_function
 from portapar.algorithms.reduce import transform_reduce
@@ -32,13 +33,10 @@ from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
 
-_TABLES = 1 << 22  #: counters at most in all private tables together
 _MANY, _SHARED = 1024, 128  #: of so many blocks several count in each of so many tables, by atomic updates
-_APART = 32  #: counters between two tables at the least: blocks must not write to the same cache line
 _FEW = 28  #: bins of which the elements are compared with all edges
 _EDGES = 7  #: as many at a time
 _TILE = 2048  #: elements that stay in the first cache meanwhile
-_WEIGHED = 1 << 13  #: elements of a block at the least whose weights are added in order
 
 
 def histogram(
@@ -409,11 +407,11 @@ def _table(part: LocalPart, x: Any, edges: Any, bins: int, place: Any) -> Any:
     if n == 0:
         return part.zeros(bins + 1, np.int64)
     blocks, size = part.blocks(n, least=1 << 14, each=1)
-    tables = min(blocks, max(1, _TABLES // max(bins, 1)))
+    tables = min(blocks, max(1, TABLES // max(bins, 1)))
     if blocks > _MANY:  # each bin's tables are added by one iteration
         tables = min(tables, _SHARED)
     counter = np.dtype(np.int32 if size * -(-blocks // tables) < 1 << 31 else np.int64)
-    apart = bins + _APART
+    apart = bins + APART
     table = part.zeros(tables * apart, counter)
     if tables == blocks:
         part.run(blocks, _count(place), size, x, edges, table, apart)
@@ -427,7 +425,7 @@ def _sum(part: LocalPart, table: Any, tables: int, bins: int, kind: np.dtype) ->
     if tables == 1:
         return table[: bins + 1]
     out = part.empty(bins + 1, kind)
-    for_each(part.how, bins + 1, _add, table, tables, bins + _APART, out)
+    for_each(part.how, bins + 1, _add, table, tables, bins + APART, out)
     return out
 
 
@@ -438,13 +436,13 @@ def _weights(p: Parts, data: Data, heavy: Data, edges: np.ndarray, bins: int, ki
     and these are added in order. A block that a cut divides is finished by the part that holds its end, which gets the
     table of what came before.
     """
-    n, apart = len(data), bins + _APART
-    size = max(_WEIGHED, bins, -(-n // max(1, min(64, _TABLES // max(bins, 1)))))
+    n, apart = len(data), bins + APART
+    size = weighed(n, bins)
 
     def weigh(part: LocalPart, first: int, table: Any, blocks: int) -> None:
         """Add the elements from `first` on to the tables of as many blocks."""
         x, weights = data[part], heavy[part]
-        part.run(blocks, _weigh(place), first, size, x, weights, part.asarray(edges), table, bins, apart)
+        part.run(blocks, weigher(place), first, size, x, weights, part.asarray(edges), table, bins, apart)
 
     def begun(part: LocalPart) -> Any:
         """The tables of the blocks that begin in a part."""
@@ -508,22 +506,6 @@ def _share(place: Any) -> Any:
             else:
                 outside += 1
         atomic.add(table, mine + bins, outside)
-
-    return count
-
-
-def _weigh(place: Any) -> Any:
-    def count(
-        block: int, first: int, size: int, x: Any, weights: Any, edges: Any, table: Any, bins: int, apart: int
-    ) -> None:  # fmt: skip
-        mine, outside, begin = block * apart, 0, first + block * size
-        for i in range(max(begin, 0), min(len(x), begin + size)):
-            b = np.uint64(place(x[np.uint64(i)], edges))
-            if b < np.uint64(bins):
-                table[np.uint64(mine) + b] += weights[np.uint64(i)]
-            else:
-                outside += 1
-        table[np.uint64(mine + bins)] += outside
 
     return count
 
