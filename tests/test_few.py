@@ -1,4 +1,7 @@
-"""Calls of few elements, remembered whatever their lengths: the right result, or an error and nothing written."""
+"""Calls of few elements, remembered whatever their lengths: the right result, or an error and nothing written.
+
+And calls of many, of which several algorithms remember steps of blocks in the same way.
+"""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +13,7 @@ from numpy.lib.stride_tricks import as_strided
 import portapar as pp
 from portapar import few
 
-SIZES = (100, 77, 1, 2, 3, few.FEW, few.FEW + 1, 100, 5000, 33)
+SIZES = (100, 77, 1, 2, 3, few.FEW, few.FEW + 1, 100, 20_000, 5000, 33)
 TABLE = np.arange(8.0)
 
 
@@ -110,6 +113,14 @@ CALLS = {
 }  # fmt: skip
 
 
+#: those of CALLS whose steps are remembered for many elements too
+OF_MANY = [
+    "count_if", "count", "any_of", "all_of", "none_of", "find", "find_if", "find_last_if", "adjacent_find", "mismatch",
+    "equal", "copy_if", "stencil", "remove_if", "pack_index", "partition", "min_element", "minmax_element", "bincount",
+    "gather", "scatter", "scan", "exclusive", "maxima", "transform_scan",
+]  # fmt: skip
+
+
 def given(n, seed=0):
     rng = np.random.default_rng(n + seed)
     return rng.permutation(n) - n / 2 + 0.5, rng.integers(0, 7, n), rng.permutation(n)
@@ -148,6 +159,15 @@ def test_what_ran_before_goes_no_long_way(name, monkeypatch):
         check(name, pp.par, *given(n), c)
 
 
+@pytest.mark.parametrize("name", OF_MANY)
+def test_many_elements_go_no_long_way_either(name, monkeypatch):
+    for n in (30_000, 31_000):
+        check(name, pp.par, *given(n), 1.5)
+    monkeypatch.setattr("portapar.parts.resolve", None)
+    for n, c in ((30_000, 1.5), (30_999, 2.5)):
+        check(name, pp.par, *given(n), c)
+
+
 def unaligned(x):
     return np.frombuffer(b" " + x.tobytes(), np.uint8)[1:].view(x.dtype)
 
@@ -167,11 +187,11 @@ OTHERS = {
 
 
 @pytest.mark.extra
-@pytest.mark.parametrize("name", CALLS)
-def test_other_arrays_in_the_next_call(name):
+@pytest.mark.parametrize(("name", "n"), [*((name, 40) for name in CALLS), *((name, 5000) for name in OF_MANY)])
+def test_other_arrays_in_the_next_call(name, n):
     """What a fresh call says of them, the result or an error, a call says that was remembered for others."""
     call, _ = CALLS[name]
-    x, k, i = given(40)
+    x, k, i = given(n)
     for kind, other in OTHERS.items():
         for changed in ((other(x), k, i), (x, other(k), i), (x, k, other(i))):
             outcomes = []
@@ -220,7 +240,7 @@ OUTS = {
 def test_another_output_in_the_next_call(name, kind):
     if name == "scatter" and kind in ("shorter", "longer"):
         pytest.skip("it may have any length")
-    for n in (50, 50, 30):
+    for n in (50, 50, 30, *((5000, 5000, 6000) if name in ("scan", "exclusive", "gather", "scatter") else ())):
         memory = np.arange(n + 1.0)
         x, i, good = memory[:n], np.arange(n)[::-1].copy(), np.zeros(n)
         wanted = WRITES[name](x, i, good).copy()
@@ -234,29 +254,31 @@ def test_another_output_in_the_next_call(name, kind):
             assert WRITES[name](same, i, same) is same and np.array_equal(same, wanted)
 
 
-def test_outputs_that_the_users_functions_read():
-    out, x = np.zeros(50), np.arange(50.0)
-    memory = np.arange(60.0)
-    table = memory[:50]
+@pytest.mark.parametrize("n", [50, pytest.param(few.FEW + 100, marks=pytest.mark.extra)])
+def test_outputs_that_the_users_functions_read(n):
+    out, x = np.zeros(n), np.arange(1.0 * n)
+    memory = np.arange(n + 10.0)
+    table = memory[:n]
 
     def scan(x, out):
         return pp.transform_scan(pp.par, x, transform=lambda v: table[int(v)], out=out)
 
     for _ in range(3):
-        assert np.array_equal(scan(x, out), np.cumsum(memory[:50])) and np.array_equal(memory, np.arange(60))
-        for wrong in (table, memory[:50], memory[10:]):
+        assert np.array_equal(scan(x, out), np.cumsum(memory[:n])) and np.array_equal(memory, np.arange(n + 10))
+        for wrong in (table, memory[:n], memory[10:]):
             with pytest.raises(pp.PlacementError, match="shares memory with out"):
                 scan(x, wrong)
             with pytest.raises(pp.PlacementError, match="shares memory with out"):
                 scan(wrong, wrong)
-            assert np.array_equal(memory, np.arange(60))
+            assert np.array_equal(memory, np.arange(n + 10))
         table, same = x, x.copy()
         assert np.array_equal(scan(same, same), np.cumsum(x))
-        table = memory[:50]
+        table = memory[:n]
 
 
-def test_captured_arrays_that_change():
-    table, x = np.arange(10.0), np.arange(20.0)
+@pytest.mark.parametrize("n", [20, pytest.param(few.FEW + 20, marks=pytest.mark.extra)])
+def test_captured_arrays_that_change(n):
+    table, x = np.arange(10.0), np.arange(1.0 * n)
 
     def fits(v):
         return table[int(v) % 5] > 1
@@ -330,13 +352,14 @@ def test_what_is_no_argument_is_told_as_ever():
             wrong()
 
 
-def test_numbers_beyond_64_bits_are_told():
-    bound, x = 3, np.arange(20)
+@pytest.mark.parametrize("n", [20, few.FEW + 20])
+def test_numbers_beyond_64_bits_are_told(n):
+    bound, x = 3, np.arange(n)
 
     def above(v):
         return v > bound
 
-    assert pp.count_if(pp.par, x, above) == 16
+    assert pp.count_if(pp.par, x, above) == n - 4
     for number in (2**70, -(2**70)):
         bound = number
         with pytest.raises(pp.PortaparError):
@@ -347,6 +370,62 @@ def test_default_arguments_of_predicates():
     x = np.arange(20.0)
     for bound in (3, 4, 2.5):
         assert pp.count_if(pp.par, x, lambda v, b=bound: v > b) == (x > bound).sum()
+
+
+def test_one_wrong_place_among_many():
+    n, out = few.FEW + 1000, np.zeros(few.FEW + 1000)
+    x, right = np.arange(1.0 * n), np.arange(n)[::-1].copy()
+    for _ in range(2):
+        for place in (0, n // 2, n - 1):
+            for wrong in (n, -n - 1):
+                places = right.copy()
+                places[place] = wrong
+                told = rf"indices\[{place}\] is {wrong}"
+                with pytest.raises(pp.PlacementError, match=told):
+                    pp.gather(pp.par, x, places)
+                with pytest.raises(pp.PlacementError, match=told):
+                    pp.gather(pp.par, x, places, out=out)
+                with pytest.raises(pp.PlacementError, match=told):
+                    pp.scatter(pp.par, x, places, out)
+                assert not out.any()
+        assert np.array_equal(pp.gather(pp.par, x, right), x[::-1]) and np.array_equal(
+            pp.gather(pp.par, x, right - n, out=np.zeros(n)), x[::-1]
+        )
+        same = right.copy()
+        assert pp.gather(pp.par, 2 * same, same, out=same) is same and np.array_equal(same, 2 * np.arange(n))
+
+
+def test_many_numbers_of_which_some_are_large_or_negative():
+    k = np.arange(20_000) % 50
+    for _ in range(2):
+        for dtype in (np.int64, np.int8, np.uint8, np.uint64, bool):
+            small = k.astype(dtype)
+            assert np.array_equal(pp.bincount(pp.par, small), np.bincount(small))
+            assert np.array_equal(pp.bincount(pp.par, small, minlength=90), np.bincount(small, minlength=90))
+        for place in (0, 9_999, 19_999):  # such that the sample has it, and not
+            for large in (few.FEW - 1, few.FEW, few.FEW + 1, 70_000):
+                some = k.copy()
+                some[place] = large
+                assert np.array_equal(pp.bincount(pp.par, some), np.bincount(some))
+                assert np.array_equal(pp.bincount(pp.par, some, some, 60), np.bincount(some, some, 60))
+            some[place] = -3
+            for weights in (None, k):
+                with pytest.raises(pp.PlacementError, match="-3"):
+                    pp.bincount(pp.par, some, weights)
+        assert np.array_equal(pp.bincount(pp.par, k, k, 60), np.bincount(k, k, 60))
+
+
+def test_counts_over_lazy_inputs_follow_what_they_are_made_of():
+    for n in (6000, 100, 0, 6001):
+        x, y = np.arange(n) % 7, np.arange(1.0 * n)
+        for bound in (3, 4.5):
+            inside = lambda pair: pair[0] < bound and pair[1] > bound  # noqa: B023
+            assert pp.count_if(pp.par, pp.lazy.zip(x, y), inside) == ((x < bound) & (y > bound)).sum()
+            assert pp.count_if(pp.par, pp.lazy.zip(y, x), inside) == ((y < bound) & (x > bound)).sum()
+            assert pp.count_if(pp.par.task, pp.lazy.zip(y, x), inside).result() == ((y < bound) & (x > bound)).sum()
+    for _ in range(2):
+        with pytest.raises(pp.KernelError, match="truth value"):
+            pp.count_if(pp.par, pp.lazy.zip(x, y), lambda pair: pair)
 
 
 def test_wrong_places_and_offsets_after_right_ones():
@@ -380,8 +459,17 @@ def test_empty_segments_of_an_operator_without_identity():
         assert pp.segmented_reduce(pp.par, np.array([0, 2, 2, 6]), x, op=op, init=7.0).tolist() == [1, 7, 5]
 
 
-def test_special_numbers():
+@pytest.mark.parametrize("more", [0, few.FEW])
+def test_special_numbers(more):
     x = np.array([3.0, np.nan, -0.0, 0.0, np.inf, np.nan, -np.inf, 0.0, -0.0])
+    if more:
+        many = np.append(np.ones(more), x)
+        for _ in range(2):
+            assert pp.min_element(pp.par, many) == pp.max_element(pp.par, many) == more + 1
+            assert pp.find(pp.par, many, np.nan) == len(many) and pp.count(pp.par, many, 0) == 4
+            assert pp.any_of(pp.par, many, lambda v: v != v) and not pp.equal(pp.par, many, many)
+            assert pp.mismatch(pp.par, many, many) == more + 1
+        return
     for _ in range(2):
         assert pp.min_element(pp.par, x) == pp.max_element(pp.par, x) == 1
         assert np.array_equal(pp.sort(pp.par, x), np.sort(x), equal_nan=True)
@@ -427,25 +515,34 @@ def test_records_and_tuples():
         assert np.array_equal(found["f1"], np.maximum.accumulate(y["b"]))
 
 
-@pytest.mark.parametrize("n", [1000, few.FEW])
+@pytest.mark.parametrize("n", [1000, few.FEW, 50_000])
 def test_the_bits_of_one_step_are_those_of_several(n):
     x, cuts = np.random.default_rng(n).standard_normal(n) * 10.0 ** (np.arange(n) % 9), np.array([0, n // 7, n])
     others = pp.par.on(pp.hybrid(pp.threads(2), pp.simd(), weights=(0.3, 0.7)))
     others.executor.worth = 0.0
     for call in (lambda p: pp.inclusive_scan(p, x), lambda p: pp.exclusive_scan(p, x, op=pp.multiplies),
-                 lambda p: pp.segmented_reduce(p, cuts, x), lambda p: pp.bincount(p, np.zeros(n, int), x)):  # fmt: skip
-        assert call(pp.par).tobytes() == call(others).tobytes()
+                 lambda p: pp.segmented_reduce(p, cuts, x), lambda p: pp.bincount(p, np.zeros(n, int), x),
+                 lambda p: pp.bincount(p, np.arange(n) % 3, x, 3), lambda p: pp.reduce(p, x)):  # fmt: skip
+        for _ in range(2):
+            assert call(pp.par).tobytes() == call(pp.seq).tobytes() == call(others).tobytes()
 
 
-def test_executors_that_close():
-    x = np.arange(30.0)
-    where = pp.threads(2)
-    for _ in range(2):
-        assert pp.count_if(pp.par.on(where), x, lambda v: v > 3) == 26
-    where.close()
-    with pytest.raises(pp.BackendUnavailableError, match="closed"):
-        pp.count_if(pp.par.on(where), x, lambda v: v > 3)
-    assert pp.count_if(pp.par.on(pp.threads(2)), x, lambda v: v > 3) == 26
+@pytest.mark.parametrize("n", [30, few.FEW + 30])
+def test_executors_that_close(n):
+    x = np.arange(1.0 * n)
+    calls = lambda p: (pp.count_if(p, x, lambda v: v > 3), pp.max_element(p, x), pp.find(p, x, 7))
+    for again in range(2):
+        where = pp.threads(2)
+        for _ in range(2):
+            assert calls(pp.par.on(where)) == (n - 4, n - 1, 7)
+        where.close()
+        with pytest.raises(pp.BackendUnavailableError, match="closed"):
+            pp.count_if(pp.par.on(where), x, lambda v: v > 3)
+        assert calls(pp.par.on(pp.threads(2))) == (n - 4, n - 1, 7)
+        assert calls(pp.par) == (n - 4, n - 1, 7)
+        if not again:  # the default one is opened anew
+            pp.threads().close()
+            assert calls(pp.par) == (n - 4, n - 1, 7)
 
 
 def test_the_policy_of_a_block_and_none():
@@ -468,7 +565,7 @@ def test_many_threads_at_once():
 
     def work(seed):
         start.wait()
-        for n in (100, 50, 200, 3):
+        for n in (100, 50, 6000, 3, 5000):
             for name in ("copy_if", "scan", "transform_scan", "sort", "bincount", "find_if", "gather"):
                 check(name, pp.par, *given(n, seed), seed + 0.5)
         return True
