@@ -64,9 +64,9 @@ def gather(policy: Policy | None, x: Any, indices: Any, *, out: Any = None) -> A
         n = elements(indices, *([] if out is None else [out]), most=MANY)
         if not plain(x) or not n:
             return MISS
-        aliases = {} if out is None else {"out": out, "like": (indices,)}
         if n > FEW:
-            return _take_many(step, n, x, indices, out, aliases)
+            return _take_many(step, n, x, indices, out)
+        aliases = {} if out is None else {"out": out, "like": (indices,)}
         there, wrong = np.empty(n, x.dtype) if out is None else out, np.zeros(1, np.int64)
         return there if step(_take_few, x, indices, there, wrong, **aliases) and not wrong[0] else MISS
 
@@ -90,11 +90,14 @@ def _take_few(_: int, x: Any, places: Any, out: Any, wrong: Any) -> None:
 _STRIP = 4096  #: indices that stay in the first cache
 
 
-def _take_many(step: Step, n: int, x: Any, indices: Any, out: Any, aliases: dict[str, Any]) -> Any:
+def _take_many(step: Step, n: int, x: Any, indices: Any, out: Any) -> Any:
     """`gather` of many elements; into an output of the user's when all indices were looked at."""
     if out is not None:
-        blocks, size = _looked(step, n, len(x), indices)
-        return out if blocks and step.run(blocks, _take, size, x, indices, out, work=n, **aliases) else MISS
+        where = _looked(step, n, len(x), x, indices, out, (indices,))
+        if where is None:
+            return MISS
+        for_each(where.how, n, take_one, len(x), x, indices, out)
+        return out
     if step.part is None:
         return MISS
     (blocks, size), there, wrong = step.part.blocks(n), step.part.empty(n, x.dtype), np.zeros(1, np.int64)
@@ -102,13 +105,14 @@ def _take_many(step: Step, n: int, x: Any, indices: Any, out: Any, aliases: dict
     return there if made and not wrong[0] else MISS
 
 
-def _looked(step: Step, n: int, length: int, indices: Any) -> tuple[int, int]:
-    """Blocks for n indices, and the elements of each, if all are right for so many elements; else no blocks."""
-    if step.part is None:
-        return 0, 0
-    (blocks, size), wrong = step.part.blocks(n), np.zeros(1, np.int64)
-    made = step.run(blocks, _look, size, length, indices, wrong, work=n)
-    return (blocks, size) if made and not wrong[0] else (0, 0)
+def _looked(step: Step, n: int, length: int, x: Any, indices: Any, out: Any, like: Sequence[Any]) -> LocalPart | None:
+    """Where elements may be moved: all n indices are of so many elements, and `out` can be written and lies apart."""
+    part = step.part
+    if part is None or not out.flags.behaved:
+        return None
+    (blocks, size), wrong = part.blocks(n), np.zeros(1, np.int64)
+    made = step.run(blocks, _look, size, length, indices, wrong, x, out, work=n, out=out, like=like)
+    return part if made and not wrong[0] else None
 
 
 def _bad(lo: int, hi: int, n: int, places: Any) -> int:
@@ -119,15 +123,10 @@ def _bad(lo: int, hi: int, n: int, places: Any) -> int:
     return bad
 
 
-def _look(block: int, size: int, n: int, places: Any, wrong: Any) -> None:
+def _look(block: int, size: int, n: int, places: Any, wrong: Any, x: Any, out: Any) -> None:
     bad = _bad(block * size, min(len(places), (block + 1) * size), n, places)
     if bad > 0:
         atomic.add(wrong, 0, bad)
-
-
-def _take(block: int, size: int, x: Any, places: Any, out: Any) -> None:
-    for i in range(block * size, min(len(places), (block + 1) * size)):
-        take_one(i, len(x), x, places, out)
 
 
 def _take_right(block: int, size: int, x: Any, places: Any, out: Any, wrong: Any) -> None:
@@ -140,11 +139,6 @@ def _take_right(block: int, size: int, x: Any, places: Any, out: Any, wrong: Any
         else:
             for i in range(lo, hi):
                 take_one(i, len(x), x, places, out)
-
-
-def _put(block: int, size: int, x: Any, places: Any, out: Any) -> None:
-    for i in range(block * size, min(len(places), (block + 1) * size)):
-        put_one(i, len(out), x, places, out)
 
 
 def _gather(p: Parts, x: Any, indices: Any, out: Any) -> Any:
@@ -206,8 +200,11 @@ def scatter(policy: Policy | None, x: Any, indices: Any, out: Any) -> Any:
         if not plain(out) or not n:
             return MISS
         if n > FEW:
-            blocks, size = _looked(step, n, len(out), indices)
-            return out if blocks and step.run(blocks, _put, size, x, indices, out, work=n, out=out) else MISS
+            where = _looked(step, n, len(out), x, indices, out, ())
+            if where is None:
+                return MISS
+            for_each(where.how, n, put_one, len(out), x, indices, out)
+            return out
         wrong = np.zeros(1, np.int64)
         return out if step(_put_few, x, indices, out, wrong, out=out) and not wrong[0] else MISS
 
