@@ -1,4 +1,4 @@
-"""``portapar stream``, ``portapar info``, ``portapar cache``, ``portapar tune`` and ``portapar inspect``.
+"""``portapar stream``, ``info``, ``cache``, ``tune``, ``inspect`` and ``graph``.
 
 Exit codes: 0, all is well; 1, something ran and failed, such as a check; 2, the command cannot be
 carried out as it was typed. Under ``mpirun`` every rank runs this, and rank 0 speaks.
@@ -25,6 +25,7 @@ import numpy as np
 
 import portapar as pp
 from portapar import cache, config, launcher, report, topology, tuning
+from portapar import trials as gap
 from portapar import tune as measuring
 from portapar.algorithms.stream import default_size, stream
 
@@ -92,7 +93,7 @@ def _say(message: str, code: int, in_job: bool) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="portapar", description=pp.__doc__, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"portapar {pp.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{stream,info,cache,tune,inspect}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{stream,info,cache,tune,inspect,graph}")
     one = commands.add_parser(
         "stream", allow_abbrev=False, help="memory bandwidth of every executor: Copy, Scale, Add, Triad, Dot, NStream"
     )
@@ -126,6 +127,19 @@ def _parser() -> argparse.ArgumentParser:
     four.add_argument("--executor", default="threads", metavar="NAME", help="such as opencl:0 (default: threads)")
     four.add_argument("--full", action="store_true", help="all that is in the way, and all the code")
     four.set_defaults(run=_inspect)
+    five = commands.add_parser("graph", allow_abbrev=False, help="time a graph kernel by the GAP benchmark's rules")
+    five.add_argument("kernel", choices=tuple(gap.KERNELS))
+    made = five.add_mutually_exclusive_group(required=True)
+    made.add_argument("-g", type=int, metavar="SCALE", help="a Kronecker graph of 2**SCALE vertices")
+    made.add_argument("-u", type=int, metavar="SCALE", help="a uniform random graph")
+    made.add_argument("-f", type=Path, metavar="FILE", help=".el .wel .sg .wsg .mtx .metis .graph .npz")
+    five.add_argument("-k", type=int, default=16, metavar="DEGREE", help="edges drawn for each vertex (default: 16)")
+    five.add_argument("-s", action="store_true", help="take the edges of a list of a file in both directions")
+    five.add_argument("-n", type=_ntimes, default=16, metavar="TRIALS", help="(default: 16)")
+    five.add_argument("--executor", default="threads", metavar="NAME", help="such as opencl:0 (default: threads)")
+    five.add_argument("--verify", action="store_true", help="look at every result from its definition")
+    five.add_argument("--json", type=Path, metavar="FILE", help="save everything that was measured")
+    five.set_defaults(run=_graph)
     return parser
 
 
@@ -421,6 +435,40 @@ def _tune(options: argparse.Namespace, in_job: bool) -> int:
         return 0
     for name, _ in measuring.tune():
         print(_number(name), flush=True)
+    return 0
+
+
+# graph --------------------------------------------------------------------------------------------------
+
+
+def _graph(options: argparse.Namespace, in_job: bool) -> int:
+    if _silent(in_job):
+        return 0
+    if options.json:
+        _writable(options.json)
+    where = pp.executor(options.executor)
+    policy, weights = pp.par.on(where), options.kernel == "sssp"
+    if options.f is not None:
+        try:
+            graph = pp.graph.load(policy, options.f, directed=not options.s)
+        except OSError as error:
+            raise UsageError(f"{options.f}: {error.strerror}") from None
+    else:
+        make, scale = (pp.graph.kronecker, options.g) if options.g is not None else (pp.graph.uniform, options.u)
+        graph = make(policy, scale, options.k, weights=weights)
+    print(f"{graph!r} on {where!r}", flush=True)
+    found: list[gap.Trial] = []
+    try:
+        for trial in gap.trials(options.kernel, graph, policy, options.n, options.verify):
+            print(f"Trial Time:   {trial.seconds:.5f}", flush=True)
+            found.append(trial)
+    except AssertionError as error:
+        print(f"WRONG: {error}")
+        return 1
+    print(f"Average Time: {gap.summary(found)['mean']:.5f}")
+    if options.json:
+        seconds = {"graph": repr(graph), "kernel": options.kernel, "seconds": [trial.seconds for trial in found]}
+        options.json.write_text(json.dumps({**report.header(), **seconds, **gap.summary(found)}, indent=1) + "\n")
     return 0
 
 

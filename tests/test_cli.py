@@ -173,6 +173,43 @@ class TestRanks:
         assert code == 0 and "ranks, each" in out
 
 
+@pytest.mark.parametrize("kernel", ["bfs", "sssp", "pr", "cc", "bc", "tc"])
+def test_graph_kernels_by_trials(capsys, tmp_path, kernel):
+    saved = tmp_path / "g.json"
+    code, out, err = run(capsys, "graph", kernel, "-g", "7", "-n", "3", "--verify", "--json", str(saved))
+    assert (code, err) == (0, "") and "128 vertices" in out
+    seconds = json.loads(saved.read_text())["seconds"]
+    assert len(seconds) == out.count("Trial Time:") == 3 and all(t > 0 for t in seconds)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["bfs"], 2, ["-g", "required"]),
+        (["walk", "-g", "7"], 2, ["'walk'", "'bfs'"]),
+        (["bfs", "-g", "7", "-u", "7"], 2, ["not allowed with"]),
+        (["bfs", "-f", "nowhere.el"], 2, ["nowhere.el", "No such file"]),
+        (["bfs", "-g", "77"], 1, ["scale is 77"]),
+        (["bfs", "-g", "7", "-n", "0"], 2, ["'0'"]),
+        (["tc", "-f", "{}"], 1, ["is directed"]),
+    ],
+)
+def test_wrong_input_to_graph(capsys, tmp_path, arguments, code, words):
+    (tmp_path / "g.el").write_text("0 1\n")
+    found, _, err = run(capsys, "graph", *(text.format(tmp_path / "g.el") for text in arguments))
+    assert found == code and err.count("\n") == 1 and all(word in err for word in words), err
+
+
+def test_a_wrong_result_of_a_graph_kernel_is_told(capsys, monkeypatch):
+    import portapar as pp
+    from portapar import trials
+
+    wrong = lambda policy, g: pp.graph.triangle_count(policy, g) + 1
+    monkeypatch.setitem(trials.KERNELS, "tc", (wrong, False, pp.graph.verify_triangles))
+    code, out, _ = run(capsys, "graph", "tc", "-u", "6", "--verify")
+    assert code == 1 and "WRONG:" in out
+
+
 def test_cache_tells_what_it_holds_and_clears_it(capsys, monkeypatch, tmp_path):
     from portapar import cache
 

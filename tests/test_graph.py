@@ -141,6 +141,7 @@ def test_larger_ones_take_all_ways(renderer):
             pp.graph.verify_triangles(g, pp.graph.triangle_count(policy, g))
 
 
+@pytest.mark.extra
 def test_runs_agree_whatever_the_schedule(renderer):
     policy = renderer
     g = pp.graph.kronecker(policy, 9, weights=True)
@@ -176,7 +177,7 @@ def test_any_graph(n, data):
 # weights ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", ["u1", "i4", "u8", "f4", "f8"])
+@pytest.mark.parametrize("dtype", ["i4", "u1", "u8", "f4", "f8"])
 def test_weights_of_every_kind(renderer, dtype):
     policy = renderer
     n, u, v = edges_of("apart")
@@ -228,6 +229,65 @@ def test_it_moves_to_a_device_and_stays_there(where):
     assert type(pp.graph.connected_components(policy, there)) is type(there.offsets)
     later = pp.graph.bfs(policy.task, there, 0)
     np.testing.assert_array_equal(pp.asnumpy(later.result()), [0, 0, 1, 2, 3, 4, 5, 6, 7, 8])
+
+
+# files ------------------------------------------------------------------------------------------------
+
+
+def test_files(tmp_path):
+    g = Graph.from_edges(pp.par, np.array([0, 0, 2]), np.array([1, 2, 4]), np.array([7, 5, 9], np.int32))
+    there = {
+        "a.el": "# made by hand\n0 1\n0 2\n2 4\n",
+        "a.wel": "0 1 7\n0 2 5\n2 4 9\n",
+        "a.mtx": "%%MatrixMarket matrix coordinate integer symmetric\n5 5 3\n2 1 7\n3 1 5\n5 3 9\n",
+        "a.metis": "% by hand\n5 3 001\n2 7 3 5\n1 7\n1 5 5 9\n\n3 9\n",
+    }
+    for name, text in there.items():
+        (tmp_path / name).write_text(text)
+    head = np.array([6, 5], np.int64).tobytes() + g.offsets.tobytes()
+    (tmp_path / "a.sg").write_bytes(b"\0" + head + g.targets.tobytes())
+    (tmp_path / "a.wsg").write_bytes(b"\0" + head + np.column_stack([g.targets, g.weights]).astype(np.int32).tobytes())
+    graph.save(tmp_path / "a.npz", g)
+    for name in (*there, "a.sg", "a.wsg", "a.npz"):
+        got = graph.load(pp.par, tmp_path / name, directed=False)
+        assert not got.directed and got.num_vertices == 5
+        np.testing.assert_array_equal(got.offsets, g.offsets)
+        np.testing.assert_array_equal(got.targets, g.targets)
+        if name not in ("a.el", "a.sg"):
+            np.testing.assert_array_equal(got.weights, g.weights)
+    assert graph.load(pp.par, tmp_path / "a.el").directed
+
+
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        ("a.el", "0 1\n2\n", "number of columns"),
+        ("a.el", "0 1\nx 3\n", "x"),
+        ("a.el", "0 1 3\n", "its lines have 3 numbers: must have 2"),
+        ("a.el", "0 1\n0 -1\n", "edge 1 has the end -1"),
+        ("a.wel", "0 1.5 3\n", "edge 0 has the end 1.5"),
+        ("a.wel", "0 1 nan\n", r"weights\[0\] is NaN"),
+        ("a.sg", "short", "it has 5 bytes, fewer than its header"),
+        ("a.sg", "\0" + 16 * "\1", "it is cut off"),
+        ("a.mtx", "%%MatrixMarket matrix coordinate real general\n2 3 1\n1 1 1.0\n", r"shape \(2, 3\): must be square"),
+        ("a.mtx", "nothing", "a.mtx"),
+        ("a.metis", "3 2\n2 3\n1\n", "tells of 3 vertices, and has 2 lines"),
+        ("a.metis", "3 2\n2\n1\n\n", "tells of 2 edges, and its lines hold 2 neighbours"),
+        ("a.metis", "3 1\n4\n1\n\n", r"targets\[0\] is 3: must be a vertex, 0 to 2"),
+        ("a.npz", "garbled", "no file of save"),
+        ("a.txt", "", "the kind '.txt' is not known"),
+    ],
+)
+def test_files_that_are_wrong(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(pp.ArgumentError, match=message):
+        graph.load(pp.par, tmp_path / name)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    for name in ("a.el", "a.sg", "a.mtx", "a.metis", "a.npz"):
+        with pytest.raises(FileNotFoundError):
+            graph.load(pp.par, tmp_path / name)
 
 
 # what is refused ------------------------------------------------------------------------------------

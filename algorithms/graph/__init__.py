@@ -2,6 +2,7 @@
 
 ==============================  ===============================================================================
 `graph`                         Graph
+`files`                         load, save
 `generators`                    kronecker, uniform, grid
 `bfs`                           bfs
 `sssp`                          sssp
@@ -19,6 +20,7 @@ The six kernels are those of the GAP benchmark suite (S. Beamer, K. Asanović, D
 from portapar.algorithms.graph.betweenness import betweenness_centrality
 from portapar.algorithms.graph.bfs import bfs
 from portapar.algorithms.graph.components import connected_components
+from portapar.algorithms.graph.files import load, save
 from portapar.algorithms.graph.generators import grid, kronecker, uniform
 from portapar.algorithms.graph.graph import Graph
 from portapar.algorithms.graph.pagerank import pagerank
@@ -39,7 +41,9 @@ __all__ = [
     "connected_components",
     "grid",
     "kronecker",
+    "load",
     "pagerank",
+    "save",
     "sssp",
     "triangle_count",
     "uniform",
@@ -52,7 +56,7 @@ __all__ = [
 
 #: those that take a policy
 ALGORITHMS = (
-    betweenness_centrality, bfs, connected_components, grid, kronecker, pagerank, sssp, triangle_count, uniform
+    betweenness_centrality, bfs, connected_components, grid, kronecker, load, pagerank, sssp, triangle_count, uniform
 )  # fmt: skip
 
 

@@ -411,8 +411,7 @@ def on_graph(algorithm: str, policy: Policy | None, graph: Graph, body: Callable
 
     `body` sees the graph where the part lives; of a NumPy graph on another device the result is NumPy's.
     """
-    if policy is not None:
-        check_policy(policy, algorithm)
+    check_policy(policy, algorithm)
     if not isinstance(graph, Graph):
         raise ArgumentError(f"{algorithm}: the graph is a {type(graph).__name__}: must be a pp.graph.Graph")
 

@@ -1,0 +1,193 @@
+"""load and save: graphs in files, of the formats of the GAP benchmark, Matrix Market, METIS and NumPy.
+
+A file that does not hold what its kind promises is refused with the place; nothing is half loaded.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from portapar import arrays
+from portapar.algorithms.graph.graph import Graph
+from portapar.errors import ArgumentError
+from portapar.policy import Policy, par
+
+
+def load(policy: Policy | None, path: str | os.PathLike[str], *, directed: bool | None = None) -> Graph:
+    """A graph from a file, whose kind its name's ending tells.
+
+    Parameters
+    ----------
+    policy : Policy
+        Where the graph is built, and lives.
+    path : str or path
+        ``.el``: two vertices in each line; ``.wel``: and a weight. ``.sg``, ``.wsg``: what the converter of the GAP
+        benchmark writes. ``.mtx``: Matrix Market (needs SciPy). ``.metis``, ``.graph``: METIS. ``.npz``: what `save`
+        writes.
+    directed : bool, optional
+        For lists of edges, which do not say: directed by default. Other files say it themselves.
+
+    Returns
+    -------
+    Graph
+        Loops are left out, and of equal edges the one with the smallest weight is kept; in ``.sg``, ``.wsg`` and
+        ``.npz`` everything is as it stands there.
+
+    Raises
+    ------
+    ArgumentError
+        The file does not hold such a graph.
+    OSError
+
+    Examples
+    --------
+    >>> import portapar as pp, tempfile, pathlib
+    >>> file = pathlib.Path(tempfile.mkdtemp(), "path.el")
+    >>> _ = file.write_text("0 1\\n1 2\\n")
+    >>> pp.graph.load(pp.par, file)
+    pp.graph.Graph(3 vertices, 2 edges, directed)
+    """
+    path = Path(path)
+    reader = _READERS.get(path.suffix)
+    if reader is None:
+        raise ArgumentError(f"graph.load: {path}: the kind {path.suffix!r} is not known: {', '.join(_READERS)} are")
+    policy = par if policy is None else policy
+    try:
+        return reader(policy, path, directed)
+    except ArgumentError as error:
+        raise ArgumentError(f"graph.load: {path}: {error}") from None
+
+
+def save(path: str | os.PathLike[str], graph: Graph) -> None:
+    """Write a graph to a file ``.npz`` of NumPy: offsets, targets, weights if there are any, and whether it is
+    directed.
+
+    Parameters
+    ----------
+    path : str or path
+    graph : Graph
+    """
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise ArgumentError(f"graph.save: {path}: must end with .npz")
+    held = {"offsets": graph.offsets, "targets": graph.targets, "weights": graph.weights}
+    values: dict[str, Any] = {name: arrays.asnumpy(x) for name, x in held.items() if x is not None}
+    np.savez(path, directed=np.array(graph.directed), **values)
+
+
+def _edges(policy: Policy, path: Path, directed: bool | None) -> Graph:
+    columns = 3 if path.suffix == ".wel" else 2
+    try:
+        found = np.loadtxt(path, np.float64 if columns == 3 else np.int64, comments=("#", "%"), ndmin=2)
+    except ValueError as error:
+        raise ArgumentError(str(error)) from None
+    found = found.reshape(-1, columns) if not found.size else found
+    if found.shape[1] != columns:
+        raise ArgumentError(f"its lines have {found.shape[1]} numbers: must have {columns}")
+    ends = found[:, :2]
+    wrong = (ends != np.trunc(ends)) | (ends < 0)
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        raise ArgumentError(f"edge {row} has the end {ends[row, column]}: must be a vertex, a whole number from 0 on")
+    weights = _narrow(found[:, 2]) if columns == 3 else None
+    u, v = ends.astype(np.int64).T
+    return Graph.from_edges(policy, u, v, weights, directed=directed is not False)
+
+
+def _narrow(weights: np.ndarray) -> np.ndarray:
+    """Integers where all are, which GAP's files hold."""
+    whole = np.isfinite(weights).all() and (weights == np.trunc(weights)).all() and (abs(weights) < 2**31).all()
+    return weights.astype(np.int32) if whole else weights.copy()
+
+
+def _serialized(policy: Policy, path: Path, directed: bool | None) -> Graph:
+    raw = path.read_bytes()
+    pair = 2 if path.suffix == ".wsg" else 1
+    if len(raw) < 17:
+        raise ArgumentError(f"it has {len(raw)} bytes, fewer than its header")
+    m, n = (int(k) for k in np.frombuffer(raw, np.int64, 2, 1))
+    turned = bool(raw[0])
+    one = 8 * (n + 1) + 4 * pair * m
+    if raw[0] > 1 or n < 0 or m < 0 or len(raw) != 17 + one * (1 + turned):
+        raise ArgumentError(
+            f"it has {len(raw)} bytes, and its header tells of {n} vertices and {m} edges: it is cut off"
+        )
+    offsets = np.frombuffer(raw, np.int64, n + 1, 17).copy()
+    edges = np.frombuffer(raw, np.int32, m * pair, 17 + 8 * (n + 1)).reshape(m, pair)
+    weights = edges[:, 1].copy() if pair == 2 else None
+    graph = Graph(offsets, edges[:, 0].copy(), weights, directed=turned)
+    return _placed(policy, graph)
+
+
+def _matrix_market(policy: Policy, path: Path, directed: bool | None) -> Graph:
+    from scipy.io import mminfo, mmread
+
+    try:
+        rows, columns, _, _, field, symmetry = mminfo(path)
+        matrix = mmread(path).tocoo()
+    except ValueError as error:
+        raise ArgumentError(str(error)) from None
+    if rows != columns:
+        raise ArgumentError(f"the matrix has shape ({rows}, {columns}): must be square")
+    weights = None if field == "pattern" else matrix.data
+    if weights is not None and weights.dtype.kind not in "iuf":
+        raise ArgumentError(f"its values are {field}: must be integers or reals")
+    u, v = matrix.row.astype(np.int64), matrix.col.astype(np.int64)
+    return Graph.from_edges(policy, u, v, weights, n=rows, directed=symmetry == "general")
+
+
+def _metis(policy: Policy, path: Path, directed: bool | None) -> Graph:
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("%")]
+    try:
+        head = [int(word) for word in lines[0].split()] if lines else []
+        if not 2 <= len(head) <= 4:
+            raise ArgumentError("its first line must hold the number of vertices, of edges, and the format")
+        n, m, code = (*head, 0)[:3]
+        weighted, sizes = code % 10 == 1, (head[3] if len(head) > 3 else 1) * (code // 10 % 10) + code // 100
+        if len(lines) - 1 < n:
+            raise ArgumentError(f"it tells of {n} vertices, and has {len(lines) - 1} lines for them")
+        rows = [np.array(line.split()[sizes:], np.float64) for line in lines[1 : n + 1]]
+    except ValueError as error:
+        raise ArgumentError(str(error)) from None
+    step = 2 if weighted else 1
+    for k, row in enumerate(rows):
+        if len(row) % step:
+            raise ArgumentError(f"the line of vertex {k + 1} has no weight for its last neighbour")
+    counts = [len(row) // step for row in rows]
+    if sum(counts) != 2 * m:
+        raise ArgumentError(
+            f"it tells of {m} edges, and its lines hold {sum(counts)} neighbours: must be twice as many"
+        )
+    flat = np.concatenate([*rows, np.empty(0)]).reshape(-1, step)
+    u, v = np.repeat(np.arange(n), counts), flat[:, 0].astype(np.int64) - 1
+    return Graph.from_edges(policy, u, v, _narrow(flat[:, 1]) if weighted else None, n=n)
+
+
+def _saved(policy: Policy, path: Path, directed: bool | None) -> Graph:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            held = {name: file[name] for name in file.files}
+    except (ValueError, OSError, EOFError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise ArgumentError(f"it is no file of save: {error}") from None
+    missing = {"offsets", "targets", "directed"} - set(held)
+    if missing:
+        raise ArgumentError(f"it holds no {', '.join(sorted(missing))}: it is no file of save")
+    graph = Graph(held["offsets"], held["targets"], held.get("weights"), directed=bool(held["directed"]))
+    return _placed(policy, graph)
+
+
+def _placed(policy: Policy, graph: Graph) -> Graph:
+    return graph if policy.executor is None else graph.place(policy.executor)
+
+
+_READERS: dict[str, Callable[[Policy, Path, bool | None], Graph]] = {
+    ".el": _edges, ".wel": _edges, ".sg": _serialized, ".wsg": _serialized, ".mtx": _matrix_market,
+    ".metis": _metis, ".graph": _metis, ".npz": _saved,
+}  # fmt: skip
