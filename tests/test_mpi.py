@@ -52,6 +52,7 @@ def passes(ranks, *modules):
 ALGORITHMS = sorted(file.name.removeprefix("algorithms_").removesuffix(".py") for file in HERE.glob("algorithms_*.py"))
 FEW = ("scan", "search", "stencil")
 CUT = ("around", "keys", "scan", "segments", "sort")  #: and these are run on three ranks: what tells neighbours most
+OTHERS = [sorted(set(ALGORITHMS) - set(FEW))[k::3] for k in range(3)]  #: each a minute or more where all is compiled
 extra = pytest.mark.extra
 
 
@@ -62,7 +63,7 @@ def test_calls(ranks):
 
 @pytest.mark.parametrize(("ranks", "names"), [
     pytest.param(2, FEW, id="2-few", marks=extra),
-    pytest.param(2, set(ALGORITHMS) - set(FEW), id="2-others", marks=extra),
+    *(pytest.param(2, names, id=f"2-{names[0]}", marks=extra) for names in OTHERS),
     pytest.param(3, CUT, id="3-cut", marks=extra),
 ])  # fmt: skip
 def test_algorithms(ranks, names):
