@@ -32,7 +32,7 @@ from portapar import report
 from portapar.algorithms.stream import KERNELS, StreamResult, stream
 from portapar.launcher import last_words, mpi_job
 
-from . import BuildError, algorithms, beside, binder
+from . import BuildError, algorithms, beside, binder, graphs
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
@@ -418,10 +418,25 @@ def on_opencl(effort: Effort) -> Iterator[Row]:
         yield from _absent("on opencl", ["all"], "portapar, threads", 0.3, why)
 
 
+def graph_kernels(effort: Effort) -> Iterator[Row]:
+    """The six kernels of the GAP benchmark on threads, and the geometric mean of their ratios."""
+    try:
+        graphs.native()
+    except BuildError as error:
+        yield from _absent("graphs", ["all"], "C++ with OpenMP", 1.0, str(error))
+        return
+    scale, ratios = (18 if effort.large == LARGE else 8), []
+    for kernel, name, found in graphs.rows(scale, effort.algorithms, effort.seconds / 2):
+        row = Row("graphs", f"{kernel}, {name} 2^{scale}", "C++ with OpenMP", 0.8, False, found[""], found["C++"])
+        ratios.append(row.ratio)
+        yield row
+    yield Row("graphs", "geometric mean", "C++ with OpenMP", 1.0, ratio=statistics.geometric_mean(ratios))
+
+
 GROUPS: dict[str, Callable[[Effort], Iterator[Row]]] = {
     "threads": threads, "in cache": in_cache, "simd": simd, "opencl": opencl, "mpi": mpi, "cuda": cuda,
     "overhead": overhead, "first call": first_call, "first compile": first_compile, "import": imports,
-    "algorithms": parallel_algorithms, "on opencl": on_opencl,
+    "algorithms": parallel_algorithms, "on opencl": on_opencl, "graphs": graph_kernels,
 }  # fmt: skip
 
 
