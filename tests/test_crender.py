@@ -899,3 +899,16 @@ def test_typing_is_done_once():
     typed = infer(kernel, argtypes)
     assert infer(kernel, argtypes) is typed
     assert [callee.name for callee in typed.callees.values()] == ["helper_div"]
+
+
+def test_typing_compiles_nothing():
+    import portapar.kernel.jit.native as native
+
+    twice = native.callee(lambda x: x + x)
+
+    def kernel(i, a):
+        a[i] = twice(a[i]) + twice(i)
+
+    typed = infer(kernel, (types.int64, array_type(np.float32, 1)))
+    assert [callee.return_type for callee in typed.callees.values()] == [types.float32, types.int64]
+    assert not twice.overloads

@@ -4,8 +4,9 @@
 `typing`      type inference: what Numba knows of a function, for every renderer
 `promotion`   what operators and functions of numbers work on: NumPy's rules
 `numbers`     what they compute on CPUs, written as LLVM
-`hindrances`    what makes a loop slow although it is right
+`hindrances`  what makes a loop slow although it is right
 `check`       what functions return, and compile errors in the user's terms
+`passes`      the passes of Numba's pipelines, with nothing between them
 `functions`   a program's functions as Numba dispatchers
 `native`      machine code: compiled once, cached as object code, loaded without Numba
 `llvm`        atomics and private arrays, written as LLVM

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import linecache
+import re
 from typing import Any
 
 import numpy as np
@@ -191,4 +192,5 @@ def explain(program: Program, error: Exception) -> KernelError:
         infer(namespace(program)[name], (types.int64,) * program.ndim + argument_types(program))
     except TypingFailure as failure:
         return located(program, failure.line, failure.message, failure.remedy)
-    return located(program, 0, *message_of(str(error)))
+    line = re.search(r'<portapar kernels>", line (\d+)', str(error))  # what has a type may have no code
+    return located(program, int(line[1]) if line else 0, *message_of(str(error)))

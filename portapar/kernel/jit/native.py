@@ -150,6 +150,7 @@ def _callee_compiler() -> Any:
     from numba.core.typed_passes import NativeLowering, NopythonTypeInference
 
     from portapar.kernel.jit.numbers import Lower
+    from portapar.kernel.jit.passes import Passes
     from portapar.kernel.jit.promotion import Inference
 
     @register_pass(mutates_CFG=True, analysis_only=False)
@@ -174,10 +175,7 @@ def _callee_compiler() -> Any:
         def define_pipelines(self) -> Any:
             (manager,) = compiler.Compiler.define_pipelines(self)
             ours = {NativeLowering: LowerOnly, NopythonTypeInference: Inference}
-            manager.passes = [(ours.get(step, step), text) for step, text in manager.passes]
-            manager._finalized = False
-            manager.finalize()
-            return [manager]
+            return [Passes(manager.pipeline_name, [(ours.get(step, step), text) for step, text in manager.passes])]
 
     return Callee
 
@@ -192,8 +190,25 @@ def callee(function: Any, weak: tuple[int, ...] | None = ()) -> Any:
     """
     import numba
 
+    from portapar.kernel.jit.typing import typed_only
+
     function.weak = weak
-    return numba.njit(error_model="numpy", forceinline=True, pipeline_class=_callee_compiler())(function)
+    return typed_only(numba.njit(error_model="numpy", forceinline=True, pipeline_class=_callee_compiler())(function))
+
+
+@functools.cache
+def _chunk_compiler() -> Any:
+    """Numba's pipeline for functions that no other one calls."""
+    from numba.core import compiler
+
+    from portapar.kernel.jit.passes import Passes
+
+    class Chunk(compiler.CompilerBase):
+        def define_pipelines(self) -> Any:
+            (manager,) = compiler.Compiler.define_pipelines(self)
+            return [Passes(manager.pipeline_name, manager.passes)]
+
+    return Chunk
 
 
 def lower(function: Any, arity: int) -> tuple[Any, str]:
@@ -202,16 +217,19 @@ def lower(function: Any, arity: int) -> tuple[Any, str]:
     from numba.core.compiler_lock import global_compiler_lock
     from numba.core.registry import cpu_target
 
+    from portapar.kernel.jit.passes import no_collection
+
     typing, target = cpu_target.typing_context, cpu_target.target_context
     flags = compiler.Flags()
     flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
     flags.error_model = "numpy"
     flags.nrt = False
     flags.enable_looplift = False
-    with global_compiler_lock:
+    with global_compiler_lock, no_collection():
         typing.refresh()
         target.refresh()
-        result = compiler.compile_extra(typing, target, function, (types.int64,) * arity, types.int64, flags, {})
+        arguments, how = (types.int64,) * arity, _chunk_compiler()
+        result = compiler.compile_extra(typing, target, function, arguments, types.int64, flags, {}, pipeline_class=how)
         features = _use_vector_math(result.library)
         _optimize(result.library)
         result.library._final_module = vecmath.settled(result.library._final_module, features)

@@ -16,15 +16,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numba.core import compiler, errors, ir, types
+from numba.core import compiler, errors, ir, types, typing
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import FunctionPass, register_pass
 from numba.core.registry import cpu_target
 from numba.core.typed_passes import NopythonTypeInference, PreLowerStripPhis
-from numba.core.typing.templates import _OverloadFunctionTemplate
+from numba.core.typing.templates import _OverloadFunctionTemplate, make_concrete_template
 from numba.np import numpy_support
 
 from portapar import cache
+from portapar.kernel.jit.passes import Passes, no_collection
 from portapar.kernel.jit.promotion import Inference, plain
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "infer",
     "message_of",
     "numba_type",
+    "typed_only",
     "ufunc_operand_types",
     "value_type",
 ]
@@ -118,8 +120,7 @@ class _TypingCompiler(compiler.CompilerBase):
         passes.add_pass(self.inference, "type inference")
         passes.add_pass(PreLowerStripPhis, "phis to assignments")
         passes.add_pass(_Capture, "capture")
-        passes.finalize()
-        return [passes]
+        return [Passes(passes.pipeline_name, passes.passes)]
 
 
 class _NumbasOwn(_TypingCompiler):
@@ -154,8 +155,49 @@ def infer(func: Callable[..., Any], argtypes: tuple[types.Type, ...]) -> TypedFu
     from portapar.kernel.jit import llvm
 
     llvm.register()
-    with global_compiler_lock:
-        return _infer(getattr(func, "py_func", func), tuple(argtypes), ())
+    with global_compiler_lock, no_collection():
+        _inferring.append(func)
+        try:
+            return _infer(getattr(func, "py_func", func), tuple(argtypes), ())
+        finally:
+            _inferring.pop()
+
+
+_inferring: list[Any] = []  #: what is being typed and not compiled; changed under Numba's lock
+
+
+def typed_only(dispatcher: Any) -> Any:
+    """Let a dispatcher be typed, and not compiled, where what calls it is only typed."""
+    compiled = dispatcher.get_call_template
+
+    def get_call_template(args: Any, kws: Any) -> Any:
+        if not _inferring:
+            return compiled(args, kws)
+        pysig, args = dispatcher._compiler.fold_argument_types(args, kws)
+        with dispatcher._compiling_counter:  # by which Numba finds functions that call themselves
+            returned = _types(dispatcher.py_func, tuple(args), _TypingCompiler)[3]
+        name, found = dispatcher.py_func.__name__, typing.signature(returned, *args)
+        template = make_concrete_template(f"CallTemplate({name})", key=name, signatures=[found])
+        return template, pysig, args, {}
+
+    dispatcher.get_call_template = get_call_template
+    return dispatcher
+
+
+_typings: dict[Any, Any] = cache.Bounded()  #: (function, argument types) → what `_types` found
+
+
+def _types(func: Callable[..., Any], argtypes: tuple[types.Type, ...], how: Any) -> Any:
+    """The typed IR of a function, the types of its variables, its operations and its result; Numba's error if none."""
+    found = _typings.get((func, argtypes, how))
+    if found is None:
+        flags = compiler.Flags()
+        flags.nrt = True
+        flags.error_model = "numpy"
+        context, target = cpu_target.typing_context, cpu_target.target_context
+        found = compiler.compile_extra(context, target, func, argtypes, None, flags, {}, pipeline_class=how)
+        _typings[func, argtypes, how] = found
+    return found
 
 
 _FIELDS = (
@@ -173,22 +215,10 @@ def _infer(
     if func in active:
         line = func.__code__.co_firstlineno
         raise TypingFailure(line, "a function calls itself", "write a loop: kernels cannot recurse")
-    flags = compiler.Flags()
-    flags.nrt = True
-    flags.error_model = "numpy"
     cpu_target.typing_context.refresh()
     cpu_target.target_context.refresh()
     try:
-        func_ir, typemap, calltypes, return_type = compiler.compile_extra(
-            cpu_target.typing_context,
-            cpu_target.target_context,
-            func,
-            argtypes,
-            None,
-            flags,
-            {},
-            pipeline_class=how,
-        )
+        func_ir, typemap, calltypes, return_type = _types(func, argtypes, how)
     except (errors.NumbaError, NotImplementedError) as error:
         raise _failure(error, func) from error
     except KeyError as error:  # how Numba says that a record has no such field
