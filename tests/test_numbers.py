@@ -475,6 +475,43 @@ def test_sums_of_indices_may_overflow(renderer):
     np.testing.assert_array_equal(o, [-1, 1] * 4 + [-1])
 
 
+def rounded(i, x, digits, *outs):
+    v, d = x[i], digits[i]
+    outs[0][i] = round(v, d)
+    outs[1][i] = np.round(v, d)
+    outs[2][i] = np.around(v, decimals=-2)
+    outs[3][i] = round(v, ndigits=1)
+    outs[4][i] = np.round(v)
+    outs[5][i] = round(v)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint64, *(pytest.param(k, marks=pytest.mark.extra) for k in WHOLE[1:7])])
+def test_whole_numbers_are_rounded_exactly(renderer, dtype):
+    info = np.iinfo(dtype)
+    few = [*values(dtype).tolist(), 5, 15, 25, 50, 105, 2**53 + 1, 2**53 + 5, 10**18 + 5 * 10**16, 10**18 + 15 * 10**16]
+    few = [v for v in [*few, *(-v for v in few)] if info.min <= v <= info.max]
+    given = list(itertools.product(few, (-25, -20, -19, -18, -17, -10, -3, -2, -1, 0, 1, 30)))
+    x, digits = np.array([v for v, _ in given], dtype), np.array([d for _, d in given])
+    outs = [np.full(len(x), 7, dtype) for _ in range(6)]
+    pp.for_each(renderer, len(x), rounded, x, digits, *outs)
+    for out, to in zip(outs, (None, None, -2, 1, 0, 0), strict=True):
+        wanted = [round(v, d if to is None else to) % 2**info.bits for v, d in given]  # wraps
+        np.testing.assert_array_equal(out, np.array(wanted, f"u{info.bits // 8}").astype(dtype))
+
+
+def test_pythons_whole_numbers_are_rounded_exactly(renderer):
+    def body(i, a, b, c):
+        a[i] = round(i + 2**53 + 5, -1)
+        b[round(i * 10 + 4, -1) // 10] = i  # stays an index
+        c[i] = round(True, 0) + round(i == 3) + np.round(i)
+
+    a, b, c = (np.zeros(9, np.int64) for _ in range(3))
+    pp.for_each(renderer, 9, body, a, b, c)
+    np.testing.assert_array_equal(a, [round(i + 2**53 + 5, -1) for i in range(9)])
+    np.testing.assert_array_equal(b, np.arange(9))
+    np.testing.assert_array_equal(c, [1 + (i == 3) + i for i in range(9)])
+
+
 def test_native_code_that_fails_is_an_error():
     from portapar.kernel.cpu.pool import Pool, job, run_alone
     from portapar.kernel.jit.native import native

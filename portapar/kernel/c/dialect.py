@@ -266,6 +266,15 @@ DEVICE @T @N(@T a, @T b) {
     while (v != 0) { @U r = u % v; u = v; v = r; }
     return u == 0 ? 0 : (@T)(x / u * y);
 }""",
+    "round_int": """\
+DEVICE @T @N(@T a, i64 digits) {
+    u64 p = 1, size = a < 0 ? 0 - (u64)a : (u64)a;
+    if (digits < -19) return 0;
+    for (i64 k = digits; k < 0; ++k) p *= 10;
+    u64 q = size / p, rest = size - q * p, other = p - rest;
+    q = (q + (rest > other || (rest == other && (q & 1) != 0))) * p;
+    return (@T)(a < 0 ? 0 - q : q);
+}""",
     "round_digits": """\
 DEVICE @T @N(@T x, i64 digits) {
     if (isinf(x) || isnan(x)) return x;

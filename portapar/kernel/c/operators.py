@@ -282,7 +282,10 @@ def _round(unit: Unit, operands: list[Operand], result: types.Type) -> str:
     text, numba_type = operands[0]
     ctype = unit.scalar(numba_type)
     if ctype[0] != "f":
-        return unit.cast(text, numba_type, result)
+        text = unit.cast(text, numba_type, result)
+        if len(operands) == 1:
+            return text
+        return f"{unit.helper('round_int', unit.scalar(result))}({text}, {unit.cast(*operands[1], types.int64)})"
     if len(operands) == 2:
         return f"{unit.helper('round_digits', ctype)}({text}, {unit.cast(*operands[1], types.int64)})"
     return unit.cast(f"{unit.math('rint', ctype)}({text})", numba_type, result)

@@ -411,6 +411,8 @@ class _Lifter(Names):
         node.args = [self.visit(argument) for argument in node.args]
         for keyword in node.keywords:
             keyword.value = self.visit(keyword.value)
+        if [keyword.arg for keyword in node.keywords] in (["ndigits"], ["decimals"]):  # renderers know it by position
+            node.args, node.keywords = [*node.args, node.keywords[0].value], []
         return node
 
     def _atomic(self, node: ast.Call, operation: Any) -> None:

@@ -194,6 +194,27 @@ def _whole_reciprocal(place: _Place, result: Any, values: Any, constant: Any) ->
     return builder.select(own, x, x.type(0))
 
 
+def _whole_rounded(place: _Place, result: Any, values: Any, constant: Any) -> Any:
+    """To a power of ten, halves to even; what has so few digits is told apart by none of them, and is 0."""
+    builder, (x, digits) = place.builder, values
+    word, bits = ir.IntType(64), ir.IntType(1)
+    negative = builder.icmp_signed("<", x, x.type(0)) if result.signed else bits(0)
+    size = builder.select(negative, builder.neg(x), x)
+    size = builder.zext(size, word) if x.type.width < 64 else size
+    power = word(1)
+    for k in range(1, 20):
+        power = builder.select(builder.icmp_signed("==", digits, word(-k)), word(10**k), power)
+    whole = builder.udiv(size, power)
+    rest = builder.sub(size, builder.mul(whole, power))
+    other = builder.sub(power, rest)
+    odd = builder.and_(builder.icmp_unsigned("==", rest, other), builder.trunc(whole, bits))
+    up = builder.or_(builder.icmp_unsigned(">", rest, other), odd)
+    found = builder.mul(builder.add(whole, builder.zext(up, word)), power)
+    found = builder.select(negative, builder.neg(found), found)
+    found = builder.select(builder.icmp_signed("<", digits, word(-19)), word(0), found)
+    return builder.trunc(found, x.type) if x.type.width < 64 else found
+
+
 def _whole_sign(place: _Place, result: Any, values: Any, constant: Any) -> Any:
     (x,), builder = values, place.builder
     positive = builder.zext(builder.icmp_unsigned("!=", x, x.type(0)), x.type)
@@ -397,7 +418,7 @@ _CODES: dict[tuple[str, str], Code] = {
     ("floordiv", "f"): _float_divided(0), ("mod", "f"): _float_divided(1),
     ("pow", "i"): _integer_power, ("pow", "f"): _float_power, ("pow", "c"): _complex_power,
     ("pow of floats", "f"): _power, ("mul", "c"): _times, ("truediv", "c"): _over, ("cbrt", "f"): _cbrt,
-    ("sign", "i"): _whole_sign, ("sign", "f"): _float_sign, ("sign", "c"): _direction,
+    ("round", "i"): _whole_rounded, ("sign", "i"): _whole_sign, ("sign", "f"): _float_sign, ("sign", "c"): _direction,
     ("reciprocal", "i"): _whole_reciprocal, ("reciprocal", "c"): _reciprocal,
 }  # fmt: skip
 
@@ -410,11 +431,11 @@ _FUNCTIONS: dict[Any, str] = {
     np.floor_divide: "floordiv", np.remainder: "mod", np.fmod: "fmod", np.divide: "truediv", np.power: "pow",
     np.cbrt: "cbrt", np.sign: "sign", np.reciprocal: "reciprocal", np.square: "square", pow: "pow",
     math.pow: "pow of floats", divmod: "divmod", np.divmod: "divmod",
-    min: "min", max: "max", int: "cast", float: "cast",
+    min: "min", max: "max", int: "cast", float: "cast", round: "round", np.round: "round", np.around: "round",
 }  # fmt: skip
 
 
-_ROUNDED = (round, math.floor, math.ceil, math.trunc)  #: that change no whole number
+_ROUNDED = (round, np.round, np.around, math.floor, math.ceil, math.trunc)  #: that change no whole number
 _COMPARISONS = {
     operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">=", operator.eq: "==", operator.ne: "!=",
 }  # fmt: skip
@@ -432,7 +453,7 @@ class Lower(lowering.Lower):
         """Values of these kinds, cast to what is computed with, and the result."""
         place = _Place(self.context, self.builder, kinds[-1])
         apart = code in (_integer_power, _float_power) and isinstance(kinds[-1], types.Integer)
-        apart |= code in (_CODES["lshift", "i"], _CODES["rshift", "i"])
+        apart |= code in (_CODES["lshift", "i"], _CODES["rshift", "i"], _whole_rounded)
         wanted = [result] * (len(values) - 1) + [kinds[-1] if apart else result]
         values = [self.context.cast(self.builder, *each) for each in zip(values, kinds, wanted, strict=True)]
         return code(place, result, values, constant)
@@ -482,6 +503,8 @@ class Lower(lowering.Lower):
         plain = not expr.kws and not expr.vararg and len(kinds) == len(expr.args)
         if name in ("min", "max"):
             plain &= len(kinds) > 1 and all(kind == signature.return_type for kind in kinds)
+        if name == "round" and not isinstance(kinds[0], types.Integer):
+            name = None
         if len(kinds) == 1 and isinstance(kinds[0], types.Integer) and function in _ROUNDED:
             name = "cast"
         if name is None or not plain or not all(isinstance(kind, types.Number | types.Boolean) for kind in kinds):

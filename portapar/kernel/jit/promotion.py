@@ -300,7 +300,8 @@ _RELATIONS = {
 }  # fmt: skip
 _ROUNDED = {round, math.floor, math.ceil, math.trunc}
 _WHOLE = {len, round, math.floor, math.ceil, math.trunc}  #: functions whose results are Python's integers
-_LOWERED = {*_BINARY, *_UNARY, min, max, int, float}  #: what lowering does not look up by its signature
+_TO_DIGITS = {round, np.round, np.around}
+_LOWERED = {*_BINARY, *_UNARY, *_TO_DIGITS, min, max, int, float}  #: what lowering does not look up by its signature
 _MATH = {value for value in vars(math).values() if callable(value)} | {complex, abs}
 
 
@@ -329,6 +330,13 @@ def _call(function: Any, args: tuple[Any, ...]) -> Any:
             kind = weak_int  # as in sums with Python's numbers: True is 1
         if isinstance(kind, types.Integer | types.Float):
             return typing.signature(kind, *(plain(kind),) * len(args))
+    if function in _TO_DIGITS and not isinstance(args[0], types.Float | types.Complex):
+        kind = weak_int if isinstance(args[0], types.Boolean) else _softened(args[0])
+        kind = kind if function is round else plain(kind)
+        if len(args) == 2 and isinstance(args[1], types.Integer):
+            return typing.signature(kind, plain(kind), types.int64)
+        if len(args) == 1 and function is not round:
+            return typing.signature(kind, kind)
     if len(args) == 1 and function in _ROUNDED and isinstance(args[0], types.Integer):
         function = int  # of whole numbers they change nothing: no way through a float
     if len(args) == 1 and function in (int, float) and not isinstance(args[0], types.Complex):
