@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import enum
 import inspect
 from typing import Any
 
 from portapar import indexed, problem
 from portapar.call import call
 from portapar.executor import Executor
-from portapar.kernel.front.kernel import holding
+from portapar.kernel.front.kernel import holding, is_held
 from portapar.policy import Policy, check_policy
 from portapar.problem import Problem
 
@@ -24,9 +25,10 @@ def for_each(policy: Policy | None, n: Any, body: Any, *args: Any) -> Any:
         ``body(i, j, k, *args)`` and so on, the last index running fastest.
     body : callable
         A kernel. Iterations must not write what others read or write, except by `pp.atomic`.
-    *args : array, number, or tuple or list of them
+    *args : array, number, or tuple or list of them; None, string, member of an enumeration
         Passed on to `body`. Kernels take tuples apart, ``xs[0][i]``, and loop over them, ``for x in xs``; with
-        ``*xs`` as its last parameter one takes any number of arguments.
+        ``*xs`` as its last parameter one takes any number of arguments. They may test the others,
+        ``if weights is None``, and are compiled for each.
 
     Returns
     -------
@@ -52,13 +54,16 @@ def for_each(policy: Policy | None, n: Any, body: Any, *args: Any) -> Any:
 
 
 _INT = {int}
+_HELD = (tuple, list, str, bytes, enum.Enum)
 
 
 def _several(body: Any, args: tuple[Any, ...]) -> bool:
-    """Whether a parameter stands for several arguments."""
+    """Whether a parameter stands for several arguments, or for what is no array or number."""
     for x in args:
-        if isinstance(x, (tuple, list)):
+        if x is None or isinstance(x, _HELD):
             return True
+    if (defaults := getattr(body, "__defaults__", None)) and any(map(is_held, defaults)):
+        return True
     return getattr(getattr(body, "__code__", None), "co_flags", 0) & inspect.CO_VARARGS != 0
 
 

@@ -39,6 +39,7 @@ from portapar.problem import (
     row_use,
     tested,
     with_defaults,
+    with_held,
     with_room,
 )
 
@@ -279,7 +280,7 @@ def transform(algorithm: str, inputs: tuple[Any, ...], out: Any, op: Any, make_o
 
     A tuple that `op` returns is stored in the fields of a record.
     """
-    kernel, func = lifted_for_elements(op)
+    kernel, func = lifted_for_elements(with_held(op, len(inputs)))
     found, shape = _elementwise(algorithm, inputs, kernel, func)
     if out is not None:
         out = arrays.normal(out, "out")
@@ -408,7 +409,7 @@ def result_kind(
 
 def returned(algorithm: str, op: Any, inputs: tuple[Any, ...]) -> codec.Kind:
     """What a kernel of one element of each input returns."""
-    kernel, func = lifted(op)
+    kernel, func = lifted(with_held(op, len(inputs)))
     found, shape = _elementwise(algorithm, inputs, kernel, func)
     return result_kind(reduce_program(algorithm, found, kernel, func, shape or ()), algorithm, kernel)
 
@@ -422,7 +423,7 @@ def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, ini
         if len(inputs) != 1:
             raise PlacementError(f"{algorithm}: {len(inputs)} inputs without transform=: say how to combine elements")
         transform = _element(algorithm, inputs[0])
-    kernel, func = lifted_for_elements(transform)
+    kernel, func = lifted_for_elements(with_held(transform, len(inputs)))
     op_kernel, op_func = lifted(op)
     if len(op_kernel.params) != 2:
         raise KernelError(

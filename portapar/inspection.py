@@ -13,6 +13,7 @@ from portapar import arrays, elementwise, indexed, policy
 from portapar.call import plan, resolve
 from portapar.errors import ArgumentError, PlacementError
 from portapar.executor import DeviceExecutor, Executor
+from portapar.kernel.front.kernel import holding
 from portapar.kernel.front.lift import lift
 from portapar.kernel.jit.check import needs
 from portapar.kernel.jit.hindrances import Hindrance, hindrances
@@ -141,6 +142,8 @@ def _kernel_program(kernel: Callable[..., Any], args: tuple[Any, ...], keywords:
             f"inspect: a kernel takes no {', '.join(f'{name}=' for name in keywords)}, only space=. An algorithm does: "
             "pp.inspect(pp.transform, policy, x, op=kernel)"
         )
+    if space is not None:
+        kernel, args = holding(kernel, len(space) if isinstance(space, tuple) else 1, args)
     lifted, _ = lift(kernel)
     indices = len(lifted.params) - len(args)
     if indices < 0:

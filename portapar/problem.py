@@ -16,7 +16,7 @@ from portapar.arrays import Range
 from portapar.errors import BoundsError, PlacementError
 from portapar.kernel.front import fuse
 from portapar.kernel.front.access import Access
-from portapar.kernel.front.kernel import Kernel
+from portapar.kernel.front.kernel import Kernel, holding, is_held
 from portapar.kernel.front.lift import lift
 from portapar.kernel.front.reach import Reach
 from portapar.kernel.front.rows import without_rows
@@ -272,6 +272,12 @@ def with_defaults(args: tuple[Any, ...], wanted: int, func: Any) -> tuple[Any, .
     defaults = func.__defaults__ or ()
     missing = wanted - len(args)
     return (*args, *defaults[len(defaults) - missing :]) if 0 < missing <= len(defaults) else args
+
+
+def with_held(op: Any, count: int) -> Any:
+    """An operator of so many elements; what its defaults are that are no numbers is held."""
+    defaults = getattr(getattr(op, "py_func", op), "__defaults__", None)
+    return holding(op, 0, (0,) * count)[0] if defaults and any(map(is_held, defaults)) else op
 
 
 def lifted(given: Any) -> tuple[Kernel, Any]:

@@ -336,3 +336,50 @@ def test_named_expressions_in_stores(renderer):
     for i in range(6):
         body(i, a, expected)
     np.testing.assert_array_equal(out, expected)
+
+
+# parameters ---------------------------------------------------------------------------------------
+
+
+def weighted(i, x, out, weights=None, mode="sum", cell=Cell.SOLID, factor=2.0, pair=(1.0, None)):
+    v = x[i] if weights is None else x[i] * weights[i]
+    if weights is not None:
+        v += 0 * weights[i]
+    if mode in ("sum", "mean"):
+        v = v + 1
+    out[i] = v * factor if cell is Cell.SOLID else v - pair[0]
+
+
+def shifted(v, by=None):
+    return v if by is None else v + by
+
+
+def test_parameters_that_are_no_numbers(renderer):
+    """Their defaults, and what a call gives: compiled for each."""
+    x, out = np.arange(9.0), np.empty(9)
+    for _ in range(2):  # remembered
+        other = x, "sum", Cell.GAS, 3.0, (5.0, 1)
+        for args in ((), (None,), (x, "max"), (None, "mean", Cell.GAS), other, (3 * x,), (None, "x")):
+            expected = np.empty(9)
+            for i in range(9):
+                weighted(i, x, expected, *args)
+            out[:] = -1
+            pp.for_each(renderer, 9, weighted, x, out, *args)
+            np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(pp.transform(renderer, x, op=shifted), x)
+    np.testing.assert_array_equal(pp.transform(renderer, x, x, op=shifted), 2 * x)
+    assert pp.count_if(renderer, x, shifted) == 8 and pp.reduce(renderer, x) == x.sum()
+    np.testing.assert_array_equal(pp.sort(renderer, x[::-1].copy(), key=shifted), x)
+    np.testing.assert_array_equal(pp.transform_reduce(renderer, x, transform=shifted), 36.0)
+    pp.for_each(renderer.with_(check=True), 9, weighted, x, out)
+    np.testing.assert_array_equal(out, 2 * (x + 1))
+    assert "vectorized" in str(pp.inspect(weighted, pp.unseq, x, out, None, "max", space=9))
+
+
+def test_parameters_that_are_used_as_numbers_and_are_none():
+    out = np.zeros(9)
+    for args, says in (((None, out), "'x', which is None"), (("a", out), "'x', a str"), ((out, None), "'out', which")):
+        with pytest.raises(pp.KernelError, match=f"it uses {says}"):
+            pp.for_each(pp.par, 9, weighted, *args)
+    with pytest.raises(pp.KernelError, match=r"takes 4 arguments \(i, x, out, factor\), and the call gives"):
+        pp.for_each(pp.par, 9, weighted, out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import enum
 import functools
 import inspect
 import math
@@ -223,15 +224,19 @@ forks.shared(Kernel.__dict__["_values"])
 
 
 class Holding:
-    """A kernel function with the tuples that a call passes for some parameters: they are what a global name would be.
+    """A kernel function with what a call passes for some parameters and is no array or number: tuples, None, strings.
 
-    So whatever kernels may do with tuples that they capture, they may do with those.
+    They are what a global name would be. So whatever kernels may do with such values that they capture, they may do
+    with those.
     """
 
-    def __init__(self, func: types.FunctionType, tuples: dict[str, tuple[Any, ...]]) -> None:
-        space = {**func.__globals__, **tuples}
-        made = types.FunctionType(func.__code__, space, func.__name__, func.__defaults__, func.__closure__)
-        made.__dict__.update(func.__dict__, held=(*tuples,))
+    def __init__(self, func: types.FunctionType, values: dict[str, Any]) -> None:
+        space = {**func.__globals__, **values}
+        defaults = func.__defaults__ or ()
+        named = func.__code__.co_varnames[: func.__code__.co_argcount][-len(defaults) :]
+        left = tuple(x for name, x in zip(named, defaults, strict=False) if name not in values)
+        made = types.FunctionType(func.__code__, space, func.__name__, left, func.__closure__)
+        made.__dict__.update(func.__dict__, held=(*values,))
         self.py_func = made
 
     def __repr__(self) -> str:
@@ -239,23 +244,27 @@ class Holding:
 
 
 def holding(given: Any, ndim: int, args: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
-    """A kernel of `ndim` indices and its arguments, of which it holds the tuples and lists; see `Holding`.
+    """A kernel of `ndim` indices and its arguments and defaults, of which it holds those that `is_held`; see `Holding`.
 
     So is what is left for a last parameter ``*xs``.
     """
     func = unwrap(given)
-    code = func.__code__
+    code, defaults = func.__code__, func.__defaults__ or ()
     names = code.co_varnames[ndim : code.co_argcount]
-    star, least = code.co_flags & inspect.CO_VARARGS, len(names) - len(func.__defaults__ or ())
-    if len(args) < least or (len(args) > len(names) and not star):
-        return given, args  # which is told as it is of all calls
-    tuples = {name: _tuple(x) for name, x in zip(names, args, strict=False) if isinstance(x, (tuple, list))}
-    left = tuple(x for x in args[: len(names)] if not isinstance(x, (tuple, list)))
+    star, least = code.co_flags & inspect.CO_VARARGS, len(names) - len(defaults)
+    if len(args) < least or (len(args) > len(names) and not star):  # which is told as it is of all calls
+        values = {name: x for name, x in zip(names[least:], defaults, strict=True) if is_held(x)}
+        return (Holding(func, values) if values else given), args
+    whole = (*args[: len(names)], *defaults[len(args) - least :])
+    values = {name: _tuple(x) for name, x in zip(names, whole, strict=True) if is_held(x)}
     if star:
-        tuples[code.co_varnames[code.co_argcount + code.co_kwonlyargcount]] = _tuple(args[len(names) :])
-    else:
-        left += args[len(names) :]
-    return (Holding(func, tuples), left) if tuples else (given, args)
+        values[code.co_varnames[code.co_argcount + code.co_kwonlyargcount]] = _tuple(args[len(names) :])
+    return (Holding(func, values), tuple(x for x in whole if not is_held(x))) if values else (given, args)
+
+
+def is_held(x: Any) -> bool:
+    """Whether an argument or a default is no array or number, but what a kernel is made for: see `Holding`."""
+    return x is None or isinstance(x, (tuple, list, str, bytes)) or (isinstance(x, enum.Enum) and not is_data(x))
 
 
 def _tuple(x: Any) -> Any:
@@ -266,7 +275,7 @@ def _tuple(x: Any) -> Any:
 
 
 def held(func: types.FunctionType) -> tuple[str, ...]:
-    """The parameters for which it holds tuples."""
+    """The parameters for which it holds values."""
     return func.__dict__.get("held", ())
 
 

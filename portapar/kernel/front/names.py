@@ -300,6 +300,8 @@ class Names(ast.NodeTransformer):
         if a is not None and b is not None:
             return a[0] is b[0]
         (other, one) = (left, b) if b is not None else (right, a)
+        if one is not None and isinstance(other, ast.Name) and other.id in self.locals:
+            return False  # numbers and arrays are none of what is known
         traced = self.trace(other)
         if one is None or traced is None or traced[2]:
             return None
