@@ -118,7 +118,8 @@ class FirstStep(Step):
         here, there = self._here, self._there
         count, wakes = blocks or (1, True)
         dealt = there._but(schedule="dynamic", chunk_size=1) if count > 1 and there.threads else there
-        made = make_plan(indexed.for_each(self._algorithm, count, kernel, args), dealt, here.executor)
+        asked = indexed.for_each(self._algorithm, count, kernel, args, once=blocks is None)
+        made = make_plan(asked, dealt, here.executor)
         made.execute()
         lifted, _, captured = bound(kernel)
         if id(kernel) in _fixed:

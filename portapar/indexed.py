@@ -158,8 +158,8 @@ def _tail(value: Any, spec: Spec, ndim: int) -> tuple[int, ...]:
     return tail
 
 
-def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Problem:
-    """``body(i[, j[, …]], *args)`` for every index of the space `n`."""
+def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...], once: bool = False) -> Problem:
+    """``body(i[, j[, …]], *args)`` for every index of the space `n`; for `once` see `Program`."""
     extent, start, step = box(n)
     unit = all(s == 0 for s in start) and all(s == 1 for s in step)
     b = _bind(algorithm, (extent, start, step), unit, body, args)
@@ -180,6 +180,7 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...]) -> Proble
 
     if where < 0:
         more = {} if unit else {"unit": False, **_steps(extent, start, step)}
+        more |= {"once": True} if once else {}
         written = tuple(k for k, use in enumerate(b.access) if use is not None and use.writes)
         program = program_of("map", (ndim,), (b.kernel,), make, b.specs, ndim=ndim, own=own, written=written, **more)
     else:

@@ -76,6 +76,8 @@ class Program:
         The type in which a reduction accumulates.
     ordered : bool
         A reduction combines neighbours first: its operator does not commute, or may overflow otherwise.
+    once : bool
+        A map of one index that has little to do: it is compiled sooner, and some of its loops may be slower.
     origin : dict
         Line of `text` → (file, line) of the user's source.
     """
@@ -94,12 +96,13 @@ class Program:
     inplace: bool = False
     acc: np.dtype | None = None
     ordered: bool = False
+    once: bool = False
     origin: Any = None
 
     @functools.cached_property
     def key(self) -> str:
         """A digest of everything that generated code depends on."""
-        space = (self.ndim, self.unit, self.steps, self.signed, self.own, self.written)
+        space = (self.ndim, self.unit, self.steps, self.signed, self.own, self.written, self.once)
         parts = (self.form, self.text, self.specs, *space, self.out, self.acc, self.ordered)
         return config.digest(repr(parts).encode(), 16).hex()
 

@@ -322,7 +322,7 @@ def _make(program: Program, stream: bool, plain: bool = False) -> Any:
     exec(compile(chunk_text(program, stream, bound, apart, tuple(strips)), "<portapar chunk>", "exec"), space)
     for name in ("holds", "sound", "inside", "short"):
         if name in space:
-            space[name] = callee(space[name])
+            space[name] = callee(space[name], once=program.once)
     return space["chunk"]
 
 

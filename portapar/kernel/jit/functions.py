@@ -42,7 +42,8 @@ def functions(
         code = compile(forms[name], "<portapar kernels>", "exec").co_consts[0]
         places = tuple(origin.get(line + k) for k in range(text.count("\n") + 1))
         known = tuple((name, space[name]) for name in code.co_names if name in space)
-        space[name] = _function(code, places, known, {"body": weak, "elem": weak, "op": ()}.get(name))
+        soft = {"body": weak, "elem": weak, "op": ()}.get(name)
+        space[name] = _function(code, places, known, soft, program.once)
         line += text.count("\n")
     return space
 
@@ -68,16 +69,20 @@ _firsts = itertools.count(10**6, 10**3)  #: where functions begin: no other sour
 
 @functools.lru_cache(maxsize=4096)
 def _function(
-    code: types.CodeType, places: tuple[Any, ...], known: tuple[tuple[str, Any], ...], weak: tuple[int, ...] | None
+    code: types.CodeType,
+    places: tuple[Any, ...],
+    known: tuple[tuple[str, Any], ...],
+    weak: tuple[int, ...] | None,
+    once: bool,
 ) -> Any:
     """A function, made once for all programs that have it: typing and lowering it is what takes time.
 
     `known` is what it uses of the namespace, `places` is where its lines came from. Each function has lines of its
     own, so that a line in a message says which function it is of. `weak` are the places of its arguments that are
-    Python's numbers: indices, and scalars that were passed as such.
+    Python's numbers: indices, and scalars that were passed as such. For `once` see `Program`.
     """
     space = dict(known)
     function = types.FunctionType(code.replace(co_firstlineno=next(_firsts)), space)
     function.places = places  # type: ignore[attr-defined]
-    space[code.co_name] = made = callee(function, weak)
+    space[code.co_name] = made = callee(function, weak, once)
     return made

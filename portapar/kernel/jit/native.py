@@ -143,8 +143,11 @@ def compile_native(function: Any, arity: int) -> tuple[int, str, bytes, bool]:
 
 
 @functools.cache
-def _callee_compiler() -> Any:
-    """Numba's pipeline, short of what only a caller in Python needs: wrappers and machine code."""
+def _callee_compiler(once: bool) -> Any:
+    """Numba's pipeline, short of what only a caller in Python needs: wrappers and machine code.
+
+    `once`: what LLVM does to callers is enough.
+    """
     from numba.core import compiler
     from numba.core.compiler_machinery import register_pass
     from numba.core.typed_passes import NativeLowering, NopythonTypeInference
@@ -165,6 +168,8 @@ def _callee_compiler() -> Any:
             # makes callers up to a tenth faster.
             super().run_pass(state)
             _use_vector_math(state.library)
+            if once:
+                _leave(state.library)
             lowered = state["cr"]
             entry = list[Any]().append  # callers know a function by its built-in entry point; this one is never called
             state.targetctx.insert_user_function(entry, lowered.fndesc, [state.library])
@@ -180,20 +185,22 @@ def _callee_compiler() -> Any:
     return Callee
 
 
-def callee(function: Any, weak: tuple[int, ...] | None = ()) -> Any:
+def callee(function: Any, weak: tuple[int, ...] | None = (), once: bool = False) -> Any:
     """A Numba dispatcher for a function that other compiled functions call, and Python does not.
 
     As in C a division by zero gives inf, nan or 0 and no exception, on every backend. Its code becomes part of
     its callers', as on GPUs: a loop that keeps a call is not vectorized.
 
-    `weak` are the places of arguments that are Python's numbers; None says that their types tell (`promotion`).
+    `weak` are the places of arguments that are Python's numbers; None says that their types tell (`promotion`). Without
+    LLVM's work on a function alone loops of it may be slower, and it is compiled in two thirds of the time: `once`.
     """
     import numba
 
     from portapar.kernel.jit.typing import typed_only
 
     function.weak = weak
-    return typed_only(numba.njit(error_model="numpy", forceinline=True, pipeline_class=_callee_compiler())(function))
+    how = _callee_compiler(once)
+    return typed_only(numba.njit(error_model="numpy", forceinline=True, pipeline_class=how)(function))
 
 
 @functools.cache
@@ -236,6 +243,16 @@ def lower(function: Any, arity: int) -> tuple[Any, str]:
         result.library._optimize_final_module = lambda: None  # that is done
         result.library.finalize()
     return result.library, result.fndesc.llvm_func_name
+
+
+def _leave(library: Any) -> None:
+    """Let a library be as it is when it is finalized: only linked."""
+
+    def finalize() -> None:
+        library._finalize_dynamic_globals()
+        library._finalized = True
+
+    library._optimize_final_module, library._finalize_final_module = lambda: None, finalize
 
 
 def _optimize(library: Any) -> None:
