@@ -314,6 +314,83 @@ def test_values_that_go_through_tuples_of_helpers_in_loops(renderer):
     assert np.array_equal(out, expected)
 
 
+def of_tuple(t, c):
+    return t[0] if c else t[1]
+
+
+def of_own_tuple(a, b, c):
+    t = (a, b)
+    return t[0] if c else t[1]
+
+
+def unpacked(t, c):
+    x, y = t
+    return x if c else y
+
+
+def at(t, k):
+    return t[k]
+
+
+def nested(t, c):
+    return at(t[0], 1) if c else t[1]
+
+
+def exchanged(a, b, count):
+    for _ in range(count):
+        a, b = b, a
+    return a
+
+
+def arrays_of_helpers(i, a, b, out):
+    c = i % 2
+    out[i] = of_tuple((a, b), c)[i] + 2 * of_own_tuple(a, b, c)[i] + 3 * unpacked((b, a), c)[i]
+    out[i] += 4 * at((a, b), c)[i] + 5 * nested(((a, b), a), c)[i] + 6 * exchanged(a, b, i % 3)[i]
+    of_tuple((a, b), i % 3)[i] = 7.0
+    nested(((a, b), a), c)[i] += 1.0
+
+
+def test_arrays_that_helpers_return_out_of_tuples(renderer):
+    given = [np.arange(9.0), np.arange(9.0) * 10, np.zeros(9)]
+    expected = [x.copy() for x in given]
+    pp.for_each(renderer, N, arrays_of_helpers, *given)
+    for i in range(N):
+        arrays_of_helpers(i, *expected)
+    assert all(map(np.array_equal, given, expected))
+
+
+def private_in_a_tuple(i, a, out):
+    p = np.zeros(2)
+    t = (p, a)
+    out[i] = t[i % 2][0]
+
+
+def private_passed_on(i, a, out):
+    p = np.zeros(2)
+    q = np.zeros(2)
+    out[i] = of_tuple((p, q), i % 2)[0]
+
+
+def private_or_not(i, a, out):
+    p = np.zeros(2)
+    out[i] = of_own_tuple(p, a, i % 2)[0]
+
+
+@pytest.mark.parametrize("body", [private_in_a_tuple, private_passed_on, private_or_not])
+def test_private_arrays_in_tuples(renderer, body):
+    """As in Python, or refused in words of the user's."""
+    out, expected = np.ones(N), np.ones(N)
+    for i in range(N):
+        body(i, np.arange(9.0), expected)
+    try:
+        pp.for_each(renderer, N, body, np.arange(9.0), out)
+    except pp.KernelError as error:
+        assert "private array" in str(error) or "one kind of array and now another" in str(error)
+        assert "test_access.py" in str(error) and "$" not in str(error) and "compiler says" not in str(error)
+    else:
+        assert np.array_equal(out, expected)
+
+
 def test_sets_of_parts():
     """They are what sets of (root, depth) would be."""
     roots, rng = ["a", "b", object()], np.random.default_rng(1)

@@ -307,8 +307,7 @@ class _Function(Memory):
         return self.read(value.value)
 
     def _build_tuple(self, value: ir.Expr, result: types.BaseTuple) -> str:
-        parts = [self.read_as(v, t) for v, t in zip(value.items, result.types, strict=True)]
-        return f"{self.unit.tuple(strip(result))}_make({', '.join(parts)})"
+        return self.tuple_of(value.items, result)
 
     def _getattr(self, value: ir.Expr, result: types.Type) -> Any:
         owner = strip(self.type_of(value.value))

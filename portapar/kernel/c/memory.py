@@ -48,7 +48,8 @@ class Memory(Temporaries):
                     if space is None:
                         continue
                     if spaces.get(name, space) != space:
-                        raise self.unit.fail(f"`{name}` is now one kind of array and now another; use two names")
+                        told = "an array" if name.startswith("$") else f"`{name.partition('.')[0]}`"
+                        raise self.unit.fail(f"{told} is now one kind of array and now another; use two names")
                     changed |= name not in spaces
                     spaces[name] = space
         return spaces
@@ -61,6 +62,8 @@ class Memory(Temporaries):
         if isinstance(value, ir.Expr):
             if value.op in ("getitem", "static_getitem", "getattr", "cast"):
                 owner, space = self.typed.typemap[value.value.name], spaces.get(value.value.name)
+                if isinstance(owner, types.BaseTuple):
+                    return self._space_in_tuple(value, spaces)
                 if isinstance(owner, types.Record) and value.op != "cast":
                     return self._space_inside(owner, value.attr if value.op == "getattr" else value.index)
                 return VIEW if space == GLOBAL and value.op != "cast" else space
@@ -71,6 +74,17 @@ class Memory(Temporaries):
             if value.op == "call":  # a private array, or a record, which is never private
                 return VIEW if isinstance(self.typed.calltypes[value].return_type, types.Record) else PRIVATE
         return None
+
+    def _space_in_tuple(self, value: ir.Expr, spaces: dict[str, str]) -> str | None:
+        """Where an array that is taken out of a tuple lives; those that are passed on and returned hold global ones."""
+        made = self.intervals.values.get(value.value.name, [])
+        if len(made) == 1 and isinstance(made[0], ir.Expr) and made[0].op == "build_tuple":
+            items = made[0].items
+            index = value.index if value.op == "static_getitem" else None
+            items = [items[index]] if isinstance(index, int) and -len(items) <= index < len(items) else items
+            found = {spaces.get(item.name) for item in items if isinstance(self.typed.typemap[item.name], types.Array)}
+            return found.pop() if len(found) == 1 else None
+        return GLOBAL
 
     def _space_inside(self, owner: types.Record, label: Any) -> str:
         """Where an array inside a record lives."""

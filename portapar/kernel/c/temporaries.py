@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -177,8 +178,17 @@ class Temporaries(ABC):
 
     def _tuple(self, name: str) -> str:
         """A tuple that was kept as its elements."""
-        numba_type: Any = strip(self.typed.typemap[name])
-        items = self.tuples.pop(name)
+        return self.tuple_of(self.tuples.pop(name), self.typed.typemap[name])
+
+    def tuple_of(self, items: Sequence[ir.Var], kind: types.Type) -> str:
+        """A struct with these elements."""
+        numba_type: Any = strip(kind)
+        for item, part in zip(items, numba_type.types, strict=True):
+            if isinstance(part, types.Array) and self.spaces.get(item.name, GLOBAL) != GLOBAL:
+                raise self.unit.fail(
+                    "a tuple that is passed on, or indexed by a variable, holds a private array or a row; use it under "
+                    "a name of its own"
+                )
         parts = [self.read_as(v, t) for v, t in zip(items, numba_type.types, strict=True)]
         return f"{self.unit.tuple(numba_type)}_make({', '.join(parts)})"
 

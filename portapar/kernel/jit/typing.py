@@ -206,6 +206,11 @@ _FIELDS = (
 )
 
 
+def _holds(kind: types.Type, array: types.Array) -> bool:
+    """Whether an argument is such an array, or a tuple with one in it."""
+    return kind == array or (isinstance(kind, types.BaseTuple) and any(_holds(part, array) for part in kind.types))
+
+
 def _infer(
     func: Callable[..., Any], argtypes: tuple[types.Type, ...], active: tuple[Any, ...], how: Any = _TypingCompiler
 ) -> TypedFunction:
@@ -231,7 +236,7 @@ def _infer(
     if isinstance(return_type, types.Array) and not active:
         line = func.__code__.co_firstlineno
         raise TypingFailure(line, "a function returns an array", "write into an array argument")
-    if isinstance(return_type, types.Array) and return_type not in argtypes:
+    if isinstance(return_type, types.Array) and not any(_holds(kind, return_type) for kind in argtypes):
         raise TypingFailure(func.__code__.co_firstlineno, *_RETURNED)
     ordinary = tuple(map(plain, argtypes))
     typed = TypedFunction(func, ordinary, plain(return_type), func_ir, typemap, calltypes)
