@@ -7,7 +7,7 @@ that sums have one order. U. Brandes, "A faster algorithm for betweenness centra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,9 @@ from portapar.algorithms.sort import argsort
 from portapar.algorithms.transform import transform
 from portapar.part import LocalPart
 from portapar.policy import Policy
+
+_FEW = 512  #: vertices of a level that one thread does faster than several, and levels that it does in one step at most
+_WIDE = 1024  #: iterations at a time that no CPU runs
 
 
 def betweenness_centrality(
@@ -77,7 +80,6 @@ def betweenness_centrality(
 def _add(part: LocalPart, graph: Graph, source: int, total: Any) -> None:
     """What depends on each vertex, of the paths from one source."""
     n, how = graph.num_vertices, part.how
-    uneven = how._but(schedule="dynamic", chunk_size=256) if how.threads else how
     depth = search(part, graph, source, True)
     deepest = int(reduce(how, depth, op=ops.maximum))
     order = argsort(how, depth)  # by depth; those that are not reached are the first
@@ -86,22 +88,37 @@ def _add(part: LocalPart, graph: Graph, source: int, total: Any) -> None:
     paths, depends = part.zeros(n, np.float64), part.zeros(n, np.float64)
     back, forth = ((g.offsets, radix.bits(g.targets)) for g in (graph.reverse, graph))
     for_each(how, 1, _one_path, source, paths)
-    for level in range(1, deepest + 1):
-        for_each(uneven, ends[level + 1] - ends[level], _count, ends[level], level, order, *back, depth, paths)
-    for level in range(deepest - 1, 0, -1):
-        for_each(
-            uneven,
-            ends[level + 1] - ends[level],
-            _depend,
-            ends[level],
-            level,
-            order,
-            *forth,
-            depth,
-            paths,
-            depends,
-            total,
-        )
+    for first, last in _together(ends, range(1, deepest + 1), part.width):
+        _levels(part, first, last, ends, _count, _counts, order, *back, depth, paths)
+    for first, last in _together(ends, range(deepest - 1, 0, -1), part.width):
+        _levels(part, first, last, ends, _depend, _depends, order, *forth, depth, paths, depends, total)
+
+
+def _together(ends: list[int], levels: range, width: int) -> Iterator[tuple[int, int]]:
+    """The first and the last of levels that are done in one step: several where each has few vertices."""
+    first = None
+    for level in levels:
+        small = ends[level + 1] - ends[level] <= _FEW and width < _WIDE
+        if first is not None and not (small and abs(level - first) < _FEW):
+            yield first, level - levels.step
+            first = None
+        if not small:
+            yield level, level
+        elif first is None:
+            first = level
+    if first is not None:
+        yield first, levels[-1]
+
+
+def _levels(part: LocalPart, first: int, last: int, ends: list[int], one: Any, several: Any, *args: Any) -> None:
+    if first == last:
+        how = part.how._but(schedule="dynamic", chunk_size=256) if part.how.threads else part.how
+        for_each(how, ends[first + 1] - ends[first], one, ends[first], first, *args)
+    else:
+        step = 1 if last > first else -1
+        lo = min(first, last)
+        some = part.asarray(np.array(ends[lo : max(first, last) + 2]))
+        for_each(part.how, 1, several, first, last + step, step, lo, some, *args)
 
 
 # kernels ------------------------------------------------------------------------------------------
@@ -116,10 +133,28 @@ def _count(k: Any, first: Any, level: Any, order: Any, offsets: Any, sources: An
     v = np.uint64(order[first + k])
     found = 0.0
     for e in range(offsets[v], offsets[v + np.uint64(1)]):
-        u = sources[e]
+        u = sources[np.uint64(e)]
         if depth[u] == level - 1:
             found += paths[u]
     paths[v] = found
+
+
+def _counts(
+    _: Any,
+    first: Any,
+    last: Any,
+    step: Any,
+    lo: Any,
+    ends: Any,
+    order: Any,
+    offsets: Any,
+    sources: Any,
+    depth: Any,
+    paths: Any,
+) -> None:
+    for level in range(first, last, step):
+        for k in range(ends[level - lo], ends[level - lo + 1]):
+            _count(k, 0, level, order, offsets, sources, depth, paths)
 
 
 def _depend(
@@ -137,8 +172,17 @@ def _depend(
     u = np.uint64(order[first + k])
     found = 0.0
     for e in range(offsets[u], offsets[u + np.uint64(1)]):
-        v = targets[e]
+        v = targets[np.uint64(e)]
         if depth[v] == level + 1:
             found += (1 + depends[v]) / paths[v]
     depends[u] = found * paths[u]
     total[u] += depends[u]
+
+
+def _depends(
+    _: Any, first: Any, last: Any, step: Any, lo: Any, ends: Any, order: Any, offsets: Any, targets: Any, depth: Any,
+    paths: Any, depends: Any, total: Any,
+) -> None:  # fmt: skip
+    for level in range(first, last, step):
+        for k in range(ends[level - lo], ends[level - lo + 1]):
+            _depend(k, 0, level, order, offsets, targets, depth, paths, depends, total)

@@ -141,14 +141,14 @@ def _push(
     queue: Any,
     state: Any,
 ) -> None:
-    fresh = np.empty(_BUFFER, np.int32)
+    fresh, one = np.empty(_BUFFER, np.int32), np.uint64(1)
     count, edges = 0, 0
     for k in range(begin + block * size, min(begin + (block + 1) * size, end)):
-        u = queue[k]
-        for e in range(offsets[u], offsets[u + 1]):
-            v = targets[e]
+        u = np.uint32(queue[np.uint64(k)])
+        for e in range(offsets[u], offsets[np.uint64(u) + one]):
+            v = targets[np.uint64(e)]
             if found[v] < 0 and atomic.cas(found, v, -1, u if value < 0 else value) == -1:
-                edges += offsets[v + 1] - offsets[v]
+                edges += offsets[np.uint64(v) + one] - offsets[v]
                 fresh[count] = v
                 count += 1
                 if count == _BUFFER:
@@ -169,27 +169,27 @@ def _put(count: Any, fresh: Any, queue: Any, state: Any) -> None:
 def _walk(_: Any, most: Any, depths: Any, offsets: Any, targets: Any, found: Any, queue: Any, state: Any) -> None:
     """One thread, one frontier after the other, until one has more than so many edges."""
     begin, end, edges, depth = state[0], state[1], state[2], state[3]
-    done = 0
+    done, one = 0, np.uint64(1)
     while begin < end and edges <= most and done < _BUDGET:
         depth += 1
         done += edges
         edges, last = 0, end
         for k in range(begin, last):
-            u = queue[k]
-            for e in range(offsets[u], offsets[u + 1]):
-                v = targets[e]
+            u = np.uint32(queue[np.uint64(k)])
+            for e in range(offsets[u], offsets[np.uint64(u) + one]):
+                v = targets[np.uint64(e)]
                 if found[v] < 0:
                     found[v] = depth if depths else u
-                    queue[end] = v
+                    queue[np.uint64(end)] = v
                     end += 1
-                    edges += offsets[v + 1] - offsets[v]
+                    edges += offsets[np.uint64(v) + one] - offsets[v]
         begin = last
     state[0], state[1], state[2], state[3] = begin, end, edges, depth
 
 
 def _mark(k: Any, begin: Any, queue: Any, front: Any) -> None:
-    v = queue[begin + k]
-    atomic.or_(front, v >> 5, np.uint32(1) << np.uint32(v & 31))
+    v = np.uint32(queue[np.uint64(begin + k)])
+    atomic.or_(front, v >> 5, np.uint32(1) << (v & 31))
 
 
 def _look(w: Any, value: Any, offsets: Any, sources: Any, found: Any, front: Any, fresh: Any, counts: Any) -> None:
@@ -198,7 +198,7 @@ def _look(w: Any, value: Any, offsets: Any, sources: Any, found: Any, front: Any
     for v in range(32 * w, min(32 * w + 32, len(found))):
         if found[v] < 0:
             for e in range(offsets[v], offsets[v + 1]):
-                u = sources[e]
+                u = sources[np.uint64(e)]
                 if (front[u >> 5] >> (u & 31)) & 1 != 0:
                     found[v] = u if value < 0 else value
                     word |= np.uint32(1) << np.uint32(v & 31)

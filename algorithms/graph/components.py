@@ -81,13 +81,13 @@ def _frequent(label: Any) -> int:
 
 def _join_one(u: Any, k: Any, offsets: Any, targets: Any, label: Any) -> None:
     if offsets[u] + k < offsets[u + 1]:
-        _join(u, targets[offsets[u] + k], label)
+        _join(u, targets[np.uint64(offsets[u] + k)], label)
 
 
 def _join_rest(u: Any, first: Any, largest: Any, offsets: Any, targets: Any, label: Any) -> None:
     if label[u] != largest:
         for e in range(offsets[u] + first, offsets[u + 1]):
-            _join(u, targets[e], label)
+            _join(u, targets[np.uint64(e)], label)
 
 
 def _join(u: Any, v: Any, label: Any) -> None:
@@ -95,8 +95,8 @@ def _join(u: Any, v: Any, label: Any) -> None:
     a, b = label[np.uint64(u)], label[np.uint64(v)]
     while a != b:
         high, low = max(a, b), min(a, b)
-        root = atomic.cas(label, np.uint64(high), high, low)
-        if root in (high, low):
+        at = label[np.uint64(high)]
+        if at == low or (at == high and atomic.cas(label, np.uint64(high), high, low) == high):
             break
         a, b = label[np.uint64(label[np.uint64(high)])], label[np.uint64(low)]
 

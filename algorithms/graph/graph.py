@@ -94,6 +94,7 @@ class Graph:
         self._lock = threading.RLock()
         self._reverse: Graph | None = None if directed else self
         self._loops: int | None = None
+        self._weighed: tuple[Any, Any, float] | None = None
 
     @classmethod
     def _made(cls, offsets: Any, targets: Any, weights: Any, directed: bool) -> Graph:
@@ -265,6 +266,16 @@ class Graph:
     def __repr__(self) -> str:
         kind = ("directed" if self.directed else "undirected") + ("" if self.weights is None else ", weighted")
         return f"pp.graph.Graph({self.num_vertices} vertices, {self.num_edges} edges, {kind})"
+
+    def weight_range(self) -> tuple[Any, Any, float]:
+        """The least and the greatest weight, and their mean; found once, and (1, 1, 1.0) without weights."""
+        if self._weighed is None:
+            if self.weights is None or not len(self.targets):
+                self._weighed = 1, 1, 1.0
+            else:
+                least, most = (reduce(self._how, self.weights, op=op) for op in (ops.minimum, ops.maximum))
+                self._weighed = least, most, float(reduce(self._how, self.weights)) / len(self.targets)
+        return self._weighed
 
     def _check_symmetric(self) -> None:
         there, back = (sort(auto, self._keys(turned)) for turned in (False, True))

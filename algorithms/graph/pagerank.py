@@ -1,7 +1,9 @@
 """pagerank: how often a walker who follows edges at random, and starts anew now and then, is at each vertex.
 
-Every vertex gathers from its predecessors, so that no two write to one place, and a sum's order is that of the row.
-L. Page, S. Brin, R. Motwani, T. Winograd, "The PageRank citation ranking", 1999.
+The vertices are cut into blocks, which take turns, so that later ones see the new ranks of earlier ones: a block form
+of Gauss and Seidel's iteration, which takes fewer rounds than to change all at once. In a block every vertex gathers
+from its predecessors, so that no two write to one place, and a sum's order is that of the row. L. Page, S. Brin, R.
+Motwani, T. Winograd, "The PageRank citation ranking", 1999.
 """
 
 from __future__ import annotations
@@ -19,6 +21,9 @@ from portapar.algorithms.transform import fill
 from portapar.errors import ArgumentError
 from portapar.part import LocalPart
 from portapar.policy import Policy
+
+_BLOCKS = 16
+_LEAST = 4096
 
 
 def pagerank(
@@ -87,13 +92,18 @@ def pagerank(
         into = graph.reverse
         rows = into.offsets, radix.bits(into.targets)
         fill(how, rank, T(1 / n) if n else T(0))
+        for_each(how, n, give, graph.offsets, rank, given)
         base = T((1 - damping) / n) if n else T(0)
+        blocks = max(1, min(_BLOCKS, n // _LEAST))
+        ranges = [arrays.Range(n * k // blocks, n * (k + 1) // blocks) for k in range(blocks)]
         for _ in range(iterations if n else 0):
-            for_each(how, n, give, graph.offsets, rank, given)
             lost = T(0)
             if dangling == "spread":
                 lost = transform_reduce(how, graph.offsets[1:], graph.offsets[:-1], rank, transform=_stuck)
-            for_each(uneven, n, _gather, T(base + T(damping) * T(lost) / T(n)), T(damping), *rows, given, rank, changes)
+            start = T(base + T(damping) * T(lost) / T(n))
+            for some in ranges:
+                for_each(uneven, some, _gather, start, T(damping), *rows, given, rank, changes)
+                for_each(how, some, give, graph.offsets, rank, given)
             if transform_reduce(how, changes, transform=np.float64, op=ops.plus) < tolerance:
                 break
         return rank
@@ -107,7 +117,7 @@ def pagerank(
 def _gather(v: Any, base: Any, damping: Any, offsets: Any, sources: Any, given: Any, rank: Any, changes: Any) -> None:
     total = base * 0
     for e in range(offsets[v], offsets[v + 1]):
-        total += given[np.uint64(sources[e])]
+        total += given[sources[np.uint64(e)]]
     new = base + damping * total
     changes[v] = abs(new - rank[v])
     rank[v] = new

@@ -18,7 +18,7 @@ from portapar.algorithms import radix
 from portapar.algorithms.find import find_if
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.graph.graph import Graph, on_graph, vertex
-from portapar.algorithms.reduce import reduce, transform_reduce
+from portapar.algorithms.reduce import transform_reduce
 from portapar.algorithms.transform import fill, transform
 from portapar.errors import ArgumentError
 from portapar.kernel.front import atomic
@@ -77,21 +77,20 @@ def sssp(policy: Policy | None, graph: Graph, source: int, *, delta: float | Non
 def _paths(part: LocalPart, graph: Graph, source: int, delta: Any) -> Any:
     n, m, how = graph.num_vertices, len(graph.targets), part.how
     weights = graph.weights
+    least, most, mean = graph.weight_range()
+    if least < 0:
+        negative = find_if(how, weights, lambda w: w < 0)
+        found = arrays.asnumpy(weights[negative : negative + 1])[0]
+        raise ArgumentError(f"graph.sssp: weights[{negative}] is {found}: must not be negative")
     if weights is None:
         weights = part.empty(m, np.int32)
         fill(how, weights, np.int32(1))
-    negative = find_if(how, weights, lambda w: w < 0) if weights.dtype.kind != "u" else m
-    if negative < m:
-        found = arrays.asnumpy(weights[negative : negative + 1])[0]
-        raise ArgumentError(f"graph.sssp: weights[{negative}] is {found}: must not be negative")
     dtype = np.dtype(np.int64) if weights.dtype.kind in "iu" else weights.dtype
     T = dtype.type
     never = T(np.iinfo(dtype).max if dtype.kind == "i" else np.inf)
-    if delta is None:
-        total = float(reduce(how, weights))
-        delta = max(total / m * n / m, 1 if dtype.kind == "i" else total / m / 64) if m and total > 0 else 1
-    width = T(max(delta, 1) if dtype.kind == "i" else delta)
-    if dtype.kind == "i" and m and int(reduce(how, weights, op=ops.maximum)) * (n - 1) + int(width) >= int(never):
+    width = 8 * mean * n / max(m, 1) if delta is None else delta
+    width = T(min(max(width, 1), 2**62) if dtype.kind == "i" else width if width > 0 else 1)
+    if dtype.kind == "i" and int(most) * (n - 1) + int(width) >= int(never):
         raise ArgumentError("graph.sssp: the sums of weights may exceed 64 bits. Pass weights of float64")
     if weights.dtype == np.uint64:
         weights = transform(how, weights, op=np.int64)
@@ -201,15 +200,15 @@ def _relax(
 ) -> None:  # fmt: skip
     """Follow the edges of the vertices of a list that have got nearer since that was done last."""
     near, far = np.empty(_BUFFER, np.int32), np.empty(_BUFFER, np.int32)
-    a, b = 0, 0
+    a, b, one = 0, 0, np.uint64(1)
     for k in range(first, last):
-        u = lists[now, k]
+        u = np.uint32(lists[now, k])
         known = distance[u]
         if done[u] != known:
             done[u] = known
-            for e in range(offsets[u], offsets[u + 1]):
-                v = targets[e]
-                new = known + weights[e]
+            for e in range(offsets[u], offsets[np.uint64(u) + one]):
+                v = targets[np.uint64(e)]
+                new = known + weights[np.uint64(e)]
                 if new < distance[v] and new < atomic.min(distance, v, new):
                     if new < end:
                         near[a] = v

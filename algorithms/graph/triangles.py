@@ -99,14 +99,14 @@ def _keep(k: Any, order: Any, offsets: Any, targets: Any, rank: Any, kept: Any) 
     """How many neighbours of higher rank the vertex of rank k has."""
     u, count = np.uint64(order[k]), 0
     for e in range(offsets[u], offsets[u + np.uint64(1)]):
-        count += rank[targets[e]] > k
+        count += rank[targets[np.uint64(e)]] > k
     kept[k + 1] = count
 
 
 def _fill(k: Any, order: Any, offsets: Any, targets: Any, rank: Any, begin: Any, higher: Any) -> None:
     u, place = np.uint64(order[k]), begin[k]
     for e in range(offsets[u], offsets[u + np.uint64(1)]):
-        r = rank[targets[e]]
+        r = rank[targets[np.uint64(e)]]
         if r > k:
             higher[np.uint64(place)] = r
             place += 1
@@ -119,14 +119,14 @@ def _look_up(block: Any, blocks: Any, offsets: Any, targets: Any, marks: Any, co
         first, last = offsets[u], offsets[u + 1]
         if last - first > 1:
             for e in range(first, last):
-                marks[block, targets[e] >> 5] |= np.uint32(1) << (targets[e] & 31)
+                marks[block, targets[np.uint64(e)] >> 5] |= np.uint32(1) << (targets[np.uint64(e)] & 31)
             for e in range(first, last):
-                v = targets[e]
-                for f in range(offsets[v], offsets[v + 1]):
-                    w = targets[f]
+                v = targets[np.uint64(e)]
+                for f in range(offsets[v], offsets[np.uint64(v) + np.uint64(1)]):
+                    w = targets[np.uint64(f)]
                     found += np.int64((marks[block, w >> 5] >> (w & 31)) & 1)
             for e in range(first, last):
-                marks[block, targets[e] >> 5] = 0
+                marks[block, targets[np.uint64(e)] >> 5] = 0
     counts[block] = found
 
 
