@@ -22,10 +22,10 @@ from portapar.errors import PortaparWarning
 from portapar.executor import Executor, cuda, opened, simd, threads
 from portapar.executors import executor
 from portapar.lazy import flat
-from portapar.plan import Plan, make_plan, watch
+from portapar.plan import Plan, cut, watch
 from portapar.policy import Planning, Policy, planning, surveying
 from portapar.problem import Problem, checking
-from portapar.remembered import MISS, ready_calls, remember_plan, repeated, signature
+from portapar.remembered import MISS, ready_calls, remember_loop, repeated, signature
 
 if TYPE_CHECKING:
     from portapar.kernel.front.races import Race
@@ -114,14 +114,14 @@ def call(
         asked, result = _checked(build, algorithm, where, kernels, args, extra)
     else:
         asked, result = build(algorithm, where, kernels, args, extra)
-    made = make_plan(asked, how, where)
+    made = cut(asked, how, where)
     if asked.race is not None:
         _warn(asked.race, how, asked.size)
     if planning():
         survey = surveying()
         if survey is not None:
-            survey.ends(made)
-        return dataclasses.replace(made, result=result, watched=watch(asked, list(flat(args))))
+            survey.begins(made)
+        return dataclasses.replace(made, result=result, watched=watch(asked, list(flat(args)))).plan()
     for move in made.moves if how.transfers == "warn" else ():
         if move.kind in ("gathered", "shared"):
             moves.warn(how, algorithm, str(move))
@@ -129,7 +129,7 @@ def call(
         return where.submit(lambda: _result(made.execute(), result))
     value = _result(made.execute(), result)
     if key is not None and not how.check:
-        remember_plan(key, made, values, result)
+        remember_loop(key, made, values, result)
     return value
 
 

@@ -15,7 +15,7 @@ from portapar.few import MISS, FirstStep
 from portapar.kernel.front.lift import loops
 from portapar.lazy import flat
 from portapar.part import Data, LocalPart
-from portapar.plan import Survey, Surveyed
+from portapar.plan import Plan, Surveyed
 from portapar.policy import Policy
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class Exchange:
         self.kind = _kind(values)
         self._own: tuple[Any, list[LocalPart]] = (None, [])  #: cuts, and the parts by them
         self._read: dict[int, tuple[Any, Data]] = {}  #: by the identity of arrays, which `Data` keep alive
-        self.survey: Survey | None = None
+        self.survey: Plan | None = None  #: the plan that is being made
         given = [x for x in flat(values) if isinstance(x, PartitionedArray)]
         rows = next((x for x in values if getattr(x, "shape", None)), None)
         if given:
@@ -59,6 +59,14 @@ class Exchange:
     def count(self) -> int:
         """The number of parts."""
         return len(self.cuts) - 1
+
+    @property
+    def why(self) -> str:
+        """What decided how it is cut."""
+        if self.count == 1:
+            return "one part"
+        by = "where its partitioned arrays are cut" if self.kind == "partitioned" else "by the executor's weights"
+        return f"cut {by}"
 
     @property
     def how(self) -> Policy:
@@ -123,7 +131,7 @@ class Exchange:
         if self.survey is None or not isinstance(x, np.ndarray) or (id(x), out) in self.survey.seen:
             return
         self.survey.seen.add((id(x), out))
-        self.survey.arrays.append(f"{name}: {arrays.describe(x)} ({'written' if out else 'read'})")
+        self.survey.facts.append(f"{name}: {arrays.describe(x)} ({'written' if out else 'read'})")
         for k, (lo, hi) in enumerate(shares.spans(self.cuts)):
             member = self.executor.members[k]
             if lo < hi and isinstance(member, DeviceExecutor) and not member.device.host_memory:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from portapar import arrays, backend, divided, forks, moves, policy
+from portapar import arrays, backend, divided, forks, moves, policy, shares
 from portapar.arrays import PartitionedArray
 from portapar.divided import Fragments
 from portapar.errors import BackendUnavailableError, PlacementError
@@ -19,11 +20,11 @@ from portapar.kernel.cpu import chunk
 from portapar.kernel.front.codec import as_scalars
 from portapar.kernel.jit.check import needs
 from portapar.kernel.program import REFUSED
-from portapar.moves import Span
-from portapar.plan import Part, Plan
+from portapar.kernel.tiles import TILE
+from portapar.plan import Loop, Part
 from portapar.policy import Policy, forget
 from portapar.problem import Problem
-from portapar.transport import Placed
+from portapar.transport import Placed, moved
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -46,13 +47,14 @@ class Executor:
     group : Group or None
         The ranks that it joins.
     members : tuple of Executor
-        Who runs the parts of a plan: itself, or the executors that it joins.
+        Who runs the parts of a call: itself, or the executors that it joins.
+    own : range
+        Which of them are in this process.
     """
 
     kind = ""
     threads = 0
     one_thread = False
-    mine = -1  #: which part of its plans is this process's, where there are others and only one is
     array_type: type | None = None
     group: Any = None
     closed = False
@@ -62,6 +64,8 @@ class Executor:
     def __init__(self, text: str) -> None:
         self._text = text
         self.members: tuple[Executor, ...] = (self,)
+        self.own = range(1)
+        self.firsts: tuple[int, ...] = (0, 1)  #: process r has the members ``firsts[r]`` to ``firsts[r + 1]``
         self.policies: dict[Any, Policy] = {}  #: those that are bound to it, see `portapar.policy`
         self._queue: ThreadPoolExecutor | None = None
         self._takes_tasks = True
@@ -117,29 +121,90 @@ class Executor:
             f"{self!r} cannot be pickled: it joins processes that run already. Make it in the process that uses it"
         )
 
-    def execute(self, plan: Plan) -> Any:
-        """Run a plan; returns its result."""
-        raise NotImplementedError
+    def execute(self, loop: Loop) -> Any:
+        """Run a loop: all parts at once; returns its result."""
+        if self.closed:
+            raise BackendUnavailableError(f"{self!r} was closed; make a new executor")
+        with moved(loop) as (problem, parts):
+            own = [parts[k] for k in self.own]
+            if problem.program.acc is None:
+                self.at_once([functools.partial(_run_pieces, problem, pieces, loop.policy) for pieces in own])
+                return None
+            works = [functools.partial(_fragment, problem, pieces, loop.policy) for pieces in own]
+            return self.reduced(problem, [part.lo for part in loop.parts], works)
 
-    def bind(self, plan: Plan) -> Callable[[], Any]:
-        """`execute` prepared to be called many times with the same plan.
+    def bind(self, loop: Loop) -> Callable[[], Any]:
+        """`execute` prepared to be called many times with the same loop.
 
         What it returns raises for arguments that have changed, or returns REFUSED.
         """
 
         def run() -> Any:
-            plan.check()
-            return self.execute(plan)
+            loop.check()
+            return self.execute(loop)
 
         return run
 
-    def each(self, call: str, works: Sequence[Callable[[], Any]]) -> list[Any]:
-        """Run one piece of work on each of this process's members at once.
+    def reduced(self, problem: Problem, begins: Sequence[int], works: Sequence[Callable[[], Any]]) -> Any:
+        """The result of a reduction over several parts, which begin at these flat indices.
 
-        Returns the results of all members, wherever they are, in order. `call` is what is being done, for
-        messages.
+        `works` give the `Fragments` that this process's members have, or REFUSED: then that is the result, and nothing
+        was told.
         """
+        program, size = problem.program, problem.size
+        acc = program.acc
+        assert acc is not None
+
+        def fold_one(values: np.ndarray) -> np.ndarray:
+            return fold_tile(program, len(values))((values,))
+
+        def mine() -> Any:
+            found = self.at_once(works)
+            return REFUSED if any(x is REFUSED for x in found) else divided.merged(found, size, fold_one)
+
+        if len(self.firsts) == 2 or size == 0:  # nobody else has anything
+            found = mine()
+            return found if found is REFUSED else combine(problem, found.partials)
+        layout = divided.layout((*(begins[k] for k in self.firsts[:-1]), size), size)
+
+        def told() -> Any:
+            found = mine()
+            if found is REFUSED:
+                return found
+            pieces, first = layout.own[self.group.rank], -(-found.lo // TILE)
+            if not pieces and not (len(found.head) and len(found.tail)):
+                return found.head if len(found.head) else found.tail
+            folds = np.empty(len(pieces), acc)
+            for k, (_, lo, hi) in enumerate(pieces):
+                folds[k] = fold(program, found.partials[lo - first : hi - first])
+            return np.concatenate([found.head, folds, found.tail], dtype=acc)
+
+        call = _what(problem.algorithm, program, size, repr(problem.init))
+        data = self.tell(call, told, layout.counts, acc)
+        if data is REFUSED:
+            return data
+        values = [fold_one(data[lo:hi]) if of_tile else data[lo:hi] for lo, hi, of_tile in layout.runs]
+        if len(layout.pieces) == 1:
+            return combine(problem, values[0])
+        whole = np.empty(1, acc)
+        both = itertools.chain(*values)
+        whole[0] = shares.combine(layout.pieces, both, lambda x, y: fold(program, np.array([x, y], acc)))
+        return combine(problem, whole)
+
+    def tell(self, call: str, work: Callable[[], Any], counts: Sequence[int], dtype: np.dtype) -> Any:
+        """What `work` gives in every process, ``counts[r]`` numbers in process r, one after the other.
+
+        REFUSED of it is returned, and not told.
+        """
+        return work()
+
+    def at_once(self, works: Sequence[Callable[[], Any]]) -> list[Any]:
+        """Run one piece of work on each of this process's members, all at the same time; nobody else is told."""
         return [work() for work in works]
+
+    def each(self, call: str, works: Sequence[Callable[[], Any]]) -> list[Any]:
+        """`at_once`, and the results of all members, wherever they are, in order; `call` is for messages."""
+        return self.at_once(works)
 
     def alltoall(self, call: str, works: Sequence[Callable[[], list[Any]]]) -> list[list[Any]]:
         """`each`, of whose results (one per member) the k-th goes to member k; returns this process's."""
@@ -205,24 +270,23 @@ class DeviceExecutor(Executor):
     def owns(self, x: Any) -> bool:
         return self.device.owns(x)
 
-    def execute(self, plan: Plan) -> Any:
-        (part,) = plan.parts
-        partials = self.run(plan.problem, part, plan.policy, whole=True)
-        return combine(plan.problem, partials)
+    def execute(self, loop: Loop) -> Any:
+        (part,) = loop.parts
+        return combine(loop.problem, self.run(loop.problem, part, loop.policy, whole=True))
 
-    def bind(self, plan: Plan) -> Callable[[], Any]:
-        problem, (part,) = plan.problem, plan.parts
+    def bind(self, loop: Loop) -> Callable[[], Any]:
+        problem, (part,) = loop.problem, loop.parts
         values = problem.values
         in_place = part.hi > part.lo and all(self.device.owns(value) for _, value in problem.arrays())
         if not in_place or problem.tests is not None or (self.device.host_memory and not self.device.folds):
-            return super().bind(plan)
+            return super().bind(loop)
         self._check(problem)
-        prepared = task(problem, part, plan.policy, values, (0,) * len(values))
+        prepared = task(problem, part, loop.policy, values, (0,) * len(values))
         acc = problem.program.acc
         if not self.device.folds:
             run = self.device.bind(prepared)
             return run if acc is None else lambda: combine(problem, run())
-        bound = self.device.bind(prepared, [(x.array, x.written) for x in plan.watched])
+        bound = self.device.bind(prepared, [(x.array, x.written) for x in loop.watched])
         if acc is None or (problem.init is None and acc.names is None):
             return bound
 
@@ -240,7 +304,7 @@ class DeviceExecutor(Executor):
             return None if program.acc is None else np.empty(0, program.acc)
         placed, firsts, back = self._placed(problem, part)
         asked = task(problem, part, how, placed, firsts, whole)
-        asked.rows = _lengths(problem, part, placed, firsts)
+        asked.rows = moves.lengths(problem, (part.lo, part.hi), placed, firsts)
         partials = self.device.run(asked)
         self._look(problem, placed)
         for here, home in back:
@@ -251,28 +315,60 @@ class DeviceExecutor(Executor):
         return partials
 
     def fragment(self, problem: Problem, part: Part, how: Policy) -> Fragments:
-        """What a part of a reduction has of its tiles."""
-        head, inside, tail = divided.spans(part.lo, part.hi, problem.size)
-        partials = self.run(problem, dataclasses.replace(part, lo=inside[0], hi=inside[1]), how)
-        assert partials is not None
-        told = [self.values(problem, dataclasses.replace(part, lo=lo, hi=hi), how) for lo, hi in (head, tail)]
-        return Fragments(part.lo, part.hi, told[0], partials, told[1])
-
-    def fragments(self, problem: Problem, parts: Sequence[Part], how: Policy) -> list[Fragments]:
-        return [self.fragment(problem, part, how) for part in parts]
-
-    def values(self, problem: Problem, part: Part, how: Policy) -> np.ndarray:
-        """The values of some elements of a reduction, on the host."""
-        acc = problem.program.acc
-        assert acc is not None
-        if part.lo >= part.hi:
-            return np.empty(0, acc)
-        placed, firsts, _ = self._placed(problem, part)
-        out = self.device.empty((part.hi - part.lo,), acc)
-        asked = task(problem, part, how, (*placed, out), (*firsts, part.lo))
-        self.device.run(dataclasses.replace(asked, program=divided.values_program(problem.program)))
+        """Place the arguments of a part of a reduction, run it, and bring back what it has of the tiles."""
+        self._check(problem)
+        placed, firsts, _ = self._placed(problem, part) if part.lo < part.hi else ((), (), [])
+        rows = moves.lengths(problem, (part.lo, part.hi), placed, firsts) if placed else ()
+        found = self.fragments(problem, part, how, firsts, rows, backend.Launch)(placed)
         self._look(problem, placed)
-        return self.device.asnumpy(out)
+        return found
+
+    def fragments(
+        self,
+        problem: Problem,
+        part: Part,
+        how: Policy,
+        firsts: tuple[int, ...],
+        rows: tuple[int, ...] = (),
+        launch: Callable[..., Any] | None = None,
+    ) -> Callable[[Sequence[Any]], Any]:
+        """What gives the `Fragments` of a part for arguments that are where it runs, whose row 0 has these indices.
+
+        REFUSED of arguments that it cannot take. `launch` makes a launch of a device and a task.
+        """
+        acc, values = problem.program.acc, divided.values_program(problem.program)
+        assert acc is not None
+        spans = divided.spans(part.lo, part.hi, problem.size)
+        launches = []
+        for k, (lo, hi) in enumerate(spans):
+            asked = task(problem, dataclasses.replace(part, lo=lo, hi=hi), how, (), (), whole=False)
+            asked.rows = rows
+            if k != 1:
+                asked.program, asked.rows = values, (*rows, 0) if rows else ()
+            made = None
+            if lo < hi and launch is not None:
+                made = launch(self.device, asked)
+            elif lo < hi:
+                made = self.device.launch(asked)
+                made.guard([len(firsts)] * (k != 1), [0] * (len(firsts) + 1))
+            launches.append(made)
+
+        def run(given: Sequence[Any]) -> Any:
+            found = []
+            for k, (made, (lo, hi)) in enumerate(zip(launches, spans, strict=True)):
+                some = np.empty(0, acc)
+                if made is not None and k == 1:
+                    some = made(given, firsts)
+                elif made is not None:
+                    out = self.device.empty((hi - lo,), acc)
+                    some = made((*given, out), (*firsts, lo))
+                    some = some if some is REFUSED else self.device.asnumpy(out)
+                if some is REFUSED:
+                    return REFUSED
+                found.append(some)
+            return Fragments(part.lo, part.hi, *found)
+
+        return run
 
     def _placed(
         self, problem: Problem, part: Part
@@ -334,7 +430,7 @@ class DeviceExecutor(Executor):
                 return here, buffer.first, back
             value = value.array
         if isinstance(value, PartitionedArray):
-            return *_own_part(problem, k, value, self), None
+            return *moves.own_part(problem, k, value, self), None
         if not isinstance(value, np.ndarray):
             if not self.device.owns(value):
                 raise PlacementError(
@@ -344,7 +440,7 @@ class DeviceExecutor(Executor):
             return value, 0, None
         if self.device.host_memory:
             return value, 0, None
-        (first, last), (begin, end) = _rows(problem, k, value, part)
+        (first, last), (begin, end) = moves.host_rows(problem, k, value, (part.lo, part.hi))
         local = value[first:last]
         if use.reads or not (use.covers and use.pointwise):
             here = self.device.asarray(np.ascontiguousarray(local))
@@ -362,67 +458,22 @@ class DeviceExecutor(Executor):
         for k, value in problem.arrays():
             use = problem.access[k]
             if isinstance(value, np.ndarray) and use is not None:
-                (first, last), (begin, end) = _rows(problem, k, value, part)
+                (first, last), (begin, end) = moves.host_rows(problem, k, value, (part.lo, part.hi))
                 into += value[first:last].nbytes if use.reads or not (use.covers and use.pointwise) else 0
                 out += value[begin:end].nbytes if use.writes else 0
         return into, out
 
 
-def _rows(problem: Problem, k: int, value: np.ndarray, part: Part) -> tuple[Span, Span]:
-    """The rows that a part needs of an array in host memory, and those of them that it may write."""
-    whole = (0, len(value))
-    if part.hi - part.lo == problem.size:
-        return whole, whole
-    reach = problem.reaches()[k]
-    assert reach is not None
-    if reach.strays or not reach.lands:
-        return whole, whole
-    rows = moves.rows_of(problem, part.lo, part.hi)
-    own = min(rows[0], len(value)), min(rows[1], len(value))
-    if reach.far:
-        return whole, own
-    found = moves.needed(reach, rows, len(value))
-    if len(found) > 1 or not found:  # the first rows and the last ones; an array that is not used
-        return whole, own
-    return found[0], own
-
-
-def _lengths(problem: Problem, part: Part, placed: Sequence[Any], firsts: Sequence[int]) -> tuple[int, ...]:
-    """The rows that arrays have all in all, where a kernel asks for it, and a part has less; else 0."""
-    if part.hi - part.lo == problem.size:
-        return ()
-    reaches = problem.reaches()
-    if problem.tests is None and not any(reach is not None and reach.measured for reach in reaches):
-        return ()
-    found = [0] * len(placed)
-    for k, value in problem.arrays():
-        reach = reaches[k]
-        if reach is not None and (reach.measured or problem.tests is not None):
-            count = value.shape[0] * moves.scale(problem, k)
-            here = placed[k].shape[0] + firsts[k]
-            found[k] = count if here < count else 0
-    return tuple(found)
-
-
-def _own_part(problem: Problem, k: int, value: PartitionedArray, executor: Executor) -> tuple[Any, int]:
-    """The part of a partitioned array that lives on an executor, and its first row."""
-    for number, local in value.parts.items():
-        if value.executor.members[number] is executor:
-            if value.ndim > 1 and problem.program.specs[k].ndim == 1:
-                return local.reshape(-1), value.cuts[number] * (value.size // value.shape[0])
-            return local, value.cuts[number]
-    raise PlacementError(
-        f"{problem.algorithm}: argument {problem.names[k]!r} lives on {value.executor!r}, not on {executor!r}. "
-        f"Use policy.on({value.executor!r})"
-    )
-
-
-def run_pieces(problem: Problem, pieces: Sequence[Part], how: Policy) -> np.ndarray | None:
-    """Run what one executor does of a call, one piece after the other; of a reduction there is one."""
-    found = None
+def _run_pieces(problem: Problem, pieces: Sequence[Part], how: Policy) -> None:
+    """Run what one executor does of a call, one piece after the other."""
     for piece in pieces:
-        found = piece.executor.run(problem, piece, how)
-    return found
+        piece.executor.run(problem, piece, how)
+
+
+def _fragment(problem: Problem, pieces: Sequence[Part], how: Policy) -> Fragments:
+    """What one executor has of a reduction, which is of one piece."""
+    (piece,) = pieces
+    return piece.executor.fragment(problem, piece, how)
 
 
 def task(
@@ -466,22 +517,17 @@ def fold(program: Any, partials: np.ndarray, init: Any = None) -> Any:
     return values[0]
 
 
-def fold_tiles(problem: Problem, fragments: Sequence[Fragments], mine: Sequence[bool] | None = None) -> np.ndarray:
-    """The folds of the tiles that belong to some parts (all of them, or those of which `mine` says so), in order."""
-    program = problem.program
-    assert program.acc is not None
-
-    def fold_one(values: np.ndarray) -> np.ndarray:
-        return fold_tile(program, len(values))((values,))
-
-    found = divided.joined(fragments, problem.size, fold_one, mine or (True,) * len(fragments))
-    return np.concatenate(found) if found else np.empty(0, program.acc)
-
-
+@functools.lru_cache(maxsize=256)
 def fold_tile(program: Any, count: int) -> Any:
     """What folds the values of as many elements of a reduction, given in a tuple of one array, as a tile is folded."""
     tile = backend.Task(divided.tile_program(program), (), (), (count,), (0,), (1,), 0, count, 1)
     return simd().device.launch(tile)  # type: ignore[attr-defined]
+
+
+@functools.lru_cache(maxsize=256)
+def _what(algorithm: str, program: Any, size: int, init: str) -> str:
+    """What ranks must agree on in a reduction."""
+    return f"{algorithm} of {size} elements to {program.acc} (kernel {program.key[:8]}, init {init})"
 
 
 @functools.lru_cache(maxsize=4096)

@@ -35,7 +35,7 @@ from portapar.executor import DeviceExecutor, task
 from portapar.kernel.front.lift import bound, known
 from portapar.kernel.program import REFUSED
 from portapar.part import LocalPart
-from portapar.plan import Plan, make_plan
+from portapar.plan import Loop, cut
 from portapar.policy import Planning, Policy
 from portapar.remembered import MISS, NUMBERS, remember
 
@@ -119,7 +119,7 @@ class FirstStep(Step):
         count, wakes = blocks or (1, True)
         dealt = there._but(schedule="dynamic", chunk_size=1) if count > 1 and there.threads else there
         asked = indexed.for_each(self._algorithm, count, kernel, args, once=blocks is None)
-        made = make_plan(asked, dealt, here.executor)
+        made = cut(asked, dealt, here.executor)
         made.execute()
         lifted, _, captured = bound(kernel)
         if id(kernel) in _fixed:
@@ -216,16 +216,16 @@ def _kinds(values: Sequence[Any]) -> list[Any] | None:
     return parts
 
 
-def _remember(key: Any, plan: Plan, values: tuple[Any, ...], wakes: bool) -> None:
+def _remember(key: Any, loop: Loop, values: tuple[Any, ...], wakes: bool) -> None:
     """Keep a step for the next time, if its program takes the values as they are."""
-    (part, *rest), problem = plan.parts, plan.problem
+    (part, *rest), problem = loop.parts, loop.problem
     where = part.executor
     as_given = len(problem.values) == len(values) and all(
         a is b for a, b in zip(problem.values, values, strict=True)
     )
     if key is None or rest or not isinstance(where, DeviceExecutor) or problem.program.form != "map" or not as_given:
         return
-    launch = where.device.launch(task(problem, replace(part, wakes=wakes), plan.policy, (), ()))
+    launch = where.device.launch(task(problem, replace(part, wakes=wakes), loop.policy, (), ()))
     written = [k for k, use in enumerate(problem.access) if use is not None and use.writes]
     if launch.guard(written, [getattr(x, "nbytes", 0) for x in values]):
         remember(_steps, key, launch)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -12,14 +11,9 @@ import numpy as np
 
 from portapar import arrays, cost, forks, shares
 from portapar.arrays import PartitionedArray
-from portapar.divided import Fragments
 from portapar.errors import BackendUnavailableError, PlacementError
-from portapar.executor import DeviceExecutor, Executor, combine, fold_tiles, run_pieces
+from portapar.executor import DeviceExecutor, Executor
 from portapar.kernel.cpu import pool
-from portapar.plan import Part, Plan
-from portapar.policy import Policy
-from portapar.problem import Problem
-from portapar.transport import moved
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +29,7 @@ class HybridExecutor(Executor):
         equal = len(set(weights)) == 1
         super().__init__(f"pp.hybrid({names})" if equal else f"pp.hybrid({names}, weights={list(weights)})")
         self.members = members
+        self.own, self.firsts = range(len(members)), (0, len(members))
         self.weights = weights
         self.worth = cost.wake()
         self._runners: ThreadPoolExecutor | None = None
@@ -79,22 +74,8 @@ class HybridExecutor(Executor):
                 out[lo:hi] = arrays.asnumpy(x.parts[k])
         return out
 
-    def execute(self, plan: Plan) -> Any:
-        with moved(plan) as (problem, parts):
-            return combine(problem, self.run(problem, parts, plan.policy))
-
-    def run(self, problem: Problem, parts: Sequence[Sequence[Part]], how: Policy) -> np.ndarray | None:
-        """All parts at once, each one piece after the other; of a reduction the folds of its tiles."""
-        if problem.program.acc is None:
-            self.each(problem.algorithm, [partial(run_pieces, problem, pieces, how) for pieces in parts])
-            return None
-        return fold_tiles(problem, self.fragments(problem, [part for (part,) in parts], how))
-
-    def fragments(self, problem: Problem, parts: Sequence[Part], how: Policy) -> list[Fragments]:
-        return self.each(problem.algorithm, [partial(part.executor.fragment, problem, part, how) for part in parts])
-
-    def each(self, call: str, works: Sequence[Callable[[], Any]]) -> list[Any]:
-        """All at once: the first on the calling thread, the others on threads of their own."""
+    def at_once(self, works: Sequence[Callable[[], Any]]) -> list[Any]:
+        """The first on the calling thread, the others on threads of their own."""
         if self._runners is None:
             raise BackendUnavailableError(f"{self!r} was closed; make a new executor")
         first, *rest = works
@@ -120,9 +101,6 @@ class HybridExecutor(Executor):
         if errors:
             raise errors[0]
         return found
-
-    def transfers(self, problem: Problem, part: Part) -> tuple[int, int]:
-        return (0, 0)
 
     def close(self) -> None:
         """Ends its own threads; its members stay open."""

@@ -18,7 +18,6 @@ from portapar.kernel.front.lift import lift
 from portapar.kernel.jit.check import needs
 from portapar.kernel.jit.hindrances import Hindrance, hindrances
 from portapar.kernel.program import Program
-from portapar.plan import Plan
 from portapar.policy import Policy, Recording
 
 _SHOWN = 3  #: hindrances that are told if nobody asks for all
@@ -161,8 +160,8 @@ def _kernel_program(kernel: Callable[..., Any], args: tuple[Any, ...], keywords:
 def _programs(algorithm: Callable[..., Any], how: Policy, args: Any, keywords: Any) -> list[Program]:
     """What a call of an algorithm runs, in order; of several steps those with code of the user's, if there is any."""
     planned = plan(algorithm, how, *args, **keywords)
-    if isinstance(planned, Plan):
-        return [planned.problem.program]
+    if planned.loop is not None:
+        return [planned.loop.problem.program]
     block = Recording(policy.current.get())
     token = policy.current.set(block)
     known: dict[int, Any] = {}

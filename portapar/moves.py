@@ -415,6 +415,54 @@ def asked(problem: Problem, found: Sequence[Move], spans: Sequence[Span]) -> lis
     return wanted
 
 
+def host_rows(problem: Problem, k: int, value: np.ndarray, span: Span) -> tuple[Span, Span]:
+    """The rows that a part needs of an array in host memory, and those of them that it may write."""
+    whole = (0, len(value))
+    if span[1] - span[0] == problem.size:
+        return whole, whole
+    reach = problem.reaches()[k]
+    assert reach is not None
+    if reach.strays or not reach.lands:
+        return whole, whole
+    rows = rows_of(problem, *span)
+    own = min(rows[0], len(value)), min(rows[1], len(value))
+    if reach.far:
+        return whole, own
+    found = needed(reach, rows, len(value))
+    if len(found) > 1 or not found:  # the first rows and the last ones; an array that is not used
+        return whole, own
+    return found[0], own
+
+
+def own_part(problem: Problem, k: int, value: PartitionedArray, executor: Any) -> tuple[Any, int]:
+    """The part of a partitioned array that lives on an executor, and its first row."""
+    for number, local in value.parts.items():
+        if value.executor.members[number] is executor:
+            if value.ndim > 1 and problem.program.specs[k].ndim == 1:
+                local = local.reshape(-1)
+            return local, value.cuts[number] * scale(problem, k)
+    raise PlacementError(
+        f"{problem.algorithm}: argument {problem.names[k]!r} lives on {value.executor!r}, not on {executor!r}. "
+        f"Use policy.on({value.executor!r})"
+    )
+
+
+def lengths(problem: Problem, span: Span, placed: Sequence[Any], firsts: Sequence[int]) -> tuple[int, ...]:
+    """The rows that arrays have all in all, where a kernel asks for it, and a part has less; else 0."""
+    if span[1] - span[0] == problem.size:
+        return ()
+    reaches = problem.reaches()
+    if problem.tests is None and not any(reach is not None and reach.measured for reach in reaches):
+        return ()
+    found = [0] * len(placed)
+    for k, _ in problem.arrays():
+        reach = reaches[k]
+        if reach is not None and (reach.measured or problem.tests is not None):
+            whole, here = count(problem, k), placed[k].shape[0] + firsts[k]
+            found[k] = whole if here < whole else 0
+    return tuple(found)
+
+
 def traffic(problem: Problem, found: Sequence[Move], spans: Sequence[Span], number: int) -> tuple[int, int]:
     """Bytes to the device of a part and back, for what moves between parts."""
     into = out = 0

@@ -32,7 +32,7 @@ from portapar.kernel.front.lift import bound, lift
 from portapar.lazy import MIRROR, OWN, Lazy, flat
 from portapar.outputs import kind_text
 from portapar.part import Data, LocalPart
-from portapar.plan import Steps, Survey, Surveyed
+from portapar.plan import Plan, Surveyed
 from portapar.policy import Policy, check_policy, current, planning, surveying
 
 T = TypeVar("T")
@@ -124,7 +124,7 @@ class Parts(Exchange):
             moves.refuse(self.policy, self.algorithm, name, what)
             moves.warn(self.policy, self.algorithm, what)
             if self.survey is not None:
-                self.survey.arrays.append(what)
+                self.survey.facts.append(what)
         self._surveyed("gather")
         return arrays.asnumpy(x)
 
@@ -433,7 +433,7 @@ def run(
 
     Returns
     -------
-    What `body` returns; with ``policy.task`` a Future of it; inside `pp.plan` its `Steps`.
+    What `body` returns; with ``policy.task`` a Future of it; inside `pp.plan` its plan.
     """
     if few is not None and (how is None or type(how) is Policy):
         found = few(Step(how))
@@ -460,7 +460,7 @@ def run(
         if survey is not None:  # an algorithm inside of one whose plan is wanted
             p.survey = survey
             return body(p)
-        p.survey = current.get().survey = survey = Survey()
+        p.survey = current.get().survey = made = Plan(algorithm, how, where, carry_out)
         try:
             with p.captured(body, own):
                 body(p)
@@ -471,7 +471,8 @@ def run(
                 raise
         finally:
             current.get().survey = None
-        return Steps(algorithm, how, where, p.cuts, carry_out, survey)
+        made.cut(p.cuts, p.why)
+        return made
     return where.submit(carry_out) if how.asynchronous else carry_out()
 
 

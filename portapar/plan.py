@@ -1,4 +1,4 @@
-"""The plan step: from a problem, a policy and an executor to a plan. Pure: nothing runs, nothing moves."""
+"""Plans: who does which part of a call, and what moves for that. Pure: nothing runs, nothing moves."""
 
 from __future__ import annotations
 
@@ -75,15 +75,15 @@ def _hosts(x: Any) -> list[np.ndarray]:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """How one call will run. ``print(plan)`` explains it, ``plan.run()`` does it.
+class Loop:
+    """One kernel form, cut into parts: what executors run.
 
     Attributes
     ----------
     problem : Problem
     policy : Policy
     executor : Executor
-        Who runs the plan: for several parts a hybrid or an MPI executor.
+        Who runs it: for several parts a hybrid or an MPI executor.
     parts : tuple of Part
         In order; together they cover the whole index space.
     why : str
@@ -107,17 +107,7 @@ class Plan:
     _bound: list[Any] = field(default_factory=list, repr=False, compare=False)
 
     def run(self) -> Any:
-        """Run the plan on the arguments that it was made for; returns what the algorithm returns.
-
-        A call that is made again and again with the same arrays is cheapest this way: all that can be
-        prepared is prepared in the first run.
-
-        Raises
-        ------
-        PlacementError
-            An argument is no longer the array that it was: its shape, dtype, strides or memory changed, or it cannot be
-            written any more. Nothing is written then.
-        """
+        """Run it again and again on its arguments, see `Plan.run`."""
         if not self._bound:
             self.check()
             self._bound.append(self.executor.bind(self))
@@ -134,7 +124,7 @@ class Plan:
         return self.result if value is None else value
 
     def execute(self) -> Any:
-        """Run the plan once; returns what its executor does."""
+        """Run it once; returns what its executor does."""
         for copy in self.problem.copies:
             copy.make()
         value = self.executor.execute(self)
@@ -160,30 +150,26 @@ class Plan:
                     "Make a new plan"
                 )
 
-    def __str__(self) -> str:
+    def plan(self) -> Plan:
+        """The plan of a call that is this loop."""
         p = self.problem
         space = "×".join(str(n) for n in p.extent)
-        lines = [f"{p.algorithm} over {space} indices, {self.policy!r}", f"  {self.why}"]
-        lines += [f"  {name}: {told}, computed where it is read" for name, told in p.lazy]
+        made = Plan(p.algorithm, self.policy, self.executor, self.run, p.size, f"{space} indices", self.parts, self.why)
+        made.loop = self
+        made.facts += [f"{name}: {told}, computed where it is read" for name, told in p.lazy]
         if p.tests is not None:
-            lines.append(f"  every index at {len(p.tests.sites)} places of the kernel is tested")
-        lines += [f"  {line}" for line in self.arguments()]
-        lines += [f"  {c.name}: strided, copied when it runs, {c.place.nbytes} bytes" for c in p.copies]
-        lines += [f"  {move}" for move in self.moves]
-        for part in self.parts:
-            share = 100 * (part.hi - part.lo) / max(p.size, 1)
-            threads = f", {part.threads} thread{'s' * (part.threads != 1)}" if part.threads else ""
-            moved = self.bytes(part)
-            lines.append(
-                f"  [{part.lo}, {part.hi}) {share:.0f} % on {part.executor!r}{threads}"
-                + (f", moves {moved[0]} bytes in and {moved[1]} bytes out" if any(moved) else "")
-            )
+            made.facts.append(f"every index at {len(p.tests.sites)} places of the kernel is tested")
+        made.facts += self.arguments()
+        made.facts += [f"{c.name}: strided, copied when it runs, {c.place.nbytes} bytes" for c in p.copies]
+        made.facts += map(str, self.moves)
         if p.program.form == "reduce":
-            lines.append(f"  tiles of {TILE} elements, combined in a fixed tree: the same bits wherever it is cut")
-        return "\n".join(lines)
+            made.facts.append(
+                f"tiles of {TILE} elements, combined in a fixed tree: the same bits wherever it is cut"
+            )
+        made.moved = dict(enumerate(map(self.bytes, self.parts)))
+        return made
 
-
-    def bytes(self, part: Part) -> tuple[int, int]:
+    def bytes(self, part: Part) -> list[int]:
         """Bytes that a part moves to its device, and back."""
         into, out = part.executor.transfers(self.problem, part)
         device = getattr(part.executor, "device", None)
@@ -191,7 +177,7 @@ class Plan:
             spans = [(one.lo, one.hi) for one in self.parts]
             more = moves.traffic(self.problem, self.moves, spans, self.parts.index(part))
             into, out = into + more[0], out + more[1]
-        return into, out
+        return [into, out]
 
     def arguments(self) -> list[str]:
         """A line for each argument: what it is, and how the kernel uses it."""
@@ -217,7 +203,7 @@ class Plan:
         return f" ({words}, {where})"
 
 
-def make_plan(problem: Problem, policy: Policy, executor: Any) -> Plan:
+def cut(problem: Problem, policy: Policy, executor: Any) -> Loop:
     """Decide who does which part of a problem.
 
     Parameters
@@ -231,10 +217,10 @@ def make_plan(problem: Problem, policy: Policy, executor: Any) -> Plan:
         moves.refuse_copies(problem, executor)
         problem = moves.at_hand(problem, executor)
         part = _part(problem, policy, members[0], *(problem.span or (0, problem.size)))
-        return Plan(problem, policy, executor, (part,), _reason(part))
+        return Loop(problem, policy, executor, (part,), _reason(part))
     spans, why, moved = moves.decide(problem, policy, executor)
     parts = tuple(_part(problem, policy, member, *span) for member, span in zip(members, spans, strict=True))
-    return Plan(problem, policy, executor, parts, why, moves=moved)
+    return Loop(problem, policy, executor, parts, why, moves=moved)
 
 
 def _part(problem: Problem, policy: Policy, executor: Any, lo: int, hi: int) -> Part:
@@ -258,66 +244,83 @@ class Surveyed(Exception):
     """All that is known before the first step of an algorithm is known."""
 
 
-@dataclass
-class Survey:
-    """What an algorithm of several steps says of its data before the first step.
+@dataclass(slots=True)
+class Plan:
+    """How one call will run. ``print(plan)`` explains it, ``plan.run()`` does it.
 
     Attributes
     ----------
-    arrays : list of str
-        A line for each.
+    algorithm : str
+    policy : Policy
+    executor : Executor
+        Who runs it.
+    parts : tuple of Part
+        In order: who does which indices, or of an algorithm of several steps which rows.
+    why : str
+        What decided.
+    facts : list of str
+        A line for each argument, and for what is copied or told to others.
     moved : dict
         Bytes to the device of a part, by its number, and back.
-    first : str
-        The first step.
-    most : bool
-        How long a result will be is not known: no more bytes than these come back.
+    loop : Loop or None
+        What runs, where that is one kernel form.
     """
-
-    arrays: list[str] = field(default_factory=list)
-    moved: dict[int, list[int]] = field(default_factory=dict)
-    first: str = ""
-    seen: set[Any] = field(default_factory=set)
-    most: bool = False
-
-    def ends(self, made: Plan) -> None:
-        """A loop is the first step, and its plan says what moves."""
-        for k, part in enumerate(made.parts):
-            moved = self.moved.setdefault(k, [0, 0])
-            for side, size in enumerate(part.executor.transfers(made.problem, part)):
-                moved[side] = max(moved[side], size)
-        self.arrays += made.arguments()
-        self.first = self.first or made.problem.algorithm
-        raise Surveyed
-
-
-@dataclass(frozen=True)
-class Steps:
-    """The plan of an algorithm of several steps; ``print`` shows who does which part, `run` runs it."""
 
     algorithm: str
     policy: Policy
     executor: Any
-    cuts: tuple[int, ...]
     call: Callable[[], Any] = field(repr=False)
-    survey: Survey = field(default_factory=Survey, repr=False)
-
-    @property
-    def parts(self) -> tuple[tuple[Any, int, int], ...]:
-        return tuple(zip(self.executor.members, self.cuts[:-1], self.cuts[1:], strict=True))
+    size: int = 0
+    over: str = ""
+    parts: tuple[Part, ...] = ()
+    why: str = ""
+    facts: list[str] = field(default_factory=list)
+    moved: dict[int, list[int]] = field(default_factory=dict)
+    loop: Loop | None = None
+    first: str = ""  #: of several steps the first one
+    most: bool = False  #: how long a result will be is not known: no more bytes than these come back
+    seen: set[Any] = field(default_factory=set, repr=False)
 
     def run(self) -> Any:
-        """Run it; returns what the algorithm returns."""
+        """Run the plan on the arguments that it was made for; returns what the algorithm returns.
+
+        A call that is made again and again with the same arrays is cheapest this way: all that can be
+        prepared is prepared in the first run.
+
+        Raises
+        ------
+        PlacementError
+            An argument is no longer the array that it was: its shape, dtype, strides or memory changed, or it cannot be
+            written any more. Nothing is written then.
+        """
         return self.call()
 
+    def begins(self, loop: Loop) -> None:
+        """A loop is the first of several steps, and says what moves."""
+        for k, part in enumerate(loop.parts):
+            moved = self.moved.setdefault(k, [0, 0])
+            for side, size in enumerate(part.executor.transfers(loop.problem, part)):
+                moved[side] = max(moved[side], size)
+        self.facts += loop.arguments()
+        self.first = self.first or loop.problem.algorithm
+        raise Surveyed
+
+    def cut(self, cuts: Sequence[int], why: str) -> None:
+        """Part k does the rows ``cuts[k]`` to ``cuts[k + 1]``, in several steps."""
+        first = f", the first of which is {self.first!r}" if self.first else ""
+        self.size, self.over, self.why = cuts[-1], f"{cuts[-1]} rows in several steps{first}", why
+        self.parts = tuple(
+            Part(member, lo, hi, member.threads if self.policy.threads else min(member.threads, 1))
+            for member, lo, hi in zip(self.executor.members, cuts[:-1], cuts[1:], strict=True)
+        )
+
     def __str__(self) -> str:
-        total = max(self.cuts[-1], 1)
-        first = f", the first of which is {self.survey.first!r}" if self.survey.first else ""
-        lines = [f"{self.algorithm} over {self.cuts[-1]} rows in several steps{first}, {self.policy!r}"]
-        lines += [f"  {line}" for line in self.survey.arrays]
-        for k, (who, lo, hi) in enumerate(self.parts):
-            moved = self.survey.moved.get(k, (0, 0))
-            most = ", at most" * self.survey.most
-            told = f", moves {moved[0]} bytes in and {moved[1]} bytes out{most}" if any(moved) else ""
-            lines.append(f"  [{lo}, {hi}) {100 * (hi - lo) / total:.0f} % on {who!r}{told}")
+        lines = [f"{self.algorithm} over {self.over}, {self.policy!r}", *(f"  {x}" for x in (self.why, *self.facts))]
+        for k, part in enumerate(self.parts):
+            share = 100 * (part.hi - part.lo) / max(self.size, 1)
+            threads = f", {part.threads} thread{'s' * (part.threads != 1)}" if part.threads else ""
+            into, out = self.moved.get(k, (0, 0))
+            most = ", at most" * self.most
+            moved = f", moves {into} bytes in and {out} bytes out{most}" if into or out else ""
+            lines.append(f"  [{part.lo}, {part.hi}) {share:.0f} % on {part.executor!r}{threads}{moved}")
         return "\n".join(lines)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import atexit
 import concurrent.futures
 import contextlib
-import dataclasses
+import functools
 import itertools
 import os
 import threading
@@ -22,33 +22,22 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, backend, config, divided, shares
+from portapar import arrays, backend, config, shares
 from portapar.arrays import PartitionedArray
-from portapar.divided import Fragments
 from portapar.errors import BackendUnavailableError, CommunicationError, PlacementError
-from portapar.executor import (
-    DeviceExecutor,
-    Executor,
-    combine,
-    fold,
-    fold_tile,
-    fold_tiles,
-    run_pieces,
-    simd,
-    task,
-    threads,
-)
+from portapar.executor import DeviceExecutor, Executor, simd, threads
 from portapar.future import Chain, Future, leading, waiting
 from portapar.hybrid import HybridExecutor
 from portapar.kernel.program import REFUSED
-from portapar.kernel.tiles import TILE
-from portapar.plan import Part, Plan
 from portapar.policy import forget
-from portapar.problem import Problem
-from portapar.transport import moved
 
 _RECORD = 256  #: bytes: one that tells of a failure, a digest of the call, and the rest for results
 _HEAD = 16
+
+
+@functools.lru_cache(maxsize=1024)
+def _digest(call: str) -> bytes:
+    return config.digest(call.encode(), _HEAD - 1)
 
 
 class _Disagreement(CommunicationError):
@@ -104,15 +93,12 @@ class _Channel:
     def _begin(self) -> None:
         self._runner = threading.get_ident()
 
-    def agree(self, call: str, error: Exception | None = None, head: bytes | None = None) -> None:
-        """Tell all ranks what this one does; raise CommunicationError if another one failed or does else.
-
-        `head` is what says it, see `head`, if it is at hand.
-        """
+    def agree(self, call: str, error: Exception | None = None) -> None:
+        """Tell all ranks what this one does; raise CommunicationError if another one failed or does else."""
         group, table = self.group, self.records
         if group.size == 1:
             return
-        head = head or self.head(call, error)
+        head = bytes([error is not None]) + _digest(call)
         table[group.rank, :_HEAD] = np.frombuffer(head, np.uint8)
         group.allgather(table.reshape(-1))
         if error is None and table[:, :_HEAD].tobytes() == head * group.size:
@@ -127,10 +113,6 @@ class _Channel:
         raise _Disagreement(
             f"{call}: the ranks differ. Every rank must make the same calls in the same order ({calls})"
         )
-
-    def head(self, call: str, error: Exception | None = None) -> bytes:
-        """What a record begins with: whether a call failed, and its digest."""
-        return bytes([error is not None]) + config.digest(call.encode(), _HEAD - 1)
 
     def told(self, counts: Sequence[int], dtype: Any = np.uint8) -> np.ndarray:
         """What all ranks told in their records, one after the other: so many bytes of each."""
@@ -205,11 +187,8 @@ class RanksExecutor(Executor):
         self.weights = tuple(w for _, _, ws in setup for w in ws)
         self.threads = local.threads
         self.one_thread = all(one for _, members, _ in setup for _, _, one in members)
-        #: rank r has the members ``_firsts[r]`` to ``_firsts[r + 1]``
-        self._firsts = (0, *itertools.accumulate(len(members) for _, members, _ in setup))
-        self._own = range(self._firsts[group.rank], self._firsts[group.rank + 1])
-        self._closed = False
-        self.mine = self._own[0] if len(self._own) == 1 and isinstance(local, DeviceExecutor) else -1
+        self.firsts = (0, *itertools.accumulate(len(members) for _, members, _ in setup))
+        self.own = range(self.firsts[group.rank], self.firsts[group.rank + 1])
 
     # arrays ---------------------------------------------------------------------------------------
 
@@ -232,7 +211,7 @@ class RanksExecutor(Executor):
             if host.ndim == 0:
                 raise PlacementError("asarray: a zero-dimensional array has no rows to cut")
             cuts = shares.cut_rows(host.shape[0], self.weights)
-            parts = {k: self.members[k].asarray(host[cuts[k] : cuts[k + 1]]) for k in self._own}
+            parts = {k: self.members[k].asarray(host[cuts[k] : cuts[k + 1]]) for k in self.own}
             return f"asarray of {arrays.describe(host)} whose bytes add up to {_total(host)}", parts
 
         with self._turn():
@@ -253,7 +232,7 @@ class RanksExecutor(Executor):
             if not whole:
                 raise PlacementError("empty: shape is (): must have rows")
             ends = cuts or shares.cut_rows(whole[0], self.weights)
-            parts = {k: self.members[k].empty((ends[k + 1] - ends[k], *whole[1:]), dtype) for k in self._own}
+            parts = {k: self.members[k].empty((ends[k + 1] - ends[k], *whole[1:]), dtype) for k in self.own}
             found = PartitionedArray(whole, dtype, ends, parts, self)
             return f"empty of shape {whole} and dtype {found.dtype}, cut at {ends}", found
 
@@ -265,7 +244,7 @@ class RanksExecutor(Executor):
 
         def collect() -> tuple[str, np.ndarray]:
             out = np.empty(x.shape, x.dtype)
-            for k in self._own:
+            for k in self.own:
                 if x.cuts[k + 1] > x.cuts[k]:
                     out[x.cuts[k] : x.cuts[k + 1]] = arrays.asnumpy(x.parts[k])
             return f"asnumpy of {arrays.describe(x)}", out
@@ -274,7 +253,7 @@ class RanksExecutor(Executor):
             out = self._together("asnumpy", collect)
             row = out.nbytes // max(x.shape[0], 1)
             if out.nbytes and self.group.size > 1:
-                self.group.allgather(out.reshape(-1).view(np.uint8), [row * x.cuts[k] for k in self._firsts])
+                self.group.allgather(out.reshape(-1).view(np.uint8), [row * x.cuts[k] for k in self.firsts])
         return out
 
     def owns(self, x: Any) -> bool:
@@ -282,140 +261,40 @@ class RanksExecutor(Executor):
 
     # calls ----------------------------------------------------------------------------------------
 
-    def execute(self, plan: Plan) -> Any:
-        if self._closed:
-            raise BackendUnavailableError(f"{self!r} was closed; make a new executor")
-        with moved(plan) as (problem, parts):
-            plan = dataclasses.replace(plan, problem=problem)
-            if problem.program.acc is None:
-                self._run_own(plan, parts)
-                return None
-            if self.group.size == 1 or problem.size == 0:
-                return combine(problem, self._run_own(plan, parts))
-            return self._reduce_few(plan) if few(plan) else self._reduce(plan)
+    def at_once(self, works: Sequence[Callable[[], Any]]) -> list[Any]:
+        return self.local.at_once(works)
 
-    def _run_own(self, plan: Plan, parts: Sequence[Sequence[Part]]) -> np.ndarray | None:
-        own = [parts[k] for k in self._own]
-        if isinstance(self.local, HybridExecutor):
-            return self.local.run(plan.problem, own, plan.policy)
-        assert isinstance(self.local, DeviceExecutor)
-        return run_pieces(plan.problem, own[0], plan.policy)
-
-    def _reduce_few(self, plan: Plan) -> Any:
-        """Every rank tells the values of all its elements, and all of them fold these."""
-        problem, parts = plan.problem, [plan.parts[k] for k in self._own]
-        program = problem.program
-
-        def mine() -> tuple[str, np.ndarray]:
-            found = [part.executor.values(problem, part, plan.policy) for part in parts]
-            return _what(problem), np.concatenate(found)
-
+    def tell(self, call: str, work: Callable[[], Any], counts: Sequence[int], dtype: np.dtype) -> Any:
+        """Few numbers travel in the records by which ranks agree: that is one message."""
+        channel, rank, sizes = self._channel, self.group.rank, [count * dtype.itemsize for count in counts]
+        inline = max(sizes) <= _RECORD - _HEAD
         with self._turn():
-            self._together(problem.algorithm, mine, self._channel.records[self.group.rank, _HEAD:])
-            data = self._channel.told(self._counts(plan), program.acc)
-        return combine(problem, fold_tile(program, problem.size)((data,)))
-
-    def _counts(self, plan: Plan) -> list[int]:
-        """Bytes of the values that each rank has."""
-        acc = plan.problem.program.acc
-        assert acc is not None
-        ends = [*(part.lo for part in plan.parts), plan.problem.size]
-        return [(ends[b] - ends[a]) * acc.itemsize for a, b in itertools.pairwise(self._firsts)]
-
-    def prepared(self, plan: Plan, firsts: tuple[int, ...]) -> Callable[[Sequence[Any]], Any] | None:
-        """A reduction of few elements prepared to be done again with other arrays, whose own parts it is given.
-
-        It is the same to the other ranks whether one has prepared it or not. None if that cannot be; what it returns
-        is REFUSED where arrays are not as they must be, and then nothing has been told.
-        """
-        problem, part = plan.problem, plan.parts[self.mine]
-        program, channel, local = problem.program, self._channel, part.executor
-        if self.mine < 0 or self.group.size == 1 or not few(plan) or not local.device.host_memory:
-            return None
-        asked = dataclasses.replace(task(problem, part, plan.policy, (), ()), program=divided.values_program(program))
-        launch = local.device.launch(asked) if part.lo < part.hi else None
-        if launch is not None and not launch.guard([len(firsts)], [0] * (len(firsts) + 1)):
-            return None
-        counts, fold_all, places = self._counts(plan), fold_tile(program, problem.size), (*firsts, part.lo)
-        room: Any = channel.records[self.group.rank, _HEAD : _HEAD + counts[self.group.rank]]
-        room = room.view(program.acc)
-        bare = dataclasses.replace(problem, values=())  # the arrays must not be kept alive
-        call = _what(problem) + self._which
-        head = channel.head(call)
-
-        def run(values: Sequence[Any]) -> Any:
-            with self._turn():
-                try:
-                    if launch is not None and launch((*values, room), places) is REFUSED:
-                        return REFUSED
-                except Exception as error:  # whatever it is: the other ranks wait
-                    channel.agree(call, error)
-                    raise
-                channel.agree(call, None, head)
-                data = channel.told(counts, program.acc)
-            return combine(bare, fold_all((data,)))
-
-        return run
-
-    def _reduce(self, plan: Plan) -> Any:
-        """Every rank folds what it has of the tree, and all of them put the same pieces together."""
-        problem = plan.problem
-        program, rank = problem.program, self.group.rank
-        assert program.acc is not None
-        size = program.acc.itemsize
-        ends = [part.lo for part in plan.parts] + [problem.size]
-        between = [ends[k] for k in self._firsts]
-        tiles = tuple(divided.tiles_before(place, problem.size) for place in between)
-        pieces = shares.subtrees(tiles)
-        borders = any(place % TILE and place < problem.size for place in between)
-        call = _what(problem)
-        parts = [plan.parts[k] for k in self._own]
-
-        def fragments() -> list[Fragments]:
-            return self.local.fragments(problem, parts, plan.policy)  # type: ignore[attr-defined]
-
-        def mine() -> tuple[str, np.ndarray]:
-            partials = fold_tiles(problem, *told) if borders else fold_tiles(problem, fragments())
-            first = tiles[rank]
-            found = np.empty(len(pieces[rank]), program.acc)
-            for k, (_, lo, end) in enumerate(pieces[rank]):
-                found[k] = fold(program, partials[lo - first : end - first])
-            return call, found
-
-        with self._turn():
-            if borders:  # a tile lies on several ranks: they tell each other what they have of it
-                own = self._together(problem.algorithm, lambda: (f"{call}: borders", fragments()))
-                empty = np.empty(0, program.acc)
-                all_of = self.group.exchange([dataclasses.replace(part, partials=empty) for part in own])
-                all_of[rank] = own
-                told = list(itertools.chain(*all_of)), [k in self._own for k in range(len(plan.parts))]
-            inline = max(map(len, pieces)) * size <= _RECORD - _HEAD
-            table = self._channel.records
-            found = self._together(problem.algorithm, mine, table[rank, _HEAD:] if inline else None)
-            counts = [len(some) * size for some in pieces]
+            try:
+                found = work()
+            except Exception as error:  # whatever it is: the other ranks wait
+                channel.agree(call + self._which, error)
+                raise
+            if found is REFUSED:
+                return found
             if inline:
-                data = self._channel.told(counts)
-            else:
-                cuts = (0, *itertools.accumulate(counts))
-                data = np.empty(cuts[-1], np.uint8)
-                data[cuts[rank] : cuts[rank + 1]] = found.view(np.uint8)
-                self.group.allgather(data, cuts)
-
-        def op(x: Any, y: Any) -> Any:
-            return fold(program, np.array([x, y], program.acc))
-
-        whole = np.empty(1, program.acc)
-        whole[0] = shares.combine(itertools.chain(*pieces), data.view(program.acc), op)
-        return combine(problem, whole)
+                channel.records[rank, _HEAD : _HEAD + sizes[rank]] = found.view(np.uint8)
+            channel.agree(call + self._which)
+            if inline:
+                return channel.told(sizes, dtype)
+            cuts = (0, *itertools.accumulate(sizes))
+            data = np.empty(cuts[-1], np.uint8)
+            data[cuts[rank] : cuts[rank + 1]] = found.view(np.uint8)
+            self.group.allgather(data, cuts)
+            return data.view(dtype)
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
-        if self._closed:
+        if self.closed:
             raise BackendUnavailableError(f"{self!r} was closed; make a new executor")
         with self._channel.turn():
             yield
 
-    def _together(self, name: str, work: Callable[[], tuple[str, Any]], room: np.ndarray | None = None) -> Any:
+    def _together(self, name: str, work: Callable[[], tuple[str, Any]]) -> Any:
         """Do this rank's share of a collective call, and agree with the others that all could.
 
         Parameters
@@ -424,13 +303,9 @@ class RanksExecutor(Executor):
             The call, in case that `work` fails.
         work : callable
             Returns a description of the call, in which ranks must agree, and the share's result.
-        room : bytes, optional
-            Where the others will see this rank's result.
         """
         try:
             call, result = work()
-            if room is not None:
-                room[: result.nbytes] = result.view(np.uint8)
         except Exception as error:  # whatever it is: the other ranks wait
             self._channel.agree(name + self._which, error)
             raise
@@ -442,31 +317,31 @@ class RanksExecutor(Executor):
     def each(self, call: str, works: Sequence[Callable[[], Any]]) -> list[Any]:
         """Each rank does its own; collective."""
         with self._turn():
-            own = self._together(call, lambda: (call, self.local.each(call, works)))
+            own = self._together(call, lambda: (call, self.at_once(works)))
             return list(itertools.chain(*self.group.exchange(own)))
 
     def alltoall(self, call: str, works: Sequence[Callable[[], list[Any]]]) -> list[list[Any]]:
         with self._turn():
-            own = self._together(call, lambda: (call, self.local.each(call, works)))
+            own = self._together(call, lambda: (call, self.at_once(works)))
             sends = [
                 [row[first:last] for row in own]
-                for first, last in zip(self._firsts[:-1], self._firsts[1:], strict=True)
+                for first, last in zip(self.firsts[:-1], self.firsts[1:], strict=True)
             ]
             # from each rank: for each of its members, one value for each of ours
             got = [row for rank in self.group.alltoall(sends) for row in rank]
-            return [[row[k] for row in got] for k in range(len(self._own))]
+            return [[row[k] for row in got] for k in range(len(self.own))]
 
     # life -----------------------------------------------------------------------------------------
 
     def submit(self, call: Callable[[], Any]) -> Future:
-        if self._closed:
+        if self.closed:
             raise BackendUnavailableError(f"{self!r} was closed; make a new executor")
         return self._channel.submit(call)
 
     def synchronize(self) -> None:
         """Wait for everything that was given to this executor, tasks included, on all ranks. Collective."""
         with self._turn():
-            for k in self._own:
+            for k in self.own:
                 self.members[k].synchronize()
             self._channel.agree("synchronize" + self._which)
 
@@ -475,29 +350,16 @@ class RanksExecutor(Executor):
 
         Of a communicator that was passed to `mpi` the duplicate is freed: collective then.
         """
-        if self._closed:
+        if self.closed:
             return
         with self._channel.turn():  # behind the tasks that were given to it: the others wait for their parts
-            self._closed = self.closed = True
+            self.closed = True
         for key, value in list(_joined.items()):
             if value is self:
                 del _joined[key]
         if self._channel not in _world:
             self._channel.close()
         forget(self)
-
-
-def few(plan: Plan) -> bool:
-    """Whether the values of all elements of a reduction fit into a record."""
-    acc = plan.problem.program.acc
-    return acc is not None and not plan.moves and plan.problem.size * acc.itemsize <= _RECORD - _HEAD
-
-
-def _what(problem: Problem) -> str:
-    """What ranks must agree on in a reduction."""
-    program = problem.program
-    call = f"{problem.algorithm} of {problem.size} elements to {program.acc}"
-    return f"{call} (kernel {program.key[:8]}, init {problem.init})"
 
 
 _joined: dict[int | None, RanksExecutor] = {}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,7 +16,7 @@ from portapar.executor import DeviceExecutor, combine, task
 from portapar.kernel.front.lift import bound
 from portapar.kernel.program import REFUSED
 from portapar.lazy import Lazy
-from portapar.plan import Plan
+from portapar.plan import Loop
 from portapar.policy import Planning, Policy, forgets
 from portapar.problem import Problem
 
@@ -72,9 +73,10 @@ def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...
                 if type(leaf) is not np.ndarray and type(leaf) not in NUMBERS:
                     return None, args
                 parts += (leaf.dtype, leaf.shape, leaf.strides) if type(leaf) is np.ndarray else (type(leaf),)
-        elif kind is PartitionedArray and how.executor in (None, x.executor) and len(x.parts) == 1:
-            local = x.local
-            parts += (x.executor, x.dtype, x.shape, x.cuts, type(local), local.dtype, local.shape, local.strides)
+        elif kind is PartitionedArray and how.executor in (None, x.executor):
+            parts += (x.executor, x.dtype, x.shape, x.cuts)
+            for local in x.parts.values():
+                parts += (type(local), local.dtype, local.shape, local.strides)
         elif how.executor is not None and kind is how.executor.array_type:
             parts += (kind, x.dtype, x.shape, x.strides)
         else:
@@ -137,71 +139,111 @@ class _Ready:
         return combine(self.problem, partials)
 
 
-class _ReadyPart:
-    """The part of a plan that is this process's, where others do theirs."""
+class _ReadyParts:
+    """The parts of a loop that are this process's, each with its native code; nothing is moved between parts."""
 
-    __slots__ = ("executor", "firsts", "gives", "number", "places", "run")
+    __slots__ = ("begins", "executor", "gives", "places", "problem", "runs", "written")
 
-    def __init__(self, plan: Plan, run: Any, places: tuple[int, ...], firsts: Any, gives: bool) -> None:
-        self.executor, self.number, self.run = plan.executor, plan.executor.mine, run
-        self.places, self.firsts, self.gives = places, firsts, gives
+    def __init__(self, loop: Loop, places: tuple[int, ...], runs: Sequence[tuple[int, Any]], gives: bool) -> None:
+        self.written = [k for k, use in enumerate(loop.problem.access) if use is not None and use.writes]
+        self.executor, self.places, self.runs, self.gives = loop.executor, places, runs, gives
+        self.problem = dataclasses.replace(loop.problem, values=())  # the arrays must not be kept alive
+        self.begins = [part.lo for part in loop.parts]
 
     def __call__(self, args: tuple[Any, ...]) -> Any:
-        if self.executor.closed or self.executor.members[self.number].closed:
+        where = self.executor
+        if where.closed or any(where.members[number].closed for number in where.own):
             ready_calls.clear()
             return MISS
-        number = self.number
-        values = [x.parts[number] if type(x) is PartitionedArray else x for x in map(args.__getitem__, self.places)]
+        given = [args[k] for k in self.places]
+        works = []
+        for number, run in self.runs:
+            values = [x.parts[number] if type(x) is PartitionedArray else x for x in given]
+            if len(self.runs) > 1 and not _sound(values, self.written):  # before any of them has written
+                return MISS
+            works.append(functools.partial(run, values))
         try:
-            found = self.run(values) if self.firsts is None else self.run(values, self.firsts)
+            if self.problem.program.acc is not None:
+                found = where.reduced(self.problem, self.begins, works)
+                return MISS if found is REFUSED else found
+            if any(found is REFUSED for found in where.at_once(works)):
+                return MISS
         except struct.error:
             return MISS
-        if found is REFUSED:
-            return MISS
-        return args[-1] if self.gives and found is None else found
+        return args[-1] if self.gives else None
 
 
-def _remember_part(key: Any, plan: Plan, args: tuple[Any, ...], result: Any) -> None:
-    """Keep a call of which this process does one part: each with its own rows, so that nothing has to be moved."""
-    where, problem, number = plan.executor, plan.problem, plan.executor.mine
-    local, part = where.members[number], plan.parts[number]
+def _sound(values: Sequence[Any], written: Sequence[int]) -> bool:
+    """Whether arrays on the host are aligned, those that are written writable and apart from all others."""
+    hosts = [x for x in values if type(x) is np.ndarray]
+    if not all(x.flags.aligned for x in hosts):
+        return False
+    for k in written:
+        out = values[k]
+        if type(out) is np.ndarray and not (
+            out.flags.writeable and not any(x is not out and np.may_share_memory(x, out) for x in hosts)
+        ):
+            return False
+    return True
+
+
+def _remember_parts(key: Any, loop: Loop, args: tuple[Any, ...], result: Any) -> None:
+    """Keep a call of several parts, each with its own rows, so that nothing has to be moved."""
+    where, problem = loop.executor, loop.problem
     places = tuple(_place(value, args) for value in problem.values)
     used = [args[k] for k in places]
-    apart = {id(x) for x in args if type(x) is PartitionedArray} == {
-        id(x) for x in used if type(x) is PartitionedArray
-    }
-    if not apart or -1 in places or plan.moves or not local.device.host_memory or problem.tiles:
+    parted = [{id(x) for x in some if type(x) is PartitionedArray} for some in (args, used)]
+    if parted[0] != parted[1] or -1 in places or loop.moves or problem.tiles or problem.copies:
         return
-    firsts, sizes = [], []
+    if problem.program.form == "transform" and args[-1] is None:
+        return
+    if any(
+        type(x) is PartitionedArray and (use is None or not use.pointwise)
+        for x, use in zip(used, problem.access, strict=True)
+    ):
+        return
+    runs = [(number, _prepared(loop, number, used)) for number in where.own]
+    if all(run is not None for _, run in runs):
+        repeats = _repeats(args)
+        ready = _ReadyParts(loop, places, [run for run in runs if run[1] is not _nothing], result is not None)
+        remember(ready_calls, key if repeats is None else (key, repeats), ready)
+
+
+def _nothing(values: Sequence[Any]) -> None:
+    """The work of a part that has none."""
+
+
+def _prepared(loop: Loop, number: int, used: Sequence[Any]) -> Any:
+    """What runs a part of a loop on the arguments that it is given there; None if that cannot be prepared."""
+    problem, part, member = loop.problem, loop.parts[number], loop.executor.members[number]
+    reduces, firsts, sizes = problem.program.acc is not None, [], []
     for x, spec, use in zip(used, problem.program.specs, problem.access, strict=True):
-        mine = x.parts.get(number) if type(x) is PartitionedArray else x
-        if use is not None and (not isinstance(mine, np.ndarray) or mine.ndim != spec.ndim):
-            return
-        if type(x) is PartitionedArray and (use is None or not use.pointwise):
-            return
+        mine = x.parts[number] if type(x) is PartitionedArray else x
+        fits = use is None or (member.device.owns(mine) and len(mine.shape) == spec.ndim)
+        if part.lo < part.hi and not fits:
+            return None
         firsts.append(x.cuts[number] if type(x) is PartitionedArray else 0)
         sizes.append(getattr(mine, "nbytes", 0))
-    repeats = _repeats(args)
-    key = key if repeats is None else (key, repeats)
-    if problem.program.acc is not None:
-        run = where.prepared(plan, tuple(firsts))
-        if run is not None:
-            remember(ready_calls, key, _ReadyPart(plan, run, places, None, False))
-    elif part.lo < part.hi and not (problem.program.form == "transform" and args[-1] is None):
-        launch = local.device.launch(task(problem, part, plan.policy, (), ()))
-        written = [k for k, use in enumerate(problem.access) if use is not None and use.writes]
-        if launch.guard(written, sizes):
-            remember(ready_calls, key, _ReadyPart(plan, launch, places, tuple(firsts), result is not None))
+    if reduces:
+        return member.fragments(problem, part, loop.policy, tuple(firsts))
+    if part.lo >= part.hi:
+        return _nothing
+    written = [k for k, use in enumerate(problem.access) if use is not None and use.writes]
+    launch = member.device.launch(task(problem, part, loop.policy, (), ()))
+    return functools.partial(_launched, launch, tuple(firsts)) if launch.guard(written, sizes) else None
 
 
-def remember_plan(key: Any, plan: Plan, args: tuple[Any, ...], result: Any) -> None:
-    """Keep a call for the next time, if it is simple enough: one part, on data that live where it runs."""
-    if plan.executor.mine >= 0:
-        _remember_part(key, plan, args, result)
-        return
-    (part, *rest), problem = plan.parts, plan.problem
+def _launched(launch: Any, firsts: tuple[int, ...], values: Sequence[Any]) -> Any:
+    return launch(values, firsts)
+
+
+def remember_loop(key: Any, loop: Loop, args: tuple[Any, ...], result: Any) -> None:
+    """Keep a call for the next time, if it is simple enough: on data that live where it runs."""
+    (part, *rest), problem = loop.parts, loop.problem
     where = part.executor
-    if rest or where is not plan.executor or not isinstance(where, DeviceExecutor):
+    if rest or where is not loop.executor:
+        _remember_parts(key, loop, args, result)
+    if where is not loop.executor or not isinstance(where, DeviceExecutor):
         return
     device = where.device
     if not all(device.owns(value) for _, value in problem.arrays()):
@@ -214,7 +256,7 @@ def remember_plan(key: Any, plan: Plan, args: tuple[Any, ...], result: Any) -> N
     places = tuple(_place(value, args) for value in problem.values)
     if -1 in places or part.hi <= part.lo or _merged(places, args):
         return
-    launch = device.launch(task(problem, part, plan.policy, (), ()))
+    launch = device.launch(task(problem, part, loop.policy, (), ()))
     # what a key does not say of arrays is looked at in every call
     written = [k for k, use in enumerate(problem.access) if use is not None and use.writes]
     if not launch.guard(written, [getattr(value, "nbytes", 0) for value in problem.values]):

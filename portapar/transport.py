@@ -14,7 +14,7 @@ from portapar import arrays, moves
 from portapar.arrays import PartitionedArray
 from portapar.errors import PortaparError
 from portapar.moves import Move, Span
-from portapar.plan import Part, Plan
+from portapar.plan import Loop, Part
 from portapar.problem import Problem
 
 
@@ -70,7 +70,7 @@ class Placed:
 
 
 class Transport:
-    """One run of a plan of several parts.
+    """One run of a loop over several parts.
 
     Attributes
     ----------
@@ -80,13 +80,13 @@ class Transport:
         For each part what it runs, one after the other.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan, self.executor = plan, plan.executor
-        self.parts = [[part] for part in plan.parts]
-        problem = plan.problem
+    def __init__(self, loop: Loop) -> None:
+        self.loop, self.executor = loop, loop.executor
+        self.parts = [[part] for part in loop.parts]
+        problem = loop.problem
         self.values = list(problem.values)
-        self._fetch([move for move in plan.moves if move.kind == "rows"])
-        for move in plan.moves:
+        self._fetch([move for move in loop.moves if move.kind == "rows"])
+        for move in loop.moves:
             value = self.values[move.argument]
             if move.kind in ("gathered", "shared"):
                 whole = self.executor.gather(value)
@@ -95,11 +95,11 @@ class Transport:
             elif move.kind == "private":
                 placed = self.values[move.argument] = Placed(value, self.executor.members)
                 start = neutral(move.operation, value.dtype)
-                for k, part in enumerate(plan.parts):
+                for k, part in enumerate(loop.parts):
                     if part.lo < part.hi and self._own(k):
                         host = np.full(value.shape, start, value.dtype)
                         placed.buffers[k] = [Buffer(moves.rows_of(problem, part.lo, part.hi), host, 0)]
-        self.moved = dataclasses.replace(problem, values=tuple(self.values)) if plan.moves else problem
+        self.moved = dataclasses.replace(problem, values=tuple(self.values)) if loop.moves else problem
 
     def _own(self, number: int) -> bool:
         """Whether a part runs in this process."""
@@ -111,10 +111,10 @@ class Transport:
         """Split parts into those iterations that find all they read in their own rows, and others; fetch for these."""
         if not found:
             return
-        problem, reaches = self.plan.problem, self.plan.problem.reaches()
-        spans = [(part.lo, part.hi) for part in self.plan.parts]
+        problem, reaches = self.loop.problem, self.loop.problem.reaches()
+        spans = [(part.lo, part.hi) for part in self.loop.parts]
         asked = moves.asked(problem, found, spans)
-        for k, part in enumerate(self.plan.parts):
+        for k, part in enumerate(self.loop.parts):
             pieces = moves.pieces(problem, found, k, spans[k])
             if pieces[1]:
                 self.parts[k] = [self._piece(part, rows) for some in pieces for rows in some]
@@ -131,7 +131,7 @@ class Transport:
                 value.buffers.setdefault(k, []).append(buffer)
 
     def _piece(self, part: Part, rows: Span) -> Part:
-        lo, hi = moves.flat(self.plan.problem, *rows)
+        lo, hi = moves.flat(self.loop.problem, *rows)
         return dataclasses.replace(part, lo=lo, hi=hi)
 
     def _exchange(
@@ -144,22 +144,22 @@ class Transport:
             return [[self._some(argument, k, rows) for argument, _, rows in theirs] for theirs in asked]
 
         works = [lambda k=k: send(k) for k in own]
-        got = self.executor.alltoall(f"{self.plan.problem.algorithm}: rows", works)
+        got = self.executor.alltoall(f"{self.loop.problem.algorithm}: rows", works)
         found: dict[int, dict[tuple[int, Span], list[tuple[int, np.ndarray]]]] = {}
         for k, given in zip(own, got, strict=True):
             mine = found[k] = {}
             for number, theirs in enumerate(given):
                 for (argument, rows, span), some in zip(asked[k], theirs, strict=True):
-                    first = max(span[0], moves.owned(self.plan.problem, argument, number)[0])
+                    first = max(span[0], moves.owned(self.loop.problem, argument, number)[0])
                     mine.setdefault((argument, rows), []).append((first, some))
         return found
 
     def _some(self, argument: int, number: int, rows: Span) -> np.ndarray:
         """What a part has of these rows."""
-        value = self.plan.problem.values[argument]
-        begin, end = moves.owned(self.plan.problem, argument, number)
+        value = self.loop.problem.values[argument]
+        begin, end = moves.owned(self.loop.problem, argument, number)
         lo, hi = max(rows[0], begin), min(rows[1], end)
-        flat = moves.scale(self.plan.problem, argument) > 1
+        flat = moves.scale(self.loop.problem, argument) > 1
         if lo >= hi:
             return np.empty((0, *(() if flat else value.shape[1:])), value.dtype)
         local = value.parts[number]
@@ -167,7 +167,7 @@ class Transport:
 
     def _joined(self, argument: int, rows: Span, some: list[tuple[int, np.ndarray]], whole: bool) -> Buffer:
         """Rows in one piece of memory, where a kernel's index finds them."""
-        count = moves.count(self.plan.problem, argument)
+        count = moves.count(self.loop.problem, argument)
         some = sorted(some, key=lambda x: x[0])
         runs: list[tuple[int, list[np.ndarray]]] = []
         for first, x in some:
@@ -189,8 +189,8 @@ class Transport:
 
     def finish(self) -> None:
         """Bring home what was written elsewhere than where it belongs."""
-        problem, reaches = self.plan.problem, self.plan.problem.reaches() if self.plan.moves else ()
-        for move in self.plan.moves:
+        problem, reaches = self.loop.problem, self.loop.problem.reaches() if self.loop.moves else ()
+        for move in self.loop.moves:
             value, reach, moved = problem.values[move.argument], reaches[move.argument], self.values[move.argument]
             assert reach is not None
             if move.kind == "private":
@@ -204,33 +204,33 @@ class Transport:
                         self._put(move.argument, number, b.rows, b.host[lo - b.first : hi - b.first])
             else:
                 for number in value.parts:
-                    lo, hi = moves.owned(self.plan.problem, move.argument, number)
+                    lo, hi = moves.owned(self.loop.problem, move.argument, number)
                     self._put(move.argument, number, (lo, hi), moved[lo:hi])
 
     def fail(self, error: Exception) -> None:
         """Have other ranks, which wait for what this one wrote, told that it failed."""
-        if not any(move.kind == "private" for move in self.plan.moves):
+        if not any(move.kind == "private" for move in self.loop.moves):
             return
 
         def raised() -> None:
             raise error
 
-        (move, *_) = [move for move in self.plan.moves if move.kind == "private"]
+        (move, *_) = [move for move in self.loop.moves if move.kind == "private"]
         own = sum(map(self._own, range(len(self.parts))))
         with contextlib.suppress(type(error), PortaparError):  # who asked is given `error`
             self.executor.each(self._call(move), [raised] * own)
 
     def _call(self, move: Move) -> str:
-        return f"{self.plan.problem.algorithm}: {move.name}"
+        return f"{self.loop.problem.algorithm}: {move.name}"
 
     def _put(self, argument: int, number: int, rows: Span, what: np.ndarray) -> None:
         """Store rows of a partitioned array where they belong."""
-        value, (begin, end) = self.plan.problem.values[argument], moves.owned(self.plan.problem, argument, number)
+        value, (begin, end) = self.loop.problem.values[argument], moves.owned(self.loop.problem, argument, number)
         lo, hi = max(rows[0], begin), min(rows[1], end)
         if lo >= hi:
             return
         local = value.parts[number]
-        here = (local.reshape(-1) if moves.scale(self.plan.problem, argument) > 1 else local)[lo - begin : hi - begin]
+        here = (local.reshape(-1) if moves.scale(self.loop.problem, argument) > 1 else local)[lo - begin : hi - begin]
         what = what[lo - rows[0] : hi - rows[0]]
         if isinstance(here, np.ndarray):
             here[...] = what
@@ -263,12 +263,12 @@ class Transport:
 
 
 @contextlib.contextmanager
-def moved(plan: Plan) -> Iterator[tuple[Problem, list[list[Part]]]]:
-    """Around a run of a plan: the problem with what was moved, and for each part the pieces that it runs."""
-    if not plan.moves:
-        yield plan.problem, [[part] for part in plan.parts]
+def moved(loop: Loop) -> Iterator[tuple[Problem, list[list[Part]]]]:
+    """Around a run of a loop: the problem with what was moved, and for each part the pieces that it runs."""
+    if not loop.moves:
+        yield loop.problem, [[part] for part in loop.parts]
         return
-    transport = Transport(plan)
+    transport = Transport(loop)
     try:
         yield transport.moved, transport.parts
     except Exception as error:  # whatever it is: other ranks wait

@@ -237,7 +237,8 @@ def test_empty_arrays(module, renderer):
 def test_without_it_nothing_is_added(module):
     kernel = load(module, "y[i] = x[i - 1]", "i, x, y")
     plan = pp.plan(pp.for_each, pp.par, N, kernel, np.zeros(10), np.zeros(10))
-    assert plan.problem.tests is None and "check" not in plan.problem.program.text and len(plan.problem.values) == 2
+    problem = plan.loop.problem
+    assert problem.tests is None and "check" not in problem.program.text and len(problem.values) == 2
     assert not pp.par.check and not pp.par.with_(check=True).with_(check=False).check
     assert repr(pp.par.with_(check=True)) == "pp.par.with_(check=True)"
 
@@ -245,7 +246,7 @@ def test_without_it_nothing_is_added(module):
 def test_what_needs_no_test_has_none(module):
     kernel = load(module, "set_element(i, y, element(i, x) + x[i])", "i, x, y")
     plan = pp.plan(pp.for_each, pp.par.with_(check=True), N, kernel, np.zeros(10), np.zeros(10))
-    assert plan.problem.tests is None
+    assert plan.loop.problem.tests is None
 
 
 def test_environment(python):

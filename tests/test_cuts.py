@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import portapar as pp
-from portapar import shares
+from portapar import divided, shares
 from portapar.kernel.tiles import TILE
 
 QUICK = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
@@ -80,6 +80,30 @@ def test_rows(three, cuts):
     doubled = pp.transform(pp.par.on(three), placed, op=lambda v: 2.0 * v)
     assert doubled.cuts == cuts
     assert np.array_equal(pp.asnumpy(doubled), 2.0 * x)
+
+
+@given(size=st.integers(1, 9 * TILE), data=st.data())
+def test_what_parts_tell_each_other_of_a_reduction(size, data):
+    """Every element is in one piece of the tree, which one part has, or all of whose elements are told."""
+    near = st.one_of(st.integers(0, size), st.integers(0, 9).map(lambda k: min(size, k * TILE)))
+    ends = (0, *sorted(data.draw(st.lists(near, max_size=5))), size)
+    found, tiles = divided.layout(ends, size), -(-size // TILE)
+    assert [lo for _, lo, _ in found.pieces] == [0, *(hi for _, _, hi in found.pieces[:-1])]
+    assert found.pieces[-1][2] == tiles
+    for (lo, hi), own, count in zip(shares.spans(ends), found.own, found.counts, strict=True):
+        assert all(lo <= first * TILE and min(last * TILE, size) <= hi for _, first, last in own)
+        assert count - len(own) + sum(min(last * TILE, size) - first * TILE for _, first, last in own) == hi - lo
+    assert [lo for lo, _, _ in found.runs] == [0, *(hi for _, hi, _ in found.runs[:-1])]
+    assert found.runs[-1][1] == sum(found.counts)
+    pieces = iter(found.pieces)
+    for lo, hi, of_tile in found.runs:
+        mine = [next(pieces) for _ in range(1 if of_tile else hi - lo)]
+        if of_tile:
+            ((_, first, last),) = mine
+            assert last == first + 1 and hi - lo == min(last * TILE, size) - first * TILE
+        else:
+            assert all(piece in [x for own in found.own for x in own] for piece in mine)
+    assert next(pieces, None) is None
 
 
 @given(rows=st.integers(1, 10**9), weights=st.lists(st.floats(0.01, 100), min_size=1, max_size=9))

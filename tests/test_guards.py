@@ -309,6 +309,44 @@ def test_plans_of_results_and_parts():
         plan.run()
 
 
+def test_calls_of_several_parts_are_remembered(where, monkeypatch):
+    """Each part goes straight to its native code, on the arrays of this call; what cannot be written is told."""
+    if not where.kind == "hybrid":
+        pytest.skip("it has one part")
+    how, n = pp.par.on(where), 10_007
+    x = np.linspace(1.0, 2.0, n)
+
+    def calls(a, b):
+        pp.transform(how, a, out=b, op=twice)
+        pp.transform(how, b, out=b, op=inc)
+        pp.for_each(how, n, halved, b)
+        return pp.reduce(how, b), pp.reduce(how, b, init=0.5)
+
+    calls(where.asarray(x), where.empty(n))
+    for y in (x, -x):
+        z = (2 * y + 1) / 2
+        expected = pp.reduce(pp.seq, z), pp.reduce(pp.seq, z, init=0.5)
+        with monkeypatch.context() as patched:
+            patched.setattr("portapar.call.resolve", None)  # the long way begins there
+            b = where.empty(n)
+            assert calls(where.asarray(y), b) == expected
+        assert np.array_equal(pp.asnumpy(b), z)
+    hosts = [k for k, part in b.parts.items() if isinstance(part, np.ndarray)]
+    b.parts[hosts[-1]].flags.writeable = False
+    before = pp.asnumpy(b)
+    with pytest.raises(pp.PlacementError, match="read-only"):
+        pp.transform(how, b, out=b, op=inc)
+    assert np.array_equal(pp.asnumpy(b), before)
+
+
+def twice(v):
+    return 2 * v
+
+
+def halved(i, y):
+    y[i] /= 2
+
+
 def test_plans_of_several_steps_see_what_changed(renderer):
     x = np.arange(100.0)[::-1].copy()
     plans = [pp.plan(pp.sort, renderer, x), pp.plan(pp.inclusive_scan, renderer, x), pp.plan(pp.count, renderer, x, 1)]

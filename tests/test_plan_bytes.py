@@ -115,7 +115,7 @@ def test_as_printed(copied, policy, name):
     told = promised(plan)
     assert copied == [0, 0]  # a plan moves nothing
     plan.run()
-    if plan.problem.program.acc is not None:
+    if plan.loop.problem.program.acc is not None:
         copied[1] = 0  # the result: a number for each tile, no data
     assert copied == told
     if len(plan.parts) == 1:

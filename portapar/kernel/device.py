@@ -103,14 +103,16 @@ class Launch:
 
     def __init__(self, device: Device, task: Task) -> None:
         self.device, self._task = device, task
-        self._firsts = (0,) * len(task.program.specs)
         self._arrays = [k for k, spec in enumerate(task.program.specs) if spec.is_array]
 
-    def __call__(self, values: Sequence[Any]) -> Any:
-        """Run; a reduction returns its partials, everything else None; REFUSED if the arguments cannot be taken."""
+    def __call__(self, values: Sequence[Any], firsts: Sequence[int] | None = None) -> Any:
+        """Run; a reduction returns its partials, everything else None; REFUSED if the arguments cannot be taken.
+
+        `firsts` are as in `Task`, by default all 0.
+        """
         if not all(self.device.owns(values[k]) for k in self._arrays):
             return REFUSED
-        return self.device.run(replace(self._task, values=tuple(values), firsts=self._firsts))
+        return self.device.run(replace(self._task, values=tuple(values), firsts=tuple(firsts or (0,) * len(values))))
 
     def guard(self, written: list[int], sizes: list[int]) -> bool:
         """Check in every call from now on that these arguments may be written, and that no output overlaps an input.

@@ -140,6 +140,20 @@ def test_transform_reduce_gives_the_bits_of_one_process(world, n):
     assert pp.reduce(pp.par.on(world), world.asarray(x), op=pp.maximum, init=-9.0) == max(x, default=-9.0)
 
 
+@pytest.mark.parametrize("n", [1, 30, 5000, 4096 * 3, 4096 * 6 + 11])
+def test_reduce_wherever_parts_begin(n):
+    """Most of a tile, tiles and nothing at all on a rank; the first call, and those that are remembered."""
+    x = data(n) * np.logspace(-8, 8, n)
+    for inner in ([k * n // SIZE for k in range(1, SIZE)], [n // 7] * (SIZE - 1), [min(n, 4096)] * (SIZE - 1)):
+        here = WORLD.empty(n, cuts=(0, *inner, n))
+        pp.copy(pp.par, WORLD.asarray(x), out=here)
+        for _ in range(3):
+            assert pp.reduce(pp.par, here) == pp.reduce(ALONE, x)
+            assert pp.reduce(pp.par, here, init=0.1) == pp.reduce(ALONE, x, init=0.1)
+            found = pp.transform_reduce(pp.par, here, transform=lambda v: (v, 0.5), op=lambda a, b: (a[0] + b[0], b[1]))
+            assert found == (pp.reduce(ALONE, x), 0.5)
+
+
 def test_reduce_of_rows_and_of_complex_numbers():
     x = data(3 * 70_001).reshape(-1, 3)
     assert pp.reduce(pp.par, WORLD.asarray(x)).tobytes() == pp.reduce(ALONE, x).tobytes()
