@@ -21,6 +21,7 @@ from portapar.algorithms.segmented import segmented_reduce, segmented_scan
 from portapar.algorithms.sort import argsort, end_to_end, merge_to, sort_by_key
 from portapar.arrays import PartitionedArray
 from portapar.errors import ArgumentError, PlacementError
+from portapar.few import MISS
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
@@ -70,6 +71,9 @@ def reduce_by_key(
     """
 
     def reduce(p: Parts) -> tuple[Any, Any]:
+        found = _there(p, reduce_by_key, keys, values, lambda k, v: (k, _wide(v)), op=op, consecutive=consecutive)
+        if found is not MISS:
+            return found
         runs, ordered, grouped = _group(p, keys, values, consecutive)
         found, offsets = runs.first(ordered, "keys"), runs.offsets()
         if len(grouped.shape) == 1:
@@ -144,6 +148,8 @@ def scan_by_key(
             if p.length(out, "out") != n:
                 raise ArgumentError(f"{p.algorithm}: out has length {len(out)}, must be {n}")
             p.write(out, "out", [("values", values)], [("keys", keys)])
+        elif (found := _there(p, scan_by_key, keys, values, lambda _, v: (_wide(v),), **how)) is not MISS:
+            return found
         places = argsort(p.how, keys)
         runs = Runs(p, p.stored(gather(p.how, keys, places), "keys"), "keys")
         found = segmented_scan(p.how, runs.offsets(), gather(p.how, values, places), **how)
@@ -189,6 +195,9 @@ def unique_by_key(policy: Policy | None, keys: Any, values: Any, *, consecutive:
 
     def unique(p: Parts) -> tuple[Any, Any]:
         p.length(values, "values")
+        found = _there(p, unique_by_key, keys, values, lambda k, v: (k, v), consecutive=consecutive)
+        if found is not MISS:
+            return found
         runs, ordered, grouped = _group(p, keys, values, consecutive)
         return runs.first(ordered, "keys"), runs.first(p.stored(grouped, "values"), "values")
 
@@ -226,6 +235,9 @@ def group_by_key(policy: Policy | None, keys: Any, values: Any) -> tuple[Any, An
     """
 
     def group(p: Parts) -> tuple[Any, Any, Any]:
+        found = _there(p, group_by_key, keys, values, lambda k, v: (k, np.int64, v))
+        if found is not MISS:
+            return found
         runs, ordered, grouped = _group(p, keys, values)
         return runs.first(ordered, "keys"), runs.offsets(), grouped
 
@@ -309,6 +321,18 @@ def _merge(p: Parts, given: tuple[Any, ...], names: Sequence[str], key: Any, des
     if n + m:
         merge_to(part, n, m, before(order.keys(part, b), order.keys(part, a)), put)
     return p.give(outs[0]), p.give(outs[1])
+
+
+def _there(p: Parts, algorithm: Any, keys: Any, values: Any, results: Any, **more: Any) -> Any:
+    """The call on devices (`Parts.there`); `results` gives the dtypes of its results from those of keys and values."""
+    data, rows = p.vector(keys, "keys"), p.read(values, "values")
+    found = ((len(data), dtype) for dtype in results(data.dtype, rows.dtype))
+    return p.there(algorithm, {"keys": keys, "values": values}, *found, **more)
+
+
+def _wide(dtype: np.dtype) -> np.dtype:
+    """As large as what an operator makes of values: sums of small integers have 64 bits."""
+    return np.dtype(f"V{max(8, dtype.itemsize)}")
 
 
 def _group(p: Parts, keys: Any, values: Any, consecutive: bool = False) -> tuple[Runs, Data, Any]:

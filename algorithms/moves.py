@@ -150,7 +150,7 @@ def _gather(p: Parts, x: Any, indices: Any, out: Any) -> Any:
     found = p.few()
     if found is not MISS:
         return found
-    check_indices(p, places, indices, n, "x")
+    check_indices(p, places, n, "x")
 
     def step(part: LocalPart) -> None:
         if len(part):
@@ -230,7 +230,8 @@ def _scatter(p: Parts, x: Any, indices: Any, out: Any) -> Any:
     if p.length(x, "x") != m:
         raise PlacementError(f"scatter: x has {p.length(x, 'x')} elements, and there are {m} indices")
     data, places = p.vector(x, "x"), p.vector(indices, "indices")
-    check_indices(p, places, indices, n, "out")
+    p.note(out, "out", out=True)
+    check_indices(p, places, n, "out")
     cuts = out.cuts if isinstance(out, PartitionedArray) else shares.cut_rows(n, p.executor.weights)
 
     def send(part: LocalPart) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -510,21 +511,20 @@ def _unsigned_product(x: Any, y: Any) -> Any:
     return np.uint64(x) * np.uint64(y)
 
 
-def check_indices(p: Parts, places: Data, indices: Any, n: int, of: str, stencil: Any = None) -> None:
-    """Refuse indices that are none of an array of n elements, where `stencil` is true."""
+def check_indices(p: Parts, places: Data, n: int, of: str, flags: Data | None = None) -> None:
+    """Refuse indices that are none of an array of n elements, where `flags` are true."""
     _check_dtype(p, places)
-    if stencil is None:
-        bad = find_if(p.how, indices, lambda k: k < -n or k >= n)
-    else:
-        bad = find_if(p.how, lazy.zip(indices, stencil), lambda pair: pair[1] != 0 and (pair[0] < -n or pair[0] >= n))
-    if bad < len(places):
-        stored = p.stored(indices, "indices")
+    def wrong(part: LocalPart) -> tuple[int, Any] | None:
+        """The first one that is wrong, and where it is."""
+        here = places[part]
+        if flags is None:
+            at = find_if(part.how, here, lambda k: k < -n or k >= n)
+        else:
+            pairs = lazy.zip(here, flags[part])
+            at = find_if(part.how, pairs, lambda pair: pair[1] != 0 and (pair[0] < -n or pair[0] >= n))
+        return (part.lo + at, arrays.asnumpy(part.asarray(here)[at : at + 1])[0]) if at < len(part) else None
 
-        def look(part: LocalPart) -> Any:
-            at = bad - part.lo
-            return arrays.asnumpy(stored[part][at : at + 1])[0] if 0 <= at < len(part) else None
-
-        (value,) = (v for v in p.each("look", look) if v is not None)
+    for bad, value in (found for found in p.each("look", wrong) if found is not None):
         allowed = f"must be from {-n} to {n - 1}" if n else "no index is right"
         raise PlacementError(f"{p.algorithm}: indices[{bad}] is {value}, and {of} has {n} elements: {allowed}")
 

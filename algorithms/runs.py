@@ -53,6 +53,8 @@ def run_length_encode(policy: Policy | None, x: Any) -> tuple[Any, Any]:
 
     def encode(p: Parts) -> tuple[Any, Any]:
         data = p.stored(x, "x")
+        for dtype in (data.dtype, np.int64):
+            p.expects(len(data), dtype)
         found = Runs(p, data, "x")
         return found.first(data, "values"), found.lengths()
 

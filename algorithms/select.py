@@ -115,7 +115,7 @@ def kth_code(p: Parts, keys: dict[int, Any], encode: Any, k: int) -> Any:
             return arrays.asnumpy(mine)
         return arrays.asnumpy(transform(part.how, mine, op=encode))
 
-    if n <= _FEW:
+    if n <= (_FEW if p.near else _SAMPLE):
         few = np.concatenate(p.each("few", codes))
         few.partition(k)
         return few[k]

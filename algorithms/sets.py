@@ -23,6 +23,7 @@ from portapar.algorithms.sort import merge
 from portapar.algorithms.transform import transform
 from portapar.algorithms.unique import unique
 from portapar.errors import ArgumentError
+from portapar.few import MISS
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
@@ -65,6 +66,9 @@ def set_union(policy: Policy | None, a: Any, b: Any, *, key: Any = None, descend
     """
 
     def union(p: Parts) -> Any:
+        found = _there(p, set_union, a, b, key, descending)
+        if found is not MISS:
+            return found
         rest = _chosen(p, b, a, ("b", "a"), key, descending, False)
         return merge(p.how, a, rest, key=key, descending=descending)
 
@@ -98,8 +102,12 @@ def set_intersection(policy: Policy | None, a: Any, b: Any, *, key: Any = None, 
     >>> pp.set_intersection(pp.par, np.array([1, 2, 2, 5]), np.array([2, 3, 5, 5]))
     array([2, 5])
     """
-    names = "a", "b"
-    return parts.run("set_intersection", policy, (a, b), lambda p: _chosen(p, a, b, names, key, descending, True))
+
+    def common(p: Parts) -> Any:
+        found = _there(p, set_intersection, a, b, key, descending)
+        return _chosen(p, a, b, ("a", "b"), key, descending, True) if found is MISS else found
+
+    return parts.run("set_intersection", policy, (a, b), common)
 
 
 def set_difference(policy: Policy | None, a: Any, b: Any, *, key: Any = None, descending: bool = False) -> Any:
@@ -129,8 +137,12 @@ def set_difference(policy: Policy | None, a: Any, b: Any, *, key: Any = None, de
     >>> pp.set_difference(pp.par, np.array([1, 2, 2, 5]), np.array([2, 3, 5, 5]))
     array([1, 2])
     """
-    names = "a", "b"
-    return parts.run("set_difference", policy, (a, b), lambda p: _chosen(p, a, b, names, key, descending, False))
+
+    def rest(p: Parts) -> Any:
+        found = _there(p, set_difference, a, b, key, descending)
+        return _chosen(p, a, b, ("a", "b"), key, descending, False) if found is MISS else found
+
+    return parts.run("set_difference", policy, (a, b), rest)
 
 
 def set_symmetric_difference(
@@ -164,6 +176,9 @@ def set_symmetric_difference(
     """
 
     def difference(p: Parts) -> Any:
+        found = _there(p, set_symmetric_difference, a, b, key, descending)
+        if found is not MISS:
+            return found
         left = _chosen(p, a, b, ("a", "b"), key, descending, False)
         right = _chosen(p, b, a, ("b", "a"), key, descending, False)
         return merge(p.how, left, right, key=key, descending=descending)
@@ -310,6 +325,11 @@ def _searched(known: Any, to: Any) -> Any:
 
 
 # sorted sequences ---------------------------------------------------------------------------------
+
+
+def _there(p: Parts, algorithm: Any, a: Any, b: Any, key: Any, descending: bool) -> Any:
+    most = p.length(a, "a") + p.length(b, "b")
+    return p.there(algorithm, {"a": a, "b": b}, (most, a.dtype), key=key, descending=descending)
 
 
 def _chosen(p: Parts, a: Any, b: Any, names: tuple[str, str], key: Any, descending: bool, wanted: bool) -> Any:

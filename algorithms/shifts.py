@@ -295,7 +295,7 @@ def _gather_if(p: Parts, x: Any, indices: Any, stencil: Any, out: Any) -> Any:
     places, flags, table = p.vector(indices, "indices"), _flags(p, stencil), p.replicated(x, "x")
     apart = [("x", x), ("indices", indices), ("stencil", stencil)]
     result = output(p, out, len(places), table.dtype, apart, reads=True)
-    check_indices(p, places, indices, n, "x", stencil)
+    check_indices(p, places, n, "x", flags)
 
     def take(i: int, n: int, x: Any, places: Any, flags: Any, out: Any) -> None:
         if flags[np.uint64(i)] != 0:
@@ -314,7 +314,7 @@ def _scatter_if(p: Parts, x: Any, indices: Any, stencil: Any, out: Any) -> Any:
     if p.length(x, "x") != m:
         raise ArgumentError(f"scatter_if: x has {p.length(x, 'x')} elements, and there are {m} indices")
     data, places, flags = p.vector(x, "x"), p.vector(indices, "indices"), _flags(p, stencil)
-    check_indices(p, places, indices, n, "out", stencil)
+    check_indices(p, places, n, "out", flags)
     if p.count > 1:
         some, theirs = (copy_if(p.how, y, elementwise.identity, stencil=stencil) for y in (x, indices))
         return scatter(p.how, some, theirs, out)

@@ -114,6 +114,8 @@ def _partial_sort(p: Parts, x: Any, k: Any, out: Any) -> Any:
 def _top(p: Parts, x: Any, k: Any, key: Any, descending: bool) -> tuple[Any, Any]:
     data = p.stored(x, "x")
     k = arrays.whole_number("top_k: k", k, 0, len(data))
+    for dtype in (data.dtype, np.int64):
+        p.expects(k, dtype)
     order = Order(p, data.dtype, key, descending, "x")
     keys = p.do("keys", lambda part: order.keys(part, data[part]))
     if k == 0 or k > len(data) // _FEW or len(next(iter(keys.values()))) > 1:

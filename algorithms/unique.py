@@ -111,6 +111,8 @@ def _count(p: Parts, x: Any) -> int:
 def _unique(p: Parts, x: Any) -> Any:
     data, coding = _given(p, x)
     few = p.few()
+    if few is MISS:
+        few = p.there(unique, {"x": x}, (len(data), data.dtype))
     if few is not MISS:
         return few
     seen = _flags(p, data, coding)

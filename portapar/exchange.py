@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from portapar import arrays, shares
+from portapar import arrays, moves, shares
 from portapar.arrays import PartitionedArray
 from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.executor import DeviceExecutor, Executor
@@ -126,16 +126,16 @@ class Exchange:
             self.survey.first = self.survey.first or step
             raise Surveyed
 
-    def _note(self, x: Any, name: str, whole: bool = False, into: bool = True, out: bool = False) -> None:
+    def note(self, x: Any, name: str, whole: bool = False, into: bool = True, out: bool = False) -> None:
         """While only the plan is wanted: parts have copies of their rows of a host array, or of all of it."""
         if self.survey is None or not isinstance(x, np.ndarray) or (id(x), out) in self.survey.seen:
             return
-        self.survey.seen.add((id(x), out))
+        self.survey.seen[id(x), out] = x
         self.survey.facts.append(f"{name}: {arrays.describe(x)} ({'written' if out else 'read'})")
         for k, (lo, hi) in enumerate(shares.spans(self.cuts)):
             member = self.executor.members[k]
             if lo < hi and isinstance(member, DeviceExecutor) and not member.device.host_memory:
-                size = x.nbytes if whole else x[lo:hi].nbytes
+                size = x.nbytes if whole else -(-len(x) * (hi - lo) // self.cuts[-1]) * x[:1].nbytes
                 moved = self.survey.moved.setdefault(k, [0, 0])
                 moved[0] += size * into
                 moved[1] += size * out
@@ -143,9 +143,39 @@ class Exchange:
     def expects(self, rows: int, dtype: Any) -> None:
         """A new result will have so many rows at most: for the plan."""
         if self.survey is not None and self.kind == "numpy":
-            room = np.broadcast_to(np.empty((), dtype), (min(rows, self.cuts[-1]),))  # no memory
-            self._note(room, "the result", into=False, out=True)
+            room = np.broadcast_to(np.empty((), dtype), (rows,))  # no memory
+            self.note(room, "the result", into=False, out=True)
             self.survey.most = True
+
+    @property
+    def near(self) -> bool:
+        """Whether its parts work in the host's memory; ranks, which need not be alike, are taken to."""
+        return self.executor.kind == "mpi" or moves.shares_memory(self.executor)
+
+    def there(
+        self, algorithm: Callable[..., Any], arguments: dict[str, Any], *results: tuple[int, Any], **more: Any
+    ) -> Any:
+        """The call on copies of NumPy arrays on devices, so that what one step leaves for the next stays there.
+
+        MISS where they are at hand already.
+
+        Parameters
+        ----------
+        algorithm : callable
+            The user's, which is called with `arguments`, arrays by their names, and `more`.
+        *results : (int, dtype)
+            How many elements each has at most: for the plan.
+        """
+        if self.near or self.kind != "numpy" or not all(isinstance(x, np.ndarray) for x in arguments.values()):
+            return MISS
+        for name, x in arguments.items():
+            self.note(x, name)
+        for rows, dtype in results:
+            self.expects(rows, dtype)
+        self._surveyed("copies")
+        placed = {id(x): self.executor.asarray(x) for x in arguments.values()}
+        found = algorithm(self.how, **{name: placed[id(x)] for name, x in arguments.items()}, **more)
+        return tuple(map(arrays.asnumpy, found)) if isinstance(found, tuple) else arrays.asnumpy(found)
 
     # supersteps -----------------------------------------------------------------------------------
 
@@ -188,6 +218,7 @@ class Exchange:
         wanted : callable
             ``wanted(number)``: the ranges of rows [lo, hi) of the whole that a part asks for.
         """
+        self._surveyed(step)
         pieces = self.own
 
         def some(part: LocalPart, lo: int, hi: int) -> Any:

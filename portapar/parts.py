@@ -50,7 +50,7 @@ class Parts(Exchange):
         if isinstance(x, Lazy):
             return self._read_lazy(x, name)
         x = self._checked(x, name)
-        self._note(x, name)
+        self.note(x, name)
         found = self._read.get(id(x))
         if found is None or found[0] is not self.cuts:  # what lies on a device already is not moved again
             data = Data(x, x.shape, x.dtype, self._local(x, name, True))
@@ -66,7 +66,7 @@ class Parts(Exchange):
         here = True  #: all of it is in the host's memory
         for value, leaf, role in zip(x.values, x.named(name), x.expression.roles, strict=True):
             here &= isinstance(value, (np.ndarray, *arrays.SCALARS))
-            self._note(value, leaf, whole=role not in (OWN, MIRROR))
+            self.note(value, leaf, whole=role not in (OWN, MIRROR))
             if role in (OWN, MIRROR):
                 self._checked(value, leaf)
         gathered: dict[Any, Any] = {}  # what lies elsewhere, by the identity of a leaf
@@ -172,7 +172,7 @@ class Parts(Exchange):
                 return Data(x, x.shape, x.dtype, lambda part: x.parts[part.number])
             x = self.gathered(x, name)
         x = self._checked(x, name)
-        self._note(x, name, whole=True)
+        self.note(x, name, whole=True)
         return Data(x, x.shape, x.dtype, lambda part: self._device(x, name, part))
 
     def write(
@@ -214,7 +214,7 @@ class Parts(Exchange):
             kernel, func = lift(given)
             captured = zip(kernel.captures, kernel.values(func), strict=True)
             outputs.check_captured(self.algorithm, out, kernel, [(part, x) for (part, _), x in captured])
-        self._note(out, name, into=reads, out=True)
+        self.note(out, name, into=reads, out=True)
         return Data(out, out.shape, out.dtype, self._local(out, name, reads))
 
     def new(self, shape: int | tuple[int, ...], dtype: Any) -> Data:
@@ -225,7 +225,7 @@ class Parts(Exchange):
             own = self.own
             host = self.count == len(own) == 1 and own[0].executor.device.host_memory
             out = own[0].empty(shape, dtype) if host else np.empty(shape, dtype)
-            self._note(out, "the result", into=False, out=True)
+            self.note(out, "the result", into=False, out=True)
             return Data(out, shape, dtype, self._local(out, "out", False))
         if self.kind == "device":
             out = self.executor.empty(shape, dtype)

@@ -279,7 +279,7 @@ class Plan:
     loop: Loop | None = None
     first: str = ""  #: of several steps the first one
     most: bool = False  #: how long a result will be is not known: no more bytes than these come back
-    seen: set[Any] = field(default_factory=set, repr=False)
+    seen: dict[Any, Any] = field(default_factory=dict, repr=False)  #: the arrays that were told, kept alive
 
     def run(self) -> Any:
         """Run the plan on the arguments that it was made for; returns what the algorithm returns.
@@ -313,6 +313,10 @@ class Plan:
             Part(member, lo, hi, member.threads if self.policy.threads else min(member.threads, 1))
             for member, lo, hi in zip(self.executor.members, cuts[:-1], cuts[1:], strict=True)
         )
+        if not moves.shares_memory(self.executor):
+            several = len(self.parts) > 1
+            more = "few bytes" if not several else "how much, and which rows parts give each other, the data say"
+            self.facts.append(f"what its steps find out moves besides: {more}")
 
     def __str__(self) -> str:
         lines = [f"{self.algorithm} over {self.over}, {self.policy!r}", *(f"  {x}" for x in (self.why, *self.facts))]
