@@ -23,7 +23,7 @@ def works():
 def test_a_failing_part_is_an_error_everywhere(monkeypatch):
     x = WORLD.asarray(np.ones(N))
     if RANK == SIZE - 1:
-        monkeypatch.setattr(WORLD.local, "run", lambda *_: 1 / 0)
+        monkeypatch.setattr(WORLD.local.device, "run", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             pp.reduce(pp.par, x)
     else:
