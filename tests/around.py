@@ -117,6 +117,19 @@ def odd(i, a):
         a[i] = a[i - 1] + (a[i + 1] if i + 1 < len(a) else 0.0)
 
 
+def sliced(i, a, out):
+    out[i] = a[i - 1 : i + 2].sum()
+
+
+def sliced_at_ends(i, a, out):
+    near = a[max(i - 2, 0) : i + 2]
+    out[i] = near[-1] - near[0]
+
+
+def sliced_rows(i, m, out):
+    out[i] = m[i - 1 : i + 1, 0].sum() + m[i, 1:].max()
+
+
 def rows_around(how, put, n):
     a = data(n)
     here, zeros = put(a), np.zeros(n)
@@ -141,7 +154,14 @@ def rows_around(how, put, n):
     expected = np.append(a[1:], 0)
     expected[2:] += a[:-2]
     assert np.array_equal(result(how, n, guarded, [here], zeros, put), expected)
+    near = [slice(i - 1 if i else n - 1, i + 2) for i in range(n)]  # as indices below 0 count
+    expected = np.array([a[s].sum() for s in near])
+    assert np.allclose(result(how, n, sliced, [here], zeros, put), expected, atol=1e-12)
+    expected = np.array([a[min(i + 1, n - 1)] - a[max(i - 2, 0)] for i in range(n)])
+    assert np.array_equal(result(how, n, sliced_at_ends, [here], zeros, put), expected)
     m = data(n, 5)
+    expected = np.array([m[i - 1 if i else n - 1 : i + 1, 0].sum() + m[i, 1:].max() for i in range(n)])
+    assert np.allclose(result(how, n, sliced_rows, [put(m)], zeros, put), expected, atol=1e-12)
     expected = np.zeros((n, 5))
     expected[1:-1] = m[:-2] + m[2:] + m[1:-1]
     if n > 2:

@@ -93,6 +93,10 @@ def test_plans_say_what_moves(parts):
     told = str(pp.plan(pp.for_each, how, pp.range(1, n - 1), around.sides, x, out))
     assert "x: float64[1000] (read, rows i-1 to i+1)".replace("x", "a") in told
     assert re.search(r"a: rows of other parts, 16 bytes", told)
+    told = str(pp.plan(pp.for_each, how, pp.range(1, n - 1), around.sliced, x, out))
+    assert "(read, rows i-1 to i+1)" in told and "a: rows of other parts, 16 bytes" in told
+    told = str(pp.plan(pp.for_each, how, n, around.sliced_at_ends, x, out))
+    assert "a: rows of other parts" in told and "gathered" not in told
     plan = pp.plan(pp.for_each, how, n, around.permuted, parts.asarray(np.arange(n)[::-1].copy()), x, out)
     assert "a: read at other rows than its own, gathered once, 8000 bytes" in str(plan)
     for _ in range(2):

@@ -275,6 +275,14 @@ def test_refused_in_the_users_words(module, statements):
     assert re.search(rf"{re.escape(made.__file__)}:([789]|10)\b", message) and "Instead: " in message, message
 
 
+@pytest.mark.parametrize("name", ["b", "n", "start", "stop", "step", "k", "total"])
+def test_kernels_that_are_called_as_what_slices_are_made_of(module, name):
+    kernel = getattr(module(f"def {name}(i, x, y):\n    y[i] = x[max(i - 1, 0) : i + 2].sum()\n"), name)
+    x, y = np.arange(9.0), np.zeros(9)
+    pp.for_each(pp.seq, 9, kernel, x, y)
+    assert y.tolist() == [x[max(i - 1, 0) : i + 2].sum() for i in range(9)]
+
+
 def written(x):
     x[0] = x[0] + 1
     return 0.0

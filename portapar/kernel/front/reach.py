@@ -20,6 +20,7 @@ import numpy as np
 
 from portapar.kernel.front.access import NEVER, Access, Flow
 from portapar.kernel.front.kernel import Kernel
+from portapar.kernel.front.templates import is_row_bound
 
 __all__ = ["Reach", "reaches"]
 
@@ -271,6 +272,10 @@ class _Walk(Flow):
     def _called(self, node: ast.Call) -> _Number | None:
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         if name in self.program.functions and isinstance(node.func, ast.Name):
+            if is_row_bound(self.program.functions[name]):
+                bound = self.number(node.args[0])
+                if bound is not None and bound.own:
+                    return bound  # as an index: below 0 it counts from the end, and nothing is beyond that
             inner = self._inner(node)
             return functools.reduce(_hull, inner.returns) if inner is not None and inner.returns else None
         if node.keywords or not node.args:

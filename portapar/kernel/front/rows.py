@@ -161,14 +161,14 @@ class _Expander:
         name = self.fresh(name)
         made = ast.parse(f"def {name}({', '.join(params)}):\n{text}").body[0]
         assert isinstance(made, ast.FunctionDef)
+        stored = {n.id for n in ast.walk(made) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         for node in ast.walk(made):
             if hasattr(node, "lineno"):
                 node.__dict__.update(dict.fromkeys(("lineno", "end_lineno"), getattr(like, "lineno", 1)))
                 node.__dict__["user_line"] = getattr(like, "user_line", getattr(like, "lineno", 1))
-            if isinstance(node, ast.Name) and node.id in self.functions:
+            if isinstance(node, ast.Name) and node.id in self.functions.keys() - stored - {*params}:
                 node.called = True  # type: ignore[attr-defined]
-        made.file = file  # type: ignore[attr-defined]
-        made.made = True  # type: ignore[attr-defined]
+        made.__dict__.update(file=file, made=True)
         self.written.append(made)
         return name
 

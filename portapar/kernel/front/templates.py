@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, TypeGuard
@@ -17,6 +18,14 @@ REDUCTIONS = {"amin": "min", "amax": "max", **{n: n for n in "sum prod min max a
 CONSTRUCTORS = ("private_zeros", "private_empty", "private_full")
 PRODUCTS = frozenset({"dot", "vdot", "inner"})
 _WHOLE = frozenset({"interp", "polyval", "dist", "prod", "sumprod"})  #: functions of our own that take a row as a whole
+#: where a slice of n elements begins or ends
+_ROW_BOUND = "    if b < 0:\n        b += n\n    return 0 if b < 0 else (b if b < n else n)\n"
+_BOUND = ast.dump(ast.parse(textwrap.dedent(_ROW_BOUND)))
+
+def is_row_bound(function: ast.FunctionDef) -> bool:
+    """Whether it is the function by which slices are bounded."""
+    names = [arg.arg for arg in function.args.args]
+    return names == ["b", "n"] and ast.dump(ast.Module(function.body, [])) == _BOUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,10 +404,7 @@ class Templates(ast.NodeTransformer):
     def helper(self, name: str, arguments: list[ast.expr], like: ast.AST) -> ast.expr:
         """A call of a small function of whole numbers."""
         texts = {
-            "row_bound": (
-                ["b", "n"],
-                "    if b < 0:\n        b += n\n    return 0 if b < 0 else (b if b < n else n)\n",
-            ),
+            "row_bound": (["b", "n"], _ROW_BOUND),
             "row_length": (
                 ["start", "stop", "step"],
                 "    return (stop - start + step - 1) // step if stop > start else 0\n",
