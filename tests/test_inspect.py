@@ -177,5 +177,5 @@ def test_every_program_can_be_walked():
         y[i] = s + X[i].sum()
 
     rows = np.zeros((8, 3))
-    program = pp.plan(pp.for_each, pp.unseq, 8, kernel, rows, np.zeros(8)).problem.program
+    program = pp.plan(pp.for_each, pp.unseq, 8, kernel, rows, np.zeros(8)).loop.problem.program
     assert {one.kind for one in hindrances(program)} <= {"stride", "loop", "division"}
