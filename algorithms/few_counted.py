@@ -132,11 +132,11 @@ def histogram(step: Step, x: Any, bins: Any, limits: Any, weights: Any, key: Any
         return MISS
     right = np.empty(1, np.int64)
     if type(bins) is int:
-        low, high = (math.nan, math.nan) if limits is None else _ends(limits)
-        if not 1 <= bins <= FEW or (limits is not None and not low <= high):
+        ends = _ends(limits)
+        if ends is None or not 1 <= bins <= FEW:
             return MISS
         edges, counts = np.empty(bins + 1), np.zeros(bins, np.int64)
-        made = step(_uniform, x, low, high, edges, counts, right)
+        made = step(_uniform, x, *ends, edges, counts, right)
     else:
         if not elements(bins, least=2):
             return MISS
@@ -145,11 +145,22 @@ def histogram(step: Step, x: Any, bins: Any, limits: Any, weights: Any, key: Any
     return (counts, edges) if made and right[0] else MISS
 
 
-def _ends(limits: Any) -> tuple[float, float]:
-    """The limits as floats, if they are plain numbers; else NaN."""
-    plain = type(limits) is tuple and len(limits) == 2 and {type(end) for end in limits} <= {int, float}
-    if not plain or not all(abs(end) < 2**53 for end in limits):
+def edges_of(step: Step, x: Any, bins: Any, limits: Any) -> Any:
+    """The edges of bins of equal width for many elements of a known range; None if that is for others to do."""
+    ends = None if limits is None else _ends(limits)
+    if type(bins) is not int or not 1 <= bins <= FEW or ends is None or x.dtype not in _KINDS:
+        return None
+    edges, right = np.empty(bins + 1), np.empty(1, np.int64)
+    return edges if step(_edges, *ends, edges, right) and right[0] else None
+
+
+def _ends(limits: Any) -> tuple[float, float] | None:
+    """The limits as floats, NaN where there are none; None if they are not plain numbers in order."""
+    if limits is None:
         return math.nan, math.nan
+    plain = type(limits) is tuple and len(limits) == 2 and {type(end) for end in limits} <= {int, float}
+    if not plain or not all(abs(end) < 2**53 for end in limits) or not limits[0] <= limits[1]:
+        return None
     return float(limits[0]), float(limits[1])
 
 
@@ -162,6 +173,25 @@ def _uniform(_: int, x: Any, low: float, high: float, edges: Any, counts: Any, r
             u = np.float64(x[np.uint64(i)])
             low, high = min(low, u), max(high, u)
             fine &= 1 if u - u == 0 else 0
+    _edges(0, low, high, edges, right)
+    right[0] &= fine
+    if right[0] == 1:
+        low, high = edges[np.uint64(0)], edges[np.uint64(bins)]
+        scale = bins / (high - low)
+        for i in range(len(x)):
+            u = x[np.uint64(i)]
+            if low <= u and u <= high:
+                b = min(int((u - low) * scale), bins - 1)
+                if u < edges[np.uint64(b)]:
+                    b -= 1
+                elif b < bins - 1 and u >= edges[np.uint64(b + 1)]:
+                    b += 1
+                counts[np.uint64(b)] += 1
+
+
+def _edges(_: int, low: float, high: float, edges: Any, right: Any) -> None:
+    """The edges of bins of equal width, and whether they are such that an element's bin can be computed."""
+    bins, fine = len(edges) - 1, 1
     if low == high:
         low, high = low - 0.5, high + 0.5
     width = (high - low) / bins
@@ -172,16 +202,6 @@ def _uniform(_: int, x: Any, low: float, high: float, edges: Any, counts: Any, r
     for k in range(bins):
         fine &= 1 if edges[np.uint64(k)] < edges[np.uint64(k + 1)] else 0
     right[0] = fine if 0 < scale < 1e300 else 0
-    if right[0] == 1:
-        for i in range(len(x)):
-            u = x[np.uint64(i)]
-            if low <= u and u <= high:
-                b = min(int((u - low) * scale), bins - 1)
-                if u < edges[np.uint64(b)]:
-                    b -= 1
-                elif b < bins - 1 and u >= edges[np.uint64(b + 1)]:
-                    b += 1
-                counts[np.uint64(b)] += 1
 
 
 def _between(_: int, x: Any, edges: Any, counts: Any, right: Any) -> None:

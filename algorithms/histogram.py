@@ -26,7 +26,7 @@ from portapar.algorithms.for_each import for_each
 from portapar.algorithms.order import key_function
 from portapar.algorithms.reduce import transform_reduce
 from portapar.errors import DeviceMemoryError, PlacementError
-from portapar.few import MISS
+from portapar.few import FEW, MANY, MISS, Step, elements
 from portapar.kernel.front import atomic
 from portapar.kernel.front.lift import loops
 from portapar.part import LocalPart
@@ -88,7 +88,7 @@ def histogram(
     """
     return parts.run(
         "histogram", policy, (x, weights), lambda p: _histogram(p, x, bins, range, weights, key),
-        lambda step: few_counted.histogram(step, x, bins, range, weights, key),
+        lambda step: _remembered(step, x, bins, range, weights, key),
     )  # fmt: skip
 
 
@@ -233,7 +233,8 @@ def _histogram(p: Parts, x: Any, bins: Any, limits: Any, weights: Any, key: Any)
     if few is not MISS:
         return few
     if weights is None and len(edges) - 1 <= _FEW:
-        return _give(p, _few(p, data, value, edges)), edges
+        found = np.sum(p.each("count", lambda part: _reached(part, data[part], value, edges, part.run)), axis=0)
+        return _give(p, found[:-1] - found[1:]), edges
     counts, _ = _counts(p, data, weights, len(edges) - 1, *find(value, edges))
     return _give(p, counts), edges
 
@@ -277,22 +278,36 @@ def _uniform(p: Parts, data: Data, value: Any, bins: int, limits: Any, kind: np.
         ) from None
 
 
-def _few(p: Parts, data: Data, value: Any, edges: np.ndarray) -> np.ndarray:
-    """Elements between few edges: each edge but the last counts those not below it, the last those above it."""
+def _reached(part: LocalPart, x: Any, value: Any, edges: np.ndarray, run: Any) -> Any:
+    """How many elements each edge but the last is not above, and how many are above the last; there are few edges.
+
+    `run` is that of the part or of a step; None if it did not run.
+    """
     bins, passes = len(edges) - 1, -(-(len(edges) - 1) // _EDGES)
     padded = np.full(passes * _EDGES + 1, edges[-1])
     padded[:bins] = edges[:-1]
+    blocks, size = part.blocks(max(len(x), 1), least=1 << 14)
+    table = part.zeros(blocks * passes * (_EDGES + 1), np.int64)
+    if not run(blocks, _compare(value), size, x, part.asarray(padded), table, passes, work=len(x)):
+        return None
+    table = arrays.asnumpy(table).reshape(blocks, passes, _EDGES + 1).sum(axis=0)
+    return np.append(table[:, :_EDGES].reshape(-1)[:bins], table[0, _EDGES])
 
-    def count(part: LocalPart) -> np.ndarray:
-        x = data[part]
-        blocks, size = part.blocks(max(len(x), 1), least=1 << 14)
-        table = part.zeros(blocks * passes * (_EDGES + 1), np.int64)
-        part.run(blocks, _compare(value), size, x, part.asarray(padded), table, passes)
-        return arrays.asnumpy(table).reshape(blocks, passes, _EDGES + 1).sum(axis=0)
 
-    table = np.sum(p.each("count", count), axis=0)
-    reached = np.append(table[:, :_EDGES].reshape(-1)[:bins], table[0, _EDGES])
-    return reached[:-1] - reached[1:]
+def _remembered(step: Step, x: Any, bins: Any, limits: Any, weights: Any, key: Any) -> Any:
+    """By remembered steps the histogram of few elements, or of many in bins of equal width in a range that is given."""
+    n = elements(x, most=MANY)
+    if n <= FEW:
+        return few_counted.histogram(step, x, bins, limits, weights, key)
+    part = step.part if weights is None and key is None else None
+    edges = None if part is None else few_counted.edges_of(step, x, bins, limits)
+    if part is None or edges is None:
+        return MISS
+    if bins <= _FEW:
+        found = _reached(part, x, _itself, edges, step.run)
+        return MISS if found is None else (found[:-1] - found[1:], edges)
+    table = _table(part, x, edges, bins, _estimated(_itself, edges)[0], step.run)
+    return MISS if table is None else (table[:bins].astype(np.int64), edges)
 
 
 def _compare(value: Any) -> Any:
@@ -388,7 +403,7 @@ def _counts(p: Parts, data: Data, weights: Any, bins: int, place: Any, edges: An
     else:
 
         def count(part: LocalPart) -> np.ndarray:
-            return arrays.asnumpy(_table(part, data[part], part.asarray(edges), bins, place))
+            return arrays.asnumpy(_table(part, data[part], part.asarray(edges), bins, place, part.run))
 
         found = sum(p.each("count", count), np.zeros(bins + 1, kind))
     return found[:bins], found[bins] > 0
@@ -401,8 +416,8 @@ def _heavy(p: Parts, weights: Any) -> Data | None:
     return heavy
 
 
-def _table(part: LocalPart, x: Any, edges: Any, bins: int, place: Any) -> Any:
-    """The counts of one part; the last one is how many elements are outside."""
+def _table(part: LocalPart, x: Any, edges: Any, bins: int, place: Any, run: Any) -> Any:
+    """The counts of one part; the last one is how many elements are outside. For `run` see `_reached`."""
     n = len(x)
     if n == 0:
         return part.zeros(bins + 1, np.int64)
@@ -414,9 +429,11 @@ def _table(part: LocalPart, x: Any, edges: Any, bins: int, place: Any) -> Any:
     apart = bins + APART
     table = part.zeros(tables * apart, counter)
     if tables == blocks:
-        part.run(blocks, _count(place), size, x, edges, table, apart)
+        made = run(blocks, _count(place), size, x, edges, table, apart, work=n)
     else:
-        part.run(blocks, _share(place), size, x, edges, table, bins, apart, tables)
+        made = run(blocks, _share(place), size, x, edges, table, bins, apart, tables, work=n)
+    if not made:
+        return None
     return _sum(part, table, tables, bins, np.dtype(np.int64))
 
 

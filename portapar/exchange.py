@@ -12,7 +12,6 @@ from portapar.arrays import PartitionedArray
 from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.executor import DeviceExecutor, Executor
 from portapar.few import MISS, FirstStep
-from portapar.kernel.front.lift import loops
 from portapar.lazy import flat
 from portapar.part import Data, LocalPart
 from portapar.plan import Plan, Surveyed
@@ -103,15 +102,14 @@ class Exchange:
     def few(self, *kernels: Any) -> Any:
         """What the call's `few` finds, if one part on the host may do it; else MISS.
 
-        Not where one of the user's `kernels` has a loop: Ctrl-C is heard between steps. Nor in checked calls, which say
-        which iteration was wrong.
+        `kernels` are the user's functions that run. Not in checked calls, which say which iteration was wrong.
         """
         member, *more = self.executor.members
         if self.short is None or more or self.kind != "numpy" or not isinstance(member, DeviceExecutor):
             return MISS
-        if not member.device.host_memory or self.policy.check or any(map(loops, kernels)):
+        if not member.device.host_memory or self.policy.check:
             return MISS
-        return self.short(FirstStep(self.algorithm, self.policy, self.own[0]))
+        return self.short(FirstStep(self.algorithm, self.policy, self.own[0], kernels))
 
     def recut(self, shape: tuple[int, ...]) -> None:
         """Cut by rows of that shape from now on (but where arrays are partitioned into several parts already)."""

@@ -32,7 +32,7 @@ import numpy as np
 from portapar import cost, indexed, policy
 from portapar.call import resolve
 from portapar.executor import DeviceExecutor, task
-from portapar.kernel.front.lift import bound, known
+from portapar.kernel.front.lift import bound, known, loops
 from portapar.kernel.program import REFUSED
 from portapar.part import LocalPart
 from portapar.plan import Loop, cut
@@ -91,15 +91,16 @@ class Step:
 
 
 class FirstStep(Step):
-    """Runs steps in any case, on an executor of host memory, and remembers them."""
+    """Runs steps in any case, on an executor of host memory, and remembers them.
 
-    __slots__ = ("_algorithm", "_here", "_there")
+    But not where one of the user's `kernels` has a loop: Ctrl-C is heard between steps.
+    """
 
-    def __init__(self, algorithm: str, how: Policy, here: LocalPart) -> None:
+    __slots__ = ("_algorithm", "_here", "_kernels")
+
+    def __init__(self, algorithm: str, how: Policy, here: LocalPart, kernels: Sequence[Any]) -> None:
         super().__init__(how)
-        self._algorithm, self._here = algorithm, here
-        self._there = how if resolve(how, (), algorithm)[1] is here.executor else here.how
-        remember(_parts, (self._there, policy.current.get()), here)
+        self._algorithm, self._here, self._kernels = algorithm, here, kernels
 
     def __call__(self, kernel: Any, *args: Any, out: Any = None, like: Sequence[Any] = ()) -> bool:
         return super().__call__(kernel, *args, out=out, like=like) or self._first(None, kernel, args)
@@ -111,11 +112,22 @@ class FirstStep(Step):
         return found or self._first((blocks, work * cost.STEP > cost.wake()), kernel, args)
 
     @property
-    def part(self) -> LocalPart:
+    def part(self) -> LocalPart | None:
+        if any(map(loops, self._kernels)):
+            return None
+        remember(_parts, (self._there(), policy.current.get()), self._here)
         return self._here
 
+    def _there(self) -> Policy:
+        """The policy of the call, bound to where it runs if it would not run there by itself."""
+        here, how = self._here, self.how
+        assert how is not None
+        return how if resolve(how, (), self._algorithm)[1] is here.executor else here.how
+
     def _first(self, blocks: tuple[int, bool] | None, kernel: Any, args: tuple[Any, ...]) -> bool:
-        here, there = self._here, self._there
+        if any(map(loops, self._kernels)):
+            return False
+        here, there = self._here, self._there()
         count, wakes = blocks or (1, True)
         dealt = there._but(schedule="dynamic", chunk_size=1) if count > 1 and there.threads else there
         asked = indexed.for_each(self._algorithm, count, kernel, args, once=blocks is None)
