@@ -8,7 +8,7 @@ import numpy as np
 
 from portapar import arrays
 from portapar.call import make_out, resolve
-from portapar.policy import Policy
+from portapar.policy import Policy, check_policy
 
 
 def empty_like(policy: Policy | None, x: Any, shape: int | tuple[int, ...] | None = None, dtype: Any = None) -> Any:
@@ -34,7 +34,9 @@ def empty_like(policy: Policy | None, x: Any, shape: int | tuple[int, ...] | Non
     (2, 3)
     """
     x = arrays.normal(x, "x")
-    _, where = resolve(policy, (x,), "empty_like")
-    if shape is None:
-        shape = x.shape
-    return make_out(where)(arrays.shape_of("empty_like", shape), np.dtype(x.dtype if dtype is None else dtype), (x,))
+    shape = x.shape if shape is None else arrays.shape_of("empty_like", shape)
+    dtype = np.dtype(x.dtype if dtype is None else dtype)
+    if type(x) is np.ndarray:  # wherever the policy would run it
+        check_policy(policy, "empty_like")
+        return np.empty(shape, dtype)
+    return make_out(resolve(policy, (x,), "empty_like")[1])(shape, dtype, (x,))

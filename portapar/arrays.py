@@ -26,7 +26,7 @@ def whole_number(
     error
         It is none, or out of range.
     """
-    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+    if type(value) is int or (isinstance(value, (int, np.integer)) and not isinstance(value, bool)):
         if (least is None or value >= least) and (most is None or value <= most):
             return int(value)
         wide = most == 2**63 - 1 and least is not None and value < least

@@ -59,6 +59,8 @@ def resolve(how: Policy | None, values: Sequence[Any], algorithm: str) -> tuple[
     if how.executor is not None:
         return how, how.executor
     for value in flat(values):
+        if type(value) is np.ndarray:  # what most are
+            continue
         if isinstance(value, PartitionedArray):
             return how, value.executor
         if not isinstance(value, (np.ndarray, *arrays.SCALARS)) and hasattr(value, "dtype"):

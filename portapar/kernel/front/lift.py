@@ -108,7 +108,8 @@ def _known(key: Any, func: types.FunctionType) -> tuple[Kernel, list[Any]] | Non
         for kernel in (recent, *found[1]) if recent in found[1] else found[1]:
             values = kernel.fits(func)
             if values is not None:
-                _recent[key] = kernel
+                if kernel is not recent:
+                    _recent[key] = kernel
                 return kernel, values
     return None
 
