@@ -72,6 +72,10 @@ CALLS = {
     "of a range": (
         lambda p, x, k, i, c: pp.histogram(p, k, 40, (-1, 6.5))[1], lambda x, k, i, c: np.histogram(k, 40, (-1, 6.5))[1]
     ),
+    "few bins": (
+        lambda p, x, k, i, c: pp.histogram(p, x, 7, (-3, 20.5))[0],
+        lambda x, k, i, c: np.histogram(x, 7, (-3, 20.5))[0],
+    ),
     "between edges": (
         lambda p, x, k, i, c: pp.histogram(p, x, TABLE)[0], lambda x, k, i, c: np.histogram(x, TABLE)[0]
     ),
@@ -117,7 +121,7 @@ CALLS = {
 OF_MANY = [
     "count_if", "count", "any_of", "all_of", "none_of", "find", "find_if", "find_last_if", "adjacent_find", "mismatch",
     "equal", "copy_if", "stencil", "remove_if", "pack_index", "partition", "min_element", "minmax_element", "bincount",
-    "gather", "scatter", "scan", "exclusive", "maxima", "transform_scan",
+    "of a range", "few bins", "gather", "scatter", "scan", "exclusive", "maxima", "transform_scan",
 ]  # fmt: skip
 
 
@@ -483,7 +487,7 @@ def test_special_numbers(more):
 
 def test_edges_of_bins_are_those_of_numpy():
     rng = np.random.default_rng(3)
-    for n, bins in ((1, 1), (5, 3), (40, 17), (200, 30), (1000, 7), (50, 1000)):
+    for n, bins in ((1, 1), (5, 3), (40, 17), (200, 30), (1000, 7), (50, 1000), (5000, 7), (5000, 1000)):
         whole = rng.integers(-(2**50), 2**50, n)
         for x in (rng.standard_normal(n) * 1e-5, whole, rng.random(n) > 0.5, np.full(n, 0.1)):
             for limits in (None, (-1, 1), (0.1, 0.1), (-0.25, 2**40)):
