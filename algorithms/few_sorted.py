@@ -1,5 +1,7 @@
 """Few elements in order: sort, argsort, sort_by_key and unique in one step, by the kernels of `radix`.
 
+They are as many as `radix` sorts in one piece.
+
 A kernel depends on the dtype of the keys alone, and is made once.
 """
 
@@ -46,7 +48,7 @@ def argsort(step: Step, x: Any, key: Any, descending: Any) -> Any:
 
 def sort_by_key(step: Step, keys: Any, values: Any, key: Any, descending: Any) -> Any:
     """Keys in order, and values with them."""
-    if key is not None or not _given(keys, descending) or not elements(keys, values):
+    if key is not None or not _given(keys, descending) or not elements(keys, values, most=radix.SMALL):
         return MISS
     n, code = len(keys), radix.coding(keys.dtype, descending).dtype
     a, b, va, vb = np.empty(n, code), np.empty(n, code), np.empty(n, _INDEX), np.empty(n, _INDEX)
@@ -68,12 +70,12 @@ def unique(step: Step, x: Any) -> Any:
 
 def _given(x: Any, descending: Any) -> bool:
     """Whether these are few elements in plain arrays of a dtype that has an order."""
-    return elements(x) > 0 and x.dtype in _DTYPES and type(descending) is bool
+    return elements(x, most=radix.SMALL) > 0 and x.dtype in _DTYPES and type(descending) is bool
 
 
 def _fits(out: Any, x: Any) -> bool:
     """Whether it may be the output."""
-    fits = elements(out, x) > 0 and out.dtype == x.dtype
+    fits = elements(out, x, most=radix.SMALL) > 0 and out.dtype == x.dtype
     return fits and (out is x or not np.may_share_memory(out, x))
 
 
