@@ -56,6 +56,22 @@ def slices(i, x, y, out):
     out[i] = x[i, 1:].sum() + x[i, -2:].max() + x[i, ::2].sum() + x[i][1:3].sum() + x[i, ::-1][0] + len(x[i, 1:])
 
 
+def several_of_a_name(i, x, y, out):
+    for k in range(2):
+        d = x[i] - C[k]
+        out[i] += d.min()
+        d = d * 3
+        y[i] = d
+    if i % 2:
+        d = C[1, :3]
+        out[i] += d @ d
+    else:
+        d = x[i, :2]
+        out[i] -= d[1]
+        d = 3.0
+        out[i] += d
+
+
 def bounds_that_vary(i, x, y, out):
     out[i] = VALUES[STARTS[i] : STARTS[i + 1]].sum() + W[: i % 4].sum() + W[i:].sum() + W[-i:].sum()
 
@@ -134,7 +150,7 @@ def no_axes(i, x, y, out):
 
 KERNELS = [
     stores, filled, arithmetic, reductions, products, slices, bounds_that_vary, names, nearest, helpers, unpacking,
-    functions, once, private, tables, conditions, narrow, no_axes,
+    several_of_a_name, functions, once, private, tables, conditions, narrow, no_axes,
 ]  # fmt: skip
 
 
@@ -242,6 +258,8 @@ REFUSED = {
     "o[i] = math.sqrt(X[i]).sum()": r"takes numbers.*write np\.sqrt",
     "o[i] = float(X[i])": r"float\(\) takes numbers.*loop over the elements",
     "d = X[i] * 2\n    d += 1\n    o[i] = d.sum()": "several places.*private array",
+    "d = X[i] * 2\n    if i:\n        d = X[i] * 3\n    o[i] = d.sum()": "several places.*private array",
+    "d = X[i] * 2\n    for k in range(2):\n        o[i] = d[0]\n        d = X[k] * 2": "several places.*private array",
     "d = X[i] * 2\n    d[0] = 1\n    o[i] = d.sum()": "after a write.*private array",
     "d = X[i] * 2\n    X[i, 0] = 1\n    o[i] = d.sum()": "after a write.*private array",
     "d = X[i] * 2\n    helper(X)\n    o[i] = d.sum()": "after a write.*private array",

@@ -39,7 +39,7 @@ from portapar.kernel.front.templates import (
     mentions,
     placed,
 )
-from portapar.kernel.front.text import copied
+from portapar.kernel.front.text import copied, tell_apart
 
 __all__ = ["row_number", "without_rows"]
 
@@ -148,9 +148,9 @@ class _Expander:
             function = copied(self.functions[name])
             again = any(known[0] == name for known in self.names)
             function.name = self.fresh(name) if again and not first else name
-            file = getattr(self.functions[name], "file", self.old.file)
-            function.file = file  # type: ignore[attr-defined]
+            function.file = file = getattr(self.functions[name], "file", self.old.file)  # type: ignore[attr-defined]
             where = (self.old.name if first else name, file)
+            tell_apart(function, self.fresh)
             function.body = _Rewriter(self, where, function, given).block(function.body)
             self.names[key] = function.name
             self.written.append(ast.fix_missing_locations(function))

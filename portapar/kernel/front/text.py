@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from portapar.kernel.front.kernel import Kernel
@@ -36,6 +37,47 @@ def with_names(function: ast.FunctionDef, names: dict[str, str]) -> ast.Function
         if isinstance(node, ast.Name) and hasattr(node, "called"):
             node.id = names.get(node.id, node.id)
     return function
+
+
+def tell_apart(function: ast.FunctionDef, fresh: Callable[[str], str]) -> None:
+    """Give a name that is assigned several times a name for each, where all reads follow one of them in its block.
+
+    So ``d = X[i]``, … , ``d = Y[i]``, … are two rows.
+    """
+    uses = [node for node in ast.walk(function) if isinstance(node, ast.Name)]
+    stores = Counter(node.id for node in uses if isinstance(node.ctx, ast.Store))
+    several = {name for name, count in stores.items() if count > 1}
+    if not several:
+        return
+    found: dict[str, list[tuple[ast.Name, list[ast.Name]]]] = {name: [] for name in several}
+    for node in ast.walk(function):
+        for body in (getattr(node, "body", None), getattr(node, "orelse", None)):
+            if isinstance(body, list):
+                _follow(body, found)
+    loads = Counter(node.id for node in uses if isinstance(node.ctx, ast.Load))
+    for name, places in found.items():
+        reads = [read for _, following in places for read in following]
+        plain = all(isinstance(read.ctx, ast.Load) for read in reads)
+        if len(places) < stores[name] or len(reads) != loads[name] or not plain:
+            continue
+        for target, following in places[1:]:
+            target.id = fresh(name)
+            for read in following:
+                read.id = target.id
+
+
+def _follow(body: list[ast.stmt], found: dict[str, list[tuple[ast.Name, list[ast.Name]]]]) -> None:
+    """Note what a block assigns, and which uses of the name follow in it before the next time."""
+    last: dict[str, list[ast.Name]] = {}
+    for statement in body:
+        target = statement.targets[0] if isinstance(statement, ast.Assign) and len(statement.targets) == 1 else None
+        own = target if isinstance(target, ast.Name) and target.id in found else None
+        for node in ast.walk(statement) if last or own else ():
+            if isinstance(node, ast.Name) and node.id in last and node is not own:
+                last[node.id].append(node)
+        if own is not None:
+            last[own.id] = []
+            found[own.id].append((own, last[own.id]))
 
 
 def renamed(kernel: Kernel, name: str) -> list[tuple[ast.FunctionDef, str]]:
