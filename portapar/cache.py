@@ -26,6 +26,7 @@ _SUFFIX = ".portapar"  #: of every file of ours: what is named otherwise is some
 _DRIVERS = {"pocl": "*/*", "opencl": "*"}  #: folders in which OpenCL keeps what it compiles, and where its entries are
 _NEW = ".new-"  #: begins the names of what is being written or removed
 _USES, _TOLD = f".uses{_SUFFIX}", f".drivers{_SUFFIX}"  #: hits and misses; bytes of the drivers' folders
+_LOCKS, _PATIENCE = f".locks{_SUFFIX}", 60.0  #: a file of which bytes are locked; seconds to wait for one
 _HOUR = 3600.0  #: seconds after which nobody writes to a new file any more, and drivers' folders are measured again
 
 
@@ -101,6 +102,37 @@ def store(name: str, payload: bytes) -> None:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+@contextlib.contextmanager
+def alone(name: str) -> Iterator[None]:
+    """No other process is here with this name: what one compiles, the others, such as ranks, wait for and load.
+
+    Where none can be kept out, or one stays too long, nobody waits.
+    """
+    place = folder()
+    if place is None:
+        yield
+        return
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):  # a folder that is read-only, or a file system without locks
+            file = held.enter_context(open(place / _LOCKS, "a", opener=_open_own))
+            _lock(file, int(config.digest(name.encode(), 6).hex(), 16))
+        yield
+
+
+def _lock(file: Any, place: int) -> None:
+    """Lock a byte of a file until it is closed. A process that ends, however it does, lets go."""
+    import fcntl
+    import time
+
+    end = time.monotonic() + _PATIENCE
+    while time.monotonic() < end:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+            return
+        except (BlockingIOError, PermissionError):
+            time.sleep(0.005)
 
 
 def usage() -> Usage | None:

@@ -83,22 +83,25 @@ def native(key: str, make: Callable[[], Any], arity: int) -> Callable[..., int]:
     name = f"{digest}.o"
     with _lock:
         payload = cache.load(name)
+        if payload is None:
+            with cache.alone(name):
+                payload = cache.load(name, counts=False)  # another process had it in work
+                if payload is None:
+                    address, symbol, code, helpers = compile_native(make(), arity)
+                    header = f"{symbol} {'numba' if helpers else 'libc'}".encode()
+                    cache.store(name, header + b"\n" + code)
         if payload is not None:
-            header, _, code = payload.partition(b"\n")
-            symbol, needs = header.decode().split()
-            if needs == "numba":  # the code calls one of Numba's helper functions
-                import numba  # noqa: F401
-            address = _load(code, symbol)
-        else:
-            address, symbol, code, helpers = compile_native(make(), arity)
-            header = f"{symbol} {'numba' if helpers else 'libc'}".encode()
-            cache.store(name, header + b"\n" + code)
+            address = _load(payload)
     return _callable(address, arity)
 
 
-def _load(code: bytes, symbol: str) -> int:
+def _load(payload: bytes) -> int:
     import llvmlite.binding as llvm
 
+    header, _, code = payload.partition(b"\n")
+    symbol, needs = header.decode().split()
+    if needs == "numba":  # the code calls one of Numba's helper functions
+        import numba  # noqa: F401
     engine = _engine()
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
