@@ -470,6 +470,7 @@ def _extremes(dtype: np.dtype) -> Callable[..., int]:
     return native(f"extremes|{dtype}", make, 3)
 
 
+@functools.lru_cache(maxsize=4096)
 def fold(program: Program) -> Callable[..., int]:
     """The native function that combines a reduction's partials in their fixed tree.
 
