@@ -25,7 +25,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("first", [0, *(pytest.param(k, marks=pytest.mark.extra) for k in range(EACH, 50, EACH))])
+@pytest.mark.parametrize("first", [0, *(pytest.param(k, marks=pytest.mark.extra) for k in range(EACH, 60, EACH))])
 def test_kernels_do_what_python_does(first, policies, folder):
     for seed in range(first, first + EACH):
         made = fuzz.Writer(str(seed))
