@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import enum
 import inspect
+import types
 from typing import Any
+
+import numpy as np
 
 from portapar import indexed, problem
 from portapar.call import call
@@ -54,17 +56,19 @@ def for_each(policy: Policy | None, n: Any, body: Any, *args: Any) -> Any:
 
 
 _INT = {int}
-_HELD = (tuple, list, str, bytes, enum.Enum)
+_PLAIN = {np.ndarray, int, float}  #: told apart from what is held by their type alone
+_STAR = inspect.CO_VARARGS
 
 
 def _several(body: Any, args: tuple[Any, ...]) -> bool:
     """Whether a parameter stands for several arguments, or for what is no array or number."""
     for x in args:
-        if x is None or isinstance(x, _HELD):
+        if type(x) not in _PLAIN and is_held(x):
             return True
-    if (defaults := getattr(body, "__defaults__", None)) and any(map(is_held, defaults)):
-        return True
-    return getattr(getattr(body, "__code__", None), "co_flags", 0) & inspect.CO_VARARGS != 0
+    if type(body) is types.FunctionType:
+        defaults = body.__defaults__
+        return body.__code__.co_flags & _STAR != 0 or (defaults is not None and any(map(is_held, defaults)))
+    return getattr(getattr(body, "__code__", None), "co_flags", 0) & _STAR != 0
 
 
 def _build(algorithm: str, where: Executor, kernels: Any, args: Any, space: Any) -> tuple[Problem, None]:
