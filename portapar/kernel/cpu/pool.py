@@ -81,7 +81,7 @@ def _make() -> tuple[Any, ...]:
         swap_if,
     )
 
-    inline, places = callee, PLACES
+    inline, places = functools.partial(callee, once=True), PLACES
 
     @inline
     def move_away(pool, mine):

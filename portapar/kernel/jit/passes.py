@@ -11,16 +11,28 @@ import gc
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from numba.core import errors
+from numba.core import errors, untyped_passes
 from numba.core.compiler_machinery import PassManager, _pass_registry
+
+#: what is for statements that kernels cannot have: `with`, `raise`, nested functions, isinstance(), Numba's own names
+_IDLE = {
+    untyped_passes.WithLifting,
+    untyped_passes.InlineClosureLikes,
+    untyped_passes.RewriteDynamicRaises,
+    untyped_passes.MakeFunctionToJitFunction,
+    untyped_passes.InlineInlinables,
+    untyped_passes.FindLiterallyCalls,
+    untyped_passes.LiteralUnroll,
+    untyped_passes.LiteralPropagationSubPipelinePass,
+}
 
 
 class Passes(PassManager):
-    """A pipeline of these (pass, description)."""
+    """A pipeline of these (pass, description); `whole` where its functions are not kernels."""
 
-    def __init__(self, name: str, passes: Iterable[tuple[Any, str]]) -> None:
+    def __init__(self, name: str, passes: Iterable[tuple[Any, str]], whole: bool = False) -> None:
         super().__init__(name)
-        self.passes = list(passes)
+        self.passes = [step for step in passes if whole or step[0] not in _IDLE]
         self.finalize()
 
     def run(self, state: Any) -> None:

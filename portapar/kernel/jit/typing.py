@@ -120,7 +120,7 @@ class _TypingCompiler(compiler.CompilerBase):
         passes.add_pass(self.inference, "type inference")
         passes.add_pass(PreLowerStripPhis, "phis to assignments")
         passes.add_pass(_Capture, "capture")
-        return [Passes(passes.pipeline_name, passes.passes)]
+        return [Passes(passes.pipeline_name, passes.passes, self.inference is not Inference)]
 
 
 class _NumbasOwn(_TypingCompiler):
