@@ -135,12 +135,18 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("-f", type=Path, metavar="FILE", help=".el .wel .sg .wsg .mtx .metis .graph .npz")
     five.add_argument("-k", type=int, default=16, metavar="DEGREE", help="edges drawn for each vertex (default: 16)")
     five.add_argument("-s", action="store_true", help="take the edges of a list of a file in both directions")
-    five.add_argument("-n", type=_ntimes, default=16, metavar="TRIALS", help="(default: 16)")
+    five.add_argument("-n", type=_trials, default=16, metavar="TRIALS", help="(default: 16)")
     five.add_argument("--executor", default="threads", metavar="NAME", help="such as opencl:0 (default: threads)")
     five.add_argument("--verify", action="store_true", help="look at every result from its definition")
     five.add_argument("--json", type=Path, metavar="FILE", help="save everything that was measured")
     five.set_defaults(run=_graph)
     return parser
+
+
+def _trials(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of trials, at least 1")
+    return int(text)
 
 
 def _size(text: str) -> int:

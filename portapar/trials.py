@@ -22,12 +22,12 @@ from portapar.policy import Policy
 Graph = kernels.Graph
 
 #: Of each kernel: whether it begins at a vertex, and how its result is verified.
-KERNELS: dict[str, tuple[Callable[..., Any], bool, Callable[..., Any] | None]] = {
+KERNELS: dict[str, tuple[Callable[..., Any], bool, Callable[..., Any]]] = {
     "bfs": (kernels.bfs, True, kernels.verify_bfs),
     "sssp": (kernels.sssp, True, kernels.verify_sssp),
     "pr": (kernels.pagerank, False, kernels.verify_pagerank),
     "cc": (kernels.connected_components, False, kernels.verify_components),
-    "bc": (lambda policy, g, s: kernels.betweenness_centrality(policy, g, s), True, None),
+    "bc": (lambda policy, g, s: kernels.betweenness_centrality(policy, g, s), True, kernels.verify_betweenness),
     "tc": (kernels.triangle_count, False, kernels.verify_triangles),
 }
 _BC_SOURCES = 4
@@ -68,7 +68,7 @@ def trials(kernel: str, graph: Graph, policy: Policy, count: int, verify: bool =
         if policy.executor is not None:
             policy.executor.synchronize()
         seconds = time.perf_counter() - start
-        if verify and check is not None:
+        if verify:
             check(graph, *given, result)
         if k:
             yield Trial(seconds, sources)

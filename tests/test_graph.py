@@ -1,6 +1,10 @@
 """Graphs: the build against NumPy, the six kernels against SciPy, on every executor of one part; what is refused."""
 
+import copy
+import gc
+import pickle
 import re
+import weakref
 
 import numpy as np
 import pytest
@@ -190,6 +194,7 @@ def test_weights_of_every_kind(renderer, dtype):
     pp.graph.verify_sssp(g, 3, got)
 
 
+@pytest.mark.extra
 def test_huge_weights():
     ends = np.array([0, 1]), np.array([1, 2])
     large = Graph.from_edges(pp.par, *ends, np.array([2**62, 5]), n=3)
@@ -199,6 +204,26 @@ def test_huge_weights():
     np.testing.assert_array_equal(pp.graph.sssp(pp.par, g, 0), [0, 1e308, np.inf])
     tiny = Graph.from_edges(pp.par, *ends, np.array([1e30, 1.0], np.float32), n=3)
     np.testing.assert_array_equal(pp.graph.sssp(pp.par, tiny, 0, delta=1e-9), np.float32([0, 1e30, 1e30]))
+
+
+def test_lists_that_are_full_are_made_anew(renderer):
+    """Heavy tails: vertices get nearer again and again, and lists hold more than there are vertices."""
+    for n, delta in ((24, 10**6), (24, None), (300, None), (900, 1e9)):
+        u, v = np.triu_indices(n, 1) if n < 100 else np.random.default_rng(n).integers(0, n, (2, 8 * n))
+        for w in ((v - u) ** 2, np.random.default_rng(1).pareto(0.5, len(u))):
+            g = Graph.from_edges(renderer, u, v, w, n=n, directed=True)
+            graph.verify_sssp(g, 0, graph.sssp(renderer, g, 0, delta=delta))
+
+
+def test_a_width_of_any_size():
+    g = graph.kronecker(pp.par, 7, weights=True)
+    source = int(np.diff(g.offsets).argmax())
+    wanted = graph.sssp(pp.seq, g, source)
+    for delta in (1e-300, 1, 1e30, np.inf, 2**63):
+        np.testing.assert_array_equal(graph.sssp(pp.par, g, source, delta=delta), wanted)
+    far = Graph.from_edges(pp.par, np.array([0, 1]), np.array([1, 2]), np.array([2**61, 1]), n=100)
+    with pytest.raises(pp.ArgumentError, match="may exceed 64 bits"):
+        graph.sssp(pp.par, far, 0)
 
 
 def test_without_weights_each_edge_is_one():
@@ -216,7 +241,7 @@ def test_scipy_there_and_back():
     np.testing.assert_array_equal(g.to_scipy().toarray(), a.toarray())
     assert Graph.from_scipy(a + a.T, directed=False).num_edges == 3  # the loop is one
     assert Graph.from_scipy(a, weighted=False).weights is None
-    with pytest.raises(pp.ArgumentError, match=r"shape \(2, 3\): must be square"):
+    with pytest.raises(pp.ArgumentError, match=r"shape \(2, 3\): must be a square"):
         Graph.from_scipy(csr_array((2, 3)))
 
 
@@ -261,11 +286,12 @@ def test_files(tmp_path):
 @pytest.mark.parametrize(
     "name, content, message",
     [
-        ("a.el", "0 1\n2\n", "number of columns"),
+        ("a.el", "0 1\n2\n", "requires 2 columns but 1 were found at row 2"),
         ("a.el", "0 1\nx 3\n", "x"),
-        ("a.el", "0 1 3\n", "its lines have 3 numbers: must have 2"),
-        ("a.el", "0 1\n0 -1\n", "edge 1 has the end -1"),
-        ("a.wel", "0 1.5 3\n", "edge 0 has the end 1.5"),
+        ("a.el", "0 1 3\n", "requires 2 columns but 3 were found"),
+        ("a.el", "0 1\n0 -1\n", r"targets\[1\] is -1"),
+        ("a.wel", "0 1.5 3\n", "1.5"),
+        ("a.wel", "0 1e300 3\n", "1e300"),
         ("a.wel", "0 1 nan\n", r"weights\[0\] is NaN"),
         ("a.sg", "short", "it has 5 bytes, fewer than its header"),
         ("a.sg", "\0" + 16 * "\1", "it is cut off"),
@@ -274,7 +300,15 @@ def test_files(tmp_path):
         ("a.metis", "3 2\n2 3\n1\n", "tells of 3 vertices, and has 2 lines"),
         ("a.metis", "3 2\n2\n1\n\n", "tells of 2 edges, and its lines hold 2 neighbours"),
         ("a.metis", "3 1\n4\n1\n\n", r"targets\[0\] is 3: must be a vertex, 0 to 2"),
-        ("a.npz", "garbled", "no file of save"),
+        ("a.metis", "3 2\n2\n3\n1 2\n", "has no edge back"),
+        ("a.metis", "2 1 1\n2 5\n1 6\n", "has two weights"),
+        ("a.metis", "2 1\n1.9\n1\n", "does not hold"),
+        ("a.metis", "2 1\n\n2 2\n", "vertex 2 is its own neighbour"),
+        ("a.metis", "\0\0", "does not hold"),
+        ("a.mtx", "%%MatrixMarket matrix coordinate integer skew-symmetric\n2 2 1\n2 1 3\n", "skew-symmetric: must be"),
+        ("a.mtx", "%%MatrixMarket matrix array real general\n1 1\n1.0\n", "kind array"),
+        ("a.npz", "garbled", "does not hold"),
+        ("a.npz", "PK\3\4garbled", "does not hold"),
         ("a.txt", "", "the kind '.txt' is not known"),
     ],
 )
@@ -288,6 +322,62 @@ def test_a_file_that_is_not_there(tmp_path):
     for name in ("a.el", "a.sg", "a.mtx", "a.metis", "a.npz"):
         with pytest.raises(FileNotFoundError):
             graph.load(pp.par, tmp_path / name)
+
+
+# what others would trip over -----------------------------------------------------------------------------
+
+
+def test_equal_edges_and_rows_out_of_order_make_no_triangles_more(renderer):
+    g = Graph(np.array([0, 3, 6, 8]), np.array([1, 1, 2, 0, 0, 2, 0, 1], np.int32), directed=False).place(
+        renderer.executor
+    )
+    assert graph.triangle_count(renderer, g) == 1
+    g = Graph(np.array([0, 3, 6, 8]), np.array([2, 1, 2, 2, 0, 2, 1, 0][:8], np.int32), directed=True)
+    assert g.in_order() is g.in_order() and np.array_equal(g.in_order().targets, [1, 2, 2, 0, 2, 2, 0, 1])
+
+
+def test_the_reverse_keeps_no_circle():
+    g = graph.uniform(pp.par, 6, directed=True)
+    back = g.reverse
+    assert back.reverse is g and g.reverse is back
+    gone = weakref.ref(g)
+    gc.disable()
+    try:
+        del g, back
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_a_default_of_several_parts_does_not_matter():
+    u, v = np.array([0, 1, 2]), np.array([1, 2, 0])
+    with pp.using(TWICE):
+        g = Graph.from_edges(pp.par.on(pp.threads(2)), u, v, directed=True)
+        assert abs(graph.pagerank(pp.par.on(pp.threads(2)), g) - 1 / 3).max() < 1e-3
+        assert Graph(g.offsets, g.targets).reverse.num_edges == 3
+
+
+def test_graphs_are_pickled_and_not_written_through():
+    g = graph.kronecker(pp.par, 5, weights=True)
+    again = pickle.loads(pickle.dumps(g))
+    np.testing.assert_array_equal(again.targets, g.targets)
+    np.testing.assert_array_equal(copy.deepcopy(g).weights, g.weights)
+    with pytest.raises(ValueError, match="read-only"):
+        g.targets[0] = 7
+
+
+def test_more_paths_than_float64_counts():
+    steps = np.arange(0, 3 * 1100, 3)
+    u = np.concatenate([steps, steps, steps + 1, steps + 2])
+    v = np.concatenate([steps + 1, steps + 2, steps + 3, steps + 3])  # diamonds, one after the other
+    with pytest.raises(pp.ArgumentError, match="more than 1e308 shortest paths"):
+        graph.betweenness_centrality(pp.par, Graph.from_edges(pp.par, u, v), [0])
+
+
+def test_booleans_are_no_weights():
+    g = Graph.from_scipy(csr_array((np.ones(2, bool), ([0, 1], [1, 0])), (2, 2)), directed=False)
+    assert g.weights is None and g.num_edges == 1
+    assert Graph.from_edges(pp.par, np.array([]), np.array([]), n=5).num_vertices == 5
 
 
 # what is refused ------------------------------------------------------------------------------------
@@ -329,6 +419,15 @@ TWICE = pp.par.on(pp.hybrid(pp.threads(1), pp.simd()))
         (lambda: graph.pagerank(pp.par, SMALL, dtype="i4"), "dtype is i4: must be float32 or float64"),
         (lambda: graph.triangle_count(pp.par, SMALL), "the graph is directed"),
         (lambda: graph.kronecker(pp.par, 40), "scale is 40"),
+        (lambda: graph.kronecker(pp.par, 4, seed=1.5), "seed is 1.5"),
+        (lambda: graph.grid(pp.par, 50000, 50000), "number of vertices is 2500000000"),
+        (lambda: SMALL.place(pp.par), "is no executor"),
+        (lambda: Graph.from_scipy(np.ones((2, 2))), "a ndarray of shape .* sparse matrix of SciPy"),
+        (lambda: Graph(OFFSETS, TARGETS, 3), "weights is 3: must be an array"),
+        (lambda: Graph.from_edges(pp.par, TARGETS, TARGETS + 2**40), "an edge ends at 1099511627777"),
+        (lambda: Graph(np.array([0, 1, 2]), np.array([1, 0]), np.array([1, 9]), directed=False), "has two weights"),
+        (lambda: graph.load("x.el", "x.el"), "policy"),
+        (lambda: graph.save("x.npz", 3), "the graph is a int"),
         (lambda: graph.grid(pp.par, 3, 0), "a length is 0"),
     ],
 )  # fmt: skip
@@ -345,6 +444,7 @@ def test_verifiers_find_what_is_wrong():
         pp.graph.verify_sssp: (source, pp.graph.sssp(pp.par, g, source)),
         pp.graph.verify_components: (pp.graph.connected_components(pp.par, g),),
         pp.graph.verify_pagerank: (pp.graph.pagerank(pp.par, g),),
+        pp.graph.verify_betweenness: ([source], pp.graph.betweenness_centrality(pp.par, g, [source])),
     }
     rng = np.random.default_rng(0)
     for verify, (*given_, result) in right.items():
@@ -357,6 +457,16 @@ def test_verifiers_find_what_is_wrong():
                 verify(g, *given_, wrong)
             found += 1
         assert found == 20
+    circle = Graph.from_edges(pp.par, np.array([0, 1, 2]), np.array([1, 2, 1]), np.array([7, 0, 0]), directed=True)
+    for verify, given_, wrong in (
+        (graph.verify_sssp, (0,), np.array([0, 5, 5])),
+        (graph.verify_bfs, (0,), np.array([0])),
+        (graph.verify_bfs, (0,), np.array([0, 99, 1])),
+        (graph.verify_components, (), np.array([7, 7, 7])),
+        (graph.verify_components, (), np.array([1, 1, 1])),
+    ):
+        with pytest.raises(AssertionError):
+            verify(circle, *given_, wrong)
     count = pp.graph.triangle_count(pp.par, g)
     pp.graph.verify_triangles(g, count)
     with pytest.raises(AssertionError, match=f"{count} triangles, not {count + 1}"):

@@ -1,17 +1,17 @@
 """Graphs, ``pp.graph``: what users call, and where it is.
 
-==============================  ===============================================================================
-`graph`                         Graph
-`files`                         load, save
-`generators`                    kronecker, uniform, grid
-`bfs`                           bfs
-`sssp`                          sssp
-`components`                    connected_components
-`pagerank`                      pagerank
-`betweenness`                   betweenness_centrality
-`triangles`                     triangle_count
-`verify`                        verify_bfs, verify_sssp, verify_components, verify_pagerank, verify_triangles
-==============================  ===============================================================================
+==============  ========================================================================================================
+`graph`         Graph
+`files`         load, save
+`generators`    kronecker, uniform, grid
+`bfs`           bfs
+`sssp`          sssp
+`components`    connected_components
+`pagerank`      pagerank
+`betweenness`   betweenness_centrality
+`triangles`     triangle_count
+`verify`        verify_bfs, verify_sssp, verify_components, verify_pagerank, verify_betweenness, verify_triangles
+==============  ========================================================================================================
 
 The six kernels are those of the GAP benchmark suite (S. Beamer, K. Asanović, D. Patterson, "The GAP benchmark suite",
 2015), with its rules. Each is one source for every executor, in a file of its own.
@@ -27,6 +27,7 @@ from portapar.algorithms.graph.pagerank import pagerank
 from portapar.algorithms.graph.sssp import sssp
 from portapar.algorithms.graph.triangles import triangle_count
 from portapar.algorithms.graph.verify import (
+    verify_betweenness,
     verify_bfs,
     verify_components,
     verify_pagerank,
@@ -47,6 +48,7 @@ __all__ = [
     "sssp",
     "triangle_count",
     "uniform",
+    "verify_betweenness",
     "verify_bfs",
     "verify_components",
     "verify_pagerank",

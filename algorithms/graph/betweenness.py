@@ -21,6 +21,7 @@ from portapar.algorithms.histogram import bincount
 from portapar.algorithms.reduce import reduce
 from portapar.algorithms.sort import argsort
 from portapar.algorithms.transform import transform
+from portapar.errors import ArgumentError
 from portapar.part import LocalPart
 from portapar.policy import Policy
 
@@ -29,7 +30,7 @@ _WIDE = 1024  #: iterations at a time that no CPU runs
 
 
 def betweenness_centrality(
-    policy: Policy | None, graph: Graph, sources: Sequence[int] | None = None, *, normalized: bool = True
+    policy: Policy | None, graph: Graph, sources: int | Sequence[int] | None = None, *, normalized: bool = True
 ) -> Any:
     """How many shortest paths from `sources` lead over each vertex, not counting their ends.
 
@@ -38,7 +39,7 @@ def betweenness_centrality(
     policy : Policy
     graph : Graph
         Its weights are not looked at.
-    sources : sequence of int, optional
+    sources : int or sequence of int, optional
         All vertices by default; a few give an estimate.
     normalized : bool
         Divided by the largest, as in the GAP benchmark.
@@ -48,6 +49,11 @@ def betweenness_centrality(
     array of float64, (n,)
         Of several shortest paths between two vertices each counts as a part of one; if the graph is not directed a
         pair of sources counts twice, once from each end. With ``policy.task`` a Future of it.
+
+    Raises
+    ------
+    ArgumentError
+        A source is no vertex, or there are more shortest paths between two vertices than float64 counts.
 
     Notes
     -----
@@ -63,11 +69,8 @@ def betweenness_centrality(
 
     def centrality(part: LocalPart, graph: Graph) -> Any:
         n, how = graph.num_vertices, part.how
-        chosen = (
-            range(n)
-            if sources is None
-            else [vertex("graph.betweenness_centrality", "a source", s, graph) for s in sources]
-        )
+        given = [sources] if isinstance(sources, (int, np.integer)) else range(n) if sources is None else sources
+        chosen = [vertex("graph.betweenness_centrality", "a source", s, graph) for s in given]
         total = part.zeros(n, np.float64)
         for source in chosen:
             _add(part, graph, source, total)
@@ -90,6 +93,11 @@ def _add(part: LocalPart, graph: Graph, source: int, total: Any) -> None:
     for_each(how, 1, _one_path, source, paths)
     for first, last in _together(ends, range(1, deepest + 1), part.width):
         _levels(part, first, last, ends, _count, _counts, order, *back, depth, paths)
+    if n and not reduce(how, paths, op=ops.maximum) < np.inf:
+        raise ArgumentError(
+            f"graph.betweenness_centrality: from vertex {source} to another one there are more than 1e308 shortest "
+            "paths, which float64 does not count. The share of each is not to be had in such graphs (large grids)"
+        )
     for first, last in _together(ends, range(deepest - 1, 0, -1), part.width):
         _levels(part, first, last, ends, _depend, _depends, order, *forth, depth, paths, depends, total)
 

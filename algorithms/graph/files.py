@@ -6,6 +6,7 @@ A file that does not hold what its kind promises is refused with the place; noth
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 from portapar import arrays
 from portapar.algorithms.graph.graph import Graph
 from portapar.errors import ArgumentError
-from portapar.policy import Policy, par
+from portapar.policy import Policy, check_policy, par
 
 
 def load(policy: Policy | None, path: str | os.PathLike[str], *, directed: bool | None = None) -> Graph:
@@ -52,15 +53,21 @@ def load(policy: Policy | None, path: str | os.PathLike[str], *, directed: bool 
     >>> pp.graph.load(pp.par, file)
     pp.graph.Graph(3 vertices, 2 edges, directed)
     """
+    check_policy(policy, "graph.load")
     path = Path(path)
     reader = _READERS.get(path.suffix)
     if reader is None:
         raise ArgumentError(f"graph.load: {path}: the kind {path.suffix!r} is not known: {', '.join(_READERS)} are")
-    policy = par if policy is None else policy
+    policy = (par if policy is None else policy)._but(asynchronous=False)
+    with path.open("rb"):  # what is wrong with the file itself is told by the system's own error
+        pass
     try:
         return reader(policy, path, directed)
     except ArgumentError as error:
         raise ArgumentError(f"graph.load: {path}: {error}") from None
+    except _GARBLED as error:
+        told = f"{type(error).__name__}: {error}"
+        raise ArgumentError(f"graph.load: {path}: it does not hold what a {path.suffix} file does: {told}") from error
 
 
 def save(path: str | os.PathLike[str], graph: Graph) -> None:
@@ -73,6 +80,8 @@ def save(path: str | os.PathLike[str], graph: Graph) -> None:
     graph : Graph
     """
     path = Path(path)
+    if not isinstance(graph, Graph):
+        raise ArgumentError(f"graph.save: the graph is a {type(graph).__name__}: must be a pp.graph.Graph")
     if path.suffix != ".npz":
         raise ArgumentError(f"graph.save: {path}: must end with .npz")
     held = {"offsets": graph.offsets, "targets": graph.targets, "weights": graph.weights}
@@ -81,28 +90,19 @@ def save(path: str | os.PathLike[str], graph: Graph) -> None:
 
 
 def _edges(policy: Policy, path: Path, directed: bool | None) -> Graph:
-    columns = 3 if path.suffix == ".wel" else 2
-    try:
-        found = np.loadtxt(path, np.float64 if columns == 3 else np.int64, comments=("#", "%"), ndmin=2)
-    except ValueError as error:
-        raise ArgumentError(str(error)) from None
-    found = found.reshape(-1, columns) if not found.size else found
-    if found.shape[1] != columns:
-        raise ArgumentError(f"its lines have {found.shape[1]} numbers: must have {columns}")
-    ends = found[:, :2]
-    wrong = (ends != np.trunc(ends)) | (ends < 0)
-    if wrong.any():
-        row, column = np.argwhere(wrong)[0]
-        raise ArgumentError(f"edge {row} has the end {ends[row, column]}: must be a vertex, a whole number from 0 on")
-    weights = _narrow(found[:, 2]) if columns == 3 else None
-    u, v = ends.astype(np.int64).T
-    return Graph.from_edges(policy, u, v, weights, directed=directed is not False)
-
-
-def _narrow(weights: np.ndarray) -> np.ndarray:
-    """Integers where all are, which GAP's files hold."""
-    whole = np.isfinite(weights).all() and (weights == np.trunc(weights)).all() and (abs(weights) < 2**31).all()
-    return weights.astype(np.int32) if whole else weights.copy()
+    columns = ["u", "v", "w"] if path.suffix == ".wel" else ["u", "v"]
+    text = [line for line in path.read_text().splitlines() if line.strip() and line.lstrip()[0] not in "#%"]
+    for kind in ("i8", "f8"):  # of the weights
+        kinds = np.dtype([(name, kind if name == "w" else "i8") for name in columns])
+        try:
+            found = np.loadtxt(text, kinds, ndmin=1) if text else np.empty(0, kinds)
+            break
+        except ValueError as error:
+            if kind == "f8" or len(columns) == 2:
+                raise ArgumentError(str(error)) from None
+    return Graph.from_edges(
+        policy, *(np.ascontiguousarray(found[name]) for name in columns), directed=directed is not False
+    )
 
 
 def _serialized(policy: Policy, path: Path, directed: bool | None) -> Graph:
@@ -127,11 +127,12 @@ def _serialized(policy: Policy, path: Path, directed: bool | None) -> Graph:
 def _matrix_market(policy: Policy, path: Path, directed: bool | None) -> Graph:
     from scipy.io import mminfo, mmread
 
-    try:
-        rows, columns, _, _, field, symmetry = mminfo(path)
-        matrix = mmread(path).tocoo()
-    except ValueError as error:
-        raise ArgumentError(str(error)) from None
+    rows, columns, _, form, field, symmetry = mminfo(path)
+    if form != "coordinate" or symmetry not in ("general", "symmetric"):
+        raise ArgumentError(
+            f"it is a matrix of the kind {form} {symmetry}: must be coordinate, and general or symmetric"
+        )
+    matrix = mmread(path).tocoo()
     if rows != columns:
         raise ArgumentError(f"the matrix has shape ({rows}, {columns}): must be square")
     weights = None if field == "pattern" else matrix.data
@@ -143,17 +144,14 @@ def _matrix_market(policy: Policy, path: Path, directed: bool | None) -> Graph:
 
 def _metis(policy: Policy, path: Path, directed: bool | None) -> Graph:
     lines = [line for line in path.read_text().splitlines() if not line.startswith("%")]
-    try:
-        head = [int(word) for word in lines[0].split()] if lines else []
-        if not 2 <= len(head) <= 4:
-            raise ArgumentError("its first line must hold the number of vertices, of edges, and the format")
-        n, m, code = (*head, 0)[:3]
-        weighted, sizes = code % 10 == 1, (head[3] if len(head) > 3 else 1) * (code // 10 % 10) + code // 100
-        if len(lines) - 1 < n:
-            raise ArgumentError(f"it tells of {n} vertices, and has {len(lines) - 1} lines for them")
-        rows = [np.array(line.split()[sizes:], np.float64) for line in lines[1 : n + 1]]
-    except ValueError as error:
-        raise ArgumentError(str(error)) from None
+    head = [int(word) for word in lines[0].split()] if lines else []
+    if not 2 <= len(head) <= 4:
+        raise ArgumentError("its first line must hold the number of vertices, of edges, and the format")
+    n, m, code = (*head, 0)[:3]
+    weighted, sizes = code % 10 == 1, (head[3] if len(head) > 3 else 1) * (code // 10 % 10) + code // 100
+    if len(lines) - 1 < n:
+        raise ArgumentError(f"it tells of {n} vertices, and has {len(lines) - 1} lines for them")
+    rows = [np.array(line.split()[sizes:], np.int64) for line in lines[1 : n + 1]]
     step = 2 if weighted else 1
     for k, row in enumerate(rows):
         if len(row) % step:
@@ -163,29 +161,37 @@ def _metis(policy: Policy, path: Path, directed: bool | None) -> Graph:
         raise ArgumentError(
             f"it tells of {m} edges, and its lines hold {sum(counts)} neighbours: must be twice as many"
         )
-    flat = np.concatenate([*rows, np.empty(0)]).reshape(-1, step)
-    u, v = np.repeat(np.arange(n), counts), flat[:, 0].astype(np.int64) - 1
-    return Graph.from_edges(policy, u, v, _narrow(flat[:, 1]) if weighted else None, n=n)
+    flat = np.concatenate([*rows, np.empty(0, np.int64)]).reshape(-1, step)
+    u, v = np.repeat(np.arange(n), counts), np.ascontiguousarray(flat[:, 0]) - 1
+    if (u == v).any():
+        raise ArgumentError(f"vertex {int(u[u == v][0]) + 1} is its own neighbour, which METIS does not have")
+    weights = np.ascontiguousarray(flat[:, 1]) if weighted else None
+    there = Graph.from_edges(policy, u, v, weights, n=n, directed=True)
+    return Graph(there.offsets, there.targets, there.weights, directed=False)  # looks whether both lines tell of each
 
 
 def _saved(policy: Policy, path: Path, directed: bool | None) -> Graph:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            held = {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise ArgumentError(f"it is no file of save: {error}") from None
+    file = np.load(path, allow_pickle=False)
+    if isinstance(file, np.ndarray):
+        raise ArgumentError("it holds one array: it is no file of save")
+    with file:
+        held = {name: file[name] for name in file.files}
     missing = {"offsets", "targets", "directed"} - set(held)
     if missing:
         raise ArgumentError(f"it holds no {', '.join(sorted(missing))}: it is no file of save")
-    graph = Graph(held["offsets"], held["targets"], held.get("weights"), directed=bool(held["directed"]))
+    graph = Graph(held["offsets"], held["targets"], held.get("weights"), directed=bool(held["directed"].item()))
     return _placed(policy, graph)
 
 
 def _placed(policy: Policy, graph: Graph) -> Graph:
     return graph if policy.executor is None else graph.place(policy.executor)
 
+
+#: what readers raise about a file that is garbled
+_GARBLED = (
+    ValueError, TypeError, AttributeError, KeyError, IndexError, ArithmeticError, MemoryError, NotImplementedError,
+    EOFError, OSError, zipfile.BadZipFile,
+)  # fmt: skip
 
 _READERS: dict[str, Callable[[Policy, Path, bool | None], Graph]] = {
     ".el": _edges, ".wel": _edges, ".sg": _serialized, ".wsg": _serialized, ".mtx": _matrix_market,

@@ -53,6 +53,7 @@ def kronecker(
     pp.graph.Graph(1024 vertices, 10480 edges, undirected)
     """
     n, m = _size("kronecker", scale, degree)
+    _seed("kronecker", seed)
 
     def draw(p: Parts) -> Graph:
         part = only_part(p)
@@ -80,6 +81,7 @@ def uniform(
     pp.graph.Graph(1024 vertices, 16110 edges, undirected)
     """
     n, m = _size("uniform", scale, degree)
+    _seed("uniform", seed)
 
     def draw(p: Parts) -> Graph:
         part = only_part(p)
@@ -97,7 +99,7 @@ def grid(policy: Policy | None, *shape: int, seed: int = 0, weights: bool = Fals
     ----------
     policy : Policy
     *shape : int
-        Vertices along each axis, two or three.
+        Vertices along each axis, one to three; 2**31 in all at most.
     seed : int
     weights : bool
         As for `kronecker`.
@@ -114,9 +116,10 @@ def grid(policy: Policy | None, *shape: int, seed: int = 0, weights: bool = Fals
     pp.graph.Graph(9 vertices, 12 edges, undirected)
     """
     if not 1 <= len(shape) <= 3:
-        raise ArgumentError(f"graph.grid: {len(shape)} lengths were given: must be two or three")
+        raise ArgumentError(f"graph.grid: {len(shape)} lengths were given: must be one to three")
     nx, ny, nz = (*(arrays.whole_number("graph.grid: a length", k, 1) for k in shape), 1, 1)[:3]
-    n = nx * ny * nz
+    n = arrays.whole_number("graph.grid: the number of vertices", nx * ny * nz, most=2**31 - 1, error=ArgumentError)
+    _seed("grid", seed)
     axes = [(ny * nz, nx, nx > 1), (nz, ny, ny > 1), (1, nz, nz > 1)]
     steps = [(stride, length) for stride, length, several in axes if several]
 
@@ -132,8 +135,12 @@ def grid(policy: Policy | None, *shape: int, seed: int = 0, weights: bool = Fals
 
 
 def _size(name: str, scale: Any, degree: Any) -> tuple[int, int]:
-    scale = arrays.whole_number(f"graph.{name}: scale", scale, 0, 31)
+    scale = arrays.whole_number(f"graph.{name}: scale", scale, 0, 30)
     return 1 << scale, arrays.whole_number(f"graph.{name}: degree", degree, 0) << scale
+
+
+def _seed(name: str, seed: Any) -> None:
+    arrays.whole_number(f"graph.{name}: seed", seed, -(2**63), error=ArgumentError)
 
 
 def _weights(part: Any, seed: int, m: int, wanted: bool) -> Any:

@@ -7,6 +7,7 @@ neighbours are then next to each other, and the first of each is kept.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +26,7 @@ from portapar.algorithms.unique import unique
 from portapar.arrays import PartitionedArray
 from portapar.call import resolve
 from portapar.errors import ArgumentError, PlacementError
-from portapar.executor import Executor
+from portapar.executor import Executor, threads
 from portapar.part import LocalPart
 from portapar.parts import Parts
 from portapar.policy import Policy, auto, check_policy, par
@@ -81,18 +82,21 @@ class Graph:
             raise ArgumentError(f"Graph: {len(weights)} weights for {m} targets: must be one for each")
         if n < 0:
             raise ArgumentError("Graph: offsets is empty: must hold n + 1 numbers for n vertices, [0] for none")
-        _check_offsets(offsets, m)
-        _check_vertices(auto, "Graph: targets", targets, n)
+        _check_offsets(_home(offsets), offsets, m)
+        how = _home(targets)
+        _check_vertices(how, "Graph: targets", targets, n)
         if weights is not None:
-            _check_weights(auto, "Graph: weights", weights)
-        self._take(_as(offsets, np.int64), _as(targets, _index(n)), weights, bool(directed))
+            _check_weights(how, "Graph: weights", weights)
+        self._take(_as(how, offsets, np.int64), _as(how, targets, _index(n)), weights, bool(directed))
         if not directed:
             self._check_symmetric()
 
     def _take(self, offsets: Any, targets: Any, weights: Any, directed: bool) -> None:
-        self.offsets, self.targets, self.weights, self.directed = offsets, targets, weights, directed
+        self.offsets, self.targets, self.weights = map(_fixed, (offsets, targets, weights))
+        self.directed = directed
         self._lock = threading.RLock()
-        self._reverse: Graph | None = None if directed else self
+        self._reverse: Graph | weakref.ref[Graph] | None = None
+        self._ordered: Graph | bool | None = None
         self._loops: int | None = None
         self._weighed: tuple[Any, Any, float] | None = None
 
@@ -153,8 +157,10 @@ class Graph:
 
         def build(p: Parts) -> Graph:
             part = only_part(p)
-            ends = [p.replicated(x, name)[part] for name, x, _ in given[:2]]
-            known = None if weights is None else p.replicated(weights, "weights")[part]
+            data = [p.replicated(x, name) for name, x, _ in given if x is not None]
+            first, second, *rest = [x[part] for x in data]
+            known = rest[0] if rest else None
+            ends = [x if len(x) else part.empty(0, np.int32) for x in (first, second)]
             return cls._made(*_built(part, ends, known, n, directed), bool(directed))
 
         return parts.run("Graph.from_edges", policy, (sources, targets, weights), build)
@@ -169,12 +175,15 @@ class Graph:
             CSR arrays are taken as they are, duplicates included; others are converted by SciPy.
         directed : bool
         weighted : bool
-            Whether its values are the weights.
+            Whether its values are the weights; booleans never are.
         """
+        shape: tuple[int, ...] = getattr(matrix, "shape", ())
+        if not hasattr(matrix, "tocsr") or len(shape) != 2 or shape[0] != shape[1]:
+            kind = type(matrix).__name__
+            raise ArgumentError(f"Graph.from_scipy: a {kind} of shape {shape}: must be a square sparse matrix of SciPy")
         rows = matrix.tocsr()
-        if rows.shape[0] != rows.shape[1]:
-            raise ArgumentError(f"Graph.from_scipy: the matrix has shape {rows.shape}: must be square")
-        return cls(rows.indptr, rows.indices, rows.data if weighted else None, directed=directed)
+        weights = rows.data if weighted and rows.dtype.kind != "b" else None
+        return cls(rows.indptr, rows.indices, weights, directed=directed)
 
     @classmethod
     def from_networkx(cls, graph: Any, *, weight: str | None = None) -> Graph:
@@ -189,10 +198,10 @@ class Graph:
         number = {vertex: k for k, vertex in enumerate(graph)}
         ends = np.array([(number[u], number[v]) for u, v in graph.edges()], np.int64).reshape(-1, 2)
         weights = None if weight is None else np.array([d.get(weight, 1) for _, _, d in graph.edges(data=True)])
-        if weights is not None and weights.dtype.kind not in "iuf":
-            weights = weights.astype(np.float64)
-        directed = graph.is_directed()
-        return cls.from_edges(par, ends[:, 0], ends[:, 1], weights, n=len(number), directed=directed)
+        if weights is not None and weights.dtype.kind not in "iuf" and len(weights):
+            raise ArgumentError(f"Graph.from_networkx: the weights are {weights.dtype}: must be integers or floats")
+        u, v = np.ascontiguousarray(ends.T)
+        return cls.from_edges(_home(u), u, v, weights, n=len(number), directed=graph.is_directed())
 
     # what it is -------------------------------------------------------------------------------------
 
@@ -214,11 +223,31 @@ class Graph:
     @property
     def reverse(self) -> Graph:
         """The graph with all edges turned around: itself if it is not directed; made once, and kept."""
+        if not self.directed:
+            return self
         with self._lock:
-            if self._reverse is None:
-                self._reverse = self._turned()
-                self._reverse._reverse = self
-            return self._reverse
+            known = self._reverse() if isinstance(self._reverse, weakref.ref) else self._reverse
+            if known is None:
+                known = self._reverse = self._turned()
+                known._reverse = weakref.ref(self)  # no circle: a device's memory is free when the last user goes
+            return known
+
+    def in_order(self) -> Graph:
+        """The graph with the neighbours of every vertex in order; itself where they are, or were made so before."""
+        with self._lock:
+            if self._ordered is None:
+                n = self.num_vertices
+                wrong = transform_reduce(self._how, lazy.iota(n), transform=_disorder(self)) if n else 0
+                if wrong:
+                    keys, weights = self._sorted(False)
+                    rows = _rows(self._how, keys, n, self._shift)
+                    self._ordered = self._made(*rows, weights, self.directed)
+                else:
+                    self._ordered = True
+            return self if isinstance(self._ordered, bool) else self._ordered
+
+    def __reduce__(self) -> Any:
+        return Graph._made, (*map(_host, (self.offsets, self.targets, self.weights)), self.directed)
 
     def place(self, executor: Executor) -> Graph:
         """The same graph in the memory of an executor; itself where it lives there already.
@@ -228,6 +257,8 @@ class Graph:
         executor : Executor
             Of one part.
         """
+        if not isinstance(executor, Executor):
+            raise PlacementError(f"Graph.place: {executor!r} is no executor, such as pp.opencl()")
         if len(executor.members) > 1 or executor.kind == "mpi":
             raise PlacementError(f"Graph.place: {executor!r} has several parts: a graph lives on one device")
         held = [x for x in (self.offsets, self.targets, self.weights) if x is not None]
@@ -278,8 +309,8 @@ class Graph:
         return self._weighed
 
     def _check_symmetric(self) -> None:
-        there, back = (sort(auto, self._keys(turned)) for turned in (False, True))
-        at = mismatch(auto, there, back)
+        (there, w), (back, x) = self._sorted(False), self._sorted(True)
+        at = int(mismatch(self._how, there, back))
         if at < len(there):
             one, other = (int(arrays.asnumpy(keys[at : at + 1])[0]) for keys in (there, back))
             u, v = divmod(min(one, other), 1 << self._shift)
@@ -288,18 +319,32 @@ class Graph:
                 f"Graph: the edge from {u} to {v} has no edge back, and the graph is not directed. Use directed=True, "
                 "or Graph.from_edges, which adds what is missing"
             )
+        if self.weights is not None:
+            firsts = [
+                reduce_by_key(self._how, *pair, op=ops.minimum, consecutive=True) for pair in ((there, w), (back, x))
+            ]
+            at = int(mismatch(self._how, *(least for _, least in firsts)))
+            if at < len(firsts[0][0]):
+                u, v = divmod(int(arrays.asnumpy(firsts[0][0][at : at + 1])[0]), 1 << self._shift)
+                raise ArgumentError(
+                    f"Graph: the edge between {u} and {v} has two weights, and the graph is not directed. Use "
+                    "directed=True"
+                )
+
+    def _sorted(self, turned: bool) -> tuple[Any, Any]:
+        """The keys of all edges in order, and their weights."""
+        if self.weights is None:
+            return sort(self._how, self._keys(turned)), None
+        return sort_by_key(self._how, self._keys(turned), self.weights)
 
     def _turned(self) -> Graph:
-        if self.weights is None:
-            keys, weights = sort(auto, self._keys(True)), None
-        else:
-            keys, weights = sort_by_key(auto, self._keys(True), self.weights)
-        return self._made(*_rows(auto, keys, self.num_vertices, self._shift), weights, self.directed)
+        keys, weights = self._sorted(True)
+        return self._made(*_rows(self._how, keys, self.num_vertices, self._shift), weights, self.directed)
 
     @property
     def _how(self) -> Policy:
-        """Threads, where the graph lives."""
-        return par.on(resolve(auto, (self.offsets,), "Graph")[1])
+        """Where the graph lives."""
+        return _home(self.targets)
 
     @property
     def _shift(self) -> int:
@@ -307,9 +352,9 @@ class Graph:
 
     def _keys(self, turned: bool) -> Any:
         """Every edge as one integer: its source above its target, or the other way round."""
-        keys = empty_like(auto, self.targets, len(self.targets), np.uint64)
+        keys = empty_like(self._how, self.targets, len(self.targets), np.uint64)
         kernel = _turn if turned else _pack_row
-        for_each(auto, self.num_vertices, kernel, self._shift, self.offsets, self.targets, keys)
+        for_each(self._how, self.num_vertices, kernel, self._shift, self.offsets, self.targets, keys)
         return keys
 
 
@@ -364,7 +409,38 @@ def _loops_of(graph: Graph) -> Any:
     return loops
 
 
+def _disorder(graph: Graph) -> Any:
+    offsets, targets = graph.offsets, graph.targets
+
+    def falls(u: Any) -> Any:
+        found = 0
+        for e in range(offsets[u] + 1, offsets[u + 1]):
+            found += targets[e] < targets[e - 1]
+        return found
+
+    return falls
+
+
 # what all share -----------------------------------------------------------------------------------
+
+
+def _home(x: Any) -> Policy:
+    """Where an array of a graph lives; for NumPy's the default executor, if that is one device."""
+    where = resolve(auto, (x,), "Graph")[1]
+    return par.on(threads() if len(where.members) > 1 or where.kind == "mpi" else where)
+
+
+def _host(x: Any) -> Any:
+    return None if x is None else arrays.asnumpy(x)
+
+
+def _fixed(x: Any) -> Any:
+    """An array that is not written through; a device's as it is."""
+    if not isinstance(x, np.ndarray) or not x.flags.writeable:
+        return x
+    view = x.view()
+    view.flags.writeable = False
+    return view
 
 
 def _rows(how: Policy, keys: Any, n: int, shift: int) -> tuple[Any, Any]:
@@ -385,7 +461,9 @@ def _built(part: LocalPart, ends: list[Any], weights: Any, n: int | None, direct
     how, m = part.how, len(ends[0])
     if n is None:
         n = 1 + max((int(reduce(how, x, op=ops.maximum)) for x in ends), default=-1) if m else 0
-    n = arrays.whole_number("Graph.from_edges: n", n, most=_WIDEST)
+        if n > _WIDEST:
+            raise ArgumentError(f"Graph.from_edges: an edge ends at {n - 1}: must be a vertex below 2**31")
+    n = arrays.whole_number("Graph.from_edges: n", n, most=_WIDEST, error=ArgumentError)
     for name, x in zip(("sources", "targets"), ends, strict=True):
         _check_vertices(how, f"Graph.from_edges: {name}", x, n)
     if weights is not None:
@@ -428,8 +506,10 @@ def on_graph(algorithm: str, policy: Policy | None, graph: Graph, body: Callable
 
     def carry_out(p: Parts) -> Any:
         part = only_part(p)
-        offsets, targets = p.replicated(graph.offsets, "offsets")[part], p.replicated(graph.targets, "targets")[part]
-        weights = None if graph.weights is None else p.replicated(graph.weights, "weights")[part]
+        held = [(name, getattr(graph, name)) for name in ("offsets", "targets", "weights")]
+        data = [p.replicated(x, name) for name, x in held if x is not None]
+        offsets, targets, *rest = [x[part] for x in data]
+        weights = rest[0] if rest else None
         here = graph if offsets is graph.offsets else Graph._made(offsets, targets, weights, graph.directed)
         found = body(part, here)
         return arrays.asnumpy(found) if p.kind == "numpy" and hasattr(found, "dtype") else found
@@ -448,30 +528,33 @@ def vertex(algorithm: str, name: str, value: Any, graph: Graph) -> int:
 def _length(told: str, name: str, x: Any, kinds: str) -> int:
     """The length of an argument, whose kind is checked."""
     x = arrays.normal(x, name)
-    dtype, shape = np.dtype(x.dtype), tuple(x.shape)
     if isinstance(x, PartitionedArray):
         raise PlacementError(f"{told}: {name} is a partitioned array: a graph lives on one device")
-    if len(shape) != 1 or dtype.kind not in kinds:
+    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
+        raise ArgumentError(f"{told}: {name} is {x!r}: must be an array")
+    arrays.spec_of(x, name)
+    dtype, shape = np.dtype(x.dtype), tuple(x.shape)
+    if len(shape) != 1 or (dtype.kind not in kinds and shape != (0,)):
         wanted = "integers" if kinds == "iu" else "integers or floats"
         raise ArgumentError(f"{told}: {name} has shape {shape} and dtype {dtype}: must be one-dimensional, of {wanted}")
     return shape[0]
 
 
-def _as(x: Any, dtype: Any) -> Any:
+def _as(how: Policy, x: Any, dtype: Any) -> Any:
     if x.dtype == dtype:
         return x
-    out = empty_like(auto, x, None, dtype)
+    out = empty_like(how, x, None, dtype)
     T = np.dtype(dtype).type
-    return transform(auto, x, out=out, op=lambda v: T(v))
+    return transform(how, x, out=out, op=lambda v: T(v))
 
 
-def _check_offsets(offsets: Any, m: int) -> None:
+def _check_offsets(how: Policy, offsets: Any, m: int) -> None:
     first, last = (int(arrays.asnumpy(offsets[k : k + 1])[0]) for k in (0, len(offsets) - 1))
     if first != 0 or last != m:
         raise ArgumentError(
             f"Graph: offsets begin with {first} and end with {last}: must be 0, and {m}, as many as targets"
         )
-    k = is_sorted_until(auto, offsets)
+    k = is_sorted_until(how, offsets)
     if k < len(offsets):
         here = arrays.asnumpy(offsets[k - 1 : k + 1])
         raise ArgumentError(f"Graph: offsets[{k}] is {here[1]}, after {here[0]}: must not fall")
@@ -480,7 +563,11 @@ def _check_offsets(offsets: Any, m: int) -> None:
 def _check_vertices(how: Policy, told: str, x: Any, n: int) -> None:
     k = find_if(how, x, lambda v: v < 0 or v >= n)
     if k < len(x):
-        raise ArgumentError(f"{told}[{k}] is {arrays.asnumpy(x[k : k + 1])[0]}: must be a vertex, 0 to {n - 1}")
+        raise ArgumentError(f"{told}[{k}] is {arrays.asnumpy(x[k : k + 1])[0]}: must be a vertex, {_vertices(n)}")
+
+
+def _vertices(n: int) -> str:
+    return f"0 to {n - 1}" if n else "and there are none"
 
 
 def _check_weights(how: Policy, told: str, x: Any) -> None:

@@ -89,9 +89,13 @@ def _paths(part: LocalPart, graph: Graph, source: int, delta: Any) -> Any:
     T = dtype.type
     never = T(np.iinfo(dtype).max if dtype.kind == "i" else np.inf)
     width = 8 * mean * n / max(m, 1) if delta is None else delta
-    width = T(min(max(width, 1), 2**62) if dtype.kind == "i" else width if width > 0 else 1)
-    if dtype.kind == "i" and int(most) * (n - 1) + int(width) >= int(never):
-        raise ArgumentError("graph.sssp: the sums of weights may exceed 64 bits. Pass weights of float64")
+    if dtype.kind == "i":
+        longest = int(most) * max(n - 1, 0)
+        if longest >= int(never) - 1:
+            raise ArgumentError("graph.sssp: the sums of weights may exceed 64 bits. Pass weights of float64")
+        width = T(min(max(width, 1), int(never) - 1 - longest))
+    else:
+        width = T(min(width, np.finfo(T).max)) if width > 0 else T(1)
     if weights.dtype == np.uint64:
         weights = transform(how, weights, op=np.int64)
     far = part.empty(n, dtype)
@@ -138,8 +142,10 @@ class _Search:
                 self.near ^= 1
             else:
                 least, end = self._least(farther), arrays.asnumpy(self.end)[0]
-                for_each(self.how, 1, _widen, least + self.width, self.end)
                 if least < self.never:
+                    with np.errstate(over="ignore"):
+                        limit = least + self.width
+                    for_each(self.how, 1, _widen, limit, self.end)
                     self._blocks(_split, farther, self.farther, self.near, end, least, self.distance)
                 self._clear(self.farther)
                 self.farther ^= 1
@@ -239,6 +245,7 @@ def _walk(
 ) -> None:  # fmt: skip
     """One thread, one list after the other and one width after the other, while they are short."""
     room, seen = min(8 * most, lists.shape[1]), 0
+    most = min(most, lists.shape[1])
     while seen < _BUDGET and state[near] <= most and state[later] <= room and state[near] + state[later] > 0:
         count = state[near]
         if count > 0:
@@ -252,7 +259,7 @@ def _walk(
                 d = distance[lists[later, k]]
                 if end[0] <= d < least:
                     least = d
-            limit = least + width
+            limit = least + width if least < never else never
             for k in range(count):
                 v = lists[later, k]
                 d = distance[v]

@@ -47,9 +47,8 @@ def triangle_count(policy: Policy | None, graph: Graph) -> Any:
     ArgumentError
         The graph is directed.
 
-    Notes
-    -----
-    O(m sqrt(m)) work at most, and the sorting of the edges by their ends' ranks.
+    Notes ----- Equal edges count once, and loops not at all. O(m sqrt(m)) work at most, and the sorting of the edges
+    by their ends' ranks.
 
     Examples
     --------
@@ -64,6 +63,7 @@ def triangle_count(policy: Policy | None, graph: Graph) -> Any:
 
 
 def _count(part: LocalPart, graph: Graph) -> int:
+    graph = graph.in_order()
     n, how = graph.num_vertices, part.how
     if n == 0:
         return 0
@@ -99,15 +99,20 @@ def _keep(k: Any, order: Any, offsets: Any, targets: Any, rank: Any, kept: Any) 
     """How many neighbours of higher rank the vertex of rank k has."""
     u, count = np.uint64(order[k]), 0
     for e in range(offsets[u], offsets[u + np.uint64(1)]):
-        count += rank[targets[np.uint64(e)]] > k
+        count += rank[targets[np.uint64(e)]] > k and not _again(e, offsets[u], targets)
     kept[k + 1] = count
+
+
+def _again(e: Any, first: Any, targets: Any) -> Any:
+    """Whether an edge is the one before it once more."""
+    return e > first and targets[np.uint64(e)] == targets[np.uint64(e - 1)]
 
 
 def _fill(k: Any, order: Any, offsets: Any, targets: Any, rank: Any, begin: Any, higher: Any) -> None:
     u, place = np.uint64(order[k]), begin[k]
     for e in range(offsets[u], offsets[u + np.uint64(1)]):
         r = rank[targets[np.uint64(e)]]
-        if r > k:
+        if r > k and not _again(e, offsets[u], targets):
             higher[np.uint64(place)] = r
             place += 1
 
