@@ -14,7 +14,8 @@
 ==============  ========================================================================================================
 
 The six kernels are those of the GAP benchmark suite (S. Beamer, K. Asanović, D. Patterson, "The GAP benchmark suite",
-2015), with its rules. Each is one source for every executor, in a file of its own.
+2015), with its rules. Each is one source for every executor, in a file of its own. `build` makes rows of
+edges, and looks at what is given.
 """
 
 from portapar.algorithms.graph.betweenness import betweenness_centrality

@@ -1,8 +1,4 @@
-"""Graph: vertices 0 to n - 1 and the neighbours of each, in compressed sparse rows.
-
-The build sorts the edges, each as one integer (row, then neighbour), so that it costs what `sort` costs; equal
-neighbours are then next to each other, and the first of each is kept.
-"""
+"""Graph: vertices 0 to n - 1 and the neighbours of each, in compressed sparse rows."""
 
 from __future__ import annotations
 
@@ -16,22 +12,31 @@ import numpy as np
 from portapar import arrays, lazy, ops, parts
 from portapar.algorithms.by_key import reduce_by_key
 from portapar.algorithms.empty_like import empty_like
-from portapar.algorithms.find import find_if, mismatch
+from portapar.algorithms.find import mismatch
 from portapar.algorithms.for_each import for_each
+from portapar.algorithms.graph.build import (
+    built,
+    check_offsets,
+    check_vertices,
+    check_weights,
+    checked_length,
+    converted,
+    fixed,
+    home,
+    host,
+    index_dtype,
+    pack_row,
+    rows_of,
+    turn,
+)
 from portapar.algorithms.reduce import reduce, transform_reduce
-from portapar.algorithms.search import is_sorted_until
 from portapar.algorithms.sort import sort, sort_by_key
-from portapar.algorithms.transform import copy, transform
-from portapar.algorithms.unique import unique
-from portapar.arrays import PartitionedArray
-from portapar.call import resolve
+from portapar.algorithms.transform import transform
 from portapar.errors import ArgumentError, PlacementError
-from portapar.executor import Executor, threads
+from portapar.executor import Executor
 from portapar.part import LocalPart
 from portapar.parts import Parts
-from portapar.policy import Policy, auto, check_policy, par
-
-_WIDEST = 2**31  #: vertices that fit an int32
+from portapar.policy import Policy, check_policy
 
 
 class Graph:
@@ -76,23 +81,23 @@ class Graph:
     """
 
     def __init__(self, offsets: Any, targets: Any, weights: Any = None, *, directed: bool = True) -> None:
-        n = _length("Graph", "offsets", offsets, "iu") - 1
-        m = _length("Graph", "targets", targets, "iu")
-        if weights is not None and _length("Graph", "weights", weights, "iuf") != m:
+        n = checked_length("Graph", "offsets", offsets, "iu") - 1
+        m = checked_length("Graph", "targets", targets, "iu")
+        if weights is not None and checked_length("Graph", "weights", weights, "iuf") != m:
             raise ArgumentError(f"Graph: {len(weights)} weights for {m} targets: must be one for each")
         if n < 0:
             raise ArgumentError("Graph: offsets is empty: must hold n + 1 numbers for n vertices, [0] for none")
-        _check_offsets(_home(offsets), offsets, m)
-        how = _home(targets)
-        _check_vertices(how, "Graph: targets", targets, n)
+        check_offsets(home(offsets), offsets, m)
+        how = home(targets)
+        check_vertices(how, "Graph: targets", targets, n)
         if weights is not None:
-            _check_weights(how, "Graph: weights", weights)
-        self._take(_as(how, offsets, np.int64), _as(how, targets, _index(n)), weights, bool(directed))
+            check_weights(how, "Graph: weights", weights)
+        self._take(converted(how, offsets, np.int64), converted(how, targets, index_dtype(n)), weights, bool(directed))
         if not directed:
             self._check_symmetric()
 
     def _take(self, offsets: Any, targets: Any, weights: Any, directed: bool) -> None:
-        self.offsets, self.targets, self.weights = map(_fixed, (offsets, targets, weights))
+        self.offsets, self.targets, self.weights = map(fixed, (offsets, targets, weights))
         self.directed = directed
         self._lock = threading.RLock()
         self._reverse: Graph | weakref.ref[Graph] | None = None
@@ -150,7 +155,9 @@ class Graph:
         Time of sorting 64-bit integers, one for each edge and direction; memory for two of them and the graph.
         """
         given = [("sources", sources, "iu"), ("targets", targets, "iu"), ("weights", weights, "iuf")]
-        lengths = {name: _length("Graph.from_edges", name, x, kinds) for name, x, kinds in given if x is not None}
+        lengths = {
+            name: checked_length("Graph.from_edges", name, x, kinds) for name, x, kinds in given if x is not None
+        }
         if len(set(lengths.values())) > 1:
             told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
             raise ArgumentError(f"Graph.from_edges: {told} numbers: must have one for each edge")
@@ -161,7 +168,7 @@ class Graph:
             first, second, *rest = [x[part] for x in data]
             known = rest[0] if rest else None
             ends = [x if len(x) else part.empty(0, np.int32) for x in (first, second)]
-            return cls._made(*_built(part, ends, known, n, directed), bool(directed))
+            return cls._made(*built(part, ends, known, n, directed), bool(directed))
 
         return parts.run("Graph.from_edges", policy, (sources, targets, weights), build)
 
@@ -201,7 +208,7 @@ class Graph:
         if weights is not None and weights.dtype.kind not in "iuf" and len(weights):
             raise ArgumentError(f"Graph.from_networkx: the weights are {weights.dtype}: must be integers or floats")
         u, v = np.ascontiguousarray(ends.T)
-        return cls.from_edges(_home(u), u, v, weights, n=len(number), directed=graph.is_directed())
+        return cls.from_edges(home(u), u, v, weights, n=len(number), directed=graph.is_directed())
 
     # what it is -------------------------------------------------------------------------------------
 
@@ -240,14 +247,14 @@ class Graph:
                 wrong = transform_reduce(self._how, lazy.iota(n), transform=_disorder(self)) if n else 0
                 if wrong:
                     keys, weights = self._sorted(False)
-                    rows = _rows(self._how, keys, n, self._shift)
+                    rows = rows_of(self._how, keys, n, self._shift)
                     self._ordered = self._made(*rows, weights, self.directed)
                 else:
                     self._ordered = True
             return self if isinstance(self._ordered, bool) else self._ordered
 
     def __reduce__(self) -> Any:
-        return Graph._made, (*map(_host, (self.offsets, self.targets, self.weights)), self.directed)
+        return Graph._made, (*map(host, (self.offsets, self.targets, self.weights)), self.directed)
 
     def place(self, executor: Executor) -> Graph:
         """The same graph in the memory of an executor; itself where it lives there already.
@@ -339,12 +346,12 @@ class Graph:
 
     def _turned(self) -> Graph:
         keys, weights = self._sorted(True)
-        return self._made(*_rows(self._how, keys, self.num_vertices, self._shift), weights, self.directed)
+        return self._made(*rows_of(self._how, keys, self.num_vertices, self._shift), weights, self.directed)
 
     @property
     def _how(self) -> Policy:
         """Where the graph lives."""
-        return _home(self.targets)
+        return home(self.targets)
 
     @property
     def _shift(self) -> int:
@@ -353,44 +360,12 @@ class Graph:
     def _keys(self, turned: bool) -> Any:
         """Every edge as one integer: its source above its target, or the other way round."""
         keys = empty_like(self._how, self.targets, len(self.targets), np.uint64)
-        kernel = _turn if turned else _pack_row
+        kernel = turn if turned else pack_row
         for_each(self._how, self.num_vertices, kernel, self._shift, self.offsets, self.targets, keys)
         return keys
 
 
 # kernels ------------------------------------------------------------------------------------------
-
-
-def _pack(e: Any, shift: Any, n: Any, u: Any, v: Any, keys: Any) -> None:
-    """Loops become the last ones."""
-    keys[e] = (np.uint64(u[e] if u[e] != v[e] else n) << np.uint64(shift)) | np.uint64(v[e] if u[e] != v[e] else 0)
-
-
-def _pack_row(u: Any, shift: Any, offsets: Any, targets: Any, keys: Any) -> None:
-    for e in range(offsets[u], offsets[u + 1]):
-        keys[e] = (np.uint64(u) << np.uint64(shift)) | np.uint64(targets[e])
-
-
-def _turn(u: Any, shift: Any, offsets: Any, targets: Any, keys: Any) -> None:
-    for e in range(offsets[u], offsets[u + 1]):
-        keys[e] = (np.uint64(targets[e]) << np.uint64(shift)) | np.uint64(u)
-
-
-def _unpack(key: Any, shift: Any) -> Any:
-    return key & ((np.uint64(1) << np.uint64(shift)) - np.uint64(1))
-
-
-def _offset(e: Any, shift: Any, n: Any, keys: Any, offsets: Any) -> None:
-    """Where the rows begin that edge e is the first one of, or of none before it and after the edge before."""
-    m = len(keys)
-    before = np.int64(keys[np.uint64(e - 1)] >> np.uint64(shift)) if e > 0 else -1
-    here = np.int64(keys[np.uint64(e)] >> np.uint64(shift)) if e < m else n
-    for u in range(before + 1, here + 1):
-        offsets[u] = e
-
-
-def _same(x: Any) -> Any:
-    return x
 
 
 def _minus(end: Any, begin: Any) -> Any:
@@ -422,67 +397,6 @@ def _disorder(graph: Graph) -> Any:
 
 
 # what all share -----------------------------------------------------------------------------------
-
-
-def _home(x: Any) -> Policy:
-    """Where an array of a graph lives; for NumPy's the default executor, if that is one device."""
-    where = resolve(auto, (x,), "Graph")[1]
-    return par.on(threads() if len(where.members) > 1 or where.kind == "mpi" else where)
-
-
-def _host(x: Any) -> Any:
-    return None if x is None else arrays.asnumpy(x)
-
-
-def _fixed(x: Any) -> Any:
-    """An array that is not written through; a device's as it is."""
-    if not isinstance(x, np.ndarray) or not x.flags.writeable:
-        return x
-    view = x.view()
-    view.flags.writeable = False
-    return view
-
-
-def _rows(how: Policy, keys: Any, n: int, shift: int) -> tuple[Any, Any]:
-    """Offsets and targets of sorted edges."""
-    offsets = empty_like(how, keys, n + 1, np.int64)
-    for_each(how, len(keys) + 1, _offset, shift, n, keys, offsets)
-    targets = empty_like(how, keys, len(keys), _index(n))
-    transform(how, keys, out=targets, op=lambda key: _unpack(key, shift))
-    return offsets, targets
-
-
-def _index(n: int) -> np.dtype:
-    return np.dtype(np.int32 if n < _WIDEST else np.int64)
-
-
-def _built(part: LocalPart, ends: list[Any], weights: Any, n: int | None, directed: bool) -> tuple[Any, Any, Any]:
-    """Offsets, targets and weights of edges in any order."""
-    how, m = part.how, len(ends[0])
-    if n is None:
-        n = 1 + max((int(reduce(how, x, op=ops.maximum)) for x in ends), default=-1) if m else 0
-        if n > _WIDEST:
-            raise ArgumentError(f"Graph.from_edges: an edge ends at {n - 1}: must be a vertex below 2**31")
-    n = arrays.whole_number("Graph.from_edges: n", n, most=_WIDEST, error=ArgumentError)
-    for name, x in zip(("sources", "targets"), ends, strict=True):
-        _check_vertices(how, f"Graph.from_edges: {name}", x, n)
-    if weights is not None:
-        _check_weights(how, "Graph.from_edges: weights", weights)
-    shift = max(n - 1, 1).bit_length()
-    keys = part.empty(m if directed else 2 * m, np.uint64)
-    for_each(how, m, _pack, shift, n, *ends, keys[:m])
-    if not directed:
-        for_each(how, m, _pack, shift, n, *ends[::-1], keys[m:])
-    if weights is None:
-        keys = unique(how, sort(how, keys, out=keys), consecutive=True)
-    else:
-        twice = weights if directed else part.empty(2 * m, weights.dtype)
-        for half in () if directed else (twice[:m], twice[m:]):
-            copy(how, weights, out=half)
-        keys, weights = reduce_by_key(how, *sort_by_key(how, keys, twice), op=ops.minimum, consecutive=True)
-    if len(keys) and int(arrays.asnumpy(keys[-1:])[0]) >= n << shift:  # what stands for loops
-        keys, weights = keys[:-1], None if weights is None else weights[:-1]
-    return *_rows(how, keys, n, shift), weights
 
 
 def only_part(p: Parts) -> LocalPart:
@@ -523,54 +437,3 @@ def vertex(algorithm: str, name: str, value: Any, graph: Graph) -> int:
     if most < 0:
         raise ArgumentError(f"{algorithm}: {name} is {value}, and the graph has no vertices")
     return arrays.whole_number(f"{algorithm}: {name}", value, most=most, error=ArgumentError)
-
-
-def _length(told: str, name: str, x: Any, kinds: str) -> int:
-    """The length of an argument, whose kind is checked."""
-    x = arrays.normal(x, name)
-    if isinstance(x, PartitionedArray):
-        raise PlacementError(f"{told}: {name} is a partitioned array: a graph lives on one device")
-    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
-        raise ArgumentError(f"{told}: {name} is {x!r}: must be an array")
-    arrays.spec_of(x, name)
-    dtype, shape = np.dtype(x.dtype), tuple(x.shape)
-    if len(shape) != 1 or (dtype.kind not in kinds and shape != (0,)):
-        wanted = "integers" if kinds == "iu" else "integers or floats"
-        raise ArgumentError(f"{told}: {name} has shape {shape} and dtype {dtype}: must be one-dimensional, of {wanted}")
-    return shape[0]
-
-
-def _as(how: Policy, x: Any, dtype: Any) -> Any:
-    if x.dtype == dtype:
-        return x
-    out = empty_like(how, x, None, dtype)
-    T = np.dtype(dtype).type
-    return transform(how, x, out=out, op=lambda v: T(v))
-
-
-def _check_offsets(how: Policy, offsets: Any, m: int) -> None:
-    first, last = (int(arrays.asnumpy(offsets[k : k + 1])[0]) for k in (0, len(offsets) - 1))
-    if first != 0 or last != m:
-        raise ArgumentError(
-            f"Graph: offsets begin with {first} and end with {last}: must be 0, and {m}, as many as targets"
-        )
-    k = is_sorted_until(how, offsets)
-    if k < len(offsets):
-        here = arrays.asnumpy(offsets[k - 1 : k + 1])
-        raise ArgumentError(f"Graph: offsets[{k}] is {here[1]}, after {here[0]}: must not fall")
-
-
-def _check_vertices(how: Policy, told: str, x: Any, n: int) -> None:
-    k = find_if(how, x, lambda v: v < 0 or v >= n)
-    if k < len(x):
-        raise ArgumentError(f"{told}[{k}] is {arrays.asnumpy(x[k : k + 1])[0]}: must be a vertex, {_vertices(n)}")
-
-
-def _vertices(n: int) -> str:
-    return f"0 to {n - 1}" if n else "and there are none"
-
-
-def _check_weights(how: Policy, told: str, x: Any) -> None:
-    k = find_if(how, x, lambda v: v != v) if x.dtype.kind == "f" else len(x)
-    if k < len(x):
-        raise ArgumentError(f"{told}[{k}] is NaN")
