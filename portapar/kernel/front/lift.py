@@ -23,17 +23,7 @@ import numpy as np
 from portapar import cache
 from portapar.kernel.front import atomic, functions, private
 from portapar.kernel.front.access import Callee, Flow
-from portapar.kernel.front.kernel import (
-    OPERATORS,
-    Capture,
-    Guard,
-    Kernel,
-    held,
-    is_data,
-    kind_of,
-    scalar_name,
-    unwrap,
-)
+from portapar.kernel.front.kernel import OPERATORS, Capture, Guard, Kernel, held, is_data, kind_of, scalar_name, unwrap
 from portapar.kernel.front.names import RESERVED, Names, leaves
 from portapar.kernel.front.remedies import FORBIDDEN
 from portapar.kernel.front.sources import (
