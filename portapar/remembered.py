@@ -142,9 +142,12 @@ class _Ready:
 class _ReadyParts:
     """The parts of a loop that are this process's, each with its native code; nothing is moved between parts."""
 
-    __slots__ = ("begins", "executor", "gives", "places", "problem", "runs", "written")
+    __slots__ = ("begins", "executor", "gives", "places", "problem", "repeats", "runs", "written")
 
-    def __init__(self, loop: Loop, places: tuple[int, ...], runs: Sequence[tuple[int, Any]], gives: bool) -> None:
+    def __init__(
+        self, loop: Loop, places: tuple[int, ...], runs: Sequence[tuple[int, Any]], gives: bool, repeats: Any
+    ) -> None:
+        self.repeats = repeats
         self.written = [k for k, use in enumerate(loop.problem.access) if use is not None and use.writes]
         self.executor, self.places, self.runs, self.gives = loop.executor, places, runs, gives
         self.problem = dataclasses.replace(loop.problem, values=())  # the arrays must not be kept alive
@@ -154,6 +157,8 @@ class _ReadyParts:
         where = self.executor
         if where.closed or any(where.members[number].closed for number in where.own):
             ready_calls.clear()
+            return MISS
+        if _repeats(args) != self.repeats:  # code for arrays that are apart is not for one that is read and written
             return MISS
         given = [args[k] for k in self.places]
         works = []
@@ -205,7 +210,7 @@ def _remember_parts(key: Any, loop: Loop, args: tuple[Any, ...], result: Any) ->
     runs = [(number, _prepared(loop, number, used)) for number in where.own]
     if all(run is not None for _, run in runs):
         repeats = _repeats(args)
-        ready = _ReadyParts(loop, places, [run for run in runs if run[1] is not _nothing], result is not None)
+        ready = _ReadyParts(loop, places, [run for run in runs if run[1] is not _nothing], result is not None, repeats)
         remember(ready_calls, key if repeats is None else (key, repeats), ready)
 
 

@@ -135,7 +135,7 @@ class Launch(device.Launch):
         """
         table = pool.guard_table(watched=[(x, _bits(written)) for x, written in watched])
         partials = None if self._program.acc is None else np.empty(self._tiles, self._program.acc)
-        job = self._new_job(table=table)
+        job = self._new_job(table=table, **({"epilogue": self._fold()} if self._tiles > 1 else {}))
         block = self._block(values, None, partials)
         args = (ctypes.addressof(job), id(block) + BYTES)
         if self._threads > 1:
