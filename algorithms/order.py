@@ -21,7 +21,6 @@ from portapar.parts import Parts
 
 
 @functools.cache
-@functools.cache
 def field(name: str) -> Any:
     """A kernel: the field of a record."""
     text = f"lambda record: record[{name!r}]"

@@ -179,6 +179,8 @@ def _few(step: Step, values: Values | None, inclusive: bool, out: Any) -> Any:
     if values is None or (out is not None and not elements(out, values.inputs[0], most=MANY)):
         return MISS
     start = values.identity if values.init is None and not inclusive else values.init
+    if start is None and not inclusive:
+        return MISS  # the long way says what is missing
     steps = _Steps(values, inclusive, start)
     aliases = {} if out is None else {"out": out, "like": values.inputs}
     if values.n > FEW:

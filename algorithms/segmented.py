@@ -234,6 +234,8 @@ def _scan_few(step: Step, offsets: Any, values: Values | None, inclusive: bool, 
     if values is None or not elements(offsets, least=2) or not _fits(out, values.n):
         return MISS
     given = values.identity if values.init is None and not inclusive else values.init
+    if given is None and not inclusive:
+        return MISS  # the long way says what is missing
     aliases = {} if out is None else {"out": out, "like": values.inputs}
     out = np.empty(values.n, values.dtype) if out is None else out
     at, op, keep, start = values.at(), values.op, codec(out.dtype).store, first_value(values, given)

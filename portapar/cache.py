@@ -9,6 +9,7 @@ full, damaged or out of reach that is said once, and code is compiled anew.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import stat
@@ -108,7 +109,8 @@ def store(name: str, payload: bytes) -> None:
 def alone(name: str) -> Iterator[None]:
     """No other process is here with this name: what one compiles, the others, such as ranks, wait for and load.
 
-    Where none can be kept out, or one stays too long, nobody waits.
+    Where none can be kept out, or one stays too long, nobody waits. Such a lock is a process's own, and ends with the
+    first of its threads that leaves: it saves work, and nothing may rest on it.
     """
     place = folder()
     if place is None:
@@ -126,13 +128,16 @@ def _lock(file: Any, place: int) -> None:
     import fcntl
     import time
 
-    end = time.monotonic() + _PATIENCE
+    end, pause = time.monotonic() + _PATIENCE, 0.005
     while time.monotonic() < end:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
             return
-        except (BlockingIOError, PermissionError):
-            time.sleep(0.005)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):  # no locks are to be had here
+                raise
+            time.sleep(pause)
+            pause = min(2 * pause, 0.2)  # thousands of ranks may ask one server
 
 
 def usage() -> Usage | None:

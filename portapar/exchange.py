@@ -37,7 +37,7 @@ class Exchange:
         if executor.closed:
             raise BackendUnavailableError(f"{executor!r} was closed; make a new executor")
         self.algorithm, self.policy, self.executor = algorithm, policy, executor
-        self.short: Any = None  #: what does it in steps of a few elements
+        self.short: Any = None  #: what does it in remembered steps
         self.asked = ""  #: what ranks must agree on besides the name of a step
         self.kind = _kind(values)
         self._own: tuple[Any, list[LocalPart]] = (None, [])  #: cuts, and the parts by them

@@ -513,7 +513,7 @@ def fold(program: Any, partials: np.ndarray, init: Any = None) -> Any:
     if init is not None:
         values[count] = init
     words = (ctypes.c_int64 * 2)(id(values), 0)
-    _folder(program)(int(init is not None), count, ctypes.addressof(words))
+    chunk.fold(program)(int(init is not None), count, ctypes.addressof(words))
     return values[0]
 
 
@@ -528,11 +528,6 @@ def fold_tile(program: Any, count: int) -> Any:
 def _what(algorithm: str, program: Any, size: int, init: str) -> str:
     """What ranks must agree on in a reduction."""
     return f"{algorithm} of {size} elements to {program.acc} (kernel {program.key[:8]}, init {init})"
-
-
-@functools.lru_cache(maxsize=4096)
-def _folder(program: Any) -> Callable[..., int]:
-    return chunk.fold(program)
 
 
 # making executors ---------------------------------------------------------------------------------

@@ -182,7 +182,7 @@ def _again(
 
 
 def fixed(kernel: Any) -> Any:
-    """Say that what a kernel captures never changes, so that `again` need not look. It is kept for ever."""
+    """Say that what a kernel captures never changes, so that nobody need look. It is kept for ever."""
     _kept.append(kernel)
     _fixed[id(kernel)] = None
     return kernel

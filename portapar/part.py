@@ -21,7 +21,7 @@ _WIDE = 1024  #: iterations at a time that no CPU runs
 _HEAVY = 64  #: elements of a block at most, where each may take long
 
 
-@dataclass(slots=True)  # which is made in every call, and frozen would take three times as long
+@dataclass(slots=True, eq=False)  # which is made in every call, and frozen would take three times as long
 class LocalPart:
     """One part of a call, on one device.
 
@@ -52,6 +52,11 @@ class LocalPart:
     def width(self) -> int:
         """Iterations that run at the same time: as many blocks keep the device busy."""
         return self.executor.device.width if self.how.threads else 1
+
+    @property
+    def wide(self) -> bool:
+        """Whether more iterations run at the same time than any CPU has threads: each should be little work."""
+        return self.width >= _WIDE
 
     def asarray(self, x: Any) -> Any:
         """An array where this part can use it: a host array itself in host memory, else a copy.
@@ -90,7 +95,7 @@ class LocalPart:
         that run side by side then read the same cache lines, and wait for memory in turn. `by` are the user's
         functions that run for each element: if one has a loop blocks are small, since Ctrl-C is heard between them.
         """
-        if self.width >= _WIDE:
+        if self.wide:
             least, each = max(1, least // 32), 1
         most = self.width * each if self.width > 1 else 1
         size = max(least, -(-n // most))

@@ -426,7 +426,7 @@ def run(
     body : callable
         ``body(parts)`` does it, and returns what the user gets.
     few : callable, optional
-        ``few(step)`` does it in steps of a few elements, see `portapar.few`; `body` asks for it by `Parts.few`.
+        ``few(step)`` does it in remembered steps, see `portapar.few`; `body` asks for it by `Parts.few`.
     own : callable, optional
         Gives those of the arrays that the user's functions capture of which each part uses its own rows alone. All
         others that are partitioned are gathered.

@@ -291,7 +291,8 @@ class Plan:
         ------
         PlacementError
             An argument is no longer the array that it was: its shape, dtype, strides or memory changed, or it cannot be
-            written any more. Nothing is written then.
+            written any more. Nothing is written then. Algorithms of several steps
+            look at their arguments as in any call.
         """
         return self.call()
 

@@ -383,3 +383,14 @@ def test_parameters_that_are_used_as_numbers_and_are_none():
             pp.for_each(pp.par, 9, weighted, *args)
     with pytest.raises(pp.KernelError, match=r"takes 4 arguments \(i, x, out, factor\), and the call gives"):
         pp.for_each(pp.par, 9, weighted, out)
+
+
+def test_an_index_with_a_default_is_no_argument():
+    def body(i=0, m=None):
+        m[i] = i
+
+    with pytest.raises(pp.KernelError, match="takes 2 arguments"):
+        pp.for_each(pp.par, 3, body, np.zeros(3), np.zeros(3))
+    m = np.zeros(3)
+    pp.for_each(pp.par, 3, body, m)
+    np.testing.assert_array_equal(m, [0, 1, 2])

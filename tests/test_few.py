@@ -594,3 +594,19 @@ def test_forked_processes(python):
         print(all_of_them())
     """)
     assert len(out.split()) == 3 and len(set(out.split())) == 1
+
+
+@pytest.mark.parametrize("n", [5, 5000])
+def test_a_start_that_is_missing_is_told_after_calls_that_had_one(n):
+    """What is remembered knows the types of what functions capture, and not that there was a start."""
+    x, op = np.arange(n) % 7, lambda a, b: a if a > b else b
+    offsets = np.array([0, 2, n])
+    calls = [
+        (lambda **more: pp.exclusive_scan(pp.par, x, op, **more)),
+        (lambda **more: pp.segmented_scan(pp.par, offsets, x, op=op, inclusive=False, **more)),
+    ]
+    for call in calls:
+        for _ in range(2):
+            call(init=0)
+            with pytest.raises(pp.PlacementError, match="identity"):
+                call()

@@ -421,6 +421,7 @@ TWICE = pp.par.on(pp.hybrid(pp.threads(1), pp.simd()))
         (lambda: graph.kronecker(pp.par, 40), "scale is 40"),
         (lambda: graph.kronecker(pp.par, 4, seed=1.5), "seed is 1.5"),
         (lambda: graph.grid(pp.par, 50000, 50000), "number of vertices is 2500000000"),
+        (lambda: Graph(np.broadcast_to(np.int8(0), 2**31 + 2), TARGETS), "2147483649 vertices: at most 2\\*\\*31"),
         (lambda: SMALL.place(pp.par), "is no executor"),
         (lambda: Graph.from_scipy(np.ones((2, 2))), "a ndarray of shape .* sparse matrix of SciPy"),
         (lambda: Graph(OFFSETS, TARGETS, 3), "weights is 3: must be an array"),

@@ -26,7 +26,6 @@ from portapar.part import LocalPart
 from portapar.policy import Policy
 
 _FEW = 512  #: vertices of a level that one thread does faster than several, and levels that it does in one step at most
-_WIDE = 1024  #: iterations at a time that no CPU runs
 
 
 def betweenness_centrality(
@@ -91,22 +90,22 @@ def _add(part: LocalPart, graph: Graph, source: int, total: Any) -> None:
     paths, depends = part.zeros(n, np.float64), part.zeros(n, np.float64)
     back, forth = ((g.offsets, radix.bits(g.targets)) for g in (graph.reverse, graph))
     for_each(how, 1, _one_path, source, paths)
-    for first, last in _together(ends, range(1, deepest + 1), part.width):
+    for first, last in _together(ends, range(1, deepest + 1), part.wide):
         _levels(part, first, last, ends, _count, _counts, order, *back, depth, paths)
     if n and not reduce(how, paths, op=ops.maximum) < np.inf:
         raise ArgumentError(
             f"graph.betweenness_centrality: from vertex {source} to another one there are more than 1e308 shortest "
             "paths, which float64 does not count. The share of each is not to be had in such graphs (large grids)"
         )
-    for first, last in _together(ends, range(deepest - 1, 0, -1), part.width):
+    for first, last in _together(ends, range(deepest - 1, 0, -1), part.wide):
         _levels(part, first, last, ends, _depend, _depends, order, *forth, depth, paths, depends, total)
 
 
-def _together(ends: list[int], levels: range, width: int) -> Iterator[tuple[int, int]]:
+def _together(ends: list[int], levels: range, wide: bool) -> Iterator[tuple[int, int]]:
     """The first and the last of levels that are done in one step: several where each has few vertices."""
     first = None
     for level in levels:
-        small = ends[level + 1] - ends[level] <= _FEW and width < _WIDE
+        small = ends[level + 1] - ends[level] <= _FEW and not wide
         if first is not None and not (small and abs(level - first) < _FEW):
             yield first, level - levels.step
             first = None

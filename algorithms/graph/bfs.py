@@ -26,7 +26,6 @@ _ALPHA, _BETA = 15, 18  #: Beamer's numbers: when to begin to pull, and to push 
 _ALONE = 4096  #: edges of a frontier that one thread does faster than several
 _BUDGET = 1 << 22  #: edges after which one thread comes back, so that Ctrl-C is heard
 _BUFFER: Final = 64  #: vertices that are put into the queue at a time
-_WIDE = 1024  #: iterations at a time that no CPU runs
 
 
 def bfs(policy: Policy | None, graph: Graph, source: int) -> Any:
@@ -72,7 +71,7 @@ def search(part: LocalPart, graph: Graph, source: int, depths: bool) -> Any:
     fill(how, found, np.int32(-1))
     for_each(how, 1, _start, source, depths, rows[0], found, queue, state)
     left, alone = len(graph.targets), _ALONE if how.threads else len(graph.targets)
-    vertices = 1 if part.width >= _WIDE else _BUFFER
+    vertices = 1 if part.wide else _BUFFER
     while True:
         begin, end, edges, depth = arrays.asnumpy(state).tolist()
         if begin == end:
@@ -106,7 +105,7 @@ def _pull(part: LocalPart, graph: Graph, depths: bool, left: int, found: Any, qu
         awake = int(reduce(how, counts))
         front, fresh = fresh, front
     for_each(how, 1, _again, depth, state)
-    size = 1 if part.width >= _WIDE else _BUFFER
+    size = 1 if part.wide else _BUFFER
     for_each(how, -(-words // size), _collect, size, graph.offsets, front, queue, state)
 
 

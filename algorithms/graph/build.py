@@ -27,7 +27,7 @@ from portapar.executor import threads
 from portapar.part import LocalPart
 from portapar.policy import Policy, auto, par
 
-_WIDEST = 2**31  #: vertices that fit an int32
+WIDEST = 2**31  #: vertices that fit an int32
 
 
 def built(part: LocalPart, ends: list[Any], weights: Any, n: int | None, directed: bool) -> tuple[Any, Any, Any]:
@@ -35,9 +35,9 @@ def built(part: LocalPart, ends: list[Any], weights: Any, n: int | None, directe
     how, m = part.how, len(ends[0])
     if n is None:
         n = 1 + max((int(reduce(how, x, op=ops.maximum)) for x in ends), default=-1) if m else 0
-        if n > _WIDEST:
+        if n > WIDEST:
             raise ArgumentError(f"Graph.from_edges: an edge ends at {n - 1}: must be a vertex below 2**31")
-    n = arrays.whole_number("Graph.from_edges: n", n, most=_WIDEST, error=ArgumentError)
+    n = arrays.whole_number("Graph.from_edges: n", n, most=WIDEST, error=ArgumentError)
     for name, x in zip(("sources", "targets"), ends, strict=True):
         check_vertices(how, f"Graph.from_edges: {name}", x, n)
     if weights is not None:
@@ -63,13 +63,9 @@ def rows_of(how: Policy, keys: Any, n: int, shift: int) -> tuple[Any, Any]:
     """Offsets and targets of sorted edges."""
     offsets = empty_like(how, keys, n + 1, np.int64)
     for_each(how, len(keys) + 1, _offset, shift, n, keys, offsets)
-    targets = empty_like(how, keys, len(keys), index_dtype(n))
+    targets = empty_like(how, keys, len(keys), np.int32)
     transform(how, keys, out=targets, op=lambda key: _unpack(key, shift))
     return offsets, targets
-
-
-def index_dtype(n: int) -> np.dtype:
-    return np.dtype(np.int32 if n < _WIDEST else np.int64)
 
 
 # arrays that the user gave -------------------------------------------------------------------------

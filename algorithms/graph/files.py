@@ -5,6 +5,7 @@ A file that does not hold what its kind promises is refused with the place; noth
 
 from __future__ import annotations
 
+import errno
 import os
 import zipfile
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import numpy as np
 
 from portapar import arrays
 from portapar.algorithms.graph.graph import Graph
-from portapar.errors import ArgumentError
+from portapar.errors import ArgumentError, PortaparError
 from portapar.policy import Policy, check_policy, par
 
 
@@ -66,6 +67,8 @@ def load(policy: Policy | None, path: str | os.PathLike[str], *, directed: bool 
     except ArgumentError as error:
         raise ArgumentError(f"graph.load: {path}: {error}") from None
     except _GARBLED as error:
+        if isinstance(error, PortaparError) or getattr(error, "errno", None) not in (None, errno.EINVAL):
+            raise  # of the executor, or of the system
         told = f"{type(error).__name__}: {error}"
         raise ArgumentError(f"graph.load: {path}: it does not hold what a {path.suffix} file does: {told}") from error
 

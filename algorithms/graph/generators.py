@@ -42,7 +42,9 @@ def kronecker(
     -------
     Graph
 
-    Notes ----- Of each bit of an edge's ends the pair falls into one of four quarters, with probabilities 0.57, 0.19,
+    Notes
+    -----
+    Of each bit of an edge's ends the pair falls into one of four quarters, with probabilities 0.57, 0.19,
     0.19 and 0.05; vertices are then numbered anew at random. J. Leskovec et al., "Kronecker graphs", 2010; Graph500's
     parameters.
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from portapar import arrays, lazy, ops, parts
+from portapar import arrays, forks, lazy, ops, parts
 from portapar.algorithms.by_key import reduce_by_key
 from portapar.algorithms.empty_like import empty_like
 from portapar.algorithms.find import mismatch
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.graph.build import (
+    WIDEST,
     built,
     check_offsets,
     check_vertices,
@@ -24,7 +24,6 @@ from portapar.algorithms.graph.build import (
     fixed,
     home,
     host,
-    index_dtype,
     pack_row,
     rows_of,
     turn,
@@ -47,7 +46,7 @@ class Graph:
     offsets : array of integers, (n + 1,)
         Where the neighbours of each vertex begin in `targets`, and where the last one's end.
     targets : array of integers, (m,)
-        The vertices that the edges lead to. Kept as int32, or int64 from 2**31 vertices on.
+        The vertices that the edges lead to.
     weights : array, (m,), optional
         Of integers or floats, one for each edge.
     directed : bool
@@ -56,7 +55,7 @@ class Graph:
     Attributes
     ----------
     offsets : array of int64
-    targets : array of int32 or int64
+    targets : array of int32
     weights : array or None
     directed : bool
 
@@ -66,7 +65,9 @@ class Graph:
         Offsets do not begin with 0, fall, or do not end with m; a target is no vertex; a weight is NaN; an undirected
         graph has an edge in the row of one of its ends only. The message gives the first place.
 
-    Notes ----- Arrays of the right dtype are not copied. All of them are checked, which costs about three passes over
+    Notes
+    -----
+    Arrays of the right dtype are not copied. All of them are checked, which costs about three passes over
     the edges, and the sorting of all edges if the graph is not directed. Neighbours need not be in order, but for
     `triangle_count`; those that `from_edges` makes are.
 
@@ -87,19 +88,21 @@ class Graph:
             raise ArgumentError(f"Graph: {len(weights)} weights for {m} targets: must be one for each")
         if n < 0:
             raise ArgumentError("Graph: offsets is empty: must hold n + 1 numbers for n vertices, [0] for none")
+        if n > WIDEST:
+            raise ArgumentError(f"Graph: {n} vertices: at most 2**31")
         check_offsets(home(offsets), offsets, m)
         how = home(targets)
         check_vertices(how, "Graph: targets", targets, n)
         if weights is not None:
             check_weights(how, "Graph: weights", weights)
-        self._take(converted(how, offsets, np.int64), converted(how, targets, index_dtype(n)), weights, bool(directed))
+        self._take(converted(how, offsets, np.int64), converted(how, targets, np.int32), weights, bool(directed))
         if not directed:
             self._check_symmetric()
 
     def _take(self, offsets: Any, targets: Any, weights: Any, directed: bool) -> None:
         self.offsets, self.targets, self.weights = map(fixed, (offsets, targets, weights))
         self.directed = directed
-        self._lock = threading.RLock()
+        self._lock = forks.lock_of_runs()
         self._reverse: Graph | weakref.ref[Graph] | None = None
         self._ordered: Graph | bool | None = None
         self._loops: int | None = None

@@ -28,7 +28,6 @@ from portapar.policy import Policy
 _ALONE = 512  #: vertices of a list that one thread does faster than several
 _BUDGET = 1 << 20  #: vertices after which one thread comes back, so that Ctrl-C is heard
 _BUFFER: Final = 64  #: vertices that are put into a list at a time
-_WIDE = 1024  #: iterations at a time that no CPU runs
 
 
 def sssp(policy: Policy | None, graph: Graph, source: int, *, delta: float | None = None) -> Any:
@@ -41,8 +40,8 @@ def sssp(policy: Policy | None, graph: Graph, source: int, *, delta: float | Non
         With weights, none of them negative; without, each is 1.
     source : int
     delta : number, optional
-        The width of distances that are done at once; it decides the time, not the result. By default the mean weight
-        over the mean number of edges of a vertex.
+        The width of distances that are done at once; it decides the time, not the result. By default eight
+        times the mean weight over the mean number of edges of a vertex.
 
     Returns
     -------
@@ -55,7 +54,9 @@ def sssp(policy: Policy | None, graph: Graph, source: int, *, delta: float | Non
     ArgumentError
         A weight is negative.
 
-    Notes ----- Exact for integers, and the same in every run: for floats, too, each distance is the least of all
+    Notes
+    -----
+    Exact for integers, and the same in every run: for floats, too, each distance is the least of all
     paths' sums, added from `source` on.
 
     Examples
@@ -118,7 +119,7 @@ class _Search:
         self.state = part.zeros(4, np.int64)  #: how many are in each of them
         self.end = part.empty(1, far.dtype)
         self.near, self.farther = 0, 2
-        self.wide = part.width >= _WIDE
+        self.wide = part.wide
 
     def run(self, source: int) -> Any:
         known = self.distance, self.done
@@ -291,8 +292,8 @@ def _split(
 
 
 def _unfinished(
-    block: Any, size: Any, count: Any, near: Any, later: Any, never: Any, distance: Any, done: Any, lists: Any, state:
-    Any, end: Any,
+    block: Any, size: Any, count: Any, near: Any, later: Any, never: Any, distance: Any, done: Any, lists: Any,
+    state: Any, end: Any,
 ) -> None:  # fmt: skip
     for v in range(block * size, min((block + 1) * size, count)):
         if done[v] != distance[v] and distance[v] < never:

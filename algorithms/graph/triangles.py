@@ -24,8 +24,8 @@ from portapar.errors import ArgumentError
 from portapar.part import LocalPart
 from portapar.policy import Policy
 
-_WIDE = 1024  #: iterations at a time that no CPU runs
 _BLOCKS = 8  #: rows of bits for each thread
+_BYTES = 1 << 28  #: of all of them, or what one row for each thread takes
 
 
 def triangle_count(policy: Policy | None, graph: Graph) -> Any:
@@ -47,7 +47,9 @@ def triangle_count(policy: Policy | None, graph: Graph) -> Any:
     ArgumentError
         The graph is directed.
 
-    Notes ----- Equal edges count once, and loops not at all. O(m sqrt(m)) work at most, and the sorting of the edges
+    Notes
+    -----
+    Equal edges count once, and loops not at all. O(m sqrt(m)) work at most, and the sorting of the edges
     by their ends' ranks.
 
     Examples
@@ -76,13 +78,13 @@ def _count(part: LocalPart, graph: Graph) -> int:
     offsets = inclusive_scan(how, kept)
     targets = part.empty(int(arrays.asnumpy(offsets[n:])[0]), np.uint32)
     for_each(uneven, n, _fill, order, *rows, rank, offsets, targets)
-    if part.width >= _WIDE:
+    if part.wide:
         shift = n.bit_length()
         keys = part.empty(len(targets), np.uint64)
         for_each(how, n, _key, shift, offsets, targets, keys)
         for_each(how, len(keys), _low, shift, sort(how, keys, out=keys), targets)
         return int(transform_reduce(how, lazy.iota(n), transform=_meeting(offsets, targets)))
-    blocks = min(_BLOCKS * part.width, n)
+    blocks = min(n, max(part.width, min(_BLOCKS * part.width, _BYTES * 8 // n)))
     marks, counts = part.zeros(blocks * -(-n // 32), np.uint32).reshape(blocks, -1), part.empty(blocks, np.int64)
     part.run(blocks, _look_up, blocks, offsets, targets, marks, counts)
     return int(reduce(how, counts))

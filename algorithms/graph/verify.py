@@ -27,7 +27,7 @@ def verify_bfs(graph: Graph, source: int, parent: Any) -> None:
     _all((parent >= -1) & (parent < n), "the parent of {} is no vertex", parent)
     depth = _depths(graph, [source])
     _all((parent >= 0) == (depth >= 0), "{} is reached by one of both only", parent)
-    assert parent[source] == source, f"the parent of the source is {parent[source]}"
+    _that(parent[source] == source, f"the parent of the source is {parent[source]}")
     others = np.flatnonzero((parent >= 0) & (np.arange(n) != source))
     _all(depth[parent[others]] == depth[others] - 1, "{} is not one step farther than its parent", others)
     edges = np.sort(u * np.int64(n) + v)
@@ -46,7 +46,7 @@ def verify_sssp(graph: Graph, source: int, distance: Any) -> None:
     u, v, w = _edges(graph)
     distance = _result(graph, distance)
     never = np.iinfo(distance.dtype).max if distance.dtype.kind in "iu" else np.inf
-    assert distance[source] == 0, f"the distance of the source is {distance[source]}"
+    _that(distance[source] == 0, f"the distance of the source is {distance[source]}")
     reached = distance[u] < never
     sums = distance[u[reached]] + w[reached]
     _all(distance[v[reached]] <= sums, "an edge to {} makes its distance shorter", v[reached])
@@ -127,7 +127,7 @@ def verify_pagerank(
     lost = rank[degree == 0].sum() if dangling == "spread" else 0.0
     again = (1 - damping + damping * lost) / max(n, 1) + damping * np.bincount(v, given[u], n)
     change = np.abs(again - rank).sum()
-    assert change < tolerance, f"another iteration changes the ranks by {change}"
+    _that(change < tolerance, f"another iteration changes the ranks by {change}")
 
 
 def verify_triangles(graph: Graph, count: int) -> None:
@@ -145,7 +145,7 @@ def verify_triangles(graph: Graph, count: int) -> None:
     a = csr_array((np.ones(other.sum(), np.int64), (u[other], v[other])), shape=(n, n))
     a.data[:] = 1
     found = int((a @ a).multiply(a).sum()) // 6
-    assert found == count, f"{found} triangles, not {count}"
+    _that(found == count, f"{found} triangles, not {count}")
 
 
 def _edges(graph: Graph) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -159,7 +159,7 @@ def _edges(graph: Graph) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _result(graph: Graph, x: Any) -> np.ndarray:
     """A result on the host, of one number for each vertex."""
     x = arrays.asnumpy(x)
-    assert x.shape == (graph.num_vertices,), f"it has shape {x.shape}, and the graph {graph.num_vertices} vertices"
+    _that(x.shape == (graph.num_vertices,), f"it has shape {x.shape}, and the graph {graph.num_vertices} vertices")
     return x
 
 
@@ -183,6 +183,11 @@ def _reach(offsets: np.ndarray, targets: np.ndarray, front: np.ndarray, n: int) 
         front = np.unique(found[depth[found] < 0])
         depth[front] = level
     return depth
+
+
+def _that(right: Any, told: str) -> None:
+    if not right:
+        raise AssertionError(told)
 
 
 def _all(right: np.ndarray, told: str, where: np.ndarray) -> None:

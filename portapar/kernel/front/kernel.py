@@ -251,8 +251,11 @@ def holding(given: Any, ndim: int, args: tuple[Any, ...]) -> tuple[Any, tuple[An
     func = unwrap(given)
     code, defaults = func.__code__, func.__defaults__ or ()
     names = code.co_varnames[ndim : code.co_argcount]
+    defaults = defaults[-len(names) :] if names else ()  # those of indices are none of the arguments
     star, least = code.co_flags & inspect.CO_VARARGS, len(names) - len(defaults)
-    if len(args) < least or (len(args) > len(names) and not star):  # which is told as it is of all calls
+    if len(args) > len(names) and not star:  # which is told as it is of all calls
+        return given, args
+    if len(args) < least:  # and so is this
         values = {name: x for name, x in zip(names[least:], defaults, strict=True) if is_held(x)}
         return (Holding(func, values) if values else given), args
     whole = (*args[: len(names)], *defaults[len(args) - least :])

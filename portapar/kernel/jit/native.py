@@ -81,17 +81,17 @@ def native(key: str, make: Callable[[], Any], arity: int) -> Callable[..., int]:
     """
     digest = config.digest(f"{key}|{_target()}".encode(), 20).hex()
     name = f"{digest}.o"
-    with _lock:
-        payload = cache.load(name)
-        if payload is None:
-            with cache.alone(name):
-                payload = cache.load(name, counts=False)  # another process had it in work
-                if payload is None:
-                    address, symbol, code, helpers = compile_native(make(), arity)
-                    header = f"{symbol} {'numba' if helpers else 'libc'}".encode()
-                    cache.store(name, header + b"\n" + code)
+    payload = cache.load(name)
+    if payload is not None:
+        with _lock:
+            return _callable(_load(payload), arity)
+    with cache.alone(name), _lock:  # in this order: other threads can load while this one waits
+        payload = cache.load(name, counts=False)  # another process had it in work
         if payload is not None:
-            address = _load(payload)
+            return _callable(_load(payload), arity)
+        address, symbol, code, helpers = compile_native(make(), arity)
+        header = f"{symbol} {'numba' if helpers else 'libc'}".encode()
+        cache.store(name, header + b"\n" + code)
     return _callable(address, arity)
 
 
