@@ -200,6 +200,8 @@ def _remember_parts(key: Any, loop: Loop, args: tuple[Any, ...], result: Any) ->
     parted = [{id(x) for x in some if type(x) is PartitionedArray} for some in (args, used)]
     if parted[0] != parted[1] or -1 in places or loop.moves or problem.tiles or problem.copies:
         return
+    if _merged(places, args):
+        return
     if problem.program.form == "transform" and args[-1] is None:
         return
     if any(
