@@ -4,10 +4,11 @@ A test that takes `where` runs on every executor that there is, one that takes `
 for each way of making native code (its subject is the code, not how the work is cut). What the machine
 lacks is skipped with the reason.
 
-`make test` leaves out what is marked ``extra``: by hand, because of its executor (`EXTRA`), or as one of a test's many
-cases, of which it runs the first on each renderer, the last on other executors, and both where there is none. `make
-test-all` adds up to `MOST` others on each renderer, spread evenly, and one on each other executor. Without ``-m``, as
-in ``pytest tests/test_sort.py``, all cases run. CUDA texts that `make test` meets are compiled by `make test-all`.
+`make test` leaves out what is marked ``extra``: by hand, because of its executor (`EXTRA`), or as one of a test's
+many cases, of which it runs the first on each renderer, the last on other executors, and both where there is none.
+`make test-all` adds up to `MOST` others on each renderer, and one on each other executor, but none that is ``rare``.
+Without ``-m``, as in ``pytest tests/test_sort.py``, all cases run. CUDA texts that `make test` meets are compiled by
+`make test-all`.
 """
 
 import contextlib
@@ -40,11 +41,12 @@ EXECUTORS = (
 EXTRA = {"threads:1", "threads:3", "hybrid:threads:2+simd"}  #: run the code of others, cut in other ways
 SLOWEST = ("mpi", "segmented", "pareval", "lazy", "primitives", "sort", "scan", "cache", "extrema", "moves", "crender")
 RENDERERS = ("threads:2", "opencl:0", "cuda:0")
-MOST = 3  #: cases of a test on one executor that `make test-all` runs, besides the one of `make test`
+MOST = 1  #: cases of a test on one executor that `make test-all` runs, besides the one of `make test`
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "extra: left out by `make test`, run by `make test-all`")
+    config.addinivalue_line("markers", "rare: left out by both, run by `pytest`")
     for name in ("PORTAPAR_EXECUTOR", "PORTAPAR_NUM_THREADS"):
         os.environ.pop(name, None)
     os.environ["PORTAPAR_CACHE_DIR"] = str(_cache_folder(Path(config.cache.mkdir("portapar"))))
@@ -59,7 +61,7 @@ def pytest_collection_modifyitems(config, items):
         where = {value for value in values if isinstance(value, str) and value in EXECUTORS}
         if where & EXTRA or item.get_closest_marker("extra") is None:
             cases.setdefault((item.path, item.originalname, *where), []).append(item)
-    left_out = set()
+    left_out = {item for item in items if item.get_closest_marker("rare")}
     for (_, _, *where), same in cases.items():
         rare = not set(where) <= set(RENDERERS)
         soon = same[-1:] if rare else same[:1] if where else same[:1] + same[1:][-1:]

@@ -11,6 +11,7 @@ import portapar as pp
 
 RENDERERS = ("threads:2", "simd", "opencl:0", "cuda:0")
 EACH = 5  #: kernels of a test
+SOME = 30  #: kernels that `make test-all` tries
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,13 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("first", [0, *(pytest.param(k, marks=pytest.mark.extra) for k in range(EACH, 60, EACH))])
+@pytest.mark.parametrize(
+    "first",
+    [
+        *(pytest.param(k, marks=[pytest.mark.extra] * (k > 0)) for k in range(0, SOME, EACH)),
+        *(pytest.param(k, marks=pytest.mark.rare) for k in range(SOME, 60, EACH)),
+    ],
+)
 def test_kernels_do_what_python_does(first, policies, folder):
     for seed in range(first, first + EACH):
         made = fuzz.Writer(str(seed))
