@@ -192,10 +192,15 @@ def asnumpy(x: Any) -> np.ndarray:
     return np.asarray(x)
 
 
+def span(x: Any) -> tuple[int, int]:
+    """The bytes that an array with elements spans, counted from its first one, which may not be the lowest."""
+    reach = [(n - 1) * s for n, s in zip(x.shape, x.strides, strict=True)]
+    return sum(min(r, 0) for r in reach), sum(max(r, 0) for r in reach) + x.dtype.itemsize
+
+
 def _strided(x: Any) -> np.ndarray:
     """A PyOpenCL array whose elements are apart, which that library does not read: of all bytes that it spans."""
-    reach = [(n - 1) * s for n, s in zip(x.shape, x.strides, strict=True)]
-    low, high = sum(min(r, 0) for r in reach), sum(max(r, 0) for r in reach) + x.dtype.itemsize
+    low, high = span(x)
     raw = type(x)(x.queue, (high - low,), np.uint8, data=x.base_data, offset=x.offset + low).get()
     return np.ndarray(x.shape, x.dtype, raw.data, -low, x.strides).copy()
 

@@ -129,7 +129,7 @@ class FirstStep(Step):
             return False
         here, there = self._here, self._there()
         count, wakes = blocks or (1, True)
-        dealt = there._but(schedule="dynamic", chunk_size=1) if count > 1 and there.threads else there
+        dealt = there._dealt(1) if count > 1 else there
         asked = indexed.for_each(self._algorithm, count, kernel, args, once=blocks is None)
         made = cut(asked, dealt, here.executor)
         made.execute()

@@ -120,7 +120,7 @@ class LocalPart:
 
         It may stand for `portapar.few.Step.run`: `work` says nothing here, and it always runs (True).
         """
-        how = self.how._but(schedule="dynamic", chunk_size=1) if self.how.threads and blocks > 1 else self.how
+        how = self.how._dealt(1) if blocks > 1 else self.how
         call(getattr(body, "__name__", "step"), how, (body,), args, blocks, _build)
         return True
 

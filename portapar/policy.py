@@ -63,6 +63,10 @@ class Policy:
             found = known[key] = known.setdefault(_own(fresh), fresh)
         return found
 
+    def _dealt(self, chunk: int) -> Policy:
+        """This policy with `chunk` iterations at a time for whichever thread is free; itself on one thread."""
+        return self._but(schedule="dynamic", chunk_size=chunk) if self.threads else self
+
     def on(self, executor: Any) -> Policy:
         """The same policy, run by `executor` (an executor, or its name)."""
         if isinstance(executor, str):

@@ -119,8 +119,7 @@ def _together(ends: list[int], levels: range, wide: bool) -> Iterator[tuple[int,
 
 def _levels(part: LocalPart, first: int, last: int, ends: list[int], one: Any, several: Any, *args: Any) -> None:
     if first == last:
-        how = part.how._but(schedule="dynamic", chunk_size=256) if part.how.threads else part.how
-        for_each(how, ends[first + 1] - ends[first], one, ends[first], first, *args)
+        for_each(part.how._dealt(256), ends[first + 1] - ends[first], one, ends[first], first, *args)
     else:
         step = 1 if last > first else -1
         lo = min(first, last)

@@ -64,7 +64,7 @@ def bfs(policy: Policy | None, graph: Graph, source: int) -> Any:
 def search(part: LocalPart, graph: Graph, source: int, depths: bool) -> Any:
     """The vertex before each vertex, or the number of edges on the way to it; -1 where no path leads."""
     n, how = graph.num_vertices, part.how
-    uneven = how._but(schedule="dynamic", chunk_size=16) if how.threads else how
+    uneven = how._dealt(16)
     rows = graph.offsets, radix.bits(graph.targets)
     found, queue = part.empty(n, np.int32), part.empty(n, np.int32)
     state = part.zeros(4, np.int64)  # the frontier's begin and end in the queue, its edges, its depth
@@ -92,7 +92,7 @@ def search(part: LocalPart, graph: Graph, source: int, depths: bool) -> Any:
 def _pull(part: LocalPart, graph: Graph, depths: bool, left: int, found: Any, queue: Any, state: Any) -> None:
     """Steps of a large frontier, until it is small again; frontiers are bits here."""
     n, how = graph.num_vertices, part.how
-    uneven = how._but(schedule="dynamic", chunk_size=32) if how.threads else how
+    uneven = how._dealt(32)
     rows = graph.reverse.offsets, radix.bits(graph.reverse.targets)
     words = -(-n // 32)
     front, fresh, counts = part.zeros(words, np.uint32), part.empty(words, np.uint32), part.empty(words, np.int32)
@@ -148,11 +148,21 @@ def _push(
             v = targets[np.uint64(e)]
             if found[v] < 0 and atomic.cas(found, v, -1, u if value < 0 else value) == -1:
                 edges += offsets[np.uint64(v) + one] - offsets[v]
-                fresh[count] = v
-                count += 1
-                if count == _BUFFER:
-                    _put(count, fresh, queue, state)
-                    count = 0
+                count = _hold(v, count, fresh, queue, state)
+    _end(count, edges, fresh, queue, state)
+
+
+def _hold(v: Any, count: Any, fresh: Any, queue: Any, state: Any) -> Any:
+    """Keep a vertex for the queue, and put all there when as many are kept as there is room for; how many are kept."""
+    fresh[count] = v
+    if count + 1 < len(fresh):
+        return count + 1
+    _put(count + 1, fresh, queue, state)
+    return 0
+
+
+def _end(count: Any, edges: Any, fresh: Any, queue: Any, state: Any) -> None:
+    """What is still kept, and the edges of all."""
     _put(count, fresh, queue, state)
     if edges > 0:
         atomic.add(state, 2, edges)
@@ -217,11 +227,5 @@ def _collect(block: Any, size: Any, offsets: Any, front: Any, queue: Any, state:
             if (word >> np.uint32(bit)) & 1 != 0:
                 v = 32 * w + bit
                 edges += offsets[v + 1] - offsets[v]
-                fresh[count] = v
-                count += 1
-                if count == _BUFFER:
-                    _put(count, fresh, queue, state)
-                    count = 0
-    _put(count, fresh, queue, state)
-    if edges > 0:
-        atomic.add(state, 2, edges)
+                count = _hold(v, count, fresh, queue, state)
+    _end(count, edges, fresh, queue, state)

@@ -42,7 +42,7 @@ def built(part: LocalPart, ends: list[Any], weights: Any, n: int | None, directe
         check_vertices(how, f"Graph.from_edges: {name}", x, n)
     if weights is not None:
         check_weights(how, "Graph.from_edges: weights", weights)
-    shift = max(n - 1, 1).bit_length()
+    shift = bits_of(n)
     keys = part.empty(m if directed else 2 * m, np.uint64)
     for_each(how, m, _pack, shift, n, *ends, keys[:m])
     if not directed:
@@ -59,12 +59,17 @@ def built(part: LocalPart, ends: list[Any], weights: Any, n: int | None, directe
     return *rows_of(how, keys, n, shift), weights
 
 
+def bits_of(n: int) -> int:
+    """The bits that a vertex of n takes in the key of an edge."""
+    return max(n - 1, 1).bit_length()
+
+
 def rows_of(how: Policy, keys: Any, n: int, shift: int) -> tuple[Any, Any]:
     """Offsets and targets of sorted edges."""
     offsets = empty_like(how, keys, n + 1, np.int64)
     for_each(how, len(keys) + 1, _offset, shift, n, keys, offsets)
     targets = empty_like(how, keys, len(keys), np.int32)
-    transform(how, keys, out=targets, op=lambda key: _unpack(key, shift))
+    transform(how, keys, out=targets, op=lambda key: unpack(key, shift))
     return offsets, targets
 
 
@@ -159,7 +164,7 @@ def turn(u: Any, shift: Any, offsets: Any, targets: Any, keys: Any) -> None:
         keys[e] = (np.uint64(targets[e]) << np.uint64(shift)) | np.uint64(u)
 
 
-def _unpack(key: Any, shift: Any) -> Any:
+def unpack(key: Any, shift: Any) -> Any:
     return key & ((np.uint64(1) << np.uint64(shift)) - np.uint64(1))
 
 

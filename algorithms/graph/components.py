@@ -53,7 +53,7 @@ def connected_components(policy: Policy | None, graph: Graph) -> Any:
 
 def _components(part: LocalPart, graph: Graph) -> Any:
     n, how = graph.num_vertices, part.how
-    uneven = how._but(schedule="dynamic", chunk_size=1024) if how.threads else how
+    uneven = how._dealt(1024)
     rows = graph.offsets, radix.bits(graph.targets)
     label = iota(how, part.empty(n, graph.targets.dtype))
     for k in range(_FIRST):

@@ -15,6 +15,7 @@ from portapar.algorithms.for_each import for_each
 from portapar.algorithms.graph.graph import Graph, only_part
 from portapar.algorithms.sort import argsort
 from portapar.errors import ArgumentError
+from portapar.part import LocalPart
 from portapar.parts import Parts
 from portapar.policy import Policy
 
@@ -54,19 +55,13 @@ def kronecker(
     >>> pp.graph.kronecker(pp.par, 10)
     pp.graph.Graph(1024 vertices, 10480 edges, undirected)
     """
-    n, m = _size("kronecker", scale, degree)
-    _seed("kronecker", seed)
 
-    def draw(p: Parts) -> Graph:
-        part = only_part(p)
+    def draw(part: LocalPart, n: int, u: Any, v: Any) -> None:
         order = part.empty(n, np.uint64)
-        for_each(part.how, n, _shuffled, seed, m * scale, order)
-        number = argsort(part.how, order)
-        u, v = part.empty(m, np.int32), part.empty(m, np.int32)
-        for_each(part.how, m, _quarters, seed, scale, number, u, v)
-        return Graph.from_edges(part.how, u, v, _weights(part, seed, m, weights), n=n, directed=directed)
+        for_each(part.how, n, _shuffled, seed, len(u) * scale, order)
+        for_each(part.how, len(u), _quarters, seed, scale, argsort(part.how, order), u, v)
 
-    return parts.run("graph.kronecker", policy, (arrays.Range(n),), draw)
+    return _drawn("kronecker", policy, scale, degree, seed, weights, directed, draw)
 
 
 def uniform(
@@ -82,16 +77,11 @@ def uniform(
     >>> pp.graph.uniform(pp.par, 10)
     pp.graph.Graph(1024 vertices, 16110 edges, undirected)
     """
-    n, m = _size("uniform", scale, degree)
-    _seed("uniform", seed)
 
-    def draw(p: Parts) -> Graph:
-        part = only_part(p)
-        u, v = part.empty(m, np.int32), part.empty(m, np.int32)
-        for_each(part.how, m, _any, seed, n, u, v)
-        return Graph.from_edges(part.how, u, v, _weights(part, seed, m, weights), n=n, directed=directed)
+    def draw(part: LocalPart, n: int, u: Any, v: Any) -> None:
+        for_each(part.how, len(u), _any, seed, n, u, v)
 
-    return parts.run("graph.uniform", policy, (arrays.Range(n),), draw)
+    return _drawn("uniform", policy, scale, degree, seed, weights, directed, draw)
 
 
 def grid(policy: Policy | None, *shape: int, seed: int = 0, weights: bool = False) -> Graph:
@@ -136,16 +126,28 @@ def grid(policy: Policy | None, *shape: int, seed: int = 0, weights: bool = Fals
     return parts.run("graph.grid", policy, (arrays.Range(n),), draw)
 
 
-def _size(name: str, scale: Any, degree: Any) -> tuple[int, int]:
-    scale = arrays.whole_number(f"graph.{name}: scale", scale, 0, 30)
-    return 1 << scale, arrays.whole_number(f"graph.{name}: degree", degree, 0) << scale
+def _drawn(
+    name: str, policy: Policy | None, scale: int, degree: int, seed: int, weights: bool, directed: bool, draw: Any
+) -> Graph:
+    """The graph of ``2**scale`` vertices whose edges' ends ``draw(part, n, u, v)`` draws."""
+    n = 1 << arrays.whole_number(f"graph.{name}: scale", scale, 0, 30)
+    m = n * arrays.whole_number(f"graph.{name}: degree", degree, 0)
+    _seed(name, seed)
+
+    def make(p: Parts) -> Graph:
+        part = only_part(p)
+        u, v = part.empty(m, np.int32), part.empty(m, np.int32)
+        draw(part, n, u, v)
+        return Graph.from_edges(part.how, u, v, _weights(part, seed, m, weights), n=n, directed=directed)
+
+    return parts.run(f"graph.{name}", policy, (arrays.Range(n),), make)
 
 
 def _seed(name: str, seed: Any) -> None:
     arrays.whole_number(f"graph.{name}: seed", seed, -(2**63), error=ArgumentError)
 
 
-def _weights(part: Any, seed: int, m: int, wanted: bool) -> Any:
+def _weights(part: LocalPart, seed: int, m: int, wanted: bool) -> Any:
     if not wanted:
         return None
     out = part.empty(m, np.int32)

@@ -15,6 +15,7 @@ from portapar.algorithms.find import mismatch
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.graph.build import (
     WIDEST,
+    bits_of,
     built,
     check_offsets,
     check_vertices,
@@ -358,7 +359,7 @@ class Graph:
 
     @property
     def _shift(self) -> int:
-        return max(self.num_vertices - 1, 1).bit_length()
+        return bits_of(self.num_vertices)
 
     def _keys(self, turned: bool) -> Any:
         """Every edge as one integer: its source above its target, or the other way round."""

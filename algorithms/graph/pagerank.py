@@ -87,7 +87,7 @@ def pagerank(
 
     def rank(part: LocalPart, graph: Graph) -> Any:
         n, how = graph.num_vertices, part.how
-        uneven = how._but(schedule="dynamic", chunk_size=1024) if how.threads else how
+        uneven = how._dealt(1024)
         rank, given, changes = (part.empty(n, T) for _ in range(3))
         into = graph.reverse
         rows = into.offsets, radix.bits(into.targets)

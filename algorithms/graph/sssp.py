@@ -162,7 +162,7 @@ class _Search:
 
     def _blocks(self, kernel: Any, count: int, *args: Any) -> None:
         size = 1 if self.wide else 64
-        how = self.how._but(schedule="dynamic", chunk_size=1) if self.how.threads and not self.wide else self.how
+        how = self.how if self.wide else self.how._dealt(1)
         for_each(how, -(-count // size), kernel, size, count, *args, self.lists, self.state, self.end)
 
     def _clear(self, which: int) -> None:

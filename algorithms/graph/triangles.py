@@ -16,10 +16,12 @@ import numpy as np
 from portapar import arrays, lazy
 from portapar.algorithms import radix
 from portapar.algorithms.for_each import for_each
+from portapar.algorithms.graph.build import bits_of, pack_row, unpack
 from portapar.algorithms.graph.graph import Graph, on_graph
 from portapar.algorithms.reduce import reduce, transform_reduce
 from portapar.algorithms.scan import inclusive_scan
 from portapar.algorithms.sort import argsort, sort
+from portapar.algorithms.transform import transform
 from portapar.errors import ArgumentError
 from portapar.part import LocalPart
 from portapar.policy import Policy
@@ -73,16 +75,15 @@ def _count(part: LocalPart, graph: Graph) -> int:
     rank, kept = part.empty(n, np.uint32), part.zeros(n + 1, np.int64)
     for_each(how, n, _rank, order, rank)
     rows = graph.offsets, radix.bits(graph.targets)
-    uneven = how._but(schedule="dynamic", chunk_size=256) if how.threads else how
+    uneven = how._dealt(256)
     for_each(uneven, n, _keep, order, *rows, rank, kept)
     offsets = inclusive_scan(how, kept)
     targets = part.empty(int(arrays.asnumpy(offsets[n:])[0]), np.uint32)
     for_each(uneven, n, _fill, order, *rows, rank, offsets, targets)
     if part.wide:
-        shift = n.bit_length()
-        keys = part.empty(len(targets), np.uint64)
-        for_each(how, n, _key, shift, offsets, targets, keys)
-        for_each(how, len(keys), _low, shift, sort(how, keys, out=keys), targets)
+        shift, keys = bits_of(n), part.empty(len(targets), np.uint64)
+        for_each(how, n, pack_row, shift, offsets, targets, keys)
+        transform(how, sort(how, keys, out=keys), out=targets, op=lambda key: unpack(key, shift))
         return int(transform_reduce(how, lazy.iota(n), transform=_meeting(offsets, targets)))
     blocks = min(n, max(part.width, min(_BLOCKS * part.width, _BYTES * 8 // n)))
     marks, counts = part.zeros(blocks * -(-n // 32), np.uint32).reshape(blocks, -1), part.empty(blocks, np.int64)
@@ -135,15 +136,6 @@ def _look_up(block: Any, blocks: Any, offsets: Any, targets: Any, marks: Any, co
             for e in range(first, last):
                 marks[block, targets[np.uint64(e)] >> 5] = 0
     counts[block] = found
-
-
-def _key(u: Any, shift: Any, offsets: Any, targets: Any, keys: Any) -> None:
-    for e in range(offsets[u], offsets[u + 1]):
-        keys[e] = (np.uint64(u) << np.uint64(shift)) | np.uint64(targets[e])
-
-
-def _low(e: Any, shift: Any, keys: Any, targets: Any) -> None:
-    targets[e] = keys[e] & ((np.uint64(1) << np.uint64(shift)) - np.uint64(1))
 
 
 def _meeting(offsets: Any, targets: Any) -> Any:

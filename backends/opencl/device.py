@@ -17,7 +17,7 @@ import numpy as np
 import pyopencl as cl
 import pyopencl.array as cl_array
 
-from portapar import cache
+from portapar import arrays, cache
 from portapar.errors import DeviceMemoryError, PortaparError
 from portapar.kernel.c.device import CDevice, Kernel, elements
 from portapar.kernel.c.dialect import OPENCL, OPENCL_CPU
@@ -125,8 +125,7 @@ class OpenCLDevice(CDevice):
             self._read_bytes(host, x, 0)
             return host
         # The bytes from the first element in memory to the last, and the array as a view of them.
-        reach = [(n - 1) * s for n, s in zip(x.shape, x.strides, strict=True)]
-        low, high = sum(min(r, 0) for r in reach), sum(max(r, 0) for r in reach) + x.dtype.itemsize
+        low, high = arrays.span(x)
         raw = np.empty(high - low, np.uint8)
         self._read_bytes(raw, x, low)
         return np.ndarray(x.shape, x.dtype, raw.data, -low, x.strides).copy()
