@@ -348,9 +348,10 @@ def _pack(
         at = ends[block - 1] if block > 0 else 0
         end = ends[block]
         while at < end and i < hi:
-            store(np.uint64(at), out, value(i))
-            at += 1 if keep(tested[np.uint64(i)]) else 0
-            i += 1
+            for _ in range(min(end - at, hi - i)):  # so many cannot pass either end, whatever the predicate says
+                store(np.uint64(at), out, value(i))
+                at += 1 if keep(tested[np.uint64(i)]) else 0
+                i += 1
 
     blocks, size, ends = _ends(part, tested, keep, run)
     if ends is None:

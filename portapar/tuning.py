@@ -33,7 +33,7 @@ def _caches(count: float) -> Callable[[], float]:
 NUMBERS = {
     "sort": Number("bytes from which all threads sort, rather than NumPy's sort on one", "bytes", lambda: 1 << 22),
     "sort_alone": Number("the same where one thread is allowed", "bytes", lambda: 1 << 22),
-    "stream": Number("bytes, of all arrays, from which results are written past the caches", "bytes", _caches(2)),
+    "stream": Number("bytes, of all arrays, from which results are written past the caches", "bytes", _caches(1.25)),
     "stream_alone": Number("the same where nothing is read", "bytes", _caches(6)),
     "fork_join": Number("seconds to give work to awake threads and to collect it", "seconds", lambda: 2e-6),
     "wake": Number("seconds until sleeping threads work", "seconds", lambda: 5e-5),
