@@ -435,6 +435,12 @@ def on_graph(algorithm: str, policy: Policy | None, graph: Graph, body: Callable
     return parts.run(algorithm, policy, (graph.offsets, graph.targets), carry_out)
 
 
+def check_undirected(algorithm: str, graph: Any) -> None:
+    """What is given is not a directed graph."""
+    if isinstance(graph, Graph) and graph.directed:
+        raise ArgumentError(f"{algorithm}: the graph is directed: make it with directed=False")
+
+
 def vertex(algorithm: str, name: str, value: Any, graph: Graph) -> int:
     """A vertex that the user gave."""
     most = graph.num_vertices - 1

@@ -17,12 +17,11 @@ from portapar import arrays, lazy
 from portapar.algorithms import radix
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.graph.build import bits_of, pack_row, unpack
-from portapar.algorithms.graph.graph import Graph, on_graph
+from portapar.algorithms.graph.graph import Graph, check_undirected, on_graph
 from portapar.algorithms.reduce import reduce, transform_reduce
 from portapar.algorithms.scan import inclusive_scan
 from portapar.algorithms.sort import argsort, sort
 from portapar.algorithms.transform import transform
-from portapar.errors import ArgumentError
 from portapar.part import LocalPart
 from portapar.policy import Policy
 
@@ -61,8 +60,7 @@ def triangle_count(policy: Policy | None, graph: Graph) -> Any:
     >>> pp.graph.triangle_count(pp.par, g)
     4
     """
-    if isinstance(graph, Graph) and graph.directed:
-        raise ArgumentError("graph.triangle_count: the graph is directed: make it with directed=False")
+    check_undirected("graph.triangle_count", graph)
     return on_graph("graph.triangle_count", policy, graph, _count)
 
 
