@@ -1,4 +1,4 @@
-"""bfs: breadth-first search from one vertex, in the direction that looks at fewer edges.
+"""bfs: breadth-first search from one vertex, in the direction that looks at fewer edges; from several, see `many`.
 
 Few vertices of a frontier push: each marks its neighbours. A frontier of many edges is pulled: each vertex that was
 not reached looks for a predecessor in it, and stops at the first. S. Beamer, K. Asanović, D. Patterson,
@@ -8,6 +8,7 @@ thousands one after the other, are done by one thread in one step, since to wake
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +17,7 @@ from portapar import arrays
 from portapar.algorithms import radix
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.graph.graph import Graph, on_graph, vertex
+from portapar.algorithms.graph.many import search_many
 from portapar.algorithms.reduce import reduce
 from portapar.algorithms.transform import fill
 from portapar.kernel.front import atomic
@@ -28,7 +30,7 @@ _BUDGET = 1 << 22  #: edges after which one thread comes back, so that Ctrl-C is
 _BUFFER: Final = 64  #: vertices that are put into the queue at a time
 
 
-def bfs(policy: Policy | None, graph: Graph, source: int) -> Any:
+def bfs(policy: Policy | None, graph: Graph, source: int | Sequence[int]) -> Any:
     """A shortest path from one vertex to every other, as a tree: the vertex before each on its path.
 
     Parameters
@@ -36,11 +38,12 @@ def bfs(policy: Policy | None, graph: Graph, source: int) -> Any:
     policy : Policy
     graph : Graph
         Its weights are not looked at.
-    source : int
+    source : int or sequence of int
+        Of several sources each has a tree of its own; 64 of them cost little more than a few.
 
     Returns
     -------
-    array of int32, (n,)
+    array of int32, (n,) or (sources, n)
         The vertex before, `source` for itself, and -1 where no path leads. With ``policy.task`` a Future of it.
 
     Notes
@@ -55,10 +58,17 @@ def bfs(policy: Policy | None, graph: Graph, source: int) -> Any:
     >>> g = pp.graph.Graph.from_edges(pp.par, np.array([0, 1, 3]), np.array([1, 2, 4]))
     >>> pp.graph.bfs(pp.par, g, 0)
     array([ 0,  0,  1, -1, -1], dtype=int32)
+    >>> pp.graph.bfs(pp.par, g, [2, 4])
+    array([[ 1,  2,  2, -1, -1],
+           [-1, -1, -1,  4,  4]], dtype=int32)
     """
-    return on_graph(
-        "graph.bfs", policy, graph, lambda part, g: search(part, g, vertex("graph.bfs", "source", source, g), False)
-    )
+
+    def trees(part: LocalPart, graph: Graph) -> Any:
+        if not isinstance(source, (Sequence, np.ndarray)) or np.ndim(source) == 0:
+            return search(part, graph, vertex("graph.bfs", "source", source, graph), False)
+        return search_many(part, graph, [vertex("graph.bfs", "a source", s, graph) for s in source], False)
+
+    return on_graph("graph.bfs", policy, graph, trees)
 
 
 def search(part: LocalPart, graph: Graph, source: int, depths: bool) -> Any:

@@ -48,10 +48,11 @@ def connected_components(policy: Policy | None, graph: Graph) -> Any:
     >>> pp.graph.connected_components(pp.par, g)
     array([0, 0, 2, 2, 2], dtype=int32)
     """
-    return on_graph("graph.connected_components", policy, graph, _components)
+    return on_graph("graph.connected_components", policy, graph, components)
 
 
-def _components(part: LocalPart, graph: Graph) -> Any:
+def components(part: LocalPart, graph: Graph) -> Any:
+    """The components, where a part lives."""
     n, how = graph.num_vertices, part.how
     uneven = how._dealt(1024)
     rows = graph.offsets, radix.bits(graph.targets)

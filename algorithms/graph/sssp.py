@@ -71,11 +71,12 @@ def sssp(policy: Policy | None, graph: Graph, source: int, *, delta: float | Non
     if delta is not None and not delta > 0:
         raise ArgumentError(f"graph.sssp: delta is {delta}: must be greater than 0")
     return on_graph(
-        "graph.sssp", policy, graph, lambda part, g: _paths(part, g, vertex("graph.sssp", "source", source, g), delta)
+        "graph.sssp", policy, graph, lambda part, g: paths(part, g, vertex("graph.sssp", "source", source, g), delta)
     )
 
 
-def _paths(part: LocalPart, graph: Graph, source: int, delta: Any) -> Any:
+def paths(part: LocalPart, graph: Graph, source: int, delta: Any) -> Any:
+    """The distances from one vertex, where a part lives."""
     n, m, how = graph.num_vertices, len(graph.targets), part.how
     weights = graph.weights
     least, most, mean = graph.weight_range()

@@ -22,6 +22,7 @@ from portapar.algorithms.reduce import reduce, transform_reduce
 from portapar.algorithms.scan import inclusive_scan
 from portapar.algorithms.sort import argsort, sort
 from portapar.algorithms.transform import transform
+from portapar.kernel.front import atomic
 from portapar.part import LocalPart
 from portapar.policy import Policy
 
@@ -29,18 +30,20 @@ _BLOCKS = 8  #: rows of bits for each thread
 _BYTES = 1 << 28  #: of all of them, or what one row for each thread takes
 
 
-def triangle_count(policy: Policy | None, graph: Graph) -> Any:
-    """How many triangles a graph has.
+def triangle_count(policy: Policy | None, graph: Graph, *, each: bool = False) -> Any:
+    """How many triangles a graph has, or how many each vertex is in.
 
     Parameters
     ----------
     policy : Policy
     graph : Graph
         Not directed.
+    each : bool
+        Whether they are counted for every vertex.
 
     Returns
     -------
-    int
+    int, or array of int64, (n,)
         With ``policy.task`` a Future of it.
 
     Raises
@@ -59,16 +62,45 @@ def triangle_count(policy: Policy | None, graph: Graph) -> Any:
     >>> g = pp.graph.Graph.from_edges(pp.par, np.array([0, 0, 0, 1, 1, 2]), np.array([1, 2, 3, 2, 3, 3]))
     >>> pp.graph.triangle_count(pp.par, g)
     4
+    >>> pp.graph.triangle_count(pp.par, g, each=True)
+    array([3, 3, 3, 3])
     """
     check_undirected("graph.triangle_count", graph)
-    return on_graph("graph.triangle_count", policy, graph, _count)
+    return on_graph("graph.triangle_count", policy, graph, corners if each else _count)
+
+
+def corners(part: LocalPart, graph: Graph) -> Any:
+    """How many triangles each vertex is in, where a part lives."""
+    n, how = graph.num_vertices, part.how
+    found, out = part.zeros(n, np.int64), part.empty(n, np.int64)
+    if n > 0:
+        rank, offsets, targets = _higher(part, graph)
+        if part.wide:
+            for_each(how, n, _meet_at, offsets, targets, found)
+        else:
+            blocks, marks = _marks(part, n)
+            part.run(blocks, _look_up_at, blocks, offsets, targets, marks, found)
+        for_each(how, n, _gather, rank, found, out)
+    return out
 
 
 def _count(part: LocalPart, graph: Graph) -> int:
-    graph = graph.in_order()
     n, how = graph.num_vertices, part.how
     if n == 0:
         return 0
+    _, offsets, targets = _higher(part, graph)
+    if part.wide:
+        return int(transform_reduce(how, lazy.iota(n), transform=_meeting(offsets, targets)))
+    blocks, marks = _marks(part, n)
+    counts = part.empty(blocks, np.int64)
+    part.run(blocks, _look_up, blocks, offsets, targets, marks, counts)
+    return int(reduce(how, counts))
+
+
+def _higher(part: LocalPart, graph: Graph) -> tuple[Any, Any, Any]:
+    """The rank of each vertex, and of each rank the neighbours of higher rank."""
+    graph = graph.in_order()
+    n, how = graph.num_vertices, part.how
     order = argsort(how, graph.degrees(how))
     rank, kept = part.empty(n, np.uint32), part.zeros(n + 1, np.int64)
     for_each(how, n, _rank, order, rank)
@@ -82,11 +114,13 @@ def _count(part: LocalPart, graph: Graph) -> int:
         shift, keys = bits_of(n), part.empty(len(targets), np.uint64)
         for_each(how, n, pack_row, shift, offsets, targets, keys)
         transform(how, sort(how, keys, out=keys), out=targets, op=lambda key: unpack(key, shift))
-        return int(transform_reduce(how, lazy.iota(n), transform=_meeting(offsets, targets)))
+    return rank, offsets, targets
+
+
+def _marks(part: LocalPart, n: int) -> tuple[int, Any]:
+    """How many blocks, and a row of bits for each."""
     blocks = min(n, max(part.width, min(_BLOCKS * part.width, _BYTES * 8 // n)))
-    marks, counts = part.zeros(blocks * -(-n // 32), np.uint32).reshape(blocks, -1), part.empty(blocks, np.int64)
-    part.run(blocks, _look_up, blocks, offsets, targets, marks, counts)
-    return int(reduce(how, counts))
+    return blocks, part.zeros(blocks * -(-n // 32), np.uint32).reshape(blocks, -1)
 
 
 # kernels ------------------------------------------------------------------------------------------
@@ -149,3 +183,46 @@ def _meeting(offsets: Any, targets: Any) -> Any:
         return found
 
     return meet
+
+
+# how many each vertex is in
+
+
+def _look_up_at(block: Any, blocks: Any, offsets: Any, targets: Any, marks: Any, found: Any) -> None:
+    for u in range(block, len(offsets) - 1, blocks):
+        first, last = offsets[u], offsets[u + 1]
+        if last - first > 1:
+            here = 0
+            for e in range(first, last):
+                marks[block, targets[np.uint64(e)] >> 5] |= np.uint32(1) << (targets[np.uint64(e)] & 31)
+            for e in range(first, last):
+                v, there = targets[np.uint64(e)], 0
+                for f in range(offsets[v], offsets[np.uint64(v) + np.uint64(1)]):
+                    w = targets[np.uint64(f)]
+                    if (marks[block, w >> 5] >> (w & 31)) & 1 != 0:
+                        atomic.add(found, w, 1)
+                        there += 1
+                if there > 0:
+                    atomic.add(found, v, there)
+                here += there
+            if here > 0:
+                atomic.add(found, u, here)
+            for e in range(first, last):
+                marks[block, targets[np.uint64(e)] >> 5] = 0
+
+
+def _meet_at(u: Any, offsets: Any, targets: Any, found: Any) -> None:
+    for e in range(offsets[u], offsets[u + 1]):
+        v = targets[e]
+        a, b = e + 1, offsets[v]
+        while a < offsets[u + 1] and b < offsets[v + 1]:
+            x, y = targets[a], targets[b]
+            if x == y:
+                atomic.add(found, u, 1)
+                atomic.add(found, v, 1)
+                atomic.add(found, x, 1)
+            a, b = a + (x <= y), b + (y <= x)
+
+
+def _gather(v: Any, rank: Any, found: Any, out: Any) -> None:
+    out[v] = found[np.uint64(rank[v])]
