@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from portapar import lazy
-from portapar.algorithms import graph, random
+from portapar.algorithms import graph, irregular, random
 from portapar.algorithms.by_key import group_by_key, merge_by_key, reduce_by_key, scan_by_key, unique_by_key
 from portapar.algorithms.copy_if import copy_if, pack_index, partition, remove_if
 from portapar.algorithms.count import all_of, any_of, count, count_if, none_of
@@ -138,6 +138,7 @@ __all__ = [
     "inner_product",
     "inspect",
     "iota",
+    "irregular",
     "is_partitioned",
     "is_sorted",
     "is_sorted_until",
@@ -216,5 +217,6 @@ def __dir__() -> list[str]:
 for _algorithm in (globals()[_name] for _name in __all__):
     if hasattr(_algorithm, "__defaults__"):
         policy_first(_algorithm)
-for _algorithm in (random.fill_uniform, random.fill_normal, random.fill_integers, *graph.ALGORITHMS):
+_fills = (random.fill_uniform, random.fill_normal, random.fill_integers)
+for _algorithm in (*_fills, *graph.ALGORITHMS, *irregular.ALGORITHMS):
     policy_first(_algorithm)
