@@ -82,6 +82,11 @@ def load(name: str, counts: bool = True) -> bytes | None:
     return payload
 
 
+def loads() -> int:
+    """How often this process asked for compiled code, whether it was there or not."""
+    return sum(map(sum, _uses.values()))
+
+
 def store(name: str, payload: bytes) -> None:
     """Keep `payload` under `name`, and remove what was longest unused where there is no room."""
     place = folder()

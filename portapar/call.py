@@ -8,38 +8,25 @@ way through `portapar.problem` and `portapar.plan`.
 from __future__ import annotations
 
 import dataclasses
-import functools
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from portapar import arrays, config, moves, policy
+from portapar import arrays, choice, config, moves, policy
 from portapar.arrays import PartitionedArray
 from portapar.errors import PortaparWarning
-from portapar.executor import Executor, cuda, opened, simd, threads
-from portapar.executors import executor
+from portapar.executor import Executor, cuda, opened, simd
+from portapar.executors import default_executor
 from portapar.lazy import flat
 from portapar.plan import Plan, cut, watch
-from portapar.policy import Planning, Policy, planning, surveying
+from portapar.policy import Planning, Policy, choosing, planning, surveying
 from portapar.problem import Problem, checking
 from portapar.remembered import MISS, ready_calls, remember_loop, repeated, signature
 
 if TYPE_CHECKING:
     from portapar.kernel.front.races import Race
-
-
-@functools.cache
-def _default_name() -> str | None:
-    return os.environ.get("PORTAPAR_EXECUTOR")
-
-
-def default_executor() -> Executor:
-    """PORTAPAR_EXECUTOR, or all CPU threads."""
-    name = _default_name()
-    return executor(name) if name else threads()
 
 
 def resolve(how: Policy | None, values: Sequence[Any], algorithm: str) -> tuple[Policy, Executor]:
@@ -101,6 +88,24 @@ def call(
         The long way: ``build(algorithm, executor, kernels, args, extra)`` makes the problem, and what the
         call returns if the form itself returns nothing.
     """
+    undecided = choosing(how)
+    if undecided is not None:
+        return choice.run(
+            undecided, algorithm, kernels, args, lambda bound: _call(algorithm, bound, kernels, args, extra, build),
+            lambda: build(algorithm, default_executor(), kernels, args, extra)[0],
+        )  # fmt: skip
+    return _call(algorithm, how, kernels, args, extra, build)
+
+
+def _call(
+    algorithm: str,
+    how: Policy | None,
+    kernels: tuple[Any, ...],
+    args: tuple[Any, ...],
+    extra: Any,
+    build: Callable[..., tuple[Problem, Any]],
+) -> Any:
+    """The same, for a policy that says where, or of which its data do."""
     key, values = signature(how, kernels, args, extra)
     if key is not None:
         ready = ready_calls.get(key)

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 import portapar as pp
-from portapar import cache, config, launcher, report, topology, tuning
+from portapar import cache, config, launcher, rates, report, topology, tuning
 from portapar import trials as gap
 from portapar import tune as measuring
 from portapar.algorithms.stream import default_size, stream
@@ -118,7 +118,8 @@ def _parser() -> argparse.ArgumentParser:
     three = commands.add_parser("cache", allow_abbrev=False, help="where compiled code is kept: its size, hits, misses")
     three.add_argument("--clear", action="store_true", help="remove it")
     three.set_defaults(run=_cache)
-    tune = commands.add_parser("tune", allow_abbrev=False, help="measure from which sizes on which way is faster here")
+    tune = commands.add_parser("tune", allow_abbrev=False, help="measure what this machine and its executors can do")
+    tune.add_argument("--show", action="store_true", help="what was measured before")
     tune.set_defaults(run=_tune)
     four = commands.add_parser("inspect", allow_abbrev=False, help="what is made of a kernel, and what makes it slow")
     four.add_argument("kernel", metavar="FILE.py:NAME", help="a kernel; the file is imported")
@@ -425,6 +426,7 @@ def _info(options: argparse.Namespace, in_job: bool) -> int:
         out.print("\nWhat decides (portapar tune measures it):")
         for name in tuning.NUMBERS:
             out.print(_number(name))
+        out.print("\n".join(_profile()))
     return 0
 
 
@@ -439,9 +441,45 @@ def _number(name: str) -> str:
 def _tune(options: argparse.Namespace, in_job: bool) -> int:
     if _silent(in_job):
         return 0
+    if options.show:
+        print("\n".join([*map(_number, tuning.NUMBERS), *_profile()]))
+        return 0
     for name, _ in measuring.tune():
         print(_number(name), flush=True)
+    for name, found in measuring.executors():
+        print(_rates(name, found), flush=True)
+    print("\n".join(_shared()))
     return 0
+
+
+def _profile() -> list[str]:
+    """What each executor can do, in words."""
+    found = rates.profile().executors
+    if not found:
+        return ["  executors were not measured: what they can do is built in"]
+    return [*(_rates(name, one) for name, one in found.items()), *_shared()]
+
+
+def _rates(name: str, found: rates.Rates) -> str:
+    streams = ", ".join(f"{speed / 1e9:.3g} GB/s of {size / 2**20:.3g} MiB" for size, speed in found.streams)
+    lines = [
+        f"  {name}: a call takes {found.launch * 1e6:.3g} µs; {streams}",
+        f"    {found.doubles / 1e9:.3g} and, in single precision, {found.singles / 1e9:.3g} Gflop/s; "
+        f"{found.special / 1e9:.3g}e9 exp, {found.chained / 1e9:.3g}e9 rounds of loops a second",
+        f"    {found.near / 1e6:.3g}e6 scattered accesses a second in a cache, {found.far / 1e6:.3g}e6 in memory; "
+        f"{found.atomics / 1e6:.3g}e6 atomic operations",
+    ]
+    for what, way in (("to the device", found.into), ("back", found.out)):
+        if way is not None:
+            lines.append(f"    {what}: {way[1] / 1e9:.3g} GB/s, {way[0] * 1e6:.3g} µs at least")
+    return "\n".join(lines)
+
+
+def _shared() -> list[str]:
+    return [
+        f"  {pair} at once: {100 * sums:.0f} % of their speeds are left for arithmetic, {100 * memory:.0f} % for memory"
+        for pair, (sums, memory) in rates.profile().shared.items()
+    ]
 
 
 # graph --------------------------------------------------------------------------------------------------

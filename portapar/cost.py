@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from portapar import tuning
 from portapar.kernel.program import Program, has_loop
+from portapar.rates import Rates
+from portapar.work import Work
 
 BANDWIDTH = 2e10  #: bytes per second that one CPU thread moves, out of cache
 STEP = 1e-9  #: seconds for one iteration at the least
@@ -14,6 +16,30 @@ def serial_seconds(program: Program, count: int) -> float:
     """An estimate for `count` iterations on one CPU thread, from the bytes that each touches."""
     touched = sum(spec.dtype.itemsize for spec in program.specs if spec.is_array)
     return count * max(LOOP if has_loop(program.text) else STEP, touched / BANDWIDTH)
+
+
+def seconds(work: Work, rates: Rates, into: float = 0.0, out: float = 0.0) -> float:
+    """A prediction for work on an executor that has these rates, and moves so many bytes to its memory and back.
+
+    Traffic and arithmetic overlap, so the slower of the two counts (a roofline); accesses that wait for one another do
+    not. On several CPU threads it takes the time to start and to collect them, or one does it, whatever is less.
+    """
+    flow = work.traffic / rates.bandwidth(work.traffic)
+    sums = work.doubles / rates.doubles + work.singles / rates.singles + work.special / rates.special
+    waits = work.chained / rates.chained + work.atomics / rates.atomics
+    waits += work.scattered / rates.scattered(work.spread)
+    busy = max(flow, sums) + waits
+    if rates.threads > 1:
+        busy = min(busy * rates.threads, busy + fork_join())
+    ways = (into, rates.into), (out, rates.out)
+    moving = sum(way[0] + size / way[1] for size, way in ways if size and way is not None)
+    return max(work.launches, 1.0) * rates.launch + busy + moving
+
+
+def bound_by_memory(work: Work, rates: Rates) -> bool:
+    """Whether traffic takes longer than arithmetic."""
+    sums = work.doubles / rates.doubles + work.singles / rates.singles + work.special / rates.special
+    return work.traffic / rates.bandwidth(work.traffic) + work.scattered / rates.scattered(work.spread) > sums
 
 
 def fork_join() -> float:

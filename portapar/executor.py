@@ -58,6 +58,7 @@ class Executor:
     array_type: type | None = None
     group: Any = None
     closed = False
+    chooses = False  #: each call finds out how it is cut, see `portapar.choice`
     weights: tuple[float, ...] = (1.0,)
     worth = 0.0  #: seconds of work below which a call is not cut
 
@@ -483,6 +484,7 @@ def task(
     block = policy.current.get()
     if isinstance(block, policy.Recording):
         block.programs[problem.program.key] = problem.program
+        block.tasks.append((problem, part.lo, part.hi))
     return backend.Task(
         problem.program, values, firsts, problem.extent, problem.start, problem.step, part.lo, part.hi, part.threads,
         how.schedule, how.chunk_size or 0, whole and not problem.tiles, part.wakes,

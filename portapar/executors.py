@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -45,6 +47,18 @@ def executor(name: str) -> Executor:
         return open_device(kind, int(rest) if rest else None, f"pp.executor({name!r})")
     known = "threads, simd, cuda, opencl, mpi, hybrid:A+B"
     raise BackendUnavailableError(f"there is no executor {name!r}; known are {known}")
+
+
+@functools.cache
+def default_name() -> str | None:
+    """What PORTAPAR_EXECUTOR says."""
+    return os.environ.get("PORTAPAR_EXECUTOR")
+
+
+def default_executor() -> Executor:
+    """PORTAPAR_EXECUTOR, or all CPU threads."""
+    name = default_name()
+    return executor(name) if name else threads()
 
 
 def mpi(comm: Any = None, local: Executor | None = None) -> Executor:

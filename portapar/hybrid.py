@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -24,13 +26,15 @@ class HybridExecutor(Executor):
 
     kind = "hybrid"
 
-    def __init__(self, members: tuple[Executor, ...], weights: tuple[float, ...]) -> None:
+    def __init__(self, members: tuple[Executor, ...], weights: tuple[float, ...] | None) -> None:
         names = ", ".join(map(repr, members))
-        equal = len(set(weights)) == 1
-        super().__init__(f"pp.hybrid({names})" if equal else f"pp.hybrid({names}, weights={list(weights)})")
+        told = f", weights={[round(w, 4) for w in weights]}" if weights else ""
+        super().__init__(f"pp.hybrid({names}{told})")
         self.members = members
         self.own, self.firsts = range(len(members)), (0, len(members))
-        self.weights = weights
+        self.chooses = weights is None
+        self.weights = weights or (1.0,) * len(members)
+        self.took = [0.0] * len(members)  #: seconds that each worked, since somebody began to look
         self.worth = cost.wake()
         self._runners: ThreadPoolExecutor | None = None
         self._start()
@@ -45,7 +49,7 @@ class HybridExecutor(Executor):
         self._runners = ThreadPoolExecutor(len(self.members), thread_name_prefix="portapar-hybrid")
 
     def __reduce__(self) -> Any:
-        return _restored, (self.members, self.weights)
+        return _restored, (self.members, None if self.chooses else self.weights)
 
     def asarray(self, x: Any) -> PartitionedArray:
         host = arrays.asnumpy(arrays.normal(x, "x"))
@@ -78,7 +82,7 @@ class HybridExecutor(Executor):
         """The first on the calling thread, the others on threads of their own."""
         if self._runners is None:
             raise BackendUnavailableError(f"{self!r} was closed; make a new executor")
-        first, *rest = works
+        first, *rest = (functools.partial(_timed, self.took, k, work) for k, work in enumerate(works))
         stop = threading.Event()
         futures = [self._runners.submit(_until, stop, work) for work in rest]
         errors: list[BaseException] = []
@@ -110,9 +114,17 @@ class HybridExecutor(Executor):
             self._runners = None
 
 
-def _restored(members: tuple[Executor, ...], weights: tuple[float, ...]) -> Executor:
+def _restored(members: tuple[Executor, ...], weights: tuple[float, ...] | None) -> Executor:
     """The hybrid that was pickled: in one process equal ones are one, so that arrays still live on it."""
     return hybrid(*members, weights=weights)
+
+
+def _timed(took: list[float], k: int, work: Callable[[], Any]) -> Any:
+    begun = time.perf_counter()
+    try:
+        return work()
+    finally:
+        took[k] += time.perf_counter() - begun
 
 
 def _until(stop: threading.Event, run: Callable[..., Any], *args: Any) -> Any:
@@ -132,7 +144,9 @@ def hybrid(*executors: Executor, weights: Sequence[float] | None = None) -> Exec
     *executors : Executor
         At least one.
     weights : sequence of float, optional
-        Relative shares; by default equal ones.
+        Relative shares, by which rows of arrays and calls are cut. By default each call on NumPy arrays is cut so that
+        all members end at the same time, or given to one of them, by what its work should take and by what earlier
+        calls took; arrays that the executor holds are then cut evenly.
     """
     if not executors:
         raise BackendUnavailableError("hybrid(): give it at least one executor")
@@ -149,11 +163,12 @@ def hybrid(*executors: Executor, weights: Sequence[float] | None = None) -> Exec
         raise BackendUnavailableError(f"hybrid: {len(executors)} executors and {len(shares)} weights: give one each")
     if any(w < 0 or not np.isfinite(w) for w in shares) or sum(shares) <= 0:
         raise BackendUnavailableError(f"hybrid: weights={list(shares)}: must be finite, not negative, not all 0")
-    key = (tuple(map(id, executors)), tuple(w / sum(shares) for w in shares))  # alive as long as the hybrid is
+    given = None if weights is None else tuple(w / sum(shares) for w in shares)
+    key = (tuple(map(id, executors)), given)  # alive as long as the hybrid is
     with _making:
         found = _made.get(key)
         if found is None or found.closed:
-            found = _made[key] = HybridExecutor(tuple(executors), shares)
+            found = _made[key] = HybridExecutor(tuple(executors), None if weights is None else shares)
     return found
 
 

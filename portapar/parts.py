@@ -16,13 +16,14 @@ L. G. Valiant, "A bridging model for parallel computation", 1990.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from types import FunctionType
 from typing import Any, TypeVar
 
 import numpy as np
 
-from portapar import arrays, elementwise, moves, ops, outputs, shares
+from portapar import arrays, choice, elementwise, moves, ops, outputs, shares
 from portapar.arrays import PartitionedArray
 from portapar.call import resolve
 from portapar.errors import KernelError, PlacementError, PortaparError
@@ -33,7 +34,7 @@ from portapar.lazy import MIRROR, OWN, Lazy, flat
 from portapar.outputs import kind_text
 from portapar.part import Data, LocalPart
 from portapar.plan import Plan, Surveyed
-from portapar.policy import Policy, check_policy, current, planning, surveying
+from portapar.policy import Policy, check_policy, choosing, current, planning, surveying
 
 T = TypeVar("T")
 
@@ -435,6 +436,23 @@ def run(
     -------
     What `body` returns; with ``policy.task`` a Future of it; inside `pp.plan` its plan.
     """
+    undecided = choosing(how)
+    if undecided is not None:
+        given = [x for x in values if x is not None]
+        again = functools.partial(_run, algorithm, values=values, body=body, few=few, own=own)
+        return choice.run(undecided, algorithm, tuple(_functions(body)), given, lambda bound: again(how=bound))
+    return _run(algorithm, how, values, body, few, own)
+
+
+def _run(
+    algorithm: str,
+    how: Policy | None,
+    values: Sequence[Any],
+    body: Callable[[Parts], T],
+    few: Callable[[Step], T] | None,
+    own: Callable[[], Any],
+) -> Any:
+    """The same, for a policy that says where, or of which its data do."""
     if few is not None and (how is None or type(how) is Policy):
         found = few(Step(how))
         if found is not MISS:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -277,6 +279,9 @@ class Plan:
     facts: list[str] = field(default_factory=list)
     moved: dict[int, list[int]] = field(default_factory=dict)
     loop: Loop | None = None
+    candidates: tuple[str, ...] = ()
+    predicted: float = math.nan
+    measured: float = math.nan
     first: str = ""  #: of several steps the first one
     most: bool = False  #: how long a result will be is not known: no more bytes than these come back
     seen: dict[Any, Any] = field(default_factory=dict, repr=False)  #: the arrays that were told, kept alive
@@ -294,7 +299,10 @@ class Plan:
             written any more. Nothing is written then. Algorithms of several steps
             look at their arguments as in any call.
         """
-        return self.call()
+        begun = time.perf_counter()
+        value = self.call()
+        self.measured = time.perf_counter() - begun
+        return value
 
     def begins(self, loop: Loop) -> None:
         """A loop is the first of several steps, and says what moves."""
@@ -328,4 +336,7 @@ class Plan:
             most = ", at most" * self.most
             moved = f", moves {into} bytes in and {out} bytes out{most}" if into or out else ""
             lines.append(f"  [{part.lo}, {part.hi}) {share:.0f} % on {part.executor!r}{threads}{moved}")
+        for what, seconds in (("predicted", self.predicted), ("measured", self.measured)):
+            if seconds == seconds:
+                lines.append(f"  {what}: {seconds * 1e3:.4g} ms")
         return "\n".join(lines)

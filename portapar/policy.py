@@ -277,6 +277,23 @@ class Recording(Planning):
     def __init__(self, block: Policy | None) -> None:
         super().__init__(block)
         self.programs: dict[str, Any] = {}  #: by their keys
+        self.tasks: list[tuple[Any, int, int]] = []  #: (problem, first and last index) of all
+
+
+def choosing(how: Any) -> Policy | None:
+    """The policy of a call if it leaves open where it runs: `auto`, or that of a hybrid without weights; else None."""
+    if type(how) is Policy and how.executor is not None:  # as most calls of algorithms by algorithms
+        return how if how.executor.chooses else None
+    block = current.get()
+    if type(block) is Planning:
+        block = block.block
+    if how is None:
+        how = block
+    elif block is not None and type(how) is Policy and how.threads and block.executor is not None:
+        how = how._but(executor=block.executor)
+    if type(how) is not Policy:
+        return None
+    return how if (how.name == "auto" if how.executor is None else how.executor.chooses) else None
 
 
 def surveying() -> Any:

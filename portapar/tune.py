@@ -1,16 +1,26 @@
-"""``portapar tune``: measures the numbers of `portapar.tuning` on this machine, in some seconds."""
+"""``portapar tune``: measures the numbers of `portapar.tuning` on this machine, and what each executor can do.
+
+Rates (`portapar.rates`) are measured as they are used: by warm calls of algorithms on data that live where the calls
+run, the least time of several. Kernels have some chains of arithmetic, as those of users do, not as many as a machine
+can take.
+"""
 
 from __future__ import annotations
 
 import functools
+import math
+import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
 import portapar as pp
-from portapar import config, topology, tuning
+from portapar import config, rates, topology, tuning
 from portapar.algorithms import radix
+from portapar.executor import Executor
+from portapar.rates import Profile, Rates
 
 _NEVER = float("inf")
 _ARRAYS = {"stream": 2, "stream_alone": 1}
@@ -88,3 +98,173 @@ def _stream(name: str) -> float:
 
 def _same(v: float) -> float:
     return v
+
+
+# rates --------------------------------------------------------------------------------------------------
+
+_LEAST = 2e-3  #: seconds of a run at the least, so that clocks and launches do not count
+_MOST = 1 << 26  #: elements of a run at the most
+_SHARED = 0.08  #: seconds that two executors run at once
+
+
+def executors() -> Iterator[tuple[str, Rates]]:
+    """Measure every executor of this machine but groups of ranks, and each two at once; keep all of it."""
+    names = ["threads", "simd"]
+    names += [info.name for info in pp.available() if info.available and info.name.startswith(("opencl:", "cuda:"))]
+    found = Profile()
+    for name in names:
+        found.executors[name] = measured(pp.executor(name))
+        yield name, found.executors[name]
+    for k, a in enumerate(names):
+        for b in names[k + 1 :]:
+            found.shared["+".join(sorted((a, b)))] = _together(pp.executor(a), pp.executor(b))
+    rates.keep(found)
+
+
+def measured(where: Executor) -> Rates:
+    """The rates of an executor."""
+    how, launch = pp.par.on(where), 0.0
+    few = where.asarray(np.ones(16)), where.empty(16)
+    launch = _best(200, functools.partial(_done, where, pp.transform, how, few[0], out=few[1], op=_same))
+
+    def rate(count: float, make: Callable[[int], Callable[[], object]]) -> float:
+        """`count` for each of n elements a second, for as many elements as take long enough."""
+        n = 1 << 14
+        while True:
+            run = make(n)
+            run()
+            taken = max(_best(5, functools.partial(_done, where, run)) - launch, 1e-9)
+            if taken >= _LEAST or n >= _MOST:
+                return n * count / taken
+            n = min(_MOST, n * min(64, max(2, math.ceil(_LEAST / taken))))
+
+    def arithmetic(dtype: Any, op: Callable[[Any], Any]) -> Callable[[int], Callable[[], object]]:
+        def make(n: int) -> Callable[[], object]:
+            x, y = where.asarray(np.linspace(0.1, 0.9, n).astype(dtype)), where.empty(n, dtype)
+            return lambda: pp.transform(how, x, out=y, op=op)
+
+        return make
+
+    def scattered(spread: int, kernel: Callable[..., None], dtype: Any) -> Callable[[int], Callable[[], object]]:
+        table = where.asarray(np.ones(spread, dtype))
+
+        def make(n: int) -> Callable[[], object]:
+            places = where.asarray(np.random.default_rng(n).integers(0, spread, n, dtype=np.int32))
+            out = where.empty(n, dtype)
+            return lambda: pp.for_each(how, n, kernel, table, places, out)
+
+        return make
+
+    far = min(4 * topology.caches().get("L3", 32 << 20), topology.machine()["memory"] // 16) // 8
+    return Rates(
+        launch, tuple(_streams(where, launch)),
+        rate(32.0, arithmetic(np.float64, _sums)), rate(32.0, arithmetic(np.float32, _sums)),
+        rate(1.0, arithmetic(np.float64, _exp)), rate(24.0, arithmetic(np.float64, _rounds)),
+        rate(1.0, scattered(1 << 17, _fetch, np.float64)), rate(1.0, scattered(far, _fetch, np.float64)),
+        rate(1.0, scattered(1 << 17, _count, np.int64)),
+        *_transfers(where), where.threads,
+    )  # fmt: skip
+
+
+def _done(where: Executor, run: Callable[..., object], *args: Any, **keywords: Any) -> None:
+    """Run something to its end."""
+    run(*args, **keywords)
+    where.synchronize()
+
+
+def _streams(where: Executor, launch: float) -> Iterator[tuple[float, float]]:
+    """(bytes that a copy touches, bytes per second)."""
+    caches, memory = topology.caches(), topology.machine()["memory"]
+    last = min(8 * caches.get("L3", 32 << 20), 512 << 20, memory // 16)
+    sizes = {1 << 15, caches.get("L2", 1 << 20) // 2, caches.get("L3", 32 << 20) // 2, last // 2, last}
+    how = pp.par.on(where)
+    for size in sorted(sizes):
+        n = size // 16
+        x, y = where.asarray(np.ones(n)), where.empty(n)
+        run = functools.partial(_done, where, pp.transform, how, x, out=y, op=_same)
+        run()
+        taken = _best(max(3, min(200, int(4e8 / size))), run)
+        yield float(16 * n), 16 * n / max(taken - launch, 0.1 * taken)
+
+
+def _transfers(where: Executor) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
+    """(seconds at least, bytes per second) to the device, and back; None in the host's memory."""
+    few, many = np.ones(1), np.ones(1 << 22)
+    if isinstance(where.asarray(few), np.ndarray):
+        return None, None
+    found = []
+    for move in (where.asarray, pp.asnumpy):
+        given = (few, many) if move is not pp.asnumpy else (where.asarray(few), where.asarray(many))
+        lag, whole = (_best(5, functools.partial(_done, where, move, x)) for x in given)
+        found.append((lag, many.nbytes / max(whole - lag, 1e-6)))
+    return found[0], found[1]
+
+
+def _together(one: Executor, other: Executor) -> tuple[float, float]:
+    """Of the speeds of two executors alone, how much is left when they run at once: arithmetic, and memory."""
+    found = []
+    for op, n in ((_sums, 1 << 16), (_same, 1 << 23)):
+        calls = []
+        for where in (one, other):
+            x, y = where.asarray(np.full(n, 0.5)), where.empty(n)
+            calls.append(functools.partial(pp.transform, pp.par.on(where), x, out=y, op=op))
+            calls[-1]()
+        alone = [_speed([(where, call)])[0] for where, call in zip((one, other), calls, strict=True)]
+        both = _speed(list(zip((one, other), calls, strict=True)))
+        # each alone has a speed of one; two that share everything have half each
+        found.append(min(1.0, sum(b / a for a, b in zip(alone, both, strict=True)) / 2))
+    return found[0], found[1]
+
+
+def _speed(works: list[tuple[Executor, Callable[[], object]]]) -> list[float]:
+    """Calls a second of each, all at once."""
+    counts, ready = [0.0] * len(works), threading.Barrier(len(works))
+
+    def run(k: int) -> None:
+        where, call = works[k]
+        ready.wait()
+        begun = time.perf_counter()
+        while time.perf_counter() - begun < _SHARED:
+            _done(where, call)
+            counts[k] += 1
+        counts[k] /= time.perf_counter() - begun
+
+    threads = [threading.Thread(target=run, args=(k,)) for k in range(len(works))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return counts
+
+
+def _sums(v: Any) -> Any:
+    """32 operations, four of which at a time do not wait for each other."""
+    a, b, c, d = v, v + 0.5, v + 0.25, v + 0.125
+    for _ in range(4):
+        a = a * v + 0.1
+        b = b * v + 0.2
+        c = c * v + 0.3
+        d = d * v + 0.4
+    return (a + b) + (c + d)
+
+
+def _exp(v: Any) -> Any:
+    return np.exp(v)
+
+
+def _rounds(v: Any) -> Any:
+    """A loop of 24 rounds that the data end."""
+    x = v
+    k = 0
+    while x < 100.0 and k < 24:
+        x = x + v * 0.001
+        k += 1
+    return x
+
+
+def _fetch(i: int, table: Any, places: Any, out: Any) -> None:
+    out[i] = table[places[i]]
+
+
+def _count(i: int, table: Any, places: Any, out: Any) -> None:
+    pp.atomic.add(table, places[i], 1)

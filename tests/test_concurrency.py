@@ -43,7 +43,8 @@ def test_threads_share_one_executor(policy):
 
 def test_threads_use_several_executors_at_once():
     policies = [pp.seq, pp.par, pp.par.on(pp.threads(2)), pp.par.on(pp.threads(3)),
-                pp.par.on(pp.hybrid(pp.threads(2), pp.simd())), pp.par.with_(schedule="dynamic")]  # fmt: skip
+                pp.par.on(pp.hybrid(pp.threads(2), pp.simd(), weights=[1, 1])),
+                pp.par.with_(schedule="dynamic")]  # fmt: skip
     with ThreadPoolExecutor(6) as pool:
         assert all(pool.map(lambda k: work(policies[k % 6], k % 4), range(24)))
 
@@ -64,7 +65,7 @@ def test_first_use_from_many_threads_at_once(module):
 
 def test_callbacks_may_call_algorithms():
     x = np.arange(N * 1.0)
-    for executor in (pp.threads(2), pp.simd(), pp.hybrid(pp.threads(2), pp.simd())):
+    for executor in (pp.threads(2), pp.simd(), pp.hybrid(pp.threads(2), pp.simd(), weights=[1, 1])):
         task = pp.par.on(executor).task
         chain = pp.reduce(task, x)
         for _ in range(3):
@@ -144,13 +145,13 @@ def test_after_fork(python):
 
         def work(k):
             x = np.arange(300_000.0)
-            both = pp.hybrid(pp.threads(2), pp.simd())
+            both = pp.hybrid(pp.threads(2), pp.simd(), weights=[1, 1])
             for p in (pp.par, pp.par.on(pp.threads(3)), pp.par.on(both), pp.par.on(kept), pp.seq):
                 assert pp.reduce(p, x) == x.sum()
                 assert (pp.transform(p, x, op=lambda v: v + k) == x + k).all()
                 assert pp.reduce(p.task, x).result(60) == x.sum()
 
-        kept = pp.hybrid(pp.threads(2), pp.simd())
+        kept = pp.hybrid(pp.threads(2), pp.simd(), weights=[1, 1])
         work(0)
         for generation in range(3):
             child = os.fork()
@@ -229,7 +230,8 @@ LONG = """
     "policy",
     [
         "pp.seq", "pp.par.on(pp.threads(2))", "pp.par.on(pp.threads(3)).with_(schedule='dynamic')",
-        "pp.par.on(pp.threads(2)).with_(schedule='guided')", "pp.par.on(pp.hybrid(pp.threads(2), pp.simd()))",
+        "pp.par.on(pp.threads(2)).with_(schedule='guided')",
+        "pp.par.on(pp.hybrid(pp.threads(2), pp.simd(), weights=[1, 1]))",
     ],
 )  # fmt: skip
 def test_ctrl_c(tmp_path, policy):

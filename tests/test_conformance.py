@@ -436,7 +436,7 @@ def test_remembered_calls_and_plans_on_it(outside):
     y.flags.writeable = False
     with pytest.raises(pp.PortaparError, match="read-only"):
         step.run()
-    both = pp.par.on(pp.hybrid(outside.executor, pp.simd()))
+    both = pp.par.on(pp.hybrid(outside.executor, pp.simd(), weights=[1, 1]))
     assert pp.reduce(both, np.arange(20_000.0)) == pp.reduce(pp.par, np.arange(20_000.0))
 
 

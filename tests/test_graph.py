@@ -385,7 +385,7 @@ def test_booleans_are_no_weights():
 
 OFFSETS, TARGETS = np.array([0, 1, 3]), np.array([1, 0, 1])
 SMALL = Graph(OFFSETS, TARGETS)
-TWICE = pp.par.on(pp.hybrid(pp.threads(1), pp.simd()))
+TWICE = pp.par.on(pp.hybrid(pp.threads(1), pp.simd(), weights=[1, 1]))
 
 
 @pytest.mark.parametrize(

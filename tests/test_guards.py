@@ -300,7 +300,7 @@ def test_plans_of_results_and_parts():
     plan.run().resize(3, refcheck=False)
     with pytest.raises(pp.PlacementError, match="changed"):
         plan.run()
-    where = pp.hybrid(pp.threads(2), pp.simd())
+    where = pp.hybrid(pp.threads(2), pp.simd(), weights=[1, 1])
     whole = where.asarray(np.zeros(10_000))
     plan = pp.plan(pp.fill, pp.par.on(where), whole, 2.0)
     plan.run()

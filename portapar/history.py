@@ -1,0 +1,94 @@
+"""What calls took, kept for later processes: by algorithm, kernels, kinds and size of the arguments, and executors.
+
+A process writes what it measured when it ends, beside what others have written by then; the oldest entries go.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any
+
+from portapar import cache, config, forks, rates
+
+_MOST = 4096  #: entries
+
+_loaded: list[dict[str, Any]] = []
+_noted: dict[str, tuple[float, Sequence[float]]] = {}  #: by this process
+_lock = forks.lock()
+os.register_at_fork(after_in_child=_noted.clear)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Seconds of a call, and the shares that the executors had."""
+
+    seconds: float
+    shares: tuple[float, ...]
+
+
+def name(algorithm: str, kernels: Sequence[Any], kinds: Sequence[Any]) -> str:
+    """A kind of call, in words that hold in other processes too."""
+    told = [_code(getattr(kernel, "__code__", None)) for kernel in kernels]
+    return config.digest(repr((algorithm, told, list(map(str, kinds)))).encode(), 12).hex()
+
+
+def of(entry: str) -> Kept | None:
+    """What earlier processes measured, if any did."""
+    found = _entries().get(entry)
+    try:
+        seconds, *shares = map(float, found or ())
+    except (TypeError, ValueError):
+        return None
+    return Kept(seconds, tuple(shares)) if seconds > 0 and all(0 <= x <= 1 for x in shares) else None
+
+
+def note(entry: str, seconds: float, shares: Sequence[float]) -> None:
+    """Keep what a call takes."""
+    if not _noted:
+        atexit.unregister(_write)
+        atexit.register(_write)
+    _noted[entry] = seconds, shares
+
+
+def _entries() -> dict[str, Any]:
+    if not _loaded:
+        with _lock:
+            if not _loaded:
+                _loaded.append(_read())
+    return _loaded[0]
+
+
+def _read() -> dict[str, Any]:
+    payload = cache.load(_file(), counts=False)
+    try:
+        found = json.loads(payload) if payload is not None else {}
+    except ValueError:  # somebody's editor: it is written anew
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write() -> None:
+    """Add what this process knows to what is there."""
+    with cache.alone(_file()):
+        found = _read()
+        for entry, (seconds, shares) in _noted.items():
+            found.pop(entry, None)  # the newest are last
+            found[entry] = [float(f"{seconds:.4g}"), *shares]
+        cache.store(_file(), json.dumps(dict(list(found.items())[-_MOST:])).encode())
+
+
+def _code(code: CodeType | None) -> Any:
+    """What a function's code is, without its places in memory."""
+    if code is None:
+        return None
+    constants = [_code(x) if isinstance(x, CodeType) else repr(x) for x in code.co_consts]
+    return code.co_code.hex(), constants, code.co_names
+
+
+def _file() -> str:
+    return f"history-{rates.digest()}"

@@ -1,0 +1,403 @@
+"""How much work a call is: bytes, arithmetic, scattered accesses, counted in its program's text and its arguments.
+
+Nobody says it of a kernel. An iteration is walked through once, helper functions and all: the numbers that decide how
+often a loop runs are followed where they are known (constants, arguments, lengths of arrays); a loop of which they are
+not, such as one over a row of a sparse matrix, is taken to reach each element of the longest array that its counter
+goes through once in the whole call. Of two branches each is taken half the time. A kernel as traffic and operations:
+S. Williams, A. Waterman, D. Patterson, "Roofline: an insightful visual performance model", 2009.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from portapar.problem import Problem
+
+_UNKNOWN = 8.0  #: rounds of a loop of which nothing is known
+_DEEP = 40  #: helper functions in each other; recursion is refused long before
+_SPECIAL = frozenset(
+    "exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan arcsin arccos arctan atan2 arctan2 sinh cosh tanh "
+    "arcsinh arccosh arctanh asinh acosh atanh pow power hypot erf erfc gamma lgamma cbrt".split()
+)
+_CHEAP = frozenset("min max abs fabs minimum maximum floor ceil trunc round where".split())
+_SLOW = {"sqrt": 4.0, "divmod": 8.0, "fmod": 8.0}  #: operations that are several others
+_OPERATORS: dict[type, float] = {ast.Div: 4.0, ast.Mod: 6.0, ast.FloorDiv: 6.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What has to be done, all in all.
+
+    Attributes
+    ----------
+    launches : float
+        Kernels that are started.
+    traffic : float
+        Bytes of arrays that are read and written in order, each once.
+    doubles, singles : float
+        Arithmetic operations, on 8 bytes or more, and on less.
+    special : float
+        Calls of exp, sin and their kin.
+    chained : float
+        Rounds of loops that no vector can do: ``while``, and those whose number of rounds the data say.
+    scattered : float
+        Accesses of elements that other data say.
+    spread : float
+        Bytes of the arrays that these are in.
+    atomics : float
+        Atomic operations.
+    """
+
+    launches: float = 0.0
+    traffic: float = 0.0
+    doubles: float = 0.0
+    singles: float = 0.0
+    special: float = 0.0
+    chained: float = 0.0
+    scattered: float = 0.0
+    spread: float = 0.0
+    atomics: float = 0.0
+
+    def __add__(self, other: Work) -> Work:
+        return Work(*(a + b if name != "spread" else max(a, b) for name, a, b in _both(self, other)))
+
+    def times(self, share: float) -> Work:
+        """The same for so many times as many iterations; it starts no more kernels, and reaches as far."""
+        kept = {"launches", "spread"}
+        return Work(*(x if name in kept else x * share for name, x, _ in _both(self, self)))
+
+    def __str__(self) -> str:
+        told = [
+            f"{_amount(getattr(self, f.name))} {_WORDS[f.name]}"
+            for f in fields(self)
+            if f.name in _WORDS and getattr(self, f.name)
+        ]
+        return ", ".join(told) or "nothing"
+
+
+_WORDS = {
+    "traffic": "bytes in order", "doubles": "operations", "singles": "operations in single precision",
+    "special": "special functions", "chained": "rounds of loops", "scattered": "scattered accesses",
+    "atomics": "atomic operations",
+}  # fmt: skip
+
+
+def _both(one: Work, other: Work) -> list[tuple[str, float, float]]:
+    return [(f.name, getattr(one, f.name), getattr(other, f.name)) for f in fields(one)]
+
+
+def _amount(x: float) -> str:
+    return f"{x:.3g}" if x < 1e4 else f"{x:.2e}".replace("e+0", "e").replace("e+", "e")
+
+
+def of(problem: Problem, lo: int = 0, hi: int | None = None) -> Work:
+    """The work of the flat indices [lo, hi) of a problem, by default of all."""
+    size = problem.size if hi is None else hi - lo
+    if size <= 0:
+        return Work(launches=1.0)
+    counter = _Counter(problem, size)
+    one = counter.iteration()
+    traffic = sum(
+        min(count * size * spec.dtype.itemsize, _bytes(x) * (size / max(problem.size, 1) if pointwise else 1.0))
+        for spec, x, count, pointwise in zip(
+            problem.program.specs, problem.values, counter.reached, _pointwise(problem), strict=True
+        )
+        if count
+    )
+    scattered = [(count, _bytes(x)) for count, x in zip(counter.strayed, problem.values, strict=True) if count]
+    wide = any(spec.dtype.itemsize > 4 and spec.dtype.kind in "fc" for spec in problem.program.specs if spec.is_array)
+    wide |= problem.program.acc is not None and problem.program.acc.itemsize > 4
+    return Work(
+        1.0,
+        traffic,
+        one.operations * size if wide else 0.0,
+        0.0 if wide else one.operations * size,
+        one.special * size,
+        one.chained * size,
+        sum(count for count, _ in scattered) * size,
+        max((size for _, size in scattered), default=0.0),
+        one.atomics * size,
+    )
+
+
+def _pointwise(problem: Problem) -> list[bool]:
+    return [use is not None and use.pointwise for use in problem.access]
+
+
+def _bytes(x: Any) -> float:
+    size, dtype = getattr(x, "size", 0), getattr(x, "dtype", None)
+    return float(size * dtype.itemsize) if dtype is not None else 0.0
+
+
+@dataclass(slots=True)
+class _Iteration:
+    operations: float = 0.0
+    special: float = 0.0
+    chained: float = 0.0
+    atomics: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """What is known of an expression: its number; which argument it is, if that is an array; whether data decide it."""
+
+    number: float | None = None
+    array: int | None = None
+    loaded: bool = False
+
+
+_PLAIN, _LOADED = _Value(), _Value(loaded=True)
+
+
+@functools.lru_cache(maxsize=1024)
+def _functions(text: str) -> dict[str, ast.FunctionDef]:
+    return {node.name: node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)}
+
+
+class _Counter:
+    """Walks through one iteration of a problem."""
+
+    def __init__(self, problem: Problem, size: int) -> None:
+        self.problem, self.size = problem, size
+        self.functions = _functions(problem.program.text)
+        self.found = _Iteration()
+        self.reached = [0.0] * len(problem.values)  #: accesses in order, by arguments
+        self.strayed = [0.0] * len(problem.values)
+        self.times = 1.0
+        self.depth = 0
+        self.addressing = 0  #: inside of an index, whose arithmetic costs nothing beside the access
+
+    def iteration(self) -> _Iteration:
+        program = self.problem.program
+        given = [self._argument(k, x) for k, x in enumerate(self.problem.values)]
+        indices = [_PLAIN] * program.ndim
+        if program.form == "reduce":
+            value = self._called("elem", [*indices, *given])
+            self._called("op", [value, value])
+        else:
+            self._called("body", [*indices, *given])
+        return self.found
+
+    def _argument(self, k: int, x: Any) -> _Value:
+        if self.problem.program.specs[k].is_array:
+            return _Value(array=k)
+        return _Value(float(x)) if isinstance(x, (int, float)) and math.isfinite(x) else _PLAIN
+
+    def _called(self, name: str, given: Sequence[_Value]) -> _Value:
+        function = self.functions[name]
+        if self.depth >= _DEEP:
+            return _PLAIN
+        self.depth += 1
+        found = self._block(function.body, dict(zip((a.arg for a in function.args.args), given, strict=False)))
+        self.depth -= 1
+        return found or _PLAIN
+
+    # statements
+
+    def _block(self, body: Sequence[ast.stmt], known: dict[str, _Value]) -> _Value | None:
+        """Walks through statements; returns what they return."""
+        found: _Value | None = None
+        for node in body:
+            back = self._statement(node, known)
+            found = found or back
+        return found
+
+    def _statement(self, node: ast.stmt, known: dict[str, _Value]) -> _Value | None:
+        match node:
+            case ast.Return(value=None):
+                return _PLAIN
+            case ast.Return(value=ast.expr() as value):
+                return self._value(value, known)
+            case ast.Assign(targets=targets, value=value):
+                self._assign(targets, value, known)
+            case ast.AugAssign(target=target, op=op, value=value):
+                self._value(value, known)
+                self._operation(op)
+                if isinstance(target, ast.Subscript):
+                    self._value(target, known)
+                    self._value(target, known)
+                elif isinstance(target, ast.Name):
+                    known[target.id] = _Value(loaded=known.get(target.id, _PLAIN).loaded)
+            case ast.AnnAssign(target=target, value=ast.expr() as value):
+                self._assign([target], value, known)
+            case ast.For():
+                self._loop(node, known)
+            case ast.While(test=test, body=body):
+                rounds = self._rounds(node, known, _UNKNOWN)
+                self._repeat(rounds, [ast.Expr(test), *body], known)
+                self.found.chained += rounds * self.times
+            case ast.If(test=test, body=body, orelse=orelse):
+                self._value(test, known)
+                before = self.times
+                self.times = before if not orelse and not _leaves(body) else before / 2
+                one = self._block(body, known)
+                other = self._block(orelse, known) if orelse else None
+                self.times = before
+                return one or other
+            case ast.Expr(value=value):
+                self._value(value, known)
+        return None
+
+    def _assign(self, targets: Sequence[ast.expr], value: ast.expr, known: dict[str, _Value]) -> None:
+        if isinstance(value, ast.Tuple) and isinstance(targets[0], ast.Tuple):
+            for target, one in zip(targets[0].elts, value.elts, strict=False):
+                self._assign([target], one, known)
+            return
+        found = self._value(value, known)
+        for target in targets:
+            for name in ast.walk(target):
+                if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store):
+                    known[name.id] = found if isinstance(target, ast.Name) else _Value(loaded=found.loaded)
+            if isinstance(target, ast.Subscript):
+                self._value(target, known)
+
+    def _loop(self, node: ast.For, known: dict[str, _Value]) -> None:
+        ends = node.iter.args if isinstance(node.iter, ast.Call) else [node.iter]
+        given = [self._value(end, known) for end in ends]
+        numbers = [x.number for x in given if x.number is not None]
+        if len(numbers) == len(given) > 0:
+            low, high, step = (0.0, numbers[0], 1.0) if len(numbers) == 1 else (*numbers, 1.0)[:3]
+            rounds = max(0.0, (high - low) / (step or 1.0))
+        else:
+            rounds = self._rounds(node, known, _UNKNOWN)
+            if any(x.loaded for x in given):
+                self.found.chained += rounds * self.times
+        if isinstance(node.target, ast.Name):
+            known[node.target.id] = _PLAIN
+        self._repeat(rounds, node.body, known)
+
+    def _repeat(self, rounds: float, body: Sequence[ast.stmt], known: dict[str, _Value]) -> None:
+        before = self.times
+        self.times = before * rounds
+        self._block(body, known)
+        self.times = before
+
+    def _rounds(self, node: ast.stmt, known: dict[str, _Value], otherwise: float) -> float:
+        """Rounds of a loop that nothing says: as many as it takes to reach its longest array once in the call."""
+        named = {known[name].array for name in _walked(node) if name in known}
+        if isinstance(node, ast.For) and isinstance(node.target, ast.Name):  # those that its counter goes through
+            named = {known[name].array for name in _indexed(node, node.target.id) if name in known} - {None} or named
+        longest = max((_length(self.problem.values[k]) for k in named if k is not None), default=0)
+        rounds = longest / (self.size * self.times) if self.size * self.times else 0.0
+        return rounds if rounds >= 1 else min(otherwise, max(longest, 1))
+
+    # expressions
+
+    def _operation(self, op: ast.operator) -> None:
+        if not self.addressing:
+            if isinstance(op, ast.Pow):
+                self.found.special += self.times
+            else:
+                self.found.operations += self.times * _OPERATORS.get(type(op), 1.0)
+
+    def _value(self, node: ast.expr, known: dict[str, _Value]) -> _Value:
+        match node:
+            case ast.Constant(value=value):
+                return _Value(float(value)) if isinstance(value, (int, float)) else _PLAIN
+            case ast.Name(id=name):
+                return known.get(name, _PLAIN)
+            case ast.Subscript():
+                return self._element(node, known)
+            case ast.BinOp(left=left, op=op, right=right):
+                a, b = self._value(left, known), self._value(right, known)
+                if a.number is None or b.number is None:
+                    self._operation(op)
+                return _Value(_folded(op, a.number, b.number), loaded=a.loaded or b.loaded)
+            case ast.Call():
+                return self._call(node, known)
+            case ast.Attribute(value=value):
+                return _Value(loaded=self._value(value, known).loaded)
+        loaded, count = False, 0
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):
+                loaded |= self._value(child, known).loaded
+                count += 1
+        if isinstance(node, (ast.Compare, ast.BoolOp, ast.IfExp)) and not self.addressing:
+            self.found.operations += self.times * max(count - 1, 1)
+        return _Value(loaded=loaded)
+
+    def _element(self, node: ast.Subscript, known: dict[str, _Value]) -> _Value:
+        if isinstance(node.value, ast.Attribute) and node.value.attr == "shape":
+            base = self._value(node.value.value, known)
+            axis = self._value(node.slice, known).number
+            shape = getattr(self.problem.values[base.array], "shape", ()) if base.array is not None else ()
+            return _Value(float(shape[int(axis)])) if axis is not None and -len(shape) <= axis < len(shape) else _PLAIN
+        base = self._value(node.value, known)
+        self.addressing += 1
+        index = self._value(node.slice, known)
+        self.addressing -= 1
+        if base.array is not None:
+            counts = self.strayed if index.loaded else self.reached
+            counts[base.array] += self.times
+            return _LOADED
+        return _Value(loaded=base.loaded or index.loaded)
+
+    def _call(self, node: ast.Call, known: dict[str, _Value]) -> _Value:
+        given = [self._value(x, known) for x in node.args]
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        loaded = any(x.loaded for x in given)
+        if isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", "") == "atomic":
+            self.found.atomics += self.times
+            if given and given[0].array is not None:
+                counts = self.strayed if len(given) > 1 and given[1].loaded else self.reached
+                counts[given[0].array] += self.times
+            return _LOADED
+        if name in self.functions:
+            return self._called(name, given)
+        if name == "len" and given and given[0].array is not None:
+            return _Value(float(_length(self.problem.values[given[0].array])))
+        if name in _SPECIAL:
+            self.found.special += self.times
+        elif name in _SLOW:
+            self.found.operations += self.times * _SLOW[name]
+        elif name in _CHEAP:
+            self.found.operations += 0.0 if self.addressing else self.times
+        elif len(given) == 1:  # a conversion, such as np.uint64(i)
+            return _Value(given[0].number, loaded=loaded)
+        return _Value(loaded=loaded)
+
+
+def _leaves(body: Sequence[ast.stmt]) -> bool:
+    return bool(body) and isinstance(body[-1], (ast.Return, ast.Continue, ast.Break))
+
+
+def _walked(node: ast.AST) -> set[str]:
+    return {x.id for x in ast.walk(node) if isinstance(x, ast.Name)}
+
+
+def _indexed(node: ast.AST, counter: str) -> set[str]:
+    """The names of what `counter` is an index of, not by way of another array."""
+    found = set()
+    for x in ast.walk(node):
+        if isinstance(x, ast.Subscript) and isinstance(x.value, ast.Name):
+            inner = {y for z in ast.walk(x.slice) if isinstance(z, ast.Subscript) for y in _walked(z)}
+            if counter in _walked(x.slice) - inner:
+                found.add(x.value.id)
+    return found
+
+
+def _length(x: Any) -> int:
+    shape = getattr(x, "shape", ())
+    return int(math.prod(shape)) if shape else 0
+
+
+def _folded(op: ast.operator, a: float | None, b: float | None) -> float | None:
+    if a is None or b is None:
+        return None
+    match op:
+        case ast.Add():
+            return a + b
+        case ast.Sub():
+            return a - b
+        case ast.Mult():
+            return a * b
+        case ast.FloorDiv() if b:
+            return a // b
+        case ast.Div() if b:
+            return a / b
+    return None

@@ -1,0 +1,284 @@
+"""Work that is counted, rates that are kept, and what is chosen by them."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+import portapar as pp
+from portapar import cache, choice, cost, rates, work
+from portapar.rates import Profile, Rates
+from portapar.work import Work
+
+N = 10_000
+FLAT = Rates(1e-5, ((1e3, 1e10), (1e9, 1e10)), 1e10, 2e10, 1e9, 1e9, 1e9, 1e8, 1e8, threads=1)
+
+
+def counted(algorithm, *args, **keywords):
+    return work.of(pp.plan(algorithm, pp.par.on(pp.threads(2)), *args, **keywords).loop.problem)
+
+
+# work -----------------------------------------------------------------------------------------------------
+
+
+def test_elements_are_counted():
+    x, y = np.zeros(N), np.zeros(N)
+    found = counted(pp.transform, x, y, op=lambda a, b: math.exp(a) * b + 1)
+    assert found == Work(1, 3 * 8 * N, 2 * N, 0, N)
+    small = x.astype(np.float32)
+    found = counted(pp.transform, small, op=lambda a: a * np.float32(2))
+    assert (found.traffic, found.singles, found.doubles) == (8 * N, N, 0)
+    found = counted(pp.transform_reduce, x, y, transform=lambda a, b: a * b, op=lambda a, b: a + b)
+    assert (found.traffic, found.doubles) == (16 * N, 2 * N)
+
+
+@pytest.mark.parametrize("rounds", [0, 3, 100])
+def test_loops_are_counted(rounds):
+    def body(i, n, x, out):
+        s = x[i]
+        for _ in range(n):
+            s = s * 0.5 + 1.0
+        out[i] = s
+
+    found = counted(pp.for_each, N, body, rounds, np.zeros(N), np.zeros(N))
+    assert found.doubles == 2 * rounds * N and found.traffic == 16 * N
+
+
+def test_a_matrix_product_is_counted():
+    def body(i, j, a, b, c):
+        s = 0.0
+        for k in range(a.shape[1]):
+            s += a[i, k] * b[k, j]
+        c[i, j] = s
+
+    found = counted(pp.for_each, (30, 50), body, np.zeros((30, 70)), np.zeros((70, 50)), np.zeros((30, 50)))
+    assert found.doubles == 2 * 30 * 50 * 70
+    assert found.traffic == 8 * (30 * 70 + 70 * 50 + 30 * 50)  # each element once
+
+
+def test_rows_of_a_sparse_matrix_are_counted():
+    def row(i, start, column, value, x, y):
+        s = 0.0
+        for k in range(start[i], start[i + 1]):
+            s += value[k] * x[column[k]]
+        y[i] = s
+
+    column, value = np.zeros(30 * N, np.int32), np.zeros(30 * N)
+    found = counted(pp.for_each, N, row, np.arange(N + 1) * 30, column, value, np.zeros(99 * N), np.zeros(N))
+    assert found.doubles == pytest.approx(60 * N) and found.scattered == pytest.approx(30 * N)
+    assert found.traffic == pytest.approx(30 * N * 12 + 8 * N + 8 * (N + 1), rel=0.05)
+    assert found.spread == 8 * 99 * N
+
+
+def test_updates_and_helpers_are_counted():
+    def bump(counts, k):
+        pp.atomic.add(counts, k, 1)
+
+    def body(i, keys, counts):
+        if keys[i] >= 0:
+            bump(counts, keys[i])
+
+    found = counted(pp.for_each, N, body, np.zeros(N, np.int64), np.zeros(9, np.int64))
+    assert found.atomics == N and found.scattered == N
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_nothing_is_little_work(size):
+    found = counted(pp.transform, np.zeros(size), op=lambda v: v + 1)
+    assert found.launches == 1 and found.doubles == size
+    assert cost.seconds(found, FLAT) >= FLAT.launch
+
+
+# seconds --------------------------------------------------------------------------------------------------
+
+
+def test_the_slower_of_traffic_and_arithmetic_counts():
+    assert cost.seconds(Work(1, traffic=1e8, doubles=1e7), FLAT) == pytest.approx(1e-5 + 1e-2)
+    assert cost.seconds(Work(1, traffic=1e7, doubles=1e8, special=1e8), FLAT) == pytest.approx(1e-5 + 1e-2 + 1e-1)
+    assert cost.seconds(Work(1, scattered=1e8, spread=1e3), FLAT) == pytest.approx(1e-5 + 1e-1)
+    moved = Rates(*(getattr(FLAT, name) for name in list(FLAT.__dataclass_fields__)[:9]), (1e-3, 1e9), (2e-3, 2e9))
+    assert cost.seconds(Work(1), moved, into=1e9, out=1e9) == pytest.approx(1e-5 + 1.001 + 0.502)
+    assert cost.seconds(Work(1), FLAT, into=1e9, out=1e9) == pytest.approx(1e-5)
+
+
+def test_rates_between_measured_sizes():
+    one = Rates(1e-6, ((1e4, 1e11), (1e6, 1e10)), *[1e9] * 7)
+    assert [one.bandwidth(s) for s in (1, 1e4, 1e6, 1e9)] == pytest.approx([1e11, 1e11, 1e10, 1e10])
+    assert one.bandwidth(1e5) == pytest.approx(1e11 / 10**0.5)
+
+
+# what is kept ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def alone(monkeypatch, tmp_path):
+    """A cache folder of its own, and nothing known."""
+    monkeypatch.setenv("PORTAPAR_CACHE_DIR", str(tmp_path))
+    before = list(rates._known)
+    rates._known.clear()
+    choice._states.clear()
+    yield tmp_path
+    rates._known[:] = before
+    choice._states.clear()
+
+
+def test_profiles_are_kept(alone, monkeypatch):
+    found = Profile({"threads": FLAT, "far": rates.built_in("cuda", 0)}, {"far+threads": (0.9, 0.5)})
+    kept = {}
+    monkeypatch.setattr(cache, "store", kept.__setitem__)
+    monkeypatch.setattr(cache, "load", lambda name, counts=True: kept.get(name))
+    rates.keep(found)
+    rates._known.clear()
+    again = rates.profile()
+    assert again == found and again is not found
+    assert again.together(("far", "threads"), True) == 0.5 and again.together(("far", "other"), True) == 0.5
+
+    ((name, text),) = kept.items()
+    told = json.loads(text)
+    for change, what in (
+        (lambda t: t["executors"]["threads"].update(doubles=-1), "doubles of threads is -1"),
+        (lambda t: t["executors"]["threads"].update(launch=float("nan")), "launch of threads is nan"),
+        (lambda t: t["executors"]["threads"].update(streams="fast"), "streams of threads"),
+        (lambda t: t["executors"]["threads"].pop("far"), "far"),
+        (lambda t: t.pop("shared"), "shared"),
+    ):
+        wrong = json.loads(text)
+        change(wrong)
+        kept[name] = json.dumps(wrong).encode()
+        rates._known.clear()
+        with pytest.warns(pp.PortaparWarning, match=f"profile in .* is not used.*{what}"):
+            assert rates.profile() == Profile()
+    kept[name] = b"{"
+    rates._known.clear()
+    with pytest.warns(pp.PortaparWarning, match="is not used"):
+        assert rates.profile() == Profile()
+    for key, value in (("version", 0), ("about", {**told["about"], "cpu": "another"})):
+        kept[name] = json.dumps({**told, key: value}).encode()
+        rates._known.clear()
+        assert rates.profile() == Profile()  # of other hardware: not even a word
+
+
+# choices --------------------------------------------------------------------------------------------------
+
+
+def candidates(*predicted):
+    where = (pp.threads(2), pp.simd(), pp.threads(3))
+    return [
+        choice.Candidate(pp.auto.on(one), (one,), predicted=seconds)
+        for one, seconds in zip(where, predicted, strict=False)
+    ]
+
+
+def made(*predicted):
+    found = candidates(*predicted)
+    return choice._Choice(found, found[0], Work(1), "")
+
+
+def test_what_is_measured_counts():
+    one = made(1.0, 2.0, 3.0)
+    one.saw(9.0, False)  # it compiled
+    one.saw(4.0, True)
+    assert one.now.executor is pp.threads(2) and one.now.seen == 4.0  # the others are predicted wrongly, too
+    two = made(1.0, 1.1)
+    for _ in range(9):
+        two.saw(1.0, True)
+    assert two.now.executor is pp.threads(2)  # a tenth is less than the error
+    three = made(1.0, 0.1)
+    three.saw(1.0, True)
+    three.saw(1.0, True)
+    assert three.now.executor is pp.simd()
+    three.saw(8.0, False)
+    three.saw(8.0, True)
+    assert three.now.executor is pp.threads(2) and "took less" in three.why  # it was not so good
+    for _ in range(20):
+        three.saw(1.0, True)
+    assert three.now.executor is pp.threads(2)
+
+
+def test_a_single_outlier_does_not_count():
+    one = made(1.0, 1.0)
+    one.saw(1.0, True)
+    for taken in (1.0, 1.0, 50.0, 1.0, 1.1):
+        one.saw(taken, True)
+        assert one.now.seen < 1.2
+    for _ in range(2):
+        one.saw(50.0, True)
+    assert one.now.seen == 50.0  # twice in a row does
+
+
+@pytest.mark.parametrize("speeds", [(1, 1), (3, 1), (1, 10), (5, 2)])
+def test_shares_follow_speeds_within_three_calls(speeds):
+    members = pp.threads(2), pp.simd()
+    one = choice.Candidate(pp.par.on(pp.hybrid(*members, weights=(0.5, 0.5))), members, (0.5, 0.5))
+    found = choice._Choice([one], one, Work(1), "")
+    for _ in range(4):  # the first is not counted
+        one.executor.took = [share / speed for share, speed in zip(one.shares, speeds, strict=True)]
+        found.saw(max(one.executor.took), True)
+    assert one.shares == pytest.approx([speed / sum(speeds) for speed in speeds], abs=0.03)
+    assert sum(one.executor.weights) == pytest.approx(1)
+
+
+def test_auto_goes_where_it_is_fastest(alone, renderer, monkeypatch):
+    other = pp.simd() if renderer.executor.kind == "threads" else renderer.executor
+    name = other.device.name
+    fast = Rates(1e-6, ((1e3, 1e12), (1e9, 1e12)), *[1e13] * 7, (1e-6, 1e12), (1e-6, 1e12))
+    slow = Rates(1e-3, ((1e3, 1e7), (1e9, 1e7)), *[1e7] * 7)
+    x = np.random.default_rng(0).random(5000)
+    for known, wanted in (({"threads": slow, name: fast}, other), ({"threads": fast, name: slow}, pp.threads())):
+        rates._known[:] = [Profile(known)]
+        choice._states.clear()
+        plan = pp.plan(pp.transform, pp.auto, x, op=lambda v: v * 2 + 1)
+        assert plan.executor is wanted
+        assert "predicted" in str(plan) and repr(other) in str(plan) and "the machine's profile" in str(plan)
+        assert np.array_equal(plan.run(), x * 2 + 1) and plan.measured > 0
+        for _ in range(3):
+            assert np.array_equal(pp.transform(pp.auto, x, op=lambda v: v * 2 + 1), x * 2 + 1)
+    rates._known[:] = [Profile()]
+    choice._states.clear()
+    assert "built-in rates" in str(pp.plan(pp.transform, pp.auto, x, op=lambda v: v))
+
+
+def test_results_keep_their_bits(alone):
+    """Whatever is chosen, and while shares change."""
+    x = np.random.default_rng(1).normal(size=50_000)
+    both = pp.par.on(pp.hybrid(pp.threads(2), pp.simd()))
+    for how in (pp.auto, both):
+        for _ in range(7):
+            assert pp.reduce(how, x) == pp.reduce(pp.par, x)
+            assert np.array_equal(pp.inclusive_scan(how, x), pp.inclusive_scan(pp.par, x))
+            assert np.array_equal(pp.sort(how, x), np.sort(x))
+    assert pp.reduce(pp.auto.task, x).result() == pp.reduce(pp.par, x)
+    held = both.executor.asarray(x)
+    assert pp.reduce(both, held) == pp.reduce(pp.par, x)
+    with pp.using(pp.auto):
+        assert pp.reduce(None, x) == pp.reduce(pp.par, x)
+
+
+def test_errors_are_those_of_the_call(alone):
+    x = np.zeros(100)
+    for how in (pp.auto, pp.par.on(pp.hybrid(pp.threads(2), pp.simd()))):
+        with pytest.raises(pp.PortaparError, match="99"):
+            pp.transform(how, x, np.zeros(99), op=lambda a, b: a + b)
+        with pytest.raises(pp.KernelError, match="nowhere"):
+            pp.transform(how, x, op=lambda v: nowhere(v))  # noqa: F821
+        with pytest.raises(pp.PortaparError, match="nothing to reduce"):
+            pp.reduce(how, x[:0], op=lambda a, b: a if a > b else b)
+    where = pp.hybrid(pp.threads(3), pp.simd())
+    where.close()
+    with pytest.raises(pp.BackendUnavailableError, match="closed"):
+        pp.transform(pp.par.on(where), x, op=lambda v: v)
+
+
+def test_what_was_measured_is_known_to_later_processes(python, tmp_path):
+    text = """
+        import numpy as np, portapar as pp
+        x = np.zeros(100_000)
+        def op(v):
+            return v + 1.5
+        print(pp.plan(pp.transform, pp.auto, x, op=op))
+        for _ in range(5):
+            pp.transform(pp.auto, x, op=op)
+    """
+    first, second = (python(text, PORTAPAR_CACHE_DIR=str(tmp_path)) for _ in "12")
+    assert "measured" not in first and "measured" in second and "earlier processes" in second
