@@ -269,7 +269,7 @@ def _first(how: Policy, problem: Problem | None, values: Sequence[Any], name: st
         best = min(found, key=lambda c: c.predicted)
         if best.predicted < _HOPED * now.predicted:
             now = best
-        measured = all(_rates(m).measured for c in found for m in c.members)
+        measured = all(rates_of(m).measured for c in found for m in c.members)
         by = "the machine's profile" if measured else "built-in rates (portapar tune measures this machine)"
         why = f"the least time by {by}" if now is best else f"no candidate is faster by more than the error of {by}"
         if len(found) == 1:
@@ -305,7 +305,8 @@ def _names(known: Work | None) -> list[str]:
     return found
 
 
-def _rates(where: Executor) -> rates.Rates:
+def rates_of(where: Executor) -> rates.Rates:
+    """What an executor can do."""
     assert isinstance(where, DeviceExecutor)
     return rates.of(_name(where), where.kind, where.threads)
 
@@ -327,12 +328,12 @@ def _predict(found: list[Candidate], known: Work | None, values: Sequence[Any], 
         for member in one.members:
             assert isinstance(member, DeviceExecutor)
             here = member.device.host_memory
-            alone.append(cost.seconds(known, _rates(member), *((0.0, 0.0) if here else (into, out))))
+            alone.append(cost.seconds(known, rates_of(member), *((0.0, 0.0) if here else (into, out))))
         if len(alone) == 1:
             one.predicted = alone[0]
             continue
         names = tuple(_name(m) for m in one.members if isinstance(m, DeviceExecutor))
-        left = rates.profile().together(names, cost.bound_by_memory(known, _rates(one.members[0])))
+        left = rates.profile().together(names, cost.bound_by_memory(known, rates_of(one.members[0])))
         one.predicted = 1 / (left * sum(1 / x for x in alone)) + cost.wake()
         one.shares = _rounded([1 / x / sum(1 / y for y in alone) for x in alone])
         one.policy = one.policy._but(executor=hybrid(*one.members, weights=one.shares))

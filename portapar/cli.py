@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 import portapar as pp
-from portapar import cache, config, launcher, rates, report, topology, tuning
+from portapar import cache, config, launcher, rates, report, topology, tuning, validate
 from portapar import trials as gap
 from portapar import tune as measuring
 from portapar.algorithms.stream import default_size, stream
@@ -120,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     three.set_defaults(run=_cache)
     tune = commands.add_parser("tune", allow_abbrev=False, help="measure what this machine and its executors can do")
     tune.add_argument("--show", action="store_true", help="what was measured before")
+    tune.add_argument("--validate", action="store_true", help="hold predictions against measurements")
     tune.set_defaults(run=_tune)
     four = commands.add_parser("inspect", allow_abbrev=False, help="what is made of a kernel, and what makes it slow")
     four.add_argument("kernel", metavar="FILE.py:NAME", help="a kernel; the file is imported")
@@ -444,11 +445,30 @@ def _tune(options: argparse.Namespace, in_job: bool) -> int:
     if options.show:
         print("\n".join([*map(_number, tuning.NUMBERS), *_profile()]))
         return 0
+    if options.validate:
+        return _validate()
     for name, _ in measuring.tune():
         print(_number(name), flush=True)
     for name, found in measuring.executors():
         print(_rates(name, found), flush=True)
     print("\n".join(_shared()))
+    return 0
+
+
+def _validate() -> int:
+    found: list[validate.Case] = []
+    print(f"{'':20} {'elements':>10} {'executor':10} {'predicted':>12} {'measured':>12} {'error':>7}")
+    for one in validate.cases():
+        found.append(one)
+        print(
+            f"{one.name:20} {one.size:10} {one.executor:10} {one.predicted * 1e6:9.5g} µs {one.measured * 1e6:9.5g} µs "
+            f"{100 * one.error:5.0f} %",
+            flush=True,
+        )
+    for executor in dict.fromkeys(one.executor for one in found):
+        errors = sorted(one.error for one in found if one.executor == executor)
+        middle, most = errors[len(errors) // 2], errors[len(errors) * 9 // 10]
+        print(f"{executor}: median error {100 * middle:.0f} %, 90th percentile {100 * most:.0f} %, {len(errors)} cases")
     return 0
 
 

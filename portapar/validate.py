@@ -1,0 +1,171 @@
+"""``portapar tune --validate``: predictions held against measurements, on algorithms that rates were not measured with.
+
+Each case runs on each executor of the profile, at sizes from 100 elements on. What its work should take by rates alone
+is compared with the least of several warm calls on data of the host; the error is the larger of the two over the
+smaller, less 1.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import portapar as pp
+from portapar import choice, cost, policy, rates, work
+from portapar.executor import Executor
+from portapar.policy import Policy, Recording
+from portapar.work import Work
+
+SIZES = (100, 1000, 10_000, 100_000, 1_000_000, 10_000_000)
+_BUDGET = 0.1  #: seconds for the calls of a case
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One call, predicted and measured, in seconds."""
+
+    name: str
+    size: int
+    executor: str
+    predicted: float
+    measured: float
+
+    @property
+    def error(self) -> float:
+        return max(self.predicted, self.measured) / min(self.predicted, self.measured) - 1
+
+
+def cases(sizes: tuple[int, ...] = SIZES, names: tuple[str, ...] = ()) -> Iterator[Case]:
+    """Run everything; yields each case as soon as it is measured."""
+    for executor in names or tuple(rates.profile().executors) or ("threads",):
+        where = pp.executor(executor)
+        how = pp.par.on(where)
+        for name, make in _CASES.items():
+            for n in sizes:
+                call, values = make(n)
+                done, moved = counted(how, call), _moved(where, values)
+                call(how)
+                call(how)
+                taken, spent = float("inf"), 0.0
+                while spent < _BUDGET:
+                    begun = time.perf_counter()
+                    call(how)
+                    where.synchronize()
+                    once = time.perf_counter() - begun
+                    taken, spent = min(taken, once), spent + once + 1e-4
+                yield Case(name, n, executor, cost.seconds(done, choice.rates_of(where), *moved), taken)
+
+
+def counted(how: Policy, call: Callable[[Policy], object]) -> Work:
+    """The work of a call, which runs once."""
+    block = Recording(policy.current.get())
+    token = policy.current.set(block)
+    try:
+        call(how)
+    finally:
+        policy.current.reset(token)
+    found = Work()
+    for problem, lo, hi in block.tasks:
+        found = found + work.of(problem, lo, hi)
+    return found
+
+
+def _moved(where: Executor, values: tuple[Any, ...]) -> tuple[float, float]:
+    """Bytes that a call on NumPy arrays moves to a device and back: the last array is the largest result."""
+    if isinstance(where.empty(1), np.ndarray):
+        return 0.0, 0.0
+    *given, out = (float(getattr(x, "nbytes", 0)) for x in values)
+    return sum(given), out
+
+
+def _polynomial(flops: int) -> Callable[[int], tuple[Callable[[Policy], object], tuple[Any, ...]]]:
+    rounds = flops // 2
+
+    def op(v: Any) -> Any:
+        s = v
+        for _ in range(rounds):
+            s = s * v + 0.5
+        return s
+
+    def make(n: int) -> tuple[Callable[[Policy], object], tuple[Any, ...]]:
+        x, y = _uniform(n), np.empty(n)
+        return lambda how: pp.transform(how, x, out=y, op=op), (x, y)
+
+    return make
+
+
+def _uniform(n: int) -> np.ndarray:
+    return np.random.default_rng(n).random(n)
+
+
+def _heavy(v: Any) -> Any:
+    return np.exp(np.sin(v)) + np.log(v + 1.0)
+
+
+def _mean(x: Any, i: int, j: int) -> Any:
+    return 0.25 * (x[i - 1, j] + x[i + 1, j] + x[i, j - 1] + x[i, j + 1])
+
+
+def _row(i: int, start: Any, column: Any, value: Any, x: Any, y: Any) -> None:
+    s = 0.0
+    for k in range(start[i], start[i + 1]):
+        s += value[k] * x[column[k]]
+    y[i] = s
+
+
+def _special(n: int) -> tuple[Callable[[Policy], object], tuple[Any, ...]]:
+    x, y = _uniform(n), np.empty(n)
+    return lambda how: pp.transform(how, x, out=y, op=_heavy), (x, y)
+
+
+def _reduce(n: int) -> tuple[Callable[[Policy], object], tuple[Any, ...]]:
+    x = _uniform(n)
+    return lambda how: pp.reduce(how, x), (x, None)
+
+
+def _scan(n: int) -> tuple[Callable[[Policy], object], tuple[Any, ...]]:
+    x, y = _uniform(n), np.empty(n)
+    return lambda how: pp.inclusive_scan(how, x, out=y), (x, y)
+
+
+def _sort(n: int) -> tuple[Callable[[Policy], object], tuple[Any, ...]]:
+    x, y = _uniform(n), np.empty(n)
+    return lambda how: pp.sort(how, x, out=y), (x, y)
+
+
+def _stencil(n: int) -> tuple[Callable[[Policy], object], tuple[Any, ...]]:
+    side = max(3, int(n**0.5))
+    x, y = _uniform(side * side).reshape(side, side), np.empty((side, side))
+    return lambda how: pp.stencil(how, x, _mean, out=y), (x, y)
+
+
+def _product(n: int) -> tuple[Callable[[Policy], object], tuple[Any, ...]]:
+    rows = max(n // 16, 1)
+    random = np.random.default_rng(n)
+    start = np.arange(rows + 1) * 16
+    column, value = random.integers(0, rows, 16 * rows, dtype=np.int32), random.random(16 * rows)
+    x, y = random.random(rows), np.empty(rows)
+    given = start, column, value, x, y
+    return lambda how: pp.for_each(how, rows, _row, *given), (*given[:-1], y, y)
+
+
+def _histogram(n: int) -> tuple[Callable[[Policy], object], tuple[Any, ...]]:
+    x = _uniform(n)
+    edges = np.linspace(0, 1, 101)
+    return lambda how: pp.histogram(how, x, edges), (x, None)
+
+
+_CASES: dict[str, Callable[[int], tuple[Callable[[Policy], object], tuple[Any, ...]]]] = {
+    **{f"polynomial of {flops} flops": _polynomial(flops) for flops in (2, 8, 64)},
+    "special functions": _special,
+    "reduce": _reduce,
+    "scan": _scan,
+    "sort": _sort,
+    "stencil": _stencil,
+    "sparse product": _product,
+    "histogram": _histogram,
+}
