@@ -181,27 +181,33 @@ def run(
     key = None if closed else _key(how, algorithm, kernels, values)
     if key is None:
         return again(how)
-    with _lock:
-        choice = _states.get(key)
+    known = _states if how.executor is None else how.executor.choices  # which go with it
+    choice = known.get(key)
     if choice is None:
-        name = history.name(algorithm, kernels, key[4:])
+        name = history.name(algorithm, kernels, key[3:])
         choice = _first(how, problem() if problem is not None else None, values, name)
         choice.kept = kernels
         with _lock:
-            if len(_states) >= _KNOWN:
-                _states.clear()
-            choice = _states.setdefault(key, choice)
+            if len(known) >= _KNOWN:
+                known.clear()
+            choice = known.setdefault(key, choice)
     if how.asynchronous or isinstance(policy.current.get(), Planning):
         found = again(choice.now.policy)
         return _told(found, choice) if type(found) is Plan else found
     loads, one = cache.loads(), choice.now
     if len(one.members) > 1:
-        one.executor.took = [0.0] * len(one.members)  # type: ignore[attr-defined]
+        one.executor.took = [0.0] * len(one.members)  # type: ignore[union-attr]
     if choice.work is None:
-        return _counted(how, choice, values, again)
-    begun = time.perf_counter()
-    value = again(one.policy)
-    taken = time.perf_counter() - begun
+        return _counted(choice, values, again)
+    block = policy.current.get()
+    token = None if block is None else policy.current.set(None)  # which has said all that it has to say
+    try:
+        begun = time.perf_counter()
+        value = again(one.policy)
+        taken = time.perf_counter() - begun
+    finally:
+        if token is not None:
+            policy.current.reset(token)
     if one is choice.now:
         choice.saw(taken, cache.loads() == loads)
     return value
@@ -215,9 +221,9 @@ def _told(plan: Plan, choice: _Choice) -> Plan:
     return plan
 
 
-def _counted(how: Policy, choice: _Choice, values: Sequence[Any], again: Callable[[Policy], Any]) -> Any:
+def _counted(choice: _Choice, values: Sequence[Any], again: Callable[[Policy], Any]) -> Any:
     """The first call of an algorithm of several steps: its steps are noted, and so its work is known."""
-    block = Recording(policy.current.get())
+    block = Recording(None)
     token = policy.current.set(block)
     try:
         value = again(choice.now.policy)
@@ -246,7 +252,7 @@ def _key(how: Policy, algorithm: str, kernels: Sequence[Any], values: Sequence[A
             size += len(x) if isinstance(x, (range, arrays.Range)) else 0
     about = round(2 * math.log2(size)) if size else 0
     codes = tuple(id(getattr(kernel, "__code__", kernel)) for kernel in kernels)
-    return how, policy.current.get(), algorithm, codes, *kinds, about
+    return how, algorithm, codes, *kinds, about
 
 
 def _first(how: Policy, problem: Problem | None, values: Sequence[Any], name: str) -> _Choice:

@@ -34,6 +34,7 @@ class HybridExecutor(Executor):
         self.own, self.firsts = range(len(members)), (0, len(members))
         self.chooses = weights is None
         self.weights = weights or (1.0,) * len(members)
+        self.choices: dict[Any, Any] = {}  #: what `portapar.choice` knows of calls on it
         self.took = [0.0] * len(members)  #: seconds that each worked, since somebody began to look
         self.worth = cost.wake()
         self._runners: ThreadPoolExecutor | None = None

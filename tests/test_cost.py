@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import portapar as pp
-from portapar import cache, choice, cost, rates, work
+from portapar import cache, choice, cost, history, rates, work
 from portapar.rates import Profile, Rates
 from portapar.work import Work
 
@@ -118,6 +118,7 @@ def alone(monkeypatch, tmp_path):
     before = list(rates._known)
     rates._known.clear()
     choice._states.clear()
+    monkeypatch.setattr(history, "_loaded", [{}])
     yield tmp_path
     rates._known[:] = before
     choice._states.clear()
