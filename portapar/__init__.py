@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from portapar import lazy
-from portapar.algorithms import graph, irregular, random
+from portapar.algorithms import graph, irregular, random, sparse
 from portapar.algorithms.by_key import group_by_key, merge_by_key, reduce_by_key, scan_by_key, unique_by_key
 from portapar.algorithms.copy_if import copy_if, pack_index, partition, remove_if
 from portapar.algorithms.count import all_of, any_of, count, count_if, none_of
@@ -194,6 +194,7 @@ __all__ = [
     "simd",
     "sort",
     "sort_by_key",
+    "sparse",
     "stable_sort",
     "stencil",
     "threads",
@@ -218,5 +219,5 @@ for _algorithm in (globals()[_name] for _name in __all__):
     if hasattr(_algorithm, "__defaults__"):
         policy_first(_algorithm)
 _fills = (random.fill_uniform, random.fill_normal, random.fill_integers)
-for _algorithm in (*_fills, *graph.ALGORITHMS, *irregular.ALGORITHMS):
+for _algorithm in (*_fills, *graph.ALGORITHMS, *irregular.ALGORITHMS, *sparse.ALGORITHMS):
     policy_first(_algorithm)

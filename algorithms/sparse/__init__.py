@@ -1,0 +1,23 @@
+"""Sparse matrices, ``pp.sparse``: what users call, and where it is.
+
+===========  ===========================================
+`from_coo`   from_coo
+`spmv`       spmv
+`transpose`  transpose
+===========  ===========================================
+
+Matrices are those of SciPy, in and out. `matrix` is what is taken for one, and what is wrong with one.
+"""
+
+from portapar.algorithms.sparse.from_coo import from_coo
+from portapar.algorithms.sparse.spmv import spmv
+from portapar.algorithms.sparse.transpose import transpose
+
+__all__ = ["from_coo", "spmv", "transpose"]
+
+#: those that take a policy
+ALGORITHMS = from_coo, spmv, transpose
+
+
+def __dir__() -> list[str]:
+    return [*__all__]

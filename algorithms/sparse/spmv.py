@@ -1,0 +1,368 @@
+"""spmv: the product of a sparse matrix and a vector.
+
+Rows (CSR): work is cut along the path that merges rows with elements, so that every block has as many of both
+together, however skewed the rows' lengths are. D. Merrill, M. Garland, "Merge-based parallel sparse matrix-vector
+multiplication", 2016. A row is added up in pieces of `PIECE` elements, counted from its own start; a long one lies in
+several blocks, and its pieces are combined afterwards.
+
+Columns (CSC) and elements in any order (COO): elements are cut evenly, and each block adds to a result of its own;
+these are combined in order. How many there are depends on the matrix alone.
+
+So sums have the same bits on every executor, on any number of threads and parts.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Final
+
+import numpy as np
+
+from portapar import arrays, parts
+from portapar.algorithms import radix, segments
+from portapar.algorithms.segments import first, head, keep_head, place
+from portapar.algorithms.sparse.matrix import FLAGS, Matrix, fail, matrix, product_dtype, rising, segment, unsound
+from portapar.arrays import PartitionedArray
+from portapar.errors import ArgumentError, PlacementError
+from portapar.few import FEW, MISS, Step, fixed
+from portapar.kernel.front import atomic
+from portapar.part import LocalPart
+from portapar.parts import Parts
+from portapar.policy import Policy
+
+PIECE: Final = segments.PIECE  #: elements that are added up in one go
+_RESULTS = 16  #: results that blocks of columns have of their own, at most
+
+
+def spmv(policy: Policy | None, a: Any, x: Any, out: Any = None) -> Any:
+    """``a @ x`` for a sparse matrix and a vector.
+
+    Parameters
+    ----------
+    policy : Policy
+    a : sparse matrix, (m, n)
+        Of SciPy, in the format CSR, CSC (such as ``b.T`` of one in CSR) or COO, with indices of 32 or 64 bits, in any
+        order, duplicates included; or another object with the same attributes, whose arrays may be a device's own.
+    x : array, (n,)
+    out : array, (m,), optional
+        Of the dtype of the result; must not overlap what is read.
+
+    Returns
+    -------
+    array, (m,)
+        `out`, or a new one of the kind of `x`. Its dtype is what NumPy has for both, and sums are no wider, as in
+        SciPy; of booleans they are "or".
+
+    Raises
+    ------
+    ArgumentError
+        Wrong shapes or dtypes; offsets that fall, or an index out of range, with the first place. What is in `out` is
+        undefined then.
+
+    Notes
+    -----
+    O(nnz + m) work, in balance however skewed the rows are; the same bits on every executor. CSR is the fastest, and
+    the only format for several parts, of which each has its rows of the matrix, and all of `x`.
+
+    Examples
+    --------
+    >>> import numpy as np, portapar as pp
+    >>> from scipy.sparse import csr_array
+    >>> a = csr_array(np.array([[0.0, 2.0], [3.0, 4.0]]))
+    >>> pp.sparse.spmv(pp.par, a, np.array([10.0, 1.0]))
+    array([ 2., 34.])
+    >>> pp.sparse.spmv(pp.par, a.T, np.array([10.0, 1.0]))
+    array([ 3., 24.])
+    """
+    return parts.run(
+        "sparse.spmv", policy, (x, getattr(a, "data", None) if hasattr(a, "format") else None, out),
+        lambda p: _product(p, a, x, out), lambda step: _remembered(step, a, x, out),
+    )  # fmt: skip
+
+
+# the ways of a call -------------------------------------------------------------------------------
+
+
+def _remembered(step: Step, a: Any, x: Any, out: Any) -> Any:
+    """By remembered steps, of rows in plain arrays."""
+    if type(x) is not np.ndarray or x.ndim != 1 or getattr(a, "format", None) != "csr":
+        return MISS
+    offsets, indices, values, (m, n) = a.indptr, a.indices, a.data, a.shape
+    if not type(offsets) is type(indices) is type(values) is np.ndarray or indices.dtype.kind not in "iu":
+        return MISS
+    if len(x) != n or len(offsets) != m + 1 or m == 0:
+        return MISS
+    dtype = product_dtype(values.dtype, x.dtype)
+    if out is None:
+        y = np.empty(m, dtype)
+    elif type(out) is np.ndarray and out.shape == (m,) and out.dtype == dtype:
+        y = out
+    else:
+        return MISS
+    aliases: dict[str, Any] = {} if out is None else {"out": out}
+    most = min(len(indices), len(values))
+    flags = np.zeros(FLAGS, np.int64)
+    if most <= FEW and m <= FEW:
+        alone = _kernels(dtype, indices.dtype)[0]
+        found = step(alone, most, n, offsets, indices, values, x, y, flags, **aliases)
+    elif (part := step.part) is None:
+        return MISS
+    else:
+        blocks, size = part.blocks(most + m, least=FEW, each=32)
+        found = _rows(np.empty, step.run, blocks, size, most, n, (offsets, indices, values), x, y, flags, **aliases)
+    return y if found and not flags[0] else MISS
+
+
+def _product(p: Parts, a: Any, x: Any, out: Any) -> Any:
+    told = p.algorithm
+    m = matrix(told, a)
+    x = arrays.normal(x, "x")
+    arrays.spec_of(x, "x")
+    rows, columns = m.shape
+    if getattr(x, "shape", ()) != (columns,):
+        more = ". Use pp.sparse.spmm for several vectors" if len(getattr(x, "shape", ())) == 2 else ""
+        raise ArgumentError(
+            f"{told}: a has shape {m.shape} and x {getattr(x, 'shape', ())}: x must have shape ({columns},){more}"
+        )
+    if x.dtype.kind not in "biufc":
+        raise ArgumentError(f"{told}: x has dtype {x.dtype}: must hold numbers")
+    if p.count > 1 and m.format != "csr":
+        raise PlacementError(
+            f"{told}: {p.executor!r} has {p.count} parts, each with its rows, and a has the format {m.format.upper()}. "
+            "Pass a.tocsr(), or use one executor, such as pp.threads()"
+        )
+    dtype = product_dtype(m.values.dtype, x.dtype)
+    data = p.replicated(x, "x")
+    p.recut((rows,))
+    if out is None:
+        result = p.new(rows, dtype)
+    else:
+        fits(p, out, (rows,), dtype)
+        result = p.write(out, "out", apart=[("x", x), *m.held])
+    found = p.few()
+    if found is not MISS:
+        return found
+    cuts = result.value.cuts if isinstance(result.value, PartitionedArray) else p.cuts
+
+    def step(part: LocalPart) -> bool:
+        k, y = part.number, result[part]
+        if len(y) == 0:
+            return True
+        flags = part.zeros(FLAGS, np.int64)
+        if m.format == "csr":
+            here = m.on(p, part) if p.count == 1 else _slice(m, part, cuts[k], cuts[k + 1])
+            if here is None:
+                return False
+            blocks, size = part.blocks(here.stored + len(y), least=512 if part.wide else FEW, each=32)
+            held = here.offsets, here.indices, here.values
+            _rows(part.empty, part.run, blocks, size, here.stored, columns, held, data[part], y, flags)
+        else:
+            _scattered(part, m.on(p, part), data[part], y, flags)
+        return not arrays.asnumpy(flags)[0]
+
+    if not all(p.each("product", step)):
+        raise unsound(told, m)
+    return p.give(result)
+
+
+def fits(p: Parts, out: Any, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Refuse an output of another shape or dtype."""
+    out = arrays.normal(out, "out")
+    if getattr(out, "shape", None) != shape or out.dtype != dtype:
+        told = f"shape {out.shape} and dtype {out.dtype}" if hasattr(out, "shape") else f"is {out!r}"
+        raise ArgumentError(f"{p.algorithm}: out has {told}: must have shape {shape} and dtype {dtype}")
+
+
+def _slice(m: Matrix, part: LocalPart, lo: int, hi: int) -> Matrix | None:
+    """Some rows of a matrix on the host, where a part can use them; None if offsets are out of range."""
+    offsets, indices, values = (arrays.asnumpy(x) for x in (m.offsets, m.indices, m.values))
+    begin, end = int(offsets[lo]), int(offsets[hi])
+    if not 0 <= begin <= end <= m.stored or (lo == 0 and begin != 0):
+        return None
+    held = offsets[lo : hi + 1].astype(np.int64) - begin, indices[begin:end], values[begin:end]
+    return Matrix("csr", (hi - lo, m.shape[1]), part.asarray(held[0]), None, *map(part.asarray, held[1:]))
+
+
+# the steps ----------------------------------------------------------------------------------------
+
+
+def _rows(
+    empty: Any, run: Any, blocks: int, size: int, most: int, n: int, rows: Any, x: Any, y: Any, flags: Any,
+    **aliases: Any,
+) -> bool:  # fmt: skip
+    """Of rows; `run` is that of a part or of a step. False if it did not run."""
+    windows, count = most // PIECE + 1, len(y)
+    heads, sums = empty(windows, np.int64), empty(2 * windows, y.dtype)
+    _, product, combine = _kernels(y.dtype, rows[1].dtype)
+    rest = heads, sums, y, flags
+    if not run(blocks, product, blocks, size, most, n, *rows, x, *rest, work=most + count, **aliases):
+        return False
+    if windows > 1 and arrays.asnumpy(flags)[1]:
+        return run(1, combine, windows, count, rows[0], *rest, work=windows)
+    return True
+
+
+def _scattered(part: LocalPart, m: Matrix, x: Any, y: Any, flags: Any) -> None:
+    """Of columns, or of elements in any order."""
+    dtype, (rows, columns), most = y.dtype, m.shape, m.stored
+    blocks = max(1, min(_RESULTS, most // (4 * rows), most // FEW))
+    results = y if blocks == 1 else part.empty(blocks * rows, dtype)
+    by_column, by_element, combine = _scatters(dtype)
+    indices = radix.bits(m.indices)
+    if m.format == "csc":
+        part.run(blocks, by_column, blocks, most, rows, m.offsets, indices, m.values, x, results, flags)
+    else:
+        held = radix.bits(m.lines), indices, m.values
+        part.run(blocks, by_element, blocks, most, rows, columns, *held, x, results, flags)
+    if blocks > 1:
+        pieces, size = part.blocks(max(rows, 1))
+        part.run(pieces, combine, size, blocks, rows, results, y)
+
+
+# kernels ------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _kernels(dtype: np.dtype, index: np.dtype) -> tuple[Any, Any, Any]:
+    T, U = dtype.type, np.dtype(f"u{index.itemsize}").type  # negative indices become large ones
+
+    def fold(lo: Any, hi: Any, n: Any, columns: Any, values: Any, x: Any, flags: Any) -> Any:
+        """Four sums in turn, which hides the latency of additions; a row's first elements decide nothing else."""
+        a = b = c = d = T(0)
+        e = lo
+        while e + 4 <= hi:
+            i, j = U(columns[np.uint64(e)]), U(columns[np.uint64(e + 1)])
+            k, m = U(columns[np.uint64(e + 2)]), U(columns[np.uint64(e + 3)])
+            if i < n and j < n and k < n and m < n:
+                a += T(values[np.uint64(e)]) * T(x[i])
+                b += T(values[np.uint64(e + 1)]) * T(x[j])
+                c += T(values[np.uint64(e + 2)]) * T(x[k])
+                d += T(values[np.uint64(e + 3)]) * T(x[m])
+            else:
+                fail(flags)
+            e += 4
+        a = (a + b) + (c + d)
+        while e < hi:
+            i = U(columns[np.uint64(e)])
+            if i < n:
+                a += T(values[np.uint64(e)]) * T(x[i])
+            else:
+                fail(flags)
+            e += 1
+        return a
+
+    def alone(
+        _: Any, most: Any, n: Any, offsets: Any, columns: Any, values: Any, x: Any, y: Any, flags: Any
+    ) -> None:  # fmt: skip
+        """All rows, of which each is one piece."""
+        if rising(0, len(offsets) - 1, most, offsets) == 0:
+            fail(flags)
+        else:
+            for s in range(len(offsets) - 1):
+                lo, hi = np.int64(offsets[np.uint64(s)]), np.int64(offsets[np.uint64(s + 1)])
+                y[np.uint64(s)] = fold(lo, hi, n, columns, values, x, flags)
+
+    def pieces(
+        s: Any, lo: Any, hi: Any, q: Any, stop: Any, n: Any, columns: Any, values: Any, x: Any, heads: Any, sums: Any,
+        flags: Any,
+    ) -> None:  # fmt: skip
+        """Those pieces of a long row that begin in a block, from `q` on."""
+        while q < hi and (q == lo or q + s + 1 < stop):
+            keep_head(s, q, lo, 0, heads)
+            sums[np.uint64(place(q, lo, 0))] = fold(q, min(q + PIECE, hi), n, columns, values, x, flags)
+            q += PIECE
+        atomic.max(flags, 1, 1)
+
+    def product(
+        block: Any, blocks: Any, size: Any, most: Any, n: Any, offsets: Any, columns: Any, values: Any, x: Any,
+        heads: Any, sums: Any, y: Any, flags: Any,
+    ) -> None:  # fmt: skip
+        count = len(offsets) - 1
+        here, stop = block * size, block * size + size
+        s = first(here, 0, count, offsets) if block > 0 else 0
+        last = first(stop, 0, count, offsets) if block + 1 < blocks else count
+        if rising(max(s - 1, 0), max(s, last), most, offsets) == 0:
+            fail(flags)
+        else:
+            hi = np.int64(offsets[np.uint64(s)])
+            if s > 0:  # the row before, from its first piece that begins here
+                lo = np.int64(offsets[np.uint64(s - 1)])
+                q = lo + max(1, (here - s - lo + PIECE - 1) // PIECE) * PIECE
+                if q < hi:
+                    pieces(s - 1, lo, hi, q, stop, n, columns, values, x, heads, sums, flags)
+            while s < last:
+                lo = hi
+                hi = np.int64(offsets[np.uint64(s + 1)])
+                if hi - lo <= PIECE:
+                    y[np.uint64(s)] = fold(lo, hi, n, columns, values, x, flags)
+                else:
+                    pieces(s, lo, hi, lo, stop, n, columns, values, x, heads, sums, flags)
+                s += 1
+
+    def combine(_: Any, windows: Any, count: Any, offsets: Any, heads: Any, sums: Any, y: Any, flags: Any) -> None:
+        """The sums of long rows, of their pieces."""
+        if flags[0] == 0:
+            for window in range(windows):
+                s = head(window, 0, count, offsets, heads)
+                if s >= 0:
+                    lo, hi = int(offsets[np.uint64(s)]), int(offsets[np.uint64(s + 1)])
+                    total = sums[np.uint64(place(lo, lo, 0))]
+                    for q in range(lo + PIECE, hi, PIECE):
+                        total += sums[np.uint64(place(q, lo, 0))]
+                    y[np.uint64(s)] = total
+
+    return fixed(alone), fixed(product), fixed(combine)
+
+
+@functools.cache
+def _scatters(dtype: np.dtype) -> tuple[Any, Any, Any]:
+    T = dtype.type
+
+    def by_column(
+        block: Any, blocks: Any, most: Any, rows: Any, offsets: Any, indices: Any, values: Any, x: Any, results: Any,
+        flags: Any,
+    ) -> None:  # fmt: skip
+        count = len(offsets) - 1
+        lo, hi = most * block // blocks, most * (block + 1) // blocks
+        s = segment(lo, count, offsets) if block > 0 else 0
+        last = segment(hi, count, offsets) if block + 1 < blocks else count
+        base = block * rows
+        for i in range(rows):
+            results[np.uint64(base + i)] = T(0)
+        if rising(s, max(s, min(last + 1, count)), most, offsets) == 0:
+            fail(flags)
+        else:
+            for j in range(s, min(last + 1, count)):
+                begin, end = np.int64(offsets[np.uint64(j)]), np.int64(offsets[np.uint64(j + 1)])
+                if begin < end:
+                    v = T(x[np.uint64(j)])
+                    for e in range(max(begin, lo), min(end, hi)):
+                        i = indices[np.uint64(e)]
+                        if i < rows:
+                            results[np.uint64(base + np.int64(i))] += T(values[np.uint64(e)]) * v
+                        else:
+                            fail(flags)
+
+    def by_element(
+        block: Any, blocks: Any, most: Any, rows: Any, columns: Any, lines: Any, indices: Any, values: Any, x: Any,
+        results: Any, flags: Any,
+    ) -> None:  # fmt: skip
+        base = block * rows
+        for i in range(rows):
+            results[np.uint64(base + i)] = T(0)
+        for e in range(most * block // blocks, most * (block + 1) // blocks):
+            i, j = lines[np.uint64(e)], indices[np.uint64(e)]
+            if i < rows and j < columns:
+                results[np.uint64(base + np.int64(i))] += T(values[np.uint64(e)]) * T(x[j])
+            else:
+                fail(flags)
+
+    def combine(block: Any, size: Any, blocks: Any, rows: Any, results: Any, y: Any) -> None:
+        lo, hi = block * size, min(rows, block * size + size)
+        for i in range(lo, hi):
+            y[np.uint64(i)] = results[np.uint64(i)]
+        for k in range(1, blocks):
+            for i in range(lo, hi):
+                y[np.uint64(i)] += results[np.uint64(k * rows + i)]
+
+    return by_column, by_element, combine

@@ -1,0 +1,248 @@
+"""Sparse matrices against SciPy, on every executor; what is refused."""
+
+import copy
+
+import numpy as np
+import pytest
+import scipy.sparse
+from scipy.sparse import coo_array, csc_array, csr_array, csr_matrix
+
+import portapar as pp
+
+sparse = pp.sparse
+PIECE = 4096
+
+
+def rows_of(lengths, n, dtype="f8", index="i4", seed=1):
+    """A matrix with so many elements in each row, in any order, some of them twice, some of them zeros."""
+    rng = np.random.default_rng(seed)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(index)
+    values = rng.integers(-9, 9, offsets[-1]).astype(dtype)
+    if np.dtype(dtype).kind in "fc":
+        values += rng.random(offsets[-1]).astype(dtype) * (rng.random(offsets[-1]) < 0.9)
+    made = csr_array((len(lengths), n), dtype=dtype)
+    made.indptr, made.indices, made.data = offsets, rng.integers(0, n, offsets[-1]).astype(index), values
+    return made
+
+
+KINDS = {
+    "no rows": lambda: rows_of([], 5),
+    "no columns": lambda: csr_array((4, 0)),
+    "nothing in it": lambda: csr_array((300, 200)),
+    "one element": lambda: rows_of([1], 1),
+    "empty rows": lambda: rows_of([0, 0, 3, 0, 9, 0, 0], 8),
+    "skewed": lambda: rows_of([5, *[0, 1, 2, 30] * 400, 9000], 3000),
+    "one giant row": lambda: rows_of([3] * 10 + [3 * PIECE + 17] + [0, 2] * 700, 500),
+    "one row": lambda: rows_of([5 * PIECE], 70),
+    "one column": lambda: rows_of([1, 0, 4] * 2000, 1),
+}
+
+
+def same(found, wanted, told=""):
+    """Two sparse matrices, to the last index."""
+    assert type(found) is type(wanted) and found.shape == wanted.shape, told
+    np.testing.assert_array_equal(found.indptr, wanted.indptr, err_msg=told)
+    np.testing.assert_array_equal(found.indices, wanted.indices, err_msg=told)
+    np.testing.assert_allclose(found.data, wanted.data, rtol=1e-12, atol=1e-9, err_msg=told)
+    assert found.dtype == wanted.dtype and found.indices.dtype == found.indptr.dtype == np.int32
+
+
+def alone(where):
+    if len(where.members) > 1:
+        pytest.skip("on one device")
+    return pp.par.on(where)
+
+
+# products with vectors ----------------------------------------------------------------------------
+
+
+def test_spmv(policy):
+    for name, make in KINDS.items():
+        a = make()
+        x = np.random.default_rng(2).normal(size=a.shape[1])
+        found = sparse.spmv(policy, a, x)
+        np.testing.assert_allclose(found, a @ x, rtol=1e-11, atol=1e-9, err_msg=name)
+        assert np.array_equal(found, sparse.spmv(pp.unseq, a, x)), f"{name}: not the same bits"
+        for k in range(2):  # remembered, with other numbers in its arrays
+            a.data, x[:] = a.data * (k + 2), x[::-1] + k
+            out = np.full(a.shape[0], np.nan)
+            assert sparse.spmv(policy, a, x, out) is out
+            np.testing.assert_allclose(out, a @ x, rtol=1e-11, atol=1e-9, err_msg=name)
+
+
+def test_spmv_of_columns_and_elements(renderer):
+    for name, make in KINDS.items():
+        a = make()
+        x, z = (np.random.default_rng(2).normal(size=n) for n in a.shape[::-1])
+        for b, y in ((a.T, z), (csc_array(a), x), (a.tocoo(), x)):
+            found = sparse.spmv(renderer, b, y)
+            np.testing.assert_allclose(found, b @ y, rtol=1e-11, atol=1e-9, err_msg=name)
+            assert np.array_equal(found, sparse.spmv(pp.unseq, b, y)), f"{name}: not the same bits"
+
+
+@pytest.mark.parametrize("kind", ["f4 f4", "i1 i1", "? ?", "f4 c8", "i8 f4"])
+def test_dtypes_are_those_of_scipy(renderer, kind):
+    one, other = kind.split()
+    index = "i8" if one == "f4" else "i4"
+    a = rows_of([5, 0, 40, 1, 0, 2], 30, one, index)
+    numbers = np.random.default_rng(2).integers(-100, 100, 30)
+    x = numbers > 0 if other == "?" else numbers.astype(other)
+    for y in (x, np.repeat(x, 2)[::2]):  # elements that are apart
+        found, wanted = sparse.spmv(renderer, a, y), a @ y
+        assert found.dtype == wanted.dtype
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-4)
+
+
+def test_numbers_that_are_none(renderer):
+    a = csr_array((np.array([0.0, 1.0, np.nan, 2.0]), np.array([0, 1, 2, 1]), np.array([0, 2, 3, 4])), (3, 3))
+    for x in ([np.inf, 1, 1], [1, np.inf, 1], [-0.0, np.nan, 0], [0.0, -0.0, -0.0]):
+        np.testing.assert_array_equal(sparse.spmv(renderer, a, np.array(x)), a @ np.array(x))
+
+
+def test_read_only_and_old_matrices():
+    a = csr_matrix(rows_of([3, 0, 2], 6))
+    x = np.arange(6.0)
+    for part in (a.data, a.indices, a.indptr, x):
+        part.flags.writeable = False
+    np.testing.assert_allclose(sparse.spmv(pp.par, a, x), a @ x)
+    np.testing.assert_allclose(sparse.spmv(None, a, x), a @ x)  # the default policy
+    later = sparse.spmv(pp.par.task, a, x)
+    np.testing.assert_allclose(later.result(), a @ x)
+    assert "sparse.spmv" in str(pp.plan(sparse.spmv, pp.par, a, x))
+
+
+def test_arrays_of_a_device(renderer):
+    where = renderer.executor
+    if where.device.host_memory:
+        pytest.skip("its arrays are NumPy's")
+    a, x = rows_of([3, 0, 2, 40], 30), np.random.default_rng(1).normal(size=30)
+    found = sparse.spmv(pp.par, a, where.asarray(x))
+    assert type(found) is where.array_type
+    np.testing.assert_allclose(pp.asnumpy(found), a @ x)
+
+
+def broken(**changes):
+    a = rows_of([2, 3, 0, 1], 5)
+    for name, value in changes.items():
+        setattr(a, name, np.asarray(value, getattr(a, name).dtype))
+    return a
+
+
+BROKEN = {
+    "a.indices[2] is 5: must be a column, 0 to 4": {"indices": [0, 1, 5, 2, 3, 4]},
+    "a.indices[5] is -1: must be a column": {"indices": [0, 1, 4, 2, 3, -1]},
+    "a.indptr begins with 1": {"indptr": [1, 2, 5, 5, 6]},
+    "a.indptr[2] is 1, after 2: must not fall": {"indptr": [0, 2, 1, 5, 6]},
+    "a.indptr[1] is -7, after 0": {"indptr": [0, -7, 5, 5, 6]},
+    "a.indptr ends with 7, and there are 6 indices and 6 values": {"indptr": [0, 2, 5, 5, 7]},
+    "4 rows and 4 in indptr: must have 5": {"indptr": [0, 2, 5, 6]},
+    "there are 5 indices and 6 values": {"indices": [0, 1, 2, 3, 4]},
+}
+
+
+@pytest.mark.parametrize("words", BROKEN)
+def test_broken_matrices_are_told_and_harmless(where, words):
+    policy, a = pp.par.on(where), broken(**BROKEN[words])
+    for _ in range(2):
+        with pytest.raises(pp.ArgumentError) as error:
+            sparse.spmv(policy, a, np.ones(5))
+        assert words in str(error.value) and "sparse.spmv" in str(error.value)
+    if len(where.members) == 1:
+        with pytest.raises(pp.ArgumentError) as error:
+            sparse.transpose(policy, a)
+        assert words in str(error.value)
+
+
+def test_an_index_that_becomes_wrong_between_two_calls(renderer):
+    for lengths in ([2, 3], [2000] * 10):
+        a, x = rows_of(lengths, 9), np.ones(9)
+        sparse.spmv(renderer, a, x)
+        sparse.spmv(renderer, a, x)
+        a.indices[-1] = 2**30
+        with pytest.raises(pp.ArgumentError, match="is 1073741824: must be a column"):
+            sparse.spmv(renderer, a, x)
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda a: sparse.spmv(pp.par, a, np.ones(4)), "a has shape (3, 5) and x (4,): x must have shape (5,)"),
+        (lambda a: sparse.spmv(pp.par, a, np.ones((5, 1))), "pp.sparse.spmm"),
+        (lambda a: sparse.spmv(pp.par, a.toarray(), np.ones(5)), "a is a ndarray: must be a sparse matrix"),
+        (lambda a: sparse.spmv(pp.par, a.todia(), np.ones(5)), "format DIA: must be CSR or CSC or COO"),
+        (lambda a: sparse.spmv(pp.par, a, [1, 2, 3, 4, 5]), "np.asarray(x)"),
+        (lambda a: sparse.spmv(pp.par, a, np.ones(5, object)), "dtype object"),
+        (lambda a: sparse.spmv(pp.par, a, np.ones(5), np.ones(4)), "must have shape (3,) and dtype float64"),
+        (lambda a: sparse.spmv(pp.par, a, np.ones(5), np.ones(3, "f4")), "must have shape (3,) and dtype float64"),
+        (lambda a: (lambda x: sparse.spmv(pp.par, a, x, x[1:4]))(np.ones(5)), "out overlaps x"),
+        (lambda a: sparse.spmv(pp.par, a, np.ones(5), a.data[:3]), "out overlaps a.data"),
+        (lambda a: sparse.spmv(pp.par, a, np.ones(5), np.broadcast_to(1.0, 3)), "out is read-only"),
+        (lambda a: sparse.spmv(3, a, np.ones(5)), "must be a policy"),
+        (lambda a: sparse.spmv(pp.par.on(pp.hybrid(pp.threads(1), pp.simd())), a.tocoo(), np.ones(5)), "a.tocsr()"),
+        (lambda a: sparse.from_coo(pp.par, [0], [0], [1], (1, 1)), "np.asarray"),
+        (lambda a: sparse.from_coo(pp.par, *np.ones((3, 2)), (2, 2)), "rows has shape (2,) and dtype float64"),
+        (lambda a: sparse.from_coo(pp.par, *np.ones((3, 2), int), (2, -1)), "shape[1] is -1"),
+        (lambda a: sparse.from_coo(pp.par, *np.ones((3, 2), int), (2, 1)), "cols[0] is 1: must be a column, 0 to 0"),
+        (lambda a: sparse.from_coo(pp.par, *np.ones((3, 2), int), 4), "shape is 4"),
+        (lambda a: sparse.from_coo(pp.par, np.ones(2, int), np.ones(3, int), np.ones(2), (9, 9)), "cols 3"),
+        (lambda a: sparse.from_coo(pp.par, *np.ones((3, 2), int), (2, 2), duplicates="mean"), "must be 'sum', 'first'"),
+    ],
+)  # fmt: skip
+def test_wrong_arguments(call, words):
+    a = rows_of([2, 0, 3], 5)
+    before = copy.deepcopy(a.data)
+    with pytest.raises(pp.ArgumentError) as error:
+        call(a)
+    assert words in str(error.value)
+    np.testing.assert_array_equal(a.data, before)
+
+
+# making and turning -------------------------------------------------------------------------------
+
+
+def test_from_coo(where):
+    policy = alone(where)
+    rng = np.random.default_rng(3)
+    for m, n, count in ((0, 4, 0), (4, 0, 0), (1, 1, 5000), (7, 90, 2000), (70000, 9, 30000)):
+        i, j = (rng.integers(0, max(size, 1), count) for size in (m, n))
+        values = rng.normal(size=count)
+        wanted = coo_array((values, (i, j)), (m, n)).tocsr()
+        wanted.sum_duplicates()
+        same(sparse.from_coo(policy, i, j.astype(np.uint16), values, (m, n)), wanted)
+        order, places = np.arange(float(count)), list(zip(i.tolist(), j.tolist(), strict=True))
+        for which, turn in (("first", -1), ("last", 1)) if count else ():
+            kept = dict(zip(places[::turn], order[::turn], strict=True))
+            found = sparse.from_coo(policy, i, j, order, (m, n), duplicates=which)
+            assert found.data.tolist() == [kept[place] for place in sorted(kept)]
+
+
+def test_sums_of_duplicates_keep_their_dtype():
+    i = np.zeros(4, int)
+    for values in (np.full(4, 100, np.int8), np.ones(4, bool), np.full(4, 1 + 2j)):
+        found = sparse.from_coo(pp.par, i, i, values, (1, 1))
+        assert found.dtype == values.dtype and found[0, 0] == np.add.reduce(values, dtype=values.dtype)
+
+
+def test_many_more_columns_than_elements():
+    i, j, values = np.array([3, 0, 3, 3]), np.array([2**40, 5, 2**33, 2**40]), np.arange(4.0)
+    found = sparse.from_coo(pp.par, i, j, values, (4, 2**41))
+    assert found.indices.tolist() == [5, 2**33, 2**40] and found.indptr.tolist() == [0, 1, 1, 1, 3]
+    assert found.data.tolist() == [1, 2, 3]
+
+
+def test_transpose(where):
+    policy = alone(where)
+    for name, make in KINDS.items():
+        a = make()
+        same(sparse.transpose(policy, a), a.T.tocsr(), name)
+        b = csc_array(a)
+        same(sparse.transpose(policy, b), b.T.tocsc(), name)
+    old = csr_matrix(rows_of([3, 0, 2], 6))
+    same(sparse.transpose(policy, old), old.T.tocsr())
+
+
+def test_results_are_matrices_of_scipy():
+    a = sparse.transpose(pp.par, rows_of([50] * 2000, 3000))
+    assert a.has_sorted_indices and np.shares_memory(a.T.indices, a.indices)  # no view that SciPy would copy
+    assert (a @ a.T).shape == (3000, 3000)
+    assert scipy.sparse.issparse(a)
