@@ -17,7 +17,7 @@ from portapar.call import call
 from portapar.errors import PlacementError
 from portapar.executor import Executor
 from portapar.policy import Policy
-from portapar.problem import Problem
+from portapar.problem import Problem, folded
 
 
 def reduce(policy: Policy | None, x: Any, op: Any = ops.plus, init: Any = None, *, axis: Any = None) -> Any:
@@ -124,8 +124,7 @@ def reduce_as(
         shape, axes = axes_of(name, inputs, axis)
         if len(axes) < len(shape):
             return reduce_axes(name, policy, inputs, op, transform, init, shape, axes)
-    if isinstance(op, np.ufunc):
-        op = ops.monoid(op)
+    op = ops.monoid(op) if isinstance(op, np.ufunc) else folded(op)
     kernels = (op,) if transform is None else (op, transform)
     if isinstance(init, np.void):
         init = init.item()

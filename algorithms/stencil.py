@@ -181,10 +181,10 @@ def _check(body: Any, radii: tuple[int, ...]) -> None:
 def _reads(kernel: Kernel, ndim: int) -> list[tuple[list[int], int]]:
     """For every ``x[i + 1, j]`` and its like: how far it is from the cell on each axis, and its line."""
     function, (x, *own) = kernel.functions[-1], kernel.params
-    stored = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    stored = {n.id for n in function.nodes() if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     found = []
-    for node in ast.walk(function):
-        line = getattr(node, "user_line", kernel.line)
+    for node in function.nodes():
+        line = node.lineno if isinstance(node, ast.expr) else kernel.line
         of = node.value if isinstance(node, (ast.Subscript, ast.Attribute)) else None
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "len" and node.args:
             of = node.args[0]

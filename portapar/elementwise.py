@@ -28,6 +28,7 @@ from portapar.problem import (
     Problem,
     Tests,
     checking,
+    folded,
     index_names,
     lazy_told,
     lifted,
@@ -424,7 +425,8 @@ def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, ini
             raise PlacementError(f"{algorithm}: {len(inputs)} inputs without transform=: say how to combine elements")
         transform = _element(algorithm, inputs[0])
     kernel, func = lifted_for_elements(with_held(transform, len(inputs)))
-    op_kernel, op_func = lifted(op)
+    op = folded(op)
+    op_kernel, _ = lifted(op)
     if len(op_kernel.params) != 2:
         raise KernelError(
             f"{algorithm}: op {op_kernel.name!r} ({op_kernel.where()}) {op_kernel.takes()}: "
@@ -491,7 +493,7 @@ def _may_overflow(op: Kernel, acc: np.dtype) -> bool:
     if not any(kind.kind in "fc" for kind in ([acc[name] for name in acc.names] if acc.names else [acc])):
         return False
     mild = _MILD | {function.name for function in op.functions}
-    for node in (node for function in op.functions for node in ast.walk(function)):
+    for node in (node for function in op.functions for node in function.nodes()):
         if isinstance(node, (ast.BinOp, ast.AugAssign)):
             if isinstance(node.op, (ast.Mult, ast.Div, ast.FloorDiv, ast.Pow)):
                 return True

@@ -33,7 +33,7 @@ from portapar import arrays, cache, forks
 from portapar.errors import ArgumentError, KernelError, PlacementError
 from portapar.kernel.front.codec import tuple_dtype
 from portapar.kernel.front.fuse import Getter
-from portapar.kernel.front.kernel import Kernel
+from portapar.kernel.front.kernel import Function, Kernel
 from portapar.kernel.front.lift import lift
 from portapar.kernel.front.rows import without_rows
 from portapar.kernel.front.sources import tree_of
@@ -124,17 +124,10 @@ class Expression:
         lines.append(f"    return {self._text(self.tree, leaves, index, place)}")
         function = tree_of("\n".join(lines)).body[0]
         assert isinstance(function, ast.FunctionDef)
-        functions: list[ast.FunctionDef] = []
-        for k, kernel in enumerate(self.kernels):
-            for part, file in renamed(kernel, f"f{k}"):
-                part.file = file  # type: ignore[attr-defined]
-                functions.append(part)
-        called = {f"f{k}" for k in range(len(self.kernels))}
-        for node in ast.walk(function):
-            if isinstance(node, ast.Name) and node.id in called:
-                node.called = True  # type: ignore[attr-defined]
-        params = [*INDICES[:ndim], *leaves]
-        kernel = Kernel("lazy", "<portapar lazy>", 1, params, [], [*functions, function], {}, [], False)
+        calls = [f"f{k}" for k in range(len(self.kernels))]
+        functions = [f for k, kernel in enumerate(self.kernels) for f in renamed(kernel, calls[k])]
+        functions.append(Function(function, "", frozenset(calls)))
+        kernel = Kernel("lazy", "<portapar lazy>", 1, [*INDICES[:ndim], *leaves], [], functions, {}, [], False)
         return Getter(kernel, tuple(role == OWN for role in self.roles), ndim, sized, counts)
 
     def _text(self, node: tuple[Any, ...], leaves: list[str], index: str, place: str) -> str:

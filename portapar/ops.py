@@ -47,7 +47,7 @@ class Monoid:
     6
     """
 
-    op: Callable[[Any, Any], Any]
+    op: Any
     identity: Any = None
     commutative: bool = True
 
@@ -92,7 +92,7 @@ class Monoid:
         ------
         PlacementError
         """
-        op = self.py_func
+        op = getattr(self.op, "given", self.py_func)
         if identity is None or isinstance(op, np.ufunc) or self.named:
             return
         for value in (identity, *values):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import linecache
 import math
+import types
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -16,13 +18,14 @@ from portapar.arrays import Range
 from portapar.errors import BoundsError, PlacementError
 from portapar.kernel.front import fuse
 from portapar.kernel.front.access import Access
-from portapar.kernel.front.kernel import Kernel, holding, is_held
+from portapar.kernel.front.kernel import Kernel, folding, holding, is_held
 from portapar.kernel.front.lift import lift
 from portapar.kernel.front.reach import Reach
 from portapar.kernel.front.rows import without_rows
 from portapar.kernel.front.text import Text
 from portapar.kernel.program import INDICES, Program, Spec
 from portapar.lazy import Lazy
+from portapar.ops import Monoid
 
 if TYPE_CHECKING:
     from portapar.kernel.front.checked import Checked, Site
@@ -278,6 +281,15 @@ def with_held(op: Any, count: int) -> Any:
     """An operator of so many elements; what its defaults are that are no numbers is held."""
     defaults = getattr(getattr(op, "py_func", op), "__defaults__", None)
     return holding(op, 0, (0,) * count)[0] if defaults and any(map(is_held, defaults)) else op
+
+
+def folded(op: Any) -> Any:
+    """An operator that folds values: two are all that it is given, and its defaults are constants of its text."""
+    func = getattr(op, "py_func", op)
+    held = folding(func) if isinstance(func, types.FunctionType) and func.__defaults__ else None
+    if held is None:
+        return op
+    return dataclasses.replace(op, op=held) if isinstance(op, Monoid) else held
 
 
 def lifted(given: Any) -> tuple[Kernel, Any]:

@@ -23,6 +23,7 @@ from portapar.kernel.front.sources import function
 from portapar.lazy import Lazy
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
+from portapar.problem import folded
 from portapar.remembered import memoize, remember
 
 
@@ -55,7 +56,7 @@ class Values:
     """
 
     def __init__(self, p: Parts, inputs: Sequence[Any], op: Any, transform: Any = None, init: Any = None) -> None:
-        monoid = ops.monoid(op)
+        monoid = ops.monoid(folded(op))
         if isinstance(init, np.void):
             init = init.item()
         if init is not None and not all(
@@ -73,7 +74,7 @@ class Values:
         cls, inputs: Sequence[Any], op: Any, transform: Any = None, init: Any = None, most: int = FEW
     ) -> Values | None:
         """The values of plain arrays, if there were such of these types before."""
-        n, monoid = elements(*inputs, most=most), ops.monoid(op)
+        n, monoid = elements(*inputs, most=most), ops.monoid(folded(op))
         key = _kinds(inputs, monoid, transform, init) if n else None
         found = _types.get(key) if key is not None else None
         if found is None:

@@ -1,5 +1,6 @@
 """Kernels as users write them: how functions are found, what they may capture, what Python means in them."""
 
+import ast
 import functools
 import linecache
 import math
@@ -18,7 +19,9 @@ import pytest
 
 import portapar as pp
 from portapar import atomic
+from portapar.kernel.front.checked import checked
 from portapar.kernel.front.lift import lift
+from portapar.kernel.front.rows import without_rows
 
 N = 1000
 SCALE = 3.0
@@ -406,6 +409,39 @@ def test_functions_named_alike(module):
     outer = module("def step(x):\n    return other(x) - 1\n")
     outer.other = step
     np.testing.assert_array_equal(pp.transform(pp.seq, ramp(), op=outer.step), ramp() * 2 - 1)
+
+
+def inner(x):
+    return x + 1.0
+
+
+def middle(x):
+    inner_ = 2.0 * x
+    return inner(inner_)
+
+
+def outer(i, x, y):
+    inner = 3.0 + x[i, 0]
+    y[i] = middle(np.where(x[i] > 0, x[i], 0.0).sum()) + inner
+    y[i] += np.clip(x[i], -1.0, 1.0).max()
+
+
+def test_lifted_functions_are_plain_syntax_trees():
+    """What is known of nodes is beside the trees; names of functions are no variables' in what calls them."""
+    kernel, _ = lift(outer)
+    found = {"x": np.ones((3, 2)), "y": np.ones(3)}
+    flat = without_rows(kernel, found)
+    tested = checked(flat, 1, frozenset("xy"), frozenset(), frozenset(), 0).kernel
+    for function in [*kernel.functions, *flat.functions, *tested.functions]:
+        for node in function.nodes():
+            assert set(vars(node)) <= {*node._fields, *node._attributes}, ast.dump(node)
+            assert not (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in function.calls)
+    assert {len(function.choices) for function in kernel.functions} == {0, 1}
+    x, y, wanted = np.array([[1.0, -2.0], [0.5, 3.0]]), np.zeros(2), np.zeros(2)
+    pp.for_each(pp.par, 2, outer, x, y)
+    for i in range(2):
+        outer(i, x, wanted)
+    np.testing.assert_array_equal(y, wanted)
 
 
 def test_names_that_the_text_uses_itself():

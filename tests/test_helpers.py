@@ -1,6 +1,8 @@
 """Kernel functions that kernels call: their defaults, their keywords, and arguments that are no numbers."""
 
 import enum
+import functools
+import itertools
 
 import numpy as np
 import pytest
@@ -108,3 +110,48 @@ def in_a_loop(x, scale=None):
 def test_what_is_missing_is_told(op, words):
     with pytest.raises(pp.KernelError, match=f"(?s){words}"):
         pp.transform(pp.par, np.ones(3), op=op)
+
+
+FOUR = np.float32(4)
+
+
+def bounded(a, b, mode="sum", w=0.0, sides=(1, 4), top=FOUR, far=np.inf):
+    found = a + b + w if mode == "sum" else max(a, b) * sides[0]
+    return min(found, top * sides[1]) if far > 0 else found
+
+
+def check_folds(policy, monkeypatch, segments):
+    values = np.array([3.0, 1.0, 7.0, 2.0, 2.0, 9.0, 4.0, 1.0, 0.5], np.float32)
+    for defaults in (bounded.__defaults__, ("most", 0.0, (1, 0), np.float64(1), -np.inf)):
+        monkeypatch.setattr(bounded, "__defaults__", defaults)  # they are looked at in every call
+        whole = list(itertools.accumulate(values, bounded))
+        for _ in range(2):  # the second call is a remembered one
+            assert pp.reduce(policy, values, op=bounded) == whole[-1]
+            np.testing.assert_array_equal(pp.asnumpy(pp.inclusive_scan(policy, values, op=pp.Monoid(bounded))), whole)
+        if segments:
+            ends, keys = [0, 4, 9], np.repeat([1, 2], [4, 5])
+            parts = [list(itertools.accumulate(values[lo:hi], bounded)) for lo, hi in itertools.pairwise(ends)]
+            scanned = pp.segmented_scan(policy, np.array(ends), values, op=bounded)
+            np.testing.assert_array_equal(pp.asnumpy(scanned), sum(parts, []))
+            folds = pp.reduce_by_key(policy, keys, values, op=bounded)[1]
+            np.testing.assert_array_equal(pp.asnumpy(folds), [part[-1] for part in parts])
+            columns = [functools.reduce(bounded, column) for column in values.reshape(3, 3).T]
+            found = pp.reduce(policy, values.reshape(3, 3), op=bounded, axis=0)
+            np.testing.assert_array_equal(pp.asnumpy(found), columns)
+
+
+def test_defaults_of_operators_are_pythons(renderer, monkeypatch):
+    check_folds(renderer, monkeypatch, False)
+
+
+@pytest.mark.rare
+def test_defaults_of_operators_of_segments(policy, monkeypatch):
+    check_folds(policy, monkeypatch, True)
+
+
+def test_operators_have_no_arrays():
+    table = np.arange(3.0)
+    with pytest.raises(pp.KernelError, match="captures 'table'.*Use transform= for what depends on other data"):
+        pp.reduce(pp.par, np.ones(3), op=lambda a, b, table=table: a + b * table[0])
+    with pytest.raises(pp.PlacementError, match="its identity is .*Pass the right identity"):
+        pp.reduce(pp.par, np.arange(3), op=pp.Monoid(lambda a, b, k=3: a + b + k, 0))

@@ -7,6 +7,7 @@
 `functions`     functions of math, cmath and NumPy that renderers do not have
 `remedies`      what to write instead of captured values that kernels cannot use
 `walrus`        assignments inside of expressions
+`calls`         what the calls in a kernel become
 `lift`          checking a function and writing it anew with its captures as arguments
 `unroll`        loops over tuples, written out
 `aliases`       sets of the parts of arrays that a value may be
@@ -15,9 +16,11 @@
 `races`         writes that iterations may do to one place at the same time
 `checked`       kernels that test their indices
 `rows`          rows of arrays as loops over their elements
+`row_numbers`   what takes rows and gives numbers
 `templates`     the elements of a row, as code
 `fuse`          lazy inputs put into the kernels that read them
 `single_store`  bodies that end by storing one result at their own index
+`trees`         syntax trees: copies, small pieces, and what is asked of them
 `text`          kernels and a form's glue as one text
 `bounds`        indices that are not negative, by one test for a loop
 `interior`      conditions on indices, as they are but for the ends of a space

@@ -10,14 +10,14 @@ from __future__ import annotations
 import ast
 import functools
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from portapar.kernel.front.kernel import Kernel
+from portapar.kernel.front.kernel import Function, Kernel
 from portapar.kernel.front.races import Run
 from portapar.kernel.front.sources import of_library, tree_of
-from portapar.kernel.front.text import copied
+from portapar.kernel.front.trees import copied, placed
 from portapar.kernel.program import INDICES
 
 __all__ = ["WORDS", "Checked", "Site", "checked", "numbers"]
@@ -150,40 +150,41 @@ def checked(
         How many sites other kernels of the call have.
     """
     run = Run(kernel, ndim, arrays)
-    taken = {node.id for f in kernel.functions for node in ast.walk(f) if isinstance(node, ast.Name)}
-    taken |= {arg.arg for f in kernel.functions for arg in f.args.args} | {f.name for f in kernel.functions}
+    taken: set[str] = set().union(*(f.names() for f in kernel.functions))
     names: dict[str, str] = {}
-    tests = [f"{test}_{count}" for test in ("check", "item", "check_of", "item_of") for count in _COUNTS]
-    for name in ("tell", "record", "base", *_several("at_"), *tests):
+    kinds = [f"{test}_{count}" for test in ("check", "item", "check_of", "item_of") for count in _COUNTS]
+    for name in ("tell", "record", "base", *_several("at_"), *kinds):
         names[name] = name
         while any(other.startswith(names[name]) for other in taken):
             names[name] += "_"
     sites: list[Site] = []
-    functions: list[ast.FunctionDef] = []
+    functions: list[Function] = []
     used: set[str] = set()
     for function in kernel.functions:
         top = function is kernel.functions[-1]
-        file = getattr(function, "file", kernel.file)
-        fresh = copied(function)
-        rewriter = _Rewriter(kernel, run, names, sites, used, file, not of_library(file))
-        rewriter.pointwise, rewriter.first, rewriter.made = pointwise, first, hasattr(function, "made")
+        fresh = copied(function.node)
+        rewriter = _Rewriter(kernel, run, names, sites, used, function)
+        rewriter.pointwise, rewriter.first = pointwise, first
         if top and ndim:
             rewriter.own, rewriter.safe = kernel.params[:ndim], safe
-        rewriter.pair(function, fresh)
+        rewriter.pair(function.node, fresh)
         fresh.body = rewriter.block(fresh.body)
         extra = [names["record"]]
         places = [names[name] for name in _several("at_")]
         if top and ndim:
             starts = [*kernel.params[:ndim], *["0"] * (_MOST - ndim)]
             lines = "".join(f"{place} = {start}\n" for place, start in zip(places, starts, strict=True))
-            fresh.body = [*tree_of(lines).body, *fresh.body]
+            begin = (ast.increment_lineno(one, fresh.lineno - one.lineno) for one in tree_of(lines).body)
+            fresh.body = [*begin, *fresh.body]
         else:
             extra += places
         fresh.args = ast.arguments([], [*fresh.args.args, *map(ast.arg, extra)], None, [], [], None, [])
-        functions.append(ast.fix_missing_locations(fresh))
+        calls = function.calls | rewriter.calls
+        functions.append(replace(function, node=ast.fix_missing_locations(fresh), calls=calls))
     if not sites:
         return None
     helpers = [_tell(names)]
+    tests = frozenset(names[test] for test in ("tell", *kinds))
     for count in _COUNTS:
         if {f"check_{count}", f"item_{count}", f"check_of_{count}", f"item_of_{count}"} & used:
             helpers.append(_check(names, count))
@@ -193,11 +194,7 @@ def checked(
     for k, text in enumerate(helpers):
         (helper,) = tree_of(text).body
         assert isinstance(helper, ast.FunctionDef)
-        for node in ast.walk(helper):
-            if isinstance(node, ast.Name) and node.id in names.values() and node.id != names["record"]:
-                node.called = True  # type: ignore[attr-defined]
-        helper.file = __file__  # type: ignore[attr-defined]
-        functions.insert(k, helper)
+        functions.insert(k, Function(helper, "", tests))
     told = 0 if of_library(kernel.file) else ndim or 1
     return Checked(replace(kernel, functions=functions), tuple(sites), told)
 
@@ -212,16 +209,15 @@ class _Rewriter(ast.NodeTransformer):
         names: dict[str, str],
         sites: list[Site],
         used: set[str],
-        file: str,
-        users: bool,
+        function: Function,
     ) -> None:
         self.kernel, self.run, self.names, self.sites, self.used = kernel, run, names, sites, used
-        self.file, self.users = file, users
+        self.function, self.users = function, bool(function.file) and not of_library(function.file)
+        self.calls: set[str] = set()
         self.own: list[str] = []
         self.safe: frozenset[str] = frozenset()
         self.pointwise: frozenset[str] = frozenset()
         self.first = 0
-        self.made = False  #: the function is made of a row
         self.before: list[ast.stmt] = []  #: what must come before the statement at hand
         self.found: dict[int, ast.AST] = {}
         self.stored: set[str] = set()
@@ -272,7 +268,7 @@ class _Rewriter(ast.NodeTransformer):
             if isinstance(node.ctx, ast.Load):
                 return self.checks("item", node, base, index, told, count)
             name = f"{self.names['base']}_{len(self.sites)}"
-            self.before.append(self.placed(ast.Assign([ast.Name(name, ast.Store())], base), node))
+            self.before.append(placed(ast.Assign([ast.Name(name, ast.Store())], base), node))
             base = ast.Name(name, ast.Load())
         node.value = base
         node.slice = self.checks("check", node, base, index, told, count)
@@ -283,7 +279,7 @@ class _Rewriter(ast.NodeTransformer):
         here = ast.unparse(base)
         names = self.run.indexed[id(self.found[id(node)])]
         known = not of_library(self.kernel.file) and len(names) == 1 and "" not in names
-        if self.made or hasattr(node, "made"):
+        if any(isinstance(part, ast.Name) and part.id in self.function.fresh for part in ast.walk(node)):
             return repr(next(iter(names))) if known else "", "", ""
         return next(iter(names)) if known else here, here, ast.unparse(node)
 
@@ -311,8 +307,8 @@ class _Rewriter(ast.NodeTransformer):
         self, test: str, node: ast.AST, base: ast.expr, index: list[ast.expr], told: tuple[str, str, str], count: int
     ) -> ast.expr:
         """A call of a test, for the place in the text that `told` tells of; the index is a tuple of `count` numbers."""
-        line = getattr(node, "user_line", getattr(node, "lineno", self.kernel.line))
-        self.sites.append(Site(*told, self.file, line, count or len(index)))
+        assert isinstance(node, ast.expr)
+        self.sites.append(Site(*told, self.function.file, node.lineno, count or len(index)))
         test = f"{test}_of_{count}" if count else f"{test}_{len(index)}"
         self.used.add(test)
         names = [self.names["record"], *(self.names[name] for name in _several("at_"))]
@@ -321,25 +317,15 @@ class _Rewriter(ast.NodeTransformer):
         for part in ast.walk(given[0]):
             if isinstance(part, (ast.Subscript, ast.Attribute, ast.Name)):
                 part.ctx = ast.Load()
-        func = ast.Name(self.names[test], ast.Load())
-        func.called = True  # type: ignore[attr-defined]
-        return self.placed(ast.Call(func, given, []), node)
-
-    def placed(self, new: Any, node: ast.AST) -> Any:
-        """A new node at the user's line."""
-        for part in ast.walk(new):
-            if isinstance(part, (ast.expr, ast.stmt)) and not hasattr(part, "lineno"):
-                ast.copy_location(part, node)
-                if hasattr(node, "user_line"):
-                    part.user_line = node.user_line  # type: ignore[union-attr]
-        return new
+        self.calls.add(self.names[test])
+        return placed(ast.Call(ast.Name(self.names[test], ast.Load()), given, []), node)
 
     def visit_While(self, node: ast.While) -> ast.AST:
         """What is read for an index that is wrong may keep a loop going for ever: it ends once one was found."""
         self.generic_visit(node)
         stop = tree_of(f"while 1:\n    if {self.names['record']}[0] != 0:\n        break\n").body[0]
         assert isinstance(stop, ast.While)
-        node.body = [*(self.placed(statement, node) for statement in stop.body), *node.body]
+        node.body = [*(placed(statement, node) for statement in stop.body), *node.body]
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
@@ -352,7 +338,7 @@ class _Rewriter(ast.NodeTransformer):
                 node.args[1] = self.checks("check", node, node.args[0], index, told, count)
             return node
         self.generic_visit(node)
-        if isinstance(node.func, ast.Name) and hasattr(node.func, "called"):
+        if self.function.is_called(node.func):
             names = [self.names["record"], *(self.names[name] for name in _several("at_"))]
-            node.args += [self.placed(ast.Name(name, ast.Load()), node) for name in names]
+            node.args += [placed(ast.Name(name, ast.Load()), node) for name in names]
         return node

@@ -15,9 +15,10 @@ from typing import Any, NoReturn
 
 from portapar import cache, forks
 from portapar.kernel.front.access import Access
-from portapar.kernel.front.kernel import Capture, Kernel
+from portapar.kernel.front.kernel import Capture, Function, Kernel
 from portapar.kernel.front.sources import kernel_error
-from portapar.kernel.front.text import copied, renamed
+from portapar.kernel.front.text import renamed
+from portapar.kernel.front.trees import copied, placed
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,13 +70,10 @@ class _Fuser:
     def __init__(self, kernel: Kernel) -> None:
         self.old = kernel
         self.functions = {f.name: f for f in kernel.functions}
-        self.written: list[ast.FunctionDef] = []
+        self.written: list[Function] = []
         self.names: dict[Any, str] = {}
         self.getters: dict[int, str] = {}
-        nodes = [node for f in kernel.functions for node in ast.walk(f)]
-        self.taken = set(self.functions)
-        self.taken |= {node.id for node in nodes if isinstance(node, ast.Name)}
-        self.taken |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+        self.taken: set[str] = set().union(*(f.names() for f in kernel.functions))
 
     def kernel(self, given: Mapping[str, Getter]) -> Kernel:
         old = self.old
@@ -111,28 +109,24 @@ class _Fuser:
         """The name by which the text calls a getter."""
         if id(getter) not in self.getters:
             self.getters[id(getter)] = fresh = self.free(f"{name}_get")
-            for function, file in renamed(getter.kernel, fresh):
-                function.file = file  # type: ignore[attr-defined]
-                self.taken.add(function.name)
-                self.written.append(function)
+            self.written += renamed(getter.kernel, fresh)
+            self.taken |= {function.name for function in self.written}
         return self.getters[id(getter)]
 
     def function(self, name: str, given: Mapping[str, Getter], leaves: Mapping[str, list[str]] | None = None) -> str:
         """The name of a function for which these parameters are lazy."""
         key = (name, tuple((param, id(getter)) for param, getter in given.items()))
         if key not in self.names:
-            function, first = copied(self.functions[name]), leaves is not None
+            old, first = self.functions[name], leaves is not None
+            node = copied(old.node)
             if given and not first:
-                function.name = self.free(name)
-            file = getattr(self.functions[name], "file", self.old.file)
-            function.file = file  # type: ignore[attr-defined]
+                node.name = self.free(name)
             leaves = self.leaves(given) if leaves is None else leaves
-            rewriter = _Rewriter(self, (self.old.name if first else name, file), given, leaves)
-            function.body = [rewriter.visit(statement) for statement in function.body]
-            params = [leaf for arg in function.args.args for leaf in leaves.get(arg.arg, [arg.arg])]
-            function.args.args = [ast.arg(param) for param in params]
-            self.names[key] = function.name
-            self.written.append(ast.fix_missing_locations(function))
+            rewriter = _Rewriter(self, self.old.name if first else name, old, given, leaves)
+            node.body = [rewriter.visit(statement) for statement in node.body]
+            node.args.args = [ast.arg(leaf) for param in old.params for leaf in leaves.get(param, [param])]
+            self.names[key] = node.name
+            self.written.append(replace(old, node=ast.fix_missing_locations(node), calls=frozenset(rewriter.calls)))
         return self.names[key]
 
 
@@ -140,10 +134,11 @@ class _Rewriter(ast.NodeTransformer):
     """Rewrites the uses of lazy parameters in one function."""
 
     def __init__(
-        self, fuser: _Fuser, where: tuple[str, str], given: Mapping[str, Getter], leaves: Mapping[str, list[str]]
+        self, fuser: _Fuser, name: str, old: Function, given: Mapping[str, Getter], leaves: Mapping[str, list[str]]
     ) -> None:
-        self.fuser, self.given, self.leaves = fuser, given, leaves
-        self.where = where  #: name and file
+        self.fuser, self.old, self.given, self.leaves = fuser, old, given, leaves
+        self.where = name, old.file
+        self.calls: set[str] = set()
 
     def fail(self, node: ast.AST, name: str, what: str, remedy: str = "") -> NoReturn:
         """`what` says what the kernel does with the lazy input."""
@@ -157,18 +152,8 @@ class _Rewriter(ast.NodeTransformer):
         return node.id if isinstance(node, ast.Name) and node.id in self.given else ""
 
     def call(self, node: ast.AST, function: str, arguments: Sequence[ast.expr]) -> ast.Call:
-        name = ast.Name(function, ast.Load())
-        name.called = True  # type: ignore[attr-defined]
-        return self.placed(ast.Call(name, list(arguments), []), node)
-
-    def placed(self, new: Any, node: ast.AST) -> Any:
-        """A new node at the user's line."""
-        for part in ast.walk(new):
-            if isinstance(part, ast.expr) and not hasattr(part, "lineno"):
-                ast.copy_location(part, node)
-                if hasattr(node, "user_line"):
-                    part.user_line = node.user_line  # type: ignore[attr-defined]
-        return new
+        self.calls.add(function)
+        return placed(ast.Call(ast.Name(function, ast.Load()), list(arguments), []), node)
 
     def arguments(self, name: str) -> list[ast.expr]:
         return [ast.Name(leaf, ast.Load()) for leaf in self.leaves[name]]
@@ -202,7 +187,7 @@ class _Rewriter(ast.NodeTransformer):
             new = ast.Tuple([new], ast.Load()) if node.attr == "shape" else new
         else:
             new = ast.Attribute(ast.Name(self.leaves[name][getter.sized], ast.Load()), node.attr, ast.Load())
-        return self.placed(new, node)
+        return placed(new, node)
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         func = node.func
@@ -212,22 +197,23 @@ class _Rewriter(ast.NodeTransformer):
         if name and isinstance(func, ast.Name) and func.id == "len" and len(node.args) == 1:
             getter = self.given[name]
             leaf = ast.Name(self.leaves[name][getter.sized], ast.Load())
-            return self.placed(leaf if getter.counts else ast.Call(func, [leaf], []), node)
-        if not (isinstance(func, ast.Name) and hasattr(func, "called")):
+            return placed(leaf if getter.counts else ast.Call(func, [leaf], []), node)
+        if not self.old.is_called(func):
             self.generic_visit(node)
             return node
-        params = [arg.arg for arg in self.fuser.functions[func.id].args.args]
+        params = self.fuser.functions[func.id].params
         inner: dict[str, Getter] = {}
         arguments: list[ast.expr] = []
         for param, argument in zip(params, node.args, strict=True):
             name = self.lazy(argument)
             if name:
                 inner[param] = self.given[name]
-                arguments += self.placed(ast.Tuple(self.arguments(name), ast.Load()), argument).elts
+                arguments += placed(ast.Tuple(self.arguments(name), ast.Load()), argument).elts
             else:
                 arguments.append(self.visit(argument))
         node.args = arguments
         func.id = self.fuser.function(func.id, inner)
+        self.calls.add(func.id)
         return node
 
     def visit_Name(self, node: ast.Name) -> ast.expr:

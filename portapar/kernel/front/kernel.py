@@ -11,7 +11,7 @@ import operator
 import types
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -98,7 +98,11 @@ class Guard:
             found = value.__code__
         else:
             found = "data" if type(value) in _NUMBERS else kind_of(value)
-        return found is self.expected or (type(found) is type(self.expected) and found == self.expected)
+        if found is self.expected or type(found) is not type(self.expected):
+            return found is self.expected
+        if isinstance(found, (float, complex, np.inexact)):  # -0.0 is not 0.0, and a NaN is one
+            return repr(found) == repr(self.expected)
+        return found == self.expected
 
 
 def usable(value: Any) -> bool:
@@ -157,6 +161,65 @@ def _walk(captures: Iterable[Capture], guards: Iterable[Guard]) -> Callable[[typ
     return space["walk"]
 
 
+Place = tuple[int, int, int | None, int | None]  #: of an expression in the user's text: where it begins and ends
+
+
+def place_of(node: ast.AST) -> Place | None:
+    """Where an expression stands in the user's text; None if it does not."""
+    if not isinstance(node, ast.expr) or not hasattr(node, "lineno"):
+        return None
+    return node.lineno, node.col_offset, node.end_lineno, node.end_col_offset
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A lifted function.
+
+    Attributes
+    ----------
+    node : ast.FunctionDef
+        Its lines and columns are those of the user's text.
+    file : str
+        Which text that is; empty for functions of nobody's.
+    calls : frozenset of str
+        The names in it that are functions of the same kernel: no variable of its own has one of these.
+    choices : frozenset of Place
+        Which of its conditional expressions stand for ``np.where``, and so take rows, element by element.
+    fresh : frozenset of str
+        Names in it that nobody wrote.
+    """
+
+    node: ast.FunctionDef
+    file: str
+    calls: frozenset[str] = frozenset()
+    choices: frozenset[Place] = frozenset()
+    fresh: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        return self.node.name
+
+    @property
+    def body(self) -> list[ast.stmt]:
+        return self.node.body
+
+    @property
+    def params(self) -> list[str]:
+        return [arg.arg for arg in self.node.args.args]
+
+    def nodes(self) -> Iterator[ast.AST]:
+        """It and all that is in it."""
+        return ast.walk(self.node)
+
+    def names(self) -> set[str]:
+        """All names in it."""
+        return {node.id for node in self.nodes() if isinstance(node, ast.Name)} | {*self.params, self.name}
+
+    def is_called(self, func: ast.AST) -> TypeGuard[ast.Name]:
+        """Whether what a call calls is a function of the same kernel."""
+        return isinstance(func, ast.Name) and func.id in self.calls
+
+
 @dataclass(eq=False)
 class Kernel:
     """A kernel's source, lifted: what `lift` returns. Shared by all functions of the same code.
@@ -171,8 +234,8 @@ class Kernel:
         The user's parameters, in order.
     captures : list
         (parameter name in the text, where the value is found): they follow `params`.
-    functions : list of ast.FunctionDef
-        The lifted functions, callees first; the last one is the kernel.
+    functions : list of Function
+        Callees first; the last one is the kernel.
     access : dict
         Parameter or capture → `Access`.
     guards : list of Guard
@@ -186,7 +249,7 @@ class Kernel:
     line: int
     params: list[str]
     captures: list[tuple[str, Capture]]
-    functions: list[ast.FunctionDef]
+    functions: list[Function]
     access: dict[str, Access]
     guards: list[Guard]
     simple: bool
@@ -227,16 +290,17 @@ class Holding:
     """A kernel function with what a call passes for some parameters and is no array or number: tuples, None, strings.
 
     They are what a global name would be. So whatever kernels may do with such values that they capture, they may do
-    with those.
+    with those. If they are `constants`, numbers too are held, and written into the text.
     """
 
-    def __init__(self, func: types.FunctionType, values: dict[str, Any]) -> None:
+    def __init__(self, func: types.FunctionType, values: dict[str, Any], constants: bool = False) -> None:
+        self.given = func
         space = {**func.__globals__, **values}
         defaults = func.__defaults__ or ()
         named = func.__code__.co_varnames[: func.__code__.co_argcount][-len(defaults) :]
-        left = tuple(x for name, x in zip(named, defaults, strict=False) if name not in values)
+        left = () if constants else tuple(x for name, x in zip(named, defaults, strict=False) if name not in values)
         made = types.FunctionType(func.__code__, space, func.__name__, left, func.__closure__)
-        made.__dict__.update(func.__dict__, held=(*values,))
+        made.__dict__.update(func.__dict__, held=(*values,), constants=constants)
         self.py_func = made
 
     def __repr__(self) -> str:
@@ -265,6 +329,15 @@ def holding(given: Any, ndim: int, args: tuple[Any, ...]) -> tuple[Any, tuple[An
     return (Holding(func, values), tuple(x for x in whole if not is_held(x))) if values else (given, args)
 
 
+def folding(func: types.FunctionType) -> Holding | None:
+    """An operator of two values, which hold what its defaults are; None if it has none that it needs."""
+    defaults = func.__defaults__ or ()
+    names = func.__code__.co_varnames[: func.__code__.co_argcount]
+    values = dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
+    extra = {name: _tuple(values[name]) for name in names[2:] if name in values}
+    return Holding(func, extra, True) if extra and len(extra) == len(names) - 2 else None
+
+
 def is_held(x: Any) -> bool:
     """Whether an argument or a default is no array or number, but what a kernel is made for: see `Holding`."""
     return x is None or isinstance(x, (tuple, list, str, bytes)) or (isinstance(x, enum.Enum) and not is_data(x))
@@ -280,6 +353,11 @@ def _tuple(x: Any) -> Any:
 def held(func: types.FunctionType) -> tuple[str, ...]:
     """The parameters for which it holds values."""
     return func.__dict__.get("held", ())
+
+
+def variant(func: types.FunctionType) -> tuple[Any, ...]:
+    """What of a function its kernel depends on, besides its code and what guards look at."""
+    return (held(func), func.__dict__["constants"]) if held(func) else ()
 
 
 def unwrap(func: Any) -> types.FunctionType:

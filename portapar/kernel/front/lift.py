@@ -10,21 +10,16 @@ write instead.
 from __future__ import annotations
 
 import ast
-import builtins
-import enum
 import functools
-import inspect
 import types
-from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from portapar import cache
-from portapar.kernel.front import atomic, functions, private
+from portapar.kernel.front import private
 from portapar.kernel.front.access import Callee, Flow
-from portapar.kernel.front.kernel import OPERATORS, Capture, Guard, Kernel, held, is_data, kind_of, scalar_name, unwrap
-from portapar.kernel.front.names import RESERVED, Names, leaves
+from portapar.kernel.front.calls import Calls, Fixed
+from portapar.kernel.front.kernel import Function, Kernel, is_data, unwrap, variant
+from portapar.kernel.front.names import RESERVED, leaves
 from portapar.kernel.front.remedies import FORBIDDEN
 from portapar.kernel.front.sources import (
     changed_error,
@@ -34,12 +29,10 @@ from portapar.kernel.front.sources import (
     source_lock,
     tree_of,
 )
-from portapar.kernel.front.templates import Filled
-from portapar.kernel.front.text import copied, with_names
+from portapar.kernel.front.trees import copied
 from portapar.kernel.front.unroll import unrolled
 from portapar.kernel.front.walrus import hoist, split
 
-_PRIVATE = {"zeros": np.zeros, "empty": np.empty, "ones": np.ones, "full": np.full}
 # Equal codes may come from two files, and hold tuples for some parameters.
 _lifted: dict[Any, list[Kernel]] = cache.Bounded()
 _recent: dict[Any, Kernel] = cache.Bounded()  # the last one of a code that fitted: most often that will fit again
@@ -60,7 +53,7 @@ def lift(func: Any) -> tuple[Kernel, types.FunctionType]:
 def bound(func: Any) -> tuple[Kernel, types.FunctionType, list[Any]]:
     """`lift`, and the captured values."""
     func = unwrap(func)
-    code, tuples = func.__code__, held(func)
+    code, tuples = func.__code__, variant(func)
     key = (id(code), tuples) if tuples else id(code)
     known = _by_code.get(key)
     if known is None:
@@ -86,7 +79,7 @@ def bound(func: Any) -> tuple[Kernel, types.FunctionType, list[Any]]:
 
 def known(func: types.FunctionType) -> tuple[Kernel, list[Any]] | None:
     """The kernel of a plain function that was lifted before, and the captured values; None if it was not."""
-    tuples = held(func)
+    tuples = variant(func)
     return _known((id(func.__code__), tuples) if tuples else id(func.__code__), func)
 
 
@@ -113,27 +106,14 @@ def loops(func: Any) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def _has_loop(kernel: Kernel) -> bool:
-    return any(isinstance(node, (ast.For, ast.While)) for part in kernel.functions for node in ast.walk(part))
+    return any(isinstance(node, (ast.For, ast.While)) for part in kernel.functions for node in part.nodes())
 
 
-_Fixed = tuple[tuple[str, Any], ...]  #: parameters that are given what is no number, and what
-
-
-@dataclass(frozen=True, slots=True)
-class _Function:
-    """A captured kernel function under the name that the text calls it by."""
-
-    kernel: Kernel
-    func: types.FunctionType
-    name: str
-    fixed: _Fixed = ()
-
-
-class _Lifter(Names):
+class _Lifter(Calls):
     """Checks one function and rewrites it with its captures as parameters."""
 
-    def __init__(self, func: types.FunctionType, active: tuple[Any, ...], fixed: _Fixed = ()) -> None:
-        super().__init__(func, dict(fixed))
+    def __init__(self, func: types.FunctionType, active: tuple[Any, ...], fixed: Fixed = ()) -> None:
+        super().__init__(func, fixed)
         if any(func is other for other in active):
             self.fail(self.node, "it calls itself", "write the recursion as a loop, with a private array as stack")
         self.active = (*active, func)
@@ -172,16 +152,14 @@ class _Lifter(Names):
         wrong = private.misuse(body, *flow.made())
         if wrong is not None:
             self.fail(*wrong)
-        for statement in body:
-            for part in ast.walk(statement):
-                if hasattr(part, "lineno"):
-                    part.user_line = part.lineno  # type: ignore[attr-defined]
         text_name = self.free("f" if self.name == "lambda" else self.name, builtin=True)
-        function = tree_of(f"def {text_name}(): pass").body[0]
-        assert isinstance(function, ast.FunctionDef)
-        function.args = ast.arguments([], [ast.arg(n) for n in names], None, [], [], None, [])
-        function.body = body
-        function.file = self.file  # type: ignore[attr-defined]
+        made = tree_of(f"def {text_name}(): pass").body[0]
+        assert isinstance(made, ast.FunctionDef)
+        ast.copy_location(made, self.node)
+        made.args = ast.arguments([], [ast.arg(n) for n in names], None, [], [], None, [])
+        made.body = body
+        called = frozenset(callee.name for callee in self.functions)
+        function = Function(ast.fix_missing_locations(made), self.file, called, frozenset(self.choices))
         functions = [f for callee in self.functions for f in callee.kernel.functions]
         return Kernel(
             name=self.name,
@@ -189,36 +167,14 @@ class _Lifter(Names):
             line=self.code.co_firstlineno,
             params=params,
             captures=[(name, capture) for capture, name in self.captures.items()],
-            functions=[*functions, ast.fix_missing_locations(function)],
+            functions=[*functions, function],
             access=flow.access,
             guards=list(self.guards.values()),
             simple=self.stable and not self.captures and not functions and not self.func.__defaults__,
         )
 
-    def callee(self, func: types.FunctionType, source: Capture, fixed: _Fixed) -> _Function:
-        """A captured kernel function, lifted."""
-        called = self._lifted(func, fixed)
-        self._add(called)
-        for guard in called.kernel.guards:
-            self.guard(replace(guard, capture=source.then(guard.capture)))
-        return called
-
-    def _lifted(self, func: types.FunctionType, fixed: _Fixed = ()) -> _Function:
-        """A function that the kernel calls, under the name that the text will call it by."""
-        for known in self.functions:
-            same = known.func.__code__ is func.__code__ and known.fixed == fixed
-            if same and known.kernel.fits(func) is not None:
-                return replace(known, func=func)
-        kernel = _Lifter(func, self.active, fixed).kernel()
-        names: dict[str, str] = {}
-        for f in kernel.functions:
-            names[f.name] = self.free(f.name, builtin=True, besides=names.values())
-        kernel = replace(kernel, functions=[with_names(f, names) for f in kernel.functions])
-        return _Function(kernel, func, names[list(names)[-1]], fixed)
-
-    def _add(self, called: _Function) -> None:
-        if all(known.name != called.name for known in self.functions):
-            self.functions.append(called)
+    def lifted(self, func: types.FunctionType, fixed: Fixed) -> Kernel:
+        return _Lifter(func, self.active, fixed).kernel()
 
     # statements and expressions -------------------------------------------------------------------
 
@@ -372,222 +328,3 @@ class _Lifter(Names):
             return node
         self.generic_visit(node)
         return node
-
-    def visit_Call(self, node: ast.Call) -> ast.expr:
-        traced = self.trace(node.func)
-        if traced is None or traced[2]:
-            if isinstance(node.func, ast.Name):
-                node.func = self.resolve(node.func, called=True)
-            else:
-                node.func = self.visit(node.func)
-            return self._arguments(node)
-        source, value, _ = traced
-        for name, constructor in _PRIVATE.items():
-            if value is constructor:
-                return self._private(node, name, source)
-        remedy = functions.refusal(value, ast.unparse(node.func))
-        if remedy is not None:
-            self.fail(node, f"it calls {ast.unparse(node.func)}, which does not exist in kernels", remedy)
-        own = functions.substitute(value, len(node.args) + len(node.keywords))
-        if own is not None:
-            return self._own(node, own, source, value)
-        if value is not None and getattr(atomic, getattr(value, "__name__", ""), None) is value:
-            self._atomic(node, value)
-        elif _is_kernel(value):
-            return self._kernel_call(node, value, source)
-        node.func = self.resolve(node.func, called=True)  # type: ignore[arg-type]
-        return self._arguments(node)
-
-    def _arguments(self, node: ast.Call) -> ast.Call:
-        node.args = [self.visit(argument) for argument in node.args]
-        for keyword in node.keywords:
-            keyword.value = self.visit(keyword.value)
-        if [keyword.arg for keyword in node.keywords] in (["ndigits"], ["decimals"]):  # renderers know it by position
-            node.args, node.keywords = [*node.args, node.keywords[0].value], []
-        return node
-
-    def _atomic(self, node: ast.Call, operation: Any) -> None:
-        """``pp.atomic.add(y, i, 1.0)`` with another number of arguments is told how to write it."""
-        wanted = list(inspect.signature(operation).parameters)
-        if node.keywords:
-            self.fail(node, f"it calls {ast.unparse(node.func)} with keywords", "pass the arguments by position")
-        if len(node.args) == len(wanted):
-            return
-        name, first = ast.unparse(node.func), node.args[0] if node.args else None
-        values = [ast.unparse(part) for part in node.args[1:]]
-        array, index = (ast.unparse(first), "i") if first is not None else (wanted[0], "i")
-        if isinstance(first, ast.Subscript):
-            array, index = ast.unparse(first.value), ast.unparse(first.slice)
-            index = f"({index})" if isinstance(first.slice, ast.Tuple) else index
-        whole = len(wanted) == 3 or isinstance(first, ast.Subscript)  # or else the index is there, and a value is not
-        values = values if whole and len(values) == len(wanted) - 2 else wanted[2:]
-        what = f"{name} takes {', '.join(wanted[:-1])} and {wanted[-1]}, and is given {len(node.args)} of them"
-        self.fail(node, what, f"write {name}({', '.join([array, index, *values])})")
-
-    def _own(self, node: ast.Call, own: Any, source: Capture, value: Any) -> ast.expr:
-        """A call of a function of math, cmath or NumPy for which one of `functions` stands."""
-        self.guard(Guard(source, kind_of(value)))
-        text = ast.unparse(node.func)
-        if own is functions.clip:  # np.clip(x, None, 1.0)
-            bounds = {"a_min": 1, "a_max": 2}
-            keywords = {functions.parameter(str(k.arg)): k.value for k in node.keywords}
-            given = dict(enumerate(node.args)) | {bounds.get(name, -1): part for name, part in keywords.items()}
-            none = [k for k, part in given.items() if isinstance(part, ast.Constant) and part.value is None]
-            if none in ([1], [2]):
-                name = "maximum" if none == [2] else "minimum"
-                extremum = ast.Attribute(ast.Name("np", ast.Load()), name, ast.Load())
-                made = ast.Call(extremum, [self.visit(given[0]), self.visit(given[3 - none[0]])], [])
-                return _located(made, node)
-        if isinstance(own, np.ufunc):
-            node.func = _located(ast.Attribute(ast.Name("np", ast.Load()), own.__name__, ast.Load()), node)
-            return self._arguments(node)
-        called = self._lifted(own)
-        names = [functions.parameter(str(k.arg)) for k in node.keywords]
-        bound = self._by_position(node, text, names, called.kernel.params, own)
-        defaults = dict(zip(called.kernel.params[::-1], (own.__defaults__ or ())[::-1], strict=False))
-        node.args = [
-            ast.copy_location(ast.Constant(defaults[name]), node) if part is None else self.visit(part)
-            for name, part in bound.items()
-        ]
-        node.keywords = []
-        (*_, function) = called.kernel.functions
-        (statement, *rest) = function.body
-        if not rest and isinstance(statement, ast.Return) and len(called.kernel.functions) == 1:
-            names = [n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and n.id in called.kernel.params]
-            if sorted(names) == sorted(called.kernel.params):  # each once: it can stand in the place of the call
-                arguments = dict(zip(called.kernel.params, node.args, strict=True))
-                assert statement.value is not None
-                filled = _located(Filled(arguments).visit(copied(statement.value)), node)
-                if isinstance(filled, ast.IfExp):  # np.where takes rows, an `if` of the user's does not
-                    filled.elementwise = True  # type: ignore[attr-defined]
-                return filled
-        self._add(called)
-        node.func = ast.copy_location(ast.Name(called.name, ast.Load()), node.func)
-        node.func.called = True  # type: ignore[attr-defined]
-        return node
-
-    def _by_position(
-        self, node: ast.Call, text: str, names: list[str], params: list[str], func: types.FunctionType
-    ) -> dict[str, ast.expr | None]:
-        """What a call gives each parameter of a function, None where it is to take its default."""
-        given = dict(zip(params, node.args, strict=False))
-        for name, keyword in zip(names, node.keywords, strict=True):
-            if keyword.arg is None or name not in params or name in given:
-                what = f"{text} is called with the keywords {', '.join(str(k.arg) for k in node.keywords)}"
-                self.fail(node, what, f"pass the arguments by position: {text.removesuffix('()')}({', '.join(params)})")
-            given[name] = keyword.value
-        needed = params[: len(params) - len(func.__defaults__ or ())]
-        if len(node.args) > len(params) or not given.keys() >= {*needed}:
-            takes = f"takes {len(params)} argument{'s' * (len(params) != 1)} ({', '.join(params)})"
-            self.fail(node, f"{text} {takes} and got {len(node.args) + len(names)}", "pass what it needs")
-        return {name: given.get(name) for name in params}
-
-    def _kernel_call(self, node: ast.Call, value: Any, source: Capture) -> ast.expr:
-        """A call of a function of the user's; what it is given that is no number is put into its text."""
-        func = unwrap(value)
-        self.guard(Guard(source, kind_of(value)))
-        name = "lambda" if func.__name__ == "<lambda>" else func.__name__
-        params, defaults = parameter_names(func.__code__), func.__defaults__ or ()
-        given = self._by_position(node, f"{name}()", [str(k.arg) for k in node.keywords], params, func)
-        places = {param: source.then(Capture(None, ("__defaults__", k - len(params) + len(defaults))))
-                  for k, param in enumerate(params)}  # fmt: skip
-        fixed: list[tuple[str, Any]] = []
-        for k, (param, part) in enumerate(given.items()):
-            if part is None:
-                default = defaults[k - len(params)]
-                if default is None or (isinstance(default, (str, bytes, enum.Enum)) and not is_data(default)):
-                    self.guard(Guard(places[param], default, exact=True))
-                    fixed.append((param, default))
-            elif (known := self.known(part)) is not None:
-                fixed.append((param, known[0]))
-        called = self.callee(func, source, tuple(fixed))
-        node.args = []
-        for k, (param, part) in enumerate(given.items()):
-            if param in dict(fixed):
-                continue
-            default = defaults[k - len(params)] if part is None else None
-            if part is not None:
-                node.args.append(self.visit(part))
-            elif is_data(default):
-                self.guard(Guard(places[param], "data"))
-                made = self.captured(places[param], default, f"{called.name}_{param}")
-                node.args.append(ast.copy_location(ast.Name(made, ast.Load()), node))
-            else:
-                node.args.append(_located(self.meaning(default, places[param], node), node))
-        node.keywords = []
-        for captured, capture in called.kernel.captures:
-            where = source.then(capture)
-            made = self.captured(where, where.get(self.func), f"{called.name}_{captured}")
-            node.args.append(ast.copy_location(ast.Name(made, ast.Load()), node))
-        node.func = ast.copy_location(ast.Name(called.name, ast.Load()), node.func)
-        node.func.called = True  # type: ignore[attr-defined]
-        return node
-
-    def _private(self, node: ast.Call, maker: str, source: Capture) -> ast.expr:
-        """np.zeros(4) and its kin become small arrays on the stack."""
-        self.guard(Guard(source, kind_of(_PRIVATE[maker])))
-        arguments = dict(
-            zip(("shape", *(("fill_value",) if maker == "full" else ()), "dtype"), node.args, strict=False)
-        )
-        for keyword in node.keywords:
-            if keyword.arg not in ("shape", "fill_value", "dtype"):
-                self.fail(node, f"np.{maker}({keyword.arg}=…)", "give the shape and the dtype alone")
-            arguments[keyword.arg] = keyword.value
-        shape = arguments.get("shape")
-        sizes = [self.constant(s) for s in (shape.elts if isinstance(shape, ast.Tuple) else [shape])]
-        if len(sizes) == 1 and isinstance(sizes[0], tuple):
-            sizes = list(sizes[0])
-        if not sizes or not all(isinstance(s, (int, np.integer)) and s > 0 for s in sizes):
-            self.fail(
-                node,
-                f"the shape of a private array, {ast.unparse(shape) if shape else ''}, is not a constant",
-                "write numbers, np.zeros(4); for larger or variable scratch space pass an array in",
-            )
-        numbers: list[ast.expr] = [ast.Constant(int(s)) for s in sizes]
-        whole = numbers[0] if len(numbers) == 1 else ast.Tuple(numbers, ast.Load())
-        fill = arguments.get("fill_value")
-        kind = self._dtype(node, arguments.get("dtype"), self.constant(fill) if fill is not None else 0.0)
-        dtype = ast.Attribute(ast.Name("np", ast.Load()), scalar_name(kind), ast.Load())
-        given: list[ast.expr] = [whole, dtype]
-        if maker in ("ones", "full"):
-            given.insert(1, self.visit(fill) if fill is not None else ast.Constant(1))
-        name = {"zeros": "private_zeros", "empty": "private_empty"}.get(maker, "private_full")
-        made = ast.Call(ast.Name(name, ast.Load()), given, [])
-        for part in ast.walk(made):
-            if isinstance(part, ast.expr) and not hasattr(part, "lineno"):
-                ast.copy_location(part, node)
-        return made
-
-    def _dtype(self, node: ast.Call, asked: ast.expr | None, fill: Any) -> np.dtype:
-        """The dtype of a private array."""
-        kind: Any = asked
-        if asked is not None:
-            kind = self.constant(asked)
-        elif isinstance(fill, (bool, int, float, complex, np.generic)):
-            kind = np.asarray(fill).dtype
-        try:
-            found = np.dtype(kind) if kind is not None else None
-        except TypeError:
-            found = None
-        if found is None or found.kind not in "biufc":
-            self.fail(node, "the dtype of a private array is not known", "write it, such as dtype=np.float64")
-        assert found is not None
-        return found
-
-
-def _is_kernel(value: Any) -> bool:
-    """Whether it is a function of the user's, or one of `operator`."""
-    plain = isinstance(value, types.FunctionType) and value.__module__ != "numpy"
-    return plain or hasattr(value, "py_func") or _is_operator(value)
-
-
-def _is_operator(value: Any) -> bool:
-    return any(value is known for known in OPERATORS) and not hasattr(builtins, value.__name__)
-
-
-def _located(new: Any, node: ast.AST) -> Any:
-    """A new expression at the user's place."""
-    for part in ast.walk(new):
-        if isinstance(part, ast.expr):
-            ast.copy_location(part, node)
-    return new

@@ -56,6 +56,8 @@ class Names(ast.NodeTransformer):
         Those of them to which something else was assigned on some ways.
     held : tuple of str
         Parameters that are tuples, which are found as global names are.
+    constants : bool
+        Numbers that these hold are written into the text.
     """
 
     def __init__(self, func: types.FunctionType, fixed: Mapping[str, Any] | None = None) -> None:
@@ -64,7 +66,7 @@ class Names(ast.NodeTransformer):
         self.name = "lambda" if isinstance(self.node, ast.Lambda) else self.node.name
         self.captures: dict[Capture, str] = {}
         self.guards: dict[tuple[Capture, bool], Guard] = {}
-        self.held = held(func)
+        self.held, self.constants = held(func), func.__dict__.get("constants", False)
         self.locals = (set(self.code.co_varnames) | set(self.code.co_cellvars)) - {*self.held}
         self.renamed: dict[str, str] = {}
         self.functions: list[Any] = []
@@ -196,9 +198,12 @@ class Names(ast.NodeTransformer):
         plain = type(value) in (bool, int, float) and (self._final(source) or constant in ("value", "_value_"))
         if (member or plain) and usable(value) and math.isfinite(value):  # never assigned anew
             self.guard(Guard(source, value, exact=True))
-            number = value.value if member else value
-            negative = math.copysign(1, number) < 0
-            return ast.UnaryOp(ast.USub(), ast.Constant(-number)) if negative else ast.Constant(number)
+            found = _literal(value.value if member else value)
+            assert found is not None
+            return found
+        if self.constants and source.root in self.held and (written := _literal(value)) is not None:
+            self.guard(Guard(source, value, exact=True))
+            return written
         if is_data(value):
             if not usable(value):
                 what, remedy = f"{text!r} is {value}: it does not fit into 64 bits", "use a float"
@@ -357,6 +362,24 @@ class Names(ast.NodeTransformer):
             return None
         self.guard(Guard(source, value, exact=True))
         return value
+
+
+def _literal(value: Any) -> ast.expr | None:
+    """The text of a number; None if it is none that fits."""
+    if isinstance(value, np.generic) and value.dtype.kind in "biufc" and usable(value):
+        number = _literal(value.item())
+        cast = ast.Attribute(ast.Name("np", ast.Load()), scalar_name(value.dtype), ast.Load())
+        return number and ast.Call(cast, [number], [])
+    if type(value) is complex:
+        parts = [_literal(value.real), _literal(value.imag)]
+        return ast.Call(ast.Name("complex", ast.Load()), parts, [])  # type: ignore[arg-type]
+    if type(value) not in (bool, int, float) or not usable(value):
+        return None
+    if type(value) is float and not math.isfinite(value):
+        size: ast.expr = ast.Attribute(ast.Name("np", ast.Load()), "nan" if value != value else "inf", ast.Load())
+    else:
+        size = ast.Constant(value if type(value) is bool else abs(value))
+    return ast.UnaryOp(ast.USub(), size) if math.copysign(1, value) < 0 else size
 
 
 def _key(node: ast.AST) -> int | str | None:

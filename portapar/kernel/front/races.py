@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from portapar.kernel.front.kernel import Kernel
+from portapar.kernel.front.kernel import Function, Kernel
 from portapar.kernel.front.sources import of_library
 
 __all__ = ["Race", "Run", "race"]
@@ -172,19 +172,19 @@ class Run:
         self.tuples: dict[int, int] = {}
         self.guards: list[_Guard] = []
         given = []
-        for k, arg in enumerate(kernel.functions[-1].args.args):
+        for k, param in enumerate(kernel.functions[-1].params):
             if k < ndim:
-                given.append(_Value("own", frozenset([arg.arg])))
-            elif arg.arg in arrays:
-                given.append(_Value(places=frozenset([(arg.arg, ())])))
+                given.append(_Value("own", frozenset([param])))
+            elif param in arrays:
+                given.append(_Value(places=frozenset([(param, ())])))
             else:
                 given.append(_Value("shared" if ndim == 0 and k < len(kernel.params) else "same"))
         self.call(kernel.functions[-1], given)
 
-    def call(self, function: ast.FunctionDef, given: Sequence[_Value]) -> _Value:
+    def call(self, function: Function, given: Sequence[_Value]) -> _Value:
         """Run a function; what it returns."""
         frame = _Frame(self, function)
-        frame.names = {arg.arg: value for arg, value in zip(function.args.args, given, strict=False)}
+        frame.names = dict(zip(function.params, given, strict=False))
         before: dict[str, _Value] = {}
         found = dict(self.found)
         for _ in range(8):
@@ -219,7 +219,7 @@ class Run:
 class _Frame:
     """One function as it runs."""
 
-    def __init__(self, run: Run, function: ast.FunctionDef) -> None:
+    def __init__(self, run: Run, function: Function) -> None:
         self.run, self.function = run, function
         self.names: dict[str, _Value] = {}
         self.returned: _Value | None = None
@@ -326,8 +326,8 @@ class _Frame:
                 self.value(place)
             indices = self.indices(place)
             place = place.value
-        line = getattr(target, "user_line", getattr(target, "lineno", self.run.kernel.line))
-        where = Race("", text, update, getattr(self.function, "file", self.run.kernel.file), line)
+        line = target.lineno if self.function.file else self.run.kernel.line
+        where = Race("", text, update, self.function.file or self.run.kernel.file, line)
         value = self.value(place)
         if indices and value.places and isinstance(target, ast.Subscript):
             self.run.take(target, value)
@@ -411,7 +411,7 @@ class _Frame:
         func, given = node.func, [self.value(part) for part in node.args]
         given += [self.value(keyword.value) for keyword in node.keywords]
         name = func.id if isinstance(func, ast.Name) else func.attr if isinstance(func, ast.Attribute) else ""
-        if isinstance(func, ast.Name) and name in self.run.functions and hasattr(func, "called"):
+        if self.function.is_called(func):
             return self.run.call(self.run.functions[name], given)
         if name == "len":
             return _SAME

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from portapar.kernel.front.access import NEVER, Access, Flow
-from portapar.kernel.front.kernel import Kernel
+from portapar.kernel.front.kernel import Function, Kernel
 from portapar.kernel.front.templates import is_row_bound
 
 __all__ = ["Reach", "reaches"]
@@ -120,7 +120,7 @@ class _Number(NamedTuple):
 class _Program:
     """What the functions of a kernel share."""
 
-    functions: Mapping[str, ast.FunctionDef]
+    functions: Mapping[str, Function]
     span: tuple[int, int]  #: the least and the largest i
     open: set[str] = field(default_factory=set)  #: those that are being looked at
     known: dict[Any, _Walk] = field(default_factory=dict)  #: those that were, by name and what they are given
@@ -166,10 +166,10 @@ class _Walk(Flow):
     """One kernel function, for what it is given."""
 
     def __init__(
-        self, program: _Program, function: ast.FunctionDef, given: Mapping[str, _Number],
+        self, program: _Program, function: Function, given: Mapping[str, _Number],
         shapes: Mapping[str, tuple[int, ...]], span: tuple[int, int],
     ) -> None:  # fmt: skip
-        names = [arg.arg for arg in function.args.args]
+        names = function.params
         nodes = [node for statement in function.body for node in ast.walk(statement)]
         stored = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         self.program, self.shapes = program, {k: v for k, v in shapes.items() if k not in stored}
@@ -272,7 +272,7 @@ class _Walk(Flow):
     def _called(self, node: ast.Call) -> _Number | None:
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         if name in self.program.functions and isinstance(node.func, ast.Name):
-            if is_row_bound(self.program.functions[name]):
+            if is_row_bound(self.program.functions[name].node):
                 bound = self.number(node.args[0])
                 if bound is not None and bound.own:
                     return bound  # as an index: below 0 it counts from the end, and nothing is beyond that
@@ -531,9 +531,8 @@ class _Walk(Flow):
         function = self.program.functions[node.func.id]
         if function.name in self.program.open:
             return None
-        names = [arg.arg for arg in function.args.args]
         given, shapes = {}, {}
-        for name, part in zip(names, node.args, strict=False):
+        for name, part in zip(function.params, node.args, strict=False):
             number, shape = self.number(part), self._shape(part)
             if number is not None:
                 given[name] = number

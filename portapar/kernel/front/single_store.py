@@ -12,7 +12,7 @@ import functools
 from dataclasses import replace
 
 from portapar.kernel.front.kernel import Kernel
-from portapar.kernel.front.text import copied
+from portapar.kernel.front.trees import copied
 
 __all__ = ["result"]
 
@@ -28,7 +28,7 @@ def result(kernel: Kernel, ndim: int) -> tuple[Kernel, str] | None:
     if len(written) != 1 or not kernel.access[written[0]].pointwise:
         return None
     (name,) = written
-    nodes = [node for f in kernel.functions for node in ast.walk(f)]
+    nodes = [node for f in kernel.functions for node in f.nodes()]
     if any(isinstance(node, (ast.For, ast.While)) for node in nodes):
         return None
     *_, last = function.body
@@ -39,10 +39,10 @@ def result(kernel: Kernel, ndim: int) -> tuple[Kernel, str] | None:
     if len(targets) != 1 or ast.unparse(targets[0]) != f"{name}[{index}]".replace("[(", "[").replace(")]", "]"):
         return None
     stores = [n for n in nodes if isinstance(n, (ast.Subscript, ast.Attribute)) and isinstance(n.ctx, ast.Store)]
-    if stores != targets or any(isinstance(node, ast.Return) for node in ast.walk(function)):
+    if stores != targets or any(isinstance(node, ast.Return) for node in function.nodes()):
         return None
-    function = copied(function)
-    last = function.body[-1]
+    node = copied(function.node)
+    last = node.body[-1]
     assert isinstance(last, (ast.Assign, ast.AugAssign))
     value = last.value
     if isinstance(last, ast.AugAssign):
@@ -50,7 +50,5 @@ def result(kernel: Kernel, ndim: int) -> tuple[Kernel, str] | None:
         assert isinstance(before, ast.Subscript)
         before.ctx = ast.Load()
         value = ast.copy_location(ast.BinOp(before, last.op, value), last)
-    given_back = ast.copy_location(ast.Return(value), last)
-    given_back.user_line = getattr(last, "user_line", last.lineno)  # type: ignore[attr-defined]
-    function.body[-1] = given_back
-    return replace(kernel, functions=[*kernel.functions[:-1], function]), name
+    node.body[-1] = ast.copy_location(ast.Return(value), last)
+    return replace(kernel, functions=[*kernel.functions[:-1], replace(function, node=node)]), name

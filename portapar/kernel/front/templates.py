@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import ast
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NoReturn, TypeGuard
+from typing import Any, NoReturn
 
 from portapar.kernel.front import functions
+from portapar.kernel.front.kernel import Function, place_of
 from portapar.kernel.front.sources import kernel_error
-from portapar.kernel.front.text import copied
+from portapar.kernel.front.trees import (
+    assignments_of,
+    binary,
+    copied,
+    index_of,
+    item_of,
+    loads,
+    names_one,
+    numpy_call,
+    shape_of,
+    some,
+    whole_number,
+)
 
 LOOP = "write a loop over the elements: for k in range(len(x))"
 PRIVATE = "use a private array, d = np.zeros(3), and fill it: d[:] = …"
@@ -106,8 +119,9 @@ class Templates(ast.NodeTransformer):
         Local names of rows that are no arrays.
     """
 
-    def __init__(self, expander: Any, where: tuple[str, str], function: ast.FunctionDef, given: Given) -> None:
-        self.expander, self.where = expander, where
+    def __init__(self, expander: Any, name: str, old: Function, function: ast.FunctionDef, given: Given) -> None:
+        self.expander, self.where = expander, (name, old.file)
+        self.calls, self.choices = set(old.calls), old.choices
         self.arrays: dict[str, tuple[Dim, ...]] = dict(given)
         self.rows: dict[str, Row] = {}  #: local names of computed rows
         self.assigned: dict[str, int] = {}
@@ -118,7 +132,7 @@ class Templates(ast.NodeTransformer):
         self.find_arrays(function)
 
     def fail(self, node: ast.AST, what: str, remedy: str) -> NoReturn:
-        line = getattr(node, "user_line", getattr(node, "lineno", self.expander.old.line))
+        line = getattr(node, "lineno", self.expander.old.line)
         raise kernel_error(what, remedy, *self.where, line, getattr(node, "col_offset", None))
 
     def ambiguous(self, node: ast.AST) -> NoReturn:
@@ -129,7 +143,7 @@ class Templates(ast.NodeTransformer):
 
     def find_arrays(self, function: ast.FunctionDef) -> None:
         """Local names of arrays and of parts of arrays, whichever is assigned first."""
-        assigned = [pair for node in ast.walk(function) for pair in _assigned(node)]
+        assigned = [pair for node in ast.walk(function) for pair in assignments_of(node)]
         for _ in range(3):
             before = len(self.arrays)
             for name, value in assigned:
@@ -165,7 +179,7 @@ class Templates(ast.NodeTransformer):
         if not self.assigned.get(node.id):
             return node.id
         made = [n.value for n in ast.walk(self.function) if names_one(n) and n.targets[0].id == node.id]
-        if len(made) != 1 or _mentions_itself(made[0], node.id):
+        if len(made) != 1 or loads(made[0], node.id):
             return ""
         return node.id if isinstance(made[0], ast.Call) else self.root(made[0])
 
@@ -221,7 +235,7 @@ class Templates(ast.NodeTransformer):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             called = self.expander.functions.get(node.func.id)
             if called is not None:
-                found = [(n.value, called) for n in ast.walk(called) if isinstance(n, ast.Return)]
+                found = [(n.value, called.node) for n in called.nodes() if isinstance(n, ast.Return)]
         elif isinstance(node, ast.Subscript) and (k := whole_number(node.slice)) is not None:
             whole = self.tuples(node.value, function, depth + 1)
             found = [(made.elts[k], function) for made in whole if -len(made.elts) <= k < len(made.elts)]
@@ -261,7 +275,7 @@ class Templates(ast.NodeTransformer):
         if isinstance(node, ast.Compare):
             return max(map(self.rank, [node.left, *node.comparators]))
         if isinstance(node, ast.IfExp):
-            own = self.rank(node.test) if hasattr(node, "elementwise") else 0
+            own = self.rank(node.test) if place_of(node) in self.choices else 0
             return max(own, self.rank(node.body), self.rank(node.orelse))
         if isinstance(node, ast.Call):
             return self.call_rank(node)
@@ -278,7 +292,7 @@ class Templates(ast.NodeTransformer):
                 return 0 if single else max(ranks, default=0)
             return self.rank(func.value) if func.attr in ("copy", "astype", "conj", "conjugate", "clip") else 0
         if isinstance(func, ast.Name):
-            if hasattr(func, "called"):
+            if func.id in self.calls:
                 return max(ranks, default=0) if self.is_elementwise(func.id) else 0
             if func.id in ("abs", "round"):
                 return max(ranks, default=0)
@@ -288,8 +302,9 @@ class Templates(ast.NodeTransformer):
 
     def is_elementwise(self, name: str) -> bool:
         """Whether a function is one of NumPy's that is written out by us."""
-        file = getattr(self.expander.functions.get(name), "file", "")
-        return file == functions.__file__ and name.rstrip("_") not in _WHOLE
+        function = self.expander.functions.get(name)
+        own = function is not None and function.file == functions.__file__
+        return own and name.rstrip("_") not in _WHOLE
 
     # rows as templates ------------------------------------------------------------------------------
 
@@ -414,7 +429,12 @@ class Templates(ast.NodeTransformer):
         known = self.expander.names
         if name not in known:
             known[name] = self.expander.add(name, *texts[name], self.where[1], like)
-        return called(known[name], [copied(argument) for argument in arguments])
+        return self.called(known[name], [copied(argument) for argument in arguments])
+
+    def called(self, name: str, arguments: list[ast.expr]) -> ast.Call:
+        """A call of a function of the kernel."""
+        self.calls.add(name)
+        return ast.Call(ast.Name(name, ast.Load()), arguments, [])
 
     def joined(
         self, node: ast.expr, parts: list[ast.expr], leaf: Callable[[ast.expr], ast.expr], make: Callable[..., ast.expr]
@@ -437,7 +457,7 @@ class Templates(ast.NodeTransformer):
         if not one.known or not other.known:
             what = f"whether {texts[0]} and {texts[1]} have the same length is known only as it runs"
             self.fail(node, what, LOOP)
-        line = getattr(node, "user_line", getattr(node, "lineno", 0))
+        line = getattr(node, "lineno", 0)
         self.expander.checks.append(Check(one, other, texts, (*self.where, line)))
 
     def call_row(self, node: ast.Call, leaf: Callable[[ast.expr], ast.expr]) -> Row:
@@ -454,119 +474,14 @@ class Templates(ast.NodeTransformer):
             if func.attr == "clip" and len(node.args) == 2:
                 clip = lambda a, low, high: numpy_call("minimum", [numpy_call("maximum", [a, low]), high])
                 return self.joined(node, [func.value, *node.args], leaf, clip)
-        made = func if not isinstance(func, ast.Name) or not hasattr(func, "called") else self.visit_callee(func, node)
+        made = self.visit_callee(func, node) if isinstance(func, ast.Name) and func.id in self.calls else func
         return self.joined(node, list(node.args), leaf, lambda *args: ast.Call(copied(made), list(args), []))
 
     def visit_callee(self, func: ast.Name, node: ast.Call) -> ast.Name:
         """A function of ours that is called for every element."""
-        name = called(self.expander.function(func.id, {}), []).func
-        assert isinstance(name, ast.Name)
-        return ast.copy_location(name, node)
-
-
-# code -----------------------------------------------------------------------------------------------
-
-
-def names_one(node: ast.AST) -> TypeGuard[Any]:
-    """``name = …``."""
-    return isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
-
-
-def _assigned(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
-    """The names that a statement assigns one by one, also as in ``a, b = b, a``, and what."""
-    if names_one(node):
-        yield node.targets[0].id, node.value
-    elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Tuple):
-        names, value = node.targets[0].elts, node.value
-        if isinstance(value, ast.Tuple) and len(names) == len(value.elts):
-            yield from ((name.id, x) for name, x in zip(names, value.elts, strict=True) if isinstance(name, ast.Name))
-
-
-def index_of(node: ast.Subscript) -> list[ast.expr]:
-    return list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
-
-
-def shape_of(node: ast.expr, axis: int) -> ast.expr:
-    return ast.Subscript(ast.Attribute(copied(node), "shape", ast.Load()), ast.Constant(axis), ast.Load())
-
-
-def item_of(node: ast.expr, index: Sequence[ast.expr]) -> ast.expr:
-    parts = [copied(part) for part in index]
-    made = ast.Subscript(copied(node), parts[0] if len(parts) == 1 else ast.Tuple(parts, ast.Load()), ast.Load())
-    made.made = True  # type: ignore[attr-defined]
-    return made
-
-
-def binary(left: ast.expr, op: ast.operator, right: ast.expr) -> ast.expr:
-    return ast.BinOp(left, op, right)
-
-
-def some(node: ast.expr | None) -> ast.expr:
-    assert node is not None
-    return copied(node)
-
-
-def whole_number(node: ast.expr | None) -> int | None:
-    if isinstance(node, ast.Constant) and type(node.value) is int:
-        return node.value
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
-        return -node.operand.value if type(node.operand.value) is int else None
-    return None
-
-
-def at_least_0(node: ast.expr) -> bool:
-    number = whole_number(node)
-    return number is not None and number >= 0
-
-
-def loaded(node: ast.expr) -> Any:
-    new = copied(node)
-    new.ctx = ast.Load()  # type: ignore[attr-defined]
-    return new
-
-
-def numpy_call(name: str, arguments: list[ast.expr]) -> ast.expr:
-    return ast.Call(ast.Attribute(ast.Name("np", ast.Load()), name, ast.Load()), arguments, [])
-
-
-def called(name: str, arguments: list[ast.expr]) -> ast.Call:
-    func = ast.Name(name, ast.Load())
-    func.called = True  # type: ignore[attr-defined]
-    return ast.Call(func, arguments, [])
-
-
-def loads(node: ast.AST, name: str) -> int:
-    named = (part for part in ast.walk(node) if isinstance(part, ast.Name) and part.id == name)
-    return sum(isinstance(part.ctx, ast.Load) for part in named)
-
-
-def _mentions_itself(node: ast.AST, name: str) -> bool:
-    return loads(node, name) > 0
-
-
-def mentions(node: ast.AST, name: str) -> bool:
-    return any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(node))
-
-
-class Filled(ast.NodeTransformer):
-    """Puts arguments in the place of parameters."""
-
-    def __init__(self, arguments: Mapping[str, ast.expr]) -> None:
-        self.arguments = arguments
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return copied(self.arguments[node.id]) if node.id in self.arguments else node
-
-
-def placed(node: Any, at: ast.AST) -> Any:
-    """New nodes at the user's line."""
-    for part in ast.walk(node):
-        if isinstance(part, (ast.expr, ast.stmt)):
-            if not hasattr(part, "lineno"):
-                ast.copy_location(part, at)
-            if not hasattr(part, "user_line") and hasattr(at, "user_line"):
-                part.__dict__["user_line"] = at.user_line
-    return node
+        name = self.expander.function(func.id, {})
+        self.calls.add(name)
+        return ast.copy_location(ast.Name(name, ast.Load()), node)
 
 
 def fold_text(kind: str, element: str, first: str, index: list[str], lengths: list[str]) -> str:

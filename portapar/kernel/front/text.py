@@ -5,38 +5,26 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any
 
-from portapar.kernel.front.kernel import Kernel
+from portapar.kernel.front.kernel import Function, Kernel
 from portapar.kernel.front.sources import tree_of
+from portapar.kernel.front.trees import copied
 from portapar.kernel.program import Program, Spec
 
 Origin = dict[int, tuple[str, int]]
-_Node = TypeVar("_Node", bound=ast.AST)
 
 
-def copied(node: _Node) -> _Node:
-    """A copy of a tree, with what we noted in its nodes; `copy.deepcopy` takes many times as long."""
-    if not (node._fields or node._attributes):  # an operator, a context: nobody changes those
-        return node
-    new = node.__class__.__new__(node.__class__)
-    for name, value in node.__dict__.items():
-        if isinstance(value, ast.AST):
-            value = copied(value)
-        elif isinstance(value, list):
-            value = [copied(part) if isinstance(part, ast.AST) else part for part in value]
-        new.__dict__[name] = value
-    return new
-
-
-def with_names(function: ast.FunctionDef, names: dict[str, str]) -> ast.FunctionDef:
-    """A copy with other names for itself and for what it calls."""
-    function = copied(function)
-    function.name = names.get(function.name, function.name)
-    for node in ast.walk(function):
-        if isinstance(node, ast.Name) and hasattr(node, "called"):
-            node.id = names.get(node.id, node.id)
-    return function
+def with_names(function: Function, names: dict[str, str]) -> Function:
+    """A copy with other names, which it has no variables of, for itself and for what it calls."""
+    new = copied(function.node)
+    new.name = names.get(new.name, new.name)
+    if function.calls:
+        for node in ast.walk(new):
+            if isinstance(node, ast.Name) and node.id in function.calls:
+                node.id = names.get(node.id, node.id)
+    return replace(function, node=new, calls=frozenset(names.get(name, name) for name in function.calls))
 
 
 def tell_apart(function: ast.FunctionDef, fresh: Callable[[str], str]) -> None:
@@ -80,9 +68,9 @@ def _follow(body: list[ast.stmt], found: dict[str, list[tuple[ast.Name, list[ast
             found[own.id].append((own, last[own.id]))
 
 
-def renamed(kernel: Kernel, name: str) -> list[tuple[ast.FunctionDef, str]]:
-    """The functions of a kernel, it itself called `name` and its callees after it, with their files."""
-    used = {n.id for f in kernel.functions for n in ast.walk(f) if isinstance(n, ast.Name)}
+def renamed(kernel: Kernel, name: str) -> list[Function]:
+    """The functions of a kernel, it itself called `name` and its callees after it."""
+    used = {n.id for f in kernel.functions for n in f.nodes() if isinstance(n, ast.Name)}
     names: dict[str, str] = {}
     for function in kernel.functions[:-1]:
         new = f"{name}_{function.name}"
@@ -90,17 +78,17 @@ def renamed(kernel: Kernel, name: str) -> list[tuple[ast.FunctionDef, str]]:
             new += "_"
         names[function.name] = new
     names[kernel.functions[-1].name] = name
-    return [(f, getattr(f, "file", kernel.file)) for f in _distinct([with_names(f, names) for f in kernel.functions])]
+    return _distinct([with_names(f, names) for f in kernel.functions])
 
 
-def _distinct(functions: list[ast.FunctionDef]) -> list[ast.FunctionDef]:
+def _distinct(functions: list[Function]) -> list[Function]:
     """The same functions without those that say what an earlier one says: each costs compile time."""
     known: dict[str, str] = {}
     instead: dict[str, str] = {}
     found = []
     for function in functions[:-1]:
         own = with_names(function, instead) if instead else function
-        text = "\n".join(map(ast.dump, [own.args, *own.body]))
+        text = "\n".join(map(ast.dump, [own.node.args, *own.body]))
         if known.setdefault(text, own.name) == own.name:
             found.append(own)
         else:
@@ -108,14 +96,14 @@ def _distinct(functions: list[ast.FunctionDef]) -> list[ast.FunctionDef]:
     return [*found, with_names(functions[-1], instead) if instead else functions[-1]]
 
 
-def write(function: ast.FunctionDef, file: str) -> tuple[str, Origin]:
+def write(function: Function) -> tuple[str, Origin]:
     """The text of a lifted function, and the user's line for each line of it."""
-    text = ast.unparse(function) + "\n"
+    text = ast.unparse(function.node) + "\n"
     origin: Origin = {}
-    again = tree_of(text).body[0]
-    for new, old in zip(ast.walk(again), ast.walk(function), strict=True):
-        if hasattr(new, "lineno") and hasattr(old, "user_line"):
-            origin.setdefault(new.lineno, (file, old.user_line))
+    if function.file:
+        for new, old in zip(ast.walk(tree_of(text).body[0]), function.nodes(), strict=True):
+            if isinstance(new, (ast.stmt, ast.expr)) and isinstance(old, (ast.stmt, ast.expr)):
+                origin.setdefault(new.lineno, (function.file, old.lineno))
     return text, origin
 
 
@@ -130,9 +118,8 @@ class Text:
 
     def kernel(self, kernel: Kernel, name: str) -> None:
         """Add a kernel's functions; the kernel itself is called `name`."""
-        fresh = renamed(kernel, name)
-        for function, file in fresh:
-            text, origin = write(function, file)
+        for function in renamed(kernel, name):
+            text, origin = write(function)
             self.add(text, function.name, origin)
 
     def kernels(self, kernels: Sequence[Kernel], name: str) -> None:

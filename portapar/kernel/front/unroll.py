@@ -5,8 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-from portapar.kernel.front.templates import Filled
-from portapar.kernel.front.text import copied
+from portapar.kernel.front.trees import Filled, copied
 
 _MOST_ROUNDS, _MOST_NODES = 32, 4000
 

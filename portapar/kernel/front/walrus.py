@@ -11,6 +11,8 @@ import copy
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
+from portapar.kernel.front.trees import placed
+
 Fresh = Callable[[str], str]
 Fail = Callable[[ast.AST, str, str], NoReturn]
 
@@ -48,7 +50,7 @@ def split(body: list[ast.stmt], fresh: Fresh) -> list[ast.stmt]:
             for k, operation in enumerate(reversed(chain) if len(chain) > _LONG else ()):
                 if k and k % _LONG == 0:
                     name = fresh("kept")
-                    made.append(_placed(ast.Assign([ast.Name(name, ast.Store())], value), new))
+                    made.append(placed(ast.Assign([ast.Name(name, ast.Store())], value), new))
                     value = ast.copy_location(ast.Name(name, ast.Load()), operation)
                 value = ast.copy_location(ast.BinOp(value, operation.op, operation.right), operation)
                 new.value = value
@@ -136,14 +138,14 @@ class _Hoister:
         if old is None:
             node.target, node.value = target, value
             return [*before, node]
-        return [*before, _placed(ast.Assign([target], ast.BinOp(old, node.op, value)), node)]
+        return [*before, placed(ast.Assign([target], ast.BinOp(old, node.op, value)), node)]
 
     # expressions ------------------------------------------------------------------------------------
 
     def kept(self, value: ast.expr, before: list[ast.stmt]) -> ast.expr:
         """A temporary for a value, assigned at the end of `before`."""
         name = self.fresh("kept")
-        before.append(_placed(ast.Assign([ast.Name(name, ast.Store())], value), value))
+        before.append(placed(ast.Assign([ast.Name(name, ast.Store())], value), value))
         return ast.copy_location(ast.Name(name, ast.Load()), value)
 
     def split(self, node: Any) -> tuple[list[ast.stmt], Any]:
@@ -152,7 +154,7 @@ class _Hoister:
             return [], node
         if isinstance(node, ast.NamedExpr):
             before, value = self.split(node.value)
-            before.append(_placed(ast.Assign([node.target], value), node))
+            before.append(placed(ast.Assign([node.target], value), node))
             return before, ast.copy_location(ast.Name(node.target.id, ast.Load()), node)
         if isinstance(node, ast.BoolOp):
             return self._either(node)
@@ -163,7 +165,7 @@ class _Hoister:
                 return before, node
             name = self.fresh("kept")
             branches = [self._assigned(name, part) for part in (node.body, node.orelse)]
-            before.append(_placed(ast.If(test, *branches), node))
+            before.append(placed(ast.If(test, *branches), node))
             return before, ast.copy_location(ast.Name(name, ast.Load()), node)
         if isinstance(node, ast.Compare) and any(map(_assigns, node.comparators[1:])):
             self.fail(node, "it has := in a later part of a chain of comparisons", "join two comparisons with `and`")
@@ -199,7 +201,7 @@ class _Hoister:
 
     def _assigned(self, name: str, value: ast.expr) -> list[ast.stmt]:
         before, value = self.split(value)
-        return [*before, _placed(ast.Assign([ast.Name(name, ast.Store())], value), value)]
+        return [*before, placed(ast.Assign([ast.Name(name, ast.Store())], value), value)]
 
     def _either(self, node: ast.BoolOp) -> tuple[list[ast.stmt], ast.expr]:
         """``a and (y := b)``: what follows is evaluated under a condition."""
@@ -209,18 +211,10 @@ class _Hoister:
             node.values[0] = value
             return before, node
         name = self.fresh("kept")
-        before.append(_placed(ast.Assign([ast.Name(name, ast.Store())], value), node))
+        before.append(placed(ast.Assign([ast.Name(name, ast.Store())], value), node))
         test: ast.expr = ast.Name(name, ast.Load())
         if isinstance(node.op, ast.Or):
             test = ast.UnaryOp(ast.Not(), test)
         other = rest[0] if len(rest) == 1 else ast.copy_location(ast.BoolOp(node.op, rest), node)
-        before.append(_placed(ast.If(test, self._assigned(name, other), []), node))
+        before.append(placed(ast.If(test, self._assigned(name, other), []), node))
         return before, ast.copy_location(ast.Name(name, ast.Load()), node)
-
-
-def _placed(node: Any, at: ast.AST) -> Any:
-    """A new node at the place of another one; parts that have a place keep it."""
-    for part in ast.walk(node):
-        if isinstance(part, (ast.expr, ast.stmt)) and not hasattr(part, "lineno"):
-            ast.copy_location(part, at)
-    return node

@@ -1,0 +1,110 @@
+"""Syntax trees: copies, small pieces, and what is asked of them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeGuard, TypeVar
+
+_Node = TypeVar("_Node", bound=ast.AST)
+
+
+def copied(node: _Node) -> _Node:
+    """A copy of a tree; `copy.deepcopy` takes many times as long."""
+    if not (node._fields or node._attributes):  # an operator, a context: nobody changes those
+        return node
+    new = node.__class__.__new__(node.__class__)
+    for name, value in node.__dict__.items():
+        if isinstance(value, ast.AST):
+            value = copied(value)
+        elif isinstance(value, list):
+            value = [copied(part) if isinstance(part, ast.AST) else part for part in value]
+        new.__dict__[name] = value
+    return new
+
+
+def placed(node: Any, at: ast.AST) -> Any:
+    """A new node at the place of another one in the user's text; parts that have a place keep it."""
+    for part in ast.walk(node):
+        if isinstance(part, (ast.expr, ast.stmt)) and not hasattr(part, "lineno"):
+            ast.copy_location(part, at)
+    return node
+
+
+def names_one(node: ast.AST) -> TypeGuard[Any]:
+    """``name = …``."""
+    return isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
+
+
+def assignments_of(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """The names that a statement assigns one by one, also as in ``a, b = b, a``, and what."""
+    if names_one(node):
+        yield node.targets[0].id, node.value
+    elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Tuple):
+        names, value = node.targets[0].elts, node.value
+        if isinstance(value, ast.Tuple) and len(names) == len(value.elts):
+            yield from ((name.id, x) for name, x in zip(names, value.elts, strict=True) if isinstance(name, ast.Name))
+
+
+def index_of(node: ast.Subscript) -> list[ast.expr]:
+    return list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
+
+
+def shape_of(node: ast.expr, axis: int) -> ast.expr:
+    return ast.Subscript(ast.Attribute(copied(node), "shape", ast.Load()), ast.Constant(axis), ast.Load())
+
+
+def item_of(node: ast.expr, index: Sequence[ast.expr]) -> ast.expr:
+    parts = [copied(part) for part in index]
+    return ast.Subscript(copied(node), parts[0] if len(parts) == 1 else ast.Tuple(parts, ast.Load()), ast.Load())
+
+
+def binary(left: ast.expr, op: ast.operator, right: ast.expr) -> ast.expr:
+    return ast.BinOp(left, op, right)
+
+
+def some(node: ast.expr | None) -> ast.expr:
+    assert node is not None
+    return copied(node)
+
+
+def whole_number(node: ast.expr | None) -> int | None:
+    if isinstance(node, ast.Constant) and type(node.value) is int:
+        return node.value
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+        return -node.operand.value if type(node.operand.value) is int else None
+    return None
+
+
+def at_least_0(node: ast.expr) -> bool:
+    number = whole_number(node)
+    return number is not None and number >= 0
+
+
+def loaded(node: ast.expr) -> Any:
+    new = copied(node)
+    new.ctx = ast.Load()  # type: ignore[attr-defined]
+    return new
+
+
+def numpy_call(name: str, arguments: list[ast.expr]) -> ast.expr:
+    return ast.Call(ast.Attribute(ast.Name("np", ast.Load()), name, ast.Load()), arguments, [])
+
+
+def loads(node: ast.AST, name: str) -> int:
+    named = (part for part in ast.walk(node) if isinstance(part, ast.Name) and part.id == name)
+    return sum(isinstance(part.ctx, ast.Load) for part in named)
+
+
+def mentions(node: ast.AST, name: str) -> bool:
+    return any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(node))
+
+
+class Filled(ast.NodeTransformer):
+    """Puts arguments in the place of parameters."""
+
+    def __init__(self, arguments: Mapping[str, ast.expr]) -> None:
+        self.arguments = arguments
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return copied(self.arguments[node.id]) if node.id in self.arguments else node
