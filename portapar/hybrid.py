@@ -15,7 +15,7 @@ from portapar import arrays, cost, forks, shares
 from portapar.arrays import PartitionedArray
 from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.executor import DeviceExecutor, Executor
-from portapar.kernel.cpu import pool
+from portapar.kernel.interrupts import stop as stopped
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -130,11 +130,11 @@ def _timed(took: list[float], k: int, work: Callable[[], Any]) -> Any:
 
 def _until(stop: threading.Event, run: Callable[..., Any], *args: Any) -> Any:
     """Run a part on a thread of its own, until `stop` is set: Ctrl-C reaches only the main thread."""
-    token = pool.stop.set(stop)
+    token = stopped.set(stop)
     try:
         return run(*args)
     finally:
-        pool.stop.reset(token)
+        stopped.reset(token)
 
 
 def hybrid(*executors: Executor, weights: Sequence[float] | None = None) -> Executor:

@@ -45,6 +45,7 @@ class CudaDevice(CDevice):
         The number of the device.
     """
 
+    folded = _REDUCE_BLOCK // _WARP
     array_type = cupy.ndarray
     dialect = CUDA
     sorts = argsorts = True
@@ -148,7 +149,7 @@ class CudaDevice(CDevice):
     ) -> np.ndarray[Any, Any]:
         # The kernel writes its partials straight to pinned host memory, which devices can address: a few
         # bytes per tile, while it runs, where a copy afterwards would cost some 10 µs.
-        group = _REDUCE_BLOCK // _WARP if whole else 1
+        group = self.folded if whole else 1
         count = -(-tiles // group)
         memory = cupy.cuda.alloc_pinned_memory(count * acc.itemsize)
         frame = (np.uint64(memory.ptr), np.int64(group))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,8 +18,11 @@ from portapar.kernel.c.dialect import Dialect
 from portapar.kernel.c.intervals import EXTENTS
 from portapar.kernel.c.program import Rejected, c_text, rejection
 from portapar.kernel.device import Device
+from portapar.kernel.interrupts import SLICE, go_on, held_back
 from portapar.kernel.program import Program
 from portapar.kernel.tiles import TILE
+
+_LOOP = re.compile(r"^ +(for|while) ", re.MULTILINE)
 
 
 def elements(nbytes: int, dtype: np.dtype[Any]) -> int:
@@ -41,12 +46,21 @@ def elements(nbytes: int, dtype: np.dtype[Any]) -> int:
 class Kernel:
     """A compiled program: `entry` is what is launched, `module` what must live as long as it.
 
-    `batch` is the number of elements that a work-item has done when it stores the first one, see `batch_of`.
+    Attributes
+    ----------
+    batch : int
+        The number of elements that a work-item has done when it stores the first one, see `batch_of`.
+    loops : bool
+        Its functions have loops, so that a launch may take any time.
+    pace : float
+        Seconds that it took for an index when it ran last; 0 if it did not yet.
     """
 
     entry: Any
     module: Any
     batch: int = 1
+    loops: bool = False
+    pace: float = 0.0
 
 
 def _extent(task: Any) -> int:
@@ -71,6 +85,7 @@ class CDevice(Device):
     """
 
     dialect: Dialect
+    folded = 1  #: at most so many tiles have one partial
 
     def __init__(self, name: str, kernels: dict[str, Kernel]) -> None:
         super().__init__(name)
@@ -131,11 +146,13 @@ class CDevice(Device):
         key = f"{program.key}-{extent}"
         found = self._kernels.get(key)
         if found is None:
-            with self._compiling:
+            with held_back(), self._compiling:
                 found = self._kernels.get(key)
                 if found is None:
                     try:
-                        found = self._kernels[key] = self._compile(program, self.text(program, extent))
+                        found = self._compile(program, self.text(program, extent))
+                        found.loops = _LOOP.search(program.text) is not None
+                        self._kernels[key] = found
                     except Rejected as error:
                         raise rejection(program, self.dialect, error, extent) from error
         return found
@@ -151,10 +168,34 @@ class CDevice(Device):
         if not count:
             return lambda: None if program.acc is None else np.empty(0, program.acc)
         kernel, arguments = self.kernel(program, _extent(task)), tuple(self._arguments(task))
-        if program.acc is None:
-            return lambda: self._map(kernel, arguments, count, task.chunk)
-        acc, tiles = program.acc, -(-count // TILE)
-        return lambda: self._reduce(kernel, arguments, tiles, acc, task.whole)
+        if kernel.loops:
+            return lambda: self._slices(task, kernel, arguments)
+        return lambda: self._launched(task, kernel, arguments, count)
+
+    def _launched(
+        self, task: Any, kernel: Kernel, arguments: Sequence[Any], count: int
+    ) -> np.ndarray[Any, Any] | None:
+        """Run so many indices, those that the first two arguments say, in one launch."""
+        if task.program.acc is None:
+            return self._map(kernel, arguments, count, task.chunk)
+        return self._reduce(kernel, arguments, -(-count // TILE), task.program.acc, task.whole)
+
+    def _slices(self, task: Any, kernel: Kernel, arguments: Sequence[Any]) -> np.ndarray[Any, Any] | None:
+        """Run a task in launches of `SLICE` seconds, if it takes so long: Ctrl-C is heard between them."""
+        align = 1 if task.program.acc is None else TILE * self.folded
+        lo, hi, last = task.lo, task.hi, 0
+        found: list[Any] = []
+        while lo < hi:
+            go_on()
+            wanted = int(SLICE / kernel.pace) + 1 if kernel.pace else 2 * self.width
+            wanted = min(wanted, 64 * last) if last else wanted
+            top = min(hi, lo + -(-wanted // align) * align)
+            begin = time.perf_counter()
+            ends = self._integer(lo), self._integer(top)
+            found.append(self._launched(task, kernel, (*ends, *arguments[2:]), top - lo))
+            kernel.pace = (time.perf_counter() - begin) / (top - lo)
+            last, lo = top - lo, top
+        return found[0] if len(found) == 1 or task.program.acc is None else np.concatenate(found)
 
     def _arguments(self, task: Any) -> list[Any]:
         """The arguments of a program's entry (`portapar.kernel.c.entries`) in order, less a reduction's partials."""

@@ -28,19 +28,19 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
 from portapar import forks
 from portapar.errors import BackendUnavailableError
+from portapar.kernel.interrupts import SLICE, go_on
 from portapar.kernel.jit.layout import DATA, DESCR, DIMS, FLAGS, NDIM, STRIDES
 from portapar.kernel.jit.native import callee, failure, native
 from portapar.kernel.program import REFUSED
 
 SCHEDULES = {"static": 0, "dynamic": 1, "guided": 2}
-SLICE_NS = 100_000_000  #: a call looks into Python this often (Ctrl-C)
+SLICE_NS = int(SLICE * 1e9)
 SPIN_NS = 200_000  #: an idle worker sleeps after this long
 SLEEPING, SPINNING, WANTED, BUSY, QUIT = 0, 1, 2, 3, 4
 
@@ -359,16 +359,6 @@ def guard_table(
     return (ctypes.c_int64 * len(words))(*words)
 
 
-stop: ContextVar[threading.Event | None] = ContextVar("portapar_stop", default=None)
-
-
-def _go_on() -> None:
-    """Raise if the call that this is a part of was interrupted on another thread."""
-    event = stop.get()
-    if event is not None and event.is_set():
-        raise KeyboardInterrupt
-
-
 def run_alone(
     job: int | ctypes.c_int64, block: int, lo: int, hi: int, failed: Callable[[], Exception] = failure
 ) -> bool:
@@ -388,7 +378,7 @@ def run_alone(
             raise failed()
         if lo < 0:
             return False
-        _go_on()
+        go_on()
 
 
 def bind_alone(
@@ -410,7 +400,7 @@ def bind_alone(
                     if state.value == -2:
                         raise failed()
                     return REFUSED
-                _go_on()
+                go_on()
                 run_alone(job, block, state.value, hi, failed)
             return None if partials is None else partials[0]
 
@@ -479,10 +469,12 @@ class Pool:
                 )
                 thread.start()
                 self._threads.append(thread)
-        except (RuntimeError, OSError) as error:
+        except BaseException as error:
             k = len(self._threads) + 1
             self._end()
             self._words[:] = 0
+            if not isinstance(error, (RuntimeError, OSError)):  # Ctrl-C
+                raise
             raise BackendUnavailableError(
                 f"thread {k} of {self.size} cannot be started: {error}. Use fewer, pp.threads({k}) or "
                 "PORTAPAR_NUM_THREADS, or raise the limits on processes (ulimit -u) and open files (ulimit -n)"
@@ -523,7 +515,7 @@ class Pool:
     def _go_on(self, failed: Callable[[], Exception]) -> bool:
         """End a job that needs more than one native call; False if its table objects. The lock is held."""
         while self._result.value == 1:
-            _go_on()
+            go_on()
             self._resume(self._place, 0, self._address)
         if self._result.value == 3:
             raise failed()

@@ -13,6 +13,7 @@ from portapar import cache
 from portapar.errors import KernelError
 from portapar.kernel.front import atomic
 from portapar.kernel.front.codec import Kind, from_text, to_text, tuple_dtype
+from portapar.kernel.interrupts import held_back
 from portapar.kernel.jit.functions import namespace, place
 from portapar.kernel.jit.native import renderers
 from portapar.kernel.program import Program
@@ -44,6 +45,7 @@ def _typed(program: Program, function: str, acc: str, algorithm: str) -> str:
     return found
 
 
+@held_back()
 def return_kind(program: Program, function: str, acc: Kind | None, algorithm: str) -> Kind:
     """The dtype of ``elem(i, *args)``, or of ``op(acc, elem)``; for tuples those of its numbers.
 
@@ -102,6 +104,7 @@ def located(program: Program, line: int, message: str, remedy: str = "") -> Kern
 
 
 @functools.lru_cache(maxsize=4096)
+@held_back()
 def needs(program: Program) -> frozenset[str]:
     """What not every device has and this program needs.
 

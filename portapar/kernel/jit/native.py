@@ -14,6 +14,7 @@ from typing import Any
 
 from portapar import cache, config, forks
 from portapar.errors import KernelError
+from portapar.kernel.interrupts import held_back
 from portapar.kernel.jit import vecmath
 
 _lock = forks.lock()
@@ -89,7 +90,8 @@ def native(key: str, make: Callable[[], Any], arity: int) -> Callable[..., int]:
         payload = cache.load(name, counts=False)  # another process had it in work
         if payload is not None:
             return _callable(_load(payload), arity)
-        address, symbol, code, helpers = compile_native(make(), arity)
+        with held_back():
+            address, symbol, code, helpers = compile_native(make(), arity)
         header = f"{symbol} {'numba' if helpers else 'libc'}".encode()
         cache.store(name, header + b"\n" + code)
     return _callable(address, arity)
@@ -103,9 +105,10 @@ def _load(payload: bytes) -> int:
     if needs == "numba":  # the code calls one of Numba's helper functions
         import numba  # noqa: F401
     engine = _engine()
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-    engine.finalize_object()
-    return engine.get_function_address(symbol)
+    with held_back():
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        engine.finalize_object()
+        return engine.get_function_address(symbol)
 
 
 def _callable(address: int, arity: int) -> Callable[..., int]:
