@@ -77,6 +77,7 @@ from portapar.ops import (
     plus,
 )
 from portapar.policy import Policy, auto, par, par_unseq, policy_first, seq, unseq, using
+from portapar.trace import profile, trace
 
 __version__ = "0.1.0"
 
@@ -168,6 +169,7 @@ __all__ = [
     "partition",
     "plan",
     "plus",
+    "profile",
     "push",
     "random",
     "range",
@@ -199,6 +201,7 @@ __all__ = [
     "stencil",
     "threads",
     "top_k",
+    "trace",
     "transform",
     "transform_reduce",
     "transform_scan",

@@ -24,6 +24,7 @@ from portapar.plan import Plan, cut, watch
 from portapar.policy import Planning, Policy, choosing, planning, surveying
 from portapar.problem import Problem, checking
 from portapar.remembered import MISS, ready_calls, remember_loop, repeated, signature
+from portapar.trace import span
 
 if TYPE_CHECKING:
     from portapar.kernel.front.races import Race
@@ -121,7 +122,8 @@ def _call(
         asked, result = _checked(build, algorithm, where, kernels, args, extra)
     else:
         asked, result = build(algorithm, where, kernels, args, extra)
-    made = cut(asked, how, where)
+    with span("plan", algorithm, where):
+        made = cut(asked, how, where)
     if asked.race is not None:
         _warn(asked.race, how, asked.size)
     if planning():
@@ -134,7 +136,8 @@ def _call(
             moves.warn(how, algorithm, str(move))
     if how.asynchronous:
         return where.submit(lambda: _result(made.execute(), result))
-    value = _result(made.execute(), result)
+    with span("call", algorithm, where):
+        value = _result(made.execute(), result)
     if key is not None and not how.check:
         remember_loop(key, made, values, result)
     return value

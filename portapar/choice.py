@@ -224,13 +224,15 @@ def _told(plan: Plan, choice: _Choice) -> Plan:
 def _counted(choice: _Choice, values: Sequence[Any], again: Callable[[Policy], Any]) -> Any:
     """The first call of an algorithm of several steps: its steps are noted, and so its work is known."""
     block = Recording(None)
+    tasks: list[tuple[Problem, int, int]] = []
+    block.tasks = tasks
     token = policy.current.set(block)
     try:
         value = again(choice.now.policy)
     finally:
         policy.current.reset(token)
     found = Work()
-    for problem, lo, hi in block.tasks:
+    for problem, lo, hi in tasks:
         found = found + work.of(problem, lo, hi)
     choice.work = found
     _predict(choice.candidates, found, values, None)

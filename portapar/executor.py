@@ -24,6 +24,7 @@ from portapar.kernel.tiles import TILE
 from portapar.plan import Loop, Part
 from portapar.policy import Policy, forget
 from portapar.problem import Problem
+from portapar.trace import span
 from portapar.transport import Placed, moved
 
 if TYPE_CHECKING:
@@ -306,13 +307,15 @@ class DeviceExecutor(Executor):
         placed, firsts, back = self._placed(problem, part)
         asked = task(problem, part, how, placed, firsts, whole)
         asked.rows = moves.lengths(problem, (part.lo, part.hi), placed, firsts)
-        partials = self.device.run(asked)
+        with span("kernel", problem.algorithm, self, first=part.lo, end=part.hi):
+            partials = self.device.run(asked)
         self._look(problem, placed)
         for here, home in back:
-            if home.flags.c_contiguous:
-                self.device.asnumpy(here, home)
-            else:
-                home[...] = self.device.asnumpy(here)
+            with span("transfer", "back", self, bytes=home.nbytes):
+                if home.flags.c_contiguous:
+                    self.device.asnumpy(here, home)
+                else:
+                    home[...] = self.device.asnumpy(here)
         return partials
 
     def fragment(self, problem: Problem, part: Part, how: Policy) -> Fragments:
@@ -320,7 +323,8 @@ class DeviceExecutor(Executor):
         self._check(problem)
         placed, firsts, _ = self._placed(problem, part) if part.lo < part.hi else ((), (), [])
         rows = moves.lengths(problem, (part.lo, part.hi), placed, firsts) if placed else ()
-        found = self.fragments(problem, part, how, firsts, rows, backend.Launch)(placed)
+        with span("kernel", problem.algorithm, self, first=part.lo, end=part.hi):
+            found = self.fragments(problem, part, how, firsts, rows, backend.Launch)(placed)
         self._look(problem, placed)
         return found
 
@@ -444,7 +448,8 @@ class DeviceExecutor(Executor):
         (first, last), (begin, end) = moves.host_rows(problem, k, value, (part.lo, part.hi))
         local = value[first:last]
         if use.reads or not (use.covers and use.pointwise):
-            here = self.device.asarray(np.ascontiguousarray(local))
+            with span("transfer", name, self, bytes=local.nbytes):
+                here = self.device.asarray(np.ascontiguousarray(local))
         else:
             here = self.device.empty(local.shape, local.dtype)
         if not use.writes:
@@ -484,7 +489,8 @@ def task(
     block = policy.current.get()
     if isinstance(block, policy.Recording):
         block.programs[problem.program.key] = problem.program
-        block.tasks.append((problem, part.lo, part.hi))
+        if block.tasks is not None:
+            block.tasks.append((problem, part.lo, part.hi))
     return backend.Task(
         problem.program, values, firsts, problem.extent, problem.start, problem.step, part.lo, part.hi, part.threads,
         how.schedule, how.chunk_size or 0, whole and not problem.tiles, part.wakes,

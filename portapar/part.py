@@ -16,6 +16,7 @@ from portapar.kernel.front.lift import loops
 from portapar.lazy import Lazy
 from portapar.plan import Surveyed
 from portapar.policy import Policy, surveying
+from portapar.trace import span
 
 _WIDE = 1024  #: iterations at a time that no CPU runs
 _HEAVY = 64  #: elements of a block at most, where each may take long
@@ -68,7 +69,10 @@ class LocalPart:
             out = self.empty(x.shape, x.dtype)
             call("copy", self.how, (elementwise.identity,), (x, out), None, _build_copy)
             return out
-        return x if device.host_memory or not isinstance(x, np.ndarray) else device.asarray(np.ascontiguousarray(x))
+        if device.host_memory or not isinstance(x, np.ndarray):
+            return x
+        with span("transfer", "an argument", self.executor, bytes=x.nbytes):
+            return device.asarray(np.ascontiguousarray(x))
 
     def empty(self, shape: int | tuple[int, ...], dtype: Any) -> Any:
         """An uninitialised array where this part lives."""

@@ -35,6 +35,7 @@ from portapar.outputs import kind_text
 from portapar.part import Data, LocalPart
 from portapar.plan import Plan, Surveyed
 from portapar.policy import Policy, check_policy, choosing, current, planning, surveying
+from portapar.trace import span
 
 T = TypeVar("T")
 
@@ -491,7 +492,10 @@ def _run(
             current.get().survey = None
         made.cut(p.cuts, p.why)
         return made
-    return where.submit(carry_out) if how.asynchronous else carry_out()
+    if how.asynchronous:
+        return where.submit(carry_out)
+    with span("call", algorithm, where):
+        return carry_out()
 
 
 def _functions(body: Callable[..., Any]) -> Iterator[FunctionType]:

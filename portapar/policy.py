@@ -277,7 +277,7 @@ class Recording(Planning):
     def __init__(self, block: Policy | None) -> None:
         super().__init__(block)
         self.programs: dict[str, Any] = {}  #: by their keys
-        self.tasks: list[tuple[Any, int, int]] = []  #: (problem, first and last index) of all
+        self.tasks: list[tuple[Any, int, int]] | None = None  #: (problem, first and last index) of all, if wanted
 
 
 def choosing(how: Any) -> Policy | None:
@@ -285,7 +285,7 @@ def choosing(how: Any) -> Policy | None:
     if type(how) is Policy and how.executor is not None:  # as most calls of algorithms by algorithms
         return how if how.executor.chooses else None
     block = current.get()
-    if type(block) is Planning:
+    if isinstance(block, Planning):
         block = block.block
     if how is None:
         how = block

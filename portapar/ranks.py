@@ -30,6 +30,7 @@ from portapar.future import Chain, Future, leading, waiting
 from portapar.hybrid import HybridExecutor
 from portapar.kernel.program import REFUSED
 from portapar.policy import forget
+from portapar.trace import span
 
 _RECORD = 256  #: bytes: one that tells of a failure, a digest of the call, and the rest for results
 _HEAD = 16
@@ -253,7 +254,8 @@ class RanksExecutor(Executor):
             out = self._together("asnumpy", collect)
             row = out.nbytes // max(x.shape[0], 1)
             if out.nbytes and self.group.size > 1:
-                self.group.allgather(out.reshape(-1).view(np.uint8), [row * x.cuts[k] for k in self.firsts])
+                with span("message", "asnumpy", self, bytes=out.nbytes):
+                    self.group.allgather(out.reshape(-1).view(np.uint8), [row * x.cuts[k] for k in self.firsts])
         return out
 
     def owns(self, x: Any) -> bool:
@@ -284,7 +286,8 @@ class RanksExecutor(Executor):
             cuts = (0, *itertools.accumulate(sizes))
             data = np.empty(cuts[-1], np.uint8)
             data[cuts[rank] : cuts[rank + 1]] = found.view(np.uint8)
-            self.group.allgather(data, cuts)
+            with span("message", call, self, bytes=data.nbytes):
+                self.group.allgather(data, cuts)
             return data.view(dtype)
 
     @contextlib.contextmanager
@@ -318,7 +321,8 @@ class RanksExecutor(Executor):
         """Each rank does its own; collective."""
         with self._turn():
             own = self._together(call, lambda: (call, self.at_once(works)))
-            return list(itertools.chain(*self.group.exchange(own)))
+            with span("message", call, self):
+                return list(itertools.chain(*self.group.exchange(own)))
 
     def alltoall(self, call: str, works: Sequence[Callable[[], list[Any]]]) -> list[list[Any]]:
         with self._turn():
@@ -328,7 +332,8 @@ class RanksExecutor(Executor):
                 for first, last in zip(self.firsts[:-1], self.firsts[1:], strict=True)
             ]
             # from each rank: for each of its members, one value for each of ours
-            got = [row for rank in self.group.alltoall(sends) for row in rank]
+            with span("message", call, self):
+                got = [row for rank in self.group.alltoall(sends) for row in rank]
             return [[row[k] for row in got] for k in range(len(self.own))]
 
     # life -----------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ import portapar as pp
 from portapar import choice, cost, policy, rates, work
 from portapar.executor import Executor
 from portapar.policy import Policy, Recording
+from portapar.problem import Problem
 from portapar.work import Work
 
 SIZES = (100, 1000, 10_000, 100_000, 1_000_000, 10_000_000)
@@ -62,14 +63,16 @@ def cases(sizes: tuple[int, ...] = SIZES, names: tuple[str, ...] = ()) -> Iterat
 
 def counted(how: Policy, call: Callable[[Policy], object]) -> Work:
     """The work of a call, which runs once."""
-    block = Recording(policy.current.get())
+    block = Recording(None)
+    tasks: list[tuple[Problem, int, int]] = []
+    block.tasks = tasks
     token = policy.current.set(block)
     try:
         call(how)
     finally:
         policy.current.reset(token)
     found = Work()
-    for problem, lo, hi in block.tasks:
+    for problem, lo, hi in tasks:
         found = found + work.of(problem, lo, hi)
     return found
 
