@@ -1,6 +1,10 @@
 """Irregular work against plain NumPy, on every way of making native code; what is refused."""
 
+import functools
+import hashlib
+import math
 import re
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -62,6 +66,99 @@ def test_knn_of_few_and_none():
         assert [x.shape for x in near] == [(0, 3), (0, 3)]
 
 
+def corners(points):
+    """Both sides in order of the coordinates, with exact fractions."""
+    first = {}
+    for i, (x, y) in enumerate(points.tolist()):
+        first.setdefault((Fraction(x), Fraction(y)), i)
+
+    def side(order):
+        kept = []
+        for x, y in order:
+            while len(kept) > 1:
+                (ax, ay), (bx, by) = kept[-2:]
+                if (bx - ax) * (y - ay) > (by - ay) * (x - ax):
+                    break
+                kept.pop()
+            kept.append((x, y))
+        return kept[:-1]
+
+    order = sorted(first)
+    return [first[p] for p in side(order) + side(order[::-1]) or order]
+
+
+NEAR = np.array([[0.5 + i * 2.0**-53, 0.5 + j * 2.0**-53] for i in range(12) for j in range(12)] + [[12, 12], [24, 24]])
+PLANES = {
+    **{kind: cloud(300, 2) for kind, cloud in CLOUDS.items()},
+    "one": np.ones((1, 2)),
+    "nearly a line": NEAR,
+    "small": NEAR * 1e-100,
+    "large": NEAR * 1e300,
+    "both zeros": np.array([[0.0, 0], [-0.0, 1], [0.0, -1], [-0.0, 0], [0, 0.5]]),
+    "many": RNG.normal(size=(34000, 2)),
+    "many on a line": RNG.permutation(34000)[:, None] / np.array([7, 3]),
+    "many on an upright line": np.column_stack([np.zeros(34000), RNG.random(34000)]),
+    "many in a square": RNG.integers(0, 300, (34000, 2)) * 1.0,
+}
+
+
+@functools.cache
+def wanted_corners(kind):
+    return corners(PLANES[kind])
+
+
+def test_convex_hull(renderer):
+    for kind in PLANES:
+        assert irregular.convex_hull(renderer, PLANES[kind]).tolist() == wanted_corners(kind), kind
+    assert irregular.convex_hull(renderer, np.empty((0, 2))).tolist() == []
+
+
+@pytest.mark.rare
+def test_convex_hull_of_float32(renderer):
+    for kind in ("normal", "nearly a line", "many"):
+        points = PLANES[kind].astype(np.float32)
+        assert irregular.convex_hull(renderer, points).tolist() == corners(points), kind
+
+
+def searched(tree):
+    """A tree of one kind, node by node, by the rules of the benchmark."""
+    waiting = [(hashlib.sha1(bytes(16) + tree.seed.to_bytes(4, "big")).digest(), 0)]
+    nodes = leaves = deepest = 0
+    while waiting:
+        digest, depth = waiting.pop()
+        u = (int.from_bytes(digest[16:], "big") & 0x7FFFFFFF) / 2**31
+        if not tree.depth:
+            kids = int(tree.branching) if depth == 0 else tree.children * (u < tree.probability)
+        elif depth < tree.depth:
+            mean = tree.branching * (1 - depth / tree.depth if tree.shape == "linear" else 1)
+            kids = min(100, math.floor(math.log(1 - u) / math.log(1 - 1 / (1 + mean)))) if mean else 0
+        else:
+            kids = 0
+        nodes, leaves, deepest = nodes + 1, leaves + (kids == 0), max(deepest, depth)
+        waiting += [(hashlib.sha1(digest + k.to_bytes(4, "big")).digest(), depth + 1) for k in range(kids)]
+    return nodes, leaves, deepest
+
+
+def test_uts(renderer):
+    Tree = irregular.Tree
+    for tree in (Tree(19, 4, 5), Tree(7, 3, 6, "linear"), Tree(1, 40, probability=0.24, children=4), Tree(5, 0, 3)):
+        assert irregular.uts(renderer, tree) == searched(tree), tree
+    assert irregular.uts(renderer, Tree(3, 0.5)) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    "name, counts",
+    [
+        ("T1", (4130071, 3305118, 10)),
+        ("T3", (4112897, 3599034, 1572)),
+        pytest.param("T2", (4117769, 2342762, 81), marks=pytest.mark.rare),
+        pytest.param("T5", (4147582, 2181318, 20), marks=pytest.mark.rare),
+    ],
+)
+def test_uts_has_the_published_counts(name, counts):
+    assert irregular.uts(pp.par.on(pp.threads(2)), name) == counts
+
+
 P, Q = np.zeros((4, 2)), np.zeros((4, 3))
 
 
@@ -84,6 +181,16 @@ P, Q = np.zeros((4, 2)), np.zeros((4, 3))
         (lambda: irregular.knn(pp.par, P, 1, np.where(np.eye(4, 2), np.inf, 0)), r"queries\[0, 0\] is inf"),
         (lambda: irregular.knn(pp.par, np.array([[-1e200, 0], [1e200, 0]])), "whose square is no float64. Scale"),
         (lambda: irregular.knn(TWICE, P), "has 2 parts, and this runs on one device"),
+        (lambda: irregular.convex_hull(pp.par, Q), r"points has shape \(4, 3\): must be an array of shape \(n, 2\)"),
+        (lambda: irregular.convex_hull(pp.par, P / 0), r"points\[0, 0\] is nan: must be finite"),
+        (lambda: irregular.convex_hull(TWICE, P), "has 2 parts"),
+        (lambda: irregular.uts("T1", "T1"), "policy"),
+        (lambda: irregular.uts(pp.par, "T9"), "tree is 'T9': must be one of T1, T2, T3, T5, or"),
+        (lambda: irregular.uts(pp.par, 3), "tree is a int"),
+        (lambda: irregular.uts(pp.par, irregular.Tree(-1, 4, 3)), "seed is -1"),
+        (lambda: irregular.uts(pp.par, irregular.Tree(1, 4, 3, "round")), "shape is 'round'"),
+        (lambda: irregular.uts(pp.par, irregular.Tree(1, np.nan, 3)), "branching is nan"),
+        (lambda: irregular.uts(pp.par, irregular.Tree(1, 4, 0, "fixed", 0.5, 2)), "such a tree does not end"),
     ],
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:invalid value")

@@ -198,9 +198,7 @@ def _spread3(v: Any) -> Any:
     return (v | (v << np.uint64(2))) & np.uint64(0x1249249249249249)
 
 
-def _leaf(
-    k: Any, leaves: Any, points: Any, order: Any, placed: Any, number: Any, bounds: Any, lowest: Any
-) -> None:
+def _leaf(k: Any, leaves: Any, points: Any, order: Any, placed: Any, number: Any, bounds: Any, lowest: Any) -> None:
     d = points.shape[1]
     first, last = min(LEAF * k, len(points)), min(LEAF * k + LEAF, len(points))
     for a in range(d):
