@@ -22,6 +22,7 @@ from portapar.algorithms.graph.components import components
 from portapar.algorithms.graph.graph import Graph, on_graph
 from portapar.algorithms.reduce import transform_reduce
 from portapar.algorithms.transform import fill, transform
+from portapar.kernel.front import atomic
 from portapar.part import LocalPart
 from portapar.policy import Policy
 
@@ -80,22 +81,33 @@ def _strong(part: LocalPart, graph: Graph) -> Any:
         for _ in range(_TRIMS):
             for_each(how._dealt(512), n, _trim, *forth, *back, label)
     _rest(part, n, forth, label)
+    least = part.empty(n, np.int32)
+    fill(how, least, np.int32(n))
+    for_each(how, n, _least, label, least)
+    for_each(how, n, _renamed, least, label)
     return label
 
 
+def closing_order(part: LocalPart, graph: Graph) -> Any:
+    """The number of each vertex's component, in the order in which one depth-first search is done with them."""
+    label = part.empty(graph.num_vertices, np.int32)
+    fill(part.how, label, np.int32(_FREE))
+    _rest(part, graph.num_vertices, (graph.offsets, radix.bits(graph.targets)), label)
+    return transform(part.how, label, op=lambda c: -2 - c)
+
+
 def _rest(part: LocalPart, n: int, rows: tuple[Any, Any], label: Any) -> None:
-    """Tarjan's method, on what has no component yet."""
+    """Tarjan's method, on what has no component yet; component k gets the label -2 - k."""
     how = part.how
-    left = int(transform_reduce(how, label, transform=_free))
+    left = int(transform_reduce(how, label, transform=_free)) if n else 0
     if left == 0:
         return
     low = part.zeros(n, np.int32)  # the least number that is reached; 0: not seen
     at = part.empty(n, np.int64)  # the edge to be looked at next
     path, open_ = part.empty(left, np.int32), part.empty(left, np.int32)
-    state = part.zeros(4, np.int64)  # how many are on the path and open, where the next path begins; whether it is done
-    while not int(arrays.asnumpy(state[3:])[0]):
+    state = part.zeros(5, np.int64)  # how many are on the path and open, where the next path begins, components; done
+    while not int(arrays.asnumpy(state[4:])[0]):
         for_each(how, 1, _tarjan, _BUDGET, *rows, label, low, at, path, open_, state)
-    transform(how, label, out=label, op=lambda c: c if c >= 0 else -2 - c)
 
 
 # kernels ------------------------------------------------------------------------------------------
@@ -137,8 +149,8 @@ def _free(c: Any) -> Any:
 def _tarjan(
     _: Any, budget: Any, offsets: Any, targets: Any, label: Any, low: Any, at: Any, path: Any, open_: Any, state: Any
 ) -> None:
-    """Depth-first search. Numbers are places among the open vertices; a component is -2 minus its name so far."""
-    one, depth, waiting, root, work = np.uint64(1), state[0], state[1], state[2], 0
+    """Depth-first search. Numbers are places among the open vertices."""
+    one, depth, waiting, root, closed, work = np.uint64(1), state[0], state[1], state[2], state[3], 0
     while work < budget and (depth > 0 or root < len(label)):
         work += 1
         if depth == 0:
@@ -166,9 +178,12 @@ def _tarjan(
             if not down:
                 depth -= 1
                 if np.uint64(open_[low[v] - 1]) == v:
-                    waiting = _close(low[v] - 1, waiting, label, open_)
-    state[0], state[1], state[2] = depth, waiting, root
-    state[3] = 1 if depth == 0 and root >= len(label) else 0
+                    first = low[v] - 1
+                    for k in range(first, waiting):
+                        label[open_[k]] = -2 - closed
+                    waiting, closed = first, closed + 1
+    state[0], state[1], state[2], state[3] = depth, waiting, root, closed
+    state[4] = 1 if depth == 0 and root >= len(label) else 0
 
 
 def _open(v: Any, waiting: Any, offsets: Any, low: Any, at: Any, open_: Any) -> Any:
@@ -177,11 +192,11 @@ def _open(v: Any, waiting: Any, offsets: Any, low: Any, at: Any, open_: Any) -> 
     return waiting + 1
 
 
-def _close(first: Any, waiting: Any, label: Any, open_: Any) -> Any:
-    """What is open from a place on is a component; how many are open then."""
-    least = open_[first]
-    for k in range(first, waiting):
-        least = min(least, open_[k])
-    for k in range(first, waiting):
-        label[open_[k]] = -2 - least
-    return first
+def _least(v: Any, label: Any, least: Any) -> None:
+    if label[v] < _FREE and v < least[-2 - label[v]]:
+        atomic.min(least, -2 - label[v], v)
+
+
+def _renamed(v: Any, least: Any, label: Any) -> None:
+    if label[v] < _FREE:
+        label[v] = least[-2 - label[v]]

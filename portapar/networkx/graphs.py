@@ -1,0 +1,195 @@
+"""Graphs of networkx as compressed sparse rows: neighbours in networkx's order, loops included."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from itertools import chain
+from operator import methodcaller
+from typing import Any
+
+import numpy as np
+
+from portapar.algorithms.graph.graph import Graph, known
+
+
+class Unsupported(Exception):
+    """What was asked for is for networkx itself to do."""
+
+
+class Converted:
+    """A graph of networkx, in rows.
+
+    Attributes
+    ----------
+    nodes : list
+        The label of each vertex.
+    rows : portapar.graph.Graph
+        Without weights; a loop of a graph that is not directed stands in its row once.
+    """
+
+    __networkx_backend__ = "portapar"
+
+    def __init__(self, graph: Any, edge_attrs: Mapping[Any, Any] | None) -> None:
+        self.nodes = list(graph)
+        self.directed = bool(graph.is_directed())
+        self.plain = set(map(type, self.nodes)) <= {int} and self.nodes == list(range(len(self.nodes)))
+        self._origin = weakref.ref(graph)
+        adjacency = _adjacency(graph, "_adj")
+        self.rows = known(*self._of(adjacency), None, self.directed)
+        self._values = {name: _values(adjacency, name, default) for name, default in (edge_attrs or {}).items()}
+
+    # what networkx asks of a graph -----------------------------------------------------------------
+
+    def is_directed(self) -> bool:
+        return self.directed
+
+    def is_multigraph(self) -> bool:
+        return False
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __iter__(self) -> Any:
+        return iter(self.nodes)
+
+    def __contains__(self, node: Any) -> bool:
+        try:
+            return node in self._numbers
+        except TypeError:  # a list is no node
+            return False
+
+    # in rows ---------------------------------------------------------------------------------------
+
+    @cached_property
+    def _numbers(self) -> dict[Any, int]:
+        return {node: k for k, node in enumerate(self.nodes)}
+
+    def number(self, node: Any) -> int:
+        """The vertex of a label."""
+        return int(self.numbers([node])[0])
+
+    def numbers(self, nodes: Iterable[Any]) -> np.ndarray:
+        """The vertices of labels."""
+        try:
+            return np.array(list(map(self._numbers.__getitem__, nodes)), np.int64)
+        except (KeyError, TypeError) as error:
+            raise Unsupported("it is no node") from error
+
+    def labels(self, vertices: np.ndarray) -> list[Any]:
+        """The labels of vertices."""
+        listed = vertices.tolist()
+        return listed if self.plain else list(map(self.nodes.__getitem__, listed))
+
+    def by_node(self, values: np.ndarray) -> dict[Any, Any]:
+        """A value for every label."""
+        return dict(zip(self.nodes, values.tolist(), strict=True))
+
+    def weighted(self, name: Any) -> Graph:
+        """The rows with the values of an attribute as weights; without, where all are 1."""
+        if name is None:
+            return self.rows
+        if name not in self._values:  # of a conversion that keeps all attributes
+            self._values[name] = _values(_adjacency(self.origin, "_adj"), name, 1)
+        values = self._values[name]
+        if isinstance(values, str):
+            raise Unsupported(values)
+        return self.rows if values is None else known(self.rows.offsets, self.rows.targets, values, self.directed)
+
+    @cached_property
+    def predecessors(self) -> Graph:
+        """The rows turned around, in networkx's order."""
+        if not self.directed:
+            return self.rows
+        return known(*self._of(_adjacency(self.origin, "_pred")), None, True)
+
+    @cached_property
+    def sources(self) -> np.ndarray:
+        """Where each edge of the rows begins."""
+        return np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.rows.offsets))
+
+    @cached_property
+    def loops(self) -> np.ndarray:
+        """How many loops each vertex has."""
+        own = self.rows.targets == self.sources
+        return np.bincount(self.rows.targets[own], minlength=len(self)) if own.any() else np.zeros(len(self), np.int64)
+
+    @cached_property
+    def out_degree(self) -> np.ndarray:
+        """Edges out of each vertex; of a graph that is not directed both ends of a loop count."""
+        return np.diff(self.rows.offsets) + (0 if self.directed else self.loops)
+
+    @cached_property
+    def in_degree(self) -> np.ndarray:
+        return np.bincount(self.rows.targets, minlength=len(self)) if self.directed else self.out_degree
+
+    @property
+    def size(self) -> int:
+        """How many edges networkx counts."""
+        m = len(self.rows.targets)
+        return m if self.directed else (m + int(self.loops.sum())) // 2
+
+    @property
+    def origin(self) -> Any:
+        """The graph of networkx that it was, or one that is made anew if that is gone."""
+        graph = self._origin()
+        return convert_to_nx(self) if graph is None else graph
+
+    def _of(self, adjacency: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Offsets and targets of a dict of dicts."""
+        n = len(self.nodes)
+        offsets = np.zeros(n + 1, np.int64)
+        np.cumsum(np.fromiter(map(len, adjacency.values()), np.int64, n), out=offsets[1:])
+        ends: Any = chain.from_iterable(adjacency.values())
+        if not self.plain:
+            ends = map(self._numbers.__getitem__, ends)
+        return offsets, np.fromiter(ends, np.int32, int(offsets[n]))
+
+
+def _adjacency(graph: Any, name: str) -> Any:
+    """Neighbours by node; of a view as it is seen."""
+    found = getattr(graph, name)
+    if type(found) is dict:
+        return found
+    return {node: dict(neighbours) for node, neighbours in found.items()}
+
+
+def _values(adjacency: Any, name: Any, default: Any) -> Any:
+    """The values of an edge attribute, in order; None where all are 1, and a str that says why there are none."""
+    edges = lambda: chain.from_iterable(map(methodcaller("values"), adjacency.values()))
+    if default == 1 and not any(edges()):  # no edge has any attribute
+        return None
+    found = list(map(methodcaller("get", name, default), edges()))
+    kinds = set(map(type, found))
+    if not kinds <= {int, float}:
+        return f"{name} has values that are no numbers"
+    try:
+        values = np.array(found, np.float64 if float in kinds else np.int64)
+    except OverflowError:
+        return f"{name} has values that need more than 64 bits"
+    if np.isnan(values).any():
+        return f"{name} has values that are NaN"
+    return None if (values == 1).all() else values
+
+
+def convert_from_nx(graph: Any, edge_attrs: Any = None, **kept: Any) -> Converted:
+    """A graph of networkx in rows, with these attributes of edges (name → default)."""
+    if isinstance(graph, Converted):
+        return graph
+    if graph.is_multigraph():
+        raise NotImplementedError("portapar: graphs with several edges between two nodes are not converted")
+    return Converted(graph, edge_attrs)
+
+
+def convert_to_nx(result: Any, **kept: Any) -> Any:
+    """A result as networkx has it: all but graphs are already."""
+    if not isinstance(result, Converted):
+        return result
+    import networkx as nx
+
+    made = nx.DiGraph() if result.directed else nx.Graph()
+    made.add_nodes_from(result.nodes)
+    ends = zip(result.labels(result.sources), result.labels(result.rows.targets), strict=True)
+    made.add_edges_from(ends)
+    return made

@@ -1,0 +1,100 @@
+"""Predictions of links from what two nodes share, and how many edges go both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from portapar.algorithms.for_each import for_each
+from portapar.algorithms.graph.jaccard import jaccard
+from portapar.algorithms.sort import sort
+from portapar.networkx.graphs import Converted, Unsupported
+from portapar.networkx.served import served
+from portapar.policy import par
+
+_DEALT = par.with_(schedule="dynamic", chunk_size=64)
+
+
+def _listed(G: Any, ebunch: Any) -> bool:
+    """Pairs that can be read twice; without, all pairs that are not joined are asked for, which is for few nodes."""
+    return isinstance(ebunch, (list, tuple)) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in ebunch)
+
+
+def _ends(G: Converted, ebunch: Any) -> tuple[np.ndarray, np.ndarray]:
+    return G.numbers(u for u, _ in ebunch), G.numbers(v for _, v in ebunch)
+
+
+def _told(ebunch: Any, values: list[Any]) -> Iterator[tuple[Any, Any, Any]]:
+    return ((u, v, x) for (u, v), x in zip(ebunch, values, strict=True))
+
+
+@served("undirected", fits=_listed)
+def jaccard_coefficient(G: Converted, ebunch: Any = None) -> Iterator[tuple[Any, Any, float]]:
+    if G.loops.any():
+        raise Unsupported("loops")
+    u, v = _ends(G, ebunch)
+    found = jaccard(par, G.rows, u, v).tolist()
+    for k in np.flatnonzero(G.out_degree[u] + G.out_degree[v] == 0):
+        found[k] = 0
+    return _told(ebunch, found)
+
+
+def _over_shared(G: Converted, ebunch: Any, value: np.ndarray) -> Iterator[tuple[Any, Any, float]]:
+    """The sum of the values of the neighbours that both have."""
+    u, v = _ends(G, ebunch)
+    if G.loops.any() or (u == v).any():
+        raise Unsupported("loops")
+    rows, out = G.rows.in_order(), np.empty(len(u))
+    for_each(_DEALT, len(u), _shared, u, v, rows.offsets, rows.targets, value, out)
+    return _told(ebunch, [x or 0 for x in out.tolist()])
+
+
+def _shared(k: Any, u: Any, v: Any, offsets: Any, targets: Any, value: Any, out: Any) -> None:
+    a, last, b, end, total = offsets[u[k]], offsets[u[k] + 1], offsets[v[k]], offsets[v[k] + 1], 0.0
+    while a < last and b < end:
+        x, y = targets[a], targets[b]
+        if x == y:
+            total += value[x]
+        a, b = a + (x <= y), b + (y <= x)
+    out[k] = total
+
+
+def _inverse(x: np.ndarray) -> np.ndarray:
+    return np.divide(1.0, x, out=np.zeros(len(x)), where=x > 0)
+
+
+@served("undirected", fits=_listed)
+def adamic_adar_index(G: Converted, ebunch: Any = None) -> Iterator[tuple[Any, Any, float]]:
+    return _over_shared(G, ebunch, _inverse(np.log(np.maximum(G.out_degree, 1))))
+
+
+@served("undirected", fits=_listed)
+def resource_allocation_index(G: Converted, ebunch: Any = None) -> Iterator[tuple[Any, Any, float]]:
+    return _over_shared(G, ebunch, _inverse(G.out_degree.astype(np.float64)))
+
+
+@served("undirected", fits=_listed, light=True)
+def preferential_attachment(G: Converted, ebunch: Any = None) -> Iterator[tuple[Any, Any, int]]:
+    u, v = _ends(G, ebunch)
+    return _told(ebunch, (G.out_degree[u] * G.out_degree[v]).tolist())
+
+
+def _both_ways(G: Converted) -> float:
+    n, u, v = len(G), G.sources.astype(np.int64), G.rows.targets
+    if not len(v):
+        raise Unsupported("no edges")
+    keys = sort(par, np.minimum(u, v) * n + np.maximum(u, v))
+    different = 1 + int(np.count_nonzero(np.diff(keys)))
+    return 2 * (len(v) - different) / len(v)
+
+
+@served("directed")
+def overall_reciprocity(G: Converted) -> float:
+    return _both_ways(G)
+
+
+@served("directed", fits=lambda G, nodes: nodes is None)
+def reciprocity(G: Converted, nodes: Any = None) -> float:
+    return _both_ways(G)

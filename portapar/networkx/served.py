@@ -1,0 +1,97 @@
+"""How a function of networkx is registered here: what it fits, and what becomes of other calls."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from portapar.errors import PortaparError
+from portapar.networkx.graphs import Converted, Unsupported
+
+_SMALL = 500  #: nodes of a graph for which networkx is as fast
+
+FUNCTIONS: dict[str, Served] = {}  #: by name
+
+
+@dataclass(frozen=True)
+class Served:
+    """A function of networkx.
+
+    Attributes
+    ----------
+    call : callable
+        The function, of a `Converted` graph and networkx's own arguments.
+    kind : {"any", "directed", "undirected"}
+        Of graphs that it takes.
+    fits : callable, optional
+        Whether other arguments, by name, are such that it takes them.
+    light : bool
+        Networkx is done before the graph is converted: worth it for a converted graph only.
+    """
+
+    name: str
+    body: Callable[..., Any]
+    kind: str
+    fits: Callable[..., bool] | None
+    light: bool
+
+    def refuses(self, args: Any, kwargs: Any) -> str:
+        """Why a call is left to networkx; empty if it is not."""
+        try:
+            bound = inspect.signature(self.body).bind(*args, **kwargs)
+        except TypeError as error:
+            return str(error)
+        bound.apply_defaults()
+        graph = bound.arguments.pop("G")
+        if graph.is_multigraph():
+            return "the graph may have several edges between two nodes"
+        if self.kind != "any" and graph.is_directed() != (self.kind == "directed"):
+            return f"the graph is {'' if graph.is_directed() else 'not '}directed"
+        if self.fits is not None and not self.fits(graph, **bound.arguments):
+            return "these arguments are networkx's"
+        return ""
+
+    def __call__(self, G: Converted, *args: Any, **kwargs: Any) -> Any:
+        if len(G) and not self.refuses((G, *args), kwargs):
+            try:
+                return self.body(G, *args, **kwargs)
+            except (Unsupported, PortaparError):  # networkx may do it, or say in its own words why not
+                pass
+        return self._by_networkx(G.origin, *args, **kwargs)
+
+    def _by_networkx(self, graph: Any, *args: Any, **kwargs: Any) -> Any:
+        from networkx.utils import backends
+
+        return backends._registered_algorithms[self.name].orig_func(graph, *args, **kwargs)
+
+
+def served(
+    kind: Literal["any", "directed", "undirected"] = "any", fits: Callable[..., bool] | None = None, light: bool = False
+) -> Callable[[Callable[..., Any]], Served]:
+    """Register a function by its name."""
+
+    def register(body: Callable[..., Any]) -> Served:
+        made = FUNCTIONS[body.__name__] = Served(body.__name__, body, kind, fits, light)
+        return made
+
+    return register
+
+
+def can_run(name: str, args: Any, kwargs: Any) -> bool | str:
+    """True, or why a call is for networkx."""
+    return FUNCTIONS[name].refuses(args, kwargs) or True
+
+
+def should_run(name: str, args: Any, kwargs: Any) -> bool | str:
+    """True, or why networkx is likely as fast."""
+    graph = args[0] if args else kwargs["G"]
+    if isinstance(graph, Converted):
+        return True
+    cache = getattr(graph, "__networkx_cache__", None) or {}
+    if cache.get("backends", {}).get("portapar"):
+        return True if len(graph) >= _SMALL else "the graph is small"
+    if FUNCTIONS[name].light:
+        return "networkx is done before the graph is converted"
+    return True if len(graph) >= _SMALL else "the graph is small"

@@ -1,0 +1,207 @@
+"""The backend of networkx: every function beside networkx's own, with types, labels, order and exceptions."""
+
+import itertools
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+nx = pytest.importorskip("networkx")
+
+import portapar_networkx  # noqa: E402
+from portapar.networkx import backend  # noqa: E402
+from portapar.networkx.graphs import Converted, convert_from_nx, convert_to_nx  # noqa: E402
+
+
+def graphs():
+    """Name → a graph."""
+    drawn = random.Random(4)
+    some = nx.gnp_random_graph(70, 0.06, seed=1)
+    yield "numbers", some
+    named = nx.relabel_nodes(some, {k: f"v{k * 7 % 70}" for k in some})
+    for u, v in named.edges:
+        named[u][v]["weight"] = drawn.choice([0, 1, 1, 2, 9])
+    yield "names and weights", named
+    parts = nx.Graph((-u, -v, {"weight": drawn.random()}) for u, v in some.edges)
+    yield "fractions", parts
+    loops = nx.Graph(some.edges)
+    loops.add_edges_from([(3, 3), (5, 5)])
+    yield "loops", loops
+    yield "joined", nx.connected_watts_strogatz_graph(60, 4, 0.2, seed=2)
+    yield "grid", nx.grid_2d_graph(5, 6)
+    yield "tree", nx.random_labeled_tree(40, seed=1)
+    yield "a node", nx.empty_graph(1)
+    yield "no edges", nx.empty_graph(5)
+    yield "nothing", nx.Graph()
+    yield "a part", some.subgraph(range(10, 50))
+    for seed, p in ((3, 0.03), (5, 0.2)):
+        yield f"directed {p}", nx.gnp_random_graph(60, p, seed=seed, directed=True)
+    backwards = nx.DiGraph((str(v), str(u), {"weight": drawn.randint(1, 9)}) for u, v in some.edges)
+    yield "directed without circles", backwards
+    circle = nx.cycle_graph(12, create_using=nx.DiGraph)
+    circle.add_edge(4, 4)
+    yield "circle with a loop", circle
+
+
+def calls(graph):
+    """Name, arguments, keywords."""
+    first = next(iter(graph), None)
+    last = list(graph)[-1] if len(graph) else None
+    pairs = list(itertools.islice(itertools.permutations(graph, 2), 40))
+    for name in sorted(backend.FUNCTIONS):
+        if name in ("descendants_at_distance",):
+            yield from ((name, (first, k), {}) for k in (0, 2))
+        elif name == "has_path":
+            yield name, (first, last), {}
+        elif name in ("ancestors", "descendants", "node_connected_component", "bfs_layers") or "single" in name:
+            yield name, (first,), {}
+            yield name, ("no such node",), {}
+        elif name.startswith("bfs"):
+            yield from ((name, (first,), {"depth_limit": k}) for k in (None, 2))
+            yield name, ("no such node",), {}
+        elif "coefficient" in name or "_index" in name and name != "wiener_index" or name == "preferential_attachment":
+            yield name, (pairs,), {}
+        elif name == "betweenness_centrality":
+            yield name, (), {}
+            yield name, (), {"k": 5, "seed": 7, "normalized": False}
+        elif name == "pagerank":
+            yield name, (), {}
+            yield name, (), {"personalization": {first: 2, last: 1}, "alpha": 0.7}
+            yield name, (), {"max_iter": 1}
+        elif name == "katz_centrality":
+            yield name, (), {"alpha": 0.02, "weight": "weight"}
+        elif name == "minimum_spanning_edges":
+            yield from ((name, (), {"data": data}) for data in (True, False))
+        else:
+            yield name, (), {}
+
+
+def outcome(name, graph, args, kwargs, **how):
+    """What a call returns or raises."""
+    try:
+        result = getattr(nx, name)(graph, *args, **kwargs, **how)
+        return list(result) if isinstance(result, Iterator) else result
+    except Exception as error:  # noqa: BLE001
+        return type(error), str(error)
+
+
+def check(ours, theirs, where, ordered=True):
+    """Equal in type and order; floats to the last few digits."""
+    assert type(ours) is type(theirs), (where, ours, theirs)
+    if isinstance(theirs, dict):
+        assert list(ours) == list(theirs) if ordered else ours.keys() == theirs.keys(), where
+        for key in theirs:
+            check(ours[key], theirs[key], where)
+    elif isinstance(theirs, (list, tuple)):
+        assert len(ours) == len(theirs), (where, ours, theirs)
+        for a, b in zip(ours, theirs, strict=True):
+            check(a, b, where, ordered)
+    elif isinstance(theirs, float):
+        assert ours == pytest.approx(theirs, rel=1e-9, abs=1e-12, nan_ok=True), where
+    elif hasattr(theirs, "dtype"):
+        assert ours == pytest.approx(theirs), where
+    else:
+        assert ours == theirs, where
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    """Without networkx's word about graphs that were converted before."""
+    nx.config.warnings_to_ignore.add("cache")
+
+
+def test_every_function_on_every_kind():
+    assert nx.utils.backends.backends.keys() >= {"portapar"}, "pip install -e . again: its entry points are older"
+    done = set()
+    for told, graph in graphs():
+        for name, args, kwargs in calls(graph):
+            theirs = outcome(name, graph, args, kwargs)
+            if backend.can_run(name, (graph, *args), kwargs) is not True:
+                continue
+            ours = outcome(name, graph, args, kwargs, backend="portapar")
+            done.add(name)
+            where = f"{name}{args if len(str(args)) < 60 else '(…)'} {kwargs} of {told}"
+            check(ours, theirs, where, "dijkstra" not in name)  # of equal distances any may come first
+    assert done == set(backend.FUNCTIONS)
+
+
+def test_what_is_left_to_networkx():
+    graph = nx.gnp_random_graph(20, 0.3, seed=1)
+    several, directed = nx.MultiGraph(graph), nx.DiGraph(graph)
+    for name, args, kwargs in [
+        ("pagerank", (several,), {}),
+        ("triangles", (directed,), {}),
+        ("triangles", (graph, [1, 2]), {}),
+        ("pagerank", (graph,), {"nstart": {1: 1}}),
+        ("greedy_color", (graph, "smallest_last"), {}),
+        ("single_source_dijkstra_path_length", (graph, 1), {"weight": lambda u, v, d: 1}),
+        ("betweenness_centrality", (graph,), {"weight": "weight"}),
+        ("clustering", (graph,), {"no": 1}),
+    ]:
+        assert isinstance(backend.can_run(name, args, kwargs), str)
+    for u, v in graph.edges:
+        graph[u][v]["weight"] = "heavy"
+    with pytest.raises(ValueError, match="'heavy'"):  # of networkx itself
+        nx.pagerank(graph, backend="portapar")
+    graph[u][v]["weight"] = -1
+    assert backend.can_run("pagerank", (graph,), {})
+
+
+def test_small_graphs_stay_with_networkx():
+    small, large = nx.path_graph(20), nx.path_graph(1000)
+    assert isinstance(backend.should_run("pagerank", (small,), {}), str)
+    assert backend.should_run("pagerank", (large,), {}) is True
+    assert isinstance(backend.should_run("degree_centrality", (large,), {}), str)
+    nx.pagerank(large, backend="portapar")
+    assert backend.should_run("degree_centrality", (large,), {}) is True
+
+
+def test_graphs_are_converted_once_and_anew_when_they_change():
+    graph = nx.path_graph(600)
+    assert nx.number_connected_components(graph, backend="portapar") == 1
+    kept = graph.__networkx_cache__["backends"]["portapar"]
+    first = next(iter(kept.values()))
+    nx.is_connected(graph, backend="portapar")
+    assert isinstance(first, Converted) and next(iter(kept.values())) is first
+    graph.remove_edge(3, 4)
+    assert nx.number_connected_components(graph, backend="portapar") == 2
+
+
+def test_there_and_back():
+    graph = nx.relabel_nodes(nx.gnp_random_graph(30, 0.2, seed=3, directed=True), str)
+    again = convert_to_nx(convert_from_nx(graph))
+    assert nx.utils.graphs_equal(again, graph)
+    with pytest.raises(NotImplementedError, match="several edges"):
+        convert_from_nx(nx.MultiGraph([(0, 1)]))
+
+
+def test_networkx_imports_nothing_of_portapar(python):
+    assert sorted(portapar_networkx.FUNCTIONS) == sorted(backend.FUNCTIONS)
+    assert python("""
+        import sys, networkx
+        print("portapar" in sys.modules, len(networkx.utils.backends.backend_info["portapar"]["functions"]) >= 40)
+        import portapar
+        print("portapar.networkx" in sys.modules)
+    """).split() == ["False", "True", "False"]
+
+
+@pytest.mark.rare
+def test_tests_of_networkx():
+    """No failure that networkx has not: some minutes."""
+    rooms = ("link_analysis components coloring traversal shortest_paths centrality assortativity tree bipartite "
+             "community tests").split()  # fmt: skip
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0", "--pyargs"]
+    rooms = [f"networkx.algorithms.{room}" for room in rooms]
+    env = {**os.environ, "NETWORKX_FALLBACK_TO_NX": "True"}
+    failed = {}
+    for name in ("", "portapar"):
+        done = subprocess.run(
+            [*command, *rooms], capture_output=True, text=True, cwd="/", env={**env, "NETWORKX_TEST_BACKEND": name}
+        )
+        lines = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+        failed[name] = {line.split(" - ")[0] for line in lines}
+        assert " passed" in done.stdout, done.stdout
+    assert failed["portapar"] <= failed[""]
