@@ -387,7 +387,7 @@ INTERRUPTED = """
 
     def calls(k):  # with kernels that nobody compiled before
         with open(os.path.join(folder, f"kernels{k}.py"), "w") as file:
-            file.write(f"def op(v): return (v + {k}.0) * 0.5\ndef add(a, b): return a + b + 0 * {k}\n")
+            file.write(f"def op(v): return (v + {k}.0) * 0.5\\ndef add(a, b): return a + b + 0 * {k}\\n")
         kernels = __import__(f"kernels{k}")
         yield lambda: pp.transform(policy, x, op=kernels.op), (x + k) * 0.5
         yield lambda: pp.inclusive_scan(policy, x, op=kernels.add), np.cumsum(x)
