@@ -135,6 +135,45 @@ def test_what_is_written_must_be_writable(module, alias):
     assert np.array_equal(a, before[0]) and np.array_equal(b, before[1])
 
 
+def one_of_two(i, a, b):
+    t = (a, b)
+    t[1][i] = t[0][i] + 1
+
+
+def taken_apart(i, a, b):
+    t = (1.0, (a, b))
+    c, d = t[1]
+    d[i] += c[i] * t[0]
+
+
+def chosen_tuple(i, a, b):
+    t = (a, b) if i % 2 else (a, b)
+    s, u, v = t, t, 2.0
+    for k in range(2):
+        s = (u[-2], s[-1])
+    s[1][i] = v + s[0][i]
+
+
+def exchanged(i, a, b):
+    t = (a, b)
+    if i % 2:
+        t = (b, t[0])
+    t[1][i] = 1.0
+
+
+def test_items_of_tuples_are_told_apart(renderer):
+    """What is only read beside what is written may be read-only."""
+    for body in (one_of_two, taken_apart, chosen_tuple):
+        (a, found), (_, wanted) = [(np.arange(9.0), np.ones(9)) for _ in range(2)]
+        a.flags.writeable = False
+        pp.for_each(renderer, 9, body, a, found)
+        for i in range(9):
+            body(i, a, wanted)
+        np.testing.assert_array_equal(found, wanted)
+    with pytest.raises(pp.PlacementError, match="'a', which is read-only"):
+        pp.for_each(renderer, 9, exchanged, a, found)
+
+
 def element(a, i):
     return a[i]
 

@@ -11,6 +11,7 @@
 `lift`          checking a function and writing it anew with its captures as arguments
 `unroll`        loops over tuples, written out
 `aliases`       sets of the parts of arrays that a value may be
+`tuples`        items of tuples that a body writes
 `access`        how a kernel uses its arrays
 `reach`         which rows of its arrays an iteration reads and writes
 `races`         writes that iterations may do to one place at the same time

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from portapar.kernel.front.aliases import HIGHEST, Aliases
+from portapar.kernel.front.tuples import Tuples
 
 NEVER = 99
 Made = tuple[Any, int]  #: a call that makes a private array, and the depth of a part of it
@@ -123,6 +124,8 @@ class Flow:
         self.stored = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         private = [n for n in nodes if isinstance(n, ast.Call) and getattr(n.func, "id", "") in _PRIVATE]
         self.aliases = Aliases([*names, *private])
+        self.tuples = Tuples(nodes, names)
+        self._open: set[int] = set()  #: items of tuples that are being looked at
         self.parts: dict[str, int] = {name: self.aliases.whole[name] for name in names}
         self.returned: list[tuple[ast.Return, int]] = []
         self._read = self._written = self._consumed = self._moved = self._updated = 0  # parts that are used so
@@ -272,8 +275,12 @@ class Flow:
                 for one, given in zip(target.elts, value.elts, strict=True):
                     self._assign(one, self.value(given), given)
             else:
-                for one in target.elts:
-                    self._assign(one, self._each(parts))
+                for place, one in enumerate(target.elts):
+                    items = None if value is None else self.tuples.item(value, place)
+                    if items is None:
+                        self._assign(one, self._each(parts))
+                    else:
+                        self._assign(one, self._all(items), items[0] if len(items) == 1 else None)
         elif isinstance(target, (ast.Subscript, ast.Attribute)):
             self._consume(parts)
             self._store(target, False)
@@ -303,7 +310,15 @@ class Flow:
         if isinstance(node, ast.Constant):
             return 0
         if isinstance(node, ast.Subscript):
-            return self._take(node, self.value(node.value), True, False)
+            whole, items = self.value(node.value), self.tuples.subscript(node)
+            if items is None:
+                return self._take(node, whole, True, False)
+            if id(node) in self._open:  # made from itself: all that comes in comes in elsewhere
+                return 0
+            self._open.add(id(node))
+            found = self._all(items)
+            self._open.discard(id(node))
+            return found
         if isinstance(node, ast.Attribute):
             parts = self.value(node.value)
             if node.attr in _SHAPE:

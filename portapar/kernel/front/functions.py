@@ -163,7 +163,8 @@ def ulp(x):
 
 
 def spacing(x):
-    return np.nextafter(x, np.copysign(np.float32(np.inf), np.float32(x))) - x
+    away = np.copysign(np.float32(np.inf), np.float32(x)) if x != 0 else np.float32(np.inf)
+    return np.nextafter(x, away) - x
 
 
 def clip(a, a_min, a_max):
