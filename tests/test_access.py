@@ -149,12 +149,12 @@ def taken_apart(i, a, b):
 def chosen_tuple(i, a, b):
     t = (a, b) if i % 2 else (a, b)
     s, u, v = t, t, 2.0
-    for k in range(2):
+    for _ in range(2):
         s = (u[-2], s[-1])
     s[1][i] = v + s[0][i]
 
 
-def exchanged(i, a, b):
+def exchanged_in_a_tuple(i, a, b):
     t = (a, b)
     if i % 2:
         t = (b, t[0])
@@ -171,7 +171,7 @@ def test_items_of_tuples_are_told_apart(renderer):
             body(i, a, wanted)
         np.testing.assert_array_equal(found, wanted)
     with pytest.raises(pp.PlacementError, match="'a', which is read-only"):
-        pp.for_each(renderer, 9, exchanged, a, found)
+        pp.for_each(renderer, 9, exchanged_in_a_tuple, a, found)
 
 
 def element(a, i):
