@@ -66,6 +66,50 @@ def test_knn_of_few_and_none():
         assert [x.shape for x in near] == [(0, 3), (0, 3)]
 
 
+def pulls(positions, masses, softening):
+    off = positions[None] - positions[:, None]
+    square = (off * off).sum(2) + softening**2
+    near = square == 0
+    square[near] = 1
+    w = np.where(near, 0, masses / square**1.5)
+    depth = np.where(near, 0, masses / np.sqrt(square))
+    np.fill_diagonal(depth, 0)
+    return (w[..., None] * off).sum(1), -depth.sum(1), np.where(near, 0, masses / square).sum(1)
+
+
+@pytest.mark.parametrize("dtype", ["f8", pytest.param("f4", marks=pytest.mark.rare)])
+def test_nbody(renderer, dtype):
+    close = {"f8": 1e-11, "f4": 2e-3}[dtype]
+    for n, d, softening in ((1, 3, 0.0), (100, 3, 0.0), (331, 2, 0.1), (50, 3, 0.5)):
+        positions = RNG.normal(size=(n, d)).astype(dtype)
+        positions[n // 2] = positions[0]
+        masses = (RNG.random(n) * (RNG.random(n) > 0.1)).astype(dtype)
+        wanted, depth, scale = pulls(positions.astype(float), masses.astype(float), softening)
+        pull, deep = irregular.nbody(renderer, positions, masses, softening=softening, potentials=True)
+        assert pull.dtype == deep.dtype == dtype
+        assert (np.linalg.norm(pull - wanted, axis=1) <= close * scale).all()
+        np.testing.assert_allclose(deep, depth, rtol=close)
+        for theta in (1e-9, 0.3, 0.6):
+            pull, deep = irregular.nbody(renderer, positions, masses, softening=softening, theta=theta, potentials=True)
+            most = 3 * theta**2 / (1 - theta) ** 2 * (1 + theta) ** 2 + close
+            assert (np.linalg.norm(pull - wanted, axis=1) <= most * scale).all()
+            np.testing.assert_allclose(deep, depth, rtol=theta**2 / 2 + close)
+    assert irregular.nbody(renderer, positions[:0], masses[:0]).shape == (0, 3)
+    pull, _ = irregular.nbody(renderer, positions, masses, softening=0.5, potentials=True)
+    assert irregular.nbody(renderer, positions, masses, softening=0.5).tobytes() == pull.tobytes()
+
+
+def test_a_tree_of_bodies_is_near_the_sum_over_all_pairs():
+    positions, masses = RNG.random((5000, 3)), RNG.random(5000)
+    policy = pp.par.on(pp.threads(2))
+    wanted = irregular.nbody(policy, positions, masses)
+    for theta, most in ((0.2, 4e-4), (0.5, 6e-3)):
+        first = irregular.nbody(policy, positions, masses, theta=theta)
+        wrong = np.linalg.norm(first - wanted, axis=1) / np.linalg.norm(wanted, axis=1)
+        assert 1e-5 < wrong.mean() < most
+        assert irregular.nbody(pp.seq, positions, masses, theta=theta).tobytes() == first.tobytes()
+
+
 def corners(points):
     """Both sides in order of the coordinates, with exact fractions."""
     first = {}
@@ -184,6 +228,16 @@ P, Q = np.zeros((4, 2)), np.zeros((4, 3))
         (lambda: irregular.convex_hull(pp.par, Q), r"points has shape \(4, 3\): must be an array of shape \(n, 2\)"),
         (lambda: irregular.convex_hull(pp.par, P / 0), r"points\[0, 0\] is nan: must be finite"),
         (lambda: irregular.convex_hull(TWICE, P), "has 2 parts"),
+        (lambda: irregular.nbody(P, P, P[:, 0]), "policy"),
+        (lambda: irregular.nbody(pp.par, P, P), r"masses has shape \(4, 2\) .* must have shape \(4,\)"),
+        (lambda: irregular.nbody(pp.par, P, 1.0), "masses is 1.0: must have shape"),
+        (lambda: irregular.nbody(pp.par, P, P[:, 0].astype("f4")), "dtype float32: must have"),
+        (lambda: irregular.nbody(pp.par, P, P[:, 0] - 1), r"masses\[0\] is -1.0: must not be negative"),
+        (lambda: irregular.nbody(pp.par, P, P[:, 0] / 0), r"masses\[0\] is nan: must be finite"),
+        (lambda: irregular.nbody(pp.par, P / 0, P[:, 0]), r"positions\[0, 0\] is nan"),
+        (lambda: irregular.nbody(pp.par, P, P[:, 0], theta=1), "theta is 1: must be a number from 0 below 1"),
+        (lambda: irregular.nbody(pp.par, P, P[:, 0], softening=-1.0), "softening is -1.0"),
+        (lambda: irregular.nbody(pp.par, P, P[:, 0], softening="1"), "softening is '1'"),
         (lambda: irregular.uts("T1", "T1"), "policy"),
         (lambda: irregular.uts(pp.par, "T9"), "tree is 'T9': must be one of T1, T2, T3, T5, or"),
         (lambda: irregular.uts(pp.par, 3), "tree is a int"),

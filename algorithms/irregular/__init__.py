@@ -3,6 +3,7 @@
 ==============  ========================================================================================================
 `convex_hull`   convex_hull
 `knn`           knn
+`nbody`         nbody
 `uts`           uts, Tree
 ==============  ========================================================================================================
 
@@ -12,12 +13,13 @@ along a curve.
 
 from portapar.algorithms.irregular.convex_hull import convex_hull
 from portapar.algorithms.irregular.knn import knn
+from portapar.algorithms.irregular.nbody import nbody
 from portapar.algorithms.irregular.uts import Tree, uts
 
-__all__ = ["Tree", "convex_hull", "knn", "uts"]
+__all__ = ["Tree", "convex_hull", "knn", "nbody", "uts"]
 
 #: those that take a policy
-ALGORITHMS = (convex_hull, knn, uts)
+ALGORITHMS = (convex_hull, knn, nbody, uts)
 
 
 def __dir__() -> list[str]:
