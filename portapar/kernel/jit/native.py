@@ -98,17 +98,22 @@ def native(key: str, make: Callable[[], Any], arity: int) -> Callable[..., int]:
 
 
 def _load(payload: bytes) -> int:
-    import llvmlite.binding as llvm
-
     header, _, code = payload.partition(b"\n")
     symbol, needs = header.decode().split()
     if needs == "numba":  # the code calls one of Numba's helper functions
         import numba  # noqa: F401
+    return _added(code, symbol)
+
+
+def _added(code: bytes, symbol: str) -> int:
+    """The address of a function in object code, which stays loaded."""
+    import llvmlite.binding as llvm
+
     engine = _engine()
     with held_back():
         engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         engine.finalize_object()
-        return engine.get_function_address(symbol)
+        return int(engine.get_function_address(symbol))
 
 
 def _callable(address: int, arity: int) -> Callable[..., int]:
@@ -140,8 +145,8 @@ def compile_native(function: Any, arity: int) -> tuple[int, str, bytes, bool]:
     """Compile `function` of int64 arguments: (address, symbol, object code, needs Numba's helpers)."""
     with _lock:
         library, symbol = lower(function, arity)
-        address = library.get_pointer_to_function(symbol)
-        code = library._get_compiled_object()
+        code = library.codegen._tm.emit_object(library._final_module)
+        address = _added(code, symbol)
         process = ctypes.CDLL(None)  # what any process has: libc, libm
         outside = [f.name for f in library._final_module.functions if f.is_declaration]
         helpers = any(not (name.startswith("llvm.") or hasattr(process, name)) for name in outside)
@@ -170,12 +175,10 @@ def _callee_compiler(once: bool) -> Any:
         def run_pass(self, state: Any) -> bool:
             flags = state.flags
             flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
-            # The library makes machine code, which nobody runs: what LLVM does to the module for it stays there, and
-            # makes callers up to a tenth faster.
+            state.library = _library(state)
             super().run_pass(state)
             _use_vector_math(state.library)
-            if once:
-                _leave(state.library)
+            _leave(state.library, once)
             lowered = state["cr"]
             entry = list[Any]().append  # callers know a function by its built-in entry point; this one is never called
             state.targetctx.insert_user_function(entry, lowered.fndesc, [state.library])
@@ -213,15 +216,45 @@ def callee(function: Any, weak: tuple[int, ...] | None = (), once: bool = False)
 def _chunk_compiler() -> Any:
     """Numba's pipeline for functions that no other one calls."""
     from numba.core import compiler
+    from numba.core.compiler_machinery import register_pass
+    from numba.core.typed_passes import NativeLowering
 
     from portapar.kernel.jit.passes import Passes
+
+    @register_pass(mutates_CFG=True, analysis_only=False)
+    class LowerWhole(NativeLowering):
+        _name = "portapar_lower_whole"
+
+        def run_pass(self, state: Any) -> bool:
+            state.library = _library(state)
+            return bool(super().run_pass(state))
 
     class Chunk(compiler.CompilerBase):
         def define_pipelines(self) -> Any:
             (manager,) = compiler.Compiler.define_pipelines(self)
-            return [Passes(manager.pipeline_name, manager.passes)]
+            passes = [(LowerWhole if step is NativeLowering else step, text) for step, text in manager.passes]
+            return [Passes(manager.pipeline_name, passes)]
 
     return Chunk
+
+
+def _library(state: Any) -> Any:
+    """Where Numba puts LLVM's code of a function.
+
+    LLVM looks at a library as a whole, and not at each function before, which takes time and makes no loop faster;
+    but it must see a power with a simple exponent before that becomes a function of ours.
+    """
+    codegen = state.targetctx.codegen()
+    library = codegen.create_library(state.func_id.func_qualname)
+    each = library._optimize_functions
+
+    def optimize(module: Any) -> None:
+        module.data_layout = codegen._data_layout
+        if vecmath.scalar(module):
+            each(module)
+
+    library._optimize_functions = optimize
+    return library
 
 
 def lower(function: Any, arity: int) -> tuple[Any, str]:
@@ -230,7 +263,7 @@ def lower(function: Any, arity: int) -> tuple[Any, str]:
     from numba.core.compiler_lock import global_compiler_lock
     from numba.core.registry import cpu_target
 
-    from portapar.kernel.jit.passes import no_collection
+    from portapar.kernel.jit.passes import undisturbed
 
     typing, target = cpu_target.typing_context, cpu_target.target_context
     flags = compiler.Flags()
@@ -238,27 +271,25 @@ def lower(function: Any, arity: int) -> tuple[Any, str]:
     flags.error_model = "numpy"
     flags.nrt = False
     flags.enable_looplift = False
-    with global_compiler_lock, no_collection():
-        typing.refresh()
-        target.refresh()
+    with global_compiler_lock, undisturbed():
         arguments, how = (types.int64,) * arity, _chunk_compiler()
         result = compiler.compile_extra(typing, target, function, arguments, types.int64, flags, {}, pipeline_class=how)
         features = _use_vector_math(result.library)
         _optimize(result.library)
         result.library._final_module = vecmath.settled(result.library._final_module, features)
-        result.library._optimize_final_module = lambda: None  # that is done
-        result.library.finalize()
     return result.library, result.fndesc.llvm_func_name
 
 
-def _leave(library: Any) -> None:
+def _leave(library: Any, once: bool) -> None:
     """Let a library be as it is when it is finalized: only linked."""
 
     def finalize() -> None:
         library._finalize_dynamic_globals()
         library._finalized = True
 
-    library._optimize_final_module, library._finalize_final_module = lambda: None, finalize
+    library._finalize_final_module = finalize
+    if once:
+        library._optimize_final_module = lambda: None
 
 
 def _optimize(library: Any) -> None:

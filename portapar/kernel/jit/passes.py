@@ -7,15 +7,22 @@ leave behind. The passes that are used here do the first themselves where they n
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from llvmlite.binding import ffi
 from numba.core import errors, untyped_passes
 from numba.core.compiler_machinery import PassManager, _pass_registry
+from numba.core.registry import cpu_target
+from numba.core.targetconfig import TargetConfig
+from numba.core.typed_passes import NopythonRewrites
 
-#: what is for statements that kernels cannot have: `with`, `raise`, nested functions, isinstance(), Numba's own names
+#: what is for statements that kernels cannot have: `with`, `raise`, nested functions, isinstance(), Numba's own names,
+#: expressions of arrays
 _IDLE = {
+    NopythonRewrites,
     untyped_passes.WithLifting,
     untyped_passes.InlineClosureLikes,
     untyped_passes.RewriteDynamicRaises,
@@ -49,12 +56,42 @@ class Passes(PassManager):
 
 
 @contextlib.contextmanager
-def no_collection() -> Iterator[None]:
-    """Nothing of what a compiler makes is garbage before it has done: Python need not look."""
-    enabled = gc.isenabled()
+def undisturbed() -> Iterator[None]:
+    """Numba's registries are looked through now, and not again at every turn; to be called under Numba's lock.
+
+    Nothing of what a compiler makes is garbage before it has done: Python need not look. Nobody listens to the events
+    that every call of LLVM is. Flags are compared by what was set in them, not one by one.
+    """
+    typing, target = cpu_target.typing_context, cpu_target.target_context
+    typing.refresh()
+    target.refresh()
+    listening = getattr(getattr(ffi.lib, "_lock", None), "_cblist", [])
+    listeners = listening[:]
+    enabled, values = gc.isenabled(), TargetConfig.values
+    if "load_additional_registries" in vars(target):  # a compilation inside of another one
+        yield
+        return
     gc.disable()
+    listening.clear()
+    TargetConfig.values = _values
+    typing.load_additional_registries = lambda: None
+    first = next(iter(target._registries))  # where Numba puts what it makes of intrinsics
+    target.load_additional_registries = lambda: target.install_registry(first)
     try:
         yield
     finally:
+        del typing.load_additional_registries, target.load_additional_registries
+        TargetConfig.values = values
+        listening[:0] = listeners
         if enabled:
             gc.enable()
+
+
+def _values(flags: Any) -> dict[str, Any]:
+    kind: Any = type(flags)
+    return _defaults(kind) | flags._values
+
+
+@functools.cache
+def _defaults(kind: Any) -> dict[str, Any]:
+    return {name: option.default for name, option in kind.options.items()}

@@ -7,6 +7,7 @@ their own while a function is typed, so that they are known as such in what it c
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import operator
@@ -526,6 +527,13 @@ def _constant(value: Any) -> Any:
     return None
 
 
+class _Unwatched:
+    """In the place of what collects the warnings of every single step."""
+
+    def catch_warnings(self, **place: Any) -> Any:
+        return contextlib.nullcontext()
+
+
 @register_pass(mutates_CFG=True, analysis_only=False)
 class Inference(NopythonTypeInference):
     """Type inference by NumPy's rules.
@@ -537,10 +545,10 @@ class Inference(NopythonTypeInference):
 
     def run_pass(self, state: Any) -> bool:
         warnings = errors.WarningsFixer(errors.NumbaWarning)
-        infer = _Infer(state.typingctx, state.func_ir, warnings)
+        infer = _Infer(state.typingctx, state.func_ir, _Unwatched())
         soft = getattr(state.func_id.func, "weak", None)  # None: its callers know weak types
         frame = state.typingctx.callstack.register(state.targetctx.target, infer, state.func_id, state.args)
-        with frame, warnings:
+        with frame, warnings, warnings.catch_warnings(state.func_id.filename, state.func_id.firstlineno):
             for k, (name, kind) in enumerate(zip(state.func_ir.arg_names, state.args, strict=True)):
                 infer.seed_argument(name, k, weak(kind) if k in (soft or ()) else kind)
             if state.return_type is not None:

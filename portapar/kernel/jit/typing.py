@@ -25,7 +25,7 @@ from numba.core.typing.templates import _OverloadFunctionTemplate, make_concrete
 from numba.np import numpy_support
 
 from portapar import cache
-from portapar.kernel.jit.passes import Passes, no_collection
+from portapar.kernel.jit.passes import Passes, undisturbed
 from portapar.kernel.jit.promotion import Inference, plain
 
 __all__ = [
@@ -155,7 +155,7 @@ def infer(func: Callable[..., Any], argtypes: tuple[types.Type, ...]) -> TypedFu
     from portapar.kernel.jit import llvm
 
     llvm.register()
-    with global_compiler_lock, no_collection():
+    with global_compiler_lock, undisturbed():
         _inferring.append(func)
         try:
             return _infer(getattr(func, "py_func", func), tuple(argtypes), ())
@@ -220,8 +220,6 @@ def _infer(
     if func in active:
         line = func.__code__.co_firstlineno
         raise TypingFailure(line, "a function calls itself", "write a loop: kernels cannot recurse")
-    cpu_target.typing_context.refresh()
-    cpu_target.target_context.refresh()
     try:
         func_ir, typemap, calltypes, return_type = _types(func, argtypes, how)
     except (errors.NumbaError, NotImplementedError) as error:

@@ -71,15 +71,20 @@ def vectors(features: str) -> dict[Key, str]:
     return {key: name for key, name in names.items() if hasattr(found, name)}
 
 
-def replaced(module: Any, features: str) -> Any:
-    """The LLVM module with our functions in place of scalar ones, before it is optimised."""
-    known, keys = vectors(features), {}
-    for function in module.functions if known else ():
+def scalar(module: Any) -> dict[str, Key]:
+    """The scalar functions that a module calls, by their names in its text."""
+    found = {}
+    for function in module.functions:
         match = _SCALAR.fullmatch(f"@{function.name}(") if function.is_declaration else None
         if match:
-            key = (match[1], int(match[2])) if match[1] else (match[3], 32 if match[4] else 64)
-            if key in known:
-                keys[f"@{function.name}("] = key
+            found[match[0]] = (match[1], int(match[2])) if match[1] else (match[3], 32 if match[4] else 64)
+    return found
+
+
+def replaced(module: Any, features: str) -> Any:
+    """The LLVM module with our functions in place of scalar ones, before it is optimised."""
+    known = vectors(features)
+    keys = {name: key for name, key in scalar(module).items() if key in known}
     if not keys:
         return module
     there = {function.name for function in module.functions}
@@ -102,10 +107,10 @@ def settled(module: Any, features: str) -> Any:
         return module
     text = _KEPT.sub("", str(module))
     used = set(_CALL.findall(own_text(text)))
-    scalar = [key for key in keys if not used & {vectors(features)[key], *(_ours(key, lanes) for lanes in (2, 4, 8))}]
-    used -= {_ours(key) for key in scalar}
+    single = [key for key in keys if not used & {vectors(features)[key], *(_ours(key, lanes) for lanes in (2, 4, 8))}]
+    used -= {_ours(key) for key in single}
     text = _DEFINITION.sub(lambda m: m[0].replace("linkonce_odr", "internal", 1) if m[1] in used else "", text)
-    for key in scalar:
+    for key in single:
         text = re.sub(rf"@{_ours(key)}\(", f"@{_plain(key)}(", text)
         text += f"declare {_head(key, _plain(key), _number(key))}\n"
     return _parsed(text, module.name)
