@@ -52,26 +52,33 @@ def shape_of(told: str, shape: Any) -> tuple[int, ...]:
     return found
 
 
+_MOST = 2**62
+
+
 class Range:
     """Indices ``start, start + step, …`` up to but not including `stop`; ``pp.range(...)``.
 
     As an index space of `for_each`, as an input of `transform` and `reduce` in the place of an array.
     """
 
-    __slots__ = ("start", "step", "stop")
+    __slots__ = ("size", "start", "step", "stop")
 
     def __init__(self, start: int, stop: int | None = None, step: int = 1) -> None:
         if stop is None:
             start, stop = 0, start
-        self.start, self.stop, self.step = (
-            whole_number(f"range: {name}", value, -(2**63))
-            for name, value in (("start", start), ("stop", stop), ("step", step))
-        )
+        small = type(start) is type(stop) is type(step) is int and -_MOST < min(start, stop, step)
+        if not small or max(start, stop, step) > _MOST:
+            start, stop, step = (
+                whole_number(f"range: {name}", value, -(2**63))
+                for name, value in (("start", start), ("stop", stop), ("step", step))
+            )
         if step == 0:
             raise PlacementError("range: step is 0: must be another whole number")
+        self.start, self.stop, self.step = start, stop, step
+        self.size = max(0, -((start - stop) // step))  #: how many indices
 
     def __len__(self) -> int:
-        return len(range(self.start, self.stop, self.step))
+        return self.size
 
     def __repr__(self) -> str:
         return f"pp.range({self.start}, {self.stop}, {self.step})"

@@ -219,14 +219,18 @@ Box = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 def box(n: Any) -> Box:
     """(extent, start, step) of an index space: a number, a `Range`, or a tuple of up to six of them."""
-    if isinstance(n, tuple) and len(n) == 3 and all(isinstance(part, tuple) for part in n):
-        return n  # one already
     axes = n if isinstance(n, tuple) else (n,)
+    if len(axes) == 3 and all(isinstance(part, tuple) for part in axes):
+        return axes  # one already
     if not 1 <= len(axes) <= len(INDICES):
         raise PlacementError(f"the index space {n!r} has {len(axes)} dimensions: must have 1 to {len(INDICES)}")
     extent, start, step = [], [], []
     for axis in axes:
-        if isinstance(axis, (Range, range)):
+        if type(axis) is Range:
+            extent.append(axis.size)
+            start.append(axis.start)
+            step.append(axis.step)
+        elif isinstance(axis, range):
             extent.append(len(axis))
             start.append(axis.start)
             step.append(axis.step)
