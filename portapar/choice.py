@@ -25,7 +25,8 @@ import numpy as np
 
 from portapar import arrays, cache, config, cost, forks, history, policy, rates, work
 from portapar.arrays import PartitionedArray
-from portapar.executor import DeviceExecutor, Executor
+from portapar.errors import PortaparError
+from portapar.executor import DeviceExecutor, Executor, can_go_elsewhere, tell_rerouted
 from portapar.executors import available, default_name, executor
 from portapar.hybrid import hybrid
 from portapar.lazy import flat
@@ -203,7 +204,7 @@ def run(
     token = None if block is None else policy.current.set(None)  # which has said all that it has to say
     try:
         begun = time.perf_counter()
-        value = again(one.policy)
+        value = again(one.policy) if how.on_failure == "raise" else _somewhere(choice, again)
         taken = time.perf_counter() - begun
     finally:
         if token is not None:
@@ -211,6 +212,23 @@ def run(
     if one is choice.now:
         choice.saw(taken, cache.loads() == loads)
     return value
+
+
+def _somewhere(choice: _Choice, again: Callable[[Policy], Any]) -> Any:
+    """The call by the present candidate; if that cannot, it is one no longer, and the next one does it."""
+    while True:
+        one = choice.now
+        try:
+            return again(one.policy)
+        except PortaparError as error:
+            left = [other for other in choice.candidates if other is not one and not other.executor.closed]
+            alone = len(one.members) == 1 and isinstance(one.executor, DeviceExecutor)
+            if not left or not alone or not can_go_elsewhere(one.executor, error):
+                raise
+            choice.candidates = left
+            choice.now = min(left, key=lambda other: other.seen if other.seen == other.seen else other.predicted)
+            choice.why = f"{one.executor!r} failed"
+            tell_rerouted("a call", one.executor, choice.now.executor, error)
 
 
 def _told(plan: Plan, choice: _Choice) -> Plan:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import dataclasses
 import functools
 import itertools
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,14 @@ import numpy as np
 from portapar import arrays, backend, divided, forks, moves, policy, shares
 from portapar.arrays import PartitionedArray
 from portapar.divided import Fragments
-from portapar.errors import BackendUnavailableError, PlacementError
+from portapar.errors import (
+    BackendUnavailableError,
+    DeviceMemoryError,
+    KernelError,
+    PlacementError,
+    PortaparError,
+    PortaparWarning,
+)
 from portapar.future import Chain, Future, waiting
 from portapar.kernel.cpu import chunk
 from portapar.kernel.front.codec import as_scalars
@@ -128,11 +137,12 @@ class Executor:
         if self.closed:
             raise BackendUnavailableError(f"{self!r} was closed; make a new executor")
         with moved(loop) as (problem, parts):
-            own = [parts[k] for k in self.own]
+            run = functools.partial(_run_pieces if problem.program.acc is None else _fragment, problem)
+            others = () if loop.moves or loop.policy.on_failure == "raise" else self.members
+            works = [functools.partial(_part, run, parts[k], loop.policy, others) for k in self.own]
             if problem.program.acc is None:
-                self.at_once([functools.partial(_run_pieces, problem, pieces, loop.policy) for pieces in own])
+                self.at_once(works)
                 return None
-            works = [functools.partial(_fragment, problem, pieces, loop.policy) for pieces in own]
             return self.reduced(problem, [part.lo for part in loop.parts], works)
 
     def bind(self, loop: Loop) -> Callable[[], Any]:
@@ -468,6 +478,44 @@ class DeviceExecutor(Executor):
                 into += value[first:last].nbytes if use.reads or not (use.covers and use.pointwise) else 0
                 out += value[begin:end].nbytes if use.writes else 0
         return into, out
+
+
+def _part(run: Callable[..., Any], pieces: Sequence[Part], how: Policy, others: Sequence[Any]) -> Any:
+    """What one executor does of a call; if it cannot, one of the `others` does it."""
+    try:
+        return run(pieces, how)
+    except PortaparError as error:
+        failed = pieces[0].executor
+        spans = ", ".join(f"[{piece.lo}, {piece.hi})" for piece in pieces)
+        error.add_note(f"It was the part {spans} of the call's indices, on {failed!r}.")
+        if not can_go_elsewhere(failed, error):
+            raise
+        for other in others:
+            if other is failed or other.closed:
+                continue
+            there = [dataclasses.replace(piece, executor=other, threads=other.threads) for piece in pieces]
+            with contextlib.suppress(PortaparError):
+                value = run(there, how)
+                tell_rerouted(f"the part {spans} of a call", failed, other, error)
+                return value
+        raise
+
+
+def can_go_elsewhere(where: Any, error: PortaparError) -> bool:
+    """Whether what failed there with this error has written nothing, and need not fail on another executor."""
+    if isinstance(error, (DeviceMemoryError, BackendUnavailableError)):
+        return True
+    return isinstance(error, KernelError) and not where.device.host_memory  # what it wrote has not come back
+
+
+_told: set[Any] = set()  #: which executors failed
+
+
+def tell_rerouted(what: str, failed: Any, other: Any, error: PortaparError) -> None:
+    """Tell once of each executor that another one does its work."""
+    if repr(failed) not in _told:
+        _told.add(repr(failed))
+        warnings.warn(f"{other!r} did {what}: {failed!r} failed, {error}", PortaparWarning, stacklevel=2)
 
 
 def _run_pieces(problem: Problem, pieces: Sequence[Part], how: Policy) -> None:

@@ -14,6 +14,7 @@ from portapar.errors import PlacementError, PolicyError
 
 SCHEDULES = ("static", "dynamic", "guided")
 TRANSFERS = ("allow", "warn", "forbid")
+FAILURES = ("raise", "reroute")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +42,8 @@ class Policy:
         Every index of every array in a kernel is tested.
     transfers : {"allow", "warn", "forbid"}
         What becomes of a call of several parts in which a partitioned array is gathered.
+    on_failure : {"raise", "reroute"}
+        What becomes of the part of an executor that has no memory left, or is lost.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Policy:
     asynchronous: bool = False
     check: bool = False
     transfers: str = "allow"
+    on_failure: str = "raise"
 
     def _but(self, **changes: Any) -> Policy:
         """This policy with changes: equal policies are one object, so that plans are found by identity."""
@@ -90,6 +94,7 @@ class Policy:
         schedule: str | None = None,
         check: bool | None = None,
         transfers: str | None = None,
+        on_failure: str | None = None,
     ) -> Policy:
         """The same policy with other parameters.
 
@@ -107,13 +112,19 @@ class Policy:
         transfers : {"allow", "warn", "forbid"}, optional
             A kernel that reads rows of a `PartitionedArray` anywhere has the array gathered, once a call, which its
             plan says; ``warn`` tells of it once, ``forbid`` refuses it. Rows around a part's own are always fetched.
+        on_failure : {"raise", "reroute"}, optional
+            With ``reroute`` the others of a `hybrid` do the part of a member that has no memory left, was closed or
+            cannot run the kernel, and under `auto` the next executor does the call: the result is the same. It is told
+            once. That goes for what is one kernel form (`for_each`, `transform`, `reduce`, …) on NumPy arrays; an error
+            of any other call names the part, and its inputs are as they were.
 
         Notes
         -----
         Devices deal work out themselves, whatever the schedule: OpenCL CPU devices in pieces of `chunk_size`
         to whichever core is free, GPUs index by index.
         """
-        for name, given, known in (("schedule", schedule, SCHEDULES), ("transfers", transfers, TRANSFERS)):
+        words = (schedule, SCHEDULES), (transfers, TRANSFERS), (on_failure, FAILURES)
+        for name, (given, known) in zip(("schedule", "transfers", "on_failure"), words, strict=True):
             if given is not None and given not in known:
                 raise PolicyError(f"with_({name}={given!r}): must be one of {', '.join(known)}")
         whole = isinstance(chunk_size, numbers.Integral) and not isinstance(chunk_size, bool)
@@ -123,6 +134,7 @@ class Policy:
             chunk_size=self.chunk_size if chunk_size is None else int(chunk_size),
             check=self.check if check is None else bool(check),
             transfers=self.transfers if transfers is None else transfers,
+            on_failure=self.on_failure if on_failure is None else on_failure,
             schedule=schedule if schedule is not None and self.threads else self.schedule,
         )
 
@@ -147,6 +159,8 @@ class Policy:
             given.append("check=True")
         if self.transfers != "allow":
             given.append(f"transfers={self.transfers!r}")
+        if self.on_failure != "raise":
+            given.append(f"on_failure={self.on_failure!r}")
         if given:
             text += f".with_({', '.join(given)})"
         return text + ".task" if self.asynchronous else text

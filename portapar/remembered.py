@@ -248,6 +248,8 @@ def remember_loop(key: Any, loop: Loop, args: tuple[Any, ...], result: Any) -> N
     """Keep a call for the next time, if it is simple enough: on data that live where it runs."""
     (part, *rest), problem = loop.parts, loop.problem
     where = part.executor
+    if loop.policy.on_failure != "raise":
+        return
     if rest or where is not loop.executor:
         _remember_parts(key, loop, args, result)
     if where is not loop.executor or not isinstance(where, DeviceExecutor):

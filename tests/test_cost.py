@@ -2,6 +2,8 @@
 
 import json
 import math
+import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -283,3 +285,62 @@ def test_what_was_measured_is_known_to_later_processes(python, tmp_path):
     """
     first, second = (python(text, PORTAPAR_CACHE_DIR=str(tmp_path)) for _ in "12")
     assert "measured" not in first and "measured" in second and "earlier processes" in second
+
+
+# failures -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def failing(monkeypatch, renderer):
+    """An executor that has no memory left, and what it lacks it for."""
+    where = renderer.executor if renderer.executor.kind != "threads" else pp.threads(3)
+
+    def none(*_):
+        raise pp.DeviceMemoryError("there is no memory left")
+
+    host = isinstance(where.empty(1), np.ndarray)
+    for name in ("run", "launch") if host else ("asarray", "empty"):
+        monkeypatch.setattr(where.device, name, none)
+    monkeypatch.setattr(sys.modules["portapar.executor"], "_told", set())
+    return where
+
+
+def test_others_do_what_one_cannot(failing):
+    x = np.random.default_rng(2).normal(size=20_000)
+    both = pp.hybrid(pp.threads(2), failing, weights=[1, 1])
+    both.worth = 0.0  # small calls are cut too
+    how = pp.par.on(both).with_(on_failure="reroute")
+    with pytest.warns(pp.PortaparWarning, match="did the part .* failed, there is no memory left") as told:
+        assert pp.reduce(how, x) == pp.reduce(pp.par, x)
+        y = x.copy()
+        for _ in range(2):
+            pp.transform(how, y, out=y, op=lambda v: v * 2 + 1)  # in place: nothing is done twice
+    assert np.array_equal(y, (x * 2 + 1) * 2 + 1) and len(told) == 1
+    with pytest.raises(pp.DeviceMemoryError, match="no memory left") as error:
+        pp.transform(pp.par.on(both), x, op=lambda v: v * 2 + 1)
+    assert f"[9984, 20000) of the call's indices, on {failing!r}" in "".join(error.value.__notes__)
+    with pytest.raises(pp.PolicyError, match="on_failure='maybe'"):
+        pp.par.with_(on_failure="maybe")
+
+
+def test_auto_goes_on_elsewhere(alone, failing):
+    x = np.random.default_rng(3).normal(size=5000)
+    slow = Rates(1e-3, ((1e3, 1e7), (1e9, 1e7)), *[1e7] * 7)
+    fast = Rates(1e-6, ((1e3, 1e12), (1e9, 1e12)), *[1e13] * 7)
+    rates._known[:] = [Profile({"threads": slow, failing.device.name: fast})]
+    with pytest.raises(pp.DeviceMemoryError):
+        pp.transform(pp.auto, x, op=lambda v: v + 3)
+    how = pp.auto.with_(on_failure="reroute")
+    with pytest.warns(pp.PortaparWarning, match="pp.threads.* did a call"):
+        assert np.array_equal(pp.transform(how, x, op=lambda v: v + 3), x + 3)
+    assert np.array_equal(pp.transform(how, x, op=lambda v: v + 3), x + 3)
+
+
+def test_mistakes_are_not_rerouted():
+    both = pp.par.on(pp.hybrid(pp.threads(2), pp.simd(), weights=[1, 1])).with_(on_failure="reroute")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(pp.KernelError, match="nowhere"):
+            pp.transform(both, np.zeros(10_000), op=lambda v: nowhere(v))  # noqa: F821
+        with pytest.raises(pp.PlacementError, match="9999"):
+            pp.transform(both, np.zeros(10_000), np.zeros(9999), op=lambda v, w: v + w)
