@@ -20,7 +20,7 @@ EXAMPLES = {
 def test_example_runs(name, tmp_path):
     file = tmp_path / f"{name.replace('.', '_')}.py"
     file.write_text(EXAMPLES[name])
-    done = subprocess.run([sys.executable, file], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, file], capture_output=True, text=True, timeout=120, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 
