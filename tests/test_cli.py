@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from portapar import cli, launcher
+from portapar import bandwidth, cli, launcher
 from portapar.algorithms.stream import KERNELS, Stream
 
 
@@ -96,8 +96,9 @@ def test_wrong_input_is_one_line_and_exit_code_2(capsys, arguments, words):
 
 
 def test_a_chart_without_matplotlib(capsys, monkeypatch):
-    find = cli.importlib.util.find_spec
-    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: None if name == "matplotlib" else find(name))
+    util = bandwidth.importlib.util
+    find = util.find_spec
+    monkeypatch.setattr(util, "find_spec", lambda name: None if name == "matplotlib" else find(name))
     code, _, err = run(capsys, "stream", "--plot", "s.png")
     assert code == 2 and "pip install 'portapar[plot]'" in err
 
@@ -111,12 +112,12 @@ def test_without_the_source_tree_it_says_so_and_goes_on(capsys, monkeypatch, tmp
 
 def test_by_default_every_executor_is_shown(monkeypatch):
     options = cli._parser().parse_args(["stream"])
-    names, missing = cli._executors(options, False, {"cuda": "no driver. Install it"})
+    names, missing = bandwidth.executors(options, False, {"cuda": "no driver. Install it"})
     assert names[:2] == ["threads", "simd"] and "cuda" in missing
     if not mpi_missing():
         assert names[-1] == "mpi"
     monkeypatch.setattr(launcher, "mpirun", lambda: None)
-    names, missing = cli._executors(options, False, {})
+    names, missing = bandwidth.executors(options, False, {})
     assert "mpi" not in names and ("mpi" not in missing or "no mpirun" in missing["mpi"])
 
 

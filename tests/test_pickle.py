@@ -105,6 +105,8 @@ def test_ranges_and_futures():
     with pytest.raises(pp.ArgumentError, match=r"Future cannot be pickled.*result\(\)"):
         pickle.dumps(future)
     assert future.result() == 45
+    with pytest.raises(pp.ArgumentError, match=r"plan cannot be pickled.*Make it where it runs"):
+        pickle.dumps(pp.plan(pp.reduce, pp.par, np.arange(10.0)))
 
 
 def test_a_fresh_process(tmp_path):

@@ -258,8 +258,8 @@ def test_a_returned_private_array_is_refused(module, name):
 
 
 def test_elements_are_returned(renderer, module):
-    moments = "t = np.zeros(2)\nfill(t, i)\nu = t\nreturn u[0] + y, t[1] * y, total(u)"
-    made = load(module, moments=moments, kernel="a, b, c = moments(i + 1.0, y[i])\ny[i] = a + b + c")
+    moments = "t = np.zeros(2)\nfill(t, i)\nu = t\nreturn u[0] + y, t[1], (total(u), u[0])"
+    made = load(module, moments=moments, kernel="a, b, c = moments(i + 1.0, y[i])\ny[i] = a + b + c[0] * c[1]")
     found, expected = np.arange(5.0), np.arange(5.0)
     for i in range(N):
         made.kernel(i, expected)

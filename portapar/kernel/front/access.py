@@ -124,6 +124,7 @@ class Flow:
         self.stored = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         private = [n for n in nodes if isinstance(n, ast.Call) and getattr(n.func, "id", "") in _PRIVATE]
         self.aliases = Aliases([*names, *private])
+        self._numbers = functools.reduce(operator.or_, map(self._elements, private), 0)  # of private arrays
         self.tuples = Tuples(nodes, names)
         self._open: set[int] = set()  #: items of tuples that are being looked at
         self.parts: dict[str, int] = {name: self.aliases.whole[name] for name in names}
@@ -179,6 +180,11 @@ class Flow:
                 if isinstance(name, ast.Name) and name.id in self.access and name.id not in self.stored:
                     self.access[name.id].covers = True
 
+    def _elements(self, made: ast.Call) -> int:
+        """Parts of a private array that are numbers, of which nothing else is a part."""
+        shape = made.args[0]
+        return self.aliases.from_depth(made, 2 * (len(shape.elts) if isinstance(shape, ast.Tuple) else 1))
+
     # what is done to parts ------------------------------------------------------------------------
 
     def _consume(self, parts: int) -> None:
@@ -216,7 +222,7 @@ class Flow:
         if writes:
             self._written |= used
         self._indexed(used, bool(index) and self._own(index), len(index))
-        return self.aliases.below(parts, 2 * taken)
+        return self.aliases.below(parts, 2 * taken) & ~self._numbers
 
     def _field(self, parts: int, writes: bool) -> int:
         """A field of a record, or a view."""
@@ -228,7 +234,7 @@ class Flow:
     def _each(self, parts: int) -> int:
         """What comes out when it is iterated over."""
         self._consumed |= parts & ~self.aliases.tuples
-        return self.aliases.below(parts, 2)
+        return self.aliases.below(parts, 2) & ~self._numbers
 
     def _own(self, index: Sequence[ast.expr]) -> bool:
         names = [part.id if isinstance(part, ast.Name) else "" for part in index]

@@ -50,6 +50,10 @@ class Aliases:
             parts = (parts & self._lower) >> 2 | parts & self._highest
         return self.fields(parts) if more & 1 else parts
 
+    def from_depth(self, root: Hashable, depth: int) -> int:
+        """All parts of a root that are as deep as that, or deeper."""
+        return self.whole[root] * ((1 << DEEPEST + 1) - (1 << depth))
+
     def fields(self, parts: int) -> int:
         """Fields or views of them."""
         return parts & self._odd | (parts & self._even) << 1
