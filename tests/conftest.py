@@ -6,6 +6,7 @@ lacks is skipped with the reason.
 
 `make test` leaves out what is marked ``extra``: by hand, because of its executor (`EXTRA`), or as one of a test's
 many cases, of which it runs the first on each renderer, the last on other executors, and both where there is none.
+Tests that take `where` take turns: one runs on a GPU, or OpenCL, the next on a hybrid with it.
 `make test-all` adds up to `MOST` others on each renderer, and one on each other executor, but none that is ``rare``.
 Without ``-m``, as in ``pytest tests/test_sort.py``, all cases run. CUDA texts that `make test` meets are compiled by
 `make test-all`.
@@ -39,7 +40,8 @@ EXECUTORS = (
     "hybrid:threads:2+cuda:0",
 )
 EXTRA = {"threads:1", "threads:3", "hybrid:threads:2+simd"}  #: run the code of others, cut in other ways
-SLOWEST = ("mpi", "segmented", "pareval", "lazy", "primitives", "sort", "scan", "cache", "extrema", "moves", "crender")
+TURNS = ({"opencl:0", "cuda:0"}, {"hybrid:threads:2+opencl:0", "hybrid:threads:2+cuda:0"})
+SLOWEST = ("sort", "mpi", "few", "around", "pareval", "numbers", "cache", "lazy", "crender", "processes", "remedies")
 RENDERERS = ("threads:2", "opencl:0", "cuda:0")
 MOST = 1  #: cases of a test on one executor that `make test-all` runs, besides the one of `make test`
 
@@ -55,19 +57,24 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(config, items):
     """Mark what is extra. The files that take longest come first: workers take whole files, and should end together."""
-    cases = {}
+    cases, turns = {}, {}
     for item in items:
+        if "where" in item.fixturenames:
+            known = turns.setdefault(item.path, {})
+            known.setdefault(item.originalname, len(known) % len(TURNS))
         values = item.callspec.params.values() if hasattr(item, "callspec") else ()
         where = {value for value in values if isinstance(value, str) and value in EXECUTORS}
         if where & EXTRA or item.get_closest_marker("extra") is None:
             cases.setdefault((item.path, item.originalname, *where), []).append(item)
     left_out = {item for item in items if item.get_closest_marker("rare")}
-    for (_, _, *where), same in cases.items():
+    for (path, name, *where), same in cases.items():
         rare = not set(where) <= set(RENDERERS)
         soon = same[-1:] if rare else same[:1] if where else same[:1] + same[1:][-1:]
         soon = [] if EXTRA.intersection(where) else soon
         later = [item for item in same if item not in soon]
-        for item in later:
+        turn = turns.get(path, {}).get(name)
+        waits = turn is not None and any(TURNS[turn].isdisjoint(where) and group.intersection(where) for group in TURNS)
+        for item in same if waits else later:
             item.add_marker(pytest.mark.extra)
         if where:
             wanted = later[:1] if rare else later[:: max(1, -(-len(later) // MOST))]

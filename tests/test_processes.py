@@ -34,10 +34,11 @@ def test_every_algorithm_on_one_part(single, name):
     assert same(call(policy, np.copy), expected)
 
 
-@pytest.mark.parametrize("ranks", [pytest.param(1, marks=pytest.mark.extra), 2])
-def test_every_algorithm_on_ranks(ranks):
+@pytest.mark.parametrize(("ranks", "step"), [(2, 4), *(pytest.param(k, 1, marks=pytest.mark.extra) for k in (1, 2))])
+def test_every_algorithm_on_ranks(ranks, step):
     test_mpi = pytest.importorskip("test_mpi")
-    test_mpi.passes(ranks, "every_algorithm.py", "ranks_messages.py")
+    asked = [f"every_algorithm.py::test_every_algorithm[{name}]" for name in list(EVERY)[::step]]
+    test_mpi.passes(ranks, *asked, "ranks_messages.py")
 
 
 # tasks --------------------------------------------------------------------------------------------
