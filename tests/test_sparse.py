@@ -168,6 +168,10 @@ def test_an_index_that_becomes_wrong_between_two_calls(renderer):
     [
         (lambda a: sparse.spmv(pp.par, a, np.ones(4)), "a has shape (3, 5) and x (4,): x must have shape (5,)"),
         (lambda a: sparse.spmv(pp.par, a, np.ones((5, 1))), "pp.sparse.spmm"),
+        (lambda a: sparse.spmm(pp.par, a, np.ones(5)), "pp.sparse.spmv"),
+        (lambda a: sparse.spmm(pp.par, a, np.ones((4, 2))), "x must have 5 rows"),
+        (lambda a: sparse.spmm(pp.par, a, np.ones((5, 2)), np.ones((3, 3))), "must have shape (3, 2)"),
+        (lambda a: sparse.spmm(pp.par, a.tocsc(), np.ones((5, 2))), "format CSC: must be CSR. Pass a.tocsr()"),
         (lambda a: sparse.spmv(pp.par, a.toarray(), np.ones(5)), "a is a ndarray: must be a sparse matrix"),
         (lambda a: sparse.spmv(pp.par, a.todia(), np.ones(5)), "format DIA: must be CSR or CSC or COO"),
         (lambda a: sparse.spmv(pp.par, a, [1, 2, 3, 4, 5]), "np.asarray(x)"),
@@ -195,6 +199,75 @@ def test_wrong_arguments(call, words):
         call(a)
     assert words in str(error.value)
     np.testing.assert_array_equal(a.data, before)
+
+
+# products with matrices ---------------------------------------------------------------------------
+
+
+def test_spmm(policy):
+    for name in ("no rows", "no columns", "empty rows", "skewed", "one giant row"):
+        a = KINDS[name]()
+        for width in (0, 1, 3, 23):
+            x = np.random.default_rng(2).normal(size=(a.shape[1], width))
+            for y in (x, np.asfortranarray(x)):
+                np.testing.assert_array_equal(sparse.spmm(policy, a, y), a @ x, err_msg=name)  # in SciPy's order
+            out = np.full((a.shape[0], width), np.nan)
+            for _ in range(2):
+                x += 1
+                assert sparse.spmm(policy, a, x, out) is out
+                np.testing.assert_array_equal(out, a @ x, err_msg=name)
+    a = broken(indices=[0, 1, 5, 2, 3, 4])
+    for _ in range(2):
+        with pytest.raises(pp.ArgumentError, match=r"sparse.spmm: a.indices\[2\] is 5: must be a column, 0 to 4"):
+            sparse.spmm(policy, a, np.ones((5, 21)))
+
+
+def test_spgemm(renderer):
+    rng = np.random.default_rng(4)
+    wide = rows_of(rng.integers(0, 9, 400), 9000)
+    pairs = [
+        (rows_of([], 5), rows_of([1, 2, 0, 3, 1], 7)),
+        (csr_array((4, 0)), csr_array((0, 3))),
+        (csr_array((3, 4)), csr_array((4, 0))),
+        (KINDS["empty rows"](), rows_of([3, 0, 40, 1, 5, 9, 300, 2], 200)),
+        (rows_of(rng.integers(0, 30, 500), 400), wide),  # rows of more columns than are sorted one by one
+        (wide.T.tocsr(), wide),
+    ]
+    for a, b in pairs:
+        for one, other in ((a, b), (csc_array(a), csc_array(b))):
+            wanted = one @ other
+            wanted.sort_indices()
+            found = sparse.spgemm(renderer, one, other)
+            assert found.has_canonical_format
+            found.eliminate_zeros()  # which SciPy leaves out
+            same(found, wanted)
+
+
+def test_what_spgemm_refuses():
+    a, good = rows_of([2, 3, 0, 1], 5), rows_of([1, 2, 0, 3, 1], 7)
+    for b, words in (
+        (broken(), "a has shape (4, 5) and b (4, 5): b must have 5 rows"),
+        (good.tocsc(), "a has the format CSR and b CSC: must have the same. Pass b.tocsr()"),
+        (good.toarray(), "b is a ndarray: must be a sparse matrix"),
+        (good.tocoo(), "b has the format COO: must be CSR or CSC"),
+    ):
+        with pytest.raises(pp.ArgumentError) as error:
+            sparse.spgemm(pp.par, a, b)
+        assert words in str(error.value)
+    for words in BROKEN:
+        with pytest.raises(pp.ArgumentError) as error:
+            sparse.spgemm(pp.par, broken(**BROKEN[words]), good)
+        assert words in str(error.value)
+    square = csr_array((np.ones(6), np.array([0, 1, 4, 2, 3, 4]), np.array([0, 2, 5, 5, 6, 6])), (5, 5))
+    for part, value, words in (
+        ("indices", [0, 1, 4, 2, 3, 5], "b.indices[5] is 5: must be a column, 0 to 4"),
+        ("indptr", [0, 2, 7, 5, 6, 6], "b.indptr[3] is 5, after 7"),
+    ):
+        b = square.copy()
+        setattr(b, part, np.array(value, np.int32))
+        with pytest.raises(pp.ArgumentError) as error:
+            sparse.spgemm(pp.par, csr_array(np.ones((5, 5))), b)
+        assert words in str(error.value)
 
 
 # making and turning -------------------------------------------------------------------------------

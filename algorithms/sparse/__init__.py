@@ -2,6 +2,8 @@
 
 ===========  ===========================================
 `from_coo`   from_coo
+`spgemm`     spgemm
+`spmm`       spmm
 `spmv`       spmv
 `transpose`  transpose
 ===========  ===========================================
@@ -10,13 +12,15 @@ Matrices are those of SciPy, in and out. `matrix` is what is taken for one, and 
 """
 
 from portapar.algorithms.sparse.from_coo import from_coo
+from portapar.algorithms.sparse.spgemm import spgemm
+from portapar.algorithms.sparse.spmm import spmm
 from portapar.algorithms.sparse.spmv import spmv
 from portapar.algorithms.sparse.transpose import transpose
 
-__all__ = ["from_coo", "spmv", "transpose"]
+__all__ = ["from_coo", "spgemm", "spmm", "spmv", "transpose"]
 
 #: those that take a policy
-ALGORITHMS = from_coo, spmv, transpose
+ALGORITHMS = from_coo, spgemm, spmm, spmv, transpose
 
 
 def __dir__() -> list[str]:

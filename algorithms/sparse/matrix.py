@@ -125,31 +125,31 @@ def product_dtype(a: np.dtype, x: np.dtype) -> np.dtype:
 
 def unsound(told: str, m: Matrix, names: dict[str, str] | None = None) -> ArgumentError:
     """What is wrong with a matrix, with the first place; `names` are those of its arrays in messages, if others."""
-    host = {name: arrays.asnumpy(x) for name, x in m.held}
+    host, called = {name: arrays.asnumpy(x) for name, x in m.held}, {name: name for name, _ in m.held} | (names or {})
     if m.offsets is not None:
-        offsets = host["a.indptr"]
+        offsets, told = host["a.indptr"], f"{told}: {called['a.indptr']}"
         if offsets[0] != 0:
-            return ArgumentError(f"{told}: a.indptr begins with {offsets[0]}: must begin with 0")
+            return ArgumentError(f"{told} begins with {offsets[0]}: must begin with 0")
         falls = np.flatnonzero(offsets[1:] < offsets[:-1])
         if len(falls):
             k = int(falls[0])
-            return ArgumentError(f"{told}: a.indptr[{k + 1}] is {offsets[k + 1]}, after {offsets[k]}: must not fall")
+            return ArgumentError(f"{told}[{k + 1}] is {offsets[k + 1]}, after {offsets[k]}: must not fall")
         if offsets[-1] > m.stored:
             return ArgumentError(
-                f"{told}: a.indptr ends with {offsets[-1]}, and there are {len(m.indices)} indices and "
+                f"{told} ends with {offsets[-1]}, and there are {len(m.indices)} indices and "
                 f"{len(m.values)} values: must be as many at least"
             )
-        host["a.indices"] = host["a.indices"][: offsets[-1]]
+        host["a.indices"], told = host["a.indices"][: offsets[-1]], told.partition(":")[0]
     limits = {"a.row": ("row", m.shape[0]), "a.col": ("column", m.shape[1])}
     limits["a.indices"] = limits["a.col" if m.format == "csr" else "a.row"]
     for name in sorted(limits.keys() & host.keys(), reverse=True):
         x, (what, most) = host[name], limits[name]
         wrong = np.flatnonzero((x < 0) | (x >= most))
         if len(wrong):
-            k, called = int(wrong[0]), (names or {}).get(name, name)
+            k = int(wrong[0])
             there = f"0 to {most - 1}" if most else "and there are none"
-            return ArgumentError(f"{told}: {called}[{k}] is {x[k]}: must be a {what}, {there}")
-    return ArgumentError(f"{told}: a was changed while it was computed with")
+            return ArgumentError(f"{told}: {called[name]}[{k}] is {x[k]}: must be a {what}, {there}")
+    return ArgumentError(f"{told}: a matrix was changed while it was computed with")
 
 
 def index_dtype(*sizes: int) -> np.dtype:

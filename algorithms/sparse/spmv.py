@@ -27,7 +27,7 @@ from portapar.errors import ArgumentError, PlacementError
 from portapar.few import FEW, MISS, Step, fixed
 from portapar.kernel.front import atomic
 from portapar.part import LocalPart
-from portapar.parts import Parts
+from portapar.parts import Data, Parts
 from portapar.policy import Policy
 
 PIECE: Final = segments.PIECE  #: elements that are added up in one go
@@ -142,15 +142,15 @@ def _product(p: Parts, a: Any, x: Any, out: Any) -> Any:
     found = p.few()
     if found is not MISS:
         return found
-    cuts = result.value.cuts if isinstance(result.value, PartitionedArray) else p.cuts
+    cuts = cuts_of(p, result)
 
     def step(part: LocalPart) -> bool:
-        k, y = part.number, result[part]
+        y = result[part]
         if len(y) == 0:
             return True
         flags = part.zeros(FLAGS, np.int64)
         if m.format == "csr":
-            here = m.on(p, part) if p.count == 1 else _slice(m, part, cuts[k], cuts[k + 1])
+            here = rows_on(p, m, part, cuts)
             if here is None:
                 return False
             blocks, size = part.blocks(here.stored + len(y), least=512 if part.wide else FEW, each=32)
@@ -173,8 +173,16 @@ def fits(p: Parts, out: Any, shape: tuple[int, ...], dtype: np.dtype) -> None:
         raise ArgumentError(f"{p.algorithm}: out has {told}: must have shape {shape} and dtype {dtype}")
 
 
-def _slice(m: Matrix, part: LocalPart, lo: int, hi: int) -> Matrix | None:
-    """Some rows of a matrix on the host, where a part can use them; None if offsets are out of range."""
+def cuts_of(p: Parts, result: Data) -> tuple[int, ...]:
+    """Where the rows of a result are cut."""
+    return result.value.cuts if isinstance(result.value, PartitionedArray) else p.cuts
+
+
+def rows_on(p: Parts, m: Matrix, part: LocalPart, cuts: tuple[int, ...]) -> Matrix | None:
+    """A part's rows of a matrix in CSR, where it can use them; None if offsets are out of range."""
+    if p.count == 1:
+        return m.on(p, part)
+    lo, hi = cuts[part.number : part.number + 2]
     offsets, indices, values = (arrays.asnumpy(x) for x in (m.offsets, m.indices, m.values))
     begin, end = int(offsets[lo]), int(offsets[hi])
     if not 0 <= begin <= end <= m.stored or (lo == 0 and begin != 0):
