@@ -214,7 +214,7 @@ def _leaf(k: Any, leaves: Any, points: Any, order: Any, placed: Any, number: Any
     for i in range(first, last):
         number[i] = order[i]
         least = min(least, order[i])
-    for i in range(last, LEAF * k + LEAF):
+    for i in range(LEAF * k + last - first, LEAF * k + LEAF):
         number[i] = NONE
     lowest[leaves + k] = least
 
