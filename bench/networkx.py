@@ -16,7 +16,7 @@ from typing import Any
 
 import networkx as nx
 
-from portapar.networkx.served import FUNCTIONS
+from portapar.networkx.backend import FUNCTIONS
 
 _FEW = 1000  #: nodes for functions of all pairs
 _PAIRS = {

@@ -8,7 +8,10 @@ from portapar.networkx import centrality, pairs, search, structure
 from portapar.networkx.graphs import convert_from_nx, convert_to_nx
 from portapar.networkx.served import FUNCTIONS, can_run, should_run
 
-__all__ = ["can_run", "centrality", "convert_from_nx", "convert_to_nx", "pairs", "search", "should_run", "structure"]
+__all__ = [
+    "FUNCTIONS", "can_run", "centrality", "convert_from_nx", "convert_to_nx", "pairs", "search", "should_run",
+    "structure",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
