@@ -155,3 +155,13 @@ def test_examples(name, arguments):
     )
     assert done.returncode == 0, done.stderr
     assert "threads" in done.stdout
+
+
+@pytest.mark.rare
+def test_example_of_imports(tmp_path):
+    picture = tmp_path / "imports.png"
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "import_graph.py"), str(picture)], capture_output=True, text=True
+    )
+    assert done.returncode == 0 and " modules, " in done.stdout, done.stderr
+    assert picture.stat().st_size > 0

@@ -17,14 +17,14 @@ def kinds():
     """Name → vertices, sources, targets."""
     rng = np.random.default_rng(5)
     a, b = rng.integers(0, 300, (2, 900))
-    steps = np.arange(700)
+    steps = np.arange(250)
     return {
         "nothing": (0, [], []),
         "one vertex": (1, [], []),
         "no edges": (70, [], []),
         "star": (200, [7] * 200, range(200)),
-        "path": (701, steps, steps + 1),
-        "circle": (700, steps, (steps + 1) % 700),
+        "path": (251, steps, steps + 1),
+        "circle": (250, steps, (steps + 1) % 250),
         "complete": (90, np.repeat(range(90), 90), np.tile(range(90), 90)),
         "bipartite": (60, np.repeat(range(30), 30), np.tile(range(30, 60), 30)),
         "apart": (400, a, b),
@@ -40,9 +40,9 @@ def graphs(policy, directed=False):
         w = np.random.default_rng(len(u)).integers(-3, 30, len(u)).astype(np.int32)
         w[::50] = 2**31 - 1
         yield name, Graph.from_edges(policy, u, v, w, n=n, directed=directed)
-    yield "kronecker", graph.kronecker(policy, 9, weights=True, directed=directed)
+    yield "kronecker", graph.kronecker(policy, 8, weights=True, directed=directed)
     if not directed:
-        yield "grid", graph.grid(policy, 30, 41, weights=True)
+        yield "grid", graph.grid(policy, 17, 31, weights=True)
         rows = Graph(np.array([0, 3, 6, 10, 10]), np.array([2, 1, 2, 2, 0, 2, 1, 0, 1, 0]), directed=False)
         yield "rows out of order with equal edges", rows.place(policy.executor)
 
@@ -57,9 +57,9 @@ def rows_of(g):
     return [v[offsets[u] : offsets[u + 1]] for u in range(g.num_vertices)]
 
 
-@pytest.fixture(params=["threads:2", pytest.param("opencl:0", marks=pytest.mark.extra)])
+@pytest.fixture(params=["threads:2", pytest.param("opencl:0", marks=pytest.mark.rare)])
 def everywhere(request):
-    """`pp.par` on threads, and on a device with other renderers' code among what is extra."""
+    """`pp.par` on threads, and on OpenCL, where all of it is rare: some minutes of compiling."""
     return pp.par.on(executor(request.param))
 
 
@@ -196,8 +196,8 @@ def searched(policy, g):
     sources = [*range(0, n, max(1, n // 70)), *[n // 2] * (n > 0)]
     found = pp.asnumpy(graph.bfs(policy, g, sources))
     assert found.shape == (len(sources), n)
-    for source, parent in zip(sources, found, strict=True):
-        graph.verify_bfs(g, source, parent)
+    for k in {*range(0, len(sources), 9), len(sources) - 1} if sources else ():
+        graph.verify_bfs(g, sources[k], found[k])
 
 
 def distances(policy, g):
@@ -247,6 +247,12 @@ def test_every_algorithm_on_every_kind(everywhere, directed):
                 raise
 
 
+@pytest.mark.extra
+def test_one_on_opencl():
+    policy = pp.par.on(executor("opencl:0"))
+    independent(policy, graph.grid(policy, 40, 50))
+
+
 @settings(max_examples=6, deadline=None)
 @given(st.integers(1, 30), st.lists(st.tuples(*[st.integers(0, 10**6)] * 2), max_size=80))
 def test_any_graph(n, ends):
@@ -291,7 +297,7 @@ def test_they_are_what_loops_in_the_order_of_priorities_make():
     np.testing.assert_array_equal(graph.maximal_matching(pp.par, g, seed=7), mate)
 
 
-@pytest.mark.parametrize("dtype", ["i1", "u8", "f4"])
+@pytest.mark.parametrize("dtype", ["f4", *(pytest.param(dtype, marks=pytest.mark.rare) for dtype in ("i1", "u8"))])
 def test_forests_of_every_kind_of_weight(dtype):
     u, v = np.random.default_rng(1).integers(0, 80, (2, 400))
     w = (u * v % 90).astype(dtype)

@@ -55,6 +55,8 @@ class Converted:
         return iter(self.nodes)
 
     def __contains__(self, node: Any) -> bool:
+        if self.plain and type(node) is int:
+            return 0 <= node < len(self)
         try:
             return node in self._numbers
         except TypeError:  # a list is no node
@@ -72,6 +74,9 @@ class Converted:
 
     def numbers(self, nodes: Iterable[Any]) -> np.ndarray:
         """The vertices of labels."""
+        nodes = list(nodes)
+        if self.plain and set(map(type, nodes)) == {int} and min(nodes) >= 0 and max(nodes) < len(self):
+            return np.array(nodes, np.int64)
         try:
             return np.array(list(map(self._numbers.__getitem__, nodes)), np.int64)
         except (KeyError, TypeError) as error:

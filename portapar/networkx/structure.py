@@ -12,7 +12,7 @@ from portapar.algorithms.for_each import for_each
 from portapar.algorithms.graph.clustering import clustering_coefficient
 from portapar.algorithms.graph.components import connected_components as weak
 from portapar.algorithms.graph.cores import k_core as cores
-from portapar.algorithms.graph.graph import known, on_graph
+from portapar.algorithms.graph.graph import Graph, on_graph
 from portapar.algorithms.graph.spanning import minimum_spanning_forest
 from portapar.algorithms.graph.strong import closing_order
 from portapar.algorithms.graph.strong import strongly_connected_components as strong
@@ -88,7 +88,7 @@ def is_strongly_connected(G: Converted) -> bool:
     return not strong(par, G.rows).any()
 
 
-@served("directed")
+@served("directed", light=True)  # so is a circle
 def is_directed_acyclic_graph(G: Converted) -> bool:
     return not G.loops.any() and _count(strong(par, G.rows)) == len(G)
 
@@ -177,7 +177,7 @@ def _greedy(_: Any, order: Any, offsets: Any, targets: Any, color: Any, used: An
         color[v] = c
 
 
-@served("undirected")
+@served("undirected", light=True)  # where it is none, that is soon seen
 def is_bipartite(G: Converted) -> bool:
     side = np.full(len(G), -1, np.int8)
     for_each(seq, 1, _sides, G.rows.offsets, G.rows.targets, side, np.empty(len(G), np.int32))
@@ -211,23 +211,15 @@ def minimum_spanning_edges(
     G: Converted, algorithm: str = "kruskal", weight: Any = "weight", keys: bool = True, data: bool = True,
     ignore_nan: bool = False,
 ) -> Iterator[Any]:  # fmt: skip
-    rows, n = G.weighted(weight), len(G)
-    u, v = G.sources, rows.targets
-    given = np.ones(len(v), np.int64) if rows.weights is None else rows.weights
-    once = np.flatnonzero(u < v)
-    # the place of each edge in the order in which Kruskal's method takes them, as weight of both of its directions
-    taken = once[np.argsort(given[once], kind="stable")]
-    rank = np.empty(len(v), np.int64)
-    rank[taken] = np.arange(len(taken))
-    key = np.minimum(u, v).astype(np.int64) * n + np.maximum(u, v)
-    both = np.flatnonzero(u != v)
-    pairs = both[np.argsort(key[both], kind="stable")].reshape(-1, 2)
-    rank[pairs] = np.where(u[pairs] < v[pairs], rank[pairs], 0).sum(1, keepdims=True)
-    rank[u == v] = len(taken)
-    forest = minimum_spanning_forest(par, known(rows.offsets, rows.targets, rank, False))
-    edges = taken[np.sort(rank[forest])]
-    ends = zip(G.labels(u[edges]), G.labels(v[edges]), strict=True)
+    rows = G.weighted(weight)
+    once = np.flatnonzero(G.sources < rows.targets)
+    if rows.weights is not None:  # the order in which Kruskal's method takes them
+        once = once[argsort(par, rows.weights[once])]
+    u, v = G.sources[once], rows.targets[once]
+    ranked = Graph.from_edges(par, u, v, np.arange(len(once)), n=len(G))
+    taken = np.sort(ranked.weights[minimum_spanning_forest(par, ranked)])
+    ends = zip(G.labels(u[taken]), G.labels(v[taken]), strict=True)
     if not data:
         return ends
-    adjacency = G.origin.adj
+    adjacency = G.origin._adj
     return ((a, b, adjacency[a][b]) for a, b in ends)
