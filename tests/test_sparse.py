@@ -270,6 +270,76 @@ def test_what_spgemm_refuses():
         assert words in str(error.value)
 
 
+# triangular systems --------------------------------------------------------------------------------
+
+
+def solvable(n, each):
+    """A matrix with both triangles, whose diagonal is in two pieces; its columns are in no order."""
+    a, on = rows_of([each] * n, max(n, 1)).tocoo(), np.tile(np.arange(n), 2)
+    i, j = np.concatenate([a.row, on]), np.concatenate([a.col, on])
+    order = np.argsort(i, kind="stable")
+    values = np.concatenate([a.data, np.full(2 * n, 15.0 * each + 5)])
+    return csr_array((values[order], j[order], np.append(0, np.cumsum(np.bincount(i, minlength=n)))), (n, n))
+
+
+def test_trisolve(renderer):
+    policy = renderer
+    for n, each in ((0, 0), (1, 0), (40, 3), (30000, 1)):
+        a, b = solvable(n, each), np.random.default_rng(2).normal(size=n)
+        for lower in (True, False):
+            side = scipy.sparse.tril(a) if lower else scipy.sparse.triu(a)
+            known = sparse.levels(policy, a, lower=lower)
+            assert sorted(known.order) == list(range(n)) and known.starts[-1] == n
+            found = sparse.trisolve(policy, a, b, lower=lower)
+            np.testing.assert_allclose(side @ found, b, atol=1e-9)
+            for _ in range(2):
+                assert np.array_equal(found, sparse.trisolve(policy, a, b, lower=lower, levels=known))
+            here = b.copy()
+            assert sparse.trisolve(policy, a, here, lower=lower, out=here) is here
+            assert np.array_equal(here, found)
+            unit = sparse.trisolve(policy, a / 30, b, lower=lower, unit_diagonal=True, levels=known)
+            bare = scipy.sparse.eye_array(n) + (side - scipy.sparse.diags_array(a.diagonal(), shape=(n, n))) / 30
+            np.testing.assert_allclose(bare @ unit, b, atol=1e-9)
+
+
+def test_levels_of_little_work_are_one_step():
+    n = 30000
+    a = csr_array(scipy.sparse.diags_array([np.ones(n), np.full(n - 1, 0.5)], offsets=[0, -1]))
+    known = sparse.levels(pp.par, a)
+    assert len(known) == n and known.runs(1 << 13) == [(0, n, False)]
+    ends = scipy.sparse.eye_array(9000)
+    known = sparse.levels(pp.par, csr_array(scipy.sparse.block_diag([ends, a[:20, :20], ends])))
+    assert known.runs(1 << 13) == [(0, 18001, True), (18001, 18020, False)]
+
+
+def test_what_trisolve_refuses():
+    a, b = solvable(5, 2), np.ones(5)
+    hole = a.copy()
+    hole.data[hole.indices == 3] = 0
+    known = sparse.levels(pp.par, a)
+    assert sparse.trisolve(pp.par, solvable(5, 2).astype(int), np.ones(5, int)).dtype == np.float64
+    for call, words in (
+        (lambda: sparse.trisolve(pp.par, rows_of([1, 2], 5), b), "a has shape (2, 5): must be square"),
+        (lambda: sparse.levels(pp.par, a.tocsc()), "format CSC: must be CSR"),
+        (lambda: sparse.trisolve(pp.par, a, np.ones(4)), "b must be numbers of shape (5,)"),
+        (lambda: sparse.trisolve(pp.par, hole, b), "a[3, 3] is zero, or not there"),
+        (lambda: sparse.trisolve(pp.par, hole, b, levels=known), "a[3, 3] is zero, or not there"),
+        (lambda: sparse.trisolve(pp.par, solvable(6, 2), np.ones(6), levels=known), "with 5 rows and 20 elements"),
+        (lambda: sparse.trisolve(pp.par, a, b, lower=False, levels=known), "of the upper triangle"),
+        (lambda: sparse.trisolve(pp.par, a, b, levels=3), "levels is 3"),
+        (lambda: sparse.trisolve(pp.par, a, b, out=np.ones(5, "f4")), "must have shape (5,) and dtype float64"),
+    ):
+        with pytest.raises(pp.ArgumentError) as error:
+            call()
+        assert words in str(error.value)
+    a.indices[3] = 9
+    for options in ({}, {"levels": known}):
+        with pytest.raises(pp.ArgumentError, match=r"sparse.trisolve: a.indices\[3\] is 9: must be a column, 0 to 4"):
+            sparse.trisolve(pp.par, a, b, **options)
+    with pytest.raises(pp.ArgumentError, match="is 9"):
+        sparse.levels(pp.par, a)
+
+
 # making and turning -------------------------------------------------------------------------------
 
 

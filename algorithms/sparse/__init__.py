@@ -6,6 +6,7 @@
 `spmm`       spmm
 `spmv`       spmv
 `transpose`  transpose
+`trisolve`   trisolve, levels, Levels
 ===========  ===========================================
 
 Matrices are those of SciPy, in and out. `matrix` is what is taken for one, and what is wrong with one.
@@ -16,11 +17,12 @@ from portapar.algorithms.sparse.spgemm import spgemm
 from portapar.algorithms.sparse.spmm import spmm
 from portapar.algorithms.sparse.spmv import spmv
 from portapar.algorithms.sparse.transpose import transpose
+from portapar.algorithms.sparse.trisolve import Levels, levels, trisolve
 
-__all__ = ["from_coo", "spgemm", "spmm", "spmv", "transpose"]
+__all__ = ["Levels", "from_coo", "levels", "spgemm", "spmm", "spmv", "transpose", "trisolve"]
 
 #: those that take a policy
-ALGORITHMS = from_coo, spgemm, spmm, spmv, transpose
+ALGORITHMS = from_coo, levels, spgemm, spmm, spmv, transpose, trisolve
 
 
 def __dir__() -> list[str]:
