@@ -2,7 +2,10 @@
 
 `diameter` bounds how far each vertex lies from the farthest: a search from one of them says it for that one, and, by
 the triangle inequality, how much it can be for all others; the next search begins where the bounds say most. F. Takes,
-W. Kosters, "Determining the diameter of small world networks", CIKM 2011. `all_pairs` lets 64 searches go along
+W. Kosters, "Determining the diameter of small world networks", CIKM 2011. Where that does not settle it soon, vertices
+far from a middle one are searched from, the farthest first: paths between those left are at most twice as long as the
+way from the middle to the farthest of them. P. Crescenzi et al., "On computing the diameter of real-world undirected
+graphs", 2013. `all_pairs` lets 64 searches go along
 together (`many`); with weights it takes Floyd and Warshall's method (1962) for small graphs, and else a search for each
 vertex.
 """
@@ -19,15 +22,17 @@ from portapar.algorithms.for_each import for_each
 from portapar.algorithms.graph.bfs import search
 from portapar.algorithms.graph.components import components
 from portapar.algorithms.graph.graph import Graph, check_undirected, on_graph
-from portapar.algorithms.graph.many import search_many
+from portapar.algorithms.graph.many import WIDTH, search_many
 from portapar.algorithms.graph.sssp import paths
 from portapar.algorithms.histogram import bincount
 from portapar.algorithms.reduce import reduce
+from portapar.algorithms.sort import argsort
 from portapar.algorithms.transform import copy, fill, transform
 from portapar.errors import ArgumentError
 from portapar.part import LocalPart
 from portapar.policy import Policy
 
+_SINGLY = 16  #: searches, one after the other, that begin where the bounds say most
 _NEVER = np.iinfo(np.int64).max
 _FAR = 2**61  #: farther than any path; the sum of two of them has 64 bits
 
@@ -75,15 +80,32 @@ def diameter(policy: Policy | None, graph: Graph, *, searches: int | None = None
         label = components(part, graph)
         low, high, rank = part.zeros(n, np.int32), part.empty(n, np.int32), part.empty(n, np.int64)
         for_each(how, n, _begin, label, bincount(how, label, minlength=n), high)
-        done = 0
+        done, component, depth = 0, -1, low
         while True:
             lower, upper = (int(reduce(how, x, op=ops.maximum)) for x in (low, high))
             if lower >= upper or done == most:
                 return lower, max(lower, upper)
-            for_each(how, n, _rank_high if done % 2 == 0 else _rank_low, lower, graph.offsets, low, high, rank)
-            depth = search(part, graph, max_element(how, rank), True)
-            for_each(how, n, _bound, int(reduce(how, depth, op=ops.maximum)), depth, low, high)
-            done += 1
+            if done < _SINGLY:
+                for_each(how, n, _rank_high if done % 2 == 0 else _rank_low, lower, graph.offsets, low, high, rank)
+                some = [max_element(how, rank)]
+            else:
+                widest = max_element(how, high)
+                if component != (component := int(arrays.asnumpy(label[widest : widest + 1])[0])):
+                    for_each(how, n, _rank_middle, component, label, high, rank)
+                    depth = search(part, graph, max_element(how, rank), True)
+                for_each(how, n, _rank_fringe, component, lower, label, depth, low, high, rank)
+                some = arrays.asnumpy(argsort(how, rank, descending=True)[:WIDTH]).tolist()
+                some = some[: n if most is None else most - done]
+            found = search_many(part, graph, some, True)
+            farthest = part.empty(len(some), np.int32)
+            for_each(how._dealt(1), len(some), _farthest, found, farthest)
+            for_each(how, n, _bound, farthest, found, low, high)
+            done += len(some)
+            if component >= 0:
+                lower = int(reduce(how, low, op=ops.maximum))
+                for_each(how, n, _rank_fringe, component, lower, label, depth, low, high, rank)
+                limit = max(lower, 2 * int(reduce(how, rank, op=ops.maximum)))
+                for_each(how, n, _limit, component, limit, label, high)
 
     return on_graph("graph.diameter", policy, graph, bounds)
 
@@ -175,10 +197,35 @@ def _rank_low(v: Any, lower: Any, offsets: Any, low: Any, high: Any, rank: Any) 
     rank[v] = near if high[v] > lower else -1
 
 
+def _rank_middle(v: Any, component: Any, label: Any, high: Any, rank: Any) -> None:
+    rank[v] = 2**31 - np.int64(high[v]) if label[v] == component else -1
+
+
+def _rank_fringe(
+    v: Any, component: Any, lower: Any, label: Any, depth: Any, low: Any, high: Any, rank: Any
+) -> None:
+    """How far a vertex that may lie at the end of a longer path is from the middle."""
+    rank[v] = depth[v] if label[v] == component and high[v] > lower and low[v] < high[v] else -1
+
+
+def _limit(v: Any, component: Any, limit: Any, label: Any, high: Any) -> None:
+    if label[v] == component:
+        high[v] = min(high[v], limit)
+
+
+def _farthest(s: Any, depth: Any, farthest: Any) -> None:
+    most = depth[s, 0]
+    for v in range(1, depth.shape[1]):
+        most = max(most, depth[s, v])
+    farthest[s] = most
+
+
 def _bound(v: Any, farthest: Any, depth: Any, low: Any, high: Any) -> None:
-    if depth[v] >= 0:
-        low[v] = max(low[v], depth[v], farthest - depth[v])
-        high[v] = min(high[v], farthest + depth[v])
+    for s in range(len(farthest)):
+        d = depth[s, v]
+        if d >= 0:
+            low[v] = max(low[v], d, farthest[s] - d)
+            high[v] = min(high[v], farthest[s] + d)
 
 
 def _rows(u: Any, offsets: Any, targets: Any, weights: Any, out: Any) -> None:

@@ -76,9 +76,9 @@ class Converted:
         """The vertices of labels."""
         nodes = list(nodes)
         if self.plain and set(map(type, nodes)) == {int} and min(nodes) >= 0 and max(nodes) < len(self):
-            return np.array(nodes, np.int64)
+            return np.fromiter(nodes, np.int64, len(nodes))
         try:
-            return np.array(list(map(self._numbers.__getitem__, nodes)), np.int64)
+            return np.fromiter(map(self._numbers.__getitem__, nodes), np.int64, len(nodes))
         except (KeyError, TypeError) as error:
             raise Unsupported("it is no node") from error
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -19,15 +21,16 @@ _DEALT = par.with_(schedule="dynamic", chunk_size=64)
 
 def _listed(G: Any, ebunch: Any) -> bool:
     """Pairs that can be read twice; without, all pairs that are not joined are asked for, which is for few nodes."""
-    return isinstance(ebunch, (list, tuple)) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in ebunch)
+    return isinstance(ebunch, (list, tuple)) and set(map(type, ebunch)) <= {tuple} and set(map(len, ebunch)) <= {2}
 
 
 def _ends(G: Converted, ebunch: Any) -> tuple[np.ndarray, np.ndarray]:
-    return G.numbers(u for u, _ in ebunch), G.numbers(v for _, v in ebunch)
+    both = G.numbers(chain.from_iterable(ebunch))
+    return both[::2].copy(), both[1::2].copy()
 
 
 def _told(ebunch: Any, values: list[Any]) -> Iterator[tuple[Any, Any, Any]]:
-    return ((u, v, x) for (u, v), x in zip(ebunch, values, strict=True))
+    return zip(map(itemgetter(0), ebunch), map(itemgetter(1), ebunch), values, strict=True)
 
 
 @served("undirected", fits=_listed)
