@@ -26,10 +26,11 @@ import numpy as np
 from portapar import arrays, cache, config, cost, forks, history, policy, rates, work
 from portapar.arrays import PartitionedArray
 from portapar.errors import PortaparError
-from portapar.executor import DeviceExecutor, Executor, can_go_elsewhere, tell_rerouted
+from portapar.executor import DeviceExecutor, Executor
 from portapar.executors import available, default_name, executor
 from portapar.hybrid import hybrid
 from portapar.lazy import flat
+from portapar.pieces import can_go_elsewhere, tell_rerouted
 from portapar.plan import Plan
 from portapar.policy import Planning, Policy, Recording
 from portapar.problem import Problem

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import dataclasses
 import functools
 import itertools
-import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from portapar import arrays, backend, divided, forks, moves, policy, shares
+from portapar import arrays, backend, divided, forks, moves, shares
 from portapar.arrays import PartitionedArray
 from portapar.divided import Fragments
 from portapar.errors import (
     BackendUnavailableError,
-    DeviceMemoryError,
-    KernelError,
     PlacementError,
-    PortaparError,
-    PortaparWarning,
 )
 from portapar.future import Chain, Future, waiting
-from portapar.kernel.cpu import chunk
-from portapar.kernel.front.codec import as_scalars
 from portapar.kernel.jit.check import needs
 from portapar.kernel.program import REFUSED
 from portapar.kernel.tiles import TILE
+from portapar.pieces import agreed, attempted, combine, fold, fold_tile, fragment_of, run_pieces, task
 from portapar.plan import Loop, Part
 from portapar.policy import Policy, forget
 from portapar.problem import Problem
@@ -137,9 +129,9 @@ class Executor:
         if self.closed:
             raise BackendUnavailableError(f"{self!r} was closed; make a new executor")
         with moved(loop) as (problem, parts):
-            run = functools.partial(_run_pieces if problem.program.acc is None else _fragment, problem)
+            run = functools.partial(run_pieces if problem.program.acc is None else fragment_of, problem)
             others = () if loop.moves or loop.policy.on_failure == "raise" else self.members
-            works = [functools.partial(_part, run, parts[k], loop.policy, others) for k in self.own]
+            works = [functools.partial(attempted, run, parts[k], loop.policy, others) for k in self.own]
             if problem.program.acc is None:
                 self.at_once(works)
                 return None
@@ -191,7 +183,7 @@ class Executor:
                 folds[k] = fold(program, found.partials[lo - first : hi - first])
             return np.concatenate([found.head, folds, found.tail], dtype=acc)
 
-        call = _what(problem.algorithm, program, size, repr(problem.init))
+        call = agreed(problem.algorithm, program, size, repr(problem.init))
         data = self.tell(call, told, layout.counts, acc)
         if data is REFUSED:
             return data
@@ -478,112 +470,6 @@ class DeviceExecutor(Executor):
                 into += value[first:last].nbytes if use.reads or not (use.covers and use.pointwise) else 0
                 out += value[begin:end].nbytes if use.writes else 0
         return into, out
-
-
-def _part(run: Callable[..., Any], pieces: Sequence[Part], how: Policy, others: Sequence[Any]) -> Any:
-    """What one executor does of a call; if it cannot, one of the `others` does it."""
-    try:
-        return run(pieces, how)
-    except PortaparError as error:
-        failed = pieces[0].executor
-        spans = ", ".join(f"[{piece.lo}, {piece.hi})" for piece in pieces)
-        error.add_note(f"It was the part {spans} of the call's indices, on {failed!r}.")
-        if not can_go_elsewhere(failed, error):
-            raise
-        for other in others:
-            if other is failed or other.closed:
-                continue
-            there = [dataclasses.replace(piece, executor=other, threads=other.threads) for piece in pieces]
-            with contextlib.suppress(PortaparError):
-                value = run(there, how)
-                tell_rerouted(f"the part {spans} of a call", failed, other, error)
-                return value
-        raise
-
-
-def can_go_elsewhere(where: Any, error: PortaparError) -> bool:
-    """Whether what failed there with this error has written nothing, and need not fail on another executor."""
-    if isinstance(error, (DeviceMemoryError, BackendUnavailableError)):
-        return True
-    return isinstance(error, KernelError) and not where.device.host_memory  # what it wrote has not come back
-
-
-_told: set[Any] = set()  #: which executors failed
-
-
-def tell_rerouted(what: str, failed: Any, other: Any, error: PortaparError) -> None:
-    """Tell once of each executor that another one does its work."""
-    if repr(failed) not in _told:
-        _told.add(repr(failed))
-        warnings.warn(f"{other!r} did {what}: {failed!r} failed, {error}", PortaparWarning, stacklevel=2)
-
-
-def _run_pieces(problem: Problem, pieces: Sequence[Part], how: Policy) -> None:
-    """Run what one executor does of a call, one piece after the other."""
-    for piece in pieces:
-        piece.executor.run(problem, piece, how)
-
-
-def _fragment(problem: Problem, pieces: Sequence[Part], how: Policy) -> Fragments:
-    """What one executor has of a reduction, which is of one piece."""
-    (piece,) = pieces
-    return piece.executor.fragment(problem, piece, how)
-
-
-def task(
-    problem: Problem, part: Part, how: Policy, values: tuple[Any, ...], firsts: tuple[int, ...], whole: bool = True
-) -> backend.Task:
-    """A part of a plan, for its device; `values`, `firsts` and `whole` as in `Task`."""
-    block = policy.current.get()
-    if isinstance(block, policy.Recording):
-        block.programs[problem.program.key] = problem.program
-        if block.tasks is not None:
-            block.tasks.append((problem, part.lo, part.hi))
-    return backend.Task(
-        problem.program, values, firsts, problem.extent, problem.start, problem.step, part.lo, part.hi, part.threads,
-        how.schedule, how.chunk_size or 0, whole and not problem.tiles, part.wakes,
-    )  # fmt: skip
-
-
-def combine(problem: Problem, partials: np.ndarray | None) -> Any:
-    """The result of a call: nothing, or the partials folded in their fixed tree."""
-    program = problem.program
-    if program.acc is None or problem.tiles:
-        return partials
-    assert partials is not None
-    count = len(partials)
-    if not count and problem.init is None:
-        raise PlacementError(
-            f"{problem.algorithm}: there is nothing to reduce (0 elements) and no init=: pass init= for empty input"
-        )
-    if count == 1 and problem.init is None:
-        return as_scalars(partials[0])
-    return as_scalars(fold(program, partials, problem.init))
-
-
-def fold(program: Any, partials: np.ndarray, init: Any = None) -> Any:
-    """Partials combined in the fixed tree of a reduction, `init` before them if it is given."""
-    count = len(partials)
-    values = np.empty(count + 1, program.acc)
-    values[:count] = partials
-    if init is not None:
-        values[count] = init
-    words = (ctypes.c_int64 * 2)(id(values), 0)
-    chunk.fold(program)(int(init is not None), count, ctypes.addressof(words))
-    return values[0]
-
-
-@functools.lru_cache(maxsize=256)
-def fold_tile(program: Any, count: int) -> Any:
-    """What folds the values of as many elements of a reduction, given in a tuple of one array, as a tile is folded."""
-    tile = backend.Task(divided.tile_program(program), (), (), (count,), (0,), (1,), 0, count, 1)
-    return simd().device.launch(tile)  # type: ignore[attr-defined]
-
-
-@functools.lru_cache(maxsize=256)
-def _what(algorithm: str, program: Any, size: int, init: str) -> str:
-    """What ranks must agree on in a reduction."""
-    return f"{algorithm} of {size} elements to {program.acc} (kernel {program.key[:8]}, init {init})"
 
 
 # making executors ---------------------------------------------------------------------------------

@@ -31,10 +31,11 @@ import numpy as np
 
 from portapar import cost, indexed, policy
 from portapar.call import resolve
-from portapar.executor import DeviceExecutor, task
+from portapar.executor import DeviceExecutor
 from portapar.kernel.front.lift import bound, known, loops
 from portapar.kernel.program import REFUSED
 from portapar.part import LocalPart
+from portapar.pieces import task
 from portapar.plan import Loop, cut
 from portapar.policy import Planning, Policy
 from portapar.remembered import MISS, NUMBERS, remember

@@ -12,10 +12,11 @@ import numpy as np
 
 from portapar import policy
 from portapar.arrays import PartitionedArray, Range
-from portapar.executor import DeviceExecutor, combine, task
+from portapar.executor import DeviceExecutor
 from portapar.kernel.front.lift import bound
 from portapar.kernel.program import REFUSED
 from portapar.lazy import Lazy
+from portapar.pieces import combine, task
 from portapar.plan import Loop
 from portapar.policy import Planning, Policy, forgets
 from portapar.problem import Problem

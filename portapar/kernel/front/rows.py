@@ -273,7 +273,7 @@ class _Rewriter(Numbers):
                     what = f"it reads {other} at {where or 'all its elements'} and writes it at {text or 'all'}"
                     self.fail(node, what, "write a loop over the elements in the order that is right, or " + PRIVATE)
                 if text != where:
-                    self.apart(node, target, Row([], [], row.at, [(other, where)]), "it reads other elements")
+                    self.apart(node, target, Row([], [], row.at, [(other, where)]), "it stores what it reads elsewhere")
         index = [ast.Name(self.expander.fresh(f"k{axis}"), ast.Load()) for axis in range(len(place.dims))]
         element = place.at(index)
         assert isinstance(element, ast.Subscript)
