@@ -45,7 +45,7 @@ def cases(sizes: tuple[int, ...] = SIZES, names: tuple[str, ...] = ()) -> Iterat
     for executor in names or tuple(rates.profile().executors) or ("threads",):
         where = pp.executor(executor)
         how = pp.par.on(where)
-        for name, make in _CASES.items():
+        for name, make in CASES.items():
             for n in sizes:
                 call, values = make(n)
                 done, moved = counted(how, call), _moved(where, values)
@@ -162,7 +162,7 @@ def _histogram(n: int) -> tuple[Callable[[Policy], object], tuple[Any, ...]]:
     return lambda how: pp.histogram(how, x, edges), (x, None)
 
 
-_CASES: dict[str, Callable[[int], tuple[Callable[[Policy], object], tuple[Any, ...]]]] = {
+CASES: dict[str, Callable[[int], tuple[Callable[[Policy], object], tuple[Any, ...]]]] = {
     **{f"polynomial of {flops} flops": _polynomial(flops) for flops in (2, 8, 64)},
     "special functions": _special,
     "reduce": _reduce,
