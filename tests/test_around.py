@@ -24,7 +24,7 @@ def test_right_on_parts(parts, name):
         around.CASES[name](pp.par.on(parts), parts.asarray, n)
 
 
-@pytest.mark.parametrize("name", ["own_rows", "rows_around"])
+@pytest.mark.parametrize("name", ["own_rows", pytest.param("rows_around", marks=pytest.mark.extra)])
 def test_right_where_host_arrays_are_cut(name):
     where = executor("hybrid:opencl:0+simd+threads:2")
     for n in (2, 9, 100):
@@ -32,9 +32,13 @@ def test_right_where_host_arrays_are_cut(name):
         around.CASES[name](pp.par.on(where), where.asarray, n)
 
 
+@pytest.mark.extra
+def test_the_checked_form_is_right_on_parts(parts):
+    around.rows_around(pp.par.on(parts).with_(check=True), parts.asarray, 100)
+
+
 def test_the_checked_form_looks_at_the_whole(parts):
     how, n = pp.par.on(parts).with_(check=True), 100
-    around.rows_around(how, parts.asarray, n)
     x = parts.asarray(np.zeros(n))
     with pytest.raises(pp.BoundsError, match=r"index 100 .* has shape \(100,\), in iteration 99"):
         pp.for_each(how, n, around.sides, x, parts.empty(n))

@@ -445,17 +445,17 @@ def test_what_is_kept_in_memory_is_bounded(module, monkeypatch):
     kept += [lazy._expressions, sources._parsed, sources._compiled]
     for each in kept:
         each.clear()
-        monkeypatch.setattr(each, "limit", 8)
-    monkeypatch.setattr(remembered, "_REMEMBERED", 8)
+        monkeypatch.setattr(each, "limit", 4)
+    monkeypatch.setattr(remembered, "_REMEMBERED", 4)
     x = np.arange(4.0)
-    for k in [*range(9), *range(9)]:
+    for k in [*range(5), *range(5)]:
         text = f"def f(v):\n    return v + {k}\n\n\ndef capture(c):\n    return lambda v: v * c - {k}\n"
         made = module(text, f"m{k}")
         for _ in range(2):
             np.testing.assert_array_equal(pp.transform(pp.seq, x, op=made.f), x + k)
             np.testing.assert_array_equal(pp.transform(pp.seq, x, op=made.capture(float(k))), x * k - k)
             assert pp.reduce(pp.seq, pp.lazy.transform(x, made.f)) == (x + k).sum()
-    assert all(len(each) <= 8 for each in kept) and len(remembered._simple) <= 8
+    assert all(len(each) <= 4 for each in kept) and len(remembered._simple) <= 4
 
 
 def test_processes_compile_a_kernel_once_and_the_others_load_it(tmp_path):

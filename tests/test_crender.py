@@ -6,6 +6,7 @@ may differ), so each test packs many constructs of one kind into one kernel.
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from collections import namedtuple
@@ -45,6 +46,7 @@ def queue():
     return cl.CommandQueue(cl.Context(devices[:1]))
 
 
+@functools.cache
 def nvrtc(text, arch="sm_90"):
     """Compile CUDA text, as machine code or as PTX (compute_90); no GPU is needed."""
     from portapar.backends.cuda.compile import compile_c
@@ -93,6 +95,13 @@ def fields(cl, context, value, buffers, path=""):
     return {"value": value}
 
 
+@functools.cache
+def entry(context, text):
+    import pyopencl as cl
+
+    return cl.Program(context, text).build().entry
+
+
 def launch(queue, text, parameters, frame, args, items=(64, 16), edit=None):
     """Run an entry; array arguments are updated in place."""
     import pyopencl as cl
@@ -107,7 +116,7 @@ def launch(queue, text, parameters, frame, args, items=(64, 16), edit=None):
         values.append(value if parameter.dtype is None else parameter.dtype.type(value))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        kernel = cl.Program(queue.context, text).build().entry
+        kernel = entry(queue.context, text)
         kernel.set_args(*values)
         cl.enqueue_nd_range_kernel(queue, kernel, items[:1], items[1:]).wait()
     for data, host in buffers:
