@@ -1,6 +1,7 @@
 """Graphs: the build against NumPy, the six kernels against SciPy, on every executor of one part; what is refused."""
 
 import copy
+import functools
 import gc
 import pickle
 import re
@@ -384,8 +385,12 @@ def test_booleans_are_no_weights():
 # what is refused ------------------------------------------------------------------------------------
 
 OFFSETS, TARGETS = np.array([0, 1, 3]), np.array([1, 0, 1])
-SMALL = Graph(OFFSETS, TARGETS)
 TWICE = pp.par.on(pp.hybrid(pp.threads(1), pp.simd(), weights=[1, 1]))
+
+
+@functools.cache
+def small():
+    return Graph(OFFSETS, TARGETS)  # not when the tests are collected: it is compiled
 
 
 @pytest.mark.parametrize(
@@ -407,23 +412,23 @@ TWICE = pp.par.on(pp.hybrid(pp.threads(1), pp.simd(), weights=[1, 1]))
         (lambda: Graph.from_edges(pp.par, -TARGETS, TARGETS), r"sources\[0\] is -1: must be a vertex"),
         (lambda: Graph.from_edges(pp.par, TARGETS, TARGETS, TARGETS * np.nan), r"weights\[0\] is NaN"),
         (lambda: Graph.from_edges(TWICE, TARGETS, TARGETS), "has 2 parts, and a graph"),
-        (lambda: graph.bfs(pp.par, SMALL, 2), "source is 2"),
-        (lambda: graph.bfs(pp.par, SMALL, -1), "source is -1"),
-        (lambda: graph.bfs(pp.par, SMALL, 1.0), "source is 1.0"),
+        (lambda: graph.bfs(pp.par, small(), 2), "source is 2"),
+        (lambda: graph.bfs(pp.par, small(), -1), "source is -1"),
+        (lambda: graph.bfs(pp.par, small(), 1.0), "source is 1.0"),
         (lambda: graph.bfs(pp.par, Graph(OFFSETS[:1], TARGETS[:0]), 0), "the graph has no vertices"),
         (lambda: graph.bfs(pp.par, csr_array((2, 2)), 0), "the graph is a csr_array: must be a pp.graph.Graph"),
-        (lambda: graph.bfs(SMALL, 0, 0), "policy"),
+        (lambda: graph.bfs(small(), 0, 0), "policy"),
         (lambda: graph.sssp(pp.par, Graph(OFFSETS, TARGETS, -TARGETS), 0), r"weights\[0\] is -1: must not be negative"),
-        (lambda: graph.sssp(pp.par, SMALL, 0, delta=0), "delta is 0: must be greater than 0"),
-        (lambda: graph.pagerank(pp.par, SMALL, damping=2), "damping is 2: must be between 0 and 1"),
-        (lambda: graph.pagerank(pp.par, SMALL, dangling="no"), "dangling is 'no': must be 'drop' or"),
-        (lambda: graph.pagerank(pp.par, SMALL, dtype="i4"), "dtype is i4: must be float32 or float64"),
-        (lambda: graph.triangle_count(pp.par, SMALL), "the graph is directed"),
+        (lambda: graph.sssp(pp.par, small(), 0, delta=0), "delta is 0: must be greater than 0"),
+        (lambda: graph.pagerank(pp.par, small(), damping=2), "damping is 2: must be between 0 and 1"),
+        (lambda: graph.pagerank(pp.par, small(), dangling="no"), "dangling is 'no': must be 'drop' or"),
+        (lambda: graph.pagerank(pp.par, small(), dtype="i4"), "dtype is i4: must be float32 or float64"),
+        (lambda: graph.triangle_count(pp.par, small()), "the graph is directed"),
         (lambda: graph.kronecker(pp.par, 40), "scale is 40"),
         (lambda: graph.kronecker(pp.par, 4, seed=1.5), "seed is 1.5"),
         (lambda: graph.grid(pp.par, 50000, 50000), "number of vertices is 2500000000"),
         (lambda: Graph(np.broadcast_to(np.int8(0), 2**31 + 2), TARGETS), "2147483649 vertices: at most 2\\*\\*31"),
-        (lambda: SMALL.place(pp.par), "is no executor"),
+        (lambda: small().place(pp.par), "is no executor"),
         (lambda: Graph.from_scipy(np.ones((2, 2))), "a ndarray of shape .* sparse matrix of SciPy"),
         (lambda: Graph(OFFSETS, TARGETS, 3), "weights is 3: must be an array"),
         (lambda: Graph.from_edges(pp.par, TARGETS, TARGETS + 2**40), "an edge ends at 1099511627777"),
