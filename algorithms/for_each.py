@@ -12,7 +12,7 @@ from portapar import indexed, problem
 from portapar.call import call
 from portapar.executor import Executor
 from portapar.kernel.front.kernel import holding, is_held
-from portapar.policy import Policy, check_policy
+from portapar.policy import Policy, check_policy, current
 from portapar.problem import Problem
 
 
@@ -52,6 +52,11 @@ def for_each(policy: Policy | None, n: Any, body: Any, *args: Any) -> Any:
     space = n if plain else problem.box(n)
     if _several(body, args):
         body, args = holding(body, 1 if isinstance(space, int) else len(n if plain else space[0]), args)
+    how = policy if policy is not None else current.get()
+    if how is not None and getattr(how, "deterministic", False):  # a plan's stand-in is no policy
+        from portapar.algorithms.deterministic import in_order  # which stands on this
+
+        return in_order(policy, n, body, args)
     return call("for_each", policy, (body,), args, space, _build)
 
 

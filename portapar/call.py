@@ -122,6 +122,8 @@ def _call(
         asked, result = _checked(build, algorithm, where, kernels, args, extra)
     else:
         asked, result = build(algorithm, where, kernels, args, extra)
+    if how.deterministic:
+        moves.refuse_chance(asked)
     with span("plan", algorithm, where):
         made = cut(asked, how, where)
     if asked.race is not None:

@@ -20,7 +20,7 @@ import numpy as np
 
 from portapar import cost, shares
 from portapar.arrays import PartitionedArray
-from portapar.errors import PlacementError, PortaparWarning
+from portapar.errors import KernelError, PlacementError, PortaparWarning
 from portapar.kernel.front.reach import Reach
 from portapar.policy import Policy
 from portapar.problem import Problem
@@ -189,6 +189,44 @@ def refuse_copies(problem: Problem, executor: Any) -> None:
                 "every rank has a copy, and the call writes to it: the copies would differ. Pass "
                 f"{executor!r}.asarray({name}), or {executor!r}.empty(shape, dtype) for an output"
             )
+
+
+def chancy(problem: Problem) -> list[tuple[str, Any]]:
+    """The arrays of floats that a kernel adds to by atomic operations, whose rounding goes with their order.
+
+    Raises
+    ------
+    KernelError
+        It does what copies that are added up would not do.
+    """
+    found = []
+    for k, value in problem.arrays():
+        reach, name = problem.reaches()[k], problem.names[k]
+        if reach is None or np.dtype(value.dtype).kind != "f" or not reach.atomics & {"add", "sub"}:
+            continue
+        what = ""
+        if reach.claims:
+            what = f"uses what pp.atomic gives back of {name!r}"
+        elif reach.read or reach.written:
+            what = f"{'reads' if reach.read else 'writes to'} {name!r} too"
+        elif not reach.atomics <= {"add", "sub"}:
+            what = f"changes {name!r} by {' and '.join(f'pp.atomic.{x}' for x in sorted(reach.atomics))}"
+        if what:
+            raise KernelError(
+                f"{problem.algorithm}: the kernel adds to {name!r} by pp.atomic, and {what}: with deterministic=True "
+                "it must do nothing else with that array. Use another one for it, or whole numbers, whose sums are exact"
+            )
+        found.append((name, value))
+    return found
+
+
+def refuse_chance(problem: Problem) -> None:
+    """Refuse sums of floats in the order of chance, of a policy that wants none."""
+    for name, _ in chancy(problem):
+        raise KernelError(
+            f"{problem.algorithm}: the kernel adds to {name!r} by pp.atomic, in the order of chance: with "
+            "deterministic=True only pp.for_each does that in order"
+        )
 
 
 def at_hand(problem: Problem, executor: Any) -> Problem:

@@ -44,6 +44,8 @@ class Policy:
         What becomes of a call of several parts in which a partitioned array is gathered.
     on_failure : {"raise", "reroute"}
         What becomes of the part of an executor that has no memory left, or is lost.
+    deterministic : bool
+        Atomic sums of floats have the same bits in every run.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Policy:
     check: bool = False
     transfers: str = "allow"
     on_failure: str = "raise"
+    deterministic: bool = False
 
     def _but(self, **changes: Any) -> Policy:
         """This policy with changes: equal policies are one object, so that plans are found by identity."""
@@ -95,6 +98,7 @@ class Policy:
         check: bool | None = None,
         transfers: str | None = None,
         on_failure: str | None = None,
+        deterministic: bool | None = None,
     ) -> Policy:
         """The same policy with other parameters.
 
@@ -112,6 +116,11 @@ class Policy:
         transfers : {"allow", "warn", "forbid"}, optional
             A kernel that reads rows of a `PartitionedArray` anywhere has the array gathered, once a call, which its
             plan says; ``warn`` tells of it once, ``forbid`` refuses it. Rows around a part's own are always fetched.
+        deterministic : bool, optional
+            `for_each` does ``pp.atomic.add`` and ``sub`` of floats in a fixed order, with the same bits in every run,
+            on any number of threads and on every device, if the kernel uses neither what they return nor the array
+            otherwise. 8 to 64 blocks of iterations have a copy of the array each: that takes memory, and a GPU is not
+            busy. Other calls whose kernels have such sums are refused.
         on_failure : {"raise", "reroute"}, optional
             With ``reroute`` the others of a `hybrid` do the part of a member that has no memory left, was closed or
             cannot run the kernel, and under `auto` the next executor does the call: the result is the same. It is told
@@ -134,6 +143,7 @@ class Policy:
             chunk_size=self.chunk_size if chunk_size is None else int(chunk_size),
             check=self.check if check is None else bool(check),
             transfers=self.transfers if transfers is None else transfers,
+            deterministic=self.deterministic if deterministic is None else bool(deterministic),
             on_failure=self.on_failure if on_failure is None else on_failure,
             schedule=schedule if schedule is not None and self.threads else self.schedule,
         )
@@ -159,6 +169,8 @@ class Policy:
             given.append("check=True")
         if self.transfers != "allow":
             given.append(f"transfers={self.transfers!r}")
+        if self.deterministic:
+            given.append("deterministic=True")
         if self.on_failure != "raise":
             given.append(f"on_failure={self.on_failure!r}")
         if given:
