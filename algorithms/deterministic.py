@@ -15,7 +15,7 @@ from portapar.algorithms.for_each import for_each
 from portapar.algorithms.transform import fill
 from portapar.errors import KernelError, PlacementError
 from portapar.kernel.front.sources import function
-from portapar.moves import chancy
+from portapar.moves import chancy, check_added
 from portapar.parts import Parts
 from portapar.policy import Policy
 from portapar.problem import box
@@ -48,7 +48,8 @@ def _run(p: Parts, n: Any, body: Any, args: tuple[Any, ...]) -> None:
         )
     (part,) = p.own
     places = {}
-    for name, value in sums:
+    for name, value, reach in sums:
+        check_added(asked, name, reach)
         found = [k for k, x in enumerate(args) if x is value]
         if len(found) != 1 or not 1 <= value.ndim <= 3:
             raise KernelError(

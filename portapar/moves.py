@@ -191,41 +191,38 @@ def refuse_copies(problem: Problem, executor: Any) -> None:
             )
 
 
-def chancy(problem: Problem) -> list[tuple[str, Any]]:
-    """The arrays of floats that a kernel adds to by atomic operations, whose rounding goes with their order.
-
-    Raises
-    ------
-    KernelError
-        It does what copies that are added up would not do.
-    """
+def chancy(problem: Problem) -> list[tuple[str, Any, Reach]]:
+    """The arrays of floats that a kernel adds to by atomic operations, whose rounding goes with their order."""
     found = []
     for k, value in problem.arrays():
-        reach, name = problem.reaches()[k], problem.names[k]
-        if reach is None or np.dtype(value.dtype).kind != "f" or not reach.atomics & {"add", "sub"}:
-            continue
-        what = ""
-        if reach.claims:
-            what = f"uses what pp.atomic gives back of {name!r}"
-        elif reach.read or reach.written:
-            what = f"{'reads' if reach.read else 'writes to'} {name!r} too"
-        elif not reach.atomics <= {"add", "sub"}:
-            what = f"changes {name!r} by {' and '.join(f'pp.atomic.{x}' for x in sorted(reach.atomics))}"
-        if what:
-            raise KernelError(
-                f"{problem.algorithm}: the kernel adds to {name!r} by pp.atomic, and {what}: with deterministic=True "
-                "it must do nothing else with that array. Use another one for it, or whole numbers, whose sums are exact"
-            )
-        found.append((name, value))
+        reach = problem.reaches()[k]
+        if reach is not None and np.dtype(value.dtype).kind == "f" and reach.atomics & {"add", "sub"}:
+            found.append((problem.names[k], value, reach))
     return found
+
+
+def check_added(problem: Problem, name: str, reach: Reach) -> None:
+    """Refuse what copies that are added up would not do."""
+    what = ""
+    if reach.claims:
+        what = f"uses what pp.atomic gives back of {name!r}"
+    elif reach.read or reach.written:
+        what = f"{'reads' if reach.read else 'writes to'} {name!r} too"
+    elif not reach.atomics <= {"add", "sub"}:
+        what = f"changes {name!r} by {' and '.join(f'pp.atomic.{x}' for x in sorted(reach.atomics))}"
+    if what:
+        raise KernelError(
+            f"{problem.algorithm}: the kernel adds to {name!r} by pp.atomic, and {what}: with deterministic=True it "
+            "must do nothing else with that array. Use another one for it, or whole numbers, whose sums are exact"
+        )
 
 
 def refuse_chance(problem: Problem) -> None:
     """Refuse sums of floats in the order of chance, of a policy that wants none."""
-    for name, _ in chancy(problem):
+    if chancy(problem):
         raise KernelError(
-            f"{problem.algorithm}: the kernel adds to {name!r} by pp.atomic, in the order of chance: with "
-            "deterministic=True only pp.for_each does that in order"
+            "the kernel adds to an array of floats by pp.atomic, in the order of chance: with deterministic=True only "
+            "pp.for_each does that in a fixed order"
         )
 
 

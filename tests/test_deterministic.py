@@ -101,5 +101,5 @@ def test_what_is_refused():
     assert not out.any()
     with pytest.raises(pp.PlacementError, match="has 2 parts: with deterministic=True that is done on one device"):
         pp.for_each(policy.on(pp.hybrid(pp.threads(1), pp.simd())), N, one, X, LABEL, out)
-    with pytest.raises(pp.KernelError, match="in the order of chance: with deterministic=True only pp.for_each does"):
+    with pytest.raises(pp.KernelError, match="in the order of chance: with deterministic=True only pp.for_each"):
         pp.for_each_segment(policy, np.array([0, 5, N]), lambda s, i, x, o: pp.atomic.add(o, s, x[i]), X, out)
