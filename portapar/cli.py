@@ -26,7 +26,8 @@ import portapar as pp
 from portapar import bandwidth, cache, rates, report, topology, tuning, validate
 from portapar import trials as gap
 from portapar import tune as measuring
-from portapar.terminal import RANK, UsageError, console, silent, writable
+from portapar.terminal import UsageError, console, silent, writable
+from portapar.topology import RANK
 
 _PATIENCE = 5.0  #: seconds that a rank leaves to rank 0 to say what is wrong with a command
 

@@ -39,6 +39,7 @@ from portapar.pieces import task
 from portapar.plan import Loop, cut
 from portapar.policy import Planning, Policy
 from portapar.remembered import MISS, NUMBERS, remember
+from portapar.trace import watching
 
 FEW = 4096  #: elements at most: a tile of scans, a piece of segments
 
@@ -194,7 +195,7 @@ def _key(how: Policy | None, blocks: Any, lifted: Any, values: tuple[Any, ...]) 
     block = policy.current.get()
     if how is None:
         how = block or policy.par
-    if type(how) is not Policy or how.asynchronous or isinstance(block, Planning):
+    if type(how) is not Policy or how.asynchronous or isinstance(block, Planning) or watching:
         return None
     kinds = _kinds(values)
     # the kernel is then alive as long as the entry is

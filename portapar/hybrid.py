@@ -6,12 +6,13 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 import numpy as np
 
-from portapar import arrays, cost, forks, shares
+from portapar import arrays, cache, cost, forks, shares
 from portapar.arrays import PartitionedArray
 from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.executor import DeviceExecutor, Executor
@@ -34,7 +35,7 @@ class HybridExecutor(Executor):
         self.own, self.firsts = range(len(members)), (0, len(members))
         self.chooses = weights is None
         self.weights = weights or (1.0,) * len(members)
-        self.choices: dict[Any, Any] = {}  #: what `portapar.choice` knows of calls on it
+        self.choices: dict[Any, Any] = cache.Bounded()  #: what `portapar.choice` knows of calls on it
         self.took = [0.0] * len(members)  #: seconds that each worked, since somebody began to look
         self.worth = cost.wake()
         self._runners: ThreadPoolExecutor | None = None
@@ -85,7 +86,7 @@ class HybridExecutor(Executor):
             raise BackendUnavailableError(f"{self!r} was closed; make a new executor")
         first, *rest = (functools.partial(_timed, self.took, k, work) for k, work in enumerate(works))
         stop = threading.Event()
-        futures = [self._runners.submit(_until, stop, work) for work in rest]
+        futures = [self._runners.submit(copy_context().run, _until, stop, work) for work in rest]
         errors: list[BaseException] = []
         found: list[Any] = []
         try:

@@ -468,10 +468,11 @@ def _run(
         p.short = few
         if where.kind == "mpi":
             p.asked = f"({_told(body)})"
-        if p.count == 1:
-            return body(p)
-        with p.captured(body, own):
-            return body(p)
+        with span("call", algorithm, where):
+            if p.count == 1:
+                return body(p)
+            with p.captured(body, own):
+                return body(p)
 
     if planning():
         survey = surveying()
@@ -494,8 +495,7 @@ def _run(
         return made
     if how.asynchronous:
         return where.submit(carry_out)
-    with span("call", algorithm, where):
-        return carry_out()
+    return carry_out()
 
 
 def _functions(body: Callable[..., Any]) -> Iterator[FunctionType]:

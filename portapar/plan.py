@@ -18,6 +18,7 @@ from portapar.kernel.tiles import TILE
 from portapar.moves import Move
 from portapar.policy import Policy
 from portapar.problem import Problem, Tests
+from portapar.trace import span, watching
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +118,11 @@ class Loop:
             raise BackendUnavailableError(f"{self.executor!r} was closed; make a new executor, and a new plan")
         for copy in self.problem.copies:
             copy.make()
-        value = self._bound[0]()
+        value = REFUSED if watching else self._bound[0]()
         if value is REFUSED:
             self.check()
-            value = self.executor.execute(self)  # nothing that matters has changed
+            with span("call", self.problem.algorithm, self.executor):
+                value = self.executor.execute(self)  # nothing that matters has changed
         if self.problem.tests is not None:
             self._look(self.problem.tests)
         return self.result if value is None else value

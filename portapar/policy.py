@@ -292,15 +292,15 @@ class using:
 class Planning:
     """What stands in the place of the `using` block's policy while `plan` only wants the plan."""
 
-    def __init__(self, block: Policy | None) -> None:
-        self.block = block
+    def __init__(self, block: Policy | Planning | None) -> None:
+        self.block: Policy | None = block.block if isinstance(block, Planning) else block
         self.survey: Any = None  #: of an algorithm of several steps, whose body runs until its first step
 
 
 class Recording(Planning):
     """The same for `inspect`: calls run, none is remembered, and what they run is noted."""
 
-    def __init__(self, block: Policy | None) -> None:
+    def __init__(self, block: Policy | Planning | None) -> None:
         super().__init__(block)
         self.programs: dict[str, Any] = {}  #: by their keys
         self.tasks: list[tuple[Any, int, int]] | None = None  #: (problem, first and last index) of all, if wanted

@@ -20,6 +20,7 @@ from portapar.pieces import combine, task
 from portapar.plan import Loop
 from portapar.policy import Planning, Policy, forgets
 from portapar.problem import Problem
+from portapar.trace import watching
 
 T = TypeVar("T")
 
@@ -40,7 +41,7 @@ def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...
     The first is None if the call is of a kind that is not remembered.
     """
     block = policy.current.get()
-    if type(how) is not Policy or how.asynchronous or isinstance(block, Planning):
+    if type(how) is not Policy or how.asynchronous or isinstance(block, Planning) or watching:
         return None, args
     parts: list[Any] = [how, extra, block]
     for kernel in kernels:

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-#: What launchers of ranks tell their processes: which rank this is.
-RANK = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")
+from portapar.topology import RANK
 
 
 class UsageError(Exception):

@@ -6,6 +6,9 @@ import functools
 import platform
 from typing import Any
 
+#: What launchers of ranks tell their processes: which rank this is.
+RANK = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")
+
 
 @functools.cache
 def cpu_description() -> str:

@@ -1,11 +1,15 @@
 """Timelines and profiles."""
 
 import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import portapar as pp
+from portapar import topology
+from portapar.trace import Event, Record
 
 
 def moved(seen):
@@ -53,6 +57,52 @@ def test_a_timeline_can_be_read(tmp_path):
     assert inside and all(
         whole["ts"] <= event["ts"] and event["ts"] + event["dur"] <= whole["ts"] + whole["dur"] + 1 for event in inside
     )
+
+
+def test_all_ways_to_run_are_seen(capsys):
+    x = np.random.default_rng(2).random(10_000)
+    both = pp.par.on(pp.hybrid(pp.threads(2), pp.simd(), weights=[1, 1]))
+    total = pp.reduce(pp.par, x)
+    ready = pp.plan(pp.reduce, pp.par, x)
+    ready.run()
+    with pp.profile() as seen:
+        with pp.using(pp.unseq):  # two are remembered otherwise
+            assert pp.reduce(None, x) == pp.reduce(None, x) == total
+        assert pp.plan(pp.reduce, None, x).run() == pp.plan(pp.reduce, pp.auto, x).run() == ready.run() == total
+        assert "reduce" in str(pp.inspect(pp.reduce, pp.par, x))
+        assert pp.reduce(pp.par.task, x).result() == total
+        with ThreadPoolExecutor(1) as other:
+            assert other.submit(pp.reduce, pp.par, x).result() == total
+        assert np.array_equal(pp.sort(both, x), np.sort(x))  # whose parts sort too
+        assert np.array_equal(pp.sort(both.task, x).result(), np.sort(x))
+    assert [call.name for call in seen.calls] == 7 * ["reduce"] + 2 * ["sort"]
+    assert sum(event.kind == "call" for event in seen.events) > 9
+    kernels = [event.where for event in seen.events if event.kind == "kernel"]
+    assert {"pp.threads(2)", "pp.simd()"} <= set(kernels)
+
+
+def test_long_profiles_are_told_soon():
+    """In one pass."""
+    seen = Record(0.0)
+    for k in range(50_000):
+        seen.events += [
+            Event("kernel", "fill", "pp.simd()", k + 0.25, k + 0.5, 1, {}),
+            Event("call", "fill", "pp.simd()", float(k), k + 0.75, 1, {}),
+        ]
+    row = str(seen).splitlines()[1].split()
+    assert row == ["fill", "50000", "37500000.000", "12500000.000", "0.000", "0", "pp.simd()"]
+
+
+def test_ranks_have_files_of_their_own(tmp_path, monkeypatch):
+    """Also those that have not joined when it begins."""
+    monkeypatch.delitem(sys.modules, "mpi4py.MPI", raising=False)
+    for name in topology.RANK:
+        monkeypatch.delenv(name, raising=False)
+    for rank in "0", "3":
+        monkeypatch.setenv(topology.RANK[0], rank)
+        with pp.trace(tmp_path / "a.json"):
+            pass
+    assert {file.name for file in tmp_path.iterdir()} == {"a.json", "a.3.json"}
 
 
 def test_a_timeline_that_cannot_be_written(tmp_path):
