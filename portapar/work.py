@@ -3,7 +3,8 @@
 Nobody says it of a kernel. An iteration is walked through once, helper functions and all: the numbers that decide how
 often a loop runs are followed where they are known (constants, arguments, lengths of arrays); a loop of which they are
 not, such as one over a row of a sparse matrix, is taken to reach each element of the longest array that its counter
-goes through once in the whole call. Of two branches each is taken half the time. A kernel as traffic and operations:
+goes through once in the whole call. What a loop changes from round to round is not known. Of two branches each is taken
+half the time. A kernel as traffic and operations:
 S. Williams, A. Waterman, D. Patterson, "Roofline: an insightful visual performance model", 2009.
 """
 
@@ -12,13 +13,16 @@ from __future__ import annotations
 import ast
 import functools
 import math
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from portapar.kernel.front.access import Access
 from portapar.problem import Problem
 
 _UNKNOWN = 8.0  #: rounds of a loop of which nothing is known
+_HUGE = 2.0**63  #: no loop has so many rounds
 _DEEP = 40  #: helper functions in each other; recursion is refused long before
 _SPECIAL = frozenset(
     "exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan arcsin arccos arctan atan2 arctan2 sinh cosh tanh "
@@ -38,7 +42,7 @@ class Work:
     launches : float
         Kernels that are started.
     traffic : float
-        Bytes of arrays that are read and written in order, each once.
+        Bytes of arrays that are read and written in order: each element once, and once more if it is read and written.
     doubles, singles : float
         Arithmetic operations, on 8 bytes or more, and on less.
     special : float
@@ -102,10 +106,11 @@ def of(problem: Problem, lo: int = 0, hi: int | None = None) -> Work:
         return Work(launches=1.0)
     counter = _Counter(problem, size)
     one = counter.iteration()
+    share = size / max(problem.size, 1)
     traffic = sum(
-        min(count * size * spec.dtype.itemsize, _bytes(x) * (size / max(problem.size, 1) if pointwise else 1.0))
-        for spec, x, count, pointwise in zip(
-            problem.program.specs, problem.values, counter.reached, _pointwise(problem), strict=True
+        _ways(use) * min(count * size * spec.dtype.itemsize, _bytes(x) * (share if use and use.pointwise else 1.0))
+        for spec, x, count, use in zip(
+            problem.program.specs, problem.values, counter.reached, problem.access, strict=True
         )
         if count
     )
@@ -125,8 +130,9 @@ def of(problem: Problem, lo: int = 0, hi: int | None = None) -> Work:
     )
 
 
-def _pointwise(problem: Problem) -> list[bool]:
-    return [use is not None and use.pointwise for use in problem.access]
+def _ways(use: Access | None) -> int:
+    """How often elements are moved: what is read and written twice."""
+    return 2 if use is not None and use.reads and use.writes else 1
 
 
 def _bytes(x: Any) -> float:
@@ -170,6 +176,7 @@ class _Counter:
         self.strayed = [0.0] * len(problem.values)
         self.times = 1.0
         self.depth = 0
+        self.walked: dict[Any, tuple[list[float], _Value]] = {}  #: helper functions, and what they were
         self.addressing = 0  #: inside of an index, whose arithmetic costs nothing beside the access
 
     def iteration(self) -> _Iteration:
@@ -186,16 +193,34 @@ class _Counter:
     def _argument(self, k: int, x: Any) -> _Value:
         if self.problem.program.specs[k].is_array:
             return _Value(array=k)
-        return _Value(float(x)) if isinstance(x, (int, float)) and math.isfinite(x) else _PLAIN
+        return _Value(_number(x))
 
     def _called(self, name: str, given: Sequence[_Value]) -> _Value:
-        function = self.functions[name]
+        """Walks through a function; once for all calls that are alike, or chains of helpers would take for ever."""
+        key = name, *given, self.times
+        if key in self.walked:
+            more, back = self.walked[key]
+            self._counted([a + b for a, b in zip(self._counts(), more, strict=True)])
+            return back
         if self.depth >= _DEEP:
             return _PLAIN
+        before, function = self._counts(), self.functions[name]
+        addressing, self.addressing = self.addressing, 0
         self.depth += 1
         found = self._block(function.body, dict(zip((a.arg for a in function.args.args), given, strict=False)))
         self.depth -= 1
+        self.addressing = addressing
+        self.walked[key] = [a - b for a, b in zip(self._counts(), before, strict=True)], found or _PLAIN
         return found or _PLAIN
+
+    def _counts(self) -> list[float]:
+        one = self.found
+        return [one.operations, one.special, one.chained, one.atomics, *self.reached, *self.strayed]
+
+    def _counted(self, counts: list[float]) -> None:
+        one, n = self.found, len(self.reached)
+        one.operations, one.special, one.chained, one.atomics = counts[:4]
+        self.reached, self.strayed = counts[4 : 4 + n], counts[4 + n :]
 
     # statements
 
@@ -235,9 +260,15 @@ class _Counter:
                 self._value(test, known)
                 before = self.times
                 self.times = before if not orelse and not _leaves(body) else before / 2
+                changed = _stored([*body, *orelse])
+                there = {name: known[name] for name in changed if name in known}
                 one = self._block(body, known)
+                here = {name: known.pop(name) for name in changed if name in known}
+                known.update(there)
                 other = self._block(orelse, known) if orelse else None
                 self.times = before
+                for name, was in here.items():
+                    known[name] = was if known.get(name, was) == was else _either(known[name], was)
                 return one or other
             case ast.Expr(value=value):
                 self._value(value, known)
@@ -259,10 +290,10 @@ class _Counter:
     def _loop(self, node: ast.For, known: dict[str, _Value]) -> None:
         ends = node.iter.args if isinstance(node.iter, ast.Call) else [node.iter]
         given = [self._value(end, known) for end in ends]
-        numbers = [x.number for x in given if x.number is not None]
-        if len(numbers) == len(given) > 0:
-            low, high, step = (0.0, numbers[0], 1.0) if len(numbers) == 1 else (*numbers, 1.0)[:3]
-            rounds = max(0.0, (high - low) / (step or 1.0))
+        told = [x.number for x in given if x.number is not None]
+        if len(told) == len(given) > 0:
+            low, high, step = (0.0, told[0], 1.0) if len(told) == 1 else (*told, 1.0)[:3]
+            rounds = max(0.0, float(math.ceil((high - low) / step))) if step else 0.0
         else:
             rounds = self._rounds(node, known, _UNKNOWN)
             if any(x.loaded for x in given):
@@ -274,6 +305,8 @@ class _Counter:
     def _repeat(self, rounds: float, body: Sequence[ast.stmt], known: dict[str, _Value]) -> None:
         before = self.times
         self.times = before * rounds
+        for name in _stored(body) & known.keys():  # the last round's
+            known[name] = _either(known[name], _PLAIN)
         self._block(body, known)
         self.times = before
 
@@ -284,7 +317,7 @@ class _Counter:
             named = {known[name].array for name in _indexed(node, node.target.id) if name in known} - {None} or named
         longest = max((_length(self.problem.values[k]) for k in named if k is not None), default=0)
         rounds = longest / (self.size * self.times) if self.size * self.times else 0.0
-        return rounds if rounds >= 1 else min(otherwise, max(longest, 1))
+        return rounds if rounds >= 1 else min(otherwise, longest or otherwise)
 
     # expressions
 
@@ -298,7 +331,7 @@ class _Counter:
     def _value(self, node: ast.expr, known: dict[str, _Value]) -> _Value:
         match node:
             case ast.Constant(value=value):
-                return _Value(float(value)) if isinstance(value, (int, float)) else _PLAIN
+                return _Value(_number(value))
             case ast.Name(id=name):
                 return known.get(name, _PLAIN)
             case ast.Subscript():
@@ -308,6 +341,10 @@ class _Counter:
                 if a.number is None or b.number is None:
                     self._operation(op)
                 return _Value(_folded(op, a.number, b.number), loaded=a.loaded or b.loaded)
+            case ast.UnaryOp(op=op, operand=operand):
+                found = self._value(operand, known)
+                negative = isinstance(op, ast.USub) and found.number is not None
+                return _Value(-found.number if negative else None, loaded=found.loaded)  # type: ignore[operator]
             case ast.Call():
                 return self._call(node, known)
             case ast.Attribute(value=value):
@@ -350,7 +387,7 @@ class _Counter:
         if name in self.functions:
             return self._called(name, given)
         if name == "len" and given and given[0].array is not None:
-            return _Value(float(_length(self.problem.values[given[0].array])))
+            return _Value(_number(*getattr(self.problem.values[given[0].array], "shape", ())[:1] or (None,)))
         if name in _SPECIAL:
             self.found.special += self.times
         elif name in _SLOW:
@@ -371,9 +408,11 @@ def _walked(node: ast.AST) -> set[str]:
 
 
 def _indexed(node: ast.AST, counter: str) -> set[str]:
-    """The names of what `counter` is an index of, not by way of another array."""
+    """The names of what `counter` is an index of, not by way of another array, and of what a helper gets with it."""
     found = set()
     for x in ast.walk(node):
+        if isinstance(x, ast.Call) and any(counter in _walked(arg) for arg in x.args):
+            found |= {arg.id for arg in x.args if isinstance(arg, ast.Name)}
         if isinstance(x, ast.Subscript) and isinstance(x.value, ast.Name):
             inner = {y for z in ast.walk(x.slice) if isinstance(z, ast.Subscript) for y in _walked(z)}
             if counter in _walked(x.slice) - inner:
@@ -386,18 +425,34 @@ def _length(x: Any) -> int:
     return int(math.prod(shape)) if shape else 0
 
 
+def _number(x: Any) -> float | None:
+    """A number as far as loops are counted with it; None for what is none, or is out of all measure."""
+    return float(x) if isinstance(x, numbers.Real) and abs(x) < _HUGE else None  # type: ignore[operator]
+
+
+def _either(one: _Value, other: _Value) -> _Value:
+    """What is known of what may be this or that."""
+    number = one.number if one.number == other.number else None
+    return _Value(number, one.array if one.array == other.array else None, one.loaded | other.loaded)
+
+
+def _stored(body: Sequence[ast.stmt]) -> set[str]:
+    """The names that statements give values to."""
+    return {x.id for node in body for x in ast.walk(node) if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Store)}
+
+
 def _folded(op: ast.operator, a: float | None, b: float | None) -> float | None:
     if a is None or b is None:
         return None
     match op:
         case ast.Add():
-            return a + b
+            return _number(a + b)
         case ast.Sub():
-            return a - b
+            return _number(a - b)
         case ast.Mult():
-            return a * b
+            return _number(a * b)
         case ast.FloorDiv() if b:
-            return a // b
+            return _number(a // b)
         case ast.Div() if b:
-            return a / b
+            return _number(a / b)
     return None
