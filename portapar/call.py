@@ -94,6 +94,7 @@ def call(
         return choice.run(
             undecided, algorithm, kernels, args, lambda bound: _call(algorithm, bound, kernels, args, extra, build),
             lambda: build(algorithm, default_executor(), kernels, args, extra)[0],
+            extra if algorithm == "for_each" else None,
         )  # fmt: skip
     return _call(algorithm, how, kernels, args, extra, build)
 
@@ -136,10 +137,14 @@ def _call(
     for move in made.moves if how.transfers == "warn" else ():
         if move.kind in ("gathered", "shared"):
             moves.warn(how, algorithm, str(move))
+
+    def carry_out() -> Any:
+        with span("call", algorithm, where):
+            return _result(made.execute(), result)
+
     if how.asynchronous:
-        return where.submit(lambda: _result(made.execute(), result))
-    with span("call", algorithm, where):
-        value = _result(made.execute(), result)
+        return where.submit(carry_out)
+    value = carry_out()
     if key is not None and not how.check:
         remember_loop(key, made, values, result)
     return value

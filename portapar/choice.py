@@ -14,26 +14,29 @@ Histories that correct a model are those of StarPU (C. Augonnet et al., "StarPU"
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from portapar import arrays, cache, config, cost, forks, history, policy, rates, work
+from portapar import arrays, cache, config, cost, history, policy, rates, work
 from portapar.arrays import PartitionedArray
-from portapar.errors import PortaparError
+from portapar.errors import BackendUnavailableError, KernelError, PlacementError, PortaparError
 from portapar.executor import DeviceExecutor, Executor
-from portapar.executors import available, default_name, executor
+from portapar.executors import available, default_executor, default_name, executor
 from portapar.hybrid import hybrid
+from portapar.kernel.front.lift import bound
 from portapar.lazy import flat
 from portapar.pieces import can_go_elsewhere, tell_rerouted
 from portapar.plan import Plan
 from portapar.policy import Planning, Policy, Recording
 from portapar.problem import Problem
+from portapar.trace import watching
 from portapar.work import Work
 
 _SURE, _HOPED = 0.9, 0.7  #: of the present time, what another candidate must take at most
@@ -43,10 +46,9 @@ _DECAY = 0.3  #: weight of the last call
 _OUTLIER = 3.0  #: times what was measured: once, it is not counted
 _LONG = 5e-3  #: seconds from which on it is worth it to look for devices that nobody has measured
 _APART = 0.75  #: of the speeds of two executors alone, what must be left together: less, and they are the same cores
-_KNOWN = 4096  #: kinds of calls
 
-_states: dict[Any, _Choice] = {}
-_lock = forks.lock()
+_states: dict[Any, _Choice] = cache.Bounded()
+_simple: dict[int, Any] = cache.Bounded()  #: codes of kernels that capture nothing, by identity, which keeps them alive
 
 policy.forgets(_states.clear)
 
@@ -103,6 +105,28 @@ class _Choice:
         found = [c.seen / c.predicted for c in self.candidates if c.seen == c.seen and c.predicted > 0]
         return math.exp(sum(map(math.log, found)) / len(found)) if found else 1.0
 
+    def made(self, how: Policy, again: Callable[[Policy], Any]) -> Any:
+        """The call, by the present candidate; where that cannot do it, by another one, from now on."""
+        one = self.now
+        try:
+            return again(one.policy)
+        except PortaparError as error:
+            others = [other for other in self.candidates if other is not one and not other.executor.closed]
+            others.sort(key=lambda other: other.seen if other.seen == other.seen else other.predicted)
+            for other in others if _untouched(how, one, error) else ():
+                try:
+                    value = again(other.policy)
+                except PortaparError as another:
+                    if not _untouched(how, other, another):
+                        raise
+                    continue
+                self.candidates, self.now = others, other
+                self.why = f"{one.executor!r} cannot do it: {str(error).splitlines()[0]}"
+                if how.on_failure == "reroute" and not isinstance(error, PlacementError):
+                    tell_rerouted("a call", one.executor, other.executor, error)
+                return value
+            raise
+
     def saw(self, taken: float, warm: bool) -> None:
         """A call of the present candidate took so long; `warm` if nothing was compiled."""
         one = self.now
@@ -146,6 +170,20 @@ class _Choice:
             self.why = f"{best.executor!r} {known} less than {present.executor!r}, {_time(present.seen)}"
 
 
+def _untouched(how: Policy, one: Candidate, error: PortaparError) -> bool:
+    """Whether nothing was written in a call that failed with this error, and another candidate may do it.
+
+    What parts cannot do is found before they begin, and what a device cannot compile before it runs. What failed
+    otherwise, as for lack of memory, is done by another one if the policy says so.
+    """
+    if isinstance(error, PlacementError):
+        return True
+    if len(one.members) > 1 or not isinstance(one.executor, DeviceExecutor):
+        return False
+    asked = how.on_failure == "reroute" or isinstance(error, KernelError)
+    return asked and can_go_elsewhere(one.executor, error)
+
+
 def _follow(one: Candidate) -> None:
     """Shares in proportion to the speeds that the members had in the last call."""
     took = getattr(one.executor, "took", ())
@@ -174,38 +212,41 @@ def run(
     values: Sequence[Any],
     again: Callable[[Policy], Any],
     problem: Callable[[], Problem] | None = None,
+    space: Any = None,
 ) -> Any:
     """A call whose policy leaves open where it runs: ``again(policy)`` makes it, under a policy that does not.
 
     `problem` gives what the call is, if it is one kernel form; the work of others is counted in their first call.
+    `space` is its index space, if it has one of its own.
     """
-    closed = how.executor is not None and how.executor.closed
-    key = None if closed else _key(how, algorithm, kernels, values)
-    if key is None:
+    where = how.executor
+    closed = where is not None and (where.closed or any(member.closed for member in where.members))
+    found = None if closed else _key(how, algorithm, kernels, values, space)
+    if found is None:
         return again(how)
-    known = _states if how.executor is None else how.executor.choices  # which go with it
+    if where is None and default_name():  # the user has chosen, or says among which
+        bound = how._but(executor=default_executor())
+        return run(bound, algorithm, kernels, values, again, problem, space) if bound.executor.chooses else again(how)
+    key, kept = found
+    known = _states if where is None else where.choices  # which go with it
     choice = known.get(key)
-    if choice is None:
+    if choice is None or choice.now.executor.closed:
         name = history.name(algorithm, kernels, key[3:])
-        choice = _first(how, problem() if problem is not None else None, values, name)
-        choice.kept = kernels
-        with _lock:
-            if len(known) >= _KNOWN:
-                known.clear()
-            choice = known.setdefault(key, choice)
-    if how.asynchronous or isinstance(policy.current.get(), Planning):
-        found = again(choice.now.policy)
+        choice = known[key] = _first(how, problem() if problem is not None else None, values, name)
+        choice.kept = kept
+    if how.asynchronous or watching or isinstance(policy.current.get(), Planning):
+        found = choice.made(how, again)
         return _told(found, choice) if type(found) is Plan else found
     loads, one = cache.loads(), choice.now
     if len(one.members) > 1:
         one.executor.took = [0.0] * len(one.members)  # type: ignore[union-attr]
     if choice.work is None:
-        return _counted(choice, values, again)
+        return _counted(how, choice, values, again)
     block = policy.current.get()
     token = None if block is None else policy.current.set(None)  # which has said all that it has to say
     try:
         begun = time.perf_counter()
-        value = again(one.policy) if how.on_failure == "raise" else _somewhere(choice, again)
+        value = choice.made(how, again)
         taken = time.perf_counter() - begun
     finally:
         if token is not None:
@@ -213,23 +254,6 @@ def run(
     if one is choice.now:
         choice.saw(taken, cache.loads() == loads)
     return value
-
-
-def _somewhere(choice: _Choice, again: Callable[[Policy], Any]) -> Any:
-    """The call by the present candidate; if that cannot, it is one no longer, and the next one does it."""
-    while True:
-        one = choice.now
-        try:
-            return again(one.policy)
-        except PortaparError as error:
-            left = [other for other in choice.candidates if other is not one and not other.executor.closed]
-            alone = len(one.members) == 1 and isinstance(one.executor, DeviceExecutor)
-            if not left or not alone or not can_go_elsewhere(one.executor, error):
-                raise
-            choice.candidates = left
-            choice.now = min(left, key=lambda other: other.seen if other.seen == other.seen else other.predicted)
-            choice.why = f"{one.executor!r} failed"
-            tell_rerouted("a call", one.executor, choice.now.executor, error)
 
 
 def _told(plan: Plan, choice: _Choice) -> Plan:
@@ -240,14 +264,14 @@ def _told(plan: Plan, choice: _Choice) -> Plan:
     return plan
 
 
-def _counted(choice: _Choice, values: Sequence[Any], again: Callable[[Policy], Any]) -> Any:
+def _counted(how: Policy, choice: _Choice, values: Sequence[Any], again: Callable[[Policy], Any]) -> Any:
     """The first call of an algorithm of several steps: its steps are noted, and so its work is known."""
     block = Recording(None)
     tasks: list[tuple[Problem, int, int]] = []
     block.tasks = tasks
     token = policy.current.set(block)
     try:
-        value = again(choice.now.policy)
+        value = choice.made(how, again)
     finally:
         policy.current.reset(token)
     found = Work()
@@ -258,11 +282,30 @@ def _counted(choice: _Choice, values: Sequence[Any], again: Callable[[Policy], A
     return value
 
 
-def _key(how: Policy, algorithm: str, kernels: Sequence[Any], values: Sequence[Any]) -> Any:
-    """What calls look like that are one to a choice: kernels, kinds of arguments, and their size to a factor of 1.4."""
+def _key(how: Policy, algorithm: str, kernels: Sequence[Any], values: Sequence[Any], space: Any) -> Any:
+    """What calls look like that are one to a choice, and what must be kept so that no other looks like it.
+
+    That is kernels, kinds of arguments and of what kernels capture, and sizes to a factor of 1.4; None for calls on
+    what lies in a certain place.
+    """
     kinds: list[Any] = []
+    codes: list[Any] = []
+    captured: list[Any] = []
+    for kernel in kernels:
+        code = getattr(kernel, "__code__", None)
+        if id(code) not in _simple:
+            try:
+                lifted, func, more = bound(kernel)
+            except KernelError:  # which the call tells of
+                return None
+            if code is None or not lifted.simple:
+                codes.append(lifted)
+                captured += (*more, *(func.__defaults__ or ()))
+                continue
+            _simple[id(code)] = code
+        codes.append(code)
     size = 0
-    for x in flat(values):
+    for x in flat((*captured, *values)):
         if type(x) is np.ndarray:
             kinds += (x.dtype, x.ndim)
             size += x.nbytes
@@ -271,9 +314,13 @@ def _key(how: Policy, algorithm: str, kernels: Sequence[Any], values: Sequence[A
         else:
             kinds.append(type(x))
             size += len(x) if isinstance(x, (range, arrays.Range)) else 0
-    about = round(2 * math.log2(size)) if size else 0
-    codes = tuple(id(getattr(kernel, "__code__", kernel)) for kernel in kernels)
-    return how, algorithm, codes, *kinds, about
+    if type(space) is tuple:
+        space = math.prod(space[0] if type(space[0]) is tuple else space)  # extents, starts and steps
+    return (how, algorithm, tuple(map(id, codes)), *kinds, _about(size), _about(space or 0)), codes
+
+
+def _about(size: int) -> int:
+    return round(2 * math.log2(size)) if size else 0
 
 
 def _first(how: Policy, problem: Problem | None, values: Sequence[Any], name: str) -> _Choice:
@@ -311,17 +358,20 @@ def _candidates(how: Policy, known: Work | None) -> list[Candidate]:
         equal = (1 / len(members),) * len(members)
         both = Candidate(how._but(executor=hybrid(*members, weights=equal)), members, equal)
         return [both, *(Candidate(how._but(executor=member), (member,)) for member in members)]
-    only = default_name()  # the user has chosen
-    if only:
-        return [Candidate(how._but(executor=executor(only)), (executor(only),))]
-    names = list(rates.profile().executors) or _names(known)
-    alone = [executor(name) for name in names]
-    found = [Candidate(how._but(executor=where), (where,)) for where in alone]
+    alone = list(_here(rates.profile().executors)) or list(_here(_names(known)))
+    found = [Candidate(how._but(executor=where), (where,)) for _, where in alone]
     halves = 0.5, 0.5
-    for (one, a), (other, b) in itertools.combinations(zip(names, alone, strict=True), 2):
+    for (one, a), (other, b) in itertools.combinations(alone, 2):
         if rates.profile().together((one, other), False) > _APART:
             found.append(Candidate(how._but(executor=hybrid(a, b, weights=halves)), (a, b), halves))
     return found
+
+
+def _here(names: Iterable[str]) -> Iterator[tuple[str, Executor]]:
+    """Executors by their names: those that are there, which all were when they were measured."""
+    for name in names:
+        with contextlib.suppress(BackendUnavailableError):
+            yield name, executor(name)
 
 
 def _names(known: Work | None) -> list[str]:
@@ -356,12 +406,16 @@ def _predict(found: list[Candidate], known: Work | None, values: Sequence[Any], 
             assert isinstance(member, DeviceExecutor)
             here = member.device.host_memory
             alone.append(cost.seconds(known, rates_of(member), *((0.0, 0.0) if here else (into, out))))
+        if not all(0 < x < math.inf for x in alone):
+            continue
         if len(alone) == 1:
             one.predicted = alone[0]
             continue
         names = tuple(_name(m) for m in one.members if isinstance(m, DeviceExecutor))
         left = rates.profile().together(names, cost.bound_by_memory(known, rates_of(one.members[0])))
         one.predicted = 1 / (left * sum(1 / x for x in alone)) + cost.wake()
+        if one.seen == one.seen:  # with the shares that it had
+            continue
         one.shares = _rounded([1 / x / sum(1 / y for y in alone) for x in alone])
         one.policy = one.policy._but(executor=hybrid(*one.members, weights=one.shares))
 

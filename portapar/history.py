@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from portapar import cache, config, forks, rates
 _MOST = 4096  #: entries
 
 _loaded: list[dict[str, Any]] = []
-_noted: dict[str, tuple[float, Sequence[float]]] = {}  #: by this process
+_noted: dict[str, tuple[float, Sequence[float]]] = cache.Bounded(_MOST)  #: by this process
 _lock = forks.lock()
 os.register_at_fork(after_in_child=_noted.clear)
 
@@ -33,7 +34,8 @@ class Kept:
 
 def name(algorithm: str, kernels: Sequence[Any], kinds: Sequence[Any]) -> str:
     """A kind of call, in words that hold in other processes too."""
-    told = [_code(getattr(kernel, "__code__", None)) for kernel in kernels]
+    functions = [getattr(kernel, "py_func", kernel) for kernel in kernels]
+    told = [_code(getattr(x, "__code__", None)) or getattr(x, "__name__", type(x).__name__) for x in functions]
     return config.digest(repr((algorithm, told, list(map(str, kinds)))).encode(), 12).hex()
 
 
@@ -42,9 +44,10 @@ def of(entry: str) -> Kept | None:
     found = _entries().get(entry)
     try:
         seconds, *shares = map(float, found or ())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
-    return Kept(seconds, tuple(shares)) if seconds > 0 and all(0 <= x <= 1 for x in shares) else None
+    right = 0 < seconds < math.inf and all(0 <= x <= 1 for x in shares) and abs(sum(shares) - 1) < 1e-6
+    return Kept(seconds, tuple(shares)) if right else None
 
 
 def note(entry: str, seconds: float, shares: Sequence[float]) -> None:
@@ -67,16 +70,19 @@ def _read() -> dict[str, Any]:
     payload = cache.load(_file(), counts=False)
     try:
         found = json.loads(payload) if payload is not None else {}
-    except ValueError:  # somebody's editor: it is written anew
+    except (ValueError, RecursionError):  # somebody's editor: it is written anew
         return {}
     return found if isinstance(found, dict) else {}
 
 
 def _write() -> None:
-    """Add what this process knows to what is there."""
+    """Add what this process knows to what is there, if the folder still is."""
+    place = cache.folder()
+    if place is None or not place.is_dir():
+        return
     with cache.alone(_file()):
         found = _read()
-        for entry, (seconds, shares) in _noted.items():
+        for entry, (seconds, shares) in list(_noted.items()):
             found.pop(entry, None)  # the newest are last
             found[entry] = [float(f"{seconds:.4g}"), *shares]
         cache.store(_file(), json.dumps(dict(list(found.items())[-_MOST:])).encode())

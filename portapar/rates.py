@@ -7,6 +7,7 @@ numbers stand for them, by the cores of the machine; plans say so. No result dep
 from __future__ import annotations
 
 import bisect
+import itertools
 import json
 import math
 from dataclasses import asdict, dataclass, field, fields
@@ -16,6 +17,7 @@ from portapar import cache, config, forks, topology
 from portapar.errors import PortaparWarning
 
 VERSION = 1  #: of the file
+_LEAST = 1e-15  #: of what is measured, and one over it the most
 
 
 @dataclass(frozen=True)
@@ -157,9 +159,9 @@ def _load() -> Profile:
             return Profile()
         return Profile(
             {name: _rates(name, found) for name, found in told["executors"].items()},
-            {name: (float(a), float(b)) for name, (a, b) in told["shared"].items()},
+            {name: (_share(name, a), _share(name, b)) for name, (a, b) in told["shared"].items()},
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         import warnings
 
         warnings.warn(
@@ -175,17 +177,36 @@ def _rates(name: str, told: dict[str, Any]) -> Rates:
     given: dict[str, Any] = {}
     for key in (f.name for f in fields(Rates)):
         value = told[key]
-        if value is None and key in ("into", "out"):
-            continue
-        given[key] = tuple(tuple(x) if isinstance(x, list) else x for x in value) if isinstance(value, list) else value
-        flat = [y for x in (value if isinstance(value, list) else [value]) for y in (x if isinstance(x, list) else [x])]
-        for x in flat:
-            if not isinstance(x, (int, float)) or math.isnan(x) or x < 0 or (x == 0 and key not in _MAY_BE_0):
-                raise ValueError(f"{key} of {name} is {x!r}: must be a positive number")
+        if key in ("into", "out"):
+            given[key] = None if value is None else _pair(key, name, value, 0.0)
+        elif key == "streams":
+            pairs = [_pair(key, name, x, _LEAST) for x in value]
+            if not pairs or any(a >= b for (a, _), (b, _) in itertools.pairwise(pairs)):
+                raise ValueError(f"streams of {name} are {value!r}: must begin with sizes that grow")
+            given[key] = tuple(pairs)
+        elif key == "threads":
+            given[key] = int(_positive(key, name, value, 0.0))
+        else:
+            given[key] = value is True if key == "measured" else _positive(key, name, value)
     return Rates(**given)
 
 
-_MAY_BE_0 = ("into", "out", "threads", "measured")
+def _pair(key: str, name: str, x: Any, least: float) -> tuple[float, float]:
+    if not isinstance(x, (list, tuple)) or len(x) != 2:
+        raise ValueError(f"{key} of {name} has {x!r}: must be two positive numbers")
+    return _positive(key, name, x[0], least), _positive(key, name, x[1])
+
+
+def _positive(key: str, name: str, x: Any, least: float = _LEAST) -> float:
+    if isinstance(x, bool) or not isinstance(x, (int, float)) or not least <= x <= 1 / _LEAST:
+        raise ValueError(f"{key} of {name} is {x!r}: must be a positive number")
+    return float(x)
+
+
+def _share(name: str, x: Any) -> float:
+    if isinstance(x, bool) or not isinstance(x, (int, float)) or not 0 < x <= 1:
+        raise ValueError(f"what is left of {name} is {x!r}: must be a number from 0 to 1")
+    return float(x)
 
 
 def _about() -> dict[str, Any]:

@@ -4,9 +4,11 @@ import json
 import math
 import sys
 import warnings
+import weakref
 
 import numpy as np
 import pytest
+from conftest import executor
 
 import portapar as pp
 from portapar import cache, choice, cost, history, rates, work
@@ -85,6 +87,49 @@ def test_updates_and_helpers_are_counted():
     assert found.atomics == N and found.scattered == N
 
 
+def test_loops_of_all_kinds_are_counted():
+    """Rounds of ranges with ends and steps of all kinds, of what nothing is known, of what changes in a loop."""
+
+    def ranges(i, n, x, out):
+        s = x[i]
+        for _ in range(n, -1, -2):
+            s += 1.0
+        for _ in range(0, n, 4):
+            s += 1.0
+        for _ in range(0, n, 0):
+            s += 1.0
+        for _ in range(5, 2):
+            s += 1.0
+        out[i] = s
+
+    for n, rounds in ((7, 4 + 2), (np.int64(7), 4 + 2), (-3, 0)):
+        assert counted(pp.for_each, N, ranges, n, np.zeros(N), np.zeros(N)).doubles == rounds * N
+
+    def unknown(i, out):
+        n = 1
+        while n < 1000:
+            n = n * 2
+        for _ in range(n):
+            out[i] = 1.0
+
+    found = counted(pp.for_each, N, unknown, np.zeros(N))  # eight rounds, and as many as reach each element once
+    assert (found.chained, found.doubles, found.traffic) == (8 * N, 16 * N, 8 * N)
+
+    def rows(i, a, x):
+        for k in range(len(a)):
+            x[i] += a[k, 0]
+
+    found = counted(pp.for_each, N, rows, np.zeros((3, 50)), np.zeros(N))
+    assert found.doubles == 3 * N and found.traffic == 2 * 8 * N + 3 * 50 * 8  # in place: read and written
+
+
+def test_chains_of_helpers_are_counted_once(module):
+    """Each calls the one before it twice."""
+    helpers = "".join(f"def f{k}(v):\n    return f{k - 1}(v) + f{k - 1}(v)\n" for k in range(1, 30))
+    found = counted(pp.transform, np.zeros(2), op=module(f"def f0(v):\n    return v + 1.0\n{helpers}").f29)
+    assert found.doubles == 2 * (2**30 - 1)
+
+
 @pytest.mark.parametrize("size", [0, 1])
 def test_nothing_is_little_work(size):
     found = counted(pp.transform, np.zeros(size), op=lambda v: v + 1)
@@ -114,14 +159,13 @@ def test_rates_between_measured_sizes():
 
 
 @pytest.fixture
-def alone(monkeypatch, tmp_path):
-    """A cache folder of its own, and nothing known."""
-    monkeypatch.setenv("PORTAPAR_CACHE_DIR", str(tmp_path))
+def alone(monkeypatch):
+    """Nothing is known."""
     before = list(rates._known)
     rates._known.clear()
     choice._states.clear()
     monkeypatch.setattr(history, "_loaded", [{}])
-    yield tmp_path
+    yield
     rates._known[:] = before
     choice._states.clear()
 
@@ -143,6 +187,12 @@ def test_profiles_are_kept(alone, monkeypatch):
         (lambda t: t["executors"]["threads"].update(doubles=-1), "doubles of threads is -1"),
         (lambda t: t["executors"]["threads"].update(launch=float("nan")), "launch of threads is nan"),
         (lambda t: t["executors"]["threads"].update(streams="fast"), "streams of threads"),
+        (lambda t: t["executors"]["threads"].update(streams=[]), "streams of threads"),
+        (lambda t: t["executors"]["threads"].update(streams=[[9, 1], [3, 1]]), "streams of threads"),
+        (lambda t: t["executors"]["far"].update(into=3), "into of far"),
+        (lambda t: t["executors"]["threads"].update(special=[1, 2]), "special of threads"),
+        (lambda t: t["executors"]["threads"].update(near=float("inf")), "near of threads is inf"),
+        (lambda t: t["shared"].update({"far+threads": [0.5, "half"]}), "far.threads is 'half'"),
         (lambda t: t["executors"]["threads"].pop("far"), "far"),
         (lambda t: t.pop("shared"), "shared"),
     ):
@@ -271,6 +321,86 @@ def test_errors_are_those_of_the_call(alone):
     where.close()
     with pytest.raises(pp.BackendUnavailableError, match="closed"):
         pp.transform(pp.par.on(where), x, op=lambda v: v)
+
+
+def test_choices_are_those_of_one_size_and_kind(alone):
+    """Of an index space, and of what kernels capture, too; and nothing of a call is kept alive."""
+
+    def fill(i, out):
+        out[i] = 1.0
+
+    out = np.zeros(N)
+    few, many = (pp.plan(pp.for_each, pp.auto, n, fill, out) for n in (10, N))
+    assert few.predicted < many.predicted and "80 bytes" in str(few) and "8e4 bytes" in str(many).replace("8.00", "8")
+
+    def add(table):
+        return lambda v: v + table[0]
+
+    tables = np.ones(3), np.ones(3, np.float32), np.ones(9 * N)
+    for table in tables:
+        for _ in range(3):
+            assert np.array_equal(pp.transform(pp.auto, out, op=add(table)), out + 1)
+    assert sum(key[1] == "transform" for key in choice._states) == 3
+    gone = [weakref.ref(table) for table in tables]
+    del table, tables
+    assert not any(one() is not None for one in gone)
+
+
+def test_what_lies_on_a_hybrid_stays_there(alone):
+    both = pp.hybrid(pp.threads(3), pp.simd())
+    table, x = both.asarray(np.arange(5.0)), np.arange(float(N))
+    for _ in range(3):
+        assert pp.count_if(pp.par.on(both), x, lambda v: v < table[3]) == 3
+
+
+def test_who_cannot_do_a_call_leaves_it_to_others(alone):
+    def scatter(i, places, out):
+        out[places[i]] = i
+
+    places, out, x = np.random.default_rng(0).permutation(N), np.zeros(N), np.arange(float(N))
+    where = executor("opencl:0")
+    both = pp.par.on(pp.hybrid(pp.threads(2), where))
+    slow = Rates(1e-6, ((1e3, 1e6), (1e9, 1e6)), *[1e6] * 7, (1e-9, 1e12), (1e-9, 1e12))
+    rates._known[:] = [Profile({"threads": slow, "opencl:0": slow, "cuda:99": slow}, {"opencl:0+threads": (1, 1)})]
+    for how in (both, pp.auto):
+        both.executor.choices.clear()
+        plan = pp.plan(pp.for_each, how, N, scatter, places, out)
+        assert "cannot do it" in str(plan) and "cuda:99" not in str(plan)
+        for _ in range(3):
+            out[:] = 0
+            pp.for_each(how, N, scatter, places, out)
+            assert np.array_equal(out[places], np.arange(N))
+        assert pp.plan(pp.reduce, how, x).parts[1:]  # which both can do
+    for one in both.executor.choices.values():
+        for candidate in one.candidates:
+            if len(candidate.members) > 1:
+                candidate.executor.close()  # perhaps by somebody who has made it too
+    assert pp.reduce(both, x) == pp.reduce(pp.par, x)
+
+
+def test_wrong_entries_of_the_history_are_passed_over(alone, monkeypatch):
+    wrong = [10**400, 1], [math.nan, 1], [math.inf, 1], [-1, 1], [[1], 1]
+    for entry in ([], {}, None, 5, "ab", [0.1], [0.1, 0], [0.1, 1, 1], *wrong):
+        monkeypatch.setattr(history, "_loaded", [{"name": entry}])
+        assert history.of("name") is None
+    monkeypatch.setattr(history, "_loaded", [{"name": [0.1, 0.25, 0.75]}])
+    assert history.of("name") == history.Kept(0.1, (0.25, 0.75))
+    assert len({history.name("reduce", [op], ["f8"]) for op in (np.add, np.maximum, min, lambda a, b: a)}) == 4
+
+
+@pytest.mark.extra
+def test_a_hybrid_of_the_environment_finds_its_shares(python):
+    text = """
+        import numpy as np, portapar as pp
+        x = np.arange(1e6)
+        def op(v):
+            return v * 2
+        for _ in range(5):
+            assert np.array_equal(pp.transform(pp.auto, x, op=op), x * 2)
+        print(pp.plan(pp.transform, pp.auto, x, op=op))
+    """
+    assert "measured" in python(text, PORTAPAR_EXECUTOR="hybrid:threads:2+simd")
+    assert "measured" not in python(text, PORTAPAR_EXECUTOR="threads:2")
 
 
 def test_what_was_measured_is_known_to_later_processes(python, tmp_path):
