@@ -203,6 +203,31 @@ def test_uts_has_the_published_counts(name, counts):
     assert irregular.uts(pp.par.on(pp.threads(2)), name) == counts
 
 
+TEXTS = {
+    "none": b"",
+    "one": b"a",
+    "banana": b"banana",
+    "equal": b"a" * 500,
+    "periodic": b"abcab" * 100,
+    "bytes": RNG.integers(0, 256, 700).astype(np.uint8).tobytes(),
+    "few letters": RNG.integers(0, 3, 700).astype(np.uint8).tobytes(),
+    "words": b" The cat. THE dog's cat\n\tA catalogue, a Cat-o'-nine-tails \xff\xc3\xa9tude{@[`z" * 3,
+    "no words": b"12 +-[]@` \x80",
+}
+
+
+def test_texts(renderer):
+    for kind, text in TEXTS.items():
+        found = irregular.suffix_array(renderer, text)
+        assert found.tolist() == sorted(range(len(text)), key=lambda i: text[i:]), kind
+        wanted = {}
+        for word in re.finditer(rb"[A-Za-z]+", text):
+            counted = wanted.setdefault(word.group().lower(), [word.start(), len(word.group()), 0])
+            counted[2] += 1
+        counts = irregular.word_count(renderer, np.frombuffer(text, np.uint8))
+        assert np.array(counts).T.tolist() == list(wanted.values()), kind
+
+
 P, Q = np.zeros((4, 2)), np.zeros((4, 3))
 
 
@@ -238,6 +263,8 @@ P, Q = np.zeros((4, 2)), np.zeros((4, 3))
         (lambda: irregular.nbody(pp.par, P, P[:, 0], theta=1), "theta is 1: must be a number from 0 below 1"),
         (lambda: irregular.nbody(pp.par, P, P[:, 0], softening=-1.0), "softening is -1.0"),
         (lambda: irregular.nbody(pp.par, P, P[:, 0], softening="1"), "softening is '1'"),
+        (lambda: irregular.suffix_array(pp.par, "text"), "text is a str: must be bytes"),
+        (lambda: irregular.word_count(pp.par, P), r"text is an array of float64, \(4, 2\): must be bytes"),
         (lambda: irregular.uts("T1", "T1"), "policy"),
         (lambda: irregular.uts(pp.par, "T9"), "tree is 'T9': must be one of T1, T2, T3, T5, or"),
         (lambda: irregular.uts(pp.par, 3), "tree is a int"),

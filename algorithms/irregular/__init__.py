@@ -4,7 +4,9 @@
 `convex_hull`   convex_hull
 `knn`           knn
 `nbody`         nbody
+`suffix_array`  suffix_array
 `uts`           uts, Tree
+`word_count`    word_count
 ==============  ========================================================================================================
 
 Each is one source for every executor, in a file of its own. `points` looks at what is given, and puts points in order
@@ -14,12 +16,14 @@ along a curve.
 from portapar.algorithms.irregular.convex_hull import convex_hull
 from portapar.algorithms.irregular.knn import knn
 from portapar.algorithms.irregular.nbody import nbody
+from portapar.algorithms.irregular.suffix_array import suffix_array
 from portapar.algorithms.irregular.uts import Tree, uts
+from portapar.algorithms.irregular.word_count import word_count
 
-__all__ = ["Tree", "convex_hull", "knn", "nbody", "uts"]
+__all__ = ["Tree", "convex_hull", "knn", "nbody", "suffix_array", "uts", "word_count"]
 
 #: those that take a policy
-ALGORITHMS = (convex_hull, knn, nbody, uts)
+ALGORITHMS = (convex_hull, knn, nbody, suffix_array, uts, word_count)
 
 
 def __dir__() -> list[str]:

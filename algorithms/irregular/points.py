@@ -56,6 +56,21 @@ def check_points(algorithm: str, name: str, x: Any, dims: tuple[int, ...] = (2, 
     return x
 
 
+def check_text(algorithm: str, text: Any) -> Any:
+    """An argument that must be a text, as an array of its bytes."""
+    if isinstance(text, (bytes, bytearray)):
+        text = np.frombuffer(text, np.uint8)
+    text = text if isinstance(text, str) else arrays.normal(text, "text")
+    if not hasattr(text, "dtype") or len(text.shape) != 1 or np.dtype(text.dtype) != np.uint8:
+        kind = (
+            f"an array of {text.dtype}, {tuple(text.shape)}" if hasattr(text, "dtype") else f"a {type(text).__name__}"
+        )
+        raise ArgumentError(f"{algorithm}: text is {kind}: must be bytes, such as b'...', or a flat array of uint8")
+    if text.shape[0] > NONE:
+        raise ArgumentError(f"{algorithm}: text has {text.shape[0]} bytes: at most {NONE}")
+    return text
+
+
 def check_finite(how: Policy, algorithm: str, name: str, x: Any) -> None:
     """Raise an `ArgumentError` for the first number that is NaN or infinite."""
     flat = x.reshape(-1)
