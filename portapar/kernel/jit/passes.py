@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from llvmlite.binding import ffi
@@ -60,7 +60,7 @@ def undisturbed() -> Iterator[None]:
     """Numba's registries are looked through now, and not again at every turn; to be called under Numba's lock.
 
     Nothing of what a compiler makes is garbage before it has done: Python need not look. Nobody listens to the events
-    that every call of LLVM is. Flags are compared by what was set in them, not one by one.
+    that every call of LLVM is. Flags are compared by what was set in them, not one by one. Sizes of types are kept.
     """
     typing, target = cpu_target.typing_context, cpu_target.target_context
     typing.refresh()
@@ -77,14 +77,20 @@ def undisturbed() -> Iterator[None]:
     typing.load_additional_registries = lambda: None
     first = next(iter(target._registries))  # where Numba puts what it makes of intrinsics
     target.load_additional_registries = lambda: target.install_registry(first)
+    target.get_abi_sizeof = _sizes(target)
     try:
         yield
     finally:
-        del typing.load_additional_registries, target.load_additional_registries
+        del typing.load_additional_registries, target.load_additional_registries, target.get_abi_sizeof
         TargetConfig.values = values
         listening[:0] = listeners
         if enabled:
             gc.enable()
+
+
+@functools.cache
+def _sizes(target: Any) -> Callable[[Any], int]:
+    return functools.lru_cache(maxsize=4096)(target.get_abi_sizeof)
 
 
 def _values(flags: Any) -> dict[str, Any]:
