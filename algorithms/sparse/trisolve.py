@@ -8,7 +8,7 @@ sparse triangular linear systems on parallel computers", 1989.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,7 @@ class Levels:
     lower: bool
     stored: int
     work: np.ndarray
+    _runs: dict[int, list[tuple[int, int, bool]]] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.work)
@@ -59,10 +60,18 @@ class Levels:
 
     def runs(self, least: int) -> list[tuple[int, int, bool]]:
         """The steps of a solution, (first, behind the last of `order`, whether by all threads)."""
-        alone = self.work < least
-        new = np.flatnonzero(np.append(True, ~(alone[1:] & alone[:-1]))) if len(self) else np.zeros(0, int)
-        ends = np.append(new[1:], len(self))[: len(new)]
-        return list(zip(*(x.tolist() for x in (self.starts[new], self.starts[ends], ~alone[new])), strict=True))
+        if least not in self._runs:
+            alone = self.work < least
+            new = np.flatnonzero(np.append(True, ~(alone[1:] & alone[:-1]))) if len(self) else np.zeros(0, int)
+            ends = np.append(new[1:], len(self))[: len(new)]
+            ways = (x.tolist() for x in (self.starts[new], self.starts[ends], ~alone[new]))
+            self._runs[least] = list(zip(*ways, strict=True))
+        return self._runs[least]
+
+    def alone(self, least: int) -> bool:
+        """Whether one thread does all of it: then in the order of the rows."""
+        found = self.runs(least)
+        return not any(wide for _, _, wide in found[:2])
 
 
 def levels(policy: Policy | None, a: Any, *, lower: bool = True) -> Any:
@@ -172,9 +181,17 @@ def trisolve(
 
 def _remembered(step: Step, a: Any, b: Any, lower: Any, unit: Any, levels: Any, out: Any) -> Any:
     """By a remembered step, on one thread."""
-    if levels is not None or type(b) is not np.ndarray or b.ndim != 1 or getattr(a, "format", None) != "csr":
+    if type(b) is not np.ndarray or b.ndim != 1 or getattr(a, "format", None) != "csr":
         return MISS
     offsets, indices, values, n = a.indptr, a.indices, a.data, len(b)
+    if levels is not None and not (
+        type(levels) is Levels
+        and levels.lower == bool(lower)
+        and len(levels.order) == n
+        and levels.stored == len(indices)
+        and levels.alone(_WORK)
+    ):
+        return MISS
     if not type(offsets) is type(indices) is type(values) is np.ndarray or a.shape != (n, n) or len(offsets) != n + 1:
         return MISS
     dtype = _dtype(values.dtype, b.dtype)
@@ -224,11 +241,12 @@ def _solve(p: Parts, a: Any, b: Any, lower: Any, unit: Any, levels: Levels | Non
         sides = int(bool(lower)), int(bool(unit)), here.stored
         held = here.offsets, here.indices, here.values, data[part], x, flags
         alone, some = _kernels(dtype)
-        if levels is None or part.width == 1:
+        least = _WIDE if part.wide else _WORK
+        if levels is None or part.width == 1 or levels.alone(least):
             part.run(1, alone, *sides, *held)
         else:
             order = part.asarray(levels.order)
-            for begin, end, wide in levels.runs(_WIDE if part.wide else _WORK):
+            for begin, end, wide in levels.runs(least):
                 blocks, size = part.blocks(end - begin, least=16) if wide else (1, end - begin)
                 part.run(blocks, some, begin, end, size, order, *sides, *held)
         return arrays.asnumpy(flags).tolist()
