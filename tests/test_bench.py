@@ -165,3 +165,15 @@ def test_example_of_imports(tmp_path):
     )
     assert done.returncode == 0 and " modules, " in done.stdout, done.stderr
     assert picture.stat().st_size > 0
+
+
+@pytest.mark.rare
+@pytest.mark.parametrize(
+    ("name", "arguments", "told"),
+    [("galaxies", ["1000", "60"], "1000 stars, 60 steps"), ("heat_on_a_mesh", ["500"], "in every run: True")],
+)
+def test_examples_of_irregular_work(name, arguments, told, tmp_path):
+    script, picture = ROOT / "examples" / f"{name}.py", tmp_path / "picture.png"
+    done = subprocess.run([sys.executable, str(script), str(picture), *arguments], capture_output=True, text=True)
+    assert done.returncode == 0 and told in done.stdout, done.stderr
+    assert picture.stat().st_size > 0
