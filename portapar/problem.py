@@ -25,7 +25,7 @@ from portapar.kernel.front.rows import without_rows
 from portapar.kernel.front.text import Text
 from portapar.kernel.program import INDICES, Program, Spec
 from portapar.lazy import Lazy
-from portapar.ops import Monoid
+from portapar.ops import Monoid, plus
 
 if TYPE_CHECKING:
     from portapar.kernel.front.checked import Checked, Site
@@ -289,7 +289,10 @@ def with_held(op: Any, count: int) -> Any:
 
 def folded(op: Any) -> Any:
     """An operator that folds values: two are all that it is given, and its defaults are constants of its text."""
-    func = getattr(op, "py_func", op)
+    if op is plus or (type(op) is types.FunctionType and op.__defaults__ is None):
+        return op
+    func = op.op if type(op) is Monoid else op
+    func = func if type(func) is types.FunctionType else getattr(func, "py_func", func)
     held = folding(func) if isinstance(func, types.FunctionType) and func.__defaults__ else None
     if held is None:
         return op

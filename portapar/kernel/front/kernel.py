@@ -357,7 +357,8 @@ def held(func: types.FunctionType) -> tuple[str, ...]:
 
 def variant(func: types.FunctionType) -> tuple[Any, ...]:
     """What of a function its kernel depends on, besides its code and what guards look at."""
-    return (held(func), func.__dict__["constants"]) if held(func) else ()
+    found = func.__dict__.get("held")
+    return () if found is None else (found, func.__dict__["constants"])
 
 
 def unwrap(func: Any) -> types.FunctionType:
