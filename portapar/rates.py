@@ -17,6 +17,7 @@ from portapar import cache, config, forks, topology
 from portapar.errors import PortaparWarning
 
 VERSION = 1  #: of the file
+_PARTS = ("about", "executors", "shared")  #: of it, besides
 _LEAST = 1e-15  #: of what is measured, and one over it the most
 
 
@@ -155,13 +156,15 @@ def _load() -> Profile:
         return Profile()
     try:
         told = json.loads(payload)
-        if told["version"] != VERSION or told["about"] != _about():
+        if not isinstance(told, dict) or not all(isinstance(told.get(key), dict) for key in _PARTS):
+            raise ValueError(f"it must be an object with {', '.join(_PARTS)}")
+        if told.get("version") != VERSION or told["about"] != _about():
             return Profile()
         return Profile(
             {name: _rates(name, found) for name, found in told["executors"].items()},
             {name: (_share(name, a), _share(name, b)) for name, (a, b) in told["shared"].items()},
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         import warnings
 
         warnings.warn(
@@ -176,6 +179,8 @@ def _rates(name: str, told: dict[str, Any]) -> Rates:
     """Rates from a file; raises ValueError with the key for what cannot be."""
     given: dict[str, Any] = {}
     for key in (f.name for f in fields(Rates)):
+        if key not in told:
+            raise ValueError(f"{key} of {name} is missing")
         value = told[key]
         if key in ("into", "out"):
             given[key] = None if value is None else _pair(key, name, value, 0.0)

@@ -202,10 +202,11 @@ def test_profiles_are_kept(alone, monkeypatch):
         rates._known.clear()
         with pytest.warns(pp.PortaparWarning, match=f"profile in .* is not used.*{what}"):
             assert rates.profile() == Profile()
-    kept[name] = b"{"
-    rates._known.clear()
-    with pytest.warns(pp.PortaparWarning, match="is not used"):
-        assert rates.profile() == Profile()
+    for wrong in (b"{", b"", b"[1]", b"1e999", b"[" * 100_000, b"\xff\xfe\xff", b"{}", b'{"executors": []}'):
+        kept[name] = wrong
+        rates._known.clear()
+        with pytest.warns(pp.PortaparWarning, match="is not used"):
+            assert rates.profile() == Profile()
     for key, value in (("version", 0), ("about", {**told["about"], "cpu": "another"})):
         kept[name] = json.dumps({**told, key: value}).encode()
         rates._known.clear()
