@@ -27,8 +27,7 @@ def of_vertex(v: Any, seed: Any) -> Any:
 
 def of_edge(u: Any, v: Any, seed: Any) -> Any:
     """The same from both of its ends."""
-    a, b = np.uint64(of_vertex(min(u, v), seed)), np.uint64(of_vertex(max(u, v), seed))
-    h = (a << np.uint64(32)) | b
+    h = (np.uint64(min(u, v) ^ seed) << np.uint64(32)) | np.uint64(max(u, v) ^ seed)
     h = (h ^ (h >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
     h = (h ^ (h >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
     return h ^ (h >> np.uint64(33))

@@ -136,7 +136,7 @@ def ancestors(G: Converted, source: Any) -> set[Any]:
     return set(G.labels(found_from(G.rows.reverse, G.number(source))[0][1:]))
 
 
-@served(fits=lambda G, source, distance: isinstance(distance, int))
+@served(fits=lambda G, source, distance: isinstance(distance, int), light=True)
 def descendants_at_distance(G: Converted, source: Any, distance: int) -> set[Any]:
     _, depth, _ = found_from(G.rows, G.number(source))
     return set(G.labels(np.flatnonzero(depth == distance))) if distance >= 0 else set()
