@@ -80,7 +80,9 @@ def test_spmv_of_columns_and_elements(renderer):
             assert np.array_equal(found, sparse.spmv(pp.unseq, b, y)), f"{name}: not the same bits"
 
 
-@pytest.mark.parametrize("kind", ["f4 f4", "i1 i1", "? ?", "f4 c8", "i8 f4"])
+@pytest.mark.parametrize(
+    "kind", ["f4 f4", *(pytest.param(kind, marks=pytest.mark.rare) for kind in ("? ?", "f4 c8", "i8 f4")), "i1 i1"]
+)
 def test_dtypes_are_those_of_scipy(renderer, kind):
     one, other = kind.split()
     index = "i8" if one == "f4" else "i4"
@@ -313,12 +315,16 @@ def test_levels_of_little_work_are_one_step():
     assert known.runs(1 << 13) == [(0, 18001, True), (18001, 18020, False)]
 
 
+@pytest.mark.rare
+def test_whole_numbers_are_solved_in_floats():
+    assert sparse.trisolve(pp.par, solvable(5, 2).astype(int), np.ones(5, int)).dtype == np.float64
+
+
 def test_what_trisolve_refuses():
     a, b = solvable(5, 2), np.ones(5)
     hole = a.copy()
     hole.data[hole.indices == 3] = 0
     known = sparse.levels(pp.par, a)
-    assert sparse.trisolve(pp.par, solvable(5, 2).astype(int), np.ones(5, int)).dtype == np.float64
     for call, words in (
         (lambda: sparse.trisolve(pp.par, rows_of([1, 2], 5), b), "a has shape (2, 5): must be square"),
         (lambda: sparse.levels(pp.par, a.tocsc()), "format CSC: must be CSR"),
@@ -360,13 +366,15 @@ def test_from_coo(where):
             assert found.data.tolist() == [kept[place] for place in sorted(kept)]
 
 
-def test_sums_of_duplicates_keep_their_dtype():
+@pytest.mark.parametrize("values", [np.full(4, 100, np.int8), np.ones(4, bool), np.full(4, 1 + 2j)])
+@pytest.mark.rare
+def test_sums_of_duplicates_keep_their_dtype(values):
     i = np.zeros(4, int)
-    for values in (np.full(4, 100, np.int8), np.ones(4, bool), np.full(4, 1 + 2j)):
-        found = sparse.from_coo(pp.par, i, i, values, (1, 1))
-        assert found.dtype == values.dtype and found[0, 0] == np.add.reduce(values, dtype=values.dtype)
+    found = sparse.from_coo(pp.par, i, i, values, (1, 1))
+    assert found.dtype == values.dtype and found[0, 0] == np.add.reduce(values, dtype=values.dtype)
 
 
+@pytest.mark.rare
 def test_many_more_columns_than_elements():
     i, j, values = np.array([3, 0, 3, 3]), np.array([2**40, 5, 2**33, 2**40]), np.arange(4.0)
     found = sparse.from_coo(pp.par, i, j, values, (4, 2**41))
