@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import json
 import re
 import sys
@@ -17,7 +16,7 @@ import numpy as np
 import portapar as pp
 from portapar import config, launcher, report, topology
 from portapar.algorithms.stream import default_size, stream
-from portapar.terminal import UsageError, console, progress, silent, writable
+from portapar.terminal import UsageError, console, drawable, progress, silent, writable
 
 _NTIMES = 10
 
@@ -40,12 +39,10 @@ def arguments(one: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, in_job: bool) -> int:
-    for path in filter(None, (options.json, options.plot)):
-        writable(path)
-    if options.plot and options.plot.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise UsageError(f"--plot {options.plot}: must end with .png, .svg or .pdf")
-    if options.plot and importlib.util.find_spec("matplotlib") is None:
-        raise UsageError("--plot needs matplotlib: pip install 'portapar[plot]'")
+    if options.json:
+        writable(options.json)
+    if options.plot:
+        drawable(options.plot)
     missing = {info.name: f"{info.reason}. {info.remedy}" for info in pp.available() if not info.available}
     names, left_out = executors(options, in_job, missing)
     n = _fitting(options.size or default_size(options.dtype), options)

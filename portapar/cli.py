@@ -1,4 +1,4 @@
-"""``portapar stream``, ``info``, ``cache``, ``tune``, ``inspect`` and ``graph``.
+"""``portapar stream``, ``info``, ``cache``, ``tune``, ``roofline``, ``inspect`` and ``graph``.
 
 Exit codes: 0, all is well; 1, something ran and failed, such as a check; 2, the command cannot be
 carried out as it was typed. Under ``mpirun`` every rank runs this, and rank 0 speaks.
@@ -26,7 +26,7 @@ import portapar as pp
 from portapar import bandwidth, cache, rates, report, topology, tuning, validate
 from portapar import trials as gap
 from portapar import tune as measuring
-from portapar.terminal import UsageError, console, silent, writable
+from portapar.terminal import UsageError, console, drawable, silent, writable
 from portapar.topology import RANK
 
 _PATIENCE = 5.0  #: seconds that a rank leaves to rank 0 to say what is wrong with a command
@@ -86,7 +86,8 @@ def _say(message: str, code: int, in_job: bool) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="portapar", description=pp.__doc__, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"portapar {pp.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{stream,info,cache,tune,inspect,graph}")
+    names = "{stream,info,cache,tune,roofline,inspect,graph}"
+    commands = parser.add_subparsers(dest="command", required=True, metavar=names)
     one = commands.add_parser(
         "stream", allow_abbrev=False, help="memory bandwidth of every executor: Copy, Scale, Add, Triad, Dot, NStream"
     )
@@ -103,6 +104,12 @@ def _parser() -> argparse.ArgumentParser:
     tune.add_argument("--show", action="store_true", help="what was measured before")
     tune.add_argument("--validate", action="store_true", help="hold predictions against measurements")
     tune.set_defaults(run=_tune)
+    roof = commands.add_parser("roofline", allow_abbrev=False, help="algorithms beside what the executors can do")
+    roof.add_argument("--plot", type=Path, required=True, metavar="FILE.png", help="where to save the chart")
+    roof.add_argument(
+        "--size", type=_elements, default=(1_000_000,), metavar="N,…", help="elements, such as 1e5,1e6 (default: 1e6)"
+    )
+    roof.set_defaults(run=_roofline)
     four = commands.add_parser("inspect", allow_abbrev=False, help="what is made of a kernel, and what makes it slow")
     four.add_argument("kernel", metavar="FILE.py:NAME", help="a kernel; the file is imported")
     four.add_argument("args", nargs="*", metavar="ARGUMENT", help="float64[1000,3] for an array, 7 or 0.5 for a number")
@@ -189,6 +196,30 @@ def _tune(options: argparse.Namespace, in_job: bool) -> int:
     for name, found in measuring.executors():
         print(_rates(name, found), flush=True)
     print("\n".join(_shared()))
+    return 0
+
+
+def _elements(text: str) -> tuple[int, ...]:
+    try:
+        found = tuple(int(float(n)) for n in text.split(","))
+    except (ValueError, OverflowError):
+        found = ()
+    if not found or min(found) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be numbers of elements with commas between, such as 1e5,1e6")
+    return found
+
+
+def _roofline(options: argparse.Namespace, in_job: bool) -> int:
+    if silent(in_job):
+        return 0
+    drawable(options.plot)
+    found: list[validate.Case] = []
+    for one in validate.cases(options.size):
+        found.append(one)
+        speed = one.work.doubles / one.measured / 1e9
+        print(f"{one.executor:10} {one.name:22} {one.size:10} {speed:8.3g} Gflop/s", flush=True)
+    validate.roofline(found, options.plot)
+    print(f"chart: {options.plot}")
     return 0
 
 

@@ -311,6 +311,8 @@ def choosing(how: Any) -> Policy | None:
     if type(how) is Policy and how.executor is not None:  # as most calls of algorithms by algorithms
         return how if how.executor.chooses else None
     block = current.get()
+    if block is None:  # as for most calls that users make
+        return how if type(how) is Policy and how.name == "auto" else None
     if isinstance(block, Planning):
         block = block.block
     if how is None:

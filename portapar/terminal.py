@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import sys
 from collections.abc import Iterator
@@ -29,6 +30,15 @@ def writable(path: Path) -> None:
         raise UsageError(f"{path} cannot be written: there is no folder {folder}. Make it, or name another file")
     if not os.access(path if path.exists() else folder, os.W_OK):
         raise UsageError(f"{path} cannot be written: permission denied. Name another file")
+
+
+def drawable(path: Path) -> None:
+    """`writable`, for a chart."""
+    writable(path)
+    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise UsageError(f"--plot {path}: must end with .png, .svg or .pdf")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UsageError("--plot needs matplotlib: pip install 'portapar[plot]'")
 
 
 def console(in_job: bool) -> Any:

@@ -8,8 +8,9 @@ smaller, less 1.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ class Case:
     executor: str
     predicted: float
     measured: float
+    work: Work
 
     @property
     def error(self) -> float:
@@ -58,7 +60,7 @@ def cases(sizes: tuple[int, ...] = SIZES, names: tuple[str, ...] = ()) -> Iterat
                     where.synchronize()
                     once = time.perf_counter() - begun
                     taken, spent = min(taken, once), spent + once + 1e-4
-                yield Case(name, n, executor, cost.seconds(done, choice.rates_of(where), *moved), taken)
+                yield Case(name, n, executor, cost.seconds(done, choice.rates_of(where), *moved), taken, done)
 
 
 def counted(how: Policy, call: Callable[[Policy], object]) -> Work:
@@ -172,3 +174,39 @@ CASES: dict[str, Callable[[int], tuple[Callable[[Policy], object], tuple[Any, ..
     "sparse product": _product,
     "histogram": _histogram,
 }
+
+
+# a picture ----------------------------------------------------------------------------------------------
+
+
+def roofline(found: Sequence[Case], path: Path) -> None:
+    """Save a roofline: what each executor can do, and the cases that ran on it, by operations per byte."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    names = list(dict.fromkeys(one.executor for one in found))
+    figure, axes = pyplot.subplots(1, len(names), figsize=(5.2 * len(names), 4.2), squeeze=False, dpi=150, sharey=True)
+    for axis, name in zip(axes.flat, names, strict=True):
+        known = rates.profile().executors.get(name) or rates.built_in(name.partition(":")[0], 0)
+        across = [2.0**k for k in range(-6, 9)]
+        for (size, speed), shade in zip(known.streams, ("0.8", "0.67", "0.5", "0.33", "0.1"), strict=False):
+            tops = [min(known.doubles, speed * x) / 1e9 for x in across]
+            axis.plot(across, tops, color=shade, linewidth=1.2, label=f"{_bytes(size)}: {speed / 1e9:.0f} GB/s")
+        some = [one for one in found if one.executor == name and one.work.doubles and one.work.traffic]
+        for case in dict.fromkeys(one.name for one in some):
+            mine = [one for one in some if one.name == case]
+            places = [one.work.doubles / one.work.traffic for one in mine]
+            axis.plot(places, [one.work.doubles / one.measured / 1e9 for one in mine], "o", markersize=4, label=case)
+        axis.set(xscale="log", yscale="log", title=name, xlabel="operations per byte")
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(fontsize=6, frameon=False, loc="lower right")
+    axes.flat[0].set_ylabel("Gflop/s in double precision")
+    figure.tight_layout()
+    figure.savefig(path)
+    pyplot.close(figure)
+
+
+def _bytes(size: float) -> str:
+    return f"{size / 2**20:.0f} MiB" if size >= 1 << 20 else f"{size / 2**10:.0f} KiB"
