@@ -115,3 +115,75 @@ def test_columns_that_are_written_are_done_in_order():
 def test_columns_become_vectors():
     a, x, y = np.zeros((100, 200)), np.zeros(100), np.zeros(200)
     assert "strip64" in pp.inspect(dots, pp.simd(), a, x, y, space=200)["Numba"]
+
+
+# loops of which each step waits for the last one -----------------------------------------------------
+
+
+def chain(i, n, x, y, out):
+    s, t = x[i], 0.0
+    for k in range(n):
+        s = s * x[i] + 0.5
+        t += s - y[k]
+    out[i] = t + s
+
+
+def nested(i, n, x, y, out):
+    s = 1.0
+    for k in range(n):
+        r = 0.0
+        for m in range(k):
+            r += y[m] * s
+        s = s * 0.5 + r / (1 + n)
+    out[i] = s * x[i]
+
+
+def through(i, n, x, y, out):
+    s = 0.0
+    for k in range(n):
+        s = s * 0.5 + x[i]
+        if s > 1.5:  # no strips
+            s -= 1.0
+    out[i] = s
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("kernel", [chain, nested, through], ids=lambda x: x.__name__)
+def test_chains_one_after_the_other(renderer, kernel, dtype):
+    rng = np.random.default_rng(2)
+    half = np.dtype(dtype).type
+    for size, n in ((1, 3), (7, 1), (64, 0), (65, 5), (150, 9)):
+        x, y, out = (rng.random(m).astype(dtype) for m in (size, 9, size))
+        wanted = np.empty_like(out)
+        with np.errstate(all="ignore"):
+            for i in range(size):  # NumPy's numbers, in the order that is written
+                kernel(i, n, [half(v) for v in x], [half(v) for v in y], wanted)
+        pp.for_each(pp.par.on(renderer.executor), size, kernel, n, x, y, out)
+        if dtype == "float64":
+            assert np.array_equal(out, wanted)
+        else:
+            np.testing.assert_allclose(out, wanted, rtol=1e-5)
+
+
+def test_chains_of_transforms(renderer):
+    how, x = pp.par.on(renderer.executor), np.random.default_rng(3).random(1000)
+    for rounds in (0, 1, 33):
+
+        def helper(v, w):
+            s = v
+            for _ in range(rounds):
+                s = s * w + 0.25
+            return s
+
+        def op(v):
+            half = v * 0.5
+            return helper(v, half)
+
+        wanted = x.copy()
+        for _ in range(rounds):
+            wanted = wanted * (x * 0.5) + 0.25
+        assert np.array_equal(pp.transform(how, x, op=op), wanted)
+        again = x.copy()
+        pp.transform(how, again, out=again, op=op)  # in place
+        assert np.array_equal(again, wanted)
+        assert np.array_equal(pp.transform(how, x[::2], op=op), wanted[::2])

@@ -22,14 +22,14 @@ from portapar.errors import PlacementError
 from portapar.kernel.cpu import registers
 from portapar.kernel.cpu.choices import chosen
 from portapar.kernel.cpu.loops import STREAM_LINES, holds_text, loops_text
-from portapar.kernel.cpu.strips import WIDTHS, strip
+from portapar.kernel.cpu.strips import WIDTHS, straight, strip
 from portapar.kernel.front.bounds import Bounded, bounded
 from portapar.kernel.front.codec import codec
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.jit import vecmath
 from portapar.kernel.jit.functions import function_texts, functions, namespace
 from portapar.kernel.jit.native import callee, lower, native, slow_gathers
-from portapar.kernel.program import Program, Spec
+from portapar.kernel.program import Program, Spec, has_loop
 from portapar.kernel.tiles import BLOCK, LANES, TILE
 
 
@@ -336,11 +336,14 @@ def _bounded(program: Program) -> Bounded | None:
 def _strips(program: Program) -> dict[int, ast.Module]:
     """The bodies for several neighbouring indices at a time, by their number."""
     steps = program.unit or program.steps[-1] == 1
-    if not (program.form == "map" and _apart(program) and steps and len(program.names) == 1):
+    if not (_apart(program) and steps and has_loop(program.text)):
         return {}
     bound, texts = _bounded(program), function_texts(program)
-    body = bound.trees.get("body") if bound is not None else None
-    found = {width: strip(program, copy.deepcopy(body) or tree_of(texts["body"]), width) for width in WIDTHS}
+    changed = bound.trees if bound is not None else {}
+    body = straight({name: changed.get(name) or tree_of(text) for name, text in texts.items()}, "body")
+    if body is None:
+        return {}
+    found = {width: strip(program, body, width) for width in WIDTHS}
     return {width: tree for width, tree in found.items() if tree is not None}
 
 
@@ -380,7 +383,7 @@ def _forms(program: Program, texts: dict[str, str], trees: dict[str, Any]) -> di
 
 def can_stream(program: Program) -> bool:
     """Whether the output can bypass the caches: contiguous elements that fill cache lines."""
-    if program.form != "transform" or not program.unit:
+    if program.form != "transform" or not program.unit or _strips(program):
         return False
     spec = program.specs[program.out]
     return spec.contiguous and spec.dtype.names is None and 64 % spec.dtype.itemsize == 0
