@@ -147,8 +147,16 @@ def through(i, n, x, y, out):
     out[i] = s
 
 
+def chosen(i, n, x, y, out):
+    s, count = x[i], 0.0
+    for k in range(n):
+        s = s * s + x[i] if s < 1.5 and k != 2 else min(s, y[k] if k < 3 else 0.75)
+        count += 1.0 if s > 0.5 else 0.0
+    out[i] = s + math.sqrt(count)
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("kernel", [chain, nested, through], ids=lambda x: x.__name__)
+@pytest.mark.parametrize("kernel", [chain, nested, through, chosen], ids=lambda x: x.__name__)
 def test_chains_one_after_the_other(renderer, kernel, dtype):
     rng = np.random.default_rng(2)
     half = np.dtype(dtype).type

@@ -18,6 +18,7 @@ SHORT = 64  #: rounds of a loop with a constant count that LLVM writes out, and 
 WIDTHS = (64, 8)  #: indices in a strip; what is left over of wide ones goes to narrow ones
 _LANE = "lane_"
 _ROOM = 128  #: numbers that fit into vector registers
+_NUMPY = set("uint64 exp log sqrt sin cos tan tanh abs fabs minimum maximum floor ceil".split())
 _FUNCTIONS = {"len", "abs", "min", "max", "float"}
 
 
@@ -194,7 +195,7 @@ class _Strip:
             elif isinstance(node, ast.Attribute):
                 if not _plain(node):
                     raise _No
-            elif isinstance(node, (ast.IfExp, ast.BoolOp, ast.Compare, ast.NamedExpr, ast.Lambda)):
+            elif isinstance(node, (ast.NamedExpr, ast.Lambda)):
                 raise _No
 
     def _goes_on(self, step: ast.stmt) -> bool:
@@ -221,7 +222,8 @@ def _short(ends: list[ast.expr]) -> bool:
 
 def _plain(name: ast.Attribute) -> bool:
     """Whether it is a function of the math module, or the mark of an index that is not negative."""
-    return ast.unparse(name.value) == "math" or ast.unparse(name) == "np.uint64"
+    module = ast.unparse(name.value)
+    return module == "math" or (module == "np" and name.attr in _NUMPY)
 
 
 class _Lanes(ast.NodeTransformer):
