@@ -140,7 +140,7 @@ def nested(i, n, x, y, out):
 
 def through(i, n, x, y, out):
     s = 0.0
-    for k in range(n):
+    for _ in range(n):
         s = s * 0.5 + x[i]
         if s > 1.5:  # no strips
             s -= 1.0
@@ -173,21 +173,24 @@ def test_chains_one_after_the_other(renderer, kernel, dtype):
             np.testing.assert_allclose(out, wanted, rtol=1e-5)
 
 
+def chain_of(rounds):
+    def helper(v, w):
+        s = v
+        for _ in range(rounds):
+            s = s * w + 0.25
+        return s
+
+    def op(v):
+        half = v * 0.5
+        return helper(v, half)
+
+    return op
+
+
 def test_chains_of_transforms(renderer):
     how, x = pp.par.on(renderer.executor), np.random.default_rng(3).random(1000)
     for rounds in (0, 1, 33):
-
-        def helper(v, w):
-            s = v
-            for _ in range(rounds):
-                s = s * w + 0.25
-            return s
-
-        def op(v):
-            half = v * 0.5
-            return helper(v, half)
-
-        wanted = x.copy()
+        op, wanted = chain_of(rounds), x.copy()
         for _ in range(rounds):
             wanted = wanted * (x * 0.5) + 0.25
         assert np.array_equal(pp.transform(how, x, op=op), wanted)
