@@ -432,7 +432,7 @@ def failing(monkeypatch, renderer):
     host = isinstance(where.empty(1), np.ndarray)
     for name in ("run", "launch") if host else ("asarray", "empty"):
         monkeypatch.setattr(where.device, name, none)
-    monkeypatch.setattr(sys.modules["portapar.executor"], "_told", set())
+    monkeypatch.setattr(sys.modules["portapar.pieces"], "_told", set())
     return where
 
 
