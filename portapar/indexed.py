@@ -65,7 +65,7 @@ class _Bound:
     find: Callable[[], tuple[Reach | None, ...]]
 
 
-def _bind(algorithm: str, space: Box, unit: bool, body: Any, args: tuple[Any, ...]) -> _Bound:
+def _bind(algorithm: str, space: Box, unit: bool, body: Any, args: tuple[Any, ...], drops: bool = False) -> _Bound:
     """What ``body(i[, j[, …]], *args)`` works with."""
     kernel, func = lifted(body)
     extent = space[0]
@@ -105,7 +105,7 @@ def _bind(algorithm: str, space: Box, unit: bool, body: Any, args: tuple[Any, ..
     ]
     uses = dict(zip(names, access, strict=True))
     race, tests = race_of(kernel, ndim, uses), None
-    find = _finder(kernel, space, names, values, specs)
+    find = _finder(kernel, space, names, values, specs, drops)
     known = {name: use for name, use in uses.items() if use is not None}
     safe = [name for name, v in zip(names, values, strict=True) if unit and name in known and _has(v.shape, extent)]
     made = tested(kernel, ndim, known, safe, [name for name in safe if known[name].pointwise])
@@ -118,7 +118,7 @@ def _bind(algorithm: str, space: Box, unit: bool, body: Any, args: tuple[Any, ..
 
 
 def _finder(
-    kernel: Kernel, space: Box, names: Sequence[str], values: Sequence[Any], specs: Sequence[Spec]
+    kernel: Kernel, space: Box, names: Sequence[str], values: Sequence[Any], specs: Sequence[Spec], drops: bool
 ) -> Callable[[], tuple[Reach | None, ...]]:
     """What finds out which rows a kernel uses; it keeps no array alive."""
     pairs = list(zip(names, values, specs, strict=True))
@@ -130,7 +130,7 @@ def _finder(
     def find() -> tuple[Reach | None, ...]:
         ends = [(a, a + s * max(n - 1, 0)) for n, a, s in zip(*space, strict=True)]
         first, *others = [(min(pair), max(pair)) for pair in ends]
-        found = reaches(kernel, first, others, numbers, shapes)
+        found = reaches(kernel, first, others, numbers, shapes, drops=drops)
         return tuple(found[name].on(*kinds[name]) if name in kinds else None for name in names)
 
     return find
@@ -162,7 +162,7 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...], once: boo
     """``body(i[, j[, …]], *args)`` for every index of the space `n`; for `once` see `Program`."""
     extent, start, step = box(n)
     unit = all(s == 0 for s in start) and all(s == 1 for s in step)
-    b = _bind(algorithm, (extent, start, step), unit, body, args)
+    b = _bind(algorithm, (extent, start, step), unit, body, args, drops=True)
     ndim = len(extent)
     stored = result(b.kernel, ndim) if unit and b.tests is None else None
     where = _result_place(b, extent, stored[1]) if stored is not None else -1

@@ -56,6 +56,7 @@ def test_blocks_and_policies():
             pp.for_each(None, n, one, X, LABEL, again)
         assert again.tobytes() == out.tobytes()
     print(pp.plan(pp.for_each, policy, N, one, X, LABEL, np.zeros(40)))
+    pp.for_each(policy, N, lambda i, x, label, y: pp.atomic.add(y, label[i], x[i]), X, LABEL, out)  # nobody gets it
     y = np.zeros(N)
     pp.for_each(policy, N, lambda i, x, y: doubled(i, x, y), X, y)  # no sums: as ever
     assert np.array_equal(y, 2 * X)
@@ -99,7 +100,8 @@ def test_what_is_refused():
         with pytest.raises(pp.KernelError, match=message):
             pp.for_each(policy, N, body, X.copy(), LABEL, np.zeros(40) if body is captures else out)
     assert not out.any()
+    twice = pp.hybrid(pp.threads(1), pp.simd(), weights=[1, 1])
     with pytest.raises(pp.PlacementError, match="has 2 parts: with deterministic=True that is done on one device"):
-        pp.for_each(policy.on(pp.hybrid(pp.threads(1), pp.simd())), N, one, X, LABEL, out)
+        pp.for_each(policy.on(twice), N, one, X, LABEL, out)
     with pytest.raises(pp.KernelError, match="in the order of chance: with deterministic=True only pp.for_each"):
         pp.for_each_segment(policy, np.array([0, 5, N]), lambda s, i, x, o: pp.atomic.add(o, s, x[i]), X, out)

@@ -13,7 +13,7 @@ import portapar as pp
 
 irregular = pp.irregular
 RNG = np.random.default_rng(3)
-TWICE = pp.par.on(pp.hybrid(pp.threads(1), pp.simd()))
+TWICE = pp.par.on(pp.hybrid(pp.threads(1), pp.simd(), weights=[1, 1]))
 
 
 def far_and_near(n, d):

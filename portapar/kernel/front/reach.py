@@ -124,11 +124,12 @@ class _Program:
     span: tuple[int, int]  #: the least and the largest i
     open: set[str] = field(default_factory=set)  #: those that are being looked at
     known: dict[Any, _Walk] = field(default_factory=dict)  #: those that were, by name and what they are given
+    dropped: str = ""  #: the one whose value nobody uses
 
 
 def reaches(
     kernel: Kernel, first: tuple[int, int] | tuple[()], others: Sequence[tuple[int, int]], numbers: Mapping[str, int],
-    rows: Mapping[str, tuple[int, ...]], skip: int = 0,
+    rows: Mapping[str, tuple[int, ...]], skip: int = 0, drops: bool = False,
 ) -> dict[str, Reach]:  # fmt: skip
     """How iterations use the rows of arrays.
 
@@ -143,21 +144,24 @@ def reaches(
         The shapes of the arrays, by name.
     skip : int
         How many parameters come before the indices.
+    drops : bool
+        Nobody uses what the kernel returns.
     """
-    key = first, tuple(others), tuple(numbers.items()), tuple(rows.items()), skip
+    key = first, tuple(others), tuple(numbers.items()), tuple(rows.items()), skip, drops
     return _reaches(kernel, *key)
 
 
 @functools.lru_cache(maxsize=4096)
 def _reaches(
-    kernel: Kernel, first: tuple[Any, ...], others: tuple, numbers: tuple, rows: tuple, skip: int
+    kernel: Kernel, first: tuple[Any, ...], others: tuple, numbers: tuple, rows: tuple, skip: int, drops: bool
 ) -> dict[str, Reach]:
     indices = kernel.params[skip : skip + 1 + len(others)] if first else []
     given = {name: _Number(False, value, value) for name, value in numbers}
     given |= {name: _Number(False, *ends) for name, ends in zip(indices[1:], others, strict=True)}
     if indices:
         given[indices[0]] = _Number(True, 0, 0)
-    program = _Program({f.name: f for f in kernel.functions}, first or (0, 0))
+    dropped = kernel.functions[-1].name if drops else ""
+    program = _Program({f.name: f for f in kernel.functions}, first or (0, 0), dropped=dropped)
     walk = _Walk(program, kernel.functions[-1], given, dict(rows), first or (0, 0))
     return walk.found
 
@@ -179,6 +183,8 @@ class _Walk(Flow):
         self.grown: dict[str, int] = {}
         self.span = self.whole = span  #: the least and the largest i here
         self.unused: set[int] = set()  #: calls whose value nobody uses
+        if function.name == program.dropped:
+            self.unused |= {id(node.value) for node in nodes if isinstance(node, ast.Return)}
         self.found: dict[str, Reach] = {}
         self.returns: list[_Number | None] = []
         self.names = names
