@@ -26,6 +26,7 @@ from portapar.policy import Policy
 
 _WORK = 1 << 13  #: elements of a level that several threads do faster than one
 _WIDE = 1 << 6  #: and that a GPU does
+_THREADS = 8  #: of a CPU, that take less time than one
 _MOSTLY = 0.9  #: of the elements, in levels of so much work
 _STEP = 1 << 15  #: elements for each step, on average
 
@@ -70,11 +71,13 @@ class Levels:
             self._runs[least] = list(zip(*ways, strict=True))
         return self._runs[least]
 
-    def alone(self) -> bool:
-        """Whether one CPU thread does all of it, in the order of the rows, as soon as several would.
+    def alone(self, width: int) -> bool:
+        """Whether one CPU thread does all of it, in the order of the rows, as soon as so many would.
 
-        In the order of levels memory is read in no order, which pays only where nearly all is in wide levels.
+        In the order of levels memory is read in no order, which takes several times as long.
         """
+        if width < _THREADS:
+            return True
         wide = self.work[self.work >= _WORK].sum()
         return bool(wide < _MOSTLY * self.work.sum() or wide < _STEP * len(self.runs(_WORK)))
 
@@ -148,7 +151,7 @@ def trisolve(
         Whether the diagonal is taken to be 1, whatever it is.
     levels : Levels, optional
         Those of this matrix, or of one with the same pattern. Without them one thread does all of it, and with them
-        where levels are narrow: then it is faster.
+        where levels are narrow, or threads few: then it is faster.
     out : array, (n,), optional
         Of the dtype of the result; may be `b`.
 
@@ -195,7 +198,8 @@ def _remembered(step: Step, a: Any, b: Any, lower: Any, unit: Any, levels: Any, 
         and levels.lower == bool(lower)
         and len(levels.order) == n
         and levels.stored == len(indices)
-        and levels.alone()
+        and (part := step.part) is not None
+        and levels.alone(part.width)
     ):
         return MISS
     if not type(offsets) is type(indices) is type(values) is np.ndarray or a.shape != (n, n) or len(offsets) != n + 1:
@@ -248,7 +252,7 @@ def _solve(p: Parts, a: Any, b: Any, lower: Any, unit: Any, levels: Levels | Non
         held = here.offsets, here.indices, here.values, data[part], x, flags
         alone, some = _kernels(dtype)
         least = _WIDE if part.wide else _WORK
-        if levels is None or part.width == 1 or (levels.alone() and not part.wide):
+        if levels is None or part.width == 1 or (levels.alone(part.width) and not part.wide):
             part.run(1, alone, *sides, *held)
         else:
             order = part.asarray(levels.order)
