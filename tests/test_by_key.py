@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import executor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_primitives import data, rough
@@ -175,7 +176,7 @@ def test_what_is_refused(renderer):
         with pytest.raises(pp.PlacementError, match=r"'keys' has shape \(10, 10\)"):
             call(renderer, keys.reshape(10, 10), values)
         with pytest.raises(pp.PlacementError, match="does not yet run on several parts"):
-            call(pp.par.on(pp.executor("hybrid:threads:2+simd")), keys, np.stack([values, values], axis=1))
+            call(pp.par.on(executor("hybrid:threads:2+simd")), keys, np.stack([values, values], axis=1))
     with pytest.raises(pp.KernelError):
         pp.reduce_by_key(renderer, keys, values, op=lambda a: a)
     with pytest.raises(pp.ArgumentError, match="keys has 100 elements and values 99"):
