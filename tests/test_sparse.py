@@ -14,6 +14,9 @@ sparse = pp.sparse
 PIECE = 4096
 
 
+_CUT = pp.par.on(pp.hybrid(pp.threads(1), pp.simd(), weights=[1, 1]))
+
+
 def rows_of(lengths, n, dtype="f8", index="i4", seed=1):
     """A matrix with so many elements in each row, in any order, some of them twice, some of them zeros."""
     rng = np.random.default_rng(seed)
@@ -185,7 +188,7 @@ def test_an_index_that_becomes_wrong_between_two_calls(renderer):
         (lambda a: sparse.spmv(pp.par, a, np.ones(5), a.data[:3]), "out overlaps a.data"),
         (lambda a: sparse.spmv(pp.par, a, np.ones(5), np.broadcast_to(1.0, 3)), "out is read-only"),
         (lambda a: sparse.spmv(3, a, np.ones(5)), "must be a policy"),
-        (lambda a: sparse.spmv(pp.par.on(pp.hybrid(pp.threads(1), pp.simd())), a.tocoo(), np.ones(5)), "a.tocsr()"),
+        (lambda a: sparse.spmv(_CUT, a.tocoo(), np.ones(5)), "a.tocsr()"),
         (lambda a: sparse.from_coo(pp.par, [0], [0], [1], (1, 1)), "np.asarray"),
         (lambda a: sparse.from_coo(pp.par, *np.ones((3, 2)), (2, 2)), "rows has shape (2,) and dtype float64"),
         (lambda a: sparse.from_coo(pp.par, *np.ones((3, 2), int), (2, -1)), "shape[1] is -1"),
