@@ -91,12 +91,37 @@ def call(
     """
     undecided = choosing(how)
     if undecided is not None:
-        return choice.run(
-            undecided, algorithm, kernels, args, lambda bound: _call(algorithm, bound, kernels, args, extra, build),
-            lambda: build(algorithm, default_executor(), kernels, args, extra)[0],
-            extra if algorithm == "for_each" else None,
-        )  # fmt: skip
-    return _call(algorithm, how, kernels, args, extra, build)
+        return _chosen(undecided, algorithm, kernels, args, extra, build)
+    key, values = signature(how, kernels, args, extra)
+    if key is not None:
+        ready = ready_calls.get(key)
+        if ready is not None:
+            result = ready(values)
+            if result is not MISS:
+                return result
+    return _call(algorithm, how, kernels, args, extra, build, key, values)
+
+
+def _chosen(
+    undecided: Policy,
+    algorithm: str,
+    kernels: tuple[Any, ...],
+    args: tuple[Any, ...],
+    extra: Any,
+    build: Callable[..., tuple[Problem, Any]],
+) -> Any:
+    """A call that finds out where it runs."""
+
+    def again(bound: Policy) -> Any:
+        key, values = signature(bound, kernels, args, extra)
+        ready = None if key is None else ready_calls.get(key)
+        result = MISS if ready is None else ready(values)
+        return _call(algorithm, bound, kernels, args, extra, build, key, values) if result is MISS else result
+
+    def problem() -> Problem:
+        return build(algorithm, default_executor(), kernels, args, extra)[0]
+
+    return choice.run(undecided, algorithm, kernels, args, again, problem, extra if algorithm == "for_each" else None)
 
 
 def _call(
@@ -106,15 +131,11 @@ def _call(
     args: tuple[Any, ...],
     extra: Any,
     build: Callable[..., tuple[Problem, Any]],
+    key: Any,
+    values: Any,
 ) -> Any:
-    """The same, for a policy that says where, or of which its data do."""
-    key, values = signature(how, kernels, args, extra)
+    """The long way of a call, which looks like `key` and works on `values`."""
     if key is not None:
-        ready = ready_calls.get(key)
-        if ready is not None:
-            result = ready(values)
-            if result is not MISS:
-                return result
         result = repeated(key, values)
         if result is not MISS:
             return result
