@@ -15,7 +15,7 @@ import functools
 import math
 import numbers
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from portapar.kernel.front.access import Access
@@ -150,11 +150,16 @@ class _Iteration:
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """What is known of an expression: its number; which argument it is, if that is an array; whether data decide it."""
+    """What is known of an expression: its number; which argument it is, if that is an array; whether data decide it.
+
+    An unknown number may be `offset` more than one that has the name `base`.
+    """
 
     number: float | None = None
     array: int | None = None
     loaded: bool = False
+    base: int = 0
+    offset: float = 0.0
 
 
 _PLAIN, _LOADED = _Value(), _Value(loaded=True)
@@ -177,6 +182,7 @@ class _Counter:
         self.times = 1.0
         self.depth = 0
         self.walked: dict[Any, tuple[list[float], _Value]] = {}  #: helper functions, and what they were
+        self.names = 0  #: of unknown numbers
         self.addressing = 0  #: inside of an index, whose arithmetic costs nothing beside the access
 
     def iteration(self) -> _Iteration:
@@ -252,6 +258,8 @@ class _Counter:
                 self._assign([target], value, known)
             case ast.For():
                 self._loop(node, known)
+            case ast.While(test=test, body=[ast.Pass()]):  # it waits for another iteration
+                self._value(test, known)
             case ast.While(test=test, body=body):
                 rounds = self._rounds(node, known, _UNKNOWN)
                 self._repeat(rounds, [ast.Expr(test), *body], known)
@@ -280,12 +288,19 @@ class _Counter:
                 self._assign([target], one, known)
             return
         found = self._value(value, known)
+        if found.number is None and found.array is None and not found.base:
+            found = self._unknown(found.loaded)
         for target in targets:
             for name in ast.walk(target):
                 if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store):
                     known[name.id] = found if isinstance(target, ast.Name) else _Value(loaded=found.loaded)
             if isinstance(target, ast.Subscript):
                 self._value(target, known)
+
+    def _unknown(self, loaded: bool = False) -> _Value:
+        """A number that is not known, of which others may be told apart."""
+        self.names += 1
+        return _Value(loaded=loaded, base=self.names)
 
     def _loop(self, node: ast.For, known: dict[str, _Value]) -> None:
         ends = node.iter.args if isinstance(node.iter, ast.Call) else [node.iter]
@@ -294,12 +309,14 @@ class _Counter:
         if len(told) == len(given) > 0:
             low, high, step = (0.0, told[0], 1.0) if len(told) == 1 else (*told, 1.0)[:3]
             rounds = max(0.0, float(math.ceil((high - low) / step))) if step else 0.0
+        elif len(given) == 2 and given[0].base == given[1].base > 0:  # such as from lo to min(n, lo + size)
+            rounds = max(0.0, given[1].offset - given[0].offset)
         else:
             rounds = self._rounds(node, known, _UNKNOWN)
             if any(x.loaded for x in given):
                 self.found.chained += rounds * self.times
         if isinstance(node.target, ast.Name):
-            known[node.target.id] = _PLAIN
+            known[node.target.id] = self._unknown()
         self._repeat(rounds, node.body, known)
 
     def _repeat(self, rounds: float, body: Sequence[ast.stmt], known: dict[str, _Value]) -> None:
@@ -340,7 +357,13 @@ class _Counter:
                 a, b = self._value(left, known), self._value(right, known)
                 if a.number is None or b.number is None:
                     self._operation(op)
-                return _Value(_folded(op, a.number, b.number), loaded=a.loaded or b.loaded)
+                loaded = a.loaded or b.loaded
+                if isinstance(op, (ast.Add, ast.Sub)) and a.base and b.number is not None:
+                    sign = 1 if isinstance(op, ast.Add) else -1
+                    return _Value(loaded=loaded, base=a.base, offset=a.offset + sign * b.number)
+                if isinstance(op, ast.Add) and b.base and a.number is not None:
+                    return _Value(loaded=loaded, base=b.base, offset=b.offset + a.number)
+                return _Value(_folded(op, a.number, b.number), loaded=loaded)
             case ast.UnaryOp(op=op, operand=operand):
                 found = self._value(operand, known)
                 negative = isinstance(op, ast.USub) and found.number is not None
@@ -383,7 +406,7 @@ class _Counter:
             if given and given[0].array is not None:
                 counts = self.strayed if len(given) > 1 and given[1].loaded else self.reached
                 counts[given[0].array] += self.times
-            return _LOADED
+            return _PLAIN  # as a rule a ticket: the next block, the next free place
         if name in self.functions:
             return self._called(name, given)
         if name == "len" and given and given[0].array is not None:
@@ -394,8 +417,10 @@ class _Counter:
             self.found.operations += self.times * _SLOW[name]
         elif name in _CHEAP:
             self.found.operations += 0.0 if self.addressing else self.times
+            if name == "min":
+                return next((replace(x, loaded=loaded) for x in given if x.base), _Value(loaded=loaded))
         elif len(given) == 1:  # a conversion, such as np.uint64(i)
-            return _Value(given[0].number, loaded=loaded)
+            return replace(given[0], array=None, loaded=loaded)
         return _Value(loaded=loaded)
 
 

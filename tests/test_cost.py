@@ -137,6 +137,22 @@ def test_nothing_is_little_work(size):
     assert cost.seconds(found, FLAT) >= FLAT.launch
 
 
+def test_blocks_are_counted():
+    def body(_, size, x, marks, out):
+        block = pp.atomic.add(marks, 0, 1)
+        lo = block * size
+        s = 0.0
+        for i in range(lo + 1, min(len(x), lo + size)):
+            s += x[i]
+        while pp.atomic.add(marks, 1, 0) < 0:
+            pass
+        out[block] = s
+
+    found = counted(pp.for_each, 10, body, N // 10, np.zeros(N), np.zeros(2, np.int64), np.zeros(10))
+    assert found.scattered == 0 and found.chained == 0 and found.atomics == 20
+    assert (found.doubles, found.traffic) == pytest.approx((N, 8 * N), rel=0.02)
+
+
 # seconds --------------------------------------------------------------------------------------------------
 
 
