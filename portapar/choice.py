@@ -42,6 +42,7 @@ from portapar.work import Work
 _SURE, _HOPED = 0.9, 0.7  #: of the present time, what another candidate must take at most
 _SETTLED, _DRIFT = 8, 1.2  #: after so many calls the others are weighed again where the time changes by this factor
 _STEPS = 64  #: shares are multiples of one over this
+_SPENT = 0.02  #: seconds in calls of a kind from which on it is worth it to try what may be faster
 _DECAY = 0.3  #: weight of the last call
 _OUTLIER = 3.0  #: times what was measured: once, it is not counted
 _LONG = 5e-3  #: seconds from which on it is worth it to look for devices that nobody has measured
@@ -143,7 +144,8 @@ class _Choice:
         one.odd = False
         if len(one.members) > 1:
             _follow(one)
-        if one.calls > _SETTLED and 1 / _DRIFT < one.seen / one.looked < _DRIFT:
+        rare = one.calls & (one.calls - 1) == 0
+        if one.calls > _SETTLED and not rare and 1 / _DRIFT < one.seen / one.looked < _DRIFT:
             return
         if one.seen == one.seen:
             history.note(one.entry, one.seen, one.shares)
@@ -164,7 +166,12 @@ class _Choice:
             return found if found == found else math.inf
 
         best = min(self.candidates, key=expected)
-        if best is not present:
+        hopeful = [c for c in self.candidates if c.calls == 0 and c.predicted < _HOPED * present.seen]
+        if best is present and hopeful and present.settled and present.seen * present.calls > _SPENT:
+            # what parts tell each other is predicted worst: one member alone may be faster
+            self.now = min(hopeful, key=lambda c: c.predicted)
+            self.why = f"{self.now.executor!r} is tried once, {present.executor!r} takes {_time(present.seen)}"
+        elif best is not present:
             self.now = best
             known = "took" if best.seen == best.seen else "should take"
             self.why = f"{best.executor!r} {known} less than {present.executor!r}, {_time(present.seen)}"

@@ -277,6 +277,28 @@ def test_a_single_outlier_does_not_count():
     assert one.now.seen == 50.0  # twice in a row does
 
 
+def cut(*predicted):
+    """A choice between a hybrid and its members alone, of which the hybrid is predicted to be the fastest."""
+    members = pp.threads(2), pp.simd()
+    both = choice.Candidate(pp.par.on(pp.hybrid(*members, weights=(0.5, 0.5))), members, (0.5, 0.5), predicted[0])
+    alone = [choice.Candidate(pp.par.on(m), (m,), predicted=x) for m, x in zip(members, predicted[1:], strict=True)]
+    return choice._Choice([both, *alone], both, Work(1), "")
+
+
+def test_a_member_alone_is_tried_once():
+    for alone, wanted in ((2e-3, False), (9e-3, True)):
+        one = cut(1e-3, 2e-3, 3e-3)  # that both together take that long is predicted wrongly
+        for _ in range(9):
+            if len(one.now.members) > 1:
+                one.now.executor.took = [4e-3, 4e-3]
+                one.saw(8e-3, True)
+        assert one.now.executor is pp.threads(2) and "tried once" in one.why
+        for _ in range(3):
+            if one.now.executor is pp.threads(2):
+                one.saw(alone, True)
+        assert (len(one.now.members) > 1) is wanted
+
+
 @pytest.mark.parametrize("speeds", [(1, 1), (3, 1), (1, 10), (5, 2)])
 def test_shares_follow_speeds_within_three_calls(speeds):
     members = pp.threads(2), pp.simd()
