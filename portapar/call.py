@@ -23,7 +23,7 @@ from portapar.lazy import flat
 from portapar.plan import Plan, cut, watch
 from portapar.policy import Planning, Policy, choosing, planning, surveying
 from portapar.problem import Problem, checking
-from portapar.remembered import MISS, ready_calls, remember_loop, repeated, signature
+from portapar.remembered import MISS, ready_calls, remember, remember_loop, repeated, signature
 from portapar.trace import span
 
 if TYPE_CHECKING:
@@ -62,6 +62,12 @@ def resolve(how: Policy | None, values: Sequence[Any], algorithm: str) -> tuple[
     if block is not None and block.executor is not None:
         return how, block.executor
     return how, default_executor()
+
+
+_HOLDS = 31  #: calls until one is measured again
+_found: dict[Any, list[Any]] = {}  #: what calls run that find out where, and how often it holds
+
+policy.forgets(_found.clear)
 
 
 def call(
@@ -110,18 +116,35 @@ def _chosen(
     extra: Any,
     build: Callable[..., tuple[Problem, Any]],
 ) -> Any:
-    """A call that finds out where it runs."""
+    """A call that finds out where it runs; what has been found out holds for some calls that look like it."""
+    like, given = signature(undecided, kernels, args, extra)
+    found = _found.get(like) if like is not None else None
+    if found is not None:
+        found[1] -= 1
+        result = found[0](given) if found[1] >= 0 else MISS
+        if result is not MISS:
+            return result
+        _found.pop(like, None)
+    used: list[Any] = []
 
     def again(bound: Policy) -> Any:
         key, values = signature(bound, kernels, args, extra)
         ready = None if key is None else ready_calls.get(key)
         result = MISS if ready is None else ready(values)
-        return _call(algorithm, bound, kernels, args, extra, build, key, values) if result is MISS else result
+        if result is MISS:
+            return _call(algorithm, bound, kernels, args, extra, build, key, values)
+        used.append(ready)
+        return result
 
     def problem() -> Problem:
         return build(algorithm, default_executor(), kernels, args, extra)[0]
 
-    return choice.run(undecided, algorithm, kernels, args, again, problem, extra if algorithm == "for_each" else None)
+    def holds() -> None:
+        if used and like is not None:
+            remember(_found, like, [used[-1], _HOLDS])
+
+    space = extra if algorithm == "for_each" else None
+    return choice.run(undecided, algorithm, kernels, args, again, problem, space, holds)
 
 
 def _call(

@@ -220,11 +220,13 @@ def run(
     again: Callable[[Policy], Any],
     problem: Callable[[], Problem] | None = None,
     space: Any = None,
+    holds: Callable[[], None] | None = None,
 ) -> Any:
     """A call whose policy leaves open where it runs: ``again(policy)`` makes it, under a policy that does not.
 
     `problem` gives what the call is, if it is one kernel form; the work of others is counted in their first call.
-    `space` is its index space, if it has one of its own.
+    `space` is its index space, if it has one of its own. ``holds()`` is called if what was found out will do for some
+    calls that are just like this one.
     """
     where = how.executor
     closed = where is not None and (where.closed or any(member.closed for member in where.members))
@@ -233,7 +235,9 @@ def run(
         return again(how)
     if where is None and default_name():  # the user has chosen, or says among which
         bound = how._but(executor=default_executor())
-        return run(bound, algorithm, kernels, values, again, problem, space) if bound.executor.chooses else again(how)
+        if not bound.executor.chooses:
+            return again(how)
+        return run(bound, algorithm, kernels, values, again, problem, space, holds)
     key, kept = found
     known = _states if where is None else where.choices  # which go with it
     choice = known.get(key)
@@ -260,6 +264,8 @@ def run(
             policy.current.reset(token)
     if one is choice.now:
         choice.saw(taken, cache.loads() == loads)
+        if holds is not None and choice.now is one and one.calls > _SETTLED and (len(one.members) == 1 or one.settled):
+            holds()
     return value
 
 
