@@ -64,7 +64,7 @@ def resolve(how: Policy | None, values: Sequence[Any], algorithm: str) -> tuple[
     return how, default_executor()
 
 
-_HOLDS = 31  #: calls until one is measured again
+HOLDS = 31  #: calls until one is measured again
 _found: dict[Any, list[Any]] = {}  #: what calls run that find out where, and how often it holds
 
 policy.forgets(_found.clear)
@@ -139,9 +139,9 @@ def _chosen(
     def problem() -> Problem:
         return build(algorithm, default_executor(), kernels, args, extra)[0]
 
-    def holds() -> None:
+    def holds(_: Policy) -> None:
         if used and like is not None:
-            remember(_found, like, [used[-1], _HOLDS])
+            remember(_found, like, [used[-1], HOLDS])
 
     space = extra if algorithm == "for_each" else None
     return choice.run(undecided, algorithm, kernels, args, again, problem, space, holds)

@@ -166,7 +166,7 @@ class _Choice:
             return found if found == found else math.inf
 
         best = min(self.candidates, key=expected)
-        hopeful = [c for c in self.candidates if c.calls == 0 and c.predicted < _HOPED * present.seen]
+        hopeful = [c for c in self.candidates if c.calls == 0 and c.predicted < present.seen]
         if best is present and hopeful and present.settled and present.seen * present.calls > _SPENT:
             # what parts tell each other is predicted worst: one member alone may be faster
             self.now = min(hopeful, key=lambda c: c.predicted)
@@ -220,13 +220,13 @@ def run(
     again: Callable[[Policy], Any],
     problem: Callable[[], Problem] | None = None,
     space: Any = None,
-    holds: Callable[[], None] | None = None,
+    holds: Callable[[Policy], None] | None = None,
 ) -> Any:
     """A call whose policy leaves open where it runs: ``again(policy)`` makes it, under a policy that does not.
 
     `problem` gives what the call is, if it is one kernel form; the work of others is counted in their first call.
-    `space` is its index space, if it has one of its own. ``holds()`` is called if what was found out will do for some
-    calls that are just like this one.
+    `space` is its index space, if it has one of its own. ``holds(policy)`` is called if what was found out will do for
+    some calls that are just like this one.
     """
     where = how.executor
     closed = where is not None and (where.closed or any(member.closed for member in where.members))
@@ -265,7 +265,7 @@ def run(
     if one is choice.now:
         choice.saw(taken, cache.loads() == loads)
         if holds is not None and choice.now is one and one.calls > _SETTLED and (len(one.members) == 1 or one.settled):
-            holds()
+            holds(one.policy)
     return value
 
 

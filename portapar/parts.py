@@ -25,20 +25,24 @@ import numpy as np
 
 from portapar import arrays, choice, elementwise, moves, ops, outputs, shares
 from portapar.arrays import PartitionedArray
-from portapar.call import resolve
+from portapar.call import HOLDS, resolve
 from portapar.errors import KernelError, PlacementError, PortaparError
 from portapar.exchange import Exchange
-from portapar.few import MISS, Step
+from portapar.executor import DeviceExecutor
+from portapar.few import FEW, MISS, Step
 from portapar.kernel.front.lift import bound, lift
 from portapar.lazy import MIRROR, OWN, Lazy, flat
 from portapar.outputs import kind_text
 from portapar.part import Data, LocalPart
 from portapar.plan import Plan, Surveyed
-from portapar.policy import Policy, check_policy, choosing, current, planning, surveying
+from portapar.policy import Policy, check_policy, choosing, current, forgets, planning, surveying
+from portapar.remembered import remember
 from portapar.trace import span
 
 T = TypeVar("T")
 
+_found: dict[Any, list[Any]] = {}  #: where calls of few elements run that find it out, and how often that holds
+forgets(_found.clear)
 _truths: set[Any] = set()  #: predicates, with the kinds of their arguments, that are known to return truth values
 
 
@@ -440,8 +444,22 @@ def run(
     undecided = choosing(how)
     if undecided is not None:
         given = [x for x in values if x is not None]
+        small = few is not None and all(type(x) is np.ndarray and x.size <= FEW for x in given)
+        found = _found.get((undecided, algorithm)) if small else None
+        if few is not None and found is not None:
+            found[1] -= 1
+            value = few(Step(found[0])) if found[1] >= 0 else MISS
+            if value is not MISS:
+                return value
+            _found.pop((undecided, algorithm), None)
+
+        def holds(bound: Policy) -> None:
+            if small and isinstance(bound.executor, DeviceExecutor) and bound.executor.device.host_memory:
+                remember(_found, (undecided, algorithm), [bound, HOLDS])
+
         again = functools.partial(_run, algorithm, values=values, body=body, few=few, own=own)
-        return choice.run(undecided, algorithm, tuple(_functions(body)), given, lambda bound: again(how=bound))
+        kernels = tuple(_functions(body))
+        return choice.run(undecided, algorithm, kernels, given, lambda bound: again(how=bound), holds=holds)
     return _run(algorithm, how, values, body, few, own)
 
 
