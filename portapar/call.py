@@ -118,13 +118,14 @@ def _chosen(
 ) -> Any:
     """A call that finds out where it runs; what has been found out holds for some calls that look like it."""
     like, given = signature(undecided, kernels, args, extra)
-    found = _found.get(like) if like is not None else None
+    known = _found if undecided.executor is None else undecided.executor.found  # which go with it
+    found = known.get(like) if like is not None else None
     if found is not None:
         found[1] -= 1
         result = found[0](given) if found[1] >= 0 else MISS
         if result is not MISS:
             return result
-        _found.pop(like, None)
+        known.pop(like, None)
     used: list[Any] = []
 
     def again(bound: Policy) -> Any:
@@ -141,7 +142,7 @@ def _chosen(
 
     def holds(_: Policy) -> None:
         if used and like is not None:
-            remember(_found, like, [used[-1], HOLDS])
+            remember(known, like, [used[-1], HOLDS])
 
     space = extra if algorithm == "for_each" else None
     return choice.run(undecided, algorithm, kernels, args, again, problem, space, holds)

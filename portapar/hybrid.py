@@ -36,6 +36,7 @@ class HybridExecutor(Executor):
         self.chooses = weights is None
         self.weights = weights or (1.0,) * len(members)
         self.choices: dict[Any, Any] = cache.Bounded()  #: what `portapar.choice` knows of calls on it
+        self.found: dict[Any, list[Any]] = {}  #: what decided calls on it run, and how often that holds
         self.took = [0.0] * len(members)  #: seconds that each worked, since somebody began to look
         self.worth = cost.wake()
         self._runners: ThreadPoolExecutor | None = None
@@ -111,6 +112,7 @@ class HybridExecutor(Executor):
     def close(self) -> None:
         """Ends its own threads; its members stay open."""
         super().close()
+        self.found.clear()
         if self._runners is not None:
             self._runners.shutdown()
             self._runners = None

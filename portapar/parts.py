@@ -445,17 +445,18 @@ def run(
     if undecided is not None:
         given = [x for x in values if x is not None]
         small = few is not None and all(type(x) is np.ndarray and x.size <= FEW for x in given)
-        found = _found.get((undecided, algorithm)) if small else None
+        known = _found if undecided.executor is None else undecided.executor.found  # which go with it
+        found = known.get((undecided, algorithm)) if small else None
         if few is not None and found is not None:
             found[1] -= 1
             value = few(Step(found[0])) if found[1] >= 0 else MISS
             if value is not MISS:
                 return value
-            _found.pop((undecided, algorithm), None)
+            known.pop((undecided, algorithm), None)
 
         def holds(bound: Policy) -> None:
             if small and isinstance(bound.executor, DeviceExecutor) and bound.executor.device.host_memory:
-                remember(_found, (undecided, algorithm), [bound, HOLDS])
+                remember(known, (undecided, algorithm), [bound, HOLDS])
 
         again = functools.partial(_run, algorithm, values=values, body=body, few=few, own=own)
         kernels = tuple(_functions(body))

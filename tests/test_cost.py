@@ -358,7 +358,11 @@ def test_errors_are_those_of_the_call(alone):
         with pytest.raises(pp.PortaparError, match="nothing to reduce"):
             pp.reduce(how, x[:0], op=lambda a, b: a if a > b else b)
     where = pp.hybrid(pp.threads(3), pp.simd())
+    for _ in range(20):  # until it is decided
+        assert len(pp.transform(pp.par.on(where), x, op=lambda v: v)) == len(pp.sort(pp.par.on(where), x)) == 100
     where.close()
+    with pytest.raises(pp.BackendUnavailableError, match="closed"):
+        pp.sort(pp.par.on(where), x)
     with pytest.raises(pp.BackendUnavailableError, match="closed"):
         pp.transform(pp.par.on(where), x, op=lambda v: v)
 
