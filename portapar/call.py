@@ -23,7 +23,7 @@ from portapar.lazy import flat
 from portapar.plan import Plan, cut, watch
 from portapar.policy import Planning, Policy, choosing, planning, surveying
 from portapar.problem import Problem, checking
-from portapar.remembered import MISS, ready_calls, remember, remember_loop, repeated, signature
+from portapar.remembered import MISS, ready_calls, remember_loop, repeated, signature
 from portapar.trace import span
 
 if TYPE_CHECKING:
@@ -62,12 +62,6 @@ def resolve(how: Policy | None, values: Sequence[Any], algorithm: str) -> tuple[
     if block is not None and block.executor is not None:
         return how, block.executor
     return how, default_executor()
-
-
-HOLDS = 31  #: calls until one is measured again
-_found: dict[Any, list[Any]] = {}  #: what calls run that find out where, and how often it holds
-
-policy.forgets(_found.clear)
 
 
 def call(
@@ -118,14 +112,12 @@ def _chosen(
 ) -> Any:
     """A call that finds out where it runs; what has been found out holds for some calls that look like it."""
     like, given = signature(undecided, kernels, args, extra)
-    known = _found if undecided.executor is None else undecided.executor.found  # which go with it
-    found = known.get(like) if like is not None else None
-    if found is not None:
-        found[1] -= 1
-        result = found[0](given) if found[1] >= 0 else MISS
+    ready = choice.held(undecided, like) if like is not None else None
+    if ready is not None:
+        result = ready(given)
         if result is not MISS:
             return result
-        known.pop(like, None)
+        choice.hold(undecided, like, None)
     used: list[Any] = []
 
     def again(bound: Policy) -> Any:
@@ -142,7 +134,7 @@ def _chosen(
 
     def holds(_: Policy) -> None:
         if used and like is not None:
-            remember(known, like, [used[-1], HOLDS])
+            choice.hold(undecided, like, used[-1])
 
     space = extra if algorithm == "for_each" else None
     return choice.run(undecided, algorithm, kernels, args, again, problem, space, holds)

@@ -36,6 +36,7 @@ from portapar.pieces import can_go_elsewhere, tell_rerouted
 from portapar.plan import Plan
 from portapar.policy import Planning, Policy, Recording
 from portapar.problem import Problem
+from portapar.remembered import remember
 from portapar.trace import watching
 from portapar.work import Work
 
@@ -48,10 +49,13 @@ _OUTLIER = 3.0  #: times what was measured: once, it is not counted
 _LONG = 5e-3  #: seconds from which on it is worth it to look for devices that nobody has measured
 _APART = 0.75  #: of the speeds of two executors alone, what must be left together: less, and they are the same cores
 
+_HOLDS = 31  #: calls until one is measured again
+_held: dict[Any, list[Any]] = {}  #: what decided calls run, and how often that holds
 _states: dict[Any, _Choice] = cache.Bounded()
 _simple: dict[int, Any] = cache.Bounded()  #: codes of kernels that capture nothing, by identity, which keeps them alive
 
 policy.forgets(_states.clear)
+policy.forgets(_held.clear)
 
 
 @dataclass(slots=True)
@@ -212,6 +216,28 @@ def _rounded(shares: Sequence[float]) -> tuple[float, ...]:
     return tuple(share / sum(found) for share in found)
 
 
+def held(undecided: Policy, like: Any) -> Any:
+    """What calls that look like this one run, as long as that holds; else None."""
+    known = _held if undecided.executor is None else undecided.executor.found  # which go with it
+    found = known.get(like)
+    if found is None:
+        return None
+    found[1] -= 1
+    if found[1] < 0:  # one is measured again
+        known.pop(like, None)
+        return None
+    return found[0]
+
+
+def hold(undecided: Policy, like: Any, what: Any) -> None:
+    """Have it run by the next calls that look like this one; None: no longer."""
+    known = _held if undecided.executor is None else undecided.executor.found
+    if what is None:
+        known.pop(like, None)
+    else:
+        remember(known, like, [what, _HOLDS])
+
+
 def run(
     how: Policy,
     algorithm: str,
@@ -279,20 +305,22 @@ def _told(plan: Plan, choice: _Choice) -> Plan:
 
 def _counted(how: Policy, choice: _Choice, values: Sequence[Any], again: Callable[[Policy], Any]) -> Any:
     """The first call of an algorithm of several steps: its steps are noted, and so its work is known."""
+    value, choice.work = counted(lambda: choice.made(how, again))
+    _predict(choice.candidates, choice.work, values, None)
+    return value
+
+
+def counted(call: Callable[[], Any]) -> tuple[Any, Work]:
+    """What a call returns, and the work of all that it runs."""
     block = Recording(None)
     tasks: list[tuple[Problem, int, int]] = []
     block.tasks = tasks
     token = policy.current.set(block)
     try:
-        value = choice.made(how, again)
+        value = call()
     finally:
         policy.current.reset(token)
-    found = Work()
-    for problem, lo, hi in tasks:
-        found = found + work.of(problem, lo, hi)
-    choice.work = found
-    _predict(choice.candidates, found, values, None)
-    return value
+    return value, sum((work.of(*task) for task in tasks), Work())
 
 
 def _key(how: Policy, algorithm: str, kernels: Sequence[Any], values: Sequence[Any], space: Any) -> Any:

@@ -94,8 +94,9 @@ class Exchange:
         """
         if self.count != 1:
             raise PlacementError(
-                f"{self.algorithm} does not yet run on several parts, and {self.executor!r} has {self.count}: "
-                "use one executor, such as pp.par.on(pp.threads()), on pp.asnumpy(...) of what is partitioned"
+                f"{self.algorithm} does not yet run on several parts: {self.executor!r} has {self.count} parts, and "
+                "this runs on one device. Use one executor, such as policy.on(pp.threads()), on pp.asnumpy(...) of "
+                "what is partitioned"
             )
         return self.own[0]
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from portapar import arrays, choice, elementwise, moves, ops, outputs, shares
 from portapar.arrays import PartitionedArray
-from portapar.call import HOLDS, resolve
+from portapar.call import resolve
 from portapar.errors import KernelError, PlacementError, PortaparError
 from portapar.exchange import Exchange
 from portapar.executor import DeviceExecutor
@@ -35,14 +35,11 @@ from portapar.lazy import MIRROR, OWN, Lazy, flat
 from portapar.outputs import kind_text
 from portapar.part import Data, LocalPart
 from portapar.plan import Plan, Surveyed
-from portapar.policy import Policy, check_policy, choosing, current, forgets, planning, surveying
-from portapar.remembered import remember
+from portapar.policy import Policy, check_policy, choosing, current, planning, surveying
 from portapar.trace import span
 
 T = TypeVar("T")
 
-_found: dict[Any, list[Any]] = {}  #: where calls of few elements run that find it out, and how often that holds
-forgets(_found.clear)
 _truths: set[Any] = set()  #: predicates, with the kinds of their arguments, that are known to return truth values
 
 
@@ -445,18 +442,17 @@ def run(
     if undecided is not None:
         given = [x for x in values if x is not None]
         small = few is not None and all(type(x) is np.ndarray and x.size <= FEW for x in given)
-        known = _found if undecided.executor is None else undecided.executor.found  # which go with it
-        found = known.get((undecided, algorithm)) if small else None
-        if few is not None and found is not None:
-            found[1] -= 1
-            value = few(Step(found[0])) if found[1] >= 0 else MISS
+        like = undecided, algorithm
+        there = choice.held(undecided, like) if small else None
+        if few is not None and there is not None:
+            value = few(Step(there))
             if value is not MISS:
                 return value
-            known.pop((undecided, algorithm), None)
+            choice.hold(undecided, like, None)
 
         def holds(bound: Policy) -> None:
             if small and isinstance(bound.executor, DeviceExecutor) and bound.executor.device.host_memory:
-                remember(known, (undecided, algorithm), [bound, HOLDS])
+                choice.hold(undecided, like, bound)
 
         again = functools.partial(_run, algorithm, values=values, body=body, few=few, own=own)
         kernels = tuple(_functions(body))

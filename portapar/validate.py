@@ -7,6 +7,7 @@ smaller, less 1.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,10 +17,9 @@ from typing import Any
 import numpy as np
 
 import portapar as pp
-from portapar import choice, cost, policy, rates, work
+from portapar import choice, cost, rates
 from portapar.executor import Executor
-from portapar.policy import Policy, Recording
-from portapar.problem import Problem
+from portapar.policy import Policy
 from portapar.work import Work
 
 SIZES = (100, 1000, 10_000, 100_000, 1_000_000, 10_000_000)
@@ -50,7 +50,7 @@ def cases(sizes: tuple[int, ...] = SIZES, names: tuple[str, ...] = ()) -> Iterat
         for name, make in CASES.items():
             for n in sizes:
                 call, values = make(n)
-                done, moved = counted(how, call), _moved(where, values)
+                (_, done), moved = choice.counted(functools.partial(call, how)), _moved(where, values)
                 call(how)
                 call(how)
                 taken, spent = float("inf"), 0.0
@@ -61,22 +61,6 @@ def cases(sizes: tuple[int, ...] = SIZES, names: tuple[str, ...] = ()) -> Iterat
                     once = time.perf_counter() - begun
                     taken, spent = min(taken, once), spent + once + 1e-4
                 yield Case(name, n, executor, cost.seconds(done, choice.rates_of(where), *moved), taken, done)
-
-
-def counted(how: Policy, call: Callable[[Policy], object]) -> Work:
-    """The work of a call, which runs once."""
-    block = Recording(None)
-    tasks: list[tuple[Problem, int, int]] = []
-    block.tasks = tasks
-    token = policy.current.set(block)
-    try:
-        call(how)
-    finally:
-        policy.current.reset(token)
-    found = Work()
-    for problem, lo, hi in tasks:
-        found = found + work.of(problem, lo, hi)
-    return found
 
 
 def _moved(where: Executor, values: tuple[Any, ...]) -> tuple[float, float]:

@@ -12,7 +12,7 @@ import numpy as np
 from portapar import arrays, parts
 from portapar.algorithms import random
 from portapar.algorithms.for_each import for_each
-from portapar.algorithms.graph.graph import Graph, only_part
+from portapar.algorithms.graph.graph import Graph
 from portapar.algorithms.sort import argsort
 from portapar.errors import ArgumentError
 from portapar.part import LocalPart
@@ -116,7 +116,7 @@ def grid(policy: Policy | None, *shape: int, seed: int = 0, weights: bool = Fals
     steps = [(stride, length) for stride, length, several in axes if several]
 
     def draw(p: Parts) -> Graph:
-        part = only_part(p)
+        part = p.alone()
         m = n * len(steps)
         u, v = part.empty(m, np.int32), part.empty(m, np.int32)
         for k, (stride, length) in enumerate(steps):
@@ -135,7 +135,7 @@ def _drawn(
     _seed(name, seed)
 
     def make(p: Parts) -> Graph:
-        part = only_part(p)
+        part = p.alone()
         u, v = part.empty(m, np.int32), part.empty(m, np.int32)
         draw(part, n, u, v)
         return Graph.from_edges(part.how, u, v, _weights(part, seed, m, weights), n=n, directed=directed)

@@ -34,7 +34,6 @@ from portapar.algorithms.sort import sort, sort_by_key
 from portapar.algorithms.transform import transform
 from portapar.errors import ArgumentError, PlacementError
 from portapar.executor import Executor
-from portapar.part import LocalPart
 from portapar.parts import Parts
 from portapar.policy import Policy, check_policy
 
@@ -167,7 +166,7 @@ class Graph:
             raise ArgumentError(f"Graph.from_edges: {told} numbers: must have one for each edge")
 
         def build(p: Parts) -> Graph:
-            part = only_part(p)
+            part = p.alone()
             data = [p.replicated(x, name) for name, x, _ in given if x is not None]
             first, second, *rest = [x[part] for x in data]
             known = rest[0] if rest else None
@@ -408,16 +407,6 @@ def known(offsets: Any, targets: Any, weights: Any, directed: bool) -> Graph:
 # what all share -----------------------------------------------------------------------------------
 
 
-def only_part(p: Parts) -> LocalPart:
-    """The part of a call that is not cut."""
-    if p.count > 1:
-        raise PlacementError(
-            f"{p.algorithm}: {p.executor!r} has {p.count} parts, and a graph lives on one device. Use one executor, "
-            "such as policy.on(pp.threads())"
-        )
-    return p.own[0]
-
-
 def on_graph(algorithm: str, policy: Policy | None, graph: Graph, body: Callable[..., Any]) -> Any:
     """Carry out ``body(part, graph)`` where a graph lives, or on the policy's executor; arrays come home.
 
@@ -428,7 +417,7 @@ def on_graph(algorithm: str, policy: Policy | None, graph: Graph, body: Callable
         raise ArgumentError(f"{algorithm}: the graph is a {type(graph).__name__}: must be a pp.graph.Graph")
 
     def carry_out(p: Parts) -> Any:
-        part = only_part(p)
+        part = p.alone()
         held = [(name, getattr(graph, name)) for name in ("offsets", "targets", "weights")]
         data = [p.replicated(x, name) for name, x in held if x is not None]
         offsets, targets, *rest = [x[part] for x in data]

@@ -17,7 +17,7 @@ import numpy as np
 from portapar import arrays, lazy, parts
 from portapar.algorithms.copy_if import copy_if
 from portapar.algorithms.for_each import for_each
-from portapar.algorithms.irregular.points import bounded, check_points, only_part
+from portapar.algorithms.irregular.points import bounded, check_points
 from portapar.algorithms.sort import argsort, sort_by_key
 from portapar.algorithms.transform import iota
 from portapar.part import LocalPart
@@ -69,7 +69,7 @@ def convex_hull(policy: Policy | None, points: Any) -> Any:
     points = check_points(name, "points", points, (2,))
 
     def carry_out(p: Parts) -> Any:
-        part = only_part(p)
+        part = p.alone()
         found = _hull(part, name, p.replicated(points, "points")[part])
         return arrays.asnumpy(found) if p.kind == "numpy" else found
 

@@ -23,7 +23,6 @@ from portapar.algorithms.irregular.points import (
     bounded,
     check_points,
     check_squares,
-    only_part,
 )
 from portapar.algorithms.searchsorted import searchsorted
 from portapar.errors import ArgumentError
@@ -87,7 +86,7 @@ def knn(policy: Policy | None, points: Any, k: int = 1, queries: Any = None) -> 
         raise ArgumentError(f"{name}: k is {k}, and each has {max(most, 0)} points to choose from")
 
     def carry_out(p: Parts) -> tuple[Any, Any]:
-        part = only_part(p)
+        part = p.alone()
         found = _search(part, name, k, *(p.replicated(x, label)[part] for label, x in given.items()))
         return tuple(map(arrays.asnumpy, found)) if p.kind == "numpy" else found  # type: ignore[return-value]
 

@@ -25,7 +25,6 @@ from portapar.algorithms.irregular.points import (
     check_finite,
     check_points,
     check_squares,
-    only_part,
 )
 from portapar.errors import ArgumentError
 from portapar.part import LocalPart
@@ -100,7 +99,7 @@ def nbody(
             raise ArgumentError(f"{name}: {label} is {value!r}: must be a number from 0 below {most:.3g}")
 
     def carry_out(p: Parts) -> Any:
-        part = only_part(p)
+        part = p.alone()
         given = p.replicated(positions, "positions")[part], p.replicated(masses, "masses")[part]
         found = _pulls(part, name, *given, float(softening), float(theta), bool(potentials))
         found = tuple(map(arrays.asnumpy, found)) if p.kind == "numpy" else found

@@ -8,35 +8,26 @@ M. Garland, S. Sengupta, D. Luebke, D. Manocha, "Fast BVH construction on GPUs",
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
-from portapar import arrays, lazy, ops
+from portapar import arrays, lazy, ops, parts
 from portapar.algorithms.find import find_if
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.moves import gather
 from portapar.algorithms.reduce import reduce, transform_reduce
 from portapar.algorithms.sort import sort_by_key
 from portapar.algorithms.transform import iota
-from portapar.errors import ArgumentError, PlacementError
+from portapar.errors import ArgumentError
 from portapar.part import LocalPart
 from portapar.parts import Parts
-from portapar.policy import Policy
+from portapar.policy import Policy, check_policy
 
 LEAF: Final = 8  #: points in a box of the lowest level
 NONE: Final = 2**31 - 1  #: more than the number of any point
-
-
-def only_part(p: Parts) -> LocalPart:
-    """The part of a call that is not cut."""
-    if p.count > 1:
-        raise PlacementError(
-            f"{p.algorithm}: {p.executor!r} has {p.count} parts, and this runs on one device. Use one executor, such "
-            "as policy.on(pp.threads())"
-        )
-    return p.own[0]
 
 
 def check_points(algorithm: str, name: str, x: Any, dims: tuple[int, ...] = (2, 3), least: int = 0) -> Any:
@@ -54,6 +45,21 @@ def check_points(algorithm: str, name: str, x: Any, dims: tuple[int, ...] = (2, 
     if not least <= shape[0] <= NONE:
         raise ArgumentError(f"{algorithm}: {name} has {shape[0]} rows: must have {least} to {NONE}")
     return x
+
+
+def on_text(algorithm: str, policy: Policy | None, text: Any, work: Callable[[LocalPart, Any], Any]) -> Any:
+    """Carry out ``work(part, text)`` on one device; the arrays that it returns, one or several, come home."""
+    check_policy(policy, algorithm)
+    text = check_text(algorithm, text)
+
+    def carry_out(p: Parts) -> Any:
+        part = p.alone()
+        found = work(part, p.replicated(text, "text")[part])
+        if p.kind != "numpy":
+            return found
+        return tuple(map(arrays.asnumpy, found)) if isinstance(found, tuple) else arrays.asnumpy(found)
+
+    return parts.run(algorithm, policy, (text,), carry_out)
 
 
 def check_text(algorithm: str, text: Any) -> Any:

@@ -11,14 +11,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from portapar import arrays, parts
+from portapar import arrays
 from portapar.algorithms.for_each import for_each
-from portapar.algorithms.irregular.points import check_text, only_part
+from portapar.algorithms.irregular.points import on_text
 from portapar.algorithms.scan import inclusive_scan
 from portapar.algorithms.sort import sort_by_key
 from portapar.algorithms.transform import iota
 from portapar.part import LocalPart
-from portapar.policy import Policy, check_policy
+from portapar.policy import Policy
 
 _FIRST: Final = 7  #: letters of nine bits in the first key
 
@@ -52,16 +52,7 @@ def suffix_array(policy: Policy | None, text: Any) -> Any:
     >>> pp.irregular.suffix_array(pp.par, b"banana")
     array([5, 3, 1, 0, 4, 2], dtype=int32)
     """
-    name = "irregular.suffix_array"
-    check_policy(policy, name)
-    text = check_text(name, text)
-
-    def carry_out(p: Any) -> Any:
-        part = only_part(p)
-        found = _suffixes(part, p.replicated(text, "text")[part])
-        return arrays.asnumpy(found) if p.kind == "numpy" else found
-
-    return parts.run(name, policy, (text,), carry_out)
+    return on_text("irregular.suffix_array", policy, text, _suffixes)
 
 
 def _suffixes(part: LocalPart, text: Any) -> Any:

@@ -18,7 +18,6 @@ import numpy as np
 
 from portapar import arrays, parts
 from portapar.algorithms.for_each import for_each
-from portapar.algorithms.irregular.points import only_part
 from portapar.errors import ArgumentError
 from portapar.part import LocalPart
 from portapar.policy import Policy, check_policy
@@ -106,7 +105,7 @@ def uts(policy: Policy | None, tree: str | Tree) -> Counts:
     name = "irregular.uts"
     check_policy(policy, name)
     tree = _checked(name, tree)
-    return parts.run(name, policy, (), lambda p: _count(only_part(p), tree))
+    return parts.run(name, policy, (), lambda p: _count(p.alone(), tree))
 
 
 def _checked(name: str, tree: Any) -> Tree:

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, lazy, parts
+from portapar import lazy
 from portapar.algorithms.copy_if import copy_if
 from portapar.algorithms.for_each import for_each
-from portapar.algorithms.irregular.points import check_text, only_part
+from portapar.algorithms.irregular.points import on_text
 from portapar.algorithms.reduce import transform_reduce
 from portapar.algorithms.sort import argsort, sort_by_key
 from portapar.algorithms.transform import iota
 from portapar.part import LocalPart
-from portapar.policy import Policy, check_policy
+from portapar.policy import Policy
 
 
 def word_count(policy: Policy | None, text: Any) -> tuple[Any, Any, Any]:
@@ -55,16 +55,7 @@ def word_count(policy: Policy | None, text: Any) -> tuple[Any, Any, Any]:
     >>> {text[a : a + n].decode(): int(c) for a, n, c in zip(starts, lengths, counts)}
     {'The': 3, 'cat': 1, 'and': 1, 'dog': 1, 'END': 1}
     """
-    name = "irregular.word_count"
-    check_policy(policy, name)
-    text = check_text(name, text)
-
-    def carry_out(p: Any) -> Any:
-        part = only_part(p)
-        found = _words(part, p.replicated(text, "text")[part])
-        return tuple(map(arrays.asnumpy, found)) if p.kind == "numpy" else found
-
-    return parts.run(name, policy, (text,), carry_out)
+    return on_text("irregular.word_count", policy, text, _words)
 
 
 def _words(part: LocalPart, text: Any) -> tuple[Any, Any, Any]:
