@@ -19,6 +19,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from portapar.kernel.front.access import Access
+from portapar.kernel.front.sources import tree_of
 from portapar.problem import Problem
 
 _UNKNOWN = 8.0  #: rounds of a loop of which nothing is known
@@ -167,7 +168,7 @@ _PLAIN, _LOADED = _Value(), _Value(loaded=True)
 
 @functools.lru_cache(maxsize=1024)
 def _functions(text: str) -> dict[str, ast.FunctionDef]:
-    return {node.name: node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)}
+    return {node.name: node for node in tree_of(text).body if isinstance(node, ast.FunctionDef)}
 
 
 class _Counter:

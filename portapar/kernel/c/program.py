@@ -19,6 +19,7 @@ from portapar.kernel.c.intervals import EXTENTS
 from portapar.kernel.c.reductions import render_reduce
 from portapar.kernel.c.unit import RenderFailure
 from portapar.kernel.front.bounds import bounded
+from portapar.kernel.front.sources import tree_of
 from portapar.kernel.jit.functions import function_texts, functions, namespace, place
 from portapar.kernel.jit.typing import TypedFunction, TypingFailure, array_type, infer, numba_type, value_type
 from portapar.kernel.program import Program, Spec
@@ -69,7 +70,7 @@ def c_text(program: Program, dialect: Dialect, extent: int = EXTENTS[0]) -> str:
 
 def _counted(text: str) -> bool:
     """Whether all loops in a program have constant counts, so that they can be written out."""
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(tree_of(text)):
         if isinstance(node, ast.While):
             return False
         if isinstance(node, ast.For):

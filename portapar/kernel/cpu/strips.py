@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
+from portapar.kernel.front.sources import tree_of
 from portapar.kernel.front.text import copied
 from portapar.kernel.program import Program
 
@@ -128,7 +129,7 @@ class _Strip:
         if set(stored) & {*self.index, *self.arrays} or _LANE in ast.unparse(self.function):
             raise _No
         kind = self.program.specs[next(k for k, spec in enumerate(self.program.specs) if spec.is_array)].dtype.name
-        steps = [ast.parse(f"{name} = private_zeros({self.width}, np.{kind})").body[0] for name in self.lanes]
+        steps = [tree_of(f"{name} = private_zeros({self.width}, np.{kind})").body[0] for name in self.lanes]
         self.function.body = [*steps, *self.block(self.function.body, 0)]
         self.function.name = "strip"
         if not self.pays:
@@ -160,7 +161,7 @@ class _Strip:
                 inner = copied(step)
                 self.check(inner, depth)
                 inner = _Lanes(self.own, self.lanes).visit(inner)
-                loop = ast.parse(f"for {_LANE} in range({self.width}):\n    pass").body[0]
+                loop = tree_of(f"for {_LANE} in range({self.width}):\n    pass").body[0]
                 assert isinstance(loop, ast.For)
                 loop.body = [inner]
                 return ast.copy_location(loop, step)

@@ -18,7 +18,7 @@ import numpy as np
 from portapar import cache, forks
 from portapar.kernel.front.kernel import Function, Kernel
 from portapar.kernel.front.row_numbers import Numbers
-from portapar.kernel.front.sources import kernel_error
+from portapar.kernel.front.sources import kernel_error, tree_of
 from portapar.kernel.front.templates import LOOP, PRIVATE, Check, Dim, Given, Row
 from portapar.kernel.front.text import tell_apart
 from portapar.kernel.front.trees import copied, index_of, loaded, loads, mentions, placed
@@ -147,7 +147,7 @@ class _Expander:
     def add(self, name: str, params: list[str], text: str, file: str, like: ast.AST) -> str:
         """A function made here."""
         name = self.free(name)
-        made = ast.parse(f"def {name}({', '.join(params)}):\n{text}").body[0]
+        made = tree_of(f"def {name}({', '.join(params)}):\n{text}").body[0]
         assert isinstance(made, ast.FunctionDef)
         stored = {n.id for n in ast.walk(made) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         for node in ast.walk(made):

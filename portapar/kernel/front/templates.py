@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from portapar.kernel.front import functions
 from portapar.kernel.front.kernel import Function, place_of
-from portapar.kernel.front.sources import kernel_error
+from portapar.kernel.front.sources import kernel_error, tree_of
 from portapar.kernel.front.trees import (
     assignments_of,
     binary,
@@ -33,7 +33,7 @@ PRODUCTS = frozenset({"dot", "vdot", "inner"})
 _WHOLE = frozenset({"interp", "polyval", "dist", "prod", "sumprod"})  #: functions of our own that take a row as a whole
 #: where a slice of n elements begins or ends
 _ROW_BOUND = "    if b < 0:\n        b += n\n    return 0 if b < 0 else (b if b < n else n)\n"
-_BOUND = ast.dump(ast.parse(textwrap.dedent(_ROW_BOUND)))
+_BOUND = ast.dump(tree_of(textwrap.dedent(_ROW_BOUND)))
 
 def is_row_bound(function: ast.FunctionDef) -> bool:
     """Whether it is the function by which slices are bounded."""
