@@ -37,6 +37,6 @@ def test_every_algorithm_is_in_the_tables_of_the_docs():
 
 
 def test_texts_become_trees_in_one_place():
-    """CPython 3.11 mixes up the depths of threads that parse at the same time; `tree_of` lets one go after the other."""
+    """CPython 3.11 mixes up the depths of threads that parse at the same time: `tree_of` lets one after another."""
     package = Path(pp.__file__).parent
     assert [file.name for file in package.rglob("*.py") if "ast.parse(" in file.read_text()] == ["sources.py"]
