@@ -466,7 +466,7 @@ HEADINGS = ("what", "opponent", "portapar", "opponent's", "ratio", "target", "")
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The table for the README."""
+    """The table for docs/performance.md."""
     lines = ["| " + " | ".join(HEADINGS) + " |", "|---|---|--:|--:|--:|--:|---|"]
     lines += ["| " + " | ".join(cells(row)) + " |" for row in rows]
     return "\n".join([*lines, *(f"\n{note}" for note in _reasons(rows))])
@@ -516,7 +516,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.parity", description=__doc__.split("\n")[0])
     parser.add_argument("--only", default="", metavar="REGEX", help=f"groups to measure, of: {', '.join(GROUPS)}")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: shows that it works, says nothing of speed")
-    parser.add_argument("--markdown", action="store_true", help="print the table for the README")
+    parser.add_argument("--markdown", action="store_true", help="print the table for docs/performance.md")
     parser.add_argument("--load", type=Path, metavar="FILE", help="print a saved table instead of measuring")
     parser.add_argument(
         "--json",
