@@ -277,24 +277,33 @@ def test_the_same_in_every_run_and_everywhere():
             np.testing.assert_array_equal(call(pp.par.on(pp.threads(threads)), g), wanted, err_msg=call.__name__)
 
 
-def test_they_are_what_loops_in_the_order_of_priorities_make():
-    from portapar.algorithms.graph.priorities import of_edge, of_vertex
+def chains():
+    """A graph whose vertices wait for long rows of others, and one in which each waits for all others."""
+    steps = np.arange(3000)
+    yield Graph.from_edges(pp.par, steps, steps + 1)
+    u, v = np.triu_indices(300, 1)
+    yield Graph.from_edges(pp.par, u, v)
 
-    g = graph.kronecker(pp.par, 8)
-    rows, seed = rows_of(g), np.uint32(7)
-    with np.errstate(over="ignore"):
-        first = {v: int(of_vertex(v, seed)) for v in range(g.num_vertices)}
-        order = {(u, v): int(of_edge(u, v, seed)) for u, row in enumerate(rows) for v in row if u < v}
-    assert len(set(first.values())) == len(first) and len(set(order.values())) == len(order)
-    inside = np.zeros(g.num_vertices, bool)
-    for v in sorted(first, key=first.get, reverse=True):
-        inside[v] = not inside[rows[v]].any()
-    np.testing.assert_array_equal(graph.mis(pp.par, g, seed=7), inside)
-    mate = np.full(g.num_vertices, -1)
-    for u, v in sorted(order, key=order.get, reverse=True):
-        if mate[u] < 0 and mate[v] < 0:
-            mate[u], mate[v] = v, u
-    np.testing.assert_array_equal(graph.maximal_matching(pp.par, g, seed=7), mate)
+
+def test_they_are_what_a_loop_over_the_vertices_makes():
+    from portapar.algorithms.graph.priorities import BLOCK, rank
+
+    rows = Graph(np.array([0, 3, 6, 10, 10]), np.array([2, 1, 2, 2, 0, 2, 1, 0, 1, 0]), directed=False)
+    for g in (graph.kronecker(pp.par, 11), graph.uniform(pp.par, 10, 3), *chains(), rows):
+        rows, n, seed = rows_of(g), g.num_vertices, np.uint32(7)
+        with np.errstate(over="ignore"):
+            place = [int(rank(v, seed)) for v in range(n)]
+        order = sorted(range(n), key=place.__getitem__)
+        assert len(set(place)) == n and (n <= BLOCK or order != list(range(n)))
+        inside, mate = np.zeros(n, bool), np.full(n, -1)
+        for v in order:
+            inside[v] = not inside[rows[v]].any()
+            free = [u for u in rows[v] if mate[u] < 0 and u != v] if mate[v] < 0 else []
+            if free:
+                mate[v], mate[free[0]] = free[0], v
+        for policy in (pp.seq, pp.par.on(pp.threads(2)), pp.par.on(pp.threads(3))):
+            np.testing.assert_array_equal(graph.mis(policy, g, seed=7), inside)
+            np.testing.assert_array_equal(graph.maximal_matching(policy, g, seed=7), mate)
 
 
 @pytest.mark.parametrize("dtype", ["f4", *(pytest.param(dtype, marks=pytest.mark.rare) for dtype in ("i1", "u8"))])

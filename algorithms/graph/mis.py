@@ -1,10 +1,9 @@
 """mis: an independent set of vertices that no other vertex can join.
 
-Vertices have priorities at random. In every round those whose neighbours of higher priority are all out join the set,
-and neighbours of the set are out; a vertex may see what others became in the same round, since the result is the one
-set that a loop over the vertices in the order of their priorities would make. M. Luby, "A simple parallel algorithm
-for the maximal independent set problem", 1986; G. Blelloch, J. Fineman, J. Shun, "Greedy sequential maximal independent
-set and matching are parallel on average", SPAA 2012.
+The set that a loop over the vertices in an order at random makes: a vertex joins it unless a neighbour has. Who joins
+tells all neighbours that they are out, whose rows need not be read any more; a vertex waits for neighbours before it
+that are not decided. It may see what others became at the same time, since the result is that one set. G. Blelloch,
+J. Fineman, J. Shun, "Greedy sequential maximal independent set and matching are parallel on average", SPAA 2012.
 """
 
 from __future__ import annotations
@@ -14,11 +13,9 @@ from typing import Any, Final
 import numpy as np
 
 from portapar.algorithms import radix
-from portapar.algorithms.copy_if import copy_if
-from portapar.algorithms.for_each import for_each
 from portapar.algorithms.graph.graph import Graph, check_undirected, on_graph
-from portapar.algorithms.graph.priorities import of_vertex, seeded
-from portapar.algorithms.transform import fill, iota, transform
+from portapar.algorithms.graph.priorities import in_turn, rank, seeded
+from portapar.algorithms.transform import fill, transform
 from portapar.part import LocalPart
 from portapar.policy import Policy
 
@@ -36,7 +33,7 @@ def mis(policy: Policy | None, graph: Graph, *, seed: int = 0) -> Any:
     graph : Graph
         Not directed. Loops are not looked at.
     seed : int
-        Of the priorities: another seed, another set.
+        Of the order: another seed, another set.
 
     Returns
     -------
@@ -50,8 +47,8 @@ def mis(policy: Policy | None, graph: Graph, *, seed: int = 0) -> Any:
 
     Notes
     -----
-    The same on every executor and in every run. O(m) work for each of O(log n) rounds at most, and mostly about twice
-    the edges in all.
+    The same on every executor and in every run: 16 neighbouring vertices at a time in their order, and these blocks in
+    an order at random. O(n + m) work, and more where many vertices wait for others.
 
     Examples
     --------
@@ -66,36 +63,39 @@ def mis(policy: Policy | None, graph: Graph, *, seed: int = 0) -> Any:
 
 
 def _independent(part: LocalPart, graph: Graph, seed: Any) -> Any:
-    n, how = graph.num_vertices, part.how
+    n = graph.num_vertices
     status = part.empty(n, np.uint8)
-    fill(how, status, np.uint8(_OPEN))
-    rows = graph.offsets, radix.bits(graph.targets)
-    live = iota(how, part.empty(n, np.int32))
-    while len(live):
-        for_each(how._dealt(512), len(live), _decide, seed, live, *rows, status)
-        live = copy_if(how, live, _among(status))
-    return transform(how, status, op=lambda s: s == _IN)
+    fill(part.how, status, np.uint8(_OPEN))
+    in_turn(part, n, seed, _decide, graph.offsets, radix.bits(graph.targets), status)
+    return transform(part.how, status, op=lambda s: s == _IN)
 
 
 # kernels ------------------------------------------------------------------------------------------
 
 
-def _decide(k: Any, seed: Any, live: Any, offsets: Any, targets: Any, status: Any) -> None:
-    v = np.uint32(live[k])
-    mine, found = of_vertex(v, seed), _IN
-    for e in range(offsets[v], offsets[np.uint64(v) + np.uint64(1)]):
-        u = targets[np.uint64(e)]
-        s = status[u]
-        if s == _IN:
-            found = _OUT
-            break
-        if s == _OPEN and found == _IN and of_vertex(u, seed) > mine:
-            found = _OPEN
-    status[v] = found
-
-
-def _among(status: Any) -> Any:
-    def undecided(v: Any) -> Any:
-        return status[v] == _OPEN
-
-    return undecided
+def _decide(
+    k: Any, live: Any, size: Any, waits: Any, seed: Any, offsets: Any, targets: Any, status: Any
+) -> None:  # fmt: skip
+    block = np.int64(live[k])
+    for at in range(block * size, min(block * size + size, len(status))):
+        v = np.uint64(at)
+        if status[v] == _OPEN:
+            first, last = offsets[v], offsets[v + np.uint64(1)]
+            mine, found = rank(v, seed), _IN
+            for e in range(first, last):
+                u = targets[np.uint64(e)]
+                s = status[u]
+                if s == _IN:
+                    found = _OUT
+                    break
+                if s == _OPEN and rank(u, seed) < mine:
+                    found = _OPEN
+            if found == _OPEN:
+                waits[np.uint64(block)] = 1
+            else:
+                status[v] = found
+                if found == _IN:
+                    for e in range(first, last):
+                        u = targets[np.uint64(e)]
+                        if u != v:
+                            status[u] = _OUT
