@@ -221,6 +221,11 @@ def __dir__() -> list[str]:
 for _algorithm in (globals()[_name] for _name in __all__):
     if hasattr(_algorithm, "__defaults__"):
         policy_first(_algorithm)
-_fills = (random.fill_uniform, random.fill_normal, random.fill_integers)
-for _algorithm in (*_fills, *graph.ALGORITHMS, *irregular.ALGORITHMS, *sparse.ALGORITHMS):
-    policy_first(_algorithm)
+for _room, _some in (
+    ("random.", (random.fill_uniform, random.fill_normal, random.fill_integers)),
+    ("graph.", graph.ALGORITHMS),
+    ("irregular.", irregular.ALGORITHMS),
+    ("sparse.", sparse.ALGORITHMS),
+):
+    for _algorithm in _some:
+        policy_first(_algorithm, _room)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import numbers
 import operator
+import sys
+import types
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from portapar.errors import PlacementError, PolicyError
 
@@ -136,6 +141,9 @@ class Policy:
         for name, (given, known) in zip(("schedule", "transfers", "on_failure"), words, strict=True):
             if given is not None and given not in known:
                 raise PolicyError(f"with_({name}={given!r}): must be one of {', '.join(known)}")
+        for name, given in (("check", check), ("deterministic", deterministic)):
+            if given is not None and not isinstance(given, (bool, np.bool_)):
+                raise PolicyError(f"with_({name}={given!r}): must be True or False")
         whole = isinstance(chunk_size, numbers.Integral) and not isinstance(chunk_size, bool)
         if chunk_size is not None and not (whole and 1 <= chunk_size < 2**63):
             raise PolicyError(f"with_(chunk_size={chunk_size!r}): must be a whole number from 1")
@@ -238,30 +246,53 @@ def check_policy(how: Any, algorithm: str) -> None:
 class _Missing:
     """What stands for an argument that a call of an algorithm did not give: whatever looks at it gets the error."""
 
-    def __init__(self, call: str) -> None:
-        self.__dict__["call"] = call
+    def __init__(self, function: Callable[..., Any], name: str, call: str) -> None:
+        self.__dict__.update(function=function, name=name, call=call)
 
     def fail(self, *_: Any) -> Any:
-        raise PolicyError(f"an argument is missing. The policy comes first, then the data: {self.__dict__['call']}")
+        own = self.__dict__
+        frame = sys._getframe()
+        while frame is not None and frame.f_code is not own["function"].__code__:
+            frame = frame.f_back  # type: ignore[assignment]
+        if frame is None:  # no call: somebody looks at the signature
+            raise AttributeError(own["name"])
+        if isinstance(frame.f_locals.get("policy"), (Policy, types.NoneType)):
+            raise PolicyError(f"{own['name']} is missing: {own['call']}")
+        raise PolicyError(f"an argument is missing. The policy comes first, then the data: {own['call']}")
 
-    __getattr__ = __len__ = __iter__ = __array__ = __bool__ = __index__ = __float__ = __call__ = fail
+    __getattr__ = __len__ = __iter__ = __array__ = __bool__ = __index__ = __float__ = __call__ = __fspath__ = fail
     __eq__ = __lt__ = __le__ = __add__ = __radd__ = __getitem__ = fail
     __hash__ = None  # type: ignore[assignment]
 
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:  # `isinstance` asks for it
+        with contextlib.suppress(AttributeError):
+            self.fail()
+        return _Missing
+
     def __repr__(self) -> str:
+        with contextlib.suppress(AttributeError):
+            self.fail()
         return "<required>"
 
 
-def policy_first(function: Callable[..., Any]) -> None:
-    """Have a call of an algorithm that forgot its policy told so, instead of which parameter is then missing."""
+def policy_first(function: Callable[..., Any], room: str = "") -> None:
+    """Have a call of an algorithm that forgot its policy told so, instead of which parameter is then missing.
+
+    `room` is what stands before its name: "graph.".
+    """
     code = function.__code__
     names, given = code.co_varnames[: code.co_argcount], function.__defaults__ or ()
     required = names[1 : len(names) - len(given)]
     if names[:1] == ("policy",):
-        missing = _Missing(f"pp.{function.__name__}({', '.join(['pp.par', *required])}, …)")
-        function.__defaults__ = (*[missing] * len(required), *given)
         named = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
-        function.__kwdefaults__ = {**dict.fromkeys(named, missing), **(function.__kwdefaults__ or {})}
+        known = function.__kwdefaults__ or {}
+        also = [f"{name}=…" for name in named if name not in known]
+        told = room + function.__name__
+        call = f"pp.{told}({', '.join(['pp.par', *required, *also])}, …)"
+        missing = {name: _Missing(function, f"{told}: {name}", call) for name in (*required, *named)}
+        function.__defaults__ = (*[missing[name] for name in required], *given)
+        function.__kwdefaults__ = {name: known.get(name, missing[name]) for name in named}
 
 
 class using:

@@ -281,8 +281,8 @@ def neutral(operation: str, dtype: np.dtype) -> Any:
     """What changes nothing when it is combined with a number."""
     if operation == "add":
         return dtype.type(-0.0) if dtype.kind == "f" else dtype.type(0)
-    if operation in ("or_", "xor"):
-        return dtype.type(0)
+    if operation in ("or_", "xor") or dtype.kind not in ("iuf" if operation in ("min", "max") else "iu"):
+        return dtype.type(0)  # or what atomics are not for: that is told as the kernel is compiled
     if operation == "and_":
         return ~dtype.type(0)
     if dtype.kind == "f":

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import executor
 
 import portapar as pp
 
@@ -106,6 +107,9 @@ def test_what_no_device_can_do(renderer, dtype):
     with pytest.raises(pp.KernelError, match=r"atomic\.xor is not possible on an array of float64.*for integers"):
         pp.for_each(renderer, 3, lambda i, a: pp.atomic.xor(a, 0, 1.0), np.zeros(3))
     assert not a.any()
+    if dtype in ("c16", "?"):  # of several parts each has a copy, of what changes nothing
+        with pytest.raises(pp.KernelError, match=r"atomic\.min is not possible on an array of"):
+            pp.for_each(pp.par.on(executor("hybrid:threads:2+opencl:0")), 9, lambda i, a: pp.atomic.min(a, 0, 1), a)
 
 
 def test_outside_of_kernels():

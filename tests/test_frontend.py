@@ -233,19 +233,21 @@ class Solver:
 @pytest.mark.parametrize(
     ("kernel", "says"),
     [
-        (Solver().method, "bound method"),
-        (functools.partial(plain, 1), "partial object"),
-        (Solver(), "Solver object"),
-        (len, "builtin_function"),
-        ("plain", "str object"),
-        (None, "NoneType object"),
-        ([].append, "builtin_function"),
-        (3, "int object"),
+        (Solver().method, "a bound method"),
+        (functools.partial(plain, 1), "a partial"),
+        (Solver(), "a Solver"),
+        (len, "a builtin_function"),
+        ("plain", "a str"),
+        (None, "None"),
+        ([].append, "a builtin_function"),
+        (3, "an int"),
     ],
 )
 def test_what_cannot_be_a_kernel(kernel, says):
-    with pytest.raises(pp.KernelError, match=rf"cannot be a kernel: it is a {says}.*Pass a plain function"):
+    with pytest.raises(pp.KernelError, match=rf"cannot be a kernel: it is {says}.*Pass a plain function"):
         pp.transform(pp.seq, ramp(), op=kernel)
+    with pytest.raises(pp.KernelError, match=r"np\.round cannot be a kernel.*lambda x: np\.round\(x\)"):
+        pp.transform(pp.seq, ramp(), op=np.round)
 
 
 # captures -----------------------------------------------------------------------------------------
@@ -555,12 +557,15 @@ def test_control_flow(renderer):
         triple = (p, q, steps)
         out[i, 0], out[i, 1], out[i, 2] = total, triple[2], sign
         out[i, 3] = int(inside) + 10 * (triple[0] - triple[1])
+        out[i, 5] = (steps in (2, 7.0, data[0] + 16)) + 10 * (abs(total - 3) not in (4, 9.5, p))
+        while abs(out[i, 5]) in (1, 10.0) and out[i, 5] not in ():
+            out[i, 5] += 5
         out[i, -1] = data[-1] + data[-i - 1]
         if i == 3:
             return
         out[i, 4] = 1
 
-    out, expected = np.zeros((50, 6), np.int64), np.zeros((50, 6), np.int64)
+    out, expected = np.zeros((50, 7), np.int64), np.zeros((50, 7), np.int64)
     data = np.arange(50) ** 2
     pp.for_each(renderer, 50, kernel, out, data)
     for i in range(50):
@@ -743,6 +748,8 @@ UNSUPPORTED = {
     "a[i] = ping(i)": "calls itself.*loop",
     "a[i] = method(i)": "cannot be a kernel|does not exist in kernels",
     "a[i] = partial(i)": "'partial', a partial",
+    "a[i] = a[i] is True": "the same object.*by ==",
+    "a[i] = i > 1 and a[i] is not i": "the same object.*by !=",
 }
 HEAD = """
 import functools, math

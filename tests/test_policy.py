@@ -58,6 +58,8 @@ def test_one_thread_has_nobody_to_deal_to(name):
         (lambda: pp.par.with_(chunk_size=-3), r"chunk_size=-3"),
         (lambda: pp.par.with_(chunk_size=2.5), r"chunk_size=2.5"),
         (lambda: pp.par.with_(chunk_size=True), r"chunk_size=True"),
+        (lambda: pp.par.with_(deterministic="no"), r"deterministic='no'.*True or False"),
+        (lambda: pp.par.with_(check=1), r"check=1.*True or False"),
         (lambda: pp.seq.on(pp.hybrid(pp.threads(2), pp.simd())), r"pp.seq allows one thread only.*pp.par"),
         (lambda: pp.par.on(3), r"on\(3\): not an executor.*pp.threads"),
         (lambda: pp.par.on(None), r"not an executor"),

@@ -1,6 +1,7 @@
 """Records as elements: nested, with sub-arrays, aligned and packed, against NumPy's record arrays."""
 
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -200,6 +201,16 @@ def test_dtypes_that_kernels_cannot_hold(dtype):
             call()
 
 
+def test_records_that_differ_in_their_size_alone():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for align in (True, False):
+            a = np.zeros(9, np.dtype([("x", "f8"), ("y", "i1")], align=align))
+            a["x"], a["y"] = np.arange(9) % 4, np.arange(9)
+            assert pp.copy_if(pp.par, a, lambda r: r.x > 2)["y"].tolist() == [3, 7]
+            assert pp.transform_reduce(pp.par, a, transform=lambda r: r.x * r.y) == (a["x"] * a["y"]).sum()
+
+
 def test_what_is_refused(renderer):
     holds_records(renderer.executor)
     a, x = records(ALIGNED, 1), np.arange(float(N))
@@ -217,6 +228,9 @@ def test_what_is_refused(renderer):
     refused("lose information", x, op=lambda x: (x, x), out=pairs)
     refused("the result is a tuple .*and out is int32", x, op=lambda x: (x, x), out=np.zeros(N, "i4"))
     refused("tuple cannot be assigned to an element", N, set_tuple, pairs, call=pp.for_each)
+    wide = np.zeros(N, "f8,i8,f8")
+    for other in (wide, np.zeros(N, "f8,i4")):
+        refused("(?s)a record is stored where other.*assign its fields", N, copy_record, pairs, other, call=pp.for_each)
     refused("there is no field 'nothing'", N, lambda i, a: nothing(i, a), a, call=pp.for_each)
     refused("must return a number or a tuple", a, transform=inner, call=pp.transform_reduce)
     np.testing.assert_array_equal(a, before)
@@ -224,6 +238,10 @@ def test_what_is_refused(renderer):
 
 def set_tuple(i, a):
     a[i] = (1.0, 2)
+
+
+def copy_record(i, a, b):
+    a[i] = b[i]
 
 
 def nothing(i, a):

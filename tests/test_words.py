@@ -1,5 +1,6 @@
 """What users read: sources that are of no file, public names, and calls without a policy."""
 
+import inspect
 import os
 import subprocess
 import sys
@@ -120,6 +121,29 @@ FORGOTTEN = {
 def test_a_forgotten_policy_is_told(name):
     with pytest.raises(pp.PortaparError, match=rf"The policy comes first.*pp\.{name}\(pp\.par, "):
         getattr(pp, name)(*FORGOTTEN[name])
+
+
+def test_what_is_missing_is_told():
+    g = pp.graph.kronecker(pp.seq, 2)
+    for says, call in {
+        r"^transform: op is missing: pp\.transform\(pp\.par, op=…, …\)": lambda: pp.transform(pp.seq, X),
+        r"^merge: b is missing: pp\.merge\(pp\.par, a, b, …\)": lambda: pp.merge(None, X),
+        r"^graph\.bfs: source is missing: pp\.graph\.bfs": lambda: pp.graph.bfs(pp.seq, g),
+        r"^graph\.load: path is missing": lambda: pp.graph.load(pp.seq),
+        r"^irregular\.uts: tree is missing": lambda: pp.irregular.uts(pp.seq),
+        r"^random\.fill_uniform: seed is missing: pp\.random\.": lambda: pp.random.fill_uniform(pp.seq, X),
+        r"policy comes first.*pp\.graph\.random_walks": lambda: pp.graph.random_walks(g, X),
+    }.items():
+        with pytest.raises(pp.PolicyError, match=says):
+            call()
+    assert "<required>" in str(inspect.signature(pp.transform))
+    for call in (
+        lambda: pp.graph.pagerank(pp.seq, g, damping="x"),
+        lambda: pp.graph.sssp(pp.seq, g, 0, delta="x"),
+        lambda: pp.irregular.uts(pp.seq, pp.irregular.Tree(1, "x", 0)),
+    ):
+        with pytest.raises(pp.ArgumentError, match=" is 'x': must be "):
+            call()
 
 
 def test_messages_name_what_the_user_called():

@@ -8,6 +8,7 @@ Motwani, T. Winograd, "The PageRank citation ranking", 1999.
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -152,8 +153,8 @@ def _ranks(
 ) -> Callable[[LocalPart, Graph], Any]:  # fmt: skip
     """What both do, where a part lives; `share` is where a walker starts anew, None for anywhere."""
     for told, value in (("damping", damping), ("tolerance", tolerance)):
-        if not 0 <= value <= 1:
-            raise ArgumentError(f"{name}: {told} is {value}: must be between 0 and 1")
+        if not isinstance(value, numbers.Real) or not 0 <= value <= 1:
+            raise ArgumentError(f"{name}: {told} is {value!r}: must be between 0 and 1")
     if dangling not in ("drop", "spread"):
         raise ArgumentError(f"{name}: dangling is {dangling!r}: must be 'drop' or 'spread'")
     if np.dtype(dtype) not in (np.float32, np.float64):

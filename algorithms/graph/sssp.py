@@ -9,6 +9,7 @@ forgets, and is then made anew of all vertices.
 
 from __future__ import annotations
 
+import numbers
 from typing import Any, Final
 
 import numpy as np
@@ -68,8 +69,8 @@ def sssp(policy: Policy | None, graph: Graph, source: int, *, delta: float | Non
     array([                  0,                   1,                   4,
            9223372036854775807])
     """
-    if delta is not None and not delta > 0:
-        raise ArgumentError(f"graph.sssp: delta is {delta}: must be greater than 0")
+    if delta is not None and not (isinstance(delta, numbers.Real) and delta > 0):
+        raise ArgumentError(f"graph.sssp: delta is {delta!r}: must be greater than 0")
     return on_graph(
         "graph.sssp", policy, graph, lambda part, g: paths(part, g, vertex("graph.sssp", "source", source, g), delta)
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
+import numbers
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -119,9 +120,11 @@ def _checked(name: str, tree: Any) -> Tree:
         arrays.whole_number(f"{name}: {label}", getattr(tree, label), most=most, error=ArgumentError)
     if tree.shape not in _SHAPES:
         raise ArgumentError(f"{name}: shape is {tree.shape!r}: must be one of {', '.join(_SHAPES)}")
-    if not 0 <= tree.branching < 2**31:
-        raise ArgumentError(f"{name}: branching is {tree.branching}: must be a number from 0 below 2**31")
-    if not 0 <= tree.probability <= 1 or tree.probability * tree.children >= 1:
+    if not isinstance(tree.branching, numbers.Real) or not 0 <= tree.branching < 2**31:
+        raise ArgumentError(f"{name}: branching is {tree.branching!r}: must be a number from 0 below 2**31")
+    if not isinstance(tree.probability, numbers.Real) or not 0 <= tree.probability <= 1:
+        raise ArgumentError(f"{name}: probability is {tree.probability!r}: must be between 0 and 1")
+    if tree.probability * tree.children >= 1:
         raise ArgumentError(
             f"{name}: a node has {tree.children} children with probability {tree.probability}: such a tree does not "
             "end. Their product must be less than 1"

@@ -18,6 +18,7 @@ import numpy as np
 from portapar import forks
 from portapar.errors import KernelError
 from portapar.kernel.front.access import Access
+from portapar.kernel.front.remedies import described
 from portapar.kernel.front.sources import function
 
 OPERATORS: dict[Any, str] = {
@@ -369,9 +370,12 @@ def unwrap(func: Any) -> types.FunctionType:
     text = _standard(func)
     if text is not None:
         return _plain(text)
-    what = f"{type(func).__name__} object" if not isinstance(func, types.MethodType) else "bound method"
+    name = getattr(func, "__name__", None)
+    if name is not None and getattr(np, name, None) is func:
+        raise KernelError(f"np.{name} cannot be a kernel. Pass a lambda that calls it: lambda x: np.{name}(x)")
+    what = "a bound method" if isinstance(func, types.MethodType) else "None" if func is None else described(func)
     raise KernelError(
-        f"{func!r} cannot be a kernel: it is a {what}. Pass a plain function or a lambda, such as lambda x, y: x + y."
+        f"{func!r} cannot be a kernel: it is {what}. Pass a plain function or a lambda, such as lambda x, y: x + y."
     )
 
 

@@ -29,7 +29,7 @@ from portapar.kernel.front.sources import (
     source_lock,
     tree_of,
 )
-from portapar.kernel.front.trees import copied
+from portapar.kernel.front.trees import copied, placed
 from portapar.kernel.front.unroll import unrolled
 from portapar.kernel.front.walrus import hoist, split
 
@@ -292,10 +292,36 @@ class _Lifter(Calls):
         holds = self.truth(node)
         if holds is not None:
             return ast.copy_location(ast.Constant(holds), node)
-        if isinstance(node, (ast.Compare, ast.UnaryOp)):
-            self.generic_visit(node)
+        if not isinstance(node, (ast.Compare, ast.UnaryOp)):
+            return self.visit(node)
+        self.generic_visit(node)
+        return self._compared(node) if isinstance(node, ast.Compare) else node
+
+    def _compared(self, node: ast.Compare) -> ast.expr:
+        sides = [node.left, *node.comparators]
+        for op, *pair in zip(node.ops, sides, sides[1:], strict=False):
+            absent = any(isinstance(side, ast.Constant) and side.value is None for side in pair)
+            if isinstance(op, (ast.Is, ast.IsNot)) and not absent:
+                sign = "==" if isinstance(op, ast.Is) else "!="
+                self.fail(node, "it asks whether numbers are the same object", f"compare their values, by {sign}")
+        return self._member(node)
+
+    def _member(self, node: ast.Compare) -> ast.expr:
+        """`x in (a, b)` as comparisons, since a, b, … may be of different types."""
+        op, items = node.ops[0], node.comparators[0]
+        if len(node.ops) > 1 or not isinstance(op, (ast.In, ast.NotIn)) or not isinstance(items, ast.Tuple):
             return node
-        return self.visit(node)
+        if len({type(item.value) if isinstance(item, ast.Constant) else item for item in items.elts}) == 1:
+            return node
+        left, first = node.left, node.left
+        if any(isinstance(part, (ast.Call, ast.NamedExpr)) for part in ast.walk(left)):
+            name = self.local("sought")
+            first, left = ast.NamedExpr(ast.Name(name, ast.Store()), left), ast.Name(name, ast.Load())
+        tests: list[ast.expr] = [
+            ast.Compare(copied(left) if k else first, [ast.Eq()], [item]) for k, item in enumerate(items.elts)
+        ]
+        found = ast.BoolOp(ast.Or(), tests) if tests else ast.Constant(False)
+        return placed(found if isinstance(op, ast.In) else ast.UnaryOp(ast.Not(), found), node)
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         if isinstance(node.ctx, ast.Store):

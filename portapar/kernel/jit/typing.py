@@ -19,6 +19,7 @@ import numpy as np
 from numba.core import compiler, errors, ir, types, typing
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import FunctionPass, register_pass
+from numba.core.datamodel import models, register_default
 from numba.core.registry import cpu_target
 from numba.core.typed_passes import NopythonTypeInference, PreLowerStripPhis
 from numba.core.typing.templates import _OverloadFunctionTemplate, make_concrete_template
@@ -437,6 +438,8 @@ def _call_message(short: str, call: str, shown: str) -> tuple[str, str]:
         return f"a tuple cannot be assigned to an element: {shown}", "assign the numbers, or fields, one by one"
     if short == "setitem" and re.search(r"complex\d+$", call) and "array(complex" not in call:
         return f"a complex number does not fit into what it is stored in: {shown}", "store its .real, .imag or abs()"
+    if short == "setitem" and shown.endswith("record"):
+        return f"a record is stored where other things are: {shown}", "assign its fields one by one: q[i].x = r[i].x"
     if short in ("getitem", "setitem", "static_getitem", "static_setitem"):
         return f"cannot index with these types: {shown}", "index arrays with one whole number for each axis"
     if "string" in shown or "unichr" in call or "charseq" in call:
@@ -464,7 +467,27 @@ def dtype_of(numba_type: types.Type) -> np.dtype[Any]:
 
 def numba_type(dtype: Any) -> types.Type:
     """The Numba type of a NumPy dtype, records included."""
-    return numpy_support.from_dtype(np.dtype(dtype))
+    return _exact(numpy_support.from_dtype(np.dtype(dtype)))
+
+
+class _Layout(types.Record):
+    """A record in whose place no other may stand: Numba takes one with more fields or another size too, and warns."""
+
+    def can_convert_to(self, typingctx: Any, other: Any) -> None:
+        return None
+
+
+register_default(_Layout)(models.RecordModel)
+
+
+def _exact(kind: types.Type) -> types.Type:
+    """A type with all its records as `_Layout`."""
+    if isinstance(kind, types.NestedArray):
+        return types.NestedArray(_exact(kind.dtype), kind.shape)
+    if not isinstance(kind, types.Record):
+        return kind
+    fields = [(name, {**field._asdict(), "type": _exact(field.type)}) for name, field in kind.fields.items()]
+    return _Layout(fields, kind.size, kind.aligned)
 
 
 def value_type(dtype: Any) -> types.Type:
