@@ -141,9 +141,9 @@ class Policy:
         for name, (given, known) in zip(("schedule", "transfers", "on_failure"), words, strict=True):
             if given is not None and given not in known:
                 raise PolicyError(f"with_({name}={given!r}): must be one of {', '.join(known)}")
-        for name, given in (("check", check), ("deterministic", deterministic)):
-            if given is not None and not isinstance(given, (bool, np.bool_)):
-                raise PolicyError(f"with_({name}={given!r}): must be True or False")
+        for name, flag in (("check", check), ("deterministic", deterministic)):
+            if flag is not None and not isinstance(flag, (bool, np.bool_)):
+                raise PolicyError(f"with_({name}={flag!r}): must be True or False")
         whole = isinstance(chunk_size, numbers.Integral) and not isinstance(chunk_size, bool)
         if chunk_size is not None and not (whole and 1 <= chunk_size < 2**63):
             raise PolicyError(f"with_(chunk_size={chunk_size!r}): must be a whole number from 1")

@@ -440,6 +440,8 @@ def _call_message(short: str, call: str, shown: str) -> tuple[str, str]:
         return f"a complex number does not fit into what it is stored in: {shown}", "store its .real, .imag or abs()"
     if short == "setitem" and shown.endswith("record"):
         return f"a record is stored where other things are: {shown}", "assign its fields one by one: q[i].x = r[i].x"
+    if short.endswith(("getitem", "setitem")) and re.match(r"(u?int|float|complex|bool)\w*,", shown):
+        return f"a number has no elements: {shown}", "pass an array, or leave the index out"
     if short in ("getitem", "setitem", "static_getitem", "static_setitem"):
         return f"cannot index with these types: {shown}", "index arrays with one whole number for each axis"
     if "string" in shown or "unichr" in call or "charseq" in call:
