@@ -148,7 +148,7 @@ def test_asv_peers():
         assert algorithms.measure(case, pp.threads(2), 1).keys() == {"", "NumPy"}  # and both compute the same
 
 
-@pytest.mark.parametrize(("name", "arguments"), [("first_steps", []), ("stream", ["20000"])])
+@pytest.mark.parametrize(("name", "arguments"), [("first_steps", []), ("stream", ["20000"]), ("minibude", ["70"])])
 def test_examples(name, arguments):
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples" / f"{name}.py"), *arguments], capture_output=True, text=True, timeout=120

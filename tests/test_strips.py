@@ -142,7 +142,7 @@ def through(i, n, x, y, out):
     s = 0.0
     for _ in range(n):
         s = s * 0.5 + x[i]
-        if s > 1.5:  # no strips
+        if s > 1.5:
             s -= 1.0
     out[i] = s
 
@@ -198,3 +198,88 @@ def test_chains_of_transforms(renderer):
         pp.transform(how, again, out=again, op=op)  # in place
         assert np.array_equal(again, wanted)
         assert np.array_equal(pp.transform(how, x[::2], op=op), wanted[::2])
+
+
+# steps that are the same for all indices, conditions, and numbers of several kinds --------------------
+
+POINT = np.dtype([("x", "f4"), ("y", "f4"), ("kind", "i2")])
+
+
+def closest(i, n, x, points, weights, where, least):
+    best, found, seen = math.inf, -1, 0
+    for k in range(n):
+        point = points[k]
+        weight = weights[point.kind]  # also from the end
+        if weight > 2:
+            weight = np.float32(0.5)
+        dx, dy = x[i] - point.x, x[i] - point.y
+        far = dx * dx + dy * dy
+        half = weight / 2
+        if far * half < best:
+            best, found = far * half, k
+            if found > 2:
+                seen += 1
+        else:
+            seen += 2
+    where[i] = found * 100 + seen
+    least[i] = best
+
+
+def window(i, n, x, points, weights, where, least):
+    s, odd, count = np.float32(0), False, 0.25
+    for k in range(n):
+        t = x[i + k] * weights[k]
+        half = k / 2
+        if k % 3 == 1:
+            t = t * half
+            odd = not odd
+        s = s + t if t > 0.25 or odd else s - x[i]
+        count += 0.1 if x[i] > 0.5 else 0.2
+    where[i] = s > 1
+    least[i] = s + count
+
+
+def table(i, n, x, points, weights, where, least):
+    total = 0.0
+    for k in range(n):
+        if points[k].kind < 0:
+            for m in range(k):
+                total = total * 0.5 + weights[m] * x[i]
+        else:
+            total -= x[i]
+        low = points[k].x
+        where[i] = k
+    least[i] = total + low
+
+
+@pytest.mark.parametrize("kernel", [closest, window, table], ids=lambda x: x.__name__)
+def test_strips_of_mixed_steps(renderer, kernel):
+    rng = np.random.default_rng(4)
+    points = np.zeros(9, POINT)
+    points["x"], points["y"], points["kind"] = rng.random(9), rng.random(9), rng.integers(-4, 4, 9)
+    weights = (rng.random(9) * 3).astype(np.float32)
+    for size, n in ((1, 3), (7, 9), (64, 1), (65, 5), (150, 9)):
+        x = rng.random(size + 9).astype(np.float32)
+        where, least = np.zeros(size, np.int32), np.zeros(size)
+        wanted = np.zeros(size, np.int32), np.zeros(size)
+        for i in range(size):
+            kernel(i, n, x, points.view(np.recarray), weights, *wanted)
+        pp.for_each(pp.par.on(renderer.executor), size, kernel, n, x, points, weights, where, least)
+        assert np.array_equal(where, wanted[0]) and np.array_equal(least, wanted[1])
+    if renderer.executor.kind == "threads":
+        told = pp.inspect(kernel, pp.simd(), n, x, points, weights, where, least, space=size)
+        assert "strip64" in told["Numba"]
+
+
+def counted(i, x, count, y):
+    s = 0.0
+    for k in range(len(x)):
+        pp.atomic.add(count, 0, 1)  # once for each index, so in no strip
+        s = s * 0.5 + x[k] * x[i]
+    y[i] = s
+
+
+def test_what_must_be_done_for_each_index(renderer):
+    x, count, y = np.ones(150), np.zeros(1, np.int64), np.zeros(150)
+    pp.for_each(pp.par.on(renderer.executor), 150, counted, x, count, y)
+    assert count[0] == 150 * 150 and np.allclose(y, 2)

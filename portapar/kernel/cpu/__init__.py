@@ -3,7 +3,8 @@
 ===========  ==============================================================
 `chunk`      the loop around a program, as Python for Numba
 `loops`      the loop nest of an index space
-`strips`     sums down columns, for several neighbouring indices at a time
+`strips`     loops inside of an iteration, for several neighbouring indices at a time
+`kinds`      what kinds of numbers a kernel's variables are
 `choices`    conditional expressions as choices instead of branches
 `registers`  private arrays in vector registers
 `pool`       the threads

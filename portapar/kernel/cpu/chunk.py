@@ -353,7 +353,6 @@ def _strip_function(program: Program, width: int) -> Any:
     from portapar.kernel.jit import intrinsics
 
     tree = copy.deepcopy(_strips(program)[width])
-    tree = registers.hinted({"strip": ast.unparse(tree)}, {"strip": tree}).get("strip", tree)
     space: dict[str, Any] = {"np": np, "math": math, "vectors": intrinsics.vectors}
     space.update((constructor.__name__, constructor) for constructor in private.CONSTRUCTORS)
     exec(compile(tree, "<portapar strip>", "exec"), space)

@@ -3,7 +3,9 @@
 ``for i in range(n): s += a[i, j]`` reads a column of a matrix for every `j`, one number of each cache line; in
 ``for k in range(n): s = s * v + 0.5`` each step waits for the last one. For a strip of indices the loops run once, and
 every step is done for all of them: rows of the strip are read as vectors, and steps wait for nobody. Each index keeps
-its own order of operations, so nothing is rounded otherwise.
+its own order of operations, so nothing is rounded otherwise. What is the same for all of them, such as a table's entry
+and what is computed from it, is done once. Steps that follow one another are one loop over the lanes, and what they
+hand on to each other is a plain number there; only what goes from one such loop to the next is kept in an array.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
+from portapar.kernel.cpu.kinds import Kinds
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.front.text import copied
 from portapar.kernel.program import Program
@@ -18,9 +21,9 @@ from portapar.kernel.program import Program
 SHORT = 64  #: rounds of a loop with a constant count that LLVM writes out, and makes vectors of, by itself
 WIDTHS = (64, 8)  #: indices in a strip; what is left over of wide ones goes to narrow ones
 _LANE = "lane_"
-_ROOM = 128  #: numbers that fit into vector registers
-_NUMPY = set("uint64 exp log sqrt sin cos tan tanh abs fabs minimum maximum floor ceil".split())
-_FUNCTIONS = {"len", "abs", "min", "max", "float"}
+_ROOM = 2048  #: numbers that are kept for a strip: some of the first cache
+_NUMPY = set("uint64 exp log sqrt sin cos tan tanh abs fabs minimum maximum floor ceil float32 float64".split())
+_FUNCTIONS = {"len", "abs", "min", "max", "float", "range"}
 
 
 def strip(program: Program, body: ast.Module, width: int) -> ast.Module | None:
@@ -30,12 +33,8 @@ def strip(program: Program, body: ast.Module, width: int) -> ast.Module | None:
     """
     function = body.body[0]
     assert isinstance(function, ast.FunctionDef)
-    arrays = [spec for spec in program.specs if spec.is_array]
-    dtype = arrays[0].dtype
     written = (program.out,) if program.form == "transform" else program.written
-    if dtype.kind != "f" or any(spec.dtype != dtype for spec in arrays) or not written or program.signed:
-        return None
-    if any(spec.dtype != dtype and not spec.weak for spec in program.specs if not spec.is_array):
+    if not written or program.signed:
         return None
     try:
         return _Strip(program, copied(function), width, written).made()
@@ -103,116 +102,201 @@ class _Strip:
         self.index, self.arrays = params[: program.ndim], params[program.ndim :]
         self.own = params[program.ndim - 1]
         self.written = {self.arrays[k] for k in written}
-        self.lanes = self._lanes()
+        self.lanes: set[str] = set()  #: names of numbers that differ from index to index
+        self.runs: list[tuple[ast.For, int]] = []  #: loops over the lanes, and how deep in long loops
         self.pays = False
 
-    def _lanes(self) -> dict[str, None]:
-        """The names of numbers that differ from index to index."""
-        lanes: dict[str, None] = {}
-        before = -1
-        while len(lanes) != before:
-            before = len(lanes)
-            for node in ast.walk(self.function):
-                if isinstance(node, (ast.Assign, ast.AugAssign)):
-                    target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-                    if isinstance(target, ast.Name) and self._differs(node.value, lanes):
-                        lanes[target.id] = None
-        if not 0 < len(lanes) * self.width <= _ROOM or self.own in lanes:
-            raise _No
-        return lanes
-
-    def _differs(self, node: ast.AST, lanes: dict[str, None]) -> bool:
-        return any(isinstance(n, ast.Name) and (n.id == self.own or n.id in lanes) for n in ast.walk(node))
-
     def made(self) -> ast.Module:
-        stored = [n.id for n in ast.walk(self.function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
-        if set(stored) & {*self.index, *self.arrays} or _LANE in ast.unparse(self.function):
+        function = self.function
+        if _stored(function) & {*self.index, *self.arrays} or _LANE in ast.unparse(function):
             raise _No
-        kind = self.program.specs[next(k for k, spec in enumerate(self.program.specs) if spec.is_array)].dtype.name
-        steps = [tree_of(f"{name} = private_zeros({self.width}, np.{kind})").body[0] for name in self.lanes]
-        self.function.body = [*steps, *self.block(self.function.body, 0)]
-        self.function.name = "strip"
-        if not self.pays:
+        function.body = [part for step in function.body for part in _split(step)]
+        before = -1
+        while len(self.lanes) != before:
+            before = len(self.lanes)
+            self.spread(function.body, False)
+        if self.own in self.lanes:
             raise _No
-        return ast.fix_missing_locations(ast.Module([self.function], []))
+        kinds = Kinds(self.program, function)
+        function.body = self.block(function.body, 0)
+        kept = [name for name in sorted(self.lanes) if not self.passing(name)]
+        if not self.pays or len(kept) * self.width > _ROOM:
+            raise _No
+        found = {name: kinds.of(name) for name in kept}
+        if None in found.values():
+            raise _No
+        for loop, depth in self.runs:
+            for step in loop.body:
+                self.check(step, depth)
+            lanes = _Lanes(self.own, {name: weak for name, (_, weak) in found.items()})  # type: ignore[misc]
+            loop.body = [lanes.visit(step) for step in loop.body]
+            if isinstance(loop.body[-1], ast.If):  # one way back to the next lane, which is what a hint goes to
+                loop.body.append(tree_of(f"{_LANE}end = {_LANE}").body[0])
+        made = [f"{name} = private_zeros({self.width}, np.{kind[0]})" for name, kind in found.items() if kind]
+        function.body = [*(tree_of(text).body[0] for text in made), *function.body]
+        function.name = "strip"
+        return ast.fix_missing_locations(ast.Module([function], []))
+
+    def spread(self, body: list[ast.stmt], control: bool) -> None:
+        """Add what differs; `control` if it depends on the index whether these steps are done at all."""
+        for step in body:
+            match step:
+                case ast.Assign() | ast.AugAssign():
+                    if control or self.differs(step):
+                        self.lanes |= _stored(step)
+                case ast.If(test=test, body=some, orelse=others):
+                    self.spread(some, control or self.differs(test))
+                    self.spread(others, control or self.differs(test))
+                case ast.For(target=ast.Name(id=name), iter=iterable, body=some, orelse=[]):
+                    if control or self.differs(iterable) or name in self.lanes:
+                        raise _No
+                    self.spread(some, False)
+                case ast.Pass():
+                    pass
+                case _:
+                    raise _No
+
+    def differs(self, node: ast.AST) -> bool:
+        return any(isinstance(n, ast.Name) and (n.id == self.own or n.id in self.lanes) for n in ast.walk(node))
 
     def block(self, body: list[ast.stmt], depth: int) -> list[ast.stmt]:
-        return [self.statement(step, depth) for step in body]
+        """These steps, with those that are in lanes in loops over these."""
+        found: list[ast.stmt] = []
+        run: list[ast.stmt] = []
 
-    def statement(self, step: ast.stmt, depth: int) -> ast.stmt:
+        def close() -> None:
+            if run:
+                loop = tree_of(f"for {_LANE} in range({self.width}):\n    pass\nvectors()").body
+                assert isinstance(loop[0], ast.For)
+                loop[0].body = run.copy()
+                found.extend(ast.copy_location(part, run[0]) for part in loop)
+                self.runs.append((loop[0], depth))
+                run.clear()
+
+        for step in body:
+            if self.in_lanes(step):
+                run.append(step)
+            elif not self.differs(step):
+                self.same(step)
+                if any(_names(other) & _stored(step) for other in run):
+                    close()
+                found.append(step)  # before the run, of which it needs nothing
+            else:
+                close()
+                if isinstance(step, ast.For) and isinstance(step.iter, ast.Call):
+                    long = not _short(step.iter.args)
+                    step.body = self.block(step.body, depth + long)
+                    self.pays |= long and any(loop in step.body for loop, _ in self.runs)
+                elif isinstance(step, ast.If) and not self.differs(step.test):
+                    step.body, step.orelse = self.block(step.body, depth), self.block(step.orelse, depth)
+                else:
+                    raise _No
+                found.append(step)
+        close()
+        return found
+
+    def in_lanes(self, step: ast.stmt) -> bool:
+        """Whether a step is to be done for each lane, and is no loop."""
         match step:
-            case ast.For(target=ast.Name(id=name), iter=ast.Call(func=ast.Name(id="range"), args=args), orelse=[]):
-                if name in self.lanes or any(self._differs(arg, self.lanes) for arg in args):
-                    raise _No
-                step.body = self.block(step.body, depth + 1)
-                self.pays |= not _short(args) and any(self._goes_on(inner) for inner in step.body)
-                return step
-            case ast.Assign(targets=[target], value=value) | ast.AugAssign(target=target, value=value):
-                if isinstance(target, ast.Name) and target.id not in self.lanes:
-                    if isinstance(step, ast.AugAssign) or self._reads_written(value):
-                        raise _No
-                    return step
-                if isinstance(step, ast.Assign) and isinstance(target, ast.Name):
-                    plain = isinstance(value, ast.Constant) and type(value.value) is float
-                    if not (plain or self._differs(value, self.lanes)):
-                        raise _No
-                elif not isinstance(target, (ast.Name, ast.Subscript)):
-                    raise _No
-                inner = copied(step)
-                self.check(inner, depth)
-                inner = _Lanes(self.own, self.lanes).visit(inner)
-                loop = tree_of(f"for {_LANE} in range({self.width}):\n    pass").body[0]
-                assert isinstance(loop, ast.For)
-                loop.body = [inner]
-                return ast.copy_location(loop, step)
-        raise _No
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AugAssign(target=ast.Name(id=name)):
+                return name in self.lanes
+            case ast.Assign(targets=[ast.Subscript()]) | ast.AugAssign(target=ast.Subscript()):
+                return True
+            case ast.If(body=body, orelse=orelse):
+                return all(self.in_lanes(inner) for inner in [*body, *orelse])
+        return False
+
+    def same(self, step: ast.stmt) -> None:
+        """Whether a step that is the same for all indices may be done once."""
+        for node in ast.walk(step):
+            if isinstance(node, ast.Name) and node.id in self.written:
+                raise _No
+            if isinstance(node, ast.Call) and not _known(node):
+                raise _No
+
+    def passing(self, name: str) -> bool:
+        """Whether a number is made anew in each run that has it, so that it need not be kept."""
+        for loop, _ in self.runs:
+            first = next((step for step in loop.body if name in _names(step)), None)
+            if first is None:
+                continue
+            match first:
+                case ast.Assign(targets=[ast.Name(id=target)], value=value) if target == name:
+                    if name in _names(value):
+                        return False
+                case _:
+                    return False
+        return True
 
     def check(self, step: ast.stmt, depth: int) -> None:
         """Whether all that is in it may be done for one index after the other."""
+        inside: set[int] = set()  # names of the index that are part of an index
         for node in ast.walk(step):
-            if isinstance(node, ast.Subscript):
-                index = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-                if not (isinstance(node.value, ast.Name) and node.value.id in self.arrays):
+            match node:
+                case ast.Subscript():
+                    self.element(node, depth)
+                    inside |= {id(n) for n in ast.walk(node.slice)}
+                case ast.Call() if not _known(node):
                     raise _No
-                spec = self.program.specs[self.arrays.index(node.value.id)]
-                if len(index) != spec.ndim or not spec.contiguous:
+                case ast.Name(id=name) if name == self.own and id(node) not in inside:
                     raise _No
-                if node.value.id in self.written and [ast.unparse(x) for x in index] != self.index:
+                case ast.Attribute(value=owner) if not _plain(node):
+                    if depth and self.differs(owner):  # numbers that lie apart, again and again
+                        raise _No
+                case ast.NamedExpr() | ast.Lambda() | ast.Tuple(ctx=ast.Store()):
                     raise _No
-                *outer, last = index
-                neighbours = isinstance(last, ast.Name) and last.id == self.own
-                if any(self._differs(x, self.lanes) for x in (outer if neighbours else index)):
-                    raise _No
-                self.pays |= depth > 0 and neighbours and len(index) > 1
-            elif isinstance(node, ast.Call):
-                function = node.func
-                known = isinstance(function, ast.Name) and function.id in _FUNCTIONS
-                known |= isinstance(function, ast.Attribute) and _plain(function)
-                if not known:
-                    raise _No
-            elif isinstance(node, ast.Name):
-                if node.id == self.own and not self._is_index(step, node):
-                    raise _No
-            elif isinstance(node, ast.Attribute):
-                if not _plain(node):
-                    raise _No
-            elif isinstance(node, (ast.NamedExpr, ast.Lambda)):
-                raise _No
 
-    def _goes_on(self, step: ast.stmt) -> bool:
-        """Whether a step of a loop, in lanes, takes what the one before has made."""
-        if not (isinstance(step, ast.For) and isinstance(step.target, ast.Name) and step.target.id == _LANE):
-            return False
-        (inner,) = step.body
-        target = inner.target if isinstance(inner, ast.AugAssign) else inner.targets[0]  # type: ignore[attr-defined]
-        return isinstance(target, ast.Subscript) and getattr(target.value, "id", "") in self.lanes
+    def element(self, node: ast.Subscript, depth: int) -> None:
+        index = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        if not (isinstance(node.value, ast.Name) and node.value.id in self.arrays):
+            raise _No
+        spec = self.program.specs[self.arrays.index(node.value.id)]
+        if len(index) != spec.ndim or (spec.dtype.names and not spec.contiguous):
+            raise _No
+        if node.value.id in self.written and [ast.unparse(x) for x in index] != self.index:
+            raise _No
+        *outer, last = index
+        if any(self.differs(x) for x in outer) or (self.differs(last) and not self.neighbours(last)):
+            raise _No
+        if self.differs(last) and not spec.contiguous:
+            raise _No
+        self.pays |= depth > 0 and self.differs(last) and len(index) > 1
 
-    def _is_index(self, step: ast.stmt, name: ast.Name) -> bool:
-        parts = [n.slice for n in ast.walk(step) if isinstance(n, ast.Subscript)]
-        return any(name is n for part in parts for n in ast.walk(part))
+    def neighbours(self, index: ast.expr) -> bool:
+        """Whether neighbouring indices have it next to each other: the kernel's own, and what they have in common."""
+        match index:
+            case ast.Name(id=name):
+                return name == self.own
+            case ast.BinOp(left=left, op=ast.Add(), right=right):
+                one, other = self.differs(left), self.differs(right)
+                return one != other and self.neighbours(left if one else right)
+            case ast.BinOp(left=left, op=ast.Sub(), right=right):
+                return not self.differs(right) and self.neighbours(left)
+            case ast.Call(func=ast.Attribute(attr="uint64"), args=[inner]):
+                return self.neighbours(inner)
+        return False
 
-    def _reads_written(self, value: ast.expr) -> bool:
-        return any(isinstance(n, ast.Name) and n.id in self.written for n in ast.walk(value))
+
+def _split(step: ast.stmt) -> list[ast.stmt]:
+    """A step, with assignments of tuples as one for each number, where none waits for another."""
+    for field in ("body", "orelse"):
+        if isinstance(step, (ast.For, ast.If)):
+            setattr(step, field, [part for inner in getattr(step, field) for part in _split(inner)])
+    match step:
+        case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
+            if len(targets) == len(values) and not _stored(step) & {n for x in values for n in _names(x)}:
+                parts = [ast.Assign([target], value) for target, value in zip(targets, values, strict=True)]
+                return [ast.copy_location(part, step) for part in parts]
+    return [step]
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+
+
+def _stored(node: ast.AST) -> set[str]:
+    """The names that are given values in it."""
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
 
 
 def _short(ends: list[ast.expr]) -> bool:
@@ -221,23 +305,41 @@ def _short(ends: list[ast.expr]) -> bool:
     return len(numbers) == len(ends) and len(range(*numbers)) <= SHORT
 
 
+def _known(call: ast.Call) -> bool:
+    """Whether it is a function that gives the same for the same, and does nothing else."""
+    function = call.func
+    if isinstance(function, ast.Name):
+        return function.id in _FUNCTIONS
+    return isinstance(function, ast.Attribute) and _plain(function)
+
+
 def _plain(name: ast.Attribute) -> bool:
-    """Whether it is a function of the math module, or the mark of an index that is not negative."""
+    """Whether it is of the math module, or one of NumPy's functions of numbers."""
     module = ast.unparse(name.value)
     return module == "math" or (module == "np" and name.attr in _NUMPY)
 
 
 class _Lanes(ast.NodeTransformer):
-    """An index becomes that of a lane, a number the one of the lane."""
+    """An index becomes that of a lane, a number that is kept the one of the lane; weak ones stay weak."""
 
-    def __init__(self, own: str, lanes: dict[str, None]) -> None:
+    def __init__(self, own: str, lanes: dict[str, str]) -> None:
         self.own, self.lanes = own, lanes
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        alone = [isinstance(part, ast.Name) and part.id == self.own for part in parts]
+        unsigned = ast.Attribute(ast.Name("np", ast.Load()), "uint64", ast.Load())
+        made = [self.visit(part) for part in parts]
+        made = [ast.Call(unsigned, [part], []) if own else part for part, own in zip(made, alone, strict=True)]
+        node.slice = ast.Tuple(made, ast.Load()) if isinstance(node.slice, ast.Tuple) else made[0]
+        return node
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         lane = ast.Name(_LANE, ast.Load())
         if node.id == self.own:
-            unsigned = ast.Attribute(ast.Name("np", ast.Load()), "uint64", ast.Load())
-            return ast.Call(unsigned, [ast.BinOp(node, ast.Add(), lane)], [])
+            return ast.BinOp(ast.Name(self.own, ast.Load()), ast.Add(), lane)
         if node.id in self.lanes:
-            return ast.Subscript(ast.Name(node.id, ast.Load()), lane, node.ctx)
+            found = ast.Subscript(ast.Name(node.id, ast.Load()), lane, node.ctx)
+            weak = isinstance(node.ctx, ast.Load) and self.lanes[node.id]
+            return ast.Call(ast.Name(weak, ast.Load()), [found], []) if weak else found
         return node
