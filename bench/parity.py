@@ -32,7 +32,7 @@ from portapar import report
 from portapar.algorithms.stream import KERNELS, StreamResult, stream
 from portapar.launcher import last_words, mpi_job
 
-from . import BuildError, algorithms, beside, binder, graphs
+from . import BuildError, algorithms, beside, binder, docking, graphs
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
@@ -433,10 +433,24 @@ def graph_kernels(effort: Effort) -> Iterator[Row]:
     yield Row("graphs", "geometric mean", "C++ with OpenMP", 1.0, ratio=statistics.geometric_mean(ratios))
 
 
+def docking_energies(effort: Effort) -> Iterator[Row]:
+    """Much arithmetic on few bytes, from one source, beside what is written for each."""
+    poses = max(64, effort.large // 10_000)
+    for name, opponent in (("threads", "C++ with OpenMP"), ("opencl", "OpenCL C")):
+        executor, why = _executor(name)
+        try:
+            found = docking.measure(executor, poses, effort.algorithms, effort.seconds) if executor else {}
+        except BuildError as error:
+            found, why = {}, str(error)
+        ours, theirs = found.get("", 0.0), found.get("native", 0.0)
+        yield Row("docking", f"miniBUDE, {name}", opponent, 0.95, False, ours, theirs, reason=why)
+
+
 GROUPS: dict[str, Callable[[Effort], Iterator[Row]]] = {
     "threads": threads, "in cache": in_cache, "simd": simd, "opencl": opencl, "mpi": mpi, "cuda": cuda,
     "overhead": overhead, "first call": first_call, "first compile": first_compile, "import": imports,
     "algorithms": parallel_algorithms, "on opencl": on_opencl, "graphs": graph_kernels,
+    "docking": docking_energies,
 }  # fmt: skip
 
 
