@@ -71,8 +71,8 @@ def main() -> None:
         others = candidates(members, options.steps)
         for name, make in CASES.items():
             for n in (int(float(n)) for n in options.n.split(",")):
-                call, _ = make(n)
-                row = regret(call, chosen, others, options.seconds)
+                made, values = make(n)
+                row = regret(lambda how, made=made, values=values: made(how, *values), chosen, others, options.seconds)
                 rows.append({"executors": "+".join(names), "name": name, "n": n, **row})
                 told = f"{row['chosen'] * 1e6:10.1f} µs {row['best'] * 1e6:10.1f} µs {row['regret']:6.2f}"
                 print(f"{'+'.join(names):18} {name:22} {n:9} {told}", flush=True)

@@ -320,7 +320,7 @@ def counted(call: Callable[[], Any]) -> tuple[Any, Work]:
         value = call()
     finally:
         policy.current.reset(token)
-    return value, sum((work.of(*task) for task in tasks), Work())
+    return value, sum((work.of(*task) for task in tasks if task[1] < task[2]), Work())
 
 
 def _key(how: Policy, algorithm: str, kernels: Sequence[Any], values: Sequence[Any], space: Any) -> Any:

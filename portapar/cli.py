@@ -1,4 +1,4 @@
-"""``portapar stream``, ``info``, ``cache``, ``tune``, ``roofline``, ``inspect`` and ``graph``.
+"""``portapar stream``, ``info``, ``cache``, ``tune``, ``plan``, ``roofline``, ``inspect`` and ``graph``.
 
 Exit codes: 0, all is well; 1, something ran and failed, such as a check; 2, the command cannot be
 carried out as it was typed. Under ``mpirun`` every rank runs this, and rank 0 speaks.
@@ -11,19 +11,20 @@ import contextlib
 import importlib
 import importlib.util
 import json
+import math
 import os
 import re
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
 import portapar as pp
-from portapar import bandwidth, cache, rates, report, topology, tuning, validate
+from portapar import bandwidth, cache, rates, report, topology, tuning, validate, whatif
 from portapar import trials as gap
 from portapar import tune as measuring
 from portapar.terminal import UsageError, console, drawable, silent, writable
@@ -86,7 +87,7 @@ def _say(message: str, code: int, in_job: bool) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="portapar", description=pp.__doc__, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"portapar {pp.__version__}")
-    names = "{stream,info,cache,tune,roofline,inspect,graph}"
+    names = "{stream,info,cache,tune,plan,roofline,inspect,graph}"
     commands = parser.add_subparsers(dest="command", required=True, metavar=names)
     one = commands.add_parser(
         "stream", allow_abbrev=False, help="memory bandwidth of every executor: Copy, Scale, Add, Triad, Dot, NStream"
@@ -103,7 +104,23 @@ def _parser() -> argparse.ArgumentParser:
     tune = commands.add_parser("tune", allow_abbrev=False, help="measure what this machine and its executors can do")
     tune.add_argument("--show", action="store_true", help="what was measured before")
     tune.add_argument("--validate", action="store_true", help="hold predictions against measurements")
+    tune.add_argument("--threads", type=_count, metavar="N", help="of --validate: on so many of this machine's threads")
+    tune.add_argument("--save", type=Path, metavar="FILE", help="write what was measured, for `portapar plan`")
     tune.set_defaults(run=_tune)
+    plan = commands.add_parser("plan", allow_abbrev=False, help="what a call would take on a machine that is not here")
+    plan.add_argument("algorithm", metavar="ALGORITHM", help=f"{', '.join(validate.CASES)}, or FILE.py:NAME: "
+                      "NAME(n) returns a call of n elements, call(policy, *values), and a tuple of values")  # fmt: skip
+    plan.add_argument("--n", type=_count, required=True, metavar="N", help="elements, such as 1e9")
+    plan.add_argument("--machine", type=Path, required=True, metavar="FILE", help="a profile, as in bench/profiles/")
+    plan.add_argument("--ranks", type=_count, default=1, metavar="N", help="machines, or parts of them (default: 1)")
+    plan.add_argument("--threads", type=_count, metavar="N", help="CPU threads that are used (default: all)")
+    plan.add_argument("--network", type=_network, metavar="LATENCY,BANDWIDTH", help="seconds, and bytes per second")
+    scaling = plan.add_mutually_exclusive_group()
+    scaling.add_argument("--weak", action="store_true", help="1, 2, 4 … ranks with N elements each")
+    scaling.add_argument("--strong", action="store_true", help="1, 2, 4 … ranks with N elements all together")
+    plan.add_argument("--executor", metavar="NAME", help="of the machine (default: the fastest)")
+    plan.add_argument("--plot", type=Path, metavar="FILE.png", help="save --weak or --strong as a chart")
+    plan.set_defaults(run=_plan)
     roof = commands.add_parser("roofline", allow_abbrev=False, help="algorithms beside what the executors can do")
     roof.add_argument("--plot", type=Path, required=True, metavar="FILE.png", help="where to save the chart")
     roof.add_argument(
@@ -184,18 +201,82 @@ def _number(name: str) -> str:
 
 
 def _tune(options: argparse.Namespace, in_job: bool) -> int:
+    if options.validate and in_job:  # all ranks
+        return _validate(validate.cases_of_ranks())
     if silent(in_job):
         return 0
     if options.show:
         print("\n".join([*map(_number, tuning.NUMBERS), *_profile()]))
         return 0
+    if options.save:
+        writable(options.save)
+        if not rates.profile().executors:
+            raise UsageError("--save: nothing was measured yet: run `portapar tune` first")
+        options.save.write_text(rates.told(rates.profile()) + "\n")
+        return 0
     if options.validate:
-        return _validate()
+        names = () if options.threads is None else ("threads",)
+        return _validate(validate.cases(names=names, threads=options.threads))
     for name, _ in measuring.tune():
         print(_number(name), flush=True)
     for name, found in measuring.executors():
         print(_rates(name, found), flush=True)
     print("\n".join(_shared()))
+    return 0
+
+
+def _count(text: str) -> int:
+    found = _elements(text)
+    if len(found) > 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be one number, such as 1e9")
+    return found[0]
+
+
+def _network(text: str) -> tuple[float, float]:
+    try:
+        latency, bandwidth = map(float, text.split(","))
+    except ValueError:
+        latency, bandwidth = -1.0, 0.0
+    if not (0 <= latency < math.inf and 0 < bandwidth < math.inf):
+        raise argparse.ArgumentTypeError(f"{text!r}: must be seconds and bytes per second, such as 2e-6,1.2e10")
+    return latency, bandwidth
+
+
+def _plan(options: argparse.Namespace, in_job: bool) -> int:
+    if silent(in_job):
+        return 0
+    scaling = options.weak or options.strong
+    if options.plot:
+        drawable(options.plot)
+        if not scaling:
+            raise UsageError("--plot needs --weak or --strong")
+    make = validate.CASES.get(options.algorithm)
+    if make is None and ":" not in options.algorithm:
+        raise UsageError(f"{options.algorithm!r} is none of {', '.join(validate.CASES)}; or name FILE.py:NAME")
+    try:
+        machine = rates.machine(options.machine)
+        machine = machine if options.threads is None else machine.fewer(options.threads)
+        one = whatif.WhatIf(make or _function(options.algorithm), machine)
+        names = [options.executor] if options.executor else list(machine.executors)
+        found = [one.on(name, options.n, options.ranks, options.network) for name in names]
+    except pp.ArgumentError as error:
+        raise UsageError(str(error)) from None
+    found.sort(key=lambda x: x.seconds)
+    rows = found
+    if scaling:
+        rows = list(whatif.scaled(one, found[0].executor, options.n, options.ranks, options.weak, options.network))
+    print(f"{machine.source or 'measured by portapar tune'}\nwork of a rank: {found[0].work}")
+    heads = ("elements", 9), ("seconds", 10), ("computing", 10), ("messages", 10), ("bytes", 9)
+    print(f"{'executor':12} {'ranks':>7}", *(f"{head:>{width}}" for head, width in heads))
+    for x in rows:
+        sent = x.messages.bytes(x.ranks)
+        line = f"{x.executor:12} {x.ranks:7} {x.elements:9.3g} {x.seconds:10.3g} {x.computing:10.3g} {x.talking:10.3g}"
+        more = [f"{x.joules:.3g} J"] * (x.joules == x.joules) + [f"price {x.price:.3g}"] * (x.price == x.price)
+        more += [f"{x.moving:.3g} s more from and to the host's memory"] * (x.moving > 0)
+        print(f"{line} {sent:9.3g}", *more, sep="  ")
+    if options.plot:
+        whatif.plotted(rows, options.weak, options.plot)
+        print(f"chart: {options.plot}")
     return 0
 
 
@@ -223,10 +304,10 @@ def _roofline(options: argparse.Namespace, in_job: bool) -> int:
     return 0
 
 
-def _validate() -> int:
+def _validate(measured: Iterable[validate.Case]) -> int:
     found: list[validate.Case] = []
     print(f"{'':20} {'elements':>10} {'executor':10} {'predicted':>12} {'measured':>12} {'error':>7}")
-    for one in validate.cases():
+    for one in measured:
         found.append(one)
         print(
             f"{one.name:20} {one.size:10} {one.executor:10} {one.predicted * 1e6:9.5g} µs {one.measured * 1e6:9.5g} µs "
@@ -331,23 +412,29 @@ def _cache(options: argparse.Namespace, in_job: bool) -> int:
 def _inspect(options: argparse.Namespace, in_job: bool) -> int:
     if silent(in_job):
         return 0
-    file, _, name = options.kernel.rpartition(":")
+    kernel = _function(options.kernel)
+    more = {} if options.space is None else {"space": tuple(_axis(text) for text in options.space.split(","))}
+    found = pp.inspect(kernel, pp.executor(options.executor), *(_argument(text) for text in options.args), **more)
+    print(found.full if options.full else found)
+    return 0
+
+
+def _function(text: str) -> Any:
+    """A function of a file, FILE.py:NAME."""
+    file, _, name = text.rpartition(":")
     if not name or not Path(file).is_file():
-        raise UsageError(f"{options.kernel!r} is not FILE.py:NAME of a file that exists")
+        raise UsageError(f"{text!r} is not FILE.py:NAME of a file that exists")
     spec = importlib.util.spec_from_file_location(Path(file).stem, file)
     if spec is None or spec.loader is None:
         raise UsageError(f"{file!r} cannot be imported: give a file that ends with .py")
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(Path(file).resolve().parent))
     spec.loader.exec_module(module)
-    kernel = getattr(module, name, None)
-    if not callable(kernel):
+    found = getattr(module, name, None)
+    if not callable(found):
         functions = ", ".join(sorted(k for k, v in vars(module).items() if callable(v) and not k.startswith("_")))
         raise UsageError(f"{file} has no function {name!r}; it has {functions or 'none'}")
-    more = {} if options.space is None else {"space": tuple(_axis(text) for text in options.space.split(","))}
-    found = pp.inspect(kernel, pp.executor(options.executor), *(_argument(text) for text in options.args), **more)
-    print(found.full if options.full else found)
-    return 0
+    return found
 
 
 def _axis(text: str) -> Any:

@@ -30,10 +30,14 @@ def seconds(work: Work, rates: Rates, into: float = 0.0, out: float = 0.0) -> fl
     waits += work.scattered / rates.scattered(work.spread)
     busy = max(flow, sums) + waits
     if rates.threads > 1:
-        busy = min(busy * rates.threads, busy + fork_join())
+        busy = min(busy * rates.threads, busy + rates.fork)
+    return max(work.launches, 1.0) * rates.launch + busy + moving(rates, into, out)
+
+
+def moving(rates: Rates, into: float, out: float) -> float:
+    """Seconds for so many bytes to an executor's memory, and back."""
     ways = (into, rates.into), (out, rates.out)
-    moving = sum(way[0] + size / way[1] for size, way in ways if size and way is not None)
-    return max(work.launches, 1.0) * rates.launch + busy + moving
+    return sum(way[0] + size / way[1] for size, way in ways if size and way is not None)
 
 
 def bound_by_memory(work: Work, rates: Rates) -> bool:

@@ -63,7 +63,8 @@ class _Channel:
     """What the executors over one communicator share: one order of messages, and one queue of tasks."""
 
     def __init__(self, comm: Any = None) -> None:
-        self.group: backend.Group = backend.backends()["mpi"].open(None, comm=comm)
+        joined = isinstance(comm, backend.Group)
+        self.group: backend.Group = comm if joined else backend.backends()["mpi"].open(None, comm=comm)
         self.records = np.zeros((self.group.size, _RECORD), np.uint8)
         self.executors = 0
         self._lock = threading.Lock()

@@ -1,7 +1,8 @@
-"""What each executor of this machine can do: bytes, operations and calls in a second, measured by `portapar tune`.
+"""What each executor of a machine can do: bytes, operations and calls in a second, measured by `portapar tune`.
 
 They are kept as JSON in the cache folder, for this hardware and these versions. Until they are measured, built-in
-numbers stand for them, by the cores of the machine; plans say so. No result depends on them.
+numbers stand for them, by the cores of the machine; plans say so. No result depends on them. A file of the same form
+describes a machine that is not here: see `machine`.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ import bisect
 import itertools
 import json
 import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 from portapar import cache, config, forks, topology
-from portapar.errors import PortaparWarning
+from portapar.errors import ArgumentError, PortaparWarning
 
-VERSION = 1  #: of the file
+VERSION = 2  #: of the file
 _PARTS = ("about", "executors", "shared")  #: of it, besides
+_MACHINE = ("source", "network", "watts", "price")  #: and of that of a machine that is not here
 _LEAST = 1e-15  #: of what is measured, and one over it the most
 
 
@@ -41,6 +44,10 @@ class Rates:
         Seconds that a transfer to the device, or back, takes at least; bytes per second. None in the host's memory.
     threads : int
         CPU threads; 0 for others.
+    fork : float
+        Seconds to give work to all threads, awake, and to collect it.
+    cache : float
+        Bytes in which scattered accesses are as fast as `near` says.
     measured : bool
     """
 
@@ -56,6 +63,8 @@ class Rates:
     into: tuple[float, float] | None = None
     out: tuple[float, float] | None = None
     threads: int = 0
+    fork: float = 2e-6
+    cache: float = float(1 << 20)
     measured: bool = True
 
     def bandwidth(self, size: float) -> float:
@@ -72,16 +81,36 @@ class Rates:
 
     def scattered(self, spread: float) -> float:
         """Scattered accesses per second, in so many bytes."""
-        cache = float(topology.caches().get("L2", 1 << 20))
-        if spread <= cache:
+        if spread <= self.cache:
             return self.near
-        share = min(1.0, math.log(spread / cache) / math.log(64))
+        share = min(1.0, math.log(spread / self.cache) / math.log(64))
         return math.exp((1 - share) * math.log(self.near) + share * math.log(self.far))
+
+    def between(self, one: Rates, share: float) -> Rates:
+        """What lies so far on the way from `one` to this: 0 is `one`, 1 is this."""
+
+        def on_the_way(a: float, b: float) -> float:
+            return a + share * (b - a)
+
+        streams = tuple((size, on_the_way(one.bandwidth(size), speed)) for size, speed in self.streams)
+        names = "launch", "fork", *_SPEEDS
+        found: dict[str, Any] = {name: on_the_way(getattr(one, name), getattr(self, name)) for name in names}
+        return replace(self, streams=streams, **found)
+
+    def part(self, count: int) -> Rates:
+        """What each of `count` has that share it, and work at the same time."""
+        streams = tuple((size / count, speed / count) for size, speed in self.streams)
+        threads = max(1, self.threads // count) if self.threads else 0
+        found: dict[str, Any] = {name: getattr(self, name) / count for name in _SPEEDS}
+        return replace(self, streams=streams, threads=threads, **found)
+
+
+_SPEEDS = ("doubles", "singles", "special", "chained", "near", "far", "atomics")
 
 
 @dataclass
 class Profile:
-    """All that is known of this machine.
+    """All that is known of a machine.
 
     Attributes
     ----------
@@ -90,10 +119,37 @@ class Profile:
     shared : dict
         "a+b" → the speed of both together on work bound by arithmetic, and by memory, over the sum of what each does
         alone: 1 where they do not disturb each other, 0.5 where they are the same cores.
+    source : str
+        Where the numbers come from, in words; empty if they were measured here.
+    network : (float, float) or None
+        Seconds that a message between ranks takes at least, and bytes per second that a rank sends.
+    watts : dict
+        Name of an executor → what the whole machine takes while that works.
+    price : float or None
+        Of an hour of the machine, in any currency.
     """
 
     executors: dict[str, Rates] = field(default_factory=dict)
     shared: dict[str, tuple[float, float]] = field(default_factory=dict)
+    source: str = ""
+    network: tuple[float, float] | None = None
+    watts: dict[str, float] = field(default_factory=dict)
+    price: float | None = None
+
+    def fewer(self, count: int) -> Profile:
+        """The same machine with `count` CPU threads: what lies between one of them and all.
+
+        Raises
+        ------
+        ArgumentError
+            It has not so many, or was not measured with one and with all.
+        """
+        one, whole = self.executors.get("simd"), self.executors.get("threads")
+        if one is None or whole is None or not 1 <= count <= whole.threads:
+            most = "simd and threads" if one is None or whole is None else f"{whole.threads} threads at the most"
+            raise ArgumentError(f"{count} threads: the machine must have {most}")
+        found = whole.between(one, (count - 1) / (whole.threads - 1) if whole.threads > 1 else 1.0)
+        return replace(self, executors={**self.executors, "threads": replace(found, threads=count)})
 
     def together(self, names: tuple[str, ...], memory: bool) -> float:
         """Of the speeds of these executors alone, what is left if they run at once."""
@@ -118,13 +174,39 @@ def keep(found: Profile) -> None:
     """Use this from now on, in later processes too."""
     with _lock:
         _known[:] = [found]
-        told = {
+        cache.store(_file(), told(found).encode())
+
+
+def told(found: Profile) -> str:
+    """This machine's profile, as a file."""
+    return json.dumps(
+        {
             "version": VERSION,
             "about": _about(),
             "executors": {name: asdict(rates) for name, rates in found.executors.items()},
             "shared": found.shared,
-        }
-        cache.store(_file(), json.dumps(told, indent=1).encode())
+        },
+        indent=1,
+    )
+
+
+def machine(path: Path) -> Profile:
+    """The profile of a machine from a file.
+
+    It is JSON as `portapar tune --save` writes it. Besides it may have ``"source"``, where the numbers come from;
+    ``"network": [seconds, bytes per second]``; ``"watts": {executor: watts of the whole machine}``; and ``"price"`` of
+    an hour.
+
+    Raises
+    ------
+    ArgumentError
+        The file cannot be read, something is missing, of an unknown name, or no possible number: the error names it.
+    """
+    try:
+        return _profile(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ArgumentError(f"machine file {path}: {why}") from None
 
 
 def of(name: str, kind: str, threads: int) -> Rates:
@@ -138,7 +220,9 @@ def built_in(kind: str, threads: int) -> Rates:
     threads = threads or config.default_threads()
     if kind == "cuda":
         link = 1e-5, 1e10
-        return Rates(1e-5, ((1e6, 4e11), (1e8, 2e12)), 1e13, 2e13, 1e12, 1e12, 1e11, 2e10, 1e10, link, link, 0, False)
+        return Rates(
+            1e-5, ((1e6, 4e11), (1e8, 2e12)), 1e13, 2e13, 1e12, 1e12, 1e11, 2e10, 1e10, link, link, measured=False,
+        )  # fmt: skip
     caches = topology.caches()
     core = {"L1": 8e10, "L2": 4e10, "L3": 2.5e10}
     streams = tuple((caches.get(level, 0) / 2, speed * threads) for level, speed in core.items() if caches.get(level))
@@ -146,7 +230,7 @@ def built_in(kind: str, threads: int) -> Rates:
     launch, move = (5e-5, (5e-5, 5e9)) if kind == "opencl" else (3e-6, None)
     return Rates(
         launch, (*streams, *last), 8e9 * threads, 16e9 * threads, 1e9 * threads, 5e8 * threads,
-        6e8 * threads, 8e7 * threads, 1e8, move, move, threads, False,
+        6e8 * threads, 8e7 * threads, 1e8, move, move, threads, cache=float(caches.get("L2", 1 << 20)), measured=False,
     )  # fmt: skip
 
 
@@ -155,15 +239,11 @@ def _load() -> Profile:
     if payload is None:
         return Profile()
     try:
-        told = json.loads(payload)
-        if not isinstance(told, dict) or not all(isinstance(told.get(key), dict) for key in _PARTS):
-            raise ValueError(f"it must be an object with {', '.join(_PARTS)}")
-        if told.get("version") != VERSION or told["about"] != _about():
+        found = json.loads(payload)
+        _whole(found)
+        if found.get("version") != VERSION or found["about"] != _about():
             return Profile()
-        return Profile(
-            {name: _rates(name, found) for name, found in told["executors"].items()},
-            {name: (_share(name, a), _share(name, b)) for name, (a, b) in told["shared"].items()},
-        )
+        return _profile(found)
     except (ValueError, TypeError, RecursionError) as error:
         import warnings
 
@@ -175,9 +255,48 @@ def _load() -> Profile:
         return Profile()
 
 
-def _rates(name: str, told: dict[str, Any]) -> Rates:
+def _profile(told: Any) -> Profile:
+    """A profile from a file; raises ValueError with the key for what cannot be."""
+    _whole(told)
+    if told.get("version") != VERSION:
+        raise ValueError(f"version is {told.get('version')!r}: must be {VERSION}")
+    _only(told, ("version", *_PARTS, *_MACHINE), "the machine")
+    executors = {name: _rates(name, found) for name, found in told["executors"].items()}
+    shared = {}
+    for name, pair in told["shared"].items():
+        a, b = _pair("what is left", name, pair, 0.0)
+        shared[name] = _share(name, a), _share(name, b)
+    source, watts, price = told.get("source", ""), told.get("watts", {}), told.get("price")
+    if not isinstance(source, str):
+        raise ValueError(f"source is {source!r}: must be text")
+    if not isinstance(watts, dict):
+        raise ValueError(f"watts is {watts!r}: must be an object with a number for each executor")
+    _only(watts, tuple(executors), "watts")
+    given = told.get("network")
+    network = None if given is None else _pair("network", "the machine", given, 0.0)
+    watts = {name: _positive("watts", name, x) for name, x in watts.items()}
+    return Profile(
+        executors, shared, source, network, watts, None if price is None else _positive("price", "an hour", price)
+    )
+
+
+def _whole(told: Any) -> None:
+    if not isinstance(told, dict) or not all(isinstance(told.get(key), dict) for key in _PARTS):
+        raise ValueError(f"it must be an object with the objects {', '.join(_PARTS)}")
+
+
+def _only(told: dict[str, Any], known: tuple[str, ...], where: str) -> None:
+    for key in told:
+        if key not in known:
+            raise ValueError(f"{key} of {where} is not known; it may have {', '.join(known)}")
+
+
+def _rates(name: str, told: Any) -> Rates:
     """Rates from a file; raises ValueError with the key for what cannot be."""
     given: dict[str, Any] = {}
+    if not isinstance(told, dict):
+        raise ValueError(f"{name} of executors is {told!r}: must be an object")
+    _only(told, tuple(f.name for f in fields(Rates)), name)
     for key in (f.name for f in fields(Rates)):
         if key not in told:
             raise ValueError(f"{key} of {name} is missing")
@@ -185,14 +304,17 @@ def _rates(name: str, told: dict[str, Any]) -> Rates:
         if key in ("into", "out"):
             given[key] = None if value is None else _pair(key, name, value, 0.0)
         elif key == "streams":
-            pairs = [_pair(key, name, x, _LEAST) for x in value]
+            pairs = [_pair(key, name, x, _LEAST) for x in value] if isinstance(value, list) else []
             if not pairs or any(a >= b for (a, _), (b, _) in itertools.pairwise(pairs)):
                 raise ValueError(f"streams of {name} are {value!r}: must begin with sizes that grow")
             given[key] = tuple(pairs)
         elif key == "threads":
             given[key] = int(_positive(key, name, value, 0.0))
+            if given[key] != value:
+                raise ValueError(f"{key} of {name} is {value!r}: must be a whole number")
         else:
-            given[key] = value is True if key == "measured" else _positive(key, name, value)
+            least = 0.0 if key == "fork" else _LEAST  # one thread is not started
+            given[key] = value is True if key == "measured" else _positive(key, name, value, least)
     return Rates(**given)
 
 
@@ -208,8 +330,8 @@ def _positive(key: str, name: str, x: Any, least: float = _LEAST) -> float:
     return float(x)
 
 
-def _share(name: str, x: Any) -> float:
-    if isinstance(x, bool) or not isinstance(x, (int, float)) or not 0 < x <= 1:
+def _share(name: str, x: float) -> float:
+    if not 0 < x <= 1:
         raise ValueError(f"what is left of {name} is {x!r}: must be a number from 0 to 1")
     return float(x)
 

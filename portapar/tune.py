@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 import portapar as pp
-from portapar import config, rates, topology, tuning
+from portapar import config, cost, rates, topology, tuning
 from portapar.algorithms import radix
 from portapar.executor import Executor
 from portapar.rates import Profile, Rates
@@ -162,7 +162,7 @@ def measured(where: Executor) -> Rates:
         rate(1.0, arithmetic(np.float64, _exp)), rate(24.0, arithmetic(np.float64, _rounds)),
         rate(1.0, scattered(1 << 17, _fetch, np.float64)), rate(1.0, scattered(far, _fetch, np.float64)),
         rate(1.0, scattered(1 << 17, _count, np.int64)),
-        *_transfers(where), where.threads,
+        *_transfers(where), where.threads, cost.fork_join(), float(topology.caches().get("L2", 1 << 20)),
     )  # fmt: skip
 
 

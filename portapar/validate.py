@@ -8,6 +8,7 @@ smaller, less 1.
 from __future__ import annotations
 
 import functools
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,13 +18,13 @@ from typing import Any
 import numpy as np
 
 import portapar as pp
-from portapar import choice, cost, rates
+from portapar import choice, cost, rates, whatif
 from portapar.executor import Executor
-from portapar.policy import Policy
 from portapar.work import Work
 
 SIZES = (100, 1000, 10_000, 100_000, 1_000_000, 10_000_000)
 _BUDGET = 0.1  #: seconds for the calls of a case
+_TIMES = 7  #: of a call of ranks
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +43,72 @@ class Case:
         return max(self.predicted, self.measured) / min(self.predicted, self.measured) - 1
 
 
-def cases(sizes: tuple[int, ...] = SIZES, names: tuple[str, ...] = ()) -> Iterator[Case]:
-    """Run everything; yields each case as soon as it is measured."""
+#: a call, ``call(policy, *values)``, and its values, of which the last is the largest result
+Made = tuple[Callable[..., object], tuple[Any, ...]]
+
+
+def cases(sizes: tuple[int, ...] = SIZES, names: tuple[str, ...] = (), threads: int | None = None) -> Iterator[Case]:
+    """Run everything; yields each case as soon as it is measured.
+
+    With `threads` on so many of this machine's, as `portapar plan` predicts it from what all of them do.
+    """
+    fewer = None if threads is None else rates.profile().fewer(threads).executors["threads"]
     for executor in names or tuple(rates.profile().executors) or ("threads",):
-        where = pp.executor(executor)
+        where = pp.executor(executor) if threads is None else pp.threads(threads)
+        known = fewer or choice.rates_of(where)
         how = pp.par.on(where)
         for name, make in CASES.items():
             for n in sizes:
-                call, values = make(n)
-                (_, done), moved = choice.counted(functools.partial(call, how)), _moved(where, values)
-                call(how)
-                call(how)
+                made, values = make(n)
+                call = functools.partial(made, how, *values)
+                (_, done), moved = choice.counted(call), _moved(where, values)
+                call()
+                call()
                 taken, spent = float("inf"), 0.0
                 while spent < _BUDGET:
                     begun = time.perf_counter()
-                    call(how)
+                    call()
                     where.synchronize()
                     once = time.perf_counter() - begun
                     taken, spent = min(taken, once), spent + once + 1e-4
-                yield Case(name, n, executor, cost.seconds(done, choice.rates_of(where), *moved), taken, done)
+                yield Case(name, n, executor, cost.seconds(done, known, *moved), taken, done)
+
+
+def cases_of_ranks(sizes: tuple[int, ...] = SIZES) -> Iterator[Case]:
+    """The same on the ranks of this job, which share this machine, as `portapar plan` predicts it. Collective."""
+    where = pp.mpi()
+    group, network = where.group, _network(where.group)
+    for name, make in CASES.items():
+        one = whatif.WhatIf(make, rates.profile())
+        for n in sizes:
+            made, values = make(n)
+            mine = [where.asarray(x) if isinstance(x, np.ndarray) else x for x in values]
+            call, taken = functools.partial(made, pp.par.on(where), *mine), float("inf")
+            call(), call()
+            for _ in range(_TIMES):
+                group.barrier()
+                begun = time.perf_counter()
+                call()
+                taken = min(taken, max(group.exchange(time.perf_counter() - begun)))
+            if group.rank == 0:  # the others wait
+                found = one.on("threads", n, group.size, network, len(group.node))
+                yield Case(name, n, f"{group.size} ranks", found.seconds, taken, found.work)
+            group.barrier()
+
+
+def _network(group: Any) -> tuple[float, float]:
+    """Latency and bandwidth between ranks."""
+    found = []
+    for size in (1 << 8, 1 << 23):
+        data, taken = np.zeros(size * group.size, np.uint8), float("inf")
+        for _ in range(20):
+            group.barrier()
+            begun = time.perf_counter()
+            group.allgather(data)
+            taken = min(taken, max(group.exchange(time.perf_counter() - begun)))
+        found.append(taken)
+    hops = math.ceil(math.log2(max(group.size, 2)))
+    return found[0] / hops, max(group.size - 1, 1) * (1 << 23) / max(found[1] - found[0], 1e-9)
 
 
 def _moved(where: Executor, values: tuple[Any, ...]) -> tuple[float, float]:
@@ -71,7 +119,7 @@ def _moved(where: Executor, values: tuple[Any, ...]) -> tuple[float, float]:
     return sum(given), out
 
 
-def _polynomial(flops: int) -> Callable[[int], tuple[Callable[[Policy], object], tuple[Any, ...]]]:
+def _polynomial(flops: int) -> Callable[[int], Made]:
     rounds = flops // 2
 
     def op(v: Any) -> Any:
@@ -80,9 +128,9 @@ def _polynomial(flops: int) -> Callable[[int], tuple[Callable[[Policy], object],
             s = s * v + 0.5
         return s
 
-    def make(n: int) -> tuple[Callable[[Policy], object], tuple[Any, ...]]:
+    def make(n: int) -> Made:
         x, y = _uniform(n), np.empty(n)
-        return lambda how: pp.transform(how, x, out=y, op=op), (x, y)
+        return lambda how, x, y: pp.transform(how, x, out=y, op=op), (x, y)
 
     return make
 
@@ -106,56 +154,55 @@ def _row(i: int, start: Any, column: Any, value: Any, x: Any, y: Any) -> None:
     y[i] = s
 
 
-def _special(n: int) -> tuple[Callable[[Policy], object], tuple[Any, ...]]:
+def _special(n: int) -> Made:
     x, y = _uniform(n), np.empty(n)
-    return lambda how: pp.transform(how, x, out=y, op=_heavy), (x, y)
+    return lambda how, x, y: pp.transform(how, x, out=y, op=_heavy), (x, y)
 
 
-def _reduce(n: int) -> tuple[Callable[[Policy], object], tuple[Any, ...]]:
+def _reduce(n: int) -> Made:
     x = _uniform(n)
-    return lambda how: pp.reduce(how, x), (x, None)
+    return lambda how, x, _: pp.reduce(how, x), (x, None)
 
 
-def _scan(n: int) -> tuple[Callable[[Policy], object], tuple[Any, ...]]:
+def _scan(n: int) -> Made:
     x, y = _uniform(n), np.empty(n)
-    return lambda how: pp.inclusive_scan(how, x, out=y), (x, y)
+    return lambda how, x, y: pp.inclusive_scan(how, x, out=y), (x, y)
 
 
-def _sort(n: int) -> tuple[Callable[[Policy], object], tuple[Any, ...]]:
+def _sort(n: int) -> Made:
     x, y = _uniform(n), np.empty(n)
-    return lambda how: pp.sort(how, x, out=y), (x, y)
+    return lambda how, x, y: pp.sort(how, x, out=y), (x, y)
 
 
-def _stencil(n: int) -> tuple[Callable[[Policy], object], tuple[Any, ...]]:
+def _stencil(n: int) -> Made:
     side = max(3, int(n**0.5))
     x, y = _uniform(side * side).reshape(side, side), np.empty((side, side))
-    return lambda how: pp.stencil(how, x, _mean, out=y), (x, y)
+    return lambda how, x, y: pp.stencil(how, x, _mean, out=y), (x, y)
 
 
-def _product(n: int) -> tuple[Callable[[Policy], object], tuple[Any, ...]]:
+def _product(n: int) -> Made:
     rows = max(n // 16, 1)
     random = np.random.default_rng(n)
     start = np.arange(rows + 1) * 16
     column, value = random.integers(0, rows, 16 * rows, dtype=np.int32), random.random(16 * rows)
     x, y = random.random(rows), np.empty(rows)
-    given = start, column, value, x, y
-    return lambda how: pp.for_each(how, rows, _row, *given), (*given[:-1], y, y)
+    return lambda how, *given: pp.for_each(how, rows, _row, *given), (start, column, value, x, y)
 
 
-def _histogram(n: int) -> tuple[Callable[[Policy], object], tuple[Any, ...]]:
+def _histogram(n: int) -> Made:
     x = _uniform(n)
     edges = np.linspace(0, 1, 101)
-    return lambda how: pp.histogram(how, x, edges), (x, None)
+    return lambda how, x, _: pp.histogram(how, x, edges), (x, None)
 
 
-CASES: dict[str, Callable[[int], tuple[Callable[[Policy], object], tuple[Any, ...]]]] = {
-    **{f"polynomial of {flops} flops": _polynomial(flops) for flops in (2, 8, 64)},
-    "special functions": _special,
+CASES: dict[str, Callable[[int], Made]] = {
+    **{f"polynomial-{flops}": _polynomial(flops) for flops in (2, 8, 64)},
+    "special": _special,
     "reduce": _reduce,
     "scan": _scan,
     "sort": _sort,
     "stencil": _stencil,
-    "sparse product": _product,
+    "spmv": _product,
     "histogram": _histogram,
 }
 

@@ -105,7 +105,7 @@ def of(problem: Problem, lo: int = 0, hi: int | None = None) -> Work:
     size = problem.size if hi is None else hi - lo
     if size <= 0:
         return Work(launches=1.0)
-    counter = _Counter(problem, size)
+    counter = _Counter(problem)
     one = counter.iteration()
     share = size / max(problem.size, 1)
     traffic = sum(
@@ -174,8 +174,8 @@ def _functions(text: str) -> dict[str, ast.FunctionDef]:
 class _Counter:
     """Walks through one iteration of a problem."""
 
-    def __init__(self, problem: Problem, size: int) -> None:
-        self.problem, self.size = problem, size
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
         self.functions = _functions(problem.program.text)
         self.found = _Iteration()
         self.reached = [0.0] * len(problem.values)  #: accesses in order, by arguments
@@ -334,7 +334,8 @@ class _Counter:
         if isinstance(node, ast.For) and isinstance(node.target, ast.Name):  # those that its counter goes through
             named = {known[name].array for name in _indexed(node, node.target.id) if name in known} - {None} or named
         longest = max((_length(self.problem.values[k]) for k in named if k is not None), default=0)
-        rounds = longest / (self.size * self.times) if self.size * self.times else 0.0
+        share = self.problem.size * self.times  # of all parts together, of which each sees whole arrays
+        rounds = longest / share if share else 0.0
         return rounds if rounds >= 1 else min(otherwise, longest or otherwise)
 
     # expressions
