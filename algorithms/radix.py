@@ -478,8 +478,9 @@ def _settle(value: Any, keep: Any, decode: Any) -> Any:
         return odd
 
     def settle(bucket: int, starts: Any, a: Any, va: Any, b: Any, vb: Any, out: Any, vout: Any) -> None:
-        lo, hi = starts[bucket], starts[bucket + 1]
-        if lo >= 0:
+        begin, hi = starts[bucket], starts[bucket + 1]
+        if begin >= 0:
+            lo = max(begin, 0)  # so that no index is seen to be negative
             if hi < 0:
                 hi = -1 - hi
             if order(a, va, b, vb, lo, hi):

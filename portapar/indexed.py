@@ -179,10 +179,14 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...], once: boo
         return text
 
     if where < 0:
-        more = {} if unit else {"unit": False, **_steps(extent, start, step)}
+        more: dict[str, Any] = {} if unit else {"unit": False, **_steps(extent, start, step)}
         more |= {"once": True} if once else {}
-        written = tuple(k for k, use in enumerate(b.access) if use is not None and use.writes)
-        program = program_of("map", (ndim,), (b.kernel,), make, b.specs, ndim=ndim, own=own, written=written, **more)
+        uses = [(k, use) for k, use in enumerate(b.access) if use is not None]
+        more["idle"] = tuple(k for k, use in uses if not use.reads and not use.writes)
+        written = tuple(k for k, use in uses if use.writes)
+        if not _together(b.values, written, more["idle"]):
+            more["written"] = written
+        program = program_of("map", (ndim,), (b.kernel,), make, b.specs, ndim=ndim, own=own, **more)
     else:
         inplace, key = bool(b.access[where].reads), ("each", ndim, where)  # type: ignore[union-attr]
         program = program_of(
@@ -192,6 +196,13 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...], once: boo
         algorithm, program, b.values, b.names, b.access, extent, start, step, lazy=b.lazy, race=b.race, tests=b.tests,
         find=b.find,
     )  # fmt: skip
+
+
+def _together(values: Sequence[Any], written: Sequence[int], idle: Sequence[int]) -> bool:
+    """Whether an array that is written may share memory with another that is used, so that code for arrays that are
+    apart would never run."""
+    used = [k for k, x in enumerate(values) if isinstance(x, np.ndarray) and k not in idle]
+    return any(np.may_share_memory(values[k], values[j]) for k in used if k in written for j in used if j != k)
 
 
 _KNOWN_STEPS = 4  #: code is made for each of these steps by itself, one way and back

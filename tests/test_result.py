@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import portapar as pp
-from portapar import indexed
+from portapar import cache, indexed
 from portapar.kernel.front.lift import lift
 
 
@@ -129,6 +129,27 @@ def test_a_recurrence_in_order():
         x = np.zeros(100)
         pp.for_each(pp.seq, 99, shift, x[1:], x[:-1])
         np.testing.assert_array_equal(x, np.arange(100))
+
+
+def test_arrays_that_meet_are_compiled_for_once():
+    """No code is made for arrays that are apart where they are not; one that is not used meets nobody."""
+
+    def crossed(i, out, x, unused):
+        out[2 * i] = x[2 * i + 1] + 1
+        out[2 * i + 1] = x[2 * i] + len(unused)
+
+    def calls(out, x, unused):
+        expected, loads = np.array(out), cache.loads()
+        for i in range(5):
+            expected[2 * i] = (expected if x is out else x)[2 * i + 1] + 1
+            expected[2 * i + 1] = (expected if x is out else x)[2 * i] + len(unused)
+        pp.for_each(pp.seq, 5, crossed, out, x, unused)
+        np.testing.assert_array_equal(out, expected)
+        return cache.loads() - loads
+
+    x, y, z = np.arange(10.0), np.arange(5.0, 15.0), np.zeros(10)
+    assert calls(x, y, x) == 1 and calls(x, y, y) == calls(x, y, z) == 0
+    assert calls(x, x, z) == 1 and calls(y, y, y) == 0
 
 
 def test_captured_arrays_and_casts(policy):

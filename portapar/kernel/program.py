@@ -70,6 +70,8 @@ class Program:
         Arguments that are read at the kernel's own index alone, which is in their range: they may be read at any time.
     written : tuple of int, optional
         The arguments that a map writes to, if that is known.
+    idle : tuple of int
+        Those of which a map uses no element: they may share memory with any other.
     inplace : bool
         The output of a transform is one of its inputs too.
     acc : numpy.dtype or None
@@ -93,6 +95,7 @@ class Program:
     out: int = -1
     own: tuple[int, ...] = ()
     written: tuple[int, ...] | None = None
+    idle: tuple[int, ...] = ()
     inplace: bool = False
     acc: np.dtype | None = None
     ordered: bool = False
@@ -102,7 +105,7 @@ class Program:
     @functools.cached_property
     def key(self) -> str:
         """A digest of everything that generated code depends on."""
-        space = (self.ndim, self.unit, self.steps, self.signed, self.own, self.written, self.once)
+        space = (self.ndim, self.unit, self.steps, self.signed, self.own, self.written, self.idle, self.once)
         parts = (self.form, self.text, self.specs, *space, self.out, self.acc, self.ordered)
         return config.digest(repr(parts).encode(), 16).hex()
 

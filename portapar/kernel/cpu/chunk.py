@@ -302,7 +302,7 @@ def _make(program: Program, stream: bool, plain: bool = False) -> Any:
         wide=intrinsics.wide,
         no_gathers=intrinsics.no_gathers,
         unpack=intrinsics.unpacker(specs, extras(program), apart),
-        apart=intrinsics.apart(program.specs, program.written or ()),
+        apart=intrinsics.apart(program.specs, program.written or (), program.idle),
         rest=intrinsics.rest,
         extremes=intrinsics.extremes,
     )
@@ -363,7 +363,8 @@ def _strip_function(program: Program, width: int) -> Any:
 def _apart(program: Program) -> bool:
     """Whether code is made for arrays of which the written ones share memory with no other; a transform's do not."""
     if program.form == "map":
-        return bool(program.written) and sum(spec.is_array for spec in program.specs) > 1
+        used = [k for k, spec in enumerate(program.specs) if spec.is_array and k not in program.idle]
+        return bool(program.written) and len(used) > 1
     return program.form == "transform"
 
 

@@ -108,8 +108,11 @@ def _object_at(builder: Any, address: Any) -> Any:
     return found
 
 
-def apart(specs: tuple[Spec, ...], written: tuple[int, ...]) -> Any:
-    """An intrinsic that tells whether the arrays that are `written` share memory with no other array of a block."""
+def apart(specs: tuple[Spec, ...], written: tuple[int, ...], idle: tuple[int, ...] = ()) -> Any:
+    """An intrinsic that tells whether the arrays that are `written` share memory with no other array of a block.
+
+    Those that are `idle` do not count.
+    """
 
     def extent(context: Any, builder: Any, block: Any, k: int) -> tuple[Any, Any]:
         """The first address of an array, and the one behind its last element."""
@@ -131,7 +134,7 @@ def apart(specs: tuple[Spec, ...], written: tuple[int, ...]) -> Any:
     @intrinsic
     def test(typing, block):
         def codegen(context, builder, signature, values):
-            arrays = [k for k, spec in enumerate(specs) if spec.is_array]
+            arrays = [k for k, spec in enumerate(specs) if spec.is_array and k not in idle]
             ends = {k: extent(context, builder, values[0], k) for k in arrays}
             found = ir.Constant(ir.IntType(1), 1)
             for k in written:
