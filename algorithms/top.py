@@ -107,7 +107,8 @@ def _partial_sort(p: Parts, x: Any, k: Any, out: Any) -> Any:
     if p.count > 1 or p.kind == "partitioned" or n < 2:
         return sort(p.how, x, out=out)
     found = nth_element(p.how, x, max(k - 1, 0), out=out)
-    sort(p.how, found[:k], out=found[:k])
+    first = found[:k]
+    sort(p.how, first, out=first)
     return found
 
 

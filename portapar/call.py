@@ -183,7 +183,7 @@ def _call(
         return where.submit(carry_out)
     value = carry_out()
     if key is not None and not how.check:
-        remember_loop(key, made, values, result)
+        remember_loop(key, made, kernels, args, values, result)
     return value
 
 

@@ -31,6 +31,9 @@ class Exchange:
     executor : Executor
     cuts : tuple of int
         Part k has the rows ``cuts[k]`` to ``cuts[k + 1]``.
+    here : bool
+        There is one part, in the host's memory, and all arrays are NumPy's: nothing is placed, moved or told, so that
+        a superstep costs no more than what it does.
     """
 
     def __init__(self, algorithm: str, policy: Policy, executor: Executor, values: Sequence[Any]) -> None:
@@ -43,14 +46,15 @@ class Exchange:
         self._own: tuple[Any, list[LocalPart]] = (None, [])  #: cuts, and the parts by them
         self._read: dict[int, tuple[Any, Data]] = {}  #: by the identity of arrays, which `Data` keep alive
         self.survey: Plan | None = None  #: the plan that is being made
-        given = [x for x in flat(values) if isinstance(x, PartitionedArray)]
-        rows = next((x for x in values if getattr(x, "shape", None)), None)
-        if given:
+        self.here = False
+        if self.kind == "partitioned":
+            given = [x for x in flat(values) if isinstance(x, PartitionedArray)]
             self.cuts = given[0].cuts
             for x in given:
                 self._at_home(x, "an argument")
         else:
-            ranges = [len(x) for x in values if isinstance(x, (arrays.Range, range))]
+            rows = next((x for x in values if getattr(x, "shape", None)), None)
+            ranges = [] if rows is not None else [len(x) for x in values if isinstance(x, (arrays.Range, range))]
             count = rows.shape[0] if rows is not None else (*ranges, 0)[0]
             self.cuts = shares.cut_rows(count, executor.weights)
 
@@ -70,14 +74,14 @@ class Exchange:
     @property
     def how(self) -> Policy:
         """The policy bound to its executor: algorithms called with it run on all parts."""
-        return self.policy._but(executor=self.executor)
+        return self.policy._at(self.executor)
 
     @property
     def own(self) -> list[LocalPart]:
         """The parts of this process."""
         if self._own[0] is not self.cuts:
             made = [
-                LocalPart(k, self.count, self.cuts[k], self.cuts[k + 1], self.policy._but(executor=member))
+                LocalPart(k, len(self.cuts) - 1, self.cuts[k], self.cuts[k + 1], self.policy._at(member))
                 for k, member in enumerate(self.executor.members)
                 if isinstance(member, DeviceExecutor)
             ]
@@ -183,6 +187,8 @@ class Exchange:
 
         Results travel between ranks: they should be small.
         """
+        if self.here:
+            return [work(self.own[0])]
         self._surveyed(step)
         pieces = self.own
         works = [lambda part=part: work(part) for part in pieces]
@@ -190,6 +196,8 @@ class Exchange:
 
     def do(self, step: str, work: Callable[[LocalPart], T]) -> dict[int, T]:
         """Run a step on all parts at once; its results stay where they are: {number: result} of own parts."""
+        if self.here:
+            return {0: work(self.own[0])}
         found: dict[int, T] = {}
 
         def keep(part: LocalPart) -> None:
@@ -255,6 +263,8 @@ def _kind(values: Sequence[Any]) -> str:
     """What went in, and so must come out: "numpy", "device" or "partitioned"."""
     found = "numpy"
     for x in flat(values):
+        if type(x) is np.ndarray:
+            continue
         if isinstance(x, PartitionedArray):
             return "partitioned"
         if not isinstance(x, (np.ndarray, *arrays.SCALARS)) and hasattr(x, "dtype") and hasattr(x, "strides"):

@@ -484,6 +484,9 @@ def opened() -> list[Executor]:
 
 
 def device(kind: str, index: int | None, text: str) -> Executor:
+    found = _opened.get(text)
+    if found is not None:
+        return found
     with _open_lock:
         if text not in _opened:
             _opened[text] = DeviceExecutor(kind, index, text, backend.open_device(kind, index))

@@ -50,6 +50,9 @@ class Parts(Exchange):
 
     def read(self, x: Any, name: str) -> Data:
         """An input: part k sees its rows."""
+        if self.here and type(x) is np.ndarray and x.shape[:1] == self.cuts[1:]:
+            arrays.spec_of(x, name)
+            return Data.here(x)
         if isinstance(x, Lazy):
             return self._read_lazy(x, name)
         x = self._checked(x, name)
@@ -133,6 +136,8 @@ class Parts(Exchange):
 
     def length(self, x: Any, name: str) -> int:
         """The length of an argument that must have one dimension."""
+        if type(x) is np.ndarray and x.ndim == 1:
+            return len(x)
         x = arrays.normal(x, name)
         if len(getattr(x, "shape", ())) == 1:
             return x.shape[0]
@@ -159,6 +164,9 @@ class Parts(Exchange):
 
     def replicated(self, x: Any, name: str) -> Data:
         """An input that every part sees the whole of."""
+        if self.here and type(x) is np.ndarray and x.ndim:
+            arrays.spec_of(x, name)
+            return Data.here(x)
         if isinstance(x, Lazy):
 
             def at_hand(value: Any, leaf: str, _: int) -> Any:
@@ -224,6 +232,8 @@ class Parts(Exchange):
         """A new output of the kind that went in, cut as the inputs are."""
         shape = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(shape)
         dtype = np.dtype(dtype)
+        if self.here:
+            return Data.here(self.own[0].empty(shape, dtype))
         if self.kind == "numpy":
             own = self.own
             host = self.count == len(own) == 1 and own[0].executor.device.host_memory
@@ -245,6 +255,8 @@ class Parts(Exchange):
 
         What devices wrote to their copies of a NumPy array comes home; of a new one, every rank gets the whole.
         """
+        if self.here:
+            return data.value
         if isinstance(data.value, np.ndarray):
             ranks = self.executor.kind == "mpi" and self.executor.group.size > 1
 
@@ -265,6 +277,8 @@ class Parts(Exchange):
 
         Each returns an array where the part lives, of as many rows as it has to give.
         """
+        if self.here:
+            return work(self.own[0])
         found = self.do(step, work)
         sizes = self.each("sizes", lambda part: (len(found[part.number]), found[part.number].dtype))
         lengths = [n for n, _ in sizes]
@@ -474,13 +488,14 @@ def _run(
         if found is not MISS:
             return found
     check_policy(how, algorithm)
-    values = [x if isinstance(x, (arrays.Range, range)) else arrays.normal(x, "x") for x in values if x is not None]
+    values = [x if type(x) is np.ndarray else _normal(x) for x in values if x is not None]
     how, where = resolve(how, values, algorithm)
     plain = how._but(asynchronous=False) if how.asynchronous else how
 
     def carry_out() -> Any:
         p = Parts(algorithm, plain, where, values)
         p.short = few
+        p.here = p.kind == "numpy" and isinstance(where, DeviceExecutor) and where.device.host_memory
         if where.kind == "mpi":
             p.asked = f"({_told(body)})"
         with span("call", algorithm, where):
@@ -511,6 +526,10 @@ def _run(
     if how.asynchronous:
         return where.submit(carry_out)
     return carry_out()
+
+
+def _normal(x: Any) -> Any:
+    return x if isinstance(x, (arrays.Range, range)) else arrays.normal(x, "x")
 
 
 def _functions(body: Callable[..., Any]) -> Iterator[FunctionType]:

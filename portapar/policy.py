@@ -77,7 +77,24 @@ class Policy:
 
     def _dealt(self, chunk: int) -> Policy:
         """This policy with `chunk` iterations at a time for whichever thread is free; itself on one thread."""
-        return self._but(schedule="dynamic", chunk_size=chunk) if self.threads else self
+        if not self.threads:
+            return self
+        known = _unbound if self.executor is None else self.executor.policies
+        found = known.get((self, chunk))
+        if found is None:
+            found = known[self, chunk] = self._but(schedule="dynamic", chunk_size=chunk)
+        return found
+
+    def _at(self, executor: Any) -> Policy:
+        """This policy bound to an executor, where it is that of a call."""
+        if self.executor is executor:
+            return self
+        if self.executor is not None:  # of a call's whole: then this is one of its members
+            return self._but(executor=executor)
+        found = executor.policies.get(self)
+        if found is None:
+            found = executor.policies[self] = self._but(executor=executor)
+        return found
 
     def on(self, executor: Any) -> Policy:
         """The same policy, run by `executor` (an executor, or its name)."""

@@ -99,18 +99,21 @@ def _spread(args: tuple[Any, ...]) -> Iterator[Any]:
 
 
 def repeated(key: Any, args: tuple[Any, ...]) -> Any:
-    """Run a remembered call in which one array has several places, or return MISS."""
-    repeats = _repeats(args)
-    ready = None if repeats is None else ready_calls.get((key, repeats))
-    return MISS if ready is None else ready(args)
+    """Run a remembered call in which one array, or perhaps number, has several places, or return MISS."""
+    for numbers in (False, True):
+        repeats = _repeats(args, numbers)
+        ready = None if repeats is None else ready_calls.get((key, repeats))
+        if ready is not None:
+            return ready(args)
+    return MISS
 
 
-def _repeats(args: tuple[Any, ...]) -> tuple[int, ...] | None:
-    """Which arguments are one and the same array; None if all differ."""
-    numbers = [id(x) for x in args]
-    if len(set(numbers)) == len(numbers):
+def _repeats(args: tuple[Any, ...], numbers: bool = True) -> tuple[int, ...] | None:
+    """Which arguments are one and the same array, or number if that matters; None if all differ."""
+    places = [id(x) if numbers or type(x) not in NUMBERS else -k for k, x in enumerate(args)]
+    if len(set(places)) == len(places):
         return None
-    return tuple(numbers.index(number) for number in numbers)
+    return tuple(map(places.index, places))
 
 
 class _Ready:
@@ -246,8 +249,13 @@ def _launched(launch: Any, firsts: tuple[int, ...], values: Sequence[Any]) -> An
     return launch(values, firsts)
 
 
-def remember_loop(key: Any, loop: Loop, args: tuple[Any, ...], result: Any) -> None:
-    """Keep a call for the next time, if it is simple enough: on data that live where it runs."""
+def remember_loop(
+    key: Any, loop: Loop, kernels: tuple[Any, ...], given: tuple[Any, ...], args: tuple[Any, ...], result: Any
+) -> None:
+    """Keep a call for the next time, if it is simple enough: on data that live where it runs.
+
+    `kernels` and `given` are those of the call, `args` what `signature` made of them.
+    """
     (part, *rest), problem = loop.parts, loop.problem
     where = part.executor
     if loop.policy.on_failure != "raise":
@@ -264,7 +272,17 @@ def remember_loop(key: Any, loop: Loop, args: tuple[Any, ...], result: Any) -> N
         if result is None:
             return
         shape, args = (result.shape, result.dtype), (*args[:-1], result)
-    places = tuple(_place(value, args) for value in problem.values)
+    # Programs have captured values behind the arguments, so where all are as given it is known which number is which.
+    captured = len(args) - len(given)
+    places = (*range(captured, len(args)), *range(captured))
+    as_given = (
+        len(places) == len(problem.values)
+        and (captured == 0 or (len(kernels) == 1 and not getattr(kernels[0], "__defaults__", None)))
+        and not any(isinstance(x, (Range, range, Lazy)) for x in given)
+        and all(value is args[k] for value, k in zip(problem.values, places, strict=True))
+    )
+    if not as_given:
+        places = tuple(_place(value, args) for value in problem.values)
     if -1 in places or part.hi <= part.lo or _merged(places, args):
         return
     launch = device.launch(task(problem, part, loop.policy, (), ()))
@@ -272,7 +290,7 @@ def remember_loop(key: Any, loop: Loop, args: tuple[Any, ...], result: Any) -> N
     written = [k for k, use in enumerate(problem.access) if use is not None and use.writes]
     if not launch.guard(written, [getattr(value, "nbytes", 0) for value in problem.values]):
         return
-    repeats = _repeats(args)
+    repeats = _repeats(args, not as_given)
     if repeats is not None:
         key = (key, repeats)
     bare = dataclasses.replace(problem, values=())  # a remembered call must not keep the arrays alive
