@@ -13,18 +13,20 @@ from typing import Any
 import numpy as np
 
 from portapar import ops, parts
+from portapar.algorithms import few_sorted
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.moves import gather, scatter
 from portapar.algorithms.order import Order, before
-from portapar.algorithms.runs import Runs
-from portapar.algorithms.segmented import segmented_reduce, segmented_scan
+from portapar.algorithms.runs import Runs, few_first, few_heads, few_offsets, keys_of
+from portapar.algorithms.segmented import reduce_few, scan_few, segmented_reduce, segmented_scan
 from portapar.algorithms.sort import argsort, end_to_end, merge_to, sort_by_key
 from portapar.arrays import PartitionedArray
 from portapar.errors import ArgumentError, PlacementError
-from portapar.few import MISS
+from portapar.few import MANY, MISS, Step, elements
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
+from portapar.values import Values
 
 
 def reduce_by_key(
@@ -72,6 +74,9 @@ def reduce_by_key(
 
     def reduce(p: Parts) -> tuple[Any, Any]:
         found = _there(p, reduce_by_key, keys, values, lambda k, v: (k, _wide(v)), op=op, consecutive=consecutive)
+        if found is MISS:
+            _check_keys(p, keys)
+            found = p.few(ops.monoid(op).py_func)
         if found is not MISS:
             return found
         runs, ordered, grouped = _group(p, keys, values, consecutive)
@@ -80,7 +85,14 @@ def reduce_by_key(
             return found, segmented_reduce(p.how, offsets, grouped, op=op)
         return found, _reduce_rows(p, offsets, grouped, op)
 
-    return parts.run("reduce_by_key", policy, (keys, values), reduce)
+    def few(step: Step) -> Any:
+        if Values.few((values,), op, most=MANY) is None:  # whose types the long way finds out
+            return MISS
+        found = _few_groups(step, keys, values, consecutive)
+        reduced = MISS if found is MISS else reduce_few(step, found[1], Values.few((found[2],), op, most=MANY), None)
+        return MISS if reduced is MISS else (found[0], reduced)
+
+    return parts.run("reduce_by_key", policy, (keys, values), reduce, few)
 
 
 def scan_by_key(
@@ -143,7 +155,9 @@ def scan_by_key(
         if p.length(values, "values") != n:
             raise ArgumentError(f"{p.algorithm}: keys has {n} elements and values {len(values)}: must have as many")
         if consecutive:
-            return segmented_scan(p.how, Runs(p, p.stored(keys, "keys"), "keys").offsets(), values, out=out, **how)
+            data = keys_of(p, keys, "keys")
+            found = p.few(ops.monoid(op).py_func)
+            return segmented_scan(p.how, Runs(p, data).offsets(), values, out=out, **how) if found is MISS else found
         if out is not None:
             if p.length(out, "out") != n:
                 raise ArgumentError(f"{p.algorithm}: out has length {len(out)}, must be {n}")
@@ -151,13 +165,20 @@ def scan_by_key(
         elif (found := _there(p, scan_by_key, keys, values, lambda _, v: (_wide(v),), **how)) is not MISS:
             return found
         places = argsort(p.how, keys)
-        runs = Runs(p, p.stored(gather(p.how, keys, places), "keys"), "keys")
+        runs = Runs(p, p.stored(gather(p.how, keys, places), "keys"))
         found = segmented_scan(p.how, runs.offsets(), gather(p.how, values, places), **how)
         if out is None and p.kind == "numpy" and p.count > 1:  # ranks write to no array of which each has a copy
             return sort_by_key(p.how, places, found)[1]
         return scatter(p.how, found, places, p.new(n, found.dtype).value if out is None else out)
 
-    return parts.run("scan_by_key", policy, (keys, values, out), scan)
+    def few(step: Step) -> Any:
+        if not consecutive or not elements(keys, values, most=MANY):
+            return MISS
+        given = Values.few((values,), op, None, init, MANY)
+        heads = None if given is None else few_heads(step, keys)
+        return MISS if heads is None else scan_few(step, few_offsets(heads, len(keys)), given, inclusive, out)
+
+    return parts.run("scan_by_key", policy, (keys, values, out), scan, few)
 
 
 def unique_by_key(policy: Policy | None, keys: Any, values: Any, *, consecutive: bool = False) -> tuple[Any, Any]:
@@ -196,12 +217,21 @@ def unique_by_key(policy: Policy | None, keys: Any, values: Any, *, consecutive:
     def unique(p: Parts) -> tuple[Any, Any]:
         p.length(values, "values")
         found = _there(p, unique_by_key, keys, values, lambda k, v: (k, v), consecutive=consecutive)
+        if found is MISS:
+            _check_keys(p, keys)
+            found = p.few()
         if found is not MISS:
             return found
         runs, ordered, grouped = _group(p, keys, values, consecutive)
         return runs.first(ordered, "keys"), runs.first(p.stored(grouped, "values"), "values")
 
-    return parts.run("unique_by_key", policy, (keys, values), unique)
+    def few(step: Step) -> Any:
+        found = _few_groups(step, keys, values, consecutive)
+        heads = None if found is MISS else found[1][:-1]
+        firsts = None if heads is None else few_first(step, found[2], heads)
+        return MISS if firsts is None else (found[0], firsts)
+
+    return parts.run("unique_by_key", policy, (keys, values), unique, few)
 
 
 def group_by_key(policy: Policy | None, keys: Any, values: Any) -> tuple[Any, Any, Any]:
@@ -236,12 +266,15 @@ def group_by_key(policy: Policy | None, keys: Any, values: Any) -> tuple[Any, An
 
     def group(p: Parts) -> tuple[Any, Any, Any]:
         found = _there(p, group_by_key, keys, values, lambda k, v: (k, np.int64, v))
+        if found is MISS:
+            _check_keys(p, keys)
+            found = p.few()
         if found is not MISS:
             return found
         runs, ordered, grouped = _group(p, keys, values)
         return runs.first(ordered, "keys"), runs.offsets(), grouped
 
-    return parts.run("group_by_key", policy, (keys, values), group)
+    return parts.run("group_by_key", policy, (keys, values), group, lambda step: _few_groups(step, keys, values, False))
 
 
 def merge_by_key(
@@ -337,9 +370,7 @@ def _wide(dtype: np.dtype) -> np.dtype:
 
 def _group(p: Parts, keys: Any, values: Any, consecutive: bool = False) -> tuple[Runs, Data, Any]:
     """(the runs of keys, the keys, the values as they go with them)."""
-    data = p.vector(keys, "keys")
-    if data.dtype.kind not in "biuf":
-        raise PlacementError(f"{p.algorithm}: keys has dtype {data.dtype}: must be booleans, integers or floats")
+    data = _check_keys(p, keys)
     rows = p.read(values, "values")
     if consecutive:
         ordered, grouped = keys, values
@@ -350,7 +381,27 @@ def _group(p: Parts, keys: Any, values: Any, consecutive: bool = False) -> tuple
         ordered, index = sort_by_key(p.how, keys, part.asarray(numbers) if p.kind == "device" else numbers)
         grouped = _rows(p, part, rows, index)
     stored = p.stored(ordered, "keys")
-    return Runs(p, stored, "keys"), stored, grouped
+    return Runs(p, stored), stored, grouped
+
+
+def _check_keys(p: Parts, keys: Any) -> Data:
+    data = p.vector(keys, "keys")
+    if data.dtype.kind not in "biuf":
+        raise PlacementError(f"{p.algorithm}: keys has dtype {data.dtype}: must be booleans, integers or floats")
+    return data
+
+
+def _few_groups(step: Step, keys: Any, values: Any, consecutive: bool) -> Any:
+    """(distinct keys, offsets, the values of each side by side), by remembered steps."""
+    part = step.part
+    if part is None or not elements(keys, values, most=MANY):
+        return MISS
+    if not consecutive:
+        found = few_sorted.sort_by_key(step, keys, values, None, False)
+        keys, values = sort_by_key(part.how, keys, values) if found is MISS else found
+    heads = few_heads(step, keys)
+    first = None if heads is None else few_first(step, keys, heads)
+    return MISS if heads is None or first is None else (first, few_offsets(heads, len(keys)), values)
 
 
 def _rows(p: Parts, part: LocalPart, rows: Data, index: Any) -> Any:

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from portapar import ops
+from portapar.algorithms.reduce import reduce
 from portapar.few import FEW, MANY, MISS, Step, elements
 from portapar.kernel.front import atomic
 
@@ -90,16 +92,34 @@ def _number(v: Any, edges: Any) -> Any:
 
 
 def _weigh_many(step: Step, n: int, x: Any, weights: Any, bins: int) -> Any:
-    """The weights of numbers that are all below `bins`."""
-    if step.part is None or bins < 1 or x.dtype.kind not in "biu" or weights.dtype.kind not in "biuf":
+    """The weights of numbers that are not negative, nor large."""
+    part = step.part
+    if part is None or x.dtype.kind not in "iu" or weights.dtype.kind not in "biuf":
         return MISS
-    size = weighed(n, bins)
-    blocks, tables, none = -(-n // size), np.zeros((-(-n // size), bins + APART)), np.zeros(1)
-    made = step.run(
-        blocks, weigher(_number), 0, size, x, weights, none, tables.reshape(-1), bins, bins + APART, work=n
-    )
-    found = np.add.reduce(tables[:, : bins + 1], axis=0)  # in order
-    return found[:bins] if made and not found[bins] else MISS
+    edges, kind = np.zeros(1), np.dtype(np.float64)
+    if bins:  # often enough: then no pass is needed to find the largest
+        found = weigh(step, _number, x, weights, edges, bins, kind)
+        if found is None or not found[bins]:
+            return MISS if found is None else found[:bins]
+    most = reduce(part.how, x.view(f"u{x.dtype.itemsize}"), op=ops.maximum).item()  # negative ones become large
+    if most >= FEW:
+        return MISS
+    found = weigh(step, _number, x, weights, edges, max(bins, most + 1), kind)
+    return MISS if found is None else found[: max(bins, most + 1)]
+
+
+def weigh(step: Step, place: Any, x: Any, weights: Any, edges: Any, bins: int, kind: np.dtype) -> Any:
+    """The sums of weights by the number that ``place(element, edges)`` gives; `bins` for others, which are counted.
+
+    None if the step did not run.
+    """
+    if weights.dtype.kind not in "biuf":
+        return None
+    size = weighed(len(x), bins)
+    tables = np.zeros((-(-len(x) // size), bins + APART), kind)
+    rest = tables.reshape(-1), bins, bins + APART
+    made = step.run(len(tables), weigher(place), 0, size, x, weights, edges, *rest, work=len(x))
+    return np.add.reduce(tables[:, : bins + 1], axis=0) if made else None  # in order
 
 
 def _count_few(_: int, x: Any, table: Any, told: Any) -> None:
@@ -143,6 +163,11 @@ def histogram(step: Step, x: Any, bins: Any, limits: Any, weights: Any, key: Any
         edges, counts = bins, np.zeros(len(bins) - 1, np.int64)
         made = step(_between, x, edges, counts, right)
     return (counts, edges) if made and right[0] else MISS
+
+
+def edged(dtype: np.dtype) -> bool:
+    """Whether bins of equal width for elements of a dtype have edges of float64."""
+    return dtype in _KINDS
 
 
 def edges_of(step: Step, x: Any, bins: Any, limits: Any) -> Any:

@@ -299,19 +299,39 @@ def _reached(part: LocalPart, x: Any, value: Any, edges: np.ndarray, run: Any) -
 
 
 def _remembered(step: Step, x: Any, bins: Any, limits: Any, weights: Any, key: Any) -> Any:
-    """By remembered steps the histogram of few elements, or of many in bins of equal width in a range that is given."""
-    n = elements(x, most=MANY)
-    if n <= FEW:
+    """The histogram by remembered steps."""
+    n = elements(x, *([] if weights is None else [weights]), most=MANY)
+    if n <= FEW and weights is None:
         return few_counted.histogram(step, x, bins, limits, weights, key)
-    part = step.part if weights is None and key is None else None
-    edges = None if part is None else few_counted.edges_of(step, x, bins, limits)
-    if part is None or edges is None:
+    part = step.part if n and key is None and x.dtype.kind in "iuf" else None
+    if part is None:
         return MISS
-    if bins <= _FEW:
+    uniform = type(bins) is int
+    if uniform:
+        if limits is None and few_counted.edged(x.dtype):
+            limits = tuple(_end(part, x, _itself, op, None) for op in (ops.minimum, ops.maximum))
+        edges = few_counted.edges_of(step, x, bins, limits)
+    else:
+        edges = bins if elements(bins, least=2, most=MANY) and bins.dtype.kind in "iuf" else None
+        edges = edges if edges is not None and (edges[1:] >= edges[:-1]).all() else None
+    if edges is None:
+        return MISS  # the long way finds them, or says what is wrong
+    count = len(edges) - 1
+    if weights is None and count <= _FEW:
         found = _reached(part, x, _itself, edges, step.run)
         return MISS if found is None else (found[:-1] - found[1:], edges)
-    table = _table(part, x, edges, bins, _estimated(_itself, edges)[0], step.run)
-    return MISS if table is None else (table[:bins].astype(np.int64), edges)
+    place, searched = (_estimated if uniform else _searched)(_itself, edges)
+    if weights is not None:
+        found = few_counted.weigh(step, place, x, weights, searched, count, _kind(weights.dtype))
+        return MISS if found is None else (found[:count], edges)
+    side = None if uniform else _side_by_side(edges, x.dtype.type)
+    table = _table(part, x, searched, count, place, step.run, side)
+    return MISS if table is None else (table[:count].astype(np.int64), edges)
+
+
+def _kind(weights: np.dtype) -> np.dtype:
+    """The dtype of sums of weights."""
+    return weights if weights.kind == "f" else np.dtype(np.float64)
 
 
 def _compare(value: Any) -> Any:
@@ -402,7 +422,7 @@ def _counts(
     heavy = _heavy(p, weights)
     kind: np.dtype = np.dtype(np.int64)
     if heavy is not None:
-        kind = heavy.dtype if heavy.dtype.kind == "f" and p.algorithm == "histogram" else np.dtype(np.float64)
+        kind = _kind(heavy.dtype) if p.algorithm == "histogram" else np.dtype(np.float64)
     edges = np.zeros(1) if edges is None else edges
     if heavy is not None:
         found = _weights(p, data, heavy, edges, bins, kind, place)

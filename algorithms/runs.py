@@ -7,6 +7,7 @@ begins.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from portapar.algorithms.copy_if import pack_index
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.order import take
 from portapar.errors import ArgumentError
+from portapar.few import MISS, Step, elements, fixed
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
@@ -52,13 +54,105 @@ def run_length_encode(policy: Policy | None, x: Any) -> tuple[Any, Any]:
     """
 
     def encode(p: Parts) -> tuple[Any, Any]:
-        data = p.stored(x, "x")
+        data = keys_of(p, x, "x")
+        found = p.few()
+        if found is not MISS:
+            return found
         for dtype in (data.dtype, np.int64):
             p.expects(len(data), dtype)
-        found = Runs(p, data, "x")
-        return found.first(data, "values"), found.lengths()
+        runs = Runs(p, data)
+        return runs.first(data, "values"), runs.lengths()
 
-    return parts.run("run_length_encode", policy, (x,), encode)
+    def few(step: Step) -> Any:
+        heads = few_heads(step, x)
+        values = None if heads is None else few_first(step, x, heads)
+        if heads is None or values is None:
+            return MISS
+        lengths = np.empty_like(heads)
+        np.subtract(heads[1:], heads[:-1], out=lengths[:-1])
+        lengths[-1] = len(x) - heads[-1]
+        return values, lengths
+
+    return parts.run("run_length_encode", policy, (x,), encode, few)
+
+
+def keys_of(p: Parts, x: Any, name: str) -> Data:
+    """The elements, which runs can be told apart of."""
+    data = p.stored(x, name)
+    if data.dtype.kind not in "biuf":
+        raise ArgumentError(f"{p.algorithm}: {name} has dtype {data.dtype}: must be booleans, integers or floats")
+    return data
+
+
+# by remembered steps --------------------------------------------------------------------------------
+
+_MOST = 1 << 20  #: elements that caches hold: these are looked at twice, without a flag for each
+
+
+def few_heads(step: Step, x: Any) -> Any:
+    """Where runs of equal elements of a plain array begin; None where others must look."""
+    n, part = elements(x, most=_MOST), step.part
+    if not n or part is None or x.dtype.kind not in "biuf":
+        return None
+    count, place = _heads(x.dtype)
+    keys, (blocks, size) = radix.bits(x), part.blocks(n)
+    ends = np.empty(blocks, np.int64)
+    if not step.run(blocks, count, size, keys, ends, work=n):
+        return None
+    ends = ends.cumsum() if blocks > 1 else ends
+    heads = np.empty(int(ends[-1]), np.int64)
+    return heads if step.run(blocks, place, size, keys, ends, heads, work=n) else None
+
+
+def few_offsets(heads: np.ndarray, n: int) -> np.ndarray:
+    """Where each run begins, and where the last one ends."""
+    offsets = np.empty(len(heads) + 1, np.int64)
+    offsets[:-1], offsets[-1] = heads, n
+    return offsets
+
+
+def few_first(step: Step, x: Any, heads: Any) -> Any:
+    """The first element of every run, of an array as long as that of the keys; None if it did not run."""
+    part, n = step.part, len(heads)
+    if part is None or not elements(x, most=_MOST):
+        return None
+    (blocks, size), out = part.blocks(n), np.empty(n, x.dtype)
+    return out if step.run(blocks, _firsts, size, x, heads, out, work=n) else None
+
+
+@functools.cache
+def _heads(dtype: np.dtype) -> tuple[Any, Any]:
+    """The kernels that count the runs that begin in each block, and write where they do."""
+    equal = radix.coding(dtype, False).equal
+
+    def count(block: int, size: int, keys: Any, counts: Any) -> None:
+        lo, hi = block * size, min(len(keys), (block + 1) * size)
+        found = 1 if lo == 0 else 0
+        for i in range(max(lo, 1), hi):
+            found += 1 if equal(keys[np.uint64(i)]) != equal(keys[np.uint64(i - 1)]) else 0
+        counts[block] = found
+
+    def place(block: int, size: int, keys: Any, ends: Any, heads: Any) -> None:
+        i, at, end = block * size, int(ends[block - 1]) if block > 0 else 0, int(ends[block])
+        if i == 0:
+            heads[0] = 0
+            at, i = 1, 1
+        hi = min(len(keys), block * size + size)
+        while at < end:
+            for _ in range(min(end - at, hi - i)):  # so many cannot pass the end
+                heads[np.uint64(at)] = i
+                at += 1 if equal(keys[np.uint64(i)]) != equal(keys[np.uint64(i - 1)]) else 0
+                i += 1
+
+    return fixed(count), fixed(place)
+
+
+def _firsts(block: int, size: int, x: Any, heads: Any, out: Any) -> None:
+    for k in range(block * size, min(len(out), (block + 1) * size)):
+        out[np.uint64(k)] = x[np.uint64(heads[np.uint64(k)])]
+
+
+# on parts -------------------------------------------------------------------------------------------
 
 
 class Runs:
@@ -69,13 +163,9 @@ class Runs:
     p : Parts
     data : Data
         Stored, of one dimension, of booleans, integers or floats.
-    name : str
-        Of the argument, for messages.
     """
 
-    def __init__(self, p: Parts, data: Data, name: str) -> None:
-        if data.dtype.kind not in "biuf":
-            raise ArgumentError(f"{p.algorithm}: {name} has dtype {data.dtype}: must be booleans, integers or floats")
+    def __init__(self, p: Parts, data: Data) -> None:
         self.p, self.n = p, len(data)
         equal = radix.coding(data.dtype, False).equal
         borders = p.rows("borders", data, lambda k: [(max(p.cuts[k] - 1, 0), p.cuts[k])]) if p.count > 1 else {}

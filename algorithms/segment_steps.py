@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ from portapar.algorithms.segments import Segments
 from portapar.kernel.front.codec import as_scalars, codec
 from portapar.part import LocalPart
 from portapar.values import Values
+
+NEW: Mapping[str, Any] = MappingProxyType({})  #: the output is a new array
 
 
 class Steps:
@@ -28,9 +32,15 @@ class Steps:
         Theirs, where the device sees them.
     start : number, tuple or None
         What a reduction of no elements is, and what a scan begins with.
+    run : callable, optional
+        That of a step, in the place of the part's.
     """
 
-    def __init__(self, part: LocalPart, values: Values, at: Any, given: Segments, offsets: Any, start: Any) -> None:
+    def __init__(
+        self, part: LocalPart, values: Values, at: Any, given: Segments, offsets: Any, start: Any, run: Any = None
+    ) -> None:
+        self.run = part.run if run is None else run
+        self.work = given.end - given.begin + given.count
         self.part, self.values, self.at, self.given, self.offsets = part, values, at, given, offsets
         self.blocks, self.size = given.blocks(part, values.kernels)
         self.start = first_value(values, start)
@@ -49,8 +59,11 @@ class Steps:
 
         self.part.run(count, total, first, out)
 
-    def reduce(self, out: Any) -> None:
-        """The reduction of every segment."""
+    def reduce(self, out: Any, aliases: Mapping[str, Any] = NEW) -> bool:
+        """The reduction of every segment; False if it did not run.
+
+        `aliases` are `out` and `like` of `portapar.few.Step`, if the user gave the output.
+        """
         given, op, start, started = self.given, self.values.op, self.start, int(self.values.init is not None)
         load, store, keep = self.values.load, self.values.store, codec(out.dtype).store
         fold = fold_of(self.values, self.at)
@@ -81,12 +94,14 @@ class Steps:
                 keep(np.uint64(s), out, op(start, acc) if started else acc)
 
         rest = given.begin, given.count, self.offsets, self.heads, self.sums, out
-        self.part.run(self.blocks, segments.walk(visit), self.size, *rest)
+        if not self.run(self.blocks, segments.walk(visit), self.size, *rest, work=self.work, **aliases):
+            return False
         if self.windows:
             for_each(self.part.how, self.windows, combine, *rest)
+        return True
 
-    def scan(self, inclusive: bool, started: bool, out: Any) -> None:
-        """The prefixes of every segment."""
+    def scan(self, inclusive: bool, started: bool, out: Any, aliases: Mapping[str, Any] = NEW) -> bool:
+        """The prefixes of every segment; see `reduce`."""
         given, op, at, start, has = self.given, self.values.op, self.at, self.start, int(started)
         load, store, keep = self.values.load, self.values.store, codec(out.dtype).store
         fold = fold_of(self.values, self.at)
@@ -131,9 +146,10 @@ class Steps:
 
         rest = given.begin, given.count, self.offsets, self.heads, self.sums
         if self.windows:
-            self.part.run(self.blocks, segments.walk(total), self.size, *rest, self.sums)
+            if not self.run(self.blocks, segments.walk(total), self.size, *rest, self.sums, work=self.work):
+                return False
             for_each(self.part.how, self.windows, carry, *rest)
-        self.part.run(self.blocks, segments.walk(visit), self.size, *rest, out)
+        return self.run(self.blocks, segments.walk(visit), self.size, *rest, out, work=self.work, **aliases)
 
 
 def first_value(values: Values, start: Any) -> Any:

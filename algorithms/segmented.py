@@ -23,7 +23,7 @@ from portapar.algorithms.segments import Segments
 from portapar.arrays import PartitionedArray
 from portapar.errors import PlacementError
 from portapar.executor import simd
-from portapar.few import MISS, Step, elements
+from portapar.few import FEW, MANY, MISS, Step, elements
 from portapar.kernel.front.codec import as_scalars, codec
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
@@ -99,7 +99,7 @@ def segmented_reduce(
     return parts.run(
         "segmented_reduce", policy, (*inputs, *given),
         lambda p: _reduce(p, offsets, Values(p, inputs, op, transform, init), out),
-        lambda step: _reduce_few(step, offsets, Values.few(inputs, op, transform, init), out),
+        lambda step: reduce_few(step, offsets, Values.few(inputs, op, transform, init, MANY), out),
     )  # fmt: skip
 
 
@@ -155,7 +155,7 @@ def segmented_scan(
     return parts.run(
         "segmented_scan", policy, (x, offsets, out),
         lambda p: _scan(p, offsets, Values(p, (x,), op, None, init), inclusive, out),
-        lambda step: _scan_few(step, offsets, Values.few((x,), op, None, init), inclusive, out),
+        lambda step: scan_few(step, offsets, Values.few((x,), op, None, init, MANY), inclusive, out),
     )  # fmt: skip
 
 
@@ -206,10 +206,12 @@ def _check_out(p: Parts, offsets: Any, values: Values, count: int, out: Any) -> 
 # few elements, of which every segment is one piece ------------------------------------------------
 
 
-def _reduce_few(step: Step, offsets: Any, values: Values | None, out: Any) -> Any:
-    if values is None or not elements(offsets, least=2) or not _fits(out, len(offsets) - 1):
+def reduce_few(step: Step, offsets: Any, values: Values | None, out: Any) -> Any:
+    if values is None or not elements(offsets, least=2, most=MANY) or not _fits(out, len(offsets) - 1):
         return MISS
     given = values.identity if values.init is None else values.init
+    if values.n > FEW or len(offsets) > FEW:
+        return _reduce_many(step, offsets, values, given, out)
     aliases = {} if out is None else {"out": out}
     out = np.empty(len(offsets) - 1, values.dtype) if out is None else out
     fold, keep, start = fold_of(values, values.at()), codec(out.dtype).store, first_value(values, given)
@@ -230,12 +232,14 @@ def _reduce_few(step: Step, offsets: Any, values: Values | None, out: Any) -> An
     return out if step(reduce, values.n, offsets, out, right, **aliases) and right[0] else MISS
 
 
-def _scan_few(step: Step, offsets: Any, values: Values | None, inclusive: bool, out: Any) -> Any:
-    if values is None or not elements(offsets, least=2) or not _fits(out, values.n):
+def scan_few(step: Step, offsets: Any, values: Values | None, inclusive: bool, out: Any) -> Any:
+    if values is None or not elements(offsets, least=2, most=MANY) or not _fits(out, values.n):
         return MISS
     given = values.identity if values.init is None and not inclusive else values.init
     if given is None and not inclusive:
         return MISS  # the long way says what is missing
+    if values.n > FEW or len(offsets) > FEW:
+        return _scan_many(step, offsets, values, given, inclusive, out)
     aliases = {} if out is None else {"out": out, "like": values.inputs}
     out = np.empty(values.n, values.dtype) if out is None else out
     at, op, keep, start = values.at(), values.op, codec(out.dtype).store, first_value(values, given)
@@ -263,7 +267,30 @@ def _scan_few(step: Step, offsets: Any, values: Values | None, inclusive: bool, 
 
 def _fits(out: Any, n: int) -> bool:
     """Whether it is a plain array of that length, or None."""
-    return out is None or (elements(out) == n and n > 0)
+    return out is None or (elements(out, most=MANY) == n and n > 0)
+
+
+def _reduce_many(step: Step, offsets: Any, values: Values, start: Any, out: Any) -> Any:
+    given = segments.found(step, offsets, values.n)
+    if given is None or (start is None and given.shortest == 0):
+        return MISS  # the long way says what is wrong
+    part, aliases = step.part, {} if out is None else {"out": out}
+    assert part is not None
+    out = part.empty(given.count, values.dtype) if out is None else out
+    made = Steps(part, values, values.at(), given, offsets, start, step.run).reduce(out, aliases)
+    return out if made else MISS
+
+
+def _scan_many(step: Step, offsets: Any, values: Values, start: Any, inclusive: bool, out: Any) -> Any:
+    given = segments.found(step, offsets, values.n)
+    if given is None or (given.begin, given.end) != (0, values.n):
+        return MISS
+    part = step.part
+    assert part is not None
+    aliases = {} if out is None else {"out": out, "like": (*values.inputs, *values.inputs)}  # which the step has twice
+    out = part.empty(values.n, values.dtype) if out is None else out
+    steps = Steps(part, values, values.at(), given, offsets, start, step.run)
+    return out if steps.scan(inclusive, start is not None, out, aliases) else MISS
 
 
 # several parts ------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ import numpy as np
 
 from portapar import arrays
 from portapar.errors import PlacementError
+from portapar.few import Step
 from portapar.lazy import Lazy
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
@@ -73,7 +74,9 @@ def find(p: Parts, offsets: Any, n: int) -> Segments:
         )
     if count < 0:
         raise PlacementError(f"{p.algorithm}: offsets is empty: must have one element more than there are segments")
-    begin, end, shortest, longest = p.each("offsets", lambda part: _extent(part, data[part], count))[0]
+    told = p.each("offsets", lambda part: _extent(part, data[part], count, part.run))[0]
+    assert told is not None
+    begin, end, shortest, longest = told
     if shortest < 0:
         host = arrays.asnumpy(data.value)
         s = int(np.flatnonzero(host[1:] < host[:-1])[0])
@@ -88,6 +91,15 @@ def find(p: Parts, offsets: Any, n: int) -> Segments:
     return Segments(data, count, begin, end, shortest, longest)
 
 
+def found(step: Step, offsets: Any, n: int) -> Segments | None:
+    """The segments of `n` elements by plain offsets, found in a remembered step; None where others must look."""
+    part, count = step.part, len(offsets) - 1
+    told = None if part is None else _extent(part, offsets, count, step.run)
+    if told is None or told[2] < 0 or told[0] < 0 or told[1] > n:
+        return None
+    return Segments(Data.here(offsets), count, *told)
+
+
 def fit(offsets: Any, n: int, empties: int) -> int:
     """Whether few offsets are right for `n` elements, 1 or 0; for kernels. Without `empties` all must have elements."""
     wrong = 1 if offsets[0] < 0 or offsets[len(offsets) - 1] > n else 0
@@ -97,32 +109,39 @@ def fit(offsets: Any, n: int, empties: int) -> int:
     return 1 - wrong
 
 
-def _extent(part: LocalPart, offsets: Any, count: int) -> tuple[int, int, int, int]:
-    """(first, last offset, least, largest difference; the least is -1 if any is negative)."""
+def _extent(part: LocalPart, offsets: Any, count: int, run: Any) -> tuple[int, int, int, int] | None:
+    """(first, last offset, least, largest difference; the least is -1 if any is negative).
 
-    def differ(block: int, size: int, count: int, offsets: Any, found: Any) -> None:
-        lo = block * size
-        hi = min(count, lo + size)
-        least = most = np.int64(0)
-        wrong = np.int64(0)
-        if lo < hi:
-            least = most = np.int64(offsets[np.uint64(lo + 1)]) - np.int64(offsets[np.uint64(lo)])
-        for i in range(lo, hi):
-            a, b = np.int64(offsets[np.uint64(i)]), np.int64(offsets[np.uint64(i + 1)])
-            length = b - a
-            least = length if length < least else least
-            most = length if length > most else most
-            wrong |= np.int64(b < a)  # which the difference does not show if it overflows
-        found[4 * block] = offsets[0]
-        found[4 * block + 1] = offsets[count]
-        found[4 * block + 2] = -1 if wrong > 0 else least
-        found[4 * block + 3] = most
-
+    `run` is that of the part, or of a step; None if it did not run.
+    """
     blocks, size = part.blocks(max(count, 1))
     found = part.empty(4 * blocks, np.int64)
-    part.run(blocks, differ, size, count, offsets, found)
+    if not run(blocks, _differ, size, count, offsets, found, work=count):
+        return None
     rows = arrays.asnumpy(found).reshape(blocks, 4)
-    return int(rows[0, 0]), int(rows[0, 1]), int(rows[:, 2].min()), int(rows[:, 3].max())
+    begin, end, shortest, longest = rows[0].tolist()
+    if blocks > 1:
+        shortest, longest = int(rows[:, 2].min()), int(rows[:, 3].max())
+    return begin, end, shortest, longest
+
+
+def _differ(block: int, size: int, count: int, offsets: Any, found: Any) -> None:
+    lo = block * size
+    hi = min(count, lo + size)
+    least = most = np.int64(0)
+    wrong = np.int64(0)
+    if lo < hi:
+        least = most = np.int64(offsets[np.uint64(lo + 1)]) - np.int64(offsets[np.uint64(lo)])
+    for i in range(lo, hi):
+        a, b = np.int64(offsets[np.uint64(i)]), np.int64(offsets[np.uint64(i + 1)])
+        length = b - a
+        least = length if length < least else least
+        most = length if length > most else most
+        wrong |= np.int64(b < a)  # which the difference does not show if it overflows
+    found[4 * block] = offsets[0]
+    found[4 * block + 1] = offsets[count]
+    found[4 * block + 2] = -1 if wrong > 0 else least
+    found[4 * block + 3] = most
 
 
 def first(place: int, begin: int, count: int, offsets: Any) -> int:

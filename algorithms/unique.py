@@ -16,7 +16,7 @@ from portapar.algorithms.copy_if import copy_if
 from portapar.algorithms.count import count
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.reduce import transform_reduce
-from portapar.algorithms.runs import Runs
+from portapar.algorithms.runs import Runs, few_first, few_heads, keys_of
 from portapar.algorithms.sort import sort
 from portapar.errors import PlacementError
 from portapar.few import MISS, Step
@@ -58,13 +58,20 @@ def unique(policy: Policy | None, x: Any, *, consecutive: bool = False) -> Any:
     array([3, 1, 3])
     """
     if consecutive:
-        return parts.run("unique", policy, (x,), lambda p: _neighbours(p, x))
+        return parts.run("unique", policy, (x,), lambda p: _neighbours(p, x), lambda step: _few_neighbours(step, x))
     return parts.run("unique", policy, (x,), lambda p: _unique(p, x), lambda step: few_sorted.unique(step, x))
 
 
 def _neighbours(p: Parts, x: Any) -> Any:
-    data = p.stored(x, "x")
-    return Runs(p, data, "x").first(data, "select")
+    data = keys_of(p, x, "x")
+    found = p.few()
+    return Runs(p, data).first(data, "select") if found is MISS else found
+
+
+def _few_neighbours(step: Step, x: Any) -> Any:
+    heads = few_heads(step, x)
+    found = None if heads is None else few_first(step, x, heads)
+    return MISS if found is None else found
 
 
 def unique_count(policy: Policy | None, x: Any, *, consecutive: bool = False) -> Any:
@@ -86,14 +93,20 @@ def unique_count(policy: Policy | None, x: Any, *, consecutive: bool = False) ->
     """
 
     def runs(p: Parts) -> int:
-        return len(Runs(p, p.stored(x, "x"), "x"))
+        data = keys_of(p, x, "x")
+        found = p.few()
+        return len(Runs(p, data)) if found is MISS else found
+
+    def few_runs(step: Step) -> Any:
+        heads = few_heads(step, x)
+        return MISS if heads is None else len(heads)
 
     def few(step: Step) -> Any:
         found = few_sorted.unique(step, x)
         return found if found is MISS else len(found)
 
     if consecutive:
-        return parts.run("unique_count", policy, (x,), runs)
+        return parts.run("unique_count", policy, (x,), runs, few_runs)
     return parts.run("unique_count", policy, (x,), lambda p: _count(p, x), few)
 
 

@@ -89,7 +89,7 @@ class Step:
     def part(self) -> LocalPart | None:
         block = policy.current.get()
         found = _parts.get((self.how or block or policy.par, block))
-        return None if found is None or found.executor.closed else found
+        return None if found is None or found.executor.closed or watching else found
 
 
 class FirstStep(Step):

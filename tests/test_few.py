@@ -37,6 +37,14 @@ def scanned(x):
     return np.concatenate([np.cumsum(x[a:b]) for a, b in zip(offsets(len(x))[:-1], offsets(len(x))[1:], strict=True)])
 
 
+def heads(k):
+    return np.flatnonzero(np.append(True, k[1:] != k[:-1]))
+
+
+def scanned_runs(k, x):
+    return np.concatenate([np.cumsum(part) for part in np.split(x, heads(k)[1:])])
+
+
 #: name: (call of a policy, numbers x, small integers k, places i, and a number c that kernels capture; what it gives)
 CALLS = {
     "count_if": (lambda p, x, k, i, c: pp.count_if(p, x, lambda v: v > c), lambda x, k, i, c: (x > c).sum()),
@@ -114,6 +122,39 @@ CALLS = {
     ),
     "unique": (lambda p, x, k, i, c: pp.unique(p, k), lambda x, k, i, c: np.unique(k)),
     "unique_count": (lambda p, x, k, i, c: pp.unique_count(p, k), lambda x, k, i, c: len(np.unique(k))),
+    "weights of bins": (
+        lambda p, x, k, i, c: pp.histogram(p, x, 40, (-3, 20.5), weights=x + c)[0],
+        lambda x, k, i, c: np.histogram(x, 40, (-3, 20.5), weights=x + c)[0],
+    ),
+    "many edges": (
+        lambda p, x, k, i, c: pp.histogram(p, k, np.arange(40) - c % 1)[0],
+        lambda x, k, i, c: np.histogram(k, np.arange(40) - c % 1)[0],
+    ),
+    "largest weight": (lambda p, x, k, i, c: pp.bincount(p, k, x + c), lambda x, k, i, c: np.bincount(k, x + c)),
+    "neighbours": (lambda p, x, k, i, c: pp.unique(p, k, consecutive=True), lambda x, k, i, c: k[heads(k)]),
+    "how many runs": (
+        lambda p, x, k, i, c: pp.unique_count(p, k, consecutive=True), lambda x, k, i, c: len(heads(k))
+    ),
+    "run_length_encode": (
+        lambda p, x, k, i, c: pp.run_length_encode(p, k)[1], lambda x, k, i, c: np.diff(heads(k), append=len(k))
+    ),
+    "reduce_by_key": (
+        lambda p, x, k, i, c: pp.reduce_by_key(p, k, x)[1],
+        lambda x, k, i, c: np.array([x[k == v].sum() for v in np.unique(k)]),
+    ),
+    "reduce runs": (
+        lambda p, x, k, i, c: pp.reduce_by_key(p, k, x, consecutive=True)[1],
+        lambda x, k, i, c: np.add.reduceat(x, heads(k)),
+    ),
+    "scan runs": (
+        lambda p, x, k, i, c: pp.scan_by_key(p, k, x, consecutive=True), lambda x, k, i, c: scanned_runs(k, x)
+    ),
+    "unique_by_key": (
+        lambda p, x, k, i, c: pp.unique_by_key(p, k, x)[1], lambda x, k, i, c: x[np.unique(k, return_index=True)[1]]
+    ),
+    "group_by_key": (
+        lambda p, x, k, i, c: pp.group_by_key(p, k, x)[2], lambda x, k, i, c: x[np.argsort(k, kind="stable")]
+    ),
 }  # fmt: skip
 
 
@@ -121,7 +162,9 @@ CALLS = {
 OF_MANY = [
     "count_if", "count", "any_of", "all_of", "none_of", "find", "find_if", "find_last_if", "adjacent_find", "mismatch",
     "equal", "copy_if", "stencil", "remove_if", "pack_index", "partition", "min_element", "minmax_element", "bincount",
-    "of a range", "few bins", "gather", "scatter", "scan", "exclusive", "maxima", "transform_scan",
+    "of a range", "few bins", "gather", "scatter", "scan", "exclusive", "maxima", "transform_scan", "histogram",
+    "between edges", "many edges", "weights", "weights of bins", "largest weight", "segmented_reduce", "segmented_scan",
+    "neighbours", "how many runs", "run_length_encode", "reduce runs", "scan runs",
 ]  # fmt: skip
 
 
@@ -244,7 +287,7 @@ OUTS = {
 def test_another_output_in_the_next_call(name, kind):
     if name == "scatter" and kind in ("shorter", "longer"):
         pytest.skip("it may have any length")
-    for n in (50, 50, 30, *((5000, 5000, 6000) if name in ("scan", "exclusive", "gather", "scatter") else ())):
+    for n in (50, 50, 30, *((5000, 5000, 6000) if name != "sort" else ())):
         memory = np.arange(n + 1.0)
         x, i, good = memory[:n], np.arange(n)[::-1].copy(), np.zeros(n)
         wanted = WRITES[name](x, i, good).copy()
