@@ -174,6 +174,26 @@ def test_default_arguments_that_equal_others_at_first():
         assert np.array_equal(out, 100 * table + 10 * x + number + 1)
 
 
+def test_numbers_that_are_equal_in_some_calls_only():
+    x = np.arange(50.0)
+
+    def body(i, c, x, d, y):
+        y[i] = (x[i] * c + d) * factor + shift
+
+    def product(a, b):
+        return a * b * factor + shift
+
+    for factor, shift, c, d in ((2, 2, 2, 2), (2, 2, 3, 2), (2, 5, 2, 2), (7, 2, 2, 2), (2, 2, 2, 4), (3, 3, 3, 3)):
+        y, z = np.empty(50), x.copy()
+        for _ in range(2):
+            pp.for_each(pp.par, 50, body, c, x, d, y)
+            assert np.array_equal(y, (x * c + d) * factor + shift)
+        pp.for_each(pp.par, 50, body, c, z, d, z)
+        assert np.array_equal(z, y)
+        found = pp.transform(pp.par, c, pp.range(c, c + 50), op=product)
+        assert np.array_equal(found, c * np.arange(c, c + 50) * factor + shift)
+
+
 def test_default_arguments_that_change():
     def put(i, x, y=None, out=None, k=1):
         out[i] = x[i] + k * y[i]
