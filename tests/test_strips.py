@@ -117,6 +117,85 @@ def test_columns_become_vectors():
     assert "strip64" in pp.inspect(dots, pp.simd(), a, x, y, space=200)["Numba"]
 
 
+# columns that are written, conditions, and indices from arrays ---------------------------------------
+
+
+def thomas(j, a, c, k, x, y):
+    m = len(a)
+    c[0, j] = -0.25
+    y[0, j] = a[0, j] / 4
+    for i in range(1, m):
+        w = 1 / (4 + c[i - 1, j])
+        c[i, j] = -w
+        y[i, j] = (a[i, j] + y[i - 1, j]) * w
+    for i in range(m - 2, -1, -1):
+        y[i, j] -= c[i, j] * y[i + 1, j]
+
+
+def diagonals(i, a, c, k, x, y):
+    s = 0.0
+    for d in range(len(a)):
+        j = i + k[d, 0]
+        if 0 <= j < len(x):
+            s += a[d, i] * x[j]
+    y[0, i] = s
+
+
+def ellpack(i, a, c, k, x, y):
+    s, positive = 0.0, 0.0
+    for d in range(len(a)):
+        v = a[d, i] * x[k[d, i]]
+        s += v
+        if v > 0.25:
+            positive += 1.0
+        elif d == 1:
+            positive = s + i
+    y[0, i] = s
+    y[1, i] = positive
+
+
+def mixed(i, a, c, k, x, y):
+    s = 1.0
+    for d in range(len(a)):
+        t = k[d, i] + i  # a whole number in each lane
+        s = s * 0.5 + a[d, i] * t
+        if d % 2 == 0:
+            y[d, i] = s + t * 2
+    c[0, i] = s
+
+
+@pytest.mark.parametrize("kernel", [thomas, diagonals, ellpack, mixed], ids=lambda x: x.__name__)
+def test_columns_with_more_to_them(renderer, kernel):
+    rng = np.random.default_rng(4)
+    for m in (1, 3, 64, 77, 1200):
+        a, x = rng.random((5, m)), rng.random(m)
+        k = rng.integers(0, m, (5, m)).astype(np.int32)
+        k[4, -1] = -1
+        if kernel is diagonals:
+            k[:, 0] = rng.integers(-3, 4, 5)
+        got, wanted = ((np.zeros((5, m)), np.zeros((5, m))) for _ in range(2))
+        pp.for_each(pp.par.on(renderer.executor), m, kernel, a, got[0], k, x, got[1])
+        for i in range(m):
+            kernel(i, a, wanted[0], k, x, wanted[1])
+        for one, other in zip(got, wanted, strict=True):
+            np.testing.assert_array_equal(one, other, f"{m} columns")
+
+
+def test_columns_with_more_to_them_become_vectors():
+    a, k = np.zeros((5, 200)), np.zeros((5, 200), np.int32)
+    for kernel in (thomas, diagonals, ellpack, mixed):
+        assert "strip" in pp.inspect(kernel, pp.simd(), a, a.copy(), k, a[0].copy(), a.copy(), space=200)["Numba"]
+
+
+def tallied(i, n, x, y, out):
+    s, count = x[i], 0
+    for k in range(n):
+        s = s * 0.5 + y[k]
+        if s > 0.75:
+            count += 1
+    out[i] = s + count
+
+
 # loops of which each step waits for the last one -----------------------------------------------------
 
 
@@ -156,7 +235,7 @@ def chosen(i, n, x, y, out):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("kernel", [chain, nested, through, chosen], ids=lambda x: x.__name__)
+@pytest.mark.parametrize("kernel", [chain, nested, through, chosen, tallied], ids=lambda x: x.__name__)
 def test_chains_one_after_the_other(renderer, kernel, dtype):
     rng = np.random.default_rng(2)
     half = np.dtype(dtype).type

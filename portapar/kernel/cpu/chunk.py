@@ -22,7 +22,7 @@ from portapar.errors import PlacementError
 from portapar.kernel.cpu import registers
 from portapar.kernel.cpu.choices import chosen
 from portapar.kernel.cpu.loops import STREAM_LINES, holds_text, loops_text
-from portapar.kernel.cpu.strips import WIDTHS, straight, strip
+from portapar.kernel.cpu.strips import WIDTH, straight, strip
 from portapar.kernel.front.bounds import Bounded, bounded
 from portapar.kernel.front.codec import codec
 from portapar.kernel.front.sources import tree_of
@@ -38,7 +38,7 @@ def chunk_text(
     stream: bool = False,
     bound: Bounded | None = None,
     apart: bool = False,
-    strips: tuple[int, ...] = (),
+    strips: int = 0,
 ) -> str:
     """Python text of ``chunk(lo, hi, block)`` for a program.
 
@@ -50,8 +50,8 @@ def chunk_text(
         When `fast` is right in the place of `body` (`fast_elem` for `elem`); ``rest`` does what is left.
     apart : bool
         Leave everything to ``rest`` where the arrays that a map writes share memory with others.
-    strips : tuple of int
-        Widths of which there are strips (`portapar.kernel.cpu.strips`).
+    strips : int
+        The width of strips, if there are such (`portapar.kernel.cpu.strips`).
     """
     args = [f"a{k}" for k in range(len(program.specs))]
     extra = [f"n{d}" for d in range(1, program.ndim)]
@@ -316,10 +316,10 @@ def _make(program: Program, stream: bool, plain: bool = False) -> Any:
             fence=intrinsics.fence,
             tile=intrinsics.scratch(dtype, STREAM_LINES * 64 // dtype.itemsize),
         )
-    strips = () if plain else _strips(program)
-    for width in strips:
-        space[f"strip{width}"] = _strip_function(program, width)
-    exec(compile(chunk_text(program, stream, bound, apart, tuple(strips)), "<portapar chunk>", "exec"), space)
+    strips, bodies = (0, ()) if plain else _strips(program)
+    for name, body in zip(("strip", "fewer"), bodies, strict=False):
+        space[f"{name}{strips}"] = _strip_function(program, body, name == "fewer")
+    exec(compile(chunk_text(program, stream, bound, apart, strips), "<portapar chunk>", "exec"), space)
     for name in ("holds", "sound", "inside", "short"):
         if name in space:
             space[name] = callee(space[name], once=program.once)
@@ -333,31 +333,31 @@ def _bounded(program: Program) -> Bounded | None:
 
 
 @functools.lru_cache(maxsize=4096)
-def _strips(program: Program) -> dict[int, ast.Module]:
-    """The bodies for several neighbouring indices at a time, by their number."""
+def _strips(program: Program) -> tuple[int, tuple[ast.Module, ...]]:
+    """The body for several neighbouring indices at a time: how many, and that for so many and for fewer; 0 if none."""
     steps = program.unit or program.steps[-1] == 1
     if not (_apart(program) and steps and has_loop(program.text)):
-        return {}
+        return 0, ()
     bound, texts = _bounded(program), function_texts(program)
     changed = bound.trees if bound is not None else {}
     body = straight({name: changed.get(name) or tree_of(text) for name, text in texts.items()}, "body")
     if body is None:
-        return {}
-    found = {width: strip(program, body, width) for width in WIDTHS}
-    return {width: tree for width, tree in found.items() if tree is not None}
+        return 0, ()
+    whole, fewer = (strip(program, body, fewer) for fewer in (False, True))
+    return (0, ()) if whole is None or fewer is None else (WIDTH, (whole, fewer))
 
 
-def _strip_function(program: Program, width: int) -> Any:
+def _strip_function(program: Program, tree: ast.Module, fewer: bool) -> Any:
     """One of them as a function for others to call."""
     from portapar.kernel.front import private
     from portapar.kernel.jit import intrinsics
 
-    tree = copy.deepcopy(_strips(program)[width])
-    space: dict[str, Any] = {"np": np, "math": math, "vectors": intrinsics.vectors}
+    space: dict[str, Any] = {"np": np, "math": math, "choose": intrinsics.choose}
+    space["lanes_apart"] = intrinsics.steps_apart if fewer else intrinsics.lanes_apart
     space.update((constructor.__name__, constructor) for constructor in private.CONSTRUCTORS)
     exec(compile(tree, "<portapar strip>", "exec"), space)
     weak = (*range(program.ndim), *(program.ndim + k for k, spec in enumerate(program.specs) if spec.weak))
-    return callee(space["strip"], weak)
+    return callee(space["strip"], (*weak, program.ndim + len(program.specs)) if fewer else weak)
 
 
 def _apart(program: Program) -> bool:
@@ -383,7 +383,7 @@ def _forms(program: Program, texts: dict[str, str], trees: dict[str, Any]) -> di
 
 def can_stream(program: Program) -> bool:
     """Whether the output can bypass the caches: contiguous elements that fill cache lines."""
-    if program.form != "transform" or not program.unit or _strips(program):
+    if program.form != "transform" or not program.unit or _strips(program)[0]:
         return False
     spec = program.specs[program.out]
     return spec.contiguous and spec.dtype.names is None and 64 % spec.dtype.itemsize == 0
@@ -529,7 +529,7 @@ def inspect(program: Program, stream: bool = False) -> dict[str, str]:
         verdict = f"{verdict}\nwhere an index is negative: {slow}"
     return {
         "vectorized": verdict,
-        "Numba": program.text + "\n" + chunk_text(program, stream, bound, _apart(program), tuple(_strips(program))),
+        "Numba": program.text + "\n" + chunk_text(program, stream, bound, _apart(program), _strips(program)[0]),
         "LLVM": llvm,
         "assembly": library.get_asm_str(),
     }

@@ -17,7 +17,7 @@ _FEW = 8  #: indices at the ends of a row, at most, that are looked for once and
 BLOCK = 512  #: iterations for which the elements that are indices are looked at, which then lie in the first cache
 
 
-def loops_text(program: Program, head: str, stream: bool, bound: Bounded | None, strips: tuple[int, ...] = ()) -> str:
+def loops_text(program: Program, head: str, stream: bool, bound: Bounded | None, strips: int = 0) -> str:
     """The text of ``chunk(lo, hi, block)``, of which `head` is the beginning, for maps and transforms.
 
     Parameters
@@ -26,8 +26,8 @@ def loops_text(program: Program, head: str, stream: bool, bound: Bounded | None,
         Write the output of a transform with non-temporal stores.
     bound : Bounded, optional
         When `fast` is right in the place of `body` (`fast_elem` for `elem`); elsewhere ``rest`` does the work.
-    strips : tuple of int
-        Widths of which there are strips.
+    strips : int
+        The width of strips, if there are such.
     """
     args = [f"a{k}" for k in range(len(program.specs))]
     call = ", ".join(args)
@@ -136,15 +136,15 @@ def _index(program: Program, axis: int, position: str) -> str:
     return text if program.signed else f"nonneg({text})"
 
 
-def _loop(program: Program, name: str, call: str, begin: str, end: str, strips: tuple[int, ...] = ()) -> str:
+def _loop(program: Program, name: str, call: str, begin: str, end: str, strips: int = 0) -> str:
     inner = program.ndim - 1
     step = f"{_outer(program)}{_index(program, inner, 'k')}, {call})\n"
-    text = ""
-    for width in strips:
-        text += f"@to{width} = {begin} + ({end} - {begin}) // {width} * {width}\n"
-        text += f"@for k in range({begin}, to{width}, {width}):\n@    strip{width}({step}"
-        begin = f"to{width}"
-    return f"{text}@for k in range({begin}, {end}):\n@    {name}({step}"
+    if strips:
+        text = f"@whole = {begin} + ({end} - {begin}) // {strips} * {strips}\n"
+        text += f"@for k in range({begin}, whole, {strips}):\n@    strip{strips}({step}"
+        fewer = step.removesuffix(")\n") + f", nonneg({end} - whole))\n"
+        return f"{text}@for k in range(whole, {end}, {strips}):\n@    fewer{strips}({fewer}"
+    return f"@for k in range({begin}, {end}):\n@    {name}({step}"
 
 
 def _outer(program: Program) -> str:

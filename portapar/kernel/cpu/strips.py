@@ -19,17 +19,18 @@ from portapar.kernel.front.text import copied
 from portapar.kernel.program import Program
 
 SHORT = 64  #: rounds of a loop with a constant count that LLVM writes out, and makes vectors of, by itself
-WIDTHS = (64, 8)  #: indices in a strip; what is left over of wide ones goes to narrow ones
-_LANE = "lane_"
+WIDTH = 64  #: indices in a strip, at most
+_LANE, _LANES = "lane_", "lanes_"
 _ROOM = 2048  #: numbers that are kept for a strip: some of the first cache
-_NUMPY = set("uint64 exp log sqrt sin cos tan tanh abs fabs minimum maximum floor ceil float32 float64".split())
-_FUNCTIONS = {"len", "abs", "min", "max", "float", "range"}
+_NUMPY = set("uint64 int64 exp log sqrt sin cos tan tanh abs fabs minimum maximum floor ceil float32 float64".split())
+_FUNCTIONS = {"len", "abs", "min", "max", "float", "int", "range"}
 
 
-def strip(program: Program, body: ast.Module, width: int) -> ast.Module | None:
-    """``strip(i[, …], *args)``: the body for `width` indices from the last one on; None if it has no such loop.
+def strip(program: Program, body: ast.Module, fewer: bool = False) -> ast.Module | None:
+    """``strip(i[, …], *args)``: the body for `WIDTH` indices from the last one on; None if it has no such loop.
 
-    What is written must be written, and read, at the kernel's own index alone, and share memory with no other array.
+    If `fewer`, for as many as one more argument says. What is written must be written, and read, at the kernel's own
+    last index alone, and share memory with no other array.
     """
     function = body.body[0]
     assert isinstance(function, ast.FunctionDef)
@@ -37,7 +38,7 @@ def strip(program: Program, body: ast.Module, width: int) -> ast.Module | None:
     if not written or program.signed:
         return None
     try:
-        return _Strip(program, copied(function), width, written).made()
+        return _Strip(program, copied(function), fewer, written).made()
     except _No:
         return None
 
@@ -96,19 +97,21 @@ class _No(Exception):
 
 
 class _Strip:
-    def __init__(self, program: Program, function: ast.FunctionDef, width: int, written: Sequence[int]) -> None:
-        self.program, self.function, self.width = program, function, width
+    def __init__(self, program: Program, function: ast.FunctionDef, fewer: bool, written: Sequence[int]) -> None:
+        self.program, self.function, self.fewer = program, function, fewer
         params = [p.arg for p in function.args.args]
         self.index, self.arrays = params[: program.ndim], params[program.ndim :]
         self.own = params[program.ndim - 1]
         self.written = {self.arrays[k] for k in written}
         self.lanes: set[str] = set()  #: names of numbers that differ from index to index
         self.runs: list[tuple[ast.For, int]] = []  #: loops over the lanes, and how deep in long loops
+        self.made_of: dict[str, ast.expr] = {}  #: what is given to names that are given something once
         self.pays = False
 
     def made(self) -> ast.Module:
         function = self.function
-        if _stored(function) & {*self.index, *self.arrays} or _LANE in ast.unparse(function):
+        text = ast.unparse(function)
+        if _stored(function) & {*self.index, *self.arrays} or _LANE in text or _LANES in text:
             raise _No
         function.body = [part for step in function.body for part in _split(step)]
         before = -1
@@ -117,10 +120,16 @@ class _Strip:
             self.spread(function.body, False)
         if self.own in self.lanes:
             raise _No
+        steps = [node for node in ast.walk(function) if isinstance(node, (ast.Assign, ast.AugAssign))]
+        for node in steps:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                name = node.targets[0].id
+                if sum(name in _stored(step) for step in steps) == 1:
+                    self.made_of[name] = node.value
         kinds = Kinds(self.program, function)
         function.body = self.block(function.body, 0)
         kept = [name for name in sorted(self.lanes) if not self.passing(name)]
-        if not self.pays or len(kept) * self.width > _ROOM:
+        if not self.pays or len(kept) * WIDTH > _ROOM:
             raise _No
         found = {name: kinds.of(name) for name in kept}
         if None in found.values():
@@ -132,9 +141,11 @@ class _Strip:
             loop.body = [lanes.visit(step) for step in loop.body]
             if isinstance(loop.body[-1], ast.If):  # one way back to the next lane, which is what a hint goes to
                 loop.body.append(tree_of(f"{_LANE}end = {_LANE}").body[0])
-        made = [f"{name} = private_zeros({self.width}, np.{kind[0]})" for name, kind in found.items() if kind]
+        made = [f"{name} = private_zeros({WIDTH}, np.{kind[0]})" for name, kind in found.items() if kind]
         function.body = [*(tree_of(text).body[0] for text in made), *function.body]
         function.name = "strip"
+        if self.fewer:
+            function.args.args.append(ast.arg(_LANES))
         return ast.fix_missing_locations(ast.Module([function], []))
 
     def spread(self, body: list[ast.stmt], control: bool) -> None:
@@ -166,7 +177,8 @@ class _Strip:
 
         def close() -> None:
             if run:
-                loop = tree_of(f"for {_LANE} in range({self.width}):\n    pass\nvectors()").body
+                count = _LANES if self.fewer else WIDTH
+                loop = tree_of(f"for {_LANE} in range({count}):\n    pass\nlanes_apart()").body
                 assert isinstance(loop[0], ast.For)
                 loop[0].body = run.copy()
                 found.extend(ast.copy_location(part, run[0]) for part in loop)
@@ -230,15 +242,11 @@ class _Strip:
 
     def check(self, step: ast.stmt, depth: int) -> None:
         """Whether all that is in it may be done for one index after the other."""
-        inside: set[int] = set()  # names of the index that are part of an index
         for node in ast.walk(step):
             match node:
                 case ast.Subscript():
                     self.element(node, depth)
-                    inside |= {id(n) for n in ast.walk(node.slice)}
                 case ast.Call() if not _known(node):
-                    raise _No
-                case ast.Name(id=name) if name == self.own and id(node) not in inside:
                     raise _No
                 case ast.Attribute(value=owner) if not _plain(node):
                     if depth and self.differs(owner):  # numbers that lie apart, again and again
@@ -253,27 +261,39 @@ class _Strip:
         spec = self.program.specs[self.arrays.index(node.value.id)]
         if len(index) != spec.ndim or (spec.dtype.names and not spec.contiguous):
             raise _No
-        if node.value.id in self.written and [ast.unparse(x) for x in index] != self.index:
-            raise _No
         *outer, last = index
-        if any(self.differs(x) for x in outer) or (self.differs(last) and not self.neighbours(last)):
+        own = isinstance(last, ast.Name) and last.id == self.own
+        if (node.value.id in self.written and not own) or any(self.differs(x) for x in outer):
             raise _No
-        if self.differs(last) and not spec.contiguous:
+        if not self.differs(last):
+            return
+        near = self.neighbours(last)
+        if not spec.contiguous or not (near or (len(index) == 1 and self.found(last))):
             raise _No
-        self.pays |= depth > 0 and self.differs(last) and len(index) > 1
+        self.pays |= depth > 0 and near and len(index) > 1
 
     def neighbours(self, index: ast.expr) -> bool:
         """Whether neighbouring indices have it next to each other: the kernel's own, and what they have in common."""
         match index:
             case ast.Name(id=name):
-                return name == self.own
+                return name == self.own or (name in self.made_of and self.neighbours(self.made_of[name]))
             case ast.BinOp(left=left, op=ast.Add(), right=right):
                 one, other = self.differs(left), self.differs(right)
                 return one != other and self.neighbours(left if one else right)
             case ast.BinOp(left=left, op=ast.Sub(), right=right):
                 return not self.differs(right) and self.neighbours(left)
-            case ast.Call(func=ast.Attribute(attr="uint64"), args=[inner]):
+            case ast.Call(func=ast.Attribute(attr="uint64" | "int64") | ast.Name(id="int"), args=[inner]):
                 return self.neighbours(inner)
+        return False
+
+    def found(self, index: ast.expr) -> bool:
+        """Whether it comes from an array of indices, and is not negative for certain."""
+        match index:
+            case ast.Call(func=ast.Attribute(attr="uint64"), args=[inner]):
+                index = inner
+                while isinstance(index, ast.Name) and index.id in self.made_of:
+                    index = self.made_of[index.id]
+                return isinstance(index, ast.Subscript)
         return False
 
 
@@ -287,6 +307,9 @@ def _split(step: ast.stmt) -> list[ast.stmt]:
             if len(targets) == len(values) and not _stored(step) & {n for x in values for n in _names(x)}:
                 parts = [ast.Assign([target], value) for target, value in zip(targets, values, strict=True)]
                 return [ast.copy_location(part, step) for part in parts]
+        case ast.Assign(targets=[_, _, *_] as targets, value=ast.Constant() | ast.Name() as value):
+            if all(isinstance(target, ast.Name) for target in targets):
+                return [ast.copy_location(ast.Assign([target], value), step) for target in targets]
     return [step]
 
 
@@ -301,8 +324,11 @@ def _stored(node: ast.AST) -> set[str]:
 
 def _short(ends: list[ast.expr]) -> bool:
     """Whether a loop's count is a small constant."""
-    numbers = [end.value for end in ends if isinstance(end, ast.Constant) and isinstance(end.value, int)]
-    return len(numbers) == len(ends) and len(range(*numbers)) <= SHORT
+    try:
+        numbers = [ast.literal_eval(end) for end in ends]
+    except ValueError:
+        return False
+    return all(type(n) is int for n in numbers) and len(range(*numbers)) <= SHORT
 
 
 def _known(call: ast.Call) -> bool:

@@ -33,6 +33,7 @@ from portapar.kernel.front.intervals import (
     widened,
 )
 from portapar.kernel.front.sources import tree_of
+from portapar.kernel.front.text import tell_apart
 from portapar.kernel.program import Program
 
 _STEPS = 4000  #: of the analysis
@@ -72,6 +73,8 @@ def bounded(program: Program, texts: dict[str, str], entry: str, elements: bool 
     left: set[Any] = set()
     for _ in range(_TRIES):
         trees = {name: tree_of(text) for name, text in texts.items()}
+        for tree in trees.values():
+            _count_apart(tree)
         first = _Analysis(program, trees, elements)
         first.interior = Interior(first, left)
         try:
@@ -467,6 +470,20 @@ def _constant_range(iterated: ast.expr) -> bool:
         case ast.Call(func=ast.Name(id="range"), args=args):
             return all(isinstance(arg, (ast.Constant, ast.UnaryOp)) for arg in args)
     return False
+
+
+def _count_apart(tree: ast.Module) -> None:
+    """Give each of several loops that count by one name a name of its own."""
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+    def fresh(name: str) -> str:
+        new = next(new for k in range(len(names) + 1) if (new := f"{name}_{k}") not in names)
+        names.add(new)
+        return new
+
+    function = tree.body[0]
+    assert isinstance(function, ast.FunctionDef)
+    tell_apart(function, fresh)
 
 
 def _named(found: Outcome | None) -> Taken | None:

@@ -30,7 +30,7 @@ def with_names(function: Function, names: dict[str, str]) -> Function:
 def tell_apart(function: ast.FunctionDef, fresh: Callable[[str], str]) -> None:
     """Give a name that is assigned several times a name for each, where all reads follow one of them in its block.
 
-    So ``d = X[i]``, … , ``d = Y[i]``, … are two rows.
+    So ``d = X[i]``, … , ``d = Y[i]``, … are two rows. Loops assign what they count by, to be read inside alone.
     """
     uses = [node for node in ast.walk(function) if isinstance(node, ast.Name)]
     stores = Counter(node.id for node in uses if isinstance(node.ctx, ast.Store))
@@ -60,6 +60,11 @@ def _follow(body: list[ast.stmt], found: dict[str, list[tuple[ast.Name, list[ast
     for statement in body:
         target = statement.targets[0] if isinstance(statement, ast.Assign) and len(statement.targets) == 1 else None
         own = target if isinstance(target, ast.Name) and target.id in found else None
+        counter = statement.target if isinstance(statement, ast.For) else None
+        if isinstance(statement, ast.For) and isinstance(counter, ast.Name) and counter.id in found:
+            last.pop(counter.id, None)
+            inside = [node for step in statement.body for node in ast.walk(step)]
+            found[counter.id].append((counter, [n for n in inside if isinstance(n, ast.Name) and n.id == counter.id]))
         for node in ast.walk(statement) if last or own else ():
             if isinstance(node, ast.Name) and node.id in last and node is not own:
                 last[node.id].append(node)

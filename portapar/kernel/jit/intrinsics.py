@@ -183,6 +183,7 @@ def extremes(typing, table, array, ends, most):
         shape = cgutils.unpack_tuple(builder, x.shape, kind.ndim)
         ends = cgutils.unpack_tuple(builder, ends, 2 * kind.ndim)
         inside, low, high = ir.Constant(ir.IntType(1), 1), _I64(0), _I64(0)
+        rows = width = _I64(1)
         for d, n in enumerate(shape):
             least, greatest = ends[2 * d], ends[2 * d + 1]
             for test in (
@@ -191,10 +192,15 @@ def extremes(typing, table, array, ends, most):
                 builder.icmp_signed("<", greatest, n),
             ):
                 inside = builder.and_(inside, test)
+            rows = builder.add(builder.sub(high, low), _I64(1))
+            width = builder.add(builder.sub(greatest, least), _I64(1))
             low, high = builder.add(builder.mul(low, n), least), builder.add(builder.mul(high, n), greatest)
+        # of rows that are used in part only that part is looked at
         count = builder.add(builder.sub(high, low), _I64(1))
-        inside = builder.and_(inside, builder.icmp_signed("<=", count, most))
-        out = cgutils.alloca_once(builder, ir.ArrayType(_I64, 2))
+        few = builder.icmp_signed("<", builder.mul(builder.mul(rows, width), _I64(2)), count)
+        rows, count = builder.select(few, rows, _I64(1)), builder.select(few, width, count)
+        inside = builder.and_(inside, builder.icmp_signed("<=", builder.mul(rows, count), most))
+        out, found = (cgutils.alloca_once(builder, ir.ArrayType(_I64, 2)) for _ in range(2))
         first, second = (builder.gep(out, [_I32(0), _I32(k)]) for k in range(2))
         builder.store(_I64(-LONGEST), first)
         builder.store(_I64(LONGEST), second)
@@ -205,8 +211,15 @@ def extremes(typing, table, array, ends, most):
             function = ir.FunctionType(_I32, [pointer, pointer, _I64, _I64, _I64])
             function = builder.inttoptr(_word(builder, table, word), function.as_pointer())
             unused = builder.bitcast(cgutils.alloca_once(builder, ir.ArrayType(_I64, 4)), pointer)
-            begin = builder.ptrtoint(builder.gep(x.data, [low]), _I64)
-            builder.call(function, [unused, unused, begin, count, builder.ptrtoint(out, _I64)])
+            builder.store(_I64(LONGEST), first)
+            builder.store(_I64(-LONGEST), second)
+            with cgutils.for_range(builder, rows) as row:
+                place = builder.add(low, builder.mul(row.index, shape[-1]))
+                begin = builder.ptrtoint(builder.gep(x.data, [place]), _I64)
+                builder.call(function, [unused, unused, begin, count, builder.ptrtoint(found, _I64)])
+                for k, (end, sign) in enumerate(((first, "<"), (second, ">"))):
+                    old, new = builder.load(end), builder.load(builder.gep(found, [_I32(0), _I32(k)]))
+                    builder.store(builder.select(builder.icmp_signed(sign, new, old), new, old), end)
         return context.make_tuple(builder, signature.return_type, [builder.load(first), builder.load(second)])
 
     return types.UniTuple(types.int64, 2)(table, array, ends, most), codegen
@@ -339,36 +352,73 @@ def vectors(typing):
 
     Its trip count must be constant. An array of constant size that such loops work on lives in registers.
     """
+    return types.void(), lambda context, builder, *_: _vectors(context, builder, True, False)
 
-    def codegen(context, builder, signature, values):
-        jump = _loop_before(builder)
-        if jump is not None:
-            module = builder.module
 
-            def mark(name, *values):
-                return module.add_metadata([ir.MetaDataString(module, f"llvm.loop.{name}"), *values])
+@intrinsic
+def lanes_apart(typing):
+    """The same for a loop of which no step uses what another writes."""
+    return types.void(), lambda context, builder, *_: _vectors(context, builder, True, True)
 
+
+@intrinsic
+def steps_apart(typing):
+    """Say of the loop before this call that no step uses what another writes."""
+    return types.void(), lambda context, builder, *_: _vectors(context, builder, False, True)
+
+
+def _vectors(context: Any, builder: Any, unrolled: bool, apart: bool) -> Any:
+    jump, blocks = _loop_before(builder)
+    if jump is not None:
+        module = builder.module
+
+        def mark(name, *values):
+            return module.add_metadata([ir.MetaDataString(module, f"llvm.loop.{name}"), *values])
+
+        marks = []
+        if unrolled:
             then = mark("vectorize.followup_vectorized", mark("unroll.full"), mark("isvectorized", _I32(1)))
-            loop = module.add_metadata([_I64(len(module.metadata))])  # one of its own
-            loop.operands = (loop, mark("unroll.disable"), then)
-            jump.set_metadata("llvm.loop", loop)
-        return context.get_dummy_value()
+            marks += [mark("unroll.disable"), then]
+        if apart:
+            group = _Group(module, [], str(len(module.metadata)))
+            marks.append(mark("parallel_accesses", group))
+            for instruction in (one for block in blocks for one in block.instructions):
+                if instruction.opname in ("load", "store"):
+                    instruction.set_metadata("llvm.access.group", group)
+        loop = module.add_metadata([_I64(len(module.metadata))])  # one of its own
+        loop.operands = (loop, *marks)
+        jump.set_metadata("llvm.loop", loop)
+    return context.get_dummy_value()
 
-    return types.void(), codegen
+
+class _Group(ir.values.MDValue):
+    """A name for what a loop loads and stores."""
+
+    def descr(self, buf: Any) -> None:
+        buf += ("distinct !{ }", "\n")
+
+    def __eq__(self, other: object) -> bool:  # the module looks for equal ones
+        return self is other
+
+    __hash__ = object.__hash__
 
 
-def _loop_before(builder: Any) -> Any:
-    """The jump back to the head of the last loop that has been lowered; Numba calls its blocks B and their offset."""
+def _loop_before(builder: Any) -> tuple[Any, list[Any]]:
+    """The jump back to the head of the last loop that has been lowered, and the loop's blocks.
+
+    Numba calls blocks B and their offset.
+    """
     here = _BLOCK.match(builder.block.name)
-    found, last = None, -1
+    found, first, last = None, 0, -1
     for block in builder.function.blocks:
         jump, name = block.terminator, _BLOCK.match(block.name)
         if here is None or name is None or jump is None or jump.opname != "br" or len(jump.operands) != 1:
             continue
         head = _BLOCK.fullmatch(jump.operands[0].name)
         if head is not None and last < int(name[1]) < int(here[1]) and int(head[1]) <= int(name[1]):
-            found, last = jump, int(name[1])
-    return found
+            found, first, last = jump, int(head[1]), int(name[1])
+    named = [(block, _BLOCK.match(block.name)) for block in builder.function.blocks]
+    return found, [block for block, name in named if name is not None and first <= int(name[1]) <= last]
 
 
 _BLOCK = re.compile(r"B(\d+)")
