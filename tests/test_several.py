@@ -57,6 +57,30 @@ def by_name(i, fluid, y):
     y[i] = fluid.rho[i] * fluid.e[i]
 
 
+def total(xs, i):
+    s = 0.0
+    for k, x in enumerate(xs):
+        s += (k + 1) * x[i]
+    return s
+
+
+def pressure(fluid, i):
+    return fluid.rho[i] * fluid[1][i] + chosen(fluid, i % len(fluid), i)
+
+
+def chosen(xs, k, i):
+    return xs[k][i]
+
+
+def put(xs, i, value):
+    xs[-1][i] = value
+    xs[0][i] += value
+
+
+def through_helpers(i, xs, fluid, y):
+    put((y, fluid[1]), i, total(xs, i) - total((xs[1], fluid.rho), i) + pressure(fluid, i))
+
+
 def with_numbers(i, a, x, y):
     y[i] = a[0] * x[i] + a[1]
 
@@ -113,6 +137,17 @@ def test_writes_are_seen(where):
     pp.for_each(pp.par.on(where), N, shift, new, old)
     for k in range(3):
         assert np.array_equal(new[k], old[k] + k)
+
+
+def test_items_keep_apart_in_helpers(where):
+    """What a helper reads and writes of a tuple: on parts that share no memory, writes at other indices are refused."""
+    xs, y = fresh()
+    rho, e = fresh(2)[0]
+    mixed = [xs[0], np.arange(N), xs[1].astype(np.float32)]
+    wanted = mixed[0] + 2 * mixed[1] + 3 * mixed[2] - mixed[1] - 2 * rho + rho * e
+    wanted += np.where(np.arange(N) % 2, e, rho)
+    pp.for_each(pp.par.on(where), N, through_helpers, mixed, Fluid(rho, e), y)
+    assert np.allclose(y, wanted, rtol=1e-15) and np.array_equal(e, y)
 
 
 def test_what_is_refused():

@@ -27,13 +27,21 @@ from portapar.kernel.front.kernel import (
     unwrap,
 )
 from portapar.kernel.front.names import Names
-from portapar.kernel.front.sources import parameter_names
+from portapar.kernel.front.sources import find_source, parameter_names
 from portapar.kernel.front.text import with_names
-from portapar.kernel.front.trees import Filled, copied, placed
+from portapar.kernel.front.trees import Filled, copied, item_at, placed
 
 _PRIVATE = {"zeros": np.zeros, "empty": np.empty, "ones": np.ones, "full": np.full}
 
 Fixed = tuple[tuple[str, Any], ...]  #: parameters that are given what is no number, and what
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """In the place of a parameter that is given a tuple: as many parameters as it has items."""
+
+    count: int
+    fields: tuple[str, ...] = ()  #: their names, of a named tuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +64,11 @@ class Calls(Names):
     """
 
     def __init__(self, func: types.FunctionType, fixed: Fixed) -> None:
-        super().__init__(func, dict(fixed))
+        super().__init__(func, {name: value for name, value in fixed if not isinstance(value, Items)})
+        for name, value in fixed:
+            if isinstance(value, Items):
+                self.items[name] = [self.local(f"{name}_{k}") for k in range(value.count)]
+                self.fields[name] = value.fields
         self.choices: set[Place] = set()
 
     def lifted(self, func: types.FunctionType, fixed: Fixed) -> Kernel:
@@ -219,10 +231,14 @@ class Calls(Names):
                     fixed.append((param, default))
             elif (known := self.known(part)) is not None:
                 fixed.append((param, known[0]))
+            elif (items := self._items(part)) and not _assigns(func, param):
+                fixed.append((param, Items(len(items), self._fields(part))))
         called = self.callee(func, source, tuple(fixed))
         node.args = []
         for k, (param, part) in enumerate(given.items()):
             if param in dict(fixed):
+                if isinstance(dict(fixed)[param], Items) and part is not None:
+                    node.args += map(self.visit, self._items(part) or ())
                 continue
             default = defaults[k - len(params)] if part is None else None
             if part is not None:
@@ -240,6 +256,20 @@ class Calls(Names):
             node.args.append(ast.copy_location(ast.Name(made, ast.Load()), node))
         node.func = ast.copy_location(ast.Name(called.name, ast.Load()), node.func)
         return node
+
+    def _items(self, node: ast.expr) -> list[ast.expr] | None:
+        """The items of what is a tuple by its text, or one that was captured; None if it is no tuple that is known."""
+        if isinstance(node, ast.Tuple):
+            return None if any(isinstance(part, ast.Starred) for part in node.elts) else node.elts
+        count = self.length(node)
+        return None if count is None else [item_at(node, k) for k in range(count)]
+
+    def _fields(self, node: ast.expr) -> tuple[str, ...]:
+        """The names of the items of what `_items` knows."""
+        if isinstance(node, ast.Name) and node.id in self.fields:
+            return self.fields[node.id]
+        traced = self.trace(node)
+        return () if traced is None else getattr(traced[1], "_fields", ())
 
     def _private(self, node: ast.Call, maker: str, source: Capture) -> ast.expr:
         """np.zeros(4) and its kin become small arrays on the stack."""
@@ -291,6 +321,12 @@ class Calls(Names):
             self.fail(node, "the dtype of a private array is not known", "write it, such as dtype=np.float64")
         assert found is not None
         return found
+
+
+def _assigns(func: types.FunctionType, name: str) -> bool:
+    """Whether a function assigns to a name."""
+    names = (node for node in ast.walk(find_source(func)[0]) if isinstance(node, ast.Name) and node.id == name)
+    return any(not isinstance(node.ctx, ast.Load) for node in names)
 
 
 def _is_kernel(value: Any) -> bool:

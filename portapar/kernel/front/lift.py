@@ -141,8 +141,8 @@ class _Lifter(Calls):
         body = hoist(self.block(body), self.local, self.fail)
         if not is_compiled_from(self.code, self.file):
             raise changed_error(self.func, self.name)
-        own = (name for name in parameter_names(self.code) if name not in fixed and name not in self.held)
-        params = [self.renamed.get(name, name) for name in own]
+        own = [name for name in parameter_names(self.code) if name not in fixed and name not in self.held]
+        params = [self.renamed.get(part, part) for name in own for part in self.items.get(name, [name])]
         names = [*params, *self.captures.values()]
         callees = {
             f.name: Callee([*f.kernel.params, *(name for name, _ in f.kernel.captures)], f.kernel.access)
@@ -331,15 +331,24 @@ class _Lifter(Calls):
             self.unsure.discard(node.id)
             node.id = self.renamed.get(node.id, node.id)
             return node
+        if node.id in self.items:
+            return placed(ast.Tuple([ast.Name(name, ast.Load()) for name in self.items[node.id]], ast.Load()), node)
         return self.resolve(node)
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        if isinstance(node.value, ast.Name) and node.attr in self.fields.get(node.value.id, ()):
+            found = self.items[node.value.id][self.fields[node.value.id].index(node.attr)]
+            return ast.copy_location(ast.Name(found, ast.Load()), node)
         if isinstance(node.ctx, ast.Store):
             node.value = self.visit(node.value)
             return node
         return self.resolve(node)
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        if isinstance(node.value, ast.Name) and node.value.id in self.items:
+            place, names = self.constant(node.slice), self.items[node.value.id]
+            if type(place) is int and -len(names) <= place < len(names):
+                return ast.copy_location(ast.Name(names[place], ast.Load()), node)
         if isinstance(node.ctx, ast.Load):
             traced = self.trace(node)
             if (

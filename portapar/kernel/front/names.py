@@ -54,6 +54,8 @@ class Names(ast.NodeTransformer):
         Parameters that this call gives what is no number, such as None, as long as nothing else is assigned to them.
     unsure : set of str
         Those of them to which something else was assigned on some ways.
+    items, fields : dict
+        Parameters that this call gives tuples → the parameters that stand for their items, and the names of these.
     held : tuple of str
         Parameters that are tuples, which are found as global names are.
     constants : bool
@@ -73,6 +75,8 @@ class Names(ast.NodeTransformer):
         self.stable = True
         self.fixed: dict[str, Any] = dict(fixed or {})
         self.unsure: set[str] = set()
+        self.items: dict[str, list[str]] = {}
+        self.fields: dict[str, tuple[str, ...]] = {}
 
     def error(self, node: ast.AST, what: str, remedy: str) -> KernelError:
         line, column = getattr(node, "lineno", self.code.co_firstlineno), getattr(node, "col_offset", None)
@@ -141,6 +145,8 @@ class Names(ast.NodeTransformer):
 
     def length(self, node: ast.expr) -> int | None:
         """The length of the tuple that a captured name stands for, which the text then depends on."""
+        if isinstance(node, ast.Name) and node.id in self.items:
+            return len(self.items[node.id])
         traced = self.trace(node)
         if traced is None or traced[2] or not isinstance(traced[1], tuple):
             return None

@@ -106,9 +106,15 @@ class Numbers(Templates):
     def chosen(self, node: ast.expr) -> bool:
         """Whether it is one of several arrays, each as it stands: renderers know what to do."""
         if isinstance(node, ast.IfExp) and place_of(node) not in self.choices:
-            parts = (node.body, node.orelse)
-            return not self.rank(node.test) and all(self.view_dims(x) is not None or self.chosen(x) for x in parts)
+            return not self.rank(node.test) and all(map(self._stands, (node.body, node.orelse)))
         return False
+
+    def _stands(self, node: ast.expr) -> bool:
+        """Whether it may be an array as it stands: also what a function returns, or an item of a tuple."""
+        if self.view_dims(node) is not None or self.chosen(node):
+            return True
+        opaque = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in self.calls
+        return not self.rank(node) and (opaque or isinstance(node, ast.Subscript) and not self.rank(node.value))
 
     def element(self, node: ast.Subscript) -> ast.expr:
         """``d[0]``, ``X[i, 1:][k]``."""

@@ -54,6 +54,11 @@ def shape_of(node: ast.expr, axis: int) -> ast.expr:
     return ast.Subscript(ast.Attribute(copied(node), "shape", ast.Load()), ast.Constant(axis), ast.Load())
 
 
+def item_at(node: ast.expr, k: int) -> ast.expr:
+    """``node[k]``, in the place of the node."""
+    return placed(ast.Subscript(copied(node), ast.copy_location(ast.Constant(k), node), ast.Load()), node)
+
+
 def item_of(node: ast.expr, index: Sequence[ast.expr]) -> ast.expr:
     parts = [copied(part) for part in index]
     return ast.Subscript(copied(node), parts[0] if len(parts) == 1 else ast.Tuple(parts, ast.Load()), ast.Load())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-from portapar.kernel.front.trees import Filled, copied
+from portapar.kernel.front.trees import Filled, copied, item_at
 
 _MOST_ROUNDS, _MOST_NODES = 32, 4000
 
@@ -65,7 +65,7 @@ def _rounds(node: ast.expr, length: Length, builtin: Callable[[ast.expr], str]) 
     """What the target gets in each round."""
     if not isinstance(node, ast.Call):
         count = length(node)
-        return None if count is None else [[_item(node, k)] for k in range(count)]
+        return None if count is None else [[item_at(node, k)] for k in range(count)]
     name, args = builtin(node.func), node.args
     if node.keywords or not args:
         return None
@@ -77,17 +77,13 @@ def _rounds(node: ast.expr, length: Length, builtin: Callable[[ast.expr], str]) 
         return None if count is None else [[_constant(k, node)] for k in range(count)]
     if name == "enumerate" and len(args) == 1:
         count = length(args[0])
-        return None if count is None else [[_constant(k, node), _item(args[0], k)] for k in range(count)]
+        return None if count is None else [[_constant(k, node), item_at(args[0], k)] for k in range(count)]
     if name == "zip":
         counts = [length(one) for one in args]
         known = [count for count in counts if count is not None]
-        return None if len(known) < len(counts) else [[_item(one, k) for one in args] for k in range(min(known))]
+        return None if len(known) < len(counts) else [[item_at(one, k) for one in args] for k in range(min(known))]
     return None
 
 
 def _constant(k: int, at: ast.expr) -> ast.expr:
     return ast.copy_location(ast.Constant(k), at)
-
-
-def _item(node: ast.expr, k: int) -> ast.expr:
-    return ast.copy_location(ast.Subscript(copied(node), _constant(k, node), ast.Load()), node)

@@ -344,6 +344,7 @@ _MESSAGES: tuple[tuple[str, str, str], ...] = (
         "convert its operands, such as x.real",
     ),
     (r"Invalid use of (.+?) with parameters \((.*)\)", "{0} cannot be called", "call a function by its name"),
+    (r"tuple index out of range", "a tuple has no item of that number", "use an index below its length"),
     (
         r"Type of variable '[^']*' cannot be determined",
         "the type of a value depends on itself",
