@@ -2,7 +2,8 @@
 
 ``python -m bench.cost [--n 1e4,1e6] [--steps 8] [--json FILE]``: for each algorithm, size and set of executors every
 executor alone and every cut between two of them (in `--steps` steps) is timed, then the call that chooses by itself,
-when it has run a few times. Regret is its time over the best one's; both are medians of calls in turns.
+when it has run a few times. Regret is its time over the best one's; both are medians of calls in turns. With
+``--together`` it is about work for two executors on cores of their own (`bench.together`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import portapar as pp
 from portapar.executor import Executor
 from portapar.policy import Policy
 from portapar.validate import CASES
+
+from . import together
 
 SETS = (("threads",), ("threads", "opencl:0"), ("simd", "opencl:0"))
 
@@ -59,7 +62,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8, help="parts of a cut that are tried (default: 8)")
     parser.add_argument("--seconds", type=float, default=0.3, help="of each pair in turns (default: 0.3)")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--together", action="store_true", help="what two executors on two cores lose, and their cuts")
+    parser.add_argument("--size", type=float, default=1.0, help="of the work of --together (default: 1)")
     options = parser.parse_args()
+    if options.together:
+        together.report(options.size, options.seconds)
+        return
     here = {info.name for info in pp.available() if info.available} | {"threads", "simd"}
     rows = []
     for names in SETS:

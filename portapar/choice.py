@@ -41,8 +41,10 @@ from portapar.trace import watching
 from portapar.work import Work
 
 _SURE, _HOPED = 0.9, 0.7  #: of the present time, what another candidate must take at most
+_TRIES = 32  #: calls after which shares are as good as they get
 _SETTLED, _DRIFT = 8, 1.2  #: after so many calls the others are weighed again where the time changes by this factor
-_STEPS = 64  #: shares are multiples of one over this
+_STEPS = 256  #: shares are multiples of one over this
+_EVEN, _LATE = 1.03, 1.2  #: times what it would take if all members ended at once: it is well cut; a member is late
 _SPENT = 0.02  #: seconds in calls of a kind from which on it is worth it to try what may be faster
 _DECAY = 0.3  #: weight of the last call
 _OUTLIER = 3.0  #: times what was measured: once, it is not counted
@@ -50,6 +52,7 @@ _LONG = 5e-3  #: seconds from which on it is worth it to look for devices that n
 _APART = 0.75  #: of the speeds of two executors alone, what must be left together: less, and they are the same cores
 
 _HOLDS = 31  #: calls until one is measured again
+_QUICK = 1e-3  #: seconds; calls of several executors that take longer are all measured
 _held: dict[Any, list[Any]] = {}  #: what decided calls run, and how often that holds
 _states: dict[Any, _Choice] = cache.Bounded()
 _simple: dict[int, Any] = cache.Bounded()  #: codes of kernels that capture nothing, by identity, which keeps them alive
@@ -83,6 +86,7 @@ class Candidate:
     calls: int = 0
     odd: bool = False  #: the last call was an outlier
     settled: bool = False  #: its shares no longer change
+    late: bool = False  #: one of its members was late in the last call
     looked: float = math.nan  #: what it took when the others were last weighed
     entry: str = ""  #: what history keeps it under
 
@@ -138,6 +142,8 @@ class _Choice:
         one.calls += 1
         if not warm or one.calls == 1:
             return
+        if len(one.members) > 1 and _follow(one):
+            return
         if one.seen != one.seen:
             one.seen = taken
         elif taken > _OUTLIER * one.seen and not one.odd:
@@ -146,8 +152,6 @@ class _Choice:
         else:
             one.seen = taken if one.odd else (1 - _DECAY) * one.seen + _DECAY * taken
         one.odd = False
-        if len(one.members) > 1:
-            _follow(one)
         rare = one.calls & (one.calls - 1) == 0
         if one.calls > _SETTLED and not rare and 1 / _DRIFT < one.seen / one.looked < _DRIFT:
             return
@@ -195,20 +199,33 @@ def _untouched(how: Policy, one: Candidate, error: PortaparError) -> bool:
     return asked and can_go_elsewhere(one.executor, error)
 
 
-def _follow(one: Candidate) -> None:
-    """Shares in proportion to the speeds that the members had in the last call."""
+def _follow(one: Candidate) -> bool:
+    """Shares in proportion to the speeds that the members had in the last call; whether they are others now.
+
+    Once all end at about the same time shares stay, until a member was late twice in a row: once is chance.
+    """
     took = getattr(one.executor, "took", ())
     if len(took) != len(one.members) or not all(t > 0 for t, s in zip(took, one.shares, strict=True) if s):
         one.settled = True
-        return
+        return False
     speeds = [share / t if share else 0.0 for share, t in zip(one.shares, took, strict=True)]
+    wasted = max(took) * sum(speeds)
+    again, one.late = one.late and wasted > _LATE, wasted > _LATE
+    if one.settled and not again:
+        return False
+    if again and one.settled:
+        one.calls = 1  # it is as if nothing were known of them
+    one.settled = wasted < _EVEN or one.calls >= _TRIES
+    if one.settled:
+        return False
     wanted = [speed / sum(speeds) for speed in speeds]
     shares = _rounded([(a + b) / 2 if one.calls > 4 else b for a, b in zip(one.shares, wanted, strict=True)])
-    one.settled = max(abs(a - b) for a, b in zip(shares, one.shares, strict=True)) < 2 / _STEPS
-    if not one.settled and one.calls < 32:
-        one.shares = shares
-        one.policy = one.policy._but(executor=hybrid(*one.members, weights=shares))
-        one.seen = math.nan
+    if shares == one.shares:
+        one.settled = True
+        return False
+    one.shares, one.seen, one.odd = shares, math.nan, False
+    one.policy = one.policy._but(executor=hybrid(*one.members, weights=shares))
+    return True
 
 
 def _rounded(shares: Sequence[float]) -> tuple[float, ...]:
@@ -290,7 +307,8 @@ def run(
             policy.current.reset(token)
     if one is choice.now:
         choice.saw(taken, cache.loads() == loads)
-        if holds is not None and choice.now is one and one.calls > _SETTLED and (len(one.members) == 1 or one.settled):
+        sure = len(one.members) == 1 or (one.settled and not one.late and one.seen < _QUICK)
+        if holds is not None and choice.now is one and one.calls > _SETTLED and sure:
             holds(one.policy)
     return value
 
@@ -389,6 +407,8 @@ def _first(how: Policy, problem: Problem | None, values: Sequence[Any], name: st
         why = f"the least time by {by}" if now is best else f"no candidate is faster by more than the error of {by}"
         if len(found) == 1:
             why = f"the only executor that is known; {by}"
+        elif len(now.members) == 1 and any(_share_memory(one, known) for one in found):
+            why += "; it is not cut, since memory is its limit, which the executors share"
     return _Choice(found, now, known, why)
 
 
@@ -459,6 +479,14 @@ def _predict(found: list[Candidate], known: Work | None, values: Sequence[Any], 
             continue
         one.shares = _rounded([1 / x / sum(1 / y for y in alone) for x in alone])
         one.policy = one.policy._but(executor=hybrid(*one.members, weights=one.shares))
+
+
+def _share_memory(one: Candidate, known: Work) -> bool:
+    """Whether several executors have nothing from running at once, since all wait for the same memory."""
+    members = [member for member in one.members if isinstance(member, DeviceExecutor)]
+    if len(members) < 2 or not all(cost.bound_by_memory(known, rates_of(member)) for member in members):
+        return False
+    return rates.profile().together(tuple(map(_name, members)), True) < _APART
 
 
 def _moved(values: Sequence[Any], problem: Problem | None) -> tuple[float, float]:

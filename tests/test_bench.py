@@ -158,6 +158,13 @@ def test_examples(name, arguments):
 
 
 @pytest.mark.rare
+def test_two_executors_together():
+    command = [sys.executable, "-m", "bench.cost", "--together", "--size", "0.02", "--seconds", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0 and ("n-body" in done.stdout or "not here" in done.stdout), done.stderr
+
+
+@pytest.mark.rare
 def test_example_of_imports(tmp_path):
     picture = tmp_path / "imports.png"
     done = subprocess.run(

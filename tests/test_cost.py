@@ -311,6 +311,31 @@ def test_shares_follow_speeds_within_three_calls(speeds):
     assert one.executor.weights[0] / sum(one.executor.weights) == pytest.approx(one.shares[0])
 
 
+@pytest.mark.parametrize("slowed", [(1 / 3, 1), (1, 1 / 3), (3, 1)])
+def test_shares_follow_a_member_that_becomes_slower(slowed):
+    members, speeds = (pp.threads(2), pp.simd()), [20.0, 3.0]
+    one = choice.Candidate(pp.par.on(pp.hybrid(*members, weights=(0.5, 0.5))), members, (0.5, 0.5))
+    found = choice._Choice([one], one, Work(1), "")
+
+    def call(*factors):
+        one.executor.took = [s / (v * f) for s, v, f in zip(one.shares, speeds, factors, strict=True)]
+        found.saw(max(one.executor.took), True)
+        return one.shares
+
+    for _ in range(20):
+        cut = call(1, 1)
+    assert one.settled and cut == pytest.approx((20 / 23, 3 / 23), abs=0.005)
+    for _ in range(3):
+        assert call(*slowed) == call(1, 1) == cut  # once is chance
+    for _ in range(3):
+        call(*slowed)
+    wanted = [v * f for v, f in zip(speeds, slowed, strict=True)]
+    assert one.shares == pytest.approx([v / sum(wanted) for v in wanted], abs=0.005)
+    for noise in (1.02, 0.98, 1.05, 0.96):  # and stay
+        cut = one.shares
+        assert call(slowed[0] * noise, slowed[1]) == cut
+
+
 def test_auto_goes_where_it_is_fastest(alone, renderer, monkeypatch):
     other = pp.simd() if renderer.executor.kind == "threads" else renderer.executor
     name = other.device.name
@@ -329,6 +354,22 @@ def test_auto_goes_where_it_is_fastest(alone, renderer, monkeypatch):
     rates._known[:] = [Profile()]
     choice._states.clear()
     assert "built-in rates" in str(pp.plan(pp.transform, pp.auto, x, op=lambda v: v))
+
+
+def test_what_memory_limits_is_not_cut(alone):
+    """By two executors on cores of their own, that are as fast: only arithmetic is done by both."""
+    one = Rates(1e-6, ((1e3, 1e10), (1e9, 1e10)), *[1e9] * 7)
+    rates._known[:] = [Profile({"threads": one, "simd": one}, {"simd+threads": (1.0, 0.55)})]
+    x = np.zeros(1_000_000)
+
+    def heavy(v):
+        for _ in range(200):
+            v = v * 0.5 + 1
+        return v
+
+    cut, whole = (pp.plan(pp.transform, pp.auto, x, op=op) for op in (heavy, lambda v: v + 1))
+    assert len(cut.parts) == 2 and "memory is its limit" not in str(cut)
+    assert len(whole.parts) == 1 and "memory is its limit" in str(whole)
 
 
 def test_results_keep_their_bits(alone):
