@@ -49,28 +49,28 @@ def pull(i: Any, x: Any, y: Any, z: Any, masses: Any, out: Any) -> None:
 def cases(size: float) -> Iterator[tuple[str, Run]]:
     """Name, and the call under a policy."""
     rng = np.random.default_rng(1)
-    poses = int(2048 * size)
+    poses = int(4096 * size)
     deck, energy = example().deck(poses), example().energy
     yield "miniBUDE", lambda how: pp.for_each(how, poses, energy, *deck)
-    side = int(256 * size**0.5)
+    side = int(768 * size**0.5)
     rounds = np.zeros(side * side, np.int32)
     yield "Mandelbrot", lambda how: pp.for_each(how, side * side, escape, side, 200, rounds)
-    n = int(4000 * size**0.5)
+    n = int(12_000 * size**0.5)
     bodies, potential = [rng.random(n) for _ in range(4)], np.zeros(n)
     yield "n-body", lambda how: pp.for_each(how, n, pull, *bodies, potential)
 
 
 def members() -> tuple[Any, Any]:
-    """simd on this thread's core, and PoCL on another; raises RuntimeError where there is but one."""
-    cores = sorted(os.sched_getaffinity(0))
+    """simd on a core, and PoCL held to another; raises RuntimeError where there is but one."""
+    cores = os.sched_getaffinity(0)
     if len(cores) < 2:
         raise RuntimeError("it takes two cores")
     os.environ["POCL_CPU_MAX_CU_COUNT"] = "1"
-    os.sched_setaffinity(0, {cores[1]})  # which the device's threads keep
+    os.sched_setaffinity(0, {max(cores)})  # which the device's threads keep
     other = pp.executor("opencl:0")
     pp.fill(pp.par.on(other), other.empty(1000), 1.0)
     other.synchronize()
-    os.sched_setaffinity(0, {cores[0]})
+    os.sched_setaffinity(0, cores - {max(cores)})
     return pp.simd(), other
 
 
@@ -139,7 +139,7 @@ def report(size: float, seconds: float) -> None:
     except (RuntimeError, AttributeError, pp.BackendUnavailableError) as error:
         print(f"together: not here: {error}")
         return
-    print(f"{'':12}{'efficiency':>11}{'share':>8}{'best':>8}{'slow: share, wanted':>28}")
+    print(f"{'':12}{'efficiency':>11}{'share':>8}{'best':>8}{'slow: share, wanted':>28}", flush=True)
     for name, run in cases(size):
         row = measure(run, pair, seconds)
         slow = "".join(f"{row[f'slow {k}']:8.1f}{row[f'wanted {k}']:6.1f}" for k in range(2))

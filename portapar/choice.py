@@ -44,7 +44,7 @@ _SURE, _HOPED = 0.9, 0.7  #: of the present time, what another candidate must ta
 _TRIES = 32  #: calls after which shares are as good as they get
 _SETTLED, _DRIFT = 8, 1.2  #: after so many calls the others are weighed again where the time changes by this factor
 _STEPS = 256  #: shares are multiples of one over this
-_EVEN, _LATE = 1.03, 1.2  #: times what it would take if all members ended at once: it is well cut; a member is late
+_EVEN, _LATE = 1.03, 1.08  #: times what it would take if all members ended at once: it is well cut; a member is late
 _SPENT = 0.02  #: seconds in calls of a kind from which on it is worth it to try what may be faster
 _DECAY = 0.3  #: weight of the last call
 _OUTLIER = 3.0  #: times what was measured: once, it is not counted
@@ -87,6 +87,8 @@ class Candidate:
     odd: bool = False  #: the last call was an outlier
     settled: bool = False  #: its shares no longer change
     late: bool = False  #: one of its members was late in the last call
+    pace: float = 1.0  #: how much of the way to other shares is gone at a time: less after each turn,
+    moved: float = 0.0  #: from the last change of the first one's share, where work is not even
     looked: float = math.nan  #: what it took when the others were last weighed
     entry: str = ""  #: what history keeps it under
 
@@ -214,12 +216,15 @@ def _follow(one: Candidate) -> bool:
     if one.settled and not again:
         return False
     if again and one.settled:
-        one.calls = 1  # it is as if nothing were known of them
+        one.calls, one.pace, one.moved = 1, 1.0, 0.0  # it is as if nothing were known of them
     one.settled = wasted < _EVEN or one.calls >= _TRIES
     if one.settled:
         return False
-    wanted = [speed / sum(speeds) for speed in speeds]
-    shares = _rounded([(a + b) / 2 if one.calls > 4 else b for a, b in zip(one.shares, wanted, strict=True)])
+    change = [speed / sum(speeds) - share for speed, share in zip(speeds, one.shares, strict=True)]
+    if change[0] * one.moved < 0:
+        one.pace /= 2
+    one.moved = change[0]
+    shares = _rounded([share + one.pace * more for share, more in zip(one.shares, change, strict=True)])
     if shares == one.shares:
         one.settled = True
         return False
