@@ -17,7 +17,7 @@ import numpy as np
 from portapar import arrays, choice, config, moves, policy
 from portapar.arrays import PartitionedArray
 from portapar.errors import PortaparWarning
-from portapar.executor import Executor, cuda, opened, simd
+from portapar.executor import DeviceExecutor, Executor, cuda, opened, simd
 from portapar.executors import default_executor
 from portapar.lazy import flat
 from portapar.plan import Plan, cut, watch
@@ -90,6 +90,10 @@ def call(
         call returns if the form itself returns nothing.
     """
     undecided = choosing(how)
+    if undecided is None and type(how) is Policy and how.tune:
+        where = resolve(how, args, algorithm)[1]
+        how = how._but(executor=where) if isinstance(where, DeviceExecutor) else how._but(tune=0.0)
+        undecided = how if how.tune else None
     if undecided is not None:
         return _chosen(undecided, algorithm, kernels, args, extra, build)
     key, values = signature(how, kernels, args, extra)
@@ -121,6 +125,8 @@ def _chosen(
     used: list[Any] = []
 
     def again(bound: Policy) -> Any:
+        if bound.tune and bound is not undecided and isinstance(bound.executor, DeviceExecutor):
+            return _chosen(bound, algorithm, kernels, args, extra, build)
         key, values = signature(bound, kernels, args, extra)
         ready = None if key is None else ready_calls.get(key)
         result = MISS if ready is None else ready(values)

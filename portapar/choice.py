@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, cache, config, cost, history, policy, rates, work
+from portapar import arrays, autotune, cache, config, cost, history, policy, rates, work
 from portapar.arrays import PartitionedArray
 from portapar.errors import BackendUnavailableError, KernelError, PlacementError, PortaparError
 from portapar.executor import DeviceExecutor, Executor
@@ -98,7 +98,8 @@ class Candidate:
 
     def __str__(self) -> str:
         told = [f"{what} {_time(x)}" for what, x in (("predicted", self.predicted), ("measured", self.seen)) if x == x]
-        return f"{self.executor!r}: {', '.join(told) or 'not known yet'}"
+        dealt = f", chunk_size={self.policy.chunk_size}" if self.policy.chunk_size else ""
+        return f"{self.executor!r}{dealt}: {', '.join(told) or 'not known yet'}"
 
 
 @dataclass(slots=True)
@@ -110,6 +111,7 @@ class _Choice:
     work: Work | None
     why: str
     kept: Any = field(default=None, repr=False)  #: what the key names by its place in memory
+    search: autotune.Search | None = None  #: while ways to deal out iterations are tried
 
     def bias(self) -> float:
         """How wrong predictions were: the mean ratio of what was measured to it."""
@@ -141,6 +143,14 @@ class _Choice:
     def saw(self, taken: float, warm: bool) -> None:
         """A call of the present candidate took so long; `warm` if nothing was compiled."""
         one = self.now
+        if self.search is not None:
+            self.now = self.search.after(self.candidates, one, taken, warm)
+            if self.search.over:
+                self.search, one = None, self.now
+                self.why = "the fastest way to deal it out that was found"
+                if one.seen == one.seen:
+                    history.note(one.entry, one.seen, one.shares)
+            return
         one.calls += 1
         if not warm or one.calls == 1:
             return
@@ -240,7 +250,7 @@ def _rounded(shares: Sequence[float]) -> tuple[float, ...]:
 
 def held(undecided: Policy, like: Any) -> Any:
     """What calls that look like this one run, as long as that holds; else None."""
-    known = _held if undecided.executor is None else undecided.executor.found  # which go with it
+    known = _decided(undecided)
     found = known.get(like)
     if found is None:
         return None
@@ -251,9 +261,15 @@ def held(undecided: Policy, like: Any) -> Any:
     return found[0]
 
 
+def _decided(undecided: Policy) -> dict[Any, list[Any]]:
+    """What decided calls run; that of hybrids goes with them."""
+    where = undecided.executor
+    return _held if where is None or not where.chooses else where.found
+
+
 def hold(undecided: Policy, like: Any, what: Any) -> None:
     """Have it run by the next calls that look like this one; None: no longer."""
-    known = _held if undecided.executor is None else undecided.executor.found
+    known = _decided(undecided)
     if what is None:
         known.pop(like, None)
     else:
@@ -287,11 +303,12 @@ def run(
             return again(how)
         return run(bound, algorithm, kernels, values, again, problem, space, holds)
     key, kept = found
-    known = _states if where is None else where.choices  # which go with it
+    known = _states if where is None or not where.chooses else where.choices  # which go with it
     choice = known.get(key)
     if choice is None or choice.now.executor.closed:
         name = history.name(algorithm, kernels, key[3:])
-        choice = known[key] = _first(how, problem() if problem is not None else None, values, name)
+        first = _searched if how.tune and where is not None and not where.chooses else _first
+        choice = known[key] = first(how, problem() if problem is not None else None, values, name)
         choice.kept = kept
     if how.asynchronous or watching or isinstance(policy.current.get(), Planning):
         found = choice.made(how, again)
@@ -373,8 +390,13 @@ def _key(how: Policy, algorithm: str, kernels: Sequence[Any], values: Sequence[A
         if type(x) is np.ndarray:
             kinds += (x.dtype, x.ndim)
             size += x.nbytes
-        elif isinstance(x, PartitionedArray) or (hasattr(x, "dtype") and not isinstance(x, arrays.SCALARS)):
+        elif isinstance(x, PartitionedArray):
             return None  # where it lives, it is used
+        elif hasattr(x, "dtype") and not isinstance(x, arrays.SCALARS):
+            if not how.tune or how.executor is None or how.executor.chooses or not how.executor.owns(x):
+                return None  # likewise
+            kinds += (type(x), x.dtype, x.ndim)
+            size += x.nbytes
         else:
             kinds.append(type(x))
             size += len(x) if isinstance(x, (range, arrays.Range)) else 0
@@ -415,6 +437,25 @@ def _first(how: Policy, problem: Problem | None, values: Sequence[Any], name: st
         elif len(now.members) == 1 and any(_share_memory(one, known) for one in found):
             why += "; it is not cut, since memory is its limit, which the executors share"
     return _Choice(found, now, known, why)
+
+
+def _searched(how: Policy, problem: Problem | None, values: Sequence[Any], name: str) -> _Choice:
+    """The ways to deal out iterations: the one that earlier processes found, or a search for it."""
+    assert problem is not None
+    where = how.executor
+    found = [Candidate(one, (where,)) for one in autotune.variants(how, problem.size)]
+    for one in found:
+        one.entry = f"{name} {where!r} {one.policy.schedule} {one.policy.chunk_size}"
+        kept = history.of(one.entry) if len(found) > 1 else None
+        one.seen = kept.seconds if kept is not None else math.nan
+    seen = [one for one in found if one.seen == one.seen]
+    known = work.of(problem)
+    if seen:
+        return _Choice(found, min(seen, key=lambda c: c.seen), known, "the way that an earlier process found")
+    if len(found) == 1:
+        return _Choice(found, found[0], known, "there is one way to deal it out")
+    why = "ways to deal it out are tried in turns"
+    return _Choice(found, found[0], known, why, search=autotune.Search(how.tune))
 
 
 def _candidates(how: Policy, known: Work | None) -> list[Candidate]:

@@ -15,6 +15,7 @@ from types import CodeType
 from typing import Any
 
 from portapar import cache, config, forks, rates
+from portapar.errors import PortaparWarning
 
 _MOST = 4096  #: entries
 
@@ -62,17 +63,24 @@ def _entries() -> dict[str, Any]:
     if not _loaded:
         with _lock:
             if not _loaded:
-                _loaded.append(_read())
+                _loaded.append(_read(tell=True))
     return _loaded[0]
 
 
-def _read() -> dict[str, Any]:
+def _read(tell: bool = False) -> dict[str, Any]:
     payload = cache.load(_file(), counts=False)
     try:
         found = json.loads(payload) if payload is not None else {}
-    except (ValueError, RecursionError):  # somebody's editor: it is written anew
-        return {}
-    return found if isinstance(found, dict) else {}
+    except (ValueError, RecursionError):
+        found = None
+    if isinstance(found, dict):
+        return found
+    if tell:
+        import warnings
+
+        told = "what earlier processes measured is not used: it is no JSON object, and is written anew"
+        warnings.warn(f"{cache.folder()}: {told}", PortaparWarning, stacklevel=2)
+    return {}
 
 
 def _write() -> None:

@@ -20,6 +20,7 @@ from portapar.errors import PlacementError, PolicyError
 SCHEDULES = ("static", "dynamic", "guided")
 TRANSFERS = ("allow", "warn", "forbid")
 FAILURES = ("raise", "reroute")
+_TUNING = 1.0  #: seconds of a search, unless it is said
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +52,8 @@ class Policy:
         What becomes of the part of an executor that has no memory left, or is lost.
     deterministic : bool
         Atomic sums of floats have the same bits in every run.
+    tune : float
+        Seconds that calls of a kernel may take in which ways to deal out its iterations are tried.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Policy:
     transfers: str = "allow"
     on_failure: str = "raise"
     deterministic: bool = False
+    tune: float = 0.0
 
     def _but(self, **changes: Any) -> Policy:
         """This policy with changes: equal policies are one object, so that plans are found by identity."""
@@ -121,6 +125,7 @@ class Policy:
         transfers: str | None = None,
         on_failure: str | None = None,
         deterministic: bool | None = None,
+        tune: bool | float | None = None,
     ) -> Policy:
         """The same policy with other parameters.
 
@@ -148,6 +153,12 @@ class Policy:
             cannot run the kernel, and under `auto` the next executor does the call: the result is the same. It is told
             once. That goes for what is one kernel form (`for_each`, `transform`, `reduce`, …) on NumPy arrays; an error
             of any other call names the part, and its inputs are as they were.
+        tune : bool or float, optional
+            Find out how the iterations of a kernel are best dealt out on its executor: chunks of threads and of OpenCL
+            devices that are CPUs, blocks of GPUs. The first calls of each kernel, for each size to a factor of 1.4, try
+            them in turns, until they have taken so many seconds (``True``: 1); the fastest is kept, for later processes
+            too. No call is made twice, and results are the same. It has no effect where `chunk_size` or `schedule` is
+            given, on one thread, and on several parts.
 
         Notes
         -----
@@ -164,7 +175,9 @@ class Policy:
         whole = isinstance(chunk_size, numbers.Integral) and not isinstance(chunk_size, bool)
         if chunk_size is not None and not (whole and 1 <= chunk_size < 2**63):
             raise PolicyError(f"with_(chunk_size={chunk_size!r}): must be a whole number from 1")
+        seconds = self.tune if tune is None else _seconds(tune)
         return self._but(
+            tune=seconds,
             chunk_size=self.chunk_size if chunk_size is None else int(chunk_size),
             check=self.check if check is None else bool(check),
             transfers=self.transfers if transfers is None else transfers,
@@ -198,9 +211,20 @@ class Policy:
             given.append("deterministic=True")
         if self.on_failure != "raise":
             given.append(f"on_failure={self.on_failure!r}")
+        if self.tune:
+            given.append(f"tune={self.tune:g}")
         if given:
             text += f".with_({', '.join(given)})"
         return text + ".task" if self.asynchronous else text
+
+
+def _seconds(tune: bool | float) -> float:
+    """The seconds of a search, from what `with_` was given."""
+    if isinstance(tune, bool):
+        return _TUNING if tune else 0.0
+    if not isinstance(tune, numbers.Real) or not 0 <= tune < float("inf"):
+        raise PolicyError(f"with_(tune={tune!r}): must be True, False, or seconds from 0")
+    return float(tune)
 
 
 #: what a policy says besides where it runs

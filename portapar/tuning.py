@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from portapar import cache, config, forks, topology
+from portapar.errors import PortaparWarning
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,14 @@ def _load() -> None:
         if _loaded:
             return
         payload = cache.load(_file(), counts=False)
-        if payload is not None:
-            _known.update({name: number for name, number in json.loads(payload).items() if name in NUMBERS})
+        try:
+            found = json.loads(payload) if payload is not None else {}
+            _known.update({name: float(number) for name, number in found.items() if name in NUMBERS})
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            import warnings
+
+            told = f"the numbers of this machine in {cache.folder()} are not used: {error}"
+            warnings.warn(f"{told}. `portapar tune` measures them anew", PortaparWarning, stacklevel=2)
         _loaded.append(True)
 
 

@@ -23,7 +23,8 @@ from portapar.kernel.program import Program
 
 __all__ = ["CudaDevice"]
 
-_MAP_BLOCK = 128  #: threads of a block
+_MAP_BLOCK = 128  #: threads of a block,
+_MAP_BLOCKS = (64, 256)  #: and what else a chunk may be
 _REDUCE_BLOCK = 256  #: the same for reductions; a block folds what its warps found
 _MOST_BLOCKS = 1 << 30  #: a grid stays below 2^31 blocks; the entries loop over what is left
 _WARP = 32
@@ -142,7 +143,11 @@ class CudaDevice(CDevice):
         return [np.uint64(x.data.ptr)]
 
     def _map(self, kernel: Kernel, arguments: Sequence[Any], count: int, chunk: int) -> None:
-        self._launch(kernel, arguments, -(-count // kernel.batch), _MAP_BLOCK)
+        self._launch(kernel, arguments, -(-count // kernel.batch), chunk if chunk in _MAP_BLOCKS else _MAP_BLOCK)
+
+    def chunks(self, count: int) -> tuple[int, ...]:
+        """The threads of a block."""
+        return _MAP_BLOCKS
 
     def _reduce(
         self, kernel: Kernel, arguments: Sequence[Any], tiles: int, acc: np.dtype[Any], whole: bool

@@ -38,7 +38,8 @@ _EXTENSIONS = {
     "64-bit atomics": "cl_khr_int64_base_atomics",
     "64-bit atomics of min, max and bits": "cl_khr_int64_extended_atomics",
 }
-_GROUP = 256  #: work-items of a group on GPUs
+_GROUP = 256  #: work-items of a group on GPUs,
+_GROUPS = (64, 128)  #: and what else a chunk may be
 _MOST_ITEMS = 1 << 30  #: a launch stays below 2^31 work-items; each then runs several indices
 _PIECES = 16  #: pieces per core of a CPU, so that a slow one does not hold up the others,
 _PIECE = 1 << 16  #: and no piece is longer: longer ones measure no faster
@@ -191,9 +192,17 @@ class OpenCLDevice(CDevice):
         if self.dialect.serial:
             items, group = min(-(-count // chunk) if chunk else self._pieces(count), count), 1
         else:
-            items, group = min(-(-count // _GROUP) * _GROUP, _MOST_ITEMS), _GROUP
+            size = chunk if chunk in _GROUPS else _GROUP
+            items, group = min(-(-count // size) * size, _MOST_ITEMS), size
         with self._errors(0):
             self._launch(kernel, arguments, items, group).wait()
+
+    def chunks(self, count: int) -> tuple[int, ...]:
+        """Of CPUs from one for each core to many, in powers of two; of GPUs the work-items of a group."""
+        if not self.dialect.serial:
+            return _GROUPS
+        shares = {1 << (-(-count // (self.units * many)) - 1).bit_length() for many in (1, 4, 64)}
+        return tuple(sorted(shares, reverse=True))
 
     def _pieces(self, count: int) -> int:
         """Into how many pieces a CPU's work on `count` elements is cut."""

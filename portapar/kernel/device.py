@@ -78,6 +78,10 @@ class Device(ABC):
         """A task prepared to be run many times with other arguments of the same kinds."""
         return Launch(self, task)
 
+    def chunks(self, count: int) -> tuple[int, ...]:
+        """Sizes of chunks (`Task.chunk`) that may be better for so many indices than what is done without one."""
+        return ()
+
     def inspect(self, program: Program) -> dict[str, str]:
         """The code that runs, by its name: ``{"OpenCL C": "..."}``."""
         return {"Python": program.text}

@@ -114,6 +114,11 @@ class HostDevice(Device):
         """A task prepared to be run many times; for `watched` see `Launch.bind`."""
         return Launch(self, task).bind(task.values, watched)
 
+    def chunks(self, count: int) -> tuple[int, ...]:
+        """From few to many for each thread, in powers of two."""
+        shares = {1 << max(count // (self.threads * many), 1).bit_length() - 1 for many in (4, 16, 64, 256)}
+        return tuple(sorted(shares, reverse=True)) if self.threads > 1 else ()
+
     def inspect(self, program: Program) -> dict[str, str]:
         return chunk.inspect(program)
 
