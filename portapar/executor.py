@@ -238,6 +238,24 @@ class Executor:
         return False
 
 
+class Work:
+    """What a member does of a call, on arguments that are where it runs: calling it does all of it.
+
+    Where it `starts`, `begin` gives it to the device, which goes on by itself; what that returns waits for the end.
+    """
+
+    __slots__ = ("_start", "_values", "starts")
+
+    def __init__(self, start: Callable[[Any], Callable[[], Any]], values: Sequence[Any], starts: bool) -> None:
+        self._start, self._values, self.starts = start, values, starts
+
+    def begin(self) -> Callable[[], Any]:
+        return self._start(self._values)
+
+    def __call__(self) -> Any:
+        return self._start(self._values)()
+
+
 class DeviceExecutor(Executor):
     """One device of a backend."""
 
@@ -326,7 +344,8 @@ class DeviceExecutor(Executor):
         placed, firsts, _ = self._placed(problem, part) if part.lo < part.hi else ((), (), [])
         rows = moves.lengths(problem, (part.lo, part.hi), placed, firsts) if placed else ()
         with span("kernel", problem.algorithm, self, first=part.lo, end=part.hi):
-            found = self.fragments(problem, part, how, firsts, rows, backend.Launch)(placed)
+            start, _ = self.fragments(problem, part, how, firsts, rows, backend.Launch)
+            found = start(placed)()
         self._look(problem, placed)
         return found
 
@@ -338,10 +357,11 @@ class DeviceExecutor(Executor):
         firsts: tuple[int, ...],
         rows: tuple[int, ...] = (),
         launch: Callable[..., Any] | None = None,
-    ) -> Callable[[Sequence[Any]], Any]:
-        """What gives the `Fragments` of a part for arguments that are where it runs, whose row 0 has these indices.
+    ) -> tuple[Callable[[Sequence[Any]], Callable[[], Any]], bool]:
+        """What begins to find the `Fragments` of a part, as `Work` has it, and whether the device goes on by itself.
 
-        REFUSED of arguments that it cannot take. `launch` makes a launch of a device and a task.
+        Arguments are where it runs, and their row 0 has these indices; REFUSED of such as it cannot take. `launch`
+        makes a launch of a device and a task.
         """
         acc, values = problem.program.acc, divided.values_program(problem.program)
         assert acc is not None
@@ -360,22 +380,36 @@ class DeviceExecutor(Executor):
                 made.guard([len(firsts)] * (k != 1), [0] * (len(firsts) + 1))
             launches.append(made)
 
-        def run(given: Sequence[Any]) -> Any:
-            found = []
-            for k, (made, (lo, hi)) in enumerate(zip(launches, spans, strict=True)):
-                some = np.empty(0, acc)
-                if made is not None and k == 1:
-                    some = made(given, firsts)
-                elif made is not None:
-                    out = self.device.empty((hi - lo,), acc)
-                    some = made((*given, out), (*firsts, lo))
-                    some = some if some is REFUSED else self.device.asnumpy(out)
-                if some is REFUSED:
-                    return REFUSED
-                found.append(some)
-            return Fragments(part.lo, part.hi, *found)
+        spare: list[list[Any]] = [[], [], []]  # arrays for values that no call uses now
 
-        return run
+        def start(given: Sequence[Any]) -> Callable[[], Any]:
+            begun: list[tuple[Callable[[], Any], Any]] = []
+            for k, (made, (lo, hi)) in enumerate(zip(launches, spans, strict=True)):
+                if made is not None:
+                    out = None
+                    if k != 1:
+                        try:
+                            out = spare[k].pop()
+                        except IndexError:
+                            out = self.device.empty((hi - lo,), acc)
+                    values = (given, firsts) if out is None else ((*given, out), (*firsts, lo))
+                    begun.append((made.start(*values) if made.starts else functools.partial(made, *values), out))
+                else:
+                    begun.append((functools.partial(np.empty, 0, acc), None))
+
+            def end() -> Any:
+                found = [(wait(), out) for wait, out in begun]
+                if any(some is REFUSED for some, _ in found):
+                    return REFUSED
+                whole = [some if out is None else self.device.asnumpy(out) for some, out in found]
+                if not self.device.host_memory:  # of which there are copies now
+                    for room, (_, out) in zip(spare, found, strict=True):
+                        room += [] if out is None else [out]
+                return Fragments(part.lo, part.hi, *whole)
+
+            return end
+
+        return start, any(made is not None and made.starts for made in launches)
 
     def _placed(
         self, problem: Problem, part: Part

@@ -15,7 +15,7 @@ import numpy as np
 from portapar import arrays, cache, cost, forks, shares
 from portapar.arrays import PartitionedArray
 from portapar.errors import BackendUnavailableError, PlacementError
-from portapar.executor import DeviceExecutor, Executor
+from portapar.executor import DeviceExecutor, Executor, Work
 from portapar.kernel.interrupts import stop as stopped
 
 if TYPE_CHECKING:
@@ -82,9 +82,38 @@ class HybridExecutor(Executor):
         return out
 
     def at_once(self, works: Sequence[Callable[[], Any]]) -> list[Any]:
-        """The first on the calling thread, the others on threads of their own."""
+        """The first on the calling thread, the others on threads of their own.
+
+        Devices that go on by themselves are given their work before; the calling thread waits for them after its own.
+        """
         if self._runners is None:
             raise BackendUnavailableError(f"{self!r} was closed; make a new executor")
+        rest = [work for work in works if not (isinstance(work, Work) and work.starts)]
+        if len(rest) == len(works):
+            return self._on_threads(works)
+        errors: list[BaseException] = []
+        ends: list[Callable[[], Any]] = []
+        others: list[Any] = []
+        try:
+            for work in works:
+                if isinstance(work, Work) and work.starts:
+                    ends.append(work.begin())
+            others = [rest[0]()] if len(rest) == 1 else self._on_threads(rest) if rest else []
+        except BaseException as error:  # noqa: BLE001 - raised again below, when no part runs any more
+            errors.append(error)
+        begun: list[Any] = []
+        for end in ends:
+            try:
+                begun.append(end())
+            except BaseException as error:  # noqa: BLE001 - as above
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        found, more = iter(begun), iter(others)
+        return [next(found if isinstance(work, Work) and work.starts else more) for work in works]
+
+    def _on_threads(self, works: Sequence[Callable[[], Any]]) -> list[Any]:
+        assert self._runners is not None
         first, *rest = (functools.partial(_timed, self.took, k, work) for k, work in enumerate(works))
         stop = threading.Event()
         futures = [self._runners.submit(copy_context().run, _until, stop, work) for work in rest]

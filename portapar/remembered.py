@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -12,7 +11,7 @@ import numpy as np
 
 from portapar import policy
 from portapar.arrays import PartitionedArray, Range
-from portapar.executor import DeviceExecutor
+from portapar.executor import DeviceExecutor, Work
 from portapar.kernel.front.lift import bound
 from portapar.kernel.program import REFUSED
 from portapar.lazy import Lazy
@@ -167,11 +166,11 @@ class _ReadyParts:
             return MISS
         given = [args[k] for k in self.places]
         works = []
-        for number, run in self.runs:
+        for number, (start, starts) in self.runs:
             values = [x.parts[number] if type(x) is PartitionedArray else x for x in given]
             if len(self.runs) > 1 and not _sound(values, self.written):  # before any of them has written
                 return MISS
-            works.append(functools.partial(run, values))
+            works.append(Work(start, values, starts))
         try:
             if self.problem.program.acc is not None:
                 found = where.reduced(self.problem, self.begins, works)
@@ -217,16 +216,19 @@ def _remember_parts(key: Any, loop: Loop, args: tuple[Any, ...], result: Any) ->
     runs = [(number, _prepared(loop, number, used)) for number in where.own]
     if all(run is not None for _, run in runs):
         repeats = _repeats(args)
-        ready = _ReadyParts(loop, places, [run for run in runs if run[1] is not _nothing], result is not None, repeats)
+        runs = [run for run in runs if run[1] != _NOTHING]
+        ready = _ReadyParts(loop, places, runs, result is not None, repeats)
         remember(ready_calls, key if repeats is None else (key, repeats), ready)
 
 
-def _nothing(values: Sequence[Any]) -> None:
-    """The work of a part that has none."""
+_NOTHING = None, False  #: the work of a part that has none
 
 
 def _prepared(loop: Loop, number: int, used: Sequence[Any]) -> Any:
-    """What runs a part of a loop on the arguments that it is given there; None if that cannot be prepared."""
+    """What begins a part of a loop on the arguments that it is given there, and whether the device goes on by itself.
+
+    See `Work`. None if that cannot be prepared.
+    """
     problem, part, member = loop.problem, loop.parts[number], loop.executor.members[number]
     reduces, firsts, sizes = problem.program.acc is not None, [], []
     for x, spec, use in zip(used, problem.program.specs, problem.access, strict=True):
@@ -239,14 +241,15 @@ def _prepared(loop: Loop, number: int, used: Sequence[Any]) -> Any:
     if reduces:
         return member.fragments(problem, part, loop.policy, tuple(firsts))
     if part.lo >= part.hi:
-        return _nothing
+        return _NOTHING
     written = [k for k, use in enumerate(problem.access) if use is not None and use.writes]
     launch = member.device.launch(task(problem, part, loop.policy, (), ()))
-    return functools.partial(_launched, launch, tuple(firsts)) if launch.guard(written, sizes) else None
-
-
-def _launched(launch: Any, firsts: tuple[int, ...], values: Sequence[Any]) -> Any:
-    return launch(values, firsts)
+    first = tuple(firsts)
+    if not launch.guard(written, sizes):
+        return None
+    if launch.starts:
+        return lambda values: launch.start(values, first), True
+    return lambda values: lambda: launch(values, first), False
 
 
 def remember_loop(

@@ -7,6 +7,7 @@ import pytest
 from numpy.lib.stride_tricks import as_strided
 
 import portapar as pp
+from portapar.executor import Work
 
 N = 1000
 
@@ -365,6 +366,21 @@ def twice(v):
 
 def halved(i, y):
     y[i] /= 2
+
+
+def test_devices_that_go_on_by_themselves_are_waited_for():
+    where, seen = pp.hybrid(pp.threads(1), pp.simd(), weights=[1, 1]), []
+
+    def start(values):
+        seen.append(values)
+        return lambda: seen.append("end") or "device"
+
+    work = Work(start, "begin", True)
+    assert where.at_once([work, lambda: seen.append("own") or "host"]) == ["device", "host"]
+    assert where.at_once([lambda: 1, work, lambda: 2]) == [1, "device", 2] and where.at_once([work]) == ["device"]
+    with pytest.raises(ZeroDivisionError):
+        where.at_once([work, lambda: 1 // 0])
+    assert seen == ["begin", "own", "end", *["begin", "end"] * 3]
 
 
 def test_plans_of_several_steps_see_what_changed(renderer):

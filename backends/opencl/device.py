@@ -75,6 +75,8 @@ class OpenCLDevice(CDevice):
     """
 
     array_type = cl_array.Array
+    starts = True
+
     def __init__(self, name: str, device: Any) -> None:
         self.shared = shared(device)
         super().__init__(name, self.shared.kernels)
@@ -188,14 +190,34 @@ class OpenCLDevice(CDevice):
         self._finish(x)
         return [x.base_data, self._integer(elements(x.offset, x.dtype))]
 
+    def _begun(self, task: Any, kernel: Kernel, arguments: Sequence[Any], count: int) -> Any:
+        begun = self._mapped if task.program.acc is None else self._reduced
+        more = (count, task.chunk) if task.program.acc is None else (-(-count // TILE), task.program.acc)
+        event, host = begun(kernel, arguments, *more)
+        with self._errors(0):
+            self.queue.flush()
+
+        def end() -> Any:
+            with self._errors(0):
+                event.wait()
+            return host
+
+        return end
+
     def _map(self, kernel: Kernel, arguments: Sequence[Any], count: int, chunk: int) -> None:
+        event, _ = self._mapped(kernel, arguments, count, chunk)
+        with self._errors(0):
+            event.wait()
+
+    def _mapped(self, kernel: Kernel, arguments: Sequence[Any], count: int, chunk: int) -> tuple[Any, None]:
+        """(the event of the launch's end, nothing)."""
         if self.dialect.serial:
             items, group = min(-(-count // chunk) if chunk else self._pieces(count), count), 1
         else:
             size = chunk if chunk in _GROUPS else _GROUP
             items, group = min(-(-count // size) * size, _MOST_ITEMS), size
         with self._errors(0):
-            self._launch(kernel, arguments, items, group).wait()
+            return self._launch(kernel, arguments, items, group), None
 
     def chunks(self, count: int) -> tuple[int, ...]:
         """Of CPUs from one for each core to many, in powers of two; of GPUs the work-items of a group."""
@@ -211,6 +233,12 @@ class OpenCLDevice(CDevice):
     def _reduce(
         self, kernel: Kernel, arguments: Sequence[Any], tiles: int, acc: np.dtype[Any], whole: bool
     ) -> np.ndarray[Any, Any]:
+        return self._reduced(kernel, arguments, tiles, acc, True)[1]
+
+    def _reduced(
+        self, kernel: Kernel, arguments: Sequence[Any], tiles: int, acc: np.dtype[Any], waits: bool = False
+    ) -> tuple[Any, np.ndarray[Any, Any]]:
+        """(the event after which the partials are on the host, these); `waits` for it is faster than to do so later."""
         if self.dialect.serial:
             items, group = min(self._pieces(tiles * TILE), tiles), 1
         else:
@@ -219,8 +247,8 @@ class OpenCLDevice(CDevice):
         with self._errors(host.nbytes):
             partials = cl.Buffer(self.context, cl.mem_flags.READ_WRITE, host.nbytes)
             self._launch(kernel, [partials, 0, *arguments], items, group)
-            cl.enqueue_copy(self.queue, host, partials)  # the queue is in order: it waits for the kernel
-        return host
+            # the queue is in order: it waits for the kernel
+            return cl.enqueue_copy(self.queue, host, partials, is_blocking=waits), host
 
     def _launch(self, kernel: Kernel, arguments: Sequence[Any], items: int, group: int) -> Any:
         with self.shared.lock:

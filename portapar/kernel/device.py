@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar.kernel.program import REFUSED, Program, Task
+from portapar.kernel.program import REFUSED, Program, Task, has_loop
 
 
 class Device(ABC):
@@ -33,6 +33,7 @@ class Device(ABC):
     lacks: frozenset[str] = frozenset()  #: what it cannot do of that which `portapar.kernel.jit.check.needs` names
     can_wait = False  #: iterations may wait for such as began before: an atomic update publishes what was written
     sorts = argsorts = False  #: it has the method of that name, which algorithms do without
+    starts = False  #: it has `start`: work goes on while the caller does something else
     folds = False  #: what `bind` gives returns the value of a reduction, and no partials
     closed = False
 
@@ -74,6 +75,10 @@ class Device(ABC):
         """
         return lambda: self.run(task)
 
+    def start(self, task: Task) -> Callable[[], Any]:
+        """Begin to run a task whose kernel has no loop; what this returns waits, and gives what `run` does."""
+        raise NotImplementedError
+
     def launch(self, task: Task) -> Launch:
         """A task prepared to be run many times with other arguments of the same kinds."""
         return Launch(self, task)
@@ -103,10 +108,19 @@ class Device(ABC):
 
 
 class Launch:
-    """A task whose arguments are given in every call."""
+    """A task whose arguments are given in every call.
+
+    Attributes
+    ----------
+    starts : bool
+        It has `start`, which leaves the calling thread free.
+    """
+
+    starts = False
 
     def __init__(self, device: Device, task: Task) -> None:
         self.device, self._task = device, task
+        self.starts = device.starts and not has_loop(task.program.text)
         self._arrays = [k for k, spec in enumerate(task.program.specs) if spec.is_array]
 
     def __call__(self, values: Sequence[Any], firsts: Sequence[int] | None = None) -> Any:
@@ -114,9 +128,18 @@ class Launch:
 
         `firsts` are as in `Task`, by default all 0.
         """
+        given = self._given(values, firsts)
+        return REFUSED if given is None else self.device.run(given)
+
+    def start(self, values: Sequence[Any], firsts: Sequence[int] | None = None) -> Callable[[], Any]:
+        """Begin to run; what this returns waits for the end, and gives what a call does."""
+        given = self._given(values, firsts)
+        return _refused if given is None else self.device.start(given)
+
+    def _given(self, values: Sequence[Any], firsts: Sequence[int] | None) -> Task | None:
         if not all(self.device.owns(values[k]) for k in self._arrays):
-            return REFUSED
-        return self.device.run(replace(self._task, values=tuple(values), firsts=tuple(firsts or (0,) * len(values))))
+            return None
+        return replace(self._task, values=tuple(values), firsts=tuple(firsts or (0,) * len(values)))
 
     def guard(self, written: list[int], sizes: list[int]) -> bool:
         """Check in every call from now on that these arguments may be written, and that no output overlaps an input.
@@ -125,3 +148,7 @@ class Launch:
         writable.
         """
         return not self.device.host_memory
+
+
+def _refused() -> Any:
+    return REFUSED

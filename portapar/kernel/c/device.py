@@ -172,6 +172,20 @@ class CDevice(Device):
             return lambda: self._slices(task, kernel, arguments)
         return lambda: self._launched(task, kernel, arguments, count)
 
+    def start(self, task: Any) -> Callable[[], np.ndarray[Any, Any] | None]:
+        """Begin to run a task; see `Device.start`."""
+        self.ready()
+        count = max(0, task.hi - task.lo)
+        if not count:
+            return self.bind(task)
+        return self._begun(task, self.kernel(task.program, _extent(task)), tuple(self._arguments(task)), count)
+
+    def _begun(
+        self, task: Any, kernel: Kernel, arguments: Sequence[Any], count: int
+    ) -> Callable[[], np.ndarray[Any, Any] | None]:
+        """As `_launched`, for a device that `starts`: what this returns waits."""
+        raise NotImplementedError
+
     def _launched(
         self, task: Any, kernel: Kernel, arguments: Sequence[Any], count: int
     ) -> np.ndarray[Any, Any] | None:
