@@ -352,7 +352,7 @@ def _merge(p: Parts, given: tuple[Any, ...], names: Sequence[str], key: Any, des
         to_values[np.uint64(k)] = y[np.uint64(i)] if other else x[np.uint64(i)]
 
     if n + m:
-        merge_to(part, n, m, before(order.keys(part, b), order.keys(part, a)), put)
+        merge_to(part, n, m, before(order.keys(part, b), order.keys(part, a)), put, part.run)
     return p.give(outs[0]), p.give(outs[1])
 
 
@@ -394,8 +394,10 @@ def _check_keys(p: Parts, keys: Any) -> Data:
 def _few_groups(step: Step, keys: Any, values: Any, consecutive: bool) -> Any:
     """(distinct keys, offsets, the values of each side by side), by remembered steps."""
     part = step.part
-    if part is None or not elements(keys, values, most=MANY):
+    if part is None or not elements(keys, values, most=MANY) or not few_sorted.ordered(keys):
         return MISS
+    if not (values.dtype.isnative and values.flags.aligned and keys.flags.aligned):
+        return MISS  # the long way says what is wrong, as this algorithm
     if not consecutive:
         found = few_sorted.sort_by_key(step, keys, values, None, False)
         keys, values = sort_by_key(part.how, keys, values) if found is MISS else found

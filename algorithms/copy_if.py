@@ -135,6 +135,11 @@ def _select(name: str, policy: Policy | None, x: Any, predicate: Any, stencil: A
     )  # fmt: skip
 
 
+def select_few(step: Step, x: Any, tested: Any, predicate: Any) -> Any:
+    """The elements of which the predicate of the tested ones holds, by remembered steps."""
+    return _few(step, x, tested, predicate, _element, None)
+
+
 def _few(step: Step, x: Any, tested: Any, predicate: Any, value: Any, dtype: Any, wanted: bool = True) -> Any:
     """``value(i, x)`` for every i whose tested element is as wanted."""
     n = elements(x, tested, most=MANY)

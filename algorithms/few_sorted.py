@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from portapar.algorithms import radix
-from portapar.few import MISS, Step, elements, fixed
+from portapar.few import MISS, Step, elements, fixed, plain
 
 _DTYPES = frozenset(np.dtype(code) for code in "?bhilqBHILQfd")  #: in the machine's byte order
 _INDEX = np.dtype(np.uint32)
@@ -66,6 +66,16 @@ def unique(step: Step, x: Any) -> Any:
     a, b, out, count = np.empty(n, code), np.empty(n, code), np.empty(n, x.dtype), np.empty(1, np.int64)
     made = step(_distinct(x.dtype), radix.bits(x), a, b, _ends(n), radix.bits(out), count)
     return out[: count[0]].copy() if made else MISS
+
+
+def ordered(x: np.ndarray) -> bool:
+    """Whether its elements have an order, and their bits are those of numbers."""
+    return x.dtype in _DTYPES
+
+
+def comparable(a: Any, b: Any, descending: Any) -> bool:
+    """Whether these are plain arrays, of any lengths but 0, of one dtype that has an order."""
+    return plain(a) and plain(b) and a.dtype == b.dtype and ordered(a) and type(descending) is bool
 
 
 def _given(x: Any, descending: Any) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays, parts
-from portapar.algorithms import radix
+from portapar.algorithms import few_sorted, radix
 from portapar.algorithms.copy_if import pack_index
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.order import take
@@ -92,7 +92,7 @@ _MOST = 1 << 20  #: elements that caches hold: these are looked at twice, withou
 def few_heads(step: Step, x: Any) -> Any:
     """Where runs of equal elements of a plain array begin; None where others must look."""
     n, part = elements(x, most=_MOST), step.part
-    if not n or part is None or x.dtype.kind not in "biuf":
+    if not n or part is None or not few_sorted.ordered(x):
         return None
     count, place = _heads(x.dtype)
     keys, (blocks, size) = radix.bits(x), part.blocks(n)

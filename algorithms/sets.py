@@ -15,15 +15,17 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays, elementwise, parts
-from portapar.algorithms.copy_if import copy_if
+from portapar.algorithms import radix
+from portapar.algorithms.copy_if import copy_if, select_few
 from portapar.algorithms.count import all_of
+from portapar.algorithms.few_sorted import comparable
 from portapar.algorithms.for_each import for_each
-from portapar.algorithms.order import Order, before
-from portapar.algorithms.sort import merge
+from portapar.algorithms.order import Keys, Order, before
+from portapar.algorithms.sort import merge, merged_few
 from portapar.algorithms.transform import transform
 from portapar.algorithms.unique import unique
 from portapar.errors import ArgumentError
-from portapar.few import MISS
+from portapar.few import MISS, Step
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
@@ -72,7 +74,11 @@ def set_union(policy: Policy | None, a: Any, b: Any, *, key: Any = None, descend
         rest = _chosen(p, b, a, ("b", "a"), key, descending, False)
         return merge(p.how, a, rest, key=key, descending=descending)
 
-    return parts.run("set_union", policy, (a, b), union)
+    def few(step: Step) -> Any:
+        rest = _few_chosen(step, b, a, key, descending, False)
+        return MISS if rest is MISS else merged_few(step, a, rest, key, descending)
+
+    return parts.run("set_union", policy, (a, b), union, few)
 
 
 def set_intersection(policy: Policy | None, a: Any, b: Any, *, key: Any = None, descending: bool = False) -> Any:
@@ -107,7 +113,9 @@ def set_intersection(policy: Policy | None, a: Any, b: Any, *, key: Any = None, 
         found = _there(p, set_intersection, a, b, key, descending)
         return _chosen(p, a, b, ("a", "b"), key, descending, True) if found is MISS else found
 
-    return parts.run("set_intersection", policy, (a, b), common)
+    return parts.run(
+        "set_intersection", policy, (a, b), common, lambda step: _few_chosen(step, a, b, key, descending, True)
+    )
 
 
 def set_difference(policy: Policy | None, a: Any, b: Any, *, key: Any = None, descending: bool = False) -> Any:
@@ -142,7 +150,9 @@ def set_difference(policy: Policy | None, a: Any, b: Any, *, key: Any = None, de
         found = _there(p, set_difference, a, b, key, descending)
         return _chosen(p, a, b, ("a", "b"), key, descending, False) if found is MISS else found
 
-    return parts.run("set_difference", policy, (a, b), rest)
+    return parts.run(
+        "set_difference", policy, (a, b), rest, lambda step: _few_chosen(step, a, b, key, descending, False)
+    )
 
 
 def set_symmetric_difference(
@@ -183,7 +193,12 @@ def set_symmetric_difference(
         right = _chosen(p, b, a, ("b", "a"), key, descending, False)
         return merge(p.how, left, right, key=key, descending=descending)
 
-    return parts.run("set_symmetric_difference", policy, (a, b), difference)
+    def few(step: Step) -> Any:
+        left = _few_chosen(step, a, b, key, descending, False)
+        right = MISS if left is MISS else _few_chosen(step, b, a, key, descending, False)
+        return MISS if right is MISS else merged_few(step, left, right, key, descending)
+
+    return parts.run("set_symmetric_difference", policy, (a, b), difference, few)
 
 
 def includes(policy: Policy | None, a: Any, b: Any, *, key: Any = None, descending: bool = False) -> Any:
@@ -216,10 +231,18 @@ def includes(policy: Policy | None, a: Any, b: Any, *, key: Any = None, descendi
     """
 
     def included(p: Parts) -> bool:
+        _order(p, b, a, ("b", "a"), key, descending)
+        found = p.few()
+        if found is not MISS:
+            return found
         flags = _partners(p, b, a, ("b", "a"), key, descending)
         return all(p.each("flags", lambda part: all_of(part.how, flags[part.number], elementwise.identity)))
 
-    return parts.run("includes", policy, (a, b), included)
+    def few(step: Step) -> Any:
+        flags = _few_partners(step, b, a, key, descending)
+        return MISS if flags is None else bool(flags.all())
+
+    return parts.run("includes", policy, (a, b), included, few)
 
 
 def isin(policy: Policy | None, x: Any, values: Any) -> Any:
@@ -328,8 +351,27 @@ def _searched(known: Any, to: Any) -> Any:
 
 
 def _there(p: Parts, algorithm: Any, a: Any, b: Any, key: Any, descending: bool) -> Any:
+    """The call on devices (`Parts.there`), or by remembered steps."""
     most = p.length(a, "a") + p.length(b, "b")
-    return p.there(algorithm, {"a": a, "b": b}, (most, a.dtype), key=key, descending=descending)
+    found = p.there(algorithm, {"a": a, "b": b}, (most, a.dtype), key=key, descending=descending)
+    if found is MISS:
+        _order(p, a, b, ("a", "b"), key, descending)
+        found = p.few()
+    return found
+
+
+def _few_partners(step: Step, a: Any, b: Any, key: Any, descending: Any) -> Any:
+    """The flags of `_partners` for plain arrays; None where others must look."""
+    part = step.part
+    if part is None or key is not None or not comparable(a, b, descending):
+        return None
+    ours, theirs = ([(radix.bits(x), radix.coding(x.dtype, descending))] for x in (a, b))
+    return _marked(part, ours, theirs, 0, len(a), len(b), step.run)
+
+
+def _few_chosen(step: Step, a: Any, b: Any, key: Any, descending: Any, wanted: bool) -> Any:
+    flags = _few_partners(step, a, b, key, descending)
+    return MISS if flags is None else select_few(step, a, flags, elementwise.identity if wanted else _not)
 
 
 def _chosen(p: Parts, a: Any, b: Any, names: tuple[str, str], key: Any, descending: bool, wanted: bool) -> Any:
@@ -350,10 +392,7 @@ def _not(flag: Any) -> bool:
 
 def _partners(p: Parts, a: Any, b: Any, names: tuple[str, str], key: Any, descending: bool) -> dict[int, Any]:
     """For each own part a flag for its elements of `a`: whether they have partners in `b`. Cuts the call as `a` is."""
-    n, m = p.length(a, names[0]), p.length(b, names[1])
-    if a.dtype != b.dtype:
-        raise ArgumentError(f"{p.algorithm}: {names[0]} has dtype {a.dtype}, {names[1]} {b.dtype}: must be the same")
-    order = Order(p, a.dtype, key, descending, names[0])
+    order, n, m = _order(p, a, b, names, key, descending), len(a), len(b)
     if isinstance(a, arrays.PartitionedArray):
         p.cuts = a.cuts
     p.recut((n,))
@@ -361,51 +400,68 @@ def _partners(p: Parts, a: Any, b: Any, names: tuple[str, str], key: Any, descen
 
     def flag(part: LocalPart) -> Any:
         ours, theirs = (order.keys(part, part.asarray(x[part])) for x in (mine, other))
-        here, ahead, behind = before(ours, ours), before(theirs, ours), before(ours, theirs)
+        return _marked(part, ours, theirs, part.lo, part.hi, m, part.run)
 
-        def first(k: int, m: int, i: int) -> int:
-            """The first element of the other sequence from k on that does not come before element i."""
-            steps = 0
-            while k < m and steps < _STEPS and ahead(k, i):
-                k += 1
-                steps += 1
-            if steps == _STEPS:
-                rest = m - k
-                while rest > 0:
-                    half = rest // 2
-                    if ahead(k + half, i):
-                        k += half + 1
-                        rest -= half + 1
-                    else:
-                        rest = half
-            return k
+    return p.do("partners", flag)
 
-        def mark(block: int, size: int, begin: int, end: int, m: int, flags: Any) -> None:
-            i = begin + block * size
-            stop = min(end, i + size)
-            run, rest = 0, i  # where the equals of element i begin
+
+def _order(p: Parts, a: Any, b: Any, names: tuple[str, str], key: Any, descending: bool) -> Order:
+    for x, name in zip((a, b), names, strict=True):
+        p.length(x, name)
+    if a.dtype != b.dtype:
+        raise ArgumentError(f"{p.algorithm}: {names[0]} has dtype {a.dtype}, {names[1]} {b.dtype}: must be the same")
+    return Order(p, a.dtype, key, descending, names[0])
+
+
+def _marked(part: LocalPart, ours: Keys, theirs: Keys, lo: int, hi: int, m: int, run: Any) -> Any:
+    """A flag for the elements `lo` to `hi`: whether they have partners among `m` others.
+
+    `run` is that of the part or of a step; None if it did not run.
+    """
+    here, ahead, behind = before(ours, ours), before(theirs, ours), before(ours, theirs)
+
+    def first(k: int, m: int, i: int) -> int:
+        """The first element of the other sequence from k on that does not come before element i."""
+        steps = 0
+        while k < m and steps < _STEPS and ahead(k, i):
+            k += 1
+            steps += 1
+        if steps == _STEPS:
+            rest = m - k
             while rest > 0:
                 half = rest // 2
-                if here(run + half, i):
-                    run += half + 1
+                if ahead(k + half, i):
+                    k += half + 1
                     rest -= half + 1
                 else:
                     rest = half
-            k = 0
-            fresh = True
-            while i < stop:
-                if fresh:
-                    k = first(k, m, i)
-                partner = k + (i - run)
-                flags[np.uint64(i - begin)] = partner < m and not behind(i, partner)
-                i += 1
-                fresh = i < stop and here(i - 1, i)
-                run = i if fresh else run
+        return k
 
-        flags = part.empty(len(part), np.bool_)
-        if len(part):
-            blocks, size = part.blocks(len(part), least=1024)
-            part.run(blocks, mark, size, part.lo, part.hi, m, flags)
-        return flags
+    def mark(block: int, size: int, begin: int, end: int, m: int, flags: Any) -> None:
+        i = begin + block * size
+        stop = min(end, i + size)
+        run, rest = 0, i  # where the equals of element i begin
+        while rest > 0:
+            half = rest // 2
+            if here(run + half, i):
+                run += half + 1
+                rest -= half + 1
+            else:
+                rest = half
+        k = 0
+        fresh = True
+        while i < stop:
+            if fresh:
+                k = first(k, m, i)
+            partner = k + (i - run)
+            flags[np.uint64(i - begin)] = partner < m and not behind(i, partner)
+            i += 1
+            fresh = i < stop and here(i - 1, i)
+            run = i if fresh else run
 
-    return p.do("partners", flag)
+    flags = part.empty(hi - lo, np.bool_)
+    if hi > lo:
+        blocks, size = part.blocks(hi - lo, least=1024)
+        if not run(blocks, mark, size, lo, hi, m, flags, work=hi - lo):
+            return None
+    return flags

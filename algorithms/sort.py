@@ -23,7 +23,7 @@ from portapar.algorithms.order import Order, before, take
 from portapar.algorithms.reduce import transform_reduce
 from portapar.algorithms.transform import copy, transform
 from portapar.errors import PlacementError
-from portapar.few import MISS
+from portapar.few import MANY, MISS, Step, elements, plain
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
@@ -206,7 +206,35 @@ def merge(policy: Policy | None, a: Any, b: Any, *, key: Any = None, descending:
     >>> pp.merge(pp.par, np.array([1, 4]), np.array([2, 3, 5]))
     array([1, 2, 3, 4, 5])
     """
-    return parts.run("merge", policy, (a, b, out), lambda p: _merge(p, a, b, key, descending, out))
+    return parts.run(
+        "merge", policy, (a, b, out), lambda p: _merge(p, a, b, key, descending, out),
+        lambda step: merged_few(step, a, b, key, descending, out),
+    )  # fmt: skip
+
+
+def merged_few(step: Step, a: Any, b: Any, key: Any, descending: Any, out: Any = None) -> Any:
+    """`merge` of plain arrays by remembered steps."""
+    part = step.part
+    if part is None or key is not None:
+        return MISS
+    if out is None and plain(a) and type(b) is np.ndarray and b.shape == (0,) and b.dtype == a.dtype:
+        return a.copy()
+    if not few_sorted.comparable(a, b, descending):
+        return MISS
+    n, m = len(a), len(b)
+    if out is not None and (elements(out, most=MANY) != n + m or out.dtype != a.dtype):
+        return MISS
+    aliases = {} if out is None else {"out": out}
+    there = part.empty(n + m, a.dtype) if out is None else out
+    second, first = ([(radix.bits(x), radix.coding(x.dtype, descending))] for x in (b, a))
+    return there if merge_to(part, n, m, before(second, first), _putter(a, b, there), step.run, **aliases) else MISS
+
+
+def _putter(x: Any, y: Any, out: Any) -> Any:
+    def put(k: int, other: bool, i: int) -> None:
+        out[np.uint64(k)] = y[np.uint64(i)] if other else x[np.uint64(i)]
+
+    return put
 
 
 def _plain(dtype: np.dtype) -> bool:
@@ -467,18 +495,17 @@ def _merge(p: Parts, a: Any, b: Any, key: Any, descending: bool, out: Any) -> An
     (part,) = p.own
     result = p.new((n,), first.dtype) if out is None else p.write(out, "out", [("a", a), ("b", b)])
     _check_out(p, result, (n,), first.dtype)
+    found = p.few()
+    if found is not MISS:
+        return found
     x, y, there = part.asarray(first[part]), part.asarray(second[part]), result[part]
-
-    def put(k: int, other: bool, i: int) -> None:
-        there[np.uint64(k)] = y[np.uint64(i)] if other else x[np.uint64(i)]
-
     if n:
-        merge_to(part, len(x), len(y), before(order.keys(part, y), order.keys(part, x)), put)
+        merge_to(part, len(x), len(y), before(order.keys(part, y), order.keys(part, x)), _putter(x, y, there), part.run)
     return p.give(result)
 
 
-def merge_to(part: LocalPart, n: int, m: int, less: Any, put: Any) -> None:
-    """Merge two sorted sequences of `n` and `m` elements, at least one together.
+def merge_to(part: LocalPart, n: int, m: int, less: Any, put: Any, run: Any, **aliases: Any) -> bool:
+    """Merge two sorted sequences of `n` and `m` elements, at least one together; False if it did not run.
 
     Parameters
     ----------
@@ -488,6 +515,10 @@ def merge_to(part: LocalPart, n: int, m: int, less: Any, put: Any) -> None:
         A kernel: whether element j of the second one comes before element i of the first, ``less(j, i)``.
     put : callable
         A kernel: element i of the first one, or of the other, comes to place k, ``put(k, other, i)``.
+    run : callable
+        That of the part, or of a step.
+    **aliases
+        As for a step.
     """
 
     def merge(block: int, size: int, n: int, m: int) -> None:
@@ -509,7 +540,7 @@ def merge_to(part: LocalPart, n: int, m: int, less: Any, put: Any) -> None:
                 j += 1
 
     blocks, size = part.blocks(n + m)
-    part.run(blocks, merge, size, n, m)
+    return run(blocks, merge, size, n, m, work=n + m, **aliases)
 
 
 def _merge_parts(p: Parts, a: Any, b: Any, key: Any, descending: bool, out: Any) -> Any:

@@ -4,6 +4,7 @@ And calls of many, of which several algorithms remember steps of blocks in the s
 """
 
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -43,6 +44,11 @@ def heads(k):
 
 def scanned_runs(k, x):
     return np.concatenate([np.cumsum(part) for part in np.split(x, heads(k)[1:])])
+
+
+def bag(a, b, how):
+    values = np.unique(np.concatenate([a, b]))
+    return np.repeat(values, how(*((values[:, None] == x).sum(1) for x in (a, b))))
 
 
 #: name: (call of a policy, numbers x, small integers k, places i, and a number c that kernels capture; what it gives)
@@ -152,6 +158,25 @@ CALLS = {
     "unique_by_key": (
         lambda p, x, k, i, c: pp.unique_by_key(p, k, x)[1], lambda x, k, i, c: x[np.unique(k, return_index=True)[1]]
     ),
+    "merge": (
+        lambda p, x, k, i, c: pp.merge(p, np.sort(k), np.sort(i)[: len(i) // 2 + 1]),
+        lambda x, k, i, c: np.sort(np.concatenate([k, np.sort(i)[: len(i) // 2 + 1]])),
+    ),
+    "set_union": (
+        lambda p, x, k, i, c: pp.set_union(p, np.sort(k), np.sort(k[::2])), lambda x, k, i, c: np.sort(k)
+    ),
+    "set_difference": (
+        lambda p, x, k, i, c: pp.set_difference(p, np.sort(k), np.sort(k[::3] // 2)),
+        lambda x, k, i, c: bag(k, k[::3] // 2, lambda m, n: np.maximum(m - n, 0)),
+    ),
+    "set_symmetric_difference": (
+        lambda p, x, k, i, c: pp.set_symmetric_difference(p, np.sort(k), np.sort(k[::3] // 2)),
+        lambda x, k, i, c: bag(k, k[::3] // 2, lambda m, n: abs(m - n)),
+    ),
+    "includes": (
+        lambda p, x, k, i, c: pp.includes(p, np.sort(k), np.sort(k[1:] + (c == 2))),
+        lambda x, k, i, c: not Counter((k[1:] + (c == 2)).tolist()) - Counter(k.tolist()),
+    ),
     "group_by_key": (
         lambda p, x, k, i, c: pp.group_by_key(p, k, x)[2], lambda x, k, i, c: x[np.argsort(k, kind="stable")]
     ),
@@ -164,7 +189,8 @@ OF_MANY = [
     "equal", "copy_if", "stencil", "remove_if", "pack_index", "partition", "min_element", "minmax_element", "bincount",
     "of a range", "few bins", "gather", "scatter", "scan", "exclusive", "maxima", "transform_scan", "histogram",
     "between edges", "many edges", "weights", "weights of bins", "largest weight", "segmented_reduce", "segmented_scan",
-    "neighbours", "how many runs", "run_length_encode", "reduce runs", "scan runs",
+    "merge", "set_union", "set_difference", "set_symmetric_difference", "includes", "neighbours", "how many runs",
+    "run_length_encode", "reduce runs", "scan runs",
 ]  # fmt: skip
 
 
