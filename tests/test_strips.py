@@ -331,7 +331,18 @@ def table(i, n, x, points, weights, where, least):
     least[i] = total + low
 
 
-@pytest.mark.parametrize("kernel", [closest, window, table], ids=lambda x: x.__name__)
+def others(i, n, x, points, weights, where, least):
+    s, wide, before = 0, np.float32(0), x[i]
+    for k in range(n):
+        if k != i:
+            s += x[i] * weights[k] + i
+            before = before * 0.5 + (k - i)
+        wide = max(wide, x[i] - weights[k])
+    where[i] = i % 3
+    least[i] = s + before * wide
+
+
+@pytest.mark.parametrize("kernel", [closest, window, table, others], ids=lambda x: x.__name__)
 def test_strips_of_mixed_steps(renderer, kernel):
     rng = np.random.default_rng(4)
     points = np.zeros(9, POINT)

@@ -33,9 +33,10 @@ class Kinds:
                 weak = {"i": _INT, "f": _FLOAT}.get(spec.dtype.kind) if spec.weak else None
                 self.known[name] = weak or spec.dtype
         self.strange: set[str] = set()  #: variables of which it cannot be said
+        self.given: dict[str, set[Kind]] = {}  #: all that they are given, but for weak numbers
         before: dict[str, Kind] | None = None
         while before != self.known:  # numbers only ever become wider
-            before, self.strange = dict(self.known), set()
+            before, self.strange, self.given = dict(self.known), set(), {}
             for node in ast.walk(function):
                 self._step(node)
 
@@ -43,6 +44,8 @@ class Kinds:
         """The name of the dtype that keeps it, and ``int`` or ``float`` if it is weak; None if it is not known."""
         kind = self.known.get(name)
         if kind is None or name in self.strange or (isinstance(kind, np.dtype) and kind.kind not in "iufb"):
+            return None
+        if self.given.get(name, {kind}) != {kind}:  # Numba has a variable of each kind
             return None
         if isinstance(kind, str):
             return ("int64" if kind == _INT else "float64"), kind
@@ -58,6 +61,8 @@ class Kinds:
                 self._more(name, _INT)
 
     def _more(self, name: str, kind: Kind) -> None:
+        if isinstance(kind, np.dtype):
+            self.given.setdefault(name, set()).add(kind)
         before = self.known.get(name)
         joined = None if kind is None else kind if before is None else _joined(before, kind)
         if joined is None:
