@@ -19,7 +19,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -360,7 +360,11 @@ def counted(call: Callable[[], Any]) -> tuple[Any, Work]:
         value = call()
     finally:
         policy.current.reset(token)
-    return value, sum((work.of(*task) for task in tasks if task[1] < task[2]), Work())
+    done = sum((work.of(*task) for task in tasks if task[1] < task[2]), Work())
+    if block.algorithms:
+        few = min(block.algorithms, block.few)
+        done = replace(done, launches=float(block.few - few), few=float(few), steps=done.launches - block.few)
+    return value, done
 
 
 def _key(how: Policy, algorithm: str, kernels: Sequence[Any], values: Sequence[Any], space: Any) -> Any:

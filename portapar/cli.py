@@ -334,9 +334,10 @@ def _rates(name: str, found: rates.Rates) -> str:
     lines = [
         f"  {name}: a call takes {found.launch * 1e6:.3g} µs; {streams}",
         f"    {found.doubles / 1e9:.3g} and, in single precision, {found.singles / 1e9:.3g} Gflop/s; "
-        f"{found.special / 1e9:.3g}e9 exp, {found.chained / 1e9:.3g}e9 rounds of loops a second",
-        f"    {found.near / 1e6:.3g}e6 scattered accesses a second in a cache, {found.far / 1e6:.3g}e6 in memory; "
-        f"{found.atomics / 1e6:.3g}e6 atomic operations",
+        f"{found.special / 1e9:.3g}e9 exp, {found.chained / 1e9:.3g}e9 operations one by one a second",
+        f"    {found.close / 1e6:.3g}e6 scattered accesses a second in the first cache, {found.near / 1e6:.3g}e6 in "
+        f"the second, {found.far / 1e6:.3g}e6 in memory; {found.atomics / 1e6:.3g}e6 atomic operations",
+        f"    {found.few * 1e6:.3g} µs for an algorithm in one step, {found.step * 1e6:.3g} µs for each step of others",
     ]
     for what, way in (("to the device", found.into), ("back", found.out)):
         if way is not None:

@@ -21,17 +21,18 @@ def serial_seconds(program: Program, count: int) -> float:
 def seconds(work: Work, rates: Rates, into: float = 0.0, out: float = 0.0) -> float:
     """A prediction for work on an executor that has these rates, and moves so many bytes to its memory and back.
 
-    Traffic and arithmetic overlap, so the slower of the two counts (a roofline); accesses that wait for one another do
-    not. On several CPU threads it takes the time to start and to collect them, or one does it, whatever is less.
+    Traffic, arithmetic and scattered accesses overlap, so the slowest counts (a roofline); atomic operations do not. On
+    several CPU threads it takes the time to start and to collect them, or one does it, whatever is less.
     """
     flow = work.traffic / rates.bandwidth(work.traffic)
     sums = work.doubles / rates.doubles + work.singles / rates.singles + work.special / rates.special
-    waits = work.chained / rates.chained + work.atomics / rates.atomics
-    waits += work.scattered / rates.scattered(work.spread)
-    busy = max(flow, sums) + waits
+    sums += work.chained / rates.chained
+    reads = work.close / rates.close + work.scattered / rates.scattered(work.spread)
+    busy = max(flow, sums, reads) + work.atomics / rates.atomics
     if rates.threads > 1:
         busy = min(busy * rates.threads, busy + rates.fork)
-    return max(work.launches, 1.0) * rates.launch + busy + moving(rates, into, out)
+    begins = work.launches * rates.launch + work.steps * rates.step + work.few * rates.few
+    return (begins or rates.launch) + busy + moving(rates, into, out)
 
 
 def moving(rates: Rates, into: float, out: float) -> float:

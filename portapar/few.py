@@ -37,7 +37,7 @@ from portapar.kernel.program import REFUSED
 from portapar.part import LocalPart
 from portapar.pieces import task
 from portapar.plan import Loop, cut
-from portapar.policy import Planning, Policy
+from portapar.policy import Planning, Policy, Recording
 from portapar.remembered import MISS, NUMBERS, remember
 from portapar.trace import watching
 
@@ -135,6 +135,9 @@ class FirstStep(Step):
         asked = indexed.for_each(self._algorithm, count, kernel, args, once=blocks is None)
         made = cut(asked, dealt, here.executor)
         made.execute()
+        block = policy.current.get()
+        if type(block) is Recording:
+            block.few += 1
         lifted, _, captured = bound(kernel)
         if id(kernel) in _fixed:
             _fixed[id(kernel)] = lifted, captured

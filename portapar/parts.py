@@ -35,7 +35,7 @@ from portapar.lazy import MIRROR, OWN, Lazy, flat
 from portapar.outputs import kind_text
 from portapar.part import Data, LocalPart
 from portapar.plan import Plan, Surveyed
-from portapar.policy import Policy, check_policy, choosing, current, planning, surveying
+from portapar.policy import Policy, Recording, check_policy, choosing, current, planning, surveying
 from portapar.trace import span
 
 T = TypeVar("T")
@@ -496,6 +496,9 @@ def _run(
         p = Parts(algorithm, plain, where, values)
         p.short = few
         p.here = p.kind == "numpy" and isinstance(where, DeviceExecutor) and where.device.host_memory
+        block = current.get()
+        if type(block) is Recording:
+            block.algorithms += 1
         if where.kind == "mpi":
             p.asked = f"({_told(body)})"
         with span("call", algorithm, where):

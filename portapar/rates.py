@@ -18,7 +18,7 @@ from typing import Any
 from portapar import cache, config, forks, topology
 from portapar.errors import ArgumentError, PortaparWarning
 
-VERSION = 2  #: of the file
+VERSION = 3  #: of the file
 _PARTS = ("about", "executors", "shared")  #: of it, besides
 _MACHINE = ("source", "network", "watts", "price")  #: and of that of a machine that is not here
 _LEAST = 1e-15  #: of what is measured, and one over it the most
@@ -40,6 +40,12 @@ class Rates:
         Scattered accesses per second, in 1 MiB and in far more than the caches.
     atomics : float
         Per second.
+    close : float
+        Scattered accesses per second, in 16 KiB.
+    step : float
+        Seconds that an algorithm of several steps takes for each kernel, that has next to nothing to do.
+    few : float
+        Seconds of an algorithm of one remembered step.
     into, out : tuple of (float, float) or None
         Seconds that a transfer to the device, or back, takes at least; bytes per second. None in the host's memory.
     threads : int
@@ -65,6 +71,9 @@ class Rates:
     threads: int = 0
     fork: float = 2e-6
     cache: float = float(1 << 20)
+    close: float = 2e9
+    step: float = 4e-5
+    few: float = 1.5e-5
     measured: bool = True
 
     def bandwidth(self, size: float) -> float:
@@ -82,7 +91,8 @@ class Rates:
     def scattered(self, spread: float) -> float:
         """Scattered accesses per second, in so many bytes."""
         if spread <= self.cache:
-            return self.near
+            share = math.log(max(spread / _CLOSE, 1.0)) / math.log(max(self.cache / _CLOSE, 2.0))
+            return math.exp((1 - share) * math.log(self.close) + share * math.log(self.near))
         share = min(1.0, math.log(spread / self.cache) / math.log(64))
         return math.exp((1 - share) * math.log(self.near) + share * math.log(self.far))
 
@@ -93,7 +103,7 @@ class Rates:
             return a + share * (b - a)
 
         streams = tuple((size, on_the_way(one.bandwidth(size), speed)) for size, speed in self.streams)
-        names = "launch", "fork", *_SPEEDS
+        names = "launch", "fork", "step", "few", *_SPEEDS
         found: dict[str, Any] = {name: on_the_way(getattr(one, name), getattr(self, name)) for name in names}
         return replace(self, streams=streams, **found)
 
@@ -105,7 +115,8 @@ class Rates:
         return replace(self, streams=streams, threads=threads, **found)
 
 
-_SPEEDS = ("doubles", "singles", "special", "chained", "near", "far", "atomics")
+_CLOSE = float(1 << 14)  #: bytes
+_SPEEDS = ("doubles", "singles", "special", "chained", "close", "near", "far", "atomics")
 
 
 @dataclass
@@ -221,7 +232,8 @@ def built_in(kind: str, threads: int) -> Rates:
     if kind == "cuda":
         link = 1e-5, 1e10
         return Rates(
-            1e-5, ((1e6, 4e11), (1e8, 2e12)), 1e13, 2e13, 1e12, 1e12, 1e11, 2e10, 1e10, link, link, measured=False,
+            1e-5, ((1e6, 4e11), (1e8, 2e12)), 1e13, 2e13, 1e12, 1e12, 1e11, 2e10, 1e10, link, link, close=2e11,
+            measured=False,
         )  # fmt: skip
     caches = topology.caches()
     core = {"L1": 8e10, "L2": 4e10, "L3": 2.5e10}
@@ -230,7 +242,8 @@ def built_in(kind: str, threads: int) -> Rates:
     launch, move = (5e-5, (5e-5, 5e9)) if kind == "opencl" else (3e-6, None)
     return Rates(
         launch, (*streams, *last), 8e9 * threads, 16e9 * threads, 1e9 * threads, 5e8 * threads,
-        6e8 * threads, 8e7 * threads, 1e8, move, move, threads, cache=float(caches.get("L2", 1 << 20)), measured=False,
+        6e8 * threads, 8e7 * threads, 1e8, move, move, threads, cache=float(caches.get("L2", 1 << 20)),
+        close=1.5e9 * threads, measured=False,
     )  # fmt: skip
 
 

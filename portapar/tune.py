@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 import portapar as pp
-from portapar import config, cost, rates, topology, tuning
+from portapar import choice, config, cost, rates, topology, tuning
 from portapar.algorithms import radix
 from portapar.executor import Executor
 from portapar.rates import Profile, Rates
@@ -102,8 +102,9 @@ def _same(v: float) -> float:
 
 # rates --------------------------------------------------------------------------------------------------
 
-_LEAST = 2e-3  #: seconds of a run at the least, so that clocks and launches do not count
+_LEAST = 4e-4  #: seconds of a run at the least, so that clocks and launches do not count
 _MOST = 1 << 26  #: elements of a run at the most
+_AGAIN = 25  #: runs, of which the fastest counts: many short ones, as others may use the machine
 _SHARED = 0.08  #: seconds that two executors run at once
 
 
@@ -127,13 +128,15 @@ def measured(where: Executor) -> Rates:
     few = where.asarray(np.ones(16)), where.empty(16)
     launch = _best(200, functools.partial(_done, where, pp.transform, how, few[0], out=few[1], op=_same))
 
-    def rate(count: float, make: Callable[[int], Callable[[], object]]) -> float:
-        """`count` for each of n elements a second, for as many elements as take long enough."""
+    def rate(what: str, make: Callable[[int], Callable[[], object]]) -> float:
+        """What is counted of it for each of n elements, a second, for as many elements as take long enough."""
         n = 1 << 14
+        done = choice.counted(make(n))[1]
+        count = (done.close + done.scattered if what == "scattered" else getattr(done, what)) / n
         while True:
             run = make(n)
             run()
-            taken = max(_best(5, functools.partial(_done, where, run)) - launch, 1e-9)
+            taken = max(_best(_AGAIN, functools.partial(_done, where, run)) - launch, 1e-9)
             if taken >= _LEAST or n >= _MOST:
                 return n * count / taken
             n = min(_MOST, n * min(64, max(2, math.ceil(_LEAST / taken))))
@@ -155,15 +158,33 @@ def measured(where: Executor) -> Rates:
 
         return make
 
+    def one_by_one(n: int) -> Callable[[], object]:
+        starts, x, out = where.asarray(np.arange(n + 1) * 16), where.asarray(np.ones(16 * n)), where.empty(n)
+        return lambda: pp.for_each(how, n, _rows, starts, x, out)
+
+    cache = topology.caches().get("L2", 1 << 20)
     far = min(4 * topology.caches().get("L3", 32 << 20), topology.machine()["memory"] // 16) // 8
     return Rates(
         launch, tuple(_streams(where, launch)),
-        rate(32.0, arithmetic(np.float64, _sums)), rate(32.0, arithmetic(np.float32, _sums)),
-        rate(1.0, arithmetic(np.float64, _exp)), rate(24.0, arithmetic(np.float64, _rounds)),
-        rate(1.0, scattered(1 << 17, _fetch, np.float64)), rate(1.0, scattered(far, _fetch, np.float64)),
-        rate(1.0, scattered(1 << 17, _count, np.int64)),
-        *_transfers(where), where.threads, cost.fork_join(), float(topology.caches().get("L2", 1 << 20)),
+        rate("doubles", arithmetic(np.float64, _sums)), rate("singles", arithmetic(np.float32, _sums)),
+        rate("special", arithmetic(np.float64, _exp)), rate("chained", one_by_one),
+        rate("scattered", scattered(cache // 8, _fetch, np.float64)),
+        rate("scattered", scattered(far, _fetch, np.float64)),
+        rate("atomics", scattered(cache // 8, _count, np.int64)),
+        *_transfers(where), where.threads, cost.fork_join(), float(cache),
+        rate("scattered", scattered(1 << 11, _fetch, np.float64)), *_several(where),
     )  # fmt: skip
+
+
+def _several(where: Executor) -> tuple[float, float]:
+    """Seconds for each kernel of an algorithm of several steps, and those of one that does few elements in one."""
+    how, found = pp.par.on(where), []
+    square, few = where.asarray(np.ones((8, 8))), where.asarray(np.ones(16))
+    for call in (functools.partial(pp.stencil, how, square, _corners), functools.partial(pp.inclusive_scan, how, few)):
+        done = choice.counted(call)[1]
+        call()
+        found.append(_best(300, functools.partial(_done, where, call)) / max(done.steps + done.few + done.launches, 1))
+    return found[0], found[1]
 
 
 def _done(where: Executor, run: Callable[..., object], *args: Any, **keywords: Any) -> None:
@@ -176,7 +197,7 @@ def _streams(where: Executor, launch: float) -> Iterator[tuple[float, float]]:
     """(bytes that a copy touches, bytes per second)."""
     caches, memory = topology.caches(), topology.machine()["memory"]
     last = min(8 * caches.get("L3", 32 << 20), 512 << 20, memory // 16)
-    sizes = {1 << 15, caches.get("L2", 1 << 20) // 2, caches.get("L3", 32 << 20) // 2, last // 2, last}
+    sizes = {size for size in (1 << k for k in range(15, 30, 2)) if size < last} | {last}
     how = pp.par.on(where)
     for size in sorted(sizes):
         n = size // 16
@@ -238,7 +259,7 @@ def _speed(works: list[tuple[Executor, Callable[[], object]]]) -> list[float]:
 
 
 def _sums(v: Any) -> Any:
-    """32 operations, four of which at a time do not wait for each other."""
+    """38 operations, four of which at a time do not wait for each other."""
     a, b, c, d = v, v + 0.5, v + 0.25, v + 0.125
     for _ in range(4):
         a = a * v + 0.1
@@ -252,14 +273,16 @@ def _exp(v: Any) -> Any:
     return np.exp(v)
 
 
-def _rounds(v: Any) -> Any:
-    """A loop of 24 rounds that the data end."""
-    x = v
-    k = 0
-    while x < 100.0 and k < 24:
-        x = x + v * 0.001
-        k += 1
-    return x
+def _corners(x: Any, i: int, j: int) -> Any:
+    return x[i - 1, j - 1] + x[i + 1, j + 1]
+
+
+def _rows(i: int, starts: Any, x: Any, out: Any) -> None:
+    """A sum in a loop that the data end, as over a row of a sparse matrix."""
+    s = 0.0
+    for k in range(starts[i], starts[i + 1]):
+        s = s * 0.5 + x[k]
+    out[i] = s
 
 
 def _fetch(i: int, table: Any, places: Any, out: Any) -> None:

@@ -95,25 +95,26 @@ def crossover(name: str, least: int, most: int, make: Callable[[int], Callable[[
     """From where on the way that the number `name` decides upon is faster, and is so for all that is larger.
 
     ``make(size)`` gives what does it for that many bytes. Both ways are measured in turns, so that they have the same
-    neighbours, from `most` bytes downwards.
+    neighbours, from `most` bytes downwards, until the other way is faster twice in a row: once may be chance.
     """
-    size = most
+    size, lost = most, 0
     while size >= least:
         runs: dict[float, Callable[[], object]] = {}
         seconds = dict.fromkeys((0.0, math.inf), math.inf)  # always that way, and never
         for first in seconds:
             with trying(**{name: first}):
                 runs[first] = make(size)
-        for _ in range(4):
+        for _ in range(9):
             for first, run in runs.items():
                 with trying(**{name: first}):
                     begun = time.perf_counter()
                     run()
                     seconds[first] = min(seconds[first], time.perf_counter() - begun)
-        if seconds[math.inf] < seconds[0.0]:
+        lost = lost + 1 if seconds[math.inf] < seconds[0.0] else 0
+        if lost == 2:
             break
         size //= 2
-    return 2.0 * size
+    return 4.0 * size if lost else 2.0 * size  # the last that was won
 
 
 def _load() -> None:

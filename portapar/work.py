@@ -3,8 +3,10 @@
 Nobody says it of a kernel. An iteration is walked through once, helper functions and all: the numbers that decide how
 often a loop runs are followed where they are known (constants, arguments, lengths of arrays); a loop of which they are
 not, such as one over a row of a sparse matrix, is taken to reach each element of the longest array that its counter
-goes through once in the whole call. What a loop changes from round to round is not known. Of two branches each is taken
-half the time. A kernel as traffic and operations:
+goes through once in the whole call, in steps if it counts by more than one; a ``while`` that counts is such a loop too.
+One of which nothing is known runs 8 times, or twice if it has others inside or more than one reason to end. What a loop
+changes from round to round is not known. Of two branches each is taken half the time. An array that a program has by
+several names is moved once. A kernel as traffic and operations:
 S. Williams, A. Waterman, D. Patterson, "Roofline: an insightful visual performance model", 2009.
 """
 
@@ -18,12 +20,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from portapar.kernel.front.access import Access
+import numpy as np
+
 from portapar.kernel.front.sources import tree_of
 from portapar.problem import Problem
 
 _UNKNOWN = 8.0  #: rounds of a loop of which nothing is known
+_AGAIN = 2.0  #: the same of one that has others inside, which does something until it is done, or looks for a place
 _HUGE = 2.0**63  #: no loop has so many rounds
+_TABLE = 1 << 14  #: bytes of an array that is in the first cache
 _DEEP = 40  #: helper functions in each other; recursion is refused long before
 _SPECIAL = frozenset(
     "exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan arcsin arccos arctan atan2 arctan2 sinh cosh tanh "
@@ -49,13 +54,20 @@ class Work:
     special : float
         Calls of exp, sin and their kin.
     chained : float
-        Rounds of loops that no vector can do: ``while``, and those whose number of rounds the data say.
+        Operations of loops that no vector can do: those that have an end that the iteration or the data say, and hand
+        numbers from round to round or store where data say; ``while`` that does not count has one more for each round.
+    close : float
+        Accesses of elements that other data say, of arrays that fit into any first cache.
     scattered : float
-        Accesses of elements that other data say.
+        The same of larger arrays.
     spread : float
         Bytes of the arrays that these are in.
     atomics : float
         Atomic operations.
+    steps : float
+        Kernels that algorithms of several steps start, each for itself. They are none of `launches`.
+    few : float
+        First steps of algorithms that run remembered steps; as well.
     """
 
     launches: float = 0.0
@@ -64,16 +76,19 @@ class Work:
     singles: float = 0.0
     special: float = 0.0
     chained: float = 0.0
+    close: float = 0.0
     scattered: float = 0.0
     spread: float = 0.0
     atomics: float = 0.0
+    steps: float = 0.0
+    few: float = 0.0
 
     def __add__(self, other: Work) -> Work:
         return Work(*(a + b if name != "spread" else max(a, b) for name, a, b in _both(self, other)))
 
     def times(self, share: float) -> Work:
         """The same for so many times as many iterations; it starts no more kernels, and reaches as far."""
-        kept = {"launches", "spread"}
+        kept = {"launches", "spread", "steps", "few"}
         return Work(*(x if name in kept else x * share for name, x, _ in _both(self, self)))
 
     def __str__(self) -> str:
@@ -87,8 +102,8 @@ class Work:
 
 _WORDS = {
     "traffic": "bytes in order", "doubles": "operations", "singles": "operations in single precision",
-    "special": "special functions", "chained": "rounds of loops", "scattered": "scattered accesses",
-    "atomics": "atomic operations",
+    "special": "special functions", "chained": "operations one by one", "close": "accesses of tables",
+    "scattered": "scattered accesses", "atomics": "atomic operations",
 }  # fmt: skip
 
 
@@ -108,15 +123,20 @@ def of(problem: Problem, lo: int = 0, hi: int | None = None) -> Work:
     counter = _Counter(problem)
     one = counter.iteration()
     share = size / max(problem.size, 1)
-    traffic = sum(
-        _ways(use) * min(count * size * spec.dtype.itemsize, _bytes(x) * (share if use and use.pointwise else 1.0))
-        for spec, x, count, use in zip(
-            problem.program.specs, problem.values, counter.reached, problem.access, strict=True
-        )
-        if count
-    )
-    scattered = [(count, _bytes(x)) for count, x in zip(counter.strayed, problem.values, strict=True) if count]
-    wide = any(spec.dtype.itemsize > 4 and spec.dtype.kind in "fc" for spec in problem.program.specs if spec.is_array)
+    moved: dict[Any, tuple[float, float, bool, bool]] = {}  # by place in memory: bytes at most, reached, read, written
+    for k, x in problem.arrays():
+        use, count = problem.access[k], counter.reached[k]
+        if count:
+            most, before, read, written = moved.get(_place(x), (0.0, 0.0, False, False))
+            most = max(most, _bytes(x) * (share if use and use.pointwise else 1.0))
+            before += count * size * x.dtype.itemsize
+            moved[_place(x)] = most, before, read | bool(use and use.reads), written | bool(use and use.writes)
+    traffic = sum((1 + (read and written)) * min(most, all_) for most, all_, read, written in moved.values())
+    strayed = [(count, _bytes(x)) for count, x in zip(counter.strayed, problem.values, strict=True) if count]
+    scattered = [(count, all_) for count, all_ in strayed if all_ > _TABLE]
+    dtypes = [spec.dtype for spec in problem.program.specs if spec.is_array]
+    dtypes = [dtype for dtype in dtypes if dtype.kind in "fc"] or dtypes  # indices are whole numbers, besides
+    wide = any(dtype.itemsize > 4 for dtype in dtypes)
     wide |= problem.program.acc is not None and problem.program.acc.itemsize > 4
     return Work(
         1.0,
@@ -125,15 +145,18 @@ def of(problem: Problem, lo: int = 0, hi: int | None = None) -> Work:
         0.0 if wide else one.operations * size,
         one.special * size,
         one.chained * size,
+        sum(count for count, all_ in strayed if all_ <= _TABLE) * size,
         sum(count for count, _ in scattered) * size,
-        max((size for _, size in scattered), default=0.0),
+        max((all_ for _, all_ in scattered), default=0.0),
         one.atomics * size,
     )
 
 
-def _ways(use: Access | None) -> int:
-    """How often elements are moved: what is read and written twice."""
-    return 2 if use is not None and use.reads and use.writes else 1
+def _place(x: Any) -> Any:
+    """What is the same for arrays that are the same elements."""
+    if isinstance(x, np.ndarray):
+        return x.__array_interface__["data"][0], x.shape, x.strides
+    return id(x)
 
 
 def _bytes(x: Any) -> float:
@@ -184,6 +207,11 @@ class _Counter:
         self.depth = 0
         self.walked: dict[Any, tuple[list[float], _Value]] = {}  #: helper functions, and what they were
         self.names = 0  #: of unknown numbers
+        self.looping: dict[str, bool] = {}  #: helper functions
+        self.indexed: dict[tuple[str, str], set[str]] = {}  #: of which of their parameters one is an index
+        self.nested = 0.0  #: operations of loops in the present one
+        self.strays = False  #: whether the present loop stores where data say
+        self.again = 1.0  #: of `times`, what loops around others add of which nothing is known
         self.addressing = 0  #: inside of an index, whose arithmetic costs nothing beside the access
 
     def iteration(self) -> _Iteration:
@@ -204,7 +232,7 @@ class _Counter:
 
     def _called(self, name: str, given: Sequence[_Value]) -> _Value:
         """Walks through a function; once for all calls that are alike, or chains of helpers would take for ever."""
-        key = name, *given, self.times
+        key = name, *given, self.times, self.again
         if key in self.walked:
             more, back = self.walked[key]
             self._counted([a + b for a, b in zip(self._counts(), more, strict=True)])
@@ -222,12 +250,12 @@ class _Counter:
 
     def _counts(self) -> list[float]:
         one = self.found
-        return [one.operations, one.special, one.chained, one.atomics, *self.reached, *self.strayed]
+        return [one.operations, one.special, one.chained, one.atomics, self.nested, *self.reached, *self.strayed]
 
     def _counted(self, counts: list[float]) -> None:
         one, n = self.found, len(self.reached)
-        one.operations, one.special, one.chained, one.atomics = counts[:4]
-        self.reached, self.strayed = counts[4 : 4 + n], counts[4 + n :]
+        one.operations, one.special, one.chained, one.atomics, self.nested = counts[:5]
+        self.reached, self.strayed = counts[5 : 5 + n], counts[5 + n :]
 
     # statements
 
@@ -248,13 +276,18 @@ class _Counter:
             case ast.Assign(targets=targets, value=value):
                 self._assign(targets, value, known)
             case ast.AugAssign(target=target, op=op, value=value):
-                self._value(value, known)
-                self._operation(op)
+                more = self._value(value, known)
+                self._operation(op, more.number)
                 if isinstance(target, ast.Subscript):
                     self._value(target, known)
-                    self._value(target, known)
+                    self._store(target, known)
+                    _taint(target, more, known)
                 elif isinstance(target, ast.Name):
-                    known[target.id] = _Value(loaded=known.get(target.id, _PLAIN).loaded)
+                    was = known.get(target.id, _PLAIN)
+                    loaded, sign = was.loaded or more.loaded, {ast.Add: 1, ast.Sub: -1}.get(type(op), 0)
+                    known[target.id] = _Value(loaded=loaded)
+                    if was.base and sign and more.number is not None:
+                        known[target.id] = replace(was, loaded=loaded, offset=was.offset + sign * more.number)
             case ast.AnnAssign(target=target, value=ast.expr() as value):
                 self._assign([target], value, known)
             case ast.For():
@@ -262,9 +295,13 @@ class _Counter:
             case ast.While(test=test, body=[ast.Pass()]):  # it waits for another iteration
                 self._value(test, known)
             case ast.While(test=test, body=body):
-                rounds = self._rounds(node, known, _UNKNOWN)
-                self._repeat(rounds, [ast.Expr(test), *body], known)
-                self.found.chained += rounds * self.times
+                name, step = self._step(node, known)
+                rounds, again = self._rounds(node, known, step or 1.0)
+                self._repeat(rounds, [ast.Expr(test), *body], known, again, not step or _carries(body))
+                self.found.chained += 0.0 if step else rounds * self.times
+                end = self._value(test.comparators[0], known) if step and isinstance(test, ast.Compare) else _PLAIN
+                if end.base:  # what is left for another loop is less than a step
+                    known[name] = replace(end, offset=end.offset - (step - 1) / 2)
             case ast.If(test=test, body=body, orelse=orelse):
                 self._value(test, known)
                 before = self.times
@@ -296,7 +333,13 @@ class _Counter:
                 if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store):
                     known[name.id] = found if isinstance(target, ast.Name) else _Value(loaded=found.loaded)
             if isinstance(target, ast.Subscript):
-                self._value(target, known)
+                self._store(target, known)
+                _taint(target, found, known)
+
+    def _store(self, target: ast.Subscript, known: dict[str, _Value]) -> None:
+        before = list(self.strayed)
+        self._value(target, known)
+        self.strays |= before != self.strayed
 
     def _unknown(self, loaded: bool = False) -> _Value:
         """A number that is not known, of which others may be told apart."""
@@ -306,46 +349,119 @@ class _Counter:
     def _loop(self, node: ast.For, known: dict[str, _Value]) -> None:
         ends = node.iter.args if isinstance(node.iter, ast.Call) else [node.iter]
         given = [self._value(end, known) for end in ends]
-        told = [x.number for x in given if x.number is not None]
+        told, again = [x.number for x in given if x.number is not None], 1.0
         if len(told) == len(given) > 0:
             low, high, step = (0.0, told[0], 1.0) if len(told) == 1 else (*told, 1.0)[:3]
             rounds = max(0.0, float(math.ceil((high - low) / step))) if step else 0.0
         elif len(given) == 2 and given[0].base == given[1].base > 0:  # such as from lo to min(n, lo + size)
             rounds = max(0.0, given[1].offset - given[0].offset)
         else:
-            rounds = self._rounds(node, known, _UNKNOWN)
-            if any(x.loaded for x in given):
-                self.found.chained += rounds * self.times
+            steps = given[2].number if len(given) > 2 else 1.0
+            rounds, again = self._rounds(node, known, abs(steps or 1.0))
         if isinstance(node.target, ast.Name):
             known[node.target.id] = self._unknown()
-        self._repeat(rounds, node.body, known)
+        self._repeat(rounds, node.body, known, again, len(told) < len(given) and _carries(node.body))
 
-    def _repeat(self, rounds: float, body: Sequence[ast.stmt], known: dict[str, _Value]) -> None:
-        before = self.times
-        self.times = before * rounds
+    def _repeat(
+        self, rounds: float, body: Sequence[ast.stmt], known: dict[str, _Value], again: float, chained: bool
+    ) -> None:
+        before, strays, nested = (self.times, self.again), self.strays, self.nested
+        operations, self.nested = self.found.operations, 0.0
+        self.times, self.again, self.strays = self.times * rounds, self.again * again, False
+        for node in _statements(body):  # what a round before has stored
+            if isinstance(node, (ast.Assign, ast.AugAssign)) and _inside(node.value):
+                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                    if isinstance(target, ast.Subscript):
+                        _taint(target, _LOADED, known)
         for name in _stored(body) & known.keys():  # the last round's
             known[name] = _either(known[name], _PLAIN)
         self._block(body, known)
-        self.times = before
+        self.times, self.again = before
+        own = self.found.operations - operations - self.nested
+        if chained or self.strays:
+            self.found.chained += own
+            self.found.operations -= own
+        self.strays, self.nested = strays, nested + self.found.operations - operations
 
-    def _rounds(self, node: ast.stmt, known: dict[str, _Value], otherwise: float) -> float:
-        """Rounds of a loop that nothing says: as many as it takes to reach its longest array once in the call."""
-        named = {known[name].array for name in _walked(node) if name in known}
-        if isinstance(node, ast.For) and isinstance(node.target, ast.Name):  # those that its counter goes through
-            named = {known[name].array for name in _indexed(node, node.target.id) if name in known} - {None} or named
-        longest = max((_length(self.problem.values[k]) for k in named if k is not None), default=0)
-        share = self.problem.size * self.times  # of all parts together, of which each sees whole arrays
+    def _step(self, node: ast.While, known: dict[str, _Value]) -> tuple[str, float]:
+        """The number that says whether there is another round, and how much more it is then; 0 if it does not count."""
+        counts, test = self._counts(), _walked(node.test)
+        inside = {**known, **{name: self._unknown() for name in _stored(node.body)}}
+        before = dict(inside)
+        self._block(node.body, inside)
+        self._counted(counts)
+        found = "", 0.0
+        for name in sorted(test & before.keys() & inside.keys()):
+            one, other = before[name], inside[name]
+            if one.base and one.base == other.base and one.offset != other.offset:
+                found = name, abs(other.offset - one.offset)
+        return found
+
+    def _rounds(self, node: ast.For | ast.While, known: dict[str, _Value], step: float) -> tuple[float, float]:
+        """Rounds of a loop that nothing says: as many as it takes to reach its longest array once in the call.
+
+        And how often what is inside does so, if it is not the loop itself that does.
+        """
+        counters = {node.target.id} if isinstance(node, ast.For) and isinstance(node.target, ast.Name) else set()
+        if isinstance(node, ast.While):
+            counters = _walked(node.test)
+        outer = any(isinstance(x, (ast.For, ast.While)) for body in node.body for x in ast.walk(body))
+        outer |= any(self._loops(x) for body in node.body for x in ast.walk(body))
+        through = {name for counter in counters for name in self._through(node, counter)}
+        named = {known[name].array for name in through if name in known} - {None}
+        if not named and not outer:  # it goes through something by numbers that are made of it
+            named = {known[name].array for name in _walked(node) if name in known} - {None}
+        if not named and outer:
+            return _AGAIN, _AGAIN
+        longest = max((_length(self.problem.values[k]) for k in named if k is not None), default=0) / step
+        share = self.problem.size * self.times / self.again  # of all parts together, of which each sees whole arrays
         rounds = longest / share if share else 0.0
-        return rounds if rounds >= 1 else min(otherwise, longest or otherwise)
+        early = isinstance(node, ast.While) and isinstance(node.test, ast.BoolOp)
+        otherwise = _AGAIN if early else _UNKNOWN
+        return (rounds if rounds >= 1 else min(otherwise, longest or otherwise)), 1.0
+
+    def _loops(self, node: ast.AST) -> bool:
+        """Whether it calls a function that has a loop."""
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id not in self.functions:
+            return False
+        name = node.func.id
+        if name not in self.looping:
+            self.looping[name] = False  # of what calls itself
+            inner = list(ast.walk(self.functions[name]))
+            self.looping[name] = any(isinstance(x, (ast.For, ast.While)) or self._loops(x) for x in inner)
+        return self.looping[name]
+
+    def _through(self, node: ast.AST, counter: str) -> set[str]:
+        """The names of what `counter`, or a number made of it, is an index of, and no element; in helpers too."""
+        found, counters = set(), {counter}
+        for one in [x for x in ast.walk(node) if isinstance(x, (ast.Assign, ast.For))] * 2:
+            made, of = (one.targets, one.value) if isinstance(one, ast.Assign) else ([one.target], one.iter)
+            if counters & (_walked(of) - _inside(of)):
+                counters |= {y.id for target in made if not isinstance(target, ast.Subscript) for y in _names(target)}
+        for x in ast.walk(node):
+            if isinstance(x, ast.Call) and isinstance(x.func, ast.Name) and x.func.id in self.functions:
+                params = [a.arg for a in self.functions[x.func.id].args.args]
+                given = dict(zip(params, x.args, strict=False))
+                for param in [p for p, arg in given.items() if counters & (_walked(arg) - _inside(arg))]:
+                    key = x.func.id, param
+                    if key not in self.indexed:
+                        self.indexed[key] = set()  # of what calls itself
+                        self.indexed[key] = self._through(self.functions[x.func.id], param)
+                    inner = [given[name] for name in self.indexed[key] if name in given]
+                    found |= {arg.id for arg in inner if isinstance(arg, ast.Name)}
+            if isinstance(x, ast.Subscript) and counters & (_walked(x.slice) - _inside(x.slice)):
+                found |= _walked(x.value)
+        return found
 
     # expressions
 
-    def _operation(self, op: ast.operator) -> None:
+    def _operation(self, op: ast.operator, right: float | None) -> None:
         if not self.addressing:
             if isinstance(op, ast.Pow):
                 self.found.special += self.times
-            else:
-                self.found.operations += self.times * _OPERATORS.get(type(op), 1.0)
+            else:  # by powers of two nothing is divided: these are shifts, masks and products
+                easy = right is not None and right > 0 and math.frexp(right)[0] == 0.5
+                self.found.operations += self.times * (1.0 if easy else _OPERATORS.get(type(op), 1.0))
 
     def _value(self, node: ast.expr, known: dict[str, _Value]) -> _Value:
         match node:
@@ -358,7 +474,7 @@ class _Counter:
             case ast.BinOp(left=left, op=op, right=right):
                 a, b = self._value(left, known), self._value(right, known)
                 if a.number is None or b.number is None:
-                    self._operation(op)
+                    self._operation(op, b.number)
                 loaded = a.loaded or b.loaded
                 if isinstance(op, (ast.Add, ast.Sub)) and a.base and b.number is not None:
                     sign = 1 if isinstance(op, ast.Add) else -1
@@ -380,7 +496,7 @@ class _Counter:
                 loaded |= self._value(child, known).loaded
                 count += 1
         if isinstance(node, (ast.Compare, ast.BoolOp, ast.IfExp)) and not self.addressing:
-            self.found.operations += self.times * max(count - 1, 1)
+            self.found.operations += self.times * (1 if isinstance(node, ast.IfExp) else max(count - 1, 1))
         return _Value(loaded=loaded)
 
     def _element(self, node: ast.Subscript, known: dict[str, _Value]) -> _Value:
@@ -426,25 +542,51 @@ class _Counter:
         return _Value(loaded=loaded)
 
 
+def _statements(body: Sequence[ast.stmt]) -> list[ast.stmt]:
+    """Statements, and those in them, in order."""
+    return [x for node in body for x in ast.walk(node) if isinstance(x, ast.stmt)]
+
+
+def _carries(body: Sequence[ast.stmt]) -> bool:
+    """Whether a round needs numbers that the one before has made, besides what counts up."""
+    made: set[str] = set()
+    needed: set[str] = set()
+    for node in _statements(body):
+        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+            if not isinstance(node.value, (ast.Constant, ast.Name)):
+                return True
+        elif isinstance(node, ast.Assign):
+            needed |= _walked(node.value) - made
+            stored = {x.id for target in node.targets for x in _names(target) if isinstance(x.ctx, ast.Store)}
+            if stored & needed & _walked(node.value):
+                return True
+            made |= stored
+    return False
+
+
 def _leaves(body: Sequence[ast.stmt]) -> bool:
     return bool(body) and isinstance(body[-1], (ast.Return, ast.Continue, ast.Break))
 
 
+def _names(node: ast.AST) -> list[ast.Name]:
+    return [x for x in ast.walk(node) if isinstance(x, ast.Name)]
+
+
 def _walked(node: ast.AST) -> set[str]:
-    return {x.id for x in ast.walk(node) if isinstance(x, ast.Name)}
+    return {x.id for x in _names(node)}
 
 
-def _indexed(node: ast.AST, counter: str) -> set[str]:
-    """The names of what `counter` is an index of, not by way of another array, and of what a helper gets with it."""
-    found = set()
-    for x in ast.walk(node):
-        if isinstance(x, ast.Call) and any(counter in _walked(arg) for arg in x.args):
-            found |= {arg.id for arg in x.args if isinstance(arg, ast.Name)}
-        if isinstance(x, ast.Subscript) and isinstance(x.value, ast.Name):
-            inner = {y for z in ast.walk(x.slice) if isinstance(z, ast.Subscript) for y in _walked(z)}
-            if counter in _walked(x.slice) - inner:
-                found.add(x.value.id)
-    return found
+def _inside(node: ast.AST) -> set[str]:
+    """The names in the indices of arrays, and of these arrays."""
+    return {name for x in ast.walk(node) if isinstance(x, ast.Subscript) for name in _walked(x)}
+
+
+def _taint(target: ast.Subscript, found: _Value, known: dict[str, _Value]) -> None:
+    """A private array that something which data decide is stored in."""
+    if found.loaded and isinstance(target.value, ast.Name):
+        name = target.value.id
+        if name in known and known[name].array is None:
+            known[name] = _LOADED
 
 
 def _length(x: Any) -> int:

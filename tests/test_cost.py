@@ -16,7 +16,7 @@ from portapar.rates import Profile, Rates
 from portapar.work import Work
 
 N = 10_000
-FLAT = Rates(1e-5, ((1e3, 1e10), (1e9, 1e10)), 1e10, 2e10, 1e9, 1e9, 1e9, 1e8, 1e8, threads=1)
+FLAT = Rates(1e-5, ((1e3, 1e10), (1e9, 1e10)), 1e10, 2e10, 1e9, 1e9, 1e9, 1e8, 1e8, threads=1, close=1e9)
 
 
 def counted(algorithm, *args, **keywords):
@@ -70,7 +70,7 @@ def test_rows_of_a_sparse_matrix_are_counted():
 
     column, value = np.zeros(30 * N, np.int32), np.zeros(30 * N)
     found = counted(pp.for_each, N, row, np.arange(N + 1) * 30, column, value, np.zeros(99 * N), np.zeros(N))
-    assert found.doubles == pytest.approx(60 * N) and found.scattered == pytest.approx(30 * N)
+    assert found.chained == pytest.approx(60 * N) and found.scattered == pytest.approx(30 * N)
     assert found.traffic == pytest.approx(30 * N * 12 + 8 * N + 8 * (N + 1), rel=0.05)
     assert found.spread == 8 * 99 * N
 
@@ -84,7 +84,7 @@ def test_updates_and_helpers_are_counted():
             bump(counts, keys[i])
 
     found = counted(pp.for_each, N, body, np.zeros(N, np.int64), np.zeros(9, np.int64))
-    assert found.atomics == N and found.scattered == N
+    assert found.atomics == N and found.close == N
 
 
 def test_loops_of_all_kinds_are_counted():
@@ -113,7 +113,7 @@ def test_loops_of_all_kinds_are_counted():
             out[i] = 1.0
 
     found = counted(pp.for_each, N, unknown, np.zeros(N))  # eight rounds, and as many as reach each element once
-    assert (found.chained, found.doubles, found.traffic) == (8 * N, 16 * N, 8 * N)
+    assert (found.chained, found.doubles, found.traffic) == (24 * N, 0, 8 * N)
 
     def rows(i, a, x):
         for k in range(len(a)):
@@ -149,8 +149,103 @@ def test_blocks_are_counted():
         out[block] = s
 
     found = counted(pp.for_each, 10, body, N // 10, np.zeros(N), np.zeros(2, np.int64), np.zeros(10))
-    assert found.scattered == 0 and found.chained == 0 and found.atomics == 20
-    assert (found.doubles, found.traffic) == pytest.approx((N, 8 * N), rel=0.02)
+    assert found.scattered == 0 and found.atomics == 20
+    assert (found.chained, found.traffic) == pytest.approx((N, 8 * N), rel=0.02)
+
+
+def test_loops_that_count_are_counted():
+    """`while` as `for`: in steps, with the rest left for another loop, also where a helper does what is inside."""
+
+    def bump(a, k, out, n):
+        out[k] = a[k] * n
+
+    def body(block, size, x, out):
+        i, stop = block * size, min(len(x), (block + 1) * size)
+        while i + 8 <= stop:
+            for k in range(8):
+                bump(x, i + k, out, 2.0)
+            i += 8
+        for rest in range(i, stop):
+            out[rest] = x[rest] * 2.0
+
+    found = counted(pp.for_each, 10, body, N // 10, np.zeros(N), np.zeros(N))
+    assert found.chained == 0 and found.traffic == 16 * N and found.doubles == pytest.approx(2 * N, rel=0.3)
+
+    def strided(block, size, x, out):
+        lo, s = block * size, 0.0
+        while lo < (block + 1) * size:
+            hi = lo + 100
+            for i in range(lo, hi):
+                s += x[i]
+            lo = hi
+        out[block] = s
+
+    found = counted(pp.for_each, 10, strided, N // 10, np.zeros(N), np.zeros(10))
+    assert found.chained == pytest.approx(N, rel=0.2)  # a round needs the sum of the one before
+
+
+def test_a_loop_around_others_runs_twice():
+    """Where nothing says how often: what is inside goes through the arrays."""
+
+    def body(block, starts, a, b):
+        lo, hi = starts[block], starts[block + 1]
+        done = False
+        while not done:
+            done = a[lo] < 0.0
+            for i in range(lo, hi):
+                b[i] = a[i] + 1.0
+
+    found = counted(pp.for_each, 100, body, np.arange(101) * (N // 100), np.zeros(N), np.zeros(N))
+    assert found.doubles == pytest.approx(2 * N, rel=0.1) and found.chained == 400
+
+
+def test_arrays_are_moved_once_by_whatever_names():
+    def body(i, a, b, c, out):
+        out[i] = a[i] + b[i] + c[i]
+
+    x, out = np.zeros(N), np.zeros(N)
+    assert counted(pp.for_each, N, body, x, x, np.zeros(N), out).traffic == 3 * 8 * N
+    assert counted(pp.for_each, N, body, x, x, x, x).traffic == 2 * 8 * N  # read and written
+
+
+def test_tables_in_the_first_cache_are_counted_apart():
+    def body(i, keys, small, large, out):
+        near = np.zeros(4)
+        near[0] = keys[i]
+        out[i] = small[int(near[0])] + large[keys[i]]
+
+    given = np.zeros(N, np.int64), np.zeros(100), np.zeros(N)
+    found = counted(pp.for_each, N, body, *given, np.zeros(N))
+    assert (found.close, found.scattered, found.spread) == (N, N, 8 * N)
+    assert found.traffic == 16 * N and found.doubles == N
+
+
+def test_whole_numbers_are_as_wide_as_they_are():
+    for dtype, wide in ((np.int64, True), (np.int32, False), (np.uint8, False), (np.float64, True)):
+        found = counted(pp.transform, np.zeros(N, dtype), op=lambda v: v + v)
+        assert (found.doubles, found.singles) == ((N, 0) if wide else (0, N))
+
+
+def test_divisions_are_counted():
+    for op, each in (
+        (lambda v: v / 3.0, 4), (lambda v: v / 0.5, 1), (lambda v: v // 3.0, 6), (lambda v: v % 4.0, 1),
+        (lambda v: v if v > 0 else 1.0, 2),
+    ):  # fmt: skip
+        assert counted(pp.transform, np.zeros(N), op=op).doubles == each * N
+
+
+def test_steps_are_counted():
+    """One kernel, a remembered step of few elements, kernels of an algorithm of several steps."""
+    x = np.random.default_rng(0).random(N)
+    for call, wanted in (
+        (lambda how: pp.transform(how, x, op=lambda v: v + 1), (1, 0, 0)),
+        (lambda how: pp.inclusive_scan(how, x[:100]), (0, 0, 1)),
+        (lambda how: pp.stencil(how, x.reshape(100, 100), lambda a, i, j: a[i - 1, j] + a[i, j + 1]), (0, 2, 0)),
+    ):
+        _, found = choice.counted(lambda call=call: call(pp.par.on(pp.threads(2))))
+        assert (found.launches, found.steps, found.few) == wanted
+    slow = Rates(1e-6, *(getattr(FLAT, name) for name in list(FLAT.__dataclass_fields__)[1:9]), step=1e-3, few=1e-4)
+    assert cost.seconds(Work(2, steps=3, few=1), slow) == pytest.approx(2e-6 + 3e-3 + 1e-4)
 
 
 # seconds --------------------------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ def test_more_is_more(name):
     found = [one.on("threads", n).seconds for n in sizes]
     assert found == sorted(found) and found[3] > 50 * found[2]
     alone, pair, many = (one.on("threads", 10**9, count, (0.0, 1e15)) for count in (2, 8, 64))
-    assert alone.computing > 2 * pair.computing > 8 * many.computing > 0
+    assert alone.computing > 2 * pair.computing > 7 * many.computing > 0
     assert max(x.talking for x in (alone, pair, many)) < 1e-3
     assert one.on("threads", 10**9, 64, (1.0, 1e15)).talking > one.on("threads", 10**9, 8, (1.0, 1e15)).talking > 1
 
