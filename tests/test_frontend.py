@@ -573,6 +573,26 @@ def test_control_flow(renderer):
     np.testing.assert_array_equal(out, expected)
 
 
+def test_tuples_are_ordered_and_joined(renderer):
+    def kernel(i, a, b, c, out):
+        pair, other = (a[i], b[i]), (b[i], c[i])
+        out[i, 0] = (pair < other) + 2 * (pair <= other) + 4 * (pair > (a[i], b[i], 1)) + 8 * ((a[i],) >= other)
+        out[i, 1] = ((pair, 1) < (other, 0)) + 2 * ((c[i], a[i]) == (b[i], c[i])) + 4 * ((b[i], 1) in (other, (1.0, 1)))
+        best = (np.inf, -1)
+        for j in range(5):
+            one = (b[(i + j) % len(b)] + 0.0, j)
+            if one < best:
+                best = one
+        out[i, 2] = best[1] + (pair + best + (7,))[4]
+
+    a, b = np.array([0.0, 1, np.nan, 1, 0, 2, 1]), np.array([0, 1, 1, 2, 0, 2, 1], np.uint8)
+    c, out, expected = np.array([1, -1, 1, 2, 0, 3, 1]), np.zeros((7, 3)), np.zeros((7, 3))
+    pp.for_each(renderer, 7, kernel, a, b, c, out)
+    for i in range(7):
+        kernel(i, a, b, c, expected)
+    np.testing.assert_array_equal(out, expected)
+
+
 def test_private_arrays(renderer):
     def kernel(i, out):
         small = np.zeros(SIZE)

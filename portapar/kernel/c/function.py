@@ -224,7 +224,7 @@ class _Function(Memory):
         function = value.immutable_fn if value.op == "inplace_binop" else value.fn
         signature = self.typed.calltypes[value]
         if any(isinstance(t, types.BaseTuple | types.RangeType) for t in signature.args):
-            return self._tuple_binop(function, value)
+            return self._tuple_binop(function, value, result)
         none = [isinstance(t, types.NoneType) for t in signature.args]
         if any(none):
             identity = function in (operator.is_, operator.is_not)
@@ -246,8 +246,8 @@ class _Function(Memory):
 
     _inplace_binop = _binop
 
-    def _tuple_binop(self, function: Any, value: ir.Expr) -> str:
-        """Whether a tuple or a range holds a value, or two tuples are equal."""
+    def _tuple_binop(self, function: Any, value: ir.Expr, result: types.Type) -> str:
+        """Whether a tuple or a range holds a value; what comes of two tuples."""
         kinds = [strip(self.type_of(v)) for v in (value.lhs, value.rhs)]
         if function is operator.contains and isinstance(kinds[0], types.RangeType):
             item = self.read_as(value.rhs, types.int64)
@@ -256,10 +256,33 @@ class _Function(Memory):
             right = self.operand(value.rhs)
             tests = [self._equal(element, right) for element in self._elements(value.lhs)]
             return f"({' || '.join(tests)})" if tests else "false"
-        if function not in (operator.eq, operator.ne) or not all(isinstance(t, types.BaseTuple) for t in kinds):
-            raise self.unit.fail("tuples and ranges cannot be ordered, added or repeated here; use their elements")
-        text = self._all_equal(self._elements(value.lhs), self._elements(value.rhs))
-        return f"(!{text})" if function is operator.ne else text
+        if not all(isinstance(t, types.BaseTuple) for t in kinds):
+            raise self.unit.fail("tuples and ranges cannot be computed with here; use their elements")
+        first, second = self._elements(value.lhs), self._elements(value.rhs)
+        if function in (operator.eq, operator.ne):
+            text = self._all_equal(first, second)
+            return f"(!{text})" if function is operator.ne else text
+        if function in (operator.lt, operator.le, operator.gt, operator.ge):
+            return self._ordered(function, first, second)
+        whole: Any = strip(result)
+        if function not in (operator.add, operator.iadd) or not all(isinstance(t, types.Number) for t in whole.types):
+            raise self.unit.fail("tuples cannot be computed with here; use their elements")
+        parts = [self.unit.cast(*part, kind) for part, kind in zip([*first, *second], whole.types, strict=True)]
+        return f"{self.unit.tuple(whole)}_make({', '.join(parts)})"
+
+    def _ordered(self, function: Any, left: list[operators.Operand], right: list[operators.Operand]) -> str:
+        """Two tuples compare as their first elements that differ do, else as their lengths."""
+        text = "true" if function(len(left), len(right)) else "false"
+        for a, b in reversed(list(zip(left, right, strict=False))):
+            tuples = [isinstance(t, types.BaseTuple) for _, t in (a, b)]
+            if any(tuples) and not all(tuples):
+                raise self.unit.fail("a tuple is compared with a number; use its elements")
+            if all(tuples):
+                other = self._ordered(function, self._parts(*a), self._parts(*b))
+            else:
+                other = self._compared(function, a, b)
+            text = f"({self._equal(a, b)} ? {text} : {other})"
+        return text
 
     def _all_equal(self, left: list[operators.Operand], right: list[operators.Operand]) -> str:
         if len(left) != len(right):
@@ -273,10 +296,14 @@ class _Function(Memory):
             return self._all_equal(self._parts(*a), self._parts(*b))
         if any(tuples):
             return "false"
-        if a[1] != b[1]:
+        return self._compared(operator.eq, a, b)
+
+    def _compared(self, function: Any, a: operators.Operand, b: operators.Operand) -> str:
+        """A comparison of two numbers of any types."""
+        if a[1] != b[1] and not all(isinstance(t, types.Integer) for _, t in (a, b)):
             common = numba_type(np.result_type(*(dtype_of(t) for _, t in (a, b))))
             a, b = ((self.unit.cast(*operand, common), common) for operand in (a, b))
-        return operators.binary(self.unit, operator.eq, a, b, types.boolean)
+        return operators.binary(self.unit, function, a, b, types.boolean)
 
     def _elements(self, variable: ir.Var) -> list[operators.Operand]:
         if variable.name in self.tuples:

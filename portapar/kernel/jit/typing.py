@@ -443,6 +443,9 @@ def _call_message(short: str, call: str, shown: str) -> tuple[str, str]:
         return f"a record is stored where other things are: {shown}", "assign its fields one by one: q[i].x = r[i].x"
     if short.endswith(("getitem", "setitem")) and re.match(r"(u?int|float|complex|bool)\w*,", shown):
         return f"a number has no elements: {shown}", "pass an array, or leave the index out"
+    if short == "getitem" and shown.startswith("tuple, "):
+        what = f"a tuple whose items are of several types, or an index that is no whole number: {shown}"
+        return what, "convert them, such as (float(a), b)[int(k)], or write if"
     if short in ("getitem", "setitem", "static_getitem", "static_setitem"):
         return f"cannot index with these types: {shown}", "index arrays with one whole number for each axis"
     if "string" in shown or "unichr" in call or "charseq" in call:
