@@ -469,8 +469,10 @@ def _scan_parts(p: Parts, call: _Call, op: Any, inclusive: bool, init: Any, out:
     p.each("values", collect)
     rows = _as_rows(p.give(values), (n, width))
     found = scan_axis(p.algorithm, p.how, (transpose(p.how, rows),), op, None, inclusive, init, None, (width, n), 1)
-    transpose(p.how, found, out=rows)
-    return values.value if out is None else copy(p.how, values.value, out=out)
+    copies = p.executor.kind == "mpi" and not isinstance(rows, PartitionedArray)  # no rank may write a part of its own
+    back = transpose(p.how, found, out=None if copies else rows)
+    result = back.reshape(call.shape) if copies else values.value
+    return result if out is None else copy(p.how, result, out=out)
 
 
 def _as_rows(x: Any, shape: tuple[int, int]) -> Any:

@@ -69,3 +69,12 @@ def test_what_is_refused():
     with pytest.raises(pp.PlacementError, match="would lose information"):
         pp.inclusive_scan(pp.par, here, out=WORLD.empty(30_000, np.int64))
     np.testing.assert_array_equal(pp.asnumpy(here), x)
+
+
+def test_along_the_first_axis_of_what_every_rank_has():
+    x = np.random.default_rng(3).integers(-9, 9, (700, 3, 2)).astype(float)
+    for put in (np.copy, WORLD.asarray):
+        here = put(x)
+        np.testing.assert_array_equal(pp.asnumpy(pp.inclusive_scan(pp.par.on(WORLD), here, axis=0)), x.cumsum(axis=0))
+        found = pp.exclusive_scan(pp.par.on(WORLD), here, axis=0, out=WORLD.empty(x.shape))
+        np.testing.assert_array_equal(pp.asnumpy(found), x.cumsum(axis=0) - x)
