@@ -1,12 +1,13 @@
 """What all tests share: the executors of this machine, and a cache folder of their own.
 
-A test that takes `where` runs on every executor that there is, one that takes `renderer` on one executor
-for each way of making native code (its subject is the code, not how the work is cut). What the machine
-lacks is skipped with the reason.
+A test that takes `where` runs on every executor that there is, one that takes `device` on those of one part, one that
+takes `renderer` on one executor for each way of making native code (its subject is the code, not how the work is cut).
+What the machine lacks is skipped with the reason.
 
 `make test` leaves out what is marked ``extra``: by hand, because of its executor (`EXTRA`), or as one of a test's
 many cases, of which it runs the first on each renderer, the last on other executors, and both where there is none.
-Tests that take `where` take turns: one runs on a GPU, or OpenCL, the next on a hybrid with it.
+Tests take turns there (`TURNS`): one runs on CPUs, the next one on OpenCL, or a GPU, the one after that on a hybrid of
+both; `make test-all` runs them on the others.
 `make test-all` adds up to `MOST` others on each renderer, and one on each other executor, but none that is ``rare``.
 Without ``-m``, as in ``pytest tests/test_sort.py``, all cases run. CUDA texts that `make test` meets are compiled by
 `make test-all`.
@@ -22,6 +23,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -40,7 +42,9 @@ EXECUTORS = (
     "hybrid:threads:2+cuda:0",
 )
 EXTRA = {"threads:1", "threads:3", "hybrid:threads:2+simd"}  #: run the code of others, cut in other ways
-TURNS = ({"opencl:0", "cuda:0"}, {"hybrid:threads:2+opencl:0", "hybrid:threads:2+cuda:0"})
+TURNS = (
+    {"threads:2", "simd"}, {"opencl:0", "cuda:0"}, {"hybrid:threads:2+opencl:0", "hybrid:threads:2+cuda:0"},
+)  # fmt: skip
 SLOWEST = ("sort", "mpi", "few", "around", "pareval", "numbers", "cache", "lazy", "crender", "processes", "remedies")
 RENDERERS = ("threads:2", "opencl:0", "cuda:0")
 MOST = 1  #: cases of a test on one executor that `make test-all` runs, besides the one of `make test`
@@ -57,23 +61,22 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(config, items):
     """Mark what is extra. The files that take longest come first: workers take whole files, and should end together."""
-    cases, turns = {}, {}
+    cases, takers = {}, {}
     for item in items:
-        if "where" in item.fixturenames:
-            known = turns.setdefault(item.path, {})
-            known.setdefault(item.originalname, len(known) % len(TURNS))
         values = item.callspec.params.values() if hasattr(item, "callspec") else ()
         where = {value for value in values if isinstance(value, str) and value in EXECUTORS}
+        if where and {"where", "device", "renderer"}.intersection(item.fixturenames):
+            takers.setdefault(item.path, {}).setdefault(item.originalname, set()).update(where)
         if where & EXTRA or item.get_closest_marker("extra") is None:
             cases.setdefault((item.path, item.originalname, *where), []).append(item)
+    turns = _turns(takers)
     left_out = {item for item in items if item.get_closest_marker("rare")}
     for (path, name, *where), same in cases.items():
         rare = not set(where) <= set(RENDERERS)
         soon = same[-1:] if rare else same[:1] if where else same[:1] + same[1:][-1:]
         soon = [] if EXTRA.intersection(where) else soon
         later = [item for item in same if item not in soon]
-        turn = turns.get(path, {}).get(name)
-        waits = turn is not None and any(TURNS[turn].isdisjoint(where) and group.intersection(where) for group in TURNS)
+        waits = where and turns.get((path, name), {*where}).isdisjoint(where)
         for item in same if waits else later:
             item.add_marker(pytest.mark.extra)
         if where:
@@ -84,6 +87,18 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if item not in left_out]
     rank = {f"test_{name}.py": place for place, name in enumerate(SLOWEST, -len(SLOWEST))}
     items.sort(key=lambda item: rank.get(item.path.name, 0))
+
+
+def _turns(takers):
+    """(file, test) → the executors on which `make test` runs it; nothing where there are CPUs alone."""
+    if {"opencl:0", "cuda:0"} <= missing().keys():
+        return {}
+    found = {}
+    for path, tests in takers.items():
+        for turn, (name, where) in enumerate(tests.items(), zlib.crc32(path.name.encode())):  # files begin with any
+            groups = [group for group in TURNS if group & where]
+            found[path, name] = groups[turn % len(groups)]
+    return found
 
 
 def _cache_folder(home):
@@ -196,6 +211,12 @@ def cuda_texts(request):
 @pytest.fixture(params=EXECUTORS)
 def where(request):
     """Every executor of this machine, one after the other."""
+    return executor(request.param)
+
+
+@pytest.fixture(params=[name for name in EXECUTORS if not name.startswith("hybrid:")])
+def device(request):
+    """Every executor of one part."""
     return executor(request.param)
 
 

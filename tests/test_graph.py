@@ -52,12 +52,6 @@ def matrix_of(n, u, v, w, directed):
     return csr_array((found[i, j], (i, j)), (n, n))
 
 
-def alone(where):
-    if len(where.members) > 1:
-        pytest.skip("a graph lives on one device")
-    return pp.par.on(where)
-
-
 def made(policy, kind, directed, weights=True):
     n, u, v = edges_of(kind)
     u, v = np.asarray(u, np.int32), np.asarray(v, np.int64)
@@ -67,8 +61,8 @@ def made(policy, kind, directed, weights=True):
 
 
 @pytest.mark.parametrize("directed", [False, True])
-def test_everything_on_every_kind(where, directed):
-    policy = alone(where)
+def test_everything_on_every_kind(device, directed):
+    policy = pp.par.on(device)
     for kind in KINDS:
         g, a = made(policy, kind, directed)
         n = a.shape[0]
@@ -113,8 +107,8 @@ def betweenness(a, sources):
 
 
 @pytest.mark.parametrize("directed", [False, True])
-def test_betweenness(where, directed):
-    policy = alone(where)
+def test_betweenness(device, directed):
+    policy = pp.par.on(device)
     rng = np.random.default_rng(2)
     u, v = rng.integers(0, 60, (2, 110))
     g = Graph.from_edges(policy, u, v, n=60, directed=directed)
@@ -247,11 +241,11 @@ def test_scipy_there_and_back():
         Graph.from_scipy(csr_array((2, 3)))
 
 
-def test_it_moves_to_a_device_and_stays_there(where):
-    policy = alone(where)
+def test_it_moves_to_a_device_and_stays_there(device):
+    policy = pp.par.on(device)
     g = Graph.from_edges(pp.par, np.arange(9), np.arange(1, 10), np.arange(9.0))
-    there = g.place(where)
-    assert there.place(where) is there and there.reverse is there
+    there = g.place(device)
+    assert there.place(device) is there and there.reverse is there
     assert isinstance(pp.graph.connected_components(policy, g), np.ndarray)  # NumPy in, NumPy out
     assert type(pp.graph.connected_components(policy, there)) is type(there.offsets)
     later = pp.graph.bfs(policy.task, there, 0)

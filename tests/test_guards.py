@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from conftest import EXECUTORS
 from numpy.lib.stride_tricks import as_strided
 
 import portapar as pp
@@ -330,10 +331,9 @@ def test_plans_of_results_and_parts():
         plan.run()
 
 
+@pytest.mark.parametrize("where", [name for name in EXECUTORS if name.startswith("hybrid:")], indirect=True)
 def test_calls_of_several_parts_are_remembered(where, monkeypatch):
     """Each part goes straight to its native code, on the arrays of this call; what cannot be written is told."""
-    if not where.kind == "hybrid":
-        pytest.skip("it has one part")
     how, n = pp.par.on(where), 10_007
     x = np.linspace(1.0, 2.0, n)
 

@@ -29,6 +29,7 @@ def mpirun(ranks, *arguments, timeout=280):
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         "OMP_NUM_THREADS": "1",
+        "OMPI_MCA_mpi_yield_when_idle": "1",  # ranks that wait leave the CPUs to those that work, and to other tests
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # plugins double the time that a rank takes to start
     }
     oversubscribe = ["--oversubscribe"] if "Open MPI" in version() else []

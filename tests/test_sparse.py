@@ -51,12 +51,6 @@ def same(found, wanted, told=""):
     assert found.dtype == wanted.dtype and found.indices.dtype == found.indptr.dtype == np.int32
 
 
-def alone(where):
-    if len(where.members) > 1:
-        pytest.skip("on one device")
-    return pp.par.on(where)
-
-
 # products with vectors ----------------------------------------------------------------------------
 
 
@@ -355,8 +349,8 @@ def test_what_trisolve_refuses():
 # making and turning -------------------------------------------------------------------------------
 
 
-def test_from_coo(where):
-    policy = alone(where)
+def test_from_coo(device):
+    policy = pp.par.on(device)
     rng = np.random.default_rng(3)
     for m, n, count in ((0, 4, 0), (4, 0, 0), (1, 1, 5000), (7, 90, 2000), (70000, 9, 30000)):
         i, j = (rng.integers(0, max(size, 1), count) for size in (m, n))
@@ -387,8 +381,8 @@ def test_many_more_columns_than_elements():
     assert found.data.tolist() == [1, 2, 3]
 
 
-def test_transpose(where):
-    policy = alone(where)
+def test_transpose(device):
+    policy = pp.par.on(device)
     for name, make in KINDS.items():
         a = make()
         same(sparse.transpose(policy, a), a.T.tocsr(), name)

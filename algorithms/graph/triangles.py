@@ -120,7 +120,8 @@ def _higher(part: LocalPart, graph: Graph) -> tuple[Any, Any, Any]:
 def _marks(part: LocalPart, n: int) -> tuple[int, Any]:
     """How many blocks, and a row of bits for each."""
     blocks = min(n, max(part.width, min(_BLOCKS * part.width, _BYTES * 8 // n)))
-    return blocks, part.zeros(blocks * -(-n // 32), np.uint32).reshape(blocks, -1)
+    words = max(-(-n // 32), 17)  # for short rows there would be code for each length
+    return blocks, part.zeros(blocks * words, np.uint32).reshape(blocks, -1)
 
 
 # kernels ------------------------------------------------------------------------------------------
