@@ -148,7 +148,13 @@ def test_asv_peers():
         assert algorithms.measure(case, pp.threads(2), 1).keys() == {"", "NumPy"}  # and both compute the same
 
 
-@pytest.mark.parametrize(("name", "arguments"), [("first_steps", []), ("stream", ["20000"]), ("minibude", ["70"])])
+OTHER_EXAMPLES = (("stream", ["20000"]), ("minibude", ["70"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("first_steps", []), *(pytest.param(*more, marks=pytest.mark.extra) for more in OTHER_EXAMPLES)],
+)
 def test_examples(name, arguments):
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples" / f"{name}.py"), *arguments], capture_output=True, text=True, timeout=120

@@ -146,6 +146,7 @@ class TestRanks:
         command = [launcher.mpirun(), "-n", "2", sys.executable, "-m", "portapar", *arguments]
         return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
 
+    @pytest.mark.extra
     def test_under_mpirun_rank_0_speaks(self, tmp_path):
         saved = tmp_path / "ranks.json"
         done = self.job("stream", "--size", "50k", "--ntimes", "2", "--json", str(saved))

@@ -236,6 +236,7 @@ def personal(policy, g):
 ANY = (strong, shared, walked, searched, distances, personal)
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("directed", [False, True])
 def test_every_algorithm_on_every_kind(everywhere, directed):
     for name, g in graphs(everywhere, directed):

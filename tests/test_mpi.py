@@ -71,7 +71,8 @@ def test_algorithms(ranks, names):
     passes(ranks, *(f"algorithms_{name}.py" for name in sorted(names)))
 
 
-@pytest.mark.parametrize("ranks", [2, pytest.param(3, marks=pytest.mark.extra)])
+@extra
+@pytest.mark.parametrize("ranks", [2, 3])
 def test_failures(ranks):
     passes(ranks, "ranks_failures.py")
 

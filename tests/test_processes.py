@@ -248,6 +248,7 @@ def test_fork_while_a_thread_compiles(python, compiler):
     assert out.split() == ["done", "True"]
 
 
+@pytest.mark.extra
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_fork_while_a_thread_runs(python):
     """Long runs do not hold up forks; the child runs plans that its parent's threads were running."""
