@@ -90,9 +90,9 @@ def call(
         call returns if the form itself returns nothing.
     """
     undecided = choosing(how)
-    if undecided is None and type(how) is Policy and how.tune:
-        where = resolve(how, args, algorithm)[1]
-        how = how._but(executor=where) if isinstance(where, DeviceExecutor) else how._but(tune=0.0)
+    if undecided is None and (type(how) is not Policy or how.tune) and (tuned := policy.tuned(how)) is not None:
+        where = resolve(tuned, args, algorithm)[1]
+        how = tuned._but(executor=where) if isinstance(where, DeviceExecutor) else tuned._but(tune=0.0)
         undecided = how if how.tune else None
     if undecided is not None:
         return _chosen(undecided, algorithm, kernels, args, extra, build)

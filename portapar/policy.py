@@ -397,6 +397,14 @@ def choosing(how: Any) -> Policy | None:
     return how if (how.name == "auto" if how.executor is None else how.executor.chooses) else None
 
 
+def tuned(how: Any) -> Policy | None:
+    """The policy of a call if it wants ways to deal out iterations tried; else None."""
+    if how is None:
+        block = current.get()
+        how = block.block if isinstance(block, Planning) else block
+    return how if type(how) is Policy and how.tune else None
+
+
 def surveying() -> Any:
     """The survey of the algorithm of several steps whose plan is wanted, while its body runs; else None."""
     block = current.get()

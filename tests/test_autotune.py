@@ -108,6 +108,10 @@ def test_what_is_not_searched(clock):
         choice._states.clear()
         found, _ = run(how.with_(tune=True), 1)
         assert found.search is None and len(found.candidates) == 1
+    choice._states.clear()
+    with pp.using(pp.par.on(pp.threads(2)).with_(tune=1000)):
+        found, _ = run(None, 1)
+    assert found.search is not None and len(found.candidates) > 1
     assert pp.par.with_(tune=True).with_(tune=False) is pp.par and "tune=1" in repr(pp.par.with_(tune=True))
 
 
