@@ -140,6 +140,12 @@ def select_few(step: Step, x: Any, tested: Any, predicate: Any) -> Any:
     return _few(step, x, tested, predicate, _element, None)
 
 
+def pack_few(step: Step, flags: Any, value: Any, dtype: np.dtype) -> Any:
+    """``value(i)`` for every i whose flag is set, by remembered steps."""
+    part = step.part
+    return MISS if part is None else _pack(part, flags, elementwise.identity, dtype, value, _put, step.run)
+
+
 def _few(step: Step, x: Any, tested: Any, predicate: Any, value: Any, dtype: Any, wanted: bool = True) -> Any:
     """``value(i, x)`` for every i whose tested element is as wanted."""
     n = elements(x, tested, most=MANY)

@@ -91,13 +91,16 @@ _LEAST = ops.minimum, _less, np.argmin
 _MOST = ops.maximum, _greater, np.argmax
 
 
+_SERIAL = 5 * FEW  #: elements that are compared as fast on one thread as threads wake
+
+
 def _run(name: str, policy: Policy | None, x: Any, key: Any, ends: tuple[Any, ...], given: Any) -> Any:
     def few(step: Step) -> Any:
         n = elements(x, most=MANY)
         if not n:
             return MISS
         value = elementwise.identity if key is None else field(key) if isinstance(key, str) else key
-        if n > FEW:
+        if n > (_SERIAL if key is None else FEW):
             return _many(step, x, value, ends, given)
         places = np.empty(len(ends), np.int64)
         for k, (_, better, _) in enumerate(ends):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from portapar.algorithms import radix
-from portapar.few import MISS, Step, elements, fixed, plain
+from portapar.few import MANY, MISS, Step, elements, fixed, plain
 
 _DTYPES = frozenset(np.dtype(code) for code in "?bhilqBHILQfd")  #: in the machine's byte order
 _INDEX = np.dtype(np.uint32)
@@ -56,6 +56,17 @@ def sort_by_key(step: Step, keys: Any, values: Any, key: Any, descending: Any) -
     kernel = _pairs(keys.dtype, descending)
     made = step(kernel, radix.bits(keys), keys, values, a, va, b, vb, _ends(n), np.empty(n, np.int64), kout, vout)
     return (kout, vout) if made else MISS
+
+
+def is_sorted(step: Step, x: Any, key: Any, descending: Any) -> Any:
+    """Whether no element comes before the one to its left."""
+    n, part = elements(x, most=MANY), step.part
+    if key is not None or not n or part is None or not ordered(x) or type(descending) is not bool:
+        return MISS
+    blocks, size = part.blocks(n)
+    falls = np.empty(blocks, np.bool_)
+    made = step.run(blocks, _falls(x.dtype, descending), size, radix.bits(x), falls, work=n)
+    return not falls.any() if made else MISS
 
 
 def unique(step: Step, x: Any) -> Any:
@@ -111,6 +122,19 @@ def _kernel(dtype: np.dtype, descending: bool, what: str) -> Any:
         settle(0, ends, a, va, b, vb, out, vout)
 
     return fixed(order)
+
+
+@functools.cache
+def _falls(dtype: np.dtype, descending: bool) -> Any:
+    equal = radix.coding(dtype, descending).equal
+
+    def fall(block: int, size: int, keys: Any, falls: Any) -> None:
+        wrong = 0
+        for i in range(block * size, min(len(keys) - 1, (block + 1) * size)):
+            wrong |= 1 if equal(keys[np.uint64(i + 1)]) < equal(keys[np.uint64(i)]) else 0
+        falls[block] = wrong == 1
+
+    return fixed(fall)
 
 
 @functools.cache

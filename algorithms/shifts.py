@@ -17,6 +17,8 @@ from portapar.algorithms.moves import check_indices, output, put_one, scatter, t
 from portapar.algorithms.transform import copy, fill
 from portapar.arrays import PartitionedArray
 from portapar.errors import ArgumentError
+from portapar.few import MANY, MISS, Step, elements, plain
+from portapar.kernel.front import atomic
 from portapar.part import LocalPart
 from portapar.parts import Parts
 from portapar.policy import Policy
@@ -153,7 +155,10 @@ def gather_if(policy: Policy | None, x: Any, indices: Any, stencil: Any, out: An
     array([30,  0, 10])
     """
     given = indices, x, stencil, out
-    return parts.run("gather_if", policy, given, lambda p: _gather_if(p, x, indices, stencil, out))
+    return parts.run(
+        "gather_if", policy, given, lambda p: _gather_if(p, x, indices, stencil, out),
+        lambda step: _move_few(step, _take_some, len(x), x, indices, stencil, out, out) if plain(x) else MISS,
+    )  # fmt: skip
 
 
 def scatter_if(policy: Policy | None, x: Any, indices: Any, stencil: Any, out: Any) -> Any:
@@ -188,7 +193,10 @@ def scatter_if(policy: Policy | None, x: Any, indices: Any, stencil: Any, out: A
     array([30,  0,  0, 10])
     """
     given = x, indices, stencil, out
-    return parts.run("scatter_if", policy, given, lambda p: _scatter_if(p, x, indices, stencil, out))
+    return parts.run(
+        "scatter_if", policy, given, lambda p: _scatter_if(p, x, indices, stencil, out),
+        lambda step: _move_few(step, _put_some, len(out), x, indices, stencil, x, out) if plain(out) else MISS,
+    )  # fmt: skip
 
 
 def _shift(p: Parts, x: Any, k: Any, sign: int, value: Any, out: Any) -> Any:
@@ -289,6 +297,38 @@ def _turn(part: LocalPart, x: Any, begin: int, out: Any) -> None:
         for_each(part.how, (-(-n // _SQUARE), -(-m // _SQUARE)), square, begin, n, m, x, out)
 
 
+def _move_few(step: Step, move: Any, length: int, x: Any, indices: Any, stencil: Any, other: Any, out: Any) -> Any:
+    """By remembered steps; `indices` are of `length` elements, and there are as many as `other` has."""
+    n, part = elements(indices, stencil, other, most=MANY), step.part
+    if not n or part is None or indices.dtype.kind not in "iu" or stencil.dtype.kind not in "biu":
+        return MISS
+    (blocks, size), wrong = part.blocks(n), np.zeros(1, np.int64)
+    if not step.run(blocks, _look, size, length, indices, stencil, wrong, work=n) or wrong[0]:
+        return MISS  # the long way says which one is wrong
+    return out if step.run(blocks, move, size, length, x, indices, stencil, out, work=n, out=out) else MISS
+
+
+def _look(block: int, size: int, n: int, places: Any, flags: Any, wrong: Any) -> None:
+    bad = 0
+    for i in range(block * size, min(len(places), (block + 1) * size)):
+        k = places[np.uint64(i)]
+        bad += 1 if flags[np.uint64(i)] != 0 and (k < -n or k >= n) else 0
+    if bad > 0:
+        atomic.add(wrong, 0, bad)
+
+
+def _take_some(block: int, size: int, n: int, x: Any, places: Any, flags: Any, out: Any) -> None:
+    for i in range(block * size, min(len(places), (block + 1) * size)):
+        if flags[np.uint64(i)] != 0:
+            take_one(i, n, x, places, out)
+
+
+def _put_some(block: int, size: int, n: int, x: Any, places: Any, flags: Any, out: Any) -> None:
+    for i in range(block * size, min(len(places), (block + 1) * size)):
+        if flags[np.uint64(i)] != 0:
+            put_one(i, n, x, places, out)
+
+
 def _gather_if(p: Parts, x: Any, indices: Any, stencil: Any, out: Any) -> Any:
     p.recut((p.length(indices, "indices"),))
     n = p.length(x, "x")
@@ -296,6 +336,9 @@ def _gather_if(p: Parts, x: Any, indices: Any, stencil: Any, out: Any) -> Any:
     apart = [("x", x), ("indices", indices), ("stencil", stencil)]
     result = output(p, out, len(places), table.dtype, apart, reads=True)
     check_indices(p, places, n, "x", flags)
+    found = p.few()
+    if found is not MISS:
+        return found
 
     def take(i: int, n: int, x: Any, places: Any, flags: Any, out: Any) -> None:
         if flags[np.uint64(i)] != 0:
@@ -321,6 +364,9 @@ def _scatter_if(p: Parts, x: Any, indices: Any, stencil: Any, out: Any) -> Any:
     p.cuts = (0, n)
     apart = [("x", x), ("indices", indices), ("stencil", stencil)]
     result = output(p, out, n, data.dtype, apart, reads=True)
+    found = p.few()
+    if found is not MISS:
+        return found
     (part,) = p.own
 
     def put(i: int, n: int, x: Any, places: Any, flags: Any, out: Any) -> None:

@@ -175,7 +175,10 @@ def is_sorted(policy: Policy | None, x: Any, *, key: Any = None, descending: boo
     >>> pp.is_sorted(pp.par, np.array([1, 2, 2]))
     True
     """
-    return parts.run("is_sorted", policy, (x,), lambda p: _is_sorted(p, x, key, descending))
+    return parts.run(
+        "is_sorted", policy, (x,), lambda p: _is_sorted(p, x, key, descending),
+        lambda step: few_sorted.is_sorted(step, x, key, descending),
+    )  # fmt: skip
 
 
 def merge(policy: Policy | None, a: Any, b: Any, *, key: Any = None, descending: bool = False, out: Any = None) -> Any:
@@ -452,6 +455,9 @@ def _ranks(codes: np.ndarray, wanted: np.ndarray, side: Any) -> np.ndarray:
 def _is_sorted(p: Parts, x: Any, key: Any, descending: bool) -> bool:
     data = p.stored(x, "x")
     order = Order(p, data.dtype, key, descending, "x")
+    found = p.few()
+    if found is not MISS:
+        return found
 
     def look(part: LocalPart) -> tuple[bool, Any]:
         """Whether this part is sorted, and its first and last codes, if it has any."""

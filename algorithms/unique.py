@@ -12,14 +12,14 @@ import numpy as np
 
 from portapar import arrays, elementwise, lazy, ops, parts
 from portapar.algorithms import few_sorted, radix
-from portapar.algorithms.copy_if import copy_if
+from portapar.algorithms.copy_if import copy_if, pack_few
 from portapar.algorithms.count import count
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.reduce import transform_reduce
 from portapar.algorithms.runs import Runs, few_first, few_heads, keys_of
 from portapar.algorithms.sort import sort
 from portapar.errors import PlacementError
-from portapar.few import MISS, Step
+from portapar.few import MISS, Step, elements
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
@@ -59,7 +59,13 @@ def unique(policy: Policy | None, x: Any, *, consecutive: bool = False) -> Any:
     """
     if consecutive:
         return parts.run("unique", policy, (x,), lambda p: _neighbours(p, x), lambda step: _few_neighbours(step, x))
-    return parts.run("unique", policy, (x,), lambda p: _unique(p, x), lambda step: few_sorted.unique(step, x))
+
+    def few(step: Step) -> Any:
+        found = few_sorted.unique(step, x)
+        seen = _few_flags(step, x) if found is MISS else None
+        return found if seen is None else _few_flagged(step, x, *seen)
+
+    return parts.run("unique", policy, (x,), lambda p: _unique(p, x), few)
 
 
 def _neighbours(p: Parts, x: Any) -> Any:
@@ -103,7 +109,8 @@ def unique_count(policy: Policy | None, x: Any, *, consecutive: bool = False) ->
 
     def few(step: Step) -> Any:
         found = few_sorted.unique(step, x)
-        return found if found is MISS else len(found)
+        seen = _few_flags(step, x) if found is MISS else None
+        return int(np.count_nonzero(seen[0])) if seen is not None else found if found is MISS else len(found)
 
     if consecutive:
         return parts.run("unique_count", policy, (x,), runs, few_runs)
@@ -202,6 +209,40 @@ def _flagged(part: LocalPart, flags: Any, low: Any, coding: radix.Coding) -> Any
         return decode(U(U(i) + low))
 
     return copy_if(part.how, lazy.transform(lazy.iota(len(flags)), key), elementwise.identity, stencil=flags)
+
+
+_MOST = 1 << 20  #: elements of which it costs little to look in vain
+
+
+def _few_flags(step: Step, x: Any) -> tuple[Any, Any] | None:
+    """(a flag for every code from the smallest, the smallest code) of a plain array, by remembered steps."""
+    n, part = elements(x, most=_MOST), step.part
+    if n <= radix.SMALL or part is None or x.dtype.kind not in "biu" or not few_sorted.ordered(x):
+        return None
+    keys, encode = radix.bits(x), radix.coding(x.dtype, False).encode
+    low, high = (transform_reduce(part.how, keys, transform=encode, op=op) for op in (ops.minimum, ops.maximum))
+    span = int(high) - int(low) + 1
+    if span > n:
+        return None
+    flags, (blocks, size) = np.zeros(span, np.bool_), part.blocks(n)
+
+    def mark(block: int, size: int, keys: Any, low: Any, flags: Any) -> None:
+        for i in range(block * size, min(len(keys), (block + 1) * size)):
+            flags[np.uint64(encode(keys[np.uint64(i)]) - low)] = True  # by several blocks, but all write the same
+
+    return (flags, low) if step.run(blocks, mark, size, keys, low, flags, work=n) else None
+
+
+def _few_flagged(step: Step, x: Any, flags: Any, low: Any) -> Any:
+    """The elements whose flags are set."""
+    coding = radix.coding(x.dtype, False)
+    U, decode = coding.dtype.type, coding.decode
+
+    def key(i: int) -> Any:
+        return decode(U(U(i) + low))
+
+    found = pack_few(step, flags, key, coding.dtype)
+    return found if found is MISS else found.view(x.dtype)
 
 
 def _sorted(p: Parts, x: Any) -> Data:
