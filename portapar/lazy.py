@@ -63,6 +63,7 @@ class Expression:
     ----------
     tree : tuple
         The expression: ``("own" | "mirror" | "number", leaf)``, ``("iota", start, step, place)``,
+        ``("count", start, place)`` in steps of one, which loops over neighbours have to see,
         ``("call", kernel, inputs, captured leaves)``, ``("tuple", inputs)``; the first may be found at any depth.
     roles : tuple of int
         What each leaf is.
@@ -143,6 +144,9 @@ class Expression:
             start, step, first = (leaves[k] for k in rest)
             sign = "-" if self.roles[rest[2]] == BACK else "+"
             return f"({start} + {step} * ({first} {sign} {place}))"
+        if kind == "count":
+            start, first = (leaves[k] for k in rest)
+            return f"({start} + ({first} {'-' if self.roles[rest[1]] == BACK else '+'} {place}))"
         if kind == "tuple":
             return "(" + "".join(f"{self._text(part, leaves, index, place)}, " for part in rest[0]) + ")"
         number, inputs, captured = rest
@@ -219,12 +223,13 @@ class Lazy(arrays.Virtual):
             return arrays.describe(self.values[rest[0]])
         if kind == "mirror":
             return f"pp.lazy.reverse({arrays.describe(self.values[rest[0]])})"
-        if kind == "iota":
-            start, step, place = (self.values[k] for k in rest)
-            if self.expression.roles[rest[2]] == BACK:
-                place = place - len(self) + 1
+        if kind in ("iota", "count"):
+            start, place = self.values[rest[0]], self.values[rest[-1]]
+            step = self.values[rest[1]] if kind == "iota" else 1
+            back = self.expression.roles[rest[-1]] == BACK
+            place = place - len(self) + 1 if back else place
             told = f"pp.lazy.iota({len(self)}, {start + step * place}, {step})"
-            return f"pp.lazy.reverse({told})" if self.expression.roles[rest[2]] == BACK else told
+            return f"pp.lazy.reverse({told})" if back else told
         if kind == "tuple":
             return f"pp.lazy.zip({', '.join(map(self._told, rest[0]))})"
         return f"pp.lazy.transform({', '.join([*map(self._told, rest[1]), self.expression.kernels[rest[0]].name])})"
@@ -490,9 +495,24 @@ def iota(n: int, start: Any = 0, step: Any = 1) -> Lazy:
     for name, x in (("start", start), ("step", step)):
         if not isinstance(x, arrays.SCALARS):
             raise PlacementError(f"lazy.iota: {name} is {x!r}, a {type(x).__name__}: must be a number")
+    if type(start) is int and type(step) is int and step == 1:
+        return Lazy(_counting(), (start, 0, n), (n,))
+    return _iota(n, start, step)
+
+
+@functools.cache
+def _counting() -> Expression:
+    """That of whole numbers one after the other, which is used again and again."""
+    return _iota(1, 0, 1).expression
+
+
+def _iota(n: int, start: Any, step: Any) -> Lazy:
     made = _Builder("lazy.iota")
-    leaves = made.leaf(start, NUMBER, "start"), made.leaf(step, NUMBER, "step"), made.leaf(0, PLACE, "place")
-    return made.done(("iota", *leaves), (n,))
+    leaves = [made.leaf(start, NUMBER, "start")]
+    count = type(step) is int and step == 1
+    if not count:
+        leaves.append(made.leaf(step, NUMBER, "step"))
+    return made.done(("count" if count else "iota", *leaves, made.leaf(0, PLACE, "place")), (n,))
 
 
 def reverse(x: Any) -> Lazy:

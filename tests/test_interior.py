@@ -45,6 +45,26 @@ def moved(i, h, x, y):
     y[i, 6] = x[i]
 
 
+def before(x, i):
+    return i == 0 or x[i - 1] > 0.5
+
+
+def rising(x):
+    return lambda i: x[i] > 0.25 and before(x, i)
+
+
+def lagging(i, h, x, y):
+    n = len(x)
+    y[i, 0] = max(x[i], x[i - h] + 0.25) if i >= h else x[i]
+    y[i, 1] = 0.0 if i < h else x[i - h]
+    if h <= i + 1:
+        y[i, 2] = x[i + 1 - h]
+    y[i, 3] = 1 if not x[i] > 0.25 and before(x, i) else 2
+    y[i, 4] = 1 if i + 1 < n and x[i + 1] > x[i] else 2
+    y[i, 5] = 1 if x[i] > 0.5 and i > h else 2
+    y[i, 6] = (i == 0 or x[i]) + (i < n and 3) * 2
+
+
 def same(kernel, how, indices, space, columns, *args):
     got, wanted = np.zeros((max([*indices, 0]) + 1, columns)), np.zeros((max([*indices, 0]) + 1, columns))
     pp.for_each(how, space, kernel, *args, got)
@@ -59,6 +79,16 @@ def test_conditions_on_an_index(renderer, kernel):
         x = np.random.default_rng(n).random(n)
         for h in {-3, 0, 1, 2, n // 2, n - 1, n, n + 2, 2**62, -(2**63) + 1}:
             same(kernel, renderer, range(n), n, 12, h, *([x] if kernel is moved else []))
+
+
+def test_conditions_of_lags_and_of_two_parts(renderer):
+    for n in (1, 5, 300):
+        x = np.random.default_rng(n).random(n)
+        for h in sorted({1, 2, n // 2 + 1, n, n + 5}):
+            same(lagging, pp.par.on(renderer.executor), range(n), n, 7, h, x)
+    for n in (1, 700, 9000):
+        x = np.random.default_rng(n).random(n)
+        assert pp.count_if(renderer, pp.lazy.iota(n), rising(x)) == sum(map(rising(x), range(n)))
 
 
 def test_conditions_on_an_index_with_other_starts_and_steps(renderer):

@@ -38,6 +38,7 @@ from portapar.kernel.program import Program
 
 _STEPS = 4000  #: of the analysis
 _TRIES = 8
+_TAKEN = (ast.IfExp, ast.BoolOp, ast.BinOp, ast.Call)
 _INT64 = np.dtype(np.int64)
 
 
@@ -96,6 +97,7 @@ class _Function:
     node: ast.FunctionDef
     tree: ast.Module
     assigned: dict[str, list[tuple[str, Any, int]]] = field(default_factory=dict)  #: how, what, in which line
+    lags: frozenset[str] = frozenset()  #: the texts of differences
 
 
 class _Analysis(Arithmetic):
@@ -237,7 +239,7 @@ class _Frame:
                 for step in taken:
                     yield from self.nodes(step, looped)
                 return
-        elif isinstance(node, (ast.IfExp, ast.BinOp, ast.Call)):
+        elif isinstance(node, _TAKEN):
             taken = self.taken(node)
             if taken is not None:
                 yield from self.nodes(taken, looped)
@@ -253,7 +255,8 @@ class _Frame:
             return None
         interior, outer = self.of.interior, self.before
         self.before = before
-        found = interior.part(self.name, node, lambda: _named(interior.condition(node.test, self.interval)))
+        lags = self.function.lags
+        found = interior.part(self.name, node, lambda: _named(interior.condition(node.test, self.interval, lags)))
         self.before = outer
         return found
 
@@ -265,6 +268,9 @@ class _Frame:
         match node:
             case ast.IfExp():
                 return self.branch(node, self.before)
+            case ast.BoolOp():
+                lags = self.function.lags
+                return interior.part(self.name, node, lambda: interior.shortened(node, self.interval, lags))
             case ast.BinOp(left=a, op=ast.Mod(), right=b):
 
                 def left() -> Taken | None:
@@ -338,7 +344,7 @@ class _Frame:
         of.steps += 1
         if of.steps > _STEPS:
             return UNKNOWN
-        if isinstance(node, (ast.IfExp, ast.BinOp, ast.Call)) and (taken := self.taken(node)) is not None:
+        if isinstance(node, _TAKEN) and (taken := self.taken(node)) is not None:
             return self.value(taken)
         match node:
             case ast.Constant(value=int(n)) if not isinstance(n, bool):
@@ -504,6 +510,8 @@ def _collect(function: _Function) -> None:
                 else:
                     assign(part, "item" if kind == "value" else "none", (what, k))
 
+    taken = (n for n in ast.walk(function.node) if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Sub))
+    function.lags = frozenset(ast.unparse(node) for node in taken)
     for node in ast.walk(function.node):
         match node:
             case ast.Assign(targets=targets, value=value):

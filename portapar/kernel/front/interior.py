@@ -65,37 +65,62 @@ class Interior:
         self.tests.update(dict.fromkeys(found[1]))
         return _part(node, found[0])
 
-    def compare(self, a: Interval, op: ast.cmpop, b: Interval) -> Outcome | None:
-        """A comparison of an index with what is the same for all of them: zero or another number, or an end."""
+    def compare(self, a: Interval, op: ast.cmpop, b: Interval, lags: tuple[bool, bool]) -> Outcome | None:
+        """A comparison of an index with what is the same for all of them: zero or another number, or an end.
+
+        `lags`: whether `b` is taken from `a` somewhere, as in ``x[i - lag] if i >= lag else 0``, and `a` from `b`.
+        """
         kind = type(op)
         if kind not in _MIRRORED:
             return None
         if self.varies(b) and _fixed(a):
-            a, b, kind = b, a, _MIRRORED[kind]
+            a, b, kind, lags = b, a, _MIRRORED[kind], (lags[1], lags[0])
         if not (self.varies(a) and _fixed(b)):
             return None
         self.sizes |= {a.size, b.size}
         if kind in (ast.Eq, ast.NotEq):
             above, below = f"{a.low} > {b.low}", f"{a.high} < {b.low}"
             return kind is ast.NotEq, (above if is_number(b.low) else f"({above}) | ({below})",)
-        if is_number(b.low):  # beyond it
+        if is_number(b.low) or lags[0]:  # beyond it
             test = f"{a.low} {'>' if kind in (ast.Gt, ast.LtE) else '>='} {b.low}"
             return kind in (ast.Gt, ast.GtE), (test,)
         test = f"{a.high} {'<' if kind in (ast.Lt, ast.GtE) else '<='} {b.low}"
         return kind in (ast.Lt, ast.LtE), (test,)
 
-    def condition(self, node: ast.expr, value: Callable[[ast.expr], Interval]) -> Outcome | None:
-        """The same for conditions with ``and``, ``or`` and ``not``; None if it is not known."""
+    def condition(
+        self, node: ast.expr, value: Callable[[ast.expr], Interval], lags: frozenset[str] = frozenset()
+    ) -> Outcome | None:
+        """The same for conditions with ``and``, ``or`` and ``not``; None if it is not known.
+
+        `lags`: the texts of all differences in the function.
+        """
         match node:
             case ast.UnaryOp(op=ast.Not(), operand=inner):
-                found = self.condition(inner, value)
+                found = self.condition(inner, value, lags)
                 return found and (not found[0], found[1])
             case ast.BoolOp(op=op, values=parts):
-                return _joined(isinstance(op, ast.And), [self.condition(part, value) for part in parts])
+                return _joined(isinstance(op, ast.And), [self.condition(part, value, lags) for part in parts])
             case ast.Compare(left=left, ops=ops, comparators=rights):
                 sides = [left, *rights]
-                pairs = zip(sides, ops, rights, strict=False)
-                return _joined(True, [self.compare(value(a), op, value(b)) for a, op, b in pairs])
+                found_all = []
+                for a, op, b in zip(sides, ops, rights, strict=False):
+                    taken = [ast.unparse(ast.BinOp(x, ast.Sub(), y)) in lags for x, y in ((a, b), (b, a))]
+                    found_all.append(self.compare(value(a), op, value(b), (taken[0], taken[1])))
+                return _joined(True, found_all)
+        return None
+
+    def shortened(
+        self, node: ast.BoolOp, value: Callable[[ast.expr], Interval], lags: frozenset[str]
+    ) -> Taken | None:
+        """What is left of ``a and b`` where one of both is known, of truth values."""
+        if len(node.values) != 2:
+            return None
+        every = isinstance(node.op, ast.And)
+        for k, part in enumerate(node.values):
+            found = self.condition(part, value, lags)
+            other = node.values[1 - k]
+            if found is not None and found[0] is every and (k == 0 or isinstance(other, (ast.Compare, ast.BoolOp))):
+                return f"values {1 - k}", found[1]
         return None
 
     def clamped(self, name: str, a: Interval, b: Interval) -> tuple[str, ...] | None:
@@ -135,6 +160,8 @@ class Interior:
 
 
 def _part(node: Any, part: str) -> Any:
+    if part.startswith("values "):
+        return node.values[int(part[-1])]
     return node.args[int(part)] if part.isdigit() else getattr(node, part)
 
 
