@@ -29,8 +29,9 @@ def reduce(policy: Policy | None, x: Any, op: Any = ops.plus, init: Any = None, 
     x : array or Range
         Of numbers, or of records of numbers: `op` is given the tuple of a record's fields.
     op : callable
-        A kernel of two values, numbers or tuples of numbers, that returns one; must be associative and
-        commutative up to rounding, or a `Monoid` that says that it does not commute.
+        A kernel of two values, numbers or tuples of numbers, that returns one; must be associative, and one of numbers
+        commutative, up to rounding, or a `Monoid` that says that it does not commute. One of tuples is taken to commute
+        only where its text shows it.
     init : number or tuple, optional
         Needed for empty input only, and if `op` has no identity: else that is the result.
     axis : int or tuple of int, optional

@@ -18,6 +18,7 @@ from portapar.kernel.front.access import Access
 from portapar.kernel.front.kernel import Kernel
 from portapar.kernel.front.lift import lift
 from portapar.kernel.front.reach import Reach, reaches
+from portapar.kernel.front.symmetry import symmetric
 from portapar.kernel.front.text import Text
 from portapar.kernel.jit.check import typed
 from portapar.kernel.program import INDICES, Program, Spec
@@ -466,7 +467,8 @@ def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, ini
     trial = program_of("reduce", shape_key, kernels, make, args.specs)
     acc = accumulator(trial, algorithm, init)
     monoid = ops.monoid(op)
-    ordered = not monoid.commutative or _may_overflow(op_kernel, acc)
+    apart = acc.names is not None and not symmetric(op_kernel)  # sums of several numbers that hang together
+    ordered = not monoid.commutative or apart or _may_overflow(op_kernel, acc)
     program = program_of("reduce", shape_key, kernels, make, args.specs, acc=acc, ordered=ordered)
     extent = (math.prod(shape),)
     identity = monoid.start(acc)

@@ -10,6 +10,8 @@ from test_primitives import data, rough
 
 import portapar as pp
 from portapar.kernel.front import codec
+from portapar.kernel.front.lift import lift
+from portapar.kernel.front.symmetry import symmetric
 from portapar.kernel.tiles import BLOCK, TILE
 
 POINT = np.dtype([("weight", "f4"), ("key", "i4"), ("flag", "?"), ("where", "c8")])  # packed: 17 bytes
@@ -63,6 +65,36 @@ def points(n):
 
 def same(got, expected):
     return [(type(x), x.tobytes()) for x in got] == [(type(x), x.tobytes()) for x in expected]
+
+
+def both_ends(a, b):
+    (low, high), (other, more) = a, b
+    return min(low, other), more if more > high else high
+
+
+def test_order_is_kept_where_it_matters(policy):
+    """Tuples are combined with their neighbours unless the operator shows that it commutes."""
+    for n in (7, 700, TILE + 99):
+        x = np.random.default_rng(n).integers(-9, 9, n)
+        part = pp.transform_reduce(policy, x, transform=lambda v: (v, v, v, v), op=best)
+        here = largest = x[0]
+        for v in x[1:]:
+            here = max(here, 0) + v
+            largest = max(largest, here)
+        assert part == (x.sum(), np.cumsum(x).max(), np.cumsum(x[::-1]).max(), largest)
+        first = pp.transform_reduce(policy, x, range(n), transform=lambda v, i: (v, i), op=max_of)
+        assert first == (x.max(), x.argmax())
+        assert pp.transform_reduce(policy, x, transform=lambda v: (v, v), op=both_ends) == (x.min(), x.max())
+
+
+def max_of(a, b):
+    return b if b[0] > a[0] else a
+
+
+def test_what_commutes_is_seen():
+    yes = (both_ends, sums, lambda a, b: (a[0] * b[0], b[1] ^ a[1]), lambda a, b: (a[0] if a[0] >= b[0] else b[0], 1))
+    no = (best, merge, max_of, lambda a, b: (a[0], a[1] + b[1]), lambda a, b: (a[0] - b[0], 0))
+    assert [symmetric(lift(op)[0]) for op in (*yes, *no)] == [True] * len(yes) + [False] * len(no)
 
 
 def test_tuples_have_the_same_bits_everywhere(policy):

@@ -19,6 +19,7 @@
 `rows`          rows of arrays as loops over their elements
 `row_numbers`   what takes rows and gives numbers
 `templates`     the elements of a row, as code
+`symmetry`      operators that give the same for both orders
 `fuse`          lazy inputs put into the kernels that read them
 `single_store`  bodies that end by storing one result at their own index
 `trees`         syntax trees: copies, small pieces, and what is asked of them

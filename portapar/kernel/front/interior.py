@@ -103,9 +103,9 @@ class Interior:
             case ast.Compare(left=left, ops=ops, comparators=rights):
                 sides = [left, *rights]
                 found_all = []
-                for a, op, b in zip(sides, ops, rights, strict=False):
+                for a, compared, b in zip(sides, ops, rights, strict=False):
                     taken = [ast.unparse(ast.BinOp(x, ast.Sub(), y)) in lags for x, y in ((a, b), (b, a))]
-                    found_all.append(self.compare(value(a), op, value(b), (taken[0], taken[1])))
+                    found_all.append(self.compare(value(a), compared, value(b), (taken[0], taken[1])))
                 return _joined(True, found_all)
         return None
 
