@@ -430,7 +430,83 @@ def make_triangle(d: Data) -> Made:
     return lambda how: pp.for_each(how, m, triangle, a, x, y), [y], "triangle", (a, x, OUT[0], m)
 
 
+def thomas(j, rhs, c, x):
+    m = len(rhs)
+    c[0, j] = -1.0 / 4
+    x[0, j] = rhs[0, j] / 4
+    for i in range(1, m):
+        w = 1 / (4 + c[i - 1, j])
+        c[i, j] = -w
+        x[i, j] = (rhs[i, j] + x[i - 1, j]) * w
+    for i in range(m - 2, -1, -1):
+        x[i, j] -= c[i, j] * x[i + 1, j]
+
+
+def make_thomas(d: Data) -> Made:
+    m = d.side(2)
+    rhs, c, x = d.random(m, m), d.zeros(m, m), d.zeros(m, m)
+    return lambda how: pp.for_each(how, m, thomas, rhs, c, x), [c, x], "thomas", (rhs, OUT[0], OUT[1], m)
+
+
+def goertzel(k, x, power):
+    w = 2 * math.cos(2 * math.pi * k / len(x))
+    a = b = 0.0
+    for t in range(len(x)):
+        c = x[t] + w * a - b
+        b = a
+        a = c
+    power[k] = a * a + b * b - w * a * b
+
+
+def make_goertzel(d: Data) -> Made:
+    m = d.side(2)
+    x, power = d.random(m), d.zeros(m)
+    return lambda how: pp.for_each(how, m, goertzel, x, power), [power], "goertzel", (x, OUT[0], m)
+
+
+def knapsack(w, old, new, weight, value):
+    new[w] = max(old[w], old[w - weight] + value) if w >= weight else old[w]
+
+
+def make_knapsack(d: Data) -> Made:
+    n, old, new = d.n, d.whole(1000, d.n), d.zeros(d.n, dtype=np.int32)
+    run = lambda how: pp.for_each(how, n, knapsack, old, new, 37, 11)
+    return run, [new], "knapsack", (old, OUT[0], n, 37, 11)
+
+
 # gathers ------------------------------------------------------------------------------------------
+
+
+def ellpack(i, a, column, x, y):
+    s = 0.0
+    for k in range(len(a)):
+        s += a[k, i] * x[column[k, i]]
+    y[i] = s
+
+
+def make_ellpack(d: Data) -> Made:
+    width, n = 8, max(16, d.n // 8)
+    a, x, y = d.random(width, n), d.random(n), d.zeros(n)
+    column = np.clip(np.arange(n) + d.whole(101, width, n) - 50, 0, n - 1).astype(np.int32)
+    run = lambda how: pp.for_each(how, n, ellpack, a, column, x, y)
+    return run, [y], "ellpack", (a, column, x, OUT[0], n, width)
+
+
+def diagonals(i, a, offset, x, y):
+    s = 0.0
+    for k in range(len(offset)):
+        j = i + offset[k]
+        if 0 <= j < len(x):
+            s += a[k, i] * x[j]
+    y[i] = s
+
+
+def make_diagonals(d: Data) -> Made:
+    n = max(64, d.n // 7)
+    m = round(n**0.5)
+    offset, a, x, y = np.array([-m, -2, -1, 0, 1, 2, m]), d.random(7, n), d.random(n), d.zeros(n)
+    run = lambda how: pp.for_each(how, n, diagonals, a, offset, x, y)
+    return run, [y], "diagonals", (a, offset, x, OUT[0], n, 7)
 
 
 def edges(i, start, end, x, y):
@@ -560,6 +636,21 @@ def make_octants(d: Data) -> Made:
         out[:] = pp.asnumpy(pp.bincount(how, pp.lazy.transform(x, y, z, octant), minlength=8))
 
     return run, [out], "octants", (x, y, z, OUT[0], d.n)
+
+
+def make_words(d: Data) -> Made:
+    text, out = d.whole(128, d.n, dtype=np.uint8), d.zeros(1, dtype=np.int64)
+
+    def space(c):
+        return c == 32 or 9 <= c <= 13
+
+    def begins(i):
+        return not space(text[i]) and (i == 0 or space(text[i - 1]))
+
+    def run(how: Any) -> None:
+        out[0] = pp.count_if(how, pp.lazy.iota(len(text)), begins)
+
+    return run, [out], "words", (text, OUT[0], d.n)
 
 
 # finite elements ----------------------------------------------------------------------------------

@@ -295,7 +295,70 @@ K triangle(const D *R a, const D *R x, D *R y, I n)
     }
 }
 
+K thomas(const D *R rhs, D *R c, D *R x, I m)
+{
+    _Pragma("omp parallel num_threads(threads)")
+    {
+        I t = omp_get_thread_num(), of = omp_get_num_threads(), lo = m * t / of, hi = m * (t + 1) / of;
+        for (I j = lo; j < hi; j++)
+            c[j] = -0.25, x[j] = rhs[j] / 4;
+        for (I i = 1; i < m; i++)
+            for (I j = lo; j < hi; j++)
+            {
+                D w = 1 / (4 + c[(i - 1) * m + j]);
+                c[i * m + j] = -w;
+                x[i * m + j] = (rhs[i * m + j] + x[(i - 1) * m + j]) * w;
+            }
+        for (I i = m - 2; i >= 0; i--)
+            for (I j = lo; j < hi; j++)
+                x[i * m + j] -= c[i * m + j] * x[(i + 1) * m + j];
+    }
+}
+
+K goertzel(const D *R x, D *R power, I n)
+{
+    LOOP for (I k = 0; k < n; k++)
+    {
+        D w = 2 * std::cos(2 * M_PI * k / n), a = 0, b = 0;
+        for (I t = 0; t < n; t++)
+        {
+            D c = x[t] + w * a - b;
+            b = a;
+            a = c;
+        }
+        power[k] = a * a + b * b - w * a * b;
+    }
+}
+
+K knapsack(const int32_t *R old, int32_t *R now, I n, I weight, I value)
+{
+    LOOP for (I w = 0; w < n; w++) now[w] = w >= weight ? std::max(old[w], old[w - weight] + (int32_t)value) : old[w];
+}
+
 /* gathers */
+
+K ellpack(const D *R a, const int32_t *R column, const D *R x, D *R y, I n, I width)
+{
+    LOOP for (I i = 0; i < n; i++)
+    {
+        D s = 0;
+        for (I k = 0; k < width; k++)
+            s += a[k * n + i] * x[column[k * n + i]];
+        y[i] = s;
+    }
+}
+
+K diagonals(const D *R a, const I *R offset, const D *R x, D *R y, I n, I width)
+{
+    _Pragma("omp parallel for schedule(static) num_threads(threads)") for (I from = 0; from < n; from += 1024)
+    {
+        I to = std::min(n, from + 1024);
+        std::fill(y + from, y + to, 0.0);
+        for (I k = 0; k < width; k++)
+            for (I i = std::max(from, -offset[k]); i < std::min(to, n - offset[k]); i++)
+                y[i] += a[k * n + i] * x[i + offset[k]];
+    }
+}
 
 K edges(const int32_t *R from, const int32_t *R to, const D *R x, D *R y, I n)
 {
@@ -388,6 +451,15 @@ K inside(const D *R x, const D *R y, I *R out, I n)
 {
     I sum = 0;
     SUM for (I i = 0; i < n; i++) sum += x[i] * x[i] + y[i] * y[i] <= 1;
+    *out = sum;
+}
+
+static inline bool is_space(uint8_t c) { return c == 32 || (c >= 9 && c <= 13); }
+
+K words(const uint8_t *R text, I *R out, I n)
+{
+    I sum = n > 0 && !is_space(text[0]);
+    SUM for (I i = 1; i < n; i++) sum += !is_space(text[i]) & is_space(text[i - 1]);
     *out = sum;
 }
 
