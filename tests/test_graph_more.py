@@ -287,24 +287,21 @@ def chains():
 
 
 def test_they_are_what_a_loop_over_the_vertices_makes():
-    from portapar.algorithms.graph.priorities import BLOCK, rank
+    from portapar.algorithms.graph.priorities import BLOCK, of_vertex
 
     rows = Graph(np.array([0, 3, 6, 10, 10]), np.array([2, 1, 2, 2, 0, 2, 1, 0, 1, 0]), directed=False)
-    for g in (graph.kronecker(pp.par, 11), graph.uniform(pp.par, 10, 3), *chains(), rows):
+    for g in (graph.kronecker(pp.par, 12), graph.uniform(pp.par, 13, 3), *chains(), rows):
         rows, n, seed = rows_of(g), g.num_vertices, np.uint32(7)
         with np.errstate(over="ignore"):
-            place = [int(rank(v, seed)) for v in range(n)]
+            place = [(int(of_vertex(v // BLOCK, seed)), v) for v in range(n)]
         order = sorted(range(n), key=place.__getitem__)
-        assert len(set(place)) == n and (n <= BLOCK or order != list(range(n)))
-        inside, mate = np.zeros(n, bool), np.full(n, -1)
+        assert len({block for block, _ in place}) == -(-n // BLOCK)
+        inside = np.zeros(n, bool)
         for v in order:
             inside[v] = not inside[rows[v]].any()
-            free = [u for u in rows[v] if mate[u] < 0 and u != v] if mate[v] < 0 else []
-            if free:
-                mate[v], mate[free[0]] = free[0], v
         for policy in (pp.seq, pp.par.on(pp.threads(2)), pp.par.on(pp.threads(3))):
             np.testing.assert_array_equal(graph.mis(policy, g, seed=7), inside)
-            np.testing.assert_array_equal(graph.maximal_matching(policy, g, seed=7), mate)
+            matched(policy, g)
 
 
 @pytest.mark.parametrize("dtype", ["f4", *(pytest.param(dtype, marks=pytest.mark.rare) for dtype in ("i1", "u8"))])

@@ -1,27 +1,31 @@
 """maximal_matching: edges without a common end, to which no other edge can be added.
 
-The matching that a loop over the vertices in an order at random makes: each that is free takes the first neighbour of
-its row that is free. Two vertices can be matched as soon as none before them wants one of the two: when no neighbour of
-either stands before them and is not done. G. Blelloch, J. Fineman, J. Shun, "Greedy sequential maximal independent set
-and matching are parallel on average", SPAA 2012.
+In rounds: every vertex that is free takes the first neighbour that is, of its row from a place at random on, and puts a
+number at random to both of them where no lower one is. Two whose number is the lowest at both ends are matched; who is
+not stays for the next round. A round has a part of the vertices, so that most of them get whom they take, and who is
+taken before takes none. These are the deterministic reservations of G. Blelloch, J. Fineman, P. Gibbons, J. Shun,
+"Internally deterministic parallel algorithms can be fast", PPoPP 2012, for one edge of each vertex. Numbers fall from
+round to round, so that those of former rounds do not count.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from portapar.algorithms import radix
+from portapar.algorithms.copy_if import copy_if
+from portapar.algorithms.for_each import for_each
 from portapar.algorithms.graph.graph import Graph, check_undirected, on_graph
-from portapar.algorithms.graph.priorities import in_turn, rank, seeded
-from portapar.algorithms.transform import fill
+from portapar.algorithms.graph.priorities import of_vertex, seeded
+from portapar.algorithms.transform import fill, iota, transform
 from portapar.kernel.front import atomic
 from portapar.part import LocalPart
 from portapar.policy import Policy
 
-_OPEN: Final = 0  #: free, and not done
-_DONE: Final = 1
+_ROUNDS = 16  #: in which the vertices come first
+_LEAST = 4096  #: that come in a round
 
 
 def maximal_matching(policy: Policy | None, graph: Graph, *, seed: int = 0) -> Any:
@@ -33,7 +37,7 @@ def maximal_matching(policy: Policy | None, graph: Graph, *, seed: int = 0) -> A
     graph : Graph
         Not directed. Its weights and loops are not looked at.
     seed : int
-        Of the order: another seed, another matching.
+        Of the numbers: another seed, another matching.
 
     Returns
     -------
@@ -47,8 +51,8 @@ def maximal_matching(policy: Policy | None, graph: Graph, *, seed: int = 0) -> A
 
     Notes
     -----
-    The same on every executor and in every run: 16 neighbouring vertices at a time in their order, and these blocks in
-    an order at random. O(n + m) work, and more where many vertices wait for others.
+    The same on every executor and in every run. O(n + m) work: a row is gone through once, and a part of the vertices
+    that are left is matched in each of O(log n) rounds.
 
     Examples
     --------
@@ -64,55 +68,64 @@ def maximal_matching(policy: Policy | None, graph: Graph, *, seed: int = 0) -> A
 
 def _matching(part: LocalPart, graph: Graph, seed: Any) -> Any:
     n, how = graph.num_vertices, part.how
-    mate, status = part.empty(n, np.int32), part.empty(n, np.uint8)
+    mate, choice, least = part.empty(n, np.int32), part.empty(n, np.int32), part.empty(n, np.int64)
     fill(how, mate, np.int32(-1))
-    fill(how, status, np.uint8(_OPEN))
-    in_turn(part, n, seed, _match, graph.offsets, radix.bits(graph.targets), mate, status)
+    fill(how, least, np.int64(1))
+    rows = graph.offsets, radix.bits(graph.targets)
+    waiting = iota(how, part.empty(n, np.int32))
+    begin, end, turn = 0, 0, 0
+    while begin < n:
+        end = min(n, end + max(n // _ROUNDS, _LEAST))
+        live, chosen = waiting[begin:end], choice[begin:end]
+        for_each(how._dealt(512), end - begin, _choose, turn, seed, live, *rows, mate, chosen, least)
+        for_each(how, end - begin, _match, turn, seed, live, chosen, least, mate)
+        left = copy_if(how, live, lambda u: u >= 0, stencil=chosen)
+        begin, turn = end - len(left), turn + 1
+        if len(left):
+            transform(how, left, out=waiting[begin:end], op=lambda v: v)
     return mate
 
 
 # kernels ------------------------------------------------------------------------------------------
 
 
-def _match(
-    k: Any, live: Any, size: Any, waits: Any, seed: Any, offsets: Any, targets: Any, mate: Any, status: Any
+def _number(v: Any, turn: Any, seed: Any) -> Any:
+    """A vertex's number of a round; no two have the same."""
+    return np.int64(of_vertex(v, seed + np.uint32(turn))) - (np.int64(turn + 1) << np.int64(32))
+
+
+def _choose(
+    k: Any, turn: Any, seed: Any, live: Any, offsets: Any, targets: Any, mate: Any, choice: Any, least: Any
 ) -> None:  # fmt: skip
-    block = np.int64(live[k])
-    for at in range(block * size, min(block * size + size, len(status))):
-        v = np.uint64(at)
-        if status[v] == _OPEN:
-            if _found(v, seed, offsets, targets, mate, status):
-                status[v] = _DONE
-            else:
-                waits[np.uint64(block)] = 1
+    v, found = np.uint64(live[k]), np.int64(-1)
+    if mate[v] < 0:
+        first, last = np.uint64(offsets[v]), np.uint64(offsets[v + np.uint64(1)])
+        start = first + ((np.uint64(of_vertex(v, seed)) * (last - first)) >> np.uint64(32))
+        found = _free(v, start, last, targets, mate)
+        if found < 0:
+            found = _free(v, first, start, targets, mate)
+        if found >= 0:
+            mine = _number(v, turn, seed)
+            if mine < least[v]:
+                atomic.min(least, v, mine)
+            if mine < least[np.uint64(found)]:
+                atomic.min(least, np.uint64(found), mine)
+    choice[k] = found
 
 
-def _found(v: Any, seed: Any, offsets: Any, targets: Any, mate: Any, status: Any) -> Any:
-    """Whether it is known what becomes of a vertex; then it is in `mate`.
-
-    Two swaps make sure that both ends are still free: who goes through a row sees what was so before.
-    """
-    mine = rank(v, seed)
-    if _awaited(v, mine, seed, offsets, targets, status):
-        return False
-    for e in range(offsets[v], offsets[v + np.uint64(1)]):
-        u = np.uint64(targets[np.uint64(e)])
-        if status[u] == _OPEN and u != v:
-            if _awaited(u, mine, seed, offsets, targets, status):
-                return False
-            if atomic.cas(mate, v, -1, np.int32(u)) != -1:
-                return True
-            if atomic.cas(mate, u, -1, np.int32(v)) == -1:
-                status[u] = _DONE
-                return True
-            mate[v] = -1
-    return True
+def _free(v: Any, first: Any, last: Any, targets: Any, mate: Any) -> Any:
+    """The first neighbour in a part of a row that is free, -1 if there is none."""
+    for e in range(first, last):
+        u = targets[np.uint64(e)]
+        if mate[u] < 0 and u != v:
+            return np.int64(u)
+    return np.int64(-1)
 
 
-def _awaited(u: Any, mine: Any, seed: Any, offsets: Any, targets: Any, status: Any) -> Any:
-    """Whether a neighbour of a vertex comes first, and is not done."""
-    for e in range(offsets[u], offsets[u + np.uint64(1)]):
-        w = targets[np.uint64(e)]
-        if status[w] == _OPEN and rank(w, seed) < mine:
-            return True
-    return False
+def _match(k: Any, turn: Any, seed: Any, live: Any, choice: Any, least: Any, mate: Any) -> None:
+    v, u = np.uint64(live[k]), np.int64(choice[k])
+    if u >= 0:
+        mine = _number(v, turn, seed)
+        if least[v] == mine and least[np.uint64(u)] == mine:
+            mate[v], mate[np.uint64(u)] = u, np.int64(v)
+            choice[k] = -1

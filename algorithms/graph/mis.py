@@ -14,14 +14,11 @@ import numpy as np
 
 from portapar.algorithms import radix
 from portapar.algorithms.graph.graph import Graph, check_undirected, on_graph
-from portapar.algorithms.graph.priorities import in_turn, rank, seeded
-from portapar.algorithms.transform import fill, transform
+from portapar.algorithms.graph.priorities import OUT, in_turn, seeded
 from portapar.part import LocalPart
 from portapar.policy import Policy
 
-_OPEN: Final = 0  #: not decided
-_IN: Final = 1
-_OUT: Final = 2
+_IN: Final = 0  #: the place of a vertex in the set
 
 
 def mis(policy: Policy | None, graph: Graph, *, seed: int = 0) -> Any:
@@ -47,7 +44,7 @@ def mis(policy: Policy | None, graph: Graph, *, seed: int = 0) -> Any:
 
     Notes
     -----
-    The same on every executor and in every run: 16 neighbouring vertices at a time in their order, and these blocks in
+    The same on every executor and in every run: 256 neighbouring vertices at a time in their order, and these blocks in
     an order at random. O(n + m) work, and more where many vertices wait for others.
 
     Examples
@@ -63,39 +60,33 @@ def mis(policy: Policy | None, graph: Graph, *, seed: int = 0) -> Any:
 
 
 def _independent(part: LocalPart, graph: Graph, seed: Any) -> Any:
-    n = graph.num_vertices
-    status = part.empty(n, np.uint8)
-    fill(part.how, status, np.uint8(_OPEN))
-    in_turn(part, n, seed, _decide, graph.offsets, radix.bits(graph.targets), status)
-    return transform(part.how, status, op=lambda s: s == _IN)
+    rows = graph.offsets, radix.bits(graph.targets)
+    places = in_turn(part, graph.num_vertices, seed, _decide, *rows)
+    return part.map(places, lambda place: place == _IN)
 
 
 # kernels ------------------------------------------------------------------------------------------
 
 
-def _decide(
-    k: Any, live: Any, size: Any, waits: Any, seed: Any, offsets: Any, targets: Any, status: Any
-) -> None:  # fmt: skip
+def _decide(k: Any, live: Any, size: Any, places: Any, waits: Any, offsets: Any, targets: Any) -> None:
     block = np.int64(live[k])
-    for at in range(block * size, min(block * size + size, len(status))):
+    for at in range(block * size, min(block * size + size, len(places))):
         v = np.uint64(at)
-        if status[v] == _OPEN:
+        mine = places[v]
+        if mine != _IN and mine != OUT:
             first, last = offsets[v], offsets[v + np.uint64(1)]
-            mine, found = rank(v, seed), _IN
+            least = mine
             for e in range(first, last):
-                u = targets[np.uint64(e)]
-                s = status[u]
-                if s == _IN:
-                    found = _OUT
+                least = min(least, places[targets[np.uint64(e)]])
+                if least == _IN:
                     break
-                if s == _OPEN and rank(u, seed) < mine:
-                    found = _OPEN
-            if found == _OPEN:
+            if least == _IN:
+                places[v] = OUT
+            elif least < mine:
                 waits[np.uint64(block)] = 1
             else:
-                status[v] = found
-                if found == _IN:
-                    for e in range(first, last):
-                        u = targets[np.uint64(e)]
-                        if u != v:
-                            status[u] = _OUT
+                places[v] = _IN
+                for e in range(first, last):
+                    u = targets[np.uint64(e)]
+                    if u != v:
+                        places[u] = OUT

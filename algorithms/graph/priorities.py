@@ -1,8 +1,7 @@
-"""An order at random of the vertices, for kernels: no two have the same number, and no array is needed.
+"""An order at random of the vertices, and deciding about them in that order.
 
-`BLOCK` neighbouring vertices stay together and in order, so that who goes through the vertices in this order reads rows
-that lie behind one another. Blocks are mixed by the finalizer of MurmurHash3 (A. Appleby, 2011), which is one-to-one on
-32 bits.
+`BLOCK` neighbouring vertices stay together and in order, so that who goes through them reads rows that lie behind one
+another. Numbers at random are those of the finalizer of MurmurHash3 (A. Appleby, 2011), which is one-to-one on 32 bits.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from portapar.algorithms.transform import fill, iota
 from portapar.errors import ArgumentError
 from portapar.part import LocalPart
 
-BLOCK: Final = 16  #: vertices, a power of two
-_BITS: Final = BLOCK.bit_length() - 1
+BLOCK: Final = 256  #: vertices
+OUT: Final = 2**31 - 1  #: the place of a vertex that is out: behind all others
 _CHUNK = 8  #: blocks that a thread does at a time in the first round
 _GROWTH = 16  #: how many times as many in the next one
 
@@ -30,28 +29,33 @@ def seeded(algorithm: str, seed: Any) -> Any:
     return np.uint32(arrays.whole_number(f"{algorithm}: seed", seed, -(2**63), error=ArgumentError) % 2**32)
 
 
-def in_turn(part: LocalPart, n: int, seed: Any, decide: Any, *args: Any) -> None:
-    """Decide about n vertices in the order of `rank`, as far as possible at the same time.
+def in_turn(part: LocalPart, n: int, seed: Any, decide: Any, *args: Any) -> Any:
+    """Decide about n vertices in an order at random, as far as possible at the same time.
 
-    ``decide(k, live, size, waits, seed, *args)`` does it for the `size` vertices of block ``live[k]``, in order, and
-    writes 1 to ``waits[live[k]]`` if one must wait for a vertex of lower rank; such blocks are gone through again. On
-    CPUs threads take blocks in order, so that few wait, and more at a time in every round: at last one thread takes all
-    of them, and none waits. Devices with many threads take single vertices.
+    ``decide(k, live, size, places, waits, *args)`` does it for the `size` vertices of block ``live[k]``, one after the
+    other. ``places[v]`` is where a vertex stands in the order, from 1 on, until `decide` writes there what became of
+    it, such as `OUT`. It writes 1 to ``waits[live[k]]`` if a vertex must wait for one before it; such blocks are gone
+    through again. On CPUs threads take blocks in order, so that few wait, and more at a time in every round: at last
+    one thread takes all of them, and none waits. Devices with many threads take single vertices.
+
+    Returns
+    -------
+    array of int32, (n,)
+        `places`: what became of each.
     """
     how = part.how
-    size = 1 if part.wide else BLOCK
-    blocks = -(-n // size)
-    waits = part.empty(blocks, np.uint8)
-    if part.wide:
-        live = iota(how, part.empty(blocks, np.int32))
-    else:
-        live = argsort(how, part.map(lazy.iota(blocks), lambda block: of_vertex(block, seed)))
-    chunk = _CHUNK
+    blocks = -(-n // BLOCK)
+    order = argsort(how, part.map(lazy.iota(blocks), lambda block: of_vertex(block, seed)))
+    places = part.empty(n, np.int32)
+    for_each(how, blocks, _place, order, places)
+    size, live = (1, iota(how, part.empty(n, np.int32))) if part.wide else (BLOCK, order)
+    waits, chunk = part.empty(len(live), np.uint8), _CHUNK
     while len(live):
         fill(how, waits, np.uint8(0))
-        for_each(how._dealt(chunk), len(live), decide, live, size, waits, seed, *args)
+        for_each(how._dealt(chunk), len(live), decide, live, size, places, waits, *args)
         live = copy_if(how, live, _waiting(waits))
         chunk *= _GROWTH
+    return places
 
 
 # kernels ------------------------------------------------------------------------------------------
@@ -65,11 +69,10 @@ def of_vertex(v: Any, seed: Any) -> Any:
     return h ^ (h >> np.uint32(16))
 
 
-def rank(v: Any, seed: Any) -> Any:
-    """Where a vertex stands in the order at random: lower ones are before it."""
-    v = np.uint64(v)
-    block = np.uint64(of_vertex(v >> np.uint64(_BITS), seed))
-    return (block << np.uint64(_BITS)) | (v & np.uint64(BLOCK - 1))
+def _place(k: Any, order: Any, places: Any) -> None:
+    first = np.int64(order[k]) * BLOCK
+    for v in range(first, min(first + BLOCK, len(places))):
+        places[np.uint64(v)] = k * BLOCK + (v - first) + 1
 
 
 def _waiting(waits: Any) -> Any:
