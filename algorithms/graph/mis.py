@@ -69,7 +69,7 @@ def _independent(part: LocalPart, graph: Graph, seed: Any) -> Any:
 
 
 def _decide(k: Any, live: Any, size: Any, places: Any, waits: Any, offsets: Any, targets: Any) -> None:
-    block = np.int64(live[k])
+    block: Any = np.int64(live[k])
     for at in range(block * size, min(block * size + size, len(places))):
         v = np.uint64(at)
         mine = places[v]

@@ -70,7 +70,7 @@ def of_vertex(v: Any, seed: Any) -> Any:
 
 
 def _place(k: Any, order: Any, places: Any) -> None:
-    first = np.int64(order[k]) * BLOCK
+    first: Any = np.int64(order[k]) * BLOCK
     for v in range(first, min(first + BLOCK, len(places))):
         places[np.uint64(v)] = k * BLOCK + (v - first) + 1
 
