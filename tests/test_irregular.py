@@ -31,6 +31,7 @@ def squares(queries, points):
 
 CLOUDS = {
     "normal": lambda n, d: RNG.normal(size=(n, d)),
+    "even": lambda n, d: RNG.random((n, d)) * [5.0, 1e-3, 2.0][:d],
     "lattice": lambda n, d: RNG.integers(0, 4, (n, d)) * 1.0,
     "equal": lambda n, d: np.full((n, d), 2.5),
     "line": lambda n, d: np.column_stack([RNG.permutation(n) * 1.0] + [np.full(n, -1.0)] * (d - 1)),

@@ -10,7 +10,7 @@
 ==============  ========================================================================================================
 
 Each is one source for every executor, in a file of its own. `points` looks at what is given, and puts points in order
-along a curve.
+along a curve; `cells` puts them into a grid.
 """
 
 from portapar.algorithms.irregular.convex_hull import convex_hull

@@ -1,8 +1,10 @@
 """knn: the nearest neighbours of points, exactly.
 
-Points are put in order along a Morton curve, with a binary tree of boxes around them. A search begins in the box where
-its point lies, which gives a near bound at once, and climbs: at each step up it looks into the other half, where that
-box is no farther away than the bound. Searches run in the order of the curve, so that neighbours read the same boxes.
+Of points that are spread out evenly each looks into the cells of a grid around it (`cells`). Others, and those that are
+asked for by queries, are put in order along a Morton curve, with a binary tree of boxes around them. A search begins in
+the box where its point lies, which gives a near bound at once, and climbs: at each step up it looks into the other
+half, where that box is no farther away than the bound. Searches run in the order of the curve, so that neighbours read
+the same boxes.
 J. L. Bentley, "Multidimensional binary search trees used for associative searching", 1975, prunes by bounds;
 M. Connor, P. Kumar, "Fast construction of k-nearest neighbor graphs for point clouds", 2010, begins on the curve.
 """
@@ -15,6 +17,7 @@ import numpy as np
 
 from portapar import arrays, parts
 from portapar.algorithms.for_each import for_each
+from portapar.algorithms.irregular.cells import MOST, Cells
 from portapar.algorithms.irregular.points import (
     LEAF,
     NONE,
@@ -30,7 +33,6 @@ from portapar.part import LocalPart
 from portapar.parts import Parts
 from portapar.policy import Policy, check_policy
 
-_MOST = 32  #: neighbours that are kept in order one by one
 _DEEP: Final = 64  #: boxes that wait: one for each level of the tree
 
 
@@ -81,7 +83,7 @@ def knn(policy: Policy | None, points: Any, k: int = 1, queries: Any = None) -> 
         if queries.dtype != points.dtype:
             raise ArgumentError(f"{name}: points are {points.dtype}, queries {queries.dtype}: must be of one dtype")
     most = len(points) - (queries is None)
-    k = arrays.whole_number(f"{name}: k", k, 1, _MOST, ArgumentError)
+    k = arrays.whole_number(f"{name}: k", k, 1, MOST, ArgumentError)
     if k > most and len(given.get("queries", points)):
         raise ArgumentError(f"{name}: k is {k}, and each has {max(most, 0)} points to choose from")
 
@@ -105,6 +107,10 @@ def _search(part: LocalPart, name: str, k: int, points: Any, queries: Any = None
         least, most = bounded(how, name, "queries", queries)
         low, high = np.minimum(low, least), np.maximum(high, most)
     check_squares(name, "points", low, high)
+    cells = Cells.around(part, points, low, high, k) if alone else None
+    if cells is not None:
+        cells.nearest(part, k, near, found)
+        return near, found
     codes, order = curve.sorted(part, points)
     tree = Boxes.around(part, points, order)
     asked, begin = tree, part.empty(1, np.int64)
