@@ -481,7 +481,7 @@ def shape_text(x: Any) -> str:
 
 def in_words(x: Any, around: tuple[Any, ...] = ()) -> str:
     """What a call was given, in words that ranks can compare; `around` are the functions that capture it."""
-    if x is None or isinstance(x, (str, *SCALARS)):
+    if x is None or isinstance(x, (str, type, *SCALARS)):
         return repr(x)
     if isinstance(x, (tuple, list)):
         return f"({', '.join(in_words(part, around) for part in x)})"

@@ -376,6 +376,36 @@ def test_booleans_are_no_weights():
     assert Graph.from_edges(pp.par, np.array([]), np.array([]), n=5).num_vertices == 5
 
 
+@pytest.mark.parametrize("weights", [[1, 1], pytest.param([3, 0, 1], marks=pytest.mark.extra)], ids=["2", "3"])
+def test_several_parts_find_what_one_finds(weights):
+    members = pp.threads(1), pp.simd(), pp.threads(2)
+    several, one = pp.par.on(pp.hybrid(*members[: len(weights)], weights=weights)), pp.par.on(pp.simd())
+    for directed in (False, True):
+        graphs = [graph.kronecker(one, 13, weights=True, directed=directed)]
+        for kind in KINDS:
+            n, u, v = edges_of(kind)
+            w = np.random.default_rng(len(u)).random(len(u))
+            graphs.append(Graph.from_edges(one, *(np.asarray(x, np.int32) for x in (u, v)), w, n=n, directed=directed))
+        for g in graphs:
+            found, wanted = ([
+                graph.connected_components(policy, g), graph.pagerank(policy, g),
+                graph.pagerank(policy, g, dangling="spread"),
+                *(graph.sssp(policy, g, s) for s in range(min(g.num_vertices, 2))),
+                *([graph.personalized_pagerank(policy, g, 0)] if g.num_vertices else []),
+            ] for policy in (several, one))  # fmt: skip
+            for ours, theirs in zip(found, wanted, strict=True):
+                np.testing.assert_array_equal(ours, theirs)
+            sources = list(range(0, g.num_vertices, 300))
+            for s, parent in zip(sources, graph.bfs(several, g, sources) if sources else [], strict=True):
+                graph.verify_bfs(g, s, parent)
+    with pytest.raises(pp.ArgumentError, match=r"weights\[1\] is -1: must not be negative"):
+        graph.sssp(several, Graph(OFFSETS, TARGETS, np.array([1, -1, 1])), 0)
+    with pytest.raises(pp.ArgumentError, match="source is 2"):
+        graph.bfs(several, small(), 2)
+    with pytest.raises(pp.PlacementError, match="graph.k_core does not yet run on several parts"):
+        graph.k_core(several, graph.grid(one, 3, 3))
+
+
 # what is refused ------------------------------------------------------------------------------------
 
 OFFSETS, TARGETS = np.array([0, 1, 3]), np.array([1, 0, 1])

@@ -27,7 +27,7 @@
 The six kernels are those of the GAP benchmark suite (S. Beamer, K. Asanović, D. Patterson, "The GAP benchmark suite",
 2015), with its rules. Each algorithm is one source for every executor, in a file of its own. `build` makes rows of
 edges, and looks at what is given; `priorities` has the order at random that independent sets, matchings and colours
-are made in; `many` searches from several sources at once.
+are made in; `many` searches from several sources at once; `several` cuts graphs for executors of several parts.
 """
 
 from portapar.algorithms.graph.betweenness import betweenness_centrality

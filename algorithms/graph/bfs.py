@@ -8,6 +8,7 @@ thousands one after the other, are done by one thread in one step, since to wake
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -16,12 +17,15 @@ import numpy as np
 from portapar import arrays
 from portapar.algorithms import radix
 from portapar.algorithms.for_each import for_each
+from portapar.algorithms.graph.build import home
 from portapar.algorithms.graph.graph import Graph, on_graph, vertex
 from portapar.algorithms.graph.many import search_many
+from portapar.algorithms.graph.several import check_graph, rows_of_parts
 from portapar.algorithms.reduce import reduce
 from portapar.algorithms.transform import fill
 from portapar.kernel.front import atomic
 from portapar.part import LocalPart
+from portapar.parts import Parts
 from portapar.policy import Policy
 
 _ALPHA, _BETA = 15, 18  #: Beamer's numbers: when to begin to pull, and to push again
@@ -68,7 +72,12 @@ def bfs(policy: Policy | None, graph: Graph, source: int | Sequence[int]) -> Any
             return search(part, graph, vertex("graph.bfs", "source", source, graph), False)
         return search_many(part, graph, [vertex("graph.bfs", "a source", s, graph) for s in source], False)
 
-    return on_graph("graph.bfs", policy, graph, trees)
+    def several(p: Parts, graph: Graph) -> Any:
+        if not isinstance(source, (Sequence, np.ndarray)) or np.ndim(source) == 0:
+            return _on_parts(p, graph, [vertex("graph.bfs", "source", source, graph)])[0]
+        return _on_parts(p, graph, [vertex("graph.bfs", "a source", s, graph) for s in source])
+
+    return on_graph("graph.bfs", policy, graph, trees, several)
 
 
 def search(part: LocalPart, graph: Graph, source: int, depths: bool) -> Any:
@@ -119,6 +128,56 @@ def _pull(part: LocalPart, graph: Graph, depths: bool, left: int, found: Any, qu
     for_each(how, -(-words // size), _collect, size, graph.offsets, front, queue, state)
 
 
+def _on_parts(p: Parts, graph: Graph, sources: list[int]) -> np.ndarray:
+    """On several parts: each follows the edges of its own vertices of the frontier, or looks for its own ones there.
+
+    Frontiers of few edges are done by every process, in the same order, since messages take longer.
+    """
+    check_graph(p, graph)
+    n, degree = graph.num_vertices, np.diff(graph.offsets)
+    rows, into = rows_of_parts(p, graph), rows_of_parts(p, graph.reverse)
+    whole, here, queue = (graph.offsets, radix.bits(graph.targets)), home(graph.targets), np.empty(n, np.int32)
+    trees = np.full((len(sources), n), -1, np.int32)
+    for found, source in zip(trees, sources, strict=True):
+        found[source] = source
+        front, left = np.array([source], np.int32), len(graph.targets)
+
+        def push(part: LocalPart, front: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            here, tree, tail = rows[part.number], part.asarray(found), part.zeros(1, np.int64)
+            mine = front[(front >= here.lo) & (front < here.hi)]
+            queue = part.empty(int(degree[mine].sum()), np.int32)
+            for_each(part.how._dealt(16), len(mine), _reach, here.lo, part.asarray(mine), *here.held, tree, queue, tail)
+            fresh = arrays.asnumpy(queue[: int(arrays.asnumpy(tail)[0])])
+            return fresh, arrays.asnumpy(tree)[fresh]
+
+        def pull(part: LocalPart, front: np.ndarray, found: np.ndarray) -> np.ndarray:
+            here, tree, awake = into[part.number], part.asarray(found), np.zeros(n, np.uint8)
+            awake[front] = 1
+            for_each(part.how._dealt(64), here.hi - here.lo, _seek, here.lo, *here.held, part.asarray(awake), tree)
+            return arrays.asnumpy(tree[here.lo : here.hi])
+
+        while len(front):
+            edges = int(degree[front].sum())
+            if edges <= _ALONE:
+                queue[: len(front)] = front
+                state = np.array([0, len(front), edges, 0])
+                for_each(here, 1, _walk, _ALONE, False, *whole, found, queue, state)
+                front = queue[state[0] : state[1]].copy()
+                left = len(graph.targets) - int(degree[found >= 0].sum()) + int(degree[front].sum())
+                continue
+            left -= edges
+            if edges > left // _ALPHA:
+                new = found < 0
+                found[:] = np.concatenate(p.each("pull", functools.partial(pull, front=front, found=found)))
+                front = np.flatnonzero(new & (found >= 0)).astype(np.int32)
+            else:
+                some = p.each("push", functools.partial(push, front=front, found=found))
+                for fresh, parent in reversed(some):  # where two reach one vertex the first part counts
+                    found[fresh] = parent
+                front = np.unique(np.concatenate([fresh for fresh, _ in some]))
+    return trees
+
+
 # kernels ------------------------------------------------------------------------------------------
 
 
@@ -160,6 +219,27 @@ def _push(
                 edges += offsets[np.uint64(v) + one] - offsets[v]
                 count = _hold(v, count, fresh, queue, state)
     _end(count, edges, fresh, queue, state)
+
+
+def _reach(
+    k: Any, lo: Any, front: Any, offsets: Any, targets: Any, found: Any, queue: Any, tail: Any
+) -> None:  # fmt: skip
+    u, one = np.uint32(front[k]), np.uint64(1)
+    row = np.uint64(u - np.uint32(lo))
+    for e in range(offsets[row], offsets[row + one]):
+        v = targets[np.uint64(e)]
+        if found[v] < 0 and atomic.cas(found, v, -1, u) == -1:
+            queue[np.uint64(atomic.add(tail, 0, 1))] = v
+
+
+def _seek(k: Any, lo: Any, offsets: Any, sources: Any, awake: Any, found: Any) -> None:
+    v = lo + k
+    if found[v] < 0:
+        for e in range(offsets[k], offsets[k + 1]):
+            u = sources[np.uint64(e)]
+            if awake[u] != 0:
+                found[v] = u
+                break
 
 
 def _hold(v: Any, count: Any, fresh: Any, queue: Any, state: Any) -> Any:

@@ -2,7 +2,8 @@
 
 Afforest: the first edges of each vertex join most of a graph; what then has the largest part's label, found by a
 sample, needs no further look at its edges. M. Sutton, T. Ben-Nun, A. Barak, "Optimizing parallel graph connectivity
-computation via subgraph sampling", IPDPS 2018.
+computation via subgraph sampling", IPDPS 2018. On several parts each joins what its own edges join, and what all found
+is joined then.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from portapar import arrays
 from portapar.algorithms import radix
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.graph.graph import Graph, on_graph
+from portapar.algorithms.graph.several import check_graph, once, rows_of_parts
 from portapar.algorithms.transform import iota
 from portapar.kernel.front import atomic
 from portapar.part import LocalPart
+from portapar.parts import Parts
 from portapar.policy import Policy
 
 _FIRST = 2  #: edges of each vertex that are followed before the sample
@@ -39,7 +42,8 @@ def connected_components(policy: Policy | None, graph: Graph) -> Any:
 
     Notes
     -----
-    The same on every executor and in every run. O(n + m) work; most edges of the largest component are not looked at.
+    The same on every executor, on several parts too, and in every run. O(n + m) work; most edges of the largest
+    component are not looked at.
 
     Examples
     --------
@@ -48,7 +52,7 @@ def connected_components(policy: Policy | None, graph: Graph) -> Any:
     >>> pp.graph.connected_components(pp.par, g)
     array([0, 0, 2, 2, 2], dtype=int32)
     """
-    return on_graph("graph.connected_components", policy, graph, components)
+    return on_graph("graph.connected_components", policy, graph, components, _on_parts)
 
 
 def components(part: LocalPart, graph: Graph) -> Any:
@@ -66,6 +70,29 @@ def components(part: LocalPart, graph: Graph) -> Any:
         for_each(uneven, n, _join_rest, 0, largest, graph.reverse.offsets, radix.bits(graph.reverse.targets), label)
     for_each(how, n, _compress, label)
     return label
+
+
+def _on_parts(p: Parts, graph: Graph) -> Any:
+    n = graph.num_vertices
+    check_graph(p, graph)
+    rows = rows_of_parts(p, graph)
+
+    def forest(part: LocalPart) -> np.ndarray:
+        here, label = rows[part.number], iota(part.how, part.empty(n, np.int32))
+        for_each(part.how._dealt(1024), here.hi - here.lo, _join_row, here.lo, *here.held, label)
+        for_each(part.how, n, _compress, label)
+        return arrays.asnumpy(label)
+
+    forests = p.each("forests", forest)
+
+    def join(part: LocalPart) -> np.ndarray:
+        label = iota(part.how, part.empty(n, np.int32))
+        for found in forests:
+            for_each(part.how, n, _join_found, part.asarray(found), label)
+        for_each(part.how, n, _compress, label)
+        return arrays.asnumpy(label)
+
+    return once(p, "join", join)
 
 
 def _frequent(label: Any) -> int:
@@ -89,6 +116,15 @@ def _join_rest(u: Any, first: Any, largest: Any, offsets: Any, targets: Any, lab
     if label[u] != largest:
         for e in range(offsets[u] + first, offsets[u + 1]):
             _join(u, targets[np.uint64(e)], label)
+
+
+def _join_row(k: Any, lo: Any, offsets: Any, targets: Any, label: Any) -> None:
+    for e in range(offsets[k], offsets[k + 1]):
+        _join(lo + k, targets[np.uint64(e)], label)
+
+
+def _join_found(u: Any, found: Any, label: Any) -> None:
+    _join(u, found[u], label)
 
 
 def _join(u: Any, v: Any, label: Any) -> None:

@@ -407,16 +407,22 @@ def known(offsets: Any, targets: Any, weights: Any, directed: bool) -> Graph:
 # what all share -----------------------------------------------------------------------------------
 
 
-def on_graph(algorithm: str, policy: Policy | None, graph: Graph, body: Callable[..., Any]) -> Any:
+def on_graph(
+    algorithm: str, policy: Policy | None, graph: Graph, body: Callable[..., Any],
+    several: Callable[[Parts, Graph], Any] | None = None,
+) -> Any:  # fmt: skip
     """Carry out ``body(part, graph)`` where a graph lives, or on the policy's executor; arrays come home.
 
-    `body` sees the graph where the part lives; of a NumPy graph on another device the result is NumPy's.
+    `body` sees the graph where the part lives; of a NumPy graph on another device the result is NumPy's. On several
+    parts it is ``several(parts, graph)``, which gives arrays of NumPy.
     """
     check_policy(policy, algorithm)
     if not isinstance(graph, Graph):
         raise ArgumentError(f"{algorithm}: the graph is a {type(graph).__name__}: must be a pp.graph.Graph")
 
     def carry_out(p: Parts) -> Any:
+        if p.count > 1 and several is not None:
+            return several(p, graph)
         part = p.alone()
         held = [(name, getattr(graph, name)) for name in ("offsets", "targets", "weights")]
         data = [p.replicated(x, name) for name, x in held if x is not None]

@@ -4,6 +4,8 @@ The vertices are cut into blocks, which take turns, so that later ones see the n
 of Gauss and Seidel's iteration, which takes fewer rounds than to change all at once. In a block every vertex gathers
 from its predecessors, so that no two write to one place, and a sum's order is that of the row. L. Page, S. Brin, R.
 Motwani, T. Winograd, "The PageRank citation ranking", 1999.
+
+On several parts each gathers for its vertices of a block, and is told the new ranks of the others before the next one.
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ from portapar import arrays, ops
 from portapar.algorithms import radix
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.graph.graph import Graph, on_graph, vertex
+from portapar.algorithms.graph.several import check_graph, cuts_of, once
 from portapar.algorithms.reduce import transform_reduce
 from portapar.algorithms.transform import fill
 from portapar.errors import ArgumentError
 from portapar.part import LocalPart
+from portapar.parts import Parts
 from portapar.policy import Policy
 
 _BLOCKS = 16
@@ -64,7 +68,7 @@ def pagerank(
 
     Notes
     -----
-    The same bits on every executor. An iteration reads every edge once.
+    The same bits on every executor, on several parts too. An iteration reads every edge once.
 
     Examples
     --------
@@ -73,9 +77,8 @@ def pagerank(
     >>> pp.graph.pagerank(pp.par, g).round(2)
     array([0.17, 0.17, 0.17, 0.48], dtype=float32)
     """
-    return on_graph(
-        "graph.pagerank", policy, graph, _ranks("graph.pagerank", damping, tolerance, iterations, dangling, dtype, None)
-    )
+    name = "graph.pagerank"
+    return on_graph(name, policy, graph, *_ranks(name, damping, tolerance, iterations, dangling, dtype, None))
 
 
 def personalized_pagerank(
@@ -115,7 +118,7 @@ def personalized_pagerank(
 
     Notes
     -----
-    The same bits on every executor. An iteration reads every edge once.
+    The same bits on every executor, on several parts too. An iteration reads every edge once.
 
     Examples
     --------
@@ -144,14 +147,14 @@ def personalized_pagerank(
             raise ArgumentError(f"{name}: restart is 0 for every vertex, or empty: must name one at least")
         return weights / weights.sum() if n else weights
 
-    return on_graph(name, policy, graph, _ranks(name, damping, tolerance, iterations, dangling, dtype, share))
+    return on_graph(name, policy, graph, *_ranks(name, damping, tolerance, iterations, dangling, dtype, share))
 
 
 def _ranks(
     name: str, damping: float, tolerance: float, iterations: int, dangling: str, dtype: Any,
     share: Callable[[Graph], np.ndarray] | None,
-) -> Callable[[LocalPart, Graph], Any]:  # fmt: skip
-    """What both do, where a part lives; `share` is where a walker starts anew, None for anywhere."""
+) -> tuple[Callable[[LocalPart, Graph], Any], Callable[[Parts, Graph], Any]]:  # fmt: skip
+    """What both do, where a part lives, and on several; `share` is where a walker starts anew, None for anywhere."""
     for told, value in (("damping", damping), ("tolerance", tolerance)):
         if not isinstance(value, numbers.Real) or not 0 <= value <= 1:
             raise ArgumentError(f"{name}: {told} is {value!r}: must be between 0 and 1")
@@ -166,45 +169,114 @@ def _ranks(
         """What each edge of a vertex carries."""
         given[u] = rank[u] / T(max(offsets[u + 1] - offsets[u], 1))
 
-    def rank(part: LocalPart, graph: Graph) -> Any:
+    def begin(part: LocalPart, graph: Graph) -> tuple[Any, Any, Any, Any]:
+        """Ranks, what edges carry, how ranks change, and where a walker starts anew."""
+        n, how = graph.num_vertices, part.how
+        rank, given, changes = (part.empty(n, T) for _ in range(3))
+        fill(how, rank, T(1 / n) if n else T(0))
+        for_each(how, n, give, part.asarray(graph.offsets), rank, given)
+        return rank, given, changes, None if share is None else part.asarray(share(graph).astype(T))
+
+    def start(how: Policy, offsets: Any, rank: Any) -> Any:
+        """What every vertex gets in an iteration, or every one that a walker starts from."""
+        base, lost = 1 - damping, T(0)
+        if dangling == "spread":
+            lost = transform_reduce(how, offsets[1:], offsets[:-1], rank, transform=_stuck)
+        if share is None:
+            return T(T(base / len(rank)) + T(damping) * T(lost) / T(len(rank)))
+        return T(T(base) + T(damping) * T(lost))
+
+    def blocks(n: int) -> list[tuple[int, int]]:
+        count = max(1, min(_BLOCKS, n // _LEAST))
+        return [(n * k // count, n * (k + 1) // count) for k in range(count)]
+
+    def ended(how: Policy, changes: Any) -> bool:
+        return bool(transform_reduce(how, changes, transform=np.float64, op=ops.plus) < tolerance)
+
+    def alone(part: LocalPart, graph: Graph) -> Any:
         n, how = graph.num_vertices, part.how
         uneven = how._dealt(1024)
-        rank, given, changes = (part.empty(n, T) for _ in range(3))
+        rank, given, changes, where = begin(part, graph)
         into = graph.reverse
         rows = into.offsets, radix.bits(into.targets)
-        where = None if share is None else part.asarray(share(graph).astype(T))
-        fill(how, rank, T(1 / n) if n else T(0))
-        for_each(how, n, give, graph.offsets, rank, given)
-        base = 1 - damping
-        blocks = max(1, min(_BLOCKS, n // _LEAST))
-        ranges = [arrays.Range(n * k // blocks, n * (k + 1) // blocks) for k in range(blocks)]
+        ranges = [arrays.Range(*block) for block in blocks(n)]
         for _ in range(iterations if n else 0):
-            lost = T(0)
-            if dangling == "spread":
-                lost = transform_reduce(how, graph.offsets[1:], graph.offsets[:-1], rank, transform=_stuck)
+            base = start(how, graph.offsets, rank)
             for some in ranges:
                 if where is None:
-                    start = T(T(base / n) + T(damping) * T(lost) / T(n))
-                    for_each(uneven, some, _gather, start, T(damping), *rows, given, rank, changes)
+                    for_each(uneven, some, _gather, base, T(damping), *rows, given, rank, changes)
                 else:
-                    start = T(T(base) + T(damping) * T(lost))
-                    for_each(uneven, some, _gather_at, where, start, T(damping), *rows, given, rank, changes)
+                    for_each(uneven, some, _gather_at, where, base, T(damping), *rows, given, rank, changes)
                 for_each(how, some, give, graph.offsets, rank, given)
-            if transform_reduce(how, changes, transform=np.float64, op=ops.plus) < tolerance:
+            if ended(how, changes):
                 break
         return rank
 
-    return rank
+    def several(p: Parts, graph: Graph) -> Any:
+        check_graph(p, graph)
+        n, into = graph.num_vertices, graph.reverse
+        held = p.do("begin", lambda part: begin(part, graph))
+        out = p.do("degrees", lambda part: part.asarray(graph.offsets))
+        cuts = [cuts_of(p, into.offsets, *block) for block in blocks(n)]
+
+        def own(block: int) -> Callable[[LocalPart], Any]:
+            def rows(part: LocalPart) -> Any:
+                lo, hi = cuts[block][part.number : part.number + 2]
+                first, last = into.offsets[lo], into.offsets[hi]
+                offsets, sources = into.offsets[lo : hi + 1] - first, into.targets[first:last]
+                return part.asarray(offsets), radix.bits(part.asarray(sources)), part.empty(hi - lo, T)
+
+            return rows
+
+        rows = [p.do("rows", own(block)) for block in range(len(cuts))]
+        bases: dict[int, Any] = {}
+
+        def gather(block: int) -> Callable[[LocalPart], np.ndarray]:
+            def new(part: LocalPart) -> np.ndarray:
+                (rank, given, _, where), lo = held[part.number], cuts[block][part.number]
+                if block == 0:
+                    bases[part.number] = start(part.how, out[part.number], rank)
+                offsets, sources, fresh = rows[block][part.number]
+                uneven, base = part.how._dealt(1024), bases[part.number]
+                if where is None:
+                    for_each(uneven, len(fresh), _new, base, T(damping), offsets, sources, given, fresh)
+                else:
+                    for_each(uneven, len(fresh), _new_at, lo, where, base, T(damping), offsets, sources, given, fresh)
+                return arrays.asnumpy(fresh)
+
+            return new
+
+        def take(block: int, found: np.ndarray) -> Callable[[LocalPart], None]:
+            def all_new(part: LocalPart) -> None:
+                rank, given, changes, _ = held[part.number]
+                first = cuts[block][0]
+                for_each(part.how, len(found), _take, first, part.asarray(found), rank, changes)
+                for_each(part.how, arrays.Range(first, first + len(found)), give, out[part.number], rank, given)
+
+            return all_new
+
+        for _ in range(iterations if n else 0):
+            for block in range(len(cuts)):
+                p.do("take", take(block, np.concatenate(p.each("gather", gather(block)))))
+            if once(p, "change", lambda part: ended(part.how, held[part.number][2])):
+                break
+        return once(p, "ranks", lambda part: arrays.asnumpy(held[part.number][0]))
+
+    return alone, several
 
 
 # kernels ------------------------------------------------------------------------------------------
 
 
-def _gather(v: Any, base: Any, damping: Any, offsets: Any, sources: Any, given: Any, rank: Any, changes: Any) -> None:
-    total = base * 0
+def _sum(v: Any, none: Any, offsets: Any, sources: Any, given: Any) -> Any:
+    total = none
     for e in range(offsets[v], offsets[v + 1]):
         total += given[sources[np.uint64(e)]]
-    new = base + damping * total
+    return total
+
+
+def _gather(v: Any, base: Any, damping: Any, offsets: Any, sources: Any, given: Any, rank: Any, changes: Any) -> None:
+    new = base + damping * _sum(v, damping * 0, offsets, sources, given)
     changes[v] = abs(new - rank[v])
     rank[v] = new
 
@@ -213,6 +285,21 @@ def _gather_at(
     v: Any, where: Any, base: Any, damping: Any, offsets: Any, sources: Any, given: Any, rank: Any, changes: Any
 ) -> None:
     _gather(v, where[v] * base, damping, offsets, sources, given, rank, changes)
+
+
+def _new(k: Any, base: Any, damping: Any, offsets: Any, sources: Any, given: Any, fresh: Any) -> None:
+    fresh[k] = base + damping * _sum(k, damping * 0, offsets, sources, given)
+
+
+def _new_at(
+    k: Any, lo: Any, where: Any, base: Any, damping: Any, offsets: Any, sources: Any, given: Any, fresh: Any
+) -> None:
+    _new(k, where[lo + k] * base, damping, offsets, sources, given, fresh)
+
+
+def _take(k: Any, first: Any, found: Any, rank: Any, changes: Any) -> None:
+    changes[first + k] = abs(found[k] - rank[first + k])
+    rank[first + k] = found[k]
 
 
 def _stuck(end: Any, begin: Any, rank: Any) -> Any:

@@ -4,12 +4,15 @@ Delta-stepping: vertices are done in the order of their distance, as in Dijkstra
 `delta`; within it all at once, again when they get nearer. U. Meyer, P. Sanders, "Δ-stepping: a parallelizable
 shortest path algorithm", 2003. The vertices farther away are one list, of which the next width is taken: A. Davidson
 et al., "Work-efficient parallel GPU methods for single-source shortest paths", IPDPS 2014. A list that is full
-forgets, and is then made anew of all vertices.
+forgets, and is then made anew of all vertices. On several parts each follows the edges of its own vertices.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import numbers
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -18,16 +21,20 @@ from portapar import arrays, ops
 from portapar.algorithms import radix
 from portapar.algorithms.find import find_if
 from portapar.algorithms.for_each import for_each
+from portapar.algorithms.graph.build import home
 from portapar.algorithms.graph.graph import Graph, on_graph, vertex
+from portapar.algorithms.graph.several import Rows, check_graph, once, rows_of_parts
 from portapar.algorithms.reduce import transform_reduce
 from portapar.algorithms.transform import fill, transform
 from portapar.errors import ArgumentError
 from portapar.kernel.front import atomic
 from portapar.part import LocalPart
+from portapar.parts import Parts
 from portapar.policy import Policy
 
 _ALONE = 512  #: vertices of a list that one thread does faster than several
 _BUDGET = 1 << 20  #: vertices after which one thread comes back, so that Ctrl-C is heard
+_FEW = 4096  #: edges that a process follows sooner than it is told of others
 _BUFFER: Final = 64  #: vertices that are put into a list at a time
 
 
@@ -57,8 +64,8 @@ def sssp(policy: Policy | None, graph: Graph, source: int, *, delta: float | Non
 
     Notes
     -----
-    Exact for integers, and the same in every run: for floats, too, each distance is the least of all
-    paths' sums, added from `source` on.
+    Exact for integers, and the same in every run and on several parts: for floats, too, each distance is the least of
+    all paths' sums, added from `source` on.
 
     Examples
     --------
@@ -71,24 +78,22 @@ def sssp(policy: Policy | None, graph: Graph, source: int, *, delta: float | Non
     """
     if delta is not None and not (isinstance(delta, numbers.Real) and delta > 0):
         raise ArgumentError(f"graph.sssp: delta is {delta!r}: must be greater than 0")
+    name = "graph.sssp"
     return on_graph(
-        "graph.sssp", policy, graph, lambda part, g: paths(part, g, vertex("graph.sssp", "source", source, g), delta)
-    )
+        name, policy, graph, lambda part, g: paths(part, g, vertex(name, "source", source, g), delta),
+        lambda p, g: _on_parts(p, g, vertex(name, "source", source, g), delta),
+    )  # fmt: skip
 
 
-def paths(part: LocalPart, graph: Graph, source: int, delta: Any) -> Any:
-    """The distances from one vertex, where a part lives."""
-    n, m, how = graph.num_vertices, len(graph.targets), part.how
-    weights = graph.weights
+def _widths(how: Policy, graph: Graph, delta: Any) -> tuple[Any, Any]:
+    """The width of distances that are done at once, and the distance of vertices that no path leads to."""
+    n, m, weights = graph.num_vertices, len(graph.targets), graph.weights
     least, most, mean = graph.weight_range()
     if least < 0:
         negative = find_if(how, weights, lambda w: w < 0)
         found = arrays.asnumpy(weights[negative : negative + 1])[0]
         raise ArgumentError(f"graph.sssp: weights[{negative}] is {found}: must not be negative")
-    if weights is None:
-        weights = part.empty(m, np.int32)
-        fill(how, weights, np.int32(1))
-    dtype = np.dtype(np.int64) if weights.dtype.kind in "iu" else weights.dtype
+    dtype = np.dtype(np.int64) if weights is None or weights.dtype.kind in "iu" else weights.dtype
     T = dtype.type
     never = T(np.iinfo(dtype).max if dtype.kind == "i" else np.inf)
     width = 8 * mean * n / max(m, 1) if delta is None else delta
@@ -99,12 +104,85 @@ def paths(part: LocalPart, graph: Graph, source: int, delta: Any) -> Any:
         width = T(min(max(width, 1), int(never) - 1 - longest))
     else:
         width = T(min(width, np.finfo(T).max)) if width > 0 else T(1)
-    if weights.dtype == np.uint64:
-        weights = transform(how, weights, op=np.int64)
-    far = part.empty(n, dtype)
+    return width, never
+
+
+def _lengths(part: LocalPart, weights: Any, count: int) -> Any:
+    """The weights of edges, where kernels can add them to distances."""
+    if weights is None:
+        weights = part.empty(count, np.int32)
+        fill(part.how, weights, np.int32(1))
+    return transform(part.how, weights, op=np.int64) if weights.dtype == np.uint64 else weights
+
+
+def paths(part: LocalPart, graph: Graph, source: int, delta: Any) -> Any:
+    """The distances from one vertex, where a part lives."""
+    how = part.how
+    width, never = _widths(how, graph, delta)
+    weights = _lengths(part, graph.weights, len(graph.targets))
+    far = part.empty(graph.num_vertices, never.dtype)
     fill(how, far, never)
     rows = graph.offsets, radix.bits(graph.targets), weights
     return _Search(part, rows, far, width, never).run(source)
+
+
+def _on_parts(p: Parts, graph: Graph, source: int, delta: Any) -> np.ndarray:
+    """On several parts: all know all distances, and each follows the edges of its own vertices.
+
+    Few edges are followed by every process, since messages take longer.
+    """
+    check_graph(p, graph)
+    width, never = once(p, "weights", lambda part: _widths(home(graph.targets), graph, delta))
+    parts_rows = rows_of_parts(p, graph)
+
+    def weighed(part: LocalPart) -> Rows:
+        own = parts_rows[part.number]
+        return dataclasses.replace(own, weights=_lengths(part, own.weights, len(own.targets)))
+
+    rows = p.do("weights", weighed)
+    degree, here = np.diff(graph.offsets), home(graph.targets)
+    lengths = np.ones(len(graph.targets), np.int32) if graph.weights is None else graph.weights
+    if lengths.dtype == np.uint64:
+        lengths = lengths.astype(np.int64)
+    whole = Rows(0, graph.num_vertices, graph.offsets, radix.bits(graph.targets), lengths)
+    distance, done = (np.full(graph.num_vertices, never) for _ in range(2))
+    distance[source], end = 0, width
+
+    def relax(how: Policy, own: Rows, near: Any, far: Any, held: Callable[[Any], Any]) -> np.ndarray:
+        """The vertices that edges from a part's own vertices make nearer."""
+        mine = near[(near >= own.lo) & (near < own.hi)]
+        queue, tail = held(np.empty(int(degree[mine].sum()), np.int32)), held(np.zeros(1, np.int64))
+        given = own.lo, held(mine), held(done[mine]), own.offsets, own.targets, own.weights
+        for_each(how._dealt(16), len(mine), _follow, *given, far, queue, tail)
+        return np.unique(arrays.asnumpy(queue)[: int(arrays.asnumpy(tail)[0])])
+
+    def share(part: LocalPart, near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        own, far = rows[part.number], part.asarray(distance)
+        nearer = relax(part.how, own, near, far, part.asarray)
+        return nearer, arrays.asnumpy(far)[nearer]
+
+    near, later = np.array([source], np.int32), np.empty(0, np.int32)
+    while True:
+        while len(near):
+            done[near] = distance[near]
+            if degree[near].sum() <= _FEW:
+                nearer = relax(here, whole, near, distance, lambda x: x)
+            else:
+                some = p.each("relax", functools.partial(share, near=near))
+                for nearer, found in some:
+                    distance[nearer] = np.minimum(distance[nearer], found)
+                nearer = np.unique(np.concatenate([nearer for nearer, _ in some]))
+            within = distance[nearer] < end
+            near, later = nearer[within], np.concatenate([later, nearer[~within]])
+        later = np.unique(later)
+        later = later[distance[later] < done[later]]
+        if not len(later):
+            return distance
+        least = distance[later].min()
+        with np.errstate(over="ignore"):
+            end = least + width
+        within = (distance[later] < end) | (distance[later] == least)
+        near, later = later[within], later[~within]
 
 
 class _Search:
@@ -231,6 +309,18 @@ def _relax(
                             b = _put(b, far, later, lists, state)
     _put(a, near, then, lists, state)
     _put(b, far, later, lists, state)
+
+
+def _follow(
+    k: Any, lo: Any, near: Any, known: Any, offsets: Any, targets: Any, weights: Any, distance: Any, queue: Any,
+    tail: Any,
+) -> None:  # fmt: skip
+    row = np.uint64(near[k] - lo)
+    for e in range(offsets[row], offsets[row + np.uint64(1)]):
+        v = targets[np.uint64(e)]
+        new = known[k] + weights[np.uint64(e)]
+        if new < distance[v] and new < atomic.min(distance, v, new):
+            queue[np.uint64(atomic.add(tail, 0, 1))] = v
 
 
 def _put(count: Any, items: Any, which: Any, lists: Any, state: Any) -> Any:
