@@ -70,7 +70,7 @@ def members() -> tuple[Any, Any]:
     other = pp.executor("opencl:0")
     pp.fill(pp.par.on(other), other.empty(1000), 1.0)
     other.synchronize()
-    os.sched_setaffinity(0, cores - {max(cores)})
+    os.sched_setaffinity(0, cores)
     return pp.simd(), other
 
 

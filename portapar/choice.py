@@ -87,8 +87,8 @@ class Candidate:
     odd: bool = False  #: the last call was an outlier
     settled: bool = False  #: its shares no longer change
     late: bool = False  #: one of its members was late in the last call
-    pace: float = 1.0  #: how much of the way to other shares is gone at a time: less after each turn,
-    moved: float = 0.0  #: from the last change of the first one's share, where work is not even
+    pace: float = 1.0  #: how much of the way to other shares is gone at a time: less after each turn, if work is uneven
+    moved: float = 0.0  #: the last change of the first one's share
     looked: float = math.nan  #: what it took when the others were last weighed
     entry: str = ""  #: what history keeps it under
 
@@ -233,6 +233,8 @@ def _follow(one: Candidate) -> bool:
     change = [speed / sum(speeds) - share for speed, share in zip(speeds, one.shares, strict=True)]
     if change[0] * one.moved < 0:
         one.pace /= 2
+    elif again:  # it has become slower, and shares lag behind
+        one.pace = 1.0
     one.moved = change[0]
     shares = _rounded([share + one.pace * more for share, more in zip(one.shares, change, strict=True)])
     if shares == one.shares:

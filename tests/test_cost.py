@@ -451,6 +451,29 @@ def test_auto_goes_where_it_is_fastest(alone, renderer, monkeypatch):
     assert "built-in rates" in str(pp.plan(pp.transform, pp.auto, x, op=lambda v: v))
 
 
+def test_shares_of_uneven_work_settle_and_follow():
+    """The middle is the most work: what a share takes does not grow evenly with it."""
+    members = pp.threads(2), pp.simd()
+    one = choice.Candidate(pp.par.on(pp.hybrid(*members, weights=(0.3, 0.7))), members, (0.3, 0.7))
+    found = choice._Choice([one], one, Work(1), "")
+
+    def work(share):
+        return 1 / (1 + math.exp(-20 * (share - 0.5)))
+
+    def call(slow=1.0):
+        one.executor.took = [slow * work(one.shares[0]), 1 - work(one.shares[0])]
+        found.saw(max(one.executor.took), True)
+        return one.executor.took
+
+    for _ in range(12):
+        took = call()
+    assert abs(took[0] - took[1]) < 0.1
+    for _ in range(3):
+        call(3.0)
+    took = call(3.0)
+    assert max(took) < 1.25 * 0.75  # with the best cut it is 0.75
+
+
 def test_what_memory_limits_is_not_cut(alone):
     """By two executors on cores of their own, that are as fast: only arithmetic is done by both."""
     one = Rates(1e-6, ((1e3, 1e10), (1e9, 1e10)), *[1e9] * 7)
