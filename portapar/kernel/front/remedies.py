@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import collections.abc
 import datetime
 import enum
@@ -21,7 +22,9 @@ _BUILTIN = {
     **dict.fromkeys("sum sorted map filter zip enumerate any all".split(), "write a for loop over range(...)"),
     **dict.fromkeys(("list", "dict", "set", "tuple", "str"), "use arrays: kernels compute with numbers"),
     "isinstance": "leave it out: a kernel is compiled for the types that it is called with",
+    **dict.fromkeys(("type", "hasattr", "callable", "issubclass"), "leave it out: there are numbers and arrays"),
     "getattr": "write the attribute, x.name",
+    "reversed": "write a loop over range(n - 1, -1, -1)",
 }  # fmt: skip
 
 _ELSEWHERE = "do it outside of the kernel"
@@ -123,6 +126,8 @@ def unusable(value: Any, text: str) -> str:
         return "read it of an instance"
     if isinstance(value, (types.BuiltinFunctionType, type)) and getattr(value, "__name__", "") in _BUILTIN:
         return _BUILTIN[value.__name__]
+    if getattr(builtins, getattr(value, "__name__", ""), None) is value:
+        return f"{_ELSEWHERE}: kernels compute with numbers"
     numbers = _numbers(value)
     if numbers:
         return f"use what it has, such as {text}.{numbers[0]}"
