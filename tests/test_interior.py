@@ -113,6 +113,36 @@ def plane(i, j, h, x, y):
     y[i, j] = s if j != h else 0.0
 
 
+def around(i, j, k, x, y):
+    a, b, c = x.shape
+    side = x[i - 1, j, k] + 2 * x[(i + 1) % a, j, k] + 3 * x[i, j - 2, k] + 4 * x[i, (j + 1) % b, k]
+    y[i, j, k] = side + 5 * x[i, j, k - 1] + 6 * x[i, j, (k + 2) % c]
+
+
+def carried(i, j, x, y):
+    y[i, j] = 0.5 * y[i, j - 1] + y[i - 1, j] + x[i, j - 1]
+
+
+def test_rows_whose_ends_are_others(renderer):
+    """What is left of rows at their ends is done with them, in order."""
+    for shape in ((2, 2, 2), (3, 4, 40), (2, 3, 9), (4, 2, 70)):
+        x = np.random.default_rng(5).integers(0, 99, shape).astype(float)
+        y, roll = np.zeros(shape), lambda by, axis, x=x: np.roll(x, by, axis)
+        pp.for_each(renderer, shape, around, x, y)
+        wanted = roll(1, 0) + 2 * roll(-1, 0) + 3 * roll(2, 1) + 4 * roll(-1, 1) + 5 * roll(1, 2) + 6 * roll(-2, 2)
+        np.testing.assert_array_equal(y, wanted)
+
+
+def test_rows_whose_ends_are_others_in_order():
+    for shape in ((1, 1), (3, 40), (5, 9)):
+        x = np.random.default_rng(6).random(shape)
+        got, wanted = np.ones(shape), np.ones(shape)
+        pp.for_each(pp.seq, shape, carried, x, got)
+        for i, j in np.ndindex(shape):
+            carried(i, j, x, wanted)
+        np.testing.assert_array_equal(got, wanted)
+
+
 def test_conditions_on_two_indices(renderer):
     for shape in ((1, 1), (2, 3), (3, 2), (1, 40), (40, 1), (30, 41), (60, 7)):
         x = np.random.default_rng(1).random(shape)

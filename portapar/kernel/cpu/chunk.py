@@ -21,7 +21,7 @@ import numpy as np
 from portapar.errors import PlacementError
 from portapar.kernel.cpu import registers
 from portapar.kernel.cpu.choices import chosen
-from portapar.kernel.cpu.loops import STREAM_LINES, holds_text, loops_text
+from portapar.kernel.cpu.loops import STREAM_LINES, does_ends, holds_text, loops_text
 from portapar.kernel.cpu.strips import WIDTH, straight, strip
 from portapar.kernel.front.bounds import Bounded, bounded
 from portapar.kernel.front.codec import codec
@@ -294,6 +294,9 @@ def _make(program: Program, stream: bool, plain: bool = False) -> Any:
     space = functions(program, lambda texts: _forms(program, texts, trees), **called)
     if bound is not None:
         space.update(fast=space.get("body"), fast_elem=space.get("elem"))
+        if does_ends(program) and bound.test and program.acc is None:
+            slow = functions(program, lambda texts: _forms(program, texts, {}), **called)
+            space.update(slow=slow["body"], few=intrinsics.few)
     specs = block_specs(program)
     space.update(
         nonneg=intrinsics.nonneg,

@@ -56,6 +56,11 @@ def loops_text(program: Program, head: str, stream: bool, bound: Bounded | None,
     return f"{head}{_nest(program, work, call, tested)}{fence}    return hi\n"
 
 
+def does_ends(program: Program) -> bool:
+    """Whether a row's first and last indices are done beside it: spaces that begin inside seldom have such."""
+    return program.ndim > 1 and program.unit
+
+
 def _found(program: Program, where: str, call: str) -> str:
     """The segment of a row that is inside: if it was most of the row before, and it can be, the same."""
     inner = program.ndim - 1
@@ -69,10 +74,23 @@ def _found(program: Program, where: str, call: str) -> str:
 
 def _before(program: Program, work: str) -> str:
     """The work of a segment, and before it in one piece all that was left out since the last one."""
-    flat = ("first", "last") if program.ndim == 1 else ("lo + first - begin", "lo + last - begin")
+    front, back = ("front", "back") if does_ends(program) else ("first", "last")
+    flat = (front, back) if program.ndim == 1 else (f"lo + {front} - begin", f"lo + {back} - begin")
+    near = before = after = ""
+    if does_ends(program):  # what is left of each row at its ends is not worth a call
+        near = (
+            "@    front, back = first, last\n"
+            f"@    if first - begin <= {_FEW} and end - last <= {_FEW}:\n@        front, back = begin, end\n"
+        )
+        call = ", ".join(f"a{k}" for k in range(len(program.specs)))
+        step = f"{_outer(program)}{_index(program, program.ndim - 1, 'k')}, {call})\n@    few()\n"
+        before, after = (
+            f"@    for k in range({begin}, {end}):\n@        slow({step}"
+            for begin, end in (("front", "first"), ("last", "back"))
+        )
     return (
-        f"@if first < last:\n@    if done < {flat[0]}:\n@        rest(table, done, {flat[0]}, block)\n"
-        f"{_indented(work)}@    done = {flat[1]}\n"
+        f"@if first < last:\n{near}@    if done < {flat[0]}:\n@        rest(table, done, {flat[0]}, block)\n"
+        f"{before}{_indented(work)}{after}@    done = {flat[1]}\n"
     )
 
 

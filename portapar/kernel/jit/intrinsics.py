@@ -367,6 +367,24 @@ def steps_apart(typing):
     return types.void(), lambda context, builder, *_: _vectors(context, builder, False, True)
 
 
+@intrinsic
+def few(typing):
+    """Leave the loop before this call as it is: it has few steps."""
+
+    def codegen(context, builder, signature, values):
+        jump, _ = _loop_before(builder)
+        if jump is not None:
+            module = builder.module
+            off = [ir.MetaDataString(module, "llvm.loop.vectorize.enable"), ir.Constant(ir.IntType(1), 0)]
+            whole = [ir.MetaDataString(module, "llvm.loop.unroll.disable")]
+            loop = module.add_metadata([_I64(len(module.metadata))])
+            loop.operands = (loop, module.add_metadata(whole), module.add_metadata(off))
+            jump.set_metadata("llvm.loop", loop)
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
 def _vectors(context: Any, builder: Any, unrolled: bool, apart: bool) -> Any:
     jump, blocks = _loop_before(builder)
     if jump is not None:
