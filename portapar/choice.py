@@ -45,6 +45,7 @@ _TRIES = 32  #: calls after which shares are as good as they get
 _SETTLED, _DRIFT = 8, 1.2  #: after so many calls the others are weighed again where the time changes by this factor
 _STEPS = 256  #: shares are multiples of one over this
 _EVEN, _LATE = 1.03, 1.08  #: times what it would take if all members ended at once: it is well cut; a member is late
+_MAYBE, _OFTEN = 2.0, 16.0  #: times longer it may be predicted to take then, and so much less than all calls so far
 _SPENT = 0.02  #: seconds in calls of a kind from which on it is worth it to try what may be faster
 _DECAY = 0.3  #: weight of the last call
 _OUTLIER = 3.0  #: times what was measured: once, it is not counted
@@ -186,9 +187,15 @@ class _Choice:
             return found if found == found else math.inf
 
         best = min(self.candidates, key=expected)
-        hopeful = [c for c in self.candidates if c.calls == 0 and c.predicted < present.seen]
-        if best is present and hopeful and present.settled and present.seen * present.calls > _SPENT:
-            # what parts tell each other is predicted worst: one member alone may be faster
+        met = {id(member) for c in self.candidates if c.calls for member in c.members}
+        spent, sure = present.seen * present.calls, present.settled or len(present.members) == 1
+        hopeful = [
+            c for c in self.candidates
+            if c.calls == 0 and all(id(member) in met for member in c.members)  # which have compiled it
+            and c.predicted < _MAYBE * present.seen and spent > max(_SPENT, _OFTEN * c.predicted)
+        ]  # fmt: skip
+        if best is present and hopeful and sure:
+            # predictions may be wrong, most of all of what parts tell each other: one member alone may be faster
             self.now = min(hopeful, key=lambda c: c.predicted)
             self.why = f"{self.now.executor!r} is tried once, {present.executor!r} takes {_time(present.seen)}"
         elif best is not present:
@@ -347,8 +354,17 @@ def _told(plan: Plan, choice: _Choice) -> Plan:
 
 def _counted(how: Policy, choice: _Choice, values: Sequence[Any], again: Callable[[Policy], Any]) -> Any:
     """The first call of an algorithm of several steps: its steps are noted, and so its work is known."""
-    value, choice.work = counted(lambda: choice.made(how, again))
+    value, done = counted(lambda: choice.made(how, again))
+    parts = len(choice.now.members)  # which all start what one alone would start
+    choice.work = replace(done, launches=done.launches / parts, steps=done.steps / parts, few=done.few / parts)
     _predict(choice.candidates, choice.work, values, None)
+    now = choice.now
+    now.calls += 1
+    if len(now.members) > 1 and now.seen != now.seen:  # steps that parts tell each other of must be worth it
+        best = min((c for c in choice.candidates if len(c.members) == 1), key=lambda c: c.predicted, default=now)
+        if now.predicted > _HOPED * best.predicted:
+            choice.now = best
+            choice.why = f"{best.executor!r} alone should take {_time(best.predicted)}: no split is faster by the error"
     return value
 
 

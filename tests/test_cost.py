@@ -394,6 +394,34 @@ def test_a_member_alone_is_tried_once():
         assert (len(one.now.members) > 1) is wanted
 
 
+def test_who_has_compiled_it_is_tried_when_calls_are_many():
+    """Although it should take longer: predictions may be wrong. Others would have to compile it first."""
+    for faster, wanted in ((1e-3, pp.simd()), (9e-3, pp.threads(2))):
+        one = cut(2e-3, 2e-3, 3e-3)
+        one.now.calls, one.now = 1, one.candidates[1]  # both together ran once
+        for _ in range(70):
+            one.saw(2e-3 if one.now.executor is pp.threads(2) else faster, True)
+        assert one.now.executor is wanted
+        assert all(candidate.calls for candidate in one.candidates)
+    two = made(2e-3, 3e-3)
+    for _ in range(100):
+        two.saw(2e-3, True)
+    assert two.now.executor is pp.threads(2) and two.candidates[1].calls == 0
+
+
+def test_steps_are_split_only_if_that_should_be_worth_it(alone):
+    x = np.random.default_rng(4).random(20_000)
+    for share, split in ((1.0, True), (0.55, False)):
+        one, both = pp.threads(3), pp.hybrid(pp.threads(3), pp.simd())
+        flat = {executor.device.name: FLAT for executor in both.members}
+        rates._known[:] = [Profile(flat, {"+".join(sorted(flat)): (share, share)})]
+        both.choices.clear()
+        assert np.array_equal(pp.sort(pp.par.on(both), x), np.sort(x))
+        (choice_,) = both.choices.values()
+        assert (len(choice_.now.members) > 1) is split
+        assert split or (choice_.now.executor in (one, pp.simd()) and "no split is faster" in choice_.why)
+
+
 @pytest.mark.parametrize("speeds", [(1, 1), (3, 1), (1, 10), (5, 2)])
 def test_shares_follow_speeds_within_three_calls(speeds):
     members = pp.threads(2), pp.simd()

@@ -1,0 +1,499 @@
+"""What one iteration of a program does: operations, accesses of its arrays, atomics, counted in its text.
+
+An iteration is walked through once, helper functions and all: the numbers that decide how
+often a loop runs are followed where they are known (constants, arguments, lengths of arrays); a loop of which they are
+not, such as one over a row of a sparse matrix, is taken to reach each element of the longest array that its counter
+goes through once in the whole call, in steps if it counts by more than one; a ``while`` that counts is such a loop too.
+One of which nothing is known runs 8 times, or twice if it has others inside or more than one reason to end. What a loop
+changes from round to round is not known. Of two branches each is taken half the time.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import math
+import numbers
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from portapar.kernel.front.sources import tree_of
+from portapar.problem import Problem
+
+_UNKNOWN = 8.0  #: rounds of a loop of which nothing is known
+_AGAIN = 2.0  #: the same of one that has others inside, which does something until it is done, or looks for a place
+_HUGE = 2.0**63  #: no loop has so many rounds
+_DEEP = 40  #: helper functions in each other; recursion is refused long before
+_SPECIAL = frozenset(
+    "exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan arcsin arccos arctan atan2 arctan2 sinh cosh tanh "
+    "arcsinh arccosh arctanh asinh acosh atanh pow power hypot erf erfc gamma lgamma cbrt".split()
+)
+_CHEAP = frozenset("min max abs fabs minimum maximum floor ceil trunc round where".split())
+_SLOW = {"sqrt": 4.0, "divmod": 8.0, "fmod": 8.0}  #: operations that are several others
+_OPERATORS: dict[type, float] = {ast.Div: 4.0, ast.Mod: 6.0, ast.FloorDiv: 6.0}
+
+
+@dataclass(slots=True)
+class Iteration:
+    """What one iteration does; accesses besides."""
+
+    operations: float = 0.0
+    special: float = 0.0
+    chained: float = 0.0
+    atomics: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """What is known of an expression: its number; which argument it is, if that is an array; whether data decide it.
+
+    An unknown number may be `offset` more than one that has the name `base`.
+    """
+
+    number: float | None = None
+    array: int | None = None
+    loaded: bool = False
+    base: int = 0
+    offset: float = 0.0
+
+
+_PLAIN, _LOADED = _Value(), _Value(loaded=True)
+
+
+@functools.lru_cache(maxsize=1024)
+def _functions(text: str) -> dict[str, ast.FunctionDef]:
+    return {node.name: node for node in tree_of(text).body if isinstance(node, ast.FunctionDef)}
+
+
+class Counter:
+    """Walks through one iteration of a problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.functions = _functions(problem.program.text)
+        self.found = Iteration()
+        self.reached = [0.0] * len(problem.values)  #: accesses in order, by arguments
+        self.strayed = [0.0] * len(problem.values)
+        self.times = 1.0
+        self.depth = 0
+        self.walked: dict[Any, tuple[list[float], _Value]] = {}  #: helper functions, and what they were
+        self.names = 0  #: of unknown numbers
+        self.looping: dict[str, bool] = {}  #: helper functions
+        self.indexed: dict[tuple[str, str], set[str]] = {}  #: of which of their parameters one is an index
+        self.nested = 0.0  #: operations of loops in the present one
+        self.strays = False  #: whether the present loop stores where data say
+        self.again = 1.0  #: of `times`, what loops around others add of which nothing is known
+        self.addressing = 0  #: inside of an index, whose arithmetic costs nothing beside the access
+
+    def iteration(self) -> Iteration:
+        program = self.problem.program
+        given = [self._argument(k, x) for k, x in enumerate(self.problem.values)]
+        indices = [_PLAIN] * program.ndim
+        if program.form == "reduce":
+            value = self._called("elem", [*indices, *given])
+            self._called("op", [value, value])
+        else:
+            self._called("body", [*indices, *given])
+        return self.found
+
+    def _argument(self, k: int, x: Any) -> _Value:
+        if self.problem.program.specs[k].is_array:
+            return _Value(array=k)
+        return _Value(_number(x))
+
+    def _called(self, name: str, given: Sequence[_Value]) -> _Value:
+        """Walks through a function; once for all calls that are alike, or chains of helpers would take for ever."""
+        key = name, *given, self.times, self.again
+        if key in self.walked:
+            more, back = self.walked[key]
+            self._counted([a + b for a, b in zip(self._counts(), more, strict=True)])
+            return back
+        if self.depth >= _DEEP:
+            return _PLAIN
+        before, function = self._counts(), self.functions[name]
+        addressing, self.addressing = self.addressing, 0
+        self.depth += 1
+        found = self._block(function.body, dict(zip((a.arg for a in function.args.args), given, strict=False)))
+        self.depth -= 1
+        self.addressing = addressing
+        self.walked[key] = [a - b for a, b in zip(self._counts(), before, strict=True)], found or _PLAIN
+        return found or _PLAIN
+
+    def _counts(self) -> list[float]:
+        one = self.found
+        return [one.operations, one.special, one.chained, one.atomics, self.nested, *self.reached, *self.strayed]
+
+    def _counted(self, counts: list[float]) -> None:
+        one, n = self.found, len(self.reached)
+        one.operations, one.special, one.chained, one.atomics, self.nested = counts[:5]
+        self.reached, self.strayed = counts[5 : 5 + n], counts[5 + n :]
+
+    # statements
+
+    def _block(self, body: Sequence[ast.stmt], known: dict[str, _Value]) -> _Value | None:
+        """Walks through statements; returns what they return."""
+        found: _Value | None = None
+        for node in body:
+            back = self._statement(node, known)
+            found = found or back
+        return found
+
+    def _statement(self, node: ast.stmt, known: dict[str, _Value]) -> _Value | None:
+        match node:
+            case ast.Return(value=None):
+                return _PLAIN
+            case ast.Return(value=ast.expr() as value):
+                return self._value(value, known)
+            case ast.Assign(targets=targets, value=value):
+                self._assign(targets, value, known)
+            case ast.AugAssign(target=target, op=op, value=value):
+                more = self._value(value, known)
+                self._operation(op, more.number)
+                if isinstance(target, ast.Subscript):
+                    self._value(target, known)
+                    self._store(target, known)
+                    _taint(target, more, known)
+                elif isinstance(target, ast.Name):
+                    was = known.get(target.id, _PLAIN)
+                    loaded, sign = was.loaded or more.loaded, {ast.Add: 1, ast.Sub: -1}.get(type(op), 0)
+                    known[target.id] = _Value(loaded=loaded)
+                    if was.base and sign and more.number is not None:
+                        known[target.id] = replace(was, loaded=loaded, offset=was.offset + sign * more.number)
+            case ast.AnnAssign(target=target, value=ast.expr() as value):
+                self._assign([target], value, known)
+            case ast.For():
+                self._loop(node, known)
+            case ast.While(test=test, body=[ast.Pass()]):  # it waits for another iteration
+                self._value(test, known)
+            case ast.While(test=test, body=body):
+                name, step = self._step(node, known)
+                rounds, again = self._rounds(node, known, step or 1.0)
+                self._repeat(rounds, [ast.Expr(test), *body], known, again, not step or _carries(body))
+                self.found.chained += 0.0 if step else rounds * self.times
+                end = self._value(test.comparators[0], known) if step and isinstance(test, ast.Compare) else _PLAIN
+                if end.base:  # what is left for another loop is less than a step
+                    known[name] = replace(end, offset=end.offset - (step - 1) / 2)
+            case ast.If(test=test, body=body, orelse=orelse):
+                self._value(test, known)
+                before = self.times
+                self.times = before if not orelse and not _leaves(body) else before / 2
+                changed = _stored([*body, *orelse])
+                there = {name: known[name] for name in changed if name in known}
+                one = self._block(body, known)
+                here = {name: known.pop(name) for name in changed if name in known}
+                known.update(there)
+                other = self._block(orelse, known) if orelse else None
+                self.times = before
+                for name, was in here.items():
+                    known[name] = was if known.get(name, was) == was else _either(known[name], was)
+                return one or other
+            case ast.Expr(value=value):
+                self._value(value, known)
+        return None
+
+    def _assign(self, targets: Sequence[ast.expr], value: ast.expr, known: dict[str, _Value]) -> None:
+        if isinstance(value, ast.Tuple) and isinstance(targets[0], ast.Tuple):
+            for target, one in zip(targets[0].elts, value.elts, strict=False):
+                self._assign([target], one, known)
+            return
+        found = self._value(value, known)
+        if found.number is None and found.array is None and not found.base:
+            found = self._unknown(found.loaded)
+        for target in targets:
+            for name in ast.walk(target):
+                if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store):
+                    known[name.id] = found if isinstance(target, ast.Name) else _Value(loaded=found.loaded)
+            if isinstance(target, ast.Subscript):
+                self._store(target, known)
+                _taint(target, found, known)
+
+    def _store(self, target: ast.Subscript, known: dict[str, _Value]) -> None:
+        before = list(self.strayed)
+        self._value(target, known)
+        self.strays |= before != self.strayed
+
+    def _unknown(self, loaded: bool = False) -> _Value:
+        """A number that is not known, of which others may be told apart."""
+        self.names += 1
+        return _Value(loaded=loaded, base=self.names)
+
+    def _loop(self, node: ast.For, known: dict[str, _Value]) -> None:
+        ends = node.iter.args if isinstance(node.iter, ast.Call) else [node.iter]
+        given = [self._value(end, known) for end in ends]
+        told, again = [x.number for x in given if x.number is not None], 1.0
+        if len(told) == len(given) > 0:
+            low, high, step = (0.0, told[0], 1.0) if len(told) == 1 else (*told, 1.0)[:3]
+            rounds = max(0.0, float(math.ceil((high - low) / step))) if step else 0.0
+        elif len(given) == 2 and given[0].base == given[1].base > 0:  # such as from lo to min(n, lo + size)
+            rounds = max(0.0, given[1].offset - given[0].offset)
+        else:
+            steps = given[2].number if len(given) > 2 else 1.0
+            rounds, again = self._rounds(node, known, abs(steps or 1.0))
+        if isinstance(node.target, ast.Name):
+            known[node.target.id] = self._unknown()
+        self._repeat(rounds, node.body, known, again, len(told) < len(given) and _carries(node.body))
+
+    def _repeat(
+        self, rounds: float, body: Sequence[ast.stmt], known: dict[str, _Value], again: float, chained: bool
+    ) -> None:
+        before, strays, nested = (self.times, self.again), self.strays, self.nested
+        operations, self.nested = self.found.operations, 0.0
+        self.times, self.again, self.strays = self.times * rounds, self.again * again, False
+        for node in _statements(body):  # what a round before has stored
+            if isinstance(node, (ast.Assign, ast.AugAssign)) and _inside(node.value):
+                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                    if isinstance(target, ast.Subscript):
+                        _taint(target, _LOADED, known)
+        for name in _stored(body) & known.keys():  # the last round's
+            known[name] = _either(known[name], _PLAIN)
+        self._block(body, known)
+        self.times, self.again = before
+        own = self.found.operations - operations - self.nested
+        if chained or self.strays:
+            self.found.chained += own
+            self.found.operations -= own
+        self.strays, self.nested = strays, nested + self.found.operations - operations
+
+    def _step(self, node: ast.While, known: dict[str, _Value]) -> tuple[str, float]:
+        """The number that says whether there is another round, and how much more it is then; 0 if it does not count."""
+        counts, test = self._counts(), _walked(node.test)
+        inside = {**known, **{name: self._unknown() for name in _stored(node.body)}}
+        before = dict(inside)
+        self._block(node.body, inside)
+        self._counted(counts)
+        found = "", 0.0
+        for name in sorted(test & before.keys() & inside.keys()):
+            one, other = before[name], inside[name]
+            if one.base and one.base == other.base and one.offset != other.offset:
+                found = name, abs(other.offset - one.offset)
+        return found
+
+    def _rounds(self, node: ast.For | ast.While, known: dict[str, _Value], step: float) -> tuple[float, float]:
+        """Rounds of a loop that nothing says: as many as it takes to reach its longest array once in the call.
+
+        And how often what is inside does so, if it is not the loop itself that does.
+        """
+        counters = {node.target.id} if isinstance(node, ast.For) and isinstance(node.target, ast.Name) else set()
+        if isinstance(node, ast.While):
+            counters = _walked(node.test)
+        outer = any(isinstance(x, (ast.For, ast.While)) for body in node.body for x in ast.walk(body))
+        outer |= any(self._loops(x) for body in node.body for x in ast.walk(body))
+        through = {name for counter in counters for name in self._through(node, counter)}
+        named = {known[name].array for name in through if name in known} - {None}
+        if not named and not outer:  # it goes through something by numbers that are made of it
+            named = {known[name].array for name in _walked(node) if name in known} - {None}
+        if not named and outer:
+            return _AGAIN, _AGAIN
+        longest = max((_length(self.problem.values[k]) for k in named if k is not None), default=0) / step
+        share = self.problem.size * self.times / self.again  # of all parts together, of which each sees whole arrays
+        rounds = longest / share if share else 0.0
+        early = isinstance(node, ast.While) and isinstance(node.test, ast.BoolOp)
+        otherwise = _AGAIN if early else _UNKNOWN
+        return (rounds if rounds >= 1 else min(otherwise, longest or otherwise)), 1.0
+
+    def _loops(self, node: ast.AST) -> bool:
+        """Whether it calls a function that has a loop."""
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id not in self.functions:
+            return False
+        name = node.func.id
+        if name not in self.looping:
+            self.looping[name] = False  # of what calls itself
+            inner = list(ast.walk(self.functions[name]))
+            self.looping[name] = any(isinstance(x, (ast.For, ast.While)) or self._loops(x) for x in inner)
+        return self.looping[name]
+
+    def _through(self, node: ast.AST, counter: str) -> set[str]:
+        """The names of what `counter`, or a number made of it, is an index of, and no element; in helpers too."""
+        found, counters = set(), {counter}
+        for one in [x for x in ast.walk(node) if isinstance(x, (ast.Assign, ast.For))] * 2:
+            made, of = (one.targets, one.value) if isinstance(one, ast.Assign) else ([one.target], one.iter)
+            if counters & (_walked(of) - _inside(of)):
+                counters |= {y.id for target in made if not isinstance(target, ast.Subscript) for y in _names(target)}
+        for x in ast.walk(node):
+            if isinstance(x, ast.Call) and isinstance(x.func, ast.Name) and x.func.id in self.functions:
+                params = [a.arg for a in self.functions[x.func.id].args.args]
+                given = dict(zip(params, x.args, strict=False))
+                for param in [p for p, arg in given.items() if counters & (_walked(arg) - _inside(arg))]:
+                    key = x.func.id, param
+                    if key not in self.indexed:
+                        self.indexed[key] = set()  # of what calls itself
+                        self.indexed[key] = self._through(self.functions[x.func.id], param)
+                    inner = [given[name] for name in self.indexed[key] if name in given]
+                    found |= {arg.id for arg in inner if isinstance(arg, ast.Name)}
+            if isinstance(x, ast.Subscript) and counters & (_walked(x.slice) - _inside(x.slice)):
+                found |= _walked(x.value)
+        return found
+
+    # expressions
+
+    def _operation(self, op: ast.operator, right: float | None) -> None:
+        if not self.addressing:
+            if isinstance(op, ast.Pow):
+                self.found.special += self.times
+            else:  # by powers of two nothing is divided: these are shifts, masks and products
+                easy = right is not None and right > 0 and math.frexp(right)[0] == 0.5
+                self.found.operations += self.times * (1.0 if easy else _OPERATORS.get(type(op), 1.0))
+
+    def _value(self, node: ast.expr, known: dict[str, _Value]) -> _Value:
+        match node:
+            case ast.Constant(value=value):
+                return _Value(_number(value))
+            case ast.Name(id=name):
+                return known.get(name, _PLAIN)
+            case ast.Subscript():
+                return self._element(node, known)
+            case ast.BinOp(left=left, op=op, right=right):
+                a, b = self._value(left, known), self._value(right, known)
+                if a.number is None or b.number is None:
+                    self._operation(op, b.number)
+                loaded = a.loaded or b.loaded
+                if isinstance(op, (ast.Add, ast.Sub)) and a.base and b.number is not None:
+                    sign = 1 if isinstance(op, ast.Add) else -1
+                    return _Value(loaded=loaded, base=a.base, offset=a.offset + sign * b.number)
+                if isinstance(op, ast.Add) and b.base and a.number is not None:
+                    return _Value(loaded=loaded, base=b.base, offset=b.offset + a.number)
+                return _Value(_folded(op, a.number, b.number), loaded=loaded)
+            case ast.UnaryOp(op=op, operand=operand):
+                found = self._value(operand, known)
+                negative = isinstance(op, ast.USub) and found.number is not None
+                return _Value(-found.number if negative else None, loaded=found.loaded)  # type: ignore[operator]
+            case ast.Call():
+                return self._call(node, known)
+            case ast.Attribute(value=value):
+                return _Value(loaded=self._value(value, known).loaded)
+        loaded, count = False, 0
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):
+                loaded |= self._value(child, known).loaded
+                count += 1
+        if isinstance(node, (ast.Compare, ast.BoolOp, ast.IfExp)) and not self.addressing:
+            self.found.operations += self.times * (1 if isinstance(node, ast.IfExp) else max(count - 1, 1))
+        return _Value(loaded=loaded)
+
+    def _element(self, node: ast.Subscript, known: dict[str, _Value]) -> _Value:
+        if isinstance(node.value, ast.Attribute) and node.value.attr == "shape":
+            base = self._value(node.value.value, known)
+            axis = self._value(node.slice, known).number
+            shape = getattr(self.problem.values[base.array], "shape", ()) if base.array is not None else ()
+            return _Value(float(shape[int(axis)])) if axis is not None and -len(shape) <= axis < len(shape) else _PLAIN
+        base = self._value(node.value, known)
+        self.addressing += 1
+        index = self._value(node.slice, known)
+        self.addressing -= 1
+        if base.array is not None:
+            counts = self.strayed if index.loaded else self.reached
+            counts[base.array] += self.times
+            return _LOADED
+        return _Value(loaded=base.loaded or index.loaded)
+
+    def _call(self, node: ast.Call, known: dict[str, _Value]) -> _Value:
+        given = [self._value(x, known) for x in node.args]
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        loaded = any(x.loaded for x in given)
+        if isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", "") == "atomic":
+            self.found.atomics += self.times
+            if given and given[0].array is not None:
+                counts = self.strayed if len(given) > 1 and given[1].loaded else self.reached
+                counts[given[0].array] += self.times
+            return _PLAIN  # as a rule a ticket: the next block, the next free place
+        if name in self.functions:
+            return self._called(name, given)
+        if name == "len" and given and given[0].array is not None:
+            return _Value(_number(*getattr(self.problem.values[given[0].array], "shape", ())[:1] or (None,)))
+        if name in _SPECIAL:
+            self.found.special += self.times
+        elif name in _SLOW:
+            self.found.operations += self.times * _SLOW[name]
+        elif name in _CHEAP:
+            self.found.operations += 0.0 if self.addressing else self.times
+            if name == "min":
+                return next((replace(x, loaded=loaded) for x in given if x.base), _Value(loaded=loaded))
+        elif len(given) == 1:  # a conversion, such as np.uint64(i)
+            return replace(given[0], array=None, loaded=loaded)
+        return _Value(loaded=loaded)
+
+
+def _statements(body: Sequence[ast.stmt]) -> list[ast.stmt]:
+    """Statements, and those in them, in order."""
+    return [x for node in body for x in ast.walk(node) if isinstance(x, ast.stmt)]
+
+
+def _carries(body: Sequence[ast.stmt]) -> bool:
+    """Whether a round needs numbers that the one before has made, besides what counts up."""
+    made: set[str] = set()
+    needed: set[str] = set()
+    for node in _statements(body):
+        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+            if not isinstance(node.value, (ast.Constant, ast.Name)):
+                return True
+        elif isinstance(node, ast.Assign):
+            needed |= _walked(node.value) - made
+            stored = {x.id for target in node.targets for x in _names(target) if isinstance(x.ctx, ast.Store)}
+            if stored & needed & _walked(node.value):
+                return True
+            made |= stored
+    return False
+
+
+def _leaves(body: Sequence[ast.stmt]) -> bool:
+    return bool(body) and isinstance(body[-1], (ast.Return, ast.Continue, ast.Break))
+
+
+def _names(node: ast.AST) -> list[ast.Name]:
+    return [x for x in ast.walk(node) if isinstance(x, ast.Name)]
+
+
+def _walked(node: ast.AST) -> set[str]:
+    return {x.id for x in _names(node)}
+
+
+def _inside(node: ast.AST) -> set[str]:
+    """The names in the indices of arrays, and of these arrays."""
+    return {name for x in ast.walk(node) if isinstance(x, ast.Subscript) for name in _walked(x)}
+
+
+def _taint(target: ast.Subscript, found: _Value, known: dict[str, _Value]) -> None:
+    """A private array that something which data decide is stored in."""
+    if found.loaded and isinstance(target.value, ast.Name):
+        name = target.value.id
+        if name in known and known[name].array is None:
+            known[name] = _LOADED
+
+
+def _length(x: Any) -> int:
+    shape = getattr(x, "shape", ())
+    return int(math.prod(shape)) if shape else 0
+
+
+def _number(x: Any) -> float | None:
+    """A number as far as loops are counted with it; None for what is none, or is out of all measure."""
+    return float(x) if isinstance(x, numbers.Real) and abs(x) < _HUGE else None  # type: ignore[operator]
+
+
+def _either(one: _Value, other: _Value) -> _Value:
+    """What is known of what may be this or that."""
+    number = one.number if one.number == other.number else None
+    return _Value(number, one.array if one.array == other.array else None, one.loaded | other.loaded)
+
+
+def _stored(body: Sequence[ast.stmt]) -> set[str]:
+    """The names that statements give values to."""
+    return {x.id for node in body for x in ast.walk(node) if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Store)}
+
+
+def _folded(op: ast.operator, a: float | None, b: float | None) -> float | None:
+    if a is None or b is None:
+        return None
+    match op:
+        case ast.Add():
+            return _number(a + b)
+        case ast.Sub():
+            return _number(a - b)
+        case ast.Mult():
+            return _number(a * b)
+        case ast.FloorDiv() if b:
+            return _number(a // b)
+        case ast.Div() if b:
+            return _number(a / b)
+    return None
