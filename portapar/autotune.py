@@ -13,7 +13,8 @@ from typing import Protocol, TypeVar
 from portapar.executor import DeviceExecutor
 from portapar.policy import Policy
 
-_ROUNDS = 4  #: calls of each way; the first one prepares it, and is not counted
+_LEAST, _MOST = 4, 33  #: calls of each way; the first one prepares it, and is not counted
+_ENOUGH = 0.01  #: seconds in calls of a way, after which the fewest will do
 _SURE = 0.9  #: of the time without tuning, what another way must take at most
 
 
@@ -50,10 +51,16 @@ class Search:
             self.left -= taken
             if one.calls > 1:
                 one.seen = taken if math.isnan(one.seen) else min(taken, one.seen)
-        if self.left > 0 and any(way.calls < _ROUNDS for way in ways):
-            return min(ways, key=lambda way: way.calls)
+        wanted = [way for way in ways if _is_wanted(way)]
+        if self.left > 0 and wanted:
+            return min(wanted, key=lambda way: way.calls)
         self.over = True
         return best(ways)
+
+
+def _is_wanted(way: Way) -> bool:
+    """Whether it is to be tried again: short calls vary most, and are tried most."""
+    return way.calls < _LEAST or (way.calls < _MOST and not way.calls * way.seen > _ENOUGH)
 
 
 def best(ways: Sequence[W]) -> W:

@@ -91,9 +91,11 @@ def call(
     """
     undecided = choosing(how)
     if undecided is None and (type(how) is not Policy or how.tune) and (tuned := policy.tuned(how)) is not None:
-        where = resolve(tuned, args, algorithm)[1]
-        how = tuned._but(executor=where) if isinstance(where, DeviceExecutor) else tuned._but(tune=0.0)
-        undecided = how if how.tune else None
+        where = tuned.executor or resolve(tuned, args, algorithm)[1]
+        if not isinstance(where, DeviceExecutor):
+            how = tuned._but(tune=0.0)
+        else:
+            undecided = tuned if tuned.executor is where else tuned._but(executor=where)
     if undecided is not None:
         return _chosen(undecided, algorithm, kernels, args, extra, build)
     key, values = signature(how, kernels, args, extra)
