@@ -46,6 +46,21 @@ def argsort(step: Step, x: Any, key: Any, descending: Any) -> Any:
     return out if made else MISS
 
 
+def head(step: Step, x: Any, k: Any, behind: int, out: Any) -> Any:
+    """All elements in order, for who wants the first `k`, of which there are `behind` more at the least."""
+    if type(k) is not int or not 0 <= k <= elements(x, most=radix.SMALL) - behind:
+        return MISS
+    return sort(step, x, None, False, out, False)
+
+
+def top(step: Step, x: Any, k: Any, key: Any, descending: Any) -> Any:
+    """The first `k` elements in order, and their indices."""
+    if type(k) is not int or not 0 <= k <= elements(x, most=radix.SMALL):
+        return MISS
+    places = argsort(step, x, key, descending)
+    return MISS if places is MISS else (x[places[:k]], places[:k].copy())
+
+
 def sort_by_key(step: Step, keys: Any, values: Any, key: Any, descending: Any) -> Any:
     """Keys in order, and values with them."""
     if key is not None or not _given(keys, descending) or not elements(keys, values, most=radix.SMALL):

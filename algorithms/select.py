@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays, elementwise, parts
-from portapar.algorithms import radix
+from portapar.algorithms import few_sorted, radix
 from portapar.algorithms.transform import copy, transform
 from portapar.errors import PlacementError
+from portapar.few import MISS
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
@@ -83,9 +84,12 @@ def nth_element(policy: Policy | None, x: Any, n: int, *, out: Any = None) -> An
     --------
     >>> import numpy as np, portapar as pp
     >>> pp.nth_element(pp.par, np.array([3, 5, 1, 4, 2]), 2)
-    array([1, 2, 3, 5, 4])
+    array([1, 2, 3, 4, 5])
     """
-    return parts.run("nth_element", policy, (x, out), lambda p: _nth(p, x, n, out))
+    return parts.run(
+        "nth_element", policy, (x, out), lambda p: _nth(p, x, n, out),
+        lambda step: few_sorted.head(step, x, n, 1, out),
+    )  # fmt: skip
 
 
 def _given(p: Parts, x: Any, k: Any, name: str) -> tuple[Data, radix.Coding, int]:
@@ -220,6 +224,9 @@ def _nth(p: Parts, x: Any, n: int, out: Any) -> Any:
             f"{p.algorithm}: out has shape {result.shape} and dtype {result.dtype}: must have {data.shape} and "
             f"{data.dtype}"
         )
+    found = p.few()
+    if found is not MISS:
+        return found
     pivot = kth_code(p, {part.number: radix.bits(data[part]) for part in p.own}, coding.encode, n)
     if p.count == 1:
         (part,) = p.own

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays, parts
+from portapar.algorithms import few_sorted
 from portapar.algorithms.copy_if import pack_index
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.moves import gather
@@ -19,6 +20,7 @@ from portapar.algorithms.select import kth_code, nth_element
 from portapar.algorithms.sort import argsort, sort
 from portapar.algorithms.transform import copy, transform
 from portapar.errors import ArgumentError
+from portapar.few import MISS
 from portapar.part import LocalPart
 from portapar.parts import Parts
 from portapar.policy import Policy
@@ -61,7 +63,10 @@ def top_k(policy: Policy | None, x: Any, k: int, *, key: Any = None, descending:
     >>> pp.top_k(pp.par, np.array([3, 1, 4, 1, 5, 9, 2, 6]), 3)
     (array([9, 6, 5]), array([5, 7, 4]))
     """
-    return parts.run("top_k", policy, (x,), lambda p: _top(p, x, k, key, descending))
+    return parts.run(
+        "top_k", policy, (x,), lambda p: _top(p, x, k, key, descending),
+        lambda step: few_sorted.top(step, x, k, key, descending),
+    )  # fmt: skip
 
 
 def partial_sort(policy: Policy | None, x: Any, k: int, *, out: Any = None) -> Any:
@@ -96,7 +101,10 @@ def partial_sort(policy: Policy | None, x: Any, k: int, *, out: Any = None) -> A
     >>> pp.partial_sort(pp.par, np.array([3, 5, 1, 4, 2]), 2)[:2]
     array([1, 2])
     """
-    return parts.run("partial_sort", policy, (x, out), lambda p: _partial_sort(p, x, k, out))
+    return parts.run(
+        "partial_sort", policy, (x, out), lambda p: _partial_sort(p, x, k, out),
+        lambda step: few_sorted.head(step, x, k, 0, None) if out is None else MISS,
+    )  # fmt: skip
 
 
 def _partial_sort(p: Parts, x: Any, k: Any, out: Any) -> Any:
@@ -104,6 +112,9 @@ def _partial_sort(p: Parts, x: Any, k: Any, out: Any) -> Any:
     k = arrays.whole_number("partial_sort: k", k, 0, n)
     if x.dtype.kind not in "biuf":
         raise ArgumentError(f"partial_sort: x has dtype {x.dtype}: must be booleans, integers or floats")
+    found = p.few()
+    if found is not MISS:
+        return found
     if p.count > 1 or p.kind == "partitioned" or n < 2:
         return sort(p.how, x, out=out)
     found = nth_element(p.how, x, max(k - 1, 0), out=out)
@@ -118,6 +129,9 @@ def _top(p: Parts, x: Any, k: Any, key: Any, descending: bool) -> tuple[Any, Any
     for dtype in (data.dtype, np.int64):
         p.expects(k, dtype)
     order = Order(p, data.dtype, key, descending, "x")
+    found = p.few()
+    if found is not MISS:
+        return found
     keys = p.do("keys", lambda part: order.keys(part, data[part]))
     if k == 0 or k > len(data) // _FEW or len(next(iter(keys.values()))) > 1:
         places = _head(p, argsort(p.how, x, key=key, descending=descending), k)

@@ -189,6 +189,17 @@ CALLS = {
         lambda p, x, k, i, c: pp.is_sorted(p, np.where(np.arange(len(k)) < len(k) - 1, np.sort(x), c)),
         lambda x, k, i, c: len(x) == 1 or np.sort(x)[-2] <= c,
     ),
+    "nth_element": (
+        lambda p, x, k, i, c: pp.nth_element(p, x, len(x) // 3)[len(x) // 3], lambda x, k, i, c: np.sort(x)[len(x) // 3]
+    ),
+    "partial_sort": (
+        lambda p, x, k, i, c: pp.partial_sort(p, k, (len(k) + 1) // 2)[: (len(k) + 1) // 2],
+        lambda x, k, i, c: np.sort(k)[: (len(k) + 1) // 2],
+    ),
+    "top_k": (
+        lambda p, x, k, i, c: pp.top_k(p, k, len(k) // 2)[1],
+        lambda x, k, i, c: np.argsort(-k, kind="stable")[: len(k) // 2],
+    ),
     "group_by_key": (
         lambda p, x, k, i, c: pp.group_by_key(p, k, x)[2], lambda x, k, i, c: x[np.argsort(k, kind="stable")]
     ),
