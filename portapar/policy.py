@@ -134,8 +134,9 @@ class Policy:
         chunk_size : int, optional
             Iterations handed out at a time, at least 1.
         schedule : {"static", "dynamic", "guided"}, optional
-            ``static`` cuts the range evenly once; ``dynamic`` deals chunks to whoever is free;
-            ``guided`` does so with chunks that shrink. On one thread there is nobody to deal to: it has no effect.
+            ``static`` cuts the range evenly once, unless a kernel's loop ends at its index, as over a triangle;
+            ``dynamic`` deals chunks to whoever is free; ``guided`` does so with chunks that shrink. On one thread there
+            is nobody to deal to: it has no effect.
         check : bool, optional
             Test every index of every array that a kernel takes, and raise `BoundsError` for the first one that is out
             of bounds; outputs are undefined then. For finding mistakes: it takes up to three times as long.

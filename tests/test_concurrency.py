@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 import portapar as pp
+from portapar.kernel.cpu import pool
+from portapar.kernel.program import grows
 
 N = 200_000
 
@@ -131,6 +133,23 @@ def test_every_iteration_runs_once_whether_workers_spin_or_sleep(schedule):
                 pp.for_each(policy, n, once, x)
                 pp.for_each(policy, n, spread, x, 20)
             assert (x == 2 * len(pauses)).all()
+
+
+def below(i, n, x, y):
+    for j in range(min(i + 1, n)):
+        y[i] += x[i, j]
+
+
+def test_triangles_are_dealt_out(monkeypatch):
+    dealt = []
+    new = pool.job
+    monkeypatch.setattr(pool, "job", lambda *args, **more: dealt.append(args[6]) or new(*args, **more))
+    x, y = np.random.default_rng(1).random((500, 500)), np.zeros(500)
+    pp.for_each(pp.par.on(pp.threads(2)), 500, below, 500, x, y)
+    np.testing.assert_allclose(y, np.tril(x).sum(1))
+    assert "dynamic" in dealt
+    rows = "def body(i, first, x, y):\n    for k in range(first[i], first[i + 1]):\n        y[i] += x[k]\n"
+    assert not grows(rows, 1)
 
 
 # fork ---------------------------------------------------------------------------------------------

@@ -119,6 +119,17 @@ def has_loop(text: str) -> bool:
     return re.search(r"^\s*(for|while)\b", text, re.MULTILINE) is not None
 
 
+@functools.lru_cache(maxsize=4096)
+def grows(text: str, ndim: int) -> bool:
+    """Whether a program's text has a loop that takes the longer the larger, or smaller, an index is: a triangle."""
+    entry = re.search(r"^def (?:body|elem)\(([^)]*)\):\n((?:[ ]+.*\n|\n)*)", text, re.MULTILINE)
+    if entry is None:
+        return False
+    indices = set(entry[1].split(", ")[:ndim])
+    ends = re.findall(r"^\s*for \w+ in range\((.*)\):$", entry[2], re.MULTILINE)
+    return any(indices & set(re.findall(r"\w+", re.sub(r"\[[^\[\]]*\]", "", end))) for end in ends)
+
+
 REFUSED = object()  #: the answer of a prepared launch that cannot take these arguments
 
 

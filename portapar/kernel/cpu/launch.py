@@ -15,7 +15,7 @@ from portapar.kernel.cpu import chunk, pool
 from portapar.kernel.cpu.memory import LINE
 from portapar.kernel.jit.check import located
 from portapar.kernel.jit.layout import ALIGNED, BYTES, WRITEABLE
-from portapar.kernel.program import REFUSED, Task, has_loop
+from portapar.kernel.program import REFUSED, Task, grows, has_loop
 from portapar.kernel.tiles import TILE
 
 
@@ -60,8 +60,11 @@ class Launch(device.Launch):
         function = chunk.chunk(program, chunk.can_stream(program) and self._large())
         self._tiles = 0 if program.acc is None else -(-(task.hi - task.lo) // TILE)
         self._folds = task.whole and self._tiles > 1 and task.lo == 0
+        schedule = task.schedule
+        if schedule == "static" and self._threads > 1 and grows(program.text, program.ndim):  # their work is uneven
+            schedule = "dynamic"
         self._new_job = functools.partial(
-            pool.job, function, task.lo, task.hi, align, first, self._threads, task.schedule, task.chunk, task.wakes,
+            pool.job, function, task.lo, task.hi, align, first, self._threads, schedule, task.chunk, task.wakes,
             epilogue=self._fold() if self._folds else (0, 0, 0),
         )  # fmt: skip
         self._set_job()
