@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <numeric>
 #include <omp.h>
 #include <random>
@@ -141,27 +142,29 @@ void bfs(int64_t n, const int64_t *offsets, const Vertex *targets, int64_t sourc
 }
 
 // U. Meyer, P. Sanders, "Delta-stepping", 2003; a thread goes on with its own vertices of a width while they are few.
+// Distances have 32 bits, as the weights do, until they are given; room for vertices is not touched before it is used.
 void sssp(int64_t n, const int64_t *offsets, const Vertex *targets, const int32_t *weights, int64_t source, int64_t delta,
-          int64_t *distance) {
-    Rows g{n, offsets, targets};
-    const int64_t never = std::numeric_limits<int64_t>::max(), none = never / 2;
+          int64_t *found) {
+    const int32_t never = std::numeric_limits<int32_t>::max() / 2, width = int32_t(delta);
+    const int64_t none = std::numeric_limits<int64_t>::max() / 2;
+    std::unique_ptr<int32_t[]> distance(new int32_t[n]);
+    std::unique_ptr<Vertex[]> now(new Vertex[offsets[n] + 1]);
 #pragma omp parallel for
     for (int64_t v = 0; v < n; v++) distance[v] = never;
     distance[source] = 0;
-    std::vector<Vertex> now(offsets[n] + 1);
     now[0] = source;
     int64_t count[2] = {1, 0}, bin[2] = {0, none};
 #pragma omp parallel
     {
         std::vector<std::vector<Vertex>> later;
         auto relax = [&](Vertex u) {
-            for (int64_t e = g.offsets[u]; e < g.offsets[u + 1]; e++) {
-                Vertex v = g.targets[e];
-                int64_t old = __atomic_load_n(&distance[v], __ATOMIC_RELAXED);
-                int64_t fresh = __atomic_load_n(&distance[u], __ATOMIC_RELAXED) + weights[e];
+            for (int64_t e = offsets[u]; e < offsets[u + 1]; e++) {
+                Vertex v = targets[e];
+                int32_t old = __atomic_load_n(&distance[v], __ATOMIC_RELAXED);
+                int32_t fresh = __atomic_load_n(&distance[u], __ATOMIC_RELAXED) + weights[e];
                 while (fresh < old) {
                     if (__atomic_compare_exchange_n(&distance[v], &old, fresh, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-                        size_t k = fresh / delta;
+                        size_t k = fresh / width;
                         if (k >= later.size()) later.resize(k + 1);
                         later[k].push_back(v);
                         break;
@@ -173,7 +176,7 @@ void sssp(int64_t n, const int64_t *offsets, const Vertex *targets, const int32_
             int64_t here = bin[turn & 1], &after = bin[~turn & 1];
 #pragma omp for schedule(dynamic, 64) nowait
             for (int64_t k = 0; k < count[turn & 1]; k++)
-                if (distance[now[k]] >= delta * here) relax(now[k]);
+                if (distance[now[k]] >= width * here) relax(now[k]);
             while (here < (int64_t)later.size() && !later[here].empty() && later[here].size() < 1000) {
                 std::vector<Vertex> some;
                 some.swap(later[here]);
@@ -194,12 +197,14 @@ void sssp(int64_t n, const int64_t *offsets, const Vertex *targets, const int32_
             if (after < (int64_t)later.size()) {
                 std::vector<Vertex> &mine = later[after];
                 int64_t at = __atomic_fetch_add(&count[~turn & 1], (int64_t)mine.size(), __ATOMIC_RELAXED);
-                std::copy(mine.begin(), mine.end(), now.begin() + at);
+                std::copy(mine.begin(), mine.end(), now.get() + at);
                 mine.clear();
             }
 #pragma omp barrier
         }
     }
+#pragma omp parallel for
+    for (int64_t v = 0; v < n; v++) found[v] = distance[v] == never ? std::numeric_limits<int64_t>::max() : distance[v];
 }
 
 // Every vertex gathers; what was updated already is used (Gauss and Seidel). Returns the iterations.
