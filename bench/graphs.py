@@ -32,7 +32,7 @@ _SOURCES = 16
 @functools.cache
 def native() -> ctypes.CDLL:
     """The C++ opponents, compiled on the first call; BuildError if they cannot be."""
-    flags = ["-O3", "-fPIC", "-fopenmp", "-std=c++17", *compilers.native_flags()[0]]
+    flags = ["-O3", "-fPIC", "-fopenmp", "-std=c++17"]  # vector gathers of the machine's own are slower in rows
     library = ctypes.CDLL(
         str(compilers.library("graph.cpp", compilers.cxx_compiler(), flags, ["-shared", "-fopenmp", "-lstdc++"]))
     )
@@ -55,7 +55,8 @@ def calls(kernel: str, name: str, graph: Any, policy: Any) -> tuple[Callable[[],
     mine, others = itertools.cycle(sources), itertools.cycle(sources)
     n = graph.num_vertices
     rows = [converted(x) for x in (n, graph.offsets, graph.targets)]
-    weights, delta = graph.weights, _DELTA[name]
+    edges = np.column_stack([graph.targets, graph.weights])  # as C++ reads them
+    delta = _DELTA[name]
     where = pp.graph
 
     def run(function: str, dtype: Any, *more: Any) -> Callable[[], Any]:
@@ -77,7 +78,7 @@ def calls(kernel: str, name: str, graph: Any, policy: Any) -> tuple[Callable[[],
 
     return {
         "bfs": (lambda: where.bfs(policy, graph, next(mine)), run("bfs", np.int32, one)),
-        "sssp": (lambda: where.sssp(policy, graph, next(mine)), run("sssp", np.int64, weights, one, delta)),
+        "sssp": (lambda: where.sssp(policy, graph, next(mine)), run("sssp", np.int64, edges, one, delta)),
         "pr": (lambda: where.pagerank(policy, graph), run("pagerank", np.float32)),
         "cc": (lambda: where.connected_components(policy, graph), run("components", np.int32)),
         "bc": (

@@ -26,6 +26,11 @@ struct Rows {
     const Vertex *end(Vertex u) const { return targets + offsets[u + 1]; }
 };
 
+struct Edge {
+    Vertex target;
+    int32_t weight;
+};
+
 template <class T> bool swap_if(T *place, T expected, T wanted) {
     return __atomic_compare_exchange_n(place, &expected, wanted, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
@@ -142,8 +147,8 @@ void bfs(int64_t n, const int64_t *offsets, const Vertex *targets, int64_t sourc
 }
 
 // U. Meyer, P. Sanders, "Delta-stepping", 2003; a thread goes on with its own vertices of a width while they are few.
-// Distances have 32 bits, as the weights do, until they are given; room for vertices is not touched before it is used.
-void sssp(int64_t n, const int64_t *offsets, const Vertex *targets, const int32_t *weights, int64_t source, int64_t delta,
+// Edges lie beside their weights; distances have 32 bits until they are given; room is not touched before it is used.
+void sssp(int64_t n, const int64_t *offsets, const Vertex *, const Edge *edges, int64_t source, int64_t delta,
           int64_t *found) {
     const int32_t never = std::numeric_limits<int32_t>::max() / 2, width = int32_t(delta);
     const int64_t none = std::numeric_limits<int64_t>::max() / 2;
@@ -158,10 +163,10 @@ void sssp(int64_t n, const int64_t *offsets, const Vertex *targets, const int32_
     {
         std::vector<std::vector<Vertex>> later;
         auto relax = [&](Vertex u) {
-            for (int64_t e = offsets[u]; e < offsets[u + 1]; e++) {
-                Vertex v = targets[e];
+            for (const Edge *e = edges + offsets[u]; e < edges + offsets[u + 1]; e++) {
+                Vertex v = e->target;
                 int32_t old = __atomic_load_n(&distance[v], __ATOMIC_RELAXED);
-                int32_t fresh = __atomic_load_n(&distance[u], __ATOMIC_RELAXED) + weights[e];
+                int32_t fresh = __atomic_load_n(&distance[u], __ATOMIC_RELAXED) + e->weight;
                 while (fresh < old) {
                     if (__atomic_compare_exchange_n(&distance[v], &old, fresh, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
                         size_t k = fresh / width;
