@@ -1,6 +1,7 @@
 """The cache folder: used by later processes, harmless when it cannot be used or holds rubbish, closed to others."""
 
 import errno
+import gc
 import os
 import stat
 import subprocess
@@ -454,6 +455,27 @@ def test_what_is_kept_in_memory_is_bounded(module, monkeypatch):
             np.testing.assert_array_equal(pp.transform(pp.seq, x, op=made.capture(float(k))), x * k - k)
             assert pp.reduce(pp.seq, pp.lazy.transform(x, made.f)) == (x + k).sum()
     assert all(len(each) <= 4 for each in kept) and len(remembered._simple) <= 4
+
+
+def test_what_numba_made_goes_where_nobody_needs_it_any_more(module):
+    from portapar.kernel.jit import functions, typing
+
+    def alive():
+        for _ in range(5):  # what a function calls goes after it
+            gc.collect()
+        found = [each.py_func for each in gc.get_objects() if type(each).__name__ == "CPUDispatcher"]
+        return {id(each) for each in found if each.__code__.co_filename.startswith("<portapar")}
+
+    made = module("def f(v):\n    return v + 4321\n\n\ndef g(i, y, x):\n    y[i] = f(x[i - 1]) + x[i - 2]\n")
+    before, x, y = alive(), np.arange(9.0), np.zeros(9)
+    pp.for_each(pp.seq, 9, made.g, y, x)
+    np.testing.assert_array_equal(y, np.roll(x, 1) + 4321 + np.roll(x, 2))
+    assert pp.transform_reduce(pp.seq, x, transform=made.f) == (x + 4321).sum()
+    assert not alive() <= before
+    for each in (functions.namespace.cache_clear, functions._function.cache_clear, typing._memo.clear):
+        each()
+    typing._typings.clear()
+    assert alive() <= before
 
 
 def test_processes_compile_a_kernel_once_and_the_others_load_it(tmp_path):

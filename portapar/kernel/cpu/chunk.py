@@ -399,14 +399,24 @@ def chunk(program: Program, stream: bool = False) -> int:
 
 
 def _compiled(program: Program, key: str, make: Callable[[], Any]) -> Callable[..., int]:
+    space: dict[str, Any] = {}
+
+    def function() -> Any:
+        nonlocal space
+        made = make()
+        space = made.__globals__
+        return made
+
     try:
-        return native(key, make, 3)
+        return native(key, function, 3)
     except Exception as error:  # Numba's are told by their module: it is imported only where code is not in the cache
         if type(error).__module__.startswith("numba.") or isinstance(error, (KeyError, NotImplementedError)):
             from portapar.kernel.jit.check import explain
 
             raise explain(program, error) from None
         raise
+    finally:
+        space.clear()  # Numba keeps functions that know each other until nobody holds one of them
 
 
 class Table:

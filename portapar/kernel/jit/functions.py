@@ -18,7 +18,7 @@ from portapar.kernel.jit.native import callee
 from portapar.kernel.program import Program
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=1024)
 def namespace(program: Program) -> dict[str, Any]:
     """The functions by name; each is a Numba dispatcher, so that compiled code can call it."""
     return functions(program)
@@ -67,7 +67,7 @@ def place(program: Program, line: int) -> tuple[str, int] | None:
 _firsts = itertools.count(10**6, 10**3)  #: where functions begin: no other source has such lines
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=1024)
 def _function(
     code: types.CodeType,
     places: tuple[Any, ...],
@@ -84,5 +84,7 @@ def _function(
     space = dict(known)
     function = types.FunctionType(code.replace(co_firstlineno=next(_firsts)), space)
     function.places = places  # type: ignore[attr-defined]
-    space[code.co_name] = made = callee(function, weak, once)
+    made = callee(function, weak, once)
+    if code.co_name in code.co_names:  # or else: Numba keeps what is compiled until nobody holds the function any more
+        space[code.co_name] = made
     return made

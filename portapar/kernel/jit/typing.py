@@ -130,7 +130,7 @@ class _NumbasOwn(_TypingCompiler):
     inference = NopythonTypeInference
 
 
-_memo: dict[tuple[Callable[..., Any], tuple[types.Type, ...]], TypedFunction] = cache.Bounded()
+_memo: dict[tuple[Callable[..., Any], tuple[types.Type, ...]], TypedFunction] = cache.Bounded(1024)
 
 
 def infer(func: Callable[..., Any], argtypes: tuple[types.Type, ...]) -> TypedFunction:
@@ -185,7 +185,7 @@ def typed_only(dispatcher: Any) -> Any:
     return dispatcher
 
 
-_typings: dict[Any, Any] = cache.Bounded()  #: (function, argument types) → what `_types` found
+_typings: dict[Any, Any] = cache.Bounded(1024)  #: (function, argument types) → what `_types` found
 
 
 def _types(func: Callable[..., Any], argtypes: tuple[types.Type, ...], how: Any) -> Any:
