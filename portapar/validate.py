@@ -76,6 +76,11 @@ def cases(sizes: tuple[int, ...] = SIZES, names: tuple[str, ...] = (), threads: 
 
 def cases_of_ranks(sizes: tuple[int, ...] = SIZES) -> Iterator[Case]:
     """The same on the ranks of this job, which share this machine, as `portapar plan` predicts it. Collective."""
+    if "threads" not in rates.profile().executors:
+        raise pp.ArgumentError(
+            "nothing is known of a machine with the CPUs that a rank has: run `portapar tune` first, and start ranks "
+            "that may use all of them, as by mpirun --bind-to none"
+        )
     where = pp.mpi()
     group, network = where.group, _network(where.group)
     for name, make in CASES.items():
@@ -129,7 +134,7 @@ def _polynomial(flops: int) -> Callable[[int], Made]:
         return s
 
     def make(n: int) -> Made:
-        x, y = _uniform(n), np.empty(n)
+        x, y = _uniform(n), np.zeros(n)
         return lambda how, x, y: pp.transform(how, x, out=y, op=op), (x, y)
 
     return make
@@ -155,7 +160,7 @@ def _row(i: int, start: Any, column: Any, value: Any, x: Any, y: Any) -> None:
 
 
 def _special(n: int) -> Made:
-    x, y = _uniform(n), np.empty(n)
+    x, y = _uniform(n), np.zeros(n)
     return lambda how, x, y: pp.transform(how, x, out=y, op=_heavy), (x, y)
 
 
@@ -165,18 +170,18 @@ def _reduce(n: int) -> Made:
 
 
 def _scan(n: int) -> Made:
-    x, y = _uniform(n), np.empty(n)
+    x, y = _uniform(n), np.zeros(n)
     return lambda how, x, y: pp.inclusive_scan(how, x, out=y), (x, y)
 
 
 def _sort(n: int) -> Made:
-    x, y = _uniform(n), np.empty(n)
+    x, y = _uniform(n), np.zeros(n)
     return lambda how, x, y: pp.sort(how, x, out=y), (x, y)
 
 
 def _stencil(n: int) -> Made:
     side = max(3, int(n**0.5))
-    x, y = _uniform(side * side).reshape(side, side), np.empty((side, side))
+    x, y = _uniform(side * side).reshape(side, side), np.zeros((side, side))
     return lambda how, x, y: pp.stencil(how, x, _mean, out=y), (x, y)
 
 
@@ -185,7 +190,7 @@ def _product(n: int) -> Made:
     random = np.random.default_rng(n)
     start = np.arange(rows + 1) * 16
     column, value = random.integers(0, rows, 16 * rows, dtype=np.int32), random.random(16 * rows)
-    x, y = random.random(rows), np.empty(rows)
+    x, y = random.random(rows), np.zeros(rows)
     return lambda how, *given: pp.for_each(how, rows, _row, *given), (start, column, value, x, y)
 
 

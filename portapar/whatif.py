@@ -251,9 +251,10 @@ def _alone(call: Callable[..., object], values: Sequence[Any], local: Executor) 
 
 
 class _Memory:
-    """What ranks that are threads talk through."""
+    """What ranks that are threads talk through. One of them runs at a time: they are counted, and not timed."""
 
     def __init__(self, count: int) -> None:
+        self.turn = threading.Lock()
         self.slots: list[Any] = [None] * count
         self.barrier = threading.Barrier(count, timeout=_WAIT)
 
@@ -266,10 +267,13 @@ class _Memory:
         return found
 
     def wait(self) -> None:
+        self.turn.release()
         try:
             self.barrier.wait()
         except threading.BrokenBarrierError:
             raise CommunicationError("another rank failed") from None
+        finally:
+            self.turn.acquire()
 
 
 class _Told(backend.Group):
@@ -316,6 +320,10 @@ def _together(
     errors: list[BaseException | None] = [None] * count
 
     def rank(k: int) -> None:
+        with memory.turn:
+            run_as(k)
+
+    def run_as(k: int) -> None:
         where: Executor | None = None
         try:
             group = _Told(memory, k)

@@ -129,6 +129,17 @@ def test_parts_of_a_machine():
     assert shared.computing == pytest.approx(2 * whole.computing, rel=0.05)
 
 
+def test_cases_are_the_same_on_all_ranks(monkeypatch):
+    """Of which each makes its own: results that are not written yet, too."""
+    for make in validate.CASES.values():
+        (_, one), (_, other) = make(500), make(500)
+        for a, b in zip(one, other, strict=True):
+            assert a is b is None or np.array_equal(a, b)
+    monkeypatch.setattr(rates, "_known", [Profile()])
+    with pytest.raises(pp.ArgumentError, match="portapar tune.*--bind-to none"):
+        next(validate.cases_of_ranks())
+
+
 def test_what_cannot_be_predicted():
     one = whatif.WhatIf(transform, machine())
     with pytest.raises(pp.ArgumentError, match=r"no executor 'gpu'; it has threads, simd, cuda:0"):
