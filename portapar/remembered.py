@@ -276,6 +276,8 @@ def remember_loop(
             return
         shape, args = (result.shape, result.dtype), (*args[:-1], result)
     # Programs have captured values behind the arguments, so where all are as given it is known which number is which.
+    if problem.program.form != "map":
+        given = tuple(leaf for x in given for leaf in ((x.start, x.step) if isinstance(x, (Range, range)) else (x,)))
     captured = len(args) - len(given)
     places = (*range(captured, len(args)), *range(captured))
     as_given = (
