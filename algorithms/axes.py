@@ -310,7 +310,7 @@ def _reduce_parts(p: Parts, call: _Call, rest: tuple[int, ...]) -> Any:
             given = [rows.get(k, x) for k, x in enumerate(call.data)]
             found.append(arrays.asnumpy(_folds(part, call, given, (1, length, inner))))
 
-        if part.lo % _TILE and min(whole, n) <= part.hi:
+        if part.lo < part.hi and part.lo % _TILE and min(whole, n) <= part.hi:
             end, rows = min(whole, n) - part.lo, {}
             for k, x in stored.items():
                 both = before[k][part.number][0], x[part][:end]

@@ -36,6 +36,17 @@ def test_reductions_and_scans(policy):
                 np.testing.assert_array_equal(pp.asnumpy(pp.reduce(policy, here, axis=axes)), x.sum(axis=axes))
 
 
+def test_parts_without_rows():
+    for weights in ([100, 1, 1], [1, 100, 1], [0, 0, 1]):
+        where = pp.hybrid(pp.threads(2), pp.simd(), pp.threads(1), weights=weights)
+        for n in (1, 3, 256, 300):
+            x = whole((n, 3))
+            for here in (x, where.asarray(x)):
+                found = pp.asnumpy(pp.reduce(pp.par.on(where), here, axis=0))
+                np.testing.assert_array_equal(found, x.sum(axis=0))
+                np.testing.assert_array_equal(pp.asnumpy(pp.inclusive_scan(pp.par.on(where), here, axis=0)), x.cumsum(0))
+
+
 def test_the_same_bits_everywhere(policy):
     for shape in ((700, 3), (3, 700), (300, 300), (5, 600, 40)):
         x = rough(np.prod(shape), "f8").reshape(shape)
