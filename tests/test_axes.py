@@ -42,9 +42,9 @@ def test_parts_without_rows():
         for n in (1, 3, 256, 300):
             x = whole((n, 3))
             for here in (x, where.asarray(x)):
-                found = pp.asnumpy(pp.reduce(pp.par.on(where), here, axis=0))
-                np.testing.assert_array_equal(found, x.sum(axis=0))
-                np.testing.assert_array_equal(pp.asnumpy(pp.inclusive_scan(pp.par.on(where), here, axis=0)), x.cumsum(0))
+                found, sums = (call(pp.par.on(where), here, axis=0) for call in (pp.reduce, pp.inclusive_scan))
+                np.testing.assert_array_equal(pp.asnumpy(found), x.sum(axis=0))
+                np.testing.assert_array_equal(pp.asnumpy(sums), x.cumsum(axis=0))
 
 
 def test_the_same_bits_everywhere(policy):
