@@ -52,7 +52,7 @@ def passes(ranks, *modules):
 
 ALGORITHMS = sorted(file.name.removeprefix("algorithms_").removesuffix(".py") for file in HERE.glob("algorithms_*.py"))
 FEW = ("scan", "search", "stencil")
-CUT = ("around", "graph", "keys", "scan", "segments", "sort")  #: and these are run on three ranks: what tells neighbours most
+CUT = ("around", "graph", "keys", "scan", "segments", "sort")  #: these on three ranks, too
 OTHERS = [sorted(set(ALGORITHMS) - set(FEW))[k::3] for k in range(3)]  #: each a minute or more where all is compiled
 extra = pytest.mark.extra
 
