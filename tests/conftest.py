@@ -45,7 +45,10 @@ EXTRA = {"threads:1", "threads:3", "hybrid:threads:2+simd"}  #: run the code of 
 TURNS = (
     {"threads:2", "simd"}, {"opencl:0", "cuda:0"}, {"hybrid:threads:2+opencl:0", "hybrid:threads:2+cuda:0"},
 )  # fmt: skip
-SLOWEST = ("sort", "mpi", "few", "around", "pareval", "numbers", "cache", "lazy", "crender", "processes", "remedies")
+SLOWEST = (
+    "sort", "mpi", "irregular", "graph", "few", "processes", "numbers", "lazy", "remedies", "axes", "cache",
+    "primitives", "crender",
+)  # fmt: skip
 RENDERERS = ("threads:2", "opencl:0", "cuda:0")
 MOST = 1  #: cases of a test on one executor that `make test-all` runs, besides the one of `make test`
 
