@@ -140,6 +140,10 @@ def test_transform_reduce_gives_the_bits_of_one_process(world, n):
     assert pp.reduce(pp.par.on(world), world.asarray(x), op=pp.maximum, init=-9.0) == max(x, default=-9.0)
 
 
+def sum_and_least(a, b):  # which commutes: so it is folded in the order of a sum
+    return a[0] + b[0], min(a[1], b[1])
+
+
 @pytest.mark.parametrize("n", [1, 30, 5000, 4096 * 3, 4096 * 6 + 11])
 def test_reduce_wherever_parts_begin(n):
     """Most of a tile, tiles and nothing at all on a rank; the first call, and those that are remembered."""
@@ -150,7 +154,7 @@ def test_reduce_wherever_parts_begin(n):
         for _ in range(3):
             assert pp.reduce(pp.par, here) == pp.reduce(ALONE, x)
             assert pp.reduce(pp.par, here, init=0.1) == pp.reduce(ALONE, x, init=0.1)
-            found = pp.transform_reduce(pp.par, here, transform=lambda v: (v, 0.5), op=lambda a, b: (a[0] + b[0], b[1]))
+            found = pp.transform_reduce(pp.par, here, transform=lambda v: (v, 0.5), op=sum_and_least)
             assert found == (pp.reduce(ALONE, x), 0.5)
 
 
