@@ -123,7 +123,7 @@ class _Call:
             for k, x in enumerate(self.inputs)
         ]
         alike = [
-            x if isinstance(x, arrays.SCALARS) else x.reshape(-1) if isinstance(x, Lazy) else np.zeros(1, x.dtype)
+            x if isinstance(x, arrays.SCALARS) else _flat(x) if isinstance(x, Lazy) else np.zeros(1, x.dtype)
             for x in self.inputs
         ]
         one = alike[0] if transform is None else lazy.transform(*alike, transform)
@@ -140,6 +140,12 @@ class _Call:
 
     def local(self, part: LocalPart) -> list[Any]:
         return [x if isinstance(x, arrays.SCALARS) else x[part] for x in self.data]
+
+
+def _flat(x: Lazy) -> Lazy:
+    """A lazy input in one dimension, for its types: arrays of several parts are in no piece that has other shapes."""
+    whole = x.with_arrays(lambda leaf: np.empty(leaf.shape, leaf.dtype) if isinstance(leaf, PartitionedArray) else leaf)
+    return whole.reshape(-1)
 
 
 def _boxed(part: LocalPart, x: Any, box: tuple[int, int, int]) -> Any:

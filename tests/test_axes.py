@@ -45,6 +45,10 @@ def test_parts_without_rows():
                 found, sums = (call(pp.par.on(where), here, axis=0) for call in (pp.reduce, pp.inclusive_scan))
                 np.testing.assert_array_equal(pp.asnumpy(found), x.sum(axis=0))
                 np.testing.assert_array_equal(pp.asnumpy(sums), x.cumsum(axis=0))
+                lazy = pp.lazy.transform(here, lambda v: v + 1)
+                found, sums = (call(pp.par.on(where), lazy, axis=0) for call in (pp.reduce, pp.inclusive_scan))
+                np.testing.assert_array_equal(pp.asnumpy(found), (x + 1).sum(axis=0))
+                np.testing.assert_array_equal(pp.asnumpy(sums), (x + 1).cumsum(axis=0))
 
 
 def test_the_same_bits_everywhere(policy):
