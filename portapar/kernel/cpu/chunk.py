@@ -464,9 +464,10 @@ def _extremes(dtype: np.dtype) -> Callable[..., int]:
     """The native function that finds the least and the greatest of `count` whole numbers from an address on."""
 
     def make() -> Any:
-        from portapar.kernel.jit import intrinsics
+        from portapar.kernel.jit.intrinsics import elements as elements_of
+        from portapar.kernel.jit.system import store
 
-        elements, store = intrinsics.elements(dtype), intrinsics.store
+        elements = elements_of(dtype)
 
         def extremes(address, count, out):
             x = elements(address, count)

@@ -67,7 +67,7 @@ def loops() -> tuple[Callable[..., int], ...]:
 
 @functools.cache
 def _make() -> tuple[Any, ...]:
-    from portapar.kernel.jit.intrinsics import (
+    from portapar.kernel.jit.system import (
         clock,
         cpu_now,
         fetch_add,

@@ -11,6 +11,7 @@
 `native`      machine code: compiled once, cached as object code, loaded without Numba
 `llvm`        atomics and private arrays, written as LLVM
 `intrinsics`  hints, vector stores and the argument block, written as LLVM
+`system`      words that threads share, clocks and CPUs, written as LLVM
 `layout`      where NumPy's arrays keep what native code reads, looked at once
 `vecmath`     exp, sin, pow, … in vectors
 ============  ==================================================================
