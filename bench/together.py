@@ -97,7 +97,7 @@ def slowed(number: int, times: int = 3) -> Iterator[None]:
 
 def share(both: Any, run: Run) -> float:
     """The part of the first of two executors, as calls are cut now."""
-    ((choice,),) = ([one for one in both.choices.values() if one.work is not None],)
+    (choice,) = (one for one in both.choices.values() if one.work is not None)
     shares = dict(zip(choice.now.members, choice.now.shares, strict=True))
     return float(shares.get(both.members[0], 0.0))
 

@@ -102,10 +102,11 @@ def _parser() -> argparse.ArgumentParser:
     three.add_argument("--clear", action="store_true", help="remove it")
     three.set_defaults(run=_cache)
     tune = commands.add_parser("tune", allow_abbrev=False, help="measure what this machine and its executors can do")
-    tune.add_argument("--show", action="store_true", help="what was measured before")
-    tune.add_argument("--validate", action="store_true", help="hold predictions against measurements")
+    either = tune.add_mutually_exclusive_group()
+    either.add_argument("--show", action="store_true", help="what was measured before")
+    either.add_argument("--validate", action="store_true", help="hold predictions against measurements")
+    either.add_argument("--save", type=Path, metavar="FILE", help="write what was measured, for `portapar plan`")
     tune.add_argument("--threads", type=_count, metavar="N", help="of --validate: on so many of this machine's threads")
-    tune.add_argument("--save", type=Path, metavar="FILE", help="write what was measured, for `portapar plan`")
     tune.set_defaults(run=_tune)
     plan = commands.add_parser("plan", allow_abbrev=False, help="what a call would take on a machine that is not here")
     plan.add_argument("algorithm", metavar="ALGORITHM", help=f"{', '.join(validate.CASES)}, or FILE.py:NAME: "
@@ -201,6 +202,8 @@ def _number(name: str) -> str:
 
 
 def _tune(options: argparse.Namespace, in_job: bool) -> int:
+    if options.threads is not None and (in_job or not options.validate):
+        raise UsageError("--threads belongs to --validate outside of mpirun: how many of this machine's threads")
     if options.validate and in_job:  # all ranks
         return _validate(validate.cases_of_ranks())
     if silent(in_job):

@@ -53,7 +53,7 @@ class Policy:
     deterministic : bool
         Atomic sums of floats have the same bits in every run.
     tune : float
-        Seconds that calls of a kernel may take in which ways to deal out its iterations are tried.
+        Seconds that calls of a kernel may take in which ways to deal out its iterations are tried; 0: none are.
     """
 
     name: str
@@ -221,7 +221,7 @@ class Policy:
 
 def _seconds(tune: bool | float) -> float:
     """The seconds of a search, from what `with_` was given."""
-    if isinstance(tune, bool):
+    if isinstance(tune, (bool, np.bool_)):
         return _TUNING if tune else 0.0
     if not isinstance(tune, numbers.Real) or not 0 <= tune < float("inf"):
         raise PolicyError(f"with_(tune={tune!r}): must be True, False, or seconds from 0")

@@ -214,7 +214,10 @@ def machine(path: Path) -> Profile:
         The file cannot be read, something is missing, of an unknown name, or no possible number: the error names it.
     """
     try:
-        return _profile(json.loads(path.read_text()))
+        found = _profile(json.loads(path.read_text()))
+        if not found.executors:
+            raise ValueError("executors is empty: there must be one at least")
+        return found
     except (OSError, ValueError, TypeError, RecursionError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise ArgumentError(f"machine file {path}: {why}") from None

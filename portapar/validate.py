@@ -20,6 +20,7 @@ import numpy as np
 import portapar as pp
 from portapar import choice, cost, rates, whatif
 from portapar.executor import Executor
+from portapar.whatif import Made
 from portapar.work import Work
 
 SIZES = (100, 1000, 10_000, 100_000, 1_000_000, 10_000_000)
@@ -42,9 +43,6 @@ class Case:
     def error(self) -> float:
         return max(self.predicted, self.measured) / min(self.predicted, self.measured) - 1
 
-
-#: a call, ``call(policy, *values)``, and its values, of which the last is the largest result
-Made = tuple[Callable[..., object], tuple[Any, ...]]
 
 
 def cases(sizes: tuple[int, ...] = SIZES, names: tuple[str, ...] = (), threads: int | None = None) -> Iterator[Case]:

@@ -31,8 +31,8 @@ from portapar.kernel.tiles import TILE
 from portapar.policy import par
 from portapar.work import Work
 
-#: makes a call of n elements: what runs it, ``call(policy, *values)``, and its arrays
-Make = Callable[[int], tuple[Callable[..., object], tuple[Any, ...]]]
+#: a call, ``call(policy, *values)``, and its values, of which the last is the largest result
+Made = tuple[Callable[..., object], tuple[Any, ...]]
 
 _FEW = 1 << 21  #: elements at the most that run here, on one rank
 _ROWS = 1 << 16  #: and of each rank of several
@@ -121,7 +121,7 @@ class WhatIf:
         See `portapar.rates.machine`.
     """
 
-    def __init__(self, make: Make, machine: rates.Profile) -> None:
+    def __init__(self, make: Callable[[int], Made], machine: rates.Profile) -> None:
         self.make, self.machine = make, machine
         self._counted: dict[Any, tuple[Work, Messages, float, float]] = {}
 
@@ -271,7 +271,7 @@ class _Memory:
         try:
             self.barrier.wait()
         except threading.BrokenBarrierError:
-            raise CommunicationError("another rank failed") from None
+            raise CommunicationError(f"another rank failed, or did not come within {_WAIT:g} s") from None
         finally:
             self.turn.acquire()
 

@@ -74,6 +74,12 @@ def test_conflicts(make, says):
         make()
 
 
+def test_truth_values_of_numpy_are_truth_values():
+    for name in ("check", "deterministic", "tune"):
+        assert pp.par.with_(**{name: np.True_}) == pp.par.with_(**{name: True}) != pp.par
+        assert pp.par.with_(**{name: np.False_}) == pp.par
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [

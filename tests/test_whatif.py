@@ -192,6 +192,7 @@ def file(tmp_path):
         (lambda t: t["executors"]["simd"].update(flops=1), "flops of simd is not known"),
         (lambda t: t["executors"]["simd"].pop("near"), "near of simd is missing"),
         (lambda t: t["executors"].update(simd=3), "simd of executors is 3"),
+        (lambda t: t.update(executors={}), "executors is empty"),
         (lambda t: t.update(version=1), "version is 1"),
         (lambda t: t.update(network=[1e-6]), "network of the machine"),
         (lambda t: t.update(network=[-1e-6, 1e9]), "network of the machine is -1e-06"),
@@ -251,6 +252,9 @@ def test_the_command(file, capsys, tmp_path, monkeypatch):
         assert what in capsys.readouterr().err
     assert cli.main(["plan", "reduce", "--n", "9", "--machine", str(tmp_path / "no.json")]) == 2
     assert "no.json: No such file" in capsys.readouterr().err
+    for more in (["--show"], []):
+        assert cli.main(["tune", *more, "--threads", "2"]) == 2
+        assert "--threads belongs to --validate" in capsys.readouterr().err
     monkeypatch.setattr(rates, "_known", [machine()])
     assert cli.main(["tune", "--save", str(tmp_path / "here.json")]) == 0
     assert rates.machine(tmp_path / "here.json").executors == machine().executors

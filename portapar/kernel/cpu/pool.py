@@ -133,9 +133,10 @@ def _make() -> tuple[Any, ...]:
 
     @inline
     def grown(size, elapsed):
-        """The next block's size: blocks should last about two milliseconds, whatever an iteration costs.
+        """The next block's size: blocks should last two milliseconds, and at most ten, whatever an iteration costs.
 
-        Few iterations take the longest each, where 64 are done side by side: so it grows fast if that is not too much.
+        The first one has a single iteration, which takes longer than each of 64 that are done side by side. So it grows
+        by 64 as long as 64 times as much is no more than ten milliseconds.
         """
         if size > 1 << 40 or elapsed > 2_000_000:
             return size
