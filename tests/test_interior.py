@@ -65,6 +65,24 @@ def lagging(i, h, x, y):
     y[i, 6] = (i == 0 or x[i]) + (i < n and 3) * 2
 
 
+def numbers(i, h, p, q, y):
+    """``and`` and ``or`` of numbers give one of both, unless only their truth counts."""
+    y[i, 0] = (p[i] or q[i]) and i > 0
+    y[i, 1] = (p[i] and q[i]) or i < 1
+    y[i, 2] = i > 0 and (p[i] or q[i])
+    y[i, 3] = i < 1 or (p[i] and q[i])
+    y[i, 4] = (p[i] and q[i]) and i + 1 < h
+    y[i, 5] = p[i] > 2 and (q[i] or i > 0)
+    y[i, 6] = (p[i] > 2 and q[i] > 1) and i > 0
+    y[i, 7] = 1 if (p[i] or q[i]) and i > 0 else 2
+    y[i, 8] = not ((p[i] and q[i]) or i + 1 >= h)
+    y[i, 9] = 7
+    if (p[i] or q[i]) and i > 0 and p[i] < 5:
+        y[i, 9] = (q[i] and i > 0) + (1 if (p[i] and i > 0) or q[i] > 1 else 5)
+    y[i, 10] = (p[i] if q[i] > 1 else q[i]) and i > 0
+    y[i, 11] = abs(p[i]) and (q[i] and i > 0)
+
+
 def same(kernel, how, indices, space, columns, *args):
     got, wanted = np.zeros((max([*indices, 0]) + 1, columns)), np.zeros((max([*indices, 0]) + 1, columns))
     pp.for_each(how, space, kernel, *args, got)
@@ -89,6 +107,13 @@ def test_conditions_of_lags_and_of_two_parts(renderer):
     for n in (1, 700, 9000):
         x = np.random.default_rng(n).random(n)
         assert pp.count_if(renderer, pp.lazy.iota(n), rising(x)) == sum(map(rising(x), range(n)))
+
+
+def test_numbers_with_conditions_on_an_index(renderer):
+    for n in (1, 2, 8, 300):
+        p, q = (np.random.default_rng(seed).integers(0, 6, n) for seed in (n, n + 1))
+        for h in (1, n // 2, n):
+            same(numbers, renderer, range(n), n, 12, h, p, q)
 
 
 def test_conditions_on_an_index_with_other_starts_and_steps(renderer):

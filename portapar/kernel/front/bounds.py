@@ -34,6 +34,7 @@ from portapar.kernel.front.intervals import (
 )
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.front.text import tell_apart
+from portapar.kernel.front.trees import conditions_of
 from portapar.kernel.program import Program
 
 _STEPS = 4000  #: of the analysis
@@ -98,6 +99,7 @@ class _Function:
     tree: ast.Module
     assigned: dict[str, list[tuple[str, Any, int]]] = field(default_factory=dict)  #: how, what, in which line
     lags: frozenset[str] = frozenset()  #: the texts of differences
+    conditions: frozenset[int] = frozenset()  #: as of `conditions_of`
 
 
 class _Analysis(Arithmetic):
@@ -269,8 +271,8 @@ class _Frame:
             case ast.IfExp():
                 return self.branch(node, self.before)
             case ast.BoolOp():
-                lags = self.function.lags
-                return interior.part(self.name, node, lambda: interior.shortened(node, self.interval, lags))
+                lags, tested = self.function.lags, id(node) in self.function.conditions
+                return interior.part(self.name, node, lambda: interior.shortened(node, self.interval, lags, tested))
             case ast.BinOp(left=a, op=ast.Mod(), right=b):
 
                 def left() -> Taken | None:
@@ -512,6 +514,7 @@ def _collect(function: _Function) -> None:
 
     taken = (n for n in ast.walk(function.node) if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Sub))
     function.lags = frozenset(ast.unparse(node) for node in taken)
+    function.conditions = conditions_of(function.node)
     for node in ast.walk(function.node):
         match node:
             case ast.Assign(targets=targets, value=value):

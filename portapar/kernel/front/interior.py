@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from portapar.kernel.front.intervals import UNKNOWN, Arithmetic, Interval, is_number, needed
+from portapar.kernel.front.trees import is_truth
 
 Outcome = tuple[bool, tuple[str, ...]]  #: what a condition is inside, and the tests that tell where
 Taken = tuple[str, tuple[str, ...]]  #: which part of a node it is inside, and the tests
@@ -110,16 +111,19 @@ class Interior:
         return None
 
     def shortened(
-        self, node: ast.BoolOp, value: Callable[[ast.expr], Interval], lags: frozenset[str]
+        self, node: ast.BoolOp, value: Callable[[ast.expr], Interval], lags: frozenset[str], tested: bool
     ) -> Taken | None:
-        """What is left of ``a and b`` where one of both is known, of truth values."""
+        """What is left of ``a and b`` where one of both is known.
+
+        Where `b` is known that is `a` only for truth values: ``2 and True`` is True. `tested`: only the truth of the
+        whole counts.
+        """
         if len(node.values) != 2:
             return None
-        every = isinstance(node.op, ast.And)
+        every, either = isinstance(node.op, ast.And), tested or is_truth(node)
         for k, part in enumerate(node.values):
             found = self.condition(part, value, lags)
-            other = node.values[1 - k]
-            if found is not None and found[0] is every and (k == 0 or isinstance(other, (ast.Compare, ast.BoolOp))):
+            if found is not None and found[0] is every and (k == 0 or either):
                 return f"values {1 - k}", found[1]
         return None
 

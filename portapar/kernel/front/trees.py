@@ -105,6 +105,35 @@ def mentions(node: ast.AST, name: str) -> bool:
     return any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(node))
 
 
+def is_truth(node: ast.expr) -> bool:
+    """Whether an expression gives True or False, as its form shows; ``x and y`` gives one of both, perhaps numbers."""
+    match node:
+        case ast.Compare() | ast.UnaryOp(op=ast.Not()) | ast.Constant(value=bool()):
+            return True
+        case ast.BoolOp(values=parts):
+            return all(map(is_truth, parts))
+    return False
+
+
+def conditions_of(tree: ast.AST) -> frozenset[int]:
+    """The identities of the expressions in a tree of which only the truth counts."""
+    left: list[ast.expr] = []
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.If, ast.While, ast.IfExp)):
+            left.append(node.test)
+        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            left.append(node.operand)
+    found = set()
+    while left:
+        part = left.pop()
+        found.add(id(part))
+        if isinstance(part, ast.BoolOp):
+            left += part.values
+        elif isinstance(part, ast.IfExp):
+            left += [part.body, part.orelse]
+    return frozenset(found)
+
+
 class Filled(ast.NodeTransformer):
     """Puts arguments in the place of parameters."""
 
