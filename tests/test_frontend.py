@@ -334,6 +334,36 @@ def test_attributes_and_tuples():
     np.testing.assert_array_equal(solver.step(pp.par), ramp() * 1.5)
 
 
+class Turned(NamedTuple):
+    y: float
+    x: float
+
+
+def first_of(p):
+    return p.x
+
+
+def test_named_tuples_of_other_types():
+    """Which item a field is may change between calls, and so may that there are fields."""
+    one, out = Point(1.0, 2.0), np.zeros(4)
+
+    def captured(i, out):
+        out[i] = first_of(one)
+
+    def given(i, p, out):
+        out[i] = first_of(p) + 10 * p.x
+
+    def inner(i, p, out):
+        out[i] = first_of(p[0]) + 10 * p[0].x
+
+    for one in (Point(1.0, 2.0), Turned(1.0, 2.0), Point(3.0, 4.0), Turned(5.0, 6.0)):
+        for kernel, args in ((captured, ()), (given, (one,)), (inner, ((one, 3),))):
+            wanted = np.zeros(4)
+            kernel(0, *args, wanted)
+            pp.for_each(pp.par, 4, kernel, *args, out)
+            np.testing.assert_array_equal(out, wanted[0])
+
+
 cfg_dt = 100.0
 
 

@@ -117,12 +117,21 @@ def usable(value: Any) -> bool:
 _NUMBERS = frozenset({bool, int, float, complex, np.ndarray, *(np.dtype(code).type for code in "?bhilqBHILQfdFD")})
 
 
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """The kind of a named tuple."""
+
+    names: tuple[str, ...]
+    kinds: tuple[Any, ...]
+
+
 def kind_of(value: Any) -> Any:
     """What of a captured value is in the text: of data nothing, of a function its code, of others all."""
     if type(value) in _NUMBERS or is_data(value):
         return "data"
     if isinstance(value, tuple):
-        return tuple(map(kind_of, value))
+        kinds, names = tuple(map(kind_of, value)), getattr(value, "_fields", None)
+        return kinds if names is None else _Named(names, kinds)
     return getattr(getattr(value, "py_func", value), "__code__", value)
 
 
