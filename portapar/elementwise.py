@@ -467,7 +467,7 @@ def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, ini
     trial = program_of("reduce", shape_key, kernels, make, args.specs)
     acc = accumulator(trial, algorithm, init)
     monoid = ops.monoid(op)
-    apart = acc.names is not None and not symmetric(op_kernel)  # sums of several numbers that hang together
+    apart = acc.names is not None and not symmetric(op_kernel, acc)  # sums of several numbers that hang together
     ordered = not monoid.commutative or apart or _may_overflow(op_kernel, acc)
     program = program_of("reduce", shape_key, kernels, make, args.specs, acc=acc, ordered=ordered)
     extent = (math.prod(shape),)

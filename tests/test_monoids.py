@@ -91,10 +91,22 @@ def max_of(a, b):
     return b if b[0] > a[0] else a
 
 
+def maximum(a, b):
+    return a * 2 - b
+
+
+Add = fmin = maximum
+
+
 def test_what_commutes_is_seen():
     yes = (both_ends, sums, lambda a, b: (a[0] * b[0], b[1] ^ a[1]), lambda a, b: (a[0] if a[0] >= b[0] else b[0], 1))
     no = (best, merge, max_of, lambda a, b: (a[0], a[1] + b[1]), lambda a, b: (a[0] - b[0], 0))
-    assert [symmetric(lift(op)[0]) for op in (*yes, *no)] == [True] * len(yes) + [False] * len(no)
+    yes += (lambda a, b: np.fmin(a[0], b[0]), lambda a, b: a > 0 and b > 0)
+    no += (lambda a, b: (a[0] or b[0], a[1] + b[1]),)
+    kinds = np.dtype("f8, f8, ?, f8")
+    no += (lambda a, b: (maximum(a[0], b[0]), 0), lambda a, b: (fmin(a[0], b[0]), 0))  # by their names alone
+    no += (lambda a, b: Add(a, b) if a < b else b + a, lambda a, b: a.conjugate() - b.conjugate(), lambda a, b: a and b)
+    assert [symmetric(lift(op)[0], kinds) for op in (*yes, *no)] == [True] * len(yes) + [False] * len(no)
 
 
 def test_tuples_have_the_same_bits_everywhere(policy):

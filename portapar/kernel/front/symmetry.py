@@ -5,11 +5,16 @@ from __future__ import annotations
 import ast
 from typing import Any
 
+import numpy as np
+
 from portapar.kernel.front.kernel import Kernel
 
 _EITHER_WAY = (ast.Add, ast.Mult, ast.BitAnd, ast.BitOr, ast.BitXor)
-_EXTREMES = {"min": "min", "max": "max", "minimum": "min", "maximum": "max", "fmin": "min", "fmax": "max"}
+#: as they are called in the text of kernels, where no function of the user's has the name of a builtin or is in np
+_EXTREMES = {f"np.{long}": short for short in ("min", "max") for long in (f"{short}imum", f"f{short}")}
+_EXTREMES |= {"min": "min", "max": "max"}
 _TURNED = {"Gt": "Lt", "GtE": "LtE"}
+_TRUTHS = {"Lt", "LtE", "Eq", "NotEq", "In", "NotIn", "Is", "IsNot", "Not"}
 _OPPOSITE = {"Lt": "LtE", "LtE": "Lt"}
 
 
@@ -17,12 +22,18 @@ class _Unknown(Exception):
     """A step that says nothing."""
 
 
-def symmetric(kernel: Kernel) -> bool:
-    """Whether ``op(a, b)`` is ``op(b, a)`` but for rounding; False also where it is too much to see."""
+def symmetric(kernel: Kernel, dtype: np.dtype | None = None) -> bool:
+    """Whether ``op(a, b)`` is ``op(b, a)`` but for rounding; False also where it is too much to see.
+
+    `dtype` is that of both, which are tuples.
+    """
     function = kernel.functions[-1].node
     a, b = (p.arg for p in function.args.args[:2])
+    kinds = [dtype[name].kind for name in dtype.names or ()] if dtype is not None else []
+    truths = tuple(("constant", repr(k)) for k, kind in enumerate(kinds) if kind == "b")
     try:
-        forms = [_returned(function, {a: (one,), b: (other,)}) for one, other in (("x", "y"), ("y", "x"))]
+        ways = ("x", "y"), ("y", "x")
+        forms = [_returned(function, {a: (one, truths), b: (other, truths)}) for one, other in ways]
     except (_Unknown, RecursionError):
         return False
     return bool(forms[0] == forms[1])
@@ -76,7 +87,8 @@ def _form(node: ast.expr, names: dict[str, Any]) -> Any:
         case ast.BinOp(left=left, op=op, right=right):
             return (type(op).__name__, *_sorted([form(left), form(right)], isinstance(op, _EITHER_WAY)))
         case ast.BoolOp(op=op, values=parts):
-            return (type(op).__name__, *_sorted(map(form, parts)))
+            made = [form(part) for part in parts]
+            return (type(op).__name__, *_sorted(made, all(map(_is_truth, made))))  # else of numbers it gives the last
         case ast.Compare(left=left, ops=[op], comparators=[right]):
             name, sides = type(op).__name__, [form(left), form(right)]
             if name in _TURNED:
@@ -84,9 +96,19 @@ def _form(node: ast.expr, names: dict[str, Any]) -> Any:
             return (name, *_sorted(sides, name in ("Eq", "NotEq")))
         case ast.IfExp(test=test, body=one, orelse=other):
             return _choice(form(test), form(one), form(other))
-        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=args, keywords=[]):
-            return (_EXTREMES.get(name, name), *_sorted(map(form, args), name in _EXTREMES))
+        case ast.Call(func=func, args=args, keywords=[]):
+            extreme = _EXTREMES.get(ast.unparse(func))
+            given = _sorted(map(form, args), extreme is not None)
+            return (extreme, *given) if extreme else ("call", form(func), *given)
     raise _Unknown
+
+
+def _is_truth(form: Any) -> bool:
+    """Whether it is True or False."""
+    name, *parts = form
+    if name in ("And", "Or"):
+        return all(map(_is_truth, parts))
+    return name in _TRUTHS or (name == "item" and parts[0][0] in ("x", "y") and parts[1] in parts[0][1])
 
 
 def _choice(test: Any, one: Any, other: Any) -> Any:
