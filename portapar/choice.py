@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, autotune, cache, config, cost, history, policy, rates, work
+from portapar import arrays, autotune, cache, config, cost, forks, history, policy, rates, work
 from portapar.arrays import PartitionedArray
 from portapar.errors import BackendUnavailableError, KernelError, PlacementError, PortaparError
 from portapar.executor import DeviceExecutor, Executor
@@ -56,6 +56,7 @@ _HOLDS = 31  #: calls until one is measured again
 _QUICK = 1e-3  #: seconds; calls of several executors that take longer are all measured
 _held: dict[Any, list[Any]] = {}  #: what decided calls run, and how often that holds
 _states: dict[Any, _Choice] = cache.Bounded()
+_lock = forks.lock()  #: held while what a call took changes what is known
 _simple: dict[int, Any] = cache.Bounded()  #: codes of kernels that capture nothing, by identity, which keeps them alive
 
 policy.forgets(_states.clear)
@@ -119,9 +120,8 @@ class _Choice:
         found = [c.seen / c.predicted for c in self.candidates if c.seen == c.seen and c.predicted > 0]
         return math.exp(sum(map(math.log, found)) / len(found)) if found else 1.0
 
-    def made(self, how: Policy, again: Callable[[Policy], Any]) -> Any:
+    def made(self, how: Policy, again: Callable[[Policy], Any], one: Candidate) -> Any:
         """The call, by the present candidate; where that cannot do it, by another one, from now on."""
-        one = self.now
         try:
             return again(one.policy)
         except PortaparError as error:
@@ -141,9 +141,18 @@ class _Choice:
                 return value
             raise
 
-    def saw(self, taken: float, warm: bool) -> None:
-        """A call of the present candidate took so long; `warm` if nothing was compiled."""
-        one = self.now
+    def saw(self, taken: float, warm: bool, one: Candidate | None = None) -> bool:
+        """A call of `one`, by default the present candidate, took so long; `warm` if nothing was compiled.
+
+        It is not counted if another thread has chosen another one meanwhile. Whether `one` is the present one now.
+        """
+        with _lock:
+            one = one or self.now
+            if one is self.now:
+                self._saw(one, taken, warm)
+            return one is self.now
+
+    def _saw(self, one: Candidate, taken: float, warm: bool) -> None:
         if self.search is not None:
             self.now = self.search.after(self.candidates, one, taken, warm)
             if self.search.over:
@@ -225,7 +234,7 @@ def _follow(one: Candidate) -> bool:
     """
     took = getattr(one.executor, "took", ())
     if len(took) != len(one.members) or not all(t > 0 for t, s in zip(took, one.shares, strict=True) if s):
-        one.settled = True
+        one.settled |= one.calls >= _TRIES  # it is not known whether these are good
         return False
     speeds = [share / t if share else 0.0 for share, t in zip(one.shares, took, strict=True)]
     wasted = max(took) * sum(speeds)
@@ -320,27 +329,29 @@ def run(
         choice = known[key] = first(how, problem() if problem is not None else None, values, name)
         choice.kept = kept
     if how.asynchronous or watching or isinstance(policy.current.get(), Planning):
-        found = choice.made(how, again)
+        found = choice.made(how, again, choice.now)
         return _told(found, choice) if type(found) is Plan else found
     loads, one = cache.loads(), choice.now
-    if len(one.members) > 1:
-        one.executor.took = [0.0] * len(one.members)  # type: ignore[union-attr]
     if choice.work is None:
         return _counted(how, choice, values, again)
+    timed: Any = one.executor if len(one.members) > 1 else None
+    if timed is not None:
+        timed.took = [0.0] * len(one.members)
     block = policy.current.get()
     token = None if block is None else policy.current.set(None)  # which has said all that it has to say
     try:
         begun = time.perf_counter()
-        value = choice.made(how, again)
+        value = choice.made(how, again, one)
         taken = time.perf_counter() - begun
+        present = choice.saw(taken, cache.loads() == loads, one)
     finally:
         if token is not None:
             policy.current.reset(token)
-    if one is choice.now:
-        choice.saw(taken, cache.loads() == loads)
-        sure = len(one.members) == 1 or (one.settled and not one.late and one.seen < _QUICK)
-        if holds is not None and choice.now is one and one.calls > _SETTLED and sure:
-            holds(one.policy)
+        if timed is not None:
+            timed.took = None
+    sure = len(one.members) == 1 or (one.settled and not one.late and one.seen < _QUICK)
+    if holds is not None and present and one.calls > _SETTLED and sure:
+        holds(one.policy)
     return value
 
 
@@ -354,7 +365,7 @@ def _told(plan: Plan, choice: _Choice) -> Plan:
 
 def _counted(how: Policy, choice: _Choice, values: Sequence[Any], again: Callable[[Policy], Any]) -> Any:
     """The first call of an algorithm of several steps: its steps are noted, and so its work is known."""
-    value, done = counted(lambda: choice.made(how, again))
+    value, done = counted(lambda: choice.made(how, again, choice.now))
     parts = len(choice.now.members)  # which all start what one alone would start
     choice.work = replace(done, launches=done.launches / parts, steps=done.steps / parts, few=done.few / parts)
     _predict(choice.candidates, choice.work, values, None)

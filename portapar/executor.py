@@ -242,12 +242,19 @@ class Work:
     """What a member does of a call, on arguments that are where it runs: calling it does all of it.
 
     Where it `starts`, `begin` gives it to the device, which goes on by itself; what that returns waits for the end.
+    `member` is the place of who does it among this process's members, where others may have nothing to do.
     """
 
-    __slots__ = ("_start", "_values", "starts")
+    __slots__ = ("_start", "_values", "member", "starts")
 
-    def __init__(self, start: Callable[[Any], Callable[[], Any]], values: Sequence[Any], starts: bool) -> None:
-        self._start, self._values, self.starts = start, values, starts
+    def __init__(
+        self,
+        start: Callable[[Any], Callable[[], Any]],
+        values: Sequence[Any],
+        starts: bool,
+        member: int | None = None,
+    ) -> None:
+        self._start, self._values, self.starts, self.member = start, values, starts, member
 
     def begin(self) -> Callable[[], Any]:
         return self._start(self._values)

@@ -37,7 +37,7 @@ class HybridExecutor(Executor):
         self.weights = weights or (1.0,) * len(members)
         self.choices: dict[Any, Any] = cache.Bounded()  #: what `portapar.choice` knows of calls on it
         self.found: dict[Any, list[Any]] = {}  #: what decided calls on it run, and how often that holds
-        self.took = [0.0] * len(members)  #: seconds that each worked, since somebody began to look
+        self._times = threading.local()
         self.worth = cost.wake()
         self._runners: ThreadPoolExecutor | None = None
         self._start()
@@ -50,6 +50,15 @@ class HybridExecutor(Executor):
         from concurrent.futures import ThreadPoolExecutor
 
         self._runners = ThreadPoolExecutor(len(self.members), thread_name_prefix="portapar-hybrid")
+
+    @property
+    def took(self) -> list[float]:
+        """Seconds that each member worked in calls of this thread since it set them to 0; None ends that."""
+        return getattr(self._times, "took", None) or [0.0] * len(self.members)
+
+    @took.setter
+    def took(self, took: list[float] | None) -> None:
+        self._times.took = took
 
     def __reduce__(self) -> Any:
         return _restored, (self.members, None if self.chooses else self.weights)
@@ -88,33 +97,38 @@ class HybridExecutor(Executor):
         """
         if self._runners is None:
             raise BackendUnavailableError(f"{self!r} was closed; make a new executor")
-        rest = [work for work in works if not (isinstance(work, Work) and work.starts)]
-        if len(rest) == len(works):
-            return self._on_threads(works)
+        took = getattr(self._times, "took", None)
+        own: dict[int, Callable[[], Any]] = {}
+        ends: dict[int, Callable[[], Any]] = {}
+        found: dict[int, Any] = {}
         errors: list[BaseException] = []
-        ends: list[Callable[[], Any]] = []
-        others: list[Any] = []
         try:
-            for work in works:
-                if isinstance(work, Work) and work.starts:
-                    ends.append(work.begin())
-            others = [rest[0]()] if len(rest) == 1 else self._on_threads(rest) if rest else []
+            for k, work in enumerate(works):
+                goes_on = isinstance(work, Work) and work.starts
+                begun = time.perf_counter() if goes_on and took is not None else None
+                run = work.begin() if goes_on else work  # type: ignore[attr-defined]
+                if took is not None:
+                    member = getattr(work, "member", None)
+                    run = functools.partial(_timed, took, k if member is None else member, run, begun)
+                (ends if goes_on else own)[k] = run
+            if took is not None:  # when a device is done is seen only by who waits for it meanwhile
+                own, ends = own | ends, {}
+            if own:
+                found.update(zip(own, self._on_threads(list(own.values())), strict=True))
         except BaseException as error:  # noqa: BLE001 - raised again below, when no part runs any more
             errors.append(error)
-        begun: list[Any] = []
-        for end in ends:
+        for k, end in ends.items():
             try:
-                begun.append(end())
+                found[k] = end()
             except BaseException as error:  # noqa: BLE001 - as above
                 errors.append(error)
         if errors:
             raise errors[0]
-        found, more = iter(begun), iter(others)
-        return [next(found if isinstance(work, Work) and work.starts else more) for work in works]
+        return [found[k] for k in range(len(works))]
 
     def _on_threads(self, works: Sequence[Callable[[], Any]]) -> list[Any]:
         assert self._runners is not None
-        first, *rest = (functools.partial(_timed, self.took, k, work) for k, work in enumerate(works))
+        first, *rest = works
         stop = threading.Event()
         futures = [self._runners.submit(copy_context().run, _until, stop, work) for work in rest]
         errors: list[BaseException] = []
@@ -152,8 +166,9 @@ def _restored(members: tuple[Executor, ...], weights: tuple[float, ...] | None) 
     return hybrid(*members, weights=weights)
 
 
-def _timed(took: list[float], k: int, work: Callable[[], Any]) -> Any:
-    begun = time.perf_counter()
+def _timed(took: list[float], k: int, work: Callable[[], Any], begun: float | None) -> Any:
+    """Run a member's work, or wait for what was begun before."""
+    begun = time.perf_counter() if begun is None else begun
     try:
         return work()
     finally:

@@ -170,7 +170,7 @@ class _ReadyParts:
             values = [x.parts[number] if type(x) is PartitionedArray else x for x in given]
             if len(self.runs) > 1 and not _sound(values, self.written):  # before any of them has written
                 return MISS
-            works.append(Work(start, values, starts))
+            works.append(Work(start, values, starts, number - where.own.start))
         try:
             if self.problem.program.acc is not None:
                 found = where.reduced(self.problem, self.begins, works)

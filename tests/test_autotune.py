@@ -1,11 +1,13 @@
 """`with_(tune=…)`: the fastest way to deal out iterations is found and kept, by a clock of the test's own."""
 
+import threading
+
 import numpy as np
 import pytest
 from conftest import executor
 
 import portapar as pp
-from portapar import cache, choice, history, tuning
+from portapar import autotune, cache, choice, history, tuning
 
 N = 4096
 
@@ -83,6 +85,41 @@ def test_a_search_ends_when_its_seconds_are_spent(clock):
     found, _ = run(how.with_(tune=2.5), 12)
     assert found.search is None and found.now.policy.chunk_size is None
     assert 0 < sum(size is not None for size in clock.calls) <= 2
+
+
+def test_a_search_is_one_though_threads_call_at_once(monkeypatch):
+    """None sees what another one has half changed, and what is found last is what holds."""
+    how, wrong, inside = pp.par.on(pp.threads(2)).with_(tune=1e-9), [], threading.Semaphore(0)
+    choice._states.clear()
+    monkeypatch.setattr(history, "_loaded", [{}])
+    monkeypatch.setattr(history, "note", lambda name, seconds, shares: None)
+    run(how, 1)
+    (found,) = choice._states.values()
+    found.search, found.now = autotune.Search(1e-9), found.candidates[0]
+    after = autotune.Search.after
+
+    def slowed(search, *args):
+        inside.release()
+        inside.acquire(timeout=0.2)  # its own; another thread's, if it can come in
+        inside.acquire(timeout=0.2)
+        return after(search, *args)
+
+    monkeypatch.setattr(autotune.Search, "after", slowed)
+
+    def call():
+        try:
+            run(how, 4)
+        except (AttributeError, AssertionError) as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert not wrong and found.search is None
+    choice._states.clear()
+    choice._held.clear()
 
 
 def test_what_is_hardly_faster_is_not_taken(clock):

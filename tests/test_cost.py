@@ -459,6 +459,42 @@ def test_shares_follow_a_member_that_becomes_slower(slowed):
         assert call(slowed[0] * noise, slowed[1]) == cut
 
 
+def test_what_is_not_known_of_members_is_not_a_measurement():
+    members = pp.threads(2), pp.simd()
+    for times in ([0.0, 0.0], [0.3, 0.0], [0.0, 0.3], [math.nan, 0.3], None):
+        one = choice.Candidate(pp.par.on(pp.hybrid(*members, weights=(0.5, 0.5))), members, (0.5, 0.5))
+        found = choice._Choice([one], one, Work(1), "")
+        for _ in range(9):
+            one.executor.took = times
+            found.saw(1.0, True)
+            assert not one.settled and one.shares == (0.5, 0.5)
+        one.executor.took = [0.5, 1.0]
+        found.saw(1.0, True)
+        assert one.shares == pytest.approx((2 / 3, 1 / 3), abs=0.01)
+        for _ in range(30):
+            one.executor.took = times
+            found.saw(1.0, True)
+        assert one.settled  # it is not measured for ever
+        one.executor.took = None
+
+
+def test_shares_follow_devices_that_go_on_by_themselves(alone, monkeypatch):
+    """Every call that counts has the times of all members."""
+    seen, follow = [], choice._follow
+    monkeypatch.setattr(choice, "_follow", lambda one: seen.append(list(one.executor.took)) or follow(one))
+    for members in ((pp.simd(), pp.opencl()), (pp.opencl(), pp.simd(), pp.threads(2))):
+        where, n = pp.hybrid(*members), 3_000_000
+        rates._known[:] = [Profile({member.device.name: FLAT for member in members})]
+        where.choices.clear()
+        where.found.clear()
+        seen.clear()
+        for _ in range(6):
+            assert pp.reduce(pp.par.on(where), pp.range(n)) == n * (n - 1) // 2
+            ((found,),) = (tuple(where.choices.values()),)
+            found.now = found.candidates[0]  # all together, whatever is faster
+        assert len(seen) >= 3 and all(t > 0 for took in seen for t in took)
+
+
 def test_auto_goes_where_it_is_fastest(alone, renderer, monkeypatch):
     other = pp.simd() if renderer.executor.kind == "threads" else renderer.executor
     name = other.device.name
@@ -490,13 +526,14 @@ def test_shares_of_uneven_work_settle_and_follow():
 
     def call(slow=1.0):
         one.executor.took = [slow * work(one.shares[0]), 1 - work(one.shares[0])]
-        found.saw(max(one.executor.took), True)
-        return one.executor.took
+        took = one.executor.took
+        found.saw(max(took), True)
+        return took
 
     for _ in range(12):
         took = call()
     assert abs(took[0] - took[1]) < 0.1
-    for _ in range(3):
+    for _ in range(7):
         call(3.0)
     took = call(3.0)
     assert max(took) < 1.25 * 0.75  # with the best cut it is 0.75

@@ -1,10 +1,13 @@
 """Calls that are made again with arrays that have changed: the right result, or an error before anything is written."""
 
+import importlib
+import threading
+import time
 import warnings
 
 import numpy as np
 import pytest
-from conftest import EXECUTORS
+from conftest import EXECUTORS, executor
 from numpy.lib.stride_tricks import as_strided
 
 import portapar as pp
@@ -381,6 +384,93 @@ def test_devices_that_go_on_by_themselves_are_waited_for():
     with pytest.raises(ZeroDivisionError):
         where.at_once([work, lambda: 1 // 0])
     assert seen == ["begin", "own", "end", *["begin", "end"] * 3]
+
+
+class Clock:
+    """Seconds that pass only where a test says so; everything that runs at once sees them pass."""
+
+    def __init__(self):
+        self.now, self.changed = 0.0, threading.Condition()
+
+    def perf_counter(self):
+        with self.changed:
+            return self.now
+
+    def until(self, moment):
+        with self.changed:
+            assert self.changed.wait_for(lambda: self.now >= moment, 30)
+
+
+@pytest.mark.parametrize("kinds", ["dhh", "hdh", "hhd", "ddh", "hd", "dh", "dd", "hh", "d", "h"])
+@pytest.mark.parametrize("places", [None, (2, 0, 1)])
+def test_the_times_of_members_are_their_own(kinds, places, monkeypatch):
+    """Of devices that go on by themselves from begin to end, whether they end before the calling thread or after."""
+    where, clock = pp.hybrid(pp.threads(1), pp.simd(), pp.threads(2), weights=[1, 1, 1]), Clock()
+    monkeypatch.setattr(importlib.import_module("portapar.hybrid"), "time", clock)
+    working = threading.Event()
+    for lasts in ((1.0, 2.0, 3.0), (3.0, 2.0, 1.0), (2.0, 3.0, 1.0)):
+        ready, noted = [threading.Event() for _ in kinds], []
+
+        def start(k, lasts=lasts, ready=ready):
+            def end():
+                ready[k].set()
+                clock.until(lasts[k])
+                return k
+
+            return end
+
+        def ticks(ready=ready, lasts=lasts, noted=noted):
+            assert all(one.wait(30) for one in ready)
+            for moment in sorted(lasts[: len(kinds)]):
+                with clock.changed:
+                    clock.now = moment
+                    clock.changed.notify_all()
+                k = lasts.index(moment)
+                while not noted[0][k if places is None else places[k]]:
+                    time.sleep(1e-4)  # until its end is noted
+                    if not working.is_set():
+                        return
+
+        member = places or (None,) * len(kinds)
+        works = [Work(start, k, kind == "d", member[k]) for k, kind in enumerate(kinds)]
+        assert where.at_once(works[:0]) == []
+        clock.now, where.took = 0.0, [0.0] * 3
+        noted.append(where.took)
+        working.set()
+        helper = threading.Thread(target=ticks)
+        helper.start()
+        assert where.at_once(works) == list(range(len(kinds)))
+        working.clear()
+        helper.join()
+        wanted = [0.0] * 3
+        for k in range(len(kinds)):
+            wanted[k if places is None else places[k]] = lasts[k]
+        assert where.took == wanted
+        where.took = None
+        clock.now = 9.0
+        assert where.at_once(works) == list(range(len(kinds))) and where.took == [0.0] * 3  # nobody looks
+
+
+@pytest.mark.parametrize("names", ["simd opencl:0", "opencl:0 simd threads:2"])
+def test_remembered_calls_note_the_time_of_every_member(names, monkeypatch):
+    members = [executor(name) for name in names.split()]
+    where = pp.hybrid(*members, weights=[1] * len(members))
+    how, x, n = pp.par.on(where), where.asarray(np.ones(50_000)), 50_000
+    for _ in range(3):
+        for call in (lambda: pp.reduce(how, x) == n, lambda: pp.reduce(how, pp.range(n)) == n * (n - 1) // 2):
+            where.took = [0.0] * len(members)
+            assert call() and all(t > 0 for t in where.took)
+    where.took = None
+    both = pp.hybrid(pp.threads(2), pp.simd(), weights=[0, 1])  # the first has nothing to do
+    y = both.asarray(np.ones(50_000))
+    for _ in range(3):
+        pp.transform(pp.par.on(both), y, out=y, op=inc)
+    with monkeypatch.context() as patched:
+        patched.setattr("portapar.call.resolve", None)  # the long way begins there
+        both.took = [0.0, 0.0]
+        pp.transform(pp.par.on(both), y, out=y, op=inc)
+    assert both.took[0] == 0 < both.took[1]
+    both.took = None
 
 
 def test_plans_of_several_steps_see_what_changed(renderer):
