@@ -364,6 +364,21 @@ def test_named_tuples_of_other_types():
             np.testing.assert_array_equal(out, wanted[0])
 
 
+def row_number(x, k):
+    return 2 * x[k]
+
+
+def test_helpers_with_names_that_are_ours():
+    def f(i, x, out):
+        out[i] = x[i : i + 2].sum() + row_number(x, i)
+
+    x, out, wanted = ramp(), np.zeros(9), np.zeros(9)
+    pp.for_each(pp.par, 9, f, x, out)
+    for i in range(9):
+        f(i, x, wanted)
+    np.testing.assert_allclose(out, wanted)
+
+
 cfg_dt = 100.0
 
 

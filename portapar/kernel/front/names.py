@@ -24,7 +24,7 @@ from portapar.kernel.front.sources import find_source, kernel_error
 _BUILTINS = frozenset("abs all any bool complex divmod float int len max min pow range round sum".split())
 _CASTS = frozenset("bool complex float int".split())
 #: names that the text needs for itself
-RESERVED = frozenset({"np", "math", "atomic", "private_zeros", "private_empty", "private_full"})
+RESERVED = frozenset({"np", "math", "atomic", "private_zeros", "private_empty", "private_full", "row_number"})
 
 _USABLE = "kernels compute with booleans, integers, floats of 32 and 64 bits, complex numbers and records"
 
