@@ -28,7 +28,16 @@ _REMEMBERED = 4096  #: calls to remember; beyond, start afresh
 MISS = object()
 NUMBERS = {bool, int, float, complex, *(np.dtype(code).type for code in "?bhilqBHILQfdFD")}
 ready_calls: dict[Any, _Ready] = {}
-_simple: dict[int, Any] = {}  #: codes of kernels that capture nothing, by identity; kept alive here
+_simple: dict[int, _Code] = {}  #: of kernels that capture nothing, by the identity of their codes
+
+
+class _Code:
+    """Stands for a code in keys, and keeps it alive: no other code has its place in memory as long as a key is kept."""
+
+    __slots__ = ("_code",)
+
+    def __init__(self, code: Any) -> None:
+        self._code = code
 
 
 forgets(ready_calls.clear)
@@ -45,7 +54,8 @@ def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...
     parts: list[Any] = [how, extra, block]
     for kernel in kernels:
         code = getattr(kernel, "__code__", None)
-        if id(code) not in _simple:
+        simple = _simple.get(id(code))
+        if simple is None:
             lifted, func, captured = bound(kernel)
             if code is None or not lifted.simple:
                 defaults = func.__defaults__ or ()  # which are arguments too
@@ -53,10 +63,10 @@ def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...
                 args = (*captured, *defaults, *args)
                 continue
             if len(_simple) >= _REMEMBERED:
-                ready_calls.clear()  # which know codes by their places
+                ready_calls.clear()  # their keys are found no more
                 _simple.clear()
-            _simple[id(code)] = code
-        parts.append(id(code))
+            simple = _simple[id(code)] = _Code(code)
+        parts.append(simple)
     spread = False
     for x in args:
         kind = type(x)

@@ -10,6 +10,7 @@ import tempfile
 import textwrap
 import time
 import warnings
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -455,6 +456,23 @@ def test_what_is_kept_in_memory_is_bounded(module, monkeypatch):
             np.testing.assert_array_equal(pp.transform(pp.seq, x, op=made.capture(float(k))), x * k - k)
             assert pp.reduce(pp.seq, pp.lazy.transform(x, made.f)) == (x + k).sum()
     assert all(len(each) <= 4 for each in kept) and len(remembered._simple) <= 4
+
+
+def test_keys_of_remembered_calls_keep_their_codes(module):
+    """Of all kernels of a call, whenever others are forgotten: else another could come to have the place of one."""
+    from portapar import remembered
+    from portapar.kernel.front import lift
+
+    made = [module(f"def f(v):\n    return v + {k}\n", f"kept{k}").f for k in range(3)]
+    how, x = pp.par.on(pp.threads(2)), np.ones(3)
+    key, _ = remembered.signature(how, tuple(made), (x,), None)
+    assert remembered.signature(how, tuple(made), (x,), None)[0] == key
+    codes = [weakref.ref(f.__code__) for f in made]
+    made.clear()
+    for each in (remembered._simple, lift._lifted, lift._by_code, lift._recent):
+        each.clear()
+    gc.collect()
+    assert all(code() is not None for code in codes) and key is not None
 
 
 def test_what_numba_made_goes_where_nobody_needs_it_any_more(module):
