@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from portapar.kernel.front.sources import tree_of
+from portapar.kernel.front.trees import names_in, stored_in
 from portapar.problem import Problem
 
 _UNKNOWN = 8.0  #: rounds of a loop of which nothing is known
@@ -178,7 +179,7 @@ class Counter:
                 self._value(test, known)
                 before = self.times
                 self.times = before if not orelse and not _leaves(body) else before / 2
-                changed = _stored([*body, *orelse])
+                changed = stored_in(*body, *orelse)
                 there = {name: known[name] for name in changed if name in known}
                 one = self._block(body, known)
                 here = {name: known.pop(name) for name in changed if name in known}
@@ -245,7 +246,7 @@ class Counter:
                 for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
                     if isinstance(target, ast.Subscript):
                         _taint(target, _LOADED, known)
-        for name in _stored(body) & known.keys():  # the last round's
+        for name in stored_in(*body) & known.keys():  # the last round's
             known[name] = _either(known[name], _PLAIN)
         self._block(body, known)
         self.times, self.again = before
@@ -257,8 +258,8 @@ class Counter:
 
     def _step(self, node: ast.While, known: dict[str, _Value]) -> tuple[str, float]:
         """The number that says whether there is another round, and how much more it is then; 0 if it does not count."""
-        counts, test = self._counts(), _walked(node.test)
-        inside = {**known, **{name: self._unknown() for name in _stored(node.body)}}
+        counts, test = self._counts(), names_in(node.test)
+        inside = {**known, **{name: self._unknown() for name in stored_in(*node.body)}}
         before = dict(inside)
         self._block(node.body, inside)
         self._counted(counts)
@@ -276,13 +277,13 @@ class Counter:
         """
         counters = {node.target.id} if isinstance(node, ast.For) and isinstance(node.target, ast.Name) else set()
         if isinstance(node, ast.While):
-            counters = _walked(node.test)
+            counters = names_in(node.test)
         outer = any(isinstance(x, (ast.For, ast.While)) for body in node.body for x in ast.walk(body))
         outer |= any(self._loops(x) for body in node.body for x in ast.walk(body))
         through = {name for counter in counters for name in self._through(node, counter)}
         named = {known[name].array for name in through if name in known} - {None}
         if not named and not outer:  # it goes through something by numbers that are made of it
-            named = {known[name].array for name in _walked(node) if name in known} - {None}
+            named = {known[name].array for name in names_in(node) if name in known} - {None}
         if not named and outer:
             return _AGAIN, _AGAIN
         longest = max((_length(self.problem.values[k]) for k in named if k is not None), default=0) / step
@@ -308,21 +309,21 @@ class Counter:
         found, counters = set(), {counter}
         for one in [x for x in ast.walk(node) if isinstance(x, (ast.Assign, ast.For))] * 2:
             made, of = (one.targets, one.value) if isinstance(one, ast.Assign) else ([one.target], one.iter)
-            if counters & (_walked(of) - _inside(of)):
-                counters |= {y.id for target in made if not isinstance(target, ast.Subscript) for y in _names(target)}
+            if counters & (names_in(of) - _inside(of)):
+                counters |= names_in(*(x for x in made if not isinstance(x, ast.Subscript)))
         for x in ast.walk(node):
             if isinstance(x, ast.Call) and isinstance(x.func, ast.Name) and x.func.id in self.functions:
                 params = [a.arg for a in self.functions[x.func.id].args.args]
                 given = dict(zip(params, x.args, strict=False))
-                for param in [p for p, arg in given.items() if counters & (_walked(arg) - _inside(arg))]:
+                for param in [p for p, arg in given.items() if counters & (names_in(arg) - _inside(arg))]:
                     key = x.func.id, param
                     if key not in self.indexed:
                         self.indexed[key] = set()  # of what calls itself
                         self.indexed[key] = self._through(self.functions[x.func.id], param)
                     inner = [given[name] for name in self.indexed[key] if name in given]
                     found |= {arg.id for arg in inner if isinstance(arg, ast.Name)}
-            if isinstance(x, ast.Subscript) and counters & (_walked(x.slice) - _inside(x.slice)):
-                found |= _walked(x.value)
+            if isinstance(x, ast.Subscript) and counters & (names_in(x.slice) - _inside(x.slice)):
+                found |= names_in(x.value)
         return found
 
     # expressions
@@ -428,9 +429,9 @@ def _carries(body: Sequence[ast.stmt]) -> bool:
             if not isinstance(node.value, (ast.Constant, ast.Name)):
                 return True
         elif isinstance(node, ast.Assign):
-            needed |= _walked(node.value) - made
-            stored = {x.id for target in node.targets for x in _names(target) if isinstance(x.ctx, ast.Store)}
-            if stored & needed & _walked(node.value):
+            needed |= names_in(node.value) - made
+            stored = stored_in(*node.targets)
+            if stored & needed & names_in(node.value):
                 return True
             made |= stored
     return False
@@ -440,17 +441,9 @@ def _leaves(body: Sequence[ast.stmt]) -> bool:
     return bool(body) and isinstance(body[-1], (ast.Return, ast.Continue, ast.Break))
 
 
-def _names(node: ast.AST) -> list[ast.Name]:
-    return [x for x in ast.walk(node) if isinstance(x, ast.Name)]
-
-
-def _walked(node: ast.AST) -> set[str]:
-    return {x.id for x in _names(node)}
-
-
 def _inside(node: ast.AST) -> set[str]:
     """The names in the indices of arrays, and of these arrays."""
-    return {name for x in ast.walk(node) if isinstance(x, ast.Subscript) for name in _walked(x)}
+    return {name for x in ast.walk(node) if isinstance(x, ast.Subscript) for name in names_in(x)}
 
 
 def _taint(target: ast.Subscript, found: _Value, known: dict[str, _Value]) -> None:
@@ -475,11 +468,6 @@ def _either(one: _Value, other: _Value) -> _Value:
     """What is known of what may be this or that."""
     number = one.number if one.number == other.number else None
     return _Value(number, one.array if one.array == other.array else None, one.loaded | other.loaded)
-
-
-def _stored(body: Sequence[ast.stmt]) -> set[str]:
-    """The names that statements give values to."""
-    return {x.id for node in body for x in ast.walk(node) if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Store)}
 
 
 def _folded(op: ast.operator, a: float | None, b: float | None) -> float | None:

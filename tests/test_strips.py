@@ -373,3 +373,102 @@ def test_what_must_be_done_for_each_index(renderer):
     x, count, y = np.ones(150), np.zeros(1, np.int64), np.zeros(150)
     pp.for_each(pp.par.on(renderer.executor), 150, counted, x, count, y)
     assert count[0] == 150 * 150 and np.allclose(y, 2)
+
+
+# numbers of all kinds that a lane keeps ----------------------------------------------------------------
+
+
+def floored(j, n, x, a, b, u, y):
+    low, s = math.floor(x[j]), 0
+    for k in range(n):
+        s = s + (low + k) % 10
+    y[j] = s
+
+
+def unsigned(j, n, x, a, b, u, y):
+    large, s = int(u[j]), 0
+    for k in range(n):
+        s = s + large // 1000000000000 + large % (k + 2)
+    y[j] = s
+
+
+def masked(j, n, x, a, b, u, y):
+    common, s = math.gcd(a[j], 12), 0
+    for k in range(n):
+        s = s + (common & k) + (common << 1)
+    y[j] = s
+
+
+def whole(j, n, x, a, b, u, y):
+    low, high, cut = math.floor(x[j]), math.ceil(x[j]), math.trunc(x[j])
+    large, bits, odd = int(u[j]), 0, a[j] & 1
+    s = 0
+    for k in range(n):
+        s = s + (low + k) % 10 + (high + k) % 7 + (cut - k) % 5
+        bits = (bits ^ ((a[j] & 255) << 1)) + (low & 3) + odd
+        s = s + large // 1000000000000 + large % (k + 2)
+        if odd:
+            s = s + (bits >> 1)
+    y[j] = s
+
+
+def narrow(j, n, x, a, b, u, y):
+    product, rest, small = b[j] * b[j], b[j] // 7, -b[j]
+    least, mixed, single = min(b[j], 3), u[j] // 3, np.float32(x[j])
+    size, true = abs(b[j]), x[j] > 0.0
+    s = 0.0
+    for _ in range(n):
+        s = s * 0.5 + (product + 1) + rest * 2 + (small - 3) + least
+        s = s + mixed % 11 + single * 3 + (size + size)
+        product += b[j]
+        if true:
+            s = s + 1.0
+    y[j] = s
+
+
+def several(j, n, x, a, b, u, y):
+    count = 1
+    third = u[j] // count  # where it is whole yet
+    common, power, part, finite = math.gcd(int(a[j]), 12), b[j] ** 2, divmod(a[j], 7)[1], math.isfinite(x[j])
+    s = 0.0
+    for _ in range(n):
+        count = count * 0.5 + x[j] * 1e-9
+        s = s * 0.5 + count + third % 10 + (common & 3) + (common << 1)
+        s = s + power + part + finite
+    y[j] = s
+
+
+def wide(j, n, x, a, b, u, y):
+    v = b[j]
+    if x[j] > 0:
+        v = n * 100  # which is not as narrow as b
+    s = 0.0
+    for _ in range(n):
+        s = s * 0.5 + v * x[j]
+        v = v - 1
+    y[j] = s
+
+
+@pytest.mark.parametrize("kernel", [floored, unsigned, masked, whole, narrow, several, wide], ids=lambda x: x.__name__)
+def test_kinds_of_numbers_in_lanes(renderer, kernel):
+    """What is kept from one run of lanes to the next stays what the kernel alone makes of it."""
+    rng = np.random.default_rng(6)
+    m, n = 150, 7
+    x, a = rng.normal(size=m) * 50, rng.integers(0, 2**60, m)
+    b, u = rng.integers(-128, 128, m).astype(np.int8), rng.integers(0, 2**63, m).astype(np.uint64)
+    x[3], x[70], u[5], u[80] = 1e18, -1e17, 2**63 + 5, 2**64 - 1
+    y, wanted = np.zeros(m), np.zeros(m)
+    pp.for_each(pp.par.on(renderer.executor), m, kernel, n, x, a, b, u, y)
+    given = [v.tolist() for v in (x, a, b, u)] if kernel in (floored, unsigned, masked, whole) else (x, a, b, u)
+    with np.errstate(all="ignore"):
+        for j in range(m):
+            kernel(j, n, *given, wanted)
+    np.testing.assert_array_equal(y, wanted)
+
+
+def test_kinds_of_numbers_become_vectors():
+    """Where no number is kept otherwise than the kernel has it."""
+    x, a, b, u = np.zeros(150), np.zeros(150, np.int64), np.zeros(150, np.int8), np.zeros(150, np.uint64)
+    for kernel in (whole, narrow, several, wide):
+        told = pp.inspect(kernel, pp.simd(), 7, x, a, b, u, np.zeros(150), space=150)["Numba"]
+        assert ("strip64" in told) == (kernel in (whole, narrow))

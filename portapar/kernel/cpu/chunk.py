@@ -284,8 +284,11 @@ def extras(program: Program) -> int:
     return program.ndim + (0 if program.unit else 2 * program.ndim)
 
 
-def _make(program: Program, stream: bool, plain: bool = False) -> Any:
-    """The Python function that Numba compiles for a program; `plain` is right for all arguments."""
+def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0) -> Any:
+    """The Python function that Numba compiles for a program; `plain` is right for all arguments.
+
+    `strips` is the width of strips, or 0 for none.
+    """
     from portapar.kernel.jit import intrinsics
 
     called = {"vectors": intrinsics.vectors, "choose": intrinsics.choose}
@@ -319,7 +322,7 @@ def _make(program: Program, stream: bool, plain: bool = False) -> Any:
             fence=intrinsics.fence,
             tile=intrinsics.scratch(dtype, STREAM_LINES * 64 // dtype.itemsize),
         )
-    strips, bodies = (0, ()) if plain else _strips(program)
+    bodies = _strips(program)[1] if strips else ()
     for name, body in zip(("strip", "fewer"), bodies, strict=False):
         space[f"{name}{strips}"] = _strip_function(program, body, name == "fewer")
     exec(compile(chunk_text(program, stream, bound, apart, strips), "<portapar chunk>", "exec"), space)
@@ -355,7 +358,7 @@ def _strip_function(program: Program, tree: ast.Module, fewer: bool) -> Any:
     from portapar.kernel.front import private
     from portapar.kernel.jit import intrinsics
 
-    space: dict[str, Any] = {"np": np, "math": math, "choose": intrinsics.choose}
+    space: dict[str, Any] = {"np": np, "math": math, "choose": intrinsics.choose, "kept": intrinsics.kept}
     space["lanes_apart"] = intrinsics.steps_apart if fewer else intrinsics.lanes_apart
     space.update((constructor.__name__, constructor) for constructor in private.CONSTRUCTORS)
     exec(compile(tree, "<portapar strip>", "exec"), space)
@@ -395,28 +398,37 @@ def can_stream(program: Program) -> bool:
 @functools.lru_cache(maxsize=4096)
 def chunk(program: Program, stream: bool = False) -> int:
     """The address of the native chunk function of a program."""
-    return _compiled(program, f"{program.key}|{stream}", lambda: _make(program, stream)).address  # type: ignore[attr-defined]
+    key, (strips, _) = f"{program.key}|{stream}", _strips(program)
+    return _compiled(program, key, lambda strips: _make(program, stream, strips=strips), strips).address  # type: ignore[attr-defined]
 
 
-def _compiled(program: Program, key: str, make: Callable[[], Any]) -> Callable[..., int]:
+def _compiled(program: Program, key: str, make: Callable[[int], Any], strips: int = 0) -> Callable[..., int]:
+    """A program's native function, which `make` gives the Python for, with strips of a width if these have types."""
     space: dict[str, Any] = {}
 
     def function() -> Any:
         nonlocal space
-        made = make()
+        made = make(strips)
         space = made.__globals__
         return made
 
     try:
         return native(key, function, 3)
-    except Exception as error:  # Numba's are told by their module: it is imported only where code is not in the cache
-        if type(error).__module__.startswith("numba.") or isinstance(error, (KeyError, NotImplementedError)):
+    except Exception as error:
+        if not _is_numbas(error):
+            raise
+        if not strips:
             from portapar.kernel.jit.check import explain
 
             raise explain(program, error) from None
-        raise
     finally:
         space.clear()  # Numba keeps functions that know each other until nobody holds one of them
+    return _compiled(program, key, make)  # what is wrong with the kernel itself is said of that
+
+
+def _is_numbas(error: Exception) -> bool:
+    """Whether Numba cannot compile it: told by the module, which is imported only where code is not in the cache."""
+    return type(error).__module__.startswith("numba.") or isinstance(error, (KeyError, NotImplementedError))
 
 
 class Table:
@@ -443,7 +455,7 @@ class Table:
         """Compile what is missing, run it, and let it be called from now on."""
         try:
             program = self.program
-            function = _compiled(program, f"{program.key}|rest", lambda: _make(program, False, True))
+            function = _compiled(program, f"{program.key}|rest", lambda _: _make(program, False, True))
             self._words[0] = function.address  # type: ignore[attr-defined]
             return int(function.raw(*args))  # type: ignore[attr-defined]
         except BaseException as error:  # noqa: BLE001 the thread that made the call raises it
@@ -535,7 +547,13 @@ def inspect(program: Program, stream: bool = False) -> dict[str, str]:
 
     The verdict is on the loop that runs where no index is negative, if there is one of its own.
     """
-    library, _ = lower(_make(program, stream), 3)
+    strips = _strips(program)[0]
+    try:
+        library, _ = lower(_make(program, stream, strips=strips), 3)
+    except Exception as error:
+        if not (strips and _is_numbas(error)):
+            raise
+        strips, (library, _) = 0, lower(_make(program, stream), 3)
     llvm = library.get_llvm_str()
     verdict, bound = _verdict(llvm), _bounded(program)
     if bound is not None and bound.test + bound.elements:
@@ -543,7 +561,7 @@ def inspect(program: Program, stream: bool = False) -> dict[str, str]:
         verdict = f"{verdict}\nwhere an index is negative: {slow}"
     return {
         "vectorized": verdict,
-        "Numba": program.text + "\n" + chunk_text(program, stream, bound, _apart(program), _strips(program)[0]),
+        "Numba": program.text + "\n" + chunk_text(program, stream, bound, _apart(program), strips),
         "LLVM": llvm,
         "assembly": library.get_asm_str(),
     }

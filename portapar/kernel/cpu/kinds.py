@@ -6,74 +6,112 @@ Numba knows as soon as it has typed a function; here it has to be known before t
 from __future__ import annotations
 
 import ast
+import builtins
+import enum
+import functools
+import math
 from typing import Any
 
 import numpy as np
 
+from portapar.kernel.front.trees import stored_in
 from portapar.kernel.program import Program
 
 #: a dtype, also of a record; the kind of a weak number, which takes the kind that it meets; or None: not known
 Kind = Any
-_INT, _FLOAT = "int", "float"
-_SAME = {"abs", "fabs", "min", "max", "minimum", "maximum"}
+
+
+class _Weak(enum.Enum):  # a string would be equal to a dtype
+    INT, FLOAT = "int", "float"
+
+
+_INT, _FLOAT = _Weak.INT, _Weak.FLOAT
 _BOOL = np.dtype(bool)
+#: functions of the math module that give a float of any numbers
+_FLOATS = {
+    getattr(math, name) for name in (
+        "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "copysign", "cos", "cosh", "degrees", "erf", "erfc",
+        "exp", "expm1", "fabs", "gamma", "hypot", "lgamma", "log", "log10", "log1p", "log2", "pow", "radians", "sin",
+        "sinh", "sqrt", "tan", "tanh",
+    )
+}  # fmt: skip
 
 
 class Kinds:
-    """The kinds of the variables of `function`, a form of a program's body."""
+    """The kinds of the variables of `function`, a form of a program's body, wherever it reads them."""
 
     def __init__(self, program: Program, function: ast.FunctionDef) -> None:
         params = [p.arg for p in function.args.args]
         self.arrays: dict[str, np.dtype] = {}
-        self.known: dict[str, Kind] = dict.fromkeys(params[: program.ndim], _INT)
+        self.known: dict[str, Kind] = dict.fromkeys(params[: program.ndim], _INT)  #: at a step
         for name, spec in zip(params[program.ndim :], program.specs, strict=True):
             if spec.is_array:
                 self.arrays[name] = spec.dtype
             else:
                 weak = {"i": _INT, "f": _FLOAT}.get(spec.dtype.kind) if spec.weak else None
                 self.known[name] = weak or spec.dtype
-        self.strange: set[str] = set()  #: variables of which it cannot be said
-        self.given: dict[str, set[Kind]] = {}  #: all that they are given, but for weak numbers
-        before: dict[str, Kind] | None = None
-        while before != self.known:  # numbers only ever become wider
-            before, self.strange, self.given = dict(self.known), set(), {}
-            for node in ast.walk(function):
-                self._step(node)
+        self.read: dict[str, set[Kind]] = {}
+        self._block(function.body)
 
     def of(self, name: str) -> tuple[str, str] | None:
         """The name of the dtype that keeps it, and ``int`` or ``float`` if it is weak; None if it is not known."""
-        kind = self.known.get(name)
-        if kind is None or name in self.strange or (isinstance(kind, np.dtype) and kind.kind not in "iufb"):
+        kinds = self.read.get(name) or {self.known.get(name)}
+        if len(kinds) > 1:  # Numba has a variable of each kind
             return None
-        if self.given.get(name, {kind}) != {kind}:  # Numba has a variable of each kind
+        (kind,) = kinds
+        if isinstance(kind, _Weak):
+            return ("int64" if kind is _INT else "float64"), kind.value
+        if kind is None or kind.kind not in "iufb":
             return None
-        if isinstance(kind, str):
-            return ("int64" if kind == _INT else "float64"), kind
         return ("bool_" if kind == _BOOL else kind.name), ""
 
-    def _step(self, node: ast.AST) -> None:
-        match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                self._more(name, self.kind(value))
-            case ast.AugAssign(target=ast.Name(id=name), op=op, value=value):
-                self._more(name, _result(op, self.known.get(name), self.kind(value)))
-            case ast.For(target=ast.Name(id=name)):
-                self._more(name, _INT)
+    def _block(self, body: list[ast.stmt]) -> None:
+        for step in body:
+            match step:
+                case ast.If(test=test, body=some, orelse=others):
+                    self._reads(test)
+                    before = self.known.copy()
+                    self._block(some)
+                    one, self.known = self.known, before
+                    self._block(others)
+                    self.known = _met(one, self.known)
+                case ast.For(target=ast.Name(id=name), iter=iterable, body=some, orelse=[]):
+                    self._reads(iterable)
+                    read = {key: kinds.copy() for key, kinds in self.read.items()}
+                    former: dict[str, Kind] | None = None
+                    while former is None or not _same(former, self.known):  # of what the round before gave
+                        former, self.read = self.known, {key: kinds.copy() for key, kinds in read.items()}
+                        self.known = {**former, name: _INT}
+                        self._block(some)
+                        self.known = _met(former, self.known)
+                case _:
+                    self._step(step)
 
-    def _more(self, name: str, kind: Kind) -> None:
-        if isinstance(kind, np.dtype):
-            self.given.setdefault(name, set()).add(kind)
-        before = self.known.get(name)
-        joined = None if kind is None else kind if before is None else _joined(before, kind)
-        if joined is None:
-            self.strange.add(name)  # unless it is known the next time
-        else:
-            self.known[name] = joined
+    def _step(self, step: ast.stmt) -> None:
+        self._reads(step)
+        match step:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                self.known[name] = self.kind(value)
+            case ast.AugAssign(target=ast.Name(id=name), op=op, value=value):
+                before = self.known.get(name)
+                self.read.setdefault(name, set()).add(before)
+                self.known[name] = _result(op, before, self.kind(value))
+            case _:
+                self.known.update(dict.fromkeys(stored_in(step)))
+
+    def _reads(self, node: ast.AST) -> None:
+        for part in ast.walk(node):
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load):
+                self.read.setdefault(part.id, set()).add(self.known.get(part.id))
 
     def kind(self, node: ast.expr) -> Kind:
         match node:
-            case ast.Constant(value=value):
-                return _BOOL if isinstance(value, bool) else {int: _INT, float: _FLOAT}.get(type(value))
+            case ast.Constant(value=bool()):
+                return _BOOL
+            case ast.Constant(value=int(value)):
+                return _INT if value < 2**63 else np.dtype(np.uint64)
+            case ast.Constant(value=float()):
+                return _FLOAT
             case ast.Name(id=name):
                 return self.known.get(name)
             case ast.Subscript(value=ast.Name(id=name)):
@@ -90,41 +128,80 @@ class Kinds:
                 return _result(op, self.kind(left), self.kind(right))
             case ast.UnaryOp(op=op, operand=operand):
                 return _BOOL if isinstance(op, ast.Not) else self.kind(operand)
-            case ast.Compare() | ast.BoolOp():
+            case ast.Compare():
                 return _BOOL
+            case ast.BoolOp(values=values):
+                return _BOOL if all(self.kind(value) == _BOOL for value in values) else None
             case ast.IfExp(body=body, orelse=orelse):
                 return _joined(self.kind(body), self.kind(orelse))
-            case ast.Call(func=ast.Name(id="len")):
-                return _INT
-            case ast.Call(func=ast.Name(id="float" | "int" as name)):
-                return name
-            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=[first, *others]):
-                return self._called(name, [self.kind(x) for x in (first, *others)])
+            case ast.Call(func=ast.Name(id=name), args=[_, *_] as args, keywords=[]):
+                return _called(getattr(builtins, name, None), [self.kind(x) for x in args])
+            case ast.Call(func=ast.Attribute(ast.Name(id="math" | "np" as owner), name), args=args, keywords=[]):
+                function = getattr(math if owner == "math" else np, name, None)
+                return _called(function, [self.kind(x) for x in args])
         return None
 
-    def _called(self, name: str, given: list[Kind]) -> Kind:
-        cast = getattr(np, name, None)
-        if isinstance(cast, type) and issubclass(cast, np.generic):
-            return np.dtype(cast)
-        joined = given[0]
-        for kind in given[1:]:
-            joined = _joined(joined, kind)
-        if name in _SAME or joined is None:
-            return joined
-        if isinstance(joined, str):
-            return _FLOAT
-        return joined if joined.kind == "f" else np.dtype(np.float64)
+
+def _called(function: Any, given: list[Kind]) -> Kind:
+    """Of what a function gives; None for all that is not certain."""
+    if function is len:
+        return _INT
+    if not given or any(kind is None or not (isinstance(kind, _Weak) or kind.kind in "iufb") for kind in given):
+        return None
+    if isinstance(function, type) and issubclass(function, np.generic):
+        return np.dtype(function)
+    if function is float:
+        return _FLOAT
+    if function in (int, math.floor, math.ceil, math.trunc):
+        return given[0] if given[0] == np.uint64 else _INT  # which is too large for int64
+    if isinstance(function, np.ufunc):
+        return _of_ufunc(function, given)
+    joined = functools.reduce(_joined, given)
+    if function in (abs, min, max):
+        return None if joined == _BOOL else joined
+    if function not in _FLOATS or joined is None:
+        return None
+    if isinstance(joined, _Weak):
+        return _FLOAT
+    if len(given) > 1 and len({*given}) > 1:
+        return None  # Numba's own rules
+    return joined if joined.kind == "f" else np.dtype(np.float64)
+
+
+def _of_ufunc(function: np.ufunc, given: list[Kind]) -> Kind:
+    """NumPy's answer."""
+    kinds: list[Any] = [{_INT: int, _FLOAT: float}.get(kind, kind) for kind in given]
+    if all(isinstance(kind, _Weak) for kind in given):
+        kinds = [np.dtype(kind) for kind in kinds]
+    try:
+        found = function.resolve_dtypes((*kinds, *(None,) * function.nout))
+    except (TypeError, ValueError):
+        return None
+    return found[-1] if function.nout == 1 and found[-1].kind in "iufb" and found[-1] != np.float16 else None
+
+
+def _same(one: dict[str, Kind], other: dict[str, Kind]) -> bool:
+    """Whether they are equal; NumPy takes None for a dtype, too."""
+    return one.keys() == other.keys() and all(
+        type(kind) is type(other[name]) and kind == other[name] for name, kind in one.items()
+    )
+
+
+def _met(one: dict[str, Kind], other: dict[str, Kind]) -> dict[str, Kind]:
+    """Of variables that are what they are here or there."""
+    both = {name: _joined(kind, other[name]) for name, kind in one.items() if name in other}
+    return {**one, **other, **both}
 
 
 def _joined(a: Kind, b: Kind) -> Kind:
     """What holds both."""
     if a is None or b is None:
         return None
-    if isinstance(a, str) and isinstance(b, str):
+    if isinstance(a, _Weak) and isinstance(b, _Weak):
         return _FLOAT if _FLOAT in (a, b) else _INT
-    if isinstance(b, str):
+    if isinstance(b, _Weak):
         a, b = b, a
-    if isinstance(a, str):
+    if isinstance(a, _Weak):
         if b.names or (b.kind == "b"):
             return None
         return np.dtype(np.float64) if a == _FLOAT and b.kind in "iu" else b
@@ -139,9 +216,13 @@ def _result(op: ast.operator, a: Kind, b: Kind) -> Kind:
         return None
     joined = _joined(a, b)
     if isinstance(op, ast.Div):
-        if isinstance(joined, str):
+        if isinstance(joined, _Weak):
             return _FLOAT
         return joined if joined is None or joined.kind == "f" else np.dtype(np.float64)
     if isinstance(op, (ast.Add, ast.Sub, ast.Mult, ast.FloorDiv, ast.Mod)):
         return joined if joined != _BOOL else None
-    return joined if isinstance(joined, np.dtype) and joined.kind == "f" else None  # powers, bits, shifts
+    if isinstance(op, (ast.BitAnd, ast.BitOr, ast.BitXor)):
+        return joined if joined is _INT or (isinstance(joined, np.dtype) and joined.kind in "iub") else None
+    if isinstance(op, (ast.LShift, ast.RShift)):
+        return _INT if joined is _INT else a if b is _INT and isinstance(a, np.dtype) and a.kind in "iu" else None
+    return joined if isinstance(joined, np.dtype) and joined.kind == "f" else None  # powers

@@ -10,6 +10,7 @@ import ast
 from typing import Any
 
 from portapar.kernel.front.sources import tree_of
+from portapar.kernel.front.trees import names_in
 
 LANES, MOST = 4, 128  #: a loop worth it runs a multiple of so often, and not more than that: it is written out
 
@@ -75,7 +76,7 @@ def _has_lanes(loop: ast.stmt, private: set[str]) -> bool:
         for target in step.targets if isinstance(step, ast.Assign) else [step.target]:
             if not isinstance(target, ast.Subscript) or not isinstance(target.value, ast.Name):
                 return False
-            if lane not in _names(target.slice):
+            if lane not in names_in(target.slice):
                 return False
             stored[target.value.id] = ast.unparse(target.slice)
     for node in ast.walk(loop):
@@ -83,9 +84,9 @@ def _has_lanes(loop: ast.stmt, private: set[str]) -> bool:
             name = node.value.id
             if name in stored and ast.unparse(node.slice) != stored[name]:
                 return False
-            if lane in _names(node.slice):
+            if lane in names_in(node.slice):
                 *outer, last = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-                if any(lane in _names(index) for index in outer) or not _neighbours(last):
+                if any(lane in names_in(index) for index in outer) or not _neighbours(last):
                     return False
                 used |= name in private
     return used
@@ -104,7 +105,3 @@ def _length(call: ast.expr) -> int | None:
             case [ast.Constant(value=int(n))] if 0 < n <= MOST and n % LANES == 0:
                 return n
     return None
-
-
-def _names(node: ast.AST) -> set[str]:
-    return {x.id for x in ast.walk(node) if isinstance(x, ast.Name)}

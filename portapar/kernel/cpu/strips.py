@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from portapar.kernel.cpu.kinds import Kinds
 from portapar.kernel.front.sources import tree_of
-from portapar.kernel.front.text import copied
+from portapar.kernel.front.trees import copied, names_in, stored_in
 from portapar.kernel.program import Program
 
 SHORT = 64  #: rounds of a loop with a constant count that LLVM writes out, and makes vectors of, by itself
@@ -64,7 +64,7 @@ def straight(trees: dict[str, ast.Module], entry: str) -> ast.Module | None:
         params = [p.arg for p in callee.args.args]
         if len(params) != len(value.args) or callee.body[-1].value is None:
             return None
-        names = {n.id for n in ast.walk(callee) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        names = stored_in(callee)
         given: dict[str, ast.expr] = {name: ast.Name(f"{name}_{number}_", ast.Load()) for name in names - {*params}}
         for name, x in zip(params, value.args, strict=True):
             if isinstance(x, (ast.Name, ast.Constant)) and name not in names:
@@ -111,7 +111,7 @@ class _Strip:
     def made(self) -> ast.Module:
         function = self.function
         text = ast.unparse(function)
-        if _stored(function) & {*self.index, *self.arrays} or _LANE in text or _LANES in text:
+        if stored_in(function) & {*self.index, *self.arrays} or _LANE in text or _LANES in text:
             raise _No
         function.body = [part for step in function.body for part in _split(step)]
         before = -1
@@ -124,7 +124,7 @@ class _Strip:
         for node in steps:
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 name = node.targets[0].id
-                if sum(name in _stored(step) for step in steps) == 1:
+                if sum(name in stored_in(step) for step in steps) == 1:
                     self.made_of[name] = node.value
         kinds = Kinds(self.program, function)
         function.body = self.block(function.body, 0)
@@ -137,7 +137,7 @@ class _Strip:
         for loop, depth in self.runs:
             for step in loop.body:
                 self.check(step, depth)
-            lanes = _Lanes(self.own, {name: weak for name, (_, weak) in found.items()})  # type: ignore[misc]
+            lanes = _Lanes(self.own, found)  # type: ignore[arg-type]
             loop.body = [lanes.visit(step) for step in loop.body]
             if isinstance(loop.body[-1], ast.If):  # one way back to the next lane, which is what a hint goes to
                 loop.body.append(tree_of(f"{_LANE}end = {_LANE}").body[0])
@@ -154,7 +154,7 @@ class _Strip:
             match step:
                 case ast.Assign() | ast.AugAssign():
                     if control or self.differs(step):
-                        self.lanes |= _stored(step)
+                        self.lanes |= stored_in(step)
                 case ast.If(test=test, body=some, orelse=others):
                     self.spread(some, control or self.differs(test))
                     self.spread(others, control or self.differs(test))
@@ -190,7 +190,7 @@ class _Strip:
                 run.append(step)
             elif not self.differs(step):
                 self.same(step)
-                if any(_names(other) & _stored(step) for other in run):
+                if any(names_in(other) & stored_in(step) for other in run):
                     close()
                 found.append(step)  # before the run, of which it needs nothing
             else:
@@ -229,12 +229,12 @@ class _Strip:
     def passing(self, name: str) -> bool:
         """Whether a number is made anew in each run that has it, so that it need not be kept."""
         for loop, _ in self.runs:
-            first = next((step for step in loop.body if name in _names(step)), None)
+            first = next((step for step in loop.body if name in names_in(step)), None)
             if first is None:
                 continue
             match first:
                 case ast.Assign(targets=[ast.Name(id=target)], value=value) if target == name:
-                    if name in _names(value):
+                    if name in names_in(value):
                         return False
                 case _:
                     return False
@@ -304,22 +304,13 @@ def _split(step: ast.stmt) -> list[ast.stmt]:
             setattr(step, field, [part for inner in getattr(step, field) for part in _split(inner)])
     match step:
         case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
-            if len(targets) == len(values) and not _stored(step) & {n for x in values for n in _names(x)}:
+            if len(targets) == len(values) and not stored_in(step) & names_in(*values):
                 parts = [ast.Assign([target], value) for target, value in zip(targets, values, strict=True)]
                 return [ast.copy_location(part, step) for part in parts]
         case ast.Assign(targets=[_, _, *_] as targets, value=ast.Constant() | ast.Name() as value):
             if all(isinstance(target, ast.Name) for target in targets):
                 return [ast.copy_location(ast.Assign([target], value), step) for target in targets]
     return [step]
-
-
-def _names(node: ast.AST) -> set[str]:
-    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-
-
-def _stored(node: ast.AST) -> set[str]:
-    """The names that are given values in it."""
-    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
 
 
 def _short(ends: list[ast.expr]) -> bool:
@@ -346,10 +337,29 @@ def _plain(name: ast.Attribute) -> bool:
 
 
 class _Lanes(ast.NodeTransformer):
-    """An index becomes that of a lane, a number that is kept the one of the lane; weak ones stay weak."""
+    """An index becomes that of a lane, a number that is kept the one of the lane; weak ones stay weak.
 
-    def __init__(self, own: str, lanes: dict[str, str]) -> None:
+    What is stored must be of the kind that is kept, or else there is no such code (`intrinsics.kept`).
+    """
+
+    def __init__(self, own: str, lanes: dict[str, tuple[str, str]]) -> None:
         self.own, self.lanes = own, lanes
+
+    def visit_Assign(self, node: ast.Assign) -> ast.stmt:
+        self.generic_visit(node)
+        target = node.targets[0]
+        if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name) and target.value.id in self.lanes:
+            dtype, weak = self.lanes[target.value.id]
+            like = tree_of(f"{weak or f'np.{dtype}'}(0)").body[0]
+            assert isinstance(like, ast.Expr)
+            node.value = ast.Call(ast.Name("kept", ast.Load()), [node.value, like.value], [])
+        return node
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
+        if not (isinstance(node.target, ast.Name) and node.target.id in self.lanes):
+            return self.generic_visit(node)  # type: ignore[return-value]
+        value = ast.BinOp(ast.Name(node.target.id, ast.Load()), node.op, node.value)
+        return self.visit_Assign(ast.copy_location(ast.Assign([node.target], value), node))
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
@@ -366,6 +376,6 @@ class _Lanes(ast.NodeTransformer):
             return ast.BinOp(ast.Name(self.own, ast.Load()), ast.Add(), lane)
         if node.id in self.lanes:
             found = ast.Subscript(ast.Name(node.id, ast.Load()), lane, node.ctx)
-            weak = isinstance(node.ctx, ast.Load) and self.lanes[node.id]
+            weak = isinstance(node.ctx, ast.Load) and self.lanes[node.id][1]
             return ast.Call(ast.Name(weak, ast.Load()), [found], []) if weak else found
         return node

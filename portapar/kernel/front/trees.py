@@ -134,6 +134,16 @@ def conditions_of(tree: ast.AST) -> frozenset[int]:
     return frozenset(found)
 
 
+def names_in(*nodes: ast.AST) -> set[str]:
+    return {part.id for node in nodes for part in ast.walk(node) if isinstance(part, ast.Name)}
+
+
+def stored_in(*nodes: ast.AST) -> set[str]:
+    """The names that are given values in them."""
+    parts = (part for node in nodes for part in ast.walk(node) if isinstance(part, ast.Name))
+    return {part.id for part in parts if isinstance(part.ctx, ast.Store)}
+
+
 class Filled(ast.NodeTransformer):
     """Puts arguments in the place of parameters."""
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from portapar.kernel.front.sources import tree_of
+from portapar.kernel.front.trees import names_in
 from portapar.kernel.jit.check import argument_types
 from portapar.kernel.jit.functions import function_texts, namespace, place
 from portapar.kernel.program import Program
@@ -172,7 +173,7 @@ class _Walk:
         if isinstance(loop.target, ast.Name):
             values[loop.target.id] = _Number(0, text=loop.target.id)
         counters = self.counters
-        self.counters = (*counters, *_names(loop.target))
+        self.counters = (*counters, *names_in(loop.target))
         self._block(loop.body, values)
         self.counters = counters
 
@@ -251,7 +252,7 @@ class _Walk:
         """How neighbouring iterations walk through an array whose indices are all given."""
         text = ast.unparse(node)
         (self.written if kind == "scatter" else self.read).setdefault(name, {})[", ".join(x.text for x in given)] = node
-        if not _names(node).isdisjoint(self.counters):
+        if not names_in(node).isdisjoint(self.counters):
             return  # neighbours for the inner loop
         if any(x.loaded and x.by is None for x in given):
             self._tell(kind, f"{text} is anywhere in memory", node)
@@ -261,10 +262,6 @@ class _Walk:
             self._tell("stride", f"{text}: neighbouring iterations are a row apart", node)
         elif given and abs(given[-1].by or 0) > 1:
             self._tell("stride", f"{text}: neighbouring iterations are {abs(given[-1].by or 0)} elements apart", node)
-
-
-def _names(node: ast.AST) -> set[str]:
-    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
 
 
 def _named(value: _Value, name: str) -> _Value:

@@ -276,6 +276,17 @@ choose.joins = True  # the type of both, see `promotion`
 
 
 @intrinsic
+def kept(typing, value, like):
+    """A number as one of the kind of another, where that changes nothing (`promotion`)."""
+    return like(value, like), lambda context, builder, signature, values: context.cast(
+        builder, values[0], signature.args[0], like
+    )
+
+
+kept.keeps = True
+
+
+@intrinsic
 def wide(typing):
     """Let the function use the widest vectors: LLVM halves them on CPUs that once lowered their clock."""
 

@@ -495,6 +495,11 @@ class _Infer(typeinfer.TypeInferer):
                 if function not in _LOWERED:
                     super().resolve_call(fnty, found.args, {})  # or lowering would not find it
                 return found
+            if getattr(function, "keeps", False):
+                kind, like = map(_softened, args)
+                if kind != like and not (_is_weak(args[0]) and joined(args[0], like) == like):
+                    raise errors.TypingError(f"{plain(kind)} is not kept as {plain(like)}")
+                return super().resolve_call(fnty, (plain(kind), plain(like)), {}).replace(return_type=like)
             if getattr(function, "joins", False):
                 kind = _softened(joined(*args[1:]))
                 found = super().resolve_call(fnty, (args[0], plain(kind), plain(kind)), {})
