@@ -449,7 +449,18 @@ def wide(j, n, x, a, b, u, y):
     y[j] = s
 
 
-@pytest.mark.parametrize("kernel", [floored, unsigned, masked, whole, narrow, several, wide], ids=lambda x: x.__name__)
+def narrowed(j, n, x, a, b, u, y):
+    s = 0
+    for _ in range(n):
+        s += int(b[j])
+        if s > 100:
+            s -= b[j]  # s is a Python number on one of the ways here
+    y[j] = s
+
+
+@pytest.mark.parametrize(
+    "kernel", [floored, unsigned, masked, whole, narrow, several, wide, narrowed], ids=lambda x: x.__name__
+)
 def test_kinds_of_numbers_in_lanes(renderer, kernel):
     """What is kept from one run of lanes to the next stays what the kernel alone makes of it."""
     rng = np.random.default_rng(6)
@@ -459,7 +470,9 @@ def test_kinds_of_numbers_in_lanes(renderer, kernel):
     x[3], x[70], u[5], u[80] = 1e18, -1e17, 2**63 + 5, 2**64 - 1
     y, wanted = np.zeros(m), np.zeros(m)
     pp.for_each(pp.par.on(renderer.executor), m, kernel, n, x, a, b, u, y)
-    given = [v.tolist() for v in (x, a, b, u)] if kernel in (floored, unsigned, masked, whole) else (x, a, b, u)
+    given = (
+        [v.tolist() for v in (x, a, b, u)] if kernel in (floored, unsigned, masked, whole, narrowed) else (x, a, b, u)
+    )
     with np.errstate(all="ignore"):
         for j in range(m):
             kernel(j, n, *given, wanted)

@@ -17,7 +17,8 @@ import numpy as np
 from portapar.kernel.front.trees import stored_in
 from portapar.kernel.program import Program
 
-#: a dtype, also of a record; the kind of a weak number, which takes the kind that it meets; or None: not known
+#: a dtype, also of a record; the kind of a weak number, which takes the kind that it meets, or a small constant itself;
+#: or None: not known
 Kind = Any
 
 
@@ -61,7 +62,7 @@ class Kinds:
         (kind,) = kinds
         if isinstance(kind, _Weak):
             return ("int64" if kind is _INT else "float64"), kind.value
-        if kind is None or kind.kind not in "iufb":
+        if kind is None or type(kind) is int or kind.kind not in "iufb":
             return None
         return ("bool_" if kind == _BOOL else kind.name), ""
 
@@ -109,7 +110,7 @@ class Kinds:
             case ast.Constant(value=bool()):
                 return _BOOL
             case ast.Constant(value=int(value)):
-                return _INT if value < 2**63 else np.dtype(np.uint64)
+                return value if 0 <= value < 128 else _INT if value < 2**63 else np.dtype(np.uint64)
             case ast.Constant(value=float()):
                 return _FLOAT
             case ast.Name(id=name):
@@ -127,13 +128,13 @@ class Kinds:
             case ast.BinOp(left=left, op=op, right=right):
                 return _result(op, self.kind(left), self.kind(right))
             case ast.UnaryOp(op=op, operand=operand):
-                return _BOOL if isinstance(op, ast.Not) else self.kind(operand)
+                return _BOOL if isinstance(op, ast.Not) else _soft(self.kind(operand))
             case ast.Compare():
                 return _BOOL
             case ast.BoolOp(values=values):
                 return _BOOL if all(self.kind(value) == _BOOL for value in values) else None
             case ast.IfExp(body=body, orelse=orelse):
-                return _joined(self.kind(body), self.kind(orelse))
+                return _either(self.kind(body), self.kind(orelse))
             case ast.Call(func=ast.Name(id=name), args=[_, *_] as args, keywords=[]):
                 return _called(getattr(builtins, name, None), [self.kind(x) for x in args])
             case ast.Call(func=ast.Attribute(ast.Name(id="math" | "np" as owner), name), args=args, keywords=[]):
@@ -146,6 +147,7 @@ def _called(function: Any, given: list[Kind]) -> Kind:
     """Of what a function gives; None for all that is not certain."""
     if function is len:
         return _INT
+    least, given = functools.reduce(_either, given, given[0] if given else None), [_soft(kind) for kind in given]
     if not given or any(kind is None or not (isinstance(kind, _Weak) or kind.kind in "iufb") for kind in given):
         return None
     if isinstance(function, type) and issubclass(function, np.generic):
@@ -156,9 +158,9 @@ def _called(function: Any, given: list[Kind]) -> Kind:
         return given[0] if given[0] == np.uint64 else _INT  # which is too large for int64
     if isinstance(function, np.ufunc):
         return _of_ufunc(function, given)
-    joined = functools.reduce(_joined, given)
     if function in (abs, min, max):
-        return None if joined == _BOOL else joined
+        return None if least == _BOOL else _soft(least)
+    joined = functools.reduce(_joined, given)
     if function not in _FLOATS or joined is None:
         return None
     if isinstance(joined, _Weak):
@@ -189,12 +191,28 @@ def _same(one: dict[str, Kind], other: dict[str, Kind]) -> bool:
 
 def _met(one: dict[str, Kind], other: dict[str, Kind]) -> dict[str, Kind]:
     """Of variables that are what they are here or there."""
-    both = {name: _joined(kind, other[name]) for name, kind in one.items() if name in other}
+    both = {name: _either(kind, other[name]) for name, kind in one.items() if name in other}
     return {**one, **other, **both}
+
+
+def _soft(kind: Kind) -> Kind:
+    """Without the value of a constant."""
+    return _INT if type(kind) is int else kind
+
+
+def _either(a: Kind, b: Kind) -> Kind:
+    """Of what is one or the other: a narrow kind holds small constants, and not every whole number."""
+    if type(a) is int and type(b) is int:
+        return a if a == b else _INT
+    for one, other in ((a, b), (b, a)):
+        if one is _INT and isinstance(other, np.dtype) and other.kind in "iu" and other.itemsize < 8:
+            return None
+    return _joined(a, b)
 
 
 def _joined(a: Kind, b: Kind) -> Kind:
     """What holds both."""
+    a, b = _soft(a), _soft(b)
     if a is None or b is None:
         return None
     if isinstance(a, _Weak) and isinstance(b, _Weak):
@@ -212,6 +230,7 @@ def _joined(a: Kind, b: Kind) -> Kind:
 
 def _result(op: ast.operator, a: Kind, b: Kind) -> Kind:
     """Of an operation on both."""
+    a, b = _soft(a), _soft(b)
     if a is None or b is None:
         return None
     joined = _joined(a, b)
