@@ -413,12 +413,29 @@ def _order(p: Parts, a: Any, b: Any, names: tuple[str, str], key: Any, descendin
     return Order(p, a.dtype, key, descending, names[0])
 
 
+def _bound(test: Any) -> Any:
+    """A function that finds the first of `rest` elements from k on of which ``test(k, i)`` is not true, by halves."""
+
+    def bound(k: int, rest: int, i: int) -> int:
+        while rest > 0:
+            half = rest // 2
+            if test(k + half, i):
+                k += half + 1
+                rest -= half + 1
+            else:
+                rest = half
+        return k
+
+    return bound
+
+
 def _marked(part: LocalPart, ours: Keys, theirs: Keys, lo: int, hi: int, m: int, run: Any) -> Any:
     """A flag for the elements `lo` to `hi`: whether they have partners among `m` others.
 
     `run` is that of the part or of a step; None if it did not run.
     """
     here, ahead, behind = before(ours, ours), before(theirs, ours), before(ours, theirs)
+    begins, skip = _bound(here), _bound(ahead)
 
     def first(k: int, m: int, i: int) -> int:
         """The first element of the other sequence from k on that does not come before element i."""
@@ -426,28 +443,12 @@ def _marked(part: LocalPart, ours: Keys, theirs: Keys, lo: int, hi: int, m: int,
         while k < m and steps < _STEPS and ahead(k, i):
             k += 1
             steps += 1
-        if steps == _STEPS:
-            rest = m - k
-            while rest > 0:
-                half = rest // 2
-                if ahead(k + half, i):
-                    k += half + 1
-                    rest -= half + 1
-                else:
-                    rest = half
-        return k
+        return skip(k, m - k, i) if steps == _STEPS else k
 
     def mark(block: int, size: int, begin: int, end: int, m: int, flags: Any) -> None:
         i = begin + block * size
         stop = min(end, i + size)
-        run, rest = 0, i  # where the equals of element i begin
-        while rest > 0:
-            half = rest // 2
-            if here(run + half, i):
-                run += half + 1
-                rest -= half + 1
-            else:
-                rest = half
+        run = begins(0, i, i)  # where the equals of element i begin
         k = 0
         fresh = True
         while i < stop:
