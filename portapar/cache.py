@@ -11,13 +11,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import json
 import os
 import stat
 import warnings
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from portapar import config
+from portapar.errors import PortaparWarning
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,6 +84,22 @@ def load(name: str, counts: bool = True) -> bytes | None:
     if counts:
         _count(place)[payload is None] += 1
     return payload
+
+
+def load_json(name: str, read: Callable[[Any], T], told: str | None) -> T | None:
+    """What `read` makes of the JSON kept under `name`; None if there is none, or if it does not take it.
+
+    The latter is told by a warning, with the folder and the error in the places of `told`, if that is not None.
+    """
+    payload = load(name, counts=False)
+    if payload is None:
+        return None
+    try:
+        return read(json.loads(payload))
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        if told is not None:
+            warnings.warn(told.format(folder(), error), PortaparWarning, stacklevel=2)
+        return None
 
 
 def loads() -> int:

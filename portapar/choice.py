@@ -285,6 +285,11 @@ def _decided(undecided: Policy) -> dict[Any, list[Any]]:
     return _held if where is None or not where.chooses else where.found
 
 
+def _searches(how: Policy) -> bool:
+    """Whether it is how one executor deals out iterations that is looked for."""
+    return bool(how.tune) and how.executor is not None and not how.executor.chooses
+
+
 def hold(undecided: Policy, like: Any, what: Any) -> None:
     """Have it run by the next calls that look like this one; None: no longer."""
     known = _decided(undecided)
@@ -325,7 +330,7 @@ def run(
     choice = known.get(key)
     if choice is None or choice.now.executor.closed:
         name = history.name(algorithm, kernels, key[3:])
-        first = _searched if how.tune and where is not None and not where.chooses else _first
+        first = _searched if _searches(how) else _first
         choice = known[key] = first(how, problem() if problem is not None else None, values, name)
         choice.kept = kept
     if how.asynchronous or watching or isinstance(policy.current.get(), Planning):
@@ -426,7 +431,7 @@ def _key(how: Policy, algorithm: str, kernels: Sequence[Any], values: Sequence[A
         elif isinstance(x, PartitionedArray):
             return None  # where it lives, it is used
         elif hasattr(x, "dtype") and not isinstance(x, arrays.SCALARS):
-            if not how.tune or how.executor is None or how.executor.chooses or not how.executor.owns(x):
+            if not (_searches(how) and how.executor.owns(x)):
                 return None  # likewise
             kinds += (type(x), x.dtype, x.ndim)
             size += x.nbytes

@@ -15,7 +15,6 @@ from types import CodeType
 from typing import Any
 
 from portapar import cache, config, forks, rates
-from portapar.errors import PortaparWarning
 
 _MOST = 4096  #: entries
 
@@ -63,24 +62,15 @@ def _entries() -> dict[str, Any]:
     if not _loaded:
         with _lock:
             if not _loaded:
-                _loaded.append(_read(tell=True))
+                told = "what earlier processes measured is not used: {1}. It is written anew in {0}"
+                _loaded.append(cache.load_json(_file(), _object, told) or {})
     return _loaded[0]
 
 
-def _read(tell: bool = False) -> dict[str, Any]:
-    payload = cache.load(_file(), counts=False)
-    try:
-        found = json.loads(payload) if payload is not None else {}
-    except (ValueError, RecursionError):
-        found = None
-    if isinstance(found, dict):
-        return found
-    if tell:
-        import warnings
-
-        told = "what earlier processes measured is not used: it is no JSON object, and is written anew"
-        warnings.warn(f"{cache.folder()}: {told}", PortaparWarning, stacklevel=2)
-    return {}
+def _object(found: Any) -> dict[str, Any]:
+    if not isinstance(found, dict):
+        raise ValueError("it is no JSON object")
+    return found
 
 
 def _write() -> None:
@@ -89,7 +79,7 @@ def _write() -> None:
     if place is None or not place.is_dir():
         return
     with cache.alone(_file()):
-        found = _read()
+        found = cache.load_json(_file(), _object, None) or {}
         for entry, (seconds, shares) in list(_noted.items()):
             found.pop(entry, None)  # the newest are last
             found[entry] = [float(f"{seconds:.4g}"), *shares]

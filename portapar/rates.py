@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from portapar import cache, config, forks, topology
-from portapar.errors import ArgumentError, PortaparWarning
+from portapar.errors import ArgumentError
 
 VERSION = 3  #: of the file
 _PARTS = ("about", "executors", "shared")  #: of it, besides
@@ -251,24 +251,14 @@ def built_in(kind: str, threads: int) -> Rates:
 
 
 def _load() -> Profile:
-    payload = cache.load(_file(), counts=False)
-    if payload is None:
-        return Profile()
-    try:
-        found = json.loads(payload)
-        _whole(found)
-        if found.get("version") != VERSION or found["about"] != _about():
-            return Profile()
-        return _profile(found)
-    except (ValueError, TypeError, RecursionError) as error:
-        import warnings
+    told = "the machine's profile in {} is not used: {}. `portapar tune` measures it anew"
+    return cache.load_json(_file(), _own, told) or Profile()
 
-        warnings.warn(
-            f"the machine's profile in {cache.folder()} is not used: {error}. `portapar tune` measures it anew",
-            PortaparWarning,
-            stacklevel=2,
-        )
-        return Profile()
+
+def _own(found: Any) -> Profile | None:
+    """This machine's profile, if it is one of these versions."""
+    _whole(found)
+    return _profile(found) if found.get("version") == VERSION and found["about"] == _about() else None
 
 
 def _profile(told: Any) -> Profile:

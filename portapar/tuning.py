@@ -13,9 +13,9 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from portapar import cache, config, forks, topology
-from portapar.errors import PortaparWarning
 
 
 @dataclass(frozen=True)
@@ -121,16 +121,13 @@ def _load() -> None:
     with _lock:
         if _loaded:
             return
-        payload = cache.load(_file(), counts=False)
-        try:
-            found = json.loads(payload) if payload is not None else {}
-            _known.update({name: float(number) for name, number in found.items() if name in NUMBERS})
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
-            import warnings
-
-            told = f"the numbers of this machine in {cache.folder()} are not used: {error}"
-            warnings.warn(f"{told}. `portapar tune` measures them anew", PortaparWarning, stacklevel=2)
+        told = "the numbers of this machine in {} are not used: {}. `portapar tune` measures them anew"
+        _known.update(cache.load_json(_file(), _numbers, told) or {})
         _loaded.append(True)
+
+
+def _numbers(found: Any) -> dict[str, float]:
+    return {name: float(number) for name, number in found.items() if name in NUMBERS}
 
 
 def _file() -> str:

@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from portapar.algorithms.for_each import for_each
-from portapar.algorithms.irregular.points import NONE
+from portapar.algorithms.irregular.points import NONE, nearer
 from portapar.algorithms.reduce import transform_reduce
 from portapar.algorithms.scan import inclusive_scan
 from portapar.algorithms.transform import fill
@@ -159,7 +159,7 @@ def _nearest(dtype: np.dtype) -> Any:
                                     far += off * off
                                 if far <= worst and at != i and (far < worst or order[s] < final):
                                     j = k - 1
-                                    while j > 0 and _before(far, order[s], far_of[j - 1], who[j - 1]):
+                                    while j > 0 and nearer(far, order[s], far_of[j - 1], who[j - 1]):
                                         far_of[j], who[j] = far_of[j - 1], who[j - 1]
                                         j -= 1
                                     far_of[j], who[j] = far, order[s]
@@ -172,7 +172,3 @@ def _nearest(dtype: np.dtype) -> Any:
             near[q, j], found[q, j] = np.sqrt(far_of[j]), who[j]
 
     return nearest
-
-
-def _before(far: Any, index: Any, other: Any, its: Any) -> Any:
-    return far < other or (far == other and index < its)

@@ -26,6 +26,7 @@ from portapar.algorithms.irregular.points import (
     bounded,
     check_points,
     check_squares,
+    nearer,
 )
 from portapar.algorithms.searchsorted import searchsorted
 from portapar.errors import ArgumentError
@@ -230,9 +231,9 @@ def _look(
                 q = np.uint64(turn[LEAF * b + t])
                 for s in range(LEAF):
                     index = order[LEAF * leaf + s]
-                    if _before(away[s], index, worst[t], last[t]) and not (alone and index == turn[LEAF * b + t]):
+                    if nearer(away[s], index, worst[t], last[t]) and not (alone and index == turn[LEAF * b + t]):
                         j = k - 1
-                        while j > 0 and _before(away[s], index, near[q, j - 1], found[q, j - 1]):
+                        while j > 0 and nearer(away[s], index, near[q, j - 1], found[q, j - 1]):
                             near[q, j], found[q, j] = near[q, j - 1], found[q, j - 1]
                             j -= 1
                         near[q, j], found[q, j] = away[s], index
@@ -245,7 +246,3 @@ def _farthest(worst: Any, last: Any) -> Any:
     for t in range(1, LEAF):
         most, final = max(most, worst[t]), max(final, last[t])
     return most, final
-
-
-def _before(far: Any, index: Any, other: Any, its: Any) -> Any:
-    return far < other or (far == other and index < its)

@@ -247,3 +247,8 @@ def _join(k: Any, level: Any, bounds: Any, lowest: Any) -> None:
         bounds[v, a] = min(bounds[2 * v, a], bounds[2 * v + 1, a])
         bounds[v, d + a] = max(bounds[2 * v, d + a], bounds[2 * v + 1, d + a])
     lowest[v] = min(lowest[2 * v], lowest[2 * v + 1])
+
+
+def nearer(far: Any, index: Any, other: Any, its: Any) -> Any:
+    """Whether a point comes before another one: by its distance, of equal ones by its number."""
+    return far < other or (far == other and index < its)
