@@ -6,8 +6,8 @@ give every tile its carry; the prefixes of a quarter are folded from left to rig
 and the quarters before it. So the bits depend on neither threads, device nor parts. Where blocks may wait for each
 other, one pass over memory does it: tiles are taken in order; each is folded, waits for the carry from the tile
 before, hands on its own, and is scanned out of cache (chained scan: Yan, Long, Zhang, "StreamScan", 2013).
-Elsewhere, and on several parts, three steps do: totals, carries, scans. Parts tell each other one number for each tile,
-and the values of tiles that lie on several parts.
+Elsewhere, and on several parts, three steps do: totals, carries, scans, on GPUs by groups of work-items (`scan_tiles`).
+Parts tell each other one number for each tile, and the values of tiles that lie on several parts.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 
 from portapar import divided, ops, parts
 from portapar.algorithms.for_each import for_each
+from portapar.algorithms.scan_tiles import GroupSteps, fits
 from portapar.arrays import asnumpy
 from portapar.errors import PlacementError
 from portapar.few import FEW, MANY, MISS, Step, elements
@@ -332,7 +333,9 @@ class _Steps:
         head, inside, tail = (tuple(place - self.part.lo for place in span) for span in self.spans())
         count = -(-(inside[1] - inside[0]) // TILE)
         sums = self.part.empty(count, self.values.dtype)
-        if count:
+        if count and self.part.shares and fits(self.values.dtype):
+            GroupSteps(self.part, self.values, at).totals(inside[1], inside[0], sums)
+        elif count:
             self.part.run(count, totals, inside[1], inside[0], sums)
         return between(*head), asnumpy(sums), between(*tail)
 
@@ -385,7 +388,12 @@ class _Steps:
             carries = np.repeat(self.start, self.tiles)
             first = part.lo // TILE
             for_each(seq, 1, carry, first, np.concatenate(sums), before, carries)
-            part.run(self.tiles, scan, self.n, first, self.before, part.asarray(carries), self.result[part])
+            placed, out = part.asarray(carries), self.result[part]
+            if part.shares and fits(values.dtype):
+                has = int(started + first + self.before > 0)
+                GroupSteps(part, values, values.at(part)).scan(self.n, has, self.before, placed, self.pick, out)
+            else:
+                part.run(self.tiles, scan, self.n, first, self.before, placed, out)
 
     def kernels(self, at: Any, dtype: np.dtype) -> tuple[Any, Any, Any]:
         """What is done with a tile, into an output of that dtype.

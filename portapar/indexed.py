@@ -198,6 +198,22 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...], once: boo
     )  # fmt: skip
 
 
+def groups(
+    algorithm: str, extent: tuple[int, int, int], body: Any, args: tuple[Any, ...], shared: tuple[int, ...]
+) -> Problem:
+    """``body(group, step, item, *args)`` for groups of work-items that share memory; see `portapar.part.LocalPart`."""
+    space = extent, (0, 0, 0), (1, 1, 1)
+    b = _bind(algorithm, space, True, body, args, drops=True)
+
+    def make() -> Text:
+        text = Text()
+        text.kernel(b.kernel, "body")
+        return text
+
+    program = program_of("groups", (), (b.kernel,), make, b.specs, ndim=3, shared=shared)
+    return Problem(algorithm, program, b.values, b.names, b.access, *space, lazy=b.lazy, tests=b.tests, find=b.find)
+
+
 def _together(values: Sequence[Any], written: Sequence[int], idle: Sequence[int]) -> bool:
     """Whether an array that is written may share memory with another that is used, so that code for arrays that are
     apart would never run."""

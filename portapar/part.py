@@ -19,6 +19,7 @@ from portapar.policy import Policy, surveying
 from portapar.trace import span
 
 _WIDE = 1024  #: iterations at a time that no CPU runs
+SHARED = 48 << 10  #: bytes that a group's items share at most
 _HEAVY = 64  #: elements of a block at most, where each may take long
 
 
@@ -58,6 +59,11 @@ class LocalPart:
     def wide(self) -> bool:
         """Whether more iterations run at the same time than any CPU has threads: each should be little work."""
         return self.width >= _WIDE
+
+    @property
+    def shares(self) -> bool:
+        """Whether work is better done by `groups` of work-items that share memory."""
+        return self.executor.device.groups
 
     def asarray(self, x: Any) -> Any:
         """An array where this part can use it: a host array itself in host memory, else a copy.
@@ -128,6 +134,22 @@ class LocalPart:
         call(getattr(body, "__name__", "step"), how, (body,), args, blocks, _build)
         return True
 
+    def groups(
+        self, extent: tuple[int, int, int], body: Callable[..., Any], shared: Sequence[tuple[Any, int]], *args: Any
+    ) -> None:
+        """``body(group, step, item, *shared, *args)`` for all (groups, steps, items), on a device that has `groups`.
+
+        The items of a group run a step at the same time, and none begins one before all have ended the one before.
+        `shared` are arrays that they have in common, (dtype, elements) each, and all together of at most `SHARED`
+        bytes; they hold anything when a group begins. Neighbouring items should read and write neighbouring elements:
+        then the device moves whole lines of memory.
+        """
+        if extent[0]:
+            places = tuple(self.empty(1, dtype) for dtype, _ in shared)
+            sizes = tuple(size for _, size in shared)
+            name = getattr(body, "__name__", "step")
+            call(name, self.how, (body,), (*places, *args), (extent, sizes), _build_groups)
+
 
 class Data:
     """An argument of an algorithm, in parts: ``data[part]`` is what that part sees of it."""
@@ -162,6 +184,11 @@ class Data:
 
 def _build(algorithm: str, where: Executor, kernels: Any, args: Any, space: Any) -> tuple[problem.Problem, None]:
     return indexed.for_each(algorithm, space, kernels[0], args), None
+
+
+def _build_groups(algorithm: str, where: Executor, kernels: Any, args: Any, extra: Any) -> tuple[problem.Problem, None]:
+    extent, shared = extra
+    return indexed.groups(algorithm, extent, kernels[0], args, shared), None
 
 
 def _build_fill(algorithm: str, where: Executor, kernels: Any, args: Any, span: Any) -> tuple[problem.Problem, None]:

@@ -49,6 +49,7 @@ class CudaDevice(CDevice):
     folded = _REDUCE_BLOCK // _WARP
     array_type = cupy.ndarray
     dialect = CUDA
+    groups = True
     sorts = argsorts = True
 
     def __init__(self, index: int) -> None:
@@ -144,6 +145,9 @@ class CudaDevice(CDevice):
 
     def _map(self, kernel: Kernel, arguments: Sequence[Any], count: int, chunk: int) -> None:
         self._launch(kernel, arguments, -(-count // kernel.batch), chunk if chunk in _MAP_BLOCKS else _MAP_BLOCK)
+
+    def _groups(self, kernel: Kernel, arguments: Sequence[Any], count: int, items: int) -> None:
+        self._launch(kernel, arguments, count * items, items)
 
     def chunks(self, count: int) -> tuple[int, ...]:
         """The threads of a block."""

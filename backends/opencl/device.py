@@ -40,6 +40,7 @@ _EXTENSIONS = {
 }
 _GROUP = 256  #: work-items of a group on GPUs,
 _GROUPS = (64, 128)  #: and what else a chunk may be
+_SHARED = 48 << 10  #: bytes that the work-items of a group share at most
 _MOST_ITEMS = 1 << 30  #: a launch stays below 2^31 work-items; each then runs several indices
 _PIECES = 16  #: pieces per core of a CPU, so that a slow one does not hold up the others,
 _PIECE = 1 << 16  #: and no piece is longer: longer ones measure no faster
@@ -83,6 +84,7 @@ class OpenCLDevice(CDevice):
         self.device, self.context, self.queue = device, self.shared.context, self.shared.queue
         self.dialect = OPENCL_CPU if device.type & cl.device_type.CPU else OPENCL
         self.units = device.max_compute_units
+        self.groups = not self.dialect.serial and device.local_mem_size >= _SHARED
         self.width = self.units if self.dialect.serial else self.units * _GROUP
         extensions = device.extensions.split()
         self.lacks = frozenset(need for need, extension in _EXTENSIONS.items() if extension not in extensions)
@@ -218,6 +220,10 @@ class OpenCLDevice(CDevice):
             items, group = min(-(-count // size) * size, _MOST_ITEMS), size
         with self._errors(0):
             return self._launch(kernel, arguments, items, group), None
+
+    def _groups(self, kernel: Kernel, arguments: Sequence[Any], count: int, items: int) -> None:
+        with self._errors(0):
+            self._launch(kernel, arguments, count * items, items).wait()
 
     def chunks(self, count: int) -> tuple[int, ...]:
         """Of CPUs from one for each core to many, in powers of two; of GPUs the work-items of a group."""

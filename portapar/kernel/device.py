@@ -32,6 +32,7 @@ class Device(ABC):
     width = 1  #: iterations that it runs at the same time
     lacks: frozenset[str] = frozenset()  #: what it cannot do of that which `portapar.kernel.jit.check.needs` names
     can_wait = False  #: iterations may wait for such as began before: an atomic update publishes what was written
+    groups = False  #: it runs programs of the form ``groups`` well
     sorts = argsorts = False  #: it has the method of that name, which algorithms do without
     starts = False  #: it has `start`: work goes on while the caller does something else
     folds = False  #: what `bind` gives returns the value of a reduction, and no partials

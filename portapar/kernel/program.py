@@ -50,10 +50,11 @@ class Program:
 
     Attributes
     ----------
-    form : {"map", "transform", "reduce"}
+    form : {"map", "transform", "reduce", "groups"}
         ``map`` and ``transform`` define ``body(i[, j[, …]], *args)``; a ``transform`` also has
         `out`, the number of the argument that receives ``elem(i, *args)``, and `body` is that
-        store. ``reduce`` defines ``elem(i, *args)`` and ``op(x, y)``.
+        store. ``reduce`` defines ``elem(i, *args)`` and ``op(x, y)``. ``groups`` is a map for groups of work-items:
+        ``body(group, step, item, *args)``, where no item of a group begins a step before all have ended the one before.
     text : str
         A module of plain functions; `names` are its functions, callees first.
     specs : tuple of Spec
@@ -80,6 +81,8 @@ class Program:
         A reduction combines neighbours first: its operator does not commute, or may overflow otherwise.
     once : bool
         A map of one index that has little to do: it is compiled sooner, and some of its loops may be slower.
+    shared : tuple of int
+        Of ``groups``: how many elements the first arguments have, which are arrays that the items of a group share.
     origin : dict
         Line of `text` → (file, line) of the user's source.
     """
@@ -100,13 +103,14 @@ class Program:
     acc: np.dtype | None = None
     ordered: bool = False
     once: bool = False
+    shared: tuple[int, ...] = ()
     origin: Any = None
 
     @functools.cached_property
     def key(self) -> str:
         """A digest of everything that generated code depends on."""
         space = (self.ndim, self.unit, self.steps, self.signed, self.own, self.written, self.idle, self.once)
-        parts = (self.form, self.text, self.specs, *space, self.out, self.acc, self.ordered)
+        parts = (self.form, self.text, self.specs, *space, self.shared, self.out, self.acc, self.ordered)
         return config.digest(repr(parts).encode(), 16).hex()
 
 

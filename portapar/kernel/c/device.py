@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import time
@@ -115,6 +116,10 @@ class CDevice(Device):
         """Launch over `count` indices and wait."""
 
     @abstractmethod
+    def _groups(self, kernel: Kernel, arguments: Sequence[Any], count: int, items: int) -> None:
+        """Launch so many groups of so many work-items and wait."""
+
+    @abstractmethod
     def _reduce(
         self, kernel: Kernel, arguments: Sequence[Any], tiles: int, acc: np.dtype[Any], whole: bool
     ) -> np.ndarray[Any, Any]:
@@ -176,7 +181,7 @@ class CDevice(Device):
         """Begin to run a task; see `Device.start`."""
         self.ready()
         count = max(0, task.hi - task.lo)
-        if not count:
+        if not count or task.program.form == "groups":
             return self.bind(task)
         return self._begun(task, self.kernel(task.program, _extent(task)), tuple(self._arguments(task)), count)
 
@@ -190,6 +195,9 @@ class CDevice(Device):
         self, task: Any, kernel: Kernel, arguments: Sequence[Any], count: int
     ) -> np.ndarray[Any, Any] | None:
         """Run so many indices, those that the first two arguments say, in one launch."""
+        if task.program.form == "groups":
+            _, steps, items = task.extent
+            return self._groups(kernel, arguments, count // (steps * items), items)
         if task.program.acc is None:
             return self._map(kernel, arguments, count, task.chunk)
         return self._reduce(kernel, arguments, -(-count // TILE), task.program.acc, task.whole)
@@ -197,6 +205,8 @@ class CDevice(Device):
     def _slices(self, task: Any, kernel: Kernel, arguments: Sequence[Any]) -> np.ndarray[Any, Any] | None:
         """Run a task in launches of `SLICE` seconds, if it takes so long: Ctrl-C is heard between them."""
         align = 1 if task.program.acc is None else TILE * self.folded
+        if task.program.form == "groups":
+            align = task.extent[1] * task.extent[2]
         lo, hi, last = task.lo, task.hi, 0
         found: list[Any] = []
         while lo < hi:
@@ -223,7 +233,8 @@ class CDevice(Device):
             frame += box
         arguments = [integer(n) for n in frame]
         counts = task.rows or (0,) * len(task.values)
-        for spec, value, first, count in zip(program.specs, task.values, task.firsts, counts, strict=True):
+        given = zip(program.specs, task.values, task.firsts, counts, strict=True)
+        for spec, value, first, count in itertools.islice(given, len(program.shared), None):
             if spec.is_array:
                 arguments += self._place(value)
                 # The rows before `first` are elsewhere, but count.

@@ -34,6 +34,9 @@ class Dialect:
         What the name of a math function has at its end for float32.
     thread : tuple of str
         The number of a work-item in its launch, and how many there are.
+    group : tuple of str
+        Of work-items that share memory: how it is declared, how it is pointed to, how they wait for each other, the
+        number of a group in its launch, and that of an item in its group.
     offsets : bool
         An array is a buffer and an offset in elements; otherwise it is a pointer.
     shuffle : tuple of str
@@ -60,6 +63,7 @@ class Dialect:
     entry: str
     float32_suffix: str
     thread: tuple[str, str]
+    group: tuple[str, str, str, str, str]
     offsets: bool
     shuffle: tuple[str, ...]
     atomics: str
@@ -97,6 +101,7 @@ OPENCL = Dialect(
     entry="__kernel void",
     float32_suffix="",
     thread=("(i64)get_global_id(0)", "(i64)get_global_size(0)"),
+    group=("__local", "__local", "barrier(CLK_LOCAL_MEM_FENCE)", "(i64)get_group_id(0)", "(i64)get_local_id(0)"),
     offsets=True,
     shuffle=(),
     atomics="extensions",
@@ -145,6 +150,7 @@ CUDA = Dialect(
     entry='extern "C" __global__ void',
     float32_suffix="f",
     thread=("(i64)blockIdx.x * blockDim.x + threadIdx.x", "(i64)gridDim.x * blockDim.x"),
+    group=("__shared__", "", "__syncthreads()", "(i64)blockIdx.x", "(i64)threadIdx.x"),
     offsets=False,
     shuffle=("__shfl_down_sync(0xffffffffu, word, distance)", "__shfl_sync(0xffffffffu, word, 0)"),
     atomics="functions",

@@ -17,7 +17,7 @@ from numba.core import types
 from portapar.kernel.c.dialect import Dialect
 from portapar.kernel.c.function import add_function
 from portapar.kernel.c.intervals import EXTENTS, Interval
-from portapar.kernel.c.unit import GLOBAL, Unit, scalar_name, strip
+from portapar.kernel.c.unit import GLOBAL, SHARED, Unit, scalar_name, strip
 from portapar.kernel.jit.typing import TypedFunction
 from portapar.kernel.program import INDICES
 
@@ -76,6 +76,7 @@ class Batch:
 
 
 _INT64 = np.dtype(np.int64)
+_GROUP_INDICES = 3  #: group, step, item
 _PAIRS = 8  #: elements of which LLVM tests, unless told to, whether one is written where another is read
 
 
@@ -141,8 +142,10 @@ class Entry:
         argtypes: tuple[types.Type, ...],
         parameters: list[Parameter],
         tails: Sequence[tuple[int, ...]] = (),
+        shared: Sequence[int] = (),
     ) -> None:
         self.unit = unit
+        self.shared = shared
         self.tails = tails
         self.parameters = parameters
         self.argtypes = [strip(t) for t in argtypes]
@@ -163,7 +166,15 @@ class Entry:
     def locals(self) -> list[str]:
         """Declarations of the kernel's own arguments a0, a1, …"""
         lines = []
-        for k, numba_type in enumerate(self.argtypes):
+        for k, n in enumerate(self.shared):
+            array = self.argtypes[k]
+            lines += [
+                f"    {self.unit.dialect.group[0]} {self.unit.memory(array.dtype)} shared{k}[{n}];",
+                f"    {self.unit.value(array, SHARED)} a{k};",
+                f"    a{k}.data = shared{k};",
+                f"    a{k}.n0 = {n};",
+            ]
+        for k, numba_type in list(enumerate(self.argtypes))[len(self.shared) :]:
             lines.append(f"    {self.unit.value(numba_type, GLOBAL)} a{k};")
             own = [p for p in self.parameters if p.argument == k]
             offset = next((f" + {p.name}" for p in own if p.field == "offset"), "")
@@ -307,6 +318,39 @@ def render_map(
             f"        {call}",
             "    }",
         ]
+    unit.functions.append("\n".join([*lines, "}"]) + "\n")
+    return unit.text()
+
+
+def group_parameters(argtypes: tuple[types.Type, ...], shared: Sequence[int], dialect: Dialect) -> list[Parameter]:
+    """The parameters of `render_groups`' entry, in order; `argtypes` are those of the body, indices included."""
+    return [p for p in map_parameters(argtypes, _GROUP_INDICES, dialect) if not 0 <= p.argument < len(shared)]
+
+
+def render_groups(
+    body: TypedFunction, shared: Sequence[int], dialect: Dialect, name: str, extent: int = EXTENTS[0]
+) -> str:
+    """An entry that runs ``body(group, step, item, *args)`` with groups of work-items, which wait after each step.
+
+    One group runs the steps of one index on the first axis: as many groups must be launched as there are, each of as
+    many items as the last axis has. The first arguments are arrays of so many elements as `shared` says, which a
+    group's items share. For the parameters see `group_parameters`.
+    """
+    unit = Unit(dialect, extent)
+    spaces = [GLOBAL] * _GROUP_INDICES + [SHARED] * len(shared) + [GLOBAL] * len(body.argtypes)
+    kernel = add_function(unit, body, spaces, [Interval(0, extent)] * _GROUP_INDICES)
+    argtypes = body.argtypes[_GROUP_INDICES:]
+    entry = Entry(unit, argtypes, group_parameters(body.argtypes, shared, dialect), shared=shared)
+    _, _, barrier, group, item = dialect.group
+    lines = [
+        entry.head(name),
+        *entry.locals(),
+        f"    i64 group = start0 + lo / (n1 * n2) + {group}, item = {item};",
+        "    for (i64 step = 0; step < n1; ++step) {",
+        f"        {kernel}(group, step, item{entry.arguments()});",
+        f"        {barrier};",
+        "    }",
+    ]
     unit.functions.append("\n".join([*lines, "}"]) + "\n")
     return unit.text()
 

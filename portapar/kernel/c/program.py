@@ -14,7 +14,14 @@ from numba.core import types
 
 from portapar.errors import KernelError, PortaparError
 from portapar.kernel.c.dialect import Dialect
-from portapar.kernel.c.entries import Batch, map_parameters, reduce_parameters, render_map
+from portapar.kernel.c.entries import (
+    Batch,
+    group_parameters,
+    map_parameters,
+    reduce_parameters,
+    render_groups,
+    render_map,
+)
 from portapar.kernel.c.intervals import EXTENTS
 from portapar.kernel.c.reductions import render_reduce
 from portapar.kernel.c.unit import RenderFailure
@@ -49,6 +56,8 @@ def c_text(program: Program, dialect: Dialect, extent: int = EXTENTS[0]) -> str:
     space, name, argtypes = namespace(program), entry_name(program), _argtypes(program)
     try:
         tails = [spec.tail for spec in program.specs] if dialect.serial else []
+        if program.form == "groups":
+            return render_groups(infer(space["body"], argtypes), program.shared, dialect, name, extent)
         if program.acc is None:
             body, batch = infer(space["body"], argtypes), None
             near = _near(program, argtypes) if dialect.serial else (None, None)
@@ -120,7 +129,9 @@ def _set_item(i: Any, a: Any, x: Any) -> None:
 def argument_dtypes(program: Program, dialect: Dialect) -> list[np.dtype[Any] | None]:
     """The types of the arguments of a program's entry, in order; None for a pointer."""
     argtypes = _argtypes(program)
-    if program.acc is None:
+    if program.form == "groups":
+        parameters = group_parameters(argtypes, program.shared, dialect)
+    elif program.acc is None:
         parameters = map_parameters(argtypes, program.ndim, dialect, program.unit)
     else:
         parameters = reduce_parameters(argtypes, dialect)

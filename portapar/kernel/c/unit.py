@@ -16,13 +16,14 @@ from portapar.kernel.c.intervals import EXTENTS
 from portapar.kernel.c.vecmath import MATH, math_text
 from portapar.kernel.jit.typing import dtype_of
 
-__all__ = ["GLOBAL", "PRIVATE", "VIEW", "RenderFailure", "Unit", "scalar_name", "strip"]
+__all__ = ["GLOBAL", "PRIVATE", "SHARED", "VIEW", "RenderFailure", "Unit", "scalar_name", "strip"]
 
 # Where the elements of an array live, and how its rows are numbered.
 GLOBAL = "g"  # an argument of the entry: device memory, possibly the rows from `first` on of a larger array
 VIEW = "v"  # a part of such an argument: device memory
 UNALIGNED = "u"  # an array inside a packed record: device memory, its numbers not at their alignment
 PRIVATE = "p"  # an array of the work-item's own
+SHARED = "l"  # one that the work-items of a group share
 
 
 _OPERATIONS = re.compile(r"[-+*/%&|^]|[<>=!]+|\[|\bFMA\b")
@@ -158,6 +159,8 @@ class Unit:
 
     def qualifier(self, space: str) -> str:
         """The address space of what a pointer points to."""
+        if space == SHARED:
+            return self.dialect.group[1] and f"{self.dialect.group[1]} "
         return "" if space == PRIVATE else "GLOBAL "
 
     def function_name(self, name: str) -> str:

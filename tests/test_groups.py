@@ -1,0 +1,82 @@
+"""Primitives in their form for GPUs, by groups of work-items that share memory: the bits are those of threads.
+
+PoCL runs that form, although it is slower there; where there is a GPU other tests run it too.
+"""
+
+import numpy as np
+import pytest
+from conftest import executor
+from test_primitives import rough
+from test_scan import AFFINE, PACKED, functions, line
+
+import portapar as pp
+from portapar.kernel.tiles import TILE
+
+
+@pytest.fixture
+def on_groups(monkeypatch):
+    """A policy for OpenCL, with the form for GPUs."""
+    found = executor("opencl:0")
+    monkeypatch.setattr(found.device, "groups", True)
+    return pp.par.on(found)
+
+
+def same(a, b):
+    a, b = pp.asnumpy(a), pp.asnumpy(b)
+    assert a.dtype == b.dtype and a.shape == b.shape
+    assert a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize("most", [2 * TILE, pytest.param(40 * TILE, marks=pytest.mark.extra)])
+def test_scans_of_all_lengths(on_groups, most):
+    borders = [k * size for size in (128, TILE, 2 * TILE, 8 * TILE) for k in (1, 2, 3)]
+    x = rough(most + 1, "f8")
+    placed = on_groups.executor.asarray(x)
+    for n in sorted({n + d for n in borders for d in (-1, 0, 1) if n + d <= most} | {1, 2, most}):
+        same(pp.inclusive_scan(on_groups, placed[:n]), pp.inclusive_scan(pp.par, x[:n]))
+        same(pp.exclusive_scan(on_groups, placed[:n], init=0.1), pp.exclusive_scan(pp.par, x[:n], init=0.1))
+
+
+SCANS = {
+    "f4, extrema": lambda how, x: pp.inclusive_scan(how, x.astype("f4"), op=pp.maximum),
+    "i1": lambda how, x: pp.inclusive_scan(how, (x % 100).astype("i1")),
+    "c16": lambda how, x: pp.exclusive_scan(how, x + 1j * x[::-1]),
+    "into another dtype": lambda how, x: pp.inclusive_scan(how, x.astype("f4"), out=np.empty(len(x))),
+    "in place": lambda how, x: (lambda y: pp.inclusive_scan(how, y, out=y))(x.copy()),
+    "backwards": lambda how, x: pp.inclusive_scan(how, x[::-1], out=np.empty(2 * len(x))[::2]),
+    "does not commute": lambda how, x: pp.inclusive_scan(how, functions(len(x)), PACKED),
+    "tuples": lambda how, x: pp.transform_scan(
+        how, functions(len(x)) // 256, functions(len(x), 1) % 256, transform=line, op=AFFINE
+    ),
+    "three fields": lambda how, x: pp.transform_scan(
+        how, x, transform=lambda v: (v, 1, v * v), op=lambda a, b: (a[0] + b[0], a[1] + b[1], max(a[2], b[2])),
+        init=(0.5, 0, 0.0),
+    ),
+    "loops": lambda how, x: pp.inclusive_scan(how, x, op=slow),
+}  # fmt: skip
+
+
+OFTEN = ("tuples", "in place")
+
+
+def slow(a, b):
+    for _ in range(3):
+        a = a + b * 0.125
+    return a
+
+
+@pytest.mark.parametrize("case", [c if c in OFTEN else pytest.param(c, marks=pytest.mark.rare) for c in SCANS])
+def test_scans(on_groups, case):
+    for n in (1, 9 * TILE + 77):
+        x = rough(n, "f8")
+        same(SCANS[case](on_groups, x), SCANS[case](pp.par, x))
+
+
+def test_scans_of_parts(on_groups):
+    x = rough(11 * TILE + 5, "f8")
+    for weights in ((1, 1), (1, 7), (9, 2)):
+        both = pp.hybrid(pp.simd(), on_groups.executor, weights=weights)
+        other = pp.hybrid(on_groups.executor, pp.simd(), weights=weights)
+        for where in (both, other):
+            where.worth = 0.0
+            same(pp.inclusive_scan(pp.par.on(where), x), pp.inclusive_scan(pp.par, x))
