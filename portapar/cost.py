@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from portapar import tuning
-from portapar.kernel.program import Program, has_loop
+from portapar.kernel.program import Program, may_be_slow
 from portapar.rates import Rates
 from portapar.work import Work
 
 BANDWIDTH = 2e10  #: bytes per second that one CPU thread moves, out of cache
 STEP = 1e-9  #: seconds for one iteration at the least
-LOOP = 2e-7  #: seconds for one iteration at the least where the kernel has a loop of its own
+SLOW = 2e-8  #: seconds for one iteration at the least where it may be slow: all that is known
 
 
 def serial_seconds(program: Program, count: int) -> float:
     """An estimate for `count` iterations on one CPU thread, from the bytes that each touches."""
     touched = sum(spec.dtype.itemsize for spec in program.specs if spec.is_array)
-    return count * max(LOOP if has_loop(program.text) else STEP, touched / BANDWIDTH)
+    return count * max(SLOW if may_be_slow(program.text) else STEP, touched / BANDWIDTH)
 
 
 def seconds(work: Work, rates: Rates, into: float = 0.0, out: float = 0.0) -> float:

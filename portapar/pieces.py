@@ -91,6 +91,7 @@ def task(
     return backend.Task(
         problem.program, values, firsts, problem.extent, problem.start, problem.step, part.lo, part.hi, part.threads,
         how.schedule, how.chunk_size or 0, whole and not problem.tiles, part.wakes,
+        part.alone,
     )  # fmt: skip
 
 

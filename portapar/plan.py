@@ -13,7 +13,7 @@ import numpy as np
 from portapar import arrays, cost, moves
 from portapar.errors import ArgumentError, BackendUnavailableError, PlacementError
 from portapar.kernel.front.access import Access
-from portapar.kernel.program import REFUSED
+from portapar.kernel.program import REFUSED, may_be_slow
 from portapar.kernel.tiles import TILE
 from portapar.moves import Move
 from portapar.policy import Policy
@@ -25,7 +25,8 @@ from portapar.trace import span, watching
 class Part:
     """The flat indices [lo, hi) of a problem, for one executor.
 
-    `wakes` says whether the work outweighs waking threads that sleep.
+    `wakes` says whether the work outweighs waking threads that sleep, `alone` that one thread begins, and others join if
+    the rest outweighs it.
     """
 
     executor: Any
@@ -33,6 +34,7 @@ class Part:
     hi: int
     threads: int
     wakes: bool = True
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,11 +236,16 @@ def _part(problem: Problem, policy: Policy, executor: Any, lo: int, hi: int) -> 
         return Part(executor, lo, hi, min(available, 1))
     if policy.schedule != "static":  # few heavy iterations, perhaps
         return Part(executor, lo, hi, available)
-    seconds = cost.serial_seconds(problem.program, hi - lo)
-    return Part(executor, lo, hi, available if seconds > 2 * cost.fork_join() else 1, seconds > cost.wake())
+    program = problem.program
+    seconds, wakes = cost.serial_seconds(program, hi - lo), cost.wake()
+    if seconds <= 2 * wakes and hi - lo > 1 and program.form != "reduce" and may_be_slow(program.text):
+        return Part(executor, lo, hi, available, alone=True)
+    return Part(executor, lo, hi, available if seconds > 2 * cost.fork_join() else 1, seconds > wakes)
 
 
 def _reason(part: Part) -> str:
+    if part.alone:
+        return "one part, begun by one thread: others join as soon as the clock says that the rest is worth it"
     if part.executor.threads > part.threads == 1:
         return "one part, one thread: the policy or the size of the work asks for no more"
     return "one part"

@@ -1,5 +1,7 @@
 """Several Python threads, forked processes, interrupts, and executors closed under way."""
 
+import ctypes
+import math
 import os
 import subprocess
 import sys
@@ -13,6 +15,8 @@ import pytest
 
 import portapar as pp
 from portapar.kernel.cpu import pool
+from portapar.kernel.jit.native import native
+from portapar.kernel.jit.system import load, store
 from portapar.kernel.program import grows
 
 N = 200_000
@@ -143,13 +147,65 @@ def below(i, n, x, y):
 def test_triangles_are_dealt_out(monkeypatch):
     dealt = []
     new = pool.job
-    monkeypatch.setattr(pool, "job", lambda *args, **more: dealt.append(args[6]) or new(*args, **more))
+    monkeypatch.setattr(pool, "job", lambda *args, **more: dealt.append(more["schedule"]) or new(*args, **more))
     x, y = np.random.default_rng(1).random((500, 500)), np.zeros(500)
     pp.for_each(pp.par.on(pp.threads(2)), 500, below, 500, x, y)
     np.testing.assert_allclose(y, np.tril(x).sum(1))
     assert "dynamic" in dealt
     rows = "def body(i, first, x, y):\n    for k in range(first[i], first[i + 1]):\n        y[i] += x[k]\n"
     assert not grows(rows, 1)
+
+
+# few iterations that may be slow: one thread begins -------------------------------------------------
+
+
+def rounds(i, n, x, out):
+    value = 0.0
+    for k in range(n):
+        value = math.sin(value + x[k % len(x)])
+    out[i] = value
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 64, 300])
+def test_others_join_where_the_rest_is_worth_it(count):
+    x, two = np.random.default_rng(1).random(50), pp.par.on(pp.threads(2))
+    expected, quick, out = np.zeros(count), np.zeros(count), np.zeros(count)
+    pp.for_each(pp.seq, count, rounds, 30_000, x, expected)
+    pp.for_each(pp.seq, count, rounds, 3, x, quick)
+    for n, right in ((3, quick), (30_000, expected), (3, quick), (30_000, expected)):  # remembered from the second on
+        out[:] = -1.0
+        pp.for_each(two, count, rounds, n, x, out)
+        assert np.array_equal(out, right)
+    plan = pp.plan(pp.for_each, two, count, rounds, 30_000, x, out)
+    assert count == 1 or "others join" in str(plan)
+    for _ in range(3):
+        out[:] = -1.0
+        plan.run()
+        assert np.array_equal(out, expected)
+
+
+def test_who_joins_begins_where_the_first_one_stopped():
+    def noted(lo, hi, block):
+        for k in range(lo, hi):
+            store(block + 8 * k, load(block + 8 * k) + 1)
+        return 0
+
+    done = np.zeros(100, np.int64)
+    function = native("a chunk that notes what it does", lambda: noted, 3)
+    two = pool.Pool(2)
+    try:
+        job = pool.job(function.address, 0, 100, 1, 1, 2, worth=1)
+        at = pool.begin_alone(ctypes.addressof(job), done.ctypes.data, 0)
+        assert at == 2 and job[pool.REST // 8] > 1
+        assert np.array_equal(done, np.arange(100) < at)
+        rest = pool.job(function.address, at, 100, 1, 1, 2)
+        assert two.run(ctypes.addressof(rest), done.ctypes.data)
+        assert (done == 1).all()
+        never = pool.job(function.address, 0, 100, 1, 1, 2, worth=1 << 40)
+        assert pool.begin_alone(ctypes.addressof(never), done.ctypes.data, 0) == 100
+        assert (done == 2).all()
+    finally:
+        two.close()
 
 
 # fork ---------------------------------------------------------------------------------------------

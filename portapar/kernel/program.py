@@ -123,6 +123,18 @@ def has_loop(text: str) -> bool:
     return re.search(r"^\s*(for|while)\b", text, re.MULTILINE) is not None
 
 
+_SLOW = re.compile(
+    r"\b(?:math|cmath|np)\.(?:a?(?:rc)?(?:sin|cos|tan)h?2?|exp\w*|log\w*|pow\w*|cbrt|erfc?|l?gamma|hypot)\(|"
+    r"\*\* (?!-?[0-5]\b(?!\.))"
+)
+
+
+@functools.lru_cache(maxsize=4096)
+def may_be_slow(text: str) -> bool:
+    """Whether an iteration may take long, who knows how long: a program's text has a loop, or functions of mathematics."""
+    return has_loop(text) or _SLOW.search(text) is not None
+
+
 @functools.lru_cache(maxsize=4096)
 def grows(text: str, ndim: int) -> bool:
     """Whether a program's text has a loop that takes the longer the larger, or smaller, an index is: a triangle."""
@@ -148,7 +160,8 @@ class Task:
 
     `whole` says that the task is all of its call: a reduction may return one partial for each 2^k tiles,
     counted from 0, which folds to the same result.
-    `wakes` says whether the work outweighs waking CPU threads that sleep.
+    `wakes` says whether the work outweighs waking CPU threads that sleep, `alone` that one thread begins, because how long
+    an iteration takes is not known, and others join where the rest outweighs it.
     `rows` says of arrays how many rows they have all in all, where kernels ask for it and parts of them lie here; 0 of
     those that end with what is here.
     """
@@ -166,4 +179,5 @@ class Task:
     chunk: int = 0
     whole: bool = False
     wakes: bool = True
+    alone: bool = False
     rows: tuple[int, ...] = ()

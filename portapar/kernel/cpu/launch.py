@@ -19,6 +19,9 @@ from portapar.kernel.program import REFUSED, Task, grows, has_loop
 from portapar.kernel.tiles import TILE
 
 
+JOINING = 4e-6  #: seconds for what Python does when other threads join
+
+
 class Cores(Protocol):
     """What a launch needs of its device."""
 
@@ -58,21 +61,46 @@ class Launch(device.Launch):
         self._pack = chunk.packer(program)
         self._quick = chunk.quick_packer(program)
         function = chunk.chunk(program, chunk.can_stream(program) and self._large())
+        self._alone = task.alone and self._threads > 1
+        if self._alone and first == TILE:
+            first = LINE * 4
         self._tiles = 0 if program.acc is None else -(-(task.hi - task.lo) // TILE)
         self._folds = task.whole and self._tiles > 1 and task.lo == 0
         schedule = task.schedule
         if schedule == "static" and self._threads > 1 and grows(program.text, program.ndim):  # their work is uneven
             schedule = "dynamic"
         self._new_job = functools.partial(
-            pool.job, function, task.lo, task.hi, align, first, self._threads, schedule, task.chunk, task.wakes,
-            epilogue=self._fold() if self._folds else (0, 0, 0),
+            pool.job, function, hi=task.hi, align=align, first=first, threads=self._threads, schedule=schedule,
+            chunk=task.chunk, epilogue=self._fold() if self._folds else (0, 0, 0),
         )  # fmt: skip
+        self._wakes = task.wakes
         self._set_job()
 
     def _set_job(self, table: Any = None) -> None:
         self._guard = table
-        self._job = self._new_job(table=table)
+        self._job = self._made(table)
         (self._job_address,) = pool.ready(ctypes.addressof(self._job))
+
+    def _made(self, table: Any, **more: Any) -> Any:
+        """A job of all that is to be done."""
+        worth = int(1e9 * (2 * tuning.value("fork_join") + JOINING)) if self._alone else 0
+        return self._new_job(lo=self._lo, wakes=self._wakes, table=table, worth=worth, **more)
+
+    def _begin(self, job: Any, address: int) -> bool:
+        """Run a job on this thread, and if the rest is worth it, that on all; False if its table objects.
+
+        Then the launch is known to be worth it, and all threads do the next ones from the start.
+        """
+        at = pool.begin_alone(ctypes.addressof(job), address, self._lo, self._failure)
+        if at < 0 or at >= self._hi:
+            return at >= 0
+        wakes = job[pool.REST // 8] > 1e9 * tuning.value("wake")
+        rest = self._new_job(lo=at, wakes=wakes)
+        if self._alone:
+            self._wakes, together = wakes, self._new_job(lo=self._lo, wakes=wakes, table=self._guard)
+            self._job, self._job_address = together, pool.ready(ctypes.addressof(together))[0]
+            self._alone = False  # at last: other threads may be about to run the launch, with one job or the other
+        return self.device.pool.run(ctypes.addressof(rest), address, self._failure)
 
     def _places(self) -> list[int]:
         """At which byte of the argument block each argument is, and then the partials."""
@@ -124,6 +152,8 @@ class Launch(device.Launch):
         address = id(block) + BYTES
         if self._threads == 1:
             allowed = pool.run_alone(self._job_address, address, self._lo, self._hi, self._failure)
+        elif self._alone:
+            allowed = self._begin(self._job, address)
         else:
             allowed = self.device.pool.run(self._job_address, address, self._failure)
         if not allowed:
@@ -138,10 +168,12 @@ class Launch(device.Launch):
         """
         table = pool.guard_table(watched=[(x, _bits(written)) for x, written in watched])
         partials = None if self._program.acc is None else np.empty(self._tiles, self._program.acc)
-        job = self._new_job(table=table, **({"epilogue": self._fold()} if self._tiles > 1 else {}))
+        job = self._made(table, **({"epilogue": self._fold()} if self._tiles > 1 else {}))
         block = self._block(values, None, partials)
         args = (ctypes.addressof(job), id(block) + BYTES)
-        if self._threads > 1:
+        if self._alone:
+            run: Any = lambda: None if self._begin(job, args[1]) else REFUSED
+        elif self._threads > 1:
             run = self.device.pool.bind(*args, partials, self._failure)
         else:
             run = pool.bind_alone(*args, self._lo, self._hi, partials, self._failure)

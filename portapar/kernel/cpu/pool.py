@@ -45,7 +45,7 @@ SPIN_NS = 200_000  #: an idle worker sleeps after this long
 SLEEPING, SPINNING, WANTED, BUSY, QUIT = 0, 1, 2, 3, 4
 
 # A job, by byte: what runs over which range, and how.
-FUNCTION, LO, HI, ALIGN, FIRST, CHUNK, SCHEDULE, THREADS, WAKES, TABLE, EPILOGUE = range(0, 88, 8)
+FUNCTION, LO, HI, ALIGN, FIRST, CHUNK, SCHEDULE, THREADS, WAKES, TABLE, WORTH, REST, EPILOGUE = range(0, 104, 8)
 # The block that the threads share: words that change often have a cache line each, then two per thread.
 STOP, NEXT, PENDING, JOB, BLOCK, ENDED, FAILED, CPU, ALLOWED = 0, 64, 128, 192, 200, 208, 216, 136, 224
 WORKERS, WORKER_SIZE = 256, 128
@@ -150,12 +150,16 @@ def _make() -> tuple[Any, ...]:
         return 0
 
     def alone(job, block, lo):
-        """Run a job on this thread; where it stopped when its time slice was over, -1 if refused, -2 if it failed."""
+        """Run a job on this thread; where it stopped, -1 if refused, -2 if it failed.
+
+        It stops when its time slice is over, and, where the job says how many ns are WORTH other threads, when the REST
+        will take longer. A first look that is short is repeated: it may have met cold caches.
+        """
         function, hi, table = load(job + FUNCTION), load(job + HI), load(job + TABLE)
         if table != 0 and allowed(block, table) == 0:
             return -1
         begin = now = clock()
-        size = load(job + FIRST)
+        size, worth, looks = load(job + FIRST), load(job + WORTH), 0
         while lo < hi:
             top = min(lo + size, hi)
             if run_chunk(function, lo, top, block) != 0:
@@ -163,6 +167,14 @@ def _make() -> tuple[Any, ...]:
             lo = top
             if lo < hi:
                 then, now = now, clock()
+                looks += 1
+                if worth != 0:
+                    rest = (now - then) * (hi - lo) // size
+                    store(job + REST, rest)
+                    if rest > worth and (looks > 1 or now - then > 10_000):
+                        return lo
+                    if looks == 1:
+                        continue
                 if now - begin > SLICE_NS:
                     return lo
                 size = grown(size, now - then)
@@ -310,7 +322,7 @@ def _make() -> tuple[Any, ...]:
 
 def job(
     function: int, lo: int, hi: int, align: int, first: int, threads: int = 1, schedule: str = "static", chunk: int = 0,
-    wakes: bool = True, table: Any = None, epilogue: tuple[int, int, int] = (0, 0, 0),
+    wakes: bool = True, table: Any = None, epilogue: tuple[int, int, int] = (0, 0, 0), worth: int = 0,
 ) -> Any:  # fmt: skip
     """A job for `run_alone` or `Pool.run`: a chunk function over [lo, hi), as an array of words.
 
@@ -328,6 +340,8 @@ def job(
         Whether it is worth it to wake workers that sleep.
     table : ctypes array of int64, optional
         What `allowed` checks before anything runs. The caller keeps it alive.
+    worth : int
+        Nanoseconds from which on `begin_alone` gives the rest to others; 0: never.
     epilogue : (function, count, place)
         A chunk function that the caller's thread runs over [0, count) when all is done, with what is at that byte of
         the argument block.
@@ -336,7 +350,7 @@ def job(
         default = max(1, (hi - lo) // (threads * 64)) if schedule == "dynamic" else 1
         chunk = -(-(chunk or default) // align) * align
     address = 0 if table is None else ctypes.addressof(table)
-    words = (function, lo, hi, align, first, chunk, SCHEDULES[schedule], threads, wakes, address, *epilogue)
+    words = (function, lo, hi, align, first, chunk, SCHEDULES[schedule], threads, wakes, address, worth, 0, *epilogue)
     return (ctypes.c_int64 * len(words))(*words)
 
 
@@ -383,6 +397,18 @@ def run_alone(
         if lo < 0:
             return False
         go_on()
+
+
+def begin_alone(job: int | ctypes.c_int64, block: int, lo: int, failed: Callable[[], Exception] = failure) -> int:
+    """Run the job at an address on the calling thread, as far as it is not WORTH it to do the rest with others.
+
+    Returns where it stopped, at the end or before, or -1 if the job's table objects.
+    """
+    result = ctypes.c_int64(lo)
+    (_alone or _first())(ctypes.addressof(result), _ZERO, job, block, lo)
+    if result.value == -2:
+        raise failed()
+    return result.value
 
 
 def bind_alone(
