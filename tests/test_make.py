@@ -65,7 +65,7 @@ def test_a_failing_install_says_why(interpreter, tmp_path):
 def test_every_test_runs_once_in_ci():
     """`make test test-all`, which .ci/run calls, runs pytest twice, with opposite choices."""
     assert "make test test-all" in (ROOT / ".ci" / "run").read_text()
-    status, output = make("--dry-run", "test", "test-all", READY="Makefile")
+    status, output = make("--dry-run", "test", "test-all", READY="README.md")
     chosen = [line.partition(" -m ")[2].partition(" -m ")[2] for line in output.splitlines() if "pytest" in line]
     assert status == 0 and chosen == ['"not extra"', "extra"], output
 
@@ -75,10 +75,10 @@ def test_every_test_runs_once_in_ci():
     [({}, []), ({"QUICK": 1}, ["--quick"]), ({"QUICK": 0, "SERVE": 0}, ["--no-serve"]), ({"SERVE": 1}, [])],
 )
 def test_the_dashboards_switches(given, flags):
-    status, output = make("--dry-run", "dashboard", READY="Makefile", **given)
+    status, output = make("--dry-run", "dashboard", READY="README.md", **given)
     assert status == 0 and output.split()[-1 - len(flags) :] == ["bench.dashboard", *flags]
 
 
 def test_perf_check_asks_for_the_commit():
-    status, output = make("--dry-run", "perf-check", READY="Makefile", BASE="v1")
+    status, output = make("--dry-run", "perf-check", READY="README.md", BASE="v1")
     assert status == 0 and output.split()[-2:] == ["bench.perf_check", "v1"]
