@@ -25,8 +25,8 @@ from portapar.trace import span, watching
 class Part:
     """The flat indices [lo, hi) of a problem, for one executor.
 
-    `wakes` says whether the work outweighs waking threads that sleep, `alone` that one thread begins, and others join if
-    the rest outweighs it.
+    `wakes` says whether the work outweighs waking threads that sleep, `alone` that one thread begins, and others join
+    if the rest outweighs it.
     """
 
     executor: Any

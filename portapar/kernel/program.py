@@ -131,7 +131,7 @@ _SLOW = re.compile(
 
 @functools.lru_cache(maxsize=4096)
 def may_be_slow(text: str) -> bool:
-    """Whether an iteration may take long, who knows how long: a program's text has a loop, or functions of mathematics."""
+    """Whether nobody knows how long an iteration takes: a program's text has a loop, or functions of mathematics."""
     return has_loop(text) or _SLOW.search(text) is not None
 
 
@@ -160,8 +160,8 @@ class Task:
 
     `whole` says that the task is all of its call: a reduction may return one partial for each 2^k tiles,
     counted from 0, which folds to the same result.
-    `wakes` says whether the work outweighs waking CPU threads that sleep, `alone` that one thread begins, because how long
-    an iteration takes is not known, and others join where the rest outweighs it.
+    `wakes` says whether the work outweighs waking CPU threads that sleep, `alone` that one thread begins, because how
+    long an iteration takes is not known, and others join where the rest outweighs it.
     `rows` says of arrays how many rows they have all in all, where kernels ask for it and parts of them lie here; 0 of
     those that end with what is here.
     """

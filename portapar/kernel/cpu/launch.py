@@ -18,7 +18,6 @@ from portapar.kernel.jit.layout import ALIGNED, BYTES, WRITEABLE
 from portapar.kernel.program import REFUSED, Task, grows, has_loop
 from portapar.kernel.tiles import TILE
 
-
 JOINING = 4e-6  #: seconds for what Python does when other threads join
 
 
