@@ -1,11 +1,8 @@
 """Where a call runs, and how it is cut, if the user leaves it open: `pp.auto`, and `pp.hybrid` without weights.
 
 A call is predicted on every candidate: work (`portapar.work`) over rates (`portapar.rates`), moving what lies
-elsewhere included. What calls take is measured, and from then on that counts; what is not known yet is corrected by how
-wrong predictions for the other candidates were. The candidate that runs is left only for one that is faster by more
-than the error: `_SURE` if that was measured too, `_HOPED` if it is predicted. Calls that compile, the first on an
-executor, and single outliers are not counted. A hybrid's shares follow the speeds that its members had in the last
-calls, so that all end together. Nothing that is decided here changes a result.
+elsewhere included. What calls take decides from then on (`portapar.candidates`), and so do the shares of several
+executors (`portapar.balance`). Nothing that is decided here changes a result.
 
 What was measured is kept in the cache folder for later processes (`portapar.history`).
 
@@ -19,20 +16,21 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from portapar import arrays, autotune, cache, config, cost, forks, history, policy, rates, work
+from portapar import arrays, autotune, cache, config, cost, history, policy, rates, work
 from portapar.arrays import PartitionedArray
-from portapar.errors import BackendUnavailableError, KernelError, PlacementError, PortaparError
+from portapar.balance import rounded
+from portapar.candidates import HOPED, SETTLED, Candidate, Choice, time_text
+from portapar.errors import BackendUnavailableError, KernelError
 from portapar.executor import DeviceExecutor, Executor
 from portapar.executors import available, default_executor, default_name, executor
 from portapar.hybrid import hybrid
 from portapar.kernel.front.lift import bound
 from portapar.lazy import flat
-from portapar.pieces import can_go_elsewhere, tell_rerouted
 from portapar.plan import Plan
 from portapar.policy import Planning, Policy, Recording
 from portapar.problem import Problem
@@ -40,230 +38,17 @@ from portapar.remembered import remember
 from portapar.trace import watching
 from portapar.work import Work
 
-_SURE, _HOPED = 0.9, 0.7  #: of the present time, what another candidate must take at most
-_TRIES = 32  #: calls after which shares are as good as they get
-_SETTLED, _DRIFT = 8, 1.2  #: after so many calls the others are weighed again where the time changes by this factor
-_STEPS = 256  #: shares are multiples of one over this
-_EVEN, _LATE = 1.03, 1.08  #: times what it would take if all members ended at once: it is well cut; a member is late
-_MAYBE, _OFTEN = 2.0, 16.0  #: times longer it may be predicted to take then, and so much less than all calls so far
-_SPENT = 0.02  #: seconds in calls of a kind from which on it is worth it to try what may be faster
-_DECAY = 0.3  #: weight of the last call
-_OUTLIER = 3.0  #: times what was measured: once, it is not counted
 _LONG = 5e-3  #: seconds from which on it is worth it to look for devices that nobody has measured
 _APART = 0.75  #: of the speeds of two executors alone, what must be left together: less, and they are the same cores
 
 _HOLDS = 31  #: calls until one is measured again
 _QUICK = 1e-3  #: seconds; calls of several executors that take longer are all measured
 _held: dict[Any, list[Any]] = {}  #: what decided calls run, and how often that holds
-_states: dict[Any, _Choice] = cache.Bounded()
-_lock = forks.lock()  #: held while what a call took changes what is known
+_states: dict[Any, Choice] = cache.Bounded()
 _simple: dict[int, Any] = cache.Bounded()  #: codes of kernels that capture nothing, by identity, which keeps them alive
 
 policy.forgets(_states.clear)
 policy.forgets(_held.clear)
-
-
-@dataclass(slots=True)
-class Candidate:
-    """One way to run a call.
-
-    Attributes
-    ----------
-    policy : Policy
-    members : tuple of Executor
-    shares : tuple of float
-        Of each member; they add to 1.
-    predicted : float
-        Seconds, before anything was measured; NaN if the work is not known.
-    seen : float
-        Seconds, measured; NaN if it was not.
-    why : str
-    """
-
-    policy: Policy
-    members: tuple[Executor, ...]
-    shares: tuple[float, ...] = (1.0,)
-    predicted: float = math.nan
-    seen: float = math.nan
-    calls: int = 0
-    odd: bool = False  #: the last call was an outlier
-    settled: bool = False  #: its shares no longer change
-    late: bool = False  #: one of its members was late in the last call
-    pace: float = 1.0  #: how much of the way to other shares is gone at a time: less after each turn, if work is uneven
-    moved: float = 0.0  #: the last change of the first one's share
-    looked: float = math.nan  #: what it took when the others were last weighed
-    entry: str = ""  #: what history keeps it under
-
-    @property
-    def executor(self) -> Executor:
-        return self.policy.executor
-
-    def __str__(self) -> str:
-        told = [f"{what} {_time(x)}" for what, x in (("predicted", self.predicted), ("measured", self.seen)) if x == x]
-        dealt = f", chunk_size={self.policy.chunk_size}" if self.policy.chunk_size else ""
-        return f"{self.executor!r}{dealt}: {', '.join(told) or 'not known yet'}"
-
-
-@dataclass(slots=True)
-class _Choice:
-    """What is known of calls that look alike and are about as large."""
-
-    candidates: list[Candidate]
-    now: Candidate
-    work: Work | None
-    why: str
-    kept: Any = field(default=None, repr=False)  #: what the key names by its place in memory
-    search: autotune.Search | None = None  #: while ways to deal out iterations are tried
-
-    def bias(self) -> float:
-        """How wrong predictions were: the mean ratio of what was measured to it."""
-        found = [c.seen / c.predicted for c in self.candidates if c.seen == c.seen and c.predicted > 0]
-        return math.exp(sum(map(math.log, found)) / len(found)) if found else 1.0
-
-    def made(self, how: Policy, again: Callable[[Policy], Any], one: Candidate) -> Any:
-        """The call, by the present candidate; where that cannot do it, by another one, from now on."""
-        try:
-            return again(one.policy)
-        except PortaparError as error:
-            others = [other for other in self.candidates if other is not one and not other.executor.closed]
-            others.sort(key=lambda other: other.seen if other.seen == other.seen else other.predicted)
-            for other in others if _untouched(how, one, error) else ():
-                try:
-                    value = again(other.policy)
-                except PortaparError as another:
-                    if not _untouched(how, other, another):
-                        raise
-                    continue
-                self.candidates, self.now = others, other
-                self.why = f"{one.executor!r} cannot do it: {str(error).splitlines()[0]}"
-                if how.on_failure == "reroute" and not isinstance(error, PlacementError):
-                    tell_rerouted("a call", one.executor, other.executor, error)
-                return value
-            raise
-
-    def saw(self, taken: float, warm: bool, one: Candidate | None = None) -> bool:
-        """A call of `one`, by default the present candidate, took so long; `warm` if nothing was compiled.
-
-        It is not counted if another thread has chosen another one meanwhile. Whether `one` is the present one now.
-        """
-        with _lock:
-            one = one or self.now
-            if one is self.now:
-                self._saw(one, taken, warm)
-            return one is self.now
-
-    def _saw(self, one: Candidate, taken: float, warm: bool) -> None:
-        if self.search is not None:
-            self.now = self.search.after(self.candidates, one, taken, warm)
-            if self.search.over:
-                self.search, one = None, self.now
-                self.why = "the fastest way to deal it out that was found"
-                if one.seen == one.seen:
-                    history.note(one.entry, one.seen, one.shares)
-            return
-        one.calls += 1
-        if not warm or one.calls == 1:
-            return
-        if len(one.members) > 1 and _follow(one):
-            return
-        if one.seen != one.seen:
-            one.seen = taken
-        elif taken > _OUTLIER * one.seen and not one.odd:
-            one.odd = True
-            return
-        else:
-            one.seen = taken if one.odd else (1 - _DECAY) * one.seen + _DECAY * taken
-        one.odd = False
-        rare = one.calls & (one.calls - 1) == 0
-        if one.calls > _SETTLED and not rare and 1 / _DRIFT < one.seen / one.looked < _DRIFT:
-            return
-        if one.seen == one.seen:
-            history.note(one.entry, one.seen, one.shares)
-        one.looked = one.seen
-        self._look()
-
-    def _look(self) -> None:
-        """Leave the present candidate for the best one, if that is better by more than the error."""
-        bias, present = self.bias(), self.now
-        if present.seen != present.seen:  # its shares have just changed
-            return
-
-        def expected(one: Candidate) -> float:
-            """Seconds, with the doubt added that there is."""
-            if one is present:
-                return one.seen
-            found = one.seen / _SURE if one.seen == one.seen else one.predicted * bias / _HOPED
-            return found if found == found else math.inf
-
-        best = min(self.candidates, key=expected)
-        met = {id(member) for c in self.candidates if c.calls for member in c.members}
-        spent, sure = present.seen * present.calls, present.settled or len(present.members) == 1
-        hopeful = [
-            c for c in self.candidates
-            if c.calls == 0 and all(id(member) in met for member in c.members)  # which have compiled it
-            and c.predicted < _MAYBE * present.seen and spent > max(_SPENT, _OFTEN * c.predicted)
-        ]  # fmt: skip
-        if best is present and hopeful and sure:
-            # predictions may be wrong, most of all of what parts tell each other: one member alone may be faster
-            self.now = min(hopeful, key=lambda c: c.predicted)
-            self.why = f"{self.now.executor!r} is tried once, {present.executor!r} takes {_time(present.seen)}"
-        elif best is not present:
-            self.now = best
-            known = "took" if best.seen == best.seen else "should take"
-            self.why = f"{best.executor!r} {known} less than {present.executor!r}, {_time(present.seen)}"
-
-
-def _untouched(how: Policy, one: Candidate, error: PortaparError) -> bool:
-    """Whether nothing was written in a call that failed with this error, and another candidate may do it.
-
-    What parts cannot do is found before they begin, and what a device cannot compile before it runs. What failed
-    otherwise, as for lack of memory, is done by another one if the policy says so.
-    """
-    if isinstance(error, PlacementError):
-        return True
-    if len(one.members) > 1 or not isinstance(one.executor, DeviceExecutor):
-        return False
-    asked = how.on_failure == "reroute" or isinstance(error, KernelError)
-    return asked and can_go_elsewhere(one.executor, error)
-
-
-def _follow(one: Candidate) -> bool:
-    """Shares in proportion to the speeds that the members had in the last call; whether they are others now.
-
-    Once all end at about the same time shares stay, until a member was late twice in a row: once is chance.
-    """
-    took = getattr(one.executor, "took", ())
-    if len(took) != len(one.members) or not all(t > 0 for t, s in zip(took, one.shares, strict=True) if s):
-        one.settled |= one.calls >= _TRIES  # it is not known whether these are good
-        return False
-    speeds = [share / t if share else 0.0 for share, t in zip(one.shares, took, strict=True)]
-    wasted = max(took) * sum(speeds)
-    again, one.late = one.late and wasted > _LATE, wasted > _LATE
-    if one.settled and not again:
-        return False
-    if again and one.settled:
-        one.calls, one.pace, one.moved = 1, 1.0, 0.0  # it is as if nothing were known of them
-    one.settled = wasted < _EVEN or one.calls >= _TRIES
-    if one.settled:
-        return False
-    change = [speed / sum(speeds) - share for speed, share in zip(speeds, one.shares, strict=True)]
-    if change[0] * one.moved < 0:
-        one.pace /= 2
-    elif again:  # it has become slower, and shares lag behind
-        one.pace = 1.0
-    one.moved = change[0]
-    shares = _rounded([share + one.pace * more for share, more in zip(one.shares, change, strict=True)])
-    if shares == one.shares:
-        one.settled = True
-        return False
-    one.shares, one.seen, one.odd = shares, math.nan, False
-    one.policy = one.policy._but(executor=hybrid(*one.members, weights=shares))
-    return True
-
-
-def _rounded(shares: Sequence[float]) -> tuple[float, ...]:
-    found = [max(1, round(share * _STEPS)) if share > 0.25 / _STEPS else 0 for share in shares]
-    return tuple(share / sum(found) for share in found)
 
 
 def held(undecided: Policy, like: Any) -> Any:
@@ -354,13 +139,13 @@ def run(
             policy.current.reset(token)
         if timed is not None:
             timed.took = None
-    sure = len(one.members) == 1 or (one.settled and not one.late and one.seen < _QUICK)
-    if holds is not None and present and one.calls > _SETTLED and sure:
+    sure = one.steady and (len(one.members) == 1 or one.seen < _QUICK)
+    if holds is not None and present and one.calls > SETTLED and sure and choice.before is None:
         holds(one.policy)
     return value
 
 
-def _told(plan: Plan, choice: _Choice) -> Plan:
+def _told(plan: Plan, choice: Choice) -> Plan:
     """A plan that says what was weighed."""
     plan.candidates, plan.predicted = tuple(map(str, choice.candidates)), choice.now.predicted
     work = "its work is counted when it first runs" if choice.work is None else f"work: {choice.work}"
@@ -368,7 +153,7 @@ def _told(plan: Plan, choice: _Choice) -> Plan:
     return plan
 
 
-def _counted(how: Policy, choice: _Choice, values: Sequence[Any], again: Callable[[Policy], Any]) -> Any:
+def _counted(how: Policy, choice: Choice, values: Sequence[Any], again: Callable[[Policy], Any]) -> Any:
     """The first call of an algorithm of several steps: its steps are noted, and so its work is known."""
     value, done = counted(lambda: choice.made(how, again, choice.now))
     parts = len(choice.now.members)  # which all start what one alone would start
@@ -378,9 +163,10 @@ def _counted(how: Policy, choice: _Choice, values: Sequence[Any], again: Callabl
     now.calls += 1
     if len(now.members) > 1 and now.seen != now.seen:  # steps that parts tell each other of must be worth it
         best = min((c for c in choice.candidates if len(c.members) == 1), key=lambda c: c.predicted, default=now)
-        if now.predicted > _HOPED * best.predicted:
+        if now.predicted > HOPED * best.predicted:
             choice.now = best
-            choice.why = f"{best.executor!r} alone should take {_time(best.predicted)}: no split is faster by the error"
+            told = f"{best.executor!r} alone should take {time_text(best.predicted)}"
+            choice.why = f"{told}: no split is faster by the error"
     return value
 
 
@@ -447,7 +233,7 @@ def _about(size: int) -> int:
     return round(2 * math.log2(size)) if size else 0
 
 
-def _first(how: Policy, problem: Problem | None, values: Sequence[Any], name: str) -> _Choice:
+def _first(how: Policy, problem: Problem | None, values: Sequence[Any], name: str) -> Choice:
     known = work.of(problem) if problem is not None else None
     found = _candidates(how, known)
     _predict(found, known, values, problem)
@@ -455,17 +241,17 @@ def _first(how: Policy, problem: Problem | None, values: Sequence[Any], name: st
         one.entry = f"{name} {' '.join(map(repr, one.members))}"
         kept = history.of(one.entry)
         if kept is not None and len(kept.shares) == len(one.members):
-            one.seen, one.shares = kept.seconds, kept.shares
+            one.seen = kept.seconds
             if len(one.members) > 1:
-                one.policy = one.policy._but(executor=hybrid(*one.members, weights=one.shares))
+                one.cut(kept.shares)
     seen = [one for one in found if one.seen == one.seen]
     if seen:
         now = min(seen, key=lambda c: c.seen)
-        return _Choice(found, now, known, "the least time of earlier processes")
+        return Choice(found, now, known, "the least time of earlier processes")
     now, why = found[0], "the first candidate, until something is known"
     if known is not None:
         best = min(found, key=lambda c: c.predicted)
-        if best.predicted < _HOPED * now.predicted:
+        if best.predicted < HOPED * now.predicted:
             now = best
         measured = all(rates_of(m).measured for c in found for m in c.members)
         by = "the machine's profile" if measured else "built-in rates (portapar tune measures this machine)"
@@ -474,10 +260,10 @@ def _first(how: Policy, problem: Problem | None, values: Sequence[Any], name: st
             why = f"the only executor that is known; {by}"
         elif len(now.members) == 1 and any(_share_memory(one, known) for one in found):
             why += "; it is not cut, since memory is its limit, which the executors share"
-    return _Choice(found, now, known, why)
+    return Choice(found, now, known, why)
 
 
-def _searched(how: Policy, problem: Problem | None, values: Sequence[Any], name: str) -> _Choice:
+def _searched(how: Policy, problem: Problem | None, values: Sequence[Any], name: str) -> Choice:
     """The ways to deal out iterations: the one that earlier processes found, or a search for it."""
     assert problem is not None
     where = how.executor
@@ -489,11 +275,11 @@ def _searched(how: Policy, problem: Problem | None, values: Sequence[Any], name:
     seen = [one for one in found if one.seen == one.seen]
     known = work.of(problem)
     if seen:
-        return _Choice(found, min(seen, key=lambda c: c.seen), known, "the way that an earlier process found")
+        return Choice(found, min(seen, key=lambda c: c.seen), known, "the way that an earlier process found")
     if len(found) == 1:
-        return _Choice(found, found[0], known, "there is one way to deal it out")
+        return Choice(found, found[0], known, "there is one way to deal it out")
     why = "ways to deal it out are tried in turns"
-    return _Choice(found, found[0], known, why, search=autotune.Search(how.tune))
+    return Choice(found, found[0], known, why, search=autotune.Search(how.tune))
 
 
 def _candidates(how: Policy, known: Work | None) -> list[Candidate]:
@@ -561,8 +347,7 @@ def _predict(found: list[Candidate], known: Work | None, values: Sequence[Any], 
         one.predicted = 1 / (left * sum(1 / x for x in alone)) + cost.wake()
         if one.seen == one.seen:  # with the shares that it had
             continue
-        one.shares = _rounded([1 / x / sum(1 / y for y in alone) for x in alone])
-        one.policy = one.policy._but(executor=hybrid(*one.members, weights=one.shares))
+        one.cut(rounded([1 / x / sum(1 / y for y in alone) for x in alone]))
 
 
 def _share_memory(one: Candidate, known: Work) -> bool:
@@ -587,9 +372,3 @@ def _moved(values: Sequence[Any], problem: Problem | None) -> tuple[float, float
         out += size if use.writes else 0.0
     return into, out
 
-
-def _time(seconds: float) -> str:
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= scale:
-            return f"{seconds / scale:.3g} {unit}"
-    return f"{seconds / 1e-9:.3g} ns"

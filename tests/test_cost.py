@@ -12,6 +12,8 @@ from conftest import executor
 
 import portapar as pp
 from portapar import cache, choice, cost, history, rates, work
+from portapar.balance import Balance
+from portapar.candidates import Candidate, Choice
 from portapar.rates import Profile, Rates
 from portapar.work import Work
 
@@ -330,14 +332,14 @@ def test_profiles_are_kept(alone, monkeypatch):
 def candidates(*predicted):
     where = (pp.threads(2), pp.simd(), pp.threads(3))
     return [
-        choice.Candidate(pp.auto.on(one), (one,), predicted=seconds)
+        Candidate(pp.auto.on(one), (one,), predicted=seconds)
         for one, seconds in zip(where, predicted, strict=False)
     ]
 
 
 def made(*predicted):
     found = candidates(*predicted)
-    return choice._Choice(found, found[0], Work(1), "")
+    return Choice(found, found[0], Work(1), "")
 
 
 def test_what_is_measured_counts():
@@ -375,23 +377,44 @@ def test_a_single_outlier_does_not_count():
 def cut(*predicted):
     """A choice between a hybrid and its members alone, of which the hybrid is predicted to be the fastest."""
     members = pp.threads(2), pp.simd()
-    both = choice.Candidate(pp.par.on(pp.hybrid(*members, weights=(0.5, 0.5))), members, (0.5, 0.5), predicted[0])
-    alone = [choice.Candidate(pp.par.on(m), (m,), predicted=x) for m, x in zip(members, predicted[1:], strict=True)]
-    return choice._Choice([both, *alone], both, Work(1), "")
+    both = Candidate(pp.par.on(pp.hybrid(*members, weights=(0.5, 0.5))), members, (0.5, 0.5), predicted[0])
+    alone = [Candidate(pp.par.on(m), (m,), predicted=x) for m, x in zip(members, predicted[1:], strict=True)]
+    return Choice([both, *alone], both, Work(1), "")
 
 
-def test_a_member_alone_is_tried_once():
+def test_a_member_alone_is_tried():
     for alone, wanted in ((2e-3, False), (9e-3, True)):
         one = cut(1e-3, 2e-3, 3e-3)  # that both together take that long is predicted wrongly
         for _ in range(9):
             if len(one.now.members) > 1:
                 one.now.executor.took = [4e-3, 4e-3]
                 one.saw(8e-3, True)
-        assert one.now.executor is pp.threads(2) and "tried once" in one.why
+        assert one.now.executor is pp.threads(2) and "is tried" in one.why
         for _ in range(3):
             if one.now.executor is pp.threads(2):
                 one.saw(alone, True)
         assert (len(one.now.members) > 1) is wanted
+
+
+@pytest.mark.parametrize(("faster", "stays"), [(0.5, True), (0.9, True), (0.97, False), (1.05, False), (9.0, False)])
+def test_what_is_tried_stays_only_if_it_is_faster(faster, stays):
+    one = made(1.0, 0.1)
+    for _ in range(9):
+        one.saw(1.0 if one.now is one.candidates[0] else faster, True)
+    assert one.candidates[1].calls >= 2  # the first one is not counted
+    assert (one.now is one.candidates[1]) is stays
+
+
+def test_what_was_slow_long_ago_is_tried_again():
+    """And a trial costs little beside all calls, however often it is in vain."""
+    for later, wanted in ((0.4, pp.simd()), (1.9, pp.threads(2))):
+        one, calls = made(1.0, 0.1), []
+        for k in range(4000):
+            slow = later if k > 20 else 1.9
+            calls.append(one.now.executor)
+            one.saw(1.0 if one.now.executor is pp.threads(2) else slow, True)
+        assert calls[10:20] == [pp.threads(2)] * 10 and one.now.executor is wanted
+        assert wanted is pp.simd() or 0 < calls[20:].count(pp.simd()) < 20
 
 
 def test_who_has_compiled_it_is_tried_when_calls_are_many():
@@ -425,8 +448,8 @@ def test_steps_are_split_only_if_that_should_be_worth_it(alone):
 @pytest.mark.parametrize("speeds", [(1, 1), (3, 1), (1, 10), (5, 2)])
 def test_shares_follow_speeds_within_three_calls(speeds):
     members = pp.threads(2), pp.simd()
-    one = choice.Candidate(pp.par.on(pp.hybrid(*members, weights=(0.5, 0.5))), members, (0.5, 0.5))
-    found = choice._Choice([one], one, Work(1), "")
+    one = Candidate(pp.par.on(pp.hybrid(*members, weights=(0.5, 0.5))), members, (0.5, 0.5))
+    found = Choice([one], one, Work(1), "")
     for _ in range(4):  # the first is not counted
         one.executor.took = [share / speed for share, speed in zip(one.shares, speeds, strict=True)]
         found.saw(max(one.executor.took), True)
@@ -437,8 +460,8 @@ def test_shares_follow_speeds_within_three_calls(speeds):
 @pytest.mark.parametrize("slowed", [(1 / 3, 1), (1, 1 / 3), (3, 1)])
 def test_shares_follow_a_member_that_becomes_slower(slowed):
     members, speeds = (pp.threads(2), pp.simd()), [20.0, 3.0]
-    one = choice.Candidate(pp.par.on(pp.hybrid(*members, weights=(0.5, 0.5))), members, (0.5, 0.5))
-    found = choice._Choice([one], one, Work(1), "")
+    one = Candidate(pp.par.on(pp.hybrid(*members, weights=(0.5, 0.5))), members, (0.5, 0.5))
+    found = Choice([one], one, Work(1), "")
 
     def call(*factors):
         one.executor.took = [s / (v * f) for s, v, f in zip(one.shares, speeds, factors, strict=True)]
@@ -459,11 +482,64 @@ def test_shares_follow_a_member_that_becomes_slower(slowed):
         assert call(slowed[0] * noise, slowed[1]) == cut
 
 
+@pytest.mark.parametrize("speeds", [(1, 1), (5, 1), (1, 5), (1, 0)])
+def test_a_member_that_has_nothing_is_asked_again(speeds):
+    """It may have been busy; if it is as slow as that, to ask it costs little."""
+    balance, lost = Balance((1.0, 0.0)), 0.0
+    for _ in range(3000):
+        took = [s / (v or 1e-4) if s else 0.0 for s, v in zip(balance.shares, speeds, strict=True)]
+        lost += max(took) - 1 / sum(speeds)
+        balance.after(took)
+    assert balance.shares == pytest.approx([v / sum(speeds) for v in speeds], abs=0.01)
+    assert lost < 20 if speeds[1] else 0 < lost < 400
+
+
+def places(cost):
+    """Seconds of the part of uneven work from a to b, all of which takes one second."""
+    sums = np.append(0.0, np.cumsum(cost)) / np.sum(cost)
+    return lambda a, b: np.interp(b, np.linspace(0, 1, len(sums)), sums) - np.interp(
+        a, np.linspace(0, 1, len(sums)), sums
+    )
+
+
+MIDDLE = np.linspace(0, 1, 400)
+UNEVEN = {
+    "even": np.ones(400),
+    "up": MIDDLE + 0.01,
+    "middle": np.exp(-20 * (MIDDLE - 0.5) ** 2),
+    "halves": np.where(MIDDLE < 0.5, 0.2, 3.0),
+    "chance": np.random.default_rng(3).gamma(1.0, 1, 400),
+}
+
+
+@pytest.mark.parametrize("name", UNEVEN)
+@pytest.mark.parametrize("speeds", [(1.0, 1.0), (3.0, 1.0), (1.0, 2.0, 1.0)])
+def test_shares_of_uneven_work_follow_within_three_calls(name, speeds):
+    """And what a call takes then is near the best, though none ever knew where the work is."""
+    seconds = places(UNEVEN[name])
+    balance = Balance((1 / len(speeds),) * len(speeds))
+
+    def call(slow=None):
+        """What it took, over the least that it could; one of the members may be slow."""
+        ends = np.cumsum([0.0, *balance.shares])
+        now = [v / 3 if k == slow else v for k, v in enumerate(speeds)]
+        took = [float(seconds(a, b)) / v for a, b, v in zip(ends, ends[1:], now, strict=False)]
+        balance.after(took)
+        return max(took) * sum(now)
+
+    first = [call() for _ in range(12)]
+    assert first[-1] < 1.06
+    for slow in range(len(speeds)):
+        calls = [call(slow) for _ in range(8)]
+        assert calls[3] < 1.15 and calls[-1] < 1.1
+        assert [call() for _ in range(8)][-1] < 1.1
+
+
 def test_what_is_not_known_of_members_is_not_a_measurement():
     members = pp.threads(2), pp.simd()
     for times in ([0.0, 0.0], [0.3, 0.0], [0.0, 0.3], [math.nan, 0.3], None):
-        one = choice.Candidate(pp.par.on(pp.hybrid(*members, weights=(0.5, 0.5))), members, (0.5, 0.5))
-        found = choice._Choice([one], one, Work(1), "")
+        one = Candidate(pp.par.on(pp.hybrid(*members, weights=(0.5, 0.5))), members, (0.5, 0.5))
+        found = Choice([one], one, Work(1), "")
         for _ in range(9):
             one.executor.took = times
             found.saw(1.0, True)
@@ -480,8 +556,8 @@ def test_what_is_not_known_of_members_is_not_a_measurement():
 
 def test_shares_follow_devices_that_go_on_by_themselves(alone, monkeypatch):
     """Every call that counts has the times of all members."""
-    seen, follow = [], choice._follow
-    monkeypatch.setattr(choice, "_follow", lambda one: seen.append(list(one.executor.took)) or follow(one))
+    seen, after = [], Balance.after
+    monkeypatch.setattr(Balance, "after", lambda self, took: seen.append(list(took)) or after(self, took))
     for members in ((pp.simd(), pp.opencl()), (pp.opencl(), pp.simd(), pp.threads(2))):
         where, n = pp.hybrid(*members), 3_000_000
         rates._known[:] = [Profile({member.device.name: FLAT for member in members})]
@@ -513,30 +589,6 @@ def test_auto_goes_where_it_is_fastest(alone, renderer, monkeypatch):
     rates._known[:] = [Profile()]
     choice._states.clear()
     assert "built-in rates" in str(pp.plan(pp.transform, pp.auto, x, op=lambda v: v))
-
-
-def test_shares_of_uneven_work_settle_and_follow():
-    """The middle is the most work: what a share takes does not grow evenly with it."""
-    members = pp.threads(2), pp.simd()
-    one = choice.Candidate(pp.par.on(pp.hybrid(*members, weights=(0.3, 0.7))), members, (0.3, 0.7))
-    found = choice._Choice([one], one, Work(1), "")
-
-    def work(share):
-        return 1 / (1 + math.exp(-20 * (share - 0.5)))
-
-    def call(slow=1.0):
-        one.executor.took = [slow * work(one.shares[0]), 1 - work(one.shares[0])]
-        took = one.executor.took
-        found.saw(max(took), True)
-        return took
-
-    for _ in range(12):
-        took = call()
-    assert abs(took[0] - took[1]) < 0.1
-    for _ in range(7):
-        call(3.0)
-    took = call(3.0)
-    assert max(took) < 1.25 * 0.75  # with the best cut it is 0.75
 
 
 def test_what_memory_limits_is_not_cut(alone):
