@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import portapar as pp
-from portapar.kernel.cpu import pool
+from portapar.kernel.cpu import launch, pool
 from portapar.kernel.jit.native import native
 from portapar.kernel.jit.system import load, store
 from portapar.kernel.program import grows
@@ -38,6 +38,63 @@ def work(policy, seed):
 
 def tally(i, x, count):
     pp.atomic.add(count, int(x[i]), 1)
+
+
+def sums(i, x, total, count):
+    pp.atomic.add(total, i % 3, x[i])
+    plus(count, 0, 1)
+
+
+plus = pp.atomic.add
+
+
+def test_one_thread_needs_no_atomic_updates_until_calls_meet(monkeypatch):
+    monkeypatch.setattr("portapar.kernel.cpu.launch._updates", updates := launch.Updates())
+    x, total, count = np.arange(20_000.0), np.zeros(3), np.zeros(1, np.int64)
+    plans = [pp.plan(pp.for_each, pp.seq, len(x), sums, x, total, count) for _ in range(2)]
+
+    def several(plan):
+        for _ in range(30):
+            pp.for_each(pp.seq, len(x), sums, x, total, count)
+            plan.run()
+
+    several(plans[0])
+    assert not updates.met and count[0] == 60 * len(x)
+    workers = [threading.Thread(target=several, args=(plan,)) for plan in plans]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert count[0] == 180 * len(x)
+    assert (total == [180 * x[k::3].sum() for k in range(3)]).all()
+    assert not updates.running
+
+
+def test_who_meets_plain_updates_waits_for_them():
+    updates, order = launch.Updates(), []
+    inside, waiting = threading.Event(), threading.Event()
+
+    def other():
+        inside.wait()
+        waiting.set()
+        with updates.one(True) as plain:
+            order.append(("other", plain))
+
+    with updates.one(True) as first, updates.one(True) as nested:  # a signal's handler
+        assert first and not nested
+    updates = launch.Updates()
+    worker = threading.Thread(target=other)
+    worker.start()
+    with updates.one(True) as plain:
+        inside.set()
+        waiting.wait()
+        while not updates.met:
+            time.sleep(0.001)
+        order.append(("first", plain))
+    worker.join()
+    assert order == [("first", True), ("other", False)]
+    with updates.one(True) as plain:
+        assert not plain
 
 
 def test_threads_share_one_executor(policy):

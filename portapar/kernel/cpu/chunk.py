@@ -396,10 +396,16 @@ def can_stream(program: Program) -> bool:
 
 
 @functools.lru_cache(maxsize=4096)
-def chunk(program: Program, stream: bool = False) -> int:
-    """The address of the native chunk function of a program."""
-    key, (strips, _) = f"{program.key}|{stream}", _strips(program)
-    return _compiled(program, key, lambda strips: _make(program, stream, strips=strips), strips).address  # type: ignore[attr-defined]
+def chunk(program: Program, stream: bool = False, alone: bool = False) -> int:
+    """The address of the native chunk function of a program; `alone`: the one to run while no other code does."""
+    key, (strips, _) = f"{program.key}|{stream}{'|alone' * alone}", _strips(program)
+
+    def made(strips: int) -> Any:
+        function = _make(program, stream, strips=strips)
+        function.alone = alone
+        return function
+
+    return _compiled(program, key, made, strips).address  # type: ignore[attr-defined]
 
 
 def _compiled(program: Program, key: str, make: Callable[[int], Any], strips: int = 0) -> Callable[..., int]:

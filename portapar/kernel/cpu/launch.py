@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
-from portapar import tuning
+from portapar import forks, tuning
 from portapar.kernel import device
 from portapar.kernel.cpu import chunk, pool
 from portapar.kernel.cpu.memory import LINE
@@ -19,6 +21,48 @@ from portapar.kernel.program import REFUSED, Task, grows, has_loop
 from portapar.kernel.tiles import TILE
 
 JOINING = 4e-6  #: seconds for what Python does when other threads join
+
+_MANY = 4096  #: iterations from which on code of its own for one thread pays
+
+
+class Updates:
+    """Who updates memory atomically. As long as calls that do never met, one on a single thread needs no such updates.
+
+    The first call that meets another one waits for it if that one's updates are plain; from then on all are atomic.
+    """
+
+    def __init__(self) -> None:
+        self.running, self.met = 0, False
+        self._counting = forks.lock()
+        self._start()
+        forks.renewed(self, Updates._start)
+
+    def _start(self) -> None:
+        self.running = 0
+        self._alone = threading.RLock()  # a signal's handler may make calls, too
+
+    @contextlib.contextmanager
+    def one(self, plain: bool) -> Iterator[bool]:
+        """While a call runs; it may update plainly if that is what it can, and this is true."""
+        with self._counting:
+            self.running += 1
+            self.met |= self.running > 1
+            plain = plain and not self.met
+            if plain:
+                self._alone.acquire()
+        try:
+            if not plain:
+                with self._alone:
+                    pass
+            yield plain
+        finally:
+            with self._counting:
+                self.running -= 1
+                if plain:
+                    self._alone.release()
+
+
+_updates = Updates()
 
 
 class Cores(Protocol):
@@ -69,16 +113,21 @@ class Launch(device.Launch):
         if schedule == "static" and self._threads > 1 and grows(program.text, program.ndim):  # their work is uneven
             schedule = "dynamic"
         self._new_job = functools.partial(
-            pool.job, function, hi=task.hi, align=align, first=first, threads=self._threads, schedule=schedule,
+            pool.job, function=function, hi=task.hi, align=align, first=first, threads=self._threads, schedule=schedule,
             chunk=task.chunk, epilogue=self._fold() if self._folds else (0, 0, 0),
         )  # fmt: skip
         self._wakes = task.wakes
+        self._updates, self._plain = "atomic." in program.text, 0
+        many = task.hi - task.lo >= _MANY or has_loop(program.text)
+        if self._updates and self._threads == 1 and task.whole and many:
+            self._plain = chunk.chunk(program, alone=True)
         self._set_job()
 
     def _set_job(self, table: Any = None) -> None:
         self._guard = table
         self._job = self._made(table)
         (self._job_address,) = pool.ready(ctypes.addressof(self._job))
+        self._plain_job: Any = self._made(table, function=self._plain) if self._plain else None
 
     def _made(self, table: Any, **more: Any) -> Any:
         """A job of all that is to be done."""
@@ -149,7 +198,9 @@ class Launch(device.Launch):
         else:
             block = self._block(values, firsts, partials)
         address = id(block) + BYTES
-        if self._threads == 1:
+        if self._updates:
+            allowed = self._update(address)
+        elif self._threads == 1:
             allowed = pool.run_alone(self._job_address, address, self._lo, self._hi, self._failure)
         elif self._alone:
             allowed = self._begin(self._job, address)
@@ -158,6 +209,16 @@ class Launch(device.Launch):
         if not allowed:
             return REFUSED
         return partials[:1] if self._folds else partials  # type: ignore[index]
+
+    def _update(self, address: int) -> bool:
+        """Run what updates memory atomically, or plainly if it may; False if the guard objects."""
+        with _updates.one(self._plain_job is not None) as plain:
+            if self._threads == 1:
+                job = ctypes.addressof(self._plain_job) if plain else self._job_address
+                return pool.run_alone(job, address, self._lo, self._hi, self._failure)
+            if self._alone:
+                return self._begin(self._job, address)
+            return self.device.pool.run(self._job_address, address, self._failure)
 
     def bind(self, values: Sequence[Any], watched: Sequence[tuple[np.ndarray, bool]] = ()) -> Callable[[], Any]:
         """This launch with its arguments packed once: what is left of a call is one native call.
@@ -176,7 +237,11 @@ class Launch(device.Launch):
             run = self.device.pool.bind(*args, partials, self._failure)
         else:
             run = pool.bind_alone(*args, self._lo, self._hi, partials, self._failure)
-        run.keep = (block, values, job, table, watched)
+        plain = self._made(table, function=self._plain) if self._plain else None
+        if self._updates:
+            alone = (ctypes.addressof(plain), args[1], self._lo, self._hi, partials, self._failure) if plain else ()
+            run = _updating(run, pool.bind_alone(*alone) if alone else None)
+        run.keep = (block, values, job, plain, table, watched)
         return run
 
     def _failure(self) -> Exception:
@@ -199,6 +264,16 @@ class Launch(device.Launch):
         if partials is not None:
             words += (id(partials), self._lo // TILE)
         return self._pack(*words, *self._rest)
+
+
+def _updating(run: Callable[[], Any], plainly: Callable[[], Any] | None) -> Any:
+    """What is bound of a call that updates memory atomically, or plainly if it may."""
+
+    def call() -> Any:
+        with _updates.one(plainly is not None) as plain:
+            return plainly() if plain and plainly else run()
+
+    return call
 
 
 def _bits(written: bool) -> int:

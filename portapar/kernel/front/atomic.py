@@ -1,7 +1,9 @@
 """Atomic updates of array elements, for kernels: `op(array, index, value)` returns the old value.
 
 Each update is indivisible; it orders no other access to memory (C++'s `memory_order_relaxed`), as on GPUs.
-Only on CPUs it does (`memory_order_acq_rel`), which costs nothing there.
+Only on CPUs it does (`memory_order_acq_rel`), which costs nothing there. A call on a single thread of the CPU updates
+plainly as long as no other call with atomic updates has run at the same time in this process: updates of memory that
+other processes write to as well are not indivisible then.
 Arrays of 32- and 64-bit integers and floats; `and_`, `or_` and `xor` for integers only. Called outside a
 kernel they are what they look like: a read and a write.
 """

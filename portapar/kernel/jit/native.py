@@ -275,6 +275,8 @@ def lower(function: Any, arity: int) -> tuple[Any, str]:
         arguments, how = (types.int64,) * arity, _chunk_compiler()
         result = compiler.compile_extra(typing, target, function, arguments, types.int64, flags, {}, pipeline_class=how)
         features = _use_vector_math(result.library)
+        if getattr(function, "alone", False):
+            _plain_updates(result.library)
         _optimize(result.library)
         result.library._final_module = vecmath.settled(result.library._final_module, features)
     return result.library, result.fndesc.llvm_func_name
@@ -290,6 +292,13 @@ def _leave(library: Any, once: bool) -> None:
     library._finalize_final_module = finalize
     if once:
         library._optimize_final_module = lambda: None
+
+
+def _plain_updates(library: Any) -> None:
+    """Let atomic operations be plain ones, for code that runs while no other code does."""
+    passes, builder = library.codegen._module_pass_manager(opt=0, loop_vectorize=False, slp_vectorize=False)
+    passes.add_lower_atomic_pass()
+    passes.run(library._final_module, builder)
 
 
 def _optimize(library: Any) -> None:
