@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
     graphs: dict[tuple[int, bool], Any] = {}
     ratios = []
     for name in asked.only.split(",") if asked.only else sorted(FUNCTIONS):
-        if FUNCTIONS[name].light and not asked.only:
+        if FUNCTIONS[name].light is True and not asked.only:
             continue
         key = (_FEW if name in _PAIRS else asked.nodes, FUNCTIONS[name].kind == "directed" or name == "ancestors")
         if key not in graphs:

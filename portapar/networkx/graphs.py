@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from operator import methodcaller
@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 
 from portapar.algorithms.graph.graph import Graph, known
+from portapar.kernel.jit import dicts
+
+_LARGE = 1 << 53  #: from here on not every int is a float
 
 
 class Unsupported(Exception):
@@ -35,10 +38,12 @@ class Converted:
         self.nodes = list(graph)
         self.directed = bool(graph.is_directed())
         self.plain = set(map(type, self.nodes)) <= {int} and self.nodes == list(range(len(self.nodes)))
+        self._simple = self.plain or set(map(type, self.nodes)) <= {int, str}  # native code can read them
         self._origin = weakref.ref(graph)
         adjacency = _adjacency(graph, "_adj")
         self.rows = known(*self._of(adjacency), None, self.directed)
-        self._values = {name: _values(adjacency, name, default) for name, default in (edge_attrs or {}).items()}
+        count = len(self.rows.targets)
+        self._values = {name: _values(adjacency, count, name, default) for name, default in (edge_attrs or {}).items()}
 
     # what networkx asks of a graph -----------------------------------------------------------------
 
@@ -82,6 +87,15 @@ class Converted:
         except (KeyError, TypeError) as error:
             raise Unsupported("it is no node") from error
 
+    def numbers_of_pairs(self, pairs: Sequence[Any]) -> np.ndarray:
+        """The vertices of the labels in pairs, one pair after the other."""
+        found = dicts.pairs(pairs, None if self.plain else self._numbers) if self._simple else None
+        if found is not None and (not len(found) or (found.min() >= 0 and found.max() < len(self))):
+            return found
+        if not (set(map(type, pairs)) <= {tuple} and set(map(len, pairs)) <= {2}):
+            raise Unsupported("what is no pair")
+        return self.numbers(chain.from_iterable(pairs))
+
     def labels(self, vertices: np.ndarray) -> list[Any]:
         """The labels of vertices."""
         listed = vertices.tolist()
@@ -96,7 +110,7 @@ class Converted:
         if name is None:
             return self.rows
         if name not in self._values:  # of a conversion that keeps all attributes
-            self._values[name] = _values(_adjacency(self.origin, "_adj"), name, 1)
+            self._values[name] = _values(_adjacency(self.origin, "_adj"), len(self.rows.targets), name, 1)
         values = self._values[name]
         if isinstance(values, str):
             raise Unsupported(values)
@@ -143,6 +157,9 @@ class Converted:
 
     def _of(self, adjacency: Any) -> tuple[np.ndarray, np.ndarray]:
         """Offsets and targets of a dict of dicts."""
+        read = dicts.rows(adjacency, None if self.plain else self._numbers) if self._simple else None
+        if read is not None:
+            return read
         n = len(self.nodes)
         offsets = np.zeros(n + 1, np.int64)
         np.cumsum(np.fromiter(map(len, adjacency.values()), np.int64, n), out=offsets[1:])
@@ -160,22 +177,23 @@ def _adjacency(graph: Any, name: str) -> Any:
     return {node: dict(neighbours) for node, neighbours in found.items()}
 
 
-def _values(adjacency: Any, name: Any, default: Any) -> Any:
-    """The values of an edge attribute, in order; None where all are 1, and a str that says why there are none."""
-    edges = lambda: chain.from_iterable(map(methodcaller("values"), adjacency.values()))
-    if default == 1 and not any(edges()):  # no edge has any attribute
-        return None
-    found = list(map(methodcaller("get", name, default), edges()))
-    kinds = set(map(type, found))
-    if not kinds <= {int, float}:
-        return f"{name} has values that are no numbers"
-    try:
-        values = np.array(found, np.float64 if float in kinds else np.int64)
-    except OverflowError:
-        return f"{name} has values that need more than 64 bits"
+def _values(adjacency: Any, count: int, name: Any, default: Any) -> Any:
+    """The values of an attribute of so many edges; None where all are the int 1, a str that says why there are none."""
+    simple = type(name) is str and type(default) is int and abs(default) < _LARGE
+    values = dicts.values(adjacency, name, default, count) if simple else None
+    if values is None:
+        edges = chain.from_iterable(map(methodcaller("values"), adjacency.values()))
+        found = list(map(methodcaller("get", name, default), edges))
+        kinds = set(map(type, found))
+        if not kinds <= {int, float}:
+            return f"{name} has values that are no numbers"
+        try:
+            values = np.array(found, np.float64 if float in kinds else np.int64)
+        except OverflowError:
+            return f"{name} has values that need more than 64 bits"
     if np.isnan(values).any():
         return f"{name} has values that are NaN"
-    return None if (values == 1).all() else values
+    return None if values.dtype == np.int64 and (values == 1).all() else values
 
 
 def convert_from_nx(graph: Any, edge_attrs: Any = None, **kept: Any) -> Converted:

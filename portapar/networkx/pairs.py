@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -21,27 +20,33 @@ _DEALT = par.with_(schedule="dynamic", chunk_size=64)
 
 def _listed(G: Any, ebunch: Any) -> bool:
     """Pairs that can be read twice; without, all pairs that are not joined are asked for, which is for few nodes."""
-    return isinstance(ebunch, (list, tuple)) and set(map(type, ebunch)) <= {tuple} and set(map(len, ebunch)) <= {2}
+    return isinstance(ebunch, (list, tuple))
+
+
+def _few(G: Any, ebunch: Any) -> bool:
+    """Whether there are so few pairs that networkx has looked at all before the graph is converted."""
+    return len(ebunch) < len(G)
 
 
 def _ends(G: Converted, ebunch: Any) -> tuple[np.ndarray, np.ndarray]:
-    both = G.numbers(chain.from_iterable(ebunch))
-    return both[::2].copy(), both[1::2].copy()
+    found = G.numbers_of_pairs(ebunch)
+    return found[0::2].copy(), found[1::2].copy()
 
 
-def _told(ebunch: Any, values: list[Any]) -> Iterator[tuple[Any, Any, Any]]:
-    return zip(map(itemgetter(0), ebunch), map(itemgetter(1), ebunch), values, strict=True)
+def _told(ebunch: Any, values: np.ndarray, none: np.ndarray) -> Iterator[tuple[Any, Any, Any]]:
+    """Pairs and their values; `none` are those of which networkx says 0, and no float."""
+    listed = values.tolist()
+    for k in np.flatnonzero(none).tolist():
+        listed[k] = 0
+    return zip(map(itemgetter(0), ebunch), map(itemgetter(1), ebunch), listed, strict=True)
 
 
-@served("undirected", fits=_listed)
+@served("undirected", fits=_listed, light=_few)
 def jaccard_coefficient(G: Converted, ebunch: Any = None) -> Iterator[tuple[Any, Any, float]]:
     if G.loops.any():
         raise Unsupported("loops")
     u, v = _ends(G, ebunch)
-    found = jaccard(par, G.rows, u, v).tolist()
-    for k in np.flatnonzero(G.out_degree[u] + G.out_degree[v] == 0):
-        found[k] = 0
-    return _told(ebunch, found)
+    return _told(ebunch, jaccard(par, G.rows, u, v), G.out_degree[u] + G.out_degree[v] == 0)
 
 
 def _over_shared(G: Converted, ebunch: Any, value: np.ndarray) -> Iterator[tuple[Any, Any, float]]:
@@ -51,7 +56,7 @@ def _over_shared(G: Converted, ebunch: Any, value: np.ndarray) -> Iterator[tuple
         raise Unsupported("loops")
     rows, out = G.rows.in_order(), np.empty(len(u))
     for_each(_DEALT, len(u), _shared, u, v, rows.offsets, rows.targets, value, out)
-    return _told(ebunch, [x or 0 for x in out.tolist()])
+    return _told(ebunch, out, out == 0)
 
 
 def _shared(k: Any, u: Any, v: Any, offsets: Any, targets: Any, value: Any, out: Any) -> None:
@@ -68,12 +73,12 @@ def _inverse(x: np.ndarray) -> np.ndarray:
     return np.divide(1.0, x, out=np.zeros(len(x)), where=x > 0)
 
 
-@served("undirected", fits=_listed)
+@served("undirected", fits=_listed, light=_few)
 def adamic_adar_index(G: Converted, ebunch: Any = None) -> Iterator[tuple[Any, Any, float]]:
     return _over_shared(G, ebunch, _inverse(np.log(np.maximum(G.out_degree, 1))))
 
 
-@served("undirected", fits=_listed)
+@served("undirected", fits=_listed, light=_few)
 def resource_allocation_index(G: Converted, ebunch: Any = None) -> Iterator[tuple[Any, Any, float]]:
     return _over_shared(G, ebunch, _inverse(G.out_degree.astype(np.float64)))
 
@@ -81,7 +86,8 @@ def resource_allocation_index(G: Converted, ebunch: Any = None) -> Iterator[tupl
 @served("undirected", fits=_listed, light=True)
 def preferential_attachment(G: Converted, ebunch: Any = None) -> Iterator[tuple[Any, Any, int]]:
     u, v = _ends(G, ebunch)
-    return _told(ebunch, (G.out_degree[u] * G.out_degree[v]).tolist())
+    values = G.out_degree[u] * G.out_degree[v]
+    return _told(ebunch, values, values == 0)
 
 
 def _both_ways(G: Converted) -> float:

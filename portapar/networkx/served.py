@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,29 +28,39 @@ class Served:
         Of graphs that it takes.
     fits : callable, optional
         Whether other arguments, by name, are such that it takes them.
-    light : bool
-        Networkx is done before the graph is converted: worth it for a converted graph only.
+    light : bool or callable
+        Whether networkx is done before the graph is converted, which is worth it then for a converted graph only; or
+        what tells, of the arguments.
     """
 
     name: str
     body: Callable[..., Any]
     kind: str
     fits: Callable[..., bool] | None
-    light: bool
+    light: bool | Callable[..., bool]
+
+    @functools.cached_property
+    def signature(self) -> inspect.Signature:
+        return inspect.signature(self.body)
+
+    def given(self, args: Any, kwargs: Any) -> dict[str, Any]:
+        """Arguments by name, with their defaults; TypeError as of a call."""
+        bound = self.signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return bound.arguments
 
     def refuses(self, args: Any, kwargs: Any) -> str:
         """Why a call is left to networkx; empty if it is not."""
         try:
-            bound = inspect.signature(self.body).bind(*args, **kwargs)
+            given = self.given(args, kwargs)
         except TypeError as error:
             return str(error)
-        bound.apply_defaults()
-        graph = bound.arguments.pop("G")
+        graph = given.pop("G")
         if graph.is_multigraph():
             return "the graph may have several edges between two nodes"
         if self.kind != "any" and graph.is_directed() != (self.kind == "directed"):
             return f"the graph is {'' if graph.is_directed() else 'not '}directed"
-        if self.fits is not None and not self.fits(graph, **bound.arguments):
+        if self.fits is not None and not self.fits(graph, **given):
             return "these arguments are networkx's"
         return ""
 
@@ -68,8 +79,9 @@ class Served:
 
 
 def served(
-    kind: Literal["any", "directed", "undirected"] = "any", fits: Callable[..., bool] | None = None, light: bool = False
-) -> Callable[[Callable[..., Any]], Served]:
+    kind: Literal["any", "directed", "undirected"] = "any", fits: Callable[..., bool] | None = None,
+    light: bool | Callable[..., bool] = False,
+) -> Callable[[Callable[..., Any]], Served]:  # fmt: skip
     """Register a function by its name."""
 
     def register(body: Callable[..., Any]) -> Served:
@@ -89,9 +101,11 @@ def should_run(name: str, args: Any, kwargs: Any) -> bool | str:
     graph = args[0] if args else kwargs["G"]
     if isinstance(graph, Converted):
         return True
+    if len(graph) < _SMALL:
+        return "the graph is small"
     cache = getattr(graph, "__networkx_cache__", None) or {}
     if cache.get("backends", {}).get("portapar"):
-        return True if len(graph) >= _SMALL else "the graph is small"
-    if FUNCTIONS[name].light:
-        return "networkx is done before the graph is converted"
-    return True if len(graph) >= _SMALL else "the graph is small"
+        return True
+    function = FUNCTIONS[name]
+    light = function.light(**function.given(args, kwargs)) if callable(function.light) else function.light
+    return "networkx is done before the graph is converted" if light else True

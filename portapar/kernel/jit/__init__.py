@@ -12,6 +12,7 @@
 `llvm`        atomics and private arrays, written as LLVM
 `intrinsics`  hints, vector stores and the argument block, written as LLVM
 `system`      words that threads share, clocks and CPUs, written as LLVM
+`dicts`       dicts of dicts and lists of pairs, read by native code
 `layout`      where NumPy's arrays keep what native code reads, looked at once
 `vecmath`     exp, sin, pow, … in vectors
 ============  ==================================================================

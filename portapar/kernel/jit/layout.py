@@ -13,6 +13,7 @@ import numpy as np
 from portapar.errors import BackendUnavailableError
 
 _HEAD = object.__basicsize__
+TYPE = _HEAD - 8  #: where an object keeps its type
 DATA, NDIM, DIMS, STRIDES, DESCR, FLAGS = _HEAD, _HEAD + 8, _HEAD + 16, _HEAD + 24, _HEAD + 40, _HEAD + 48
 ALIGNED, WRITEABLE = 0x100, 0x400  #: bits of the flags
 BYTES = bytes.__basicsize__ - 1  #: where a bytes object keeps its bytes
@@ -45,8 +46,8 @@ def _check() -> None:
                 f"NumPy {np.__version__} keeps the fields of its arrays in other places than portapar's native code "
                 "reads them. Use a NumPy that portapar supports: pip install 'numpy<3'"
             )
-    if ctypes.string_at(id(b"portapar") + BYTES, 8) != b"portapar":
-        raise BackendUnavailableError("this Python keeps bytes in another way than CPython: portapar needs CPython")
+    if ctypes.string_at(id(b"portapar") + BYTES, 8) != b"portapar" or word(id(frozen) + TYPE) != id(np.ndarray):
+        raise BackendUnavailableError("this Python keeps objects in another way than CPython: portapar needs CPython")
 
 
 if ctypes.sizeof(ctypes.c_void_p) != 8:

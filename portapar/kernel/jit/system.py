@@ -37,6 +37,17 @@ def store(typing, address, value):
 
 
 @intrinsic
+def put(typing, address, value):
+    """Write a number, in as many bytes as it has, to where no other thread looks."""
+
+    def codegen(context, builder, signature, values):
+        builder.store(values[1], builder.inttoptr(values[0], values[1].type.as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(address, value), codegen
+
+
+@intrinsic
 def fetch_add(typing, address, value):
     """Add to a word; returns what it was."""
 
