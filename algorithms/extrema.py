@@ -17,6 +17,7 @@ from portapar.algorithms.order import Order, field, key_function
 from portapar.algorithms.reduce import transform_reduce
 from portapar.errors import PlacementError
 from portapar.few import FEW, MANY, MISS, Step, elements, kinds
+from portapar.kernel.front.lift import loops
 from portapar.kernel.front.sources import function
 from portapar.kernel.tiles import TILE
 from portapar.part import LocalPart
@@ -221,7 +222,10 @@ def _extremum(p: Parts, data: Data, key: Any, op: Any, better: Any, pick: Any) -
     def work(part: LocalPart) -> tuple[Any, int] | None:
         if not len(part):
             return None
-        best, place = _best(part, data[part], key, op, better, pick, part.run)
+        x, value = data[part], key
+        if loops(key):  # called once for each element, by whoever is free
+            x, value = part.map(x, key), elementwise.identity
+        best, place = _best(part, x, value, op, better, pick, part.run)
         return best, part.lo + place
 
     found = [part for part in p.each("extremum", work) if part is not None]

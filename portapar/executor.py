@@ -21,8 +21,8 @@ from portapar.future import Chain, Future, waiting
 from portapar.kernel.jit.check import needs
 from portapar.kernel.program import REFUSED
 from portapar.kernel.tiles import TILE
-from portapar.pieces import agreed, attempted, combine, fold, fold_tile, fragment_of, run_pieces, task
-from portapar.plan import Loop, Part
+from portapar.pieces import agreed, attempted, combine, fold, fold_tile, fragment_of, prepare, run_pieces, task
+from portapar.plan import Loop, Part, values_first
 from portapar.policy import Policy, forget
 from portapar.problem import Problem
 from portapar.trace import span
@@ -307,7 +307,8 @@ class DeviceExecutor(Executor):
         problem, (part,) = loop.problem, loop.parts
         values = problem.values
         in_place = part.hi > part.lo and all(self.device.owns(value) for _, value in problem.arrays())
-        if not in_place or problem.tests is not None or (self.device.host_memory and not self.device.folds):
+        slow = values_first(problem.program, part.hi - part.lo)
+        if slow or not in_place or problem.tests is not None or (self.device.host_memory and not self.device.folds):
             return super().bind(loop)
         self._check(problem)
         prepared = task(problem, part, loop.policy, values, (0,) * len(values))
@@ -335,7 +336,10 @@ class DeviceExecutor(Executor):
         asked = task(problem, part, how, placed, firsts, whole)
         asked.rows = moves.lengths(problem, (part.lo, part.hi), placed, firsts)
         with span("kernel", problem.algorithm, self, first=part.lo, end=part.hi):
-            partials = self.device.run(asked)
+            if values_first(program, part.hi - part.lo):
+                partials = prepare(self.device, asked, backend.Launch)(placed, firsts)
+            else:
+                partials = self.device.run(asked)
         self._look(problem, placed)
         for here, home in back:
             with span("transfer", "back", self, bytes=home.nbytes):
@@ -380,10 +384,9 @@ class DeviceExecutor(Executor):
             if k != 1:
                 asked.program, asked.rows = values, (*rows, 0) if rows else ()
             made = None
-            if lo < hi and launch is not None:
-                made = launch(self.device, asked)
-            elif lo < hi:
-                made = self.device.launch(asked)
+            if lo < hi:
+                made = prepare(self.device, asked, launch)
+            if made is not None and launch is None:
                 made.guard([len(firsts)] * (k != 1), [0] * (len(firsts) + 1))
             launches.append(made)
 

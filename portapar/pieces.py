@@ -24,7 +24,9 @@ from portapar.errors import (
 )
 from portapar.kernel.cpu import chunk
 from portapar.kernel.front.codec import as_scalars
-from portapar.plan import Part
+from portapar.kernel.program import REFUSED
+from portapar.kernel.tiles import TILE
+from portapar.plan import Part, values_first
 from portapar.policy import Policy
 from portapar.problem import Problem
 
@@ -93,6 +95,42 @@ def task(
         how.schedule, how.chunk_size or 0, whole and not problem.tiles, part.wakes,
         part.alone,
     )  # fmt: skip
+
+
+class ValuesFirst(backend.Launch):
+    """A reduction of elements that may take long: their values first, each by whoever is free, then the fold of these.
+
+    The fold costs little beside what has a loop, and has the same bits.
+    """
+
+    def __init__(self, device: backend.Device, asked: backend.Task, launch: Callable[..., Any]) -> None:
+        program, count = asked.program, asked.hi - asked.lo
+        assert program.acc is not None
+        self.device, self._lo, self._shape, self._acc = device, asked.lo, (count,), program.acc
+        rows = (*asked.rows, 0) if asked.rows else ()
+        self._find = launch(device, dataclasses.replace(asked, program=divided.values_program(program), rows=rows))
+        threads = min(asked.threads, -(-count // TILE))
+        fold = backend.Task(divided.tile_program(program), (), (), (count,), (0,), (1,), 0, count, threads)
+        self._fold = launch(device, dataclasses.replace(fold, whole=asked.whole))
+
+    def guard(self, written: list[int], sizes: list[int]) -> bool:
+        return self._find.guard([*written, len(sizes)], [*sizes, 0])
+
+    def __call__(self, values: Sequence[Any], firsts: Sequence[int] | None = None) -> Any:
+        found = self.device.empty(self._shape, self._acc)
+        if firsts is not None or self._lo:
+            firsts = (*(firsts or (0,) * len(values)), self._lo)
+        if self._find((*values, found), firsts) is REFUSED:
+            return REFUSED
+        return self._fold((found,))
+
+
+def prepare(device: backend.Device, asked: backend.Task, make: Callable[..., Any] | None = None) -> Any:
+    """A task prepared to be run with any arguments of its kinds; `make` makes a launch of a device and a task."""
+    make = make or type(device).launch
+    if values_first(asked.program, asked.hi - asked.lo):
+        return ValuesFirst(device, asked, make)
+    return make(device, asked)
 
 
 def combine(problem: Problem, partials: np.ndarray | None) -> Any:

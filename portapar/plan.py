@@ -13,12 +13,14 @@ import numpy as np
 from portapar import arrays, cost, moves
 from portapar.errors import ArgumentError, BackendUnavailableError, PlacementError
 from portapar.kernel.front.access import Access
-from portapar.kernel.program import REFUSED, may_be_slow
+from portapar.kernel.program import REFUSED, Program, has_loop, may_be_slow
 from portapar.kernel.tiles import TILE
 from portapar.moves import Move
 from portapar.policy import Policy
 from portapar.problem import Problem, Tests
 from portapar.trace import span, watching
+
+SLOW_TILES = 64  #: a reduction of more tiles keeps enough threads busy, whatever an element takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,9 +240,19 @@ def _part(problem: Problem, policy: Policy, executor: Any, lo: int, hi: int) -> 
         return Part(executor, lo, hi, available)
     program = problem.program
     seconds, wakes = cost.serial_seconds(program, hi - lo), cost.wake()
-    if seconds <= 2 * wakes and hi - lo > 1 and program.form != "reduce" and may_be_slow(program.text):
+    of_elements = program.form != "reduce" or values_first(program, hi - lo)
+    if of_elements and seconds <= 2 * wakes and hi - lo > 1 and may_be_slow(program.text):
         return Part(executor, lo, hi, available, alone=True)
     return Part(executor, lo, hi, available if seconds > 2 * cost.fork_join() else 1, seconds > wakes)
+
+
+def values_first(program: Program, count: int) -> bool:
+    """Whether a reduction of so many elements first finds their values, and folds them then: they have a loop.
+
+    A tile is folded by one thread or one group, so that some thousand slow elements would keep few busy. It does not
+    depend on the device: the first step is another kernel, and the last bits of functions of mathematics may differ.
+    """
+    return program.form == "reduce" and 1 < count <= SLOW_TILES * TILE and has_loop(program.text)
 
 
 def _reason(part: Part) -> str:

@@ -15,7 +15,7 @@ from portapar.executor import DeviceExecutor, Work
 from portapar.kernel.front.lift import bound
 from portapar.kernel.program import REFUSED
 from portapar.lazy import Lazy
-from portapar.pieces import combine, task
+from portapar.pieces import combine, prepare, task
 from portapar.plan import Loop
 from portapar.policy import Planning, Policy, forgets
 from portapar.problem import Problem
@@ -300,7 +300,7 @@ def remember_loop(
         places = tuple(_place(value, args) for value in problem.values)
     if -1 in places or part.hi <= part.lo or _merged(places, args):
         return
-    launch = device.launch(task(problem, part, loop.policy, (), ()))
+    launch = prepare(device, task(problem, part, loop.policy, (), ()))
     # what a key does not say of arrays is looked at in every call
     written = [k for k, use in enumerate(problem.access) if use is not None and use.writes]
     if not launch.guard(written, [getattr(value, "nbytes", 0) for value in problem.values]):

@@ -317,3 +317,47 @@ def test_codecs_in_kernels(renderer):
     pp.for_each(renderer, 1, carry(p, kept.load, kept.store, sums), p)
     for name in POINT.names:
         np.testing.assert_array_equal(p[name], expected[name])
+
+
+# elements that may take long: their values first -----------------------------------------------------
+
+
+def collatz(v):
+    steps = 0
+    while v > 1:
+        v = v // 2 if v % 2 == 0 else 3 * v + 1
+        steps += 1
+    return steps
+
+
+def halves(v):
+    """v / 2, v / 4, … of as many terms as v % 5 says."""
+    total, term = 0.0, float(v)
+    for _ in range(v % 5):
+        term *= 0.5
+        total += term
+    return total
+
+
+def sum_and_most(a, b):
+    return a[0] + b[0], max(a[1], b[1])
+
+
+def test_elements_with_loops(policy):
+    """The values are found first, and folded as any array is: the same bits, in all ways of a call."""
+    for n in (1, 2, 77, 4097, 3 * 4096 + 5):
+        x = np.random.default_rng(n).integers(1, 10_000, n)
+        steps = np.array([collatz(int(v)) for v in x])
+        terms = np.array([halves(int(v)) for v in x])
+        for _ in range(3):  # the later ones are remembered
+            assert pp.transform_reduce(policy, x, transform=collatz) == steps.sum()
+        assert pp.transform_reduce(policy, x, transform=halves, op=pp.multiplies, init=2.0) == pp.reduce(
+            pp.seq, terms, pp.multiplies, 2.0
+        )
+        plan = pp.plan(pp.transform_reduce, policy, x, transform=collatz)
+        assert plan.run() == plan.run() == steps.sum()
+        x[n // 2] = 1
+        assert plan.run() == steps.sum() - steps[n // 2]
+        both = pp.transform_reduce(policy, x, transform=lambda v: (collatz(v), v), op=sum_and_most)
+        assert both == (steps.sum() - steps[n // 2], x.max())
+        assert pp.max_element(policy, x, key=collatz) == np.argmax([collatz(int(v)) for v in x])
