@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyopencl as cl
 import pyopencl.array as cl_array
+from pyopencl.tools import ImmediateAllocator, MemoryPool
 
 from portapar import arrays, cache
 from portapar.errors import DeviceMemoryError, PortaparError
@@ -41,6 +42,8 @@ _EXTENSIONS = {
 _GROUP = 256  #: work-items of a group on GPUs,
 _GROUPS = (64, 128)  #: and what else a chunk may be
 _SHARED = 48 << 10  #: bytes that the work-items of a group share at most
+_KEPT = 8  #: what part of a device's memory is kept at most, though nobody uses it,
+_LARGE = 32  #: and of which part on an array is not kept at all
 _MOST_ITEMS = 1 << 30  #: a launch stays below 2^31 work-items; each then runs several indices
 _PIECES = 16  #: pieces per core of a CPU, so that a slow one does not hold up the others,
 _PIECE = 1 << 16  #: and no piece is longer: longer ones measure no faster
@@ -53,6 +56,8 @@ class Shared:
     device: Any
     context: Any
     queue: Any
+    # Pages that are touched for the first time are slow: memory that was given back is kept for the next array.
+    pool: Any
     kernels: dict[str, Kernel] = field(default_factory=cache.Bounded)
     # The arguments of a kernel object are set one by one: no other thread may come between.
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -62,7 +67,8 @@ class Shared:
 def shared(device: Any) -> Shared:
     """One context and one in-order queue per device, so that all executors on it share their arrays."""
     context = cl.Context([device])
-    return Shared(device, context, cl.CommandQueue(context, device))
+    queue = cl.CommandQueue(context, device)
+    return Shared(device, context, queue, MemoryPool(ImmediateAllocator(queue)))
 
 
 class OpenCLDevice(CDevice):
@@ -100,9 +106,12 @@ class OpenCLDevice(CDevice):
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
         """An uninitialised array; raises DeviceMemoryError when there is no room."""
-        dtype = np.dtype(dtype)
-        with self._errors(math.prod(shape) * dtype.itemsize):
-            return cl_array.empty(self.queue, shape, dtype)
+        dtype, pool = np.dtype(dtype), self.shared.pool
+        size, memory = math.prod(shape) * dtype.itemsize, self.device.global_mem_size
+        with self._errors(size):
+            if pool.managed_bytes - pool.active_bytes > memory // _KEPT:
+                pool.free_held()
+            return cl_array.empty(self.queue, shape, dtype, allocator=pool if size <= memory // _LARGE else None)
 
     def asarray(self, x: np.ndarray[Any, Any]) -> Any:
         """A copy of `x` (C-contiguous) in this device's memory."""
