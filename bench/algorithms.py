@@ -218,7 +218,7 @@ def _stencil(scale: float) -> Iterator[Case]:
 
 
 def _spmv(scale: float) -> Iterator[Case]:
-    a = _kronecker(20 if scale == 1.0 else 10)
+    a = _kronecker(max(10, round(20 + math.log2(scale))))
     x = np.random.default_rng(2).random(a.shape[0])
     indptr, indices, data = a.indptr.astype(np.int64), a.indices.astype(np.int32), a.data
     y, mine = np.zeros(a.shape[0]), np.zeros(a.shape[0])

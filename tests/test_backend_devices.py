@@ -75,6 +75,29 @@ def test_the_form_for_gpus_on_any_opencl_device(n):
     assert partials.tobytes() == partials_of(x, np.add, F64).tobytes()
 
 
+def test_memory_is_kept_for_the_next_array(monkeypatch):
+    if not opencl.probe()[0].available:
+        pytest.skip("no OpenCL device")
+    import portapar.backends.opencl.device as module
+
+    device = opencl.open(0)
+    pool = device.shared.pool
+    x = device.asarray(np.ones(1_000_001))
+    before = pool.managed_bytes
+    del x
+    assert pool.managed_bytes == before  # kept
+    y, z = device.asarray(np.zeros(1_000_001)), device.asarray(np.full(3, 7.0))
+    assert pool.managed_bytes <= before + 4096  # and taken
+    assert not device.asnumpy(y).any() and device.asnumpy(z).tolist() == [7.0] * 3
+    del y
+    monkeypatch.setattr(module, "_KEPT", device.device.global_mem_size)  # nothing may be kept
+    device.empty((1,), F64)
+    assert pool.managed_bytes <= before - 8_000_000
+    monkeypatch.setattr(module, "_LARGE", device.device.global_mem_size // 1000)
+    large = device.empty((1_000_001,), F64)
+    assert pool.managed_bytes <= before - 8_000_000 and large.nbytes == 8_000_008
+
+
 def test_a_closed_device_says_so():
     if not opencl.probe()[0].available:
         pytest.skip("no OpenCL device")
