@@ -23,7 +23,7 @@ from portapar.lazy import flat
 from portapar.plan import Plan, cut, watch
 from portapar.policy import Planning, Policy, choosing, planning, surveying
 from portapar.problem import Problem, checking
-from portapar.remembered import MISS, ready_calls, remember_loop, repeated, signature
+from portapar.remembered import MISS, again, likeness, ready_calls, remember_loop, repeated, signature
 from portapar.trace import span
 
 if TYPE_CHECKING:
@@ -159,10 +159,16 @@ def _call(
     values: Any,
 ) -> Any:
     """The long way of a call, which looks like `key` and works on `values`."""
+    alike = None
     if key is not None:
         result = repeated(key, values)
         if result is not MISS:
             return result
+        alike = likeness(key, args, values, build)
+        if alike is not None:
+            result = again(alike, key, values)
+            if result is not MISS:
+                return result
     how, where = resolve(how, args, algorithm)
     if how.check:
         asked, result = _checked(build, algorithm, where, kernels, args, extra)
@@ -191,7 +197,7 @@ def _call(
         return where.submit(carry_out)
     value = carry_out()
     if key is not None and not how.check:
-        remember_loop(key, made, kernels, args, values, result)
+        remember_loop(key, made, kernels, args, values, result, alike)
     return value
 
 

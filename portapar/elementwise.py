@@ -330,7 +330,7 @@ def transform(algorithm: str, inputs: tuple[Any, ...], out: Any, op: Any, make_o
     names, told, zeros = tuple(args.names), lazy_told(args.lazy), (0,) * ndim
     return Problem(
         algorithm, program, tuple(args.values), names, tuple(args.access), extent, zeros, (1,) * ndim, lazy=told,
-        race=args.race, tests=args.tests, find=args.find,
+        race=args.race, tests=args.tests, find=args.find, held=args.kernel.held,
     )  # fmt: skip
 
 
@@ -480,7 +480,7 @@ def reduce(algorithm: str, inputs: tuple[Any, ...], op: Any, transform: Any, ini
     names, told = tuple(args.names), lazy_told(args.lazy)
     return Problem(
         algorithm, program, tuple(args.values), names, tuple(args.access), extent, (0,), (1,), init, lazy=told,
-        race=args.race, tests=args.tests, find=args.find, copies=tuple(copies),
+        race=args.race, tests=args.tests, find=args.find, copies=tuple(copies), held=args.kernel.held,
     )  # fmt: skip
 
 

@@ -387,7 +387,7 @@ class DeviceExecutor(Executor):
             if lo < hi:
                 made = prepare(self.device, asked, launch)
             if made is not None and launch is None:
-                made.guard([len(firsts)] * (k != 1), [0] * (len(firsts) + 1))
+                made.guard([len(firsts)] * (k != 1))
             launches.append(made)
 
         spare: list[list[Any]] = [[], [], []]  # arrays for values that no call uses now

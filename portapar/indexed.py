@@ -194,7 +194,7 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...], once: boo
         )
     return Problem(
         algorithm, program, b.values, b.names, b.access, extent, start, step, lazy=b.lazy, race=b.race, tests=b.tests,
-        find=b.find,
+        find=b.find, held=b.kernel.held,
     )  # fmt: skip
 
 

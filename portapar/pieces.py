@@ -107,14 +107,15 @@ class ValuesFirst(backend.Launch):
         program, count = asked.program, asked.hi - asked.lo
         assert program.acc is not None
         self.device, self._lo, self._shape, self._acc = device, asked.lo, (count,), program.acc
+        self._values = len(program.specs)  #: the number of the argument that they are
         rows = (*asked.rows, 0) if asked.rows else ()
         self._find = launch(device, dataclasses.replace(asked, program=divided.values_program(program), rows=rows))
         threads = min(asked.threads, -(-count // TILE))
         fold = backend.Task(divided.tile_program(program), (), (), (count,), (0,), (1,), 0, count, threads)
         self._fold = launch(device, dataclasses.replace(fold, whole=asked.whole))
 
-    def guard(self, written: list[int], sizes: list[int]) -> bool:
-        return self._find.guard([*written, len(sizes)], [*sizes, 0])
+    def guard(self, written: list[int]) -> bool:
+        return self._find.guard([*written, self._values])
 
     def __call__(self, values: Sequence[Any], firsts: Sequence[int] | None = None) -> Any:
         found = self.device.empty(self._shape, self._acc)

@@ -232,18 +232,22 @@ def cut(problem: Problem, policy: Policy, executor: Any) -> Loop:
 
 
 def _part(problem: Problem, policy: Policy, executor: Any, lo: int, hi: int) -> Part:
-    """On one thread where the policy or the size of the work says so."""
+    """What one executor does: on one thread where the policy or the size of the work says so."""
+    return Part(executor, lo, hi, *threads_for(problem.program, policy, executor, hi - lo))
+
+
+def threads_for(program: Program, policy: Policy, executor: Any, count: int) -> tuple[int, bool, bool]:
+    """How many threads do so many iterations, whether those that sleep are woken, and whether one begins alone."""
     available = executor.threads
     if available <= 1 or not policy.threads:
-        return Part(executor, lo, hi, min(available, 1))
+        return min(available, 1), True, False
     if policy.schedule != "static":  # few heavy iterations, perhaps
-        return Part(executor, lo, hi, available)
-    program = problem.program
-    seconds, wakes = cost.serial_seconds(program, hi - lo), cost.wake()
-    of_elements = program.form != "reduce" or values_first(program, hi - lo)
-    if of_elements and seconds <= 2 * wakes and hi - lo > 1 and may_be_slow(program.text):
-        return Part(executor, lo, hi, available, alone=True)
-    return Part(executor, lo, hi, available if seconds > 2 * cost.fork_join() else 1, seconds > wakes)
+        return available, True, False
+    seconds, wakes = cost.serial_seconds(program, count), cost.wake()
+    of_elements = program.form != "reduce" or values_first(program, count)
+    if of_elements and seconds <= 2 * wakes and count > 1 and may_be_slow(program.text):
+        return available, True, True
+    return available if seconds > 2 * cost.fork_join() else 1, seconds > wakes, False
 
 
 def values_first(program: Program, count: int) -> bool:

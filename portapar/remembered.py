@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import operator
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from types import NoneType
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from portapar import policy
+from portapar import arrays, policy
 from portapar.arrays import PartitionedArray, Range
 from portapar.executor import DeviceExecutor, Work
+from portapar.kernel.front.kernel import Kernel
 from portapar.kernel.front.lift import bound
-from portapar.kernel.program import REFUSED
-from portapar.lazy import Lazy
+from portapar.kernel.program import INDICES, REFUSED
+from portapar.lazy import Expression, Lazy
 from portapar.pieces import combine, prepare, task
-from portapar.plan import Loop
+from portapar.plan import Loop, threads_for, values_first
 from portapar.policy import Planning, Policy, forgets
 from portapar.problem import Problem
 from portapar.trace import watching
@@ -64,6 +68,7 @@ def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...
                 continue
             if len(_simple) >= _REMEMBERED:
                 ready_calls.clear()  # their keys are found no more
+                _alike.clear()
                 _simple.clear()
             simple = _simple[id(code)] = _Code(code)
         parts.append(simple)
@@ -109,12 +114,157 @@ def _spread(args: tuple[Any, ...]) -> Iterator[Any]:
 
 def repeated(key: Any, args: tuple[Any, ...]) -> Any:
     """Run a remembered call in which one array, or perhaps number, has several places, or return MISS."""
-    for numbers in (False, True):
+    for numbers in (True, False):
         repeats = _repeats(args, numbers)
-        ready = None if repeats is None else ready_calls.get((key, repeats))
+        if repeats is None:  # nor are there any among arrays alone
+            return MISS
+        ready = ready_calls.get((key, repeats))
         if ready is not None:
             return ready(args)
     return MISS
+
+
+class Alike(NamedTuple):
+    """What a call looks like but for lengths, and these."""
+
+    key: Any
+    extent: tuple[int, ...]  #: of its index space, or of its elements
+    start: tuple[int, ...] | None  #: None of 0, 1, 2, … along all axes
+    step: tuple[int, ...] | None
+
+
+_alike: dict[Any, _Ready] = {}  #: loops by what their calls look like but for lengths, with policies and spaces
+_met: set[int] = set()  #: of calls that ran so, the hashes of what they look like with lengths
+_LONG = 16  #: the length of a short last axis may be a constant of the code
+
+forgets(_alike.clear)
+
+
+def likeness(key: Any, given: tuple[Any, ...], args: tuple[Any, ...], build: Any) -> Alike | None:
+    """What a call looks like but for its lengths: all that code for it depends on.
+
+    `key` and `args` are from `signature`, `given` the arguments of the call. None if it says too little.
+    """
+    extra, known = key[1], 3
+    while known < len(key) and type(key[known]) in _KERNELS:
+        known += 1
+    parts: list[Any] = [build, key[0], *key[2:known]]
+    extent: Any = None
+    start = step = tops = None
+    own = 0  #: from which argument on arrays are of one element for each index
+    if type(extra) is int:
+        extent = (extra,)
+    elif type(extra) is tuple and extra and type(extra[0]) is int:
+        extent = extra
+    elif type(extra) is tuple and len(extra) == 3 and type(extra[0]) is tuple:
+        extent, start, step = extra
+        if start.count(0) == len(start) and step.count(1) == len(step):
+            start = step = None
+    if extent is None:
+        parts.append(extra)
+        own = len(args) - sum(map(_leaves, given))
+        first = next((x for x in given if getattr(x, "shape", ()) or type(x) in (Range, range)), None)
+        if first is None:
+            return None
+        shape = extent = first.shape if hasattr(first, "shape") else (len(first),)
+        if any(type(x) is np.ndarray for x in args[:own]) and int in map(type, key[3:known]):
+            return None  # perhaps a default, of which there is one element for each index, too
+    else:
+        tops = extent
+        if start is not None and step is not None:
+            tops, signed = [], False
+            for n, low, s in zip(extent, start, step, strict=True):
+                high = low + s * (n - 1) if n else low
+                if high < low:
+                    low, high = high, low
+                signed |= low < 0
+                tops.append(high + 1)
+            parts += (step, signed)
+        parts.append(len(extent))
+    size = math.prod(extent)
+    if not (tops is None) <= size < 2**52 or min(extent) < 0:
+        return None
+    rest, values, at, leaves = iter(key[known:]), iter(args), 0, 0
+    for part in rest:
+        kind = type(part)
+        if isinstance(part, np.dtype):
+            found, strides = next(rest), next(rest)
+            x = next(values)
+            contiguous = x.flags.c_contiguous if type(x) is np.ndarray else arrays.contiguous(x)
+            parts += (part, len(found), contiguous)
+            if tops is not None:
+                parts += (found == extent, *map(operator.ge, found, tops))
+                if contiguous and len(found) > len(extent):
+                    parts += [n if n <= _LONG else 0 for n in found[len(extent) :]]
+            elif at >= own and not leaves and found != shape:
+                return None
+            elif not contiguous and len(found) == 1:
+                parts.append(strides)
+            at, leaves = at + 1, max(leaves - 1, 0)
+        elif kind is Expression:
+            found = next(rest)
+            leaves = len(part.roles)
+            parts += (part, len(found))
+            if tops is None and at >= own and found != shape:
+                return None
+        elif part is Range or part is range:
+            found = (next(rest),)
+            if tops is None and at >= own and found != shape:
+                return None
+            parts.append(part)
+            next(values), next(values)
+            at += 2
+        elif kind is type and (part in NUMBERS or part is NoneType):
+            parts.append(part)
+            next(values)
+            at, leaves = at + 1, max(leaves - 1, 0)
+        elif kind is type and not issubclass(part, PartitionedArray):  # of a device's own arrays
+            parts.append(part)
+        else:
+            return None
+    return Alike(tuple(parts), extent, start, step)
+
+
+_KERNELS = {_Code, Kernel, int}
+_ORIGIN, _ONE = (0,) * len(INDICES), (1,) * len(INDICES)
+
+
+def _leaves(x: Any) -> int:
+    """How many arguments of a program an argument of a call is."""
+    return len(x.values) if isinstance(x, Lazy) else 2 if isinstance(x, (Range, range)) else 1
+
+
+def again(alike: Alike, key: Any, args: tuple[Any, ...]) -> Any:
+    """Run a loop that ran over other lengths, or return MISS."""
+    known = _alike.get(alike.key)
+    if known is None:
+        return MISS
+    ready = known.over(alike)
+    result = ready(args)
+    if result is not MISS and len(ready_calls) < _REMEMBERED // 2:
+        met = hash(key)
+        if met in _met:  # not what is never seen again
+            remember(ready_calls, key, ready)
+        elif len(_met) < _REMEMBERED:
+            _met.add(met)
+        else:
+            _met.clear()
+    return result
+
+
+def _remember_alike(alike: Alike, loop: Loop, ready: _Ready) -> None:
+    """Keep a loop for calls over other lengths."""
+    problem, how = loop.problem, loop.policy
+    special = problem.tiles or problem.copies or problem.held or how.deterministic
+    if special or values_first(problem.program, 2) or problem.span is not None or problem.race is not None:
+        return
+    form = problem.program.form
+    if form != "map" and len(problem.extent) > 1 and alike.start is None:
+        out = problem.program.out
+        if form != "transform" or not problem.program.specs[out].contiguous:  # whose elements may share places
+            return
+    ready.loop = loop.executor, how, len(problem.extent)
+    remember(_alike, alike.key, ready)
 
 
 def _repeats(args: tuple[Any, ...], numbers: bool = True) -> tuple[int, ...] | None:
@@ -128,12 +278,27 @@ def _repeats(args: tuple[Any, ...], numbers: bool = True) -> tuple[int, ...] | N
 class _Ready:
     """A plan of one part on one device, with its native code: what a remembered call runs."""
 
-    __slots__ = ("device", "gives", "launch", "places", "problem", "shape")
+    __slots__ = ("device", "gives", "launch", "loop", "places", "problem", "shape")
+
+    loop: tuple[Any, Policy, int]  #: executor, policy, dimensions
 
     def __init__(self, problem: Problem, launch: Any, places: Any, shape: Any, gives: bool) -> None:
         self.problem, self.launch, self.shape, self.gives = problem, launch, shape, gives
         self.device = launch.device
         self.places = places
+
+    def over(self, alike: Alike) -> _Ready:
+        """The same over another index space, or for other lengths."""
+        extent, start, step = alike.extent, alike.start, alike.step
+        executor, how, ndim = self.loop
+        if ndim != len(extent):
+            extent = (math.prod(extent),)
+        if start is None or step is None:
+            start, step = _ORIGIN[:ndim], _ONE[:ndim]
+        threads = threads_for(self.problem.program, how, executor, math.prod(extent))
+        launch = self.launch.over(extent, start, step, *threads)
+        shape = self.shape and (alike.extent, self.shape[1])
+        return _Ready(self.problem, launch, self.places, shape, self.gives)
 
     def __call__(self, args: tuple[Any, ...]) -> Any:
         if self.device.closed:  # the long way opens a new executor, or says that it is closed
@@ -240,14 +405,13 @@ def _prepared(loop: Loop, number: int, used: Sequence[Any]) -> Any:
     See `Work`. None if that cannot be prepared.
     """
     problem, part, member = loop.problem, loop.parts[number], loop.executor.members[number]
-    reduces, firsts, sizes = problem.program.acc is not None, [], []
+    reduces, firsts = problem.program.acc is not None, []
     for x, spec, use in zip(used, problem.program.specs, problem.access, strict=True):
         mine = x.parts[number] if type(x) is PartitionedArray else x
         fits = use is None or (member.device.owns(mine) and len(mine.shape) == spec.ndim)
         if part.lo < part.hi and not fits:
             return None
         firsts.append(x.cuts[number] if type(x) is PartitionedArray else 0)
-        sizes.append(getattr(mine, "nbytes", 0))
     if reduces:
         return member.fragments(problem, part, loop.policy, tuple(firsts))
     if part.lo >= part.hi:
@@ -255,7 +419,7 @@ def _prepared(loop: Loop, number: int, used: Sequence[Any]) -> Any:
     written = [k for k, use in enumerate(problem.access) if use is not None and use.writes]
     launch = member.device.launch(task(problem, part, loop.policy, (), ()))
     first = tuple(firsts)
-    if not launch.guard(written, sizes):
+    if not launch.guard(written):
         return None
     if launch.starts:
         return lambda values: launch.start(values, first), True
@@ -263,11 +427,17 @@ def _prepared(loop: Loop, number: int, used: Sequence[Any]) -> Any:
 
 
 def remember_loop(
-    key: Any, loop: Loop, kernels: tuple[Any, ...], given: tuple[Any, ...], args: tuple[Any, ...], result: Any
+    key: Any,
+    loop: Loop,
+    kernels: tuple[Any, ...],
+    given: tuple[Any, ...],
+    args: tuple[Any, ...],
+    result: Any,
+    alike: Alike | None = None,
 ) -> None:
     """Keep a call for the next time, if it is simple enough: on data that live where it runs.
 
-    `kernels` and `given` are those of the call, `args` what `signature` made of them.
+    `kernels` and `given` are those of the call, `args` what `signature` made of them, `alike` what `likeness` did.
     """
     (part, *rest), problem = loop.parts, loop.problem
     where = part.executor
@@ -303,14 +473,17 @@ def remember_loop(
     launch = prepare(device, task(problem, part, loop.policy, (), ()))
     # what a key does not say of arrays is looked at in every call
     written = [k for k, use in enumerate(problem.access) if use is not None and use.writes]
-    if not launch.guard(written, [getattr(value, "nbytes", 0) for value in problem.values]):
+    if not launch.guard(written):
         return
     repeats = _repeats(args, not as_given)
     if repeats is not None:
         key = (key, repeats)
     bare = dataclasses.replace(problem, values=())  # a remembered call must not keep the arrays alive
     in_order = places == tuple(range(len(args)))
-    remember(ready_calls, key, _Ready(bare, launch, None if in_order else places, shape, result is not None))
+    ready = _Ready(bare, launch, None if in_order else places, shape, result is not None)
+    remember(ready_calls, key, ready)
+    if alike is not None and repeats is None:
+        _remember_alike(alike, loop, ready)
 
 
 def remember(known: dict[Any, Any], key: Any, what: Any) -> None:

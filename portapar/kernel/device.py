@@ -7,6 +7,7 @@ written; everything else has a default that is right, if not fast. ``tests/test_
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -142,13 +143,25 @@ class Launch:
             return None
         return replace(self._task, values=tuple(values), firsts=tuple(firsts or (0,) * len(values)))
 
-    def guard(self, written: list[int], sizes: list[int]) -> bool:
+    def guard(self, written: list[int]) -> bool:
         """Check in every call from now on that these arguments may be written, and that no output overlaps an input.
 
-        `sizes` are the bytes of each argument. Returns False if that cannot be had. Arrays of a device's own are always
-        writable.
+        Returns False if that cannot be had. Arrays of a device's own are always writable.
         """
         return not self.device.host_memory
+
+    def over(
+        self,
+        extent: tuple[int, ...],
+        start: tuple[int, ...],
+        step: tuple[int, ...],
+        threads: int,
+        wakes: bool,
+        alone: bool,
+    ) -> Launch:
+        """The same program over another index space, all of it, with the same guard."""
+        asked = replace(self._task, extent=extent, start=start, step=step, lo=0, hi=math.prod(extent))
+        return type(self)(self.device, replace(asked, threads=threads, wakes=wakes, alone=alone))
 
 
 def _refused() -> Any:

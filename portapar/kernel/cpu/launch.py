@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
@@ -86,47 +87,80 @@ class Launch(device.Launch):
     def __init__(self, device: Cores, task: Task) -> None:
         program = task.program
         self.device, self._program = device, program
-        self._lo, self._hi = task.lo, task.hi
-        self._threads = min(task.threads or device.threads, device.threads)
-        align = TILE if program.form == "reduce" else LINE
-        first = TILE
-        few = task.hi - task.lo < LINE * self._threads
-        if program.form == "map" or (few and program.form != "reduce"):  # iterations may be heavy: finer cuts
-            align = first = max(1, min(task.chunk or LINE, LINE, (task.hi - task.lo) // self._threads))
-        if program.form != "reduce" and has_loop(program.text):  # the clock is looked at after the first one
-            first = 1
-        rest = tuple(task.extent[1:])
-        if not program.unit:
-            rest += tuple(v for pair in zip(task.start, task.step, strict=True) for v in pair)
+        self._schedule, self._chunk, self._whole = task.schedule, task.chunk, task.whole
         self._table = chunk.table(program)
-        self._rest = (*rest, 0 if self._table is None else self._table.address)
         self._arrays = [spec.is_array for spec in program.specs]
+        self._touched = sum(spec.dtype.itemsize for spec in program.specs if spec.is_array)
         self._pack = chunk.packer(program)
         self._quick = chunk.quick_packer(program)
-        function = chunk.chunk(program, chunk.can_stream(program) and self._large())
-        self._alone = task.alone and self._threads > 1
+        self._streams = chunk.can_stream(program)
+        self._loops, self._grows = has_loop(program.text), grows(program.text, program.ndim)
+        self._updates = "atomic." in program.text
+        self._guard: Any = None
+        self._over(task.lo, task.hi, task.extent, task.start, task.step, task.threads, task.wakes, task.alone)
+
+    def _over(
+        self,
+        lo: int,
+        hi: int,
+        extent: tuple[int, ...],
+        start: tuple[int, ...],
+        step: tuple[int, ...],
+        threads: int,
+        wakes: bool,
+        alone: bool,
+    ) -> None:
+        """What follows from a range."""
+        program = self._program
+        self._lo, self._hi = lo, hi
+        self._threads = threads = min(threads or self.device.threads, self.device.threads)
+        align = TILE if program.form == "reduce" else LINE
+        first = TILE
+        few = hi - lo < LINE * threads
+        if program.form == "map" or (few and program.form != "reduce"):  # iterations may be heavy: finer cuts
+            align = first = max(1, min(self._chunk or LINE, LINE, (hi - lo) // threads))
+        if program.form != "reduce" and self._loops:  # the clock is looked at after the first one
+            first = 1
+        rest = tuple(extent[1:])
+        if not program.unit:
+            rest += tuple(v for pair in zip(start, step, strict=True) for v in pair)
+        self._rest = (*rest, 0 if self._table is None else self._table.address)
+        function = chunk.chunk(program, self._streams and self._large())
+        self._alone = alone and threads > 1
         if self._alone and first == TILE:
             first = LINE * 4
-        self._tiles = 0 if program.acc is None else -(-(task.hi - task.lo) // TILE)
-        self._folds = task.whole and self._tiles > 1 and task.lo == 0
-        schedule = task.schedule
-        if schedule == "static" and self._threads > 1 and grows(program.text, program.ndim):  # their work is uneven
+        self._tiles = 0 if program.acc is None else -(-(hi - lo) // TILE)
+        self._folds = self._whole and self._tiles > 1 and lo == 0
+        schedule = self._schedule
+        if schedule == "static" and threads > 1 and self._grows:  # their work is uneven
             schedule = "dynamic"
         self._new_job = functools.partial(
-            pool.job, function=function, hi=task.hi, align=align, first=first, threads=self._threads, schedule=schedule,
-            chunk=task.chunk, epilogue=self._fold() if self._folds else (0, 0, 0),
+            pool.job, function=function, hi=hi, align=align, first=first, threads=threads, schedule=schedule,
+            chunk=self._chunk, epilogue=self._fold() if self._folds else (0, 0, 0),
         )  # fmt: skip
-        self._wakes = task.wakes
-        self._updates, self._plain = "atomic." in program.text, 0
-        many = task.hi - task.lo >= _MANY or has_loop(program.text)
-        if self._updates and self._threads == 1 and task.whole and many:
+        self._wakes, self._plain = wakes, 0
+        if self._updates and threads == 1 and self._whole and (hi - lo >= _MANY or self._loops):
             self._plain = chunk.chunk(program, alone=True)
-        self._set_job()
+        self._set_job(self._guard)
+
+    def over(
+        self,
+        extent: tuple[int, ...],
+        start: tuple[int, ...],
+        step: tuple[int, ...],
+        threads: int,
+        wakes: bool,
+        alone: bool,
+    ) -> Launch:
+        made = object.__new__(Launch)
+        made.__dict__.update(self.__dict__)
+        made._over(0, math.prod(extent), extent, start, step, threads, wakes, alone)
+        return made
 
     def _set_job(self, table: Any = None) -> None:
         self._guard = table
         self._job = self._made(table)
-        (self._job_address,) = pool.ready(ctypes.addressof(self._job))
+        self._job_address = ctypes.c_int64(ctypes.addressof(self._job))
         self._plain_job: Any = self._made(table, function=self._plain) if self._plain else None
 
     def _made(self, table: Any, **more: Any) -> Any:
@@ -168,24 +202,16 @@ class Launch(device.Launch):
         A plain store first reads what it overwrites. Where nothing else is read that costs little, since the lines
         are on their way early enough; and what is written stays in the cache for whoever reads it next.
         """
-        kinds = [spec.dtype.itemsize for spec in self._program.specs if spec.is_array]
-        size = (self._hi - self._lo) * sum(kinds)
-        return not self._program.inplace and size >= tuning.value("stream" if len(kinds) > 1 else "stream_alone")
+        size = (self._hi - self._lo) * self._touched
+        return not self._program.inplace and size >= tuning.value("stream" if sum(self._arrays) > 1 else "stream_alone")
 
-    def guard(self, written: list[int], sizes: list[int]) -> bool:
-        """Check in every call from now on that arrays are aligned, these writable, and a transform's output apart.
-
-        `sizes` are the bytes of each argument. Returns False if that cannot be had: it can for contiguous
-        arrays, whose extents in memory follow from their sizes.
-        """
+    def guard(self, written: list[int]) -> bool:
+        """Check in every call from now on that arrays are aligned, these writable, and a transform's output apart."""
         program = self._program
-        read: list[int] = []
-        if program.form == "transform":
-            if not all(spec.contiguous for spec in program.specs if spec.is_array):
-                return False
-            read = [k for k, is_array in enumerate(self._arrays) if is_array and k != program.out]
+        sizes = {k: spec.dtype.itemsize for k, spec in enumerate(program.specs) if spec.is_array}
+        read = [k for k in sizes if k != program.out] if program.form == "transform" else []
         places = self._places()
-        flags = [(places[k], _bits(k in written)) for k, is_array in enumerate(self._arrays) if is_array]
+        flags = [(places[k], _bits(k in written)) for k in sizes]
         pairs = [(places[program.out], sizes[program.out], places[r], sizes[r]) for r in read]
         self._set_job(pool.guard_table(flags, pairs))
         return True

@@ -97,12 +97,28 @@ def _make() -> tuple[Any, ...]:
         run_on(CPU_BYTES, mine + OTHERS)
 
     @inline
+    def place(array, itemsize):
+        """(first, end) of the memory of an array's elements; none if it has none."""
+        first = load(array + DATA)
+        end, dims, strides = first + itemsize, load(array + DIMS), load(array + STRIDES)
+        for d in range(load(array + NDIM) & 0xFFFFFFFF):
+            count = load(dims + 8 * d)
+            if count == 0:
+                return 0, 0
+            length = (count - 1) * load(strides + 8 * d)
+            if length < 0:
+                first += length
+            else:
+                end += length
+        return first, end
+
+    @inline
     def allowed(block, table):
         """Whether arrays are as they must be: their flags are set, the written ones overlap no other, none has changed.
 
         The table (`guard_table`): how many arrays' flags, how many pairs and how many arrays to compare; for flags
-        (place in the block, bits), for pairs (place, bytes, place, bytes), for arrays (object, bits, address, dtype,
-        ndim, dims and strides).
+        (place in the block, bits), for pairs (place, bytes of an element, and the same of the other), for arrays
+        (object, bits, address, dtype, ndim, dims and strides).
         """
         flags, pairs, watched = load(table), load(table + 8), load(table + 16)
         entry = table + 24
@@ -112,9 +128,9 @@ def _make() -> tuple[Any, ...]:
                 return 0
             entry += 16
         for _ in range(pairs):
-            first = load(load(block + load(entry)) + DATA)
-            second = load(load(block + load(entry + 16)) + DATA)
-            if second < first + load(entry + 8) and first < second + load(entry + 24):
+            one, end = place(load(block + load(entry)), load(entry + 8))
+            other, last = place(load(block + load(entry + 16)), load(entry + 24))
+            if other < end and one < last:
                 return 0
             entry += 32
         for _ in range(watched):
@@ -366,7 +382,7 @@ def guard_table(
     flags : sequence of (place, bits)
         The array whose object's address is at that byte of the argument block must have these flags.
     pairs : sequence of (place, bytes, place, bytes)
-        Arrays that must lie apart.
+        Arrays that must lie apart, and how large their elements are.
     watched : sequence of (array, bits)
         Arrays that must have these flags, and else be as they are now.
     """

@@ -107,7 +107,10 @@ class _Expander:
         self.function(self.old.functions[-1].name, given, True)
         if not self.changed:
             return Expanded(self.old, ())
-        return Expanded(replace(self.old, functions=self.written), tuple(self.checks), tuple(self.apart))
+        held = bool(self.checks or self.apart)
+        return Expanded(
+            replace(self.old, functions=self.written, held=held), tuple(self.checks), tuple(self.apart)
+        )
 
     def free(self, name: str) -> str:
         while name in self.taken:

@@ -1,0 +1,232 @@
+"""Calls that are made again over other lengths, spaces and views take the short way, and still see what changed."""
+# ruff: noqa: B023  kernels that capture the variables of loops are what is tested
+
+import numpy as np
+import pytest
+
+import portapar as pp
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """How many calls took the long way since this was asked for the last time."""
+    from portapar import call
+
+    taken, cut = [], call.cut
+    monkeypatch.setattr("portapar.call.cut", lambda *args: taken.append(args[0].algorithm) or cut(*args))
+
+    def count():
+        found = len(taken)
+        taken.clear()
+        return found
+
+    return count
+
+
+def test_loops_of_short_calls(renderer, short):
+    """Numbers that kernels capture, spaces and lengths change from call to call."""
+    if "opencl" in str(renderer):
+        pytest.skip("captured arrays of NumPy do not live there")
+    rng = np.random.default_rng(1)
+
+    def floyd(d):
+        for k in range(len(d)):
+
+            def relax(i, j):
+                t = d[i, k] + d[k, j]
+                if t < d[i, j]:
+                    d[i, j] = t
+
+            pp.for_each(renderer, (len(d), len(d)), relax)
+
+    def eliminate(a):
+        n = len(a)
+        for k in range(n - 1):
+
+            def scale(i):
+                a[i, k] = a[i, k] / a[k, k]
+
+            def update(i, j):
+                a[i, j] -= a[i, k] * a[k, j]
+
+            pp.for_each(renderer, pp.range(k + 1, n), scale)
+            pp.for_each(renderer, (pp.range(k + 1, n), pp.range(k + 1, n)), update)
+
+    def sweep(a):
+        n = len(a)
+        for s in range(2, 2 * n - 1):
+            low, high = max(1, s - n + 1), min(n, s)
+
+            def cell(i):
+                a[i, s - i] = a[i - 1, s - i] + 2 * a[i, s - i - 1]
+
+            pp.for_each(renderer, pp.range(low, high), cell)
+
+    for n in (20, 33, 41):
+        weights = rng.random((n, n))
+        d, expected = weights.copy(), weights.copy()
+        floyd(d)
+        for k in range(n):
+            expected = np.minimum(expected, expected[:, k : k + 1] + expected[k])
+        assert np.allclose(d, expected, rtol=1e-14)
+        a = weights + n * np.eye(n)
+        expected = a.copy()
+        eliminate(a)
+        lower, upper = np.tril(a, -1) + np.eye(n), np.triu(a)
+        assert np.allclose(lower @ upper, expected)
+        a, expected = weights.copy(), weights.copy()
+        sweep(a)
+        for i in range(1, n):
+            for j in range(1, n):
+                expected[i, j] = expected[i - 1, j] + 2 * expected[i, j - 1]
+        assert np.allclose(a, expected)
+        assert short() < (20 if n == 20 else 8)
+
+
+def test_views_of_other_lengths(renderer, short):
+    where = renderer.executor
+    x, y = np.random.default_rng(1).random(5000), np.empty(5000)
+    here, there = where.asarray(x), where.asarray(y)
+    for n in (100, 101, 4096, 5000, 1, 2, 4097):
+        pp.transform(renderer, here[:n], 2.0, out=there[:n], op=lambda a, b: a * b)
+        assert np.array_equal(pp.asnumpy(there)[:n], 2.0 * x[:n])
+        made = pp.transform(renderer, here[:n], op=lambda a: a + 0.5)
+        assert made.shape == (n,) and np.array_equal(pp.asnumpy(made), x[:n] + 0.5)
+        assert pp.reduce(renderer, here[:n]) == pp.reduce(pp.seq, x[:n].copy())
+        assert pp.reduce(renderer, here[:n], init=1.0) > 1.0
+        pp.fill(renderer, there[:n], 3)
+        assert (pp.asnumpy(there)[:n] == 3).all()
+    assert short() <= 12
+    with pytest.raises(pp.PortaparError):
+        pp.transform(renderer, here[:7], 2.0, out=there[:8], op=lambda a, b: a * b)
+    assert pp.transform(renderer, here[:0], op=lambda a: a + 0.5).shape == (0,)
+    assert pp.reduce(renderer, here[:0]) == 0.0
+
+
+LAYOUTS = {
+    "rows": lambda x, n: x[:n],
+    "every other": lambda x, n: x[: 2 * n : 2],
+    "backwards": lambda x, n: x[n - 1 :: -1] if n else x[:0],
+    "columns": lambda x, n: x.reshape(100, 100)[:n, 3],
+    "square": lambda x, n: x.reshape(100, 100)[:n, :n],
+    "band": lambda x, n: x.reshape(100, 100)[:n],
+    "turned": lambda x, n: x.reshape(100, 100)[:n, :n].T,
+    "deep": lambda x, n: x.reshape(10, 10, 100)[:, :5, :n],
+}
+
+
+@pytest.mark.parametrize("out", LAYOUTS)
+def test_layouts_change_between_calls(out):
+    """What is laid out in another way, or overlaps, is not taken for what it was."""
+    x = np.random.default_rng(1).random(10_000)
+    for n in (30, 41, 1, 50):
+        for given in LAYOUTS.values():
+            memory = np.zeros(10_000)
+            a, b = given(x, n), LAYOUTS[out](memory, n)
+            if a.shape == b.shape:
+                pp.transform(pp.par, a, out=b, op=lambda v: v + 1)
+                wanted = np.zeros(10_000)
+                LAYOUTS[out](wanted, n)[...] = a + 1
+                assert np.array_equal(memory, wanted)
+                assert np.isclose(pp.reduce(pp.par, a), a.sum())
+                for name, other in (("read-only", b), ("overlap", LAYOUTS[out](memory, n))):
+                    if name == "read-only":
+                        other.flags.writeable = False
+                        with pytest.raises(pp.PortaparError, match="read-only"):
+                            pp.transform(pp.par, a, out=other, op=lambda v: v + 1)
+                    elif n > 1 and a.ndim == 1:
+                        with pytest.raises(pp.PortaparError, match="overlap"):
+                            pp.transform(pp.par, memory[: len(a)], out=memory[1 : len(a) + 1], op=lambda v: v + 1)
+                assert np.array_equal(memory, wanted)
+
+
+def test_interleaved_views():
+    """An output between the elements of an input."""
+    memory = np.arange(2000.0)
+    for n in (100, 300, 1000):
+        pp.transform(pp.par, memory[: 2 * n : 2], out=memory[1 : 2 * n : 2], op=lambda v: -v)
+        assert np.array_equal(memory[1 : 2 * n : 2], -memory[: 2 * n : 2])
+        pp.fill(pp.par, memory[1 : 2 * n : 2], 5)
+        assert (memory[1 : 2 * n : 2] == 5).all() and np.array_equal(memory[: 2 * n : 2], np.arange(0.0, 2 * n, 2))
+
+
+def test_spaces_change_between_calls():
+    """Steps, signs of indices, numbers of dimensions, arrays that are shorter than the space."""
+
+    def put(i, x, y):
+        y[i] = x[i] + 1
+
+    x = np.random.default_rng(1).random(100)
+    spaces = [50, 60, (70,), pp.range(3, 50), pp.range(5, 60), pp.range(0, 60, 3), pp.range(1, 99, 3)]
+    spaces += [pp.range(99, 9, -3), pp.range(80, 20, -3), pp.range(-20, 10), pp.range(-30, 20), pp.range(-1, -50, -7)]
+    spaces += [pp.range(4, 90, 9), pp.range(2, 90, 9), pp.range(7, 7), pp.range(5, 2), 0, pp.range(-50, -2)]
+    for space in spaces + spaces[::-1]:
+        if isinstance(space, pp.range):
+            indices = [space.start + space.step * k for k in range(len(space))]
+        else:
+            indices = range(*space) if isinstance(space, tuple) else range(space)
+        y, wanted = np.zeros(100), np.zeros(100)
+        pp.for_each(pp.par, space, put, x, y)
+        for i in indices:
+            wanted[i] = x[i] + 1
+        assert np.array_equal(y, wanted), space
+    for n in (40, 41):
+        with pytest.raises(pp.PortaparError, match="negative size"):
+            pp.for_each(pp.par, -n, put, x, np.zeros(100))
+
+    def rows(i, points, y):  # a short last axis is a constant of the code
+        for k in range(points.shape[1]):
+            y[i] += points[i, k] * (k + 1)
+
+    for shape in ((10, 3), (12, 3), (10, 4), (11, 17), (12, 18), (13, 1), (14, 0), (9, 16)):
+        points, y = np.random.default_rng(2).random(shape), np.zeros(shape[0])
+        pp.for_each(pp.par, shape[0], rows, points, y)
+        assert np.allclose(y, points @ np.arange(1, shape[1] + 1))
+
+
+def test_rows_are_held_against_each_other_in_every_call():
+    def add(i, x, y):
+        x[i] = x[i] + y[i]
+
+    x = np.zeros((20, 5))
+    for n in (10, 12):
+        pp.for_each(pp.par, n, add, x, np.ones((n, 5)))
+        with pytest.raises(pp.PortaparError, match="elements"):
+            pp.for_each(pp.par, n, add, x, np.ones((n + 1, 4)))
+
+
+def test_captured_values_and_kinds_change_between_calls():
+    for n in (10, 11, 12, 13, 14):
+        for c in (2, 2.5, np.float32(0.1), True, 3 + 1j):
+            x = np.arange(n)
+            made = pp.transform(pp.par, x, op=lambda v: v * c)
+            assert made.dtype == (x * c).dtype and np.allclose(made, x * c)
+            scale = np.full(n + 3, c)
+            made = pp.transform(pp.par, x, op=lambda v: v * scale[v])
+            assert made.dtype == (x * scale[:n]).dtype and np.allclose(made, x * c)
+            made = pp.transform(pp.par, x, op=lambda v, c=c: v + c)
+            assert np.allclose(made, x + c)
+
+
+def test_a_closed_executor_is_told():
+    where = pp.threads(2)
+    for n in (100, 101):
+        pp.transform(pp.par.on(where), np.ones(n), op=lambda v: v + 1)
+    where.close()
+    with pytest.raises(pp.PortaparError, match="closed"):
+        pp.transform(pp.par.on(where), np.ones(102), op=lambda v: v + 1)
+
+
+def test_long_calls_after_short_ones():
+    """How many threads, and stores past the caches, are chosen for each length."""
+    for n in (10, 3_000_000, 1000, 5_000_001, 50_000):
+        x = np.arange(float(n))
+        assert np.array_equal(pp.transform(pp.par, x, op=lambda v: 2 * v), 2 * x)
+        assert pp.reduce(pp.par, x) == pp.reduce(pp.seq, x)
+        y = np.zeros(n)
+        pp.for_each(pp.par, n, write, x, y)
+        assert np.array_equal(y, x + 1)
+
+
+def write(i, x, y):
+    y[i] = x[i] + 1
