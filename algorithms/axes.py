@@ -36,13 +36,16 @@ _NARROW: Final = 32  #: of so few neighbours each is made on its own: its tile s
 _WORK: Final = 1 << 15  #: elements of a block of work
 
 
-def axes_of(algorithm: str, inputs: Sequence[Any], axis: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """(the shape of the inputs together, the axes as numbers from 0, in order).
+def axes_of(
+    algorithm: str, inputs: Sequence[Any], axis: Any
+) -> tuple[tuple[Any, ...], tuple[int, ...], tuple[int, ...]]:
+    """(the inputs as arrays, their shape together, the axes as numbers from 0, in order).
 
     Raises
     ------
     ArgumentError
     """
+    inputs = tuple(x if isinstance(x, (arrays.Range, range)) else arrays.normal(x, "x") for x in inputs)
     shapes = [x.shape for x in inputs if getattr(x, "shape", ())]
     if not shapes:
         raise ArgumentError(f"{algorithm}: axis={axis!r}, and no input is an array with axes")
@@ -60,7 +63,7 @@ def axes_of(algorithm: str, inputs: Sequence[Any], axis: Any) -> tuple[tuple[int
         found.append(number % len(shape))
     if len(set(found)) < len(found) or not found:
         raise ArgumentError(f"{algorithm}: axis is {axis!r}: names {'an axis twice' if found else 'no axis'}")
-    return shape, tuple(sorted(found))
+    return inputs, shape, tuple(sorted(found))
 
 
 def reduce_axes(

@@ -35,7 +35,7 @@ def empty_like(policy: Policy | None, x: Any, shape: int | tuple[int, ...] | Non
     """
     x = arrays.normal(x, "x")
     shape = x.shape if shape is None else arrays.shape_of("empty_like", shape)
-    dtype = np.dtype(x.dtype if dtype is None else dtype)
+    dtype = x.dtype if dtype is None else arrays.dtype_of("empty_like", dtype)
     if type(x) is np.ndarray:  # wherever the policy would run it
         check_policy(policy, "empty_like")
         return np.empty(shape, dtype)

@@ -70,6 +70,7 @@ def for_each_segment(policy: Policy | None, offsets: Any, body: Any, *args: Any)
     array([ 2, -1,  2])
     """
     offsets = normal(offsets, "offsets")
+    args = tuple(normal(x, f"argument {k}") for k, x in enumerate(args))
     return parts.run(
         "for_each_segment", policy, (offsets, *_arrays(args)), lambda p: _for_each(p, offsets, body, args),
         own=lambda: [x for _, x in parts.captures(body)],
@@ -77,8 +78,7 @@ def for_each_segment(policy: Policy | None, offsets: Any, body: Any, *args: Any)
 
 
 def _arrays(args: tuple[Any, ...]) -> list[Any]:
-    given = flat(normal(x, f"argument {k}") for k, x in enumerate(args))
-    return [x for x in given if not isinstance(x, SCALARS)]
+    return [x for x in flat(args) if not isinstance(x, SCALARS)]
 
 
 def _for_each(p: Parts, offsets: Any, body: Any, args: tuple[Any, ...]) -> None:

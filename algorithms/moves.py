@@ -495,12 +495,25 @@ def inner_product(
     32
     """
     if transform is ops.multiplies:  # the products of small integers are not cut before they are summed up
-        kinds = {np.dtype(v.dtype).kind for v in (x, y) if hasattr(v, "dtype")}
-        if kinds and kinds <= {"u"}:
+        kinds = {_kind(x, "x"), _kind(y, "y")}
+        if kinds <= {"u", "b"} and "u" in kinds:
             transform = _unsigned_product
-        elif kinds and kinds <= {"i", "u", "b"}:
+        elif kinds <= {"i", "u", "b"}:
             transform = _product
     return reduce_as("inner_product", policy, (x, y), op, transform, init)
+
+
+def _kind(x: Any, name: str) -> str:
+    """The kind of its elements' dtype; a Python number that is not negative has no sign of its own."""
+    if type(x) is np.ndarray:
+        return x.dtype.kind
+    if not hasattr(x, "dtype"):
+        if isinstance(x, (arrays.Range, range)):
+            return "i"
+        x = arrays.normal(x, name)
+        if isinstance(x, int):
+            return "i" if x < 0 else "b"
+    return arrays.spec_of(x, name).dtype.kind if isinstance(x, arrays.SCALARS) else np.dtype(x.dtype).kind
 
 
 def _product(x: Any, y: Any) -> Any:

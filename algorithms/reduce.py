@@ -122,7 +122,7 @@ def reduce_as(
     if axis is not None:
         from portapar.algorithms.axes import axes_of, reduce_axes  # which stands on others that reduce
 
-        shape, axes = axes_of(name, inputs, axis)
+        inputs, shape, axes = axes_of(name, inputs, axis)
         if len(axes) < len(shape):
             return reduce_axes(name, policy, inputs, op, transform, init, shape, axes)
     op = ops.monoid(op) if isinstance(op, np.ufunc) else folded(op)

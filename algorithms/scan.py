@@ -164,7 +164,7 @@ def _run(
     if axis is not None:
         from portapar.algorithms.axes import axes_of, scan_axis  # which stands on others that scan
 
-        shape, (along, *others) = axes_of(name, inputs, axis)
+        inputs, shape, (along, *others) = axes_of(name, inputs, axis)
         if others:
             raise PlacementError(f"{name}: axis is {axis!r}: must be one whole number")
         if len(shape) > 1:

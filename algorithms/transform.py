@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from portapar import elementwise
-from portapar.arrays import PartitionedArray, Range
+from portapar.arrays import PartitionedArray, Range, normal
 from portapar.call import call, make_out
 from portapar.errors import PlacementError
 from portapar.executor import Executor
@@ -68,7 +68,7 @@ def _refuse_copies(algorithm: str, where: Executor, inputs: list[Any]) -> None:
 
 def fill(policy: Policy | None, out: Any, value: Any) -> Any:
     """``out[i] = value`` for every i; returns `out`."""
-    return call("fill", policy, (elementwise.identity,), (value, out), None, _build)
+    return call("fill", policy, (elementwise.constant,), (value, out), None, _build)
 
 
 def copy(policy: Policy | None, x: Any, out: Any = None) -> Any:
@@ -78,6 +78,7 @@ def copy(policy: Policy | None, x: Any, out: Any = None) -> Any:
 
 def iota(policy: Policy | None, out: Any, start: Any = 0, step: Any = 1) -> Any:
     """``out[i] = start + step * i`` for every i of a one-dimensional array; returns `out`."""
+    out = out if hasattr(out, "shape") else normal(out, "out")
     n = (*getattr(out, "shape", ()), 1)[0]
     return call("iota", policy, (_line,), (Range(n), start, step, out), None, _build)
 

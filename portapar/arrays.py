@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Iterable
 from types import CodeType, FunctionType
 from typing import Any
@@ -49,6 +50,34 @@ def shape_of(told: str, shape: Any) -> tuple[int, ...]:
     found = tuple(whole_number(f"{told}: shape", n, None) for n in axes)
     if any(n < 0 for n in found):
         raise PlacementError(f"{told}: shape is {found}: must not be negative")
+    return found
+
+
+def dtype_of(told: str, dtype: Any) -> np.dtype:
+    """A dtype that the user gave: one that kernels can hold, since others would be memory that nobody fills."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError as error:
+        raise ArgumentError(f"{told}: dtype is {dtype!r}: must be a dtype, such as np.float64 ({error})") from None
+    if not _sound(found):
+        raise ArgumentError(
+            f"{told}: dtype is {found.str if found.kind in 'biufc' else found}: must be one that kernels compute with, "
+            "in this machine's byte order: booleans, integers, floats of 32 and 64 bits, complex numbers, their records"
+        )
+    return found
+
+
+def cuts_of(told: str, cuts: Any, rows: int, parts: int) -> tuple[int, ...]:
+    """Rows where the parts of an array begin, as the user gave them, and the last one's end."""
+    try:
+        found = tuple(map(operator.index, cuts))
+    except TypeError:
+        found = ()
+    if len(found) != parts + 1 or (found[0], found[-1]) != (0, rows) or sorted(found) != list(found):
+        raise ArgumentError(
+            f"{told}: cuts is {cuts!r}: must be {parts + 1} whole numbers from 0 to {rows}, the number of rows, that "
+            "do not decrease"
+        )
     return found
 
 
@@ -275,6 +304,11 @@ _SCALAR_SPECS: dict[type, Spec] = {
     float: Spec(np.dtype(np.float64), weak=True),
     complex: Spec(np.dtype(np.complex128), weak=True),
 }
+
+
+def sound(x: np.ndarray) -> bool:
+    """Whether kernels can work on it as it is."""
+    return _sound(x.dtype) and bool(x.flags.num & _ALIGNED)
 
 
 def spec_of(x: Any, name: str) -> Spec:

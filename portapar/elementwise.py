@@ -358,6 +358,8 @@ def _check_kind(
         try:
             if out.type(found[0]) == found[0]:  # a number that fits exactly
                 return False
+        except TypeError:  # a complex number, which is told below
+            pass
         except OverflowError:
             raise PlacementError(
                 f"fill: {found[0]} does not fit into out, whose elements are {out}: pass another number, or one that "
@@ -525,6 +527,11 @@ def _element(algorithm: str, x: Any) -> Any:
 def identity(x: Any) -> Any:
     """The element itself."""
     return x
+
+
+def constant(value: Any) -> Any:
+    """What `fill` stores."""
+    return value
 
 
 def accumulator(program: Program, algorithm: str, init: Any) -> np.dtype:

@@ -281,7 +281,7 @@ class DeviceExecutor(Executor):
         return self.device.asarray(np.ascontiguousarray(host))
 
     def empty(self, shape: int | tuple[int, ...], dtype: Any = np.float64) -> Any:
-        return self.device.empty(arrays.shape_of("empty", shape), np.dtype(dtype))
+        return self.device.empty(arrays.shape_of("empty", shape), arrays.dtype_of("empty", dtype))
 
     def __reduce__(self) -> Any:
         return device, (self.kind, self._index, self._text)

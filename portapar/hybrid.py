@@ -77,7 +77,12 @@ class HybridExecutor(Executor):
     ) -> PartitionedArray:
         """An uninitialised array; its parts begin at the rows `cuts`, by default in proportion to the weights."""
         shape = arrays.shape_of("empty", shape)
-        cuts = cuts or shares.cut_rows(shape[0], self.weights)
+        if not shape:
+            raise PlacementError("empty: shape is (): must have rows")
+        if cuts is None:
+            cuts = shares.cut_rows(shape[0], self.weights)
+        else:
+            cuts = arrays.cuts_of("empty", cuts, shape[0], len(self.members))
         spans = zip(self.members, cuts[:-1], cuts[1:], strict=True)
         parts = {k: member.empty((hi - lo, *shape[1:]), dtype) for k, (member, lo, hi) in enumerate(spans)}
         return PartitionedArray(shape, dtype, cuts, parts, self)

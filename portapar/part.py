@@ -90,7 +90,7 @@ class LocalPart:
         if self.executor.device.host_memory or np.dtype(dtype).names is not None:
             return self.asarray(np.zeros(shape, dtype))
         out = self.empty(shape, dtype)
-        call("fill", self.how, (elementwise.identity,), (np.dtype(dtype).type(0), out), None, _build_copy)
+        call("fill", self.how, (elementwise.constant,), (np.dtype(dtype).type(0), out), None, _build_copy)
         return out
 
     def map(self, x: Any, function: Any) -> Any:

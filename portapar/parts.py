@@ -18,7 +18,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from types import FunctionType
+from types import CellType, FunctionType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -454,7 +454,7 @@ def run(
     """
     undecided = choosing(how)
     if undecided is not None:
-        given = [x for x in values if x is not None]
+        given, body, own = _normal(values, body, own)
         small = few is not None and all(type(x) is np.ndarray and x.size <= FEW for x in given)
         like = undecided, algorithm
         there = choice.held(undecided, like) if small else None
@@ -488,7 +488,7 @@ def _run(
         if found is not MISS:
             return found
     check_policy(how, algorithm)
-    values = [x if type(x) is np.ndarray else _normal(x) for x in values if x is not None]
+    values, body, own = _normal(values, body, own)
     how, where = resolve(how, values, algorithm)
     plain = how._but(asynchronous=False) if how.asynchronous else how
 
@@ -531,8 +531,40 @@ def _run(
     return carry_out()
 
 
-def _normal(x: Any) -> Any:
-    return x if isinstance(x, (arrays.Range, range)) else arrays.normal(x, "x")
+def _normal(
+    values: Sequence[Any], body: Callable[..., T], own: Callable[[], Any]
+) -> tuple[list[Any], Callable[..., T], Callable[[], Any]]:
+    """The arguments as algorithms work with them, and functions that captured them with those in their place."""
+    given = [x for x in values if x is not None]
+    found = [_given(x, body) for x in given]
+    changed = {id(x): y for x, y in zip(given, found, strict=True) if x is not y}
+    return (found, _with(body, changed), _with(own, changed)) if changed else (found, body, own)
+
+
+def _with(x: Any, changed: dict[int, Any]) -> Any:
+    """What an algorithm captured: arguments that are `changed`, functions of ours that captured them, tuples."""
+    if id(x) in changed:
+        return changed[id(x)]
+    if isinstance(x, (tuple, list)):
+        return type(x)(_with(one, changed) for one in x) if type(x) in (tuple, list) else x
+    if not isinstance(x, FunctionType) or x.__closure__ is None or not (x.__module__ or "").startswith("portapar."):
+        return x
+    cells = tuple(CellType(_with(cell.cell_contents, changed)) for cell in x.__closure__)
+    made = FunctionType(x.__code__, x.__globals__, x.__name__, x.__defaults__, cells)
+    made.__kwdefaults__ = x.__kwdefaults__
+    return made
+
+
+def _given(x: Any, body: Callable[..., Any]) -> Any:
+    """An argument as algorithms work with it; what kernels cannot hold is refused here, by the user's name for it."""
+    if (type(x) is np.ndarray and arrays.sound(x)) or isinstance(x, (arrays.Range, range)):
+        return x
+    cells = zip(body.__code__.co_freevars, body.__closure__ or (), strict=True)
+    name = next((name for name, cell in cells if cell.cell_contents is x), "x")
+    x = arrays.normal(x, name)
+    if isinstance(x, np.ndarray):
+        arrays.spec_of(x, name)
+    return x
 
 
 def _functions(body: Callable[..., Any]) -> Iterator[FunctionType]:

@@ -233,7 +233,10 @@ class RanksExecutor(Executor):
             whole = arrays.shape_of("empty", shape)
             if not whole:
                 raise PlacementError("empty: shape is (): must have rows")
-            ends = cuts or shares.cut_rows(whole[0], self.weights)
+            if cuts is None:
+                ends = shares.cut_rows(whole[0], self.weights)
+            else:
+                ends = arrays.cuts_of("empty", cuts, whole[0], len(self.members))
             parts = {k: self.members[k].empty((ends[k + 1] - ends[k], *whole[1:]), dtype) for k in self.own}
             found = PartitionedArray(whole, dtype, ends, parts, self)
             return f"empty of shape {whole} and dtype {found.dtype}, cut at {ends}", found

@@ -5,6 +5,7 @@ import enum
 
 import numpy as np
 import pytest
+from conftest import executor
 
 import portapar as pp
 
@@ -200,6 +201,47 @@ def test_arguments_that_work():
     masked = np.ma.masked_array(X, X > 5)
     refused("masked", lambda: pp.reduce(pp.par, masked))
     assert pp.reduce(pp.par, masked.filled(0.0)) == 15
+
+
+def test_arguments_are_told_by_their_names():
+    text, half, k = np.array(["a"] * 10), X.astype(np.float16), np.arange(10)
+    apart = np.zeros(41, np.uint8)[1:].view(np.float32)
+    for name, call in {
+        "values": lambda x: pp.sort_by_key(pp.par, k, x),
+        "weights": lambda x: pp.bincount(pp.par, k, x),
+        "b": lambda x: pp.merge(pp.par, k, x),
+        "stencil": lambda x: pp.copy_if(pp.par, k, lambda f: f, stencil=x),
+        "keys": lambda x: pp.reduce_by_key(pp.par, x, k),
+        "x": lambda x: pp.count(pp.par, x, 3),
+    }.items():
+        for given in (text, half, apart[:10], [1.0] * 10, np.ma.masked_array(X, X > 5), "text"):
+            refused(f"argument '{name}'", lambda call=call, given=given: call(given))
+    refused("argument 'value' is a str", lambda: pp.fill(pp.par, X, "text"))
+    refused("complex128 and out is float64", lambda: pp.fill(pp.par, X, 1j))
+    refused("argument 'values' is a str", lambda: pp.searchsorted(pp.par, X, "text"))
+    refused(r"kernel 'lambda' \(lambda x, y: np.add\(x, y\)\) takes 2", lambda: pp.transform(pp.par, X, op=np.add),
+            pp.KernelError)  # fmt: skip
+
+
+@pytest.mark.filterwarnings("error")
+def test_classes_that_numpy_once_had():
+    for kind in (str, object):
+        refused("it is a class", lambda kind=kind: pp.transform(pp.par, X, op=kind), pp.KernelError)
+
+
+@pytest.mark.parametrize("name", ["threads:1", "opencl:0", "hybrid:threads:1+simd"])
+def test_memory_that_kernels_cannot_hold(name):
+    where = executor(name)
+    for dtype in (object, "U3", "M8[s]", np.float16, ">f8", np.longdouble, [("a", "f8"), ("o", object)], "V8", "foo"):
+        for make in (lambda dtype: where.empty(3, dtype), lambda dtype: pp.empty_like(pp.par.on(where), X, 3, dtype)):
+            refused("dtype is .*: must be", lambda make=make, dtype=dtype: make(dtype), pp.ArgumentError)
+    assert where.empty((3, 2), [("a", "f8"), ("s", "S4")]).shape == (3, 2)
+    if where.kind == "hybrid":
+        refused("must have rows", lambda: where.empty(()))
+        for cuts in ((0, 7, 9), (0, 11, 10), (0, 10), (1, 5, 10), 3, (0, 2.5, 10), (0, 3, 5, 10)):
+            refused(r"cuts is .*must be 3 whole numbers from 0 to 10", lambda c=cuts: where.empty(10, float, c),
+                    pp.ArgumentError)  # fmt: skip
+        assert where.empty(10, float, np.array([0, 10, 10])).cuts == (0, 10, 10)
 
 
 def test_numbers_in_the_place_of_arrays():

@@ -202,6 +202,18 @@ def test_lazy_inputs(renderer):
         pp.gather(renderer, x, pp.lazy.transform(pp.lazy.iota(4000), late))
 
 
+def test_inner_products_with_numbers_and_ranges(renderer):
+    """What has no dtype counts for the type of the products, too."""
+    for dtype, other, wanted in (
+        ("u1", 0.5, np.float64(2.5)), ("i8", 0.5, np.float64(2.5)), ("u1", -3, np.int64(-15)),
+        ("u1", 2j, np.complex128(10j)), ("u1", pp.range(-1, 1), np.int64(-2)), ("u1", 3, np.uint64(15)),
+        ("i2", True, np.int64(5)), ("u1", np.array([True, False]), np.uint64(2)),
+        ("?", pp.lazy.iota(2, -3), np.int64(-5)),
+    ):  # fmt: skip
+        got = pp.inner_product(renderer, np.array([2, 3]).astype(dtype), other)
+        assert got == wanted and got.dtype == wanted.dtype, (dtype, other)
+
+
 def test_device_arrays_stay_there(where):
     x, k = rough(5000, "f8"), spots(5000, 5000)
     policy = pp.par.on(where)

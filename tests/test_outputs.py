@@ -227,3 +227,38 @@ def test_asnumpy_of_what_has_only_array():
         with pytest.raises(pp.ArgumentError, match="is a " + kind.__name__):
             pp.transform(pp.par, X, out=kind(X), op=lambda v: v)
         assert (pp.threads().asarray(pp.asnumpy(kind(X))) == X).all()
+
+
+class ByDLPack:
+    """An array that only DLPack tells of."""
+
+    def __init__(self, x):
+        self.x = x
+
+    def __dlpack__(self, **how):
+        return self.x.__dlpack__(**how)
+
+    def __dlpack_device__(self):
+        return self.x.__dlpack_device__()
+
+
+class ByInterface:
+    """An array that only the array interface tells of."""
+
+    def __init__(self, x):
+        self.x, self.__array_interface__ = x, x.__array_interface__
+
+
+class Subclass(np.ndarray):
+    pass
+
+
+SOME = ("merge", "scatter", "lexicographical_compare", "reduce along an axis", "scan along an axis", "inner_product")
+
+
+@pytest.mark.parametrize("names", [SOME, *(pytest.param((name,), marks=pytest.mark.rare) for name in EVERY)])
+def test_arrays_by_a_protocol(names):
+    for name in names:
+        call, expected = EVERY[name]
+        for kind in (ByDLPack, ByInterface, memoryview, lambda x: x.view(Subclass)):
+            assert same(call(pp.par, kind), expected), name

@@ -292,7 +292,9 @@ class Kernel:
         return f"takes {count} argument{'s' * (count != 1)} ({', '.join(self.params)})"
 
     def where(self) -> str:
-        return f"{self.file}:{self.line}"
+        """Where the user finds it; of a ufunc and its like, which have no line, what was made of it."""
+        own = self.file.startswith("<portapar ")
+        return self.file.removeprefix("<portapar ").removesuffix(">") if own else f"{self.file}:{self.line}"
 
 
 forks.shared(Kernel.__dict__["_fits"])
@@ -383,7 +385,7 @@ def unwrap(func: Any) -> types.FunctionType:
     if text is not None:
         return _plain(text)
     name = getattr(func, "__name__", None)
-    if name is not None and getattr(np, name, None) is func:
+    if name is not None and vars(np).get(name) is func:
         raise KernelError(f"np.{name} cannot be a kernel. Pass a lambda that calls it: lambda x: np.{name}(x)")
     what = "a bound method" if isinstance(func, types.MethodType) else "None" if func is None else described(func)
     raise KernelError(
