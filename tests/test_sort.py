@@ -131,7 +131,7 @@ def test_every_kind_of_number(renderer, dtype):
         equal(pp.sort(renderer, x, descending=descending), x[order(x, descending)])
 
 
-@pytest.mark.parametrize("dtype", ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"])
+@pytest.mark.parametrize("dtype", ["?", "i1", "u1", "i2", "u4", "i8", "u8", "f4", "f8"])  # u2, i4: below
 def test_every_dtype_on_threads(dtype):
     for n in (33, 20_000):
         x = numbers(n, dtype)
@@ -176,11 +176,12 @@ def test_skew_on_every_renderer(renderer):
 def test_one_thread_and_many():
     for dtype in ("f8", "i4", "u2"):
         x = numbers((1 << 20) + 3, dtype)
+        rising, falling = x[order(x)], x[order(x, True)]
         for threads in (1, 3, 4):
             where = pp.par.on(pp.threads(threads))
-            equal(pp.sort(where, x), x[order(x)])
-            equal(pp.sort(where, x, descending=True), x[order(x, True)])
-        equal(pp.sort(pp.seq, x), x[order(x)])
+            equal(pp.sort(where, x), rising)
+            equal(pp.sort(where, x, descending=True), falling)
+        equal(pp.sort(pp.seq, x), rising)
 
 
 def test_insertion_gives_up_on_long_runs_of_equal_digits():
