@@ -150,40 +150,46 @@ def flat(value):
     return tuple(value) if isinstance(value, tuple) else (value,)
 
 
-def kernel_of(module, expression, operands, width):
-    """A kernel that stores what the call gives, and the function itself."""
-    names = "xyz"[:operands]
-    made = module(f"""
-        import cmath, math
-        import numpy as np
-
-        def call({", ".join(names)}):
-            return {expression}
-
-        def body(i, {", ".join(f"{n}s" for n in names)}, {", ".join(f"out{k}" for k in range(width))}):
-            found = call({", ".join(f"{n}s[i]" for n in names)})
-            {"; ".join(f"out{k}[i] = found[{k}]" for k in range(width)) if width > 1 else "out0[i] = found"}
-    """)
-    return made
+def together(found):
+    """Functions with the same operands, a dozen at most: one kernel calls them all. What is refused is alone."""
+    groups = {}
+    for alias, name in found:
+        wanted = call_of(alias, name)
+        groups.setdefault(repr((alias == "np", wanted[1] if wanted else name)), []).append((alias, name))
+    dozens = [same[k : k + 12] for same in groups.values() for k in range(0, len(same), 12)]
+    return [pytest.param(same, id=", ".join(f"{alias}.{name}" for alias, name in same)) for same in dozens]
 
 
-@pytest.mark.parametrize(("alias", "name"), names(), ids=lambda part: part)
-def test_every_function(module, alias, name):
-    check(module, alias, name, pp.seq)
+def is_ours(alias, name):
+    return any(substitute(getattr(MODULES[alias], name), operands) for operands in (1, 2, 3))
 
 
-@pytest.mark.parametrize(
-    ("alias", "name"),
-    [found for found in names() if any(substitute(getattr(MODULES[found[0]], found[1]), n) for n in (1, 2, 3))],
-    ids=lambda part: part,
-)
-def test_functions_of_our_own_on_devices(module, alias, name):
-    check(module, alias, name, pp.par.on(executor("opencl:0")))
+@pytest.mark.parametrize("functions", together(names()))
+def test_every_function(module, functions):
+    check(module, functions, pp.seq)
 
 
-def check(module, alias, name, policy):
-    wanted = call_of(alias, name)
-    if wanted is None:
+@pytest.mark.parametrize("functions", together(each for each in names() if is_ours(*each)))
+def test_functions_of_our_own_on_devices(module, functions):
+    check(module, functions, pp.par.on(executor("opencl:0")))
+
+
+def kernel_of(module, expressions, operands, widths):
+    """A kernel that stores what each call gives, and the functions themselves."""
+    names, lines = "xyz"[:operands], []
+    for k, width in enumerate(widths):
+        lines.append(f"    found{k} = call{k}({', '.join(f'{n}s[i]' for n in names)})")
+        parts = [f"found{k}[{part}]" for part in range(width)] if width > 1 else [f"found{k}"]
+        lines += [f"    out{k}_{part}[i] = {text}" for part, text in enumerate(parts)]
+    outs = [f"out{k}_{part}" for k, width in enumerate(widths) for part in range(width)]
+    head = f"def body(i, {', '.join([*(f'{n}s' for n in names), *outs])}):\n"
+    calls = [f"def call{k}({', '.join(names)}):\n    return {text}\n" for k, text in enumerate(expressions)]
+    return module("import cmath, math\nimport numpy as np\n" + "".join(calls) + head + "\n".join(lines) + "\n")
+
+
+def check(module, functions, policy):
+    (alias, name), *_ = functions
+    if call_of(alias, name) is None:
         made = module(f"import math, cmath\nimport numpy as np\ndef body(i, x):\n    x[i] = {alias}.{name}(x[i])\n")
         with pytest.raises(pp.KernelError) as caught:
             pp.for_each(policy, 1, made.body, np.ones(1))
@@ -191,25 +197,30 @@ def check(module, alias, name, policy):
         assert f"{made.__file__}:4" in message and "Instead: " in message, message
         assert f"{alias}.{name}" in message and not re.search(r"[Nn]umba|nopython|Untyped|overload", message)
         return
-    expression, rows = wanted
+    expressions, rows = [call_of(*each)[0] for each in functions], call_of(alias, name)[1]
     columns = [np.array(values) for values in zip(*rows, strict=True)]
-    with np.errstate(all="ignore"):
-        width = len(flat(kernel_of(module, expression, len(columns), 1).call(*(c[0].item() for c in columns))))
-    made = kernel_of(module, expression, len(columns), width)
+    plain = kernel_of(module, expressions, len(columns), [1] * len(functions))
     expected = []
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        for row in zip(*columns, strict=True):
-            numbers = row if alias == "np" else [value.item() for value in row]
-            expected.append(tuple(np.asarray(part)[()] for part in flat(made.call(*numbers))))
-    kinds = [np.result_type(*parts) for parts in zip(*expected, strict=True)]
+        for k in range(len(functions)):
+            found = []
+            for row in zip(*columns, strict=True):
+                numbers = row if alias == "np" else [value.item() for value in row]
+                found.append(tuple(np.asarray(part)[()] for part in flat(getattr(plain, f"call{k}")(*numbers))))
+            expected.append(list(zip(*found, strict=True)))
+    made = kernel_of(module, expressions, len(columns), [len(parts) for parts in expected])
+    kinds = [np.result_type(*parts) for each in expected for parts in each]
     outs = [np.zeros(len(rows), kind if kind.kind != "i" else np.int64) for kind in kinds]
     pp.for_each(policy, len(rows), made.body, *columns, *outs)
-    for out, parts in zip(outs, zip(*expected, strict=True), strict=True):
-        np.testing.assert_allclose(out, np.array(parts), rtol=2e-13, atol=1e-300, err_msg=expression)
-        if out.dtype.kind == "f" and name in SIGNED:
-            zero = out == 0
-            np.testing.assert_array_equal(np.signbit(out[zero]), np.signbit(np.array(parts)[zero]))
+    stored = iter(outs)
+    for (_, name), expression, each in zip(functions, expressions, expected, strict=True):
+        for parts in each:
+            out = next(stored)
+            np.testing.assert_allclose(out, np.array(parts), rtol=2e-13, atol=1e-300, err_msg=expression)
+            if out.dtype.kind == "f" and name in SIGNED:
+                zero = out == 0
+                np.testing.assert_array_equal(np.signbit(out[zero]), np.signbit(np.array(parts)[zero]))
 
 
 REFUSED = {
