@@ -471,15 +471,6 @@ def test_keys_of_remembered_calls_keep_their_codes(module):
     assert all(code() is not None for code in codes) and key is not None
 
 
-@pytest.fixture
-def newer():
-    """The garbage collector sees only what a test makes: to look through all that others left takes seconds."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 def test_what_numba_made_goes_where_nobody_needs_it_any_more(newer, module):
     from portapar.kernel.jit import functions, typing
 

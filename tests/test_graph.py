@@ -156,7 +156,7 @@ def test_runs_agree_whatever_the_schedule(renderer):
             assert pp.asnumpy(call()).tobytes() == first.tobytes(), name
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(1, 40), st.data())
 def test_any_graph(n, data):
     """On threads, where what others have compiled is at hand."""

@@ -21,7 +21,7 @@ def blocks():
     return tuple(kept._blocks)
 
 
-def test_a_block_is_kept_when_its_last_view_is_gone():
+def test_a_block_is_kept_when_its_last_view_is_gone(newer):
     a = pp.threads().empty(N, np.uint8)
     address, before = a.ctypes.data, blocks()
     assert address % 64 == 0

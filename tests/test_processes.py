@@ -34,7 +34,7 @@ def test_every_algorithm_on_one_part(single, name):
     assert same(call(policy, np.copy), expected)
 
 
-@pytest.mark.parametrize(("ranks", "step"), [(2, 4), *(pytest.param(k, 1, marks=pytest.mark.extra) for k in (1, 2))])
+@pytest.mark.parametrize(("ranks", "step"), [(2, 8), *(pytest.param(k, 1, marks=pytest.mark.extra) for k in (1, 2))])
 def test_every_algorithm_on_ranks(ranks, step):
     test_mpi = pytest.importorskip("test_mpi")
     asked = [f"every_algorithm.py::test_every_algorithm[{name}]" for name in list(EVERY)[::step]]
@@ -155,7 +155,7 @@ def test_await_in_a_function_that_follows(tasks):
 
 
 @pytest.mark.parametrize("closed", [True, False])
-def test_hybrids_go(closed):
+def test_hybrids_go(newer, closed):
     x, alive = np.arange(5000.0), []
     for _ in range(20):
         where = pp.hybrid(pp.threads(2), pp.simd())
@@ -177,7 +177,7 @@ def test_hybrids_go(closed):
     assert [ref() for ref in alive] == [None] * 20
 
 
-def test_closed_devices_go():
+def test_closed_devices_go(newer):
     for make in (lambda: pp.threads(5), lambda: pp.hybrid(pp.threads(5), pp.simd()).members[0]):
         where = make()
         x, policy = np.arange(50_000.0), pp.par.on(where)
