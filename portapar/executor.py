@@ -5,18 +5,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from portapar import arrays, backend, divided, forks, moves, shares
+from portapar import arrays, backend, divided, forks, moves, pipeline, shares
 from portapar.arrays import PartitionedArray
 from portapar.divided import Fragments
-from portapar.errors import (
-    BackendUnavailableError,
-    PlacementError,
-)
+from portapar.errors import BackendUnavailableError, DeviceMemoryError, PlacementError
 from portapar.future import Chain, Future, waiting
 from portapar.kernel.jit.check import needs
 from portapar.kernel.program import REFUSED
@@ -233,6 +230,10 @@ class Executor:
         """Bytes that a part moves to the device and back."""
         return (0, 0)
 
+    def streamed(self, problem: Problem, part: Part) -> str:
+        """What a plan tells of a part that is streamed through a device in chunks; else nothing."""
+        return ""
+
     def owns(self, x: Any) -> bool:
         """Whether `x` lives here, so that nothing has to be moved."""
         return False
@@ -332,14 +333,21 @@ class DeviceExecutor(Executor):
         self._check(problem)
         if part.lo >= part.hi:
             return None if program.acc is None else np.empty(0, program.acc)
-        placed, firsts, back = self._placed(problem, part)
-        asked = task(problem, part, how, placed, firsts, whole)
-        asked.rows = moves.lengths(problem, (part.lo, part.hi), placed, firsts)
-        with span("kernel", problem.algorithm, self, first=part.lo, end=part.hi):
-            if values_first(program, part.hi - part.lo):
-                partials = prepare(self.device, asked, backend.Launch)(placed, firsts)
-            else:
-                partials = self.device.run(asked)
+        chunks = pipeline.cut(problem, part.lo, part.hi, self.device)
+        if chunks is not None and chunks.refused:
+            raise DeviceMemoryError(chunks.refused)
+        placed, firsts, back = self._placed(problem, part, () if chunks is None else chunks.passing)
+        if chunks is not None:
+            with span("kernel", problem.algorithm, self, first=part.lo, end=part.hi, chunks=len(chunks.spans)):
+                partials = pipeline.run(self, problem, part, how, chunks, placed, firsts)
+        else:
+            asked = task(problem, part, how, placed, firsts, whole)
+            asked.rows = moves.lengths(problem, (part.lo, part.hi), placed, firsts)
+            with span("kernel", problem.algorithm, self, first=part.lo, end=part.hi):
+                if values_first(program, part.hi - part.lo):
+                    partials = prepare(self.device, asked, backend.Launch)(placed, firsts)
+                else:
+                    partials = self.device.run(asked)
         self._look(problem, placed)
         for here, home in back:
             with span("transfer", "back", self, bytes=home.nbytes):
@@ -352,6 +360,12 @@ class DeviceExecutor(Executor):
     def fragment(self, problem: Problem, part: Part, how: Policy) -> Fragments:
         """Place the arguments of a part of a reduction, run it, and bring back what it has of the tiles."""
         self._check(problem)
+        pieces = pipeline.pieces(problem, part, self.device)
+        if len(pieces) > 1:
+            head, tail = (self.fragment(problem, piece, how).head for piece, _ in pieces[::2])
+            partials = self.run(problem, pieces[1][0], how)
+            assert partials is not None
+            return Fragments(part.lo, part.hi, head, partials, tail)
         placed, firsts, _ = self._placed(problem, part) if part.lo < part.hi else ((), (), [])
         rows = moves.lengths(problem, (part.lo, part.hi), placed, firsts) if placed else ()
         with span("kernel", problem.algorithm, self, first=part.lo, end=part.hi):
@@ -421,15 +435,25 @@ class DeviceExecutor(Executor):
 
         return start, any(made is not None and made.starts for made in launches)
 
+    def streamed(self, problem: Problem, part: Part) -> str:
+        return pipeline.told(problem, part, self.device)
+
     def _placed(
-        self, problem: Problem, part: Part
+        self, problem: Problem, part: Part, without: Collection[int] = ()
     ) -> tuple[tuple[Any, ...], tuple[int, ...], list[tuple[Any, np.ndarray]]]:
-        """The arguments of a part where it runs, the index of row 0 of each, and what has to go back to where."""
+        """The arguments of a part where it runs, the index of row 0 of each, and what has to go back to where.
+
+        None in the place of those `without` which it begins.
+        """
         placed, firsts, back = [], [], []
         for k, value in enumerate(problem.values):
             spec, use = problem.program.specs[k], problem.access[k]
             if use is None:
                 placed.append(spec.dtype.type(value))
+                firsts.append(0)
+                continue
+            if k in without:
+                placed.append(None)
                 firsts.append(0)
                 continue
             if problem.tests is not None and k == problem.tests.place:  # of its own: other parts have theirs
@@ -493,7 +517,7 @@ class DeviceExecutor(Executor):
             return value, 0, None
         (first, last), (begin, end) = moves.host_rows(problem, k, value, (part.lo, part.hi))
         local = value[first:last]
-        if use.reads or not (use.covers and use.pointwise):
+        if moves.fetched(use):
             with span("transfer", name, self, bytes=local.nbytes):
                 here = self.device.asarray(np.ascontiguousarray(local))
         else:
@@ -504,16 +528,7 @@ class DeviceExecutor(Executor):
         return here, first, (own, value[begin:end])
 
     def transfers(self, problem: Problem, part: Part) -> tuple[int, int]:
-        if self.device.host_memory or part.lo >= part.hi:
-            return (0, 0)
-        into = out = 0
-        for k, value in problem.arrays():
-            use = problem.access[k]
-            if isinstance(value, np.ndarray) and use is not None:
-                (first, last), (begin, end) = moves.host_rows(problem, k, value, (part.lo, part.hi))
-                into += value[first:last].nbytes if use.reads or not (use.covers and use.pointwise) else 0
-                out += value[begin:end].nbytes if use.writes else 0
-        return into, out
+        return pipeline.transfers(problem, part, self.device)
 
 
 # making executors ---------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ import numpy as np
 from portapar import cost, shares
 from portapar.arrays import PartitionedArray
 from portapar.errors import KernelError, PlacementError, PortaparWarning
+from portapar.kernel.front.access import Access
 from portapar.kernel.front.reach import Reach
 from portapar.policy import Policy
 from portapar.problem import Problem
@@ -467,6 +468,11 @@ def host_rows(problem: Problem, k: int, value: np.ndarray, span: Span) -> tuple[
     if len(found) > 1 or not found:  # the first rows and the last ones; an array that is not used
         return whole, own
     return found[0], own
+
+
+def fetched(use: Access) -> bool:
+    """Whether what an array had before matters, so that it must be copied to where it is used."""
+    return use.reads or not (use.covers and use.pointwise)
 
 
 def own_part(problem: Problem, k: int, value: PartitionedArray, executor: Any) -> tuple[Any, int]:

@@ -170,6 +170,7 @@ class Loop:
         made.facts += self.arguments()
         made.facts += [f"{c.name}: strided, copied when it runs, {c.place.nbytes} bytes" for c in p.copies]
         made.facts += map(str, self.moves)
+        made.facts += [told for part in self.parts if (told := part.executor.streamed(p, part))]
         if p.program.form == "reduce":
             made.facts.append(
                 f"tiles of {TILE} elements, combined in a fixed tree: the same bits wherever it is cut"

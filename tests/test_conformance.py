@@ -251,6 +251,9 @@ def test_other_operators(device, op, acc, oracle):
     assert np.allclose(partials, partials_of(x, oracle, acc), rtol=1e-12)
 
 
+LOOP = "def body(i, c):\n    for k in range(2):\n        c[i] = c[i] * 2\n"
+
+
 # -- the device itself -----------------------------------------------------------------------------------
 
 
@@ -314,6 +317,25 @@ def test_reductions_run_many_times(device):
     else:
         assert np.array_equal(found, expected)
     assert np.array_equal(device.launch(task)([device.asarray(x)]), expected)
+
+
+def test_work_that_goes_on(device):
+    """Copies, tasks and copies back, each after what it needs; whoever does all at once is right as well."""
+    n = 3 * TILE + 5
+    x, twice = np.random.default_rng(1).normal(size=n), map_program(LOOP, array(F64))
+    given = [device.upload(x, device.empty((n,), F64)) for _ in range(2)]
+    out = device.empty((n,), F64)
+    values = (out, given[0][0], given[1][0], np.float64(2))
+    done = device.submit(Task(ADD, values, (0,) * 4, (n,), (0,), (1,), 0, n), [event for _, event in given])
+    again = device.submit(Task(twice, (out,), (0,), (n,), (0,), (1,), 0, n), (done,))
+    total = device.submit(Task(SUM, (out,), (0,), (n,), (0,), (1,), 0, n), (again,))
+    homes = np.empty(n), np.empty((n, 2))[:, 1]
+    back = [device.download(out, home, (again,)) for home in homes]
+    for event in back + back:
+        assert event.wait() is None
+    assert done.wait() is None and again.wait() is None
+    assert all(np.array_equal(home, 12 * x) for home in homes)
+    assert total.wait() is total.wait() and np.array_equal(total.wait(), partials_of(12 * x, np.add, F64))
 
 
 def test_a_closed_device_says_so(device):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,10 +16,12 @@ from cupy.cuda.function import Module
 from portapar import cache
 from portapar.backends.cuda.compile import OPTIONS, compile_c, nvrtc_version
 from portapar.errors import DeviceMemoryError, PlacementError, PortaparError
-from portapar.kernel.c.device import CDevice, Kernel
+from portapar.kernel.c.device import NO_ROOM, CDevice, Kernel
 from portapar.kernel.c.dialect import CUDA
 from portapar.kernel.c.program import batch_of, entry_name
+from portapar.kernel.device import Event
 from portapar.kernel.program import Program
+from portapar.kernel.tiles import TILE
 
 __all__ = ["CudaDevice"]
 
@@ -28,6 +30,7 @@ _MAP_BLOCKS = (64, 256)  #: and what else a chunk may be
 _REDUCE_BLOCK = 256  #: the same for reductions; a block folds what its warps found
 _MOST_BLOCKS = 1 << 30  #: a grid stays below 2^31 blocks; the entries loop over what is left
 _WARP = 32
+_PORTION = 1 << 24  #: bytes that are copied at a time: a bus is as fast as it gets
 _ERRORS = (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError)
 
 
@@ -50,13 +53,15 @@ class CudaDevice(CDevice):
     array_type = cupy.ndarray
     dialect = CUDA
     groups = True
-    sorts = argsorts = True
+    sorts = argsorts = starts = True
+    portion = _PORTION
 
     def __init__(self, index: int) -> None:
         super().__init__(f"cuda:{index}", _kernels(index))
         self.index = index
         self.width = 1024 * cupy.cuda.Device(index).attributes["MultiProcessorCount"]
         self.arch = f"sm_{cupy.cuda.Device(index).compute_capability}"
+        self.memory = cupy.cuda.Device(index).mem_info[1]
 
     # -- memory ------------------------------------------------------------------------------------------
 
@@ -67,7 +72,10 @@ class CudaDevice(CDevice):
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
         """An uninitialised array; raises DeviceMemoryError when there is no room."""
         dtype = np.dtype(dtype)
-        with self._use(math.prod(shape) * dtype.itemsize):
+        nbytes = math.prod(shape) * dtype.itemsize
+        with self._use(nbytes):
+            if nbytes > self.memory:
+                raise MemoryError
             try:
                 return cupy.empty(shape, dtype)
             except (TypeError, ValueError) as error:
@@ -98,6 +106,48 @@ class CudaDevice(CDevice):
             return host
         out[...] = host
         return out
+
+    # Copies that go on by themselves need pinned memory, of which CuPy keeps a pool: their events hold it meanwhile.
+
+    @functools.cached_property
+    def _ways(self) -> tuple[Any, Any]:
+        """The streams of copies to the device and back; kernels are on the current one."""
+        with self._use(0):
+            return cupy.cuda.Stream(non_blocking=True), cupy.cuda.Stream(non_blocking=True)
+
+    def upload(self, x: np.ndarray[Any, Any], room: Any) -> tuple[Any, Event]:
+        """Begin to copy `x` to this device, into `room`."""
+        up, _ = self._ways
+        with self._use(x.nbytes) as stream:
+            pinned = cupy.cuda.alloc_pinned_memory(x.nbytes)
+            np.frombuffer(pinned, x.dtype, x.size)[...] = x.reshape(-1)
+            up.wait_event(stream.record())  # what the memory was used for before
+            room.data.copy_from_host_async(pinned.ptr, x.nbytes, up)
+            return room, self._event(up.record(), functools.partial(_held, pinned))
+
+    def download(self, x: Any, out: np.ndarray[Any, Any], after: Sequence[Event] = ()) -> Event:
+        """Begin to copy an array of this device to `out`."""
+        if not (x.flags.c_contiguous and x.size):
+            return super().download(x, out, after)
+        _, down = self._ways
+        with self._use(x.nbytes):
+            pinned = cupy.cuda.alloc_pinned_memory(x.nbytes)
+            for handle in self._handles(after):
+                down.wait_event(handle)
+            x.data.copy_to_host_async(pinned.ptr, x.nbytes, down)
+
+            def copied() -> None:
+                out[...] = np.frombuffer(pinned, x.dtype, x.size).reshape(x.shape)
+
+            return self._event(down.record(), copied)
+
+    def _event(self, event: Any, found: Callable[[], Any]) -> Event:
+        def end() -> Any:
+            with self._use(0):
+                event.synchronize()
+            return found()
+
+        return Event(end, event)
 
     # -- work --------------------------------------------------------------------------------------------
 
@@ -143,8 +193,9 @@ class CudaDevice(CDevice):
     def _place(self, x: Any) -> list[Any]:
         return [np.uint64(x.data.ptr)]
 
-    def _map(self, kernel: Kernel, arguments: Sequence[Any], count: int, chunk: int) -> None:
-        self._launch(kernel, arguments, -(-count // kernel.batch), chunk if chunk in _MAP_BLOCKS else _MAP_BLOCK)
+    def _map(self, kernel: Kernel, arguments: Sequence[Any], count: int, chunk: int, waits: bool = True) -> None:
+        block = chunk if chunk in _MAP_BLOCKS else _MAP_BLOCK
+        self._launch(kernel, arguments, -(-count // kernel.batch), block, waits)
 
     def _groups(self, kernel: Kernel, arguments: Sequence[Any], count: int, items: int) -> None:
         self._launch(kernel, arguments, count * items, items)
@@ -154,7 +205,7 @@ class CudaDevice(CDevice):
         return _MAP_BLOCKS
 
     def _reduce(
-        self, kernel: Kernel, arguments: Sequence[Any], tiles: int, acc: np.dtype[Any], whole: bool
+        self, kernel: Kernel, arguments: Sequence[Any], tiles: int, acc: np.dtype[Any], whole: bool, waits: bool = True
     ) -> np.ndarray[Any, Any]:
         # The kernel writes its partials straight to pinned host memory, which devices can address: a few
         # bytes per tile, while it runs, where a copy afterwards would cost some 10 µs.
@@ -162,19 +213,31 @@ class CudaDevice(CDevice):
         count = -(-tiles // group)
         memory = cupy.cuda.alloc_pinned_memory(count * acc.itemsize)
         frame = (np.uint64(memory.ptr), np.int64(group))
-        self._launch(kernel, (*frame, *arguments), tiles * _WARP, _REDUCE_BLOCK)
+        self._launch(kernel, (*frame, *arguments), tiles * _WARP, _REDUCE_BLOCK, waits)
         return np.frombuffer(memory, acc, count)
 
-    def _launch(self, kernel: Kernel, arguments: Sequence[Any], threads: int, block: int) -> None:
+    def _begun(self, task: Any, kernel: Kernel, arguments: Sequence[Any], count: int, after: Sequence[Any]) -> Event:
+        acc, found = task.program.acc, None
+        with self._use(0) as stream:
+            for handle in after:
+                stream.wait_event(handle)
+            if acc is None:
+                self._map(kernel, arguments, count, task.chunk, waits=False)
+            else:
+                found = self._reduce(kernel, arguments, -(-count // TILE), acc, task.whole, waits=False)
+            return self._event(stream.record(), lambda: found)
+
+    def _launch(self, kernel: Kernel, arguments: Sequence[Any], threads: int, block: int, waits: bool = True) -> None:
         self.ready()
         blocks = min(-(-threads // block), _MOST_BLOCKS)
         try:
             if cupy.cuda.runtime.getDevice() != self.index:
                 with cupy.cuda.Device(self.index):
-                    return self._launch(kernel, arguments, threads, block)
+                    return self._launch(kernel, arguments, threads, block, waits)
             stream = cupy.cuda.get_current_stream()
             kernel.entry((blocks,), (block,), arguments, stream=stream)
-            stream.synchronize()
+            if waits:
+                stream.synchronize()
         except _ERRORS as error:
             raise PortaparError(f"{self.name} failed: {error}") from error
 
@@ -190,8 +253,11 @@ class CudaDevice(CDevice):
             free, total = cupy.cuda.Device(self.index).mem_info
             raise DeviceMemoryError(
                 f"{self.name} has no room{f' for {nbytes} bytes' if nbytes else ''}: {free} of its {total}"
-                " bytes are free. Use smaller arrays, free some, or split the call over several executors"
-                " with pp.hybrid"
+                f" bytes are free. {NO_ROOM}"
             ) from error
         except _ERRORS as error:
             raise PortaparError(f"{self.name} failed: {error}") from error
+
+
+def _held(memory: Any) -> None:
+    """What a copy finds, which needed this memory until it was done: nothing."""

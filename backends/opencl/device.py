@@ -20,9 +20,10 @@ from pyopencl.tools import ImmediateAllocator, MemoryPool
 
 from portapar import arrays, cache
 from portapar.errors import DeviceMemoryError, PortaparError
-from portapar.kernel.c.device import CDevice, Kernel, elements
+from portapar.kernel.c.device import NO_ROOM, CDevice, Kernel, elements
 from portapar.kernel.c.dialect import OPENCL, OPENCL_CPU
 from portapar.kernel.c.program import Rejected, argument_dtypes, entry_name
+from portapar.kernel.device import Event
 from portapar.kernel.program import Program
 from portapar.kernel.tiles import LANES, TILE
 
@@ -45,6 +46,8 @@ _SHARED = 48 << 10  #: bytes that the work-items of a group share at most
 _KEPT = 8  #: what part of a device's memory is kept at most, though nobody uses it,
 _LARGE = 32  #: and of which part on an array is not kept at all
 _MOST_ITEMS = 1 << 30  #: a launch stays below 2^31 work-items; each then runs several indices
+_PORTION = 1 << 24  #: bytes that are copied at a time: a bus is as fast as it gets,
+_NEAR = 1 << 22  #: and on CPUs chunks stay in the caches; eight of them are more than allocators hold ready
 _PIECES = 16  #: pieces per core of a CPU, so that a slow one does not hold up the others,
 _PIECE = 1 << 16  #: and no piece is longer: longer ones measure no faster
 
@@ -56,6 +59,8 @@ class Shared:
     device: Any
     context: Any
     queue: Any
+    up: Any  # of copies to the device while it works, and back: all three queues are in order
+    down: Any
     # Pages that are touched for the first time are slow: memory that was given back is kept for the next array.
     pool: Any
     kernels: dict[str, Kernel] = field(default_factory=cache.Bounded)
@@ -65,10 +70,10 @@ class Shared:
 
 @functools.cache
 def shared(device: Any) -> Shared:
-    """One context and one in-order queue per device, so that all executors on it share their arrays."""
+    """One context per device, so that all executors on it share their arrays, and in-order queues."""
     context = cl.Context([device])
-    queue = cl.CommandQueue(context, device)
-    return Shared(device, context, queue, MemoryPool(ImmediateAllocator(queue)))
+    queue, up, down = (cl.CommandQueue(context, device) for _ in range(3))
+    return Shared(device, context, queue, up, down, MemoryPool(ImmediateAllocator(queue)))
 
 
 class OpenCLDevice(CDevice):
@@ -91,6 +96,8 @@ class OpenCLDevice(CDevice):
         self.dialect = OPENCL_CPU if device.type & cl.device_type.CPU else OPENCL
         self.units = device.max_compute_units
         self.groups = not self.dialect.serial and device.local_mem_size >= _SHARED
+        self.memory = device.global_mem_size
+        self.portion = _NEAR if self.dialect.serial else _PORTION
         self.width = self.units if self.dialect.serial else self.units * _GROUP
         extensions = device.extensions.split()
         self.lacks = frozenset(need for need, extension in _EXTENSIONS.items() if extension not in extensions)
@@ -107,11 +114,13 @@ class OpenCLDevice(CDevice):
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
         """An uninitialised array; raises DeviceMemoryError when there is no room."""
         dtype, pool = np.dtype(dtype), self.shared.pool
-        size, memory = math.prod(shape) * dtype.itemsize, self.device.global_mem_size
+        size = math.prod(shape) * dtype.itemsize
         with self._errors(size):
-            if pool.managed_bytes - pool.active_bytes > memory // _KEPT:
+            if size > self.memory:
+                raise MemoryError
+            if pool.managed_bytes - pool.active_bytes > self.memory // _KEPT:
                 pool.free_held()
-            return cl_array.empty(self.queue, shape, dtype, allocator=pool if size <= memory // _LARGE else None)
+            return cl_array.empty(self.queue, shape, dtype, allocator=pool if size <= self.memory // _LARGE else None)
 
     def asarray(self, x: np.ndarray[Any, Any]) -> Any:
         """A copy of `x` (C-contiguous) in this device's memory."""
@@ -132,6 +141,33 @@ class OpenCLDevice(CDevice):
             return host
         out[...] = host
         return out
+
+    def upload(self, x: np.ndarray[Any, Any], room: Any) -> tuple[Any, Event]:
+        """Begin to copy `x` to this device, into `room`."""
+        with self._errors(x.nbytes):
+            copied = cl.enqueue_copy(self.shared.up, room.base_data, x, dst_offset=room.offset, is_blocking=False)
+            self.shared.up.flush()
+        return room, self._event(copied)
+
+    def download(self, x: Any, out: np.ndarray[Any, Any], after: Sequence[Event] = ()) -> Event:
+        """Begin to copy an array of this device to `out`."""
+        if not (out.flags.c_contiguous and x.flags.c_contiguous and out.size):
+            return super().download(x, out, after)
+        wait = self._handles(after)
+        with self._errors(x.nbytes):
+            copied = cl.enqueue_copy(
+                self.shared.down, out, x.base_data, src_offset=x.offset, is_blocking=False, wait_for=wait
+            )
+            self.shared.down.flush()
+        return self._event(copied)
+
+    def _event(self, event: Any, found: Any = None) -> Event:
+        def end() -> Any:
+            with self._errors(0):
+                event.wait()
+            return found
+
+        return Event(end, event)
 
     def _read(self, x: Any, host: np.ndarray[Any, Any] | None) -> np.ndarray[Any, Any]:
         if x.flags.c_contiguous or not x.size:
@@ -201,26 +237,22 @@ class OpenCLDevice(CDevice):
         self._finish(x)
         return [x.base_data, self._integer(elements(x.offset, x.dtype))]
 
-    def _begun(self, task: Any, kernel: Kernel, arguments: Sequence[Any], count: int) -> Any:
+    def _begun(self, task: Any, kernel: Kernel, arguments: Sequence[Any], count: int, after: Sequence[Any]) -> Event:
         begun = self._mapped if task.program.acc is None else self._reduced
         more = (count, task.chunk) if task.program.acc is None else (-(-count // TILE), task.program.acc)
-        event, host = begun(kernel, arguments, *more)
+        event, host = begun(kernel, arguments, *more, after=after)
         with self._errors(0):
             self.queue.flush()
-
-        def end() -> Any:
-            with self._errors(0):
-                event.wait()
-            return host
-
-        return end
+        return self._event(event, host)
 
     def _map(self, kernel: Kernel, arguments: Sequence[Any], count: int, chunk: int) -> None:
         event, _ = self._mapped(kernel, arguments, count, chunk)
         with self._errors(0):
             event.wait()
 
-    def _mapped(self, kernel: Kernel, arguments: Sequence[Any], count: int, chunk: int) -> tuple[Any, None]:
+    def _mapped(
+        self, kernel: Kernel, arguments: Sequence[Any], count: int, chunk: int, after: Sequence[Any] = ()
+    ) -> tuple[Any, None]:
         """(the event of the launch's end, nothing)."""
         if self.dialect.serial:
             items, group = min(-(-count // chunk) if chunk else self._pieces(count), count), 1
@@ -228,7 +260,7 @@ class OpenCLDevice(CDevice):
             size = chunk if chunk in _GROUPS else _GROUP
             items, group = min(-(-count // size) * size, _MOST_ITEMS), size
         with self._errors(0):
-            return self._launch(kernel, arguments, items, group), None
+            return self._launch(kernel, arguments, items, group, after), None
 
     def _groups(self, kernel: Kernel, arguments: Sequence[Any], count: int, items: int) -> None:
         with self._errors(0):
@@ -251,8 +283,9 @@ class OpenCLDevice(CDevice):
         return self._reduced(kernel, arguments, tiles, acc, True)[1]
 
     def _reduced(
-        self, kernel: Kernel, arguments: Sequence[Any], tiles: int, acc: np.dtype[Any], waits: bool = False
-    ) -> tuple[Any, np.ndarray[Any, Any]]:
+        self, kernel: Kernel, arguments: Sequence[Any], tiles: int, acc: np.dtype[Any], waits: bool = False,
+        after: Sequence[Any] = (),
+    ) -> tuple[Any, np.ndarray[Any, Any]]:  # fmt: skip
         """(the event after which the partials are on the host, these); `waits` for it is faster than to do so later."""
         if self.dialect.serial:
             items, group = min(self._pieces(tiles * TILE), tiles), 1
@@ -261,14 +294,16 @@ class OpenCLDevice(CDevice):
         host = np.empty(tiles, acc)
         with self._errors(host.nbytes):
             partials = cl.Buffer(self.context, cl.mem_flags.READ_WRITE, host.nbytes)
-            self._launch(kernel, [partials, 0, *arguments], items, group)
+            self._launch(kernel, [partials, 0, *arguments], items, group, after)
             # the queue is in order: it waits for the kernel
             return cl.enqueue_copy(self.queue, host, partials, is_blocking=waits), host
 
-    def _launch(self, kernel: Kernel, arguments: Sequence[Any], items: int, group: int) -> Any:
+    def _launch(
+        self, kernel: Kernel, arguments: Sequence[Any], items: int, group: int, after: Sequence[Any] = ()
+    ) -> Any:
         with self.shared.lock:
             kernel.entry.set_args(*arguments)
-            return cl.enqueue_nd_range_kernel(self.queue, kernel.entry, (items,), (group,))
+            return cl.enqueue_nd_range_kernel(self.queue, kernel.entry, (items,), (group,), wait_for=after or None)
 
     @contextmanager
     def _errors(self, nbytes: int) -> Iterator[None]:
@@ -280,9 +315,8 @@ class OpenCLDevice(CDevice):
             if isinstance(error, MemoryError) or error.code in _NO_MEMORY:
                 raise DeviceMemoryError(
                     f"{self} has no room{f' for {nbytes} bytes' if nbytes else ''}: it has"
-                    f" {self.device.global_mem_size} bytes, and one array may have"
-                    f" {self.device.max_mem_alloc_size}. Use smaller arrays, free some, or split the call"
-                    " over several executors with pp.hybrid"
+                    f" {self.memory} bytes, and one array may have"
+                    f" {self.device.max_mem_alloc_size}. {NO_ROOM}"
                 ) from error
             raise PortaparError(f"{self} failed: {error}") from error
 

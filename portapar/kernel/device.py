@@ -18,6 +18,31 @@ import numpy as np
 from portapar.kernel.program import REFUSED, Program, Task, has_loop
 
 
+class Event:
+    """Something that a device has begun to do: `wait` waits until it is done, and gives what it found.
+
+    Parameters
+    ----------
+    end : callable
+        What waits; it is called once.
+    handle : object
+        What the device's own queues wait for, where they can.
+    """
+
+    __slots__ = ("_end", "_found", "handle")
+
+    def __init__(self, end: Callable[[], Any], handle: Any = None) -> None:
+        self._end: Callable[[], Any] | None = end
+        self._found: Any = None
+        self.handle = handle
+
+    def wait(self) -> Any:
+        if self._end is not None:
+            self._found = self._end()
+            self._end = self.handle = None
+        return self._found
+
+
 class Device(ABC):
     """Base class of the devices of all backends.
 
@@ -35,7 +60,9 @@ class Device(ABC):
     can_wait = False  #: iterations may wait for such as began before: an atomic update publishes what was written
     groups = False  #: it runs programs of the form ``groups`` well
     sorts = argsorts = False  #: it has the method of that name, which algorithms do without
-    starts = False  #: it has `start`: work goes on while the caller does something else
+    starts = False  #: what `submit`, `upload` and `download` begin goes on while the caller does something else
+    memory = 0  #: bytes that its arrays may have, all together; 0 if that is not known, or is the host's
+    portion = 0  #: bytes of NumPy arrays that are copied to it at a time, while it works on others; 0: all at once
     folds = False  #: what `bind` gives returns the value of a reduction, and no partials
     closed = False
 
@@ -77,9 +104,32 @@ class Device(ABC):
         """
         return lambda: self.run(task)
 
-    def start(self, task: Task) -> Callable[[], Any]:
-        """Begin to run a task whose kernel has no loop; what this returns waits, and gives what `run` does."""
-        raise NotImplementedError
+    # work that goes on by itself: here all is done before these return, which is right
+
+    def submit(self, task: Task, after: Sequence[Event] = ()) -> Event:
+        """Begin to run a task when all of `after` is done; its event gives what `run` does.
+
+        One whose kernel has a loop may be run to its end, in steps, so that Ctrl-C is heard.
+        """
+        for event in after:
+            event.wait()
+        found = self.run(task)
+        return Event(lambda: found)
+
+    def upload(self, x: np.ndarray, room: Any) -> tuple[Any, Event]:
+        """Begin to copy `x` (C-contiguous) to this device: where it will be, and when.
+
+        `room` is an array of the same kind, into which it may be copied.
+        """
+        here = self.asarray(x)
+        return here, Event(lambda: None)
+
+    def download(self, x: Any, out: np.ndarray, after: Sequence[Event] = ()) -> Event:
+        """Begin to copy an array of this device to `out` when all of `after` is done."""
+        for event in after:
+            event.wait()
+        self.asnumpy(x, out)
+        return Event(lambda: None)
 
     def launch(self, task: Task) -> Launch:
         """A task prepared to be run many times with other arguments of the same kinds."""
@@ -136,7 +186,7 @@ class Launch:
     def start(self, values: Sequence[Any], firsts: Sequence[int] | None = None) -> Callable[[], Any]:
         """Begin to run; what this returns waits for the end, and gives what a call does."""
         given = self._given(values, firsts)
-        return _refused if given is None else self.device.start(given)
+        return _refused if given is None else self.device.submit(given).wait
 
     def _given(self, values: Sequence[Any], firsts: Sequence[int] | None) -> Task | None:
         if not all(self.device.owns(values[k]) for k in self._arrays):

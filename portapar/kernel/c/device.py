@@ -18,11 +18,17 @@ from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.kernel.c.dialect import Dialect
 from portapar.kernel.c.intervals import EXTENTS
 from portapar.kernel.c.program import Rejected, c_text, rejection
-from portapar.kernel.device import Device
+from portapar.kernel.device import Device, Event
 from portapar.kernel.interrupts import SLICE, go_on, held_back
 from portapar.kernel.program import Program
 from portapar.kernel.tiles import TILE
 
+#: what to do where an array has no room
+NO_ROOM = (
+    "NumPy arrays of element-wise calls and of reductions are streamed through it in chunks, those of other calls and "
+    "of kernels that use any row of an array cannot be. Use smaller arrays, free some, or split the call over several "
+    "executors with pp.hybrid"
+)
 _LOOP = re.compile(r"^ +(for|while) ", re.MULTILINE)
 
 
@@ -177,23 +183,28 @@ class CDevice(Device):
             return lambda: self._slices(task, kernel, arguments)
         return lambda: self._launched(task, kernel, arguments, count)
 
-    def start(self, task: Any) -> Callable[[], np.ndarray[Any, Any] | None]:
-        """Begin to run a task; see `Device.start`."""
+    def submit(self, task: Any, after: Sequence[Event] = ()) -> Event:
+        """Begin to run a task; see `Device.submit`."""
         self.ready()
         count = max(0, task.hi - task.lo)
-        if not count or task.program.form == "groups":
-            return self.bind(task)
-        return self._begun(task, self.kernel(task.program, _extent(task)), tuple(self._arguments(task)), count)
+        kernel = self.kernel(task.program, _extent(task)) if count else None
+        if kernel is None or kernel.loops or task.program.form == "groups":
+            return super().submit(task, after)
+        return self._begun(task, kernel, tuple(self._arguments(task)), count, self._handles(after))
 
-    def _begun(
-        self, task: Any, kernel: Kernel, arguments: Sequence[Any], count: int
-    ) -> Callable[[], np.ndarray[Any, Any] | None]:
-        """As `_launched`, for a device that `starts`: what this returns waits."""
-        raise NotImplementedError
+    @abstractmethod
+    def _begun(self, task: Any, kernel: Kernel, arguments: Sequence[Any], count: int, after: Sequence[Any]) -> Event:
+        """As `_launched`, but goes on by itself, when these handles of events are done."""
 
-    def _launched(
-        self, task: Any, kernel: Kernel, arguments: Sequence[Any], count: int
-    ) -> np.ndarray[Any, Any] | None:
+    def _handles(self, after: Sequence[Event]) -> list[Any]:
+        """What a queue has to wait for; events without a handle are waited for here."""
+        handles = [event.handle for event in after]
+        for event, handle in zip(after, handles, strict=True):
+            if handle is None:
+                event.wait()
+        return [handle for handle in handles if handle is not None]
+
+    def _launched(self, task: Any, kernel: Kernel, arguments: Sequence[Any], count: int) -> np.ndarray[Any, Any] | None:
         """Run so many indices, those that the first two arguments say, in one launch."""
         if task.program.form == "groups":
             _, steps, items = task.extent
