@@ -1,7 +1,8 @@
 """copy_if, remove_if, pack_index: the elements (or indices) that fit, in order; partition: those first.
 
 O(n) work in two passes over blocks: count what fits in each, then write it behind what the blocks before
-have. The second pass does not branch on the predicate: it writes every element and moves on only if it fits.
+have. The second pass does not branch on the predicate: it writes every element and moves on only if it fits. GPUs do
+that by `groups` of work-items.
 Method: "pack" of Blelloch, "Prefix sums and their applications", 1990.
 """
 
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays, elementwise, parts
+from portapar.algorithms import groups
 from portapar.errors import PlacementError
 from portapar.few import FEW, MANY, MISS, Step, elements
 from portapar.kernel.front.codec import codec
@@ -303,6 +305,16 @@ def _split(part: LocalPart, x: Any, tested: Any, keep: Any, out: Any, store: Any
             yes += fits
             no += 1 - fits
 
+    if part.shares:
+
+        def value(i: int) -> Any:
+            return x[np.uint64(i)]
+
+        kept = _kept(tested, keep)
+        ends = groups.kept_before(part, len(tested), kept)
+        groups.keep(part, len(tested), kept, value, store, ends, out, True)
+        return out, int(ends[-1]) if len(ends) else 0
+
     blocks, size, ends = _ends(part, tested, keep, run)
     if ends is None:
         return MISS
@@ -329,6 +341,15 @@ def _partition_parts(p: Parts, data: Data, predicate: Any) -> tuple[Any, int]:
     total, before = sum(fit), np.cumsum([0, *fit]).tolist()
     runs = {k: [(before[k], yes), (total + p.cuts[k] - before[k], no)] for k, (yes, no) in found.items()}
     return p.assemble(runs, len(data), p.cuts), total
+
+
+def _kept(tested: Any, keep: Any) -> Any:
+    """The kernel function that says of an index whether its tested element is to be kept."""
+
+    def kept(i: int) -> bool:
+        return bool(keep(tested[np.uint64(i)]))
+
+    return kept
 
 
 def _ends(part: LocalPart, tested: Any, keep: Any, run: Any) -> tuple[int, int, Any]:
@@ -363,6 +384,13 @@ def _pack(
                 store(np.uint64(at), out, value(i))
                 at += 1 if keep(tested[np.uint64(i)]) else 0
                 i += 1
+
+    if part.shares:
+        kept = _kept(tested, keep)
+        ends = groups.kept_before(part, len(tested), kept)
+        out = part.empty(int(ends[-1]) if len(ends) else 0, dtype)
+        groups.keep(part, len(tested), kept, value, store, ends, out, False)
+        return out
 
     blocks, size, ends = _ends(part, tested, keep, run)
     if ends is None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from portapar.algorithms.groups import together
 from portapar.kernel.front.codec import codec
 from portapar.part import SHARED, LocalPart
 from portapar.values import Values
@@ -136,7 +137,7 @@ class GroupSteps:
             store(np.uint64(place), strips, value)
             return acc
 
-        loads, keeps = _together(element, keep, tiles, TILE, ROW)
+        loads, keeps = together(element, keep, tiles, TILE, ROW)
 
         def fetch(first: int, step: int, item: int, n: int, strips: Any, base: int) -> None:
             i = first + step * STRIP + item
@@ -157,7 +158,7 @@ class GroupSteps:
         def value(k: int, strips: Any) -> Any:
             return load(np.uint64(k), strips)
 
-        loads, visits = _together(value, visit, 8, 1, 1)
+        loads, visits = together(value, visit, 8, 1, 1)
 
         def walk(acc: Any, k: int, end: int, strips: Any) -> Any:
             while k + 8 <= end:
@@ -169,25 +170,6 @@ class GroupSteps:
             return acc
 
         return walk
-
-
-def _together(loads: Any, visits: Any, count: int, apart: int, beside: int) -> tuple[Any, Any]:
-    """What loads that many values, so far apart, and what visits them then, in places so far from each other.
-
-    ``loads(i, strips)`` and ``visits(acc, place, strips, value)`` do that with one.
-    """
-    if count == 1:
-        return loads, visits
-    half, halves = _together(loads, visits, count // 2, apart, beside)
-    further, next_place = count // 2 * apart, count // 2 * beside
-
-    def both(i: int, strips: Any) -> Any:
-        return half(i, strips), half(i + further, strips)
-
-    def visit(acc: Any, place: int, strips: Any, pair: Any) -> Any:
-        return halves(halves(acc, place, strips, pair[0]), place + next_place, strips, pair[1])
-
-    return both, visit
 
 
 def fits(dtype: np.dtype, tiles: int = TILES[-1]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays, elementwise, lazy, ops, parts
-from portapar.algorithms import few_sorted, radix
+from portapar.algorithms import few_sorted, groups, radix
 from portapar.algorithms.copy_if import copy_if, pack_few
 from portapar.algorithms.count import count
 from portapar.algorithms.for_each import for_each
@@ -161,6 +161,10 @@ def _unique(p: Parts, x: Any) -> Any:
         out = part.empty(int(ends[-1]) if len(ends) else 0, data.dtype)
         if len(out):
             keys, (start, last) = radix.bits(data[part]), _before(lasts, part, coding)
+            if part.shares:
+                kept, value = _kept(keys, start, last, coding)
+                groups.keep(part, len(keys), kept, value, _put, ends, radix.bits(out), False)
+                return out
             blocks, size = part.blocks(len(keys))
             part.run(blocks, pack, size, start, last, keys, part.asarray(ends), radix.bits(out))
         return out
@@ -272,6 +276,24 @@ def _before(lasts: list[int | None], part: LocalPart, coding: radix.Coding) -> t
     return int(not earlier), coding.dtype.type(earlier[-1] if earlier else 0)
 
 
+def _kept(keys: Any, start: int, last: Any, coding: radix.Coding) -> tuple[Any, Any]:
+    """The kernel functions that say whether a key differs from the one before, and what it is; see `_before`."""
+    equal = coding.equal
+
+    def kept(i: int) -> bool:
+        code = equal(keys[np.uint64(i - 1)]) if i > 0 else last
+        return (i == 0 and start == 1) or equal(keys[np.uint64(i)]) != code
+
+    def value(i: int) -> Any:
+        return keys[np.uint64(i)]
+
+    return kept, value
+
+
+def _put(i: int, out: Any, value: Any) -> None:
+    out[i] = value
+
+
 def _counts(p: Parts, data: Data, coding: radix.Coding, lasts: list[int | None] | None = None) -> list[list[int]]:
     """How many elements of each block of each part differ from the one before."""
     equal = coding.equal
@@ -291,6 +313,9 @@ def _counts(p: Parts, data: Data, coding: radix.Coding, lasts: list[int | None] 
         if len(part) == 0:
             return []
         keys, (start, last) = radix.bits(data[part]), _before(known, part, coding)
+        if part.shares:
+            kept, _ = _kept(keys, start, last, coding)
+            return np.diff(groups.kept_before(part, len(keys), kept), prepend=0).tolist()
         blocks, size = part.blocks(len(keys))
         counts = part.empty(blocks, np.int64)
         part.run(blocks, differ, size, start, last, keys, counts)

@@ -24,7 +24,7 @@ def on_groups(monkeypatch):
 def same(a, b):
     a, b = pp.asnumpy(a), pp.asnumpy(b)
     assert a.dtype == b.dtype and a.shape == b.shape
-    assert a.tobytes() == b.tobytes()
+    assert a.tolist() == b.tolist() if a.dtype.names else a.tobytes() == b.tobytes()  # records have gaps
 
 
 @pytest.mark.parametrize("most", [2 * TILE, pytest.param(40 * TILE, marks=pytest.mark.extra)])
@@ -80,3 +80,38 @@ def test_scans_of_parts(on_groups):
         for where in (both, other):
             where.worth = 0.0
             same(pp.inclusive_scan(pp.par.on(where), x), pp.inclusive_scan(pp.par, x))
+
+
+@pytest.mark.parametrize("most", [2 * TILE + 1, pytest.param(40 * TILE, marks=pytest.mark.extra)])
+def test_selections_of_all_lengths(on_groups, most):
+    x = np.random.default_rng(0).random(most)
+    x[TILE : TILE + 300] = 0.0  # a run that is kept, and one that is not
+    x[2 * TILE - 600 : 2 * TILE] = 1.0
+    placed = on_groups.executor.asarray(x)
+    for n in sorted({k + d for k in (16, 256, 4080, TILE, 2 * TILE, most) for d in (-1, 0, 1) if k + d <= most} | {1}):
+        found = pp.asnumpy(pp.copy_if(on_groups, placed[:n], lambda v: v < 0.5))
+        np.testing.assert_array_equal(found, x[:n][x[:n] < 0.5])
+        found, count = pp.partition(on_groups, placed[:n], lambda v: v < 0.25)
+        fits = x[:n] < 0.25
+        assert count == fits.sum()
+        np.testing.assert_array_equal(pp.asnumpy(found), np.concatenate([x[:n][fits], x[:n][~fits]]))
+
+
+SELECTIONS = {
+    "unique": lambda how, x: pp.unique(how, x.round(3)),
+    "unique count": lambda how, x: np.array(pp.unique_count(how, x.round(3))),
+    "nothing": lambda how, x: pp.copy_if(how, x, lambda v: v > 2),
+    "i1, all but zero": lambda how, x: pp.remove_if(how, (x * 3).astype("i1"), lambda v: v == 0),
+    "by a stencil": lambda how, x: pp.copy_if(how, x.astype("c8"), lambda v: v == 2, stencil=(x * 3).astype("u2")),
+    "places": lambda how, x: pp.pack_index(how, x > 0.9),
+    "tuples": lambda how, x: pp.copy_if(how, pp.lazy.zip(x, (x * 9).astype("i4")), lambda pair: pair[1] == 3),
+    "loops": lambda how, x: pp.copy_if(how, x, lambda v: slow(v, v) < 0.5),
+}
+
+
+@pytest.mark.rare
+@pytest.mark.parametrize("case", SELECTIONS)
+def test_selections(on_groups, case):
+    for n in (1, 5 * TILE + 77):
+        x = np.random.default_rng(n).random(n)
+        same(SELECTIONS[case](on_groups, x), SELECTIONS[case](pp.par, x))
