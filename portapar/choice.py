@@ -336,7 +336,7 @@ def _predict(found: list[Candidate], known: Work | None, values: Sequence[Any], 
         for member in one.members:
             assert isinstance(member, DeviceExecutor)
             here = member.device.host_memory
-            alone.append(cost.seconds(known, rates_of(member), *((0.0, 0.0) if here else (into, out))))
+            alone.append(cost.seconds(known, rates_of(member), *(((), ()) if here else (into, out))))
         if not all(0 < x < math.inf for x in alone):
             continue
         if len(alone) == 1:
@@ -358,17 +358,17 @@ def _share_memory(one: Candidate, known: Work) -> bool:
     return rates.profile().together(tuple(map(_name, members)), True) < _APART
 
 
-def _moved(values: Sequence[Any], problem: Problem | None) -> tuple[float, float]:
-    """Bytes to the memory of a device, and back."""
+def _moved(values: Sequence[Any], problem: Problem | None) -> tuple[list[float], list[float]]:
+    """Bytes of the arrays that go to the memory of a device, and back."""
     if problem is None:
         hosts = [float(x.nbytes) for x in flat(values) if isinstance(x, np.ndarray)]
-        return sum(hosts), max(hosts, default=0.0)
-    into = out = 0.0
+        return hosts, [max(hosts, default=0.0)]
+    into, out = [], []
     for k, x in problem.arrays():
         use = problem.access[k]
         assert use is not None
         size = float(x.size * x.dtype.itemsize)
-        into += size if use.reads or not (use.covers and use.pointwise) else 0.0
-        out += size if use.writes else 0.0
+        into += [size] if use.reads or not (use.covers and use.pointwise) else []
+        out += [size] if use.writes else []
     return into, out
 

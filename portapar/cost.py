@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from portapar import tuning
 from portapar.kernel.program import Program, may_be_slow
-from portapar.rates import Rates
+from portapar.rates import Rates, moved
 from portapar.work import Work
 
 BANDWIDTH = 2e10  #: bytes per second that one CPU thread moves, out of cache
@@ -18,8 +20,8 @@ def serial_seconds(program: Program, count: int) -> float:
     return count * max(SLOW if may_be_slow(program.text) else STEP, touched / BANDWIDTH)
 
 
-def seconds(work: Work, rates: Rates, into: float = 0.0, out: float = 0.0) -> float:
-    """A prediction for work on an executor that has these rates, and moves so many bytes to its memory and back.
+def seconds(work: Work, rates: Rates, into: Sequence[float] = (), out: Sequence[float] = ()) -> float:
+    """A prediction for work on an executor that has these rates, and moves arrays of such sizes to its memory and back.
 
     Traffic, arithmetic and scattered accesses overlap, so the slowest counts (a roofline); atomic operations do not. On
     several CPU threads it takes the time to start and to collect them, or one does it, whatever is less.
@@ -35,10 +37,10 @@ def seconds(work: Work, rates: Rates, into: float = 0.0, out: float = 0.0) -> fl
     return (begins or rates.launch) + busy + moving(rates, into, out)
 
 
-def moving(rates: Rates, into: float, out: float) -> float:
-    """Seconds for so many bytes to an executor's memory, and back."""
+def moving(rates: Rates, into: Sequence[float], out: Sequence[float]) -> float:
+    """Seconds for arrays of so many bytes to an executor's memory, and back."""
     ways = (into, rates.into), (out, rates.out)
-    return sum(way[0] + size / way[1] for size, way in ways if size and way is not None)
+    return sum(moved(way, size) for sizes, way in ways if way is not None for size in sizes if size)
 
 
 def bound_by_memory(work: Work, rates: Rates) -> bool:

@@ -49,7 +49,7 @@ class Iteration:
 class _Value:
     """What is known of an expression: its number; which argument it is, if that is an array; whether data decide it.
 
-    An unknown number may be `offset` more than one that has the name `base`.
+    An unknown number may be `offset` more than one that has the name `base`; or an element: the array, and the place.
     """
 
     number: float | None = None
@@ -57,6 +57,7 @@ class _Value:
     loaded: bool = False
     base: int = 0
     offset: float = 0.0
+    source: tuple[int, int, float] | None = None
 
 
 _PLAIN, _LOADED = _Value(), _Value(loaded=True)
@@ -90,7 +91,7 @@ class Counter:
     def iteration(self) -> Iteration:
         program = self.problem.program
         given = [self._argument(k, x) for k, x in enumerate(self.problem.values)]
-        indices = [_PLAIN] * program.ndim
+        indices = [self._unknown() for _ in range(program.ndim)]
         if program.form == "reduce":
             value = self._called("elem", [*indices, *given])
             self._called("op", [value, value])
@@ -170,7 +171,7 @@ class Counter:
             case ast.While(test=test, body=body):
                 name, step = self._step(node, known)
                 rounds, again = self._rounds(node, known, step or 1.0)
-                self._repeat(rounds, [ast.Expr(test), *body], known, again, not step or _carries(body))
+                self._repeat(rounds, [ast.Expr(test), *body], known, again, self._chain(body) if step else math.inf)
                 self.found.chained += 0.0 if step else rounds * self.times
                 end = self._value(test.comparators[0], known) if step and isinstance(test, ast.Compare) else _PLAIN
                 if end.base:  # what is left for another loop is less than a step
@@ -200,7 +201,7 @@ class Counter:
             return
         found = self._value(value, known)
         if found.number is None and found.array is None and not found.base:
-            found = self._unknown(found.loaded)
+            found = replace(self._unknown(found.loaded), source=found.source)
         for target in targets:
             for name in ast.walk(target):
                 if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store):
@@ -230,14 +231,18 @@ class Counter:
             rounds = max(0.0, given[1].offset - given[0].offset)
         else:
             steps = given[2].number if len(given) > 2 else 1.0
-            rounds, again = self._rounds(node, known, abs(steps or 1.0))
+            rounds, again = self._rounds(node, known, abs(steps or 1.0), _rows(given))
         if isinstance(node.target, ast.Name):
             known[node.target.id] = self._unknown()
-        self._repeat(rounds, node.body, known, again, len(told) < len(given) and _carries(node.body))
+        self._repeat(rounds, node.body, known, again, self._chain(node.body) if len(told) < len(given) else 0.0)
 
     def _repeat(
-        self, rounds: float, body: Sequence[ast.stmt], known: dict[str, _Value], again: float, chained: bool
+        self, rounds: float, body: Sequence[ast.stmt], known: dict[str, _Value], again: float, chain: float
     ) -> None:
+        """Walks through a loop of so many rounds; of its operations `chain` a round wait for those of the round before.
+
+        If it stores where data say, all do.
+        """
         before, strays, nested = (self.times, self.again), self.strays, self.nested
         operations, self.nested = self.found.operations, 0.0
         self.times, self.again, self.strays = self.times * rounds, self.again * again, False
@@ -251,9 +256,9 @@ class Counter:
         self._block(body, known)
         self.times, self.again = before
         own = self.found.operations - operations - self.nested
-        if chained or self.strays:
-            self.found.chained += own
-            self.found.operations -= own
+        waiting = own if self.strays else min(own, chain * rounds * before[0] if chain < math.inf else own)
+        self.found.chained += waiting
+        self.found.operations -= waiting
         self.strays, self.nested = strays, nested + self.found.operations - operations
 
     def _step(self, node: ast.While, known: dict[str, _Value]) -> tuple[str, float]:
@@ -270,10 +275,13 @@ class Counter:
                 found = name, abs(other.offset - one.offset)
         return found
 
-    def _rounds(self, node: ast.For | ast.While, known: dict[str, _Value], step: float) -> tuple[float, float]:
+    def _rounds(
+        self, node: ast.For | ast.While, known: dict[str, _Value], step: float, rows: int | None = None
+    ) -> tuple[float, float]:
         """Rounds of a loop that nothing says: as many as it takes to reach its longest array once in the call.
 
-        And how often what is inside does so, if it is not the loop itself that does.
+        And how often what is inside does so, if it is not the loop itself that does. If both ends are neighbours in the
+        argument `rows`, as those of a row of a sparse matrix are, it is of mean length, however many rows there are.
         """
         counters = {node.target.id} if isinstance(node, ast.For) and isinstance(node.target, ast.Name) else set()
         if isinstance(node, ast.While):
@@ -288,10 +296,44 @@ class Counter:
             return _AGAIN, _AGAIN
         longest = max((_length(self.problem.values[k]) for k in named if k is not None), default=0) / step
         share = self.problem.size * self.times / self.again  # of all parts together, of which each sees whole arrays
+        if rows is not None and _length(self.problem.values[rows]) > 1 and longest:
+            return longest / (_length(self.problem.values[rows]) - 1), 1.0
         rounds = longest / share if share else 0.0
         early = isinstance(node, ast.While) and isinstance(node.test, ast.BoolOp)
         otherwise = _AGAIN if early else _UNKNOWN
         return (rounds if rounds >= 1 else min(otherwise, longest or otherwise)), 1.0
+
+    def _chain(self, body: Sequence[ast.stmt]) -> float:
+        """Operations of a round that wait for numbers which the round before has made, besides what counts up.
+
+        Of ``s += a[k] * b[k]`` that is one, of ``s = s * 0.5 + a[k]`` two.
+        """
+        made: set[str] = set()
+        needed: set[str] = set()
+        found = 0.0
+        for node in _statements(body):
+            if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+                if not isinstance(node.value, (ast.Constant, ast.Name)):
+                    found += _weight(node.op) + self._waits(node.value, {node.target.id})
+            elif isinstance(node, ast.Assign):
+                needed |= names_in(node.value) - made
+                stored = stored_in(*node.targets)
+                found += self._waits(node.value, stored & needed & names_in(node.value))
+                made |= stored
+        return found
+
+    def _waits(self, node: ast.expr, carried: set[str]) -> float:
+        """Operations of an expression one of whose operands is made of these names."""
+        found = 0.0
+        for one in ast.walk(node) if carried else ():
+            if not isinstance(one, ast.expr) or not carried & names_in(one):
+                continue
+            if isinstance(one, ast.BinOp):
+                found += _weight(one.op)
+            elif isinstance(one, (ast.Call, ast.UnaryOp, ast.Compare, ast.IfExp, ast.BoolOp)):
+                name = one.func.id if isinstance(one, ast.Call) and isinstance(one.func, ast.Name) else ""
+                found += math.inf if name in self.functions else 1.0  # a helper: all of it
+        return found
 
     def _loops(self, node: ast.AST) -> bool:
         """Whether it calls a function that has a loop."""
@@ -334,7 +376,7 @@ class Counter:
                 self.found.special += self.times
             else:  # by powers of two nothing is divided: these are shifts, masks and products
                 easy = right is not None and right > 0 and math.frexp(right)[0] == 0.5
-                self.found.operations += self.times * (1.0 if easy else _OPERATORS.get(type(op), 1.0))
+                self.found.operations += self.times * (1.0 if easy else _weight(op))
 
     def _value(self, node: ast.expr, known: dict[str, _Value]) -> _Value:
         match node:
@@ -385,7 +427,8 @@ class Counter:
         if base.array is not None:
             counts = self.strayed if index.loaded else self.reached
             counts[base.array] += self.times
-            return _LOADED
+            source = (base.array, index.base, index.offset) if index.base else None
+            return _Value(loaded=True, source=source)
         return _Value(loaded=base.loaded or index.loaded)
 
     def _call(self, node: ast.Call, known: dict[str, _Value]) -> _Value:
@@ -420,21 +463,16 @@ def _statements(body: Sequence[ast.stmt]) -> list[ast.stmt]:
     return [x for node in body for x in ast.walk(node) if isinstance(x, ast.stmt)]
 
 
-def _carries(body: Sequence[ast.stmt]) -> bool:
-    """Whether a round needs numbers that the one before has made, besides what counts up."""
-    made: set[str] = set()
-    needed: set[str] = set()
-    for node in _statements(body):
-        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
-            if not isinstance(node.value, (ast.Constant, ast.Name)):
-                return True
-        elif isinstance(node, ast.Assign):
-            needed |= names_in(node.value) - made
-            stored = stored_in(*node.targets)
-            if stored & needed & names_in(node.value):
-                return True
-            made |= stored
-    return False
+def _rows(ends: Sequence[_Value]) -> int | None:
+    """The array in which two ends are neighbours, if they are."""
+    if len(ends) != 2 or ends[0].source is None or ends[1].source is None:
+        return None
+    (array, base, at), (other, name, end) = ends[0].source, ends[1].source
+    return array if (array, base, at + 1) == (other, name, end) else None
+
+
+def _weight(op: ast.operator) -> float:
+    return _OPERATORS.get(type(op), 1.0)
 
 
 def _leaves(body: Sequence[ast.stmt]) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 from portapar import cache, config, forks, topology
 from portapar.errors import ArgumentError
 
-VERSION = 3  #: of the file
+VERSION = 4  #: of the file
 _PARTS = ("about", "executors", "shared")  #: of it, besides
 _MACHINE = ("source", "network", "watts", "price")  #: and of that of a machine that is not here
 _LEAST = 1e-15  #: of what is measured, and one over it the most
@@ -47,7 +47,7 @@ class Rates:
     few : float
         Seconds of an algorithm of one remembered step.
     into, out : tuple of (float, float) or None
-        Seconds that a transfer to the device, or back, takes at least; bytes per second. None in the host's memory.
+        (bytes of an array, seconds until it is on the device, or back), from small to large. None in the host's memory.
     threads : int
         CPU threads; 0 for others.
     fork : float
@@ -66,8 +66,8 @@ class Rates:
     near: float
     far: float
     atomics: float
-    into: tuple[float, float] | None = None
-    out: tuple[float, float] | None = None
+    into: tuple[tuple[float, float], ...] | None = None
+    out: tuple[tuple[float, float], ...] | None = None
     threads: int = 0
     fork: float = 2e-6
     cache: float = float(1 << 20)
@@ -113,6 +113,13 @@ class Rates:
         threads = max(1, self.threads // count) if self.threads else 0
         found: dict[str, Any] = {name: getattr(self, name) / count for name in _SPEEDS}
         return replace(self, streams=streams, threads=threads, **found)
+
+
+def moved(way: tuple[tuple[float, float], ...], size: float) -> float:
+    """Seconds for an array of so many bytes, by (bytes, seconds) of some: on straight lines between and beyond them."""
+    k = min(max(bisect.bisect([at for at, _ in way], size), 1), len(way) - 1)
+    (a, x), (b, y) = way[k - 1], way[k]
+    return x + (y - x) * max(0.0, size - a) / (b - a)
 
 
 _CLOSE = float(1 << 14)  #: bytes
@@ -233,7 +240,7 @@ def built_in(kind: str, threads: int) -> Rates:
     """What an executor of that kind does, more or less."""
     threads = threads or config.default_threads()
     if kind == "cuda":
-        link = 1e-5, 1e10
+        link = (0.0, 1e-5), (1e9, 1e-5 + 0.1)
         return Rates(
             1e-5, ((1e6, 4e11), (1e8, 2e12)), 1e13, 2e13, 1e12, 1e12, 1e11, 2e10, 1e10, link, link, close=2e11,
             measured=False,
@@ -242,11 +249,11 @@ def built_in(kind: str, threads: int) -> Rates:
     core = {"L1": 8e10, "L2": 4e10, "L3": 2.5e10}
     streams = tuple((caches.get(level, 0) / 2, speed * threads) for level, speed in core.items() if caches.get(level))
     last = ((4.0 * caches.get("L3", 32 << 20), 1.2e10 * min(threads, 4)),)
-    launch, move = (5e-5, (5e-5, 5e9)) if kind == "opencl" else (3e-6, None)
+    launch, move = (5e-5, ((0.0, 5e-5), (1e9, 5e-5 + 0.2))) if kind == "opencl" else (3e-6, None)
     return Rates(
-        launch, (*streams, *last), 8e9 * threads, 16e9 * threads, 1e9 * threads, 5e8 * threads,
-        6e8 * threads, 8e7 * threads, 1e8, move, move, threads, cache=float(caches.get("L2", 1 << 20)),
-        close=1.5e9 * threads, measured=False,
+        launch, (*streams, *last), 1.6e10 * threads, 3.2e10 * threads, 1e9 * threads, 2e9 * threads,
+        6e8 * threads, 1e8 * threads, 1e8, move, move, threads, cache=float(caches.get("L2", 1 << 20)),
+        close=1.5e9 * threads, step=1.5e-4 if kind == "opencl" else 1.5e-5, few=1e-5, measured=False,
     )  # fmt: skip
 
 
@@ -308,12 +315,9 @@ def _rates(name: str, told: Any) -> Rates:
             raise ValueError(f"{key} of {name} is missing")
         value = told[key]
         if key in ("into", "out"):
-            given[key] = None if value is None else _pair(key, name, value, 0.0)
+            given[key] = None if value is None else _curve(key, name, value, 0.0)
         elif key == "streams":
-            pairs = [_pair(key, name, x, _LEAST) for x in value] if isinstance(value, list) else []
-            if not pairs or any(a >= b for (a, _), (b, _) in itertools.pairwise(pairs)):
-                raise ValueError(f"streams of {name} are {value!r}: must begin with sizes that grow")
-            given[key] = tuple(pairs)
+            given[key] = _curve(key, name, value, _LEAST)
         elif key == "threads":
             given[key] = int(_positive(key, name, value, 0.0))
             if given[key] != value:
@@ -322,6 +326,15 @@ def _rates(name: str, told: Any) -> Rates:
             least = 0.0 if key == "fork" else _LEAST  # one thread is not started
             given[key] = value is True if key == "measured" else _positive(key, name, value, least)
     return Rates(**given)
+
+
+def _curve(key: str, name: str, told: Any, least: float) -> tuple[tuple[float, float], ...]:
+    pairs = [_pair(key, name, x, least) for x in told] if isinstance(told, list) else []
+    if not pairs or any(a >= b for (a, _), (b, _) in itertools.pairwise(pairs)):
+        raise ValueError(f"{key} of {name} is {told!r}: must be pairs of numbers, the first ones of which, bytes, grow")
+    if key != "streams" and (len(pairs) < 2 or any(a > b for (_, a), (_, b) in itertools.pairwise(pairs))):
+        raise ValueError(f"{key} of {name} is {told!r}: must be two pairs at least, with seconds that do not fall")
+    return tuple(pairs)
 
 
 def _pair(key: str, name: str, x: Any, least: float) -> tuple[float, float]:

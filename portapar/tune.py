@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ import portapar as pp
 from portapar import choice, config, cost, rates, topology, tuning
 from portapar.algorithms import radix
 from portapar.executor import Executor
+from portapar.policy import Policy
 from portapar.rates import Profile, Rates
 
 _NEVER = float("inf")
@@ -106,6 +108,9 @@ _LEAST = 4e-4  #: seconds of a run at the least, so that clocks and launches do 
 _MOST = 1 << 26  #: elements of a run at the most
 _AGAIN = 25  #: runs, of which the fastest counts: many short ones, as others may use the machine
 _SHARED = 0.08  #: seconds that two executors run at once
+_MOVED = [1 << k for k in (6, 13, 16, 18, 20, 22, 24, 26)]  #: bytes of arrays that are moved
+
+_Curve = tuple[tuple[float, float], ...]
 
 
 def executors() -> Iterator[tuple[str, Rates]]:
@@ -152,7 +157,7 @@ def measured(where: Executor) -> Rates:
         table = where.asarray(np.ones(spread, dtype))
 
         def make(n: int) -> Callable[[], object]:
-            places = where.asarray(np.random.default_rng(n).integers(0, spread, n, dtype=np.int32))
+            places = where.asarray(np.random.default_rng(n).integers(0, spread, 4 * n, dtype=np.int32))
             out = where.empty(n, dtype)
             return lambda: pp.for_each(how, n, kernel, table, places, out)
 
@@ -171,20 +176,29 @@ def measured(where: Executor) -> Rates:
         rate("scattered", scattered(cache // 8, _fetch, np.float64)),
         rate("scattered", scattered(far, _fetch, np.float64)),
         rate("atomics", scattered(cache // 8, _count, np.int64)),
-        *_transfers(where), where.threads, cost.fork_join(), float(cache),
+        *_transfers(where, how), where.threads, cost.fork_join(), float(cache),
         rate("scattered", scattered(1 << 11, _fetch, np.float64)), *_several(where),
     )  # fmt: skip
 
 
 def _several(where: Executor) -> tuple[float, float]:
-    """Seconds for each kernel of an algorithm of several steps, and those of one that does few elements in one."""
-    how, found = pp.par.on(where), []
-    square, few = where.asarray(np.ones((8, 8))), where.asarray(np.ones(16))
-    for call in (functools.partial(pp.stencil, how, square, _corners), functools.partial(pp.inclusive_scan, how, few)):
+    """Seconds for each kernel of an algorithm of several steps, and those of one that does few elements in one.
+
+    Algorithms differ in it: the mean of some.
+    """
+    how = pp.par.on(where)
+    square, few = where.asarray(np.ones((8, 8))), where.asarray(np.arange(16))
+
+    def each(algorithm: Callable[..., Any], *args: Any) -> float:
+        call = functools.partial(algorithm, how, *args)
         done = choice.counted(call)[1]
         call()
-        found.append(_best(300, functools.partial(_done, where, call)) / max(done.steps + done.few + done.launches, 1))
-    return found[0], found[1]
+        return _best(200, functools.partial(_done, where, call)) / max(done.steps + done.few + done.launches, 1)
+
+    one = [each(pp.min_element, few), each(pp.bincount, few), each(pp.argsort, few), each(pp.inclusive_scan, few)]
+    several = [each(pp.stencil, square, _corners), each(pp.reverse, few), each(pp.rotate, few, 3)]
+    several += [each(pp.adjacent_difference, few)]
+    return statistics.geometric_mean(several), statistics.geometric_mean(one)
 
 
 def _done(where: Executor, run: Callable[..., object], *args: Any, **keywords: Any) -> None:
@@ -194,10 +208,11 @@ def _done(where: Executor, run: Callable[..., object], *args: Any, **keywords: A
 
 
 def _streams(where: Executor, launch: float) -> Iterator[tuple[float, float]]:
-    """(bytes that a copy touches, bytes per second)."""
+    """(bytes that a copy touches, bytes per second): more of them where the last cache ends."""
     caches, memory = topology.caches(), topology.machine()["memory"]
-    last = min(8 * caches.get("L3", 32 << 20), 512 << 20, memory // 16)
-    sizes = {size for size in (1 << k for k in range(15, 30, 2)) if size < last} | {last}
+    cache = caches.get("L3", 32 << 20)
+    last = min(8 * cache, 512 << 20, memory // 16)
+    sizes = {size for size in (*(1 << k for k in range(15, 30, 2)), cache // 2, cache) if size < last} | {last}
     how = pp.par.on(where)
     for size in sorted(sizes):
         n = size // 16
@@ -208,17 +223,31 @@ def _streams(where: Executor, launch: float) -> Iterator[tuple[float, float]]:
         yield float(16 * n), 16 * n / max(taken - launch, 0.1 * taken)
 
 
-def _transfers(where: Executor) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
-    """(seconds at least, bytes per second) to the device, and back; None in the host's memory."""
-    few, many = np.ones(1), np.ones(1 << 22)
-    if isinstance(where.asarray(few), np.ndarray):
+def _transfers(where: Executor, how: Policy) -> tuple[_Curve | None, _Curve | None]:
+    """(bytes, seconds) to the device, and back, as calls on NumPy arrays move them; None in the host's memory."""
+    if isinstance(where.asarray(np.ones(1)), np.ndarray):
         return None, None
-    found = []
-    for move in (where.asarray, pp.asnumpy):
-        given = (few, many) if move is not pp.asnumpy else (where.asarray(few), where.asarray(many))
-        lag, whole = (_best(5, functools.partial(_done, where, move, x)) for x in given)
-        found.append((lag, many.nbytes / max(whole - lag, 1e-6)))
-    return found[0], found[1]
+    found: tuple[list[tuple[float, float]], ...] = ([], [])
+    for size in _MOVED:
+        x, times = np.ones(size // 8), 5 if size > 1 << 20 else 60
+        for way, call in zip(found, (_counted, _filled), strict=True):
+            host, there = (functools.partial(_done, where, call, how, y) for y in (x, where.asarray(x)))
+            host(), there()
+            before = way[-1][1] if way else 1e-7
+            way.append((float(x.nbytes), max(before, _best(times, host) - _best(times, there))))
+    return tuple(found[0]), tuple(found[1])
+
+
+def _counted(how: Policy, x: Any) -> Any:
+    return pp.count_if(how, x, _positive)
+
+
+def _filled(how: Policy, x: Any) -> Any:
+    return pp.fill(how, x, 1.0)
+
+
+def _positive(v: Any) -> Any:
+    return v > 0
 
 
 def _together(one: Executor, other: Executor) -> tuple[float, float]:
@@ -286,7 +315,9 @@ def _rows(i: int, starts: Any, x: Any, out: Any) -> None:
 
 
 def _fetch(i: int, table: Any, places: Any, out: Any) -> None:
-    out[i] = table[places[i]]
+    """Four at a time, as little else as may be."""
+    k = 4 * i
+    out[i] = (table[places[k]] + table[places[k + 1]]) + (table[places[k + 2]] + table[places[k + 3]])
 
 
 def _count(i: int, table: Any, places: Any, out: Any) -> None:

@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 
 import portapar as pp
-from portapar import choice, cost, rates, whatif
+from portapar import choice, cost, rates, topology, whatif
 from portapar.executor import Executor
 from portapar.whatif import Made
 from portapar.work import Work
 
-SIZES = (100, 1000, 10_000, 100_000, 1_000_000, 10_000_000)
+SIZES = (100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
 _BUDGET = 0.1  #: seconds for the calls of a case
+_LONGEST = 2.0  #: seconds of a call, more or less, that is still made
 _TIMES = 7  #: of a call of ranks
 
 
@@ -44,32 +45,46 @@ class Case:
         return max(self.predicted, self.measured) / min(self.predicted, self.measured) - 1
 
 
-
 def cases(sizes: tuple[int, ...] = SIZES, names: tuple[str, ...] = (), threads: int | None = None) -> Iterator[Case]:
     """Run everything; yields each case as soon as it is measured.
 
+    Left out is what takes more than a quarter of the memory, or calls of more than some seconds, by the size before.
     With `threads` on so many of this machine's, as `portapar plan` predicts it from what all of them do.
     """
     fewer = None if threads is None else rates.profile().fewer(threads).executors["threads"]
-    for executor in names or tuple(rates.profile().executors) or ("threads",):
-        where = pp.executor(executor) if threads is None else pp.threads(threads)
-        known = fewer or choice.rates_of(where)
-        how = pp.par.on(where)
-        for name, make in CASES.items():
-            for n in sizes:
-                made, values = make(n)
-                call = functools.partial(made, how, *values)
-                (_, done), moved = choice.counted(call), _moved(where, values)
-                call()
-                call()
-                taken, spent = float("inf"), 0.0
-                while spent < _BUDGET:
-                    begun = time.perf_counter()
-                    call()
-                    where.synchronize()
-                    once = time.perf_counter() - begun
-                    taken, spent = min(taken, once), spent + once + 1e-4
-                yield Case(name, n, executor, cost.seconds(done, known, *moved), taken, done)
+    places = {name: pp.executor(name) if threads is None else pp.threads(threads)
+              for name in names or tuple(rates.profile().executors) or ("threads",)}  # fmt: skip
+    for name, make in CASES.items():
+        before, held = dict.fromkeys(places, 0.0), 0.0  # what an element took, and its bytes
+        for n in sizes:
+            if held * n > topology.machine()["memory"] / 4:
+                break
+            some = [executor for executor in places if before[executor] * n < _LONGEST]
+            if not some:
+                break
+            made, values = make(n)
+            held = sum(getattr(x, "nbytes", 0) for x in values) / n
+            for executor in some:
+                where = places[executor]
+                call = functools.partial(made, pp.par.on(where), *values)
+                taken, done = _measured(where, call)
+                before[executor] = taken / n
+                known = cost.seconds(done, fewer or choice.rates_of(where), *_moved(where, values))
+                yield Case(name, n, executor, known, taken, done)
+
+
+def _measured(where: Executor, call: Callable[[], object]) -> tuple[float, Work]:
+    """The least seconds of some warm calls, and the work of one."""
+    _, done = choice.counted(call)
+    call()
+    taken, spent = float("inf"), 0.0
+    while spent < _BUDGET:
+        begun = time.perf_counter()
+        call()
+        where.synchronize()
+        once = time.perf_counter() - begun
+        taken, spent = min(taken, once), spent + once + 1e-4
+    return taken, done
 
 
 def cases_of_ranks(sizes: tuple[int, ...] = SIZES) -> Iterator[Case]:
@@ -114,12 +129,12 @@ def _network(group: Any) -> tuple[float, float]:
     return found[0] / hops, max(group.size - 1, 1) * (1 << 23) / max(found[1] - found[0], 1e-9)
 
 
-def _moved(where: Executor, values: tuple[Any, ...]) -> tuple[float, float]:
-    """Bytes that a call on NumPy arrays moves to a device and back: the last array is the largest result."""
+def _moved(where: Executor, values: tuple[Any, ...]) -> tuple[list[float], list[float]]:
+    """Bytes of the arrays that a call on NumPy arrays moves to a device, and back: the last one is the result."""
     if isinstance(where.empty(1), np.ndarray):
-        return 0.0, 0.0
+        return [], []
     *given, out = (float(getattr(x, "nbytes", 0)) for x in values)
-    return sum(given), out
+    return given, [out]
 
 
 def _polynomial(flops: int) -> Callable[[int], Made]:
@@ -192,6 +207,13 @@ def _product(n: int) -> Made:
     return lambda how, *given: pp.for_each(how, rows, _row, *given), (start, column, value, x, y)
 
 
+def _search(n: int) -> Made:
+    vertices = max(n // 16, 1)
+    edges = np.random.default_rng(n).integers(0, vertices, 16 * vertices, dtype=np.int32)
+    graph = pp.graph.Graph(np.arange(vertices + 1) * 16, edges)
+    return lambda how, *_: pp.graph.bfs(how, graph, 0), (edges, np.zeros(vertices, np.int32))
+
+
 def _histogram(n: int) -> Made:
     x = _uniform(n)
     edges = np.linspace(0, 1, 101)
@@ -207,6 +229,7 @@ CASES: dict[str, Callable[[int], Made]] = {
     "stencil": _stencil,
     "spmv": _product,
     "histogram": _histogram,
+    "bfs": _search,
 }
 
 

@@ -164,11 +164,11 @@ class WhatIf:
         talking = messages.seconds(count, *network) if network is not None else 0.0
         if count > 1:  # the library's messages go by way of the host's memory
             got = messages.told * (count - 1) + messages.given
-            talking += cost.moving(there, got, messages.told + messages.given)
+            talking += cost.moving(there, (got,), (messages.told + messages.given,))
         seconds, machines = computing + talking, -(-count // each)
         watts, price = self.machine.watts.get(name, math.nan), self.machine.price
         return Prediction(
-            name, count, elements, done, messages, computing, talking, cost.moving(there, into, out),
+            name, count, elements, done, messages, computing, talking, cost.moving(there, (into,), (out,)),
             watts * machines * seconds, (math.nan if price is None else price) * machines * seconds / 3600,
         )  # fmt: skip
 

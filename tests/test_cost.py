@@ -5,6 +5,7 @@ import math
 import sys
 import warnings
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,9 +73,61 @@ def test_rows_of_a_sparse_matrix_are_counted():
 
     column, value = np.zeros(30 * N, np.int32), np.zeros(30 * N)
     found = counted(pp.for_each, N, row, np.arange(N + 1) * 30, column, value, np.zeros(99 * N), np.zeros(N))
-    assert found.chained == pytest.approx(60 * N) and found.scattered == pytest.approx(30 * N)
+    assert found.chained == found.scattered == pytest.approx(30 * N)  # products do not wait for each other
+    assert found.doubles == pytest.approx(30 * N)
     assert found.traffic == pytest.approx(30 * N * 12 + 8 * N + 8 * (N + 1), rel=0.05)
     assert found.spread == 8 * 99 * N
+
+
+def test_rows_are_of_the_mean_length_however_many_are_read():
+    """A frontier of a search has few of all rows; how places are made and cast does not matter."""
+
+    def reach(k, front, start, column, out):
+        u = np.uint32(front[k])
+        s = 0
+        for e in range(start[u], start[np.uint64(u) + np.uint64(1)]):
+            s = max(s * 2, column[e])
+        out[k] = s
+
+    given = np.zeros(10, np.int32), np.arange(N + 1) * 30, np.zeros(30 * N, np.int32), np.zeros(10)
+    found = counted(pp.for_each, 10, reach, *given)
+    assert found.chained == pytest.approx(2 * 30 * 10) and found.traffic < 40 * 30 * 10
+
+    def blocks(k, size, start, x, out):  # of several rows each
+        s = 0.0
+        for e in range(start[k * size], start[(k + 1) * size]):
+            s += x[e] * 2.0
+        out[k] = s
+
+    found = counted(pp.for_each, 10, blocks, N // 10, np.arange(N + 1) * 30, np.zeros(30 * N), np.zeros(10))
+    assert found.chained == pytest.approx(30 * N)
+
+
+def test_what_waits_for_the_round_before_is_counted_apart():
+    def twice(v):
+        return v * 2.0 + 1.0
+
+    def body(i, start, x, y):
+        a = b = c = 0.0
+        for k in range(start[i], start[i + 1]):
+            a += x[k] * x[k] - 1.0
+            b = (b * 0.5 + x[k] * 3.0) / 2.5
+            c = twice(c)
+        y[i] = a + b + c
+
+    found = counted(pp.for_each, N, body, np.arange(N + 1) * 10, np.zeros(10 * N), np.zeros(N))
+    assert found.chained == pytest.approx((3 + 7 + 2) * 10 * N, rel=0.01)  # a helper is taken to wait: all operations
+
+    def slow(i, start, x, y):
+        a = b = 0.0
+        for k in range(start[i], start[i + 1]):
+            a += x[k] * x[k] - 1.0
+            b = (b * 0.5 + x[k] * 3.0) / 2.5
+        y[i] = a + b
+
+    found = counted(pp.for_each, N, slow, np.arange(N + 1) * 10, np.zeros(10 * N), np.zeros(N))
+    assert found.chained == pytest.approx((1 + 1 + 1 + 4) * 10 * N, rel=0.01)
+    assert found.doubles == pytest.approx((2 + 1) * 10 * N, rel=0.05)
 
 
 def test_updates_and_helpers_are_counted():
@@ -257,9 +310,10 @@ def test_the_slower_of_traffic_and_arithmetic_counts():
     assert cost.seconds(Work(1, traffic=1e8, doubles=1e7), FLAT) == pytest.approx(1e-5 + 1e-2)
     assert cost.seconds(Work(1, traffic=1e7, doubles=1e8, special=1e8), FLAT) == pytest.approx(1e-5 + 1e-2 + 1e-1)
     assert cost.seconds(Work(1, scattered=1e8, spread=1e3), FLAT) == pytest.approx(1e-5 + 1e-1)
-    moved = Rates(*(getattr(FLAT, name) for name in list(FLAT.__dataclass_fields__)[:9]), (1e-3, 1e9), (2e-3, 2e9))
-    assert cost.seconds(Work(1), moved, into=1e9, out=1e9) == pytest.approx(1e-5 + 1.001 + 0.502)
-    assert cost.seconds(Work(1), FLAT, into=1e9, out=1e9) == pytest.approx(1e-5)
+    moved = replace(FLAT, into=((0, 1e-3), (1e9, 1.001)), out=((0, 2e-3), (2e9, 1.002)))
+    assert cost.seconds(Work(1), moved, into=[1e9], out=[1e9]) == pytest.approx(1e-5 + 1.001 + 0.502)
+    assert cost.seconds(Work(1), moved, into=[1e6, 3e9, 0]) == pytest.approx(1e-5 + 0.002 + 3.001)  # each for itself
+    assert cost.seconds(Work(1), FLAT, into=[1e9], out=[1e9]) == pytest.approx(1e-5)
 
 
 def test_rates_between_measured_sizes():
@@ -303,6 +357,11 @@ def test_profiles_are_kept(alone, monkeypatch):
         (lambda t: t["executors"]["threads"].update(streams=[]), "streams of threads"),
         (lambda t: t["executors"]["threads"].update(streams=[[9, 1], [3, 1]]), "streams of threads"),
         (lambda t: t["executors"]["far"].update(into=3), "into of far"),
+        (lambda t: t["executors"]["far"].update(into=[1e-5, 1e9]), "into of far has 1e-05"),
+        (lambda t: t["executors"]["far"].update(out=[[0, 1e-5]]), "out of far is .* two pairs"),
+        (lambda t: t["executors"]["far"].update(out=[[0, 1e-5], [10, 1e-6]]), "out of far is .* do not fall"),
+        (lambda t: t["executors"]["far"].update(out=[[10, 1e-5], [0, 1e-4]]), "out of far is .* grow"),
+        (lambda t: t["executors"]["far"].update(out=[[-1, 1e-5], [10, 1e-4]]), "out of far is -1"),
         (lambda t: t["executors"]["threads"].update(special=[1, 2]), "special of threads"),
         (lambda t: t["executors"]["threads"].update(near=float("inf")), "near of threads is inf"),
         (lambda t: t["shared"].update({"far+threads": [0.5, "half"]}), "far.threads is 'half'"),
@@ -574,7 +633,7 @@ def test_shares_follow_devices_that_go_on_by_themselves(alone, monkeypatch):
 def test_auto_goes_where_it_is_fastest(alone, renderer, monkeypatch):
     other = pp.simd() if renderer.executor.kind == "threads" else renderer.executor
     name = other.device.name
-    fast = Rates(1e-6, ((1e3, 1e12), (1e9, 1e12)), *[1e13] * 7, (1e-6, 1e12), (1e-6, 1e12))
+    fast = Rates(1e-6, ((1e3, 1e12), (1e9, 1e12)), *[1e13] * 7, ((0, 1e-6), (1e6, 2e-6)), ((0, 1e-6), (1e6, 2e-6)))
     slow = Rates(1e-3, ((1e3, 1e7), (1e9, 1e7)), *[1e7] * 7)
     x = np.random.default_rng(0).random(5000)
     for known, wanted in (({"threads": slow, name: fast}, other), ({"threads": fast, name: slow}, pp.threads())):
@@ -680,7 +739,7 @@ def test_who_cannot_do_a_call_leaves_it_to_others(alone):
     places, out, x = np.random.default_rng(0).permutation(N), np.zeros(N), np.arange(float(N))
     where = executor("opencl:0")
     both = pp.par.on(pp.hybrid(pp.threads(2), where))
-    slow = Rates(1e-6, ((1e3, 1e6), (1e9, 1e6)), *[1e6] * 7, (1e-9, 1e12), (1e-9, 1e12))
+    slow = Rates(1e-6, ((1e3, 1e6), (1e9, 1e6)), *[1e6] * 7, ((0, 1e-9), (1e6, 1e-6)), ((0, 1e-9), (1e6, 1e-6)))
     rates._known[:] = [Profile({"threads": slow, "opencl:0": slow, "cuda:99": slow}, {"opencl:0+threads": (1, 1)})]
     for how in (both, pp.auto):
         both.executor.choices.clear()

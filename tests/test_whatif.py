@@ -16,7 +16,7 @@ LINK = 1e-6, 1e10
 
 
 def machine(**more):
-    far = replace(FLAT, threads=0, into=(1e-5, 1e9), out=(1e-5, 2e9))
+    far = replace(FLAT, threads=0, into=((0, 1e-5), (1e9, 1 + 1e-5)), out=((0, 1e-5), (2e9, 1 + 1e-5)))
     return Profile({"threads": replace(FLAT, threads=4), "simd": FLAT, "cuda:0": far}, network=LINK, **more)
 
 
