@@ -137,7 +137,7 @@ def bincount(policy: Policy | None, x: Any, weights: Any = None, minlength: int 
 
 
 def _bincount(p: Parts, x: Any, weights: Any, minlength: int) -> Any:
-    data = p.vector(x, "x")
+    data = p.once(x, "x")
     if data.dtype.kind not in "iub":
         raise PlacementError(f"bincount: x has dtype {data.dtype}: must hold integers. For other numbers use histogram")
     bins, outside = arrays.whole_number("bincount: minlength", minlength), True
@@ -210,7 +210,7 @@ def _give(p: Parts, counts: np.ndarray) -> Any:
 
 
 def _histogram(p: Parts, x: Any, bins: Any, limits: Any, weights: Any, key: Any) -> Any:
-    data = p.vector(x, "x")
+    data = p.once(x, "x")
     value = _itself if key is None else key_function(p, data.dtype, key, "x")
     if key is None and data.dtype.kind not in "biuf":
         raise PlacementError(f"histogram: x has dtype {data.dtype}: must hold real numbers. Or pass key=")
@@ -437,7 +437,7 @@ def _counts(
 
 
 def _heavy(p: Parts, weights: Any) -> Data | None:
-    heavy = None if weights is None else p.vector(weights, "weights")
+    heavy = None if weights is None else p.once(weights, "weights")
     if heavy is not None and heavy.dtype.kind not in "biuf":
         raise PlacementError(f"{p.algorithm}: weights has dtype {heavy.dtype}: must hold real numbers")
     return heavy

@@ -34,7 +34,7 @@ from portapar.errors import ArgumentError, KernelError, PlacementError
 from portapar.kernel.front.codec import tuple_dtype
 from portapar.kernel.front.fuse import Getter
 from portapar.kernel.front.kernel import Function, Kernel
-from portapar.kernel.front.lift import lift
+from portapar.kernel.front.lift import lift, loops
 from portapar.kernel.front.rows import without_rows
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.front.text import Text, renamed
@@ -196,6 +196,11 @@ class Lazy(arrays.Virtual):
     def dtype(self) -> np.dtype:
         kind = self._kind()
         return tuple_dtype(kind) if isinstance(kind, tuple) else arrays.whole(kind, self.values)
+
+    @property
+    def loops(self) -> bool:
+        """Whether a function has a loop, so that an element may take long."""
+        return any(map(loops, self.expression.kernels))
 
     @property
     def tuples(self) -> bool:

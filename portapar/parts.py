@@ -162,6 +162,10 @@ class Parts(Exchange):
             return data
         return Data(x, data.shape, data.dtype, lambda part: part.asarray(data[part]))
 
+    def once(self, x: Any, name: str) -> Data:
+        """As `vector`, but each element of a lazy input that takes a loop is computed once, by whoever is free."""
+        return self.stored(x, name) if isinstance(x, Lazy) and x.loops else self.vector(x, name)
+
     def replicated(self, x: Any, name: str) -> Data:
         """An input that every part sees the whole of."""
         if self.here and type(x) is np.ndarray and x.ndim:

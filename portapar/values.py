@@ -18,7 +18,7 @@ from portapar.arrays import Range
 from portapar.errors import PlacementError
 from portapar.few import FEW, elements, kinds
 from portapar.kernel.front import codec
-from portapar.kernel.front.lift import lift
+from portapar.kernel.front.lift import lift, loops
 from portapar.kernel.front.sources import function
 from portapar.lazy import Lazy
 from portapar.part import LocalPart
@@ -101,6 +101,7 @@ class Values:
         self.op = _operator(dtype, monoid.py_func)
         self.kernels = [monoid.py_func] if transform is None else [monoid.py_func, transform]
         self._data: dict[int, Data] = {}
+        self._found: Data | None = None
 
     @functools.cached_property
     def names(self) -> list[str]:
@@ -128,10 +129,16 @@ class Values:
         return next(iter(lengths.values()))
 
     def read(self, p: Parts) -> None:
-        """Cut the inputs into the parts of the call."""
+        """Cut the inputs into the parts of the call. Values that take a loop are found once, by whoever is free."""
         for k, x in enumerate(self.inputs):
             if not isinstance(x, (Range, range, *arrays.SCALARS)):
                 self._data[k] = p.read(x, self.names[k])
+        lazily = any(isinstance(x, Lazy) and x.loops for x in self.inputs)
+        if lazily or (self._transform is not None and loops(self._transform)):
+            self._found = Data(
+                None, (self.n,), self.dtype, lambda part: part.map(Range(len(part)), self._element(part))
+            )
+            self.kernels = self.kernels[:1]
 
     def write(self, p: Parts, out: Any, apart: Sequence[tuple[str, Any]] = ()) -> Data:
         """The output, as long as the inputs and apart from other arrays: `out`, or a new array."""
@@ -161,6 +168,12 @@ class Values:
 
     def at(self, part: LocalPart | None = None) -> Any:
         """The kernel function that gives value i of a part, or of the inputs themselves."""
+        if part is not None and self._found is not None:
+            return function("lambda i: load(np.uint64(i), x)", load=self.load, x=self._found[part])
+        return self._element(part)
+
+    def _element(self, part: LocalPart | None) -> Any:
+        """The kernel function that computes it."""
         captured = dict(self._casts)
         elements = []
         for k, x in enumerate(self.inputs):

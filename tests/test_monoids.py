@@ -354,6 +354,12 @@ def test_elements_with_loops(policy):
         assert pp.transform_reduce(policy, x, transform=halves, op=pp.multiplies, init=2.0) == pp.reduce(
             pp.seq, terms, pp.multiplies, 2.0
         )
+        assert (pp.transform_scan(policy, x, transform=collatz) == np.cumsum(steps)).all()
+        lazily = pp.lazy.transform(x, collatz)
+        assert (pp.bincount(policy, lazily) == np.bincount(steps)).all()
+        third = np.array([0, n // 3, n // 3, n])
+        expected = [steps[a:b].sum() for a, b in zip(third[:-1], third[1:], strict=True)]
+        assert (pp.segmented_reduce(policy, third, lazily) == expected).all()
         plan = pp.plan(pp.transform_reduce, policy, x, transform=collatz)
         assert plan.run() == plan.run() == steps.sum()
         x[n // 2] = 1

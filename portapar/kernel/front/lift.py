@@ -99,6 +99,8 @@ def _known(key: Any, func: types.FunctionType) -> tuple[Kernel, list[Any]] | Non
 
 def loops(func: Any) -> bool:
     """Whether a kernel has a loop, so that a call may take long."""
+    if isinstance(func, Kernel):
+        return _has_loop(func)
     if not hasattr(func, "__code__"):  # a ufunc, or one of math's
         return False
     return _has_loop(lift(func)[0])
