@@ -67,13 +67,13 @@ class Writer:
         self.variables: dict[str, str] = {}
         self.weak = [Weak("i", 0, N - 1), Weak("k", 5, 5), Weak("H", 7, 7)]
         self.weak += [Weak("len(X)", N, N), Weak("X.shape[1]", 3, 3)]
-        self.loops = 0
+        self.loops = self.named = 0
         self.helpers = {kind: f"mix_{kind}" for kind in self.random.sample(NUMBERS, 3)}
         body = []
         for k, kind in enumerate([*kinds, *self.random.choices(DTYPES, k=3)]):
             body.append(f"v{k} = {self.cast_to(kind, 1)}")
             self.variables[f"v{k}"] = kind
-        for _ in range(size or (160 if self.chance() < 0.03 else self.pick((3, 6, 10)))):
+        for _ in range(size or (160 if self.chance() < 0.012 else self.pick((2, 4, 6)))):
             body += self.statement(2)
         for name, kind in self.outs.items():
             body.append(f"{name}[i] = {self.of(kind, 2)}")
@@ -294,6 +294,12 @@ class Writer:
             f"{x} % {y}",
         ))  # fmt: skip
 
+    def row_of_its_own(self, name: str) -> list[str]:
+        """A variable that holds a row, with a name for each: several rows in one are refused where they may differ."""
+        self.named += 1
+        row = f"row{self.named}"
+        return [f"{row} = {self.row_value()}", f"{name} = {row}.{self.pick(('min', 'max'))}()"]
+
     # statements -------------------------------------------------------------------------------------
 
     def statement(self, depth: int) -> list[str]:
@@ -329,7 +335,7 @@ class Writer:
             ]
         if kind == self.row:
             simple += [
-                lambda: [f"d = {self.row_value()}", f"{name} = d.{self.pick(('min', 'max'))}()"],
+                lambda: self.row_of_its_own(name),
                 lambda: [f"Y[i] = {self.row_value()}"],
                 lambda: [f"d0, d1, d2 = {self.whole_row()}", f"{name} = d1 - d2"],
             ]
