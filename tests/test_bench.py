@@ -126,6 +126,7 @@ def test_a_failure_is_told_and_the_rest_goes_on():
         one.setup(found, "threads", "d")
 
 
+@pytest.mark.extra
 def test_asv_overhead():
     module = importlib.import_module("bench.benchmarks.bench_overhead")
     for policy in module.Call.params:

@@ -160,6 +160,7 @@ class TestRanks:
         assert done.returncode == 2
         assert done.stderr.count("under mpirun only mpi") == 1 and "Traceback" not in done.stderr
 
+    @pytest.mark.extra
     def test_one_failing_rank_ends_all(self, tmp_path):
         (tmp_path / "sitecustomize.py").write_text(
             "import os\nif os.environ.get('PMIX_RANK', os.environ.get('PMI_RANK')) == '1':\n"
@@ -170,6 +171,7 @@ class TestRanks:
         done = self.job("stream", "--size", "50k", "--ntimes", "2", PYTHONPATH=str(tmp_path))
         assert done.returncode != 0 and "rank 1 is ill" in done.stderr
 
+    @pytest.mark.extra
     def test_a_process_that_is_no_rank_starts_a_job(self, capsys):
         code, out, _ = run(capsys, "stream", "--executor", "mpi", "--size", "50k", "--ntimes", "2")
         assert code == 0 and "ranks, each" in out

@@ -300,6 +300,7 @@ def test_single_precision_stays():
         assert pp.transform(pp.seq, x, y, op=op).dtype == np.float32
 
 
+@pytest.mark.extra
 def test_long_sums(module, renderer):
     """Compilers nest what they do for each term; Python itself compiles at most some thousand."""
     chain = " + ".join(f"x * {k}.0" for k in range(400))

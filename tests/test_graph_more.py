@@ -254,19 +254,18 @@ def test_one_on_opencl():
     independent(policy, graph.grid(policy, 40, 50))
 
 
+@pytest.mark.parametrize("directed", [True, pytest.param(False, marks=pytest.mark.extra)])
 @settings(max_examples=6, deadline=None)
 @given(st.integers(1, 30), st.lists(st.tuples(*[st.integers(0, 10**6)] * 2), max_size=80))
-def test_any_graph(n, ends):
+def test_any_graph(directed, n, ends):
     policy = pp.par.on(pp.threads(2))
     u, v = np.array(ends, np.int64).reshape(-1, 2).T.astype(np.int32) % n
-    g = Graph.from_edges(policy, u, v, (u * v % 5).astype(np.int32), n=n)
-    for check in (*UNDIRECTED, *ANY):
-        check(policy, g)
-    g = Graph.from_edges(policy, u, v, (u * v % 5).astype(np.int32), n=n, directed=True)
-    for check in ANY:
+    g = Graph.from_edges(policy, u, v, (u * v % 5).astype(np.int32), n=n, directed=directed)
+    for check in ANY if directed else (*UNDIRECTED, *ANY):
         check(policy, g)
 
 
+@pytest.mark.extra
 def test_the_same_in_every_run_and_everywhere():
     """They depend on no schedule: one thread in order finds what several find."""
     g = graph.kronecker(pp.par, 11, weights=True)

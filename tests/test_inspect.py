@@ -150,6 +150,7 @@ def test_slips():
         assert words in str(caught.value) and len(str(caught.value)) < 600
 
 
+@pytest.mark.extra
 def test_command(tmp_path):
     file = tmp_path / "kernels.py"
     file.write_text("def twice(i, x, y):\n    y[i] = x[2 * i]\n")

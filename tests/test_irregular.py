@@ -58,6 +58,7 @@ def test_knn(renderer, d, dtype):
                 assert near.dtype == points.dtype and found.dtype == np.int32
 
 
+@pytest.mark.extra
 def test_knn_of_few_and_none():
     points = np.zeros((1, 2))
     near, found = irregular.knn(pp.par, points, 1, points)
@@ -200,7 +201,7 @@ def test_uts(renderer):
     "name, counts",
     [
         ("T1", (4130071, 3305118, 10)),
-        ("T3", (4112897, 3599034, 1572)),
+        pytest.param("T3", (4112897, 3599034, 1572), marks=pytest.mark.extra),
         pytest.param("T2", (4117769, 2342762, 81), marks=pytest.mark.rare),
         pytest.param("T5", (4147582, 2181318, 20), marks=pytest.mark.rare),
     ],

@@ -34,7 +34,7 @@ def test_every_algorithm_on_one_part(single, name):
     assert same(call(policy, np.copy), expected)
 
 
-@pytest.mark.parametrize(("ranks", "step"), [(2, 8), *(pytest.param(k, 1, marks=pytest.mark.extra) for k in (1, 2))])
+@pytest.mark.parametrize(("ranks", "step"), [(2, 16), *(pytest.param(k, 1, marks=pytest.mark.extra) for k in (1, 2))])
 def test_every_algorithm_on_ranks(ranks, step):
     test_mpi = pytest.importorskip("test_mpi")
     asked = [f"every_algorithm.py::test_every_algorithm[{name}]" for name in list(EVERY)[::step]]
@@ -195,7 +195,7 @@ def test_closed_devices_go(newer):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.parametrize("compiler", ["portapar", "numba"])
+@pytest.mark.parametrize("compiler", ["portapar", pytest.param("numba", marks=pytest.mark.extra)])
 def test_fork_while_a_thread_compiles(python, compiler):
     """Children compile, run and fork again, whatever lock a thread of their parent held."""
     out = python("""

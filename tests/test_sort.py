@@ -157,7 +157,7 @@ def shapes(n, dtype):
     yield "low digits", rng.permutation(np.append(np.arange(n - 2), [1 << 30, -(1 << 30)]))
 
 
-@pytest.mark.parametrize("dtype", ["f8", "i4"])
+@pytest.mark.parametrize("dtype", ["f8", pytest.param("i4", marks=pytest.mark.extra)])
 def test_skew(dtype):
     for name, x in shapes(300_000, dtype):
         x = x.astype(dtype)
