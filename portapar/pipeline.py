@@ -54,9 +54,14 @@ def cut(problem: Problem, lo: int, hi: int, device: Any) -> Chunks | None:
     """The chunks of the flat indices [lo, hi) of a problem; None if they are better done at once."""
     if device.host_memory or lo >= hi:
         return None
-    sizes = {k: rows(problem, k, (lo, hi)).nbytes for k, x in problem.arrays() if isinstance(x, np.ndarray)}
-    total, limit = sum(sizes.values()), device.memory or math.inf
-    if total <= limit and not 0 < MANY * device.portion <= total:
+    limit = device.memory or math.inf
+    least = min(limit + 1, MANY * device.portion or math.inf)
+    hosts = [(k, x) for k, x in problem.arrays() if isinstance(x, np.ndarray)]
+    if sum(x.nbytes for _, x in hosts) < least:  # what most calls have
+        return None
+    sizes = {k: rows(problem, k, (lo, hi)).nbytes for k, _ in hosts}
+    total = sum(sizes.values())
+    if total < least:
         return None
     passing, why = _passing(problem, sizes)
     kept = total - sum(sizes[k] for k in passing)
