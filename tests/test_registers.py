@@ -90,3 +90,22 @@ def test_private_arrays_are_not_gathered(renderer):
     np.testing.assert_allclose(out, (u @ gradient.T * jacobian) @ gradient, rtol=1e-12)
     code = pp.inspect(residual, pp.simd(), jacobian, u, gradient, out)["assembly"]
     assert "gather" not in code and "scatter" not in code
+
+
+def small(e, a, b, out):
+    for r in range(4):
+        for c in range(4):
+            s = 0.0
+            for k in range(4):
+                s += a[e, r, k] * b[e, k, c]
+            out[e, r, c] = s - 0.5 * a[e, c, r]
+
+
+def test_small_matrices_are_not_gathered(renderer):
+    rng = np.random.default_rng(2)
+    a, b, out = rng.random((37, 4, 4)), rng.random((37, 4, 4)), np.zeros((37, 4, 4))
+    pp.for_each(renderer, 37, small, a, b, out)
+    np.testing.assert_allclose(out, a @ b - 0.5 * a.transpose(0, 2, 1), rtol=1e-13)
+    code = pp.inspect(small, pp.simd(), a, b, out)
+    assert "gather" not in code["assembly"] and "scatter" not in code["assembly"]
+    assert re.search(r"fmul <\d+ x double>", code["LLVM"])

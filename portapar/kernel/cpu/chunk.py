@@ -21,7 +21,7 @@ import numpy as np
 from portapar.errors import PlacementError
 from portapar.kernel.cpu import registers
 from portapar.kernel.cpu.choices import chosen
-from portapar.kernel.cpu.loops import STREAM_LINES, does_ends, holds_text, loops_text
+from portapar.kernel.cpu.loops import STREAM_LINES, does_ends, holds_text, loops_text, rows_apart
 from portapar.kernel.cpu.strips import WIDTH, straight, strip
 from portapar.kernel.front.bounds import Bounded, bounded
 from portapar.kernel.front.codec import codec
@@ -61,7 +61,8 @@ def chunk_text(
     unpack = "".join(f"{name}, " for name in [*args, *["partials"] * (program.acc is not None), *extra])
     scalar = bound is not None and bound.gathers and slow_gathers() and program.form != "reduce"
     head = f"def chunk(lo, hi, block):\n    {'narrow' if scalar else 'wide'}()\n"
-    head += "    no_gathers()\n" if "private_" in program.text else ""
+    scattered = slow_gathers() and any(rows_apart(spec, program.ndim) for spec in program.specs)
+    head += "    no_gathers()\n" if scattered or "private_" in program.text else ""
     head += f"    {unpack}= unpack(block)\n"
     if apart and program.form == "map":
         head += "    if not apart(block):\n        rest(table, lo, hi, block)\n        return hi\n"
@@ -299,7 +300,7 @@ def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0) 
         space.update(fast=space.get("body"), fast_elem=space.get("elem"))
         if does_ends(program) and bound.test and program.acc is None:
             slow = functions(program, lambda texts: _forms(program, texts, {}), **called)
-            space.update(slow=slow["body"], few=intrinsics.few)
+            space.update(slow=slow["body"])
     specs = block_specs(program)
     space.update(
         nonneg=intrinsics.nonneg,
@@ -310,6 +311,7 @@ def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0) 
         unpack=intrinsics.unpacker(specs, extras(program), apart),
         apart=intrinsics.apart(program.specs, program.written or (), program.idle),
         rest=intrinsics.rest,
+        few=intrinsics.few,
         extremes=intrinsics.extremes,
     )
     if program.acc is not None:

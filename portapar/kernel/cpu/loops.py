@@ -7,13 +7,17 @@ and the others are counted. Where indices could be negative a row has a segment 
 
 from __future__ import annotations
 
+import math
+import re
+
 from portapar.kernel.front.bounds import Bounded
-from portapar.kernel.program import Program
+from portapar.kernel.program import Program, Spec, has_loop
 
 STREAM_LINES = 4  #: cache lines that a streaming loop writes at a time; 8 need all registers of AVX2, or more
 
 
 _FEW = 8  #: indices at the ends of a row, at most, that are looked for once and not in each row
+_NEAR = 4  #: LLVM loads whole vectors and takes them apart where numbers lie so far apart, and gathers beyond
 BLOCK = 512  #: iterations for which the elements that are indices are looked at, which then lie in the first cache
 
 
@@ -162,7 +166,21 @@ def _loop(program: Program, name: str, call: str, begin: str, end: str, strips: 
         text += f"@for k in range({begin}, whole, {strips}):\n@    strip{strips}({step}"
         fewer = step.removesuffix(")\n") + f", nonneg({end} - whole))\n"
         return f"{text}@for k in range(whole, {end}, {strips}):\n@    fewer{strips}({fewer}"
-    return f"@for k in range({begin}, {end}):\n@    {name}({step}"
+    alone = "@few()\n" if _blocks(program) else ""
+    return f"@for k in range({begin}, {end}):\n@    {name}({step}{alone}"
+
+
+def _blocks(program: Program) -> bool:
+    """Whether each iteration writes a small block of numbers, in loops: these become vectors, not the iterations."""
+    if not has_loop(program.text) or re.search(r"\b(math|np)\.", program.text):
+        return False
+    written = (program.specs[k] for k in program.written or ())
+    return any(spec.tail and rows_apart(spec, program.ndim) for spec in written)
+
+
+def rows_apart(spec: Spec, ndim: int) -> bool:
+    """Whether neighbouring indices have numbers so far apart that vectors of these are put together one by one."""
+    return spec.ndim > ndim and (len(spec.tail) < spec.ndim - ndim or math.prod(spec.tail) > _NEAR)
 
 
 def _outer(program: Program) -> str:
