@@ -291,3 +291,36 @@ def test_arrays_that_exchange_their_names(renderer):
     for i in range(6):
         exchanged(i, wanted)
     np.testing.assert_array_equal(found, wanted)
+
+
+WIDTH = 40
+
+
+def scratch_of_an_expression(i, x, y):
+    a = np.zeros(2 * WIDTH + 1)
+    b = np.full((WIDTH - 38, 2), WIDTH * 0.5)
+    a[2 * WIDTH] = x[i]
+    y[i] = a[80] + b[1, 1] + len(a)
+
+
+def too_much(i, y):
+    a = np.zeros(1024 * 64)
+    b = np.empty((300, 300), np.float32)
+    c = np.full(WIDTH * WIDTH * WIDTH, 1, np.int32)
+    y[i] = a[i] + b[i, i] + c[i]
+
+
+def half(i, y):
+    a = np.zeros(3, np.float16)
+    y[i] = a[0]
+
+
+def test_sizes_of_private_arrays(renderer):
+    """Constant expressions are constants; what a stack cannot hold is refused, as are dtypes that no kernel has."""
+    x, y = np.arange(9.0), np.empty(9)
+    pp.for_each(renderer, 9, scratch_of_an_expression, x, y)
+    assert (y == x + 20 + 81).all()
+    with pytest.raises(pp.KernelError, match=r"take 1140288 bytes, more than the 1048576(?s:.*)c = np.full"):
+        pp.for_each(renderer, 9, too_much, y)
+    with pytest.raises(pp.KernelError, match="cannot have the dtype <f2"):
+        pp.for_each(renderer, 9, half, y)

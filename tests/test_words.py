@@ -1,7 +1,9 @@
 """What users read: sources that are of no file, public names, and calls without a policy."""
 
 import inspect
+import math
 import os
+import re
 import subprocess
 import sys
 import types
@@ -175,3 +177,94 @@ def test_floats_are_cut_in_arrays_of_whole_numbers(renderer):
 
 def put(i, a, value):
     a[i] = value
+
+
+POINTS = np.zeros(3, [("a", "f8"), ("in", [("b", "f4"), ("c", "i8", (2,))])])
+TRIPLE = (1.5, 2.5, 3.5)
+
+
+def too_early(i, x):
+    x[i] = later  # noqa: F821
+    later = 1.0  # noqa: F841
+
+
+def tuple_of_three(i, x):
+    a, _b = 1, 2, 3
+    x[i] = a
+
+
+def taken_apart(i, x):
+    a, b = x[i]
+    x[i] = a
+
+
+def to_numbers(i, x):
+    x[i] = POINTS[i]
+
+
+def to_records(i, x):
+    POINTS[i] = x[i]
+
+
+def algorithm(i, x):
+    x[i] = pp.reduce(pp.par, x)
+
+
+def lazily(i, x):
+    x[i] = pp.lazy.iota(3)[i]
+
+
+def ellipsis(i, x):
+    x[i] = x[...].sum()
+
+
+def sliced(i, x):
+    x[i] = TRIPLE[1:][0]
+
+
+def rooted(i, x):
+    x[i] = np.sqrt(x[i], dtype=np.float32)
+
+
+def rootless(i, x):
+    x[i] = math.sqrt()
+
+
+def half(i, x):
+    x[i] = np.float16(x[i])
+
+
+def large(i, x):
+    x[i] = x[i] + 10**20
+
+
+def misspelt(i, x):
+    x[i] = np.sqroot(x[i])
+
+
+SLIPS = {
+    too_early: ("`later` is used before it is assigned", "assign it on every path"),
+    tuple_of_three: ("3 values are assigned to 2 names", "as many names"),
+    taken_apart: ("float64 cannot be taken apart", "one name"),
+    to_numbers: (r"a record is stored.*float64, int64, record$", "fields one by one"),
+    to_records: ("a number is stored where records are", "to their fields"),
+    algorithm: ("calls pp.reduce", "outside of the kernel"),
+    lazily: ("calls pp.lazy.iota", "as an input of the call"),
+    ellipsis: ("an ellipsis", "a colon for each axis"),
+    sliced: ("a slice of a tuple", "one by one"),
+    rooted: ("sqrt takes no keyword arguments", "by position"),
+    rootless: ("`sqrt` is called without arguments", "pass what it takes"),
+    half: ("there is no float16", "np.float32"),
+    large: ("100000000000000000000 does not fit into 64 bits", "a float"),
+    misspelt: ("np.sqroot does not exist", "did you mean 'sqrt'[?]$"),
+}
+
+
+def test_slips_in_kernels_are_told_in_the_words_of_their_line():
+    for kernel, (what, remedy) in SLIPS.items():
+        with pytest.raises(pp.KernelError) as told:
+            pp.for_each(pp.par, 3, kernel, np.ones(3))
+        text = str(told.value)
+        assert re.search(f"test_words.py:[0-9]+.*{what}", text, re.MULTILINE), text
+        assert re.search(f"Instead: .*{remedy}", text, re.MULTILINE), text
+        assert any(line.strip() in text for line in inspect.getsource(kernel).splitlines()), text

@@ -6,6 +6,7 @@ import ast
 import builtins
 import enum
 import inspect
+import math
 import types
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,6 +32,7 @@ from portapar.kernel.front.sources import find_source, parameter_names
 from portapar.kernel.front.text import with_names
 from portapar.kernel.front.trees import Filled, copied, item_at, placed
 
+_SCRATCH = 1 << 20  #: bytes of private arrays that a function may have: threads have stacks of some MiB
 _PRIVATE = {"zeros": np.zeros, "empty": np.empty, "ones": np.ones, "full": np.full}
 
 Fixed = tuple[tuple[str, Any], ...]  #: parameters that are given what is no number, and what
@@ -295,6 +297,10 @@ class Calls(Names):
         whole = numbers[0] if len(numbers) == 1 else ast.Tuple(numbers, ast.Load())
         fill = arguments.get("fill_value")
         kind = self._dtype(node, arguments.get("dtype"), self.constant(fill) if fill is not None else 0.0)
+        self.scratch += math.prod(map(int, sizes)) * kind.itemsize
+        if self.scratch > _SCRATCH:
+            what = f"its private arrays take {self.scratch} bytes, more than the {_SCRATCH} that there are"
+            self.fail(node, what, "pass an array in, of which every index has a row of its own")
         dtype = ast.Attribute(ast.Name("np", ast.Load()), scalar_name(kind), ast.Load())
         given: list[ast.expr] = [whole, dtype]
         if maker in ("ones", "full"):
@@ -317,7 +323,9 @@ class Calls(Names):
             found = np.dtype(kind) if kind is not None else None
         except TypeError:
             found = None
-        if found is None or found.kind not in "biufc":
+        if found is not None and (found.char not in "?bhilqBHILQfdFD" or not found.isnative):
+            self.fail(node, f"a private array cannot have the dtype {found.str}", "write another, such as np.float64")
+        if found is None:
             self.fail(node, "the dtype of a private array is not known", "write it, such as dtype=np.float64")
         assert found is not None
         return found

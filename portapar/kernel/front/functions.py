@@ -520,23 +520,33 @@ def refusal(value: Any, text: str) -> str | None:
     if owner.startswith(("numpy.random", "random")):
         ours = _RANDOM.get(name, "pp.random.uniform(seed, i)")
         return f"write {ours}, which gives every index i numbers of its own, the same on every executor"
-    if owner.startswith("scipy.special") or (isinstance(value, np.ufunc) and getattr(np, name, None) is not value):
+    if owner.startswith("scipy.special") or (isinstance(value, np.ufunc) and vars(np).get(name) is not value):
         known = _SPECIAL.get(name)
         return f"write {known}" if known else _OUTSIDE
     if owner.startswith("scipy"):
         return _OUTSIDE
+    if owner.startswith("portapar.") and _takes_policy(value):
+        return "call it outside of the kernel, which is called for every index: it runs in parallel itself"
+    if owner == "portapar.lazy" and name in value.__globals__["__all__"]:
+        return "make it outside of the kernel, as an input of the call"
     if owner in ("time", "datetime"):
         return "measure outside of the kernel"
     if getattr(math, name, None) is value:
         return _REMEDIES.get(f"math.{name}")
     if owner.startswith("numpy.linalg"):
         return _REMEDIES.get(f"np.linalg.{name}", _OUTSIDE)
-    public = getattr(np, name, None) is value
+    public = vars(np).get(name) is value
     if public and f"np.{name}" in _REMEDIES:
         return _REMEDIES[f"np.{name}"]
     if public and not isinstance(value, (type, np.ufunc)) and name not in _KNOWN and callable(value):
         return _LOOP
     return None
+
+
+def _takes_policy(value: Any) -> bool:
+    """Whether it is an algorithm, all of which take a policy first."""
+    code = getattr(value, "__code__", None)
+    return code is not None and code.co_varnames[:1] == ("policy",)
 
 
 def closest(name: str, owner: Any) -> str:

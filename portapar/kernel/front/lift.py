@@ -202,7 +202,7 @@ class _Lifter(Calls):
         if isinstance(node.value, (str, bytes)):
             self.fail(node, f"it uses the string {node.value!r}", "kernels compute with numbers")
         if node.value is Ellipsis:
-            self.fail(node, "it uses ...", "write a loop over the elements")
+            self.fail(node, "it uses an ellipsis, `...`", "write a colon for each axis, such as x[i, :]")
         return node
 
     def visit_Expr(self, node: ast.Expr) -> ast.stmt:

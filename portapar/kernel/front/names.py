@@ -6,6 +6,7 @@ import ast
 import builtins
 import enum
 import math
+import operator
 import re
 import sys
 import types
@@ -77,6 +78,7 @@ class Names(ast.NodeTransformer):
         self.unsure: set[str] = set()
         self.items: dict[str, list[str]] = {}
         self.fields: dict[str, tuple[str, ...]] = {}
+        self.scratch = 0  #: bytes of private arrays
 
     def error(self, node: ast.AST, what: str, remedy: str) -> KernelError:
         line, column = getattr(node, "lineno", self.code.co_firstlineno), getattr(node, "col_offset", None)
@@ -231,7 +233,7 @@ class Names(ast.NodeTransformer):
             if known is value and called:
                 return ast.Attribute(ast.Name("atomic", ast.Load()), known.__name__, ast.Load())
         for module, alias in ((math, "math"), (np, "np")):
-            usual = bool(short) and getattr(module, short, None) is value and not isinstance(value, types.ModuleType)
+            usual = bool(short) and vars(module).get(short) is value and not isinstance(value, types.ModuleType)
             if usual and (called or cast):
                 return ast.Attribute(ast.Name(alias, ast.Load()), short, ast.Load())
         if isinstance(value, np.dtype) and value.names is None:
@@ -360,6 +362,11 @@ class Names(ast.NodeTransformer):
             return node.value
         if isinstance(node, ast.Name) and node.id in ("bool", "int", "float", "complex") and not self.trace(node):
             return getattr(builtins, node.id)
+        if isinstance(node, ast.BinOp) and type(node.op) in _FOLDED:
+            sides = self.constant(node.left), self.constant(node.right)
+            if all(type(side) in (int, float) for side in sides):
+                return _FOLDED[type(node.op)](*sides)
+            return None
         traced = self.trace(node) if node is not None else None
         if traced is None or traced[2]:
             return None
@@ -368,6 +375,10 @@ class Names(ast.NodeTransformer):
             return None
         self.guard(Guard(source, value, exact=True))
         return value
+
+
+#: what a constant expression may do: nothing that fails, or grows without end
+_FOLDED: dict[type[ast.operator], Any] = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
 
 
 def _literal(value: Any) -> ast.expr | None:

@@ -370,6 +370,8 @@ class _Rewriter(Numbers):
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         if any(isinstance(part, ast.Slice) for part in index_of(node)):
+            if isinstance(node.value, ast.Tuple):
+                self.fail(node, "it takes a slice of a tuple", "name its elements one by one, t[0], t[1]")
             self.fail(node, f"it uses the slice {ast.unparse(node)} as a whole", f"reduce it, store it, or {LOOP}")
         if isinstance(node.value, ast.Name) and self.arrays.get(node.value.id) == ():
             if isinstance(node.slice, ast.Tuple) and not node.slice.elts:

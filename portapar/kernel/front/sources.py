@@ -29,7 +29,8 @@ def kernel_error(what: str, remedy: str, name: str, file: str, line: int, column
     if text and column is not None:
         column = len(text.encode()[:column].decode(errors="replace"))  # ast counts bytes
         shown += "\n    " + " " * max(0, column - (len(text) - len(text.lstrip()))) + "^"
-    return KernelError(f"kernel {name!r} ({file}:{line}): {what}.{shown}\n  Instead: {remedy}.")
+    end = "" if remedy.endswith("?") else "."
+    return KernelError(f"kernel {name!r} ({file}:{line}): {what}.{shown}\n  Instead: {remedy}{end}")
 
 
 _texts: dict[str, types.CodeType] = {}

@@ -322,6 +322,20 @@ _MESSAGES: tuple[tuple[str, str, str], ...] = (
     ),
     (r"Cannot unify (.+?) and (.+?) for '", "a value is {0} on one path and {1} on another", "give it one type"),
     (r"No conversion from (.+?) to (.+?) for '", "cannot convert {0} to {1}", "give it one type on every path"),
+    (r"Variable '(\w+?)[\d.]*' is not defined", "`{0}` is used before it is assigned", "assign it on every path"),
+    (r"Int value is too large: (-?\d+)", "{0} does not fit into 64 bits", "write a float, such as 1e20"),
+    (r"(?m)^(float16|float128|complex256)$", "there is no {0} in kernels", "use np.float32 or np.float64"),
+    (r"failed to unpack (.+)", "{0} cannot be taken apart", "assign it to one name"),
+    (
+        r"wrong tuple length for .*?expected (\d+), got (\d+)",
+        "{1} values are assigned to {0} names",
+        "write as many names as there are values",
+    ),
+    (
+        r"unsupported keyword arguments when calling (.+)",
+        "{0} takes no keyword arguments in kernels",
+        "pass its arguments by position, and cast what it gives, such as np.float32(y)",
+    ),
     (r"(-?\d+) does not fit into (\w+)", "{0} does not fit into {1}", "cast one of the two, such as np.int64(x)"),
     (r"Cannot modify readonly array", "the kernel writes to a read-only array", "pass a writable copy"),
     (r"Use of unsupported NumPy function '([\w.]+)'", "`{0}` is not available in kernels", "write a loop"),
@@ -366,7 +380,7 @@ _TYPES: tuple[tuple[str, str], ...] = (
     (r"Literal\[\w+\]\((.*?)\)", r"\1"),
     (r"(?:unaligned |readonly |nonconst )*array\(Record\(.*?\), (\d)d, \w\)", r"\1-d array of records"),
     (r"(?:unaligned |readonly |nonconst )*array\((\w+), (\d)d, \w\)", r"\2-d array of \1"),
-    (r"Record\([^()]*\)", "record"),
+    (r"Record\((?:[^()]|\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))*\)", "record"),  # with others inside
     (r"(?:Uni|Named|NamedUni)?Tuple\((?:[^()]|\([^()]*\))*\)", "tuple"),
     (r"range_(?:state|iter)_\w+", "range"),
     (r"(?:type\(CPUDispatcher|Function|type)\(<[^>]*? '?([\w.]+)'?(?: at [^>]*)?>\)+", r"function \1"),
@@ -413,7 +427,7 @@ def message_of(text: str) -> tuple[str, str]:
     if own:
         allowed = "atomics are for 32- and 64-bit integers and floats, those of bits for integers"
         if "possible" in own[0]:
-            return f"{own[0].strip()}; {allowed}", "use an array of such a dtype"
+            return f"{_shown(own[0].strip())}; {allowed}", "use an array of such a dtype"
         return own[0].strip(), "write pp.atomic.add(array, index, value)"
     found = re.search(r"No implementation of function Function\((.+?)\) found for signature:\s*>>> (.+)", text)
     if found:
@@ -439,6 +453,8 @@ def _call_message(short: str, call: str, shown: str) -> tuple[str, str]:
         return f"a tuple cannot be assigned to an element: {shown}", "assign the numbers, or fields, one by one"
     if short == "setitem" and re.search(r"complex\d+$", call) and "array(complex" not in call:
         return f"a complex number does not fit into what it is stored in: {shown}", "store its .real, .imag or abs()"
+    if short == "setitem" and "array of records" in shown and not shown.endswith("record"):
+        return f"a number is stored where records are: {shown}", "assign to their fields: q[i].x = 1.0"
     if short == "setitem" and shown.endswith("record"):
         return f"a record is stored where other things are: {shown}", "assign its fields one by one: q[i].x = r[i].x"
     if short.endswith(("getitem", "setitem")) and re.match(r"(u?int|float|complex|bool)\w*,", shown):
@@ -461,7 +477,10 @@ def _call_message(short: str, call: str, shown: str) -> tuple[str, str]:
         return f"`len` is not possible for ({shown})", "leave it out: a number has no length"
     if short == "contains":
         return f"`in` is not possible for ({shown})", "compare the numbers: x == a or x == b"
-    return f"`{sign}` is not possible for ({shown})", "convert its operands, such as int(x), float(x), x.real"
+    if not shown:
+        return f"`{sign}` is called without arguments", "pass what it takes"
+    convert = "convert its operands" if sign in _OPERATORS.values() else "pass as many as it takes, converted"
+    return f"`{sign}` is not possible for ({shown})", f"{convert}, such as int(x), float(x), x.real"
 
 
 def dtype_of(numba_type: types.Type) -> np.dtype[Any]:
