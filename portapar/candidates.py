@@ -171,7 +171,7 @@ class Choice:
                     history.note(one.entry, one.seen, one.shares)
             return
         one.calls += 1
-        if not warm or one.calls == 1:
+        if not warm or one.calls == 1 or not 0 < taken < math.inf:  # by a clock that was set, perhaps
             return
         self.spent += taken
         if one.follow():

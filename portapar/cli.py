@@ -225,6 +225,8 @@ def _tune(options: argparse.Namespace, in_job: bool) -> int:
     for name, found in measuring.executors():
         print(_rates(name, found), flush=True)
     print("\n".join(_shared()))
+    if cache.folder() is None:
+        print("None of it is kept for later processes: there is no cache folder (PORTAPAR_CACHE_DIR, _SIZE)")
     return 0
 
 

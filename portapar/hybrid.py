@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -209,13 +209,19 @@ def hybrid(*executors: Executor, weights: Sequence[float] | None = None) -> Exec
     if len(set(map(id, executors))) < len(executors):
         raise BackendUnavailableError("hybrid: the same executor is given twice; it would wait for itself")
     try:
+        if isinstance(weights, (Mapping, Set, str, bytes)):  # which have no order, or are no numbers
+            raise TypeError
         shares = tuple(float(w) for w in weights) if weights is not None else (1.0,) * len(executors)
+    except OverflowError:
+        raise BackendUnavailableError("hybrid: weights: one of them is no finite number of 64 bits") from None
     except (TypeError, ValueError):
         raise BackendUnavailableError(f"hybrid: weights={weights!r}: must be a number for each executor") from None
     if len(shares) != len(executors):
         raise BackendUnavailableError(f"hybrid: {len(executors)} executors and {len(shares)} weights: give one each")
     if any(w < 0 or not np.isfinite(w) for w in shares) or sum(shares) <= 0:
         raise BackendUnavailableError(f"hybrid: weights={list(shares)}: must be finite, not negative, not all 0")
+    if not np.isfinite(sum(shares)):
+        shares = tuple(w / max(shares) for w in shares)
     given = None if weights is None else tuple(w / sum(shares) for w in shares)
     key = (tuple(map(id, executors)), given)  # alive as long as the hybrid is
     with _making:

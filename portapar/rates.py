@@ -18,10 +18,14 @@ from typing import Any
 from portapar import cache, config, forks, topology
 from portapar.errors import ArgumentError
 
+_Range = tuple[float, float]
+
 VERSION = 4  #: of the file
 _PARTS = ("about", "executors", "shared")  #: of it, besides
 _MACHINE = ("source", "network", "watts", "price")  #: and of that of a machine that is not here
-_LEAST = 1e-15  #: of what is measured, and one over it the most
+_LEAST, _MOST = 1.0, 1e18  #: of what can be done in a second, and of bytes
+_QUICKEST, _LONGEST = 1e-15, 1e4  #: seconds
+_KINDS = ("threads", "simd", "opencl:0", "cuda:0")
 
 
 @dataclass(frozen=True)
@@ -221,7 +225,11 @@ def machine(path: Path) -> Profile:
         The file cannot be read, something is missing, of an unknown name, or no possible number: the error names it.
     """
     try:
-        found = _profile(json.loads(path.read_text()))
+        try:
+            told = json.loads(path.read_text())
+        except ValueError as error:
+            raise ValueError(f"it is no JSON: {error}") from None
+        found = _profile(told)
         if not found.executors:
             raise ValueError("executors is empty: there must be one at least")
         return found
@@ -262,10 +270,13 @@ def _load() -> Profile:
     return cache.load_json(_file(), _own, told) or Profile()
 
 
-def _own(found: Any) -> Profile | None:
-    """This machine's profile, if it is one of these versions."""
+def _own(found: Any) -> Profile:
+    """This machine's profile."""
     _whole(found)
-    return _profile(found) if found.get("version") == VERSION and found["about"] == _about() else None
+    for key, here in _about().items():
+        if found["about"].get(key, here) != here:
+            raise ValueError(f"it was measured elsewhere: {key} was {found['about'][key]!r}, and is {here!r}")
+    return _profile(found)
 
 
 def _profile(told: Any) -> Profile:
@@ -277,8 +288,10 @@ def _profile(told: Any) -> Profile:
     executors = {name: _rates(name, found) for name, found in told["executors"].items()}
     shared = {}
     for name, pair in told["shared"].items():
-        a, b = _pair("what is left", name, pair, 0.0)
+        a, b = _pair("what is left", name, pair, (0.0, 1.0), (0.0, 1.0))
         shared[name] = _share(name, a), _share(name, b)
+        if len(set(name.split("+")) & executors.keys()) != 2:
+            raise ValueError(f"{name} of shared is not known: it must be two of {', '.join(executors)}, with + between")
     source, watts, price = told.get("source", ""), told.get("watts", {}), told.get("price")
     if not isinstance(source, str):
         raise ValueError(f"source is {source!r}: must be text")
@@ -286,10 +299,11 @@ def _profile(told: Any) -> Profile:
         raise ValueError(f"watts is {watts!r}: must be an object with a number for each executor")
     _only(watts, tuple(executors), "watts")
     given = told.get("network")
-    network = None if given is None else _pair("network", "the machine", given, 0.0)
-    watts = {name: _positive("watts", name, x) for name, x in watts.items()}
+    network = None if given is None else _pair("network", "the machine", given, (0.0, _LONGEST), (_LEAST, _MOST))
+    watts = {name: _between("watts", name, x, 1e-6, _MOST) for name, x in watts.items()}
     return Profile(
-        executors, shared, source, network, watts, None if price is None else _positive("price", "an hour", price)
+        executors, shared, source, network, watts,
+        None if price is None else _between("price", "an hour", price, 1e-15, _MOST),
     )
 
 
@@ -307,6 +321,9 @@ def _only(told: dict[str, Any], known: tuple[str, ...], where: str) -> None:
 def _rates(name: str, told: Any) -> Rates:
     """Rates from a file; raises ValueError with the key for what cannot be."""
     given: dict[str, Any] = {}
+    kind, _, number = name.partition(":")
+    if kind not in (known.partition(":")[0] for known in _KINDS) or (number and not number.isdecimal()):
+        raise ValueError(f"{name!r} of executors is not known: it must be such as {', '.join(_KINDS)}")
     if not isinstance(told, dict):
         raise ValueError(f"{name} of executors is {told!r}: must be an object")
     _only(told, tuple(f.name for f in fields(Rates)), name)
@@ -315,21 +332,26 @@ def _rates(name: str, told: Any) -> Rates:
             raise ValueError(f"{key} of {name} is missing")
         value = told[key]
         if key in ("into", "out"):
-            given[key] = None if value is None else _curve(key, name, value, 0.0)
+            given[key] = None if value is None else _curve(key, name, value, (0.0, _MOST), (_QUICKEST, _LONGEST))
         elif key == "streams":
-            given[key] = _curve(key, name, value, _LEAST)
+            given[key] = _curve(key, name, value, (_LEAST, _MOST), (_LEAST, _MOST))
+        elif key == "measured":
+            if not isinstance(value, bool):
+                raise ValueError(f"{key} of {name} is {value!r}: must be true or false")
+            given[key] = value
         elif key == "threads":
-            given[key] = int(_positive(key, name, value, 0.0))
+            given[key] = int(_between(key, name, value, 0.0, 1e6))
             if given[key] != value:
                 raise ValueError(f"{key} of {name} is {value!r}: must be a whole number")
+        elif key in ("launch", "fork", "step", "few"):  # one thread is not started
+            given[key] = _between(key, name, value, 0.0 if key == "fork" else _QUICKEST, _LONGEST)
         else:
-            least = 0.0 if key == "fork" else _LEAST  # one thread is not started
-            given[key] = value is True if key == "measured" else _positive(key, name, value, least)
+            given[key] = _between(key, name, value, _LEAST, _MOST)
     return Rates(**given)
 
 
-def _curve(key: str, name: str, told: Any, least: float) -> tuple[tuple[float, float], ...]:
-    pairs = [_pair(key, name, x, least) for x in told] if isinstance(told, list) else []
+def _curve(key: str, name: str, told: Any, one: _Range, other: _Range) -> tuple[tuple[float, float], ...]:
+    pairs = [_pair(key, name, x, one, other) for x in told] if isinstance(told, list) else []
     if not pairs or any(a >= b for (a, _), (b, _) in itertools.pairwise(pairs)):
         raise ValueError(f"{key} of {name} is {told!r}: must be pairs of numbers, the first ones of which, bytes, grow")
     if key != "streams" and (len(pairs) < 2 or any(a > b for (_, a), (_, b) in itertools.pairwise(pairs))):
@@ -337,15 +359,15 @@ def _curve(key: str, name: str, told: Any, least: float) -> tuple[tuple[float, f
     return tuple(pairs)
 
 
-def _pair(key: str, name: str, x: Any, least: float) -> tuple[float, float]:
+def _pair(key: str, name: str, x: Any, one: _Range, other: _Range) -> tuple[float, float]:
     if not isinstance(x, (list, tuple)) or len(x) != 2:
-        raise ValueError(f"{key} of {name} has {x!r}: must be two positive numbers")
-    return _positive(key, name, x[0], least), _positive(key, name, x[1])
+        raise ValueError(f"{key} of {name} has {x!r}: must be two numbers")
+    return _between(key, name, x[0], *one), _between(key, name, x[1], *other)
 
 
-def _positive(key: str, name: str, x: Any, least: float = _LEAST) -> float:
-    if isinstance(x, bool) or not isinstance(x, (int, float)) or not least <= x <= 1 / _LEAST:
-        raise ValueError(f"{key} of {name} is {x!r}: must be a positive number")
+def _between(key: str, name: str, x: Any, least: float, most: float) -> float:
+    if isinstance(x, bool) or not isinstance(x, (int, float)) or not least <= x <= most:
+        raise ValueError(f"{key} of {name} is {x!r:.60}: must be a number from {least:g} to {most:g}")
     return float(x)
 
 
@@ -364,8 +386,8 @@ def _about() -> dict[str, Any]:
 
 
 def digest() -> str:
-    """A digest of what rates hold for."""
-    return config.digest(repr(sorted(_about().items())).encode(), 8).hex()
+    """A digest of what rates hold for, and of how they are told."""
+    return config.digest(repr((VERSION, sorted(_about().items()))).encode(), 8).hex()
 
 
 def _file() -> str:

@@ -390,7 +390,15 @@ def test_rows_are_scattered_by_columns(policy):
     assert (out == x[::-1]).all()
 
 
-@pytest.mark.parametrize("weights", ["ab", (1, None), 3, (1, "x")])
+@pytest.mark.parametrize("weights", ["ab", (1, None), 3, (1, "x"), {1: 2, 3: 4}, {1, 2}])
 def test_weights_that_are_no_numbers(weights):
     with pytest.raises(pp.BackendUnavailableError, match="must be a number for each executor"):
         pp.hybrid(pp.simd(), pp.threads(2), weights=weights)
+
+
+@pytest.mark.parametrize("weights", [(-1, 2), (0, 0), (np.nan, 1), (np.inf, 1), (10**400, 1)])
+def test_weights_that_are_no_shares(weights):
+    with pytest.raises(pp.BackendUnavailableError, match="hybrid: weights.* finite"):
+        pp.hybrid(pp.simd(), pp.threads(2), weights=weights)
+    where = pp.hybrid(pp.simd(), pp.threads(2), weights=[1e308, 1e308])
+    assert where.asarray(np.arange(10)).cuts == (0, 5, 10)

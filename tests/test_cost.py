@@ -338,7 +338,7 @@ def alone(monkeypatch):
 
 
 def test_profiles_are_kept(alone, monkeypatch):
-    found = Profile({"threads": FLAT, "far": rates.built_in("cuda", 0)}, {"far+threads": (0.9, 0.5)})
+    found = Profile({"threads": FLAT, "cuda:1": rates.built_in("cuda", 0)}, {"cuda:1+threads": (0.9, 0.5)})
     kept = {}
     monkeypatch.setattr(cache, "store", kept.__setitem__)
     monkeypatch.setattr(cache, "load", lambda name, counts=True: kept.get(name))
@@ -346,26 +346,35 @@ def test_profiles_are_kept(alone, monkeypatch):
     rates._known.clear()
     again = rates.profile()
     assert again == found and again is not found
-    assert again.together(("far", "threads"), True) == 0.5 and again.together(("far", "other"), True) == 0.5
+    assert again.together(("cuda:1", "threads"), True) == again.together(("cuda:1", "other"), True) == 0.5
 
     ((name, text),) = kept.items()
-    told = json.loads(text)
     for change, what in (
         (lambda t: t["executors"]["threads"].update(doubles=-1), "doubles of threads is -1"),
         (lambda t: t["executors"]["threads"].update(launch=float("nan")), "launch of threads is nan"),
         (lambda t: t["executors"]["threads"].update(streams="fast"), "streams of threads"),
         (lambda t: t["executors"]["threads"].update(streams=[]), "streams of threads"),
         (lambda t: t["executors"]["threads"].update(streams=[[9, 1], [3, 1]]), "streams of threads"),
-        (lambda t: t["executors"]["far"].update(into=3), "into of far"),
-        (lambda t: t["executors"]["far"].update(into=[1e-5, 1e9]), "into of far has 1e-05"),
-        (lambda t: t["executors"]["far"].update(out=[[0, 1e-5]]), "out of far is .* two pairs"),
-        (lambda t: t["executors"]["far"].update(out=[[0, 1e-5], [10, 1e-6]]), "out of far is .* do not fall"),
-        (lambda t: t["executors"]["far"].update(out=[[10, 1e-5], [0, 1e-4]]), "out of far is .* grow"),
-        (lambda t: t["executors"]["far"].update(out=[[-1, 1e-5], [10, 1e-4]]), "out of far is -1"),
+        (lambda t: t["executors"]["cuda:1"].update(into=3), "into of cuda:1"),
+        (lambda t: t["executors"]["cuda:1"].update(into=[1e-5, 1e9]), "into of cuda:1 has 1e-05"),
+        (lambda t: t["executors"]["cuda:1"].update(out=[[0, 1e-5]]), "out of cuda:1 is .* two pairs"),
+        (lambda t: t["executors"]["cuda:1"].update(out=[[0, 1e-5], [10, 1e-6]]), "out of cuda:1 is .* do not fall"),
+        (lambda t: t["executors"]["cuda:1"].update(out=[[10, 1e-5], [0, 1e-4]]), "out of cuda:1 is .* grow"),
+        (lambda t: t["executors"]["cuda:1"].update(out=[[-1, 1e-5], [10, 1e-4]]), "out of cuda:1 is -1"),
         (lambda t: t["executors"]["threads"].update(special=[1, 2]), "special of threads"),
         (lambda t: t["executors"]["threads"].update(near=float("inf")), "near of threads is inf"),
-        (lambda t: t["shared"].update({"far+threads": [0.5, "half"]}), "far.threads is 'half'"),
+        (lambda t: t["shared"].update({"cuda:1+threads": [0.5, "half"]}), "cuda:1.threads is 'half'"),
         (lambda t: t["executors"]["threads"].pop("far"), "far"),
+        (lambda t: t["executors"]["threads"].update(launch=1e9), "launch of threads is 1.*from 1e-15 to 10000"),
+        (lambda t: t["executors"]["threads"].update(atomics=1e-9), "atomics of threads is 1e-09"),
+        (lambda t: t["executors"]["threads"].update(few=10**400), "few of threads is 1000"),
+        (lambda t: t["executors"]["threads"].update(measured="no"), "measured of threads is 'no'"),
+        (lambda t: t["executors"].update(thread=t["executors"]["threads"]), "'thread' of executors is not known"),
+        (lambda t: t["executors"].update({"cuda:x": t["executors"]["cuda:1"]}), "'cuda:x' of executors is not known"),
+        (lambda t: t["shared"].update({"threads": [1, 1]}), "threads of shared is not known"),
+        (lambda t: t["shared"].update({"simd+threads": [1, 1]}), "threads of shared is not known"),
+        (lambda t: t.update(version=0), "version is 0"),
+        (lambda t: t["about"].update(cpu="another"), "measured elsewhere: cpu was 'another'"),
         (lambda t: t.pop("shared"), "shared"),
     ):
         wrong = json.loads(text)
@@ -374,15 +383,15 @@ def test_profiles_are_kept(alone, monkeypatch):
         rates._known.clear()
         with pytest.warns(pp.PortaparWarning, match=f"profile in .* is not used.*{what}"):
             assert rates.profile() == Profile()
-    for wrong in (b"{", b"", b"[1]", b"1e999", b"[" * 100_000, b"\xff\xfe\xff", b"{}", b'{"executors": []}'):
+    for wrong in (b"{", b"", b"NaN", b'{"version": 4}', b"[1]", b"1e999", b"[" * 100_000, b"\xff\xfe\xff", b"{}", b'{"executors": []}'):
         kept[name] = wrong
         rates._known.clear()
         with pytest.warns(pp.PortaparWarning, match="is not used"):
             assert rates.profile() == Profile()
-    for key, value in (("version", 0), ("about", {**told["about"], "cpu": "another"})):
-        kept[name] = json.dumps({**told, key: value}).encode()
-        rates._known.clear()
-        assert rates.profile() == Profile()  # of other hardware: not even a word
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(2):  # it is said once
+            assert rates.profile() == Profile()
 
 
 # choices --------------------------------------------------------------------------------------------------
@@ -431,6 +440,18 @@ def test_a_single_outlier_does_not_count():
     for _ in range(2):
         one.saw(50.0, True)
     assert one.now.seen == 50.0  # twice in a row does
+
+
+def test_clocks_that_are_set_do_not_count():
+    one = made(1.0, 0.9)
+    one.saw(1.0, True)
+    for taken in (1.0, 0.0, -3.0, math.inf, math.nan, 1.0):
+        one.saw(taken, True)
+        assert one.now.seen == 1.0 and 1.0 <= one.spent <= 3.0
+    balance = Balance((0.5, 0.5))
+    for took in ([0.0, 1.0], [-1.0, 1.0], [math.nan, 1.0], [1.0, 1.0]):
+        balance.after(took)
+    assert balance.shares == (0.5, 0.5) and balance.settled
 
 
 def cut(*predicted):
