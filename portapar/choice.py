@@ -31,7 +31,7 @@ from portapar.executors import available, default_executor, default_name, execut
 from portapar.hybrid import hybrid
 from portapar.kernel.front.lift import bound
 from portapar.lazy import flat
-from portapar.plan import Plan
+from portapar.plan import Part, Plan
 from portapar.policy import Planning, Policy, Recording
 from portapar.problem import Problem
 from portapar.remembered import remember
@@ -173,14 +173,20 @@ def _counted(how: Policy, choice: Choice, values: Sequence[Any], again: Callable
 def counted(call: Callable[[], Any]) -> tuple[Any, Work]:
     """What a call returns, and the work of all that it runs."""
     block = Recording(None)
-    tasks: list[tuple[Problem, int, int]] = []
+    tasks: list[tuple[Problem, Part]] = []
     block.tasks = tasks
     token = policy.current.set(block)
     try:
         value = call()
     finally:
         policy.current.reset(token)
-    done = sum((work.of(*task) for task in tasks if task[1] < task[2]), Work())
+    spans: list[tuple[Problem, Part, int, int]] = []
+    for problem, part in tasks:
+        if spans and spans[-1][0] is problem and spans[-1][1].executor is part.executor and spans[-1][3] == part.lo:
+            spans[-1] = problem, part, spans[-1][2], part.hi  # of chunks the kernel is started once, more or less
+        elif part.lo < part.hi:
+            spans.append((problem, part, part.lo, part.hi))
+    done = sum((work.of(problem, lo, hi) for problem, _, lo, hi in spans), Work())
     if block.algorithms:
         few = min(block.algorithms, block.few)
         done = replace(done, launches=float(block.few - few), few=float(few), steps=done.launches - block.few)

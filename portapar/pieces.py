@@ -89,7 +89,7 @@ def task(
     if isinstance(block, policy.Recording):
         block.programs[problem.program.key] = problem.program
         if block.tasks is not None:
-            block.tasks.append((problem, part.lo, part.hi))
+            block.tasks.append((problem, part))
     return backend.Task(
         problem.program, values, firsts, problem.extent, problem.start, problem.step, part.lo, part.hi, part.threads,
         how.schedule, how.chunk_size or 0, whole and not problem.tiles, part.wakes,

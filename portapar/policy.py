@@ -376,7 +376,7 @@ class Recording(Planning):
     def __init__(self, block: Policy | Planning | None) -> None:
         super().__init__(block)
         self.programs: dict[str, Any] = {}  #: by their keys
-        self.tasks: list[tuple[Any, int, int]] | None = None  #: (problem, first and last index) of all, if wanted
+        self.tasks: list[tuple[Any, Any]] | None = None  #: (problem, part) of all, if wanted
         self.algorithms = self.few = 0  #: algorithms of several steps, and remembered steps
 
 
