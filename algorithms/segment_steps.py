@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar.algorithms import segments
+from portapar.algorithms import segment_groups, segments
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.segments import Segments
 from portapar.kernel.front.codec import as_scalars, codec
@@ -66,23 +66,37 @@ class Steps:
         """
         given, op, start, started = self.given, self.values.op, self.start, int(self.values.init is not None)
         load, store, keep = self.values.load, self.values.store, codec(out.dtype).store
-        fold = fold_of(self.values, self.at)
+        fold, fold_staged = fold_of(self.values, self.at), fold_from(self.values, segment_groups.staged(self.values))
         bare = int(not chained(self.values))
+
+        def give(
+            s: int, lo: int, hi: int, q: int, end: int, acc: Any, begin: int, heads: Any, sums: Any, out: Any
+        ) -> None:
+            if hi - lo > segments.PIECE:
+                segments.keep_head(s, q, lo, begin, heads)
+                store(np.uint64(segments.place(q, lo, begin)), sums, acc)
+            else:
+                if started:
+                    acc = op(start, acc)
+                elif q == end:
+                    acc = start
+                keep(np.uint64(s), out, acc)
 
         def visit(s: int, lo: int, hi: int, q: int, end: int, begin: int, heads: Any, sums: Any, out: Any) -> None:
             if bare and q == end:
                 keep(np.uint64(s), out, start)
             else:
-                acc = fold(q, end)
-                if hi - lo > segments.PIECE:
-                    segments.keep_head(s, q, lo, begin, heads)
-                    store(np.uint64(segments.place(q, lo, begin)), sums, acc)
-                else:
-                    if started:
-                        acc = op(start, acc)
-                    elif q == end:
-                        acc = start
-                    keep(np.uint64(s), out, acc)
+                give(s, lo, hi, q, end, fold(q, end), begin, heads, sums, out)
+
+        def visit_staged(
+            s: int, lo: int, hi: int, q: int, end: int, staged: Any, base: int, stop: int, begin: int, heads: Any,
+            sums: Any, out: Any,
+        ) -> None:  # fmt: skip
+            if bare and q == end:
+                keep(np.uint64(s), out, start)
+            else:
+                acc = fold_staged(q, end, staged, base) if end <= stop else fold(q, end)
+                give(s, lo, hi, q, end, acc, begin, heads, sums, out)
 
         def combine(window: int, begin: int, count: int, offsets: Any, heads: Any, sums: Any, out: Any) -> None:
             s = segments.head(window, begin, count, offsets, heads)
@@ -94,7 +108,9 @@ class Steps:
                 keep(np.uint64(s), out, op(start, acc) if started else acc)
 
         rest = given.begin, given.count, self.offsets, self.heads, self.sums, out
-        if not self.run(self.blocks, segments.walk(visit), self.size, *rest, work=self.work, **aliases):
+        if self.part.shares:
+            segment_groups.walk(self.part, given, self.values, self.at, visit_staged, *rest)
+        elif not self.run(self.blocks, segments.walk(visit), self.size, *rest, work=self.work, **aliases):
             return False
         if self.windows:
             for_each(self.part.how, self.windows, combine, *rest)
@@ -168,31 +184,47 @@ def fold_of(values: Values, at: Any) -> Any:
     combined first, four of them are. Short segments cost what their branches cost, which no processor foresees:
     there are as few as can be.
     """
+
+    def element(i: int, held: int, base: int) -> Any:
+        return at(i)
+
+    fold = fold_from(values, element)
+
+    def fold_all(lo: int, hi: int) -> Any:
+        return fold(lo, hi, 0, 0)
+
+    return fold_all
+
+
+def fold_from(values: Values, at: Any) -> Any:
+    """The same, ``fold(lo, hi, held, base)``, of elements ``at(i, held, base)``."""
     op, neutral = values.op, values.neutral
 
-    def fours(lo: int, hi: int) -> Any:
-        a = at(lo)
+    def fours(lo: int, hi: int, held: Any, base: int) -> Any:
+        a = at(lo, held, base)
         i = lo + 1
         while i + 4 <= hi:
-            a = op(a, op(op(at(i), at(i + 1)), op(at(i + 2), at(i + 3))))
+            b, c = op(at(i, held, base), at(i + 1, held, base)), op(at(i + 2, held, base), at(i + 3, held, base))
+            a = op(a, op(b, c))
             i += 4
         while i < hi:
-            a = op(a, at(i))
+            a = op(a, at(i, held, base))
             i += 1
         return a
 
-    def chains(lo: int, hi: int) -> Any:
+    def chains(lo: int, hi: int, held: Any, base: int) -> Any:
         a = b = c = d = neutral
         i = lo
         while i + 4 <= hi:
-            a, b, c, d = op(a, at(i)), op(b, at(i + 1)), op(c, at(i + 2)), op(d, at(i + 3))
+            a, b = op(a, at(i, held, base)), op(b, at(i + 1, held, base))
+            c, d = op(c, at(i + 2, held, base)), op(d, at(i + 3, held, base))
             i += 4
         if i < hi:
-            a = op(a, at(i))
+            a = op(a, at(i, held, base))
             if i + 1 < hi:
-                b = op(b, at(i + 1))
+                b = op(b, at(i + 1, held, base))
                 if i + 2 < hi:
-                    c = op(c, at(i + 2))
+                    c = op(c, at(i + 2, held, base))
         return op(op(a, b), op(c, d))
 
     return chains if chained(values) else fours

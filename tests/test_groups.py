@@ -115,3 +115,45 @@ def test_selections(on_groups, case):
     for n in (1, 5 * TILE + 77):
         x = np.random.default_rng(n).random(n)
         same(SELECTIONS[case](on_groups, x), SELECTIONS[case](pp.par, x))
+
+
+LENGTHS = (
+    [0], [1], [4095], [4096], [4097], [0] * 5000, [1] * 5000, [2047, 1, 2048, 2049], [0, 0, 2046, 0, 1, 0],
+    [3] * 700 + [30_000, 0, 5] + [900] * 9, [5, *range(1020, 1030), 0, 13_000, 1, 4096, 0, 8192],
+)  # fmt: skip
+
+
+def segments(lengths, begin=3):
+    offsets = begin + np.concatenate([[0], np.cumsum(lengths)])
+    return offsets, rough(int(offsets[-1]) + 2, "f8")
+
+
+def test_segments(on_groups):
+    """Empty, short and long ones; few and many; those whose elements have room in shared memory, and others."""
+    for lengths in LENGTHS:
+        offsets, x = segments(lengths)
+        placed = on_groups.executor.asarray(offsets), on_groups.executor.asarray(x)
+        same(pp.segmented_reduce(on_groups, *placed), pp.segmented_reduce(pp.par, offsets, x))
+
+
+REDUCTIONS = {
+    "products": lambda how, s, x: pp.segmented_reduce(how, s, x, op=pp.multiplies),
+    "without identity": lambda how, s, x: pp.segmented_reduce(how, s, x, op=lambda a, b: max(a, b), init=-1e300),
+    "with init": lambda how, s, x: pp.segmented_reduce(how, s.astype("u4"), x.astype("f4"), init=0.5),
+    "i1": lambda how, s, x: pp.segmented_reduce(how, s.astype("i4"), (x % 100).astype("i1")),
+    "c16": lambda how, s, x: pp.segmented_reduce(how, s, x + 1j * x[::-1]),
+    "does not commute": lambda how, s, x: pp.segmented_reduce(how, s, functions(len(x)), op=PACKED),
+    "tuples": lambda how, s, x: pp.segmented_reduce(
+        how, s, x, transform=lambda v: (v, 1, -v), op=lambda a, b: (a[0] + b[0], a[1] + b[1], max(a[2], b[2])),
+        init=(0.0, 0, -1e300),
+    ),
+    "loops": lambda how, s, x: pp.segmented_reduce(how, s, x, op=slow, init=0.25),
+}  # fmt: skip
+
+
+@pytest.mark.rare
+@pytest.mark.parametrize("case", REDUCTIONS)
+def test_reductions_of_segments(on_groups, case):
+    for lengths in LENGTHS[5:]:
+        offsets, x = segments(lengths)
+        same(REDUCTIONS[case](on_groups, offsets, x), REDUCTIONS[case](pp.par, offsets, x))
