@@ -225,6 +225,7 @@ def test_spmm(policy):
 def test_spgemm(renderer):
     rng = np.random.default_rng(4)
     wide = rows_of(rng.integers(0, 9, 400), 9000)
+    band = csr_array(scipy.sparse.diags_array(rng.random((9, 700)), offsets=range(-4, 5), shape=(700, 700)))
     pairs = [
         (rows_of([], 5), rows_of([1, 2, 0, 3, 1], 7)),
         (csr_array((4, 0)), csr_array((0, 3))),
@@ -232,6 +233,9 @@ def test_spgemm(renderer):
         (KINDS["empty rows"](), rows_of([3, 0, 40, 1, 5, 9, 300, 2], 200)),
         (rows_of(rng.integers(0, 30, 500), 400), wide),  # rows of more columns than are sorted one by one
         (wide.T.tocsr(), wide),
+        (rows_of([4, 0, 9, 2], 20), rows_of(rng.integers(0, 4, 20), 1_000_000)),  # columns that are far apart
+        (band, band),
+        (band, csr_array((band.data, band.indices[::-1].copy(), band.indptr), band.shape)),  # in no order
     ]
     for a, b in pairs:
         for one, other in ((a, b), (csc_array(a), csc_array(b))):
