@@ -150,7 +150,7 @@ def pack_few(step: Step, flags: Any, value: Any, dtype: np.dtype) -> Any:
 
 def _few(step: Step, x: Any, tested: Any, predicate: Any, value: Any, dtype: Any, wanted: bool = True) -> Any:
     """``value(i, x)`` for every i whose tested element is as wanted."""
-    n = elements(x, tested, most=MANY)
+    n = elements(x, tested, most=MANY, lazy=True)
     if not n:
         return MISS
     dtype = np.dtype(dtype or x.dtype)

@@ -97,7 +97,7 @@ _SERIAL = 5 * FEW  #: elements that are compared as fast on one thread as thread
 
 def _run(name: str, policy: Policy | None, x: Any, key: Any, ends: tuple[Any, ...], given: Any) -> Any:
     def few(step: Step) -> Any:
-        n = elements(x, most=MANY)
+        n = elements(x, most=MANY, lazy=True)
         if not n:
             return MISS
         value = elementwise.identity if key is None else field(key) if isinstance(key, str) else key

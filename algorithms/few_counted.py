@@ -25,10 +25,12 @@ _KINDS = frozenset(np.dtype(code) for code in "?bhilqBHILQd")  #: whose bins of 
 def bincount(step: Step, x: Any, weights: Any, minlength: Any) -> Any:
     """Counts or weights of elements that are small numbers."""
     heavy = weights is not None
-    n = elements(x, *([weights] * heavy), most=MANY)
+    n = elements(x, *([weights] * heavy), most=MANY, lazy=True)
     if not n or type(minlength) is not int or not 0 <= minlength <= FEW:
         return MISS
     if n > FEW:
+        if heavy and not (type(x) is type(weights) is np.ndarray):
+            return MISS
         return _weigh_many(step, n, x, weights, minlength) if heavy else _count_many(step, n, x, minlength)
     table, told = np.zeros(FEW, np.float64 if heavy else np.int64), np.empty(2, np.int64)
     if not step(_weigh_few if heavy else _count_few, x, *([weights] * heavy), table, told) or told[1]:
@@ -41,7 +43,7 @@ _SAMPLE = 64  #: elements that are looked at
 
 def _count_many(step: Step, n: int, x: Any, minlength: int) -> Any:
     part = step.part
-    if part is None or x.dtype.kind not in "biu" or not 0 <= int(x[:: -(-n // _SAMPLE)].max()) < FEW:
+    if part is None or x.dtype.kind not in "biu" or not _small(step, x, -(-n // _SAMPLE)):
         return MISS
     blocks, size = part.blocks(n, least=1 << 14, each=1)
     tables, told = np.zeros((blocks, FEW + APART), np.int64), np.zeros(2, np.int64)
@@ -49,6 +51,21 @@ def _count_many(step: Step, n: int, x: Any, minlength: int) -> Any:
         return MISS
     length = max(minlength, int(told[0]))
     return tables[0, :length].copy() if blocks == 1 else tables[:, :length].sum(axis=0)
+
+
+def _small(step: Step, x: Any, every: int) -> bool:
+    """Whether some of the elements are numbers below FEW."""
+    if type(x) is np.ndarray:
+        return 0 <= int(x[::every].max()) < FEW
+    small = np.empty(1, np.int64)
+    return step(_smallest, x, every, small) and bool(small[0])
+
+
+def _smallest(_: int, x: Any, every: int, small: Any) -> None:
+    small[0] = 1
+    for i in range(0, len(x), every):
+        if np.uint64(x[np.uint64(i)]) >= np.uint64(FEW):
+            small[0] = 0
 
 
 def _count_block(block: int, size: int, x: Any, tables: Any, told: Any) -> None:
@@ -148,7 +165,7 @@ def _weigh_few(_: int, x: Any, weights: Any, table: Any, told: Any) -> None:
 
 def histogram(step: Step, x: Any, bins: Any, limits: Any, weights: Any, key: Any) -> Any:
     """Counts and edges; for the arguments see `portapar.algorithms.histogram.histogram`."""
-    if weights is not None or key is not None or not elements(x) or x.dtype not in _KINDS:
+    if weights is not None or key is not None or not elements(x, lazy=True) or x.dtype not in _KINDS:
         return MISS
     right = np.empty(1, np.int64)
     if type(bins) is int:

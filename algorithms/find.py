@@ -95,7 +95,7 @@ def find_if(policy: Policy | None, x: Any, predicate: Any) -> Any:
 def find_last_if(policy: Policy | None, x: Any, predicate: Any) -> Any:
     """The last index whose element fits, or ``len(x)``; as `find_if`, from the end on."""
     def few(step: Step) -> Any:
-        last = elements(x, most=MANY) - 1
+        last = elements(x, most=MANY, lazy=True) - 1
 
         def hit(i: int) -> bool:
             return predicate(x[np.uint64(last - i)])
@@ -136,7 +136,7 @@ def adjacent_find(policy: Policy | None, x: Any, predicate: Any = None) -> Any:
     predicate = _equal if predicate is None else predicate
 
     def few(step: Step) -> Any:
-        n = elements(x, least=2, most=MANY)
+        n = elements(x, least=2, most=MANY, lazy=True)
 
         def hit(i: int) -> bool:
             return predicate(x[np.uint64(i)], x[np.uint64(i + 1)])
@@ -211,7 +211,8 @@ def equal(policy: Policy | None, x: Any, y: Any) -> Any:
 
 def comparable(x: Any, value: Any) -> bool:
     """Whether `equals` has an answer."""
-    return elements(x, most=MANY) > 0 and isinstance(value, arrays.SCALARS) and x.dtype.names is None
+    given = elements(x, most=MANY, lazy=True) > 0 and isinstance(value, arrays.SCALARS)
+    return given and x.dtype.names is None
 
 
 def equals(algorithm: str, x: Any, value: Any) -> Any:
@@ -293,11 +294,11 @@ def _find_few(step: Step, x: Any, predicate: Any) -> Any:
     def hit(i: int) -> bool:
         return predicate(x[np.uint64(i)])
 
-    return look(step, hit, elements(x, most=MANY))
+    return look(step, hit, elements(x, most=MANY, lazy=True))
 
 
 def _mismatch_few(step: Step, x: Any, y: Any) -> Any:
-    n = elements(x, y, most=MANY)
+    n = elements(x, y, most=MANY, lazy=True)
     if not n:
         return MISS
     differ = differing(x.dtype, y.dtype)

@@ -300,10 +300,11 @@ def _reached(part: LocalPart, x: Any, value: Any, edges: np.ndarray, run: Any) -
 
 def _remembered(step: Step, x: Any, bins: Any, limits: Any, weights: Any, key: Any) -> Any:
     """The histogram by remembered steps."""
-    n = elements(x, *([] if weights is None else [weights]), most=MANY)
+    n = elements(x, *([] if weights is None else [weights]), most=MANY, lazy=True)
     if n <= FEW and weights is None:
         return few_counted.histogram(step, x, bins, limits, weights, key)
-    part = step.part if n and key is None and x.dtype.kind in "iuf" else None
+    many = n and type(x) is np.ndarray and (weights is None or type(weights) is np.ndarray)
+    part = step.part if many and key is None and x.dtype.kind in "iuf" else None
     if part is None:
         return MISS
     uniform = type(bins) is int

@@ -20,7 +20,7 @@ from portapar.algorithms.reduce import reduce_as
 from portapar.algorithms.transform import copy, transform
 from portapar.arrays import PartitionedArray
 from portapar.errors import KernelError, PlacementError
-from portapar.few import FEW, MANY, MISS, Step, elements, plain
+from portapar.few import FEW, MANY, MISS, Step, elements, numbers, plain
 from portapar.kernel.front import atomic
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
@@ -62,7 +62,7 @@ def gather(policy: Policy | None, x: Any, indices: Any, *, out: Any = None) -> A
     """
     def few(step: Step) -> Any:
         n = elements(indices, *([] if out is None else [out]), most=MANY)
-        if not plain(x) or not n:
+        if not n or not (plain(x) or (numbers(x) and 0 < len(x) == x.size)):
             return MISS
         if n > FEW:
             return _take_many(step, n, x, indices, out)

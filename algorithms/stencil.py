@@ -21,12 +21,13 @@ import numpy as np
 from portapar import arrays, indexed, parts
 from portapar.algorithms.for_each import for_each
 from portapar.errors import KernelError, PlacementError
+from portapar.expression import CAPTURED, Expression
 from portapar.kernel.front.fuse import Getter
 from portapar.kernel.front.kernel import Kernel
 from portapar.kernel.front.lift import lift
 from portapar.kernel.front.reach import reaches
 from portapar.kernel.front.sources import kernel_error
-from portapar.lazy import CAPTURED, Expression, Lazy
+from portapar.lazy import Lazy
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy

@@ -13,6 +13,7 @@ import numpy as np
 from portapar import arrays, ops
 from portapar.arrays import Range, is_scalar
 from portapar.errors import KernelError, PlacementError
+from portapar.expression import CAPTURED, MIRROR
 from portapar.kernel.front import codec
 from portapar.kernel.front.access import Access
 from portapar.kernel.front.kernel import Kernel
@@ -22,7 +23,7 @@ from portapar.kernel.front.symmetry import symmetric
 from portapar.kernel.front.text import Text
 from portapar.kernel.jit.check import typed
 from portapar.kernel.program import INDICES, Program, Spec
-from portapar.lazy import CAPTURED, MIRROR, Lazy
+from portapar.lazy import Lazy
 from portapar.outputs import KINDS, check_cast, check_out, check_record, kind_text
 from portapar.problem import (
     Copy,

@@ -34,6 +34,7 @@ from portapar.call import resolve
 from portapar.executor import DeviceExecutor
 from portapar.kernel.front.lift import bound, known, loops
 from portapar.kernel.program import REFUSED
+from portapar.lazy import Lazy, flat
 from portapar.part import LocalPart
 from portapar.pieces import task
 from portapar.plan import Loop, cut
@@ -142,21 +143,29 @@ class FirstStep(Step):
         if id(kernel) in _fixed:
             _fixed[id(kernel)] = lifted, captured
         values = (*args, *captured)
-        _remember(_key(there, blocks, lifted, values), made, values, wakes)
+        _remember(_key(there, blocks, lifted, values), made, tuple(flat(values)), wakes)
         return True
 
 
-def elements(x: Any = None, *others: Any, least: int = 1, most: int = FEW) -> int:
-    """How many elements plain arrays of one dimension and one length have; 0 if they are something else, or more."""
-    if type(x) is not np.ndarray or x.ndim != 1:
+def elements(x: Any = None, *others: Any, least: int = 1, most: int = FEW, lazy: bool = False) -> int:
+    """How many elements plain arrays of one dimension and one length have; 0 if they are something else, or more.
+
+    They may be lazy inputs of numbers if that is said: kernels read them as arrays.
+    """
+    if (type(x) is not np.ndarray and not (lazy and numbers(x))) or x.ndim != 1:
         return 0
     n = len(x)
     if not least <= n <= most:
         return 0
     for other in others:
-        if type(other) is not np.ndarray or other.shape != x.shape:
+        if (type(other) is not np.ndarray and not (lazy and numbers(other))) or other.shape != x.shape:
             return 0
     return n
+
+
+def numbers(x: Any) -> bool:
+    """Whether it is a lazy input whose elements are numbers."""
+    return type(x) is Lazy and x.dtype.names is None
 
 
 def plain(x: Any) -> bool:
@@ -171,9 +180,11 @@ def _again(
     found = _fixed.get(id(kernel)) or known(kernel)
     if found is None:
         return False
-    values = (*args, *found[1])
+    values: tuple[Any, ...] = (*args, *found[1])
     key = _key(how, blocks, found[0], values)
     launch = _steps.get(key) if key is not None else None
+    if Lazy in map(type, values):
+        values = tuple(flat(values))
     if launch is None or (out is not None and not _apart(out, values, like)):
         return False
     if launch.device.closed:  # the long way opens a new executor, or says that it is closed
@@ -228,6 +239,11 @@ def _kinds(values: Sequence[Any]) -> list[Any] | None:
             parts += (x.dtype, x.strides) if x.ndim == 1 and len(x) > 1 else (x.dtype, x.strides, x.shape)
         elif kind in NUMBERS:
             parts.append(kind)
+        elif kind is Lazy and len(x.shape) == 1:
+            leaves = _kinds(x.values)
+            if leaves is None:
+                return None
+            parts += (x.expression, *leaves)
         else:
             return None
     return parts
@@ -259,4 +275,4 @@ def _apart(out: np.ndarray, values: Sequence[Any], like: Sequence[Any]) -> bool:
     return same == 1 + sum(x is out for x in like)
 
 
-__all__ = ["FEW", "MANY", "MISS", "FirstStep", "Step", "elements", "fixed", "kinds", "plain"]
+__all__ = ["FEW", "MANY", "MISS", "FirstStep", "Step", "elements", "fixed", "kinds", "numbers", "plain"]

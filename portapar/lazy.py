@@ -20,24 +20,22 @@ is made; arrays are referred to, so that it sees what is written to them later.
 
 from __future__ import annotations
 
-import ast
 import functools
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
-from portapar import arrays, cache, forks
-from portapar.errors import ArgumentError, KernelError, PlacementError
+from portapar import arrays, cache
+from portapar.errors import KernelError, PlacementError
+from portapar.expression import BACK, CAPTURED, COUNT, MIRROR, NUMBER, OWN, PLACE, Expression, expression_of
 from portapar.kernel.front.codec import tuple_dtype
-from portapar.kernel.front.fuse import Getter
-from portapar.kernel.front.kernel import Function, Kernel
-from portapar.kernel.front.lift import lift, loops
+from portapar.kernel.front.kernel import Kernel
+from portapar.kernel.front.lift import known, lift, loops
 from portapar.kernel.front.rows import without_rows
-from portapar.kernel.front.sources import tree_of
-from portapar.kernel.front.text import Text, renamed
+from portapar.kernel.front.text import Text
 from portapar.kernel.jit.check import typed
 from portapar.kernel.program import INDICES, Spec
 
@@ -49,114 +47,7 @@ def __dir__() -> list[str]:
 
 _zip, _reversed = zip, reversed
 
-#: what a leaf is: an array read at the input's own index, or at the mirrored one; a number; the place of an iota in
-#: the whole of it, and that of one that runs backwards; the number of elements, where there is no array to tell it;
-#: what a function captures
-OWN, MIRROR, NUMBER, PLACE, BACK, COUNT, CAPTURED = range(7)
-
-
-@dataclass(frozen=True, eq=False)
-class Expression:
-    """What of a lazy input is code. Expressions are interned: equal inputs have one expression, whatever their data.
-
-    Attributes
-    ----------
-    tree : tuple
-        The expression: ``("own" | "mirror" | "number", leaf)``, ``("iota", start, step, place)``,
-        ``("count", start, place)`` in steps of one, which loops over neighbours have to see,
-        ``("call", kernel, inputs, captured leaves)``, ``("tuple", inputs)``; the first may be found at any depth.
-    roles : tuple of int
-        What each leaf is.
-    names : tuple of str
-        How each leaf is called: what to add to the input's own name.
-    kernels : tuple of Kernel
-        The functions.
-    """
-
-    tree: tuple[Any, ...]
-    roles: tuple[int, ...]
-    names: tuple[str, ...]
-    kernels: tuple[Kernel, ...]
-
-    @property
-    def aligned(self) -> bool:
-        """Whether every element depends on what the leaves hold at its index alone: it may be broadcast."""
-        return not {MIRROR, PLACE, BACK} & set(self.roles)
-
-    def __copy__(self) -> Expression:
-        return self
-
-    def __deepcopy__(self, memo: Any) -> Expression:
-        return self
-
-    def __reduce__(self) -> Any:
-        if self.kernels:
-            raise ArgumentError(
-                "a lazy input of functions cannot be pickled: pickle its arrays, and make it in the process that uses "
-                "it; or pickle pp.copy(policy, it)"
-            )
-        return _expression, (self.tree, self.roles, self.names, ())
-
-    def getter(self, ndim: int, wrap: bool) -> Getter:
-        """The kernel function that computes an element, always the same object.
-
-        Parameters
-        ----------
-        ndim : int
-            Number of indices: 1 for flattened arrays.
-        wrap : bool
-            The index may be negative, and then counts from the end.
-        """
-        return _getter(self, ndim, wrap)
-
-    def _getter(self, ndim: int, wrap: bool) -> Getter:
-        leaves = [f"l{k}" for k in range(len(self.roles))]
-        sized = next((k for k, role in enumerate(self.roles) if role in (OWN, MIRROR)), -1)
-        counts = sized < 0
-        if counts:
-            sized = self.roles.index(COUNT)
-        index = ", ".join(INDICES[:ndim])
-        lines = [f"def get({', '.join([index, *leaves])}):"]
-        place = index
-        if wrap and not self.aligned:
-            place = "p"
-            count = leaves[sized] if counts else f"len({leaves[sized]})"
-            lines += ["    p = np.int64(i)", "    if i < 0:", f"        p += {count}"]
-        lines.append(f"    return {self._text(self.tree, leaves, index, place)}")
-        function = tree_of("\n".join(lines)).body[0]
-        assert isinstance(function, ast.FunctionDef)
-        calls = [f"f{k}" for k in range(len(self.kernels))]
-        functions = [f for k, kernel in enumerate(self.kernels) for f in renamed(kernel, calls[k])]
-        functions.append(Function(function, "", frozenset(calls)))
-        kernel = Kernel("lazy", "<portapar lazy>", 1, [*INDICES[:ndim], *leaves], [], functions, {}, [], False)
-        return Getter(kernel, tuple(role == OWN for role in self.roles), ndim, sized, counts)
-
-    def _text(self, node: tuple[Any, ...], leaves: list[str], index: str, place: str) -> str:
-        """An element of a part of the expression; `place` is the index, if it is one, and not negative."""
-        kind, *rest = node
-        if kind == "own":
-            return f"{leaves[rest[0]]}[{index}]"
-        if kind == "mirror":  # unsigned, so that nothing has to be done for negative ones
-            return f"{leaves[rest[0]]}[np.uint64(len({leaves[rest[0]]}) - 1 - {place})]"
-        if kind == "number":
-            return leaves[rest[0]]
-        if kind == "iota":
-            start, step, first = (leaves[k] for k in rest)
-            sign = "-" if self.roles[rest[2]] == BACK else "+"
-            return f"({start} + {step} * ({first} {sign} {place}))"
-        if kind == "count":
-            start, first = (leaves[k] for k in rest)
-            return f"({start} + ({first} {'-' if self.roles[rest[1]] == BACK else '+'} {place}))"
-        if kind == "tuple":
-            return "(" + "".join(f"{self._text(part, leaves, index, place)}, " for part in rest[0]) + ")"
-        number, inputs, captured = rest
-        arguments = [self._text(part, leaves, index, place) for part in inputs]
-        return f"f{number}({', '.join([*arguments, *(leaves[k] for k in captured)])})"
-
-
-_getter = functools.cache(Expression._getter)
-_expressions: dict[tuple[Any, ...], Expression] = cache.Bounded()
-_lock = forks.lock()
+_kinds: dict[Any, Any] = cache.Bounded()  #: what elements are, by expressions and the types of their leaves
 
 
 class Lazy(arrays.Virtual):
@@ -210,6 +101,10 @@ class Lazy(arrays.Virtual):
     def _kind(self) -> Any:
         """What an element is: a dtype, or of a tuple one for each number."""
         if self._dtype is None:
+            told = [(x.dtype, x.ndim) if type(x) is np.ndarray else type(x) for x in self.values]
+            key: Any = (self.expression, *told)
+            self._dtype = _kinds.get(key)
+        if self._dtype is None:
             specs = [arrays.spec_of(v, n) for v, n in _zip(self.values, self.expression.names, strict=True)]
             own = OWN, MIRROR
             kinds = tuple(
@@ -217,6 +112,8 @@ class Lazy(arrays.Virtual):
                 for s, role in _zip(specs, self.expression.roles, strict=True)
             )
             self._dtype = _element(self.expression, kinds)
+            if not any(type(x) is not np.ndarray and hasattr(x, "shape") for x in self.values):
+                _kinds[key] = self._dtype
         return self._dtype
 
     def __repr__(self) -> str:
@@ -378,20 +275,98 @@ class _Builder:
     def done(self, tree: tuple[Any, ...], shape: tuple[int, ...]) -> Lazy:
         if not {OWN, MIRROR} & set(self.roles):
             self.leaf(shape[0], COUNT, "size")
-        expression = _expression(tree, tuple(self.roles), tuple(self.names), tuple(self.kernels))
+        expression = expression_of(tree, tuple(self.roles), tuple(self.names), tuple(self.kernels))
         return Lazy(expression, tuple(self.values), shape)
 
 
-def _expression(
-    tree: tuple[Any, ...], roles: tuple[int, ...], names: tuple[str, ...], kernels: tuple[Kernel, ...]
-) -> Expression:
-    """The only expression of that code."""
-    key = (tree, *roles, *names, *map(id, kernels))
-    with _lock:
-        found = _expressions.get(key)
+_made: dict[Any, tuple[Expression, tuple[int, ...] | None]] = cache.Bounded()  #: by what `_likeness` says
+_NUMBERS = frozenset((bool, int, float, complex, *(np.dtype(code).type for code in "?bhilqBHILQfdFD")))
+
+
+def _likeness(given: Any, f: Any) -> tuple[Any, list[Any], tuple[int, ...]] | None:
+    """(what the expression of a lazy input depends on, its leaves, its shape); None if that is not certain.
+
+    `f` is its function, None of a zip. What is wrong with arguments is told where this says nothing.
+    """
+    parts: list[Any] = []
+    values: list[Any] = []
+    captured: Any = ()
+    if f is not None:
+        found = known(f) if type(f) is FunctionType and f.__defaults__ is None else None
         if found is None:
-            found = _expressions[key] = Expression(tree, roles, names, kernels)
-    return found
+            return None
+        kernel, captured = found
+        parts.append(kernel)
+    shape = None
+    for x in given:
+        kind = type(x)
+        if kind is np.ndarray:
+            if shape != x.shape:
+                if shape is not None:
+                    return None
+                shape = x.shape
+            parts.append(x.dtype)
+            values.append(x)
+        elif kind is Lazy:
+            if shape != x.shape:
+                if shape is not None:
+                    return None
+                shape = x.shape
+            expression = x.expression
+            parts.append(expression)
+            values += x.values if expression.movable else x.values[:-1]
+        elif kind in _NUMBERS:
+            parts.append(kind)
+            values.append(x)
+        else:
+            return None
+    if not shape or len(shape) > len(INDICES):
+        return None
+    own = len(values)
+    for x in captured:
+        if type(x) is np.ndarray and x.ndim:
+            parts += (x.dtype, x.ndim)
+        elif type(x) in _NUMBERS:
+            parts.append(type(x))
+        else:
+            return None
+        values.append(x)
+    for x in values:
+        if type(x) is np.ndarray:
+            if not x.flags.aligned:
+                return None
+        elif type(x) is int and not -(2**63) <= x < 2**63:
+            return None
+    places = [id(x) for x in values[:own]]  # an array in two places is one leaf
+    if len(set(places)) < own:
+        parts.append(tuple(map(places.index, places)))
+    return tuple(parts), values, shape
+
+
+def _again(like: tuple[Any, list[Any], tuple[int, ...]]) -> Lazy | None:
+    """A lazy input whose like was made before, of other leaves."""
+    key, values, shape = like
+    found = _made.get(key)
+    if found is None:
+        return None
+    expression, places = found
+    if places is not None:
+        values = [values[k] for k in places]
+    return Lazy(expression, tuple(values) if expression.movable else (*values, shape[0]), shape)
+
+
+def _remember(like: tuple[Any, list[Any], tuple[int, ...]] | None, made: Lazy) -> None:
+    """Keep the expression for all that are like it."""
+    if like is None:
+        return
+    key, values, _ = like
+    leaves = made.values if made.expression.movable else made.values[:-1]
+    places: list[int] = []
+    for k, x in enumerate(values):
+        if len(places) < len(leaves) and leaves[len(places)] is x:
+            places.append(k)
+    if len(places) == len(leaves):
+        _made[key] = made.expression, None if len(leaves) == len(values) else tuple(places)
 
 
 def transform(*inputs: Any) -> Lazy:
@@ -419,6 +394,10 @@ def transform(*inputs: Any) -> Lazy:
     14.0
     """
     *given, f = inputs or (None,)
+    like = _likeness(given, f)
+    again = None if like is None else _again(like)
+    if again is not None:
+        return again
     if not given or not callable(f) or isinstance(f, Lazy):
         raise KernelError(
             f"lazy.transform: the last argument is {f!r}, a {type(f).__name__}: must be a kernel, after the inputs. "
@@ -451,7 +430,10 @@ def transform(*inputs: Any) -> Lazy:
                 "and how often an element of a lazy input is computed. Return the value instead"
             )
         captured.append(made.leaf(value, CAPTURED, name))
-    return made.done(("call", made.kernel(kernel), nodes, tuple(captured)), made.shape())
+    done = made.done(("call", made.kernel(kernel), nodes, tuple(captured)), made.shape())
+    if not kernel.held:  # whose rows are held against each other in every call
+        _remember(like or _likeness(given, f), done)
+    return done
 
 
 def zip(*inputs: Any) -> Lazy:
@@ -473,9 +455,15 @@ def zip(*inputs: Any) -> Lazy:
     >>> pp.transform(pp.par, pp.lazy.zip(x, y), op=lambda pair: pair[0] * pair[1])
     array([0., 1., 4., 0.])
     """
+    like = _likeness(inputs, None)
+    again = None if like is None else _again(like)
+    if again is not None:
+        return again
     made = _Builder("lazy.zip")
     nodes = tuple(made.add(x, f"[{k}]") for k, x in enumerate(inputs))
-    return made.done(("tuple", nodes), made.shape())
+    done = made.done(("tuple", nodes), made.shape())
+    _remember(like, done)
+    return done
 
 
 def iota(n: int, start: Any = 0, step: Any = 1) -> Lazy:
@@ -496,19 +484,19 @@ def iota(n: int, start: Any = 0, step: Any = 1) -> Lazy:
     >>> pp.copy(pp.par, pp.lazy.iota(4, 1.0, 0.5))
     array([1. , 1.5, 2. , 2.5])
     """
-    n = arrays.whole_number("lazy.iota: n", n)
+    n = n if type(n) is int and 0 <= n < 2**52 else arrays.whole_number("lazy.iota: n", n)
     for name, x in (("start", start), ("step", step)):
         if not isinstance(x, arrays.SCALARS):
             raise PlacementError(f"lazy.iota: {name} is {x!r}, a {type(x).__name__}: must be a number")
     if type(start) is int and type(step) is int and step == 1:
         return Lazy(_counting(), (start, 0, n), (n,))
-    return _iota(n, start, step)
+    return Lazy(_counting(False), (start, step, 0, n), (n,))
 
 
 @functools.cache
-def _counting() -> Expression:
-    """That of whole numbers one after the other, which is used again and again."""
-    return _iota(1, 0, 1).expression
+def _counting(by_one: bool = True) -> Expression:
+    """That of numbers in steps of one, or of any, which is used again and again."""
+    return _iota(1, 0, 1 if by_one else 2).expression
 
 
 def _iota(n: int, start: Any, step: Any) -> Lazy:

@@ -10,9 +10,10 @@ import numpy as np
 from portapar import arrays
 from portapar.arrays import is_scalar
 from portapar.errors import PlacementError
+from portapar.expression import OWN
 from portapar.kernel.front import codec
 from portapar.kernel.front.kernel import Kernel
-from portapar.lazy import OWN, Lazy
+from portapar.lazy import Lazy
 
 
 def check_out(

@@ -29,9 +29,10 @@ from portapar.call import resolve
 from portapar.errors import KernelError, PlacementError, PortaparError
 from portapar.exchange import Exchange
 from portapar.executor import DeviceExecutor
+from portapar.expression import MIRROR, OWN
 from portapar.few import FEW, MISS, Step
 from portapar.kernel.front.lift import bound, lift
-from portapar.lazy import MIRROR, OWN, Lazy, flat
+from portapar.lazy import Lazy, flat
 from portapar.outputs import kind_text
 from portapar.part import Data, LocalPart
 from portapar.plan import Plan, Surveyed

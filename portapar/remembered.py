@@ -15,10 +15,11 @@ import numpy as np
 from portapar import arrays, policy
 from portapar.arrays import PartitionedArray, Range
 from portapar.executor import DeviceExecutor, Work
+from portapar.expression import Expression
 from portapar.kernel.front.kernel import Kernel
 from portapar.kernel.front.lift import bound
 from portapar.kernel.program import INDICES, REFUSED
-from portapar.lazy import Expression, Lazy
+from portapar.lazy import Lazy
 from portapar.pieces import combine, prepare, task
 from portapar.plan import Loop, threads_for, values_first
 from portapar.policy import Planning, Policy, forgets

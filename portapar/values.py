@@ -74,7 +74,7 @@ class Values:
         cls, inputs: Sequence[Any], op: Any, transform: Any = None, init: Any = None, most: int = FEW
     ) -> Values | None:
         """The values of plain arrays, if there were such of these types before."""
-        n, monoid = elements(*inputs, most=most), ops.monoid(folded(op))
+        n, monoid = elements(*inputs, most=most, lazy=True), ops.monoid(folded(op))
         key = _kinds(inputs, monoid, transform, init) if n else None
         found = _types.get(key) if key is not None else None
         if found is None:

@@ -434,11 +434,11 @@ def test_the_record_of_uses_stays_short(kept, folder):
 
 def test_what_is_kept_in_memory_is_bounded(module, monkeypatch):
     """Kernels that are made again and again go; those that come back are right."""
-    from portapar import lazy, problem, remembered
+    from portapar import expression, lazy, problem, remembered
     from portapar.kernel.front import lift, rows, sources
 
     kept = [lift._lifted, lift._by_code, lift._recent, problem._texts, problem._programs, rows._expanded]
-    kept += [lazy._expressions, sources._parsed, sources._compiled]
+    kept += [expression._expressions, lazy._made, lazy._kinds, sources._parsed, sources._compiled]
     for each in kept:
         each.clear()
         monkeypatch.setattr(each, "limit", 2)

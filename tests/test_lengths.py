@@ -230,3 +230,76 @@ def test_long_calls_after_short_ones():
 
 def write(i, x, y):
     y[i] = x[i] + 1
+
+
+ON_LAZY = {  # what it does with a lazy input of small whole numbers, and with an array of its elements
+    "reduce": lambda p, x: pp.reduce(p, x),
+    "scan": lambda p, x: pp.inclusive_scan(p, x),
+    "min_element": lambda p, x: pp.min_element(p, x),
+    "find": lambda p, x: pp.find(p, x, 7),
+    "find_if": lambda p, x: pp.find_if(p, x, lambda v: v > 40),
+    "mismatch": lambda p, x: pp.mismatch(p, x, pp.lazy.reverse(x)),
+    "copy_if": lambda p, x: pp.copy_if(p, x, lambda v: v % 3 == 0),
+    "pack_index": lambda p, x: pp.pack_index(p, pp.lazy.transform(x, lambda v: v > 9)),
+    "bincount": lambda p, x: pp.bincount(p, x),
+    "histogram": lambda p, x: pp.histogram(p, x, bins=5, range=(0, 99))[0],
+    "gather": lambda p, x: pp.gather(p, x, np.array([0, -1, 0])),
+    "segments": lambda p, x: pp.segmented_reduce(p, np.array([0, 1, len(x)]), x),
+    "sort": lambda p, x: pp.sort(p, x),
+}
+
+
+def same(name, made, x):
+    wanted = ON_LAZY[name](pp.seq, x)
+    for _ in range(2):
+        found = ON_LAZY[name](pp.par, made())
+        assert np.array_equal(found, wanted) and np.asarray(found).dtype == np.asarray(wanted).dtype
+
+
+@pytest.mark.parametrize("name", ON_LAZY)
+def test_lazy_inputs_change_between_calls(name):
+    """Made anew for each call, as users write them."""
+    rng = np.random.default_rng(3)
+    for n in (100, 101, 1, 6000):
+        x, y = rng.integers(0, 50, n), rng.integers(0, 50, n)
+        for c in (3, 5):
+            same(name, lambda: pp.lazy.transform(x, y, lambda a, b: (a + c * b) % 99), (x + c * y) % 99)
+            x[::2] = c
+
+
+@pytest.mark.parametrize("name", ["reduce", "find_if"])
+def test_kinds_of_lazy_inputs_change_between_calls(name):
+    """Dtypes, what is captured, which arrays are one."""
+    rng = np.random.default_rng(3)
+    for n in (100, 101, 6000):
+        for dtype in (np.int64, np.uint8, np.int64):
+            x, y = rng.integers(0, 50, n).astype(dtype), rng.integers(0, 50, n).astype(dtype)
+            same(name, lambda: pp.lazy.transform(x, y, lambda a, b: (a + 3 * b) % 99), (x + 3 * y) % 99)
+            same(name, lambda: pp.lazy.transform(x, x, lambda a, b: (a + 3 * b) % 99), (x + 3 * x) % 99)
+            same(name, lambda: pp.lazy.reverse(x), x[::-1].copy())
+        table = rng.integers(0, 50, 100)
+        for begin in (0, 5):
+            wanted = table[np.arange(begin, n + begin) % 100]
+            same(name, lambda: pp.lazy.transform(pp.lazy.iota(n, begin), lambda k: table[k % 100]), wanted)
+            table[:] = rng.integers(0, 50, 100)
+        pairs = pp.lazy.zip(x, y)
+        same(name, lambda: pp.lazy.transform(pairs, lambda p: max(p[0], p[1])), np.maximum(x, y))
+
+
+def test_what_is_wrong_with_lazy_inputs_is_told_in_every_call():
+    x, y = np.arange(100.0), np.arange(101.0)
+    unaligned = np.zeros(801, np.uint8)[1:].view(np.float64)
+    for _ in range(2):
+        assert pp.reduce(pp.par, pp.lazy.transform(x, x[::-1], lambda a, b: a + b)) == 9900
+        for wrong in (y, unaligned, x.astype(">f8"), x.astype("f2"), x.reshape(10, 10), 2**70, [1.0]):
+            with pytest.raises(pp.PortaparError):
+                pp.reduce(pp.par, pp.lazy.transform(x, wrong, lambda a, b: a + b))
+        out = np.zeros(100)
+        pp.transform(pp.par, pp.lazy.transform(x, lambda v: v + 1), out=out, op=lambda v: v)
+        assert np.array_equal(out, x + 1)
+        with pytest.raises(pp.PortaparError, match="shares memory"):
+            pp.transform(pp.par, pp.lazy.reverse(out), out=out, op=lambda v: v)
+        assert np.array_equal(out, x + 1)
+        with pytest.raises(pp.PortaparError):  # tuples have no order
+            pp.min_element(pp.par, pp.lazy.zip(x, x))
+        assert pp.min_element(pp.par, pp.lazy.transform(x, lambda v: -v)) == 99
