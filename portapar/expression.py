@@ -11,6 +11,7 @@ from portapar import cache, forks
 from portapar.errors import ArgumentError
 from portapar.kernel.front.fuse import Getter
 from portapar.kernel.front.kernel import Function, Kernel
+from portapar.kernel.front.lift import loops
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.front.text import renamed
 from portapar.kernel.program import INDICES
@@ -53,6 +54,11 @@ class Expression:
     def movable(self) -> bool:
         """Whether it stays what it is inside of another one: no leaf says how many elements there are."""
         return COUNT not in self.roles
+
+    @functools.cached_property
+    def loops(self) -> bool:
+        """Whether a function has a loop, so that an element may take long."""
+        return any(map(loops, self.kernels))
 
     def __copy__(self) -> Expression:
         return self

@@ -164,8 +164,8 @@ def elements(x: Any = None, *others: Any, least: int = 1, most: int = FEW, lazy:
 
 
 def numbers(x: Any) -> bool:
-    """Whether it is a lazy input whose elements are numbers."""
-    return type(x) is Lazy and x.dtype.names is None
+    """Whether it is a lazy input whose elements are numbers that do not take long."""
+    return type(x) is Lazy and not x.expression.loops and x.dtype.names is None
 
 
 def plain(x: Any) -> bool:

@@ -33,7 +33,7 @@ from portapar.errors import KernelError, PlacementError
 from portapar.expression import BACK, CAPTURED, COUNT, MIRROR, NUMBER, OWN, PLACE, Expression, expression_of
 from portapar.kernel.front.codec import tuple_dtype
 from portapar.kernel.front.kernel import Kernel
-from portapar.kernel.front.lift import known, lift, loops
+from portapar.kernel.front.lift import known, lift
 from portapar.kernel.front.rows import without_rows
 from portapar.kernel.front.text import Text
 from portapar.kernel.jit.check import typed
@@ -91,7 +91,7 @@ class Lazy(arrays.Virtual):
     @property
     def loops(self) -> bool:
         """Whether a function has a loop, so that an element may take long."""
-        return any(map(loops, self.expression.kernels))
+        return self.expression.loops
 
     @property
     def tuples(self) -> bool:
