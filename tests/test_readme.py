@@ -9,18 +9,22 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-EXAMPLES = {
-    f"{file.name}-{number}": text
-    for file in (README, *sorted(ROOT.glob("docs/**/*.md")))
-    for number, text in enumerate(re.findall(r"^```python\n(.*?)^```", file.read_text(), re.DOTALL | re.MULTILINE))
+PAGES = {
+    file.name: re.findall(r"^```python\n(.*?)^```", file.read_text(), re.DOTALL | re.MULTILINE)
+    for file in (*sorted(ROOT.glob("docs/**/*.md")), README)
 }
+RUN = "import runpy, sys\nfor file in sys.argv[1:]:\n    runpy.run_path(file, run_name='__main__')\n"
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_example_runs(name, tmp_path):
-    file = tmp_path / f"{name.replace('.', '_')}.py"
-    file.write_text(EXAMPLES[name])
-    done = subprocess.run([sys.executable, file], capture_output=True, text=True, timeout=120, cwd=tmp_path)
+@pytest.mark.parametrize("page", [page for page, examples in PAGES.items() if examples])
+def test_examples_run(page, tmp_path):
+    """One after the other, each a main program of its own."""
+    files = [tmp_path / f"{page.replace('.', '_')}_{number}.py" for number in range(len(PAGES[page]))]
+    for file, text in zip(files, PAGES[page], strict=True):
+        file.write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, *files], capture_output=True, text=True, timeout=280, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
 
 
