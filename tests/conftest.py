@@ -291,3 +291,16 @@ def module(tmp_path):
         return made
 
     return load
+
+
+@pytest.fixture(scope="module")
+def queue():
+    """A queue of an OpenCL CPU device, for text that is run without an executor."""
+    cl = pytest.importorskip("pyopencl", reason="no pyopencl: OpenCL text cannot be run")
+    try:
+        devices = [d for p in cl.get_platforms() for d in p.get_devices(cl.device_type.CPU)]
+    except cl.LogicError:
+        devices = []
+    if not devices:
+        pytest.skip("no OpenCL CPU device: install pyopencl[pocl]")
+    return cl.CommandQueue(cl.Context(devices[:1]))
