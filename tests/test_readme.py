@@ -16,7 +16,10 @@ PAGES = {
 RUN = "import runpy, sys\nfor file in sys.argv[1:]:\n    runpy.run_path(file, run_name='__main__')\n"
 
 
-@pytest.mark.parametrize("page", [page for page, examples in PAGES.items() if examples])
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.extra] * (page != README.name)) for page, found in PAGES.items() if found],
+)
 def test_examples_run(page, tmp_path):
     """One after the other, each a main program of its own."""
     files = [tmp_path / f"{page.replace('.', '_')}_{number}.py" for number in range(len(PAGES[page]))]
