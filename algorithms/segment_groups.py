@@ -15,11 +15,11 @@ import numpy as np
 from portapar.algorithms import segments
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.groups import together
-from portapar.algorithms.segments import PIECE, Segments
+from portapar.algorithms.segments import PIECE
 from portapar.part import SHARED, LocalPart
 from portapar.values import Values
 
-ITEMS: Final = 128
+ITEMS: Final = 256
 SIZE: Final = 2048  #: segments and elements of a block together: less than a piece, so a segment begins one at most
 _SHORT = 1024  #: segments that are longer than this are long
 _TOGETHER: Final = 8  #: loads that an item has on their way
@@ -36,20 +36,23 @@ def staged(values: Values) -> Any:
 
 
 def walk(
-    part: LocalPart, given: Segments, values: Values, at: Any, visit: Any, begin: int, count: int, offsets: Any,
-    heads: Any, sums: Any, out: Any,
+    part: LocalPart, end: int, longest: int, dtype: np.dtype, at: Any, store: Any, visit: Any, begin: int, count: int,
+    offsets: Any, heads: Any, sums: Any, out: Any,
 ) -> None:  # fmt: skip
     """Calls `visit` for every piece of the segments, as `segments.walk`, but with values that are loaded.
 
-    ``visit(s, lo, hi, q, end, held, base, stop, begin, heads, sums, out)``: those of the elements from `base` to `stop`
-    are `held`.
+    They are ``at(i)``, and ``store(place, held, value)`` keeps one; elements are loaded between 0 and `end` only.
+    ``visit(s, lo, hi, q, stop, held, base, top, begin, heads, sums, out)``: the piece has the elements from `q` to
+    `stop`, and those from `base` to `top` are held. If offsets decrease, segments are visited all the same, but some
+    pieces may not be: whoever visits must look at `lo` and `hi`.
     """
-    store = values.store
-    room = min(SIZE + (_SHORT if given.longest <= _SHORT else PIECE), SHARED // values.dtype.itemsize)
-    blocks = -(-(given.end - given.begin + count) // SIZE)
+    room = min(SIZE + (_SHORT if longest <= _SHORT else PIECE), SHARED // dtype.itemsize)
+    blocks = -(-(end - begin + count) // SIZE)
 
     def find(block: int, begin: int, count: int, offsets: Any, firsts: Any) -> None:
-        firsts[block] = segments.first(block * SIZE, begin, count, offsets)
+        last = len(firsts) - 1
+        place = segments.first(block * SIZE, begin, count, offsets) if 0 < block and block < last else 0
+        firsts[block] = count if block == last else place
 
     def value(i: int, held: Any) -> Any:
         return at(i)
@@ -61,8 +64,8 @@ def walk(
     loads, keeps = together(value, keep, _TOGETHER, ITEMS, ITEMS)
 
     def pieces(
-        group: int, step: int, item: int, held: Any, room: int, firsts: Any, begin: int, count: int, offsets: Any,
-        heads: Any, sums: Any, out: Any,
+        group: int, step: int, item: int, held: Any, room: int, end: int, firsts: Any, begin: int, count: int,
+        offsets: Any, heads: Any, sums: Any, out: Any,
     ) -> None:  # fmt: skip
         here, there = group * SIZE, group * SIZE + SIZE
         s, last = int(firsts[group]), int(firsts[group + 1])
@@ -73,13 +76,14 @@ def walk(
             q = lo + max(1, (begin + here - s - lo + PIECE - 1) // PIECE) * PIECE
             if q < base and q - begin + s < there:
                 base = rest = q
-        stop = min(int(offsets[np.uint64(last)]), begin + there - last + PIECE, base + room)
+        top = min(int(offsets[np.uint64(last)]), begin + there - last + PIECE, base + room, end)
+        base = max(base, 0)
         if step == 0:
             i = base + item
-            while i + (_TOGETHER - 1) * ITEMS < stop:
+            while i + (_TOGETHER - 1) * ITEMS < top:
                 keeps(0, i - base, held, loads(i, held))
                 i += _TOGETHER * ITEMS
-            while i < stop:
+            while i < top:
                 keep(0, i - base, held, value(i, held))
                 i += ITEMS
         else:
@@ -87,9 +91,9 @@ def walk(
                 if r >= s or rest >= 0:
                     lo, hi = int(offsets[np.uint64(r)]), int(offsets[np.uint64(r + 1)])
                     q = lo if r >= s else rest
-                    visit(r, lo, hi, q, min(q + PIECE, hi), held, base, stop, begin, heads, sums, out)
+                    visit(r, lo, hi, q, min(q + PIECE, hi), held, base, top, begin, heads, sums, out)
 
     firsts = part.empty(blocks + 1, np.int64)
     for_each(part.how, blocks + 1, find, begin, count, offsets, firsts)
-    extent, shared = (blocks, 2, ITEMS), [(values.dtype, room)]
-    part.groups(extent, pieces, shared, room, firsts, begin, count, offsets, heads, sums, out)
+    extent, shared = (blocks, 2, ITEMS), [(dtype, room)]
+    part.groups(extent, pieces, shared, room, end, firsts, begin, count, offsets, heads, sums, out)

@@ -89,13 +89,13 @@ class Steps:
                 give(s, lo, hi, q, end, fold(q, end), begin, heads, sums, out)
 
         def visit_staged(
-            s: int, lo: int, hi: int, q: int, end: int, staged: Any, base: int, stop: int, begin: int, heads: Any,
+            s: int, lo: int, hi: int, q: int, end: int, staged: Any, base: int, top: int, begin: int, heads: Any,
             sums: Any, out: Any,
         ) -> None:  # fmt: skip
             if bare and q == end:
                 keep(np.uint64(s), out, start)
             else:
-                acc = fold_staged(q, end, staged, base) if end <= stop else fold(q, end)
+                acc = fold_staged(q, end, staged, base) if end <= top else fold(q, end)
                 give(s, lo, hi, q, end, acc, begin, heads, sums, out)
 
         def combine(window: int, begin: int, count: int, offsets: Any, heads: Any, sums: Any, out: Any) -> None:
@@ -109,7 +109,9 @@ class Steps:
 
         rest = given.begin, given.count, self.offsets, self.heads, self.sums, out
         if self.part.shares:
-            segment_groups.walk(self.part, given, self.values, self.at, visit_staged, *rest)
+            values, longest = self.values, given.longest
+            kept = self.at, values.store, visit_staged
+            segment_groups.walk(self.part, given.end, longest, values.dtype, *kept, *rest)
         elif not self.run(self.blocks, segments.walk(visit), self.size, *rest, work=self.work, **aliases):
             return False
         if self.windows:

@@ -157,3 +157,42 @@ def test_reductions_of_segments(on_groups, case):
     for lengths in LENGTHS[5:]:
         offsets, x = segments(lengths)
         same(REDUCTIONS[case](on_groups, offsets, x), REDUCTIONS[case](pp.par, offsets, x))
+
+
+class Rows:
+    """A matrix in CSR, whatever its arrays hold."""
+
+    format = "csr"
+
+    def __init__(self, columns, indptr, indices, data):
+        self.shape, self.indptr, self.indices, self.data = (len(indptr) - 1, columns), indptr, indices, data
+
+
+def rows_of(where, lengths, dtype="f8", index="i4", columns=700):
+    offsets, x = segments(lengths, 0)
+    indices = np.random.default_rng(1).integers(0, columns, len(x)).astype(index)
+    return [where.asarray(a) for a in (offsets.astype(index), indices, x.astype(dtype))]
+
+
+@pytest.mark.parametrize("dtype", ["f8", *(pytest.param(t, marks=pytest.mark.rare) for t in ("f4", "c16", "i2", "?"))])
+def test_sparse_products(on_groups, dtype):
+    where, host = on_groups.executor, pp.threads()
+    for lengths in LENGTHS[4:] if dtype == "f8" else LENGTHS[-2:]:
+        for index in ("i4",) if dtype == "f8" else ("i4", "i8"):
+            x = rough(700, "f8").astype(dtype)
+            found = pp.sparse.spmv(on_groups, Rows(700, *rows_of(where, lengths, dtype, index)), where.asarray(x))
+            same(found, pp.sparse.spmv(pp.par, Rows(700, *rows_of(host, lengths, dtype, index)), x))
+
+
+def test_unsound_sparse_matrices(on_groups):
+    where, x = on_groups.executor, on_groups.executor.asarray(np.ones(700))
+    offsets, indices, data = (pp.asnumpy(a) for a in rows_of(where, LENGTHS[-1]))
+    for array, place, value in (
+        (indices, 5, 700), (indices, -3, -1), (offsets, 0, 1), (offsets, 3, -(2**31)), (offsets, 4, 2**31 - 1),
+        (offsets, -1, len(data) + 1), (offsets, 14, 9000), (offsets, -3, 0),
+    ):  # fmt: skip
+        kept = array[place]
+        array[place] = value
+        with pytest.raises(pp.ArgumentError):
+            pp.sparse.spmv(on_groups, Rows(700, *map(where.asarray, (offsets, indices, data))), x)
+        array[place] = kept

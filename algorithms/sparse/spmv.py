@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from portapar import arrays, parts
-from portapar.algorithms import radix, segments
+from portapar.algorithms import radix, segment_groups, segments
 from portapar.algorithms.segments import first, head, keep_head, place
 from portapar.algorithms.sparse.matrix import FLAGS, Matrix, fail, matrix, product_dtype, rising, segment, unsound
 from portapar.arrays import PartitionedArray
@@ -153,8 +153,11 @@ def _product(p: Parts, a: Any, x: Any, out: Any) -> Any:
             here = rows_on(p, m, part, cuts)
             if here is None:
                 return False
-            blocks, size = part.blocks(here.stored + len(y), least=512 if part.wide else FEW, each=32)
             held = here.offsets, here.indices, here.values
+            if part.shares and columns > 0:
+                _rows_by_groups(part, here.stored, columns, held, data[part], y, flags)
+                return not arrays.asnumpy(flags)[0]
+            blocks, size = part.blocks(here.stored + len(y), least=512 if part.wide else FEW, each=32)
             _rows(part.empty, part.run, blocks, size, here.stored, columns, held, data[part], y, flags)
         else:
             _scattered(part, m.on(p, part), data[part], y, flags)
@@ -201,13 +204,64 @@ def _rows(
     """Of rows; `run` is that of a part or of a step. False if it did not run."""
     windows, count = most // PIECE + 1, len(y)
     heads, sums = empty(windows, np.int64), empty(2 * windows, y.dtype)
-    _, product, combine = _kernels(y.dtype, rows[1].dtype)
+    _, product, combine, _ = _kernels(y.dtype, rows[1].dtype)
     rest = heads, sums, y, flags
     if not run(blocks, product, blocks, size, most, n, *rows, x, *rest, work=most + count, **aliases):
         return False
     if windows > 1 and arrays.asnumpy(flags)[1]:
         return run(1, combine, windows, count, rows[0], *rest, work=windows)
     return True
+
+
+def _rows_by_groups(part: LocalPart, most: int, n: int, rows: Any, x: Any, y: Any, flags: Any) -> None:
+    """Of rows, by groups of work-items; each looks at the offsets of its own rows, and at its own indices."""
+    offsets, columns, values = rows
+    windows, count, T = most // PIECE + 1, len(y), y.dtype.type
+    U = np.dtype(f"u{columns.dtype.itemsize}").type
+    heads, sums = part.empty(windows, np.int64), part.empty(2 * windows, y.dtype)
+
+    def product(e: Any) -> Any:
+        i = U(columns[np.uint64(e)])
+        return T(values[np.uint64(e)]) * T(x[i if i < n else U(0)]), 0 if i < n else 1
+
+    def keep(place: Any, held: Any, found: Any) -> None:
+        held[place] = found[0]
+        if found[1] == 1:
+            fail(flags)
+
+    def term(e: Any, held: Any, base: Any, top: Any) -> Any:
+        return held[np.uint64(e - base)] if e < top else product(e)[0]
+
+    def visit(
+        s: Any, lo: Any, hi: Any, q: Any, stop: Any, held: Any, base: Any, top: Any, _: Any, heads: Any, sums: Any,
+        y: Any,
+    ) -> None:  # fmt: skip
+        if lo < 0 or hi < lo or hi > most or q < base or (s == 0 and lo != 0):
+            fail(flags)
+        else:
+            a = b = c = d = T(0)
+            e = q
+            while e + 4 <= stop:
+                a += term(e, held, base, top)
+                b += term(e + 1, held, base, top)
+                c += term(e + 2, held, base, top)
+                d += term(e + 3, held, base, top)
+                e += 4
+            a = (a + b) + (c + d)
+            while e < stop:
+                a += term(e, held, base, top)
+                e += 1
+            if hi - lo > PIECE:
+                keep_head(s, q, lo, 0, heads)
+                sums[np.uint64(place(q, lo, 0))] = a
+                atomic.max(flags, 1, 1)
+            else:
+                y[np.uint64(s)] = a
+
+    segment_groups.walk(part, most, PIECE, y.dtype, product, keep, visit, 0, count, offsets, heads, sums, y)
+    found = arrays.asnumpy(flags)
+    if found[1] and not found[0]:
+        part.run(windows, _kernels(y.dtype, columns.dtype)[3], count, offsets, heads, sums, y)
 
 
 def _scattered(part: LocalPart, m: Matrix, x: Any, y: Any, flags: Any) -> None:
@@ -231,7 +285,7 @@ def _scattered(part: LocalPart, m: Matrix, x: Any, y: Any, flags: Any) -> None:
 
 
 @functools.cache
-def _kernels(dtype: np.dtype, index: np.dtype) -> tuple[Any, Any, Any]:
+def _kernels(dtype: np.dtype, index: np.dtype) -> tuple[Any, Any, Any, Any]:
     T, U = dtype.type, np.dtype(f"u{index.itemsize}").type  # negative indices become large ones
 
     def fold(lo: Any, hi: Any, n: Any, columns: Any, values: Any, x: Any, flags: Any) -> Any:
@@ -307,19 +361,23 @@ def _kernels(dtype: np.dtype, index: np.dtype) -> tuple[Any, Any, Any]:
                     pieces(s, lo, hi, lo, stop, n, columns, values, x, heads, sums, flags)
                 s += 1
 
+    def window_sum(window: Any, count: Any, offsets: Any, heads: Any, sums: Any, y: Any) -> None:
+        """The sum of a long row, of its pieces."""
+        s = head(window, 0, count, offsets, heads)
+        if s >= 0:
+            lo, hi = int(offsets[np.uint64(s)]), int(offsets[np.uint64(s + 1)])
+            total = sums[np.uint64(place(lo, lo, 0))]
+            for q in range(lo + PIECE, hi, PIECE):
+                total += sums[np.uint64(place(q, lo, 0))]
+            y[np.uint64(s)] = total
+
     def combine(_: Any, windows: Any, count: Any, offsets: Any, heads: Any, sums: Any, y: Any, flags: Any) -> None:
-        """The sums of long rows, of their pieces."""
+        """The sums of long rows."""
         if flags[0] == 0:
             for window in range(windows):
-                s = head(window, 0, count, offsets, heads)
-                if s >= 0:
-                    lo, hi = int(offsets[np.uint64(s)]), int(offsets[np.uint64(s + 1)])
-                    total = sums[np.uint64(place(lo, lo, 0))]
-                    for q in range(lo + PIECE, hi, PIECE):
-                        total += sums[np.uint64(place(q, lo, 0))]
-                    y[np.uint64(s)] = total
+                window_sum(window, count, offsets, heads, sums, y)
 
-    return fixed(alone), fixed(product), fixed(combine)
+    return fixed(alone), fixed(product), fixed(combine), fixed(window_sum)
 
 
 @functools.cache
