@@ -300,3 +300,56 @@ def test_the_loops_of_every_space_become_vectors():
         arrays = np.zeros((10,) * ndim), np.zeros((10,) * ndim)
         found = pp.inspect(kernel, simd, *arrays, *([3] if kernel is flat else []), space=space)["vectorized"]
         assert found.startswith("yes"), (kernel, space, found)
+
+
+def divided(k, w, m, u, x, y, z):
+    r, c = divmod(k, w)
+    y[k] = x[k] + 1000 * (k // (w * m)) + 100 * (k // w % m) + k % (m * w)
+    z[k] = 7 * r + c + (k % 3) + k // u
+
+
+def from_rows(k, a, y):
+    y[k] = a[k // a.shape[1], k % a.shape[1]] * 2 + k // len(a)
+
+
+def butterfly(k, h, y):
+    i = k // h * 2 * h + k % h
+    y[i], y[i + h] = y[i] + y[i + h], y[i] - y[i + h]
+
+
+def blocks(i, j, w, m, y):
+    b = i if m < 0 else j // w
+    y[i, j] = 100 * b + j % w + i // (m + 2)
+
+
+WIDTHS = [(1, 4), (2, 3), (3, 1), (4, 2), (5, 7), (16, 100), (1008, 2), (2000, 3), (0, 2), (-3, 2), (6, -5), (7, 0)]
+
+
+def test_quotients_of_the_index(renderer):
+    n, u = 1009, np.int64(5)
+    k, x = np.arange(n), np.arange(n) * 3
+    for w, m in WIDTHS:
+        y, z = np.zeros((2, n), np.int64)
+        pp.for_each(renderer, n, divided, w, m, u, x, y, z)
+        with np.errstate(divide="ignore"):  # by 0 gives 0
+            assert (y == x + 1000 * (k // (w * m)) + 100 * (k // w % m) + k % (m * w)).all(), (w, m)
+            assert (z == 7 * (k // w) + k % w + k % 3 + k // u).all(), (w, m)
+        if w > 0:
+            y = np.zeros((12, 12), np.int64)
+            pp.for_each(renderer, y.shape, blocks, w, m, y)
+            i, j = np.ogrid[:12, :12]
+            b = i if m < 0 else j // w
+            assert (y == 100 * b + j % w + (i // (m + 2) if m + 2 else 0)).all(), (w, m)
+
+
+@pytest.mark.parametrize("width", [1, 3, 4, 24])
+def test_quotients_are_places_in_arrays(renderer, width):
+    h, n = width, 480
+    x = np.random.default_rng(1).integers(0, 100, n)
+    y = x.copy()
+    pp.for_each(renderer, n // 2, butterfly, h, y)
+    a, b = x.reshape(-1, 2, h).transpose(1, 0, 2)
+    assert (y.reshape(-1, 2, h).transpose(1, 0, 2) == [a + b, a - b]).all()
+    a = x.reshape(-1, width)
+    pp.for_each(renderer, n, from_rows, a, y)
+    assert (y == 2 * x + np.arange(n) // len(a)).all()

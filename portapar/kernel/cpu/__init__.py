@@ -3,6 +3,7 @@
 ===========  ==============================================================
 `chunk`      the loop around a program, as Python for Numba
 `loops`      the loop nest of an index space
+`quotients`  loops over indices that have one quotient
 `strips`     loops inside of an iteration, for several neighbouring indices at a time
 `kinds`      what kinds of numbers a kernel's variables are
 `choices`    conditional expressions as choices instead of branches

@@ -13,6 +13,7 @@ import functools
 import math
 import re
 import struct
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ from portapar.errors import PlacementError
 from portapar.kernel.cpu import registers
 from portapar.kernel.cpu.choices import chosen
 from portapar.kernel.cpu.loops import STREAM_LINES, does_ends, holds_text, loops_text, rows_apart
+from portapar.kernel.cpu.quotients import Quotients, quotients
 from portapar.kernel.cpu.strips import WIDTH, straight, strip
 from portapar.kernel.front.bounds import Bounded, bounded
 from portapar.kernel.front.codec import codec
@@ -39,6 +41,7 @@ def chunk_text(
     bound: Bounded | None = None,
     apart: bool = False,
     strips: int = 0,
+    plain: bool = False,
 ) -> str:
     """Python text of ``chunk(lo, hi, block)`` for a program.
 
@@ -52,6 +55,8 @@ def chunk_text(
         Leave everything to ``rest`` where the arrays that a map writes share memory with others.
     strips : int
         The width of strips, if there are such (`portapar.kernel.cpu.strips`).
+    plain : bool
+        Make one loop, even where quotients of the index would cut it.
     """
     args = [f"a{k}" for k in range(len(program.specs))]
     extra = [f"n{d}" for d in range(1, program.ndim)]
@@ -70,7 +75,8 @@ def chunk_text(
     if program.form == "reduce":
         head = holds_text(program, bound) + head if bound else head
         return (_tree_text if program.ordered else _lanes_text)(program, head, call, bound)
-    return loops_text(program, head, stream, bound, strips)
+    cut = None if stream or strips or plain else _quotients(program)
+    return loops_text(program, head, stream, bound, strips, cut)
 
 
 def _value(call: str, fast: bool) -> Callable[[str], str]:
@@ -327,7 +333,9 @@ def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0) 
     bodies = _strips(program)[1] if strips else ()
     for name, body in zip(("strip", "fewer"), bodies, strict=False):
         space[f"{name}{strips}"] = _strip_function(program, body, name == "fewer")
-    exec(compile(chunk_text(program, stream, bound, apart, strips), "<portapar chunk>", "exec"), space)
+    if not (stream or strips or plain) and (cut := _quotients(program)) is not None:
+        space["run"] = _run_function(program, cut.tree, space)
+    exec(compile(chunk_text(program, stream, bound, apart, strips, plain), "<portapar chunk>", "exec"), space)
     for name in ("holds", "sound", "inside", "short"):
         if name in space:
             space[name] = callee(space[name], once=program.once)
@@ -368,6 +376,25 @@ def _strip_function(program: Program, tree: ast.Module, fewer: bool) -> Any:
     return callee(space["strip"], (*weak, program.ndim + len(program.specs)) if fewer else weak)
 
 
+@functools.lru_cache(maxsize=4096)
+def _quotients(program: Program) -> Quotients | None:
+    """The body for indices that have one quotient, if there is one."""
+    if program.form == "reduce" or not re.search(r"//|%|\bdivmod\(", program.text):
+        return None
+    bound, texts = _bounded(program), function_texts(program)
+    trees = {name: tree_of(text) for name, text in texts.items()}
+    body = straight(trees | _forms(program, texts, {} if bound is None else bound.trees), "body")
+    return None if body is None else quotients(program, body)
+
+
+def _run_function(program: Program, tree: ast.Module, space: dict[str, Any]) -> Any:
+    """It as a function for the loop to call, of what is in a namespace."""
+    code = compile(tree, "<portapar quotient>", "exec").co_consts[0]
+    function = types.FunctionType(code, {name: space[name] for name in code.co_names if name in space})
+    weak = (*range(program.ndim), *(program.ndim + k for k, spec in enumerate(program.specs) if spec.weak))
+    return callee(function, (*weak, program.ndim + len(program.specs)))
+
+
 def _apart(program: Program) -> bool:
     """Whether code is made for arrays of which the written ones share memory with no other; a transform's do not."""
     if program.form == "map":
@@ -391,7 +418,7 @@ def _forms(program: Program, texts: dict[str, str], trees: dict[str, Any]) -> di
 
 def can_stream(program: Program) -> bool:
     """Whether the output can bypass the caches: contiguous elements that fill cache lines."""
-    if program.form != "transform" or not program.unit or _strips(program)[0]:
+    if program.form != "transform" or not program.unit or _strips(program)[0] or _quotients(program):
         return False
     spec = program.specs[program.out]
     return spec.contiguous and spec.dtype.names is None and 64 % spec.dtype.itemsize == 0

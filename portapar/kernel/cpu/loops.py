@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 
+from portapar.kernel.cpu.quotients import Quotients, cut_text
 from portapar.kernel.front.bounds import Bounded
 from portapar.kernel.program import Program, Spec, has_loop
 
@@ -21,7 +22,14 @@ _NEAR = 4  #: LLVM loads whole vectors and takes them apart where numbers lie so
 BLOCK = 512  #: iterations for which the elements that are indices are looked at, which then lie in the first cache
 
 
-def loops_text(program: Program, head: str, stream: bool, bound: Bounded | None, strips: int = 0) -> str:
+def loops_text(
+    program: Program,
+    head: str,
+    stream: bool,
+    bound: Bounded | None,
+    strips: int = 0,
+    cut: Quotients | None = None,
+) -> str:
     """The text of ``chunk(lo, hi, block)``, of which `head` is the beginning, for maps and transforms.
 
     Parameters
@@ -32,6 +40,8 @@ def loops_text(program: Program, head: str, stream: bool, bound: Bounded | None,
         When `fast` is right in the place of `body` (`fast_elem` for `elem`); elsewhere ``rest`` does the work.
     strips : int
         The width of strips, if there are such.
+    cut : Quotients, optional
+        The body between places where a quotient of the index changes.
     """
     args = [f"a{k}" for k in range(len(program.specs))]
     call = ", ".join(args)
@@ -39,7 +49,7 @@ def loops_text(program: Program, head: str, stream: bool, bound: Bounded | None,
     ends = ("first", "last") if tested else ("begin", "end")
     sound = bound is not None and bound.elements != ""
     near = ("near", "far") if sound else ends
-    work = _stream_text(program, args, name, *near) if stream else _loop(program, name, call, *near, strips)
+    work = _stream_text(program, args, name, *near) if stream else _loop(program, name, call, *near, strips, cut)
     if sound:
         row = "".join(f"{_ends(program, d, f'p{d}', f'p{d}')}, " for d in range(program.ndim - 1))
         work = (
@@ -158,7 +168,9 @@ def _index(program: Program, axis: int, position: str) -> str:
     return text if program.signed else f"nonneg({text})"
 
 
-def _loop(program: Program, name: str, call: str, begin: str, end: str, strips: int = 0) -> str:
+def _loop(
+    program: Program, name: str, call: str, begin: str, end: str, strips: int = 0, cut: Quotients | None = None
+) -> str:
     inner = program.ndim - 1
     step = f"{_outer(program)}{_index(program, inner, 'k')}, {call})\n"
     if strips:
@@ -167,7 +179,8 @@ def _loop(program: Program, name: str, call: str, begin: str, end: str, strips: 
         fewer = step.removesuffix(")\n") + f", nonneg({end} - whole))\n"
         return f"{text}@for k in range(whole, {end}, {strips}):\n@    fewer{strips}({fewer}"
     alone = "@few()\n" if _blocks(program) else ""
-    return f"@for k in range({begin}, {end}):\n@    {name}({step}{alone}"
+    loop = f"@for k in range({begin}, {end}):\n@    {name}({step}{alone}"
+    return loop if cut is None else cut_text(cut, begin, end, step.removesuffix(")\n"), loop)
 
 
 def _blocks(program: Program) -> bool:

@@ -87,6 +87,8 @@ def bounded(program: Program, texts: dict[str, str], entry: str, elements: bool 
         changed = first.interior.apply(trees)
         second = _Analysis(program, trees, elements)
         second.lines = first.lines
+        if first.interior.tests:  # they hold where what was taken for granted of their operands does
+            second.conditions |= first.conditions
         if not second.run(entry):
             return None
         return second.result(changed, first.interior.tests, first.interior.sizes)
