@@ -13,7 +13,6 @@ import functools
 import math
 import re
 import struct
-import types
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +28,7 @@ from portapar.kernel.front.bounds import Bounded, bounded
 from portapar.kernel.front.codec import codec
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.jit import vecmath
-from portapar.kernel.jit.functions import function_texts, functions, namespace
+from portapar.kernel.jit.functions import function_texts, functions, namespace, weak_places
 from portapar.kernel.jit.native import callee, lower, native, slow_gathers
 from portapar.kernel.program import Program, Spec, has_loop
 from portapar.kernel.tiles import BLOCK, LANES, TILE
@@ -41,7 +40,7 @@ def chunk_text(
     bound: Bounded | None = None,
     apart: bool = False,
     strips: int = 0,
-    plain: bool = False,
+    cut: Quotients | None = None,
 ) -> str:
     """Python text of ``chunk(lo, hi, block)`` for a program.
 
@@ -55,8 +54,8 @@ def chunk_text(
         Leave everything to ``rest`` where the arrays that a map writes share memory with others.
     strips : int
         The width of strips, if there are such (`portapar.kernel.cpu.strips`).
-    plain : bool
-        Make one loop, even where quotients of the index would cut it.
+    cut : Quotients, optional
+        The body between places where a quotient of the index changes.
     """
     args = [f"a{k}" for k in range(len(program.specs))]
     extra = [f"n{d}" for d in range(1, program.ndim)]
@@ -75,7 +74,6 @@ def chunk_text(
     if program.form == "reduce":
         head = holds_text(program, bound) + head if bound else head
         return (_tree_text if program.ordered else _lanes_text)(program, head, call, bound)
-    cut = None if stream or strips or plain else _quotients(program)
     return loops_text(program, head, stream, bound, strips, cut)
 
 
@@ -333,9 +331,10 @@ def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0) 
     bodies = _strips(program)[1] if strips else ()
     for name, body in zip(("strip", "fewer"), bodies, strict=False):
         space[f"{name}{strips}"] = _strip_function(program, body, name == "fewer")
-    if not (stream or strips or plain) and (cut := _quotients(program)) is not None:
-        space["run"] = _run_function(program, cut.tree, space)
-    exec(compile(chunk_text(program, stream, bound, apart, strips, plain), "<portapar chunk>", "exec"), space)
+    cut = None if plain else _quotients(program)
+    if cut is not None:
+        space["run"] = cut.function(program, space)
+    exec(compile(chunk_text(program, stream, bound, apart, strips, cut), "<portapar chunk>", "exec"), space)
     for name in ("holds", "sound", "inside", "short"):
         if name in space:
             space[name] = callee(space[name], once=program.once)
@@ -372,27 +371,18 @@ def _strip_function(program: Program, tree: ast.Module, fewer: bool) -> Any:
     space["lanes_apart"] = intrinsics.steps_apart if fewer else intrinsics.lanes_apart
     space.update((constructor.__name__, constructor) for constructor in private.CONSTRUCTORS)
     exec(compile(tree, "<portapar strip>", "exec"), space)
-    weak = (*range(program.ndim), *(program.ndim + k for k, spec in enumerate(program.specs) if spec.weak))
-    return callee(space["strip"], (*weak, program.ndim + len(program.specs)) if fewer else weak)
+    return callee(space["strip"], weak_places(program, fewer))
 
 
 @functools.lru_cache(maxsize=4096)
 def _quotients(program: Program) -> Quotients | None:
     """The body for indices that have one quotient, if there is one."""
-    if program.form == "reduce" or not re.search(r"//|%|\bdivmod\(", program.text):
+    if program.form == "reduce" or _strips(program)[0] or not re.search(r"//|%|\bdivmod\(", program.text):
         return None
     bound, texts = _bounded(program), function_texts(program)
     trees = {name: tree_of(text) for name, text in texts.items()}
     body = straight(trees | _forms(program, texts, {} if bound is None else bound.trees), "body")
     return None if body is None else quotients(program, body)
-
-
-def _run_function(program: Program, tree: ast.Module, space: dict[str, Any]) -> Any:
-    """It as a function for the loop to call, of what is in a namespace."""
-    code = compile(tree, "<portapar quotient>", "exec").co_consts[0]
-    function = types.FunctionType(code, {name: space[name] for name in code.co_names if name in space})
-    weak = (*range(program.ndim), *(program.ndim + k for k, spec in enumerate(program.specs) if spec.weak))
-    return callee(function, (*weak, program.ndim + len(program.specs)))
 
 
 def _apart(program: Program) -> bool:
@@ -590,26 +580,13 @@ def inspect(program: Program, stream: bool = False) -> dict[str, str]:
             raise
         strips, (library, _) = 0, lower(_make(program, stream), 3)
     llvm = library.get_llvm_str()
-    verdict, bound = _verdict(llvm), _bounded(program)
+    verdict, bound = vecmath.verdict(llvm), _bounded(program)
     if bound is not None and bound.test + bound.elements:
-        slow = _verdict(lower(_make(program, stream, True), 3)[0].get_llvm_str())
+        slow = vecmath.verdict(lower(_make(program, stream, True), 3)[0].get_llvm_str())
         verdict = f"{verdict}\nwhere an index is negative: {slow}"
     return {
         "vectorized": verdict,
-        "Numba": program.text + "\n" + chunk_text(program, stream, bound, _apart(program), strips),
+        "Numba": program.text + "\n" + chunk_text(program, stream, bound, _apart(program), strips, _quotients(program)),
         "LLVM": llvm,
         "assembly": library.get_asm_str(),
     }
-
-
-def _verdict(llvm: str) -> str:
-    """Whether the loops of an optimised module were vectorized, and what makes them slow all the same."""
-    own = vecmath.own_text(llvm)
-    widths = [int(n) for n in re.findall(r"<(\d+) x (?:double|float|i\d+)>", own)]
-    loops = len(re.findall(r"^vector\.body", own, re.MULTILINE))
-    if not loops or not widths:
-        return "no"
-    scalar = vecmath.one_by_one(own)
-    moves = [f"{n} {kind}s" for kind in ("gather", "scatter") if (n := own.count(f"@llvm.masked.{kind}.") // 2)]
-    but = [f"{', '.join(scalar)} one at a time"] * bool(scalar) + [f"with {' and '.join(moves)}"] * bool(moves)
-    return f"yes: {loops} loop(s), up to {max(widths)} elements at a time{', but ' * bool(but)}{' and '.join(but)}"

@@ -8,11 +8,15 @@ is next to each other in memory is known to be.
 from __future__ import annotations
 
 import ast
+import types
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from portapar.kernel.front.trees import copied, names_in, stored_in, whole_number
+from portapar.kernel.jit.functions import weak_places
+from portapar.kernel.jit.native import callee
 from portapar.kernel.program import Program
 
 FEWEST = 4  #: indices with one quotient from which on a loop of their own pays; for fewer they are counted
@@ -34,6 +38,12 @@ class Quotients:
     tree: ast.Module
     width: str
     holds: str
+
+    def function(self, program: Program, space: dict[str, Any]) -> Any:
+        """``run`` for the loop to call, of what is in a namespace."""
+        code = compile(self.tree, "<portapar quotient>", "exec").co_consts[0]
+        made = types.FunctionType(code, {name: space[name] for name in code.co_names if name in space})
+        return callee(made, weak_places(program, True))
 
 
 def quotients(program: Program, body: ast.Module) -> Quotients | None:

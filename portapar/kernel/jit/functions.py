@@ -36,7 +36,7 @@ def functions(
     space.update((constructor.__name__, constructor) for constructor in private.CONSTRUCTORS)
     texts: dict[str, Any] = function_texts(program)
     forms = texts | (edit(texts) if edit else {})
-    weak = (*range(program.ndim), *(program.ndim + k for k, spec in enumerate(program.specs) if spec.weak))
+    weak = weak_places(program)
     origin, line = program.origin or {}, 1
     for name, text in texts.items():
         code = compile(forms[name], "<portapar kernels>", "exec").co_consts[0]
@@ -46,6 +46,12 @@ def functions(
         space[name] = _function(code, places, known, soft, program.once)
         line += text.count("\n")
     return space
+
+
+def weak_places(program: Program, last: bool = False) -> tuple[int, ...]:
+    """The places of a body's arguments that are Python's numbers; `last`: there is one more, which is one, too."""
+    weak = (program.ndim + k for k, spec in enumerate(program.specs) if spec.weak)
+    return (*range(program.ndim), *weak, *[program.ndim + len(program.specs)] * last)
 
 
 def function_texts(program: Program) -> dict[str, str]:

@@ -191,3 +191,16 @@ def _definitions(key: Key, vector: str) -> str:
     names = [vector, *(_ours(key, width) for width in widths)]
     kept = f"[{len(names)} x ptr] [{', '.join(f'ptr @{name}' for name in names)}]"  # until loops are vectorized
     return "\n".join([*text, f'@llvm.compiler.used = appending global {kept}, section "llvm.metadata"'])
+
+
+def verdict(llvm: str) -> str:
+    """Whether the loops of an optimised module were vectorized, and what makes them slow all the same."""
+    own = own_text(llvm)
+    widths = [int(n) for n in re.findall(r"<(\d+) x (?:double|float|i\d+)>", own)]
+    loops = len(re.findall(r"^vector\.body", own, re.MULTILINE))
+    if not loops or not widths:
+        return "no"
+    scalar = one_by_one(own)
+    moves = [f"{n} {kind}s" for kind in ("gather", "scatter") if (n := own.count(f"@llvm.masked.{kind}.") // 2)]
+    but = [f"{', '.join(scalar)} one at a time"] * bool(scalar) + [f"with {' and '.join(moves)}"] * bool(moves)
+    return f"yes: {loops} loop(s), up to {max(widths)} elements at a time{', but ' * bool(but)}{' and '.join(but)}"
