@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from portapar import lazy
-from portapar.algorithms import graph, irregular, random, sparse
+from portapar.algorithms import random
 from portapar.algorithms.by_key import group_by_key, merge_by_key, reduce_by_key, scan_by_key, unique_by_key
 from portapar.algorithms.copy_if import copy_if, pack_index, partition, remove_if
 from portapar.algorithms.count import all_of, any_of, count, count_if, none_of
@@ -78,6 +81,9 @@ from portapar.ops import (
 )
 from portapar.policy import Policy, auto, par, par_unseq, policy_first, seq, unseq, using
 from portapar.trace import profile, trace
+
+if TYPE_CHECKING:
+    from portapar.algorithms import graph, irregular, sparse
 
 __version__ = "0.1.0"
 
@@ -218,14 +224,18 @@ def __dir__() -> list[str]:
     return [*__all__, "__all__", "__doc__", "__name__", "__version__"]
 
 
-for _algorithm in (globals()[_name] for _name in __all__):
-    if hasattr(_algorithm, "__defaults__"):
-        policy_first(_algorithm)
-for _room, _some in (
-    ("random.", (random.fill_uniform, random.fill_normal, random.fill_integers)),
-    ("graph.", graph.ALGORITHMS),
-    ("irregular.", irregular.ALGORITHMS),
-    ("sparse.", sparse.ALGORITHMS),
-):
-    for _algorithm in _some:
-        policy_first(_algorithm, _room)
+_ROOMS = {"graph", "irregular", "sparse"}  #: which are imported when they are asked for: half of all modules
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'portapar' has no attribute {name!r}")
+    room = globals()[name] = importlib.import_module(f"portapar.algorithms.{name}")
+    return room
+
+
+for _name in __all__:
+    if _name not in _ROOMS and hasattr(globals()[_name], "__defaults__"):
+        policy_first(globals()[_name])
+for _algorithm in (random.fill_uniform, random.fill_normal, random.fill_integers):
+    policy_first(_algorithm, "random.")

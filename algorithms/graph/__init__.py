@@ -58,6 +58,7 @@ from portapar.algorithms.graph.verify import (
     verify_triangles,
 )
 from portapar.algorithms.graph.walks import random_walks
+from portapar.policy import policy_first
 
 __all__ = [
     "Graph",
@@ -99,6 +100,8 @@ ALGORITHMS = (
     grid, jaccard, k_core, kronecker, label_propagation, load, maximal_matching, minimum_spanning_forest, mis,
     pagerank, personalized_pagerank, random_walks, sssp, strongly_connected_components, triangle_count, uniform
 )  # fmt: skip
+for _algorithm in ALGORITHMS:
+    policy_first(_algorithm, "graph.")
 
 
 def __dir__() -> list[str]:

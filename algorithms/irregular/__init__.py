@@ -19,11 +19,14 @@ from portapar.algorithms.irregular.nbody import nbody
 from portapar.algorithms.irregular.suffix_array import suffix_array
 from portapar.algorithms.irregular.uts import Tree, uts
 from portapar.algorithms.irregular.word_count import word_count
+from portapar.policy import policy_first
 
 __all__ = ["Tree", "convex_hull", "knn", "nbody", "suffix_array", "uts", "word_count"]
 
 #: those that take a policy
 ALGORITHMS = (convex_hull, knn, nbody, suffix_array, uts, word_count)
+for _algorithm in ALGORITHMS:
+    policy_first(_algorithm, "irregular.")
 
 
 def __dir__() -> list[str]:

@@ -18,11 +18,14 @@ from portapar.algorithms.sparse.spmm import spmm
 from portapar.algorithms.sparse.spmv import spmv
 from portapar.algorithms.sparse.transpose import transpose
 from portapar.algorithms.sparse.trisolve import Levels, levels, trisolve
+from portapar.policy import policy_first
 
 __all__ = ["Levels", "from_coo", "levels", "spgemm", "spmm", "spmv", "transpose", "trisolve"]
 
 #: those that take a policy
 ALGORITHMS = from_coo, levels, spgemm, spmm, spmv, transpose, trisolve
+for _algorithm in ALGORITHMS:
+    policy_first(_algorithm, "sparse.")
 
 
 def __dir__() -> list[str]:
