@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, autotune, cache, config, cost, history, policy, rates, work
+from portapar import arrays, autotune, cache, config, cost, history, moves, pipeline, policy, rates, work
 from portapar.arrays import PartitionedArray
 from portapar.balance import rounded
 from portapar.candidates import HOPED, SETTLED, Candidate, Choice, time_text
@@ -242,6 +242,7 @@ def _about(size: int) -> int:
 def _first(how: Policy, problem: Problem | None, values: Sequence[Any], name: str) -> Choice:
     known = work.of(problem) if problem is not None else None
     found = _candidates(how, known)
+    found = [one for one in found if all(_has_room(m, values, problem) for m in one.members)] or found
     _predict(found, known, values, problem)
     for one in found:
         one.entry = f"{name} {' '.join(map(repr, one.members))}"
@@ -364,6 +365,17 @@ def _share_memory(one: Candidate, known: Work) -> bool:
     return rates.profile().together(tuple(map(_name, members)), True) < _APART
 
 
+def _has_room(member: Executor, values: Sequence[Any], problem: Problem | None) -> bool:
+    """Whether a call's arrays may be on a device at once, or be streamed through it in chunks."""
+    if not isinstance(member, DeviceExecutor) or member.device.host_memory:
+        return True
+    device = member.device
+    if problem is None:
+        return not 0 < device.memory < sum(x.nbytes for x in flat(values) if isinstance(x, np.ndarray))
+    chunks = pipeline.cut(problem, 0, problem.size, device)
+    return chunks is None or not chunks.refused
+
+
 def _moved(values: Sequence[Any], problem: Problem | None) -> tuple[list[float], list[float]]:
     """Bytes of the arrays that go to the memory of a device, and back."""
     if problem is None:
@@ -374,7 +386,6 @@ def _moved(values: Sequence[Any], problem: Problem | None) -> tuple[list[float],
         use = problem.access[k]
         assert use is not None
         size = float(x.size * x.dtype.itemsize)
-        into += [size] if use.reads or not (use.covers and use.pointwise) else []
+        into += [size] if moves.fetched(use) else []
         out += [size] if use.writes else []
     return into, out
-

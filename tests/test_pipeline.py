@@ -8,11 +8,14 @@ import weakref
 import numpy as np
 import pytest
 from conftest import executor
+from test_cost import alone  # noqa: F401 (a fixture)
 from test_plan_bytes import copied, promised  # noqa: F401 (a fixture)
 
 import portapar as pp
+from portapar import rates
 from portapar.errors import DeviceMemoryError
 from portapar.kernel.device import Device
+from portapar.rates import Profile, Rates
 
 N = 20_011
 TABLE = np.arange(7.0)
@@ -169,7 +172,6 @@ def test_reductions_keep_their_bits(device, copied, monkeypatch, default):  # no
     for n in (30 * 4096, 30 * 4096 + 17, 100_003):
         x, y = rng.normal(size=n), np.exp(rng.normal(size=n))
         for function, given, more in (
-            (pp.reduce, (x,), {}),
             (pp.transform_reduce, (x, y), {"transform": lambda a, b: a * b}),
             (pp.reduce, (y,), {"op": lambda a, b: a * b}),  # of neighbours
         ):
@@ -249,6 +251,21 @@ def test_what_cannot_be_streamed_says_so(device, monkeypatch):
     assert "cannot run: for_each: its arrays have 320176 bytes" in str(plan)
     with pytest.raises(DeviceMemoryError):
         plan.run()
+
+
+def test_who_has_no_room_is_not_chosen(device, alone, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(device, "memory", 100_000)
+    way = (0, 1e-12), (1e6, 1e-9)
+    slow, fast = (Rates(1e-6, ((1e3, rate), (1e9, rate)), *[rate] * 7, way, way) for rate in (1e6, 1e9))
+    rates._known[:] = [Profile({"threads": slow, "opencl:0": fast}, {"opencl:0+threads": (1, 1)})]
+    for how in (pp.auto, pp.par.on(pp.hybrid(pp.threads(2), executor("opencl:0")))):
+        x, y = data(), np.zeros(N)
+        plan = pp.plan(pp.for_each, how, N, read_anywhere, x, y)
+        assert "cannot run" not in str(plan) and "opencl" not in repr(plan.executor)
+        pp.for_each(how, N, read_anywhere, x, y)
+        assert np.array_equal(y, x[np.arange(N) * 7 % N])
+        assert "opencl" not in repr(pp.plan(pp.sort, how, x).executor)
+        assert "opencl" in repr(pp.plan(pp.for_each, how, N, set_own, x, y).executor)
 
 
 # -- the order of work -----------------------------------------------------------------------------------
