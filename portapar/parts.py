@@ -37,7 +37,7 @@ from portapar.outputs import kind_text
 from portapar.part import Data, LocalPart
 from portapar.plan import Plan, Surveyed
 from portapar.policy import Policy, Recording, check_policy, choosing, current, planning, surveying
-from portapar.trace import span
+from portapar.trace import span, watching
 
 T = TypeVar("T")
 
@@ -460,22 +460,25 @@ def run(
     undecided = choosing(how)
     if undecided is not None:
         given, body, own = _normal(values, body, own)
-        small = few is not None and all(type(x) is np.ndarray and x.size <= FEW for x in given)
-        like = undecided, algorithm
-        there = choice.held(undecided, like) if small else None
-        if few is not None and there is not None:
+        plain = few is not None and all(type(x) is np.ndarray for x in given)
+        small = plain and all(x.size <= FEW for x in given)
+        like = undecided, algorithm, *(() if small else choice.looks(_functions(body), given))
+        there = choice.held(undecided, like) if plain else None
+        if few is not None and small and there is not None:
             value = few(Step(there))
             if value is not MISS:
                 return value
             choice.hold(undecided, like, None)
+        elif there is not None and current.get() is None and not watching and not there.executor.closed:
+            return _run(algorithm, there, values, body, few, own)
 
         def holds(bound: Policy) -> None:
-            if small and isinstance(bound.executor, DeviceExecutor) and bound.executor.device.host_memory:
+            if plain and isinstance(bound.executor, DeviceExecutor) and bound.executor.device.host_memory:
                 choice.hold(undecided, like, bound)
 
         again = functools.partial(_run, algorithm, values=values, body=body, few=few, own=own)
-        kernels = tuple(_functions(body))
-        return choice.run(undecided, algorithm, kernels, given, lambda bound: again(how=bound), holds=holds)
+        users = tuple(_functions(body))
+        return choice.run(undecided, algorithm, users, given, lambda bound: again(how=bound), holds=holds)
     return _run(algorithm, how, values, body, few, own)
 
 

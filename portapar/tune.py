@@ -233,9 +233,12 @@ def _transfers(where: Executor, how: Policy) -> tuple[_Curve | None, _Curve | No
         for way, call in zip(found, (_counted, _filled), strict=True):
             host, there = (functools.partial(_done, where, call, how, y) for y in (x, where.asarray(x)))
             host(), there()
-            before = way[-1][1] if way else 1e-7
-            way.append((float(x.nbytes), max(before, _best(times, host) - _best(times, there))))
-    return tuple(found[0]), tuple(found[1])
+            taken = max(1e-7, _best(times, host) - _best(times, there))
+            while way and way[-1][1] >= taken:  # others were in the way
+                way.pop()
+            way.append((float(x.nbytes), taken))
+    into, out = (tuple(way) if len(way) > 1 else ((0.0, way[0][1]), *way) for way in found)
+    return into, out
 
 
 def _counted(how: Policy, x: Any) -> Any:

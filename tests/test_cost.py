@@ -704,6 +704,22 @@ def test_results_keep_their_bits(alone):
         assert pp.reduce(None, x) == pp.reduce(pp.par, x)
 
 
+def test_decided_calls_of_several_steps_are_made_at_once(alone, monkeypatch):
+    """But for every 32nd; sizes and operators are told apart, and plans are plans."""
+    rates._known[:] = [Profile({"threads": FLAT})]
+    ways, run = [], choice.run
+    monkeypatch.setattr(choice, "run", lambda *args, **keywords: ways.append(args[1]) or run(*args, **keywords))
+    large, small = np.random.default_rng(5).random((2, 9000)), np.ones(8000)
+    for x in (*large, small):
+        ways.clear()
+        for op, wanted in ((None, np.add), (lambda a, b: max(a, b), np.maximum)):
+            for _ in range(60):
+                found = pp.inclusive_scan(pp.auto, x, op=op) if op else pp.inclusive_scan(pp.auto, x)
+            assert np.allclose(found, wanted.accumulate(x))
+        assert len(ways) < (60 if x is not large[1] else 10)
+        assert pp.plan(pp.inclusive_scan, pp.auto, x).candidates
+
+
 def test_errors_are_those_of_the_call(alone):
     x = np.zeros(100)
     for how in (pp.auto, pp.par.on(pp.hybrid(pp.threads(2), pp.simd()))):
