@@ -27,7 +27,7 @@ from portapar import arrays, choice, elementwise, moves, ops, outputs, shares
 from portapar.arrays import PartitionedArray
 from portapar.call import resolve
 from portapar.errors import KernelError, PlacementError, PortaparError
-from portapar.exchange import Exchange
+from portapar.exchange import Exchange, told
 from portapar.executor import DeviceExecutor
 from portapar.expression import MIRROR, OWN
 from portapar.few import FEW, MISS, Step
@@ -508,7 +508,7 @@ def _run(
         if type(block) is Recording:
             block.algorithms += 1
         if where.kind == "mpi":
-            p.asked = f"({_told(body)})"
+            p.asked = f"({told(body)})"
         with span("call", algorithm, where):
             if p.count == 1:
                 return body(p)
@@ -596,9 +596,3 @@ def captures(func: Any) -> list[tuple[str, PartitionedArray]]:
         return []
     found = zip(kernel.captures, kernel.values(func), strict=True)
     return [(name, x) for (name, _), given in found for x in flat([given]) if isinstance(x, PartitionedArray)]
-
-
-def _told(body: Callable[..., Any]) -> str:
-    """What an algorithm's body captures, which is how it was called, in words that ranks can compare."""
-    cells = zip(body.__code__.co_freevars, body.__closure__ or (), strict=True)
-    return ", ".join(f"{name}={arrays.in_words(cell.cell_contents)}" for name, cell in cells)
