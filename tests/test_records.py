@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from test_crender import nvrtc
+from crender import nvrtc
 
 import portapar as pp
 from portapar import indexed
