@@ -24,9 +24,9 @@ from portapar import arrays, ops, parts
 from portapar.algorithms import few_counted
 from portapar.algorithms.few_counted import APART, TABLES, weighed, weigher
 from portapar.algorithms.for_each import for_each
-from portapar.algorithms.order import key_function
+from portapar.algorithms.order import check_number, key_function
 from portapar.algorithms.reduce import transform_reduce
-from portapar.errors import DeviceMemoryError, PlacementError
+from portapar.errors import DeviceMemoryError, KernelError, PlacementError
 from portapar.few import FEW, MANY, MISS, Step, elements
 from portapar.kernel.front import atomic
 from portapar.kernel.front.lift import loops
@@ -210,6 +210,14 @@ def _give(p: Parts, counts: np.ndarray) -> Any:
 
 
 def _histogram(p: Parts, x: Any, bins: Any, limits: Any, weights: Any, key: Any) -> Any:
+    try:
+        return _binned(p, x, bins, limits, weights, key)
+    except KernelError:
+        check_number(p, x, key)
+        raise
+
+
+def _binned(p: Parts, x: Any, bins: Any, limits: Any, weights: Any, key: Any) -> Any:
     data = p.once(x, "x")
     value = _itself if key is None else key_function(p, data.dtype, key, "x")
     if key is None and data.dtype.kind not in "biuf":

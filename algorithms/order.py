@@ -12,10 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from portapar import elementwise
 from portapar.algorithms import radix
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.transform import copy, transform
-from portapar.errors import PlacementError
+from portapar.errors import KernelError, PlacementError
+from portapar.kernel.front.lift import lift
+from portapar.outputs import kind_text
 from portapar.part import LocalPart
 from portapar.parts import Parts
 
@@ -99,6 +102,18 @@ def key_function(p: Parts, dtype: np.dtype, key: Any, name: str) -> Any:
             raise PlacementError(f"{p.algorithm}: key={key!r} is no field of {name}, which has dtype {dtype}")
         return field(key)
     return None if key is None else p.function(key, "key", 1)
+
+
+def check_number(p: Parts, x: Any, key: Any) -> None:
+    """Refuse a key that returns something else than a real number."""
+    if key is None:
+        return
+    func = key_function(p, x.dtype, key, "x")
+    kind = elementwise.returned(p.algorithm, func, (x,))
+    if isinstance(kind, tuple) or kind.kind not in "biuf":
+        kernel, _ = lift(func)
+        told = f"{p.algorithm}: key {kernel.name!r} ({kernel.where()}) returns {kind_text(kind)}"
+        raise KernelError(f"{told}: must return a real number")
 
 
 def before(one: Keys, other: Keys) -> Any:

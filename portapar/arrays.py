@@ -266,6 +266,9 @@ def normal(x: Any, name: str) -> Any:
         raise PlacementError(
             f"argument {name!r} is a {type(x).__name__}, {_short(x)}: kernels take arrays and numbers{holds}"
         )
+    if isinstance(x, (range, Range)):
+        ends = ", ".join(map(str, (len(x), x.start, x.step)))
+        raise ArgumentError(f"argument {name!r} is {x!r}: must be an array, or pp.lazy.iota({ends})")
     if hasattr(x, "__array_interface__"):
         return np.asarray(x)
     if hasattr(x, "__dlpack__"):

@@ -16,7 +16,7 @@ import numpy as np
 
 from portapar import arrays, choice, config, moves, policy
 from portapar.arrays import PartitionedArray
-from portapar.errors import PortaparWarning
+from portapar.errors import PolicyError, PortaparWarning
 from portapar.executor import DeviceExecutor, Executor, cuda, opened, simd
 from portapar.executors import default_executor
 from portapar.lazy import flat
@@ -254,12 +254,18 @@ def plan(algorithm: Callable[..., Any], how: Policy | None, *args: Any, **keywor
     array([0., 3., 6., 9.])
     array([ 0.,  7., 14., 21.])
     """
+    told = "must be an algorithm, with its policy and its arguments behind it: pp.plan(pp.transform, pp.par, x, op=…)"
+    if not callable(algorithm):
+        raise PolicyError(f"plan: the first argument is {algorithm!r}: {told}")
     block = policy.current.get()
     token = policy.current.set(Planning(block))
     try:
-        return algorithm(how, *args, **keywords)
+        made = algorithm(how, *args, **keywords)
     finally:
         policy.current.reset(token)
+    if made is None:
+        raise PolicyError(f"plan: the first argument is {algorithm!r}, which makes no plan: {told}")
+    return made
 
 
 def _result(value: Any, result: Any) -> Any:

@@ -26,6 +26,13 @@ class BackendUnavailableError(PortaparError):
 class KernelError(PortaparError):
     """A kernel uses something that cannot become native code; the message shows the user's line."""
 
+    def of(self, algorithm: str) -> KernelError:
+        """Itself, told of the algorithm that the user called, where it names one that is a step of that."""
+        step, colon, told = str(self).partition(": ")
+        if colon and step in ("lazy", "transform", "reduce", "transform_reduce", "for_each", "copy"):
+            self.args = (f"{algorithm}: {told}",)
+        return self
+
 
 class ArgumentError(PortaparError, ValueError):
     """An argument has the wrong kind, shape, dtype or value."""

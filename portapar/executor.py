@@ -554,7 +554,7 @@ def device(kind: str, index: int | None, text: str) -> Executor:
 
 def _index(name: str, value: Any, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value < 2**16:
-        raise BackendUnavailableError(f"{name}({value!r}): must be a whole number from {least}")
+        raise BackendUnavailableError(f"{name}({value!r}): must be a whole number from {least} to {2**16 - 1}")
     return int(value)
 
 

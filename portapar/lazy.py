@@ -216,8 +216,9 @@ class _Builder:
         if isinstance(x, Lazy):
             self.shapes.append((name, x.shape))
             return self.graft(x, name)
-        x = arrays.normal(x, name)
-        arrays.spec_of(x, name)
+        told = f"inputs{name}" if name.startswith("[") else name
+        x = arrays.normal(x, told)
+        arrays.spec_of(x, told)
         if isinstance(x, arrays.SCALARS):
             return ("number", self.leaf(x, NUMBER, name))
         if not x.shape:

@@ -509,11 +509,11 @@ def _run(
             block.algorithms += 1
         if where.kind == "mpi":
             p.asked = f"({told(body)})"
-        with span("call", algorithm, where):
-            if p.count == 1:
+        try:
+            with span("call", algorithm, where), contextlib.nullcontext() if p.count == 1 else p.captured(body, own):
                 return body(p)
-            with p.captured(body, own):
-                return body(p)
+        except KernelError as error:
+            raise error.of(algorithm)  # noqa: B904
 
     if planning():
         survey = surveying()

@@ -160,6 +160,33 @@ def test_messages_name_what_the_user_called():
     assert all("_" not in kind.__name__ for kind in pp.CommunicationError.__subclasses__()), ranks
 
 
+def test_messages_of_steps_name_what_the_user_called():
+    for name, call in {
+        "sort": lambda: pp.sort(pp.par, X, key=lambda v: None),
+        "histogram": lambda: pp.histogram(pp.par, X, 3, (0, 1), key=lambda v: None),
+        "max_element": lambda: pp.max_element(pp.par, X, key=lambda v: None),
+    }.items():
+        with pytest.raises(pp.KernelError, match=f"^{name}: .*test_words.py.*returns nothing"):
+            call()
+    for key, kind in ((lambda v: v * 1j, "complex128"), (lambda v: (v, v), "a tuple")):
+        with pytest.raises(pp.KernelError, match=f"^histogram: key .*test_words.py.*returns {kind}.*a real number"):
+            pp.histogram(pp.par, X, 3, (0, 1), key=key)
+
+
+def test_plans_of_what_is_no_algorithm():
+    for wrong in (lambda: pp.plan(pp.par, pp.sort, X), lambda: pp.plan(print, pp.par)):
+        with pytest.raises(pp.PolicyError, match="^plan: the first argument is .*must be an algorithm"):
+            wrong()
+
+
+def test_ranges_and_tuples_are_told_what_to_write():
+    with pytest.raises(pp.ArgumentError, match=r"argument 'x' is range\(3, 9, 2\).*pp.lazy.iota\(3, 3, 2\)"):
+        pp.sort(pp.par, range(3, 9, 2))
+    assert (pp.sort(pp.par, pp.lazy.iota(3, 3, 2)) == [3, 5, 7]).all()
+    with pytest.raises(pp.ArgumentError, match=r"inputs\[1\].astype"):
+        pp.lazy.zip(X, X.astype(np.float16))
+
+
 def test_one_thread_policies_stay_on_the_calling_thread():
     device = pp.opencl() if any(info.name == "opencl:0" and info.available for info in pp.available()) else pp.threads()
     with pp.using(pp.par.on(device)):
