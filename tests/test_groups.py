@@ -56,7 +56,7 @@ SCANS = {
 }  # fmt: skip
 
 
-OFTEN = ("tuples", "in place")
+OFTEN = ("in place",)
 
 
 def slow(a, b):

@@ -95,7 +95,8 @@ class OpenCLDevice(CDevice):
         self.device, self.context, self.queue = device, self.shared.context, self.shared.queue
         self.dialect = OPENCL_CPU if device.type & cl.device_type.CPU else OPENCL
         self.units = device.max_compute_units
-        self.groups = not self.dialect.serial and device.local_mem_size >= _SHARED
+        room = device.local_mem_size >= _SHARED and device.max_work_group_size >= _GROUP
+        self.groups = room and not self.dialect.serial
         self.memory = device.global_mem_size
         self.portion = _NEAR if self.dialect.serial else _PORTION
         self.width = self.units if self.dialect.serial else self.units * _GROUP
