@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays, parts, shares
-from portapar.algorithms.find import differing, find_if, find_last_if, first
+from portapar.algorithms import few_sorted, radix
+from portapar.algorithms.find import differing, find_if, find_last_if, first, look
 from portapar.algorithms.order import Order, before
 from portapar.algorithms.sets import members
 from portapar.errors import ArgumentError
+from portapar.few import MANY, MISS, Step, elements
 from portapar.part import LocalPart
 from portapar.parts import Parts
 from portapar.policy import Policy
@@ -51,7 +53,22 @@ def search(policy: Policy | None, x: Any, pattern: Any, predicate: Any = None) -
     >>> pp.search(pp.par, np.array([3, 1, 4, 1, 5, 9]), np.array([1, 5]))
     3
     """
-    return parts.run("search", policy, (x, pattern), lambda p: _search(p, x, pattern, predicate))
+    def few(step: Step) -> Any:
+        n, m = elements(x, most=MANY), elements(pattern)
+        if not 0 < m <= n or x.dtype.names is not None or pattern.dtype.names is not None:
+            return MISS
+        match = predicate or _not(differing(x.dtype, pattern.dtype))
+
+        def hit(i: int) -> bool:
+            k = 0
+            while k < m and match(x[np.uint64(i + k)], pattern[np.uint64(k)]):
+                k += 1
+            return k == m
+
+        found = look(step, hit, n - m + 1)
+        return n if found == n - m + 1 else found
+
+    return parts.run("search", policy, (x, pattern), lambda p: _search(p, x, pattern, predicate), few)
 
 
 def find_first_of(policy: Policy | None, x: Any, values: Any) -> Any:
@@ -116,7 +133,24 @@ def lexicographical_compare(policy: Policy | None, x: Any, y: Any, *, key: Any =
     >>> pp.lexicographical_compare(pp.par, np.array([3, 1, 4]), np.array([3, 2]))
     True
     """
-    return parts.run("lexicographical_compare", policy, (x, y), lambda p: _compare(p, x, y, key))
+    def few(step: Step) -> Any:
+        if key is not None or not few_sorted.comparable(x, y, False):
+            return MISS
+        one, two = ([(radix.bits(a), radix.coding(a.dtype, False))] for a in (x, y))
+        less, more = before(one, two), before(two, one)
+
+        def hit(i: int) -> bool:
+            return less(i, i) or more(i, i)
+
+        def decide(_: int, at: int, answer: Any) -> None:
+            answer[0] = less(at, at)
+
+        found, answer = look(step, hit, min(len(x), len(y))), np.empty(1, np.bool_)
+        if found is MISS or found == min(len(x), len(y)):
+            return found if found is MISS else len(x) < len(y)
+        return bool(answer[0]) if step(decide, found, answer) else MISS
+
+    return parts.run("lexicographical_compare", policy, (x, y), lambda p: _compare(p, x, y, key), few)
 
 
 def is_sorted_until(policy: Policy | None, x: Any, *, key: Any = None, descending: bool = False) -> Any:
@@ -148,7 +182,18 @@ def is_sorted_until(policy: Policy | None, x: Any, *, key: Any = None, descendin
     >>> pp.is_sorted_until(pp.par, np.array([1, 3, 3, 2, 5]))
     3
     """
-    return parts.run("is_sorted_until", policy, (x,), lambda p: _sorted_until(p, x, key, descending))
+    def few(step: Step) -> Any:
+        if key is not None or not few_sorted.comparable(x, x, descending):
+            return MISS
+        keys = [(radix.bits(x), radix.coding(x.dtype, descending))]
+        less = before(keys, keys)
+
+        def hit(i: int) -> bool:
+            return less(i, i - 1 if i > 0 else i)
+
+        return look(step, hit, len(x))
+
+    return parts.run("is_sorted_until", policy, (x,), lambda p: _sorted_until(p, x, key, descending), few)
 
 
 def is_partitioned(policy: Policy | None, x: Any, predicate: Any) -> Any:
@@ -180,7 +225,22 @@ def is_partitioned(policy: Policy | None, x: Any, predicate: Any) -> Any:
     >>> pp.is_partitioned(pp.par, np.array([6, 2, 5, 1]), lambda v: v % 2 == 0)
     True
     """
-    return parts.run("is_partitioned", policy, (x,), lambda p: _is_partitioned(p, x, predicate))
+    def few(step: Step) -> Any:
+        n = elements(x, most=MANY)
+
+        def lacks(i: int) -> bool:
+            return not predicate(x[np.uint64(i)])
+
+        def fits(i: int) -> bool:
+            return predicate(x[np.uint64(n - 1 - i)])
+
+        out = look(step, lacks, n)
+        if out is MISS or out == n:
+            return out if out is MISS else True
+        behind = look(step, fits, n)
+        return MISS if behind is MISS else behind == n or n - 1 - behind < out
+
+    return parts.run("is_partitioned", policy, (x,), lambda p: _is_partitioned(p, x, predicate), few)
 
 
 def _search(p: Parts, x: Any, pattern: Any, predicate: Any) -> int:
@@ -190,6 +250,9 @@ def _search(p: Parts, x: Any, pattern: Any, predicate: Any) -> int:
     match = p.predicate(predicate, x, np.zeros(1, table.dtype)) if given else _not(differing(data.dtype, table.dtype))
     if m == 0 or m > n:
         return n if m else 0
+    found = p.few(*[predicate] * given)
+    if found is not MISS:
+        return found
     behind = p.rows("borders", data, lambda k: [(min(p.cuts[k + 1], n), min(p.cuts[k + 1] + m - 1, n))])
 
     def hits(part: LocalPart) -> Any:
@@ -243,6 +306,9 @@ def _compare(p: Parts, x: Any, y: Any, key: Any) -> bool:
     if x.dtype != y.dtype:
         raise ArgumentError(f"{p.algorithm}: x has dtype {x.dtype}, y {y.dtype}: must be the same")
     order = Order(p, x.dtype, key, False, "x")
+    decided = p.few()
+    if decided is not MISS:
+        return decided
     long, short = (x, y) if n >= m else (y, x)
     if isinstance(long, arrays.PartitionedArray):
         p.cuts = long.cuts
@@ -291,6 +357,9 @@ def _compare(p: Parts, x: Any, y: Any, key: Any) -> bool:
 def _sorted_until(p: Parts, x: Any, key: Any, descending: bool) -> int:
     data = p.stored(x, "x")
     order = Order(p, data.dtype, key, descending, "x")
+    found = p.few()
+    if found is not MISS:
+        return found
     borders = p.rows("borders", data, lambda k: [(max(p.cuts[k] - 1, 0), p.cuts[k])])
 
     def compare(part: LocalPart) -> tuple[Any, Any]:
@@ -316,6 +385,9 @@ def _sorted_until(p: Parts, x: Any, key: Any, descending: bool) -> int:
 
 def _is_partitioned(p: Parts, x: Any, predicate: Any) -> bool:
     fits, n = p.predicate(predicate, x), p.length(x, "x")
+    found = p.few(predicate)
+    if found is not MISS:
+        return found
 
     def lacks(v: Any) -> bool:
         return not fits(v)

@@ -307,3 +307,28 @@ def test_what_is_wrong_with_lazy_inputs_is_told_in_every_call():
         with pytest.raises(pp.PortaparError):  # tuples have no order
             pp.min_element(pp.par, pp.lazy.zip(x, x))
         assert pp.min_element(pp.par, pp.lazy.transform(x, lambda v: -v)) == 99
+
+
+def test_searches_change_between_calls():
+    """Lengths, dtypes, what predicates capture, and elements; beside Python's own."""
+    rng = np.random.default_rng(5)
+    for n in (1, 100, 101, 5000):
+        for dtype in (np.int64, np.float64):
+            x = rng.integers(0, 4, n).astype(dtype)
+            y, pattern = x.copy(), x[n // 2 : n // 2 + 3].copy()
+            y[-1] += 1
+            for _ in range(2):
+                windows = [k for k in range(n - len(pattern) + 1) if np.array_equal(x[k : k + len(pattern)], pattern)]
+                assert pp.search(pp.par, x, pattern) == windows[0]
+                assert pp.lexicographical_compare(pp.par, x, y) and not pp.lexicographical_compare(pp.par, y, x)
+                assert not pp.lexicographical_compare(pp.par, x, x)
+                assert pp.lexicographical_compare(pp.par, x[: n // 2], x)
+                falls = [i for i in range(1, n) if x[i] < x[i - 1]]
+                assert pp.is_sorted_until(pp.par, x) == (falls[0] if falls else n)
+                assert pp.is_sorted_until(pp.par, np.sort(x)) == n
+                for limit in (1, 2):
+                    assert pp.is_partitioned(pp.par, np.sort(x), lambda v: v < limit)
+                    tested = [bool(v < limit) for v in x]
+                    assert pp.is_partitioned(pp.par, x, lambda v: v < limit) == (sorted(tested)[::-1] == tested)
+                x[: n // 2], y[: n // 2] = 1, 1
+                pattern = x[n // 2 : n // 2 + 2].copy()
