@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import portapar as pp
-from portapar.kernel.cpu import launch, pool
+from portapar.kernel.cpu import jobs, launch, pool
 from portapar.kernel.jit.native import native
 from portapar.kernel.jit.system import load, store
 from portapar.kernel.program import grows
@@ -203,8 +203,8 @@ def below(i, n, x, y):
 
 def test_triangles_are_dealt_out(monkeypatch):
     dealt = []
-    new = pool.job
-    monkeypatch.setattr(pool, "job", lambda *args, **more: dealt.append(more["schedule"]) or new(*args, **more))
+    new = jobs.job
+    monkeypatch.setattr(jobs, "job", lambda *args, **more: dealt.append(more["schedule"]) or new(*args, **more))
     x, y = np.random.default_rng(1).random((500, 500)), np.zeros(500)
     pp.for_each(pp.par.on(pp.threads(2)), 500, below, 500, x, y)
     np.testing.assert_allclose(y, np.tril(x).sum(1))
@@ -251,15 +251,15 @@ def test_who_joins_begins_where_the_first_one_stopped():
     function = native("a chunk that notes what it does", lambda: noted, 3)
     two = pool.Pool(2)
     try:
-        job = pool.job(function.address, 0, 100, 1, 1, 2, worth=1)
-        at = pool.begin_alone(ctypes.addressof(job), done.ctypes.data, 0)
-        assert at == 2 and job[pool.REST // 8] > 1
+        job = jobs.job(function.address, 0, 100, 1, 1, 2, worth=1)
+        at = jobs.begin_alone(ctypes.addressof(job), done.ctypes.data, 0)
+        assert at == 2 and job[jobs.REST // 8] > 1
         assert np.array_equal(done, np.arange(100) < at)
-        rest = pool.job(function.address, at, 100, 1, 1, 2)
+        rest = jobs.job(function.address, at, 100, 1, 1, 2)
         assert two.run(ctypes.addressof(rest), done.ctypes.data)
         assert (done == 1).all()
-        never = pool.job(function.address, 0, 100, 1, 1, 2, worth=1 << 40)
-        assert pool.begin_alone(ctypes.addressof(never), done.ctypes.data, 0) == 100
+        never = jobs.job(function.address, 0, 100, 1, 1, 2, worth=1 << 40)
+        assert jobs.begin_alone(ctypes.addressof(never), done.ctypes.data, 0) == 100
         assert (done == 2).all()
     finally:
         two.close()

@@ -513,7 +513,8 @@ def test_pythons_whole_numbers_are_rounded_exactly(renderer):
 
 
 def test_native_code_that_fails_is_an_error():
-    from portapar.kernel.cpu.pool import Pool, job, run_alone
+    from portapar.kernel.cpu.jobs import job, run_alone
+    from portapar.kernel.cpu.pool import Pool
     from portapar.kernel.jit.native import native
 
     def chunk(lo, hi, block):

@@ -8,6 +8,7 @@
 `kinds`      what kinds of numbers a kernel's variables are
 `choices`    conditional expressions as choices instead of branches
 `registers`  private arrays in vector registers
+`jobs`       the native loops that hand out a job to threads
 `pool`       the threads
 `launch`     a program over one range, prepared once
 `memory`     large blocks that are used again

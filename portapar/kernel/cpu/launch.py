@@ -14,7 +14,7 @@ import numpy as np
 
 from portapar import forks, tuning
 from portapar.kernel import device
-from portapar.kernel.cpu import chunk, pool
+from portapar.kernel.cpu import chunk, jobs, pool
 from portapar.kernel.cpu.memory import LINE
 from portapar.kernel.jit.check import located
 from portapar.kernel.jit.layout import ALIGNED, BYTES, WRITEABLE
@@ -135,7 +135,7 @@ class Launch(device.Launch):
         if schedule == "static" and threads > 1 and self._grows:  # their work is uneven
             schedule = "dynamic"
         self._new_job = functools.partial(
-            pool.job, function=function, hi=hi, align=align, first=first, threads=threads, schedule=schedule,
+            jobs.job, function=function, hi=hi, align=align, first=first, threads=threads, schedule=schedule,
             chunk=self._chunk, epilogue=self._fold() if self._folds else (0, 0, 0),
         )  # fmt: skip
         self._wakes, self._plain = wakes, 0
@@ -173,14 +173,14 @@ class Launch(device.Launch):
 
         Then the launch is known to be worth it, and all threads do the next ones from the start.
         """
-        at = pool.begin_alone(ctypes.addressof(job), address, self._lo, self._failure)
+        at = jobs.begin_alone(ctypes.addressof(job), address, self._lo, self._failure)
         if at < 0 or at >= self._hi:
             return at >= 0
-        wakes = job[pool.REST // 8] > 1e9 * tuning.value("wake")
+        wakes = job[jobs.REST // 8] > 1e9 * tuning.value("wake")
         rest = self._new_job(lo=at, wakes=wakes)
         if self._alone:
             self._wakes, together = wakes, self._new_job(lo=self._lo, wakes=wakes, table=self._guard)
-            self._job, self._job_address = together, pool.ready(ctypes.addressof(together))[0]
+            self._job, self._job_address = together, jobs.ready(ctypes.addressof(together))[0]
             self._alone = False  # at last: other threads may be about to run the launch, with one job or the other
         return self.device.pool.run(ctypes.addressof(rest), address, self._failure)
 
@@ -213,7 +213,7 @@ class Launch(device.Launch):
         places = self._places()
         flags = [(places[k], _bits(k in written)) for k in sizes]
         pairs = [(places[program.out], sizes[program.out], places[r], sizes[r]) for r in read]
-        self._set_job(pool.guard_table(flags, pairs))
+        self._set_job(jobs.guard_table(flags, pairs))
         return True
 
     def __call__(self, values: Sequence[Any], firsts: Sequence[int] | None = None) -> Any:
@@ -227,7 +227,7 @@ class Launch(device.Launch):
         if self._updates:
             allowed = self._update(address)
         elif self._threads == 1:
-            allowed = pool.run_alone(self._job_address, address, self._lo, self._hi, self._failure)
+            allowed = jobs.run_alone(self._job_address, address, self._lo, self._hi, self._failure)
         elif self._alone:
             allowed = self._begin(self._job, address)
         else:
@@ -241,7 +241,7 @@ class Launch(device.Launch):
         with _updates.one(self._plain_job is not None) as plain:
             if self._threads == 1:
                 job = ctypes.addressof(self._plain_job) if plain else self._job_address
-                return pool.run_alone(job, address, self._lo, self._hi, self._failure)
+                return jobs.run_alone(job, address, self._lo, self._hi, self._failure)
             if self._alone:
                 return self._begin(self._job, address)
             return self.device.pool.run(self._job_address, address, self._failure)
@@ -252,7 +252,7 @@ class Launch(device.Launch):
         A reduction returns its result, without the initial value. Of arrays that have changed since, in whatever but
         their elements, it says REFUSED; `watched` are those to look at, and whether they must be writable.
         """
-        table = pool.guard_table(watched=[(x, _bits(written)) for x, written in watched])
+        table = jobs.guard_table(watched=[(x, _bits(written)) for x, written in watched])
         partials = None if self._program.acc is None else np.empty(self._tiles, self._program.acc)
         job = self._made(table, **({"epilogue": self._fold()} if self._tiles > 1 else {}))
         block = self._block(values, None, partials)
@@ -262,11 +262,11 @@ class Launch(device.Launch):
         elif self._threads > 1:
             run = self.device.pool.bind(*args, partials, self._failure)
         else:
-            run = pool.bind_alone(*args, self._lo, self._hi, partials, self._failure)
+            run = jobs.bind_alone(*args, self._lo, self._hi, partials, self._failure)
         plain = self._made(table, function=self._plain) if self._plain else None
         if self._updates:
             alone = (ctypes.addressof(plain), args[1], self._lo, self._hi, partials, self._failure) if plain else ()
-            run = _updating(run, pool.bind_alone(*alone) if alone else None)
+            run = _updating(run, jobs.bind_alone(*alone) if alone else None)
         run.keep = (block, values, job, plain, table, watched)
         return run
 
