@@ -173,3 +173,20 @@ def test_rows_whose_ends_are_special(renderer):
 
 def _ends(axis):
     return (0, axis, 1) if isinstance(axis, int) else (axis.start, axis.stop, axis.step)
+
+
+def to_luma(i, rgb, out):
+    r, g, b = int(rgb[i, 0]), int(rgb[i, 1]), int(rgb[i, 2])
+    out[i, 0] = ((66 * r + 129 * g + 25 * b + 128) >> 8) + 16
+    out[i, 1] = ((-38 * r - 74 * g + 112 * b + 128) >> 8) + 128
+    out[i, 2] = r * g * b * 0x100000001 >> 33
+
+
+def test_whole_numbers_have_the_bits_that_are_used(renderer):
+    rgb, out = np.random.default_rng(1).integers(0, 256, (999, 3)).astype(np.uint8), np.zeros((999, 3), np.uint8)
+    rgb[:2] = [0, 0, 0], [255, 255, 255]
+    pp.for_each(renderer, len(rgb), to_luma, rgb, out)
+    r, g, b = rgb.T.astype(np.int64)
+    expected = [(66 * r + 129 * g + 25 * b + 128 >> 8) + 16, (-38 * r - 74 * g + 112 * b + 128 >> 8) + 128]
+    expected.append(r * g * b * 0x100000001 >> 33)  # all 64 bits
+    assert (out == np.stack(expected, -1).astype(np.uint8)).all()

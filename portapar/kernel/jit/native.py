@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -176,6 +178,8 @@ def _callee_compiler(once: bool) -> Any:
             flags = state.flags
             flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
             state.library = _library(state)
+            if not once:
+                _narrow(state.library)
             super().run_pass(state)
             _use_vector_math(state.library)
             _leave(state.library, once)
@@ -292,6 +296,49 @@ def _leave(library: Any, once: bool) -> None:
     library._finalize_final_module = finalize
     if once:
         library._optimize_final_module = lambda: None
+
+
+def _narrow(library: Any) -> None:
+    """Let whole numbers be computed in fewer bits where these are all that is used, before LLVM looks at the library.
+
+    Python's have 64, and ``int(pixel) * 66 >> 8`` that is stored in a byte needs 32 at most. LLVM sees it as long as
+    constants are as they were written.
+    """
+    import llvmlite.binding as llvm
+
+    whole = library._optimize_final_module
+
+    def run(*names: str) -> None:
+        passes, builder = library.codegen._module_pass_manager(opt=0, loop_vectorize=False, slp_vectorize=False)
+        for name in names:
+            getattr(passes, f"add_{name}_pass")()
+        passes.run(library._final_module, builder)
+
+    def optimize() -> None:
+        run("sroa", "sccp")
+        text = str(library._final_module)
+        if _WIDENED.search(text):
+            module = llvm.parse_assembly("\n}\n".join(map(_each_its_own, text.split("\n}\n"))))
+            module.name, library._final_module = library._final_module.name, module
+            run("aggressive_instcombine")
+        whole()
+
+    library._optimize_final_module = optimize
+
+
+_WIDENED = re.compile(r"^  (%[\w.]+)( = [sz]ext (?:nneg )?i(?:8|16) \S+ to i64)$", re.MULTILINE)
+
+
+def _each_its_own(function: str) -> str:
+    """The text of a function where each use of a widened number has one of its own: LLVM looks no further than that."""
+    for name, made in _WIDENED.findall(function):
+        begin, definition, end = function.partition(f"  {name}{made}\n")
+        use = re.compile(re.escape(name) + r"(?![\w.])")
+        count = itertools.count()
+        end = use.sub(lambda _, name=name, count=count: f"{name}.{next(count)}of", end)
+        copies = "".join(f"  {name}.{k}of{made}\n" for k in range(max(1, next(count))))
+        function = use.sub(f"{name}.0of", begin) + copies + end
+    return function
 
 
 def _plain_updates(library: Any) -> None:
