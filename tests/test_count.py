@@ -112,3 +112,13 @@ def test_errors(policy):
         pp.any_of(policy, 3.0, large)
     with pytest.raises(pp.PlacementError, match="list"):
         pp.count_if(policy, [1, 2], large)
+
+
+def test_counts_of_several_tiles(where):
+    x = np.arange(5 * 4096 + 17) % 101
+    there = where.asarray(x)
+    how = pp.par.on(where)
+    assert pp.count_if(how, there, lambda v: v >= 0) == len(x)
+    inner = lambda v: not v > 5
+    more = pp.transform_reduce(how, there, transform=lambda v: inner(v), op=lambda a, b: a + b, init=10**12)
+    assert more == 10**12 + (x <= 5).sum()

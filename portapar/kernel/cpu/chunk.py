@@ -21,6 +21,7 @@ import numpy as np
 from portapar.errors import PlacementError
 from portapar.kernel.cpu import registers
 from portapar.kernel.cpu.choices import chosen
+from portapar.kernel.cpu.kinds import lanes_of
 from portapar.kernel.cpu.loops import STREAM_LINES, does_ends, holds_text, loops_text, rows_apart
 from portapar.kernel.cpu.quotients import Quotients, quotients
 from portapar.kernel.cpu.strips import WIDTH, straight, strip
@@ -318,8 +319,8 @@ def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0) 
         few=intrinsics.few,
         extremes=intrinsics.extremes,
     )
-    if program.acc is not None:
-        space.update(_value_functions(program.acc, BLOCK // 2 if program.ordered else LANES))
+    if (lanes := lanes_of(program, function_texts(program))) is not None:
+        space.update(_value_functions(lanes, BLOCK // 2 if program.ordered else LANES))
     if stream:
         dtype = program.specs[program.out].dtype
         space.update(

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from portapar.kernel.front.sources import tree_of
 from portapar.kernel.front.trees import stored_in
 from portapar.kernel.program import Program
 
@@ -245,3 +246,36 @@ def _result(op: ast.operator, a: Kind, b: Kind) -> Kind:
     if isinstance(op, (ast.LShift, ast.RShift)):
         return _INT if joined is _INT else a if b is _INT and isinstance(a, np.dtype) and a.kind in "iu" else None
     return joined if isinstance(joined, np.dtype) and joined.kind == "f" else None  # powers
+
+
+def lanes_of(program: Program, texts: dict[str, str]) -> np.dtype | None:
+    """The dtype in which a reduction adds up a tile: a narrow one where it counts, since a tile has 4096 elements."""
+    acc = program.acc
+    if acc is None or program.ordered or acc.kind not in "iu" or acc.itemsize < 4:
+        return acc
+    functions: dict[str, Any] = {name: tree_of(text).body[0] for name, text in texts.items()}
+    op = functions["op"]
+    plus = ast.unparse(op.body[-1]) == "return {} + {}".format(*(p.arg for p in op.args.args))
+    counts = len(op.body) == 1 and plus and _is_0_or_1(functions["elem"], functions)
+    return np.dtype(np.int16) if counts else acc
+
+
+def _is_0_or_1(function: Any, functions: dict[str, Any], depth: int = 0) -> bool:
+    """Whether all that a function returns is a truth value, or 0 or 1."""
+
+    def fits(node: ast.expr | None) -> bool:
+        match node:
+            case ast.Constant(value=value):
+                return value in (0, 1) and type(value) in (int, bool)
+            case ast.IfExp(body=one, orelse=other):
+                return fits(one) and fits(other)
+            case ast.Compare() | ast.UnaryOp(op=ast.Not()):
+                return True
+            case ast.BoolOp(values=values):
+                return all(map(fits, values))
+            case ast.Call(func=ast.Name(id=name)) if name in functions and depth < len(functions):
+                return _is_0_or_1(functions[name], functions, depth + 1)
+        return False
+
+    back = [node for node in ast.walk(function) if isinstance(node, ast.Return)]
+    return bool(back) and all(fits(node.value) for node in back)

@@ -334,9 +334,10 @@ def _each_its_own(function: str) -> str:
     for name, made in _WIDENED.findall(function):
         begin, definition, end = function.partition(f"  {name}{made}\n")
         use = re.compile(re.escape(name) + r"(?![\w.])")
-        count = itertools.count()
-        end = use.sub(lambda _, name=name, count=count: f"{name}.{next(count)}of", end)
-        copies = "".join(f"  {name}.{k}of{made}\n" for k in range(max(1, next(count))))
+        names = (f"{name}.{k}of" for k in itertools.count())
+        count = len(use.findall(end))
+        end = use.sub(functools.partial(lambda names, _: next(names), names), end)
+        copies = "".join(f"  {name}.{k}of{made}\n" for k in range(max(1, count)))
         function = use.sub(f"{name}.0of", begin) + copies + end
     return function
 
