@@ -101,8 +101,8 @@ class Worklist:
                 f"Worklist: {self.executor!r} has several parts that share no memory, and push to one frontier. Use "
                 "one device, such as pp.par.on(pp.threads()), or a hybrid of executors of the CPU"
             )
-        self.capacity, self.dtype = arrays.whole_number("Worklist: capacity", capacity), np.dtype(dtype)
-        arrays.spec_of(np.empty(0, self.dtype), "dtype")
+        self.capacity = arrays.whole_number("Worklist: capacity", capacity)
+        self.dtype = arrays.dtype_of("Worklist", dtype)
         place = np.empty if self._shared else self.executor.empty
         self._now, self.items = (place(self.capacity, self.dtype) for _ in range(2))
         self._length = 0

@@ -233,7 +233,10 @@ def test_classes_that_numpy_once_had():
 def test_memory_that_kernels_cannot_hold(name):
     where = executor(name)
     for dtype in (object, "U3", "M8[s]", np.float16, ">f8", np.longdouble, [("a", "f8"), ("o", object)], "V8", "foo"):
-        for make in (lambda dtype: where.empty(3, dtype), lambda dtype: pp.empty_like(pp.par.on(where), X, 3, dtype)):
+        for make in (
+            lambda dtype: where.empty(3, dtype), lambda dtype: pp.empty_like(pp.par.on(where), X, 3, dtype),
+            lambda dtype: pp.Worklist(pp.par.on(where), 3, dtype),
+        ):  # fmt: skip
             refused("dtype is .*: must be", lambda make=make, dtype=dtype: make(dtype), pp.ArgumentError)
     assert where.empty((3, 2), [("a", "f8"), ("s", "S4")]).shape == (3, 2)
     if where.kind == "hybrid":

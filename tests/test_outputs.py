@@ -262,3 +262,12 @@ def test_arrays_by_a_protocol(names):
         call, expected = EVERY[name]
         for kind in (ByDLPack, ByInterface, memoryview, lambda x: x.view(Subclass)):
             assert same(call(pp.par, kind), expected), name
+
+
+def test_graphs_of_arrays_by_a_protocol():
+    offsets, targets, weights = np.array([0, 1, 2]), np.array([1, 0], np.int32), np.array([3, 4], np.int32)
+    for kind in (ByDLPack, ByInterface, memoryview, lambda x: x.view(Subclass)):
+        found = pp.graph.Graph(kind(offsets), kind(targets), kind(weights))
+        assert (found.targets == targets).all() and (found.weights == weights).all()
+        found = pp.graph.Graph.from_edges(pp.par, kind(np.array([0, 1])), kind(targets), kind(weights))
+        assert (found.targets == targets).all() and (found.weights == 3).all()  # of both directions the least

@@ -82,6 +82,8 @@ class Graph:
     """
 
     def __init__(self, offsets: Any, targets: Any, weights: Any = None, *, directed: bool = True) -> None:
+        offsets, targets = arrays.normal(offsets, "offsets"), arrays.normal(targets, "targets")
+        weights = None if weights is None else arrays.normal(weights, "weights")
         n = checked_length("Graph", "offsets", offsets, "iu") - 1
         m = checked_length("Graph", "targets", targets, "iu")
         if weights is not None and checked_length("Graph", "weights", weights, "iuf") != m:
