@@ -260,7 +260,7 @@ def _remember(key: Any, loop: Loop, values: tuple[Any, ...], wakes: bool) -> Non
         return
     launch = where.device.launch(task(problem, replace(part, wakes=wakes), loop.policy, (), ()))
     written = [k for k, use in enumerate(problem.access) if use is not None and use.writes]
-    if launch.guard(written):
+    if launch.guard(written, problem.held == "memory"):
         remember(_steps, key, launch)
 
 

@@ -114,8 +114,8 @@ class ValuesFirst(backend.Launch):
         fold = backend.Task(divided.tile_program(program), (), (), (count,), (0,), (1,), 0, count, threads)
         self._fold = launch(device, dataclasses.replace(fold, whole=asked.whole))
 
-    def guard(self, written: list[int]) -> bool:
-        return self._find.guard([*written, self._values])
+    def guard(self, written: list[int], apart: bool = False) -> bool:
+        return self._find.guard([*written, self._values], apart)
 
     def __call__(self, values: Sequence[Any], firsts: Sequence[int] | None = None) -> Any:
         found = self.device.empty(self._shape, self._acc)

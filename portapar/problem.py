@@ -77,8 +77,8 @@ class Problem:
         Of strided inputs that must be contiguous; to be made when it runs.
     find : callable, optional
         Finds out which rows of its arrays an iteration uses, see `reaches`.
-    held : bool
-        Whether it was held against the shapes of its arrays: with others it must be made anew.
+    held : {"", "shapes", "memory"}
+        What of its arrays it was held against: with others it must be made anew.
     """
 
     algorithm: str
@@ -97,7 +97,7 @@ class Problem:
     tests: Tests | None = None
     copies: tuple[Copy, ...] = ()
     find: Callable[[], tuple[Reach | None, ...]] | None = None
-    held: bool = False
+    held: str = ""
     _reaches: list[tuple[Reach | None, ...]] = field(default_factory=list)
 
     def reaches(self) -> tuple[Reach | None, ...]:

@@ -420,7 +420,7 @@ def _prepared(loop: Loop, number: int, used: Sequence[Any]) -> Any:
     written = [k for k, use in enumerate(problem.access) if use is not None and use.writes]
     launch = member.device.launch(task(problem, part, loop.policy, (), ()))
     first = tuple(firsts)
-    if not launch.guard(written):
+    if not launch.guard(written, problem.held == "memory"):
         return None
     if launch.starts:
         return lambda values: launch.start(values, first), True
@@ -474,7 +474,7 @@ def remember_loop(
     launch = prepare(device, task(problem, part, loop.policy, (), ()))
     # what a key does not say of arrays is looked at in every call
     written = [k for k, use in enumerate(problem.access) if use is not None and use.writes]
-    if not launch.guard(written):
+    if not launch.guard(written, problem.held == "memory"):
         return
     repeats = _repeats(args, not as_given)
     if repeats is not None:

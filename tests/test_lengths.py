@@ -332,3 +332,23 @@ def test_searches_change_between_calls():
                     assert pp.is_partitioned(pp.par, x, lambda v: v < limit) == (sorted(tested)[::-1] == tested)
                 x[: n // 2], y[: n // 2] = 1, 1
                 pattern = x[n // 2 : n // 2 + 2].copy()
+
+
+def test_rows_must_lie_apart_in_every_call(renderer):
+    """What is stored is read elsewhere: also when a call with arrays that lie apart ran before."""
+
+    def shift(i, x, y):
+        x[i] = y[i - 1]
+
+    where, values = renderer.executor, np.random.default_rng(6).random((5, 6))
+    for _ in range(2):
+        x, y = where.asarray(np.zeros((4, 6))), where.asarray(values[:4].copy())
+        pp.for_each(renderer, 4, shift, x, y)
+        assert np.array_equal(pp.asnumpy(x), values[[3, 0, 1, 2]])
+        both = where.asarray(values)
+        if isinstance(both, np.ndarray):
+            with pytest.raises(pp.PortaparError, match="share memory"):
+                pp.for_each(renderer, 4, shift, both[1:], both[:4])
+        with pytest.raises(pp.PortaparError, match="share memory"):
+            pp.for_each(renderer, 4, shift, x, x)
+        assert np.array_equal(pp.asnumpy(both), values)

@@ -193,12 +193,13 @@ class Launch:
             return None
         return replace(self._task, values=tuple(values), firsts=tuple(firsts or (0,) * len(values)))
 
-    def guard(self, written: list[int]) -> bool:
+    def guard(self, written: list[int], apart: bool = False) -> bool:
         """Check in every call from now on that these arguments may be written, and that no output overlaps an input.
 
-        Returns False if that cannot be had. Arrays of a device's own are always writable.
+        `apart` says that it must not where programs are loops over indices either. Returns False if that cannot be had.
+        Arrays of a device's own are always writable.
         """
-        return not self.device.host_memory
+        return not self.device.host_memory and not apart
 
     def over(
         self,

@@ -205,14 +205,17 @@ class Launch(device.Launch):
         size = (self._hi - self._lo) * self._touched
         return not self._program.inplace and size >= tuning.value("stream" if sum(self._arrays) > 1 else "stream_alone")
 
-    def guard(self, written: list[int]) -> bool:
-        """Check in every call from now on that arrays are aligned, these writable, and a transform's output apart."""
+    def guard(self, written: list[int], apart: bool = False) -> bool:
+        """Check in every call from now on that arrays are aligned, these writable, and a transform's output apart.
+
+        With `apart` so must be what is written in any program.
+        """
         program = self._program
         sizes = {k: spec.dtype.itemsize for k, spec in enumerate(program.specs) if spec.is_array}
-        read = [k for k in sizes if k != program.out] if program.form == "transform" else []
+        outs = [program.out] if program.form == "transform" else written if apart else []
         places = self._places()
         flags = [(places[k], _bits(k in written)) for k in sizes]
-        pairs = [(places[program.out], sizes[program.out], places[r], sizes[r]) for r in read]
+        pairs = [(places[w], sizes[w], places[r], sizes[r]) for w in outs for r in sizes if r != w]
         self._set_job(jobs.guard_table(flags, pairs))
         return True
 

@@ -252,8 +252,8 @@ class Kernel:
         What the text was made from, besides the function's code.
     simple : bool
         Captures no data, calls no other kernel, has no defaults: its code object says it all.
-    held : bool
-        What it uses of arrays must be held against their shapes in every call.
+    held : {"", "shapes", "memory"}
+        What it uses of arrays must be held against their shapes in every call, or their places in memory as well.
     """
 
     name: str
@@ -265,7 +265,7 @@ class Kernel:
     access: dict[str, Access]
     guards: list[Guard]
     simple: bool
-    held: bool = False
+    held: str = ""
 
     @functools.cached_property
     def _fits(self) -> Callable[[types.FunctionType], list[Any] | None]:

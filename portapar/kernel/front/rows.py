@@ -107,7 +107,7 @@ class _Expander:
         self.function(self.old.functions[-1].name, given, True)
         if not self.changed:
             return Expanded(self.old, ())
-        held = bool(self.checks or self.apart)
+        held = "memory" if self.apart else "shapes" if self.checks else ""
         return Expanded(
             replace(self.old, functions=self.written, held=held), tuple(self.checks), tuple(self.apart)
         )
