@@ -60,8 +60,8 @@ def dtype_of(told: str, dtype: Any) -> np.dtype:
     except TypeError as error:
         raise ArgumentError(f"{told}: dtype is {dtype!r}: must be a dtype, such as np.float64 ({error})") from None
     if not _sound(found):
-        raise ArgumentError(
-            f"{told}: dtype is {found.str if found.kind in 'biufc' else found}: must be one that kernels compute with, "
+        raise PlacementError(
+            f"{told}: dtype is {found if found.isnative else found.str}: must be one that kernels compute with, "
             "in this machine's byte order: booleans, integers, floats of 32 and 64 bits, complex numbers, their records"
         )
     return found
