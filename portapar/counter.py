@@ -281,7 +281,8 @@ class Counter:
         """Rounds of a loop that nothing says: as many as it takes to reach its longest array once in the call.
 
         And how often what is inside does so, if it is not the loop itself that does. If both ends are neighbours in the
-        argument `rows`, as those of a row of a sparse matrix are, it is of mean length, however many rows there are.
+        argument `rows`, as those of a row of a sparse matrix are, it is of mean length, however many rows there are, of
+        which half is gone through if the data may end it.
         """
         counters = {node.target.id} if isinstance(node, ast.For) and isinstance(node.target, ast.Name) else set()
         if isinstance(node, ast.While):
@@ -297,7 +298,7 @@ class Counter:
         longest = max((_length(self.problem.values[k]) for k in named if k is not None), default=0) / step
         share = self.problem.size * self.times / self.again  # of all parts together, of which each sees whole arrays
         if rows is not None and _length(self.problem.values[rows]) > 1 and longest:
-            return longest / (_length(self.problem.values[rows]) - 1), 1.0
+            return longest / (_length(self.problem.values[rows]) - 1) / (2.0 if _breaks(node.body) else 1.0), 1.0
         rounds = longest / share if share else 0.0
         early = isinstance(node, ast.While) and isinstance(node.test, ast.BoolOp)
         otherwise = _AGAIN if early else _UNKNOWN
@@ -405,11 +406,13 @@ class Counter:
                 return self._call(node, known)
             case ast.Attribute(value=value):
                 return _Value(loaded=self._value(value, known).loaded)
-        loaded, count = False, 0
+        loaded, count, before = False, 0, self.times
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.expr):
                 loaded |= self._value(child, known).loaded
                 count += 1
+                self.times = before / 2 if isinstance(node, ast.BoolOp) else before  # the first one may decide
+        self.times = before
         if isinstance(node, (ast.Compare, ast.BoolOp, ast.IfExp)) and not self.addressing:
             self.found.operations += self.times * (1 if isinstance(node, ast.IfExp) else max(count - 1, 1))
         return _Value(loaded=loaded)
@@ -473,6 +476,12 @@ def _rows(ends: Sequence[_Value]) -> int | None:
 
 def _weight(op: ast.operator) -> float:
     return _OPERATORS.get(type(op), 1.0)
+
+
+def _breaks(body: Sequence[ast.stmt]) -> bool:
+    """Whether something in a loop may end it."""
+    inner = [x.body + x.orelse for x in body if isinstance(x, ast.If)]
+    return any(isinstance(x, (ast.Break, ast.Return)) for x in body) or any(map(_breaks, inner))
 
 
 def _leaves(body: Sequence[ast.stmt]) -> bool:

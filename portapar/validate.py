@@ -211,6 +211,7 @@ def _search(n: int) -> Made:
     vertices = max(n // 16, 1)
     edges = np.random.default_rng(n).integers(0, vertices, 16 * vertices, dtype=np.int32)
     graph = pp.graph.Graph(np.arange(vertices + 1) * 16, edges)
+    _ = graph.reverse  # which the first call would make, and keep
     return lambda how, *_: pp.graph.bfs(how, graph, 0), (edges, np.zeros(vertices, np.int32))
 
 

@@ -93,6 +93,17 @@ def test_rows_are_of_the_mean_length_however_many_are_read():
     found = counted(pp.for_each, 10, reach, *given)
     assert found.chained == pytest.approx(2 * 30 * 10) and found.traffic < 40 * 30 * 10
 
+    def first(k, start, column, wanted, out):  # which is anywhere in its row
+        for e in range(start[k], start[k + 1]):
+            if column[e] == wanted and out[k] < 0:
+                out[k] = e
+                break
+
+    given = np.arange(N + 1) * 30, np.zeros(30 * N, np.int32), 3, np.zeros(N, np.int32)
+    found = counted(pp.for_each, N, first, *given)
+    done = found.doubles + found.chained
+    assert done == pytest.approx((1 + 0.5 + 1) * 15 * N, rel=0.1)  # the second comparison half the time
+
     def blocks(k, size, start, x, out):  # of several rows each
         s = 0.0
         for e in range(start[k * size], start[(k + 1) * size]):
