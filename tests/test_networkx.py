@@ -3,6 +3,7 @@
 import itertools
 import os
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -158,11 +159,30 @@ def test_small_graphs_stay_with_networkx():
     assert isinstance(backend.should_run("degree_centrality", (large,), {}), str)
     for name, args, worth in [
         ("bfs_edges", (0,), True), ("bfs_edges", (0, False, 2), False), ("jaccard_coefficient", ([(0, 1)],), False),
-        ("jaccard_coefficient", ([(0, 1)] * 1000,), True), ("single_source_shortest_path_length", (0, 3), False),
+        ("jaccard_coefficient", ([(0, 1)] * 1000,), True), ("has_path", (0, 1), False), ("is_connected", (), False),
+        ("single_source_shortest_path_length", (0, 3), False),
     ]:  # fmt: skip
         assert (backend.should_run(name, (large, *args), {}) is True) == worth, (name, args)
     nx.pagerank(large, backend="portapar")
     assert backend.should_run("degree_centrality", (large,), {}) is True
+    assert isinstance(backend.should_run("has_path", (large, 0, 1), {}), str)
+
+
+def test_arguments_are_bound_as_those_of_a_call():
+    graph = nx.path_graph(5)
+    for args, kwargs in [
+        ((), {}), ((graph,), {}), ((graph, 1, 2, 3, 4, 5, 6, 7, 8), {}), ((graph, 1), {"source": 1}),
+        ((graph, 1), {"no": 1}), ((), {"G": graph, "source": 1}), ((graph,), {"source": 1, "depth_limit": 2}),
+        ((graph, 1, False, None), {"sort_neighbors": None}), ((graph, 1), {"G": graph}),
+    ]:  # fmt: skip
+        function = backend.FUNCTIONS["bfs_edges"]
+        try:
+            bound = function.signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            assert function.given(args, kwargs) == bound.arguments
+        except TypeError as wanted:
+            with pytest.raises(TypeError, match=re.escape(str(wanted))):
+                function.given(args, kwargs)
 
 
 def test_graphs_are_converted_once_and_anew_when_they_change():
@@ -215,6 +235,29 @@ def test_rows_and_values_are_those_that_python_reads(directed):
             kept = found.weighted("w").weights.tolist()
             assert kept == (list(map(float, read)) if float in map(type, read) else read)
             assert set(map(type, kept)) == {float if float in map(type, read) else int}, what
+
+
+class Complement(nx.Graph):
+    """Joined are those that its dicts do not join."""
+
+    def neighbors(self, n):
+        return iter(set(self._adj) - set(self._adj[n]) - {n})
+
+    @property
+    def degree(self):
+        return {n: len(list(self.neighbors(n))) for n in self}
+
+    def __getitem__(self, n):
+        return dict.fromkeys(self.neighbors(n), {})
+
+
+def test_graphs_that_see_their_edges_in_their_own_way_stay_with_networkx():
+    graph = Complement([(0, 1), (1, 2), (2, 3)])
+    assert "Complement" in backend.can_run("connected_components", (graph,), {})
+    with pytest.raises(NotImplementedError, match="Complement have a __getitem__ of their own"):
+        convert_from_nx(graph)
+    plain = type("Named", (nx.Graph,), {"edge_attr_dict_factory": dict, "name_of": lambda self: 1})([(0, 1)])
+    assert backend.can_run("connected_components", (plain,), {}) is True
 
 
 def test_labels_that_are_equal_are_one_node():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -196,12 +197,31 @@ def _values(adjacency: Any, count: int, name: Any, default: Any) -> Any:
     return None if values.dtype == np.int64 and (values == 1).all() else values
 
 
+def unread(graph: Any) -> str:
+    """Why a graph's own dicts do not tell its edges one by one; empty if they do."""
+    if graph.is_multigraph():
+        return "the graph may have several edges between two nodes"
+    kind: Any = type(graph)
+    return _own_ways(kind)
+
+
+@functools.cache
+def _own_ways(kind: type) -> str:
+    """Of a class of graphs that says in methods of its own who is joined to whom."""
+    import networkx as nx
+
+    for name in ("__getitem__", "__iter__", "__len__", "adj", "adjacency", "degree", "edges", "neighbors", "nodes"):
+        if getattr(kind, name, None) not in (getattr(nx.Graph, name), getattr(nx.DiGraph, name)):
+            return f"graphs of {kind.__name__} have a {name} of their own"
+    return ""
+
+
 def convert_from_nx(graph: Any, edge_attrs: Any = None, **kept: Any) -> Converted:
     """A graph of networkx in rows, with these attributes of edges (name → default)."""
     if isinstance(graph, Converted):
         return graph
-    if graph.is_multigraph():
-        raise NotImplementedError("portapar: graphs with several edges between two nodes are not converted")
+    if why := unread(graph):
+        raise NotImplementedError(f"portapar: {why}: it is not converted")
     return Converted(graph, edge_attrs)
 
 

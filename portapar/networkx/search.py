@@ -17,7 +17,7 @@ from portapar.algorithms.graph.graph import Graph, on_graph
 from portapar.algorithms.graph.many import WIDTH, search_many
 from portapar.algorithms.graph.sssp import sssp
 from portapar.networkx.graphs import Converted, Unsupported
-from portapar.networkx.served import served
+from portapar.networkx.served import early, served
 from portapar.policy import par, seq
 
 _EACH = par.with_(schedule="dynamic", chunk_size=1)
@@ -150,7 +150,7 @@ def bfs_successors(
     return ((head, children[a:b]) for head, (a, b) in zip(heads, itertools.pairwise(ends), strict=True))
 
 
-@served(fits=lambda G, sources: sources in G)
+@served(fits=lambda G, sources: sources in G, light=early)
 def bfs_layers(G: Converted, sources: Any) -> Iterator[list[Any]]:
     order, depth, _ = found_from(G.rows, G.number(sources))
     ends = np.cumsum(np.bincount(depth[order])).tolist()
@@ -168,13 +168,13 @@ def ancestors(G: Converted, source: Any) -> set[Any]:
     return set(G.labels(found_from(G.rows.reverse, G.number(source))[0][1:]))
 
 
-@served(fits=lambda G, source, distance: isinstance(distance, int), light=True)
+@served(fits=lambda G, source, distance: isinstance(distance, int), light=early)
 def descendants_at_distance(G: Converted, source: Any, distance: int) -> set[Any]:
     _, depth, _ = found_from(G.rows, G.number(source))
     return set(G.labels(np.flatnonzero(depth == distance))) if distance >= 0 else set()
 
 
-@served(light=True)
+@served(light=early)
 def has_path(G: Converted, source: Any, target: Any) -> bool:
     return bool(found_from(G.rows, G.number(source))[1][G.number(target)] >= 0)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from portapar.errors import PortaparError
-from portapar.networkx.graphs import Converted, Unsupported
+from portapar.networkx.graphs import Converted, Unsupported, unread
 
 _SMALL = 500  #: nodes of a graph for which networkx is as fast
 
@@ -29,8 +29,8 @@ class Served:
     fits : callable, optional
         Whether other arguments, by name, are such that it takes them.
     light : bool or callable
-        Whether networkx is done before the graph is converted, which is worth it then for a converted graph only; or
-        what tells, of the arguments.
+        Networkx is done before the graph is converted: worth it for a converted graph only. Or what tells, of the
+        arguments, whether networkx is done so soon that it is not worth it at all.
     """
 
     name: str
@@ -43,11 +43,18 @@ class Served:
     def signature(self) -> inspect.Signature:
         return inspect.signature(self.body)
 
+    @functools.cached_property
+    def defaults(self) -> dict[str, Any]:
+        return {name: x.default for name, x in self.signature.parameters.items()}
+
     def given(self, args: Any, kwargs: Any) -> dict[str, Any]:
         """Arguments by name, with their defaults; TypeError as of a call."""
-        bound = self.signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        return bound.arguments
+        found = self.defaults | dict(zip(self.defaults, args, strict=False)) | kwargs
+        if len(found) > len(self.defaults) or len(args) > len(found) or inspect.Parameter.empty in found.values():
+            self.signature.bind(*args, **kwargs)  # says what is wrong
+        if not kwargs.keys().isdisjoint(list(self.defaults)[: len(args)]):
+            self.signature.bind(*args, **kwargs)
+        return found
 
     def refuses(self, args: Any, kwargs: Any) -> str:
         """Why a call is left to networkx; empty if it is not."""
@@ -56,8 +63,8 @@ class Served:
         except TypeError as error:
             return str(error)
         graph = given.pop("G")
-        if graph.is_multigraph():
-            return "the graph may have several edges between two nodes"
+        if not isinstance(graph, Converted) and (why := unread(graph)):
+            return why
         if self.kind != "any" and graph.is_directed() != (self.kind == "directed"):
             return f"the graph is {'' if graph.is_directed() else 'not '}directed"
         if self.fits is not None and not self.fits(graph, **given):
@@ -103,9 +110,20 @@ def should_run(name: str, args: Any, kwargs: Any) -> bool | str:
         return True
     if len(graph) < _SMALL:
         return "the graph is small"
-    cache = getattr(graph, "__networkx_cache__", None) or {}
-    if cache.get("backends", {}).get("portapar"):
-        return True
     function = FUNCTIONS[name]
-    light = function.light(**function.given(args, kwargs)) if callable(function.light) else function.light
-    return "networkx is done before the graph is converted" if light else True
+    if callable(function.light):
+        light = function.light(**function.given(args, kwargs))
+    else:
+        cache = getattr(graph, "__networkx_cache__", None) or {}
+        light = function.light and not cache.get("backends", {}).get("portapar")
+    return "networkx is done sooner" if light else True
+
+
+def soon(G: Any, **others: Any) -> bool:
+    """Whether networkx is done soon, since it looks at all edges once, which are few."""
+    return len(G) < 4 * _SMALL
+
+
+def early(**others: Any) -> bool:
+    """Of functions of which networkx ends as soon as it has found something."""
+    return True

@@ -19,7 +19,7 @@ from portapar.algorithms.graph.strong import strongly_connected_components as st
 from portapar.algorithms.graph.triangles import triangle_count
 from portapar.algorithms.sort import argsort
 from portapar.networkx.graphs import Converted, Unsupported
-from portapar.networkx.served import served
+from portapar.networkx.served import early, served, soon
 from portapar.policy import par, seq
 
 # components ----------------------------------------------------------------------------------------
@@ -37,38 +37,38 @@ def _count(label: np.ndarray) -> int:
     return int(np.count_nonzero(label == np.arange(len(label))))
 
 
-@served("undirected")
+@served("undirected", light=soon)
 def connected_components(G: Converted) -> Iterator[set[Any]]:
     return _sets(G, weak(par, G.rows))
 
 
-@served("undirected")
+@served("undirected", light=soon)
 def number_connected_components(G: Converted) -> int:
     return _count(weak(par, G.rows))
 
 
-@served("undirected")
+@served("undirected", light=soon)
 def is_connected(G: Converted) -> bool:
     return not weak(par, G.rows).any()
 
 
-@served("undirected")
+@served("undirected", light=soon)
 def node_connected_component(G: Converted, n: Any) -> set[Any]:
     label = weak(par, G.rows)
     return set(G.labels(np.flatnonzero(label == label[G.number(n)])))
 
 
-@served("directed")
+@served("directed", light=soon)
 def weakly_connected_components(G: Converted) -> Iterator[set[Any]]:
     return _sets(G, weak(par, G.rows))
 
 
-@served("directed")
+@served("directed", light=soon)
 def number_weakly_connected_components(G: Converted) -> int:
     return _count(weak(par, G.rows))
 
 
-@served("directed")
+@served("directed", light=soon)
 def is_weakly_connected(G: Converted) -> bool:
     return not weak(par, G.rows).any()
 
@@ -177,7 +177,7 @@ def _greedy(_: Any, order: Any, offsets: Any, targets: Any, color: Any, used: An
         color[v] = c
 
 
-@served("undirected", light=True)  # where it is none, that is soon seen
+@served("undirected", light=early)
 def is_bipartite(G: Converted) -> bool:
     side = np.full(len(G), -1, np.int8)
     for_each(seq, 1, _sides, G.rows.offsets, G.rows.targets, side, np.empty(len(G), np.int32))
