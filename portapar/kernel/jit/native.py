@@ -315,9 +315,9 @@ def _narrow(library: Any) -> None:
         passes.run(library._final_module, builder)
 
     def optimize() -> None:
-        run("sroa", "sccp")
-        text = str(library._final_module)
-        if _WIDENED.search(text):
+        if _WIDENED.search(str(library._final_module)):
+            run("sroa", "sccp")
+            text = str(library._final_module)
             module = llvm.parse_assembly("\n}\n".join(map(_each_its_own, text.split("\n}\n"))))
             module.name, library._final_module = library._final_module.name, module
             run("aggressive_instcombine")
