@@ -277,7 +277,7 @@ REFUSED = {
     "t = X[i] + 1, 2\n    o[i] = t[1]": "as a whole.*loop",
     "return X[i] * 2": "returns a row.*array argument",
     "pp.atomic.add(o, i, X[i])": "updates with a row.*loop",
-    "o[i] = (1.0, 2.0)[0:1][0]": "slice.*loop",
+    "o[i] = (1.0, 2.0)[0:1][0]": "slice of a tuple.*one by one",
     "Y[i], o[i] = X[i], 1.0": "one by one",
 }
 
