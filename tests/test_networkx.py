@@ -13,6 +13,7 @@ import pytest
 nx = pytest.importorskip("networkx")
 
 import portapar_networkx  # noqa: E402
+from portapar.kernel.jit import dicts  # noqa: E402
 from portapar.networkx import backend  # noqa: E402
 from portapar.networkx.graphs import Converted, Unsupported, convert_from_nx, convert_to_nx  # noqa: E402
 
@@ -258,6 +259,21 @@ def test_graphs_that_see_their_edges_in_their_own_way_stay_with_networkx():
         convert_from_nx(graph)
     plain = type("Named", (nx.Graph,), {"edge_attr_dict_factory": dict, "name_of": lambda self: 1})([(0, 1)])
     assert backend.can_run("connected_components", (plain,), {}) is True
+
+
+def test_attributes_of_a_graph_that_has_changed_are_not_read():
+    graph = nx.gnm_random_graph(300, 600, seed=1)
+    nx.set_edge_attributes(graph, 2, "w")
+    adjacency, count = graph._adj, 2 * len(graph.edges)
+    assert dicts.values(adjacency, "w", 1, count).tolist() == [2] * count
+    for other in (count - 1, count + 1, 0):  # as if another thread changed the graph between two looks
+        assert dicts.values(adjacency, "w", 1, other) is None
+    for more in (nx.path_graph(2), nx.complete_graph(300)):
+        kept = convert_from_nx(graph)
+        graph.update(more.edges)
+        graph.remove_edge(5, next(iter(graph[5])))
+        with pytest.raises(Unsupported, match="other edges"):
+            kept.weighted("w")
 
 
 def test_labels_that_are_equal_are_one_node():

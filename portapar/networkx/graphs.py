@@ -111,7 +111,11 @@ class Converted:
         if name is None:
             return self.rows
         if name not in self._values:  # of a conversion that keeps all attributes
-            self._values[name] = _values(_adjacency(self.origin, "_adj"), len(self.rows.targets), name, 1)
+            adjacency = _adjacency(self.origin, "_adj")
+            rows = self.rows.offsets, self.rows.targets
+            if list(adjacency) != self.nodes or not all(map(np.array_equal, self._of(adjacency), rows)):
+                raise Unsupported("the graph has other edges now")
+            self._values[name] = _values(adjacency, len(self.rows.targets), name, 1)
         values = self._values[name]
         if isinstance(values, str):
             raise Unsupported(values)
@@ -185,6 +189,8 @@ def _values(adjacency: Any, count: int, name: Any, default: Any) -> Any:
     if values is None:
         edges = chain.from_iterable(map(methodcaller("values"), adjacency.values()))
         found = list(map(methodcaller("get", name, default), edges))
+        if len(found) != count:
+            raise RuntimeError("the graph changed while it was read")
         kinds = set(map(type, found))
         if not kinds <= {int, float}:
             return f"{name} has values that are no numbers"
