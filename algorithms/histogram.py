@@ -6,11 +6,8 @@ that are floats are added in blocks of a size that depends on nothing but how ma
 with a table of its own, and the tables in order: the same bits on every executor, however it is cut. Shun, Blelloch,
 Fineman, Gibbons, "Reducing contention through priority updates", 2013, and PBBS discuss the choice.
 
-Bins have NumPy's meaning to the last bit: the edges decide. Of few bins every edge counts the elements that are not
-below it, a loop that vectorizes, and the bins are the differences. Else a multiplication estimates an element's place
-among bins of equal width, and the edges put it right; among other edges it is found by a binary search, which 32
-elements go through side by side on CPUs. What lies outside is counted too, in one more bin that is then dropped: so
-counting whole numbers needs no branch.
+Bins have NumPy's meaning to the last bit: the edges decide (`portapar.algorithms.bins`). What lies outside is counted
+too, in one more bin that is then dropped: so counting whole numbers needs no branch.
 """
 
 from __future__ import annotations
@@ -22,6 +19,7 @@ import numpy as np
 
 from portapar import arrays, ops, parts
 from portapar.algorithms import few_counted
+from portapar.algorithms.bins import estimated, itself, reached, searched, side_by_side
 from portapar.algorithms.few_counted import APART, TABLES, weighed, weigher
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.order import check_number, key_function
@@ -36,9 +34,6 @@ from portapar.policy import Policy
 
 _MANY, _SHARED = 1024, 128  #: of so many blocks several count in each of so many tables, by atomic updates
 _FEW = 28  #: bins of which the elements are compared with all edges
-_LANES = 32  #: elements that go through a search side by side
-_EDGES = 7  #: as many at a time
-_TILE = 2048  #: elements that stay in the first cache meanwhile
 
 
 def histogram(
@@ -200,7 +195,7 @@ def _end(part: LocalPart, x: Any, value: Any, op: Any, none: Any) -> Any:
     """The smallest or the largest of a part's values; `none` if it is empty."""
     if len(x) == 0:
         return none
-    given = {} if value in (None, _itself) else {"transform": value}
+    given = {} if value in (None, itself) else {"transform": value}
     return transform_reduce(part.how, x, op=op, **given).item()
 
 
@@ -219,17 +214,17 @@ def _histogram(p: Parts, x: Any, bins: Any, limits: Any, weights: Any, key: Any)
 
 def _binned(p: Parts, x: Any, bins: Any, limits: Any, weights: Any, key: Any) -> Any:
     data = p.once(x, "x")
-    value = _itself if key is None else key_function(p, data.dtype, key, "x")
+    value = itself if key is None else key_function(p, data.dtype, key, "x")
     if key is None and data.dtype.kind not in "biuf":
         raise PlacementError(f"histogram: x has dtype {data.dtype}: must hold real numbers. Or pass key=")
     dtype = data.dtype
     if loops(value):  # called once for each, and Ctrl-C is heard between any two
-        given, value = value, _itself
+        given, value = value, itself
         data = Data(x, data.shape, dtype, lambda part, of=data: part.map(of[part], given))  # type: ignore[misc]
     if isinstance(bins, (int, np.integer)) and not isinstance(bins, bool):
         kind = data.dtype if key is None and data.dtype.kind == "f" else np.dtype(np.float64)
         edges = _uniform(p, data, value, int(bins), limits, kind)
-        find = _estimated
+        find = estimated
     else:
         edges = np.asarray(bins)
         ordered = edges.ndim == 1 and len(edges) > 1 and edges.dtype.kind in "iuf" and (edges[1:] >= edges[:-1]).all()
@@ -238,21 +233,17 @@ def _binned(p: Parts, x: Any, bins: Any, limits: Any, weights: Any, key: Any) ->
                 f"histogram: bins is {bins!r}: must be a whole number from 1, or edges, at least two numbers that do "
                 "not decrease"
             )
-        find = _searched
+        find = searched
     few = p.few()
     if few is not MISS:
         return few
     if weights is None and len(edges) - 1 <= _FEW:
-        found = np.sum(p.each("count", lambda part: _reached(part, data[part], value, edges, part.run)), axis=0)
+        found = np.sum(p.each("count", lambda part: reached(part, data[part], value, edges, part.run)), axis=0)
         return _give(p, found[:-1] - found[1:]), edges
-    aside = find is _searched and value is _itself and data.dtype.kind in "iuf"
-    side = _side_by_side(edges, data.dtype.type) if aside else None
+    aside = find is searched and value is itself and data.dtype.kind in "iuf"
+    side = side_by_side(edges, data.dtype.type) if aside else None
     counts, _ = _counts(p, data, weights, len(edges) - 1, *find(value, edges), side)
     return _give(p, counts), edges
-
-
-def _itself(v: Any) -> Any:
-    return v
 
 
 def _uniform(p: Parts, data: Data, value: Any, bins: int, limits: Any, kind: np.dtype) -> np.ndarray:
@@ -290,22 +281,6 @@ def _uniform(p: Parts, data: Data, value: Any, bins: int, limits: Any, kind: np.
         ) from None
 
 
-def _reached(part: LocalPart, x: Any, value: Any, edges: np.ndarray, run: Any) -> Any:
-    """How many elements each edge but the last is not above, and how many are above the last; there are few edges.
-
-    `run` is that of the part or of a step; None if it did not run.
-    """
-    bins, passes = len(edges) - 1, -(-(len(edges) - 1) // _EDGES)
-    padded = np.full(passes * _EDGES + 1, edges[-1])
-    padded[:bins] = edges[:-1]
-    blocks, size = part.blocks(max(len(x), 1), least=1 << 14)
-    table = part.zeros(blocks * passes * (_EDGES + 1), np.int64)
-    if not run(blocks, _compare(value), size, x, part.asarray(padded), table, passes, work=len(x)):
-        return None
-    table = arrays.asnumpy(table).reshape(blocks, passes, _EDGES + 1).sum(axis=0)
-    return np.append(table[:, :_EDGES].reshape(-1)[:bins], table[0, _EDGES])
-
-
 def _remembered(step: Step, x: Any, bins: Any, limits: Any, weights: Any, key: Any) -> Any:
     """The histogram by remembered steps."""
     n = elements(x, *([] if weights is None else [weights]), most=MANY, lazy=True)
@@ -318,7 +293,7 @@ def _remembered(step: Step, x: Any, bins: Any, limits: Any, weights: Any, key: A
     uniform = type(bins) is int
     if uniform:
         if limits is None and few_counted.edged(x.dtype):
-            limits = tuple(_end(part, x, _itself, op, None) for op in (ops.minimum, ops.maximum))
+            limits = tuple(_end(part, x, itself, op, None) for op in (ops.minimum, ops.maximum))
         edges = few_counted.edges_of(step, x, bins, limits)
     else:
         edges = bins if elements(bins, least=2, most=MANY) and bins.dtype.kind in "iuf" else None
@@ -327,98 +302,20 @@ def _remembered(step: Step, x: Any, bins: Any, limits: Any, weights: Any, key: A
         return MISS  # the long way finds them, or says what is wrong
     count = len(edges) - 1
     if weights is None and count <= _FEW:
-        found = _reached(part, x, _itself, edges, step.run)
+        found = reached(part, x, itself, edges, step.run)
         return MISS if found is None else (found[:-1] - found[1:], edges)
-    place, searched = (_estimated if uniform else _searched)(_itself, edges)
+    place, among = (estimated if uniform else searched)(itself, edges)
     if weights is not None:
-        found = few_counted.weigh(step, place, x, weights, searched, count, _kind(weights.dtype))
+        found = few_counted.weigh(step, place, x, weights, among, count, _kind(weights.dtype))
         return MISS if found is None else (found[:count], edges)
-    side = None if uniform else _side_by_side(edges, x.dtype.type)
-    table = _table(part, x, searched, count, place, step.run, side)
+    side = None if uniform else side_by_side(edges, x.dtype.type)
+    table = _table(part, x, among, count, place, step.run, side)
     return MISS if table is None else (table[:count].astype(np.int64), edges)
 
 
 def _kind(weights: np.dtype) -> np.dtype:
     """The dtype of sums of weights."""
     return weights if weights.kind == "f" else np.dtype(np.float64)
-
-
-def _compare(value: Any) -> Any:
-    def count(block: int, size: int, x: Any, edges: Any, table: Any, passes: int) -> None:
-        behind, last = min(len(x), (block + 1) * size), edges[np.uint64(len(edges) - 1)]
-        for tile in range(block * size, behind, _TILE):
-            end = min(tile + _TILE, behind)
-            for k in range(passes):
-                at, to = _EDGES * k, (_EDGES + 1) * (block * passes + k)
-                e0, e1, e2 = edges[np.uint64(at)], edges[np.uint64(at + 1)], edges[np.uint64(at + 2)]
-                e3, e4, e5 = edges[np.uint64(at + 3)], edges[np.uint64(at + 4)], edges[np.uint64(at + 5)]
-                e6 = edges[np.uint64(at + 6)]
-                n0 = n1 = n2 = n3 = n4 = n5 = n6 = above = 0
-                for i in range(tile, end):
-                    u = value(x[np.uint64(i)])
-                    n0 += u >= e0
-                    n1 += u >= e1
-                    n2 += u >= e2
-                    n3 += u >= e3
-                    n4 += u >= e4
-                    n5 += u >= e5
-                    n6 += u >= e6
-                    above += u > last
-                table[np.uint64(to)] += n0
-                table[np.uint64(to + 1)] += n1
-                table[np.uint64(to + 2)] += n2
-                table[np.uint64(to + 3)] += n3
-                table[np.uint64(to + 4)] += n4
-                table[np.uint64(to + 5)] += n5
-                table[np.uint64(to + 6)] += n6
-                table[np.uint64(to + 7)] += above
-
-    return count
-
-
-def _estimated(value: Any, edges: np.ndarray) -> tuple[Any, np.ndarray]:
-    """A kernel: the number of the bin of equal width that an element is in, `bins` for outside; and its edges."""
-    bins, first, last = len(edges) - 1, edges[0], edges[-1]
-    with np.errstate(over="ignore", divide="ignore"):
-        scale = bins / np.float64(last - first)
-    if not 0 < scale < math.inf:
-        return _searched(value, edges)
-
-    def place(v: Any, edges: Any) -> Any:
-        u = value(v)
-        if not (first <= u and u <= last):
-            return bins
-        b = min(int((u - first) * scale), bins - 1)
-        if u < edges[np.uint64(b)]:
-            return b - 1
-        if b < bins - 1 and u >= edges[np.uint64(b + 1)]:
-            return b + 1
-        return b
-
-    return place, edges
-
-
-def _searched(value: Any, edges: np.ndarray) -> tuple[Any, np.ndarray]:
-    """A kernel: the number of the bin that an element is in, found by a binary search; `bins` for outside.
-
-    And the edges that it searches for the last one that is not above: all but the last, which fills them up to a
-    power of two. So every step has one more bit of the place, without a branch.
-    """
-    bins, first, last = len(edges) - 1, edges[0], edges[-1]
-    bits = (bins - 1).bit_length()
-    padded = np.full(1 << bits, last)
-    padded[:bins] = edges[:-1]
-
-    def place(v: Any, edges: Any) -> Any:
-        u = value(v)
-        if not (first <= u and u <= last):
-            return bins
-        b = 0
-        for below in range(bits - 1, -1, -1):
-            b = 2 * b + (edges[np.uint64((2 * b + 1) << below)] <= u)
-        return min(b, bins - 1)
-
-    return place, padded
 
 
 def _counts(
@@ -453,7 +350,7 @@ def _heavy(p: Parts, weights: Any) -> Data | None:
 
 
 def _table(part: LocalPart, x: Any, edges: Any, bins: int, place: Any, run: Any, count: Any = None) -> Any:
-    """The counts of one part; the last one is how many elements are outside. For `run` see `_reached`.
+    """The counts of one part; the last one is how many elements are outside. For `run` see `reached`.
 
     `count` counts where blocks have tables of their own, by default ``_count(place)``.
     """
@@ -541,31 +438,6 @@ def _weights(p: Parts, data: Data, heavy: Data, edges: np.ndarray, bins: int, ki
 
         total, unfinished = p.each("carry", carry)[turn]
     return total
-
-
-def _side_by_side(edges: np.ndarray, kind: Any) -> Any:
-    """As `_count` of `_searched`, of elements of that kind; `edges` are those of the bins."""
-    bins, first, last = len(edges) - 1, edges[0], edges[-1]
-    bits, place = (bins - 1).bit_length(), _searched(_itself, edges)[0]
-
-    def count(block: int, size: int, x: Any, edges: Any, table: Any, apart: int) -> None:
-        mine, i, stop = block * apart, block * size, min(len(x), (block + 1) * size)
-        u, b = np.zeros(_LANES, kind), np.zeros(_LANES, np.int64)
-        while i + _LANES <= stop:
-            for k in range(_LANES):
-                u[k] = x[np.uint64(i + k)]
-                b[k] = 0
-            for below in range(bits - 1, -1, -1):
-                for k in range(_LANES):
-                    b[k] = 2 * b[k] + (1 if edges[np.uint64((2 * b[k] + 1) << below)] <= u[k] else 0)
-            for k in range(_LANES):
-                inside = first <= u[k] and u[k] <= last
-                table[np.uint64(mine + (min(b[k], bins - 1) if inside else bins))] += 1
-            i += _LANES
-        for rest in range(i, stop):
-            table[np.uint64(mine + int(place(x[np.uint64(rest)], edges)))] += 1
-
-    return count
 
 
 def _count(place: Any) -> Any:
