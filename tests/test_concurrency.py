@@ -1,5 +1,6 @@
 """Several Python threads, forked processes, interrupts, and executors closed under way."""
 
+import contextlib
 import ctypes
 import math
 import os
@@ -263,6 +264,33 @@ def test_who_joins_begins_where_the_first_one_stopped():
         assert (done == 2).all()
     finally:
         two.close()
+
+
+def test_two_that_join_at_the_same_time_share_one_job(monkeypatch):
+    both, made = threading.Barrier(2), []
+
+    def begun(*_):
+        both.wait(10)
+        return 1
+
+    class Two(launch.Launch):
+        def __init__(self):
+            self.device = type("Cores", (), {"pool": type("All", (), {"run": staticmethod(lambda *_: True)})})
+            self._lo, self._hi, self._alone, self._guard, self._failure = 0, 4, True, None, None
+            self._job = self._new_job()
+
+        def _new_job(self, table=..., **_):
+            if table is not ...:  # the job for all later calls
+                made.append(1)
+                with contextlib.suppress(threading.BrokenBarrierError):
+                    both.wait(0.1)
+            return (ctypes.c_int64 * 32)()
+
+    monkeypatch.setattr(jobs, "begin_alone", begun)
+    one = Two()
+    with ThreadPoolExecutor(2) as threads:
+        assert all(threads.map(lambda _: one._begin(one._job, 0), range(2)))
+    assert made == [1] and not one._alone
 
 
 # fork ---------------------------------------------------------------------------------------------

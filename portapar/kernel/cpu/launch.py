@@ -64,6 +64,7 @@ class Updates:
 
 
 _updates = Updates()
+_joining = forks.lock()
 
 
 class Cores(Protocol):
@@ -178,10 +179,11 @@ class Launch(device.Launch):
             return at >= 0
         wakes = job[jobs.REST // 8] > 1e9 * tuning.value("wake")
         rest = self._new_job(lo=at, wakes=wakes)
-        if self._alone:
-            self._wakes, together = wakes, self._new_job(lo=self._lo, wakes=wakes, table=self._guard)
-            self._job, self._job_address = together, jobs.ready(ctypes.addressof(together))[0]
-            self._alone = False  # at last: other threads may be about to run the launch, with one job or the other
+        with _joining:  # only once: another thread may have no more of the new job than its address
+            if self._alone:
+                self._wakes, together = wakes, self._new_job(lo=self._lo, wakes=wakes, table=self._guard)
+                self._job, self._job_address = together, jobs.ready(ctypes.addressof(together))[0]
+                self._alone = False  # at last: others may be about to run the launch, with one job or the other
         return self.device.pool.run(ctypes.addressof(rest), address, self._failure)
 
     def _places(self) -> list[int]:
