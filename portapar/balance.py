@@ -26,7 +26,7 @@ _NEAR = 0.3  #: of the range, how far places are alike
 _ALIKE = 0.9  #: correlation of what two members take for the same place, beside their speeds
 _UNEVEN, _SPEED = 1.0, 0.5  #: deviations of places from even work, and of a member's speed, before anything is known
 _NOISE, _DRIFT, _CHANGE = 0.02, 0.01, 1.5  #: those of measured seconds, of speeds from call to call, if one has changed
-_LEAST = 0.02  #: of a member's mean, what a place costs at least
+_LEAST = 0.02  #: of a member's mean, now or before, what a place costs at least
 _IDLE = 16  #: calls until a member that got nothing is asked again for the first time
 _KNOTS = np.linspace(0.0, 1.0, _CELLS + 1)
 
@@ -91,7 +91,9 @@ class Balance:
         return True
 
     def _learn(self, took: Sequence[float], drift: float) -> None:
-        """Correct what places cost by what the members took for theirs."""
+        """Correct what places cost by what the members took for theirs; it stays more than nothing."""
+        each = self._cost.reshape(-1, _CELLS)
+        means = each.mean(1, keepdims=True)
         ends = np.cumsum([0.0, *self.shares])
         for k, (share, seconds) in enumerate(zip(self.shares, took, strict=True)):
             if not share:
@@ -99,14 +101,13 @@ class Balance:
             own, here = slice(k * _CELLS, (k + 1) * _CELLS), np.zeros(self._cost.size)
             here[own] = np.diff(np.clip(_KNOTS, ends[k], ends[k + 1]))  # what of the range lies in each cell
             if np.isnan(self._unit[k]):
-                self._unit[k] = seconds / (here @ self._cost)
+                self._unit[k] = seconds / max(here @ self._cost, _LEAST * here.sum())
             self._doubt[own, own] += np.outer(self._cost[own], self._cost[own]) * drift**2
             seen, shared = seconds / self._unit[k], self._doubt @ here
             gain = shared / (shared @ here + (_NOISE * seen) ** 2)
             self._cost += gain * (seen - here @ self._cost)
             self._doubt -= np.outer(gain, shared)
-        each = self._cost.reshape(-1, _CELLS)
-        np.maximum(each, _LEAST * each.mean(1, keepdims=True), out=each)
+        np.maximum(each, _LEAST * np.maximum(each.mean(1, keepdims=True), means), out=each)
 
     def _best(self) -> tuple[float, ...]:
         """The shares with which all should end at once."""
@@ -124,7 +125,7 @@ class Balance:
         found = np.zeros(len(known))
         found[known] = np.diff([end[at] for end in ends])
         shares = rounded(found.tolist())
-        bounds = np.cumsum([0.0, *found[known]])
+        bounds = np.cumsum([0.0, *np.array(shares)[known]])  # of what they are given: it may be nothing
         work = [np.diff(np.interp(bounds[k : k + 2], _KNOTS, one))[0] / one[-1] for k, one in enumerate(sums)]
         found[known] = np.array(work) / sum(work)
         self._work = tuple(found.tolist())

@@ -13,7 +13,7 @@ from conftest import executor
 
 import portapar as pp
 from portapar import cache, choice, cost, history, rates, work
-from portapar.balance import Balance
+from portapar.balance import Balance, rounded
 from portapar.candidates import Candidate, Choice
 from portapar.rates import Profile, Rates
 from portapar.work import Work
@@ -624,6 +624,22 @@ def test_shares_of_uneven_work_follow_within_three_calls(name, speeds):
         calls = [call(slow) for _ in range(8)]
         assert calls[3] < 1.15 and calls[-1] < 1.1
         assert [call() for _ in range(8)][-1] < 1.1
+
+
+def test_shares_of_members_that_are_far_apart_or_far_off():
+    """Where a member gets next to nothing, or takes thirty times as long for once, shares are still shares."""
+    chance = np.random.default_rng(1)
+    for _ in range(100):
+        count = int(chance.integers(2, 5))
+        speeds, seconds = 10.0 ** chance.uniform(-3, 3, count), places(UNEVEN[str(chance.choice(list(UNEVEN)))])
+        balance = Balance(rounded((chance.dirichlet(np.ones(count))).tolist()))
+        for _ in range(40):
+            ends = np.cumsum([0.0, *balance.shares])
+            took = [float(seconds(a, b)) / v for a, b, v in zip(ends, ends[1:], speeds, strict=False)]
+            took[int(chance.integers(count))] *= 30 if chance.random() < 0.03 else 1
+            balance.after(took)
+            assert sum(balance.shares) == pytest.approx(1) and min(balance.shares) >= 0
+        assert balance.shares[int(speeds.argmax())] > 0
 
 
 def test_what_is_not_known_of_members_is_not_a_measurement():
