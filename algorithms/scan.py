@@ -188,6 +188,8 @@ def _few(step: Step, values: Values | None, inclusive: bool, out: Any) -> Any:
         if step.part is None or not step.part.executor.device.can_wait:
             return MISS
         out = step.part.empty(values.n, values.dtype) if out is None else out
+        if aliases:  # the step has an input once for each of its functions that reads it
+            aliases["like"] = (*values.inputs,) * 5
         return out if steps.chained(values.at(), values.n, out, step.run, aliases) else MISS
     out = np.empty(values.n, values.dtype) if out is None else out
     return out if step(steps.tile(out.dtype), values.n, steps.start, out, **aliases) else MISS

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from test_primitives import data, rough
 
 import portapar as pp
+from portapar.algorithms import scan
 from portapar.kernel.tiles import TILE
 
 SIZES = (0, 1, 2, 31, 1000, TILE, 4 * TILE, 4 * TILE + 1, 9 * TILE + 77)
@@ -268,3 +269,26 @@ def test_remembered_types_follow_the_call():
     assert pp.inclusive_scan(pp.seq, x, op=joined).dtype == np.int64
     step = far
     assert pp.inclusive_scan(pp.seq, x, op=joined).dtype == np.float64
+
+
+def test_scans_in_place_are_remembered(monkeypatch):
+    """Of few elements and of many; with the input twice, and one that the transform looks into as well."""
+    calls = (
+        lambda x: pp.inclusive_scan(pp.par, x, out=x),
+        lambda x: pp.exclusive_scan(pp.par, x, out=x, init=2),
+        lambda x: pp.transform_scan(pp.par, x, x, transform=lambda v, w: v + w, out=x),
+    )
+    right = (np.cumsum, lambda x: np.r_[0, np.cumsum(x)[:-1]] + 2, lambda x: np.cumsum(2 * x))
+    for n in (5000, 20_000, 100):
+        given = np.arange(n)
+        for call in calls:
+            call(given.copy()), call(given.copy())
+        with monkeypatch.context() as patch:
+            patch.setattr(scan, "_scan", None)
+            for call, expected in zip(calls, right, strict=True):
+                x = given.copy()
+                assert call(x) is x
+                np.testing.assert_array_equal(x, expected(given))
+    x = np.arange(5000)
+    with pytest.raises(pp.PortaparError):  # a table that is written to
+        pp.transform_scan(pp.par, x, transform=lambda v: x[v % 7], out=x)
