@@ -168,8 +168,8 @@ def likeness(key: Any, given: tuple[Any, ...], args: tuple[Any, ...], build: Any
         if first is None:
             return None
         shape = extent = first.shape if hasattr(first, "shape") else (len(first),)
-        if any(type(x) is np.ndarray for x in args[:own]) and int in map(type, key[3:known]):
-            return None  # perhaps a default, of which there is one element for each index, too
+        if any(type(x) is int and x for x in key[3:known]):  # perhaps they are defaults, which are of elements, too
+            own = 0
     else:
         tops = extent
         if start is not None and step is not None:

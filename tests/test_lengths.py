@@ -212,6 +212,27 @@ def test_captured_values_and_kinds_change_between_calls():
             assert np.allclose(made, x + c)
 
 
+def test_defaults_have_one_element_for_each_index(renderer):
+    """Ranges, arrays and lazy inputs that are defaults are held against the lengths in every call."""
+    x, there = np.arange(20.0), renderer.executor.asarray(np.arange(20.0))
+    for default in (pp.range(0, 30, 3), renderer.executor.asarray(3 * x[:10]), pp.lazy.transform(there[:10], triple)):
+
+        def add(v, w=default):
+            return v + w
+
+        for n in (10, 9, 20, 10, 12):
+            if n == 10:
+                made = pp.transform(renderer, there[:n], op=add)
+                assert np.array_equal(pp.asnumpy(made), 4 * x[:n])
+            else:
+                with pytest.raises(pp.PortaparError, match="shape"):
+                    pp.transform(renderer, there[:n], op=add)
+
+
+def triple(v):
+    return 3 * v
+
+
 def test_a_closed_executor_is_told():
     where = pp.threads(2)
     for n in (100, 101):
