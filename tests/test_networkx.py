@@ -1,5 +1,6 @@
 """The backend of networkx: every function beside networkx's own, with types, labels, order and exceptions."""
 
+import gc
 import itertools
 import os
 import random
@@ -274,6 +275,15 @@ def test_attributes_of_a_graph_that_has_changed_are_not_read():
         graph.remove_edge(5, next(iter(graph[5])))
         with pytest.raises(Unsupported, match="other edges"):
             kept.weighted("w")
+
+
+def test_attributes_outlive_the_name_of_the_graph():
+    graph = nx.path_graph(4)
+    nx.set_edge_attributes(graph, 2, "w")
+    kept = convert_from_nx(graph)
+    del graph
+    gc.collect()
+    assert backend.single_source_dijkstra_path_length(kept, 0, weight="w") == {0: 0, 1: 2, 2: 4, 3: 6}
 
 
 def test_labels_that_are_equal_are_one_node():

@@ -31,6 +31,8 @@ class Converted:
         The label of each vertex.
     rows : portapar.graph.Graph
         Without weights; a loop of a graph that is not directed stands in its row once.
+    held : networkx graph or None
+        What it was, if nothing else may keep it alive.
     """
 
     __networkx_backend__ = "portapar"
@@ -41,6 +43,7 @@ class Converted:
         self.plain = set(map(type, self.nodes)) <= {int} and self.nodes == list(range(len(self.nodes)))
         self._simple = self.plain or set(map(type, self.nodes)) <= {int, str}  # native code can read them
         self._origin = weakref.ref(graph)
+        self.held: Any = None
         adjacency = _adjacency(graph, "_adj")
         self.rows = known(*self._of(adjacency), None, self.directed)
         count = len(self.rows.targets)
@@ -228,7 +231,10 @@ def convert_from_nx(graph: Any, edge_attrs: Any = None, **kept: Any) -> Converte
         return graph
     if why := unread(graph):
         raise NotImplementedError(f"portapar: {why}: it is not converted")
-    return Converted(graph, edge_attrs)
+    made = Converted(graph, edge_attrs)
+    if "name" not in kept:  # the user converts it, and not a call: its other attributes may be asked for later
+        made.held = graph
+    return made
 
 
 def convert_to_nx(result: Any, **kept: Any) -> Any:
