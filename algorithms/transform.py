@@ -68,7 +68,8 @@ def _refuse_copies(algorithm: str, where: Executor, inputs: list[Any]) -> None:
 
 def fill(policy: Policy | None, out: Any, value: Any) -> Any:
     """``out[i] = value`` for every i; returns `out`."""
-    return call("fill", policy, (elementwise.constant,), (value, out), None, _build)
+    fits = elementwise.fits(value, getattr(out, "dtype", None))  # in every call: of others alike, one may
+    return call("fill", policy, (elementwise.constant,), (value, out), fits, _build)
 
 
 def copy(policy: Policy | None, x: Any, out: Any = None) -> Any:

@@ -356,16 +356,14 @@ def _check_kind(
     if out.kind not in KINDS or out.kind == "c" or (out.kind == "f" and "c" not in given):
         return False
     if algorithm == "fill":
-        try:
-            if out.type(found[0]) == found[0]:  # a number that fits exactly
-                return False
-        except TypeError:  # a complex number, which is told below
-            pass
-        except OverflowError:
+        fit = fits(found[0], out)
+        if fit:
+            return False
+        if fit is None:
             raise PlacementError(
                 f"fill: {found[0]} does not fit into out, whose elements are {out}: pass another number, or one that "
                 f"wraps, np.int64({found[0]}).astype({out.name!r})"
-            ) from None
+            )
     result = result_kind(reduce_program(algorithm, found, kernel, func, shape), algorithm, kernel)
     if isinstance(result, tuple) or result.names is not None:
         raise PlacementError(
@@ -374,6 +372,18 @@ def _check_kind(
         )
     check_cast(algorithm, result, out)
     return False
+
+
+def fits(x: Any, dtype: Any) -> bool | None:
+    """Whether a dtype of whole numbers has a number as it is, whatever its type; None if it is beyond the dtype's ends."""
+    if getattr(dtype, "kind", "") not in ("b", "i", "u") or not is_scalar(x):
+        return False
+    try:
+        return bool(dtype.type(x) == x)
+    except OverflowError:
+        return None
+    except (TypeError, ValueError):  # a complex number, or none at all
+        return False
 
 
 def _kind(x: Any) -> str:

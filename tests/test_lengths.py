@@ -233,6 +233,23 @@ def triple(v):
     return 3 * v
 
 
+@pytest.mark.parametrize("dtype", ["u1", "i8", "?"])
+def test_what_fills_an_array_must_fit_in_every_call(dtype):
+    for n in (4, 4, 5):
+        for value in (1, 1.0, 2.5, 300, -1, np.float64(1.0), np.float64(0.5), np.nan, np.inf, 1e300, True, 1j):
+            out = np.zeros(n, dtype)
+            try:
+                fit = bool(out.dtype.type(value) == value)
+            except (OverflowError, TypeError, ValueError):
+                fit = False
+            if fit:
+                assert (pp.fill(pp.par, out, value) == value).all()
+            else:
+                with pytest.raises(pp.PortaparError):
+                    pp.fill(pp.par, out, value)
+                assert not out.any()
+
+
 def test_a_closed_executor_is_told():
     where = pp.threads(2)
     for n in (100, 101):
