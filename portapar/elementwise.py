@@ -246,12 +246,21 @@ def _add_tests(
         return operands
     if made is not None:
         args.kernel = made.kernel
-        operands = [*operands, record, "@" + ", 0" * (len(INDICES) - ndim)]
+        operands = [*operands, record, _ITERATION]
     whole[:] = [(value if use is None else with_room(value), name, use) for value, name, use in whole]
     told = ndim if made is not None and made.ndim else 0
     args.tests = Tests(len(args.values) + len(whole), new_record(), sites, told)
     whole.append((args.tests.record, "record", Access(reads=True, writes=True, pointwise=False)))
     return operands
+
+
+_ITERATION = "#"  #: the operand that is the index of an element, whatever its dimensions
+
+
+def _call(operands: Sequence[str], index: str) -> str:
+    """The operands of an element at an index."""
+    iteration = ", ".join([index, *["0"] * (len(INDICES) - index.count(",") - 1)])
+    return ", ".join(operand.replace("@", index).replace(_ITERATION, iteration) for operand in operands)
 
 
 def _lazy_operand(args: _Arguments, x: Lazy, name: str, seen: dict[int, int], whole: list[Any]) -> str:
@@ -313,7 +322,7 @@ def transform(algorithm: str, inputs: tuple[Any, ...], out: Any, op: Any, make_o
         text.kernel(args.kernel, "op")
         text.kernels(getters, "lazy")
         names = "".join(f", a{k}" for k in range(len(args.values)))
-        call = ", ".join(operand.replace("@", index) for operand in operands)
+        call = _call(operands, index)
         text.add(f"def elem({index}{names}):\n    return op({call})\n", "elem")
         if store is None:
             put = f"a{where}[{index}] = elem({index}{names})"
@@ -375,7 +384,7 @@ def _check_kind(
 
 
 def fits(x: Any, dtype: Any) -> bool | None:
-    """Whether a dtype of whole numbers has a number as it is, whatever its type; None if it is beyond the dtype's ends."""
+    """Whether a dtype of whole numbers has a number as it is, whatever its type; None if that is beyond its ends."""
     if getattr(dtype, "kind", "") not in ("b", "i", "u") or not is_scalar(x):
         return False
     try:
@@ -404,7 +413,7 @@ def reduce_program(
         text.kernel(args.kernel, "value")
         text.kernels(getters, "lazy")
         names = "".join(f", a{k}" for k in range(len(args.values)))
-        call = ", ".join(operand.replace("@", "i") for operand in operands)
+        call = _call(operands, "i")
         text.add(f"def elem(i{names}):\n    return value({call})\n", "elem")
         return text
 

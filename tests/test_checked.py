@@ -234,6 +234,24 @@ def test_empty_arrays(module, renderer):
         pp.for_each(renderer.with_(check=True), 3, kernel, np.zeros(3), np.zeros(0))
 
 
+def test_elements_of_strided_arrays(renderer):
+    """What a kernel of elements captures is tested, whatever the layout and dimensions of what it is given."""
+    weights = np.arange(4.0)
+    for x in (np.arange(24.0).reshape(6, 4)[::2], np.arange(48.0).reshape(4, 3, 4)[:, ::2]):
+        for bad in (0, 3):
+
+            def weighted(v, bad=bad):
+                return v * weights[int(v) % 2 + bad]
+
+            how = renderer.with_(check=True)
+            if bad:
+                with pytest.raises(pp.BoundsError, match="index 4"):
+                    pp.transform(how, x, op=weighted)
+            else:
+                assert np.array_equal(pp.asnumpy(pp.transform(how, x, op=weighted)), x * (x % 2))
+                assert pp.transform_reduce(how, x, transform=weighted) == (x * (x % 2)).sum()
+
+
 def test_without_it_nothing_is_added(module):
     kernel = load(module, "y[i] = x[i - 1]", "i, x, y")
     plan = pp.plan(pp.for_each, pp.par, N, kernel, np.zeros(10), np.zeros(10))

@@ -183,7 +183,7 @@ def test_arrays_without_dimensions(renderer, name):
         try:
             found = call(renderer, lambda x: np.array(x[0]))
         except pp.PortaparError as error:
-            words = ("dimension", "axes", "shape", "index", "offsets", "subscript")
+            words = ("dimension", "axes", "axis", "shape", "index", "offsets", "subscript")
             assert any(word in str(error) for word in words), error
         else:
             one = call(renderer, lambda x: x[:1].copy())
