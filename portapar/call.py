@@ -178,8 +178,8 @@ def _call(
         moves.refuse_chance(asked)
     with span("plan", algorithm, where):
         made = cut(asked, how, where)
-    if asked.race is not None:
-        _warn(asked.race, how, asked.size)
+    if asked.race is not None and asked.race.meets(asked.extent, asked.step):
+        _warn(asked.race, how)
     if planning():
         survey = surveying()
         if survey is not None:
@@ -212,15 +212,22 @@ def _checked(build: Callable[..., tuple[Problem, Any]], *given: Any) -> tuple[Pr
 _warned: set[Any] = set()  #: races that were told
 
 
-def _warn(race: Race, how: Policy, size: int) -> None:
+def _warn(race: Race, how: Policy) -> None:
     """Tell of a race, once, at the user's line."""
-    if how.name == "seq" or size < 2 or race in _warned:
+    if how.name == "seq" or race in _warned:
         return
     does = "update" if race.update else "write"
+    others, instead = f"{does} it too", (
+        "pp.atomic.add(array, index, value); pp.bincount for counts and weights, pp.reduce for sums"
+    )
+    if race.read:
+        others, instead = f"read it, as {race.read}", (
+            "read one array and write another; pp.inclusive_scan for recurrences"
+        )
     warnings.warn_explicit(
-        f"a race: {race.text} {does}s {race.name!r} where other iterations {does} it too, and under {how!r} they may "
-        "run at the same time: what comes out is not defined. Instead: pp.atomic.add(array, index, value); pp.bincount "
-        "for counts and weights, pp.reduce for sums; or pp.seq, which runs them one after the other",
+        f"a race: {race.text} {does}s {race.name!r} where other iterations {others}, and under {how!r} they may "
+        f"run at the same time: what comes out is not defined. Instead: {instead}; or pp.seq, which runs them one "
+        "after the other",
         PortaparWarning,
         race.file,
         race.line,

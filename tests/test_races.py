@@ -61,7 +61,30 @@ RACES = {
     "while": "k = 0\nwhile k < n:\n    y[k] += x[i]\n    k += 1",
 }
 
+#: stores that other iterations read, and what
+CARRIED = {
+    "recurrence": ("y[i + 1] = y[i] + x[i]", "y[i]"),
+    "recurrence by +=": ("if i > 0:\n    y[i] += y[i - 1]", "y[i - 1]"),
+    "all but the first": ("if i == 0:\n    return\ny[i] = y[i - 1]", "y[i - 1]"),
+    "else": ("if i == 0 or i == n:\n    y[i] = x[i]\nelse:\n    y[i] = y[i - 1] + y[i + 1]", "y[i - 1]"),
+    "conditional": ("y[i] = x[i] + (y[i - 2] if i > 1 else 0.0)", "y[i - 2]"),
+    "smoothing": ("a, b = i, i + 1\ny[np.uint64(a)] = (y[a] + y[b]) / 2", "y[b]"),
+    "shift": ("y[i] = y[i + 1]", "y[i + 1]"),
+    "rows": ("m[i, 0] = m[i + 1, 0]", "m[i + 1, 0]"),
+    "in a helper": ("add(y, i, y[i + 3])", "y[i + 3]"),
+}
+
 RIGHT = {
+    "read and write apart": "y[i] = x[i - 1] + x[i + 1]",
+    "own elements": "y[i] = y[i] * 2 + x[i + 1]",
+    "other columns": "m[i, 0] = m[i + 1, 1]",
+    "every other": "if i % 2 == 0:\n    y[i] = y[i + 1]",
+    "every other, by else": "if i % 2 == 0:\n    return\ny[i] = y[i - 1]",
+    "those of a mask": "if lab[i] > 3:\n    y[i] = y[i - 1]",
+    "the first one": "if i == 0:\n    y[i] = y[i + 1]",
+    "pairs": "y[2 * i] = y[2 * i + 1]",
+    "halves of an array": "y[i] += y[i + n]",
+    "an index that moves": "k = i\nwhile k > 0 and y[k] > 0:\n    k = k - 1\nx[i] = x[k]",
     "own": "y[i] = x[i]",
     "own update": "y[i] += x[i]",
     "shifted": "y[i + 1] = x[i]",
@@ -102,7 +125,13 @@ RACES_2D = {
     "the last of a row": "y[i] = m[i, j]",
     "diagonals": "y[i + j] += m[i, j]",
 }
+CARRIED_2D = {
+    "Gauss-Seidel": "m[i, j] = (m[i - 1, j] + m[i + 1, j] + m[i, j - 1] + m[i, j + 1]) / 4",
+    "along rows": "if j > 0:\n    m[i, j] += m[i, j - 1]",
+}
 RIGHT_2D = {
+    "red and black": "if (i + j) % 2 == n:\n    m[i, j] = (m[i - 1, j] + m[i + 1, j]) / 2",
+    "turned": "m[i, j] = m[j, i]",
     "own": "m[i, j] += 1",
     "transposed": "m[j, i] = i + j",
     "flat": "y[i * n + j] += m[i, j]",
@@ -146,17 +175,31 @@ def test_races_are_told_once(module, name):
     assert not told(pp.par_unseq, 1000, kernel, *arguments())
 
 
+@pytest.mark.parametrize("name", CARRIED)
+def test_what_others_read_is_told_once(module, name):
+    body, read = CARRIED[name]
+    kernel = load(module, body, "i, x, y, lab, n, m")
+    for space in (1, pp.range(0, 20, 40)):  # where none is stored that is read
+        assert not told(pp.par, space, kernel, *arguments())
+    (found,) = told(pp.par, pp.range(3, 10), kernel, *arguments())
+    text = str(found.message)
+    assert f"where other iterations read it, as {read}, and under" in text and "inclusive_scan" in text
+    assert found.filename == kernel.__code__.co_filename
+    assert (found.lineno > line_of(kernel)) != (name == "in a helper")
+    assert not told(pp.par, 10, kernel, *arguments())
+
+
 @pytest.mark.parametrize("name", RIGHT)
 def test_right_kernels_are_not_told(module, name):
     kernel = load(module, RIGHT[name], "i, x, y, lab, n, m")
     assert not told(pp.par, 10, kernel, *arguments())
 
 
-@pytest.mark.parametrize("name", RACES_2D | RIGHT_2D)
+@pytest.mark.parametrize("name", RACES_2D | CARRIED_2D | RIGHT_2D)
 def test_two_dimensions(module, name):
-    kernel = load(module, (RACES_2D | RIGHT_2D)[name], "i, j, m, y, n")
+    kernel = load(module, (RACES_2D | CARRIED_2D | RIGHT_2D)[name], "i, j, m, y, n")
     found = told(pp.par, (8, 8), kernel, np.zeros((8, 8)), np.zeros(64), 8)
-    assert len(found) == (name in RACES_2D)
+    assert len(found) == (name in RACES_2D | CARRIED_2D)
 
 
 @pytest.mark.parametrize("how", [pp.par, pp.par_unseq, pp.unseq, pp.par.on(pp.simd()), pp.auto])

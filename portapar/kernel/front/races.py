@@ -1,16 +1,19 @@
-"""Races that the text of a kernel shows: stores at an index that several iterations have.
+"""Races that the text of a kernel shows: stores at an index that several iterations have, or that others read.
 
 The body is run abstractly, from the kernel into the functions that it calls. Every value is told by how it goes with
 the iteration (`Way`); a store is a race where the ways of its indices say that iterations meet, and what they store
-differs or is made from what was there. Where the text does not say, such as for ``y[start[i] + k] += 1``, which may
-well be a segment of the iteration's own, it is taken to be right: a warning that is wrong would soon be turned off.
+differs or is made from what was there. A store at the iteration's own index is one where others certainly read it, as
+in ``x[i] = x[i - 1] + y[i]``: both indices are an index of the kernel and a constant. Where the text does not say, such
+as for ``y[start[i] + k] += 1``, which may well be a segment of the iteration's own, it is taken to be right: a warning
+that is wrong would soon be turned off.
 """
 
 from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -21,7 +24,7 @@ __all__ = ["Race", "Run", "race"]
 
 
 class Race(NamedTuple):
-    """A store at an index that several iterations have.
+    """A store at an index that several iterations have, or that others read.
 
     Attributes
     ----------
@@ -32,6 +35,10 @@ class Race(NamedTuple):
     update : bool
         It stores what is made from what was there.
     file, line
+    read : str
+        What others read, as the user wrote it.
+    apart : tuple of int
+        And how far from the store that is, on each axis of the space.
     """
 
     name: str
@@ -39,6 +46,16 @@ class Race(NamedTuple):
     update: bool
     file: str
     line: int
+    read: str = ""
+    apart: tuple[int, ...] = ()
+
+    def meets(self, extent: Sequence[int], step: Sequence[int]) -> bool:
+        """Whether iterations of a space do meet there."""
+        if not self.read:
+            return math.prod(extent) > 1
+        if len(extent) != len(self.apart):
+            return False
+        return all(far % s == 0 and abs(far // s) < n for far, n, s in zip(self.apart, extent, step, strict=True))
 
 
 #: How a value goes with the iteration: the same in all; the same, one after the other in a loop; another one in each;
@@ -65,6 +82,8 @@ class _Value:
         Of a tuple.
     loads : frozenset of str
         The elements that it was made from, as text.
+    at : (str, int) or None
+        It is this index of the kernel and a constant, or with "" the constant.
     """
 
     way: _Way = "same"
@@ -74,8 +93,12 @@ class _Value:
     places: frozenset[tuple[str, tuple[_Value, ...]]] = frozenset()
     items: tuple[_Value, ...] | None = None
     loads: frozenset[str] = frozenset()
+    at: tuple[str, int] | None = None
 
 
+_Place = tuple[tuple[str, int], ...]  #: of each index taken the index of the kernel, and what is added to it
+
+_ORDER = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 _SAME = _Value()
 _CASTS = frozenset("int int16 int32 int64 intp uint16 uint32 uint64 uintp".split())
 
@@ -127,8 +150,9 @@ def _joined(x: _Value, y: _Value) -> _Value:
         ways, follows = {x.way, y.way}, frozenset()
         way = "unknown" if ways & {"own", "unknown"} else "loop" if ways <= {"same", "loop"} else "shared"
     return _Value(
-        way, follows, x.scaled and y.scaled, x.claimed or y.claimed, x.places | y.places, items, x.loads | y.loads
-    )
+        way, follows, x.scaled and y.scaled, x.claimed or y.claimed, x.places | y.places, items, x.loads | y.loads,
+        x.at if x.at == y.at else None,
+    )  # fmt: skip
 
 
 class _Guard(NamedTuple):
@@ -137,6 +161,7 @@ class _Guard(NamedTuple):
     follows: frozenset[str]  #: indices that have one value then
     equal: bool  #: something of the iteration's own is compared with ==
     claimed: bool
+    bounds: bool = False  #: it compares indices of the kernel with what is the same in all iterations
 
 
 class Run:
@@ -164,6 +189,7 @@ class Run:
     """
 
     def __init__(self, kernel: Kernel, ndim: int, arrays: frozenset[str]) -> None:
+        self.ndim = ndim
         self.kernel, self.index = kernel, frozenset(kernel.params[:ndim] or [""])
         self.functions = {function.name: function for function in kernel.functions}
         self.found: dict[tuple[str, int, str], Race] = {}
@@ -171,10 +197,12 @@ class Run:
         self.indexed: dict[int, set[str]] = {}
         self.tuples: dict[int, int] = {}
         self.guards: list[_Guard] = []
+        self.reads: dict[tuple[str, _Place], str] = {}
+        self.writes: dict[tuple[str, _Place], Race] = {}
         given = []
         for k, param in enumerate(kernel.functions[-1].params):
             if k < ndim:
-                given.append(_Value("own", frozenset([param])))
+                given.append(_Value("own", frozenset([param]), at=(param, 0)))
             elif param in arrays:
                 given.append(_Value(places=frozenset([(param, ())])))
             else:
@@ -186,11 +214,12 @@ class Run:
         frame = _Frame(self, function)
         frame.names = dict(zip(function.params, given, strict=False))
         before: dict[str, _Value] = {}
-        found = dict(self.found)
+        found = self.found, self.reads, self.writes
         for _ in range(8):
             if before == frame.names:
                 break
-            before, self.found = dict(frame.names), dict(found)  # what was found with half of the names does not count
+            before = dict(frame.names)
+            self.found, self.reads, self.writes = map(dict, found)  # what half of the names gave does not count
             frame.block(function.body)
         return frame.returned or _SAME
 
@@ -198,10 +227,35 @@ class Run:
         """Note that a node takes an index of a value."""
         self.indexed.setdefault(id(node), set()).update("" if path else name for name, path in value.places)
 
+    def read(self, places: Iterable[tuple[str, tuple[_Value, ...]]], node: ast.expr) -> None:
+        """Note that an iteration reads there."""
+        for name, taken in places:
+            if name and (place := self.place(taken)) is not None:
+                self.reads.setdefault((name, place), ast.unparse(node))
+
+    def place(self, indices: Sequence[_Value]) -> _Place | None:
+        """Where that is, if all iterations within some bounds come there."""
+        if all(guard.bounds for guard in self.guards):
+            found = tuple(part.at for part in indices if part.at is not None)
+            names = [name for name, _ in found if name]
+            if len(found) == len(indices) and len(names) == len(set(names)):
+                return found
+        return None
+
+    def carried(self) -> Iterator[Race]:
+        """Stores at an iteration's own index, of which others read what is stored."""
+        for (name, place), where in self.writes.items():
+            for (read, other), text in self.reads.items():
+                far = {a: n - m for (a, m), (b, n) in zip(place, other, strict=False) if a == b}
+                if read == name and len(place) == len(other) == len(far) and any(far.values()) and not far.get("", 0):
+                    yield where._replace(read=text, apart=tuple(far.get(p, 0) for p in self.kernel.params[: self.ndim]))
+
     def store(self, value: _Value, indices: tuple[_Value, ...], stored: _Value, update: bool, where: Race) -> None:
         for name, taken in value.places:
             if name and self.races((*taken, *indices), stored, update):
                 self.found.setdefault((where.file, where.line, name), where._replace(name=name))
+            elif name and (place := self.place((*taken, *indices))) is not None:
+                self.writes.setdefault((name, place), where._replace(name=name))
 
     def races(self, indices: Sequence[_Value], stored: _Value, update: bool) -> bool:
         ways = [part.way for part in indices]
@@ -281,7 +335,8 @@ class _Frame:
         claimed, none = self.value(test).claimed, frozenset[str]()
         if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) == holds:
             guards = [self.guard(part, holds) for part in test.values]
-            return _Guard(none.union(*(g.follows for g in guards)), any(g.equal for g in guards), claimed)
+            bounds = all(g.bounds for g in guards)
+            return _Guard(none.union(*(g.follows for g in guards)), any(g.equal for g in guards), claimed, bounds)
         sides: list[ast.expr] = []
         if isinstance(test, ast.Compare) and len(test.ops) == 1:
             (op,), (right,) = test.ops, test.comparators
@@ -293,7 +348,12 @@ class _Frame:
             sides = [test]
         values = [self.value(side) for side in sides]
         equal = any(value.way not in ("same", "loop") for value in values)
-        return _Guard(none.union(*(value.follows for value in values)), equal, claimed)
+        bounds = isinstance(test, ast.Compare) and not sides
+        if bounds and isinstance(test, ast.Compare):
+            among = map(self.value, (test.left, *test.comparators))
+            bounds = all(isinstance(op, (*_ORDER, ast.NotEq if holds else ast.Eq)) for op in test.ops)
+            bounds &= all(value.at is not None or value.way == "same" for value in among)
+        return _Guard(none.union(*(value.follows for value in values)), equal, claimed, bounds)
 
     # names and stores -----------------------------------------------------------------------------
 
@@ -348,6 +408,8 @@ class _Frame:
     def evaluated(self, node: ast.expr) -> _Value:
         if isinstance(node, ast.Name):
             return self.names.get(node.id, _SAME)
+        if isinstance(node, ast.Constant) and type(node.value) is int:
+            return _Value(at=("", node.value))
         if isinstance(node, ast.Tuple):
             return _Value("unknown", items=tuple(map(self.value, node.elts)))
         if isinstance(node, ast.Subscript):
@@ -368,13 +430,20 @@ class _Frame:
         if isinstance(node, ast.BinOp):
             return self.operation(node.op, self.value(node.left), self.value(node.right), node.right)
         if isinstance(node, ast.IfExp):
-            test, found = self.value(node.test), _joined(self.value(node.body), self.value(node.orelse))
+            test, found = self.value(node.test), _joined(*self.either(node))
             if found.way in ("same", "loop") and test.way not in ("same", "loop"):
                 return replace(found, way="shared", claimed=found.claimed or test.claimed)
             return found
         if isinstance(node, ast.Call):
             return self.called(node)
         return _mixed([self.value(part) for part in ast.iter_child_nodes(node) if isinstance(part, ast.expr)])
+
+    def either(self, node: ast.IfExp) -> Iterator[_Value]:
+        """The values of both sides of a conditional expression."""
+        for side, holds in ((node.body, True), (node.orelse, False)):
+            self.run.guards.append(self.guard(node.test, holds))
+            yield self.value(side)
+            self.run.guards.pop()
 
     def element(self, node: ast.Subscript) -> _Value:
         base, taken = self.value(node.value), self.indices(node)
@@ -390,6 +459,7 @@ class _Frame:
         if base.places and known and found.way == "unknown":
             found = _made("shared", [base, *taken])  # what an array holds
         places = frozenset((name, (*path, *taken)) for name, path in base.places)
+        self.run.read(places, node)
         return _Value(
             found.way, claimed=found.claimed, places=places, loads=frozenset([ast.unparse(node)]) | base.loads
         )
@@ -397,7 +467,11 @@ class _Frame:
     def operation(self, op: ast.operator, x: _Value, y: _Value, right: ast.expr | None = None) -> _Value:
         literal = right.value if isinstance(right, ast.Constant) else None
         if isinstance(op, (ast.Add, ast.Sub)):
-            return _sum(x, y)
+            found = _sum(x, y)
+            if x.at is not None and y.at is not None and not (x.at[0] and y.at[0]):
+                name, far = x.at[0] or y.at[0], x.at[1] + y.at[1] * (1 if isinstance(op, ast.Add) else -1)
+                return replace(found, at=(name, far) if isinstance(op, ast.Add) or not y.at[0] else None)
+            return found
         if isinstance(op, ast.Mult):
             return _mixed([x, y]) if isinstance(literal, float) or literal == 0 else _product(x, y)
         one = x.way == "own" and not x.scaled and y.way == "same" and literal != 0
@@ -422,7 +496,7 @@ class _Frame:
         if name.startswith("private_") and isinstance(func, ast.Name):
             return _Value("unknown", places=frozenset([("", ())]))
         if name in _CASTS and len(given) == 1:
-            return _made(given[0].way, given, given[0].follows, given[0].scaled)
+            return replace(_made(given[0].way, given, given[0].follows, given[0].scaled), at=given[0].at)
         if isinstance(func, ast.Attribute):
             given.append(self.value(func.value))
         return _mixed(given)
@@ -449,4 +523,5 @@ def race(kernel: Kernel, ndim: int, arrays: frozenset[str]) -> Race | None:
     run = Run(kernel, ndim, arrays)
     if run.locked:
         return None
-    return min(run.found.values(), key=lambda found: (found.file != kernel.file, found.line), default=None)
+    found = run.found.values() or [*run.carried()]
+    return min(found, key=lambda found: (found.file != kernel.file, found.line), default=None)
