@@ -227,9 +227,20 @@ def __dir__() -> list[str]:
 _ROOMS = {"graph", "irregular", "sparse"}  #: which are imported when they are asked for: half of all modules
 
 
+#: what it is called here, by names that users of NumPy look for
+_SAID_SO = {
+    "sum": "reduce(policy, x)", "prod": "reduce(policy, x, pp.multiplies)", "dot": "inner_product(policy, x, y)",
+    "min": "reduce(policy, x, pp.minimum)", "max": "reduce(policy, x, pp.maximum)", "argmin": "min_element(policy, x)",
+    "argmax": "max_element(policy, x)", "cumsum": "inclusive_scan(policy, x)", "mean": "reduce(policy, x) / len(x)",
+    "map": "transform(policy, x, op=…)", "where": "transform(policy, …, op=lambda c, a, b: a if c else b)",
+    "scan": "inclusive_scan(policy, x)", "arange": "range(n)", "zeros": "threads().asarray(np.zeros(n))",
+}  # fmt: skip
+
+
 def __getattr__(name: str) -> Any:
     if name not in _ROOMS:
-        raise AttributeError(f"module 'portapar' has no attribute {name!r}")
+        instead = f". Use pp.{_SAID_SO[name]}" if name in _SAID_SO else ""
+        raise AttributeError(f"module 'portapar' has no attribute {name!r}{instead}")
     room = globals()[name] = importlib.import_module(f"portapar.algorithms.{name}")
     return room
 

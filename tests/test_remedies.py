@@ -178,3 +178,10 @@ def test_what_is_no_array():
         with pytest.raises(pp.PlacementError, match=remedy):
             pp.sort(pp.par, x)
     assert pp.sort(pp.par, np.asarray(list({3, 1}))).tolist() == [1, 3]
+
+
+def test_names_of_numpy_are_answered():
+    for name in ("sum", "argmax", "cumsum", "mean"):
+        with pytest.raises(AttributeError, match=rf"attribute .{name}.. Use pp\.(reduce|max_element|inclusive_scan)\("):
+            getattr(pp, name)
+    assert not hasattr(pp, "nothing")

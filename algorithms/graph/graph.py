@@ -198,18 +198,21 @@ class Graph:
         return cls(rows.indptr, rows.indices, weights, directed=directed)
 
     @classmethod
-    def from_networkx(cls, graph: Any, *, weight: str | None = None) -> Graph:
+    def from_networkx(cls, graph: Any, *, weight: str | None = "weight") -> Graph:
         """A graph of networkx; vertex k is the k-th of ``list(graph)``.
 
         Parameters
         ----------
         graph : networkx.Graph or networkx.DiGraph
         weight : str, optional
-            The edge attribute that is the weight; 1 where an edge has none.
+            The edge attribute that is the weight, by the name that networkx's own functions take; 1 where an edge has
+            none. If no edge has it, or with None, the graph has no weights.
         """
         number = {vertex: k for k, vertex in enumerate(graph)}
         ends = np.array([(number[u], number[v]) for u, v in graph.edges()], np.int64).reshape(-1, 2)
-        weights = None if weight is None else np.array([d.get(weight, 1) for _, _, d in graph.edges(data=True)])
+        weights = None
+        if weight is not None and any(weight in d for _, _, d in graph.edges(data=True)):
+            weights = np.array([d.get(weight, 1) for _, _, d in graph.edges(data=True)])
         if weights is not None and weights.dtype.kind not in "iuf" and len(weights):
             raise ArgumentError(f"Graph.from_networkx: the weights are {weights.dtype}: must be integers or floats")
         u, v = np.ascontiguousarray(ends.T)

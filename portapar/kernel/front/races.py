@@ -219,7 +219,8 @@ class Run:
             if before == frame.names:
                 break
             before = dict(frame.names)
-            self.found, self.reads, self.writes = map(dict, found)  # what half of the names gave does not count
+            # what half of the names gave does not count
+            self.found, self.reads, self.writes = dict(found[0]), dict(found[1]), dict(found[2])
             frame.block(function.body)
         return frame.returned or _SAME
 
