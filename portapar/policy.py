@@ -299,7 +299,10 @@ class _Missing:
         if frame is None:  # no call: somebody looks at the signature
             raise AttributeError(own["name"])
         if isinstance(frame.f_locals.get("policy"), (Policy, types.NoneType)):
-            raise PolicyError(f"{own['name']} is missing: {own['call']}")
+            among = any(isinstance(x, types.FunctionType) for x in frame.f_locals.get("inputs", ()))
+            name = own["name"].rpartition(" ")[2]
+            how = f". A function is given by that name, {name}=…, not among the arrays" if among else ""
+            raise PolicyError(f"{own['name']} is missing: {own['call']}{how}")
         raise PolicyError(f"an argument is missing. The policy comes first, then the data: {own['call']}")
 
     __getattr__ = __len__ = __iter__ = __array__ = __bool__ = __index__ = __float__ = __call__ = __fspath__ = fail
