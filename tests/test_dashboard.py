@@ -338,7 +338,8 @@ def test_asvs_pages_in_a_browser(site, browser, scripts):
     opened.route("**/*", answer)
     opened.goto(address)
     opened.locator("table.heat td a").first.click()
-    opened.wait_for_function("$('#main-graph').data('plot') !== undefined", timeout=20_000)
+    drawn = "window.$ !== undefined && $('#main-graph').data('plot') !== undefined"  # scripts may still be on their way
+    opened.wait_for_function(drawn, timeout=20_000)
     points = "$('#main-graph').data('plot').getData().map(line => line.data.length)"
     assert sum(opened.evaluate(points)) > 0
     for where in ("/", "/summarylist", "/regressions"):
