@@ -303,7 +303,7 @@ UNSUPPORTED = {
     "b = [k for k in range(3)]": "a list.*private array",
     "b = {1, 2}": "a set",
     "b = a[1:3]": "slice.*loop",
-    "b = a[..., 0]": r"\.\.\..*loop",
+    "b = a[..., 0]": r"an ellipsis.*a colon for each axis",
     "def g():\n        pass": "nested function.*outside",
     "g = lambda x: x": "nested lambda.*outside",
     "import os": "import.*top of your module",

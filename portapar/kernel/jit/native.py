@@ -326,14 +326,15 @@ def _narrow(library: Any) -> None:
     library._optimize_final_module = optimize
 
 
-_WIDENED = re.compile(r"^  (%[\w.]+)( = [sz]ext (?:nneg )?i(?:8|16) \S+ to i64)$", re.MULTILINE)
+# Values without a name are left: their numbers say in which order they are.
+_WIDENED = re.compile(r"^  (%[A-Za-z_.$-][\w.$-]*)( = [sz]ext (?:nneg )?i(?:8|16) \S+ to i64)$", re.MULTILINE)
 
 
 def _each_its_own(function: str) -> str:
     """The text of a function where each use of a widened number has one of its own: LLVM looks no further than that."""
     for name, made in _WIDENED.findall(function):
         begin, definition, end = function.partition(f"  {name}{made}\n")
-        use = re.compile(re.escape(name) + r"(?![\w.])")
+        use = re.compile(re.escape(name) + r"(?![\w.$-])")
         names = (f"{name}.{k}of" for k in itertools.count())
         count = len(use.findall(end))
         end = use.sub(functools.partial(lambda names, _: next(names), names), end)
