@@ -16,9 +16,10 @@ from portapar import forks, tuning
 from portapar.kernel import device
 from portapar.kernel.cpu import chunk, jobs, pool
 from portapar.kernel.cpu.memory import LINE
+from portapar.kernel.front.sources import of_library
 from portapar.kernel.jit.check import located
 from portapar.kernel.jit.layout import ALIGNED, BYTES, WRITEABLE
-from portapar.kernel.program import REFUSED, Task, grows, has_loop
+from portapar.kernel.program import REFUSED, Program, Task, grows, has_loop
 from portapar.kernel.tiles import TILE
 
 JOINING = 4e-6  #: seconds for what Python does when other threads join
@@ -96,7 +97,7 @@ class Launch(device.Launch):
         self._quick = chunk.quick_packer(program)
         self._streams = chunk.can_stream(program)
         self._loops, self._grows = has_loop(program.text), grows(program.text, program.ndim)
-        self._updates = "atomic." in program.text
+        self._updates = "atomic." in program.text and _of_users(program)
         self._guard: Any = None
         self._over(task.lo, task.hi, task.extent, task.start, task.step, task.threads, task.wakes, task.alone)
 
@@ -295,6 +296,13 @@ class Launch(device.Launch):
         if partials is not None:
             words += (id(partials), self._lo // TILE)
         return self._pack(*words, *self._rest)
+
+
+def _of_users(program: Program) -> bool:
+    """Whether a user's function updates memory atomically: the library's own do it in memory that no other call has."""
+    origin = program.origin or {}
+    lines = enumerate(program.text.splitlines(), 1)
+    return any("atomic." in line and not of_library(origin.get(k, ("",))[0]) for k, line in lines)
 
 
 def _updating(run: Callable[[], Any], plainly: Callable[[], Any] | None) -> Any:
