@@ -228,7 +228,7 @@ _ROOMS = {"graph", "irregular", "sparse"}  #: which are imported when they are a
 
 
 #: what it is called here, by names that users of NumPy look for
-_SAID_SO = {
+_OF_NUMPY = {
     "sum": "reduce(policy, x)", "prod": "reduce(policy, x, pp.multiplies)", "dot": "inner_product(policy, x, y)",
     "min": "reduce(policy, x, pp.minimum)", "max": "reduce(policy, x, pp.maximum)", "argmin": "min_element(policy, x)",
     "argmax": "max_element(policy, x)", "cumsum": "inclusive_scan(policy, x)", "mean": "reduce(policy, x) / len(x)",
@@ -239,7 +239,7 @@ _SAID_SO = {
 
 def __getattr__(name: str) -> Any:
     if name not in _ROOMS:
-        instead = f". Use pp.{_SAID_SO[name]}" if name in _SAID_SO else ""
+        instead = f". Use pp.{_OF_NUMPY[name]}" if name in _OF_NUMPY else ""
         raise AttributeError(f"module 'portapar' has no attribute {name!r}{instead}")
     room = globals()[name] = importlib.import_module(f"portapar.algorithms.{name}")
     return room

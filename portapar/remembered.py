@@ -18,7 +18,7 @@ from portapar.executor import DeviceExecutor, Work
 from portapar.expression import Expression
 from portapar.kernel.front.kernel import Kernel
 from portapar.kernel.front.lift import bound
-from portapar.kernel.program import INDICES, REFUSED
+from portapar.kernel.program import INDICES, REFUSED, Task
 from portapar.lazy import Lazy
 from portapar.pieces import combine, prepare, task
 from portapar.plan import Loop, threads_for, values_first
@@ -296,8 +296,11 @@ class _Ready:
             extent = (math.prod(extent),)
         if start is None or step is None:
             start, step = _ORIGIN[:ndim], _ONE[:ndim]
-        threads = threads_for(self.problem.program, how, executor, math.prod(extent))
-        launch = self.launch.over(extent, start, step, *threads)
+        program, size = self.problem.program, math.prod(extent)
+        threads, wakes, alone = threads_for(program, how, executor, size)
+        chunk = how.chunk_size or 0
+        asked = Task(program, (), (), extent, start, step, 0, size, threads, how.schedule, chunk, True, wakes, alone)
+        launch = self.launch.over(asked)
         shape = self.shape and (alike.extent, self.shape[1])
         return _Ready(self.problem, launch, self.places, shape, self.gives)
 

@@ -7,7 +7,6 @@ written; everything else has a default that is right, if not fast. ``tests/test_
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -201,18 +200,9 @@ class Launch:
         """
         return not self.device.host_memory and not apart
 
-    def over(
-        self,
-        extent: tuple[int, ...],
-        start: tuple[int, ...],
-        step: tuple[int, ...],
-        threads: int,
-        wakes: bool,
-        alone: bool,
-    ) -> Launch:
-        """The same program over another index space, all of it, with the same guard."""
-        asked = replace(self._task, extent=extent, start=start, step=step, lo=0, hi=math.prod(extent))
-        return type(self)(self.device, replace(asked, threads=threads, wakes=wakes, alone=alone))
+    def over(self, task: Task) -> Launch:
+        """A task of the same program over another index space, with the same guard."""
+        return type(self)(self.device, task)
 
 
 def _refused() -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
@@ -89,7 +88,6 @@ class Launch(device.Launch):
     def __init__(self, device: Cores, task: Task) -> None:
         program = task.program
         self.device, self._program = device, program
-        self._schedule, self._chunk, self._whole = task.schedule, task.chunk, task.whole
         self._table = chunk.table(program)
         self._arrays = [spec.is_array for spec in program.specs]
         self._touched = sum(spec.dtype.itemsize for spec in program.specs if spec.is_array)
@@ -99,64 +97,46 @@ class Launch(device.Launch):
         self._loops, self._grows = has_loop(program.text), grows(program.text, program.ndim)
         self._updates = "atomic." in program.text and _of_users(program)
         self._guard: Any = None
-        self._over(task.lo, task.hi, task.extent, task.start, task.step, task.threads, task.wakes, task.alone)
+        self._over(task)
 
-    def _over(
-        self,
-        lo: int,
-        hi: int,
-        extent: tuple[int, ...],
-        start: tuple[int, ...],
-        step: tuple[int, ...],
-        threads: int,
-        wakes: bool,
-        alone: bool,
-    ) -> None:
-        """What follows from a range."""
-        program = self._program
+    def _over(self, task: Task) -> None:
+        """What follows from the range of a task, and from how it is dealt out."""
+        program, lo, hi = self._program, task.lo, task.hi
         self._lo, self._hi = lo, hi
-        self._threads = threads = min(threads or self.device.threads, self.device.threads)
+        self._threads = threads = min(task.threads or self.device.threads, self.device.threads)
         align = TILE if program.form == "reduce" else LINE
         first = TILE
         few = hi - lo < LINE * threads
         if program.form == "map" or (few and program.form != "reduce"):  # iterations may be heavy: finer cuts
-            align = first = max(1, min(self._chunk or LINE, LINE, (hi - lo) // threads))
+            align = first = max(1, min(task.chunk or LINE, LINE, (hi - lo) // threads))
         if program.form != "reduce" and self._loops:  # the clock is looked at after the first one
             first = 1
-        rest = tuple(extent[1:])
+        rest = tuple(task.extent[1:])
         if not program.unit:
-            rest += tuple(v for pair in zip(start, step, strict=True) for v in pair)
+            rest += tuple(v for pair in zip(task.start, task.step, strict=True) for v in pair)
         self._rest = (*rest, 0 if self._table is None else self._table.address)
         function = chunk.chunk(program, self._streams and self._large())
-        self._alone = alone and threads > 1
+        self._alone = task.alone and threads > 1
         if self._alone and first == TILE:
             first = LINE * 4
         self._tiles = 0 if program.acc is None else -(-(hi - lo) // TILE)
-        self._folds = self._whole and self._tiles > 1 and lo == 0
-        schedule = self._schedule
+        self._folds = task.whole and self._tiles > 1 and lo == 0
+        schedule = task.schedule
         if schedule == "static" and threads > 1 and self._grows:  # their work is uneven
             schedule = "dynamic"
         self._new_job = functools.partial(
             jobs.job, function=function, hi=hi, align=align, first=first, threads=threads, schedule=schedule,
-            chunk=self._chunk, epilogue=self._fold() if self._folds else (0, 0, 0),
+            chunk=task.chunk, epilogue=self._fold() if self._folds else (0, 0, 0),
         )  # fmt: skip
-        self._wakes, self._plain = wakes, 0
-        if self._updates and threads == 1 and self._whole and (hi - lo >= _MANY or self._loops):
+        self._wakes, self._plain = task.wakes, 0
+        if self._updates and threads == 1 and task.whole and (hi - lo >= _MANY or self._loops):
             self._plain = chunk.chunk(program, alone=True)
         self._set_job(self._guard)
 
-    def over(
-        self,
-        extent: tuple[int, ...],
-        start: tuple[int, ...],
-        step: tuple[int, ...],
-        threads: int,
-        wakes: bool,
-        alone: bool,
-    ) -> Launch:
+    def over(self, task: Task) -> Launch:
         made = object.__new__(Launch)
         made.__dict__.update(self.__dict__)
-        made._over(0, math.prod(extent), extent, start, step, threads, wakes, alone)
+        made._over(task)
         return made
 
     def _set_job(self, table: Any = None) -> None:
