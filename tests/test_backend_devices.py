@@ -75,6 +75,25 @@ def test_the_form_for_gpus_on_any_opencl_device(n):
     assert partials.tobytes() == partials_of(x, np.add, F64).tobytes()
 
 
+def test_declarations_are_those_of_opencl_and_more_is_found(monkeypatch):
+    if not opencl.probe()[0].available:
+        pytest.skip("no OpenCL device")
+    import pyopencl as cl
+
+    import portapar.backends.opencl.device as module
+    from portapar.backends.opencl.declarations import DECLARATIONS
+
+    device, n = opencl.open(0), 10
+    text = DECLARATIONS + "__kernel void empty(void) {}"
+    cl.Program(device.context, text).build()  # after the driver's own: other types would be refused
+    for short in (DECLARATIONS, ""):  # without them no text compiles that way
+        monkeypatch.setattr(module, "DECLARATIONS", short)
+        monkeypatch.setattr(device, "_kernels", {})
+        x = np.arange(n) + 0.5
+        (c, *_), _ = run(device, ADD, (np.zeros(n), x, x, np.float64(3)), n)
+        assert np.array_equal(c, x + 3 * x)
+
+
 def test_memory_is_kept_for_the_next_array(monkeypatch):
     if not opencl.probe()[0].available:
         pytest.skip("no OpenCL device")

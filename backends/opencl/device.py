@@ -19,6 +19,7 @@ import pyopencl.array as cl_array
 from pyopencl.tools import ImmediateAllocator, MemoryPool
 
 from portapar import arrays, cache
+from portapar.backends.opencl.declarations import DECLARATIONS, OPTION
 from portapar.errors import DeviceMemoryError, PortaparError
 from portapar.kernel.c.device import NO_ROOM, CDevice, Kernel, elements
 from portapar.kernel.c.dialect import OPENCL, OPENCL_CPU
@@ -35,6 +36,7 @@ _NO_MEMORY = (
     cl.status_code.OUT_OF_HOST_MEMORY,
     cl.status_code.INVALID_BUFFER_SIZE,
 )
+_POCL = "Portable Computing Language"
 _EXTENSIONS = {
     "float64": "cl_khr_fp64",
     "64-bit atomics": "cl_khr_int64_base_atomics",
@@ -216,13 +218,19 @@ class OpenCLDevice(CDevice):
         # Drivers that keep no compiled programs themselves have PyOpenCL do so.
         folder = cache.folder()
         programs = None if folder is None else str(folder / "opencl")
+        ways = [(text, options)]
+        if self.device.platform.name == _POCL:
+            ways.insert(0, (DECLARATIONS + text, [*options, OPTION]))
         with self._errors(0):
-            try:
-                module = cl.Program(self.context, text).build(options, cache_dir=programs)
-            except cl.RuntimeError as error:
-                if error.code == cl.status_code.BUILD_PROGRAM_FAILURE:
-                    raise Rejected(f"{self} cannot compile this kernel", str(error)) from error
-                raise
+            for written, how in ways:
+                try:
+                    module = cl.Program(self.context, written).build(how, cache_dir=programs)
+                    break
+                except cl.RuntimeError as error:
+                    if error.code != cl.status_code.BUILD_PROGRAM_FAILURE:
+                        raise
+                    if how is options:
+                        raise Rejected(f"{self} cannot compile this kernel", str(error)) from error
             entry = cl.Kernel(module, entry_name(program))
         # With their types given, setting 17 arguments costs 3 µs instead of 150.
         entry.set_arg_types(argument_dtypes(program, OPENCL))
