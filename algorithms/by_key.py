@@ -21,7 +21,7 @@ from portapar.algorithms.runs import Runs, few_first, few_heads, few_offsets, ke
 from portapar.algorithms.segmented import reduce_few, scan_few, segmented_reduce, segmented_scan
 from portapar.algorithms.sort import argsort, end_to_end, merge_to, sort_by_key
 from portapar.arrays import PartitionedArray
-from portapar.errors import ArgumentError, PlacementError
+from portapar.errors import ArgumentError, PlacementError, flags
 from portapar.few import MANY, MISS, Step, elements
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
@@ -71,6 +71,7 @@ def reduce_by_key(
     >>> pp.reduce_by_key(pp.par, keys, values, consecutive=True)
     (array([3, 1, 3, 2]), array([   1, 1010,  100,    5]))
     """
+    flags("reduce_by_key", consecutive=consecutive)
 
     def reduce(p: Parts) -> tuple[Any, Any]:
         found = _there(p, reduce_by_key, keys, values, lambda k, v: (k, _wide(v)), op=op, consecutive=consecutive)
@@ -148,6 +149,7 @@ def scan_by_key(
     >>> pp.scan_by_key(pp.par, keys, values, consecutive=True)
     array([   1,   10, 1010,  100,    5])
     """
+    flags("scan_by_key", inclusive=inclusive, consecutive=consecutive)
     how = {"op": op, "inclusive": inclusive, "init": init}
 
     def scan(p: Parts) -> Any:
@@ -213,6 +215,7 @@ def unique_by_key(policy: Policy | None, keys: Any, values: Any, *, consecutive:
     >>> pp.unique_by_key(pp.par, np.array([3, 1, 1, 3, 2]), np.array([1, 10, 1000, 100, 5]))
     (array([1, 2, 3]), array([10,  5,  1]))
     """
+    flags("unique_by_key", consecutive=consecutive)
 
     def unique(p: Parts) -> tuple[Any, Any]:
         p.length(values, "values")
@@ -318,6 +321,7 @@ def merge_by_key(
     >>> pp.merge_by_key(pp.par, np.array([1, 4]), np.array([10, 40]), np.array([1, 3]), np.array([11, 30]))
     (array([1, 1, 3, 4]), array([10, 11, 30, 40]))
     """
+    flags("merge_by_key", descending=descending)
     names = "keys", "other_keys", "values", "other_values"
     given = keys, other_keys, values, other_values
     return parts.run("merge_by_key", policy, given, lambda p: _merge(p, given, names, key, descending))

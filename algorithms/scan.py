@@ -20,7 +20,7 @@ from portapar import divided, ops, parts
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.scan_tiles import GroupSteps, fits
 from portapar.arrays import asnumpy
-from portapar.errors import PlacementError
+from portapar.errors import PlacementError, flags
 from portapar.few import FEW, MANY, MISS, Step, elements
 from portapar.kernel.front import atomic
 from portapar.kernel.front.codec import codec
@@ -147,6 +147,7 @@ def transform_scan(
     >>> pp.transform_scan(pp.par, np.array([3, -1, 4, -1]), transform=lambda a: int(a > 0))
     array([1, 1, 2, 2])
     """
+    flags("transform_scan", inclusive=inclusive)
     return _run("transform_scan", policy, inputs, op, transform, inclusive, init, out, axis)
 
 

@@ -15,7 +15,7 @@ from portapar.algorithms import few_sorted, radix
 from portapar.algorithms.find import differing, find_if, find_last_if, first, look
 from portapar.algorithms.order import Order, before
 from portapar.algorithms.sets import members
-from portapar.errors import ArgumentError
+from portapar.errors import ArgumentError, flags
 from portapar.few import MANY, MISS, Step, elements
 from portapar.part import LocalPart
 from portapar.parts import Parts
@@ -182,6 +182,7 @@ def is_sorted_until(policy: Policy | None, x: Any, *, key: Any = None, descendin
     >>> pp.is_sorted_until(pp.par, np.array([1, 3, 3, 2, 5]))
     3
     """
+    flags("is_sorted_until", descending=descending)
     def few(step: Step) -> Any:
         if key is not None or not few_sorted.comparable(x, x, descending):
             return MISS

@@ -21,7 +21,7 @@ from portapar.algorithms.for_each import for_each
 from portapar.algorithms.segment_steps import Steps, chained, first_value, fold_of, keep_after, keep_before
 from portapar.algorithms.segments import Segments
 from portapar.arrays import PartitionedArray
-from portapar.errors import PlacementError
+from portapar.errors import PlacementError, flags
 from portapar.executor import simd
 from portapar.few import FEW, MANY, MISS, Step, elements
 from portapar.kernel.front.codec import as_scalars, codec
@@ -151,6 +151,7 @@ def segmented_scan(
     >>> pp.segmented_scan(pp.par, np.array([0, 2, 2, 5]), np.array([3, 1, 4, 1, 5]))
     array([ 3,  4,  4,  5, 10])
     """
+    flags("segmented_scan", inclusive=inclusive)
     offsets = arrays.normal(offsets, "offsets")
     return parts.run(
         "segmented_scan", policy, (x, offsets, out),

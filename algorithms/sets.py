@@ -24,7 +24,7 @@ from portapar.algorithms.order import Keys, Order, before
 from portapar.algorithms.sort import merge, merged_few
 from portapar.algorithms.transform import transform
 from portapar.algorithms.unique import unique
-from portapar.errors import ArgumentError
+from portapar.errors import ArgumentError, flags
 from portapar.few import MISS, Step
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
@@ -66,6 +66,7 @@ def set_union(policy: Policy | None, a: Any, b: Any, *, key: Any = None, descend
     >>> pp.set_union(pp.par, a, b)
     array([1, 2, 2, 3, 5, 5])
     """
+    flags("set_union", descending=descending)
 
     def union(p: Parts) -> Any:
         found = _there(p, set_union, a, b, key, descending)
@@ -108,6 +109,7 @@ def set_intersection(policy: Policy | None, a: Any, b: Any, *, key: Any = None, 
     >>> pp.set_intersection(pp.par, np.array([1, 2, 2, 5]), np.array([2, 3, 5, 5]))
     array([2, 5])
     """
+    flags("set_intersection", descending=descending)
 
     def common(p: Parts) -> Any:
         found = _there(p, set_intersection, a, b, key, descending)
@@ -145,6 +147,7 @@ def set_difference(policy: Policy | None, a: Any, b: Any, *, key: Any = None, de
     >>> pp.set_difference(pp.par, np.array([1, 2, 2, 5]), np.array([2, 3, 5, 5]))
     array([1, 2])
     """
+    flags("set_difference", descending=descending)
 
     def rest(p: Parts) -> Any:
         found = _there(p, set_difference, a, b, key, descending)
@@ -184,6 +187,7 @@ def set_symmetric_difference(
     >>> pp.set_symmetric_difference(pp.par, np.array([1, 2, 2, 5]), np.array([2, 3, 5, 5]))
     array([1, 2, 3, 5])
     """
+    flags("set_symmetric_difference", descending=descending)
 
     def difference(p: Parts) -> Any:
         found = _there(p, set_symmetric_difference, a, b, key, descending)
@@ -229,6 +233,7 @@ def includes(policy: Policy | None, a: Any, b: Any, *, key: Any = None, descendi
     >>> pp.includes(pp.par, np.array([1, 2, 2, 5]), np.array([5, 5]))
     False
     """
+    flags("includes", descending=descending)
 
     def included(p: Parts) -> bool:
         _order(p, b, a, ("b", "a"), key, descending)

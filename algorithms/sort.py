@@ -22,7 +22,7 @@ from portapar.algorithms import few_sorted, radix
 from portapar.algorithms.order import Order, before, take
 from portapar.algorithms.reduce import transform_reduce
 from portapar.algorithms.transform import copy, transform
-from portapar.errors import PlacementError
+from portapar.errors import PlacementError, flags
 from portapar.few import MANY, MISS, Step, elements, plain
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
@@ -70,6 +70,7 @@ def sort(policy: Policy | None, x: Any, *, key: Any = None, descending: bool = F
     >>> pp.sort(pp.par, np.array([3.0, -1.0, -4.0]), key=lambda v: abs(v), descending=True)
     array([-4.,  3., -1.])
     """
+    flags("sort", descending=descending)
     return parts.run(
         "sort", policy, (x, out), lambda p: _sort(p, x, key, descending, out, False),
         lambda step: few_sorted.sort(step, x, key, descending, out, False),
@@ -89,6 +90,7 @@ def stable_sort(policy: Policy | None, x: Any, *, key: Any = None, descending: b
     >>> pp.stable_sort(pp.par, np.array([31, 12, 22, 11]), key=lambda v: v % 10)
     array([31, 11, 12, 22])
     """
+    flags("stable_sort", descending=descending)
     return parts.run(
         "stable_sort", policy, (x, out), lambda p: _sort(p, x, key, descending, out, True),
         lambda step: few_sorted.sort(step, x, key, descending, out, True),
@@ -118,6 +120,7 @@ def argsort(policy: Policy | None, x: Any, *, key: Any = None, descending: bool 
     >>> pp.argsort(pp.par, np.array([30, 10, 20]))
     array([1, 2, 0])
     """
+    flags("argsort", descending=descending)
     return parts.run(
         "argsort", policy, (x,), lambda p: _argsort(p, x, key, descending),
         lambda step: few_sorted.argsort(step, x, key, descending),
@@ -152,6 +155,7 @@ def sort_by_key(
     >>> pp.sort_by_key(pp.par, np.array([3, 1, 2]), np.array([0.3, 0.1, 0.2]))
     (array([1, 2, 3]), array([0.1, 0.2, 0.3]))
     """
+    flags("sort_by_key", descending=descending)
     return parts.run(
         "sort_by_key", policy, (keys, values), lambda p: _sort_pairs(p, keys, values, key, descending),
         lambda step: few_sorted.sort_by_key(step, keys, values, key, descending),
@@ -175,6 +179,7 @@ def is_sorted(policy: Policy | None, x: Any, *, key: Any = None, descending: boo
     >>> pp.is_sorted(pp.par, np.array([1, 2, 2]))
     True
     """
+    flags("is_sorted", descending=descending)
     return parts.run(
         "is_sorted", policy, (x,), lambda p: _is_sorted(p, x, key, descending),
         lambda step: few_sorted.is_sorted(step, x, key, descending),
@@ -209,6 +214,7 @@ def merge(policy: Policy | None, a: Any, b: Any, *, key: Any = None, descending:
     >>> pp.merge(pp.par, np.array([1, 4]), np.array([2, 3, 5]))
     array([1, 2, 3, 4, 5])
     """
+    flags("merge", descending=descending)
     return parts.run(
         "merge", policy, (a, b, out), lambda p: _merge(p, a, b, key, descending, out),
         lambda step: merged_few(step, a, b, key, descending, out),

@@ -19,7 +19,7 @@ from portapar.algorithms.order import Keys, Order, take
 from portapar.algorithms.select import kth_code, nth_element
 from portapar.algorithms.sort import argsort, sort
 from portapar.algorithms.transform import copy, transform
-from portapar.errors import ArgumentError
+from portapar.errors import ArgumentError, flags
 from portapar.few import MISS
 from portapar.part import LocalPart
 from portapar.parts import Parts
@@ -63,6 +63,7 @@ def top_k(policy: Policy | None, x: Any, k: int, *, key: Any = None, descending:
     >>> pp.top_k(pp.par, np.array([3, 1, 4, 1, 5, 9, 2, 6]), 3)
     (array([9, 6, 5]), array([5, 7, 4]))
     """
+    flags("top_k", descending=descending)
     return parts.run(
         "top_k", policy, (x,), lambda p: _top(p, x, k, key, descending),
         lambda step: few_sorted.top(step, x, k, key, descending),

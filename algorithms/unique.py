@@ -18,7 +18,7 @@ from portapar.algorithms.for_each import for_each
 from portapar.algorithms.reduce import transform_reduce
 from portapar.algorithms.runs import Runs, few_first, few_heads, keys_of
 from portapar.algorithms.sort import sort
-from portapar.errors import PlacementError
+from portapar.errors import PlacementError, flags
 from portapar.few import MISS, Step, elements
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
@@ -57,6 +57,7 @@ def unique(policy: Policy | None, x: Any, *, consecutive: bool = False) -> Any:
     >>> pp.unique(pp.par, np.array([3, 3, 1, 1, 3]), consecutive=True)
     array([3, 1, 3])
     """
+    flags("unique", consecutive=consecutive)
     if consecutive:
         return parts.run("unique", policy, (x,), lambda p: _neighbours(p, x), lambda step: _few_neighbours(step, x))
 
@@ -97,6 +98,7 @@ def unique_count(policy: Policy | None, x: Any, *, consecutive: bool = False) ->
     >>> pp.unique_count(pp.par, np.array([3, 1, 3, 2, 1]))
     3
     """
+    flags("unique_count", consecutive=consecutive)
 
     def runs(p: Parts) -> int:
         data = keys_of(p, x, "x")

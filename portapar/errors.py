@@ -52,3 +52,15 @@ class DeviceMemoryError(PortaparError, MemoryError):
 
 class CommunicationError(PortaparError):
     """Ranks disagree about a call, or a message between them failed."""
+
+
+def flags(algorithm: str, **given: object) -> None:
+    """Refuse what is neither true nor false: ``descending="no"`` would count as true.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    for name, value in given.items():
+        if value is not True and value is not False and type(value).__name__ not in ("bool", "bool_"):
+            raise ArgumentError(f"{algorithm}: {name} is {value!r}: must be True or False")

@@ -370,12 +370,12 @@ def _remember(like: tuple[Any, list[Any], tuple[int, ...]] | None, made: Lazy) -
         _made[key] = made.expression, None if len(leaves) == len(values) else tuple(places)
 
 
-def transform(*inputs: Any) -> Lazy:
-    """The lazy input with the elements ``f(x[i], y[i], …)``: ``lazy.transform(x, y, …, f)``.
+def transform(*inputs: Any, op: Any = None) -> Lazy:
+    """The lazy input with the elements ``f(x[i], y[i], …)``: ``lazy.transform(x, y, …, f)``, or ``op=f``.
 
     Parameters
     ----------
-    *inputs : array, lazy input, range or number, and last of all a callable
+    *inputs : array, lazy input, range or number, and last of all a callable, unless it is `op`
         Arrays of one shape of up to six dimensions; `f` is a kernel of one element of each. What it captures is
         taken now.
 
@@ -394,7 +394,7 @@ def transform(*inputs: Any) -> Lazy:
     >>> float(pp.reduce(pp.par, pp.lazy.transform(x, lambda v: v * v)))
     14.0
     """
-    *given, f = inputs or (None,)
+    *given, f = (*inputs, op) if op is not None else inputs or (None,)
     like = _likeness(given, f)
     again = None if like is None else _again(like)
     if again is not None:
@@ -402,7 +402,7 @@ def transform(*inputs: Any) -> Lazy:
     if not given or not callable(f) or isinstance(f, Lazy):
         raise KernelError(
             f"lazy.transform: the last argument is {f!r}, a {type(f).__name__}: must be a kernel, after the inputs. "
-            "Write lazy.transform(x, f)"
+            "Write lazy.transform(x, f), or lazy.transform(x, op=f)"
         )
     kernel, func = lift(f)
     params, defaults = kernel.params, func.__defaults__ or ()

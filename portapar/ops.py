@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar.errors import PlacementError
+from portapar.errors import PlacementError, flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,9 @@ class Monoid:
     op: Any
     identity: Any = None
     commutative: bool = True
+
+    def __post_init__(self) -> None:
+        flags("Monoid", commutative=self.commutative)
 
     def __call__(self, x: Any, y: Any) -> Any:
         return self.op(x, y)

@@ -231,9 +231,6 @@ class Solver:
 @pytest.mark.parametrize(
     ("kernel", "says"),
     [
-        (Solver().method, "a bound method"),
-        (functools.partial(plain, 1), "a partial"),
-        (Solver(), "a Solver"),
         (len, "a builtin_function"),
         ("plain", "a str"),
         (None, "None"),

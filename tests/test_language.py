@@ -324,7 +324,6 @@ UNSUPPORTED = {
     "a[i] = kernel(i, a)": "calls itself.*loop",
     "a[i] = ping(i)": "calls itself.*loop",
     "a[i] = method(i)": "cannot be a kernel|does not exist in kernels",
-    "a[i] = partial(i)": "'partial', a partial",
     "a[i] = a[i] is True": "the same object.*by ==",
     "a[i] = i > 1 and a[i] is not i": "the same object.*by !=",
     "a[i] = hash(i)": r"hash\(\).*outside of the kernel",

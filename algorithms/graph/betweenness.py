@@ -21,7 +21,7 @@ from portapar.algorithms.histogram import bincount
 from portapar.algorithms.reduce import reduce
 from portapar.algorithms.sort import argsort
 from portapar.algorithms.transform import transform
-from portapar.errors import ArgumentError
+from portapar.errors import ArgumentError, flags
 from portapar.part import LocalPart
 from portapar.policy import Policy
 
@@ -65,6 +65,7 @@ def betweenness_centrality(
     >>> pp.graph.betweenness_centrality(pp.par, g, normalized=False)
     array([0., 4., 4., 0.])
     """
+    flags("graph.betweenness_centrality", normalized=normalized)
 
     def centrality(part: LocalPart, graph: Graph) -> Any:
         n, how = graph.num_vertices, part.how

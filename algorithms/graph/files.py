@@ -16,7 +16,7 @@ import numpy as np
 
 from portapar import arrays
 from portapar.algorithms.graph.graph import Graph
-from portapar.errors import ArgumentError, PortaparError
+from portapar.errors import ArgumentError, PortaparError, flags
 from portapar.policy import Policy, check_policy, par
 
 
@@ -54,6 +54,7 @@ def load(policy: Policy | None, path: str | os.PathLike[str], *, directed: bool 
     >>> pp.graph.load(pp.par, file)
     pp.graph.Graph(3 vertices, 2 edges, directed)
     """
+    flags("graph.load", directed=directed is not None and directed)
     check_policy(policy, "graph.load")
     path = Path(path)
     reader = _READERS.get(path.suffix)

@@ -14,7 +14,7 @@ from portapar.algorithms import random
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.graph.graph import Graph
 from portapar.algorithms.sort import argsort
-from portapar.errors import ArgumentError
+from portapar.errors import ArgumentError, flags
 from portapar.part import LocalPart
 from portapar.parts import Parts
 from portapar.policy import Policy
@@ -55,6 +55,7 @@ def kronecker(
     >>> pp.graph.kronecker(pp.par, 10)
     pp.graph.Graph(1024 vertices, 10480 edges, undirected)
     """
+    flags("graph.kronecker", weights=weights, directed=directed)
 
     def draw(part: LocalPart, n: int, u: Any, v: Any) -> None:
         order = part.empty(n, np.uint64)
@@ -77,6 +78,7 @@ def uniform(
     >>> pp.graph.uniform(pp.par, 10)
     pp.graph.Graph(1024 vertices, 16110 edges, undirected)
     """
+    flags("graph.uniform", weights=weights, directed=directed)
 
     def draw(part: LocalPart, n: int, u: Any, v: Any) -> None:
         for_each(part.how, len(u), _any, seed, n, u, v)
@@ -107,6 +109,7 @@ def grid(policy: Policy | None, *shape: int, seed: int = 0, weights: bool = Fals
     >>> pp.graph.grid(pp.par, 3, 3)
     pp.graph.Graph(9 vertices, 12 edges, undirected)
     """
+    flags("graph.grid", weights=weights)
     if not 1 <= len(shape) <= 3:
         raise ArgumentError(f"graph.grid: {len(shape)} lengths were given: must be one to three")
     nx, ny, nz = (*(arrays.whole_number("graph.grid: a length", k, 1) for k in shape), 1, 1)[:3]

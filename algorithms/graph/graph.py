@@ -32,7 +32,7 @@ from portapar.algorithms.graph.build import (
 from portapar.algorithms.reduce import reduce, transform_reduce
 from portapar.algorithms.sort import sort, sort_by_key
 from portapar.algorithms.transform import transform
-from portapar.errors import ArgumentError, PlacementError
+from portapar.errors import ArgumentError, PlacementError, flags
 from portapar.executor import Executor
 from portapar.parts import Parts
 from portapar.policy import Policy, check_policy
@@ -82,6 +82,7 @@ class Graph:
     """
 
     def __init__(self, offsets: Any, targets: Any, weights: Any = None, *, directed: bool = True) -> None:
+        flags("graph.Graph", directed=directed)
         offsets, targets = arrays.normal(offsets, "offsets"), arrays.normal(targets, "targets")
         weights = None if weights is None else arrays.normal(weights, "weights")
         n = checked_length("Graph", "offsets", offsets, "iu") - 1
@@ -159,6 +160,7 @@ class Graph:
         -----
         Time of sorting 64-bit integers, one for each edge and direction; memory for two of them and the graph.
         """
+        flags("graph.Graph.from_edges", directed=directed)
         given = [("sources", sources, "iu"), ("targets", targets, "iu"), ("weights", weights, "iuf")]
         lengths = {
             name: checked_length("Graph.from_edges", name, x, kinds) for name, x, kinds in given if x is not None
@@ -189,6 +191,7 @@ class Graph:
         weighted : bool
             Whether its values are the weights; booleans never are.
         """
+        flags("graph.Graph.from_scipy", directed=directed, weighted=weighted)
         shape: tuple[int, ...] = getattr(matrix, "shape", ())
         if not hasattr(matrix, "tocsr") or len(shape) != 2 or shape[0] != shape[1]:
             kind = type(matrix).__name__

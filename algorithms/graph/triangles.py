@@ -22,6 +22,7 @@ from portapar.algorithms.reduce import reduce, transform_reduce
 from portapar.algorithms.scan import inclusive_scan
 from portapar.algorithms.sort import argsort, sort
 from portapar.algorithms.transform import transform
+from portapar.errors import flags
 from portapar.kernel.front import atomic
 from portapar.part import LocalPart
 from portapar.policy import Policy
@@ -65,6 +66,7 @@ def triangle_count(policy: Policy | None, graph: Graph, *, each: bool = False) -
     >>> pp.graph.triangle_count(pp.par, g, each=True)
     array([3, 3, 3, 3])
     """
+    flags("graph.triangle_count", each=each)
     check_undirected("graph.triangle_count", graph)
     return on_graph("graph.triangle_count", policy, graph, corners if each else _count)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from portapar import arrays
 from portapar.algorithms.graph.graph import Graph
+from portapar.errors import flags
 
 
 def verify_bfs(graph: Graph, source: int, parent: Any) -> None:
@@ -84,6 +85,7 @@ def verify_betweenness(
     ------
     AssertionError
     """
+    flags("graph.verify_betweenness", normalized=normalized)
     u, v, _ = _edges(graph)
     values, n = _result(graph, values), graph.num_vertices
     wanted = np.zeros(n)

@@ -26,7 +26,7 @@ from portapar.algorithms.irregular.points import (
     check_points,
     check_squares,
 )
-from portapar.errors import ArgumentError
+from portapar.errors import ArgumentError, flags
 from portapar.part import LocalPart
 from portapar.parts import Parts
 from portapar.policy import Policy, check_policy
@@ -86,6 +86,7 @@ def nbody(
     array([[ 2.  ,  0.  ],
            [-0.25, -0.  ]])
     """
+    flags("irregular.nbody", potentials=potentials)
     name = "irregular.nbody"
     check_policy(policy, name)
     positions, masses = check_points(name, "positions", positions), arrays.normal(masses, "masses")

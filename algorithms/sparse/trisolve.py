@@ -17,7 +17,7 @@ from portapar import arrays, parts
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.sparse.matrix import FLAGS, Matrix, fail, matrix, product_dtype, rising, unsound
 from portapar.algorithms.sparse.spmv import fits
-from portapar.errors import ArgumentError
+from portapar.errors import ArgumentError, flags
 from portapar.few import MISS, Step, fixed
 from portapar.kernel.front import atomic
 from portapar.part import LocalPart
@@ -108,6 +108,7 @@ def levels(policy: Policy | None, a: Any, *, lower: bool = True) -> Any:
     O(nnz) work on one thread, as much as a solution takes there, and the sorting of n numbers. They hold for every
     matrix of the same pattern.
     """
+    flags("sparse.levels", lower=lower)
     told = "sparse.levels"
     m = _square(told, a)
 
@@ -181,6 +182,7 @@ def trisolve(
     >>> pp.sparse.trisolve(pp.par, a, np.array([2.0, 11.0]), levels=known)
     array([1., 2.])
     """
+    flags("sparse.trisolve", lower=lower, unit_diagonal=unit_diagonal)
     return parts.run(
         "sparse.trisolve", policy, (b, getattr(a, "data", None) if hasattr(a, "format") else None, out),
         lambda p: _solve(p, a, b, lower, unit_diagonal, levels, out),

@@ -3,6 +3,7 @@
 ==============  ====================================================================
 `sources`       finding the source of a function or lambda
 `kernel`        a kernel: its lifted source, what it captures, what must still hold
+`constants`     expressions of constants alone
 `names`         what the names in a kernel stand for
 `functions`     functions of math, cmath and NumPy that renderers do not have
 `remedies`      what to write instead of captured values that kernels cannot use

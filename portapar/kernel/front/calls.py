@@ -21,6 +21,7 @@ from portapar.kernel.front.kernel import (
     Kernel,
     Place,
     held,
+    is_bound,
     is_data,
     kind_of,
     place_of,
@@ -340,7 +341,7 @@ def _assigns(func: types.FunctionType, name: str) -> bool:
 def _is_kernel(value: Any) -> bool:
     """Whether it is a function of the user's, or one of `operator`."""
     plain = isinstance(value, types.FunctionType) and value.__module__ != "numpy"
-    return plain or hasattr(value, "py_func") or _is_operator(value)
+    return plain or hasattr(value, "py_func") or _is_operator(value) or is_bound(value)
 
 
 def _is_operator(value: Any) -> bool:

@@ -478,6 +478,8 @@ _REMEDIES = {
     "np.digitize": "use pp.searchsorted before the call, or write the bisection as a while loop",
     "np.array_equal": "compare in a loop, or write (x == y).all() for rows",
     "np.array_equiv": "compare in a loop, or write (x == y).all() for rows",
+    **{f"np.{name}": f"write the index that the element has, or call .{name}() before the call"
+       for name in ("reshape", "ravel", "transpose", "squeeze", "swapaxes")},
     "np.cross": "write the three products out",
     "np.linalg.norm": "write math.sqrt((x * x).sum()), or a loop",
     "np.vecdot": "write x @ y for rows",

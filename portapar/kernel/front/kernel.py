@@ -129,10 +129,13 @@ def kind_of(value: Any) -> Any:
     """What of a captured value is in the text: of data nothing, of a function its code, of others all."""
     if type(value) in _NUMBERS or is_data(value):
         return "data"
+    if isinstance(value, functools.partial):
+        return kind_of(value.func), len(value.args), tuple(value.keywords)
     if isinstance(value, tuple):
         kinds, names = tuple(map(kind_of, value)), getattr(value, "_fields", None)
         return kinds if names is None else _Named(names, kinds)
-    return getattr(getattr(value, "py_func", value), "__code__", value)
+    method = _call_of(value)
+    return getattr(getattr(value, "py_func", value), "__code__", value) if method is None else method.__code__
 
 
 @functools.cache
@@ -315,7 +318,7 @@ class Holding:
         named = func.__code__.co_varnames[: func.__code__.co_argcount][-len(defaults) :]
         left = () if constants else tuple(x for name, x in zip(named, defaults, strict=False) if name not in values)
         made = types.FunctionType(func.__code__, space, func.__name__, left, func.__closure__)
-        made.__dict__.update(func.__dict__, held=(*values,), constants=constants)
+        made.__dict__.update(func.__dict__, held=(*held(func), *values), constants=constants)
         self.py_func = made
 
     def __repr__(self) -> str:
@@ -384,13 +387,55 @@ def unwrap(func: Any) -> types.FunctionType:
     text = _standard(func)
     if text is not None:
         return _plain(text)
+    made = _bound(func)
+    if made is not None:
+        return made.py_func
     name = getattr(func, "__name__", None)
     if name is not None and vars(np).get(name) is func:
         raise KernelError(f"np.{name} cannot be a kernel. Pass a lambda that calls it: lambda x: np.{name}(x)")
-    what = "a bound method" if isinstance(func, types.MethodType) else "None" if func is None else described(func)
+    what = "None" if func is None else described(func)
     raise KernelError(
         f"{func!r} cannot be a kernel: it is {what}. Pass a plain function or a lambda, such as lambda x, y: x + y."
     )
+
+
+def _bound(func: Any) -> Holding | None:
+    """A method, a partial function or an object with ``__call__``: the function, which holds what it is bound to.
+
+    So numbers and arrays of the object are found by name, as ``self.dt``.
+    """
+    if isinstance(func, functools.partial):
+        inner = unwrap(func.func)
+        names = [name for name in inner.__code__.co_varnames[: inner.__code__.co_argcount] if name not in held(inner)]
+        values = {**dict(zip(names, func.args, strict=False)), **func.keywords}
+        if len(func.args) > len(names) or not values.keys() <= {*names}:
+            raise KernelError(
+                f"{func!r} cannot be a kernel: {inner.__name__!r} takes {', '.join(names) or 'nothing'}. "
+                "Give functools.partial arguments that it has."
+            )
+        return Holding(inner, {name: _tuple(value) for name, value in values.items()}) if values else Holding(inner, {})
+    if isinstance(func, types.MethodType):
+        method, owner = func.__func__, func.__self__
+    else:
+        method, owner = _call_of(func), func
+    if not isinstance(method, types.FunctionType) or not method.__code__.co_argcount:
+        return None
+    return Holding(method, {method.__code__.co_varnames[0]: owner})
+
+
+def _call_of(value: Any) -> types.FunctionType | None:
+    """The function by which an object of a class of the user's is called."""
+    kind = type(value)
+    if kind.__module__.partition(".")[0] in ("builtins", "numpy", "types", "portapar"):
+        return None
+    found = next((vars(one)["__call__"] for one in kind.__mro__ if "__call__" in vars(one)), None)
+    return found if isinstance(found, types.FunctionType) else None
+
+
+def is_bound(value: Any) -> bool:
+    """Whether it is a method, a partial function, or an object that is called."""
+    method = isinstance(value, types.MethodType) and isinstance(value.__func__, types.FunctionType)
+    return method or isinstance(value, functools.partial) or _call_of(value) is not None
 
 
 def _standard(func: Any) -> str | None:

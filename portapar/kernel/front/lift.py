@@ -172,7 +172,7 @@ class _Lifter(Calls):
             functions=[*functions, function],
             access=flow.access,
             guards=list(self.guards.values()),
-            simple=self.stable and not self.captures and not functions and not self.func.__defaults__,
+            simple=self.stable and not (self.captures or functions or self.func.__defaults__ or self.held),
         )
 
     def lifted(self, func: types.FunctionType, fixed: Fixed) -> Kernel:
@@ -196,6 +196,12 @@ class _Lifter(Calls):
             if not hasattr(node, "lineno"):
                 node = self.node
             self.fail(node, f"it uses {forbidden[0]}, which does not exist in kernels", forbidden[1])
+        if isinstance(node, (ast.Call, ast.Subscript, ast.Attribute)) and isinstance(
+            getattr(node, "ctx", None), ast.Load | None
+        ):
+            number = self.number(node)
+            if number is not None:
+                return number
         return super().visit(node)
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
@@ -328,7 +334,7 @@ class _Lifter(Calls):
     def visit_Name(self, node: ast.Name) -> ast.expr:
         if isinstance(node.ctx, ast.Store):
             if node.id in self.held:
-                self.fail(node, f"it assigns to {node.id!r}, for which the call passes a tuple", "use another name")
+                self.fail(node, f"it assigns to {node.id!r}, which the call gives as a whole", "use another name")
             self.fixed.pop(node.id, None)
             self.unsure.discard(node.id)
             node.id = self.renamed.get(node.id, node.id)

@@ -6,7 +6,6 @@ import ast
 import builtins
 import enum
 import math
-import operator
 import re
 import sys
 import types
@@ -17,10 +16,12 @@ from typing import Any
 import numpy as np
 
 from portapar.errors import KernelError, PlacementError
-from portapar.kernel.front import atomic, functions
+from portapar.kernel.front import atomic, constants, functions
+from portapar.kernel.front.constants import Known
 from portapar.kernel.front.kernel import Capture, Guard, held, is_data, kind_of, scalar_name, usable
 from portapar.kernel.front.remedies import described, unusable
 from portapar.kernel.front.sources import find_source, kernel_error
+from portapar.kernel.front.trees import placed
 
 _BUILTINS = frozenset("abs all any bool complex divmod float int len max min pow range round sum".split())
 _CASTS = frozenset("bool complex float int".split())
@@ -260,24 +261,40 @@ class Names(ast.NodeTransformer):
             del self.fixed[name]
             self.unsure.add(name)
 
-    def known(self, node: ast.AST) -> tuple[Any] | None:
-        """The value of what is no number and is known as the kernel is lifted: None, a string, a member of an enum."""
-        if isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, (str, bytes))):
-            return (node.value,)
+    def folded(self, node: ast.AST | None, numbers: bool = False) -> Known | None:
+        """The value of an expression of constants, see `constants`; None if it is none.
+
+        Captured numbers are constants only if `numbers` is true: then they are a part of the text.
+        """
+        try:
+            return constants.evaluate(node, lambda part: self._leaf(part, numbers))
+        except constants.Failed as failed:
+            self.fail(failed.node, failed.what, "write the number itself")
+
+    def _leaf(self, node: ast.expr, numbers: bool) -> tuple[Any] | None:
+        """The value of a name that is known as the kernel is lifted."""
         if isinstance(node, ast.Name) and node.id in self.locals:
             self.sure(node)
             return (self.fixed[node.id],) if node.id in self.fixed else None
-        if isinstance(node, ast.Tuple):
-            parts = [self.known(part) for part in node.elts]
-            return (tuple(part[0] for part in parts),) if all(parts) else None  # type: ignore[index]
         traced = self.trace(node)
         if traced is None or traced[2]:
-            return None
+            name = self.builtin(node) if traced is None else ""
+            own = getattr(builtins, name, None) if name else None
+            return (own,) if own is not None and constants.is_pure(own) else None
         source, value, _ = traced
-        if value is None or isinstance(value, (str, bytes, enum.Enum)) and not isinstance(value, (int, float)):
-            self.guard(Guard(source, value, exact=True))
-            return (value,)
-        return None
+        number = isinstance(value, (int, float, complex, np.generic))
+        if number and not numbers:
+            return None
+        held_whole = number or _is_text(value) or constants.is_pure(value) or (numbers and isinstance(value, tuple))
+        if not held_whole:
+            return None
+        self.guard(Guard(source, value, exact=True))
+        return (value,)
+
+    def known(self, node: ast.AST) -> tuple[Any] | None:
+        """The value of what is no number and is known as the kernel is lifted: None, a string, a member of an enum."""
+        found = self.folded(node)
+        return None if found is None or not _is_text(found.value) else (found.value,)
 
     def truth(self, node: ast.AST) -> bool | None:
         """Whether a test holds, if that is known as the kernel is lifted, so that only one branch is compiled."""
@@ -295,14 +312,9 @@ class Names(ast.NodeTransformer):
             if isinstance(op, (ast.Is, ast.IsNot)):
                 same = self._identical(left, right)
                 return None if same is None else same is isinstance(op, ast.Is)
-            a, b = self.known(left), self.known(right)
-            if a is not None and b is not None:
-                if isinstance(op, (ast.Eq, ast.NotEq)):
-                    return (a[0] == b[0]) is isinstance(op, ast.Eq)
-                if isinstance(op, (ast.In, ast.NotIn)) and isinstance(b[0], (tuple, str)):
-                    return (a[0] in b[0]) is isinstance(op, ast.In)
-            return None
-        if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
+            compared = self.folded(node)
+            return None if compared is None or compared.number else bool(compared.value)
+        if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript, ast.Call)):
             value = self.known(node)
             return None if value is None else bool(value[0])
         return None
@@ -358,27 +370,22 @@ class Names(ast.NodeTransformer):
 
     def constant(self, node: ast.AST | None) -> Any:
         """The value of an expression that the text may hold as a constant; None if it has none."""
-        if isinstance(node, ast.Constant):
-            return node.value
-        if isinstance(node, ast.Name) and node.id in ("bool", "int", "float", "complex") and not self.trace(node):
-            return getattr(builtins, node.id)
-        if isinstance(node, ast.BinOp) and type(node.op) in _FOLDED:
-            sides = self.constant(node.left), self.constant(node.right)
-            if all(type(side) in (int, float) for side in sides):
-                return _FOLDED[type(node.op)](*sides)
-            return None
-        traced = self.trace(node) if node is not None else None
-        if traced is None or traced[2]:
-            return None
-        source, value, _ = traced
-        if not isinstance(value, (int, float, str, tuple, type, np.dtype, np.generic)):
-            return None
-        self.guard(Guard(source, value, exact=True))
-        return value
+        found = self.folded(node, True)
+        return None if found is None else found.value
+
+    def number(self, node: ast.expr) -> ast.expr | None:
+        """The number that stands for an expression of texts and types, such as ``ord(",")``; None if it has none."""
+        found = self.folded(node)
+        written = None if found is None or found.number else _literal(found.value)
+        return written and placed(written, node)
 
 
-#: what a constant expression may do: nothing that fails, or grows without end
-_FOLDED: dict[type[ast.operator], Any] = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
+def _is_text(value: Any) -> bool:
+    """Whether it is what kernels know before the call, and no number."""
+    if isinstance(value, tuple):
+        return bool(value) and all(map(_is_text, value))
+    known = value is None or isinstance(value, (str, bytes, enum.Enum, np.dtype))
+    return known and not isinstance(value, (int, float))
 
 
 def _literal(value: Any) -> ast.expr | None:

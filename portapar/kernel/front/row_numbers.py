@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from portapar.kernel.front.functions import refusal
 from portapar.kernel.front.kernel import place_of
 from portapar.kernel.front.templates import LOOP, PRIVATE, PRODUCTS, REDUCTIONS, Dim, Templates, fold_text
-from portapar.kernel.front.trees import Filled, at_least_0, copied, index_of, placed
+from portapar.kernel.front.trees import Filled, at_least_0, copied, index_of, item_at, placed, whole_number
 
 #: names in a template that are none of an array
 _NEVER_ARRAYS = frozenset("np math int float abs round bool complex".split())
@@ -95,9 +96,61 @@ class Numbers(Templates):
                     self.ambiguous(part)
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not) and self.rank(node.operand):
             self.ambiguous(node.operand)
+        if isinstance(node, ast.Attribute) and self.is_array(node.value):
+            return self.attribute(node)
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
+            items = self.items(node.value)
+            bounds = [whole_number(b) for b in (node.slice.lower, node.slice.upper, node.slice.step)]
+            given = (node.slice.lower, node.slice.upper, node.slice.step)
+            if items is not None and all(b is not None or g is None for b, g in zip(bounds, given, strict=True)):
+                self.expander.changed = True
+                return placed(ast.Tuple([self.visit(part) for part in items[slice(*bounds)]], ast.Load()), node)
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
             owned = self.rank(node.value) and not self.rank(node)
             return self.element(node) if owned and self.computed(node.value) and not self.chosen(node.value) else None
+        return None
+
+    def is_array(self, node: ast.expr) -> bool:
+        """Whether it is an array or a row."""
+        return bool(self.rank(node)) or (isinstance(node, ast.Name) and self.arrays.get(node.id) == ())
+
+    def attribute(self, node: ast.Attribute) -> ast.expr | None:
+        """``X.ndim``, ``X[i].size``, ``(X[i] - c).shape``; None for what arrays have in kernels as it stands."""
+        text, count = ast.unparse(node.value), self.rank(node.value)
+        if node.attr in ("real", "imag") or (node.attr == "shape" and not self.computed(node.value)):
+            return None
+        if node.attr in ("ndim", "size", "shape"):
+            lengths = [] if node.attr == "ndim" else self.row(node.value, lambda x: self.visit(copied(x))).lengths
+            self.expander.changed = True
+            whole: ast.expr = ast.Constant(count if node.attr == "ndim" else 1)
+            if node.attr == "shape":
+                whole = ast.Tuple([copied(n) for n in lengths], ast.Load())
+            elif lengths:
+                whole = functools.reduce(lambda a, b: ast.BinOp(a, ast.Mult(), b), map(copied, lengths))
+            return placed(whole, node)
+        remedy = {
+            "T": f"exchange the indices, {text}[j, i]" if count > 1 else f"leave it out: {text}",
+            "flat": f"write an index for each axis, or pass {text}.ravel()",
+            "dtype": "leave it out: what is stored is cast; or write it as a constant, such as np.float64",
+        }.get(node.attr, "use its elements, .shape, .ndim, .size or len()")  # fmt: skip
+        if node.attr in dir(np.ndarray):
+            self.fail(node, f"it uses {ast.unparse(node)}, which arrays do not have in kernels", remedy)
+        return None
+
+    def items(self, node: ast.expr) -> list[ast.expr] | None:
+        """The items of a shape, or of a tuple whose length is known."""
+        if isinstance(node, ast.Attribute) and node.attr == "shape" and self.rank(node.value):
+            return [item_at(node, k) for k in range(self.rank(node.value))]
+        if isinstance(node, ast.Tuple):
+            return None if any(isinstance(part, ast.Starred) for part in node.elts) else node.elts
+        if isinstance(node, ast.Name) and not self.is_array(node):
+            made = self.assignments(self.function).get(node.id, [])
+            if len(made) == 1 == self.assigned.get(node.id) and not made[0][1]:
+                items = self.items(made[0][0])
+                return None if items is None else [item_at(node, k) for k in range(len(items))]
+            lengths = {len(one.elts) for one in self.tuples(node, self.function)}
+            if len(lengths) == 1 and len(made) == self.assigned.get(node.id):
+                return [item_at(node, k) for k in range(*lengths)]
         return None
 
     def computed(self, node: ast.expr) -> bool:
@@ -168,6 +221,11 @@ class Numbers(Templates):
             return self.passed(node, func) if func.id in self.expander.functions else None
         if func.id in ("sum", "any", "all") and not (ranks[:1] and ranks[0]):
             return self.folded(node, func.id)
+        if func.id == "len" and len(node.args) == 1 and not any(ranks):
+            items = self.items(node.args[0])
+            if items is not None:
+                self.expander.changed = True
+                return placed(ast.Constant(len(items)), node)
         if not any(ranks):
             return None
         if func.id == "len" and ranks[0]:
