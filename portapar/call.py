@@ -16,7 +16,7 @@ import numpy as np
 
 from portapar import arrays, choice, config, moves, policy
 from portapar.arrays import PartitionedArray
-from portapar.errors import PolicyError, PortaparWarning
+from portapar.errors import PolicyError, PortaparError, PortaparWarning, short
 from portapar.executor import DeviceExecutor, Executor, cuda, opened, simd
 from portapar.executors import default_executor
 from portapar.lazy import flat
@@ -89,23 +89,26 @@ def call(
         The long way: ``build(algorithm, executor, kernels, args, extra)`` makes the problem, and what the
         call returns if the form itself returns nothing.
     """
-    undecided = choosing(how)
-    if undecided is None and (type(how) is not Policy or how.tune) and (tuned := policy.tuned(how)) is not None:
-        where = tuned.executor or resolve(tuned, args, algorithm)[1]
-        if not isinstance(where, DeviceExecutor):
-            how = tuned._but(tune=0.0)
-        else:
-            undecided = tuned if tuned.executor is where else tuned._but(executor=where)
-    if undecided is not None:
-        return _chosen(undecided, algorithm, kernels, args, extra, build)
-    key, values = signature(how, kernels, args, extra)
-    if key is not None:
-        ready = ready_calls.get(key)
-        if ready is not None:
-            result = ready(values)
-            if result is not MISS:
-                return result
-    return _call(algorithm, how, kernels, args, extra, build, key, values)
+    try:
+        undecided = choosing(how)
+        if undecided is None and (type(how) is not Policy or how.tune) and (tuned := policy.tuned(how)) is not None:
+            where = tuned.executor or resolve(tuned, args, algorithm)[1]
+            if not isinstance(where, DeviceExecutor):
+                how = tuned._but(tune=0.0)
+            else:
+                undecided = tuned if tuned.executor is where else tuned._but(executor=where)
+        if undecided is not None:
+            return _chosen(undecided, algorithm, kernels, args, extra, build)
+        key, values = signature(how, kernels, args, extra)
+        if key is not None:
+            ready = ready_calls.get(key)
+            if ready is not None:
+                result = ready(values)
+                if result is not MISS:
+                    return result
+        return _call(algorithm, how, kernels, args, extra, build, key, values)
+    except PortaparError as error:
+        raise short(error) from error.__cause__
 
 
 def _chosen(

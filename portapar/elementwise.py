@@ -40,6 +40,7 @@ from portapar.problem import (
     race_of,
     readonly_error,
     row_use,
+    tell_narrow,
     tested,
     with_defaults,
     with_held,
@@ -195,6 +196,7 @@ def _gather(
         whole.append((value, name, use and Access(use.reads, use.writes, pointwise=False)))
         operands.append(f"w{len(whole) - 1}$")
     ndim, args.kernel, args.race = args.close(), kernel, race_of(kernel, 0, captured)
+    tell_narrow(kernel, {name: value for value, name, use in whole if use is not None})
     if checking.get():
         known = [name for name, use in captured.items() if use is not None]
         operands = _add_tests(args, operands, whole, kernel, known, ndim)

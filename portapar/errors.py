@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from typing import TypeVar
+
 
 class PortaparError(Exception):
     """Base of every error that portapar raises on purpose."""
@@ -52,6 +55,17 @@ class DeviceMemoryError(PortaparError, MemoryError):
 
 class CommunicationError(PortaparError):
     """Ranks disagree about a call, or a message between them failed."""
+
+
+_Error = TypeVar("_Error", bound=PortaparError)
+
+
+def short(error: _Error) -> _Error:
+    """An error without the frames of this library that it came through: what users see is their own line.
+
+    In Python's development mode, ``python -X dev``, it keeps them.
+    """
+    return error if sys.flags.dev_mode else error.with_traceback(None)
 
 
 def flags(algorithm: str, **given: object) -> None:

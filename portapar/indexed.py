@@ -33,6 +33,7 @@ from portapar.problem import (
     program_of,
     race_of,
     readonly_error,
+    tell_narrow,
     tested,
     with_defaults,
     with_room,
@@ -105,6 +106,7 @@ def _bind(algorithm: str, space: Box, unit: bool, body: Any, args: tuple[Any, ..
     ]
     uses = dict(zip(names, access, strict=True))
     race, tests = race_of(kernel, ndim, uses), None
+    tell_narrow(kernel, {n: v for n, v in zip(names, values, strict=True) if uses[n] is not None})
     find = _finder(kernel, space, names, values, specs, drops)
     known = {name: use for name, use in uses.items() if use is not None}
     safe = [name for name, v in zip(names, values, strict=True) if unit and name in known and _has(v.shape, extent)]

@@ -26,7 +26,7 @@ import numpy as np
 from portapar import arrays, choice, elementwise, moves, ops, outputs, shares
 from portapar.arrays import PartitionedArray
 from portapar.call import resolve
-from portapar.errors import KernelError, PlacementError, PortaparError
+from portapar.errors import KernelError, PlacementError, PortaparError, short
 from portapar.exchange import Exchange, told
 from portapar.executor import DeviceExecutor
 from portapar.expression import MIRROR, OWN
@@ -457,29 +457,31 @@ def run(
     -------
     What `body` returns; with ``policy.task`` a Future of it; inside `pp.plan` its plan.
     """
-    undecided = choosing(how)
-    if undecided is not None:
-        given, body, own = _normal(values, body, own)
-        plain = few is not None and all(type(x) is np.ndarray for x in given)
-        small = plain and all(x.size <= FEW for x in given)
-        like = undecided, algorithm, *(() if small else choice.looks(_functions(body), given))
-        there = choice.held(undecided, like) if plain else None
-        if few is not None and small and there is not None:
-            value = few(Step(there))
-            if value is not MISS:
-                return value
-            choice.hold(undecided, like, None)
-        elif there is not None and current.get() is None and not watching and not there.executor.closed:
-            return _run(algorithm, there, values, body, few, own)
+    try:
+        undecided = choosing(how)
+        if undecided is not None:
+            given, body, own = _normal(values, body, own)
+            plain = few is not None and all(type(x) is np.ndarray for x in given)
+            small = plain and all(x.size <= FEW for x in given)
+            like = undecided, algorithm, *(() if small else choice.looks(_functions(body), given))
+            there = choice.held(undecided, like) if plain else None
+            if few is not None and small and there is not None:
+                if (value := few(Step(there))) is not MISS:
+                    return value
+                choice.hold(undecided, like, None)
+            elif there is not None and current.get() is None and not watching and not there.executor.closed:
+                return _run(algorithm, there, values, body, few, own)
 
-        def holds(bound: Policy) -> None:
-            if plain and isinstance(bound.executor, DeviceExecutor) and bound.executor.device.host_memory:
-                choice.hold(undecided, like, bound)
+            def holds(bound: Policy) -> None:
+                if plain and isinstance(bound.executor, DeviceExecutor) and bound.executor.device.host_memory:
+                    choice.hold(undecided, like, bound)
 
-        again = functools.partial(_run, algorithm, values=values, body=body, few=few, own=own)
-        users = tuple(_functions(body))
-        return choice.run(undecided, algorithm, users, given, lambda bound: again(how=bound), holds=holds)
-    return _run(algorithm, how, values, body, few, own)
+            again = functools.partial(_run, algorithm, values=values, body=body, few=few, own=own)
+            users = tuple(_functions(body))
+            return choice.run(undecided, algorithm, users, given, lambda bound: again(how=bound), holds=holds)
+        return _run(algorithm, how, values, body, few, own)
+    except PortaparError as error:
+        raise short(error) from error.__cause__
 
 
 def _run(

@@ -6,6 +6,7 @@ import dataclasses
 import linecache
 import math
 import types
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import numpy as np
 
 from portapar import arrays, cache
 from portapar.arrays import Range
-from portapar.errors import BoundsError, PlacementError
+from portapar.errors import BoundsError, PlacementError, PortaparWarning
 from portapar.kernel.front import fuse
 from portapar.kernel.front.access import Access
 from portapar.kernel.front.kernel import Kernel, folding, holding, is_held
@@ -29,6 +30,7 @@ from portapar.ops import Monoid, plus
 
 if TYPE_CHECKING:
     from portapar.kernel.front.checked import Checked, Site
+    from portapar.kernel.front.narrow import Narrow
     from portapar.kernel.front.races import Race
 
 
@@ -215,6 +217,27 @@ def race_of(kernel: Kernel, ndim: int, arrays: Mapping[str, Access | None]) -> R
     from portapar.kernel.front.races import race
 
     return race(kernel, ndim, frozenset(name for name, use in arrays.items() if use is not None))
+
+
+_told: set[Narrow] = set()
+
+
+def tell_narrow(kernel: Kernel, given: Mapping[str, Any]) -> None:
+    """Warn of a sum that wraps unseen, once, at the user's line; `given` are arrays by parameter or capture."""
+    from portapar.kernel.front.narrow import narrow
+
+    found = narrow(kernel, {name: x.dtype for name, x in given.items()})
+    if found is None or found in _told:
+        return
+    _told.add(found)
+    warnings.warn_explicit(
+        f"{found.text}: {found.name!r} begins as a Python number, so it takes the dtype {found.dtype} of what it "
+        f"sums up, as in NumPy, and wraps beyond {np.iinfo(found.dtype).max}. Instead: begin with {found.name} = "
+        f"np.int64(0), or with np.{found.dtype}(0) if that is meant",
+        PortaparWarning,
+        found.file,
+        found.line,
+    )
 
 
 Box = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]

@@ -501,3 +501,17 @@ def test_aliases_of_numpy_and_math(renderer):
     x = ramp() / 7
     expected = np.sin(x).astype("f4") + np.sqrt(x) + x + math.pi + np.e + np.minimum(x, 1)
     np.testing.assert_allclose(pp.transform(renderer, x, op=f), expected, rtol=1e-6)
+
+
+def test_tracebacks_end_where_the_user_called(monkeypatch):
+    def unknown(i, x):
+        x[i] = undefined(i)  # noqa: F821
+
+    for call in (
+        lambda: pp.for_each(pp.seq, 3, unknown, ramp()),
+        lambda: pp.sort(pp.par, ramp(), key=lambda v: undefined(v)),  # noqa: F821
+        lambda: pp.histogram(pp.par, ramp(), bins="many"),
+    ):
+        with pytest.raises(pp.PortaparError) as caught:
+            call()
+        assert len(caught.traceback) <= 5 and caught.value.__suppress_context__

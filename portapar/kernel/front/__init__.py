@@ -16,6 +16,7 @@
 `access`        how a kernel uses its arrays
 `reach`         which rows of its arrays an iteration reads and writes
 `races`         writes that iterations may do to one place at the same time
+`narrow`        sums of narrow integers that wrap unseen
 `checked`       kernels that test their indices
 `rows`          rows of arrays as loops over their elements
 `row_numbers`   what takes rows and gives numbers

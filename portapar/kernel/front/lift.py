@@ -15,6 +15,7 @@ import types
 from typing import Any
 
 from portapar import cache
+from portapar.errors import PortaparError, short
 from portapar.kernel.front import private
 from portapar.kernel.front.access import Callee, Flow
 from portapar.kernel.front.calls import Calls, Fixed
@@ -72,6 +73,8 @@ def bound(func: Any) -> tuple[Kernel, types.FunctionType, list[Any]]:
                 remedy = "give parts of its longest expression names, t = a + b, before it uses them"
                 where = code.co_name, code.co_filename, code.co_firstlineno
                 raise kernel_error("it is nested too deeply", remedy, *where) from None
+            except PortaparError as error:
+                raise short(error) from error.__cause__
             kernels += fitting
         kernel = fitting[0]
     return kernel, func, kernel.values(func)
