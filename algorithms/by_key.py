@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import ops, parts
+from portapar import arrays, ops, parts
 from portapar.algorithms import few_sorted
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.moves import gather, scatter
@@ -391,7 +391,10 @@ def _group(p: Parts, keys: Any, values: Any, consecutive: bool = False) -> tuple
 def _check_keys(p: Parts, keys: Any) -> Data:
     data = p.vector(keys, "keys")
     if data.dtype.kind not in "biuf":
-        raise PlacementError(f"{p.algorithm}: keys has dtype {data.dtype}: must be booleans, integers or floats")
+        raise PlacementError(
+            f"{p.algorithm}: keys has dtype {data.dtype}: must be booleans, integers or floats"
+            f"{arrays.columns(data.dtype)}"
+        )
     return data
 
 

@@ -80,7 +80,10 @@ def keys_of(p: Parts, x: Any, name: str) -> Data:
     """The elements, which runs can be told apart of."""
     data = p.stored(x, name)
     if data.dtype.kind not in "biuf":
-        raise ArgumentError(f"{p.algorithm}: {name} has dtype {data.dtype}: must be booleans, integers or floats")
+        raise ArgumentError(
+            f"{p.algorithm}: {name} has dtype {data.dtype}: must be booleans, integers or floats"
+            f"{arrays.columns(data.dtype)}"
+        )
     return data
 
 

@@ -177,7 +177,9 @@ def _unique(p: Parts, x: Any) -> Any:
 def _given(p: Parts, x: Any) -> tuple[Data, radix.Coding]:
     data = p.stored(x, "x")
     if data.dtype.kind not in "biuf":
-        raise PlacementError(f"{p.algorithm}: x has dtype {data.dtype}: must be booleans, integers or floats")
+        raise PlacementError(
+            f"{p.algorithm}: x has dtype {data.dtype}: must be booleans, integers or floats{arrays.columns(data.dtype)}"
+        )
     return data, radix.coding(data.dtype, False)
 
 

@@ -262,6 +262,8 @@ def normal(x: Any, name: str) -> Any:
         return x
     if isinstance(x, (list, tuple, set, dict, str, bytes)) or x is None or callable(x):
         holds = f". Pass np.asarray({name}) if it holds numbers" if isinstance(x, (list, tuple)) else ""
+        if isinstance(x, (list, tuple)) and any(hasattr(one, "dtype") and np.ndim(one) for one in x):
+            holds = f". Pass its arrays one by one, or pp.lazy.zip(*{name}), whose elements are tuples"
         holds = f". Pass np.asarray(list({name})) if it holds numbers" if isinstance(x, (set, dict)) else holds
         raise PlacementError(
             f"argument {name!r} is a {type(x).__name__}, {_short(x)}: kernels take arrays and numbers{holds}"
@@ -288,6 +290,21 @@ def normal(x: Any, name: str) -> Any:
             f"argument {name!r} is a {type(x).__name__}: kernels take numbers and arrays "
             "(NumPy, CuPy, PyOpenCL, or anything with DLPack, the array interface or the buffer protocol)"
         ) from None
+
+
+def columns(dtype: np.dtype) -> str:
+    """How to make one number of keys that are records or tuples."""
+    if dtype.names is None:
+        return ""
+    names = [str(name) for name in dtype.names]
+    told = names[0]
+    for name in names[1:]:
+        told = f"({told}) * n_{name} + {name}" if " " in told else f"{told} * n_{name} + {name}"
+    given = ", ".join(names)
+    return (
+        f". Of whole numbers make one, pp.lazy.transform({given}, lambda {given}: {told}), where each n is more "
+        "than the greatest number of its column: it has the order of the tuples"
+    )
 
 
 def _on_device(x: Any) -> bool:

@@ -23,7 +23,7 @@ from portapar.kernel.front.symmetry import symmetric
 from portapar.kernel.front.text import Text
 from portapar.kernel.jit.check import typed
 from portapar.kernel.program import INDICES, Program, Spec
-from portapar.lazy import Lazy
+from portapar.lazy import Lazy, readable
 from portapar.outputs import KINDS, check_cast, check_out, check_record, kind_text
 from portapar.problem import (
     Copy,
@@ -64,9 +64,8 @@ def _elementwise(
             f"and the call gives {len(inputs)} input{'s' * (len(inputs) != 1)}. "
             "Its arguments are one element of each input"
         )
-    found = tuple(
-        x if isinstance(x, (Range, range)) else arrays.normal(x, kernel.params[k]) for k, x in enumerate(inputs)
-    )
+    named = zip(kernel.params, inputs, strict=True)
+    found = tuple(x if isinstance(x, (Range, range)) else readable(arrays.normal(x, name)) for name, x in named)
     shapes = [(len(x),) if isinstance(x, (Range, range)) else x.shape for x in found if not is_scalar(x)]
     if not shapes:
         return found, None

@@ -19,7 +19,7 @@ from portapar.kernel.front.single_store import result
 from portapar.kernel.front.text import Text
 from portapar.kernel.jit.check import typed
 from portapar.kernel.program import Spec
-from portapar.lazy import Lazy, flat
+from portapar.lazy import Lazy, flat, readable
 from portapar.problem import (
     Box,
     Problem,
@@ -81,6 +81,9 @@ def _bind(algorithm: str, space: Box, unit: bool, body: Any, args: tuple[Any, ..
         )
     names = (*kernel.params[ndim:], *(name for name, _ in kernel.captures))
     values = tuple(arrays.normal(v, n) for v, n in zip((*args, *kernel.values(func)), names, strict=True))
+    values = tuple(
+        v if n in kernel.access and kernel.access[n].writes else readable(v) for n, v in zip(names, values, strict=True)
+    )
     lazy = {name: v for name, v in zip(names, values, strict=True) if isinstance(v, Lazy)}
     shown = names
     if lazy:

@@ -35,6 +35,7 @@ from portapar.kernel.front.codec import tuple_dtype
 from portapar.kernel.front.kernel import Kernel
 from portapar.kernel.front.lift import known, lift
 from portapar.kernel.front.rows import without_rows
+from portapar.kernel.front.sources import function
 from portapar.kernel.front.text import Text
 from portapar.kernel.jit.check import typed
 from portapar.kernel.program import INDICES, Spec
@@ -217,7 +218,9 @@ class _Builder:
             self.shapes.append((name, x.shape))
             return self.graft(x, name)
         told = f"inputs{name}" if name.startswith("[") else name
-        x = arrays.normal(x, told)
+        x = readable(arrays.normal(x, told))
+        if isinstance(x, Lazy):
+            return self.add(x, name)
         arrays.spec_of(x, told)
         if isinstance(x, arrays.SCALARS):
             return ("number", self.leaf(x, NUMBER, name))
@@ -368,6 +371,19 @@ def _remember(like: tuple[Any, list[Any], tuple[int, ...]] | None, made: Lazy) -
             places.append(k)
     if len(places) == len(leaves):
         _made[key] = made.expression, None if len(leaves) == len(values) else tuple(places)
+
+
+def readable(x: Any) -> Any:
+    """An input as kernels read it: numbers that are not aligned, such as a field of packed records, one by one.
+
+    Records may lie anywhere, so that those are records of one field; nothing is copied.
+    """
+    if type(x) is not np.ndarray or x.flags.aligned or x.dtype.kind not in "biufc" or not (x.ndim and x.dtype.isnative):
+        return x
+    return transform(x.view(np.dtype([("value", x.dtype)])), _value)
+
+
+_value = function("lambda record: record.value")
 
 
 def transform(*inputs: Any, op: Any = None) -> Lazy:

@@ -32,7 +32,7 @@ from portapar.executor import DeviceExecutor
 from portapar.expression import MIRROR, OWN
 from portapar.few import FEW, MISS, Step
 from portapar.kernel.front.lift import bound, lift
-from portapar.lazy import Lazy, flat
+from portapar.lazy import Lazy, flat, readable
 from portapar.outputs import kind_text
 from portapar.part import Data, LocalPart
 from portapar.plan import Plan, Surveyed
@@ -571,7 +571,7 @@ def _given(x: Any, body: Callable[..., Any]) -> Any:
         return x
     cells = zip(body.__code__.co_freevars, body.__closure__ or (), strict=True)
     name = next((name for name, cell in cells if cell.cell_contents is x), "x")
-    x = arrays.normal(x, name)
+    x = arrays.normal(x, name) if name == "out" else readable(arrays.normal(x, name))
     if isinstance(x, np.ndarray):
         arrays.spec_of(x, name)
     return x
