@@ -414,10 +414,8 @@ def _bound(func: Any) -> Holding | None:
                 "Give functools.partial arguments that it has."
             )
         return Holding(inner, {name: _tuple(value) for name, value in values.items()}) if values else Holding(inner, {})
-    if isinstance(func, types.MethodType):
-        method, owner = func.__func__, func.__self__
-    else:
-        method, owner = _call_of(func), func
+    bound = isinstance(func, types.MethodType)
+    method, owner = (func.__func__, func.__self__) if bound else (_call_of(func), func)
     if not isinstance(method, types.FunctionType) or not method.__code__.co_argcount:
         return None
     return Holding(method, {method.__code__.co_varnames[0]: owner})

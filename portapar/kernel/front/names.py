@@ -269,7 +269,7 @@ class Names(ast.NodeTransformer):
         try:
             return constants.evaluate(node, lambda part: self._leaf(part, numbers))
         except constants.Failed as failed:
-            self.fail(failed.node, failed.what, "write the number itself")
+            raise self.error(failed.node, failed.what, "write the number itself") from None
 
     def _leaf(self, node: ast.expr, numbers: bool) -> tuple[Any] | None:
         """The value of a name that is known as the kernel is lifted."""

@@ -144,7 +144,7 @@ class _Kinds:
                          if kind is not None or not _mentions(value, name)]  # fmt: skip
                 self.given[name] = {*kinds}
                 if kinds and None not in whole:
-                    joined = kinds[0]
+                    joined: _Kind = kinds[0]
                     for kind in kinds[1:]:
                         joined = _promoted(joined, kind)
                     self.names[name] = joined
