@@ -1,9 +1,11 @@
 """Reductions and scans along axes of an array: what ``axis=`` of reduce, transform_reduce and the scans does.
 
-An array is seen as (outer, length, inner), with the axis in the middle. The axis is cut into tiles of 256; in a tile
-four neighbours at a time are folded and added to those before, tiles are combined from left to right. So the bits of a
-result depend on nothing but the length of the axis. Two loops do it: one result after the other, where the axis lies
-close together in memory, or a row of results at a time, where its neighbours do: both read memory in its own order.
+An array is seen as (outer, length, inner), with the axis in the middle. The axis is cut into tiles of 256. Lane l of 8
+has the elements l, l + 8, … of a tile, of which four at a time are folded and added to those before; lanes, and then
+tiles, are combined from left to right. Where the operator does not allow that (`Values.ordered`), four neighbours at a
+time are. So the bits of a result depend on nothing but the length of the axis. Two loops do it: one result after the
+other, where the axis lies close together in memory, or a row of results at a time, where its neighbours do: both read
+memory in its own order.
 
 On several parts a reduction along the first axis tells the folds of tiles; a tile that a cut divides is folded by the
 part that has its end. Scans along the first axis transpose there and back.
@@ -31,7 +33,9 @@ from portapar.policy import Policy
 from portapar.values import Values
 
 _TILE: Final = 256  #: elements of the axis that are folded in one go
+_LANES: Final = 8  #: of a tile: a vector of numbers that lie side by side
 _ROW: Final = 256  #: results that are made at a time, at most
+_ROWS: Final = 128  #: so many are enough for all threads, without cutting any
 _NARROW: Final = 32  #: of so few neighbours each is made on its own: its tile stays in cache
 _WORK: Final = 1 << 15  #: elements of a block of work
 
@@ -215,6 +219,7 @@ def _folds(part: LocalPart, call: _Call, locals_: Sequence[Any], box: tuple[int,
     tiles = -(-length // _TILE)
     (at, close), op, load, store = call.element(part, locals_, box), values.op, values.load, values.store
     out = part.empty(outer * tiles * inner, values.dtype) if out is None else out
+    dtype = None if values.dtype.names else values.dtype.type
 
     def along(o: int, t: int, j: int, length: int, tiles: int, inner: int, out: Any) -> None:
         k, hi = t * _TILE, min(length, t * _TILE + _TILE)
@@ -244,7 +249,74 @@ def _folds(part: LocalPart, call: _Call, locals_: Sequence[Any], box: tuple[int,
                 store(np.uint64(base + j), out, op(load(np.uint64(base + j), out), at(o, k, j)))
             k += 1
 
-    _run(part, (outer, tiles, inner), length, close, along, beside, out)
+    def four(o: int, k: Any, j: int) -> Any:  # of a lane
+        low, high = op(at(o, k, j), at(o, k + _LANES, j)), op(at(o, k + 2 * _LANES, j), at(o, k + 3 * _LANES, j))
+        return op(low, high)
+
+    def along_lanes(o: int, t: int, j: int, length: int, tiles: int, inner: int, out: Any) -> None:
+        k, hi = np.uint64(t * _TILE), np.uint64(min(length, t * _TILE + _TILE))
+        if k + _LANES <= hi:
+            lane = np.empty(_LANES, dtype)
+            if k + 4 * _LANES <= hi:
+                for m in range(_LANES):
+                    lane[m] = four(o, k + m, j)
+                k += 4 * _LANES
+            else:
+                for m in range(_LANES):
+                    lane[m] = at(o, k + m, j)
+                k += _LANES
+            while k + 4 * _LANES <= hi:
+                for m in range(_LANES):
+                    lane[m] = op(lane[m], four(o, k + m, j))
+                k += 4 * _LANES
+            while k + _LANES <= hi:
+                for m in range(_LANES):
+                    lane[m] = op(lane[m], at(o, k + m, j))
+                k += _LANES
+            for m in range(np.int64(hi - k)):
+                lane[m] = op(lane[m], at(o, k + m, j))
+            acc = lane[0]
+            for m in range(1, _LANES):
+                acc = op(acc, lane[m])
+        else:
+            acc = at(o, k, j)
+            for m in range(1, np.int64(hi - k)):
+                acc = op(acc, at(o, k + m, j))
+        store(np.uint64((o * tiles + t) * inner + j), out, acc)
+
+    def beside_lanes(o: int, t: int, lo: int, hi: int, length: int, tiles: int, inner: int, out: Any) -> None:
+        first, count = np.uint64(t * _TILE), min(length - t * _TILE, _TILE)
+        base, lane, end = np.uint64((o * tiles + t) * inner + lo), np.empty(_ROW, dtype), first + np.uint64(count)
+        fours = count // (4 * _LANES)
+        for m in range(min(_LANES, count)):
+            k = first + np.uint64(m)
+            if fours > 0:
+                for j in range(hi - lo):
+                    lane[j] = four(o, k, lo + j)
+                k += 4 * _LANES
+            else:
+                for j in range(hi - lo):
+                    lane[j] = at(o, k, lo + j)
+                k += _LANES
+            for _ in range(1, fours):
+                for j in range(hi - lo):
+                    lane[j] = op(lane[j], four(o, k, lo + j))
+                k += 4 * _LANES
+            while k < end:
+                for j in range(hi - lo):
+                    lane[j] = op(lane[j], at(o, k, lo + j))
+                k += _LANES
+            if m == 0:
+                for j in range(hi - lo):
+                    store(base + np.uint64(j), out, lane[j])
+            else:
+                for j in range(hi - lo):
+                    store(base + np.uint64(j), out, op(load(base + np.uint64(j), out), lane[j]))
+
+    if values.ordered or dtype is None:
+        _run(part, (outer, tiles, inner), length, close, along, beside, out)
+    else:
+        _run(part, (outer, tiles, inner), length, close, along_lanes, beside_lanes, out)
     return out
 
 
@@ -260,8 +332,14 @@ def _run(
         def only(o: int, length: int, tiles: int, inner: int, out: Any) -> None:
             along(o, 0, 0, length, tiles, inner, out)
 
+        def row(o: int, length: int, tiles: int, inner: int, out: Any) -> None:
+            for t in range(tiles):
+                along(o, t, 0, length, tiles, inner, out)
+
         if tiles == inner == 1:
             for_each(part.how, outer, only, length, tiles, inner, out)
+        elif inner == 1 and outer >= _ROWS:
+            for_each(part.how, outer, row, length, tiles, inner, out)
         else:
             for_each(part.how, box, along, length, tiles, inner, out)
         return

@@ -51,9 +51,9 @@ def reduce(policy: Policy | None, x: Any, op: Any = ops.plus, init: Any = None, 
     apart, and operators that do not commute combine neighbours first, in a binary tree from the elements on: all that
     is ever computed are folds of neighbours.
 
-    Along an axis neighbours are combined first whatever `op` is, in tiles of 256, so that the bits depend on the length
-    of the axis alone; its elements may lie side by side or far apart. On several parts the folds of all tiles of the
-    first axis are told to all.
+    Along an axis it is the same with tiles of 256 and 8 lanes, and tiles are combined from left to right: the bits
+    depend on the length of the axis alone, whether its elements lie side by side or far apart. On several parts the
+    folds of all tiles of the first axis are told to all.
 
     Examples
     --------
