@@ -27,6 +27,7 @@
 `worklist`            Worklist, push
 `empty_like`          empty_like
 `random`              the numbers and fills of pp.random
+`batched`             matmul, solve and cholesky of pp.batched
 `stream`              the STREAM benchmark of ``portapar stream``
 ====================  ===============================================================================
 
@@ -34,5 +35,6 @@ What they stand on, besides each other: `axes` (what ``axis=`` does), `order` (w
 elements), `radix` (sorting of codes), `few_sorted` (few elements in order, in one step), `few_counted` (few elements
 counted), `bins` (which bin of a histogram a number is in), `deterministic` (atomic sums in a fixed order), `segments`
 (offsets, and work on segments in balance), `segment_steps` (what is done on one device), `groups` (selections by groups
-of a GPU's work-items), `segment_groups` (work on segments by them) and `scan_tiles` (scans).
+of a GPU's work-items), `segment_groups` (work on segments by them), `scan_tiles` (scans) and `batched_kernels` (small
+dense matrices).
 """

@@ -83,7 +83,7 @@ from portapar.policy import Policy, auto, par, par_unseq, policy_first, seq, uns
 from portapar.trace import profile, trace
 
 if TYPE_CHECKING:
-    from portapar.algorithms import graph, irregular, sparse
+    from portapar.algorithms import batched, graph, irregular, sparse
 
 __version__ = "0.1.0"
 
@@ -114,6 +114,7 @@ __all__ = [
     "atomic",
     "auto",
     "available",
+    "batched",
     "bincount",
     "bit_and",
     "bit_or",
@@ -224,7 +225,7 @@ def __dir__() -> list[str]:
     return [*__all__, "__all__", "__doc__", "__name__", "__version__"]
 
 
-_ROOMS = {"graph", "irregular", "sparse"}  #: which are imported when they are asked for: half of all modules
+_ROOMS = {"batched", "graph", "irregular", "sparse"}  #: which are imported when they are asked for: half of all modules
 
 
 #: what it is called here, by names that users of NumPy look for
