@@ -5,12 +5,10 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Iterable
-from types import CodeType, FunctionType
 from typing import Any
 
 import numpy as np
 
-from portapar import config, ops
 from portapar.errors import ArgumentError, PlacementError
 from portapar.kernel.program import Spec
 
@@ -531,21 +529,3 @@ def shape_text(x: Any) -> str:
     if isinstance(x, (Range, range)):
         return f"({len(x)},)"
     return "scalar" if is_scalar(x) else str(x.shape)
-
-
-def in_words(x: Any, around: tuple[Any, ...] = ()) -> str:
-    """What a call was given, in words that ranks can compare; `around` are the functions that capture it."""
-    if x is None or isinstance(x, (str, type, *SCALARS)):
-        return repr(x)
-    if isinstance(x, (tuple, list)):
-        return f"({', '.join(in_words(part, around) for part in x)})"
-    if isinstance(x, ops.Monoid):
-        return in_words(x.py_func, around)
-    if isinstance(x, FunctionType) and not any(x is other for other in around):
-        code = x.__code__
-        facts = code.co_code, code.co_names, [const for const in code.co_consts if not isinstance(const, CodeType)]
-        inside = [in_words(cell.cell_contents, (*around, x)) for cell in x.__closure__ or ()]
-        return f"{x.__name__} {config.digest(repr((facts, inside)).encode(), 3).hex()}"
-    if isinstance(x, np.ndarray) and x.nbytes <= 4096:  # such as the edges of bins
-        return f"{describe(x)} {config.digest(x.tobytes(), 3).hex()}"
-    return describe(x) if hasattr(x, "dtype") and hasattr(x, "shape") else type(x).__name__

@@ -270,9 +270,3 @@ def _kind(values: Sequence[Any]) -> str:
         if not isinstance(x, (np.ndarray, *arrays.SCALARS)) and hasattr(x, "dtype") and hasattr(x, "strides"):
             found = "device"
     return found
-
-
-def told(body: Callable[..., Any]) -> str:
-    """What an algorithm's body captures, which is how it was called, in words that ranks can compare."""
-    cells = zip(body.__code__.co_freevars, body.__closure__ or (), strict=True)
-    return ", ".join(f"{name}={arrays.in_words(cell.cell_contents)}" for name, cell in cells)

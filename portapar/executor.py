@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from portapar import arrays, backend, divided, forks, moves, pipeline, shares
+from portapar.agreement import Asked, Loops, agreed
 from portapar.arrays import PartitionedArray
 from portapar.divided import Fragments
 from portapar.errors import BackendUnavailableError, DeviceMemoryError, PlacementError
@@ -18,7 +19,7 @@ from portapar.future import Chain, Future, waiting
 from portapar.kernel.jit.check import needs
 from portapar.kernel.program import REFUSED
 from portapar.kernel.tiles import TILE
-from portapar.pieces import agreed, attempted, combine, fold, fold_tile, fragment_of, prepare, run_pieces, task
+from portapar.pieces import attempted, combine, fold, fold_tile, fragment_of, prepare, run_pieces, task
 from portapar.plan import Loop, Part, values_first
 from portapar.policy import Policy, forget
 from portapar.problem import Problem
@@ -191,6 +192,10 @@ class Executor:
         both = itertools.chain(*values)
         whole[0] = shares.combine(layout.pieces, both, lambda x, y: fold(program, np.array([x, y], acc)))
         return combine(problem, whole)
+
+    def note(self, asked: Asked, values: Sequence[Any]) -> Loops | None:
+        """Note a loop that runs next, for ranks to compare; where that was done."""
+        return None
 
     def tell(self, call: str, work: Callable[[], Any], counts: Sequence[int], dtype: np.dtype) -> Any:
         """What `work` gives in every process, ``counts[r]`` numbers in process r, one after the other.

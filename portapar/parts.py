@@ -24,10 +24,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from portapar import arrays, choice, elementwise, moves, ops, outputs, shares
+from portapar.agreement import told
 from portapar.arrays import PartitionedArray
 from portapar.call import resolve
 from portapar.errors import KernelError, PlacementError, PortaparError, short
-from portapar.exchange import Exchange, told
+from portapar.exchange import Exchange
 from portapar.executor import DeviceExecutor
 from portapar.expression import MIRROR, OWN
 from portapar.few import FEW, MISS, Step

@@ -172,9 +172,3 @@ def fold_tile(program: Any, count: int) -> Any:
     """What folds the values of as many elements of a reduction, given in a tuple of one array, as a tile is folded."""
     tile = backend.Task(divided.tile_program(program), (), (), (count,), (0,), (1,), 0, count, 1)
     return _calling_thread().launch(tile)
-
-
-@functools.lru_cache(maxsize=256)
-def agreed(algorithm: str, program: Any, size: int, init: str) -> str:
-    """What ranks must agree on in a reduction."""
-    return f"{algorithm} of {size} elements to {program.acc} (kernel {program.key[:8]}, init {init})"

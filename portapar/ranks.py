@@ -4,7 +4,8 @@ A rank's part is done by its local executor. Calls that only write arrays (`for_
 others exchange nothing. Those that need all ranks (`reduce`, `asarray`, `empty`, `asnumpy`, `synchronize`)
 begin with one small record from each rank, which says what the rank is about to do, whether it failed,
 and, if there is room, its part of the result. So a failure or a different call on one rank becomes a
-CommunicationError on the others, where they would have waited for ever.
+CommunicationError on the others, where they would have waited for ever. The record also says which loops the rank ran
+since the last one, with which numbers: what those that exchange nothing were given is compared then.
 """
 
 from __future__ import annotations
@@ -23,22 +24,24 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays, backend, config, shares
+from portapar.agreement import Asked, Loops, differ, in_full
 from portapar.arrays import PartitionedArray
 from portapar.errors import BackendUnavailableError, CommunicationError, PlacementError
 from portapar.executor import DeviceExecutor, Executor, simd, threads
 from portapar.future import Chain, Future, leading, waiting
 from portapar.hybrid import HybridExecutor
 from portapar.kernel.program import REFUSED
+from portapar.plan import Loop
 from portapar.policy import forget
 from portapar.trace import span
 
-_RECORD = 256  #: bytes: one that tells of a failure, a digest of the call, and the rest for results
-_HEAD = 16
+_RECORD = 256  #: bytes: one that tells of a failure, digests of the call and the loops before it, the rest for results
+_HEAD = 24
 
 
 @functools.lru_cache(maxsize=1024)
 def _digest(call: str) -> bytes:
-    return config.digest(call.encode(), _HEAD - 1)
+    return config.digest(call.encode(), 15)
 
 
 class _Disagreement(CommunicationError):
@@ -73,7 +76,9 @@ class _Channel:
         self._last: concurrent.futures.Future | None = None
         self._runner = 0
         self._process = os.getpid()
+        self._loops: dict[int, Loops] = {}  # of threads whose calls are in the same order on all ranks
         if self.group.size > 1:
+            self._loops[threading.main_thread().ident or 0] = Loops()
             atexit.register(self._farewell)
 
     @contextlib.contextmanager
@@ -94,24 +99,34 @@ class _Channel:
 
     def _begin(self) -> None:
         self._runner = threading.get_ident()
+        self._loops[self._runner] = Loops()
+
+    def loops(self) -> Loops | None:
+        """Where the loops of the calling thread are noted, if they are."""
+        return self._loops.get(threading.get_ident())
 
     def agree(self, call: str, error: Exception | None = None) -> None:
         """Tell all ranks what this one does; raise CommunicationError if another one failed or does else."""
         group, table = self.group, self.records
         if group.size == 1:
             return
-        head = bytes([error is not None]) + _digest(call)
+        loops = self.loops()
+        before, noted = (0, []) if loops is None else loops.end()
+        head = bytes([error is not None]) + _digest(call) + before.to_bytes(8, "little", signed=True)
         table[group.rank, :_HEAD] = np.frombuffer(head, np.uint8)
         group.allgather(table.reshape(-1))
         if error is None and table[:, :_HEAD].tobytes() == head * group.size:
             return
-        told = group.exchange((call, None if error is None else f"{type(error).__name__}: {error}"))
+        trouble = None if error is None else f"{type(error).__name__}: {error}"
+        told = group.exchange((call, trouble, before, in_full(noted)))
         if error is not None:
             return
-        for rank, (_, trouble) in enumerate(told):
+        for rank, (_, trouble, *_) in enumerate(told):
             if trouble:
                 raise _Disagreement(f"{call}: rank {rank} of {group.size} failed, {trouble}")
-        calls = "; ".join(f"rank {rank}: {theirs}" for rank, (theirs, _) in enumerate(told))
+        if len({theirs for theirs, *_ in told}) == 1:
+            raise _Disagreement(f"{call}: {differ([some for *_, some in told])}")
+        calls = "; ".join(f"rank {rank}: {theirs}" for rank, (theirs, *_) in enumerate(told))
         raise _Disagreement(
             f"{call}: the ranks differ. Every rank must make the same calls in the same order ({calls})"
         )
@@ -144,7 +159,9 @@ class RanksExecutor(Executor):
     """The ranks of a communicator, each with its part of the rows; made by `portapar.mpi`.
 
     Its arrays are of the class `PartitionedArray`, which holds this rank's rows. A plain NumPy array is
-    taken as replicated: kernels may read it, every rank its own copy, but not write it.
+    taken as replicated: kernels may read it, every rank its own copy, but not write it. Numbers, those that kernels
+    capture too, and arrays of at most 1 KiB are compared: if they differ, the next call in which ranks communicate
+    raises CommunicationError on all of them. Calls from other threads than the main one, but tasks, are not compared.
 
     Attributes
     ----------
@@ -266,6 +283,18 @@ class RanksExecutor(Executor):
         return isinstance(x, PartitionedArray) and x.executor is self
 
     # calls ----------------------------------------------------------------------------------------
+
+    def execute(self, loop: Loop) -> Any:
+        if self.group.size > 1:
+            asked = Asked.of(loop.problem)
+            self.note(asked, [loop.problem.values[k] for k in asked.places])
+        return super().execute(loop)
+
+    def note(self, asked: Asked, values: Sequence[Any]) -> Loops | None:
+        loops = self._channel.loops()
+        if loops is not None:
+            loops.note(asked, values)
+        return loops
 
     def at_once(self, works: Sequence[Callable[[], Any]]) -> list[Any]:
         return self.local.at_once(works)

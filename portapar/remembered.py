@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from portapar import arrays, policy
+from portapar.agreement import Asked
 from portapar.arrays import PartitionedArray, Range
 from portapar.executor import DeviceExecutor, Work
 from portapar.expression import Expression
@@ -325,7 +326,7 @@ class _Ready:
 class _ReadyParts:
     """The parts of a loop that are this process's, each with its native code; nothing is moved between parts."""
 
-    __slots__ = ("begins", "executor", "gives", "places", "problem", "repeats", "runs", "written")
+    __slots__ = ("asked", "begins", "executor", "gives", "places", "problem", "repeats", "runs", "written")
 
     def __init__(
         self, loop: Loop, places: tuple[int, ...], runs: Sequence[tuple[int, Any]], gives: bool, repeats: Any
@@ -335,6 +336,7 @@ class _ReadyParts:
         self.executor, self.places, self.runs, self.gives = loop.executor, places, runs, gives
         self.problem = dataclasses.replace(loop.problem, values=())  # the arrays must not be kept alive
         self.begins = [part.lo for part in loop.parts]
+        self.asked = Asked.of(loop.problem) if len(loop.executor.firsts) > 2 else None  # of several processes
 
     def __call__(self, args: tuple[Any, ...]) -> Any:
         where = self.executor
@@ -350,15 +352,20 @@ class _ReadyParts:
             if len(self.runs) > 1 and not _sound(values, self.written):  # before any of them has written
                 return MISS
             works.append(Work(start, values, starts, number - where.own.start))
+        asked = self.asked
+        noted = None if asked is None else where.note(asked, [given[k] for k in asked.places])
         try:
             if self.problem.program.acc is not None:
                 found = where.reduced(self.problem, self.begins, works)
-                return MISS if found is REFUSED else found
-            if any(found is REFUSED for found in where.at_once(works)):
-                return MISS
+                if found is not REFUSED:
+                    return found
+            elif not any(found is REFUSED for found in where.at_once(works)):
+                return args[-1] if self.gives else None
         except struct.error:
-            return MISS
-        return args[-1] if self.gives else None
+            pass
+        if noted is not None:  # the long way runs it, and notes that
+            noted.drop()
+        return MISS
 
 
 def _sound(values: Sequence[Any], written: Sequence[int]) -> bool:

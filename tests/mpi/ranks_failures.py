@@ -107,6 +107,51 @@ def test_calls_that_differ_in_more_than_their_name():
     assert works()
 
 
+def scaled(i, x, y, s):
+    y[i] = s * x[i]
+
+
+LIMIT = 1 + RANK
+
+
+def above(v):
+    return v > LIMIT
+
+
+@pytest.mark.skipif(SIZE == 1, reason="one rank agrees with itself")
+def test_numbers_that_differ_are_an_error_everywhere_at_the_next_call():
+    """Loops that exchange nothing are compared when ranks agree next; others when they agree."""
+    x, y, mine, table = WORLD.asarray(np.arange(10.0)), WORLD.empty(10), 1 + RANK, np.arange(3.0) + RANK
+    few = 10 - (RANK == 1)
+    calls = {
+        "'s' is 0.0 on rank 0, 1.0 on rank 1": lambda: pp.for_each(pp.par, 10, scaled, x, y, float(RANK)),
+        "'s' is 2.0 on rank 0, nan on": lambda: pp.for_each(pp.par, 10, scaled, x, y, np.nan if RANK else 2.0),
+        "'mine' is 1 on rank 0, 2 on": lambda: pp.transform(pp.par, x, out=y, op=lambda v: v + mine),
+        "'table' has not the same": lambda: pp.transform(pp.par, x, out=y, op=lambda v: v + table[int(v) % 3]),
+        "transform_reduce of 10.*'mine' is": lambda: pp.transform_reduce(pp.par, x, transform=lambda v: v * mine),
+        "LIMIT' is 1 on rank 0, 2 on": lambda: pp.count_if(pp.par, x, above),
+        "ranks differ.*pack_index": lambda: pp.pack_index(pp.par, pp.lazy.transform(x, above)),
+        "rank 0: for_each of 10 .*rank 1: for_each of 9 ": lambda: pp.for_each(pp.par, few, scaled, x, y, 1.0),
+        "rank 0: reduce of 10 .*rank 1: for_each": lambda: [
+            pp.for_each(pp.par, 10, scaled, x, y, 1.0) for _ in range(1 + RANK)
+        ],
+        "the calls before the last": lambda: [
+            pp.for_each(pp.par, 10, scaled, x, y, 2.0 if k == 3 and RANK == 0 else 1.0) for k in range(100)
+        ],
+    }
+    for told, call in [*calls.items()] * 2:  # the second ones are remembered
+        with pytest.raises(CommunicationError, match=told):
+            call()
+            pp.reduce(pp.par, y)
+    for _ in range(3):
+        pp.for_each(pp.par, 10, scaled, x, y, np.nan)
+        pp.transform(pp.par, x, out=y, op=lambda v: v + len(table))
+        later = pp.reduce(pp.par.task, y)
+        pp.transform(pp.par, x, out=x, op=lambda v: v)  # beside the task, or behind it
+        assert later.result() == 75 == pp.reduce(pp.par, y)
+    assert works()
+
+
 class Stubborn:
     """What does not pickle on the last rank."""
 

@@ -1,0 +1,185 @@
+"""What ranks must agree on: calls, and what they were given, in words and numbers that ranks can compare."""
+
+from __future__ import annotations
+
+import functools
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any
+
+import numpy as np
+
+from portapar import arrays, config, ops
+from portapar.arrays import SCALARS
+from portapar.errors import KernelError
+from portapar.kernel.front.lift import bound
+from portapar.lazy import Lazy
+from portapar.problem import Problem
+
+MANY = 64  #: of so many loops the words are kept, for messages
+SMALL = 1024  #: bytes of an array of which every rank has a copy, up to which copies are compared in every call
+_OURS = str(Path(__file__).parent)
+_NAN = 0x7FF8_0000_0000  #: stands for all of them, which equal nothing
+
+
+@dataclass(slots=True)
+class Asked:
+    """A loop, apart from what it is given: its text, its space, and the kinds of its arguments.
+
+    Attributes
+    ----------
+    digest : int
+        The same on all ranks.
+    call : str
+        What to call it in messages.
+    places : tuple of int
+        The arguments of which every rank has a copy, and that are short enough to compare: numbers, small arrays.
+    names : tuple of str
+        Theirs; those of arrays end in a colon.
+    """
+
+    digest: int
+    call: str
+    places: tuple[int, ...]
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, problem: Problem) -> Asked:
+        program, values = problem.program, problem.values
+        record = -1 if problem.tests is None else problem.tests.place
+        places = [k for k, x in enumerate(values) if k != record and cls._compared(x, problem.access[k])]
+        space = problem.extent, problem.start, problem.step
+        shapes = [(getattr(x, "shape", ()), spec.dtype) for x, spec in zip(values, program.specs, strict=True)]
+        told = repr((problem.algorithm, program.form, program.text, program.acc, space, shapes, problem.init))
+        digest = int.from_bytes(config.digest(told.encode(), 7), "little")
+        size = "×".join(map(str, problem.extent))
+        users = [(file, line) for file, line in (program.origin or {}).values() if not file.startswith(_OURS)]
+        where = f" ({users[-1][0]}:{users[-1][1]})" if users else ""
+        names = tuple(problem.names[k] if isinstance(values[k], SCALARS) else f"{problem.names[k]}:" for k in places)
+        return cls(digest, f"{problem.algorithm} of {size} indices{where}", tuple(places), names)
+
+    @staticmethod
+    def _compared(x: Any, use: Any) -> bool:
+        if use is None:
+            return True
+        return isinstance(x, np.ndarray) and x.nbytes <= SMALL and use.reads and not use.writes
+
+
+def _number(x: Any) -> Any:
+    """A number that is equal, and has the same hash, on all ranks where `x` is the same."""
+    if isinstance(x, (int, float, complex, np.number)):
+        return x if x == x else _NAN
+    return zlib.crc32(x.tobytes()) if isinstance(x, (np.ndarray, np.generic)) else 0
+
+
+class Loops:
+    """The loops that a rank ran since ranks agreed last. To note one costs less than a microsecond."""
+
+    __slots__ = ("_before", "_noted")
+
+    def __init__(self) -> None:
+        self._before, self._noted = 0, []  # type: int, list[tuple[Asked, tuple[Any, ...]]]
+
+    def note(self, asked: Asked, values: Sequence[Any]) -> None:
+        """One more, with what is at its `places`."""
+        if len(self._noted) >= MANY:
+            self._before = self._digest()
+            self._noted.clear()
+        self._noted.append((asked, tuple(map(_number, values))))
+
+    def drop(self) -> None:
+        """The last one did not run."""
+        self._noted.pop()
+
+    def _digest(self) -> int:
+        found = self._before
+        for asked, numbers in self._noted:
+            found = hash((found, asked.digest, numbers))
+        return found
+
+    def end(self) -> tuple[int, list[Any]]:
+        """A digest of all of them, and the last ones in words if it comes to that; they are forgotten."""
+        if not self._noted and not self._before:
+            return 0, self._noted
+        digest, noted = self._digest(), self._noted
+        self._before, self._noted = 0, []
+        return digest, noted
+
+
+def in_full(noted: Sequence[Any]) -> list[tuple[str, int, tuple[Any, ...]]]:
+    """What ranks tell each other of loops where their digests differ."""
+    return [(asked.call, asked.digest, tuple(zip(asked.names, numbers, strict=True))) for asked, numbers in noted]
+
+
+def differ(told: Sequence[Sequence[tuple[str, int, tuple[Any, ...]]]]) -> str:
+    """What is different in the loops that ranks ran."""
+    for loops in zip(*told, strict=False):
+        calls, digests, given = zip(*loops, strict=True)
+        if len(set(digests)) > 1:
+            break
+        for pairs in zip(*given, strict=True):
+            name, _ = pairs[0]
+            if len({number for _, number in pairs}) > 1:
+                numbers = ", ".join(f"{_told(number)} on rank {rank}" for rank, (_, number) in enumerate(pairs))
+                what = f"{name[:-1]!r} has not the same elements" if name[-1:] == ":" else f"{name!r} is {numbers}"
+                return (
+                    f"in {calls[0]}, {what}. Numbers, and arrays that are not partitioned, must be the same on all "
+                    "ranks: pass what differs as rows of a partitioned array"
+                )
+    counts = [len(some) for some in told]
+    at = next((k for k in range(min(counts)) if len({some[k][1] for some in told}) > 1), min(counts))
+    found = "; ".join(f"rank {k}: {some[at][0] if at < len(some) else 'no such call'}" for k, some in enumerate(told))
+    if at == max(counts):
+        found = f"in one of the calls before the last {at}"
+    return f"the ranks differ. Every rank must make the same calls in the same order ({found})"
+
+
+def _told(number: Any) -> str:
+    return "nan" if number == _NAN else repr(number)
+
+
+def told(body: Any) -> str:
+    """What an algorithm's body captures, which is how it was called."""
+    cells = zip(body.__code__.co_freevars, body.__closure__ or (), strict=True)
+    return ", ".join(f"{name}={in_words(cell.cell_contents)}" for name, cell in cells)
+
+
+def in_words(x: Any, around: tuple[Any, ...] = ()) -> str:
+    """What a call was given; `around` are the functions that capture it."""
+    if x is None or isinstance(x, (str, type, *SCALARS)):
+        return repr(x)
+    if isinstance(x, (tuple, list)):
+        return f"({', '.join(in_words(part, around) for part in x)})"
+    if isinstance(x, ops.Monoid):
+        return in_words(x.py_func, around)
+    if isinstance(x, Lazy):
+        functions = ", ".join(kernel.where() for kernel in x.expression.kernels)
+        return f"{x!r} of {in_words(x.values, around)} by {functions or 'nothing'}"
+    if isinstance(x, FunctionType) and not any(x is other for other in around):
+        code = x.__code__
+        facts = code.co_code, code.co_names, [const for const in code.co_consts if not isinstance(const, CodeType)]
+        inside = [in_words(value, (*around, x)) for value in _captured(x)]
+        return f"{x.__name__} {config.digest(repr((facts, inside)).encode(), 3).hex()}"
+    if isinstance(x, np.ndarray) and x.nbytes <= 4096:  # such as the edges of bins
+        return f"{arrays.describe(x)} {config.digest(x.tobytes(), 3).hex()}"
+    return arrays.describe(x) if hasattr(x, "dtype") and hasattr(x, "shape") else type(x).__name__
+
+
+def _captured(func: FunctionType) -> list[Any]:
+    """What a function captures: a kernel global names and what its helpers capture, too."""
+    cells = [cell.cell_contents for cell in func.__closure__ or ()]
+    if (func.__module__ or "").startswith("portapar."):
+        return cells
+    try:
+        return [*cells, *(func.__defaults__ or ()), *bound(func)[2]]
+    except KernelError:  # which the algorithm tells of
+        return cells
+
+
+@functools.lru_cache(maxsize=256)
+def agreed(algorithm: str, program: Any, size: int, init: str) -> str:
+    """What ranks must agree on in a reduction."""
+    return f"{algorithm} of {size} elements to {program.acc} (kernel {program.key[:8]}, init {init})"
