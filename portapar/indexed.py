@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ import numpy as np
 
 from portapar import arrays
 from portapar.errors import KernelError
+from portapar.kernel.copies import combined
 from portapar.kernel.front.access import Access
 from portapar.kernel.front.kernel import Kernel
 from portapar.kernel.front.reach import Reach, reaches
@@ -63,6 +66,7 @@ class _Bound:
     lazy: tuple[tuple[str, str], ...]
     race: Race | None
     tests: Tests | None
+    updated: tuple[tuple[int, str], ...]
     find: Callable[[], tuple[Reach | None, ...]]
 
 
@@ -111,6 +115,7 @@ def _bind(algorithm: str, space: Box, unit: bool, body: Any, args: tuple[Any, ..
     race, tests = race_of(kernel, ndim, uses), None
     tell_narrow(kernel, {n: v for n, v in zip(names, values, strict=True) if uses[n] is not None})
     find = _finder(kernel, space, names, values, specs, drops)
+    updated = _updated(kernel, names, specs) if drops else ()
     known = {name: use for name, use in uses.items() if use is not None}
     safe = [name for name, v in zip(names, values, strict=True) if unit and name in known and _has(v.shape, extent)]
     made = tested(kernel, ndim, known, safe, [name for name in safe if known[name].pointwise])
@@ -119,7 +124,27 @@ def _bind(algorithm: str, space: Box, unit: bool, body: Any, args: tuple[Any, ..
         tests = Tests(len(values), record, made.sites, made.ndim)
         kernel, values, shown = made.kernel, (*map(with_room, values), record), (*shown, "record")
         specs, access = [*specs, Spec(record.dtype, 1)], (*access, Access(reads=True, writes=True, pointwise=False))
-    return _Bound(kernel, values, shown, specs, access, lazy_told(lazy), race, tests, find)
+        updated = (*updated, (tests.place, ""))
+    return _Bound(kernel, values, shown, specs, access, lazy_told(lazy), race, tests, updated, find)
+
+
+def _updated(kernel: Kernel, names: Sequence[str], specs: Sequence[Spec]) -> tuple[tuple[int, str], ...]:
+    """The arrays that a kernel updates atomically, over whatever space, as `Program` has it."""
+    if not _is_atomic(kernel):
+        return ()
+    found = reaches(kernel, (), (), {}, {}, drops=True)
+    given = enumerate(zip(names, specs, strict=True))
+    uses = [(k, found[name].on(spec.dtype, spec.ndim)) for k, (name, spec) in given if spec.is_array]
+    return tuple(
+        (k, "" if use.read or use.written or use.claims else combined(use.atomics)) for k, use in uses if use.atomics
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_atomic(kernel: Kernel) -> bool:
+    """Whether a kernel has atomic updates."""
+    nodes = (node for function in kernel.functions for node in function.nodes())
+    return any(isinstance(n, ast.Attribute) and getattr(n.value, "id", "") == "atomic" for n in nodes)
 
 
 def _finder(
@@ -191,6 +216,8 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...], once: boo
         written = tuple(k for k, use in uses if use.writes)
         if not _together(b.values, written, more["idle"]):
             more["written"] = written
+        if b.updated:
+            more["updated"] = b.updated
         program = program_of("map", (ndim,), (b.kernel,), make, b.specs, ndim=ndim, own=own, **more)
     else:
         inplace, key = bool(b.access[where].reads), ("each", ndim, where)  # type: ignore[union-attr]

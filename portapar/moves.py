@@ -21,6 +21,7 @@ import numpy as np
 from portapar import cost, shares
 from portapar.arrays import PartitionedArray
 from portapar.errors import KernelError, PlacementError, PortaparWarning
+from portapar.kernel.copies import combined
 from portapar.kernel.front.access import Access
 from portapar.kernel.front.reach import Reach
 from portapar.policy import Policy
@@ -34,8 +35,6 @@ SCATTERED = (
     "give each iteration a place of its own; or do it on one device, such as pp.par.on(pp.threads()), with NumPy "
     "arrays: pp.asnumpy(...) of what is partitioned"
 )
-#: the atomic operations whose results on copies can be combined, and how
-COMBINED = {"add": "add", "sub": "add", "min": "min", "max": "max", "and_": "and_", "or_": "or_", "xor": "xor"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +256,6 @@ def _check_private(
     problem: Problem, name: str, reach: Reach, stores: bool, partitioned: bool, ranks: bool, executor: Any
 ) -> None:
     """Refuse what copies that are combined would not do."""
-    operations = {COMBINED.get(operation, "") for operation in reach.atomics}
     what = ""
     if stores:
         what = f"writes to {name!r} at other indices than its own"
@@ -265,7 +263,7 @@ def _check_private(
         what = f"uses what pp.atomic gives back of {name!r}, which counts what all parts did before"
     elif reach.read:
         what = f"reads {name!r} while other parts change it by pp.atomic"
-    elif len(operations) > 1 or "" in operations:
+    elif not combined(reach.atomics):
         told = " and ".join(f"pp.atomic.{operation}" for operation in sorted(reach.atomics))
         what = f"changes {name!r} by {told}, whose results on several copies cannot be put together"
     if what:
@@ -349,9 +347,8 @@ def _moves(
         size = value.size * value.dtype.itemsize
         if kind == "private":
             alone = executor.kind != "mpi" and len(busy) < 2 and not isinstance(value, PartitionedArray)
-            (operation,) = {COMBINED[operation] for operation in reach.atomics}
             if not alone:
-                found.append(Move(k, kind, name, size * len(busy), operation=operation))
+                found.append(Move(k, kind, name, size * len(busy), operation=combined(reach.atomics)))
         elif not isinstance(value, PartitionedArray):
             continue
         elif kind == "rows":

@@ -13,6 +13,7 @@ import numpy as np
 from portapar import arrays, moves
 from portapar.arrays import PartitionedArray
 from portapar.errors import PortaparError
+from portapar.kernel.copies import combine, neutral
 from portapar.moves import Move, Span
 from portapar.plan import Loop, Part
 from portapar.problem import Problem
@@ -275,28 +276,3 @@ def moved(loop: Loop) -> Iterator[tuple[Problem, list[list[Part]]]]:
         transport.fail(error)
         raise
     transport.finish()
-
-
-def neutral(operation: str, dtype: np.dtype) -> Any:
-    """What changes nothing when it is combined with a number."""
-    if operation == "add":
-        return dtype.type(-0.0) if dtype.kind == "f" else dtype.type(0)
-    if operation in ("or_", "xor") or dtype.kind not in ("iuf" if operation in ("min", "max") else "iu"):
-        return dtype.type(0)  # or what atomics are not for: that is told as the kernel is compiled
-    if operation == "and_":
-        return ~dtype.type(0)
-    if dtype.kind == "f":
-        return dtype.type(np.inf if operation == "min" else -np.inf)
-    return np.iinfo(dtype).max if operation == "min" else np.iinfo(dtype).min
-
-
-def combine(operation: str, total: np.ndarray, some: np.ndarray) -> None:
-    """Combine numbers with those of a total, as `pp.atomic` does one after the other."""
-    if operation == "min":
-        np.copyto(total, some, where=some < total)
-    elif operation == "max":
-        np.copyto(total, some, where=some > total)
-    else:
-        ufunc = {"add": np.add, "and_": np.bitwise_and, "or_": np.bitwise_or, "xor": np.bitwise_xor}[operation]
-        with np.errstate(all="ignore"):
-            ufunc(total, some, out=total)

@@ -73,6 +73,9 @@ class Program:
         The arguments that a map writes to, if that is known.
     idle : tuple of int
         Those of which a map uses no element: they may share memory with any other.
+    updated : tuple of (int, str)
+        The arguments that a map updates atomically, with how copies of one are combined (`portapar.kernel.copies`);
+        that is empty where copies do not do: it is used in other ways too, or what updates give back is.
     inplace : bool
         The output of a transform is one of its inputs too.
     acc : numpy.dtype or None
@@ -99,6 +102,7 @@ class Program:
     own: tuple[int, ...] = ()
     written: tuple[int, ...] | None = None
     idle: tuple[int, ...] = ()
+    updated: tuple[tuple[int, str], ...] = ()
     inplace: bool = False
     acc: np.dtype | None = None
     ordered: bool = False

@@ -11,6 +11,7 @@
 `jobs`       the native loops that hand out a job to threads
 `pool`       the threads
 `launch`     a program over one range, prepared once
+`privates`   copies of what is updated atomically, one for each thread
 `memory`     large blocks that are used again
 `device`     the device itself
 ===========  ==============================================================

@@ -43,6 +43,7 @@ SLEEPING, SPINNING, WANTED, BUSY, QUIT = 0, 1, 2, 3, 4
 
 # A job, by byte: what runs over which range, and how.
 FUNCTION, LO, HI, ALIGN, FIRST, CHUNK, SCHEDULE, THREADS, WAKES, TABLE, WORTH, REST, EPILOGUE = range(0, 104, 8)
+APART = EPILOGUE + 24
 # The block that the threads share: words that change often have a cache line each, then two per thread.
 STOP, NEXT, PENDING, JOB, BLOCK, ENDED, FAILED, CPU, ALLOWED = 0, 64, 128, 192, 200, 208, 216, 136, 224
 WORKERS, WORKER_SIZE = 256, 128
@@ -196,7 +197,8 @@ def _make() -> tuple[Any, ...]:
     @inline
     def share(pool, worker, now, deadline):
         """Do what is thread `worker`'s of the job, until it is done or STOP is set; a failure sets it too."""
-        job, block = load(pool + JOB), load(pool + BLOCK)
+        job = load(pool + JOB)
+        block = load(pool + BLOCK) + (worker + 1) * load(job + APART)
         function, hi = load(job + FUNCTION), load(job + HI)
         align, chunk, schedule = load(job + ALIGN), load(job + CHUNK), load(job + SCHEDULE)
         mine = pool + WORKERS + WORKER_SIZE * worker
@@ -336,6 +338,7 @@ def _make() -> tuple[Any, ...]:
 def job(
     function: int, lo: int, hi: int, align: int, first: int, threads: int = 1, schedule: str = "static", chunk: int = 0,
     wakes: bool = True, table: Any = None, epilogue: tuple[int, int, int] = (0, 0, 0), worth: int = 0,
+    apart: int = 0,
 ) -> Any:  # fmt: skip
     """A job for `run_alone` or `Pool.run`: a chunk function over [lo, hi), as an array of words.
 
@@ -358,13 +361,22 @@ def job(
     epilogue : (function, count, place)
         A chunk function that the caller's thread runs over [0, count) when all is done, with what is at that byte of
         the argument block.
+    apart : int
+        Bytes of an argument block, if behind the first one there is one for each thread; 0 if they share it.
     """
     if schedule != "static":
         default = max(1, (hi - lo) // (threads * 64)) if schedule == "dynamic" else 1
         chunk = -(-(chunk or default) // align) * align
     address = 0 if table is None else ctypes.addressof(table)
-    words = (function, lo, hi, align, first, chunk, SCHEDULES[schedule], threads, wakes, address, worth, 0, *epilogue)
-    return (ctypes.c_int64 * len(words))(*words)
+    words = (function, lo, hi, align, first, chunk, SCHEDULES[schedule], threads, wakes, address, worth, 0)
+    return (ctypes.c_int64 * (len(words) + 4))(*words, *epilogue, apart)
+
+
+def again(made: Any, lo: int, wakes: bool, apart: int) -> Any:
+    """A job from `lo` on, else as one that was made, whose table nobody looks at again."""
+    found = type(made).from_buffer_copy(made)
+    found[LO // 8], found[WAKES // 8], found[TABLE // 8], found[APART // 8] = lo, wakes, 0, apart
+    return found
 
 
 def guard_table(

@@ -13,7 +13,7 @@ import numpy as np
 
 from portapar import forks, tuning
 from portapar.kernel import device
-from portapar.kernel.cpu import chunk, jobs, pool
+from portapar.kernel.cpu import chunk, jobs, pool, privates
 from portapar.kernel.cpu.memory import LINE
 from portapar.kernel.front.sources import of_library
 from portapar.kernel.jit.check import located
@@ -96,6 +96,7 @@ class Launch(device.Launch):
         self._streams = chunk.can_stream(program)
         self._loops, self._grows = has_loop(program.text), grows(program.text, program.ndim)
         self._updates = "atomic." in program.text and _of_users(program)
+        self._pure = self._updates and privates.pure(program)
         self._guard: Any = None
         self._over(task)
 
@@ -115,7 +116,10 @@ class Launch(device.Launch):
         if not program.unit:
             rest += tuple(v for pair in zip(task.start, task.step, strict=True) for v in pair)
         self._rest = (*rest, 0 if self._table is None else self._table.address)
-        function = chunk.chunk(program, self._streams and self._large())
+        many = self._updates and task.whole and threads == 1 and (hi - lo >= _MANY or self._loops)
+        self._plain = chunk.chunk(program, alone=True) if self._pure or many else 0
+        self._copies = self._updates and program.updated != () and (threads > 1 or not task.whole)
+        function = self._plain if self._pure else self._function()  # the other is seldom needed
         self._alone = task.alone and threads > 1
         if self._alone and first == TILE:
             first = LINE * 4
@@ -128,9 +132,7 @@ class Launch(device.Launch):
             jobs.job, function=function, hi=hi, align=align, first=first, threads=threads, schedule=schedule,
             chunk=task.chunk, epilogue=self._fold() if self._folds else (0, 0, 0),
         )  # fmt: skip
-        self._wakes, self._plain = task.wakes, 0
-        if self._updates and threads == 1 and task.whole and (hi - lo >= _MANY or self._loops):
-            self._plain = chunk.chunk(program, alone=True)
+        self._wakes, self._first = task.wakes, min(first, LINE * 4)
         self._set_job(self._guard)
 
     def over(self, task: Task) -> Launch:
@@ -144,6 +146,12 @@ class Launch(device.Launch):
         self._job = self._made(table)
         self._job_address = ctypes.c_int64(ctypes.addressof(self._job))
         self._plain_job: Any = self._made(table, function=self._plain) if self._plain else None
+        self._atomic_job = None if self._pure else self._job
+        self._begins: tuple[Any, Any] = None, None
+
+    def _function(self) -> int:
+        """The address of the code that may run at the same time as any other."""
+        return chunk.chunk(self._program, self._streams and self._large())
 
     def _made(self, table: Any, **more: Any) -> Any:
         """A job of all that is to be done."""
@@ -159,9 +167,9 @@ class Launch(device.Launch):
         if at < 0 or at >= self._hi:
             return at >= 0
         wakes = job[jobs.REST // 8] > 1e9 * tuning.value("wake")
-        rest = self._new_job(lo=at, wakes=wakes)
+        rest = self._new_job(lo=at, wakes=wakes, function=job[0])
         with _joining:  # only once: another thread may have no more of the new job than its address
-            if self._alone:
+            if self._alone and job is self._job:
                 self._wakes, together = wakes, self._new_job(lo=self._lo, wakes=wakes, table=self._guard)
                 self._job, self._job_address = together, jobs.ready(ctypes.addressof(together))[0]
                 self._alone = False  # at last: others may be about to run the launch, with one job or the other
@@ -205,13 +213,10 @@ class Launch(device.Launch):
     def __call__(self, values: Sequence[Any], firsts: Sequence[int] | None = None) -> Any:
         """Run; a reduction returns its partials, of a whole call one; all else None; REFUSED if the guard objects."""
         partials = None if self._program.acc is None else np.empty(self._tiles, self._program.acc)
-        if firsts is None and self._lo == 0:
-            block = self._quick(*values, *(() if partials is None else (partials,)), *self._rest)
-        else:
-            block = self._block(values, firsts, partials)
+        block = self._packed(values, firsts, partials)
         address = id(block) + BYTES
         if self._updates:
-            allowed = self._update(address)
+            allowed = self._update(block, values, firsts)
         elif self._threads == 1:
             allowed = jobs.run_alone(self._job_address, address, self._lo, self._hi, self._failure)
         elif self._alone:
@@ -222,15 +227,79 @@ class Launch(device.Launch):
             return REFUSED
         return partials[:1] if self._folds else partials  # type: ignore[index]
 
-    def _update(self, address: int) -> bool:
+    def _packed(self, values: Sequence[Any], firsts: Sequence[int] | None, partials: np.ndarray | None) -> bytes:
+        if firsts is None and self._lo == 0:
+            return self._quick(*values, *(() if partials is None else (partials,)), *self._rest)
+        return self._block(values, firsts, partials)
+
+    def _update(self, block: bytes, values: Sequence[Any], firsts: Sequence[int] | None) -> bool:
         """Run what updates memory atomically, or plainly if it may; False if the guard objects."""
-        with _updates.one(self._plain_job is not None) as plain:
-            if self._threads == 1:
-                job = ctypes.addressof(self._plain_job) if plain else self._job_address
-                return jobs.run_alone(job, address, self._lo, self._hi, self._failure)
-            if self._alone:
-                return self._begin(self._job, address)
-            return self.device.pool.run(self._job_address, address, self._failure)
+        if self._copies:
+            found = privates.targets(self._program, values, self._threads)
+            if found:
+                return self._apart(found, block, values, firsts)
+        return self._together(id(block) + BYTES)
+
+    def _together(self, address: int, lo: int | None = None) -> bool:
+        """Run it, from an index on, with all threads on the same memory."""
+        begin = self._lo if lo is None else lo
+        alone = self._threads == 1
+        with _updates.one(alone and self._plain_job is not None) as plain:
+            job = self._plain_job if plain else self._shared_job()
+            if alone:
+                return jobs.run_alone(ctypes.addressof(job), address, begin, self._hi, self._failure)
+            if lo is not None:
+                job = self._new_job(lo=lo, wakes=True, function=job[0])
+            elif self._alone:
+                return self._begin(job, address)
+            return self.device.pool.run(ctypes.addressof(job), address, self._failure)
+
+    def _shared_job(self) -> Any:
+        """The job with atomic updates."""
+        if self._atomic_job is None:
+            self._atomic_job = self._made(self._guard, function=self._function())
+        return self._atomic_job
+
+    def _apart(
+        self, found: list[privates.Target], block: bytes, values: Sequence[Any], firsts: Sequence[int] | None
+    ) -> bool:
+        """Begin on this thread; where the rest is worth it, all threads go on, on copies of what is updated."""
+        address, threads = id(block) + BYTES, self._threads
+        with _updates.one(self._pure) as plain:
+            job = self._begun(privates.cost(found, threads), plain)
+            at = jobs.begin_alone(ctypes.addressof(job), address, self._lo, self._failure)
+        if at < 0 or at >= self._hi:
+            return at >= 0
+        if not privates.can_be_copied(self._program, values, found):
+            return self._together(address, at)
+        made, memory = privates.copies(found, threads)
+        blocks = [block]
+        for t in range(threads):
+            mine = [*values]
+            for (k, _, _), copy in zip(found, made, strict=True):
+                mine[k] = copy[t]
+            blocks.append(self._packed(mine, firsts, None))
+        packed = b"".join(blocks)
+        address, wakes = id(packed) + BYTES, job[jobs.REST // 8] > 1e9 * tuning.value("wake")
+        rest = jobs.again(self._job, at, wakes, len(block))
+        with contextlib.nullcontext() if self._pure else _updates.one(False):
+            if threads == 1:
+                jobs.run_alone(ctypes.addressof(rest), address + len(block), at, self._hi, self._failure)
+            else:
+                self.device.pool.run(ctypes.addressof(rest), address, self._failure)
+        with _updates.one(True) as plain:
+            privates.put_together(found, made, plain, self.device.run)
+        privates.give_back(memory)
+        return True
+
+    def _begun(self, seconds: float, plain: bool) -> Any:
+        """The job with which one thread begins, where it takes so long to make copies for all of them."""
+        if self._begins[0] != (seconds, plain):
+            function = self._plain if plain else self._shared_job()[0]
+            worth = int(1e9 * (2 * tuning.value("fork_join") + JOINING + seconds))
+            job = self._new_job(lo=self._lo, function=function, table=self._guard, worth=worth, first=self._first)
+            self._begins = (seconds, plain), job
+        return self._begins[1]
 
     def bind(self, values: Sequence[Any], watched: Sequence[tuple[np.ndarray, bool]] = ()) -> Callable[[], Any]:
         """This launch with its arguments packed once: what is left of a call is one native call.
@@ -240,8 +309,10 @@ class Launch(device.Launch):
         """
         table = jobs.guard_table(watched=[(x, _bits(written)) for x, written in watched])
         partials = None if self._program.acc is None else np.empty(self._tiles, self._program.acc)
-        job = self._made(table, **({"epilogue": self._fold()} if self._tiles > 1 else {}))
         block = self._block(values, None, partials)
+        if self._updates:
+            return self._bound(block, values, partials, table, watched)
+        job = self._made(table, **({"epilogue": self._fold()} if self._tiles > 1 else {}))
         args = (ctypes.addressof(job), id(block) + BYTES)
         if self._alone:
             run: Any = lambda: None if self._begin(job, args[1]) else REFUSED
@@ -249,11 +320,23 @@ class Launch(device.Launch):
             run = self.device.pool.bind(*args, partials, self._failure)
         else:
             run = jobs.bind_alone(*args, self._lo, self._hi, partials, self._failure)
-        plain = self._made(table, function=self._plain) if self._plain else None
-        if self._updates:
-            alone = (ctypes.addressof(plain), args[1], self._lo, self._hi, partials, self._failure) if plain else ()
-            run = _updating(run, jobs.bind_alone(*alone) if alone else None)
-        run.keep = (block, values, job, plain, table, watched)
+        run.keep = (block, values, job, table, watched)
+        return run
+
+    def _bound(self, block: bytes, values: Sequence[Any], partials: Any, table: Any, watched: Any) -> Callable[[], Any]:
+        """What is bound of a call that updates memory atomically."""
+        made = object.__new__(Launch)
+        made.__dict__.update(self.__dict__)
+        if self._tiles > 1:
+            made._new_job = functools.partial(self._new_job, epilogue=self._fold())
+        made._set_job(table)
+
+        def run() -> Any:
+            if not made._update(block, values, None):
+                return REFUSED
+            return None if partials is None else partials[0]
+
+        run.keep = watched  # type: ignore[attr-defined]
         return run
 
     def _failure(self) -> Exception:
@@ -283,16 +366,6 @@ def _of_users(program: Program) -> bool:
     origin = program.origin or {}
     lines = enumerate(program.text.splitlines(), 1)
     return any("atomic." in line and not of_library(origin.get(k, ("",))[0]) for k, line in lines)
-
-
-def _updating(run: Callable[[], Any], plainly: Callable[[], Any] | None) -> Any:
-    """What is bound of a call that updates memory atomically, or plainly if it may."""
-
-    def call() -> Any:
-        with _updates.one(plainly is not None) as plain:
-            return plainly() if plain and plainly else run()
-
-    return call
 
 
 def _bits(written: bool) -> int:

@@ -4,6 +4,9 @@ Each update is indivisible; it orders no other access to memory (C++'s `memory_o
 Only on CPUs it does (`memory_order_acq_rel`), which costs nothing there. A call on a single thread of the CPU updates
 plainly as long as no other call with atomic updates has run at the same time in this process: updates of memory that
 other processes write to as well are not indivisible then.
+Threads of the CPU update copies of their own of small arrays, which are combined when all iterations have ended, where
+the kernel does nothing else with an array than to update it by one kind of operation (`add` and `sub`, or `min`, or
+`max`, …), and uses no old values: many updates of few elements do not make threads wait for each other.
 Arrays of 32- and 64-bit integers and floats; `and_`, `or_` and `xor` for integers only. Called outside a
 kernel they are what they look like: a read and a write.
 """

@@ -133,18 +133,25 @@ def _compare_exchange(builder: Any, pointer: Any, expected: Any, new: Any) -> tu
 
 
 def _float_extremum(builder: Any, pointer: Any, value: Any, sign: str) -> Any:
-    """Replace what is there while the value is better; a NaN never replaces nor is replaced."""
+    """Replace what is there while the value is better; a NaN never replaces nor is replaced.
+
+    All is done on bits, so that LLVM finds one load and one store where the update may be plain.
+    """
+    size = 4 if isinstance(value.type, ir.FloatType) else 8
+    bits = ir.IntType(8 * size)
+    pointer = builder.bitcast(pointer, bits.as_pointer())
     before = builder.block
     loop, attempt, done = (builder.append_basic_block(n) for n in ("loop", "attempt", "done"))
-    first = builder.load_atomic(pointer, "acquire", 4 if isinstance(value.type, ir.FloatType) else 8)
+    first = builder.load_atomic(pointer, "acquire", size)
     builder.branch(loop)
     builder.position_at_end(loop)
-    old = builder.phi(value.type)
-    old.add_incoming(first, before)
+    seen = builder.phi(bits)
+    seen.add_incoming(first, before)
+    old = builder.bitcast(seen, value.type)
     builder.cbranch(builder.fcmp_ordered(sign, value, old), attempt, done)
     builder.position_at_end(attempt)
-    seen, replaced = _compare_exchange(builder, pointer, old, value)
-    old.add_incoming(seen, attempt)
+    found, replaced = _compare_exchange(builder, pointer, seen, builder.bitcast(value, bits))
+    seen.add_incoming(found, attempt)
     builder.cbranch(replaced, done, loop)
     builder.position_at_end(done)
     return old
