@@ -155,6 +155,16 @@ class TestRanks:
         (row,) = json.loads(saved.read_text())["executors"]
         assert row["name"] == "mpi" and row["size"] == 50_000 and "2 ranks" in row["description"]
 
+    @pytest.mark.extra
+    def test_graph_kernels_on_all_ranks(self, tmp_path):
+        saved = tmp_path / "ranks.json"
+        done = self.job("graph", "bfs", "-g", "9", "-n", "2", "--verify", "--json", str(saved))
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("512 vertices") == 1 and "on pp.mpi()" in done.stdout
+        assert done.stdout.count("Trial Time:") == len(json.loads(saved.read_text())["seconds"]) == 2
+        done = self.job("graph", "tc", "-g", "5", "-n", "1")
+        assert done.returncode == 1 and "runs on one device, and the graph is partitioned" in done.stderr
+
     def test_wrong_input_is_told_once(self):
         done = self.job("stream", "--executor", "threads")
         assert done.returncode == 2

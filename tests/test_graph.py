@@ -376,34 +376,75 @@ def test_booleans_are_no_weights():
     assert Graph.from_edges(pp.par, np.array([]), np.array([]), n=5).num_vertices == 5
 
 
-@pytest.mark.parametrize("weights", [[1, 1], pytest.param([3, 0, 1], marks=pytest.mark.extra)], ids=["2", "3"])
+def same(g, other):
+    for name in ("offsets", "targets", "weights"):
+        np.testing.assert_array_equal(pp.asnumpy(getattr(g, name)), pp.asnumpy(getattr(other, name)))
+
+
+@pytest.mark.parametrize("weights", [
+    [1, 1], pytest.param([3, 0, 1], marks=pytest.mark.extra), pytest.param(None, marks=pytest.mark.extra),
+], ids=["2", "3", "opencl"])  # fmt: skip
 def test_several_parts_find_what_one_finds(weights):
-    members = pp.threads(1), pp.simd(), pp.threads(2)
-    several, one = pp.par.on(pp.hybrid(*members[: len(weights)], weights=weights)), pp.par.on(pp.simd())
+    """Of graphs that all have, and of such of which each part has some rows."""
+    members = (pp.threads(1), pp.simd(), pp.threads(2))[: len(weights)] if weights else (pp.simd(), pp.opencl())
+    several, one = pp.par.on(pp.hybrid(*members, weights=weights or [1, 2])), pp.par.on(pp.simd())
+    dtype = np.int32 if weights == [1, 1] else np.float64
     for directed in (False, True):
-        graphs = [graph.kronecker(one, 13, weights=True, directed=directed)]
+        graphs = []
+        if weights is not None:  # of which each has long rows, and blocks
+            graphs = [[graph.kronecker(policy, 13, weights=True, directed=directed) for policy in (one, several)]]
         for kind in KINDS:
             n, u, v = edges_of(kind)
-            w = np.random.default_rng(len(u)).random(len(u))
-            graphs.append(Graph.from_edges(one, *(np.asarray(x, np.int32) for x in (u, v)), w, n=n, directed=directed))
-        for g in graphs:
-            found, wanted = ([
-                graph.connected_components(policy, g), graph.pagerank(policy, g),
-                graph.pagerank(policy, g, dangling="spread"),
-                *(graph.sssp(policy, g, s) for s in range(min(g.num_vertices, 2))),
-                *([graph.personalized_pagerank(policy, g, 0)] if g.num_vertices else []),
-            ] for policy in (several, one))  # fmt: skip
-            for ours, theirs in zip(found, wanted, strict=True):
+            w = (1000 * np.random.default_rng(len(u)).random(len(u))).astype(dtype)
+            g = Graph.from_edges(one, *(np.asarray(x, np.int32) for x in (u, v)), w, n=n, directed=directed)
+            graphs.append([g, g.place(several.executor)])
+        for g, parted in graphs:
+            assert repr(g) == repr(parted) and list(parted.cuts) == sorted(parted.cuts)
+            found, wanted, parts = ([
+                graph.connected_components(policy, x), graph.pagerank(policy, x, dangling="spread"),
+                *(graph.sssp(policy, x, s) for s in range(min(g.num_vertices, 2))),
+                *([graph.personalized_pagerank(policy, x, 0)] if g.num_vertices else []),
+            ] for policy, x in ((several, g), (one, g), (pp.par, parted)))  # fmt: skip
+            for ours, theirs, some in zip(found, wanted, parts, strict=True):
                 np.testing.assert_array_equal(ours, theirs)
-            sources = list(range(0, g.num_vertices, 300))
-            for s, parent in zip(sources, graph.bfs(several, g, sources) if sources else [], strict=True):
-                graph.verify_bfs(g, s, parent)
+                np.testing.assert_array_equal(pp.asnumpy(some), theirs)
+                assert some.cuts == parted.cuts
+            sources = list(range(0, g.num_vertices, 300))[:3]
+            for x in (g, parted) if sources else ():
+                for s, parent in zip(sources, pp.asnumpy(graph.bfs(several, x, sources)), strict=True):
+                    graph.verify_bfs(g, s, parent)
+            same(parted, g)
+            same(parted.reverse, g.reverse)
     with pytest.raises(pp.ArgumentError, match=r"weights\[1\] is -1: must not be negative"):
         graph.sssp(several, Graph(OFFSETS, TARGETS, np.array([1, -1, 1])), 0)
     with pytest.raises(pp.ArgumentError, match="source is 2"):
         graph.bfs(several, small(), 2)
-    with pytest.raises(pp.PlacementError, match="graph.k_core does not yet run on several parts"):
-        graph.k_core(several, graph.grid(one, 3, 3))
+    for g in (graph.grid(one, 3, 3), graph.grid(several, 3, 3)):
+        with pytest.raises(pp.PlacementError, match=r"graph.k_core: runs on one device.*graph.place\(pp.thr"):
+            graph.k_core(several, g)
+        np.testing.assert_array_equal(graph.k_core(one, g.place(pp.simd())), np.full(9, 2))
+
+
+def test_a_partitioned_graph(tmp_path):
+    g, h = graph.kronecker(TWICE, 8, weights=True), graph.uniform(TWICE, 7, directed=True)
+    edges = [np.repeat(np.arange(g.num_vertices), np.diff(g.offsets)), pp.asnumpy(g.targets), pp.asnumpy(g.weights)]
+    placed = [TWICE.executor.asarray(x[::-1]) for x in edges]
+    again = Graph.from_edges(pp.par, *placed, directed=True)
+    for x in (again, pickle.loads(pickle.dumps(g)), g.place(pp.simd()), g.place(pp.opencl())):
+        same(x, g)
+    assert g.place(TWICE.executor) is g and again.targets.cuts == g.targets.cuts == tuple(g.offsets[list(g.cuts)])
+    assert h.reverse.reverse is h and h.reverse.cuts != h.cuts
+    assert (g.to_scipy() != graph.kronecker(pp.par, 8, weights=True).to_scipy()).nnz == 0
+    np.testing.assert_array_equal(pp.asnumpy(graph.grid(TWICE, 7, 5, 3, weights=True).weights),
+                                  graph.grid(pp.par, 7, 5, 3, weights=True).weights)  # fmt: skip
+    graph.save(tmp_path / "g.npz", g)
+    same(graph.load(TWICE, tmp_path / "g.npz"), g)
+    told = str(pp.plan(graph.pagerank, TWICE, g))
+    assert "edges of its own vertices: " in told and "the new ranks of a block of vertices, 1024 bytes" in told
+    with pytest.raises(pp.PlacementError, match="Use policy.on"):
+        graph.pagerank(pp.par.on(pp.simd()), g)
+    with pytest.raises(pp.ArgumentError, match=r"sources\[1\] is 9: must be a vertex, 0 to 4"):
+        Graph.from_edges(TWICE, np.array([1, 9]), np.array([1, 2]), n=5)
 
 
 # what is refused ------------------------------------------------------------------------------------
@@ -435,7 +476,7 @@ def small():
         (lambda: Graph.from_edges(pp.par, TARGETS, TARGETS, n=1), r"sources\[0\] is 1: must be a vertex, 0 to 0"),
         (lambda: Graph.from_edges(pp.par, -TARGETS, TARGETS), r"sources\[0\] is -1: must be a vertex"),
         (lambda: Graph.from_edges(pp.par, TARGETS, TARGETS, TARGETS * np.nan), r"weights\[0\] is NaN"),
-        (lambda: Graph.from_edges(TWICE, TARGETS, TARGETS), "does not yet run on several parts"),
+        (lambda: Graph(OFFSETS, TWICE.executor.asarray(TARGETS)), "targets is a partitioned array. Graph.from_edges"),
         (lambda: graph.bfs(pp.par, small(), 2), "source is 2"),
         (lambda: graph.bfs(pp.par, small(), -1), "source is -1"),
         (lambda: graph.bfs(pp.par, small(), 1.0), "source is 1.0"),

@@ -9,7 +9,7 @@ thousands one after the other, are done by one thread in one step, since to wake
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -67,15 +67,20 @@ def bfs(policy: Policy | None, graph: Graph, source: int | Sequence[int]) -> Any
            [-1, -1, -1,  4,  4]], dtype=int32)
     """
 
-    def trees(part: LocalPart, graph: Graph) -> Any:
+    one = np.ndim(source) == 0
+
+    def sources(graph: Graph) -> list[int]:
         if not isinstance(source, (Sequence, np.ndarray)) or np.ndim(source) == 0:
-            return search(part, graph, vertex("graph.bfs", "source", source, graph), False)
-        return search_many(part, graph, [vertex("graph.bfs", "a source", s, graph) for s in source], False)
+            return [vertex("graph.bfs", "source", source, graph)]
+        return [vertex("graph.bfs", "a source", s, graph) for s in source]
+
+    def trees(part: LocalPart, graph: Graph) -> Any:
+        given = sources(graph)
+        return search(part, graph, given[0], False) if one else search_many(part, graph, given, False)
 
     def several(p: Parts, graph: Graph) -> Any:
-        if not isinstance(source, (Sequence, np.ndarray)) or np.ndim(source) == 0:
-            return _on_parts(p, graph, [vertex("graph.bfs", "source", source, graph)])[0]
-        return _on_parts(p, graph, [vertex("graph.bfs", "a source", s, graph) for s in source])
+        found = _on_parts(p, graph, sources)
+        return found[0] if one else found
 
     return on_graph("graph.bfs", policy, graph, trees, several)
 
@@ -128,15 +133,20 @@ def _pull(part: LocalPart, graph: Graph, depths: bool, left: int, found: Any, qu
     for_each(how, -(-words // size), _collect, size, graph.offsets, front, queue, state)
 
 
-def _on_parts(p: Parts, graph: Graph, sources: list[int]) -> np.ndarray:
+def _on_parts(p: Parts, graph: Graph, given: Callable[[Graph], list[int]]) -> np.ndarray:
     """On several parts: each follows the edges of its own vertices of the frontier, or looks for its own ones there.
 
     Frontiers of few edges are done by every process, in the same order, since messages take longer.
     """
-    check_graph(p, graph)
-    n, degree = graph.num_vertices, np.diff(graph.offsets)
+    n = graph.num_vertices
+    few = f"; steps of at most {_ALONE} edges are done by every process, without a message"
+    told = ("a step for each distance: parts tell all others the vertices that they reached, 8 bytes for each, or of "
+            f"many the parents of their own, {4 * n} bytes") + few * (graph.cuts is None)  # fmt: skip
+    sources = check_graph(p, graph, told, lambda: given(graph))
+    degree = np.diff(graph.offsets)
     rows, into = rows_of_parts(p, graph), rows_of_parts(p, graph.reverse)
-    whole, here, queue = (graph.offsets, radix.bits(graph.targets)), home(graph.targets), np.empty(n, np.int32)
+    if graph.cuts is None:
+        whole, here, queue = (graph.offsets, radix.bits(graph.targets)), home(graph.targets), np.empty(n, np.int32)
     trees = np.full((len(sources), n), -1, np.int32)
     for found, source in zip(trees, sources, strict=True):
         found[source] = source
@@ -158,7 +168,7 @@ def _on_parts(p: Parts, graph: Graph, sources: list[int]) -> np.ndarray:
 
         while len(front):
             edges = int(degree[front].sum())
-            if edges <= _ALONE:
+            if edges <= _ALONE and graph.cuts is None:
                 queue[: len(front)] = front
                 state = np.array([0, len(front), edges, 0])
                 for_each(here, 1, _walk, _ALONE, False, *whole, found, queue, state)

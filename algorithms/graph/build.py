@@ -30,9 +30,9 @@ from portapar.policy import Policy, auto, par
 WIDEST = 2**31  #: vertices that fit an int32
 
 
-def built(part: LocalPart, ends: list[Any], weights: Any, n: int | None, directed: bool) -> tuple[Any, Any, Any]:
-    """Offsets, targets and weights of edges in any order."""
-    how, m = part.how, len(ends[0])
+def counted(how: Policy, ends: list[Any], weights: Any, n: int | None) -> int:
+    """How many vertices there are; what is given is looked at."""
+    m = len(ends[0])
     if n is None:
         n = 1 + max((int(reduce(how, x, op=ops.maximum)) for x in ends), default=-1) if m else 0
         if n > WIDEST:
@@ -42,18 +42,38 @@ def built(part: LocalPart, ends: list[Any], weights: Any, n: int | None, directe
         check_vertices(how, f"Graph.from_edges: {name}", x, n)
     if weights is not None:
         check_weights(how, "Graph.from_edges: weights", weights)
-    shift = bits_of(n)
+    return n
+
+
+def packed(part: LocalPart, ends: list[Any], weights: Any, n: int, directed: bool) -> tuple[Any, Any]:
+    """Each edge as one integer, its source above its target, in both directions if need be; and their weights."""
+    how, m, shift = part.how, len(ends[0]), bits_of(n)
     keys = part.empty(m if directed else 2 * m, np.uint64)
     for_each(how, m, _pack, shift, n, *ends, keys[:m])
     if not directed:
         for_each(how, m, _pack, shift, n, *ends[::-1], keys[m:])
+    if weights is None or directed:
+        return keys, weights
+    twice = part.empty(2 * m, weights.dtype)
+    for half in (twice[:m], twice[m:]):
+        copy(how, weights, out=half)
+    return keys, twice
+
+
+def merged(how: Policy, keys: Any, weights: Any, out: Any = None) -> tuple[Any, Any]:
+    """The different ones of edges, in order, each with its smallest weight."""
     if weights is None:
-        keys = unique(how, sort(how, keys, out=keys), consecutive=True)
-    else:
-        twice = weights if directed else part.empty(2 * m, weights.dtype)
-        for half in () if directed else (twice[:m], twice[m:]):
-            copy(how, weights, out=half)
-        keys, weights = reduce_by_key(how, *sort_by_key(how, keys, twice), op=ops.minimum, consecutive=True)
+        return unique(how, sort(how, keys, out=out), consecutive=True), None
+    return reduce_by_key(how, *sort_by_key(how, keys, weights), op=ops.minimum, consecutive=True)
+
+
+def built(part: LocalPart, ends: list[Any], weights: Any, n: int | None, directed: bool) -> tuple[Any, Any, Any]:
+    """Offsets, targets and weights of edges in any order."""
+    how = part.how
+    n = counted(how, ends, weights, n)
+    shift = bits_of(n)
+    keys, weights = packed(part, ends, weights, n, directed)
+    keys, weights = merged(how, keys, weights, keys)
     if len(keys) and int(arrays.asnumpy(keys[-1:])[0]) >= n << shift:  # what stands for loops
         keys, weights = keys[:-1], None if weights is None else weights[:-1]
     return *rows_of(how, keys, n, shift), weights
@@ -67,7 +87,7 @@ def bits_of(n: int) -> int:
 def rows_of(how: Policy, keys: Any, n: int, shift: int) -> tuple[Any, Any]:
     """Offsets and targets of sorted edges."""
     offsets = empty_like(how, keys, n + 1, np.int64)
-    for_each(how, len(keys) + 1, _offset, shift, n, keys, offsets)
+    for_each(how, len(keys) + 1, count_rows, shift, 0, n, keys, offsets)
     targets = empty_like(how, keys, len(keys), np.int32)
     transform(how, keys, out=targets, op=lambda key: unpack(key, shift))
     return offsets, targets
@@ -78,6 +98,8 @@ def rows_of(how: Policy, keys: Any, n: int, shift: int) -> tuple[Any, Any]:
 
 def home(x: Any) -> Policy:
     """Where an array of a graph lives; for NumPy's the default executor, if that is one device."""
+    if isinstance(x, PartitionedArray):
+        return par.on(x.executor)
     where = resolve(auto, (x,), "Graph")[1]
     return par.on(threads() if len(where.members) > 1 or where.kind == "mpi" else where)
 
@@ -95,11 +117,14 @@ def fixed(x: Any) -> Any:
     return view
 
 
-def checked_length(told: str, name: str, x: Any, kinds: str) -> int:
+def checked_length(told: str, name: str, x: Any, kinds: str, partitioned: bool = False) -> int:
     """The length of an argument, whose kind is checked."""
     x = arrays.normal(x, name)
-    if isinstance(x, PartitionedArray):
-        raise PlacementError(f"{told}: {name} is a partitioned array: a graph lives on one device")
+    if isinstance(x, PartitionedArray) and not partitioned:
+        raise PlacementError(
+            f"{told}: {name} is a partitioned array. Graph.from_edges makes a partitioned graph of partitioned edges, "
+            "and graph.place(executor) one of a graph in host memory"
+        )
     if not hasattr(x, "shape") or not hasattr(x, "dtype"):
         raise ArgumentError(f"{told}: {name} is {x!r}: must be an array")
     arrays.spec_of(x, name)
@@ -108,6 +133,11 @@ def checked_length(told: str, name: str, x: Any, kinds: str) -> int:
         wanted = "integers" if kinds == "iu" else "integers or floats"
         raise ArgumentError(f"{told}: {name} has shape {shape} and dtype {dtype}: must be one-dimensional, of {wanted}")
     return shape[0]
+
+
+def element(x: Any, k: int) -> Any:
+    """One element, on the host."""
+    return arrays.asnumpy(x)[k] if isinstance(x, PartitionedArray) else arrays.asnumpy(x[k : k + 1])[0]
 
 
 def converted(how: Policy, x: Any, dtype: Any) -> Any:
@@ -133,7 +163,7 @@ def check_offsets(how: Policy, offsets: Any, m: int) -> None:
 def check_vertices(how: Policy, told: str, x: Any, n: int) -> None:
     k = find_if(how, x, lambda v: v < 0 or v >= n)
     if k < len(x):
-        raise ArgumentError(f"{told}[{k}] is {arrays.asnumpy(x[k : k + 1])[0]}: must be a vertex, {_vertices(n)}")
+        raise ArgumentError(f"{told}[{k}] is {element(x, k)}: must be a vertex, {_vertices(n)}")
 
 
 def _vertices(n: int) -> str:
@@ -154,24 +184,27 @@ def _pack(e: Any, shift: Any, n: Any, u: Any, v: Any, keys: Any) -> None:
     keys[e] = (np.uint64(u[e] if u[e] != v[e] else n) << np.uint64(shift)) | np.uint64(v[e] if u[e] != v[e] else 0)
 
 
-def pack_row(u: Any, shift: Any, offsets: Any, targets: Any, keys: Any) -> None:
+def pack_row(u: Any, first: Any, shift: Any, offsets: Any, targets: Any, keys: Any) -> None:
     for e in range(offsets[u], offsets[u + 1]):
-        keys[e] = (np.uint64(u) << np.uint64(shift)) | np.uint64(targets[e])
+        keys[e] = (np.uint64(first + u) << np.uint64(shift)) | np.uint64(targets[e])
 
 
-def turn(u: Any, shift: Any, offsets: Any, targets: Any, keys: Any) -> None:
+def turn(u: Any, first: Any, shift: Any, offsets: Any, targets: Any, keys: Any) -> None:
     for e in range(offsets[u], offsets[u + 1]):
-        keys[e] = (np.uint64(targets[e]) << np.uint64(shift)) | np.uint64(u)
+        keys[e] = (np.uint64(targets[e]) << np.uint64(shift)) | np.uint64(first + u)
 
 
 def unpack(key: Any, shift: Any) -> Any:
     return key & ((np.uint64(1) << np.uint64(shift)) - np.uint64(1))
 
 
-def _offset(e: Any, shift: Any, n: Any, keys: Any, offsets: Any) -> None:
-    """Where the rows begin that edge e is the first one of, or of none before it and after the edge before."""
+def count_rows(e: Any, shift: Any, first: Any, n: Any, keys: Any, offsets: Any) -> None:
+    """Where the rows begin that edge e is the first one of, or of none before it and after the edge before.
+
+    They are `n` rows from `first` on.
+    """
     m = len(keys)
-    before = np.int64(keys[np.uint64(e - 1)] >> np.uint64(shift)) if e > 0 else -1
-    here = np.int64(keys[np.uint64(e)] >> np.uint64(shift)) if e < m else n
+    before = np.int64(keys[np.uint64(e - 1)] >> np.uint64(shift)) - first if e > 0 else -1
+    here = np.int64(keys[np.uint64(e)] >> np.uint64(shift)) - first if e < m else n
     for u in range(before + 1, here + 1):
         offsets[u] = e

@@ -74,7 +74,7 @@ def components(part: LocalPart, graph: Graph) -> Any:
 
 def _on_parts(p: Parts, graph: Graph) -> Any:
     n = graph.num_vertices
-    check_graph(p, graph)
+    check_graph(p, graph, f"one step: each part tells all others a forest of what its edges join, {4 * n} bytes")
     rows = rows_of_parts(p, graph)
 
     def forest(part: LocalPart) -> np.ndarray:

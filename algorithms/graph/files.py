@@ -16,7 +16,9 @@ import numpy as np
 
 from portapar import arrays
 from portapar.algorithms.graph.graph import Graph
+from portapar.arrays import PartitionedArray
 from portapar.errors import ArgumentError, PortaparError, flags
+from portapar.executor import DeviceExecutor, threads
 from portapar.policy import Policy, check_policy, par
 
 
@@ -61,6 +63,9 @@ def load(policy: Policy | None, path: str | os.PathLike[str], *, directed: bool 
     if reader is None:
         raise ArgumentError(f"graph.load: {path}: the kind {path.suffix!r} is not known: {', '.join(_READERS)} are")
     policy = (par if policy is None else policy)._but(asynchronous=False)
+    where = policy.executor
+    if where is not None and not isinstance(where, DeviceExecutor):  # each rank reads all, and keeps its rows
+        return load(par.on(threads()), path, directed=directed).place(where)
     with path.open("rb"):  # what is wrong with the file itself is told by the system's own error
         pass
     try:
@@ -90,7 +95,15 @@ def save(path: str | os.PathLike[str], graph: Graph) -> None:
         raise ArgumentError(f"graph.save: {path}: must end with .npz")
     held = {"offsets": graph.offsets, "targets": graph.targets, "weights": graph.weights}
     values: dict[str, Any] = {name: arrays.asnumpy(x) for name, x in held.items() if x is not None}
-    np.savez(path, directed=np.array(graph.directed), **values)
+
+    def write() -> None:
+        np.savez(path, directed=np.array(graph.directed), **values)
+
+    if isinstance(graph.targets, PartitionedArray):  # one rank writes
+        where = graph.targets.executor
+        where.each(f"graph.save of {path}", [write if k == 0 else lambda: None for k in where.own])
+    else:
+        write()
 
 
 def _edges(policy: Policy, path: Path, directed: bool | None) -> Graph:

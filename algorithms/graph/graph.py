@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,11 +29,14 @@ from portapar.algorithms.graph.build import (
     rows_of,
     turn,
 )
+from portapar.algorithms.graph.several import built_on_parts, kept, results, spread, turned
 from portapar.algorithms.reduce import reduce, transform_reduce
 from portapar.algorithms.sort import sort, sort_by_key
 from portapar.algorithms.transform import transform
+from portapar.arrays import PartitionedArray
+from portapar.call import resolve
 from portapar.errors import ArgumentError, PlacementError, flags
-from portapar.executor import Executor
+from portapar.executor import DeviceExecutor, Executor
 from portapar.parts import Parts
 from portapar.policy import Policy, check_policy
 
@@ -58,6 +61,9 @@ class Graph:
     targets : array of int32
     weights : array or None
     directed : bool
+    cuts : tuple of int or None
+        Of a partitioned graph, whose `targets` and `weights` are partitioned arrays: part k has the vertices
+        ``cuts[k]`` to ``cuts[k + 1]``.
 
     Raises
     ------
@@ -102,9 +108,13 @@ class Graph:
         if not directed:
             self._check_symmetric()
 
-    def _take(self, offsets: Any, targets: Any, weights: Any, directed: bool) -> None:
+    def _take(
+        self, offsets: Any, targets: Any, weights: Any, directed: bool, cuts: Sequence[int] | None = None
+    ) -> None:
         self.offsets, self.targets, self.weights = map(fixed, (offsets, targets, weights))
         self.directed = directed
+        self.cuts = None if cuts is None else tuple(cuts)
+        self.made: dict[str, Any] = {}  #: of a partitioned graph, what parts have of it in other forms
         self._lock = forks.lock_of_runs()
         self._reverse: Graph | weakref.ref[Graph] | None = None
         self._ordered: Graph | bool | None = None
@@ -112,10 +122,14 @@ class Graph:
         self._weighed: tuple[Any, Any, float] | None = None
 
     @classmethod
-    def _made(cls, offsets: Any, targets: Any, weights: Any, directed: bool) -> Graph:
+    def _made(
+        cls, offsets: Any, targets: Any, weights: Any, directed: bool, cuts: Sequence[int] | None = None,
+        loops: int | None = None,
+    ) -> Graph:  # fmt: skip
         """A graph of arrays that are known to be right."""
         graph = cls.__new__(cls)
-        graph._take(offsets, targets, weights, directed)
+        graph._take(offsets, targets, weights, directed, cuts)
+        graph._loops = loops
         return graph
 
     # how it is made ---------------------------------------------------------------------------------
@@ -136,7 +150,8 @@ class Graph:
         Parameters
         ----------
         policy : Policy
-            Where the graph is built, and lives. An executor of one part.
+            Where the graph is built, and lives. On an executor of several parts it is partitioned, as after `place`;
+            no rank then ever has all of it if the edges are partitioned arrays.
         sources, targets : array of integers, (m,)
             The ends of each edge.
         weights : array, (m,), optional
@@ -163,21 +178,29 @@ class Graph:
         flags("graph.Graph.from_edges", directed=directed)
         given = [("sources", sources, "iu"), ("targets", targets, "iu"), ("weights", weights, "iuf")]
         lengths = {
-            name: checked_length("Graph.from_edges", name, x, kinds) for name, x, kinds in given if x is not None
+            name: checked_length("Graph.from_edges", name, x, kinds, True) for name, x, kinds in given if x is not None
         }
         if len(set(lengths.values())) > 1:
             told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
             raise ArgumentError(f"Graph.from_edges: {told} numbers: must have one for each edge")
 
         def build(p: Parts) -> Graph:
+            if partitioned:
+                *rows, cuts = built_on_parts(p, edges, n, bool(directed))
+                return cls._made(rows[0], rows[1], rows[2], bool(directed), cuts, 0)
             part = p.alone()
-            data = [p.replicated(x, name) for name, x, _ in given if x is not None]
+            data = [p.replicated(x, name) for (name, *_), x in zip(given, edges, strict=False)]
             first, second, *rest = [x[part] for x in data]
             known = rest[0] if rest else None
             ends = [x if len(x) else part.empty(0, np.int32) for x in (first, second)]
             return cls._made(*built(part, ends, known, n, directed), bool(directed))
 
-        return parts.run("Graph.from_edges", policy, (sources, targets, weights), build)
+        edges = [arrays.normal(x, name) for name, x, _ in given if x is not None]
+        where = resolve(policy, edges, "Graph.from_edges")[1]
+        partitioned = not isinstance(where, DeviceExecutor)
+        if partitioned:  # every rank gives all edges, and keeps some
+            edges = [where.asarray(x) if isinstance(x, np.ndarray) else x for x in edges]
+        return parts.run("Graph.from_edges", policy, edges, build)
 
     @classmethod
     def from_scipy(cls, matrix: Any, *, directed: bool = True, weighted: bool = True) -> Graph:
@@ -265,7 +288,8 @@ class Graph:
             return self if isinstance(self._ordered, bool) else self._ordered
 
     def __reduce__(self) -> Any:
-        return Graph._made, (*map(host, (self.offsets, self.targets, self.weights)), self.directed)
+        held = [np.asarray(x) if isinstance(x, PartitionedArray) else host(x) for x in self._arrays]
+        return Graph._made, (*held, self.directed)
 
     def place(self, executor: Executor) -> Graph:
         """The same graph in the memory of an executor; itself where it lives there already.
@@ -273,13 +297,27 @@ class Graph:
         Parameters
         ----------
         executor : Executor
-            Of one part.
+            On one of several parts, `hybrid` or `mpi`, the graph is partitioned: each part has the targets and weights
+            of its own vertices, which are neighbours and have about as many edges as its weight says; `offsets` are
+            NumPy's, whole. Results of such a graph are partitioned as its vertices are. Every rank places the same
+            graph, and then may forget it. Collective.
+
+        Raises
+        ------
+        PlacementError
+        CommunicationError
+            The ranks have different graphs.
         """
         if not isinstance(executor, Executor):
             raise PlacementError(f"Graph.place: {executor!r} is no executor, such as pp.opencl()")
-        if len(executor.members) > 1 or executor.kind == "mpi":
-            raise PlacementError(f"Graph.place: {executor!r} has several parts: a graph lives on one device")
-        held = [x for x in (self.offsets, self.targets, self.weights) if x is not None]
+        if self.cuts is not None and self.targets.executor is executor:
+            return self
+        held = [x for x in self._arrays if x is not None]
+        if not isinstance(executor, DeviceExecutor):
+            loops = 0 if self.directed else 2 * self.num_edges - len(self.targets)
+            offsets, targets, rest = map(host, self._arrays)
+            targets, rest, cuts = spread(executor, offsets, targets, rest)
+            return self._made(offsets, targets, rest, self.directed, cuts, loops)
         if all(executor.owns(x) for x in held):
             return self
         offsets, targets, *weights = map(executor.asarray, held)
@@ -349,15 +387,22 @@ class Graph:
                     "directed=True"
                 )
 
-    def _sorted(self, turned: bool) -> tuple[Any, Any]:
+    def _sorted(self, back: bool) -> tuple[Any, Any]:
         """The keys of all edges in order, and their weights."""
         if self.weights is None:
-            return sort(self._how, self._keys(turned)), None
-        return sort_by_key(self._how, self._keys(turned), self.weights)
+            return sort(self._how, self._keys(back)), None
+        return sort_by_key(self._how, self._keys(back), self.weights)
 
     def _turned(self) -> Graph:
+        if self.cuts is not None:
+            offsets, targets, weights, cuts = turned(self._how, self)
+            return self._made(offsets, targets, weights, self.directed, cuts, self._loops)
         keys, weights = self._sorted(True)
         return self._made(*rows_of(self._how, keys, self.num_vertices, self._shift), weights, self.directed)
+
+    @property
+    def _arrays(self) -> tuple[Any, Any, Any]:
+        return self.offsets, self.targets, self.weights
 
     @property
     def _how(self) -> Policy:
@@ -368,11 +413,11 @@ class Graph:
     def _shift(self) -> int:
         return bits_of(self.num_vertices)
 
-    def _keys(self, turned: bool) -> Any:
+    def _keys(self, back: bool) -> Any:
         """Every edge as one integer: its source above its target, or the other way round."""
         keys = empty_like(self._how, self.targets, len(self.targets), np.uint64)
-        kernel = turn if turned else pack_row
-        for_each(self._how, self.num_vertices, kernel, self._shift, self.offsets, self.targets, keys)
+        kernel = turn if back else pack_row
+        for_each(self._how, self.num_vertices, kernel, 0, self._shift, self.offsets, self.targets, keys)
         return keys
 
 
@@ -422,7 +467,8 @@ def on_graph(
     """Carry out ``body(part, graph)`` where a graph lives, or on the policy's executor; arrays come home.
 
     `body` sees the graph where the part lives; of a NumPy graph on another device the result is NumPy's. On several
-    parts it is ``several(parts, graph)``, which gives arrays of NumPy.
+    parts it is ``several(parts, graph)``, which gives arrays of NumPy, the same on all parts; of a partitioned
+    graph each part keeps its rows of them.
     """
     check_policy(policy, algorithm)
     if not isinstance(graph, Graph):
@@ -430,14 +476,25 @@ def on_graph(
 
     def carry_out(p: Parts) -> Any:
         if p.count > 1 and several is not None:
-            return several(p, graph)
+            return results(p, graph, several(p, graph))
+        if p.count > 1:
+            what = "is partitioned" if graph.cuts is not None else "would be on several parts"
+            raise PlacementError(
+                f"{algorithm}: runs on one device, and the graph {what}, {p.executor!r}. Use "
+                f"{algorithm}(pp.par.on(pp.threads()), graph.place(pp.threads()), …)"
+            )
         part = p.alone()
-        held = [(name, getattr(graph, name)) for name in ("offsets", "targets", "weights")]
-        data = [p.replicated(x, name) for name, x in held if x is not None]
-        offsets, targets, *rest = [x[part] for x in data]
-        weights = rest[0] if rest else None
-        here = graph if offsets is graph.offsets else Graph._made(offsets, targets, weights, graph.directed)
-        found = body(part, here)
+
+        def alone() -> Graph:
+            held = [(name, getattr(graph, name)) for name in ("offsets", "targets", "weights")]
+            data = [p.replicated(x, name) for name, x in held if x is not None]
+            offsets, targets, *rest = [x[part] for x in data]
+            weights = rest[0] if rest else None
+            return graph if targets is graph.targets else Graph._made(offsets, targets, weights, graph.directed)
+
+        found = body(part, kept(graph, "alone", alone))
+        if p.kind == "partitioned":
+            return results(p, graph, arrays.asnumpy(found)) if hasattr(found, "dtype") else found
         return arrays.asnumpy(found) if p.kind == "numpy" and hasattr(found, "dtype") else found
 
     return parts.run(algorithm, policy, (graph.offsets, graph.targets), carry_out)

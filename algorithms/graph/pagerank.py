@@ -20,7 +20,7 @@ from portapar import arrays, ops
 from portapar.algorithms import radix
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.graph.graph import Graph, on_graph, vertex
-from portapar.algorithms.graph.several import check_graph, cuts_of, once
+from portapar.algorithms.graph.several import check_graph, cuts_of, once, rows_in_blocks
 from portapar.algorithms.reduce import transform_reduce
 from portapar.algorithms.transform import fill
 from portapar.errors import ArgumentError
@@ -213,22 +213,15 @@ def _ranks(
         return rank
 
     def several(p: Parts, graph: Graph) -> Any:
-        check_graph(p, graph)
-        n, into = graph.num_vertices, graph.reverse
+        n = graph.num_vertices
+        steps, size = len(blocks(n)), n * np.dtype(T).itemsize
+        check_graph(p, graph, f"an iteration has {steps} steps: after each, parts tell all others the new ranks of a "
+                    f"block of vertices, {size} bytes in all steps")  # fmt: skip
+        into = graph.reverse
         held = p.do("begin", lambda part: begin(part, graph))
         out = p.do("degrees", lambda part: part.asarray(graph.offsets))
-        cuts = [cuts_of(p, into.offsets, *block) for block in blocks(n)]
-
-        def own(block: int) -> Callable[[LocalPart], Any]:
-            def rows(part: LocalPart) -> Any:
-                lo, hi = cuts[block][part.number : part.number + 2]
-                first, last = into.offsets[lo], into.offsets[hi]
-                offsets, sources = into.offsets[lo : hi + 1] - first, into.targets[first:last]
-                return part.asarray(offsets), radix.bits(part.asarray(sources)), part.empty(hi - lo, T)
-
-            return rows
-
-        rows = [p.do("rows", own(block)) for block in range(len(cuts))]
+        cuts = [cuts_of(p.executor, into.offsets, *block) for block in blocks(n)]
+        rows = rows_in_blocks(p, into, cuts)
         bases: dict[int, Any] = {}
 
         def gather(block: int) -> Callable[[LocalPart], np.ndarray]:
@@ -236,8 +229,8 @@ def _ranks(
                 (rank, given, _, where), lo = held[part.number], cuts[block][part.number]
                 if block == 0:
                     bases[part.number] = start(part.how, out[part.number], rank)
-                offsets, sources, fresh = rows[block][part.number]
-                uneven, base = part.how._dealt(1024), bases[part.number]
+                offsets, sources = rows[part.number][block]
+                fresh, uneven, base = part.empty(len(offsets) - 1, T), part.how._dealt(1024), bases[part.number]
                 if where is None:
                     for_each(uneven, len(fresh), _new, base, T(damping), offsets, sources, given, fresh)
                 else:

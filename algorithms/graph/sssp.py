@@ -21,7 +21,7 @@ from portapar import arrays, ops
 from portapar.algorithms import radix
 from portapar.algorithms.find import find_if
 from portapar.algorithms.for_each import for_each
-from portapar.algorithms.graph.build import home
+from portapar.algorithms.graph.build import element, home
 from portapar.algorithms.graph.graph import Graph, on_graph, vertex
 from portapar.algorithms.graph.several import Rows, check_graph, once, rows_of_parts
 from portapar.algorithms.reduce import transform_reduce
@@ -81,7 +81,7 @@ def sssp(policy: Policy | None, graph: Graph, source: int, *, delta: float | Non
     name = "graph.sssp"
     return on_graph(
         name, policy, graph, lambda part, g: paths(part, g, vertex(name, "source", source, g), delta),
-        lambda p, g: _on_parts(p, g, vertex(name, "source", source, g), delta),
+        lambda p, g: _on_parts(p, g, lambda: vertex(name, "source", source, g), delta),
     )  # fmt: skip
 
 
@@ -91,8 +91,7 @@ def _widths(how: Policy, graph: Graph, delta: Any) -> tuple[Any, Any]:
     least, most, mean = graph.weight_range()
     if least < 0:
         negative = find_if(how, weights, lambda w: w < 0)
-        found = arrays.asnumpy(weights[negative : negative + 1])[0]
-        raise ArgumentError(f"graph.sssp: weights[{negative}] is {found}: must not be negative")
+        raise ArgumentError(f"graph.sssp: weights[{negative}] is {element(weights, negative)}: must not be negative")
     dtype = np.dtype(np.int64) if weights is None or weights.dtype.kind in "iu" else weights.dtype
     T = dtype.type
     never = T(np.iinfo(dtype).max if dtype.kind == "i" else np.inf)
@@ -126,13 +125,18 @@ def paths(part: LocalPart, graph: Graph, source: int, delta: Any) -> Any:
     return _Search(part, rows, far, width, never).run(source)
 
 
-def _on_parts(p: Parts, graph: Graph, source: int, delta: Any) -> np.ndarray:
+def _on_parts(p: Parts, graph: Graph, given: Callable[[], int], delta: Any) -> np.ndarray:
     """On several parts: all know all distances, and each follows the edges of its own vertices.
 
     Few edges are followed by every process, since messages take longer.
     """
-    check_graph(p, graph)
-    width, never = once(p, "weights", lambda part: _widths(home(graph.targets), graph, delta))
+    few = f"; steps of at most {_FEW} edges are done by every process, without a message"
+    told = "a step for each list of vertices: parts tell all others those that got nearer, and their distances"
+    source = check_graph(p, graph, told + few * (graph.cuts is None), given)
+    if graph.cuts is None:
+        width, never = once(p, "weights", lambda part: _widths(home(graph.targets), graph, delta))
+    else:
+        width, never = _widths(p.how, graph, delta)
     parts_rows = rows_of_parts(p, graph)
 
     def weighed(part: LocalPart) -> Rows:
@@ -140,11 +144,13 @@ def _on_parts(p: Parts, graph: Graph, source: int, delta: Any) -> np.ndarray:
         return dataclasses.replace(own, weights=_lengths(part, own.weights, len(own.targets)))
 
     rows = p.do("weights", weighed)
-    degree, here = np.diff(graph.offsets), home(graph.targets)
-    lengths = np.ones(len(graph.targets), np.int32) if graph.weights is None else graph.weights
-    if lengths.dtype == np.uint64:
-        lengths = lengths.astype(np.int64)
-    whole = Rows(0, graph.num_vertices, graph.offsets, radix.bits(graph.targets), lengths)
+    degree = np.diff(graph.offsets)
+    if graph.cuts is None:
+        here, lengths = home(graph.targets), graph.weights
+        lengths = np.ones(len(graph.targets), np.int32) if lengths is None else lengths
+        if lengths.dtype == np.uint64:
+            lengths = lengths.astype(np.int64)
+        whole = Rows(0, graph.num_vertices, graph.offsets, radix.bits(graph.targets), lengths)
     distance, done = (np.full(graph.num_vertices, never) for _ in range(2))
     distance[source], end = 0, width
 
@@ -165,7 +171,7 @@ def _on_parts(p: Parts, graph: Graph, source: int, delta: Any) -> np.ndarray:
     while True:
         while len(near):
             done[near] = distance[near]
-            if degree[near].sum() <= _FEW:
+            if graph.cuts is None and degree[near].sum() <= _FEW:
                 nearer = relax(here, whole, near, distance, lambda x: x)
             else:
                 some = p.each("relax", functools.partial(share, near=near))
