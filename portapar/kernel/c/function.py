@@ -116,6 +116,7 @@ class _Function(Memory):
         super().__init__(unit, typed, known, spaces)
         self.name = name
         self.arrays: list[str] = []
+        self.places: dict[Any, str] = {}  #: of private arrays that share their memory
         self.returned = scalar_name(typed.return_type) or ""
         self.flow = Flow(self)
 
@@ -511,10 +512,16 @@ class _Function(Memory):
         """An array in the work-item's own memory."""
         shape = private_shape(self.typed.calltypes[value].args[0])
         assert shape is not None
-        function = self.type_of(value.func).typing_key
-        name, count = self.fresh("own", ""), math.prod(shape)
-        self.arrays.append(f"    {self.unit.memory(result.dtype)} {name}[{count}];")
-        if function is not private.private_empty:
+        function, count = self.type_of(value.func).typing_key, math.prod(shape)
+        key = None
+        if function is private.private_like:
+            key = self.typed.calltypes[value].args[2].literal_value, result.dtype, count
+        name = self.places.get(key) or self.fresh("own", "")
+        if key is None or key not in self.places:
+            self.arrays.append(f"    {self.unit.memory(result.dtype)} {name}[{count}];")
+        if key is not None:
+            self.places[key] = name
+        elif function is not private.private_empty:
             text = self.unit.constant(0, result.dtype)
             if function is private.private_full:
                 text = self.read_as(value.args[1], result.dtype)

@@ -6,6 +6,7 @@ import ast
 import builtins
 import enum
 import inspect
+import itertools
 import math
 import types
 from dataclasses import dataclass, replace
@@ -31,9 +32,12 @@ from portapar.kernel.front.kernel import (
 from portapar.kernel.front.names import Names
 from portapar.kernel.front.sources import find_source, parameter_names
 from portapar.kernel.front.text import with_names
-from portapar.kernel.front.trees import Filled, copied, item_at, placed
+from portapar.kernel.front.trees import Filled, copied, item_at, names_one, placed
 
 _SCRATCH = 1 << 20  #: bytes of private arrays that a function may have: threads have stacks of some MiB
+_LIKE = ("zeros_like", "ones_like", "empty_like", "full_like")
+_ARRAYS = ("array", "asarray", "copy")
+_PLACES = 1000  #: from where on the places of `np.array` are numbered
 _PRIVATE = {"zeros": np.zeros, "empty": np.empty, "ones": np.ones, "full": np.full}
 
 Fixed = tuple[tuple[str, Any], ...]  #: parameters that are given what is no number, and what
@@ -73,6 +77,7 @@ class Calls(Names):
                 self.items[name] = [self.local(f"{name}_{k}") for k in range(value.count)]
                 self.fields[name] = value.fields
         self.choices: set[Place] = set()
+        self.arrays = 0  #: how many of its private arrays are made of numbers
 
     def lifted(self, func: types.FunctionType, fixed: Fixed) -> Kernel:
         """Another function, lifted."""
@@ -116,6 +121,9 @@ class Calls(Names):
         for name, constructor in _PRIVATE.items():
             if value is constructor:
                 return self._private(node, name, source)
+        made = self._array(node, value, source)
+        if made is not None:
+            return made
         remedy = functions.refusal(value, ast.unparse(node.func))
         if remedy is not None:
             self.fail(node, f"it calls {ast.unparse(node.func)}, which does not exist in kernels", remedy)
@@ -274,6 +282,96 @@ class Calls(Names):
         traced = self.trace(node)
         return () if traced is None else getattr(traced[1], "_fields", ())
 
+    def _array(self, node: ast.Call, value: Any, source: Capture) -> ast.expr | None:
+        """``np.array([a, b, c])``, ``np.zeros_like(x)``, ``np.copy(x)``: a private array; None for all other calls."""
+        given: ast.expr | None = node.args[0] if node.args and not isinstance(node.args[0], ast.Starred) else None
+        keywords = {str(keyword.arg): keyword.value for keyword in node.keywords}
+        name = getattr(value, "__name__", "")
+        if given is None or not any(getattr(np, one) is value for one in (*_LIKE, *_ARRAYS)):
+            return None
+        if not keywords.keys() <= {"dtype", "fill_value"} or len(node.args) > 2 + (name == "full_like"):
+            self.fail(node, f"np.{name} is given {ast.unparse(node)}", "give it the numbers and the dtype alone")
+        self.guard(Guard(source, kind_of(value)))
+        number = 1 + (name == "full_like")
+        dtype = keywords.get("dtype", node.args[number] if len(node.args) > number else None)
+        whole = [] if dtype is None else [ast.Constant(scalar_name(self._dtype(node, dtype, None)))]
+        if name in _LIKE:
+            fill: ast.expr = ast.Constant({"ones_like": 1}.get(name, 0))
+            if name == "full_like":
+                fill = self.visit(keywords["fill_value"] if "fill_value" in keywords else node.args[1])
+            parts = [ast.Constant(name), self.visit(given), fill, *whole]
+        else:
+            items = given.elts if isinstance(given, ast.List) else self._items(given)
+            if items is None:
+                found = self.visit(given)
+                if name == "asarray" and not whole:
+                    return found
+                method = ast.Attribute(found, "astype" if whole else "copy", ast.Load())
+                kinds: list[ast.expr] = [_numpys(one.value) for one in whole]
+                return placed(ast.Call(method, kinds, []), node)
+            rows = [one.elts if isinstance(one, (ast.List, ast.Tuple)) else None for one in items]
+            flat = items if rows[:1] == [None] or not rows else [part for row in rows for part in row or ()]
+            shape = [len(items)] if flat is items else [len(items), len(rows[0] or ())]
+            if len(flat) != math.prod(shape) or not flat or any(isinstance(part, ast.Starred) for part in flat):
+                self.fail(node, f"{ast.unparse(given)} is no table of numbers", "give each row as many numbers")
+            sizes = ast.Tuple([ast.Constant(n) for n in shape], ast.Load())
+            parts = [ast.Constant(name), sizes, ast.Tuple([self.visit(part) for part in flat], ast.Load()), *whole]
+        call = ast.Call(ast.Name("private_array", ast.Load()), parts, [])
+        return placed(ast.NamedExpr(ast.Name(self.local("array"), ast.Store()), call), node)
+
+    def written_out(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        """A body in which the calls that `_array` left are statements."""
+        made: list[ast.stmt] = []
+        for node, after in itertools.zip_longest(body, body[1:]):
+            if isinstance(node, (ast.If, ast.For, ast.While)):
+                node.body, node.orelse = self.written_out(node.body), self.written_out(node.orelse)
+            call = node.value if isinstance(node, ast.Assign) else None
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "private_array":
+                assert isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+                name = node.targets[0].id
+                if names_one(after) and isinstance(after.value, ast.Name) and after.value.id == name:
+                    after.value.id = name = after.targets[0].id  # x = np.array(…): it is that
+                made += [placed(one, node) for one in self._statements(name, call)]
+            elif names_one(node) and isinstance(node.value, ast.Name) and node.value.id == node.targets[0].id:
+                continue
+            else:
+                made.append(node)
+        return made
+
+    def _statements(self, name: str, call: ast.Call) -> list[ast.stmt]:
+        kind, given, values, *dtype = call.args
+        numpys = [_numpys(one.value) for one in dtype if isinstance(one, ast.Constant)]
+        target = lambda: ast.Name(name, ast.Store())
+        if isinstance(kind, ast.Constant) and kind.value in _LIKE:
+            method = ast.Attribute(given, "astype" if numpys else "copy", ast.Load())
+            new: list[ast.stmt] = [ast.Assign([target()], ast.Call(method, list(numpys), []))]
+            if kind.value != "empty_like":
+                every = ast.Subscript(ast.Name(name, ast.Load()), ast.Slice(), ast.Store())
+                new.append(ast.Assign([every], values))
+            return new
+        assert isinstance(given, ast.Tuple) and isinstance(values, ast.Tuple)
+        found: list[ast.stmt] = []
+        numbers: list[ast.expr] = []
+        for value in values.elts:  # each is computed once
+            if not isinstance(value, (ast.Constant, ast.Name)):
+                one = self.local(f"{name}_item")
+                found.append(ast.Assign([ast.Name(one, ast.Store())], value))
+                value = ast.Name(one, ast.Load())
+            numbers.append(value)
+        shape = given.elts[0] if len(given.elts) == 1 else given
+        maker, more = "private_empty", list(numpys)
+        if not numpys:
+            self.arrays += 1
+            maker, more = "private_like", [ast.Tuple(numbers, ast.Load()), ast.Constant(_PLACES + self.arrays)]
+        found.append(ast.Assign([target()], ast.Call(ast.Name(maker, ast.Load()), [shape, *more], [])))
+        extents = [part.value for part in given.elts if isinstance(part, ast.Constant)]
+        for at, number in zip(np.ndindex(*extents), numbers, strict=True):
+            index: list[ast.expr] = [ast.Constant(k) for k in at]
+            place = index[0] if len(index) == 1 else ast.Tuple(index, ast.Load())
+            element = ast.Subscript(ast.Name(name, ast.Load()), place, ast.Store())
+            found.append(ast.Assign([element], copied(number)))
+        return found
+
     def _private(self, node: ast.Call, maker: str, source: Capture) -> ast.expr:
         """np.zeros(4) and its kin become small arrays on the stack."""
         self.guard(Guard(source, kind_of(_PRIVATE[maker])))
@@ -288,6 +386,14 @@ class Calls(Names):
         sizes = [self.constant(s) for s in (shape.elts if isinstance(shape, ast.Tuple) else [shape])]
         if len(sizes) == 1 and isinstance(sizes[0], tuple):
             sizes = list(sizes[0])
+        parts = shape.elts if isinstance(shape, ast.Tuple) else [shape]
+        later = [part is not None and _is_length(part) for part in parts]
+        if len(sizes) == len(parts) and any(later):
+            # lengths of arrays are numbers when a call binds them
+            kind = self._dtype(node, arguments.get("dtype"), None if maker == "full" else 0.0)
+            numbers = [self.visit(part) for part in parts if part is not None]
+            whole = numbers[0] if len(numbers) == 1 else ast.Tuple(numbers, ast.Load())
+            return self._constructor(node, maker, whole, kind, arguments.get("fill_value"))
         if not sizes or not all(isinstance(s, (int, np.integer)) and s > 0 for s in sizes):
             self.fail(
                 node,
@@ -302,6 +408,11 @@ class Calls(Names):
         if self.scratch > _SCRATCH:
             what = f"its private arrays take {self.scratch} bytes, more than the {_SCRATCH} that there are"
             self.fail(node, what, "pass an array in, of which every index has a row of its own")
+        return self._constructor(node, maker, whole, kind, fill)
+
+    def _constructor(
+        self, node: ast.Call, maker: str, whole: ast.expr, kind: np.dtype, fill: ast.expr | None
+    ) -> ast.expr:
         dtype = ast.Attribute(ast.Name("np", ast.Load()), scalar_name(kind), ast.Load())
         given: list[ast.expr] = [whole, dtype]
         if maker in ("ones", "full"):
@@ -330,6 +441,18 @@ class Calls(Names):
             self.fail(node, "the dtype of a private array is not known", "write it, such as dtype=np.float64")
         assert found is not None
         return found
+
+
+def _is_length(node: ast.expr) -> bool:
+    """Whether it is made of lengths of arrays and whole numbers: ``len(x) - 1``, ``x.shape[1]``."""
+    parts = list(ast.walk(node))
+    lengths = [part for part in parts if isinstance(part, ast.Attribute) and part.attr in ("shape", "size", "ndim")]
+    lengths += [p for p in parts if isinstance(p, ast.Call) and isinstance(p.func, ast.Name) and p.func.id == "len"]
+    return bool(lengths) or isinstance(node, ast.Name)
+
+
+def _numpys(name: Any) -> ast.expr:
+    return ast.Attribute(ast.Name("np", ast.Load()), name, ast.Load())
 
 
 def _assigns(func: types.FunctionType, name: str) -> bool:

@@ -143,7 +143,7 @@ class _Lifter(Calls):
             if ast.get_docstring(node) is not None:
                 body = body[1:] or [ast.copy_location(ast.Pass(), node)]
         body = [copied(statement) for statement in split(body, self.local)]
-        body = hoist(self.block(body), self.local, self.fail)
+        body = self.written_out(hoist(self.block(body), self.local, self.fail))
         if not is_compiled_from(self.code, self.file):
             raise changed_error(self.func, self.name)
         own = [name for name in parameter_names(self.code) if name not in fixed and name not in self.held]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["CONSTRUCTORS", "misuse", "private_empty", "private_full", "private_zeros"]
+__all__ = ["CONSTRUCTORS", "misuse", "private_empty", "private_full", "private_like", "private_zeros"]
 
 
 def private_empty(shape: int | tuple[int, ...], dtype: Any) -> Any:
@@ -32,7 +32,15 @@ def private_full(shape: int | tuple[int, ...], value: Any, dtype: Any) -> Any:
     return np.full(shape, value, dtype)
 
 
-CONSTRUCTORS = (private_empty, private_zeros, private_full)
+def private_like(shape: int | tuple[int, ...], value: Any, place: int) -> Any:
+    """An array of the dtype of a number, or of several together, whose elements are not set.
+
+    All calls of a function with the same `place` and dtype give the same memory: what a variable holds at a time.
+    """
+    return np.empty(shape, np.result_type(*value) if isinstance(value, tuple) else np.result_type(value))
+
+
+CONSTRUCTORS = (private_empty, private_zeros, private_full, private_like)
 
 
 class Misuse(NamedTuple):

@@ -279,6 +279,9 @@ class Numbers(Templates):
             dims = self.view_dims(argument)
             if self.chosen(argument):
                 continue
+            if dims is None and isinstance(argument, ast.Name):
+                what = f"it passes the row {argument.id} on, which is no array"
+                self.keep(argument, argument.id, self.rows[argument.id].dims, what, PRIVATE)
             if dims is None:
                 what = f"it passes the row {ast.unparse(argument)} on, which is no array"
                 self.fail(argument, what, PRIVATE + "; or pass an array or a row of one, X[i]")

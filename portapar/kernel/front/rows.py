@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 
 from portapar import cache, forks
+from portapar.errors import KernelError
 from portapar.kernel.front.kernel import Function, Kernel
 from portapar.kernel.front.row_numbers import Numbers
 from portapar.kernel.front.sources import kernel_error, tree_of
-from portapar.kernel.front.templates import LOOP, PRIVATE, Check, Dim, Given, Row
+from portapar.kernel.front.templates import LOOP, PRIVATE, Check, Dim, Given, Kept, Row
 from portapar.kernel.front.text import tell_apart
-from portapar.kernel.front.trees import copied, index_of, loaded, loads, mentions, placed
+from portapar.kernel.front.trees import copied, index_of, item_of, loaded, loads, mentions, placed
 
 __all__ = ["row_number", "without_rows"]
 
@@ -42,11 +43,18 @@ class Expanded:
         To be held against the shapes of every call.
     apart : tuple
         (two arguments that must not share memory, why, where).
+    fixed : tuple of ((str, int), int)
+        Axes of arrays whose lengths are constants of the text: those of private arrays.
     """
 
     kernel: Kernel
     checks: tuple[Check, ...]
     apart: tuple[tuple[tuple[str, str], str, tuple[str, str, int]], ...] = ()
+    fixed: tuple[tuple[tuple[str, int], int], ...] = ()
+
+    def fits(self, arrays: Mapping[str, Any]) -> bool:
+        """Whether arrays have the lengths that its text was made for."""
+        return all(arrays[name].shape[axis] == n for (name, axis), n in self.fixed)
 
     def check(self, arrays: Mapping[str, Any]) -> None:
         """Raise a `KernelError` if rows have different lengths, or what is read later is written."""
@@ -66,7 +74,7 @@ class Expanded:
             raise kernel_error(" and ".join(lengths), "use rows of one length, or " + LOOP, *check.where)
 
 
-_expanded: dict[tuple[Any, ...], Expanded] = cache.Bounded()
+_expanded: dict[tuple[Any, ...], list[Expanded]] = cache.Bounded()
 _lock = forks.lock()
 
 
@@ -80,9 +88,11 @@ def without_rows(kernel: Kernel, found: Mapping[str, Any]) -> Kernel:
     """
     ndims = {name: len(array.shape) for name, array in found.items()}
     with _lock:
-        expanded = _expanded.get(key := (kernel, *ndims.items()))
+        made = _expanded.setdefault((kernel, *ndims.items()), [])
+        expanded = next((one for one in made if one.fits(found)), None)
         if expanded is None:
-            expanded = _expanded[key] = _Expander(kernel).expanded(ndims)
+            expanded = _Expander(kernel, {name: array.shape for name, array in found.items()}).expanded(ndims)
+            made.append(expanded)
     expanded.check(found)
     return expanded.kernel
 
@@ -90,8 +100,10 @@ def without_rows(kernel: Kernel, found: Mapping[str, Any]) -> Kernel:
 class _Expander:
     """Writes a kernel's functions anew, callees first, for the arrays that they are given."""
 
-    def __init__(self, kernel: Kernel) -> None:
-        self.old = kernel
+    def __init__(self, kernel: Kernel, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self.old, self.shapes = kernel, shapes
+        self.fixed: dict[tuple[str, int], int] = {}
+        self.places = 0  #: of variables that are private arrays
         self.functions = {f.name: f for f in kernel.functions}
         self.written: list[Function] = []
         self.names: dict[Any, str] = {}
@@ -107,10 +119,9 @@ class _Expander:
         self.function(self.old.functions[-1].name, given, True)
         if not self.changed:
             return Expanded(self.old, ())
-        held = "memory" if self.apart else "shapes" if self.checks else ""
-        return Expanded(
-            replace(self.old, functions=self.written, held=held), tuple(self.checks), tuple(self.apart)
-        )
+        held = "memory" if self.apart else "shapes" if self.checks or self.fixed else ""
+        kernel = replace(self.old, functions=self.written, held=held)
+        return Expanded(kernel, tuple(self.checks), tuple(self.apart), tuple(self.fixed.items()))
 
     def free(self, name: str) -> str:
         while name in self.taken:
@@ -136,12 +147,22 @@ class _Expander:
         key = (name, tuple(given.items()))
         if key not in self.names:
             old = self.functions[name]
-            node = copied(old.node)
             again = any(known[0] == name for known in self.names)
-            node.name = self.free(name) if again and not first else name
-            tell_apart(node, self.free)
-            rewriter = _Rewriter(self, self.old.name if first else name, old, node, given)
-            node.body = rewriter.block(node.body)
+            kept: dict[str, tuple[int, ...]] = {}
+            while True:
+                before = set(self.taken), set(self.made), dict(self.names), self.changed
+                lengths = len(self.written), len(self.checks), len(self.apart)
+                node = copied(old.node)
+                node.name = self.free(name) if again and not first else name
+                tell_apart(node, self.free)
+                try:
+                    rewriter = _Rewriter(self, self.old.name if first else name, old, node, given, kept)
+                    node.body = rewriter.block(node.body)
+                    break
+                except Kept as found:  # from the beginning, with an array of its own for the name
+                    kept[found.name] = found.lengths
+                    self.taken, self.made, self.names, self.changed = before
+                    del self.written[lengths[0] :], self.checks[lengths[1] :], self.apart[lengths[2] :]
             self.names[key] = node.name
             calls, fresh = frozenset(rewriter.calls), frozenset(self.made)
             self.written.append(replace(old, node=ast.fix_missing_locations(node), calls=calls, fresh=fresh))
@@ -199,11 +220,17 @@ class _Rewriter(Numbers):
 
     def assignment(self, node: ast.Assign, target: ast.expr, after: list[ast.stmt]) -> ast.stmt | list[ast.stmt]:
         value = node.value
+        self.changes(target)
+        if isinstance(target, ast.Name) and target.id in self.kept:
+            return self.kept_anew(node, target.id, value)
+        if isinstance(target, ast.Name) and self.view_dims(value) and self.root_name(value) in self.kept:
+            raise Kept(target.id, self.kept_lengths(value, self.view_dims(value) or ()))
         if isinstance(target, (ast.Tuple, ast.List)) and any(map(self.rank, target.elts)):
             named = all(isinstance(part, ast.Name) or not self.rank(part) for part in target.elts)
+            named = named and not any(isinstance(part, ast.Name) and part.id in self.kept for part in target.elts)
             if named and isinstance(value, ast.Tuple) and not any(map(self.computed, value.elts)):
                 return self.visit(node)  # arrays exchange their names
-            self.fail(node, "it assigns rows as a tuple", "assign them one by one")
+            self.fail(node, "it assigns rows as a tuple", "assign them one by one, with a name for what is yet needed")
         if isinstance(target, (ast.Tuple, ast.List)) and self.rank(value):
             return self.unpacked(node, target, value)
         if isinstance(target, ast.Subscript) and self.rank(target):
@@ -230,6 +257,7 @@ class _Rewriter(Numbers):
 
     def update(self, node: ast.AugAssign) -> ast.stmt | list[ast.stmt]:
         target = node.target
+        self.changes(target)
         if (
             isinstance(target, ast.Subscript)
             and self.rank(target)
@@ -237,8 +265,6 @@ class _Rewriter(Numbers):
             and (self.view_dims(target) is not None)
         ):
             return self.stored(node, target, node.value, node.op)
-        if isinstance(target, ast.Name) and target.id in self.rows:
-            self.fail(node, f"it changes the row {target.id!r}, which is no array", PRIVATE)
         if self.rank(node.value):
             self.fail(node, f"it adds the row {ast.unparse(node.value)} to a number", "reduce it, such as by .sum()")
         return self.visit(node)
@@ -308,26 +334,107 @@ class _Rewriter(Numbers):
     def named(self, node: ast.Assign, target: ast.Name, value: ast.expr, after: list[ast.stmt]) -> list[ast.stmt]:
         """``d = X[i] - C[k]``: the name stands for the template from here to the end of its block."""
         name = target.id
-        if self.assigned[name] > 1 or name in self.arrays:
-            self.fail(node, f"it assigns rows to {name!r} in several places", f"use a name for each, or {PRIVATE}")
         before: list[ast.stmt] = []
         row = self.row(value, self.keeper(before, name, node, True))
+        if self.assigned[name] > 1 or name in self.arrays:
+            what = f"it assigns rows to {name!r} in several places"
+            self.keep(node, name, row.dims, what, f"use a name for each, or {PRIVATE}")
         used, uses = sum(loads(part, name) for part in after), loads(self.function, name)
         if not uses and isinstance(value, ast.Subscript):
             self.fail(node, f"it takes the slice {ast.unparse(value)}, which nothing uses", f"leave it out, or {LOOP}")
         if used != uses:
-            self.fail(node, f"it uses the row {name!r} outside of the block that assigns it", PRIVATE)
+            what = f"it uses the row {name!r} outside of the block that assigns it"
+            self.keep(node, name, row.dims, what, PRIVATE)
         moving = [root for root, _ in row.reads if self.assigned.get(root, 0) > 1]
         if moving:
-            self.fail(node, f"the row {name!r} is of {moving[0]!r}, which is assigned several times", PRIVATE)
+            what = f"the row {name!r} is of {moving[0]!r}, which is assigned several times"
+            self.keep(node, name, row.dims, what, PRIVATE)
         last = max((k for k, later in enumerate(after) if mentions(later, name)), default=-1)
         for k, later in enumerate(after[: last + 1]):
             simple = k == last and not isinstance(later, (ast.For, ast.While, ast.If))
             for write, changed in () if simple else self.writes(later):
-                self.apart(write, changed, row, f"it uses the row {name!r}, which is yet to be computed, after a write")
+                what = f"it uses the row {name!r}, which is yet to be computed, after a write"
+                try:
+                    self.apart(write, changed, row, what)
+                except KernelError:
+                    self.keep(write, name, row.dims, f"{what} to {ast.unparse(changed)}", PRIVATE)
         self.rows[name] = Row(row.dims, row.lengths, row.at, row.reads)
         self.expander.changed = True
         return before or [placed(ast.Pass(), node)]
+
+    # names that are private arrays ------------------------------------------------------------------
+
+    def changes(self, target: ast.expr) -> None:
+        """A store to a name of computed elements, or to some of them: it must have an array of its own."""
+        node = target
+        while isinstance(node, ast.Subscript):
+            node = node.value
+        if isinstance(node, ast.Name) and node.id in self.rows and (node is not target or self.rank(target)):
+            known = self.rows[node.id].dims
+            self.keep(target, node.id, known, f"it changes the row {node.id!r}, which is no array", PRIVATE)
+
+    def kept_anew(self, node: ast.Assign, name: str, value: ast.expr) -> list[ast.stmt]:
+        """``y = y + h * k``, where `y` has an array of its own: its elements are set anew."""
+        before: list[ast.stmt] = []
+        if not self.rank(value):
+            what = f"it assigns the number {ast.unparse(value)} to {name!r}, which is a row elsewhere"
+            self.fail(node, what, "use another name")
+        if self.view_dims(value) is not None:
+            if not isinstance(value, (ast.Name, ast.Subscript)):  # one that is made there
+                made = self.expander.fresh(f"{name}_made")
+                before.append(placed(ast.Assign([ast.Name(made, ast.Store())], self.visit(value)), node))
+                dims = self.view_dims(value) or ()
+                row = self.array_row(ast.Name(made, ast.Load()), dims, [(made, "")])
+            else:
+                self.copies(node, name, value)
+                row = self.row(value, self.keeper(before, name, node, False))
+        else:
+            row = self.row(value, self.keeper(before, name, node, False))
+        if len(row.dims) != len(self.kept[name]):
+            self.fail(node, f"{name!r} has another number of axes elsewhere", "use another name")
+        for one, n in zip(row.dims, self.kept[name], strict=True):
+            self.same(node, one, Dim("", n), value, ast.Name(name, ast.Load()))
+        direct = all(root == name and not text or self.root(ast.Name(root, ast.Load())) != name
+                     for root, text in row.reads)  # fmt: skip
+        made = self.copied_to(before, node, row, name, name)
+        if not direct:  # what it reads of itself elsewhere must stay until all is computed
+            made_there = before[-2:]
+            del before[-2:]
+            there = self.copied_to(before, node, row, f"{name}_new", f"{name} ")
+            after = self.array_row(ast.Name(there, ast.Load()), row.dims, [(there, "")])
+            del made_there
+            made = self.copied_to(before, node, after, name, name)
+        before.append(placed(ast.Assign([ast.Name(name, ast.Store())], ast.Name(made, ast.Load())), node))
+        self.expander.changed = True
+        return before
+
+    def copied_to(self, before: list[ast.stmt], node: ast.AST, row: Row, name: str, place: str) -> str:
+        """The name of a private array with the elements of a row, which two statements at the end of `before` make."""
+        lengths = self.kept_lengths(node, row.dims)
+        made = self.expander.fresh(name)
+        zeros: list[ast.expr] = [ast.Constant(0) for _ in lengths]
+        numbers: list[ast.expr] = [ast.Constant(n) for n in lengths]
+        shape = numbers[0] if len(numbers) == 1 else ast.Tuple(numbers, ast.Load())
+        number = self.places.setdefault(place, len(self.places) + 1)
+        call = ast.Call(ast.Name("private_like", ast.Load()), [shape, row.at(zeros), ast.Constant(number)], [])
+        before.append(placed(ast.Assign([ast.Name(made, ast.Store())], call), node))
+        index = [ast.Name(self.expander.fresh(f"k{axis}"), ast.Load()) for axis in range(len(lengths))]
+        element = item_of(ast.Name(made, ast.Load()), index)
+        element.ctx = ast.Store()  # type: ignore[attr-defined]
+        inner: ast.stmt = ast.Assign([element], row.at(index))
+        for k, n in zip(index[::-1], numbers[::-1], strict=True):
+            over = ast.Call(ast.Name("range", ast.Load()), [copied(n)], [])
+            inner = ast.For(ast.Name(k.id, ast.Store()), over, [inner], [])
+        before.append(placed(inner, node))
+        return made
+
+    def copies(self, node: ast.AST, name: str, value: ast.expr) -> None:
+        """Refuse ``y = X[i]`` where `y` gets an array of its own although X and it are to change together."""
+        roots = {self.root_name(value), self.root(value)} - {""}
+        changed = {name, *roots} & self.element_stores
+        if changed:
+            what = f"{name!r} is a part of {min(roots)!r} here, computed elsewhere, and {min(changed)!r} is written to"
+            self.fail(node, what, f"write {name} = {ast.unparse(value)}.copy()")
 
     def writes(self, node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
         """(what may change an array, that array) in a statement."""

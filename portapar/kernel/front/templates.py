@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,7 +29,7 @@ from portapar.kernel.front.trees import (
 LOOP = "write a loop over the elements: for k in range(len(x))"
 PRIVATE = "use a private array, d = np.zeros(3), and fill it: d[:] = …"
 REDUCTIONS = {"amin": "min", "amax": "max", **{n: n for n in "sum prod min max argmin argmax mean any all".split()}}
-CONSTRUCTORS = ("private_zeros", "private_empty", "private_full")
+CONSTRUCTORS = ("private_zeros", "private_empty", "private_full", "private_like")
 PRODUCTS = frozenset({"dot", "vdot", "inner"})
 _WHOLE = frozenset({"interp", "polyval", "dist", "prod", "sumprod"})  #: functions of our own that take a row as a whole
 #: where a slice of n elements begins or ends
@@ -108,6 +109,17 @@ class Row:
 Given = Mapping[str, tuple[Dim, ...]]  #: arrays by name, and the lengths of their axes
 
 
+_MOST = 1024  #: elements of a row that gets an array of its own
+
+
+class Kept(Exception):
+    """A name of computed elements needs a private array of its own, of these lengths."""
+
+    def __init__(self, name: str, lengths: tuple[int, ...]) -> None:
+        super().__init__(name)
+        self.name, self.lengths = name, lengths
+
+
 class Templates(ast.NodeTransformer):
     """What of one function are rows.
 
@@ -117,9 +129,21 @@ class Templates(ast.NodeTransformer):
         Names of arrays and of parts of arrays, and the lengths of their axes.
     rows : dict
         Local names of rows that are no arrays.
+    kept : dict
+        Names of computed rows that have private arrays of their own, and the lengths of these.
     """
 
-    def __init__(self, expander: Any, name: str, old: Function, function: ast.FunctionDef, given: Given) -> None:
+    def __init__(
+        self,
+        expander: Any,
+        name: str,
+        old: Function,
+        function: ast.FunctionDef,
+        given: Given,
+        kept: Mapping[str, tuple[int, ...]],
+    ) -> None:
+        self.kept, self.places = kept, dict[str, int]()
+        self.guessed: dict[str, int] = {}  #: names that are rows, before it is known of which arrays
         self.expander, self.where = expander, (name, old.file)
         self.calls, self.choices = set(old.calls), old.choices
         self.arrays: dict[str, tuple[Dim, ...]] = dict(given)
@@ -129,6 +153,8 @@ class Templates(ast.NodeTransformer):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 self.assigned[node.id] = self.assigned.get(node.id, 0) + 1
         self.function = function
+        self.made_constant(function)
+        self.element_stores = {root for node in ast.walk(function) if (root := _stored_root(node))}
         self.find_arrays(function)
 
     def fail(self, node: ast.AST, what: str, remedy: str) -> NoReturn:
@@ -139,11 +165,56 @@ class Templates(ast.NodeTransformer):
         text = ast.unparse(node)
         self.fail(node, f"it asks whether the row {text} is true", f"write ({text}).any() or ({text}).all()")
 
+    def made_constant(self, function: ast.FunctionDef) -> None:
+        """Lengths of arrays as the shapes of private arrays: ``np.zeros(X.shape[1])``."""
+        for node in ast.walk(function):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CONSTRUCTORS):
+                continue
+            parts = node.args[0].elts if isinstance(node.args[0], ast.Tuple) else [node.args[0]]
+            if all(isinstance(part, ast.Constant) for part in parts):
+                continue
+            sizes = [self.size(part, 0) for part in parts]
+            if any(n is None or not 0 < n <= _MOST for n in sizes):
+                what = f"the shape of a private array, {ast.unparse(node.args[0])}, is not a constant"
+                remedy = f"write numbers up to {_MOST}, np.zeros(4), or lengths of arguments, X.shape[1]; else pass an "
+                self.fail(node, what, remedy + "array in, of which every index has a row of its own")
+            numbers: list[ast.expr] = [ast.copy_location(ast.Constant(n), node) for n in sizes]
+            node.args[0] = numbers[0] if len(numbers) == 1 else ast.copy_location(ast.Tuple(numbers, ast.Load()), node)
+            self.expander.changed = True
+
+    def size(self, node: ast.expr, depth: int) -> int | None:
+        """The value of an expression of lengths of arguments."""
+        match node:
+            case ast.Constant(value=int(n)):
+                return n
+            case ast.Name(id=name) if depth < 5 and self.assigned.get(name) == 1:
+                made = self.assignments(self.function).get(name, [])
+                return self.size(made[0][0], depth + 1) if len(made) == 1 and not made[0][1] else None
+            case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.FloorDiv() as op, right=right):
+                a, b = self.size(left, depth), self.size(right, depth)
+                if a is None or b is None or (b == 0 and isinstance(op, ast.FloorDiv)):
+                    return None
+                return {ast.Add: a + b, ast.Sub: a - b, ast.Mult: a * b, ast.FloorDiv: a // (b or 1)}[type(op)]
+            case ast.Call(func=ast.Name(id="len"), args=[owner]):
+                axis = 0
+            case ast.Subscript(value=ast.Attribute(value=owner, attr="shape"), slice=index):
+                found = whole_number(index)
+                if found is None:
+                    return None
+                axis = found
+            case _:
+                return None
+        dims = self.view_dims(owner)
+        if dims is None or not -len(dims) <= axis < len(dims) or self.lengths([dims[axis]]) is None:
+            return None
+        return self.kept_lengths(node, [dims[axis]])[0]
+
     # which names are arrays -----------------------------------------------------------------------
 
     def find_arrays(self, function: ast.FunctionDef) -> None:
         """Local names of arrays and of parts of arrays, whichever is assigned first."""
         assigned = [pair for node in ast.walk(function) for pair in assignments_of(node)]
+        self.arrays.update((name, tuple(Dim("", n) for n in lengths)) for name, lengths in self.kept.items())
         for _ in range(3):
             before = len(self.arrays)
             for name, value in assigned:
@@ -153,12 +224,20 @@ class Templates(ast.NodeTransformer):
             if len(self.arrays) == before:
                 break
         plain = [name for name, _ in assigned]
-        for name in list(self.arrays):  # loops, tuples and updates assign it too
+        for name in self.arrays.keys() - self.kept.keys():  # loops, tuples and updates assign it too
             if self.assigned.get(name, 0) > plain.count(name) + self.updates(function, name):
                 del self.arrays[name]
+        for _ in range(3):  # names of computed rows, for now
+            self.guessed.update({name: rank for name, value in assigned if (rank := self.rank(value))})
+        for name, value in assigned:
+            known = self.arrays.get(name, ())
+            computed = name not in self.kept and self.view_dims(value) is None and not self.is_chosen(value)
+            if computed and 0 < len(known) == self.rank(value) and self.lengths(known) is not None:
+                raise Kept(name, self.kept_lengths(value, known))
+        self.guessed = {}
         for name, value in assigned:  # a name that is an array of other lengths too
             dims, known = self.view_dims(value), self.arrays.get(name)
-            if known is not None and dims != known:
+            if known is not None and dims != known and name not in self.kept:
                 if dims is None or len(dims) != len(known):
                     del self.arrays[name]
                 else:
@@ -170,13 +249,47 @@ class Templates(ast.NodeTransformer):
         found = (node.target for node in ast.walk(function) if isinstance(node, ast.AugAssign))
         return sum(isinstance(target, ast.Name) and target.id == name for target in found)
 
+    def is_chosen(self, node: ast.expr) -> bool:
+        """Whether it is one of several arrays."""
+        return isinstance(node, ast.IfExp) and place_of(node) not in self.choices
+
+    def keep(self, node: ast.AST, name: str, dims: Sequence[Dim], what: str, remedy: str) -> NoReturn:
+        """Give a name of computed elements a private array of its own, if its lengths are known; else refuse it."""
+        if name in self.kept or self.lengths(dims) is None:
+            self.fail(node, what, remedy)
+        raise Kept(name, self.kept_lengths(node, dims))
+
+    def lengths(self, dims: Sequence[Dim]) -> tuple[int, ...] | None:
+        """The lengths of a row as numbers; None if they are known only as the kernel runs."""
+        found = [dim.length(self.expander.shapes) for dim in dims]
+        return None if None in found else tuple(found)  # type: ignore[arg-type]
+
+    def kept_lengths(self, node: ast.AST, dims: Sequence[Dim]) -> tuple[int, ...]:
+        """The same for a private array, of whose text they become a part."""
+        found = self.lengths(dims) or (0,)
+        count = math.prod(found)
+        if not 0 < count <= _MOST:
+            what = f"a private array of it would have {count} elements: from 1 to {_MOST} are possible"
+            self.fail(node, what, "pass an array in, of which every index has a row of its own, or " + LOOP)
+        for dim, n in zip(dims, found, strict=True):
+            if dim.name:
+                whole = replace(dim, cut=()).length(self.expander.shapes)
+                self.expander.fixed[dim.name, dim.axis] = n if whole is None else whole
+        return found
+
+    def root_name(self, node: ast.AST) -> str:
+        """The name that a part of an array is taken of."""
+        while isinstance(node, (ast.Subscript, ast.Attribute)):
+            node = node.value
+        return node.id if isinstance(node, ast.Name) else ""
+
     def root(self, node: ast.AST) -> str:
         """The array that a part belongs to: an argument, or a private array; "" if that is not certain."""
         while isinstance(node, (ast.Subscript, ast.Attribute)):
             node = node.value
         if not isinstance(node, ast.Name):
             return ""
-        if not self.assigned.get(node.id):
+        if not self.assigned.get(node.id) or node.id in self.kept:
             return node.id
         made = [n.value for n in ast.walk(self.function) if names_one(n) and n.targets[0].id == node.id]
         if len(made) != 1 or loads(made[0], node.id):
@@ -255,7 +368,7 @@ class Templates(ast.NodeTransformer):
         if isinstance(node, ast.Name):
             if node.id in self.rows:
                 return len(self.rows[node.id].dims)
-            return len(self.arrays.get(node.id, ()))
+            return len(self.arrays.get(node.id, ())) or self.guessed.get(node.id, 0)
         if isinstance(node, ast.Subscript):
             owner = self.rank(node.value)
             index = index_of(node)
@@ -482,6 +595,18 @@ class Templates(ast.NodeTransformer):
         name = self.expander.function(func.id, {})
         self.calls.add(name)
         return ast.copy_location(ast.Name(name, ast.Load()), node)
+
+
+def _stored_root(node: ast.AST) -> str:
+    """The name of an array of which a node stores elements."""
+    if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+        return node.target.id
+    if not isinstance(node, (ast.Subscript, ast.Attribute)) or not isinstance(node.ctx, ast.Store):
+        return ""
+    part: ast.AST = node
+    while isinstance(part, (ast.Subscript, ast.Attribute)):
+        part = part.value
+    return part.id if isinstance(part, ast.Name) else ""
 
 
 def fold_text(kind: str, element: str, first: str, index: list[str], lengths: list[str]) -> str:

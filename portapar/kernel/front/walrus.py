@@ -35,9 +35,12 @@ _LONG = 64  #: operations of a chain, a + b + c + …, that one statement has at
 
 
 def split(body: list[ast.stmt], fresh: Fresh) -> list[ast.stmt]:
-    """A function's statements, sums of hundreds of terms in several: compilers nest what they do for each operation."""
+    """A function's statements, ``a, b = x, y`` and sums of hundreds of terms in several.
+
+    Compilers nest what they do for each operation of a sum.
+    """
     made: list[ast.stmt] = []
-    for statement in body:
+    for statement in [part for whole in body for part in _one_by_one(whole)]:
         new = copy.copy(statement)
         if isinstance(new, (ast.If, ast.For, ast.While)):
             new.body, new.orelse = split(new.body, fresh), split(new.orelse, fresh)
@@ -56,6 +59,21 @@ def split(body: list[ast.stmt], fresh: Fresh) -> list[ast.stmt]:
                 new.value = value
         made.append(new)
     return made
+
+
+def _one_by_one(node: ast.stmt) -> list[ast.stmt]:
+    """``a, b = x, y`` as two assignments, where no value needs what the first ones change."""
+    match node:
+        case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)) if len(names) == len(values):
+            for k, name in enumerate(names):
+                later = [part for value in values[k + 1 :] for part in ast.walk(value)]
+                if not isinstance(name, ast.Name) or any(
+                    isinstance(part, (ast.NamedExpr, ast.Starred)) or getattr(part, "id", "") == name.id
+                    for part in (*later, *ast.walk(values[k]))
+                ):
+                    return [node]
+            return [ast.copy_location(ast.Assign([n], v), v) for n, v in zip(names, values, strict=True)]
+    return [node]
 
 
 def _assigns(node: ast.AST) -> bool:

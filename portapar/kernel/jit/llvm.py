@@ -7,11 +7,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.errors import TypingError
 from numba.extending import lower_builtin, type_callable
 from numba.np.arrayobj import make_array, populate_array
+from numba.np.numpy_support import as_dtype, from_dtype
 
 from portapar.kernel.front import atomic, private
 from portapar.kernel.front.rows import row_number
@@ -165,12 +167,26 @@ def private_shape(shape: types.Type) -> tuple[int, ...] | None:
     return tuple(p.literal_value for p in parts)
 
 
+def _element(kind: Any) -> Any:
+    """The type of an array's elements that holds such a number, or such numbers together; Python's have 64 bits."""
+    kinds = list(kind) if isinstance(kind, types.BaseTuple) else [kind]
+    found = []
+    for one in map(types.unliteral, kinds):
+        if not isinstance(one, types.Number | types.Boolean):
+            return None
+        plain = getattr(types, one.name.removeprefix("weak_"), one)
+        found.append(as_dtype(plain))
+    return from_dtype(np.result_type(*found))
+
+
 def _register_private(constructor: Callable[..., Any]) -> None:
     """Let kernels call a constructor of `portapar.kernel.front.private`: an array in the function's own frame."""
 
+    like = constructor.__name__ == "private_like"
+
     def result(shape: Any, dtype: Any) -> Any:
         extents = private_shape(shape)
-        element = getattr(dtype, "instance_type", None) or getattr(dtype, "dtype", None)
+        element = _element(dtype) if like else getattr(dtype, "instance_type", None) or getattr(dtype, "dtype", None)
         if extents is None or not isinstance(element, types.Number | types.Boolean):
             return None
         return types.Array(element, len(extents), "C")
@@ -182,11 +198,14 @@ def _register_private(constructor: Callable[..., Any]) -> None:
         element = context.get_data_type(kind.dtype)
         size = context.get_abi_sizeof(element)
         count = math.prod(extents)
+        name = f"private.{sig.args[2].literal_value}.{kind.dtype}.{count}" if like else ""
         with builder.goto_entry_block():
-            storage = builder.alloca(ir.ArrayType(element, count))
+            entry = builder.function.entry_basic_block.instructions
+            known = [part for part in entry if isinstance(part, ir.AllocaInstr) and part.name == name] if like else []
+            storage = known[0] if known else builder.alloca(ir.ArrayType(element, count), name=name)
             storage.align = 64
         data = builder.bitcast(storage, element.as_pointer())
-        if len(args) == 3:
+        if len(args) == 3 and not like:
             value = context.cast(builder, args[1], sig.args[1], kind.dtype)
             value = context.get_value_as_data(builder, kind.dtype, value)
             with cgutils.for_range(builder, context.get_constant(types.intp, count)) as loop:
@@ -205,7 +224,14 @@ def _register_private(constructor: Callable[..., Any]) -> None:
         )
         return array._getvalue()
 
-    if constructor.__name__ == "private_full":
+    if like:
+
+        @type_callable(constructor)
+        def like_type(context: Any) -> Any:
+            return lambda shape, value, place: result(shape, value)
+
+        lower_builtin(constructor, types.Any, types.Any, types.Any)(code)
+    elif constructor.__name__ == "private_full":
 
         @type_callable(constructor)
         def full_type(context: Any) -> Any:
