@@ -521,6 +521,11 @@ class _Function(Memory):
             self.arrays.append(f"    {self.unit.memory(result.dtype)} {name}[{count}];")
         if key is not None:
             self.places[key] = name
+        elif function is private.private_filled:
+            owner = self.type_of(value.args[1])
+            for k, one in enumerate(owner.types):
+                text = self.unit.cast(f"{self.read(value.args[1])}.{self.unit.member(owner, k)}", one, result.dtype)
+                self.emit(f"{name}[{k}] = {text};")
         elif function is not private.private_empty:
             text = self.unit.constant(0, result.dtype)
             if function is private.private_full:

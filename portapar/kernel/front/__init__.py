@@ -20,6 +20,7 @@
 `checked`       kernels that test their indices
 `rows`          rows of arrays as loops over their elements
 `row_numbers`   what takes rows and gives numbers
+`row_forms`     lengths and templates of rows, folds over them
 `templates`     the elements of a row, as code
 `symmetry`      operators that give the same for both orders
 `fuse`          lazy inputs put into the kernels that read them

@@ -364,7 +364,7 @@ class Calls(Names):
             self.arrays += 1
             maker, more = "private_like", [ast.Tuple(numbers, ast.Load()), ast.Constant(_PLACES + self.arrays)]
         found.append(ast.Assign([target()], ast.Call(ast.Name(maker, ast.Load()), [shape, *more], [])))
-        extents = [part.value for part in given.elts if isinstance(part, ast.Constant)]
+        extents = [int(part.value) for part in given.elts if isinstance(part, ast.Constant)]  # type: ignore[arg-type]
         for at, number in zip(np.ndindex(*extents), numbers, strict=True):
             index: list[ast.expr] = [ast.Constant(k) for k in at]
             place = index[0] if len(index) == 1 else ast.Tuple(index, ast.Load())
@@ -391,9 +391,9 @@ class Calls(Names):
         if len(sizes) == len(parts) and any(later):
             # lengths of arrays are numbers when a call binds them
             kind = self._dtype(node, arguments.get("dtype"), None if maker == "full" else 0.0)
-            numbers = [self.visit(part) for part in parts if part is not None]
-            whole = numbers[0] if len(numbers) == 1 else ast.Tuple(numbers, ast.Load())
-            return self._constructor(node, maker, whole, kind, arguments.get("fill_value"))
+            lengths = [self.visit(part) for part in parts if part is not None]
+            given = lengths[0] if len(lengths) == 1 else ast.Tuple(lengths, ast.Load())
+            return self._constructor(node, maker, given, kind, arguments.get("fill_value"))
         if not sizes or not all(isinstance(s, (int, np.integer)) and s > 0 for s in sizes):
             self.fail(
                 node,
@@ -446,9 +446,9 @@ class Calls(Names):
 def _is_length(node: ast.expr) -> bool:
     """Whether it is made of lengths of arrays and whole numbers: ``len(x) - 1``, ``x.shape[1]``."""
     parts = list(ast.walk(node))
-    lengths = [part for part in parts if isinstance(part, ast.Attribute) and part.attr in ("shape", "size", "ndim")]
-    lengths += [p for p in parts if isinstance(p, ast.Call) and isinstance(p.func, ast.Name) and p.func.id == "len"]
-    return bool(lengths) or isinstance(node, ast.Name)
+    shapes = any(isinstance(part, ast.Attribute) and part.attr == "shape" for part in parts)
+    counts = any(isinstance(p, ast.Call) and isinstance(p.func, ast.Name) and p.func.id == "len" for p in parts)
+    return shapes or counts or isinstance(node, ast.Name)
 
 
 def _numpys(name: Any) -> ast.expr:

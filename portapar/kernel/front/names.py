@@ -26,7 +26,9 @@ from portapar.kernel.front.trees import placed
 _BUILTINS = frozenset("abs all any bool complex divmod float int len max min pow range round sum".split())
 _CASTS = frozenset("bool complex float int".split())
 #: names that the text needs for itself
-RESERVED = frozenset("np math atomic private_zeros private_empty private_full private_like row_number".split())
+RESERVED = frozenset({
+    "np", "math", "atomic", "row_number", *(f"private_{name}" for name in ("zeros", "empty", "full", "like", "filled")),
+})  # fmt: skip
 
 _USABLE = "kernels compute with booleans, integers, floats of 32 and 64 bits, complex numbers and records"
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["CONSTRUCTORS", "misuse", "private_empty", "private_full", "private_like", "private_zeros"]
+__all__ = ["CONSTRUCTORS", "misuse", "private_empty", "private_filled", "private_full", "private_like", "private_zeros"]
 
 
 def private_empty(shape: int | tuple[int, ...], dtype: Any) -> Any:
@@ -40,7 +40,12 @@ def private_like(shape: int | tuple[int, ...], value: Any, place: int) -> Any:
     return np.empty(shape, np.result_type(*value) if isinstance(value, tuple) else np.result_type(value))
 
 
-CONSTRUCTORS = (private_empty, private_zeros, private_full, private_like)
+def private_filled(shape: int | tuple[int, ...], values: tuple[Any, ...]) -> Any:
+    """An array of the elements of a tuple, such as functions return in the place of arrays."""
+    return np.array(values).reshape(shape)
+
+
+CONSTRUCTORS = (private_empty, private_zeros, private_full, private_like, private_filled)
 
 
 class Misuse(NamedTuple):
@@ -65,6 +70,8 @@ def misuse(
     """
     for statement, found in returned:
         for made, depth in found:
+            if depth == 0 and isinstance(statement.value, (ast.Name, ast.Call)):
+                continue  # the array itself: its elements are returned
             if _is_array(made, depth):
                 return Misuse(
                     statement,

@@ -20,7 +20,7 @@ import numpy as np
 
 from portapar.kernel.front.access import NEVER, Access, Flow
 from portapar.kernel.front.kernel import Function, Kernel
-from portapar.kernel.front.templates import is_row_bound
+from portapar.kernel.front.row_forms import is_row_bound
 
 __all__ = ["Reach", "reaches"]
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from portapar.kernel.front.functions import refusal
 from portapar.kernel.front.kernel import place_of
-from portapar.kernel.front.templates import LOOP, PRIVATE, PRODUCTS, REDUCTIONS, Dim, Templates, fold_text
+from portapar.kernel.front.row_forms import LOOP, PRIVATE, PRODUCTS, REDUCTIONS, Dim, fold_text
+from portapar.kernel.front.templates import Templates
 from portapar.kernel.front.trees import Filled, at_least_0, copied, index_of, item_at, placed, whole_number
 
 #: names in a template that are none of an array
@@ -80,6 +81,11 @@ class Numbers(Templates):
             if self.computed(node) and not self.chosen(node):
                 what = f"it uses the row {ast.unparse(node)} as a whole"
                 self.fail(node, what, f"reduce it, such as by .sum(), store it, y[:] = …, or {LOOP}")
+        if isinstance(node, (ast.IfExp, ast.BoolOp)):  # of which not all is evaluated
+            pending, self.pending = self.pending, None
+            made = super().visit(node)
+            self.pending = pending
+            return made
         return super().visit(node)
 
     def expression(self, node: ast.expr) -> ast.expr | None:
@@ -282,6 +288,11 @@ class Numbers(Templates):
             if dims is None and isinstance(argument, ast.Name):
                 what = f"it passes the row {argument.id} on, which is no array"
                 self.keep(argument, argument.id, self.rows[argument.id].dims, what, PRIVATE)
+            lengths = None if dims is not None or self.pending is None else self.lengths(self.dims_of(argument))
+            if lengths is not None:
+                node.args[node.args.index(argument)] = self.passed_row(argument)
+                given[param] = tuple(Dim("", n) for n in lengths)
+                continue
             if dims is None:
                 what = f"it passes the row {ast.unparse(argument)} on, which is no array"
                 self.fail(argument, what, PRIVATE + "; or pass an array or a row of one, X[i]")
@@ -289,4 +300,13 @@ class Numbers(Templates):
         node.args = [self.visit(argument) for argument in node.args]
         func.id = self.expander.function(func.id, given)
         self.calls.add(func.id)
-        return node
+        returned = self.expander.returns.get(func.id)
+        if returned is None:
+            return node
+        numbers: list[ast.expr] = [ast.Constant(n) for n in returned]
+        shape = numbers[0] if len(numbers) == 1 else ast.Tuple(numbers, ast.Load())
+        return placed(ast.Call(ast.Name("private_filled", ast.Load()), [shape, node], []), node)
+
+    def passed_row(self, node: ast.expr) -> ast.expr:
+        """An array for a computed row, made in front of the statement."""
+        raise NotImplementedError

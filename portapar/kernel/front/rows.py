@@ -9,6 +9,8 @@ Sums run in order. What has no such form is refused with the user's own line.
 from __future__ import annotations
 
 import ast
+import functools
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,11 +20,11 @@ import numpy as np
 from portapar import cache, forks
 from portapar.errors import KernelError
 from portapar.kernel.front.kernel import Function, Kernel
+from portapar.kernel.front.row_forms import LOOP, PRIVATE, Check, Dim, Given, Kept, Row
 from portapar.kernel.front.row_numbers import Numbers
 from portapar.kernel.front.sources import kernel_error, tree_of
-from portapar.kernel.front.templates import LOOP, PRIVATE, Check, Dim, Given, Kept, Row
 from portapar.kernel.front.text import tell_apart
-from portapar.kernel.front.trees import copied, index_of, item_of, loaded, loads, mentions, placed
+from portapar.kernel.front.trees import copied, index_of, item_of, loaded, loads, mentions, names_one, placed
 
 __all__ = ["row_number", "without_rows"]
 
@@ -103,7 +105,8 @@ class _Expander:
     def __init__(self, kernel: Kernel, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self.old, self.shapes = kernel, shapes
         self.fixed: dict[tuple[str, int], int] = {}
-        self.places = 0  #: of variables that are private arrays
+        self.returns: dict[str, tuple[int, ...]] = {}  #: functions that return the elements of arrays
+        self._probed: dict[Any, tuple[int, ...] | None] = {}
         self.functions = {f.name: f for f in kernel.functions}
         self.written: list[Function] = []
         self.names: dict[Any, str] = {}
@@ -150,23 +153,47 @@ class _Expander:
             again = any(known[0] == name for known in self.names)
             kept: dict[str, tuple[int, ...]] = {}
             while True:
-                before = set(self.taken), set(self.made), dict(self.names), self.changed
-                lengths = len(self.written), len(self.checks), len(self.apart)
+                state = self.state()
                 node = copied(old.node)
                 node.name = self.free(name) if again and not first else name
                 tell_apart(node, self.free)
                 try:
                     rewriter = _Rewriter(self, self.old.name if first else name, old, node, given, kept)
+                    rewriter.first = first
                     node.body = rewriter.block(node.body)
                     break
                 except Kept as found:  # from the beginning, with an array of its own for the name
                     kept[found.name] = found.lengths
-                    self.taken, self.made, self.names, self.changed = before
-                    del self.written[lengths[0] :], self.checks[lengths[1] :], self.apart[lengths[2] :]
+                    self.restore(state)
             self.names[key] = node.name
+            if rewriter.returned is not None:
+                self.returns[node.name] = rewriter.returned
             calls, fresh = frozenset(rewriter.calls), frozenset(self.made)
             self.written.append(replace(old, node=ast.fix_missing_locations(node), calls=calls, fresh=fresh))
         return self.names[key]
+
+    def state(self) -> tuple[Any, ...]:
+        lengths = len(self.written), len(self.checks), len(self.apart)
+        return set(self.taken), set(self.made), dict(self.names), self.changed, dict(self.fixed), lengths
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        """Forget what was made since then."""
+        self.taken, self.made, self.names, self.changed, self.fixed, lengths = state
+        del self.written[lengths[0] :], self.checks[lengths[1] :], self.apart[lengths[2] :]
+
+    def probed(self, name: str, given: Given) -> tuple[int, ...] | None:
+        """The lengths of what a function returns, if that is an array, for such parameters."""
+        key = (name, tuple(given.items()))
+        if key not in self._probed:
+            self._probed[key] = None  # while it is being looked at
+            state = self.state()
+            try:
+                self._probed[key] = self.returns.get(self.function(name, given))
+            except KernelError:  # which the call itself tells of
+                pass
+            finally:
+                self.restore(state)
+        return self._probed[key]
 
     def add(self, name: str, params: list[str], text: str, file: str, like: ast.AST) -> str:
         """A function made here."""
@@ -183,23 +210,42 @@ class _Expander:
         return name
 
 
+_RETURNED = 32  #: elements of a row that a function returns, at most
+
+
 class _Rewriter(Numbers):
     """One function, written without rows."""
 
     # statements ---------------------------------------------------------------------------------------
 
+    first = False  #: it is the kernel itself
+    returned: tuple[int, ...] | None = None  #: the lengths of the array whose elements it returns
+
     def block(self, body: list[ast.stmt]) -> list[ast.stmt]:
         made: list[ast.stmt] = []
+        outer = self.pending
         for place, statement in enumerate(body):
+            self.pending = []
             found = self.statement(statement, body[place + 1 :])
-            made += found if isinstance(found, list) else [found]
+            made += [*self.pending, *(found if isinstance(found, list) else [found])]
+        self.pending = outer
         return made
+
+    def passed_row(self, node: ast.expr) -> ast.expr:
+        assert self.pending is not None
+        row = self.row(node, self.keeper(self.pending, "passed", node, False))
+        made = self.copied_to(self.pending, node, row, "passed", f"{id(node)} ")
+        return ast.copy_location(ast.Name(made, ast.Load()), node)
 
     def statement(self, node: ast.stmt, after: list[ast.stmt]) -> ast.stmt | list[ast.stmt]:
         if isinstance(node, (ast.If, ast.While)):
             if self.rank(node.test):
                 self.ambiguous(node.test)
+            pending = self.pending
+            if isinstance(node, ast.While):  # which is tested again and again
+                self.pending = None
             node.test = self.visit(node.test)
+            self.pending = pending
             node.body, node.orelse = self.block(node.body), self.block(node.orelse)
             return node
         if isinstance(node, ast.For):
@@ -208,22 +254,51 @@ class _Rewriter(Numbers):
             node.iter = self.visit(node.iter)
             node.body, node.orelse = self.block(node.body), self.block(node.orelse)
             return node
-        if isinstance(node, ast.Return) and node.value is not None and self.computed(node.value):
-            if self.chosen(node.value):
-                return self.visit(node)
-            self.fail(node, "it returns a row", "write into an array argument: out[:] = …")
+        if isinstance(node, ast.Return) and node.value is not None and self.rank(node.value):
+            return self.returns_row(node, node.value)
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
             return self.assignment(node, node.targets[0], after)
         if isinstance(node, ast.AugAssign):
             return self.update(node)
         return self.visit(node)
 
+    def returns_row(self, node: ast.Return, value: ast.expr) -> ast.stmt | list[ast.stmt]:
+        """An array that was made here is returned by its elements, of which the caller makes one."""
+        own = self.root_name(value) in self.assigned and self.root_name(value) not in self.rows
+        if self.chosen(value) or (self.view_dims(value) is not None and not isinstance(value, ast.Call) and not own):
+            return self.visit(node)  # an argument, or a part of one
+        before: list[ast.stmt] = []
+        if isinstance(value, ast.Call) and self.view_dims(value) is not None:
+            made = self.expander.fresh("returned")
+            dims = self.view_dims(value) or ()
+            before.append(placed(ast.Assign([ast.Name(made, ast.Store())], self.visit(value)), node))
+            row = self.array_row(ast.Name(made, ast.Load()), dims, [(made, "")])
+        else:
+            row = self.row(value, self.keeper(before, "value", node, False))
+        lengths = self.lengths(row.dims)
+        count = 0 if lengths is None else math.prod(lengths)
+        if self.where[0] == self.expander.old.name and self.first:
+            self.fail(node, "it returns a row", "write into an array argument, out[:] = …, or return t[0], t[1]")
+        if lengths is None or not 0 < count <= _RETURNED:
+            what = f"it returns a row of {count} elements" if lengths else "it returns a row"
+            remedy = f"write into an array argument, out[:] = …: a function returns rows of up to {_RETURNED} elements"
+            self.fail(node, what, remedy + ", if their lengths are those of arguments or constants")
+        lengths = self.kept_lengths(node, row.dims)
+        if self.returned not in (None, lengths):
+            self.fail(node, "it returns rows of several lengths", "return rows of one length")
+        self.returned = lengths
+        self.expander.changed = True
+        every = [[ast.Constant(k) for k in at] for at in np.ndindex(*lengths)]
+        elements = ast.Tuple([row.at(list(index)) for index in every], ast.Load())
+        return [*before, placed(ast.Return(elements), node)]
+
     def assignment(self, node: ast.Assign, target: ast.expr, after: list[ast.stmt]) -> ast.stmt | list[ast.stmt]:
         value = node.value
         self.changes(target)
         if isinstance(target, ast.Name) and target.id in self.kept:
             return self.kept_anew(node, target.id, value)
-        if isinstance(target, ast.Name) and self.view_dims(value) and self.root_name(value) in self.kept:
+        anew = self.root_name(value) in self.kept or self.root_name(value) in self.filled
+        if isinstance(target, ast.Name) and self.view_dims(value) and anew:
             raise Kept(target.id, self.kept_lengths(value, self.view_dims(value) or ()))
         if isinstance(target, (ast.Tuple, ast.List)) and any(map(self.rank, target.elts)):
             named = all(isinstance(part, ast.Name) or not self.rank(part) for part in target.elts)
@@ -381,9 +456,8 @@ class _Rewriter(Numbers):
             self.fail(node, what, "use another name")
         if self.view_dims(value) is not None:
             if not isinstance(value, (ast.Name, ast.Subscript)):  # one that is made there
-                made = self.expander.fresh(f"{name}_made")
+                made, dims = self.expander.fresh(f"{name}_made"), self.view_dims(value) or ()
                 before.append(placed(ast.Assign([ast.Name(made, ast.Store())], self.visit(value)), node))
-                dims = self.view_dims(value) or ()
                 row = self.array_row(ast.Name(made, ast.Load()), dims, [(made, "")])
             else:
                 self.copies(node, name, value)
@@ -398,11 +472,9 @@ class _Rewriter(Numbers):
                      for root, text in row.reads)  # fmt: skip
         made = self.copied_to(before, node, row, name, name)
         if not direct:  # what it reads of itself elsewhere must stay until all is computed
-            made_there = before[-2:]
             del before[-2:]
             there = self.copied_to(before, node, row, f"{name}_new", f"{name} ")
             after = self.array_row(ast.Name(there, ast.Load()), row.dims, [(there, "")])
-            del made_there
             made = self.copied_to(before, node, after, name, name)
         before.append(placed(ast.Assign([ast.Name(name, ast.Store())], ast.Name(made, ast.Load())), node))
         self.expander.changed = True
@@ -427,6 +499,13 @@ class _Rewriter(Numbers):
             inner = ast.For(ast.Name(k.id, ast.Store()), over, [inner], [])
         before.append(placed(inner, node))
         return made
+
+    @functools.cached_property
+    def filled(self) -> set[str]:
+        """The names of arrays that functions return, which may be made again while they are in use."""
+        made = ((node.targets[0].id, node.value) for node in ast.walk(self.function) if names_one(node))
+        calls = ((name, call) for name, call in made if isinstance(call, ast.Call) and isinstance(call.func, ast.Name))
+        return {name for name, call in calls if call.func.id in self.calls and self.view_dims(call)}  # type: ignore
 
     def copies(self, node: ast.AST, name: str, value: ast.expr) -> None:
         """Refuse ``y = X[i]`` where `y` gets an array of its own although X and it are to change together."""

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import ast
 import math
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, NoReturn
 
+from portapar.errors import KernelError
 from portapar.kernel.front import functions
 from portapar.kernel.front.kernel import Function, place_of
-from portapar.kernel.front.sources import kernel_error, tree_of
+from portapar.kernel.front.row_forms import (
+    CONSTRUCTORS,
+    LOOP,
+    PRODUCTS,
+    REDUCTIONS,
+    ROW_BOUND,
+    Check,
+    Dim,
+    Given,
+    Kept,
+    Row,
+)
+from portapar.kernel.front.sources import kernel_error
 from portapar.kernel.front.trees import (
     assignments_of,
     binary,
@@ -21,103 +33,14 @@ from portapar.kernel.front.trees import (
     loads,
     names_one,
     numpy_call,
+    placed,
     shape_of,
     some,
     whole_number,
 )
 
-LOOP = "write a loop over the elements: for k in range(len(x))"
-PRIVATE = "use a private array, d = np.zeros(3), and fill it: d[:] = …"
-REDUCTIONS = {"amin": "min", "amax": "max", **{n: n for n in "sum prod min max argmin argmax mean any all".split()}}
-CONSTRUCTORS = ("private_zeros", "private_empty", "private_full", "private_like")
-PRODUCTS = frozenset({"dot", "vdot", "inner"})
 _WHOLE = frozenset({"interp", "polyval", "dist", "prod", "sumprod"})  #: functions of our own that take a row as a whole
-#: where a slice of n elements begins or ends
-_ROW_BOUND = "    if b < 0:\n        b += n\n    return 0 if b < 0 else (b if b < n else n)\n"
-_BOUND = ast.dump(tree_of(textwrap.dedent(_ROW_BOUND)))
-
-def is_row_bound(function: ast.FunctionDef) -> bool:
-    """Whether it is the function by which slices are bounded."""
-    names = [arg.arg for arg in function.args.args]
-    return names == ["b", "n"] and ast.dump(ast.Module(function.body, [])) == _BOUND
-
-
-@dataclass(frozen=True, slots=True)
-class Dim:
-    """A length: of an axis of an argument, cut by a constant slice; or one that is known only as the kernel runs.
-
-    Attributes
-    ----------
-    name, axis
-        The argument, and its axis. No name: `axis` is the length itself, or, of other lengths, what it is made from.
-    cut : tuple of slice
-        Constant slices, one after the other.
-    """
-
-    name: str
-    axis: Any
-    cut: tuple[tuple[int | None, int | None, int | None], ...] = ()
-
-    @property
-    def known(self) -> bool:
-        return bool(self.name) or isinstance(self.axis, int)
-
-    def length(self, shapes: Mapping[str, tuple[int, ...]]) -> int | None:
-        if not self.known:
-            return None
-        n = shapes[self.name][self.axis] if self.name else self.axis
-        for bounds in self.cut:
-            n = len(range(*slice(*bounds).indices(n)))
-        return n
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """Two lengths that must be the same, and where."""
-
-    one: Dim
-    other: Dim
-    texts: tuple[str, str]
-    where: tuple[str, str, int]  #: kernel, file, line
-
-
-@dataclass(slots=True)
-class Row:
-    """A template for the elements of a row.
-
-    Attributes
-    ----------
-    dims : list of Dim
-        Its lengths, for checks.
-    lengths : list of ast.expr
-        The same as code.
-    at : callable
-        The element at these indices, as code.
-    reads : list of (str, str)
-        Arrays that it reads, and how: the text of the place.
-    view : ast.expr or None
-        The array itself, if it is one.
-    """
-
-    dims: list[Dim]
-    lengths: list[ast.expr]
-    at: Callable[[Sequence[ast.expr]], ast.expr]
-    reads: list[tuple[str, str]] = field(default_factory=list)
-    view: ast.expr | None = None
-
-
-Given = Mapping[str, tuple[Dim, ...]]  #: arrays by name, and the lengths of their axes
-
-
 _MOST = 1024  #: elements of a row that gets an array of its own
-
-
-class Kept(Exception):
-    """A name of computed elements needs a private array of its own, of these lengths."""
-
-    def __init__(self, name: str, lengths: tuple[int, ...]) -> None:
-        super().__init__(name)
-        self.name, self.lengths = name, lengths
 
 
 class Templates(ast.NodeTransformer):
@@ -143,6 +66,7 @@ class Templates(ast.NodeTransformer):
         kept: Mapping[str, tuple[int, ...]],
     ) -> None:
         self.kept, self.places = kept, dict[str, int]()
+        self.pending: list[ast.stmt] | None = None  #: what must be done before the statement, where that can be
         self.guessed: dict[str, int] = {}  #: names that are rows, before it is known of which arrays
         self.expander, self.where = expander, (name, old.file)
         self.calls, self.choices = set(old.calls), old.choices
@@ -318,7 +242,25 @@ class Templates(ast.NodeTransformer):
             shape = node.args[0]
             parts = shape.elts if isinstance(shape, ast.Tuple) else [shape]
             return tuple(Dim("", part.value) for part in parts if isinstance(part, ast.Constant))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in self.calls:
+            lengths = self.returned_by(node.func.id, node)
+            return None if lengths is None else tuple(Dim("", n) for n in lengths)
         return None
+
+    def returned_by(self, name: str, node: ast.Call) -> tuple[int, ...] | None:
+        """The lengths of the array that a call of a function returns; None if it returns none."""
+        function = self.expander.functions.get(name)
+        if function is None or self.is_elementwise(name) or not _may_return_a_row(function):
+            return None
+        given: dict[str, tuple[Dim, ...]] = {}
+        for param, argument in zip(function.params, node.args, strict=False):
+            if self.rank(argument):
+                try:
+                    own = self.view_dims(argument)
+                    given[param] = self.dims_of(argument) if own is None else own
+                except (KeyError, KernelError):  # not yet known
+                    return None
+        return self.expander.probed(name, given)
 
     def is_tuple(self, node: ast.AST) -> bool:
         """Whether an index is a tuple, other than one that is written there."""
@@ -406,7 +348,8 @@ class Templates(ast.NodeTransformer):
             return self.rank(func.value) if func.attr in ("copy", "astype", "conj", "conjugate", "clip") else 0
         if isinstance(func, ast.Name):
             if func.id in self.calls:
-                return max(ranks, default=0) if self.is_elementwise(func.id) else 0
+                elementwise = self.is_elementwise(func.id)
+                return max(ranks, default=0) if elementwise else len(self.returned_by(func.id, node) or ())
             if func.id in ("abs", "round"):
                 return max(ranks, default=0)
             if func.id in CONSTRUCTORS:
@@ -418,6 +361,22 @@ class Templates(ast.NodeTransformer):
         function = self.expander.functions.get(name)
         own = function is not None and function.file == functions.__file__
         return own and name.rstrip("_") not in _WHOLE
+
+    def dims_of(self, node: ast.expr) -> tuple[Dim, ...]:
+        """The lengths of a row."""
+        pending, self.pending = self.pending, []
+        try:
+            return tuple(self.row(node, lambda value: value).dims)
+        finally:
+            self.pending = pending
+
+    def made_before(self, node: ast.Call) -> ast.Name:
+        """The name of an array that an expression makes, and that the statement before makes in its place."""
+        if self.pending is None:
+            self.fail(node, f"it makes the array {ast.unparse(node)} under a condition", "give it a name before")
+        name = self.expander.fresh("made")
+        self.pending.append(placed(ast.Assign([ast.Name(name, ast.Store())], self.visit(copied(node))), node))
+        return ast.copy_location(ast.Name(name, ast.Load()), node)
 
     # rows as templates ------------------------------------------------------------------------------
 
@@ -449,6 +408,10 @@ class Templates(ast.NodeTransformer):
         if isinstance(node, ast.Attribute):
             return self.joined(node, [node.value], leaf, lambda a: ast.Attribute(a, node.attr, ast.Load()))
         if isinstance(node, ast.Call):
+            dims = self.view_dims(node)
+            if dims is not None:  # an array that is made there
+                made = self.made_before(node)
+                return self.array_row(made, dims, [(made.id, "")])
             return self.call_row(node, leaf)
         self.fail(node, f"it uses the row {ast.unparse(node)}", LOOP)
 
@@ -532,7 +495,7 @@ class Templates(ast.NodeTransformer):
     def helper(self, name: str, arguments: list[ast.expr], like: ast.AST) -> ast.expr:
         """A call of a small function of whole numbers."""
         texts = {
-            "row_bound": (["b", "n"], _ROW_BOUND),
+            "row_bound": (["b", "n"], ROW_BOUND),
             "row_length": (
                 ["start", "stop", "step"],
                 "    return (stop - start + step - 1) // step if stop > start else 0\n",
@@ -597,6 +560,17 @@ class Templates(ast.NodeTransformer):
         return ast.copy_location(ast.Name(name, ast.Load()), node)
 
 
+def _may_return_a_row(function: Function) -> bool:
+    """Whether it returns anything but numbers that are numbers by their text."""
+    for node in function.nodes():
+        if isinstance(node, ast.Return) and node.value is not None:
+            value = node.value
+            number = isinstance(value, (ast.Constant, ast.Compare, ast.BoolOp, ast.Tuple))
+            if not number:
+                return True
+    return False
+
+
 def _stored_root(node: ast.AST) -> str:
     """The name of an array of which a node stores elements."""
     if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
@@ -607,29 +581,3 @@ def _stored_root(node: ast.AST) -> str:
     while isinstance(part, (ast.Subscript, ast.Attribute)):
         part = part.value
     return part.id if isinstance(part, ast.Name) else ""
-
-
-def fold_text(kind: str, element: str, first: str, index: list[str], lengths: list[str]) -> str:
-    """The body of a function that folds elements in order."""
-    if kind in ("argmin", "argmax"):
-        sign, (k,), (n,) = "<" if kind == "argmin" else ">", index, lengths
-        return (
-            f"    best = {first}\n    at = 0\n    for {k} in range(1, {n}):\n        value = {element}\n"
-            f"        if value {sign} best or (value != value and best == best):\n"
-            f"            best = value\n            at = {k}\n    return at\n"
-        )
-    count = " * ".join(lengths)
-    begin, step, end = {
-        "sum": (f"row_number({first}, 0)", f"total = total + ({element})", "total"),
-        "prod": (f"row_number({first}, 1)", f"total = total * ({element})", "total"),
-        "mean": (f"row_number({first}, 0)", f"total = total + ({element})", f"total / row_number(total, {count})"),
-        "min": (first, f"total = np.minimum(total, {element})", "total"),
-        "max": (first, f"total = np.maximum(total, {element})", "total"),
-        "any": ("False", f"total = total or ({element}) != 0", "total"),
-        "all": ("True", f"total = total and ({element}) != 0", "total"),
-    }[kind]
-    text, indent = f"    total = {begin}\n", "    "
-    for k, n in zip(index, lengths, strict=True):
-        text += f"{indent}for {k} in range({n}):\n"
-        indent += "    "
-    return f"{text}{indent}{step}\n    return {end}\n"

@@ -182,11 +182,14 @@ def _element(kind: Any) -> Any:
 def _register_private(constructor: Callable[..., Any]) -> None:
     """Let kernels call a constructor of `portapar.kernel.front.private`: an array in the function's own frame."""
 
-    like = constructor.__name__ == "private_like"
+    like, filled = (constructor.__name__ == f"private_{name}" for name in ("like", "filled"))
 
     def result(shape: Any, dtype: Any) -> Any:
         extents = private_shape(shape)
-        element = _element(dtype) if like else getattr(dtype, "instance_type", None) or getattr(dtype, "dtype", None)
+        if like or filled:
+            element = _element(dtype)
+        else:
+            element = getattr(dtype, "instance_type", None) or getattr(dtype, "dtype", None)
         if extents is None or not isinstance(element, types.Number | types.Boolean):
             return None
         return types.Array(element, len(extents), "C")
@@ -205,7 +208,12 @@ def _register_private(constructor: Callable[..., Any]) -> None:
             storage = known[0] if known else builder.alloca(ir.ArrayType(element, count), name=name)
             storage.align = 64
         data = builder.bitcast(storage, element.as_pointer())
-        if len(args) == 3 and not like:
+        if filled:
+            for k, one in enumerate(sig.args[1]):
+                value = context.cast(builder, builder.extract_value(args[1], k), one, kind.dtype)
+                value = context.get_value_as_data(builder, kind.dtype, value)
+                builder.store(value, builder.gep(data, [context.get_constant(types.intp, k)]))
+        elif len(args) == 3 and not like:
             value = context.cast(builder, args[1], sig.args[1], kind.dtype)
             value = context.get_value_as_data(builder, kind.dtype, value)
             with cgutils.for_range(builder, context.get_constant(types.intp, count)) as loop:

@@ -1,0 +1,127 @@
+"""What rows are made of: lengths, templates of elements, and the texts of folds over them."""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from portapar.kernel.front.sources import tree_of
+
+LOOP = "write a loop over the elements: for k in range(len(x))"
+PRIVATE = "use a private array, d = np.zeros(3), and fill it: d[:] = …"
+REDUCTIONS = {"amin": "min", "amax": "max", **{n: n for n in "sum prod min max argmin argmax mean any all".split()}}
+CONSTRUCTORS = ("private_zeros", "private_empty", "private_full", "private_like", "private_filled")
+PRODUCTS = frozenset({"dot", "vdot", "inner"})
+#: where a slice of n elements begins or ends
+ROW_BOUND = "    if b < 0:\n        b += n\n    return 0 if b < 0 else (b if b < n else n)\n"
+_BOUND = ast.dump(tree_of(textwrap.dedent(ROW_BOUND)))
+
+
+def is_row_bound(function: ast.FunctionDef) -> bool:
+    """Whether it is the function by which slices are bounded."""
+    names = [arg.arg for arg in function.args.args]
+    return names == ["b", "n"] and ast.dump(ast.Module(function.body, [])) == _BOUND
+
+
+@dataclass(frozen=True, slots=True)
+class Dim:
+    """A length: of an axis of an argument, cut by a constant slice; or one that is known only as the kernel runs.
+
+    Attributes
+    ----------
+    name, axis
+        The argument, and its axis. No name: `axis` is the length itself, or, of other lengths, what it is made from.
+    cut : tuple of slice
+        Constant slices, one after the other.
+    """
+
+    name: str
+    axis: Any
+    cut: tuple[tuple[int | None, int | None, int | None], ...] = ()
+
+    @property
+    def known(self) -> bool:
+        return bool(self.name) or isinstance(self.axis, int)
+
+    def length(self, shapes: Mapping[str, tuple[int, ...]]) -> int | None:
+        if not self.known:
+            return None
+        n = shapes[self.name][self.axis] if self.name else self.axis
+        for bounds in self.cut:
+            n = len(range(*slice(*bounds).indices(n)))
+        return n
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Two lengths that must be the same, and where."""
+
+    one: Dim
+    other: Dim
+    texts: tuple[str, str]
+    where: tuple[str, str, int]  #: kernel, file, line
+
+
+@dataclass(slots=True)
+class Row:
+    """A template for the elements of a row.
+
+    Attributes
+    ----------
+    dims : list of Dim
+        Its lengths, for checks.
+    lengths : list of ast.expr
+        The same as code.
+    at : callable
+        The element at these indices, as code.
+    reads : list of (str, str)
+        Arrays that it reads, and how: the text of the place.
+    view : ast.expr or None
+        The array itself, if it is one.
+    """
+
+    dims: list[Dim]
+    lengths: list[ast.expr]
+    at: Callable[[Sequence[ast.expr]], ast.expr]
+    reads: list[tuple[str, str]] = field(default_factory=list)
+    view: ast.expr | None = None
+
+
+Given = Mapping[str, tuple[Dim, ...]]  #: arrays by name, and the lengths of their axes
+
+
+class Kept(Exception):
+    """A name of computed elements needs a private array of its own, of these lengths."""
+
+    def __init__(self, name: str, lengths: tuple[int, ...]) -> None:
+        super().__init__(name)
+        self.name, self.lengths = name, lengths
+
+
+def fold_text(kind: str, element: str, first: str, index: list[str], lengths: list[str]) -> str:
+    """The body of a function that folds elements in order."""
+    if kind in ("argmin", "argmax"):
+        sign, (k,), (n,) = "<" if kind == "argmin" else ">", index, lengths
+        return (
+            f"    best = {first}\n    at = 0\n    for {k} in range(1, {n}):\n        value = {element}\n"
+            f"        if value {sign} best or (value != value and best == best):\n"
+            f"            best = value\n            at = {k}\n    return at\n"
+        )
+    count = " * ".join(lengths)
+    begin, step, end = {
+        "sum": (f"row_number({first}, 0)", f"total = total + ({element})", "total"),
+        "prod": (f"row_number({first}, 1)", f"total = total * ({element})", "total"),
+        "mean": (f"row_number({first}, 0)", f"total = total + ({element})", f"total / row_number(total, {count})"),
+        "min": (first, f"total = np.minimum(total, {element})", "total"),
+        "max": (first, f"total = np.maximum(total, {element})", "total"),
+        "any": ("False", f"total = total or ({element}) != 0", "total"),
+        "all": ("True", f"total = total and ({element}) != 0", "total"),
+    }[kind]
+    text, indent = f"    total = {begin}\n", "    "
+    for k, n in zip(index, lengths, strict=True):
+        text += f"{indent}for {k} in range({n}):\n"
+        indent += "    "
+    return f"{text}{indent}{step}\n    return {end}\n"

@@ -1,0 +1,198 @@
+"""Rows that are private arrays: assigned anew, changed, passed on, returned, made of numbers or like others."""
+
+import numpy as np
+import pytest
+
+import portapar as pp
+
+N = 40
+_random = np.random.default_rng(1)
+Y, RHO = _random.normal(size=(N, 3)), np.linspace(10, 30, N)
+
+
+def slope(y, rho):
+    return np.array([10 * (y[1] - y[0]), y[0] * (rho - y[2]) - y[1], y[0] * y[1] - 8 / 3 * y[2]])
+
+
+def runge_kutta(i, Y, rho, out, h):
+    y = Y[i].copy()
+    for _ in range(4):
+        k1 = slope(y, rho[i])
+        k2 = slope(y + h / 2 * k1, rho[i])
+        k3 = slope(y + h / 2 * k2, rho[i])
+        y = y + h / 6 * (k1 + 2 * k2 + 2 * k3 + slope(y + h * k3, rho[i]))
+    out[i] = y
+
+
+def into(y, rho, d):
+    d[0], d[1], d[2] = y[1] - y[0], y[0] * rho, y[0] * y[1]
+
+
+def helpers_write(i, Y, rho, out, h):
+    y, d = np.zeros(3), np.zeros(len(Y[i]))
+    y[:] = Y[i]
+    for _ in range(3):
+        into(y + h * d, rho[i], d)
+        t = y + h / 2 * d
+        into(t, rho[i], d)
+        y = y[::-1] * h + t
+    t *= 2
+    out[i] = y + t
+
+
+def changed(i, Y, rho, out, h):
+    d = Y[i] - Y[0]
+    d[1] = 5.0
+    d += 2
+    e = d * 2
+    d[0] = 7
+    w = e + d if d[2] > 0 else e - d
+    best = Y[0] * 1
+    for k in range(1, 5):
+        if Y[k].sum() > best.sum():
+            best = Y[k] * 1
+    z = best.copy()
+    best = best / best.sum()
+    whole = np.ones(3, np.int64)
+    for k in range(3):
+        whole = whole + k
+    half = whole * 0.5
+    out[i] = w * h + e + best - z + half
+
+
+def made(i, Y, rho, out, h):
+    v = np.array([Y[i, 0], 2.0, i])
+    w = np.zeros_like(Y[i])
+    w[1] = v[2]
+    m = np.array([[1, 2, 3], [h, 5, 6]])
+    z = np.array((1, 2, 3))
+    f = np.array([1, 2, 3], dtype=np.float32)
+    u = np.ones_like(v) * h + np.full_like(Y[i], 3.5)
+    e = np.empty_like(v)
+    e[:] = 4
+    q = np.copy(Y[i])
+    q[0] = 1
+    s = np.zeros(Y.shape[1])
+    n = len(rho) - 38
+    table = np.ones((n, Y.shape[1]))
+    s[:] = m[1] + m[0] * z
+    out[i] = v + w + s + f + u + e + q + np.asarray(Y[i]) + table[1]
+
+
+def cross(a, b):
+    c = np.zeros(3)
+    c[0] = a[1] * b[2] - a[2] * b[1]
+    c[1] = a[2] * b[0] - a[0] * b[2]
+    c[2] = a[0] * b[1] - a[1] * b[0]
+    return c
+
+
+def unit(v):
+    return v / np.sqrt((v * v).sum())
+
+
+def turned(t):
+    return np.array([[np.cos(t), -np.sin(t), 0.0], [np.sin(t), np.cos(t), 0.0], [0.0, 0.0, 1.0]])
+
+
+def returned(i, Y, rho, out, h):
+    a = unit(Y[i])
+    b = unit(Y[(i + 1) % len(Y)] - a)
+    c = cross(a, cross(a, b) + 1.0)
+    before = cross(a, b)
+    for _ in range(3):
+        new = cross(cross(before, c) + unit(c), a)
+        before = new
+    turn, v = turned(rho[i]), np.zeros(3)
+    for k in range(3):
+        v[k] = turn[k] @ before
+    out[i] = c + v * cross(a, b)[1] + unit(cross(b, c)).sum()
+
+
+def _compare(policy, kernel, y=Y):
+    found, expected = np.zeros_like(y), np.zeros_like(y)
+    pp.for_each(policy, len(y), kernel, y, RHO, found, 0.01)
+    for i in range(len(y)):
+        kernel(i, y, RHO, expected, 0.01)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kernel", [runge_kutta, changed, made])
+def test_rows_that_are_private_arrays(renderer, kernel):
+    _compare(renderer, kernel)
+
+
+@pytest.mark.extra
+@pytest.mark.parametrize("kernel", [helpers_write, returned])
+def test_rows_that_functions_write_and_return(renderer, kernel):
+    _compare(renderer, kernel)
+
+
+@pytest.mark.parametrize("kernel", [helpers_write, returned])
+def test_rows_of_functions(kernel):
+    _compare(pp.par, kernel)
+
+
+def drifting(i, Y, rho, out, h):
+    y = Y[i].copy()
+    for k in range(3):
+        y = y + rho[k]
+    out[i] = y
+
+
+def test_lengths_are_those_of_the_call():
+    for width in (2, 5, 2, 3):  # which are constants of the code
+        _compare(pp.par, drifting, _random.normal(size=(N, width)))
+    _compare(pp.par.with_(check=True), drifting)
+    _compare(pp.par.on(pp.hybrid(pp.threads(1), pp.simd())), drifting)
+    with pytest.raises(pp.KernelError, match=r"2000 elements.*\n.*\n.*\n.*pass an array in"):
+        _compare(pp.par, drifting, np.zeros((2, 2000)))
+
+
+def shares(i, Y, rho, out, h):
+    y = Y[i]
+    y[0] = 1.0
+    for _ in range(2):
+        y = y + h
+    out[i] = y
+
+
+def mixes(i, Y, rho, out, h):
+    y = np.zeros(3, np.int64)
+    for _ in range(2):
+        y = y + h
+    out[i] = y
+
+
+def number(i, Y, rho, out, h):
+    y = Y[i] * 2
+    for _ in range(2):
+        y = 1.0
+    out[i] = y
+
+
+def kernel_returns(i, Y, rho, out, h):
+    t = np.zeros(3)
+    return t
+
+
+def pair(i, Y, rho, out, h):
+    y, t = Y[i] * 2, Y[i] * 3
+    for _ in range(2):
+        y, t = t, y + t
+    out[i] = y
+
+
+@pytest.mark.parametrize(
+    ("kernel", "words"),
+    [
+        (shares, r"write y = Y\[i\]\.copy\(\)"),
+        (mixes, r"dtype.*int64.*float64|int64.*float64"),
+        (number, "use another name"),
+        (kernel_returns, r"return t\[0\], t\[1\]"),
+        (pair, "one by one"),
+    ],
+)
+def test_what_private_rows_cannot_be(kernel, words):
+    with pytest.raises(pp.KernelError, match=rf"(?s){words}"):
+        pp.for_each(pp.par, N, kernel, Y.copy(), RHO, np.zeros_like(Y), 0.01)
