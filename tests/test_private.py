@@ -186,11 +186,6 @@ WRONG = {
 
 #: functions that give a private array back
 RETURNED = {
-    "itself": """
-        t = np.zeros(2)
-        return t
-    """,
-    "at once": "return np.ones(2)",
     "in a tuple": """
         t = np.zeros(2)
         return t, i
@@ -202,12 +197,6 @@ RETURNED = {
     "chosen": """
         t = np.zeros(2)
         return t if i > 0 else y
-    """,
-    "in one branch": """
-        t = np.zeros(2)
-        if i > 0:
-            return y
-        return t
     """,
     "a row": """
         t = np.zeros((2, 2))
@@ -254,6 +243,13 @@ def test_a_returned_private_array_is_refused(module, name):
     made = load(module, given=RETURNED[name], kernel="t = given(i, y)\ny[i] = i")
     told = r"(?s)'given'.*private array made in line \d+.*return .*Instead: .*pass it in"
     with pytest.raises(pp.KernelError, match=told):
+        pp.for_each(pp.par, N, made.kernel, np.zeros(N))
+
+
+def test_an_argument_or_a_private_array_is_refused(module):
+    given = "t = np.zeros(2)\nif i > 0:\n    return y\nreturn t"
+    made = load(module, given=given, kernel="t = given(i, y)\ny[i] = t[0]")
+    with pytest.raises(pp.KernelError, match=r"(?s)'given'.*an argument on one way.*Instead: .*pass it in"):
         pp.for_each(pp.par, N, made.kernel, np.zeros(N))
 
 

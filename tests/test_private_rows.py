@@ -52,6 +52,9 @@ def changed(i, Y, rho, out, h):
         if Y[k].sum() > best.sum():
             best = Y[k] * 1
     z = best.copy()
+    for k in range(2):
+        if z[k] > z[k + 1]:
+            z[k], z[k + 1] = z[k + 1], z[k]
     best = best / best.sum()
     whole = np.ones(3, np.int64)
     for k in range(3):

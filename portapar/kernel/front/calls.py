@@ -387,11 +387,12 @@ class Calls(Names):
         if len(sizes) == 1 and isinstance(sizes[0], tuple):
             sizes = list(sizes[0])
         parts = shape.elts if isinstance(shape, ast.Tuple) else [shape]
-        later = [part is not None and _is_length(part) for part in parts]
-        if len(sizes) == len(parts) and any(later):
-            # lengths of arrays are numbers when a call binds them
-            kind = self._dtype(node, arguments.get("dtype"), None if maker == "full" else 0.0)
-            lengths = [self.visit(part) for part in parts if part is not None]
+        later = [n is None and part is not None and _is_length(part) for n, part in zip(sizes, parts, strict=False)]
+        if any(later):  # lengths of arrays are numbers when a call binds them
+            fill = arguments.get("fill_value")
+            kind = self._dtype(node, arguments.get("dtype"), self.constant(fill) if fill is not None else 0.0)
+            lengths = [ast.Constant(int(n)) if isinstance(n, (int, np.integer)) else self.visit(part)
+                       for n, part in zip(sizes, parts, strict=False) if part is not None]  # fmt: skip
             given = lengths[0] if len(lengths) == 1 else ast.Tuple(lengths, ast.Load())
             return self._constructor(node, maker, given, kind, arguments.get("fill_value"))
         if not sizes or not all(isinstance(s, (int, np.integer)) and s > 0 for s in sizes):

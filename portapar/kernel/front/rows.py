@@ -218,6 +218,7 @@ class _Rewriter(Numbers):
 
     # statements ---------------------------------------------------------------------------------------
 
+    handed_back: ast.Return | None = None
     first = False  #: it is the kernel itself
     returned: tuple[int, ...] | None = None  #: the lengths of the array whose elements it returns
 
@@ -266,7 +267,9 @@ class _Rewriter(Numbers):
         """An array that was made here is returned by its elements, of which the caller makes one."""
         own = self.root_name(value) in self.assigned and self.root_name(value) not in self.rows
         if self.chosen(value) or (self.view_dims(value) is not None and not isinstance(value, ast.Call) and not own):
-            return self.visit(node)  # an argument, or a part of one
+            self.handed_back = node  # an argument, or a part of one
+            self.alike(node)
+            return self.visit(node)
         before: list[ast.stmt] = []
         if isinstance(value, ast.Call) and self.view_dims(value) is not None:
             made = self.expander.fresh("returned")
@@ -287,14 +290,22 @@ class _Rewriter(Numbers):
         if self.returned not in (None, lengths):
             self.fail(node, "it returns rows of several lengths", "return rows of one length")
         self.returned = lengths
+        self.alike(node)
         self.expander.changed = True
         every = [[ast.Constant(k) for k in at] for at in np.ndindex(*lengths)]
         elements = ast.Tuple([row.at(list(index)) for index in every], ast.Load())
         return [*before, placed(ast.Return(elements), node)]
 
+    def alike(self, node: ast.Return) -> None:
+        """Refuse a function that returns an argument, or an array of its own."""
+        if self.handed_back is not None and self.returned is not None:
+            what = "it returns an argument on one way, and a private array, which ends with the function, on another"
+            self.fail(node, what, "make the array in the caller and pass it in, or return its elements: t[0], t[1]")
+
     def assignment(self, node: ast.Assign, target: ast.expr, after: list[ast.stmt]) -> ast.stmt | list[ast.stmt]:
         value = node.value
-        self.changes(target)
+        for part in target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]:
+            self.changes(part)
         if isinstance(target, ast.Name) and target.id in self.kept:
             return self.kept_anew(node, target.id, value)
         anew = self.root_name(value) in self.kept or self.root_name(value) in self.filled

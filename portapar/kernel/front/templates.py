@@ -154,10 +154,10 @@ class Templates(ast.NodeTransformer):
         for _ in range(3):  # names of computed rows, for now
             self.guessed.update({name: rank for name, value in assigned if (rank := self.rank(value))})
         for name, value in assigned:
-            known = self.arrays.get(name, ())
+            own = self.arrays.get(name, ())
             computed = name not in self.kept and self.view_dims(value) is None and not self.is_chosen(value)
-            if computed and 0 < len(known) == self.rank(value) and self.lengths(known) is not None:
-                raise Kept(name, self.kept_lengths(value, known))
+            if computed and 0 < len(own) == self.rank(value) and self.lengths(own) is not None:
+                raise Kept(name, self.kept_lengths(value, own))
         self.guessed = {}
         for name, value in assigned:  # a name that is an array of other lengths too
             dims, known = self.view_dims(value), self.arrays.get(name)
