@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from portapar import arrays, lazy, parts, shares
+from portapar import arrays, lazy, ops, parts, shares
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.shifts import transpose
 from portapar.algorithms.transform import copy, fill
@@ -30,6 +30,7 @@ from portapar.lazy import Lazy
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
+from portapar.problem import folded
 from portapar.values import Values
 
 _TILE: Final = 256  #: elements of the axis that are folded in one go
@@ -90,7 +91,7 @@ def reduce_axes(
         rest = shape[:last] + shape[last + 1 :]
         return reduce_axes(algorithm, p.how, (found,), op, None, init, rest, tuple(others))
 
-    return parts.run(algorithm, policy, inputs, work)
+    return parts.run(algorithm, policy, inputs, work, whole=_whole(op, transform, init, axes))
 
 
 def scan_axis(
@@ -108,8 +109,15 @@ def scan_axis(
     """All prefixes along an axis."""
     given = (*inputs, out)
     return parts.run(
-        algorithm, policy, given, lambda p: _scan(p, inputs, shape, op, transform, inclusive, init, out, axis)
-    )
+        algorithm, policy, given, lambda p: _scan(p, inputs, shape, op, transform, inclusive, init, out, axis),
+        whole=_whole(op, transform, init, (inclusive, axis)),
+    )  # fmt: skip
+
+
+def _whole(op: Any, transform: Any, init: Any, how: tuple[Any, ...]) -> Any:
+    """What the steps of a call follow from, see `portapar.sequence`."""
+    kernels = (ops.monoid(folded(op)).py_func,) if transform is None else (ops.monoid(folded(op)).py_func, transform)
+    return kernels, (op, transform is None, init, how)
 
 
 class _Call:

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays, ops, parts
-from portapar.algorithms import few_sorted
+from portapar.algorithms import few_sorted, radix
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.moves import gather, scatter
 from portapar.algorithms.order import Order, before
-from portapar.algorithms.runs import Runs, few_first, few_heads, few_offsets, keys_of
+from portapar.algorithms.runs import Runs, few_first, few_runs, keys_of
 from portapar.algorithms.segmented import reduce_few, scan_few, segmented_reduce, segmented_scan
-from portapar.algorithms.sort import argsort, end_to_end, merge_to, sort_by_key
+from portapar.algorithms.sort import argsort, end_to_end, merge_to, merge_whole, sort_by_key
 from portapar.arrays import PartitionedArray
 from portapar.errors import ArgumentError, PlacementError, flags
 from portapar.few import MANY, MISS, Step, elements
@@ -87,10 +87,11 @@ def reduce_by_key(
         return found, _reduce_rows(p, offsets, grouped, op)
 
     def few(step: Step) -> Any:
-        if Values.few((values,), op, most=MANY) is None:  # whose types the long way finds out
+        given = Values.few((values,), op, most=MANY)
+        if given is None:  # the long way finds out their types
             return MISS
         found = _few_groups(step, keys, values, consecutive)
-        reduced = MISS if found is MISS else reduce_few(step, found[1], Values.few((found[2],), op, most=MANY), None)
+        reduced = MISS if found is MISS else reduce_few(step, found[1], given.of(found[2]), None)
         return MISS if reduced is MISS else (found[0], reduced)
 
     return parts.run("reduce_by_key", policy, (keys, values), reduce, few)
@@ -166,6 +167,10 @@ def scan_by_key(
             p.write(out, "out", [("values", values)], [("keys", keys)])
         elif (found := _there(p, scan_by_key, keys, values, lambda _, v: (_wide(v),), **how)) is not MISS:
             return found
+        _check_keys(p, keys)
+        found = p.few(ops.monoid(op).py_func)
+        if found is not MISS:
+            return found
         places = argsort(p.how, keys)
         runs = Runs(p, p.stored(gather(p.how, keys, places), "keys"))
         found = segmented_scan(p.how, runs.offsets(), gather(p.how, values, places), **how)
@@ -174,11 +179,22 @@ def scan_by_key(
         return scatter(p.how, found, places, p.new(n, found.dtype).value if out is None else out)
 
     def few(step: Step) -> Any:
-        if not consecutive or not elements(keys, values, most=MANY):
+        n = elements(keys, values, most=MANY)
+        given = Values.few((values,), op, None, init, MANY) if n else None
+        if given is None:
             return MISS
-        given = Values.few((values,), op, None, init, MANY)
-        heads = None if given is None else few_heads(step, keys)
-        return MISS if heads is None else scan_few(step, few_offsets(heads, len(keys)), given, inclusive, out)
+        if consecutive:
+            found = few_runs(step, keys)
+            return MISS if found is None else scan_few(step, found[1], given, inclusive, out)
+        plain = n <= radix.SMALL and out is None and values.dtype.isnative and values.flags.aligned
+        places: Any = few_sorted.argsort(step, keys, None, False) if plain else MISS
+        found = None if places is MISS else few_runs(step, keys[places])
+        scanned = MISS if found is None else scan_few(step, found[1], given.of(values[places]), inclusive, None)
+        if scanned is MISS:
+            return MISS
+        result = np.empty_like(scanned)
+        result[places] = scanned
+        return result
 
     return parts.run("scan_by_key", policy, (keys, values, out), scan, few)
 
@@ -230,8 +246,10 @@ def unique_by_key(policy: Policy | None, keys: Any, values: Any, *, consecutive:
 
     def few(step: Step) -> Any:
         found = _few_groups(step, keys, values, consecutive)
-        heads = None if found is MISS else found[1][:-1]
-        firsts = None if heads is None else few_first(step, found[2], heads)
+        if found is MISS:
+            return MISS
+        heads = found[1][:-1]
+        firsts = found[2][heads] if len(keys) <= radix.SMALL else few_first(step, found[2], heads)
         return MISS if firsts is None else (found[0], firsts)
 
     return parts.run("unique_by_key", policy, (keys, values), unique, few)
@@ -324,7 +342,8 @@ def merge_by_key(
     flags("merge_by_key", descending=descending)
     names = "keys", "other_keys", "values", "other_values"
     given = keys, other_keys, values, other_values
-    return parts.run("merge_by_key", policy, given, lambda p: _merge(p, given, names, key, descending))
+    return parts.run("merge_by_key", policy, given, lambda p: _merge(p, given, names, key, descending),
+                     whole=merge_whole(key, descending))  # fmt: skip
 
 
 def _merge(p: Parts, given: tuple[Any, ...], names: Sequence[str], key: Any, descending: bool) -> tuple[Any, Any]:
@@ -408,9 +427,8 @@ def _few_groups(step: Step, keys: Any, values: Any, consecutive: bool) -> Any:
     if not consecutive:
         found = few_sorted.sort_by_key(step, keys, values, None, False)
         keys, values = sort_by_key(part.how, keys, values) if found is MISS else found
-    heads = few_heads(step, keys)
-    first = None if heads is None else few_first(step, keys, heads)
-    return MISS if heads is None or first is None else (first, few_offsets(heads, len(keys)), values)
+    found = few_runs(step, keys)
+    return MISS if found is None else (*found, values)
 
 
 def _rows(p: Parts, part: LocalPart, rows: Data, index: Any) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from portapar import indexed, parts
+from portapar import bodies, indexed, parts
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.transform import fill
 from portapar.errors import KernelError, PlacementError
@@ -30,7 +30,7 @@ def in_order(policy: Policy | None, n: Any, body: Any, args: tuple[Any, ...]) ->
 
 
 def _captured(body: Any) -> list[Any]:
-    return [x for _, x in parts.captures(body)]
+    return [x for _, x in bodies.captures(body)]
 
 
 def _run(p: Parts, n: Any, body: Any, args: tuple[Any, ...]) -> None:

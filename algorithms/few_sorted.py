@@ -29,9 +29,9 @@ def sort(step: Step, x: Any, key: Any, descending: Any, out: Any, stable: bool) 
     a, b, keys, there = np.empty(n, coding.dtype), np.empty(n, coding.dtype), radix.bits(x), radix.bits(out)
     if stable and not coding.exact:  # keys that are equal but differ stay in their order: they go along as values
         va, vb = np.empty(n, coding.dtype), np.empty(n, coding.dtype)
-        made = step(_kernel(dtype, descending, "values"), keys, keys, a, va, b, vb, _ends(n), a, there)
+        made = step(_kernel(dtype, descending, "values"), keys, keys, a, va, b, vb, one_piece(n), a, there)
     else:
-        made = step(_kernel(dtype, descending, "keys"), keys, a, a, a, b, b, _ends(n), there, b)
+        made = step(_kernel(dtype, descending, "keys"), keys, a, a, a, b, b, one_piece(n), there, b)
     return out if made else MISS
 
 
@@ -42,7 +42,7 @@ def argsort(step: Step, x: Any, key: Any, descending: Any) -> Any:
     n, code = len(x), radix.coding(x.dtype, descending).dtype
     a, b, va, vb = np.empty(n, code), np.empty(n, code), np.empty(n, _INDEX), np.empty(n, _INDEX)
     out = np.empty(n, np.int64)
-    made = step(_kernel(x.dtype, descending, "numbers"), radix.bits(x), a, a, va, b, vb, _ends(n), a, out)
+    made = step(_kernel(x.dtype, descending, "numbers"), radix.bits(x), a, a, va, b, vb, one_piece(n), a, out)
     return out if made else MISS
 
 
@@ -69,7 +69,7 @@ def sort_by_key(step: Step, keys: Any, values: Any, key: Any, descending: Any) -
     a, b, va, vb = np.empty(n, code), np.empty(n, code), np.empty(n, _INDEX), np.empty(n, _INDEX)
     kout, vout = np.empty(n, keys.dtype), np.empty(n, values.dtype)
     kernel = _pairs(keys.dtype, descending)
-    made = step(kernel, radix.bits(keys), keys, values, a, va, b, vb, _ends(n), np.empty(n, np.int64), kout, vout)
+    made = step(kernel, radix.bits(keys), keys, values, a, va, b, vb, one_piece(n), np.empty(n, np.int64), kout, vout)
     return (kout, vout) if made else MISS
 
 
@@ -90,7 +90,7 @@ def unique(step: Step, x: Any) -> Any:
         return MISS
     n, code = len(x), radix.coding(x.dtype, False).dtype
     a, b, out, count = np.empty(n, code), np.empty(n, code), np.empty(n, x.dtype), np.empty(1, np.int64)
-    made = step(_distinct(x.dtype), radix.bits(x), a, b, _ends(n), radix.bits(out), count)
+    made = step(_distinct(x.dtype), radix.bits(x), a, b, one_piece(n), radix.bits(out), count)
     return out[: count[0]].copy() if made else MISS
 
 
@@ -115,7 +115,7 @@ def _fits(out: Any, x: Any) -> bool:
     return fits and (out is x or not np.may_share_memory(out, x))
 
 
-def _ends(n: int) -> np.ndarray:
+def one_piece(n: int) -> np.ndarray:
     """Where the only bucket begins, and where it ends."""
     ends = np.zeros(2, np.int64)
     ends[1] = n

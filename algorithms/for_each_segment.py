@@ -11,17 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from portapar import parts
+from portapar import bodies, parts
 from portapar.algorithms import segments
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.segments import Segments, first
-from portapar.arrays import SCALARS, Range, asnumpy, normal
+from portapar.arrays import Range, asnumpy, normal
 from portapar.errors import KernelError
+from portapar.few import MISS, Step, plain
 from portapar.kernel.front.lift import lift
 from portapar.kernel.front.sources import function
 from portapar.lazy import flat
 from portapar.parts import Parts
 from portapar.policy import Policy
+
+_MOST = np.iinfo(np.int64).max
 
 
 def for_each_segment(policy: Policy | None, offsets: Any, body: Any, *args: Any) -> Any:
@@ -71,17 +74,20 @@ def for_each_segment(policy: Policy | None, offsets: Any, body: Any, *args: Any)
     """
     offsets = normal(offsets, "offsets")
     args = tuple(normal(x, f"argument {k}") for k, x in enumerate(args))
+    known = _known(Step(policy), offsets)
     return parts.run(
-        "for_each_segment", policy, (offsets, *_arrays(args)), lambda p: _for_each(p, offsets, body, args),
-        own=lambda: [x for _, x in parts.captures(body)],
+        "for_each_segment", policy, (offsets, *flat(args)), lambda p: _for_each(p, offsets, body, args, known),
+        lambda step: (known or _known(step, offsets), MISS)[1], lambda: [x for _, x in bodies.captures(body)],
+        None if known is None else ((body,), (known.begin, known.end, known.count)),
     )  # fmt: skip
 
 
-def _arrays(args: tuple[Any, ...]) -> list[Any]:
-    return [x for x in flat(args) if not isinstance(x, SCALARS)]
+def _known(step: Step, offsets: Any) -> Segments | None:
+    """The segments, found in a remembered step; None where others must look."""
+    return segments.found(step, offsets, _MOST) if plain(offsets) and offsets.dtype.kind in "iu" else None
 
 
-def _for_each(p: Parts, offsets: Any, body: Any, args: tuple[Any, ...]) -> None:
+def _for_each(p: Parts, offsets: Any, body: Any, args: tuple[Any, ...], known: Segments | None) -> None:
     kernel, func = lift(body)
     wanted, given = len(kernel.params), 2 + len(args)
     if not wanted - len(func.__defaults__ or ()) <= given <= wanted:
@@ -89,7 +95,9 @@ def _for_each(p: Parts, offsets: Any, body: Any, args: tuple[Any, ...]) -> None:
             f"{p.algorithm}: kernel {kernel.name!r} ({kernel.where()}) {kernel.takes()}, "
             f"and the call gives {given}: a segment, an element, and {len(args)} more"
         )
-    found = segments.find(p, offsets, np.iinfo(np.int64).max)
+    if known is None:
+        p.few(body)  # so that the next call knows them
+    found = known or segments.find(p, offsets, _MOST)
     s, i, *names = kernel.params[:given]
     call = "body"
     while call in kernel.params:

@@ -296,7 +296,7 @@ def reverse(policy: Policy | None, x: Any, *, out: Any = None) -> Any:
     >>> pp.reverse(pp.par, np.array([1, 2, 3]))
     array([3, 2, 1])
     """
-    return parts.run("reverse", policy, (x, out), lambda p: _reverse(p, x, out))
+    return parts.run("reverse", policy, (x, out), lambda p: _reverse(p, x, out), whole=((), ()))
 
 
 def _reverse(p: Parts, x: Any, out: Any) -> Any:
@@ -364,7 +364,7 @@ def rotate(policy: Policy | None, x: Any, k: int, *, out: Any = None) -> Any:
     >>> pp.rotate(pp.par, np.array([1, 2, 3, 4]), 1)
     array([2, 3, 4, 1])
     """
-    return parts.run("rotate", policy, (x, out), lambda p: _rotate(p, x, k, out))
+    return parts.run("rotate", policy, (x, out), lambda p: _rotate(p, x, k, out), whole=((), (k,)))
 
 
 def _rotate(p: Parts, x: Any, k: int, out: Any) -> Any:
@@ -424,7 +424,10 @@ def adjacent_difference(policy: Policy | None, x: Any, op: Any = None, *, out: A
     >>> pp.adjacent_difference(pp.par, np.array([1, 4, 9, 16]))
     array([1, 3, 5, 7])
     """
-    return parts.run("adjacent_difference", policy, (x, out), lambda p: _adjacent_difference(p, x, op, out))
+    kernels = () if op is None else (ops.monoid(op).py_func,)
+    return parts.run(
+        "adjacent_difference", policy, (x, out), lambda p: _adjacent_difference(p, x, op, out), whole=(kernels, ())
+    )
 
 
 def _adjacent_difference(p: Parts, x: Any, op: Any, out: Any) -> Any:

@@ -25,6 +25,7 @@ import numpy as np
 from portapar import arrays, elementwise, tuning
 from portapar.algorithms.transform import copy, transform
 from portapar.part import LocalPart
+from portapar.tape import constant, unseen
 
 SMALL = 1 << 14  #: sorted by one iteration
 _PERHAPS = 1 << 15, 1 << 22  #: bytes that NumPy or we sort in less time, as the machine is; others are clear
@@ -145,6 +146,7 @@ def order(part: LocalPart, x: Any, out: Any, code: Coding) -> None:
     encode, decode, plain = code.encode, code.decode, x.dtype.kind == "i" and not code.descending
     here = bits(out)
     transform(part.how, bits(x), out=here, op=elementwise.identity if plain else lambda u: U(encode(u) ^ half))
+    unseen()
     device.sort(here.view(f"i{x.dtype.itemsize}"))
     if not plain:
         transform(part.how, here, out=here, op=lambda c: decode(U(c ^ half)))
@@ -240,7 +242,7 @@ class _Work:
         part, n = self.part, len(keys)
         if n <= SMALL:
             part.run(1, _load(encode, self.pick, self.keep), keys, values, a, va)
-            starts = part.asarray(np.array([0, n]))
+            starts = part.asarray(constant(np.array([0, n])))
         else:
             starts, crowded = self._scatter(keys, values, a, va, encode)
             for lo, hi in crowded:

@@ -287,10 +287,12 @@ def fill_integers(policy: Policy | None, out: Any, seed: int, low: int, high: in
             )
         return lambda seed, i: _integers2(seed, i, low, high)
 
-    return _fill("fill_integers", policy, out, seed, "iu", choose)
+    return _fill("fill_integers", policy, out, seed, "iu", choose, (low, high))
 
 
-def _fill(name: str, policy: Policy | None, out: Any, seed: int, kinds: str, choose: Any) -> Any:
+def _fill(
+    name: str, policy: Policy | None, out: Any, seed: int, kinds: str, choose: Any, options: tuple[int, ...] = ()
+) -> Any:
     """Fill with what ``two = choose(out.dtype)`` gives: numbers i and i + 1 of a seed, for even i."""
     seed = arrays.whole_number(f"{name}: seed", seed, -(2**63))
 
@@ -326,4 +328,4 @@ def _fill(name: str, policy: Policy | None, out: Any, seed: int, kinds: str, cho
         p.each("fill", step)
         return p.give(data)
 
-    return parts.run(name, policy, (out,), body)
+    return parts.run(name, policy, (out, seed), body, whole=((), options))

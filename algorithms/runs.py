@@ -64,14 +64,8 @@ def run_length_encode(policy: Policy | None, x: Any) -> tuple[Any, Any]:
         return runs.first(data, "values"), runs.lengths()
 
     def few(step: Step) -> Any:
-        heads = few_heads(step, x)
-        values = None if heads is None else few_first(step, x, heads)
-        if heads is None or values is None:
-            return MISS
-        lengths = np.empty_like(heads)
-        np.subtract(heads[1:], heads[:-1], out=lengths[:-1])
-        lengths[-1] = len(x) - heads[-1]
-        return values, lengths
+        found = few_runs(step, x)
+        return MISS if found is None else (found[0], found[1][1:] - found[1][:-1])
 
     return parts.run("run_length_encode", policy, (x,), encode, few)
 
@@ -90,6 +84,41 @@ def keys_of(p: Parts, x: Any, name: str) -> Data:
 # by remembered steps --------------------------------------------------------------------------------
 
 _MOST = 1 << 20  #: elements that caches hold: these are looked at twice, without a flag for each
+
+
+def few_runs(step: Step, x: Any) -> Any:
+    """(the first element of each run of equal elements of a plain array, offsets: where each begins, and the end).
+
+    None where others must look.
+    """
+    n = elements(x, most=radix.SMALL)
+    if n and few_sorted.ordered(x):
+        firsts, offsets, count = np.empty(n, x.dtype), np.empty(n + 1, np.int64), np.empty(1, np.int64)
+        if not step(_runs(x.dtype), radix.bits(x), radix.bits(firsts), offsets, count):
+            return None
+        found = int(count[0])
+        return firsts[:found].copy(), offsets[: found + 1].copy()
+    heads = few_heads(step, x)
+    values = None if heads is None else few_first(step, x, heads)
+    return None if heads is None or values is None else (values, few_offsets(heads, len(x)))
+
+
+@functools.cache
+def _runs(dtype: np.dtype) -> Any:
+    """The kernel that finds all of it in one step."""
+    equal = radix.coding(dtype, False).equal
+
+    def runs(_: int, keys: Any, firsts: Any, offsets: Any, count: Any) -> None:
+        n = 0
+        for i in range(len(keys)):
+            if i == 0 or equal(keys[np.uint64(i)]) != equal(keys[np.uint64(i - 1)]):
+                firsts[np.uint64(n)] = keys[np.uint64(i)]
+                offsets[np.uint64(n)] = i
+                n += 1
+        offsets[np.uint64(n)] = len(keys)
+        count[0] = n
+
+    return fixed(runs)
 
 
 def few_heads(step: Step, x: Any) -> Any:

@@ -6,6 +6,7 @@ elements behind its own that it needs.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ from portapar import arrays, parts, shares
 from portapar.algorithms import few_sorted, radix
 from portapar.algorithms.find import differing, find_if, find_last_if, first, look
 from portapar.algorithms.order import Order, before
-from portapar.algorithms.sets import members
+from portapar.algorithms.sets import few_members, members
 from portapar.errors import ArgumentError, flags
-from portapar.few import MANY, MISS, Step, elements
+from portapar.few import MANY, MISS, Step, elements, fixed
 from portapar.part import LocalPart
 from portapar.parts import Parts
 from portapar.policy import Policy
@@ -100,7 +101,14 @@ def find_first_of(policy: Policy | None, x: Any, values: Any) -> Any:
     >>> pp.find_first_of(pp.par, np.array([3, 1, 4, 1, 5]), np.array([5, 4]))
     2
     """
-    return parts.run("find_first_of", policy, (x, values), lambda p: _find_first_of(p, x, values))
+    def few(step: Step) -> Any:
+        flags = few_members(step, x, values)
+        if flags is MISS:
+            return MISS
+        place = int(flags.argmax())
+        return place if flags[place] else len(x)
+
+    return parts.run("find_first_of", policy, (x, values), lambda p: _find_first_of(p, x, values), few)
 
 
 def lexicographical_compare(policy: Policy | None, x: Any, y: Any, *, key: Any = None) -> Any:
@@ -136,6 +144,9 @@ def lexicographical_compare(policy: Policy | None, x: Any, y: Any, *, key: Any =
     def few(step: Step) -> Any:
         if key is not None or not few_sorted.comparable(x, y, False):
             return MISS
+        if len(x) <= 2 * radix.SMALL:
+            answer = np.empty(1, np.bool_)
+            return bool(answer[0]) if step(_less(x.dtype), radix.bits(x), radix.bits(y), answer) else MISS
         one, two = ([(radix.bits(a), radix.coding(a.dtype, False))] for a in (x, y))
         less, more = before(one, two), before(two, one)
 
@@ -228,6 +239,18 @@ def is_partitioned(policy: Policy | None, x: Any, predicate: Any) -> Any:
     """
     def few(step: Step) -> Any:
         n = elements(x, most=MANY)
+        if 0 < n <= radix.SMALL:
+
+            def look_on(_: int, x: Any, answer: Any) -> None:
+                i = 0
+                while i < len(x) and predicate(x[np.uint64(i)]):
+                    i += 1
+                while i < len(x) and not predicate(x[np.uint64(i)]):
+                    i += 1
+                answer[0] = i == len(x)
+
+            answer = np.empty(1, np.bool_)
+            return bool(answer[0]) if step(look_on, x, answer) else MISS
 
         def lacks(i: int) -> bool:
             return not predicate(x[np.uint64(i)])
@@ -242,6 +265,20 @@ def is_partitioned(policy: Policy | None, x: Any, predicate: Any) -> Any:
         return MISS if behind is MISS else behind == n or n - 1 - behind < out
 
     return parts.run("is_partitioned", policy, (x,), lambda p: _is_partitioned(p, x, predicate), few)
+
+
+@functools.cache
+def _less(dtype: np.dtype) -> Any:
+    """The kernel that compares few elements with others."""
+    equal = radix.coding(dtype, False).equal
+
+    def less(_: int, x: Any, y: Any, answer: Any) -> None:
+        i = 0
+        while i < len(x) and i < len(y) and equal(x[np.uint64(i)]) == equal(y[np.uint64(i)]):
+            i += 1
+        answer[0] = i < len(y) and (i == len(x) or equal(x[np.uint64(i)]) < equal(y[np.uint64(i)]))
+
+    return fixed(less)
 
 
 def _search(p: Parts, x: Any, pattern: Any, predicate: Any) -> int:
@@ -289,7 +326,11 @@ def _not(differ: Any) -> Any:
 
 def _find_first_of(p: Parts, x: Any, values: Any) -> int:
     data = p.vector(x, "x")
-    known = p.do("values", members(p, data, values))
+    look_up = members(p, data, values)
+    decided = p.few()
+    if decided is not MISS:
+        return decided
+    known = p.do("values", look_up)
 
     def hits(part: LocalPart) -> Any:
         here, member = data[part], known[part.number]

@@ -14,7 +14,7 @@ from portapar import arrays, elementwise, parts
 from portapar.algorithms import few_sorted, radix
 from portapar.algorithms.transform import copy, transform
 from portapar.errors import PlacementError
-from portapar.few import MISS
+from portapar.few import MISS, Step
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
@@ -52,7 +52,11 @@ def kth_smallest(policy: Policy | None, x: Any, k: int) -> Any:
     >>> pp.kth_smallest(pp.par, np.array([30, 10, 20]), 1)
     np.int64(20)
     """
-    return parts.run("kth_smallest", policy, (x,), lambda p: _kth(p, *_given(p, x, k, "k")))
+    def few(step: Step) -> Any:
+        found: Any = few_sorted.head(step, x, k, 1, None)
+        return MISS if found is MISS else found[k]
+
+    return parts.run("kth_smallest", policy, (x,), lambda p: _kth(p, *_given(p, x, k, "k")), few)
 
 
 def nth_element(policy: Policy | None, x: Any, n: int, *, out: Any = None) -> Any:
@@ -103,6 +107,9 @@ def _given(p: Parts, x: Any, k: Any, name: str) -> tuple[Data, radix.Coding, int
 
 
 def _kth(p: Parts, data: Data, coding: radix.Coding, k: int) -> Any:
+    found = p.few()
+    if found is not MISS:
+        return found
     keys = {part.number: radix.bits(data[part]) for part in p.own}
     code = np.array([kth_code(p, keys, coding.encode, k)])
     return np.array([coding.decode(code)]).view(data.dtype)[0, 0]

@@ -10,6 +10,7 @@ of integers that lie close together, by a flag for each.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -18,19 +19,20 @@ from portapar import arrays, elementwise, parts
 from portapar.algorithms import radix
 from portapar.algorithms.copy_if import copy_if, select_few
 from portapar.algorithms.count import all_of
-from portapar.algorithms.few_sorted import comparable
+from portapar.algorithms.few_sorted import comparable, one_piece, ordered
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.order import Keys, Order, before
 from portapar.algorithms.sort import merge, merged_few
 from portapar.algorithms.transform import transform
 from portapar.algorithms.unique import unique
 from portapar.errors import ArgumentError, flags
-from portapar.few import MISS, Step
+from portapar.few import MISS, Step, elements, fixed
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
 
 _STEPS = 8  #: elements of the other sequence that are passed one by one before a binary search
+_WALK = 1 << 15  #: elements of both that one thread walks along sooner than several do all the steps
 _SPAN = 1 << 28  #: bytes of flags at most
 
 
@@ -76,8 +78,9 @@ def set_union(policy: Policy | None, a: Any, b: Any, *, key: Any = None, descend
         return merge(p.how, a, rest, key=key, descending=descending)
 
     def few(step: Step) -> Any:
-        rest = _few_chosen(step, b, a, key, descending, False)
-        return MISS if rest is MISS else merged_few(step, a, rest, key, descending)
+        found = _few_walk(step, a, b, key, descending, (1, 1, 1))
+        rest = _few_chosen(step, b, a, key, descending, False) if found is MISS else found
+        return found if rest is found else merged_few(step, a, rest, key, descending)
 
     return parts.run("set_union", policy, (a, b), union, few)
 
@@ -115,9 +118,11 @@ def set_intersection(policy: Policy | None, a: Any, b: Any, *, key: Any = None, 
         found = _there(p, set_intersection, a, b, key, descending)
         return _chosen(p, a, b, ("a", "b"), key, descending, True) if found is MISS else found
 
-    return parts.run(
-        "set_intersection", policy, (a, b), common, lambda step: _few_chosen(step, a, b, key, descending, True)
-    )
+    def few(step: Step) -> Any:
+        found = _few_walk(step, a, b, key, descending, (1, 0, 0))
+        return _few_chosen(step, a, b, key, descending, True) if found is MISS else found
+
+    return parts.run("set_intersection", policy, (a, b), common, few)
 
 
 def set_difference(policy: Policy | None, a: Any, b: Any, *, key: Any = None, descending: bool = False) -> Any:
@@ -153,9 +158,11 @@ def set_difference(policy: Policy | None, a: Any, b: Any, *, key: Any = None, de
         found = _there(p, set_difference, a, b, key, descending)
         return _chosen(p, a, b, ("a", "b"), key, descending, False) if found is MISS else found
 
-    return parts.run(
-        "set_difference", policy, (a, b), rest, lambda step: _few_chosen(step, a, b, key, descending, False)
-    )
+    def few(step: Step) -> Any:
+        found = _few_walk(step, a, b, key, descending, (0, 1, 0))
+        return _few_chosen(step, a, b, key, descending, False) if found is MISS else found
+
+    return parts.run("set_difference", policy, (a, b), rest, few)
 
 
 def set_symmetric_difference(
@@ -198,6 +205,9 @@ def set_symmetric_difference(
         return merge(p.how, left, right, key=key, descending=descending)
 
     def few(step: Step) -> Any:
+        found = _few_walk(step, a, b, key, descending, (0, 1, 1))
+        if found is not MISS:
+            return found
         left = _few_chosen(step, a, b, key, descending, False)
         right = MISS if left is MISS else _few_chosen(step, b, a, key, descending, False)
         return MISS if right is MISS else merged_few(step, left, right, key, descending)
@@ -244,6 +254,9 @@ def includes(policy: Policy | None, a: Any, b: Any, *, key: Any = None, descendi
         return all(p.each("flags", lambda part: all_of(part.how, flags[part.number], elementwise.identity)))
 
     def few(step: Step) -> Any:
+        found = _few_walk(step, a, b, key, descending, (0, 0, 1))  # those of `b` that have no partner
+        if found is not MISS:
+            return len(found) == 0
         flags = _few_partners(step, b, a, key, descending)
         return MISS if flags is None else bool(flags.all())
 
@@ -285,7 +298,11 @@ def isin(policy: Policy | None, x: Any, values: Any) -> Any:
 
     def look(p: Parts) -> Any:
         data = p.read(x, "x")
-        found, member = p.new(data.shape, np.bool_), members(p, data, values)
+        member = members(p, data, values)
+        few = p.few()
+        if few is not MISS:
+            return few
+        found = p.new(data.shape, np.bool_)
 
         def step(part: LocalPart) -> None:
             if len(part):
@@ -294,7 +311,42 @@ def isin(policy: Policy | None, x: Any, values: Any) -> Any:
         p.each("look", step)
         return p.give(found)
 
-    return parts.run("isin", policy, (x, values), look)
+    return parts.run("isin", policy, (x, values), look, lambda step: few_members(step, x, values))
+
+
+def few_members(step: Step, x: Any, values: Any) -> Any:
+    """`isin` of few plain elements, in one step."""
+    n = elements(x, most=radix.SMALL) * elements(values).bit_length()
+    if not 0 < n <= 4 * radix.SMALL or not ordered(x) or not ordered(values):
+        return MISS
+    if x.dtype != values.dtype:
+        if not (x.flags.aligned and values.flags.aligned):
+            return MISS  # the long way says so
+        common = np.result_type(x.dtype, values.dtype)
+        x, values = x.astype(common, copy=False), values.astype(common, copy=False)
+    m, code = len(values), radix.coding(x.dtype, False).dtype
+    room, keys, out = np.empty(m, code), np.empty(m, code), np.empty(len(x), np.bool_)
+    given = x, radix.bits(x), radix.bits(values)
+    return out if step(_member(x.dtype), *given, room, keys, one_piece(m), keys, out) else MISS
+
+
+@functools.cache
+def _member(dtype: np.dtype) -> Any:
+    equal = radix.coding(dtype, False).equal
+    load, settle = radix.one_bucket(equal, elementwise.identity, "keys")
+
+    def member(_: int, x: Any, bits: Any, values: Any, a: Any, b: Any, ends: Any, keys: Any, out: Any) -> None:
+        load(0, values, a, a, a)
+        settle(0, ends, a, a, b, b, keys, a)
+        for i in range(len(x)):
+            code, first, n = equal(bits[np.uint64(i)]), 0, len(keys)
+            while n > 1:  # the last one that is not larger
+                half = n // 2
+                first += half if keys[np.uint64(first + half)] <= code else 0
+                n -= half
+            out[np.uint64(i)] = keys[np.uint64(first)] == code and x[np.uint64(i)] == x[np.uint64(i)]
+
+    return fixed(member)
 
 
 def members(p: Parts, data: Data, values: Any) -> Any:
@@ -363,6 +415,39 @@ def _there(p: Parts, algorithm: Any, a: Any, b: Any, key: Any, descending: bool)
         _order(p, a, b, ("a", "b"), key, descending)
         found = p.few()
     return found
+
+
+def _few_walk(step: Step, a: Any, b: Any, key: Any, descending: Any, wanted: tuple[int, int, int]) -> Any:
+    """Few elements of both in one step; wanted are, or are not: pairs, elements of `a`, of `b` that have no partner."""
+    if key is not None or not comparable(a, b, descending) or len(a) + len(b) > _WALK:
+        return MISS
+    out, count = np.empty(len(a) + len(b) + 1, a.dtype), np.empty(1, np.int64)
+    walk = _walk(a.dtype, descending)
+    return out[: count[0]].copy() if step(walk, radix.bits(a), radix.bits(b), *wanted, radix.bits(out), count) else MISS
+
+
+@functools.cache
+def _walk(dtype: np.dtype, descending: bool) -> Any:
+    """The kernel that walks along both."""
+    equal = radix.coding(dtype, descending).equal
+
+    def walk(_: int, a: Any, b: Any, pairs: int, ours: int, theirs: int, out: Any, count: Any) -> None:
+        i = j = k = 0
+        while i < len(a) and j < len(b):
+            u, v = equal(a[np.uint64(i)]), equal(b[np.uint64(j)])
+            out[np.uint64(k)] = a[np.uint64(i)] if u <= v else b[np.uint64(j)]
+            k += pairs if u == v else ours if u < v else theirs
+            i += 1 if u <= v else 0
+            j += 1 if v <= u else 0
+        for p in range(i, len(a)):
+            out[np.uint64(k)] = a[np.uint64(p)]
+            k += ours
+        for p in range(j, len(b)):
+            out[np.uint64(k)] = b[np.uint64(p)]
+            k += theirs
+        count[0] = k
+
+    return fixed(walk)
 
 
 def _few_partners(step: Step, a: Any, b: Any, key: Any, descending: Any) -> Any:

@@ -63,7 +63,7 @@ def shift_left(policy: Policy | None, x: Any, k: int, fill: Any = 0, *, out: Any
     >>> pp.shift_left(pp.par, np.array([1, 2, 3, 4]), 1)
     array([2, 3, 4, 0])
     """
-    return parts.run("shift_left", policy, (x, out), lambda p: _shift(p, x, k, 1, fill, out))
+    return parts.run("shift_left", policy, (x, out), lambda p: _shift(p, x, k, 1, fill, out), whole=((), (k, fill)))
 
 
 def shift_right(policy: Policy | None, x: Any, k: int, fill: Any = 0, *, out: Any = None) -> Any:
@@ -75,7 +75,7 @@ def shift_right(policy: Policy | None, x: Any, k: int, fill: Any = 0, *, out: An
     >>> pp.shift_right(pp.par, np.array([1, 2, 3, 4]), 1, fill=9)
     array([9, 1, 2, 3])
     """
-    return parts.run("shift_right", policy, (x, out), lambda p: _shift(p, x, k, -1, fill, out))
+    return parts.run("shift_right", policy, (x, out), lambda p: _shift(p, x, k, -1, fill, out), whole=((), (k, fill)))
 
 
 def transpose(policy: Policy | None, x: Any, *, out: Any = None) -> Any:
@@ -113,7 +113,7 @@ def transpose(policy: Policy | None, x: Any, *, out: Any = None) -> Any:
            [2, 5],
            [3, 6]])
     """
-    return parts.run("transpose", policy, (x, out), lambda p: _transpose(p, x, out))
+    return parts.run("transpose", policy, (x, out), lambda p: _transpose(p, x, out), whole=((), ()))
 
 
 def gather_if(policy: Policy | None, x: Any, indices: Any, stencil: Any, out: Any) -> Any:

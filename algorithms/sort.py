@@ -27,6 +27,7 @@ from portapar.few import MANY, MISS, Step, elements, plain
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
+from portapar.sequence import Whole
 
 
 def sort(policy: Policy | None, x: Any, *, key: Any = None, descending: bool = False, out: Any = None) -> Any:
@@ -73,7 +74,7 @@ def sort(policy: Policy | None, x: Any, *, key: Any = None, descending: bool = F
     flags("sort", descending=descending)
     return parts.run(
         "sort", policy, (x, out), lambda p: _sort(p, x, key, descending, out, False),
-        lambda step: few_sorted.sort(step, x, key, descending, out, False),
+        lambda step: few_sorted.sort(step, x, key, descending, out, False), whole=_whole(key, descending),
     )  # fmt: skip
 
 
@@ -93,7 +94,7 @@ def stable_sort(policy: Policy | None, x: Any, *, key: Any = None, descending: b
     flags("stable_sort", descending=descending)
     return parts.run(
         "stable_sort", policy, (x, out), lambda p: _sort(p, x, key, descending, out, True),
-        lambda step: few_sorted.sort(step, x, key, descending, out, True),
+        lambda step: few_sorted.sort(step, x, key, descending, out, True), whole=_whole(key, descending),
     )  # fmt: skip
 
 
@@ -123,7 +124,7 @@ def argsort(policy: Policy | None, x: Any, *, key: Any = None, descending: bool 
     flags("argsort", descending=descending)
     return parts.run(
         "argsort", policy, (x,), lambda p: _argsort(p, x, key, descending),
-        lambda step: few_sorted.argsort(step, x, key, descending),
+        lambda step: few_sorted.argsort(step, x, key, descending), whole=_whole(key, descending),
     )  # fmt: skip
 
 
@@ -158,7 +159,7 @@ def sort_by_key(
     flags("sort_by_key", descending=descending)
     return parts.run(
         "sort_by_key", policy, (keys, values), lambda p: _sort_pairs(p, keys, values, key, descending),
-        lambda step: few_sorted.sort_by_key(step, keys, values, key, descending),
+        lambda step: few_sorted.sort_by_key(step, keys, values, key, descending), whole=_whole(key, descending),
     )  # fmt: skip
 
 
@@ -217,8 +218,18 @@ def merge(policy: Policy | None, a: Any, b: Any, *, key: Any = None, descending:
     flags("merge", descending=descending)
     return parts.run(
         "merge", policy, (a, b, out), lambda p: _merge(p, a, b, key, descending, out),
-        lambda step: merged_few(step, a, b, key, descending, out),
+        lambda step: merged_few(step, a, b, key, descending, out), whole=merge_whole(key, descending),
     )  # fmt: skip
+
+
+def _whole(key: Any, descending: Any) -> Whole | None:
+    """What the steps of a call with a key follow from, see `portapar.sequence`; those without are few steps anyway."""
+    return None if key is None else merge_whole(key, descending)
+
+
+def merge_whole(key: Any, descending: Any) -> Whole:
+    """The same for merges."""
+    return ((), (key, descending)) if key is None or isinstance(key, str) else ((key,), (descending,))
 
 
 def merged_few(step: Step, a: Any, b: Any, key: Any, descending: Any, out: Any = None) -> Any:

@@ -128,7 +128,8 @@ def stencil(
         p.each("cells", step)
         return p.give(result)
 
-    return parts.run("stencil", policy, (x, out), run, own=lambda: _own(body, len(x.shape)))
+    whole = (body,), (radius, boundary, value)
+    return parts.run("stencil", policy, (x, out), run, own=lambda: _own(body, len(x.shape)), whole=whole)
 
 
 def _own(body: Any, ndim: int) -> list[Any]:

@@ -16,7 +16,7 @@ from portapar.algorithms.copy_if import copy_if, pack_few
 from portapar.algorithms.count import count
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.reduce import transform_reduce
-from portapar.algorithms.runs import Runs, few_first, few_heads, keys_of
+from portapar.algorithms.runs import Runs, few_heads, few_runs, keys_of
 from portapar.algorithms.sort import sort
 from portapar.errors import PlacementError, flags
 from portapar.few import MISS, Step, elements
@@ -76,9 +76,8 @@ def _neighbours(p: Parts, x: Any) -> Any:
 
 
 def _few_neighbours(step: Step, x: Any) -> Any:
-    heads = few_heads(step, x)
-    found = None if heads is None else few_first(step, x, heads)
-    return MISS if found is None else found
+    found = few_runs(step, x)
+    return MISS if found is None else found[0]
 
 
 def unique_count(policy: Policy | None, x: Any, *, consecutive: bool = False) -> Any:

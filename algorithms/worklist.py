@@ -15,6 +15,7 @@ import numpy as np
 
 from portapar import arrays, parts
 from portapar.algorithms.for_each import for_each
+from portapar.bodies import captures
 from portapar.call import resolve
 from portapar.errors import DeviceMemoryError, KernelError, PlacementError
 from portapar.executor import Executor
@@ -22,7 +23,7 @@ from portapar.kernel.front import atomic
 from portapar.kernel.front.lift import lift
 from portapar.kernel.front.sources import function
 from portapar.moves import shares_memory
-from portapar.parts import Parts, captures
+from portapar.parts import Parts
 from portapar.policy import Policy, par
 
 

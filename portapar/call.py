@@ -24,6 +24,7 @@ from portapar.plan import Plan, cut, watch
 from portapar.policy import Planning, Policy, choosing, planning, surveying
 from portapar.problem import Problem, checking
 from portapar.remembered import MISS, again, likeness, ready_calls, remember_loop, repeated, signature
+from portapar.tape import tapes, unseen
 from portapar.trace import span
 
 if TYPE_CHECKING:
@@ -172,6 +173,8 @@ def _call(
             result = again(alike, key, values)
             if result is not MISS:
                 return result
+    if tapes:
+        unseen()
     how, where = resolve(how, args, algorithm)
     if how.check:
         asked, result = _checked(build, algorithm, where, kernels, args, extra)

@@ -40,6 +40,7 @@ from portapar.pieces import task
 from portapar.plan import Loop, cut
 from portapar.policy import Planning, Policy, Recording
 from portapar.remembered import MISS, NUMBERS, remember
+from portapar.tape import seen, tapes, unseen
 from portapar.trace import watching
 
 FEW = 4096  #: elements at most: a tile of scans, a piece of segments
@@ -130,6 +131,8 @@ class FirstStep(Step):
     def _first(self, blocks: tuple[int, bool] | None, kernel: Any, args: tuple[Any, ...]) -> bool:
         if any(map(loops, self._kernels)):
             return False
+        if tapes:
+            unseen()
         here, there = self._here, self._there()
         count, wakes = blocks or (1, True)
         dealt = there._dealt(1) if count > 1 else there
@@ -192,7 +195,10 @@ def _again(
         _parts.clear()
         return False
     try:
-        return launch(values) is not REFUSED
+        result = launch(values)
+        if tapes:
+            seen(launch, values, result)
+        return result is not REFUSED
     except struct.error:  # a whole number beyond 64 bits: the long way says so
         return False
 

@@ -16,6 +16,7 @@ from portapar.kernel.front.lift import loops
 from portapar.lazy import Lazy
 from portapar.plan import Surveyed
 from portapar.policy import Policy, surveying
+from portapar.tape import made, tapes
 from portapar.trace import span
 
 _WIDE = 1024  #: iterations at a time that no CPU runs
@@ -82,13 +83,19 @@ class LocalPart:
 
     def empty(self, shape: int | tuple[int, ...], dtype: Any) -> Any:
         """An uninitialised array where this part lives."""
-        shape = shape if isinstance(shape, tuple) else (int(shape),)
-        return self.executor.device.empty(shape, np.dtype(dtype))
+        shape, make = shape if isinstance(shape, tuple) else (int(shape),), self.executor.device.empty
+        out = make(shape, np.dtype(dtype))
+        if tapes:
+            made(out, make)
+        return out
 
     def zeros(self, shape: int, dtype: Any) -> Any:
         """An array of zeros where this part lives."""
         if self.executor.device.host_memory or np.dtype(dtype).names is not None:
-            return self.asarray(np.zeros(shape, dtype))
+            zeros = np.zeros(shape, dtype)
+            if tapes:
+                made(zeros, np.zeros)
+            return self.asarray(zeros)
         out = self.empty(shape, dtype)
         call("fill", self.how, (elementwise.constant,), (np.dtype(dtype).type(0), out), None, _build_copy)
         return out

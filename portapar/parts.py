@@ -18,14 +18,14 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from types import CellType, FunctionType
 from typing import Any, TypeVar
 
 import numpy as np
 
-from portapar import arrays, choice, elementwise, moves, ops, outputs, shares
+from portapar import arrays, choice, elementwise, moves, outputs, sequence, shares
 from portapar.agreement import told
 from portapar.arrays import PartitionedArray
+from portapar.bodies import captures, functions, normal
 from portapar.call import resolve
 from portapar.errors import KernelError, PlacementError, PortaparError, short
 from portapar.exchange import Exchange
@@ -33,11 +33,13 @@ from portapar.executor import DeviceExecutor
 from portapar.expression import MIRROR, OWN
 from portapar.few import FEW, MISS, Step
 from portapar.kernel.front.lift import bound, lift
-from portapar.lazy import Lazy, flat, readable
+from portapar.lazy import Lazy
 from portapar.outputs import kind_text
 from portapar.part import Data, LocalPart
 from portapar.plan import Plan, Surveyed
 from portapar.policy import Policy, Recording, check_policy, choosing, current, planning, surveying
+from portapar.sequence import Whole
+from portapar.tape import tapes, unseen
 from portapar.trace import span, watching
 
 T = TypeVar("T")
@@ -108,7 +110,7 @@ class Parts(Exchange):
     @contextlib.contextmanager
     def captured(self, body: Callable[..., Any], own: Callable[[], Any]) -> Iterator[None]:
         """While the parts run by themselves: partitioned arrays that the user's functions capture are at hand."""
-        found = {id(x): (name, x) for func in _functions(body) for name, x in captures(func)}
+        found = {id(x): (name, x) for func in functions(body) for name, x in captures(func)}
         found = {k: (name, x) for k, (name, x) in found.items() if x.executor is self.executor and len(x.cuts) > 2}
         mine = {id(x) for x in own()} if found else set()
         before = {k: x.replica for k, (_, x) in found.items()}
@@ -435,6 +437,7 @@ def run(
     body: Callable[[Parts], T],
     few: Callable[[Step], T] | None = None,
     own: Callable[[], Any] = list,
+    whole: Whole | None = None,
 ) -> Any:
     """Carry out an algorithm of several steps.
 
@@ -453,6 +456,8 @@ def run(
     own : callable, optional
         Gives those of the arrays that the user's functions capture of which each part uses its own rows alone. All
         others that are partitioned are gathered.
+    whole : tuple, optional
+        What its steps follow from besides what `values` look like, see `portapar.sequence`.
 
     Returns
     -------
@@ -461,26 +466,26 @@ def run(
     try:
         undecided = choosing(how)
         if undecided is not None:
-            given, body, own = _normal(values, body, own)
+            given, body, own = normal(values, body, own)
             plain = few is not None and all(type(x) is np.ndarray for x in given)
             small = plain and all(x.size <= FEW for x in given)
-            like = undecided, algorithm, *(() if small else choice.looks(_functions(body), given))
+            like = undecided, algorithm, *(() if small else choice.looks(functions(body), given))
             there = choice.held(undecided, like) if plain else None
             if few is not None and small and there is not None:
                 if (value := few(Step(there))) is not MISS:
                     return value
                 choice.hold(undecided, like, None)
             elif there is not None and current.get() is None and not watching and not there.executor.closed:
-                return _run(algorithm, there, values, body, few, own)
+                return _run(algorithm, there, values, body, few, own, whole)
 
             def holds(bound: Policy) -> None:
                 if plain and isinstance(bound.executor, DeviceExecutor) and bound.executor.device.host_memory:
                     choice.hold(undecided, like, bound)
 
-            again = functools.partial(_run, algorithm, values=values, body=body, few=few, own=own)
-            users = tuple(_functions(body))
+            again = functools.partial(_run, algorithm, values=values, body=body, few=few, own=own, whole=whole)
+            users = tuple(functions(body))
             return choice.run(undecided, algorithm, users, given, lambda bound: again(how=bound), holds=holds)
-        return _run(algorithm, how, values, body, few, own)
+        return _run(algorithm, how, values, body, few, own, whole)
     except PortaparError as error:
         raise short(error) from error.__cause__
 
@@ -492,14 +497,36 @@ def _run(
     body: Callable[[Parts], T],
     few: Callable[[Step], T] | None,
     own: Callable[[], Any],
+    whole: Whole | None,
 ) -> Any:
     """The same, for a policy that says where, or of which its data do."""
+    if whole is not None:
+        key, given = sequence.look(algorithm, how, tuple(values), whole)
+        if key is not None:
+            found = sequence.again(key, given)
+            if found is not MISS:
+                return found
+            return sequence.record(key, given, lambda: _anew(algorithm, how, values, body, few, own))
+    elif tapes:
+        unseen()
+    return _anew(algorithm, how, values, body, few, own)
+
+
+def _anew(
+    algorithm: str,
+    how: Policy | None,
+    values: Sequence[Any],
+    body: Callable[[Parts], T],
+    few: Callable[[Step], T] | None,
+    own: Callable[[], Any],
+) -> Any:
+    """The same, of what was not run again."""
     if few is not None and (how is None or type(how) is Policy):
         found = few(Step(how))
         if found is not MISS:
             return found
     check_policy(how, algorithm)
-    values, body, own = _normal(values, body, own)
+    values, body, own = normal(values, body, own)
     how, where = resolve(how, values, algorithm)
     plain = how._but(asynchronous=False) if how.asynchronous else how
 
@@ -540,62 +567,3 @@ def _run(
     if how.asynchronous:
         return where.submit(carry_out)
     return carry_out()
-
-
-def _normal(
-    values: Sequence[Any], body: Callable[..., T], own: Callable[[], Any]
-) -> tuple[list[Any], Callable[..., T], Callable[[], Any]]:
-    """The arguments as algorithms work with them, and functions that captured them with those in their place."""
-    given = [x for x in values if x is not None]
-    found = [_given(x, body) for x in given]
-    changed = {id(x): y for x, y in zip(given, found, strict=True) if x is not y}
-    return (found, _with(body, changed), _with(own, changed)) if changed else (found, body, own)
-
-
-def _with(x: Any, changed: dict[int, Any]) -> Any:
-    """What an algorithm captured: arguments that are `changed`, functions of ours that captured them, tuples."""
-    if id(x) in changed:
-        return changed[id(x)]
-    if isinstance(x, (tuple, list)):
-        return type(x)(_with(one, changed) for one in x) if type(x) in (tuple, list) else x
-    if not isinstance(x, FunctionType) or x.__closure__ is None or not (x.__module__ or "").startswith("portapar."):
-        return x
-    cells = tuple(CellType(_with(cell.cell_contents, changed)) for cell in x.__closure__)
-    made = FunctionType(x.__code__, x.__globals__, x.__name__, x.__defaults__, cells)
-    made.__kwdefaults__ = x.__kwdefaults__
-    return made
-
-
-def _given(x: Any, body: Callable[..., Any]) -> Any:
-    """An argument as algorithms work with it; what kernels cannot hold is refused here, by the user's name for it."""
-    if (type(x) is np.ndarray and arrays.sound(x)) or isinstance(x, (arrays.Range, range)):
-        return x
-    cells = zip(body.__code__.co_freevars, body.__closure__ or (), strict=True)
-    name = next((name for name, cell in cells if cell.cell_contents is x), "x")
-    x = arrays.normal(x, name) if name == "out" else readable(arrays.normal(x, name))
-    if isinstance(x, np.ndarray):
-        arrays.spec_of(x, name)
-    return x
-
-
-def _functions(body: Callable[..., Any]) -> Iterator[FunctionType]:
-    """The user's functions that an algorithm's body captures."""
-    waiting = [cell.cell_contents for cell in body.__closure__ or ()]
-    while waiting:
-        x = waiting.pop()
-        if isinstance(x, (tuple, list)):
-            waiting += x
-        elif isinstance(x, ops.Monoid):
-            waiting.append(x.py_func)
-        elif isinstance(x, FunctionType) and not (x.__module__ or "").startswith("portapar."):
-            yield x
-
-
-def captures(func: Any) -> list[tuple[str, PartitionedArray]]:
-    """The partitioned arrays that a kernel captures, by name."""
-    try:
-        kernel, func = lift(func)
-    except KernelError:  # which the algorithm tells of
-        return []
-    found = zip(kernel.captures, kernel.values(func), strict=True)
-    return [(name, x) for (name, _), given in found for x in flat([given]) if isinstance(x, PartitionedArray)]

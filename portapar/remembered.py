@@ -25,6 +25,7 @@ from portapar.pieces import combine, prepare, task
 from portapar.plan import Loop, threads_for, values_first
 from portapar.policy import Planning, Policy, forgets
 from portapar.problem import Problem
+from portapar.tape import made, seen, tapes, unseen
 from portapar.trace import watching
 
 T = TypeVar("T")
@@ -117,10 +118,10 @@ def _spread(args: tuple[Any, ...]) -> Iterator[Any]:
 def repeated(key: Any, args: tuple[Any, ...]) -> Any:
     """Run a remembered call in which one array, or perhaps number, has several places, or return MISS."""
     for numbers in (True, False):
-        repeats = _repeats(args, numbers)
-        if repeats is None:  # nor are there any among arrays alone
+        places = repeats(args, numbers)
+        if places is None:  # nor are there any among arrays alone
             return MISS
-        ready = ready_calls.get((key, repeats))
+        ready = ready_calls.get((key, places))
         if ready is not None:
             return ready(args)
     return MISS
@@ -269,7 +270,7 @@ def _remember_alike(alike: Alike, loop: Loop, ready: _Ready) -> None:
     remember(_alike, alike.key, ready)
 
 
-def _repeats(args: tuple[Any, ...], numbers: bool = True) -> tuple[int, ...] | None:
+def repeats(args: tuple[Any, ...], numbers: bool = True) -> tuple[int, ...] | None:
     """Which arguments are one and the same array, or number if that matters; None if all differ."""
     places = [id(x) if numbers or type(x) not in NUMBERS else -k for k, x in enumerate(args)]
     if len(set(places)) == len(places):
@@ -312,10 +313,15 @@ class _Ready:
         if self.shape is not None:
             make = np.empty if self.device.host_memory else self.device.empty
             args = (*args[:-1], make(*self.shape))
+            if tapes:
+                made(args[-1], make)
+        given = args if self.places is None else [args[k] for k in self.places]
         try:
-            partials = self.launch(args if self.places is None else [args[k] for k in self.places])
+            partials = self.launch(given)
         except struct.error:  # a whole number beyond 64 bits: the long way says so
             return MISS
+        if tapes:
+            seen(self.launch, given, partials)
         if partials is None:
             return args[-1] if self.gives else None
         if partials is REFUSED:
@@ -343,8 +349,10 @@ class _ReadyParts:
         if where.closed or any(where.members[number].closed for number in where.own):
             ready_calls.clear()
             return MISS
-        if _repeats(args) != self.repeats:  # code for arrays that are apart is not for one that is read and written
+        if repeats(args) != self.repeats:  # code for arrays that are apart is not for one that is read and written
             return MISS
+        if tapes:
+            unseen()
         given = [args[k] for k in self.places]
         works = []
         for number, (start, starts) in self.runs:
@@ -401,10 +409,10 @@ def _remember_parts(key: Any, loop: Loop, args: tuple[Any, ...], result: Any) ->
         return
     runs = [(number, _prepared(loop, number, used)) for number in where.own]
     if all(run is not None for _, run in runs):
-        repeats = _repeats(args)
+        shared = repeats(args)
         runs = [run for run in runs if run[1] != _NOTHING]
-        ready = _ReadyParts(loop, places, runs, result is not None, repeats)
-        remember(ready_calls, key if repeats is None else (key, repeats), ready)
+        ready = _ReadyParts(loop, places, runs, result is not None, shared)
+        remember(ready_calls, key if shared is None else (key, shared), ready)
 
 
 _NOTHING = None, False  #: the work of a part that has none
@@ -486,14 +494,14 @@ def remember_loop(
     written = [k for k, use in enumerate(problem.access) if use is not None and use.writes]
     if not launch.guard(written, problem.held == "memory"):
         return
-    repeats = _repeats(args, not as_given)
-    if repeats is not None:
-        key = (key, repeats)
+    shared = repeats(args, not as_given)
+    if shared is not None:
+        key = (key, shared)
     bare = dataclasses.replace(problem, values=())  # a remembered call must not keep the arrays alive
     in_order = places == tuple(range(len(args)))
     ready = _Ready(bare, launch, None if in_order else places, shape, result is not None)
     remember(ready_calls, key, ready)
-    if alike is not None and repeats is None:
+    if alike is not None and shared is None:
         _remember_alike(alike, loop, ready)
 
 

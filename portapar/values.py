@@ -87,18 +87,23 @@ class Values:
             return None
         return self
 
+    def of(self, *inputs: np.ndarray) -> Values:
+        """The values of other plain arrays of the same types and lengths."""
+        self.inputs = inputs
+        return self
+
     def _settle(self, algorithm: str, monoid: ops.Monoid, init: Any, dtype: np.dtype, ordered: bool) -> None:
         """What follows from the types."""
         self.dtype, self.ordered = dtype, ordered
         transform = self._transform
         self.init = None if init is None else codec.as_scalars(elementwise.initial(algorithm, init, self.dtype))
-        self.identity = monoid.start(self.dtype)
-        if not monoid.named:
+        if monoid.named:
+            self.identity, self.neutral, self.op = _settled(dtype, monoid.__name__)
+        else:
+            self.identity = self.neutral = monoid.start(self.dtype)
             monoid.check(self.identity, *self._first(transform))
-        sums = monoid is ops.plus and self.dtype.kind in "fc"
-        self.neutral = -self.identity if sums else self.identity
+            self.op = _operator(dtype, monoid.py_func)
         self.load, self.store, self._cast, self._casts = _kept(dtype)
-        self.op = _operator(dtype, monoid.py_func)
         self.kernels = [monoid.py_func] if transform is None else [monoid.py_func, transform]
         self._data: dict[int, Data] = {}
         self._found: Data | None = None
@@ -233,6 +238,9 @@ def _type_of(p: Parts, inputs: tuple[Any, ...], op: ops.Monoid, transform: Any, 
 def _kinds(inputs: Sequence[Any], op: ops.Monoid, transform: Any, init: Any) -> Any:
     """What their types depend on, if that can be said without a look at lengths."""
     if init is None:
+        if op.named:  # which are what they are
+            told = kinds(() if transform is None else (transform,), inputs)
+            return told and (id(op), transform is None, *told)
         told = kinds((op.py_func,) if transform is None else (op.py_func, transform), inputs)
         return told and (op.commutative, transform is None, *told)
     parts = init if type(init) is tuple else (init,)
@@ -263,6 +271,15 @@ def _kept(dtype: np.dtype) -> tuple[Any, Any, str, dict[str, Any]]:
         return load, store, _type(dtype), {}
     casts = "".join(f"{_type(dtype[name])}(x[{k}]), " for k, name in enumerate(dtype.names))
     return load, store, "cast", {"cast": function(f"lambda x: ({casts})")}
+
+
+@functools.lru_cache(maxsize=256)
+def _settled(dtype: np.dtype, name: str) -> tuple[Any, Any, Any]:
+    """Identity, neutral value and operator of one of portapar's own monoids."""
+    monoid = getattr(ops, name)
+    identity = monoid.start(dtype)
+    sums = monoid is ops.plus and dtype.kind in "fc"
+    return identity, -identity if sums else identity, _operator(dtype, monoid.py_func)
 
 
 @functools.lru_cache(maxsize=256)

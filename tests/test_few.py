@@ -46,6 +46,13 @@ def scanned_runs(k, x):
     return np.concatenate([np.cumsum(part) for part in np.split(x, heads(k)[1:])])
 
 
+def scanned_by_key(k, x):
+    order = np.argsort(k, kind="stable")
+    found = np.empty(len(x))
+    found[order] = scanned_runs(k[order], x[order])
+    return found
+
+
 def bag(a, b, how):
     values = np.unique(np.concatenate([a, b]))
     return np.repeat(values, how(*((values[:, None] == x).sum(1) for x in (a, b))))
@@ -199,6 +206,31 @@ CALLS = {
     "top_k": (
         lambda p, x, k, i, c: pp.top_k(p, k, len(k) // 2)[1],
         lambda x, k, i, c: np.argsort(-k, kind="stable")[: len(k) // 2],
+    ),
+    "scan_by_key": (
+        lambda p, x, k, i, c: pp.scan_by_key(p, k, x, init=c),
+        lambda x, k, i, c: scanned_by_key(k, x) + c,
+    ),
+    "set_intersection": (
+        lambda p, x, k, i, c: pp.set_intersection(p, np.sort(k), np.sort(k[::3] // 2)),
+        lambda x, k, i, c: bag(k, k[::3] // 2, np.minimum),
+    ),
+    "isin": (lambda p, x, k, i, c: pp.isin(p, i, k + int(c)), lambda x, k, i, c: np.isin(i, k + int(c))),
+    "isin of two types": (lambda p, x, k, i, c: pp.isin(p, x, i + c), lambda x, k, i, c: np.isin(x, i + c)),
+    "find_first_of": (
+        lambda p, x, k, i, c: pp.find_first_of(p, i, k[:2] + int(c)),
+        lambda x, k, i, c: first(np.isin(i, k[:2] + int(c))),
+    ),
+    "kth_smallest": (
+        lambda p, x, k, i, c: pp.kth_smallest(p, x, len(x) // 3), lambda x, k, i, c: np.sort(x)[len(x) // 3]
+    ),
+    "is_partitioned": (
+        lambda p, x, k, i, c: pp.is_partitioned(p, np.append(np.sort(k), int(c)), lambda v: v < c),
+        lambda x, k, i, c: bool((k < c).all() or int(c) >= c),
+    ),
+    "lexicographical_compare": (
+        lambda p, x, k, i, c: pp.lexicographical_compare(p, k, np.append(k[: len(k) // 2], int(c))),
+        lambda x, k, i, c: k.tolist() < [*k[: len(k) // 2].tolist(), int(c)],
     ),
     "group_by_key": (
         lambda p, x, k, i, c: pp.group_by_key(p, k, x)[2], lambda x, k, i, c: x[np.argsort(k, kind="stable")]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -35,43 +33,24 @@ class Call:
         pp.reduce(self.policy, self.a)
 
 
-def _large(x: float) -> bool:
-    return x > 0.5
-
-
-def _small_calls(n: int) -> dict[str, Callable[[], Any]]:
-    """A call of each algorithm on that many elements."""
-    rng = np.random.default_rng(1)
-    x, k, places = rng.random(n), rng.integers(0, 10, n), rng.permutation(n)
-    ordered, ends, out, par = np.sort(x), np.array([0, n // 10, n // 2, n]), np.zeros(n), pp.par
-    return {
-        "transform": lambda: pp.transform(par, x, x, out=out, op=_plus),
-        "reduce": lambda: pp.reduce(par, x),
-        "count_if": lambda: pp.count_if(par, x, _large),
-        "min_element": lambda: pp.min_element(par, x),
-        "find_if": lambda: pp.find_if(par, out, _large),
-        "bincount": lambda: pp.bincount(par, k),
-        "searchsorted": lambda: pp.searchsorted(par, ordered, x),
-        "gather": lambda: pp.gather(par, x, places),
-        "inclusive_scan": lambda: pp.inclusive_scan(par, x),
-        "sort": lambda: pp.sort(par, x),
-        "argsort": lambda: pp.argsort(par, x),
-        "copy_if": lambda: pp.copy_if(par, x, _large),
-        "histogram": lambda: pp.histogram(par, x),
-        "unique": lambda: pp.unique(par, k),
-        "segmented_reduce": lambda: pp.segmented_reduce(par, ends, x),
-        "sort_by_key": lambda: pp.sort_by_key(par, k, x),
-    }
+#: of `bench.small`, whose table has all
+ALGORITHMS = [
+    "transform", "reduce", "count_if", "min_element", "find_if", "bincount", "searchsorted", "gather", "inclusive_scan",
+    "sort", "argsort", "copy_if", "histogram", "unique", "segmented_reduce", "sort_by_key", "sort(key=)", "stencil",
+    "reduce, axis=1", "set_union", "reduce_by_key",
+]  # fmt: skip
 
 
 class Small:
     """Seconds of a call of each algorithm on few elements, made again and again."""
 
-    params = [list(_small_calls(1)), [100, 10_000]]
+    params = [ALGORITHMS, [100, 10_000]]
     param_names = ["algorithm", "n"]
 
     def setup(self, algorithm: str, n: int) -> None:
-        self.call = _small_calls(n)[algorithm]
+        from bench import small
+
+        self.call = small.calls(n)[algorithm]
         self.call()
 
     def time_call(self, algorithm: str, n: int) -> None:

@@ -98,6 +98,7 @@ class Launch(device.Launch):
         self._updates = "atomic." in program.text and _of_users(program)
         self._pure = self._updates and privates.pure(program)
         self._guard: Any = None
+        self.written: list[int] = []  #: the arguments that are written to, if it looks whether they may be
         self._over(task)
 
     def _over(self, task: Task) -> None:
@@ -201,7 +202,7 @@ class Launch(device.Launch):
 
         With `apart` so must be what is written in any program.
         """
-        program = self._program
+        program, self.written = self._program, written
         sizes = {k: spec.dtype.itemsize for k, spec in enumerate(program.specs) if spec.is_array}
         outs = [program.out] if program.form == "transform" else written if apart else []
         places = self._places()
