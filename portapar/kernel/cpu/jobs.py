@@ -53,18 +53,13 @@ PLACES = sys.platform == "linux" and hasattr(os, "sched_getaffinity")
 
 
 @functools.cache
-def loops() -> tuple[Callable[..., int], ...]:
-    """(alone, launch, resume, work), compiled once per machine."""
-
-    def source(k: int) -> Callable[[], Any]:
-        return lambda: _make()[k]
-
-    arities = {"alone": 3, "launch": 3, "resume": 1, "work": 3}
-    return tuple(native(name, source(k), arity) for k, (name, arity) in enumerate(arities.items()))
+def loop(name: str) -> Callable[..., int]:
+    """``alone``, ``launch`` or ``work``, compiled once per machine, when it is first needed."""
+    return native(name, lambda: _make()[name], 3)
 
 
 @functools.cache
-def _make() -> tuple[Any, ...]:
+def _make() -> dict[str, Any]:
     from portapar.kernel.jit.system import (
         clock,
         cpu_now,
@@ -279,29 +274,29 @@ def _make() -> tuple[Any, ...]:
         return unfinished
 
     def launch(pool, job, block):
-        """Run a job; 0 when it is done, 1 if its time slice is over, 2 if its table objects, 3 if it failed."""
-        if load(job + TABLE) != 0 and allowed(block, load(job + TABLE)) == 0:
-            return 2
-        store(pool + JOB, job)
-        store(pool + BLOCK, block)
-        threads, align = load(job + THREADS), load(job + ALIGN)
-        lo, hi = load(job + LO), load(job + HI)
-        pieces = (hi - lo + align - 1) // align
-        store(pool + NEXT, lo)
-        store(pool + FAILED, 0)
-        begin = lo
-        for k in range(threads):
-            mine = pool + WORKERS + WORKER_SIZE * k
-            store(mine + CURSOR, begin)
-            store(mine + END, begin)
-            if load(job + SCHEDULE) != 0:  # each takes what is NEXT
-                continue
-            begin = min(hi, lo + pieces * (k + 1) // threads * align)
-            store(mine + END, begin)
-        return start(pool)
+        """Run a job, or without one go on with that whose time slice was over.
 
-    def resume(pool):
-        """Go on with a job whose time slice was over; returns as `launch`."""
+        0 when it is done, 1 if its time slice is over, 2 if its table objects, 3 if it failed.
+        """
+        if job != 0:
+            if load(job + TABLE) != 0 and allowed(block, load(job + TABLE)) == 0:
+                return 2
+            store(pool + JOB, job)
+            store(pool + BLOCK, block)
+            threads, align = load(job + THREADS), load(job + ALIGN)
+            lo, hi = load(job + LO), load(job + HI)
+            pieces = (hi - lo + align - 1) // align
+            store(pool + NEXT, lo)
+            store(pool + FAILED, 0)
+            begin = lo
+            for k in range(threads):
+                mine = pool + WORKERS + WORKER_SIZE * k
+                store(mine + CURSOR, begin)
+                store(mine + END, begin)
+                if load(job + SCHEDULE) != 0:  # each takes what is NEXT
+                    continue
+                begin = min(hi, lo + pieces * (k + 1) // threads * align)
+                store(mine + END, begin)
         return start(pool)
 
     def work(pool, worker, patience):
@@ -332,7 +327,7 @@ def _make() -> tuple[Any, ...]:
                     elif spins > 2_000:
                         give_way()
 
-    return alone, launch, resume, work
+    return {"alone": alone, "launch": launch, "work": work}
 
 
 def job(
@@ -473,5 +468,5 @@ _ZERO = ctypes.c_int64(0)
 
 def _first() -> Any:
     global _alone
-    _alone = loops()[0].raw  # type: ignore[attr-defined]
+    _alone = loop("alone").raw  # type: ignore[attr-defined]
     return _alone

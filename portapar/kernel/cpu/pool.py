@@ -25,7 +25,7 @@ from portapar.kernel.cpu.jobs import (
     STATE,
     WORKER_SIZE,
     WORKERS,
-    loops,
+    loop,
     ready,
 )
 from portapar.kernel.interrupts import go_on
@@ -63,7 +63,7 @@ class Pool:
         self._bells = []
 
     def _start(self) -> None:
-        self._launch, self._resume = (function.raw for function in loops()[1:3])  # type: ignore[attr-defined]
+        self._launch = loop("launch").raw  # type: ignore[attr-defined]
         allowed = os.sched_getaffinity(0) if PLACES else set()
         apart = self.size <= len(allowed) and max(allowed) < 8 * CPU_BYTES
         self._words[CPU // 8] = 0 if apart else -1  # more threads than CPUs take turns anyway
@@ -76,7 +76,7 @@ class Pool:
                 first = (WORKERS + WORKER_SIZE * k + HEARS) // 8
                 self._words[first : first + 2] = self._bells[-1]
                 thread = threading.Thread(
-                    target=loops()[3], args=(self._address, k, SPIN_NS), name=f"portapar-{k}", daemon=True
+                    target=loop("work"), args=(self._address, k, SPIN_NS), name=f"portapar-{k}", daemon=True
                 )
                 thread.start()
                 self._threads.append(thread)
@@ -127,7 +127,7 @@ class Pool:
         """End a job that needs more than one native call; False if its table objects. The lock is held."""
         while self._result.value == 1:
             go_on()
-            self._resume(self._place, 0, self._address)
+            self._launch(*self._ready, 0, 0)
         if self._result.value == 3:
             raise failed()
         return not self._result.value
