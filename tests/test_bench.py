@@ -158,7 +158,7 @@ OTHER_EXAMPLES = (("stream", ["20000"]), ("minibude", ["70"]))
 )
 def test_examples(name, arguments):
     done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / f"{name}.py"), *arguments], capture_output=True, text=True, timeout=120
+        [sys.executable, str(ROOT / "examples" / f"{name}.py"), *arguments], capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
     assert "threads" in done.stdout

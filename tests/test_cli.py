@@ -144,7 +144,7 @@ class TestRanks:
     def job(self, *arguments, **environment):
         env = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", **environment}
         command = [launcher.mpirun(), "-n", "2", sys.executable, "-m", "portapar", *arguments]
-        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=600)
 
     @pytest.mark.extra
     def test_under_mpirun_rank_0_speaks(self, tmp_path):

@@ -315,20 +315,22 @@ OTHERS = {
 }
 
 
-def half(name, n):
-    """The other arrays of an algorithm: half of them, in turn, where it is tried with many elements too."""
-    if name not in OF_MANY:
-        return OTHERS.items()
-    return list(OTHERS.items())[(OF_MANY.index(name) + (n > few.FEW)) % 2 :: 2]
+THIRDS = 3  #: of the other arrays, of which each algorithm meets one in CI
+
+
+def some(name, n, turn):
+    """The other arrays of an algorithm: a third of them, in turn."""
+    return list(OTHERS.items())[(list(CALLS).index(name) + (n > few.FEW) + turn) % THIRDS :: THIRDS]
 
 
 @pytest.mark.extra
+@pytest.mark.parametrize("turn", [0, *(pytest.param(k, marks=pytest.mark.rare) for k in range(1, THIRDS))])
 @pytest.mark.parametrize(("name", "n"), [*((name, 40) for name in CALLS), *((name, 5000) for name in OF_MANY)])
-def test_other_arrays_in_the_next_call(name, n):
+def test_other_arrays_in_the_next_call(name, n, turn):
     """What a fresh call says of them, the result or an error, a call says that was remembered for others."""
     call, _ = CALLS[name]
     x, k, i = given(n)
-    for kind, other in half(name, n):
+    for kind, other in some(name, n, turn):
         for changed in ((other(x), k, i), (x, other(k), i), (x, k, other(i))):
             outcomes = []
             for policy in (pp.par.with_(chunk_size=len(kind) + 10), pp.par):  # the first is not remembered

@@ -28,7 +28,6 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("fuzz")
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "first",
     [pytest.param(k, marks=[pytest.mark.extra] * (k > 0)) for k in range(0, SOME, EACH)],

@@ -420,7 +420,7 @@ def test_the_times_of_members_are_their_own(kinds, places, monkeypatch):
             return end
 
         def ticks(ready=ready, lasts=lasts, noted=noted):
-            assert all(one.wait(30) for one in ready)
+            assert all(one.wait(600) for one in ready)
             for moment in sorted(lasts[: len(kinds)]):
                 with clock.changed:
                     clock.now = moment

@@ -157,7 +157,7 @@ def test_command(tmp_path):
 
     def run(*words):
         command = [sys.executable, "-m", "portapar", "inspect", *words]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, capture_output=True, text=True, timeout=600)
 
     done = run(f"{file}:twice", "float64[100]", "float64[100]", "--space", "0:50", "--executor", "simd")
     assert done.returncode == 0 and "2 elements apart" in done.stdout and "kernels.py:2" in done.stdout, done

@@ -19,7 +19,7 @@ def make(*arguments, **variables):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
     words = [f"{name}={value}" for name, value in variables.items()]
     done = subprocess.run(
-        ["make", "-C", ROOT, "--no-print-directory", *arguments, *words], env=environment, timeout=120,
+        ["make", "-C", ROOT, "--no-print-directory", *arguments, *words], env=environment, timeout=600,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     return done.returncode, done.stdout

@@ -137,7 +137,7 @@ def test_a_fresh_process(tmp_path):
         assert pp.transform_reduce(pp.par, what["lazy"], transform=lambda p: p[0] - p[1]) == 0
         print(*map(repr, what["executors"]), sep="; ")
     """))
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, cwd=tmp_path, timeout=600)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "; ".join(map(repr, what["executors"]))
 

@@ -218,17 +218,17 @@ def test_then_and_await_and_errors():
     x = np.arange(1000.0)
     task = pp.par.task
     total = pp.reduce(task, x).then(lambda s: pp.reduce(pp.par, x, init=s)).then(lambda s: s / 2)
-    assert total.result(60) == x.sum()
+    assert total.result(600) == x.sum()
     failing = pp.reduce(task, x).then(lambda s: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        failing.then(lambda s: s).result(60)
+        failing.then(lambda s: s).result(600)
 
     async def both():
         return await pp.reduce(task, x) + await pp.reduce(pp.seq.task, x)
 
     assert asyncio.run(both()) == 2 * x.sum()
     with pytest.raises(pp.PlacementError):
-        pp.reduce(task, np.zeros(0), op=lambda a, b: a + b).result(60)
+        pp.reduce(task, np.zeros(0), op=lambda a, b: a + b).result(600)
 
 
 @pytest.mark.parametrize("policy", [pp.seq, pp.par])

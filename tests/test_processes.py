@@ -17,17 +17,19 @@ from every import EVERY, same
 import portapar as pp
 
 SINGLE = ("hybrid:simd", "hybrid:threads:2", "hybrid:opencl:0", "hybrid:cuda:0")
+#: each algorithm on one of them in CI, in turn, and on GPUs where there are such
+ONE_PART = [
+    pytest.param(there, name, marks=[pytest.mark.rare] * ("cuda" not in there and (k + turn) % 3 > 0))
+    for turn, there in enumerate(SINGLE)
+    for k, name in enumerate(EVERY)
+]
 
 
-@pytest.fixture(params=SINGLE)
-def single(request):
-    return executor(request.param)
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_every_algorithm_on_one_part(single, name):
+@pytest.mark.parametrize(("there", "name"), ONE_PART)
+def test_every_algorithm_on_one_part(there, name):
     """On what lives there, on NumPy arrays, and where both meet."""
     call, expected = EVERY[name]
+    single = executor(there)
     policy = pp.par.on(single)
     assert same(call(policy, single.asarray), expected)
     assert same(call(policy, single.asarray), expected)
@@ -56,7 +58,6 @@ def tasks(request):
     return eval(request.param)
 
 
-@pytest.mark.timeout(60)
 def test_a_function_that_follows_may_wait(tasks):
     task, total = pp.par.on(tasks).task, X.sum()
     for follow in (
@@ -67,12 +68,11 @@ def test_a_function_that_follows_may_wait(tasks):
         lambda s: pp.reduce(pp.par.on(tasks), X),
         lambda s: [f.result() for f in [pp.reduce(task, X) for _ in range(5)]][-1],
     ):
-        assert pp.reduce(task, X).then(follow).result(30) == total
+        assert pp.reduce(task, X).then(follow).result(600) == total
         first, second = pp.reduce(task, X), pp.reduce(task, X)
-        assert first.then(lambda s: follow(s) + second.result()).result(30) == 2 * total  # noqa: B023
+        assert first.then(lambda s: follow(s) + second.result()).result(600) == 2 * total  # noqa: B023
 
 
-@pytest.mark.timeout(60)
 def test_functions_that_follow_each_other_at_any_depth(tasks):
     task = pp.par.on(tasks).task
 
@@ -85,10 +85,9 @@ def test_functions_that_follow_each_other_at_any_depth(tasks):
     chain = pp.reduce(task, X)
     for _ in range(30):
         chain = chain.then(lambda s: s + pp.reduce(task, X).result())
-    assert chain.result(30) == 31 * X.sum()
+    assert chain.result(600) == 31 * X.sum()
 
 
-@pytest.mark.timeout(60)
 def test_errors_of_functions_that_follow(tasks):
     task = pp.par.on(tasks).task
 
@@ -100,14 +99,13 @@ def test_errors_of_functions_that_follow(tasks):
     last = after.then(lambda s: s + 1)
     for future in (after, last):
         with pytest.raises(RuntimeError, match="no 4999950000"):
-            future.result(30)
-    assert pp.reduce(task, X).then(lambda s: 1).result(30) == 1
+            future.result(600)
+    assert pp.reduce(task, X).then(lambda s: 1).result(600) == 1
     wrong = pp.reduce(task, np.zeros(0), op=lambda a, b: a + b).then(lambda s: s)
     with pytest.raises(pp.PortaparError, match="nothing to reduce"):
-        wrong.result(30)
+        wrong.result(600)
 
 
-@pytest.mark.timeout(60)
 def test_synchronize_waits_for_what_follows(tasks):
     task, seen = pp.par.on(tasks).task, []
     slow = threading.Event()
@@ -117,27 +115,25 @@ def test_synchronize_waits_for_what_follows(tasks):
     assert sorted(seen) == list(range(5))
 
 
-@pytest.mark.timeout(60)
 def test_tasks_of_several_threads_that_wait_for_each_other():
     many = [pp.threads(2), pp.simd(), pp.threads(3)]
 
     def work(k):
         mine, other = (pp.par.on(many[j % 3]).task for j in (k, k + 1))
         return pp.reduce(mine, X).then(lambda s: s + pp.reduce(other, X).then(
-            lambda t: t + pp.reduce(mine, X).result()).result()).result(30)  # fmt: skip
+            lambda t: t + pp.reduce(mine, X).result()).result()).result(600)  # fmt: skip
 
     with ThreadPoolExecutor(6) as pool:
         assert list(pool.map(work, range(18))) == [3 * X.sum()] * 18
 
 
-@pytest.mark.timeout(60)
 def test_closed_in_a_function_that_follows():
     for make in (lambda: pp.threads(2), lambda: pp.hybrid(pp.threads(3), pp.simd())):
         where = make()
         done = pp.reduce(pp.par.on(where).task, X).then(lambda s: where.close() or s)  # noqa: B023
-        assert done.result(30) == X.sum()
+        assert done.result(600) == X.sum()
         with pytest.raises(pp.BackendUnavailableError, match="closed"):
-            pp.reduce(pp.par.on(where).task, X).result(30)
+            pp.reduce(pp.par.on(where).task, X).result(600)
 
 
 def test_await_in_a_function_that_follows(tasks):
@@ -148,7 +144,7 @@ def test_await_in_a_function_that_follows(tasks):
     async def both(s):
         return s + await pp.reduce(task, X)
 
-    assert pp.reduce(task, X).then(lambda s: asyncio.run(both(s))).result(30) == 2 * X.sum()
+    assert pp.reduce(task, X).then(lambda s: asyncio.run(both(s))).result(600) == 2 * X.sum()
 
 
 # leaks --------------------------------------------------------------------------------------------
@@ -235,7 +231,7 @@ def test_fork_while_a_thread_compiles(python, compiler):
         for k in range(12):
             child = os.fork()
             if child == 0:
-                signal.alarm(60)
+                signal.alarm(600)
                 work(k)
                 os._exit(0)
             time.sleep(0.013 * (k % 4))
@@ -244,7 +240,7 @@ def test_fork_while_a_thread_compiles(python, compiler):
         thread.join()
         work(3)
         print("done", len(made) > 3)
-    """, compiler, timeout=250)  # fmt: skip
+    """, compiler, timeout=800)  # fmt: skip
     assert out.split() == ["done", "True"]
 
 
@@ -255,32 +251,32 @@ def test_fork_while_a_thread_runs(python):
     out = python("""
         import os, signal, threading, time, warnings
         warnings.simplefilter("ignore", DeprecationWarning)
-        import numpy as np, portapar as pp
+        import numpy as np, portapar as pp, portapar.forks
 
         def spin(i, n, y):
             s = 0.0
-            for k in range(n):
+            for k in range(n[0]):
                 s = s * 0.5 + i
             y[i] = s
 
-        y = np.zeros(4)
-        plans = [pp.plan(pp.for_each, p, 4, spin, 20_000_000, y) for p in (pp.seq, pp.par.on(pp.threads(2)))]
+        portapar.forks._PATIENCE = 1e6  # a fork that waited would do so until pytest gives up
+        y, n = np.zeros(4), np.array([1000])
+        plans = [pp.plan(pp.for_each, p, 4, spin, n, y) for p in (pp.seq, pp.par.on(pp.threads(2)))]
         for plan in plans:
+            n[0] = 1000
             plan.run()
-            thread = threading.Thread(target=lambda: [plan.run() for _ in range(20)])
-            thread.start()
+            n[0] = 10**13  # hours
+            threading.Thread(target=plan.run).start()
             time.sleep(0.05)
-            begin = time.monotonic()
             child = os.fork()
             if child == 0:
-                signal.alarm(60)
-                y[:] = 0
+                signal.alarm(600)
+                y[:], n[0] = 0, 1000
                 plan.run()
                 os._exit(0 if y[1:].all() else 1)
-            assert time.monotonic() - begin < 20
             assert os.waitpid(child, 0)[1] == 0
-            thread.join()
-        print("done")
+        print("done", flush=True)
+        os._exit(0)
     """)
     assert out.split() == ["done"]
 
@@ -372,7 +368,7 @@ def test_ctrl_c_is_heard_by_every_algorithm(tmp_path, policy, names):
         executor("opencl:0")
     script = tmp_path / "slow.py"
     script.write_text(textwrap.dedent(SLOW))
-    done = subprocess.run([sys.executable, str(script), policy, *names], capture_output=True, text=True, timeout=250)
+    done = subprocess.run([sys.executable, str(script), policy, *names], capture_output=True, text=True, timeout=800)
     assert done.returncode == 0, done.stderr
     answers = dict(line.split() for line in done.stdout.splitlines())
     assert answers.keys() == set(names) and "ended" not in answers.values(), answers
@@ -430,6 +426,6 @@ def test_ctrl_c_at_any_time_leaves_all_whole(tmp_path, policy, monkeypatch):
     monkeypatch.setenv("PORTAPAR_CACHE_DIR", str(tmp_path / "cache"))
     script = tmp_path / "interrupted.py"
     script.write_text(textwrap.dedent(INTERRUPTED))
-    done = subprocess.run([sys.executable, str(script), policy], capture_output=True, text=True, timeout=200)
+    done = subprocess.run([sys.executable, str(script), policy], capture_output=True, text=True, timeout=800)
     assert done.returncode == 0 and done.stdout.startswith("right"), done.stderr
     assert "Exception ignored on calling" not in done.stderr  # it was heard

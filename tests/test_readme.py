@@ -26,7 +26,7 @@ def test_examples_run(page, tmp_path):
     for file, text in zip(files, PAGES[page], strict=True):
         file.write_text(text)
     done = subprocess.run(
-        [sys.executable, "-c", RUN, *files], capture_output=True, text=True, timeout=280, cwd=tmp_path
+        [sys.executable, "-c", RUN, *files], capture_output=True, text=True, timeout=800, cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
 

@@ -62,7 +62,7 @@ def test_both_ways_write(first):
 @pytest.mark.extra
 def test_tune(python):
     script = "import sys\nfrom portapar import cli\nsys.exit(cli.main(sys.argv[1:]))"
-    told = python(script, "tune", PORTAPAR_NUM_THREADS="2", timeout=250)
+    told = python(script, "tune", PORTAPAR_NUM_THREADS="2", timeout=800)
     assert told.count("measured") == len(tuning.NUMBERS) and "built in" not in told
     shown = python(script, "info", "--profile", PORTAPAR_NUM_THREADS="2")
     assert shown.count(", measured: ") == len(tuning.NUMBERS)
