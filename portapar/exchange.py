@@ -9,15 +9,18 @@ import numpy as np
 
 from portapar import arrays, moves, shares
 from portapar.arrays import PartitionedArray
-from portapar.errors import BackendUnavailableError, PlacementError
+from portapar.errors import BackendUnavailableError, DeviceMemoryError, PlacementError
 from portapar.executor import DeviceExecutor, Executor
 from portapar.few import MISS, FirstStep
+from portapar.hybrid import InTurns, in_turns
 from portapar.lazy import flat
 from portapar.part import Data, LocalPart
 from portapar.plan import Plan, Surveyed
 from portapar.policy import Policy
 
 T = TypeVar("T")
+
+_SHARE = 8  #: of a device's memory a part that takes its turn has one such share of the arguments, at most
 
 
 class Exchange:
@@ -41,12 +44,14 @@ class Exchange:
             raise BackendUnavailableError(f"{executor!r} was closed; make a new executor")
         self.algorithm, self.policy, self.executor = algorithm, policy, executor
         self.short: Any = None  #: what does it in remembered steps
+        self.values = values
         self.asked = ""  #: what ranks must agree on besides the name of a step
         self.kind = _kind(values)
         self._own: tuple[Any, list[LocalPart]] = (None, [])  #: cuts, and the parts by them
         self._read: dict[int, tuple[Any, Data]] = {}  #: by the identity of arrays, which `Data` keep alive
         self.survey: Plan | None = None  #: the plan that is being made
         self.here = False
+        self.in_turns = isinstance(executor, InTurns)
         if self.kind == "partitioned":
             given = [x for x in flat(values) if isinstance(x, PartitionedArray)]
             self.cuts = given[0].cuts
@@ -68,6 +73,10 @@ class Exchange:
         """What decided how it is cut."""
         if self.count == 1:
             return "one part"
+        if self.in_turns:
+            device = self.executor.members[0].device
+            told = f"its arrays have {needed(self.values)} bytes, those of {device} may have {device.memory}"
+            return f"one part after the other, each of which is copied there for each step: {told}"
         by = "where its partitioned arrays are cut" if self.kind == "partitioned" else "by the executor's weights"
         return f"cut {by}"
 
@@ -85,6 +94,8 @@ class Exchange:
                 for k, member in enumerate(self.executor.members)
                 if isinstance(member, DeviceExecutor)
             ]
+            for part in made if self.in_turns else ():
+                part.placed = []
             self._own = self.cuts, made
         return self._own[1]
 
@@ -96,6 +107,13 @@ class Exchange:
         PlacementError
             There are several.
         """
+        if self.in_turns:
+            device = self.executor.members[0].device
+            raise DeviceMemoryError(
+                f"{self.algorithm}: its arrays have {needed(self.values)} bytes, those of {device} may have "
+                f"{device.memory}, and it needs all of them there. Use smaller arrays, or another executor, such as "
+                "pp.threads()"
+            )
         if self.count != 1:
             raise PlacementError(
                 f"{self.algorithm} does not yet run on several parts: {self.executor!r} has {self.count} parts, and "
@@ -169,7 +187,9 @@ class Exchange:
         *results : (int, dtype)
             How many elements each has at most: for the plan.
         """
-        if self.near or self.kind != "numpy" or not all(isinstance(x, np.ndarray) for x in arguments.values()):
+        if self.near or self.in_turns or self.kind != "numpy":
+            return MISS
+        if not all(isinstance(x, np.ndarray) for x in arguments.values()):
             return MISS
         for name, x in arguments.items():
             self.note(x, name)
@@ -191,8 +211,14 @@ class Exchange:
             return [work(self.own[0])]
         self._surveyed(step)
         pieces = self.own
-        works = [lambda part=part: work(part) for part in pieces]
+        works = [lambda part=part: self._step(work, part) for part in pieces]
         return self.executor.each(f"{self.algorithm}{self.asked}: {step}", works)
+
+    def _step(self, work: Callable[[LocalPart], T], part: LocalPart) -> T:
+        found = work(part)
+        if self.in_turns:
+            part.leave()
+        return found
 
     def do(self, step: str, work: Callable[[LocalPart], T]) -> dict[int, T]:
         """Run a step on all parts at once; its results stay where they are: {number: result} of own parts."""
@@ -210,7 +236,7 @@ class Exchange:
         """Every part gives one (host) value to each part; returns what each own part was given, in order."""
         self._surveyed(step)
         pieces = self.own
-        works = [lambda part=part: list(work(part)) for part in pieces]
+        works = [lambda part=part: list(self._step(work, part)) for part in pieces]
         found = self.executor.alltoall(f"{self.algorithm}{self.asked}: {step}", works)
         return dict(zip((part.number for part in pieces), found, strict=True))
 
@@ -233,6 +259,8 @@ class Exchange:
                 return part.empty((0, *data.shape[1:]), data.dtype)
             return part.asarray((data[part] if self.count == 1 else data.value)[lo:hi])
 
+        if self.in_turns and isinstance(data.value, np.ndarray):  # each call that uses them moves them
+            return {p.number: [data.value[lo:hi] for lo, hi in wanted(p.number)] for p in pieces}
         if self.count == 1 or isinstance(data.value, np.ndarray):
             return {p.number: [some(p, lo, hi) for lo, hi in wanted(p.number)] for p in pieces}
 
@@ -270,3 +298,19 @@ def _kind(values: Sequence[Any]) -> str:
         if not isinstance(x, (np.ndarray, *arrays.SCALARS)) and hasattr(x, "dtype") and hasattr(x, "strides"):
             found = "device"
     return found
+
+
+def roomy(where: Executor, values: Sequence[Any]) -> Executor:
+    """Where a call on NumPy arrays runs: on a device that has no room for them and what is made of them, in turns."""
+    if not isinstance(where, DeviceExecutor) or where.device.host_memory or not where.device.memory:
+        return where
+    need, room = needed(values), where.device.memory
+    if 2 * need <= room or _kind(values) != "numpy":
+        return where
+    return in_turns(where, 1 << (-(-_SHARE * need // room) - 1).bit_length())
+
+
+def needed(values: Sequence[Any]) -> int:
+    """Bytes of NumPy arrays among the arguments of a call."""
+    return sum(x.nbytes for x in {id(x): x for x in flat(values) if isinstance(x, np.ndarray)}.values())
+

@@ -166,6 +166,26 @@ class HybridExecutor(Executor):
             self._runners = None
 
 
+class InTurns(HybridExecutor):
+    """One device that does a call's parts one after the other, since all of it has no room there.
+
+    What a part needs is on the device while it runs a step, and no longer.
+    """
+
+    def __init__(self, device: DeviceExecutor, count: int) -> None:
+        super().__init__((device,) * count, (1.0,) * count)
+        self._text = repr(device)
+
+    def at_once(self, works: Sequence[Callable[[], Any]]) -> list[Any]:
+        return [work() for work in works]
+
+
+@functools.lru_cache(maxsize=16)
+def in_turns(device: DeviceExecutor, count: int) -> InTurns:
+    """The device in so many parts."""
+    return InTurns(device, count)
+
+
 def _restored(members: tuple[Executor, ...], weights: tuple[float, ...] | None) -> Executor:
     """The hybrid that was pickled: in one process equal ones are one, so that arrays still live on it."""
     return hybrid(*members, weights=weights)

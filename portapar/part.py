@@ -36,6 +36,8 @@ class LocalPart:
         Its rows of the whole.
     how : Policy
         What the user allows, bound to the part's own executor: algorithms called with it run there.
+    placed : list of Data, optional
+        What has a copy there, where it is to leave when a step has ended.
     """
 
     number: int
@@ -43,6 +45,7 @@ class LocalPart:
     lo: int
     hi: int
     how: Policy
+    placed: list[Data] | None = None
 
     def __len__(self) -> int:
         return self.hi - self.lo
@@ -88,6 +91,12 @@ class LocalPart:
         if tapes:
             made(out, make)
         return out
+
+    def leave(self) -> None:
+        """What has a copy here leaves: what was written goes home."""
+        for data in self.placed or ():
+            data.leave(self)
+        self.placed = []
 
     def zeros(self, shape: int, dtype: Any) -> Any:
         """An array of zeros where this part lives."""
@@ -159,11 +168,19 @@ class LocalPart:
 
 
 class Data:
-    """An argument of an algorithm, in parts: ``data[part]`` is what that part sees of it."""
+    """An argument of an algorithm, in parts: ``data[part]`` is what a part sees of it; `written` is said of outputs."""
 
-    def __init__(self, value: Any, shape: tuple[int, ...], dtype: np.dtype, local: Callable[[LocalPart], Any]) -> None:
+    def __init__(
+        self,
+        value: Any,
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+        local: Callable[[LocalPart], Any],
+        written: bool = False,
+    ) -> None:
         self.value, self.shape, self.dtype = value, shape, dtype
-        self._local = local
+        self._local, self._written = local, written
+        self._left: set[int] = set()  # parts that had a copy of an output
         self._placed: dict[int, Any] = {}
 
     @classmethod
@@ -177,8 +194,19 @@ class Data:
         if part.number not in self._placed:
             if surveying() is not None:
                 raise Surveyed
-            self._placed[part.number] = self._local(part)
+            again = part.number in self._left
+            self._placed[part.number] = part.asarray(self.value[part.lo : part.hi]) if again else self._local(part)
+            if part.placed is not None:
+                part.placed.append(self)
         return self._placed[part.number]
+
+    def leave(self, part: LocalPart) -> None:
+        """A part's copy leaves its device, and goes home if it is one of an output."""
+        here = self._placed.pop(part.number, None)
+        if self._written and here is not None and isinstance(self.value, np.ndarray):
+            self._left.add(part.number)
+            if len(part):
+                self.value[part.lo : part.hi] = part.executor.device.asnumpy(here)
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -28,7 +28,7 @@ from portapar.arrays import PartitionedArray
 from portapar.bodies import captures, functions, normal
 from portapar.call import resolve
 from portapar.errors import KernelError, PlacementError, PortaparError, short
-from portapar.exchange import Exchange
+from portapar.exchange import Exchange, roomy
 from portapar.executor import DeviceExecutor
 from portapar.expression import MIRROR, OWN
 from portapar.few import FEW, MISS, Step
@@ -234,7 +234,7 @@ class Parts(Exchange):
             captured = zip(kernel.captures, kernel.values(func), strict=True)
             outputs.check_captured(self.algorithm, out, kernel, [(part, x) for (part, _), x in captured])
         self.note(out, name, into=reads, out=True)
-        return Data(out, out.shape, out.dtype, self._local(out, name, reads))
+        return Data(out, out.shape, out.dtype, self._local(out, name, reads), True)
 
     def new(self, shape: int | tuple[int, ...], dtype: Any) -> Data:
         """A new output of the kind that went in, cut as the inputs are."""
@@ -247,7 +247,7 @@ class Parts(Exchange):
             host = self.count == len(own) == 1 and own[0].executor.device.host_memory
             out = own[0].empty(shape, dtype) if host else np.empty(shape, dtype)
             self.note(out, "the result", into=False, out=True)
-            return Data(out, shape, dtype, self._local(out, "out", False))
+            return Data(out, shape, dtype, self._local(out, "out", False), True)
         if self.kind == "device":
             out = self.executor.empty(shape, dtype)
             return Data(out, shape, dtype, lambda part: out)
@@ -287,7 +287,8 @@ class Parts(Exchange):
         """
         if self.here:
             return work(self.own[0])
-        found = self.do(step, work)
+        home = self.kind == "numpy" and self.count > 1
+        found = self.do(step, (lambda part: arrays.asnumpy(work(part))) if home else work)
         sizes = self.each("sizes", lambda part: (len(found[part.number]), found[part.number].dtype))
         lengths = [n for n, _ in sizes]
         if self.kind == "partitioned" and self.count == 1:
@@ -528,6 +529,7 @@ def _anew(
     check_policy(how, algorithm)
     values, body, own = normal(values, body, own)
     how, where = resolve(how, values, algorithm)
+    where = roomy(where, values)
     plain = how._but(asynchronous=False) if how.asynchronous else how
 
     def carry_out() -> Any:

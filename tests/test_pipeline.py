@@ -220,6 +220,60 @@ def test_arrays_larger_than_the_memory(device, held, monkeypatch, portion, defau
     assert pp.reduce(how, x) == pp.reduce(pp.par, x) and held[1] <= 100_000
 
 
+KEYS = (np.arange(50_000) * 7 % 101).astype(np.int64)
+TURNS = {
+    "scan": lambda how, x: pp.inclusive_scan(how, x, out=x.copy()),
+    "exclusive": lambda how, x: pp.exclusive_scan(how, x, init=1.0),
+    "count": lambda how, x: pp.count(how, KEYS, 3),
+    "histogram": lambda how, x: pp.histogram(how, x, 10),
+    "bincount": lambda how, x: pp.bincount(how, KEYS, weights=x),
+    "extrema": lambda how, x: pp.minmax_element(how, x),
+    "find": lambda how, x: pp.find(how, x, 9.0),
+    "sort": lambda how, x: pp.sort(how, x),
+    "copy_if": lambda how, x: pp.copy_if(how, x, lambda v: v > 1),
+    "axis": lambda how, x: pp.reduce(how, x.reshape(-1, 10), axis=0),
+    "reduce_by_key": lambda how, x: pp.reduce_by_key(how, KEYS, x),
+    "stencil": lambda how, x: pp.stencil(how, x, lambda a, i: a[i - 1] + a[i + 1]),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in ("scan", "sort", "bincount") else pytest.param(name, marks=pytest.mark.rare) for name in TURNS]
+)
+def test_algorithms_of_several_steps_take_turns(device, held, monkeypatch, name):
+    """Their parts are on the device one after the other, and what they find has the same bits."""
+    x = np.random.default_rng(1).normal(size=50_000)
+    expected = TURNS[name](pp.par.on(executor("threads:2")), x)
+    monkeypatch.setattr(device, "memory", 200_000)
+    found = TURNS[name](pp.par.on(executor("opencl:0")), x)
+    for mine, other in zip(*(some if isinstance(some, tuple) else (some,) for some in (found, expected)), strict=True):
+        assert np.array_equal(mine, other)
+    assert 0 < held[1] <= 200_000
+
+
+def test_outputs_that_several_steps_write_in_turns(device, monkeypatch):
+    monkeypatch.setattr(device, "memory", 200_000)
+    how, x = pp.par.on(executor("opencl:0")), np.random.default_rng(1).normal(size=50_000)
+    expected, given = np.cumsum(x), x.copy()
+    plan = pp.plan(pp.inclusive_scan, how, x, out=x)
+    assert "one part after the other" in str(plan) and "may have 200000" in str(plan)
+    assert plan.run() is x and np.allclose(x, expected)
+    assert np.array_equal(pp.sort(how.task, given).result(), np.sort(given))
+
+
+def beyond(i, x, y, s):
+    y[i] = x[i + 1] * s
+
+
+def test_checked_calls_are_streamed(device, held, monkeypatch):
+    monkeypatch.setattr(device, "memory", 200_000)
+    how, x, y = pp.par.on(executor("opencl:0")).with_(check=True), data(), np.zeros(N)
+    pp.for_each(how, N - 1, beyond, x, y, 2.0)
+    assert np.array_equal(y[:-1], 2 * x[1:]) and 0 < held[1] <= 200_000
+    with pytest.raises(pp.BoundsError, match=rf"index {N} is out of bounds.*shape \({N},\), in iteration {N - 1}"):
+        pp.for_each(how, N, beyond, x, y, 2.0)
+
+
 def read_anywhere(i, x, y):
     y[i] = x[(i * 7) % len(x)]
 
@@ -238,14 +292,15 @@ def test_what_cannot_be_streamed_says_so(device, monkeypatch):
     for call, told in (
         (lambda: pp.for_each(how, N, read_anywhere, x, y), "uses 'x' at other rows than its own"),
         (lambda: pp.for_each(how, N, set_own, *two), "'y' is written, and another argument shares memory"),
-        (lambda: pp.for_each(how.with_(check=True), N, from_table, x, y, 1.0), "a checked call is done at once"),
         (lambda: pp.for_each(how, (2, N), rows, long, long.copy(), 1.0), "3 times a row is more"),
     ):
         with pytest.raises(DeviceMemoryError, match=f"may have 100000.*cannot be streamed.*{told}.*pp.hybrid"):
             call()
-    for call in (lambda: pp.sort(how, x), lambda: pp.inclusive_scan(how, x), lambda: where.asarray(x)):
-        with pytest.raises(DeviceMemoryError, match="it has 100000 bytes.*those of other calls.*cannot be"):
+    for call in (lambda: pp.gather(how, x, x.astype(int)), lambda: where.asarray(x)):
+        with pytest.raises(DeviceMemoryError, match="room for 160088 bytes: it has 100000 bytes.*cannot be"):
             call()
+    with pytest.raises(DeviceMemoryError, match="have 400220 bytes, those of .* may have 100000, and it needs all"):
+        pp.irregular.word_count(how, np.full(20 * N, 97, np.uint8))
     assert np.all(y == -1) and np.all(both == -1) and np.array_equal(x, data())
     plan = pp.plan(pp.for_each, how, N, read_anywhere, x, y)
     assert "cannot run: for_each: its arrays have 320176 bytes" in str(plan)

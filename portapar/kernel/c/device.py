@@ -25,9 +25,8 @@ from portapar.kernel.tiles import TILE
 
 #: what to do where an array has no room
 NO_ROOM = (
-    "NumPy arrays of for_each, transform, fill, copy, reduce and transform_reduce are streamed through it in chunks, "
-    "those of other calls and of kernels that use any row of an array cannot be. Use smaller arrays, free some, or "
-    "split the call over several executors with pp.hybrid"
+    "NumPy arrays are streamed through it in chunks, but those of which a call uses any row at any time cannot be. Use "
+    "smaller arrays, free some, or split the call over several executors with pp.hybrid"
 )
 _LOOP = re.compile(r"^ +(for|while) ", re.MULTILINE)
 
