@@ -74,7 +74,7 @@ class Exchange:
         if self.count == 1:
             return "one part"
         if self.in_turns:
-            device = self.executor.members[0].device
+            device = self.own[0].executor.device
             told = f"its arrays have {needed(self.values)} bytes, those of {device} may have {device.memory}"
             return f"one part after the other, each of which is copied there for each step: {told}"
         by = "where its partitioned arrays are cut" if self.kind == "partitioned" else "by the executor's weights"
@@ -108,7 +108,7 @@ class Exchange:
             There are several.
         """
         if self.in_turns:
-            device = self.executor.members[0].device
+            device = self.own[0].executor.device
             raise DeviceMemoryError(
                 f"{self.algorithm}: its arrays have {needed(self.values)} bytes, those of {device} may have "
                 f"{device.memory}, and it needs all of them there. Use smaller arrays, or another executor, such as "

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import executor
 
 import portapar as pp
 
@@ -41,6 +42,28 @@ def test_results(problem, renderer):
         for k, (x, before) in enumerate(zip(given, args, strict=True)):
             if isinstance(x, np.ndarray) and k not in problem.writes:
                 np.testing.assert_array_equal(x, before)
+
+
+@pytest.mark.rare
+@pytest.mark.parametrize("resident", [False, True])
+@pytest.mark.parametrize("problem", pareval.PROBLEMS, ids=list(PROBLEMS))
+def test_on_several_parts(problem, resident):
+    """Right, or refused for what docs/algorithms.md tells of."""
+    where = pp.hybrid(executor("threads:2"), executor("opencl:0"))
+    for n in problem.sizes[-2:]:
+        args = problem.arguments(n)
+        given = [where.asarray(x) if resident and isinstance(x, np.ndarray) else x for x in problem.fresh(args)]
+        try:
+            found = problem.solve(pp.par.on(where), *given)
+        except pp.PlacementError as error:
+            assert resident and "writes to" in str(error) and "at other indices than its own" in str(error)
+            continue
+        except TypeError as error:  # of a view, x[::-1]
+            assert resident and "not subscriptable" in str(error)
+            continue
+        several = found if isinstance(found, tuple) else (found,)
+        here = [pp.asnumpy(x) if isinstance(x, pp.PartitionedArray) else x for x in several]
+        problem.compare(tuple(here) if isinstance(found, tuple) else here[0], problem.oracle(*args))
 
 
 @pytest.mark.parametrize("problem", pareval.PROBLEMS, ids=list(PROBLEMS))

@@ -237,9 +237,10 @@ TURNS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in ("scan", "sort", "bincount") else pytest.param(name, marks=pytest.mark.rare) for name in TURNS]
-)
+OFTEN = ("scan", "sort", "bincount")
+
+
+@pytest.mark.parametrize("name", [*OFTEN, *(pytest.param(k, marks=pytest.mark.rare) for k in TURNS if k not in OFTEN)])
 def test_algorithms_of_several_steps_take_turns(device, held, monkeypatch, name):
     """Their parts are on the device one after the other, and what they find has the same bits."""
     x = np.random.default_rng(1).normal(size=50_000)
