@@ -11,9 +11,9 @@ import numpy as np
 
 from portapar import arrays, elementwise, indexed, policy
 from portapar.call import plan, resolve
-from portapar.errors import ArgumentError, PlacementError
+from portapar.errors import ArgumentError, KernelError, PlacementError
 from portapar.executor import DeviceExecutor, Executor
-from portapar.kernel.front.kernel import holding
+from portapar.kernel.front.kernel import Kernel, holding
 from portapar.kernel.front.lift import lift
 from portapar.kernel.jit.check import needs
 from portapar.kernel.jit.hindrances import Hindrance, hindrances
@@ -122,7 +122,11 @@ def inspect(what: Callable[..., Any], where: Executor | Policy | None, *args: An
     else:
         programs = [_kernel_program(what, args, keywords)]
         name = "kernel"
-    found = [_inspected(name, program, member) for program in programs]
+    try:
+        found = [_inspected(name, program, member) for program in programs]
+    except KernelError as error:
+        told = "" if _is_algorithm(what) or "space" in keywords else _few(lift(what)[0], len(args))
+        raise KernelError(f"{error}{told}") from None
     if not found:
         raise ArgumentError(f"inspect: this call of {name} runs no compiled code: pass arrays that are not empty")
     whole = found[0]
@@ -155,6 +159,17 @@ def _kernel_program(kernel: Callable[..., Any], args: tuple[Any, ...], keywords:
     if space is not None:
         raise ArgumentError(f"inspect: {lifted.name}() takes {len(args)} arguments and no index: leave out space=")
     return elementwise.transform("inspect", args, None, kernel, lambda shape, dtype, _: np.empty(shape, dtype)).program
+
+
+def _few(kernel: Kernel, given: int) -> str:
+    """What to look at first, where a kernel was given so few arguments that several are taken as indices."""
+    indices = len(kernel.params) - given
+    if indices < 2:
+        return ""
+    return (
+        f"\n  inspect: {kernel.name}() {kernel.takes()} and got {given}, so that {', '.join(kernel.params[:indices])} "
+        "are taken as indices: give all others an argument"
+    )
 
 
 def _programs(algorithm: Callable[..., Any], how: Policy, args: Any, keywords: Any) -> list[Program]:

@@ -142,6 +142,7 @@ def test_slips():
         (lambda: pp.inspect(clean, pp.simd(), X, X, op=3), pp.ArgumentError, "pp.inspect(pp.transform"),
         (lambda: pp.inspect(lambda v: v, pp.simd(), X, space=3), pp.ArgumentError, "leave out space="),
         (lambda: pp.inspect(clean, pp.simd(), X), pp.KernelError, "test_inspect.py"),
+        (lambda: pp.inspect(clean, pp.simd(), X), pp.KernelError, "and got 1, so that i, x are taken as indices"),
         (lambda: pp.inspect(pp.transform, pp.simd(), X), pp.PortaparError, "op is missing"),
     ]
     for call, error, words in refused:

@@ -76,7 +76,8 @@ def matrix(told: str, a: Any, formats: tuple[str, ...] = ("csr", "csc", "coo"), 
     """
     found, shape = getattr(a, "format", None), getattr(a, "shape", None)
     wanted = " or ".join(x.upper() for x in formats)
-    if type(found) is not str or not hasattr(a, "data") or type(shape) is not tuple:
+    known = hasattr(a, "data") or hasattr(a, "tocsr")
+    if type(found) is not str or not known or type(shape) is not tuple:
         kind = type(a).__name__
         raise ArgumentError(
             f"{told}: {name} is a {kind}: must be a sparse matrix of SciPy in the format {wanted}, such as "
@@ -101,6 +102,11 @@ def matrix(told: str, a: Any, formats: tuple[str, ...] = ("csr", "csc", "coo"), 
     if len(offsets) != count + 1:
         raise ArgumentError(f"{told}: {name} has {count} {what} and {len(offsets)} in indptr: must have {count + 1}")
     return Matrix(found, shape, offsets, None, indices, values)
+
+
+def data_of(a: Any) -> Any:
+    """The values of a sparse matrix of a format that products take; None of all others, which `matrix` tells of."""
+    return getattr(a, "data", None) if getattr(a, "format", None) in ("csr", "csc", "coo") else None
 
 
 def vector(told: str, name: str, x: Any, kinds: str) -> Any:

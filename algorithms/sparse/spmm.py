@@ -14,7 +14,7 @@ import numpy as np
 
 from portapar import arrays, parts
 from portapar.algorithms.segments import first
-from portapar.algorithms.sparse.matrix import FLAGS, fail, matrix, product_dtype, rising, unsound
+from portapar.algorithms.sparse.matrix import FLAGS, data_of, fail, matrix, product_dtype, rising, unsound
 from portapar.algorithms.sparse.spmv import cuts_of, fits, rows_on
 from portapar.errors import ArgumentError
 from portapar.few import FEW, MISS, Step, fixed
@@ -64,7 +64,7 @@ def spmm(policy: Policy | None, a: Any, x: Any, out: Any = None) -> Any:
            [34.,  7.,  4.]])
     """
     return parts.run(
-        "sparse.spmm", policy, (x, getattr(a, "data", None) if hasattr(a, "format") else None, out),
+        "sparse.spmm", policy, (x, data_of(a), out),
         lambda p: _product(p, a, x, out), lambda step: _remembered(step, a, x, out),
     )  # fmt: skip
 

@@ -21,7 +21,17 @@ import numpy as np
 from portapar import arrays, parts
 from portapar.algorithms import radix, segment_groups, segments
 from portapar.algorithms.segments import first, head, keep_head, place
-from portapar.algorithms.sparse.matrix import FLAGS, Matrix, fail, matrix, product_dtype, rising, segment, unsound
+from portapar.algorithms.sparse.matrix import (
+    FLAGS,
+    Matrix,
+    data_of,
+    fail,
+    matrix,
+    product_dtype,
+    rising,
+    segment,
+    unsound,
+)
 from portapar.arrays import PartitionedArray
 from portapar.errors import ArgumentError, PlacementError
 from portapar.few import FEW, MISS, Step, fixed
@@ -75,7 +85,7 @@ def spmv(policy: Policy | None, a: Any, x: Any, out: Any = None) -> Any:
     array([ 3., 24.])
     """
     return parts.run(
-        "sparse.spmv", policy, (x, getattr(a, "data", None) if hasattr(a, "format") else None, out),
+        "sparse.spmv", policy, (x, data_of(a), out),
         lambda p: _product(p, a, x, out), lambda step: _remembered(step, a, x, out),
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from portapar import arrays, parts
 from portapar.algorithms.for_each import for_each
-from portapar.algorithms.sparse.matrix import FLAGS, Matrix, fail, matrix, product_dtype, rising, unsound
+from portapar.algorithms.sparse.matrix import FLAGS, Matrix, data_of, fail, matrix, product_dtype, rising, unsound
 from portapar.algorithms.sparse.spmv import fits
 from portapar.errors import ArgumentError, flags
 from portapar.few import MISS, Step, fixed
@@ -184,7 +184,7 @@ def trisolve(
     """
     flags("sparse.trisolve", lower=lower, unit_diagonal=unit_diagonal)
     return parts.run(
-        "sparse.trisolve", policy, (b, getattr(a, "data", None) if hasattr(a, "format") else None, out),
+        "sparse.trisolve", policy, (b, data_of(a), out),
         lambda p: _solve(p, a, b, lower, unit_diagonal, levels, out),
         lambda step: _remembered(step, a, b, lower, unit_diagonal, levels, out),
     )  # fmt: skip

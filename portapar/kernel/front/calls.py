@@ -110,6 +110,9 @@ class Calls(Names):
             self.functions.append(called)
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
+        made = self._over(node)
+        if made is not None:
+            return made
         traced = self.trace(node.func)
         if traced is None or traced[2]:
             if isinstance(node.func, ast.Name):
@@ -121,9 +124,9 @@ class Calls(Names):
         for name, constructor in _PRIVATE.items():
             if value is constructor:
                 return self._private(node, name, source)
-        made = self._array(node, value, source)
-        if made is not None:
-            return made
+        array = self._array(node, value, source)
+        if array is not None:
+            return array
         remedy = functions.refusal(value, ast.unparse(node.func))
         if remedy is not None:
             self.fail(node, f"it calls {ast.unparse(node.func)}, which does not exist in kernels", remedy)
@@ -319,6 +322,41 @@ class Calls(Names):
         call = ast.Call(ast.Name("private_array", ast.Load()), parts, [])
         return placed(ast.NamedExpr(ast.Name(self.local("array"), ast.Store()), call), node)
 
+    def _over(self, node: ast.Call) -> ast.expr | None:
+        """``sum(f(k) for k in range(n))``, `any` and `all`: to be written out as a loop; None for all other calls."""
+        made = node.args[0] if len(node.args) == 1 and not node.keywords else None
+        name = self.builtin(node.func)
+        if name not in ("sum", "any", "all") or not isinstance(made, (ast.GeneratorExp, ast.ListComp)):
+            return None
+        if len(made.generators) > 1 or not isinstance(made.generators[0].target, ast.Name):
+            return None
+        (part,) = made.generators
+        fresh = self.local(f"{made.generators[0].target.id}_")
+        renamed = Filled({made.generators[0].target.id: ast.Name(fresh, ast.Load())})
+        over = self.visit(copied(part.iter))
+        tests = [self.visit(renamed.visit(copied(test))) for test in part.ifs]
+        parts = [*tests, self.visit(renamed.visit(copied(made.elt)))]
+        if any(isinstance(inner, ast.NamedExpr) for one in parts for inner in ast.walk(one)):
+            self.fail(node, f"{ast.unparse(node)} makes arrays or names for each of its numbers", "write a for loop")
+        call = ast.Call(ast.Name("private_array", ast.Load()), [ast.Constant(name), ast.Name(fresh), over, *parts], [])
+        return placed(ast.NamedExpr(ast.Name(self.local(f"{name}_"), ast.Store()), call), node)
+
+    @staticmethod
+    def _loop(name: str, call: ast.Call) -> list[ast.stmt]:
+        kind, target, over, *tests, value = call.args
+        assert isinstance(kind, ast.Constant) and isinstance(target, ast.Name)
+        whole = ast.Name(name, ast.Load())
+        first: Any = {"sum": 0, "any": False, "all": True}[str(kind.value)]
+        step: list[ast.stmt] = [ast.Assign([ast.Name(name, ast.Store())], ast.BinOp(whole, ast.Add(), value))]
+        if kind.value != "sum":
+            found = ast.Compare(value, [ast.NotEq() if kind.value == "any" else ast.Eq()], [ast.Constant(0)])
+            other = ast.Assign([ast.Name(name, ast.Store())], ast.Constant(not first))
+            step = [ast.If(found, [other, ast.Break()], [])]
+        for test in reversed(tests):
+            step = [ast.If(test, step, [])]
+        begin = ast.Assign([ast.Name(name, ast.Store())], ast.Constant(first))
+        return [begin, ast.For(ast.Name(target.id, ast.Store()), over, step, [])]
+
     def written_out(self, body: list[ast.stmt]) -> list[ast.stmt]:
         """A body in which the calls that `_array` left are statements."""
         made: list[ast.stmt] = []
@@ -339,6 +377,8 @@ class Calls(Names):
         return made
 
     def _statements(self, name: str, call: ast.Call) -> list[ast.stmt]:
+        if isinstance(call.args[0], ast.Constant) and call.args[0].value in ("sum", "any", "all"):
+            return self._loop(name, call)
         kind, given, values, *dtype = call.args
         numpys = [_numpys(one.value) for one in dtype if isinstance(one, ast.Constant)]
         target = lambda: ast.Name(name, ast.Store())

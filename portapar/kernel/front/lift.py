@@ -31,7 +31,7 @@ from portapar.kernel.front.sources import (
     tree_of,
 )
 from portapar.kernel.front.trees import copied, placed
-from portapar.kernel.front.unroll import unrolled
+from portapar.kernel.front.unroll import counted, unrolled
 from portapar.kernel.front.walrus import hoist, split
 
 # Equal codes may come from two files, and hold tuples for some parameters.
@@ -243,6 +243,7 @@ class _Lifter(Calls):
         rounds = unrolled(node, self.node, self.length, self.builtin)
         if rounds is not None:
             return self.block(rounds)
+        node = counted(node, self.builtin, self.local)
         node.iter = self.visit(node.iter)
         self.repeated(node)
         node.target = self.visit(node.target)

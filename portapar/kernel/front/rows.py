@@ -251,7 +251,7 @@ class _Rewriter(Numbers):
             return node
         if isinstance(node, ast.For):
             if self.computed(node.iter):
-                self.fail(node.iter, f"it loops over the row {ast.unparse(node.iter)}", LOOP)
+                return self.looped(node)
             node.iter = self.visit(node.iter)
             node.body, node.orelse = self.block(node.body), self.block(node.orelse)
             return node
@@ -262,6 +262,24 @@ class _Rewriter(Numbers):
         if isinstance(node, ast.AugAssign):
             return self.update(node)
         return self.visit(node)
+
+    def looped(self, node: ast.For) -> list[ast.stmt]:
+        """``for v in X[i, 1:] * 2``: over the indices."""
+        before: list[ast.stmt] = []
+        text = ast.unparse(node.iter)
+        row = self.row(node.iter, self.keeper(before, "item", node, True))
+        if len(row.dims) > 1 or not isinstance(node.target, ast.Name):
+            self.fail(node.iter, f"it loops over the row {text}", LOOP)
+        for write, changed in (pair for statement in node.body for pair in self.writes(statement)):
+            if not isinstance(node.iter, ast.Subscript):
+                self.apart(write, changed, row, f"it loops over {text}, which is yet to be computed, and writes")
+        k = ast.Name(self.expander.fresh("k"), ast.Load())
+        over = ast.Call(ast.Name("range", ast.Load()), [copied(row.lengths[0])], [])
+        item = ast.Assign([node.target], row.at([k]))
+        body = [item, *self.block(node.body)]
+        self.expander.changed = True
+        made = ast.For(ast.Name(k.id, ast.Store()), over, body, self.block(node.orelse))
+        return [*before, placed(made, node)]
 
     def returns_row(self, node: ast.Return, value: ast.expr) -> ast.stmt | list[ast.stmt]:
         """An array that was made here is returned by its elements, of which the caller makes one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-from portapar.kernel.front.trees import Filled, copied, item_at
+from portapar.kernel.front.trees import Filled, copied, item_at, placed
 
 _MOST_ROUNDS, _MOST_NODES = 32, 4000
 
@@ -45,6 +45,50 @@ def unrolled(
         given = Filled(dict(zip(names, items, strict=True)))
         found += [given.visit(copied(statement)) for statement in loop.body]
     return found or [ast.copy_location(ast.Pass(), loop)]
+
+
+def counted(loop: ast.For, builtin: Callable[[ast.expr], str], local: Callable[[str], str]) -> ast.For:
+    """A loop over ``enumerate(x)``, ``zip(x, y)`` or ``reversed(x)`` of arrays as one over indices; else itself."""
+    call = loop.iter
+    name = builtin(call.func) if isinstance(call, ast.Call) else ""
+    if not isinstance(call, ast.Call) or name not in ("enumerate", "zip", "reversed") or not call.args:
+        return loop
+    start = {keyword.arg: keyword.value for keyword in call.keywords}.get("start", ast.Constant(0))
+    given, targets = list(call.args), [loop.target]
+    if name != "reversed":
+        if not isinstance(loop.target, ast.Tuple):
+            return loop
+        targets = list(loop.target.elts)
+    if name == "enumerate":
+        start = given.pop(1) if len(given) > 1 else start
+        given = [ast.Call(ast.Name("range", ast.Load()), [ast.Constant(0)], []), *given]
+    if len(targets) != len(given) or any(isinstance(part, ast.Starred) for part in (*given, *targets)):
+        return loop
+    k = local("k")
+    index: ast.expr = ast.Name(k, ast.Load())
+    lengths: list[ast.expr] = []
+    items: list[ast.expr] = []
+    for place, x in enumerate(given):
+        ranged = isinstance(x, ast.Call) and builtin(x.func) == "range"
+        if name == "enumerate" and not place:
+            plain = isinstance(start, ast.Constant) and start.value == 0
+            items.append(copied(index) if plain else ast.BinOp(copied(index), ast.Add(), start))
+        elif ranged and isinstance(x, ast.Call) and len(x.args) == 1:
+            lengths.append(x.args[0])
+            items.append(copied(index))
+        elif isinstance(x, (ast.Name, ast.Subscript, ast.Attribute)):
+            lengths.append(ast.Call(ast.Name("len", ast.Load()), [copied(x)], []))
+            items.append(ast.Subscript(copied(x), copied(index), ast.Load()))
+        else:
+            return loop
+    count = lengths[0] if len(lengths) == 1 else ast.Call(ast.Name("min", ast.Load()), lengths, [])
+    ends: list[ast.expr] = [count]
+    if name == "reversed":
+        ends = [ast.BinOp(count, ast.Sub(), ast.Constant(1))]
+        ends += [ast.UnaryOp(ast.USub(), ast.Constant(1)) for _ in range(2)]
+    body = [ast.Assign([target], item) for target, item in zip(targets, items, strict=True)]
+    over = ast.Call(ast.Name("range", ast.Load()), ends, [])
+    return placed(ast.For(ast.Name(k, ast.Store()), over, [*body, *loop.body], loop.orelse), loop)
 
 
 def _names(target: ast.expr) -> list[str]:

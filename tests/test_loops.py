@@ -1,0 +1,75 @@
+"""Loops over rows, enumerate, zip, reversed, and sums of generators."""
+
+import numpy as np
+import pytest
+
+import portapar as pp
+
+A = np.random.default_rng(5).normal(size=(10, 7))
+
+
+def loops(i, A, o):
+    s = 0.0
+    for r, v in enumerate(A[i]):
+        s += r * v
+    for r, v in enumerate(A[i, 1:3], 1):
+        s += r * v
+    for a, b in zip(A[i], A[i - 1], strict=False):
+        s += a * b
+    for a, k in zip(A[i], range(3), strict=False):
+        s += a * k
+    for v in reversed(A[i]):
+        s = s * 0.5 + v
+    for r in reversed(range(3)):
+        s = s * 0.5 + r
+    for c in A[i, 2:5]:
+        if c > 0:
+            continue
+        s += c
+    for c in A[i] * 2:
+        if c > 1:
+            break
+        s -= c
+    else:
+        s += 50
+    for r, row in enumerate(A):
+        s += row.sum() * r
+    o[i] = s
+
+
+def generators(i, A, o):
+    t = (1.0, 2.0)
+    s = sum(A[i, j] ** 2 for j in range(7)) + sum(v for v in A[i] if v > 0)
+    if any(v > 1.5 for v in A[i]) or all(A[i, k] < 1 for k in range(3)):
+        s += 100
+    o[i] = s + sum([j * t[0] for j in range(3)])
+
+
+@pytest.mark.parametrize("kernel", [loops, generators])
+def test_loops_are_pythons(renderer, kernel):
+    found, expected = np.zeros(10), np.zeros(10)
+    pp.for_each(renderer, 10, kernel, A, found)
+    for i in range(10):
+        kernel(i, A, expected)
+    np.testing.assert_allclose(found, expected, rtol=1e-13)
+
+
+def writes(i, A, o):
+    for v in A[i] * 2:
+        A[i, 0] = v
+
+
+def nested(i, A, o):
+    o[i] = sum(A[i, j] * A[i, k] for j in range(3) for k in range(3))
+
+
+def largest(i, A, o):
+    o[i] = max(A[i, j] for j in range(3))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "words"), [(writes, "private array"), (nested, "use a for loop"), (largest, "use a for loop")]
+)
+def test_other_loops_are_told(kernel, words):
+    with pytest.raises(pp.KernelError, match=rf"(?s)Instead: .*{words}"):
+        pp.for_each(pp.par, 10, kernel, A.copy(), np.zeros(10))
