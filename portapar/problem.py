@@ -232,8 +232,8 @@ def tell_narrow(kernel: Kernel, given: Mapping[str, Any]) -> None:
     _told.add(found)
     warnings.warn_explicit(
         f"{found.text}: {found.name!r} begins as a Python number, so it takes the dtype {found.dtype} of what it "
-        f"sums up, as in NumPy, and wraps beyond {np.iinfo(found.dtype).max}. Instead: add int(…) of each, or begin with "
-        f"{found.name} = np.int64(0), or with np.{found.dtype}(0) if that is meant",
+        f"sums up, as in NumPy, and wraps beyond {np.iinfo(found.dtype).max}. Instead: add int(…) of each, or begin "
+        f"with {found.name} = np.int64(0), or with np.{found.dtype}(0) if that is meant",
         PortaparWarning,
         found.file,
         found.line,

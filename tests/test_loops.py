@@ -42,7 +42,8 @@ def generators(i, A, o):
     s = sum(A[i, j] ** 2 for j in range(7)) + sum(v for v in A[i] if v > 0)
     if any(v > 1.5 for v in A[i]) or all(A[i, k] < 1 for k in range(3)):
         s += 100
-    o[i] = s + sum([j * t[0] for j in range(3)])
+    s += max(abs(A[i, j]) for j in range(1, 7)) - min(v * v for v in A[i]) + max(k * t[1] for k in range(4))
+    o[i] = s + sum([j * t[0] for j in range(3)]) + np.linalg.norm(A[i]) - np.linalg.norm(A[i, :2] - A[0, 1:3])
 
 
 @pytest.mark.parametrize("kernel", [loops, generators])
@@ -64,7 +65,7 @@ def nested(i, A, o):
 
 
 def largest(i, A, o):
-    o[i] = max(A[i, j] for j in range(3))
+    o[i] = max(A[i, j] for j in range(3) if A[i, j] < 0)
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,7 @@ def test_an_index_that_becomes_wrong_between_two_calls(renderer):
         (lambda a: sparse.spmm(pp.par, a.tocsc(), np.ones((5, 2))), "format CSC: must be CSR. Pass a.tocsr()"),
         (lambda a: sparse.spmv(pp.par, a.toarray(), np.ones(5)), "a is a ndarray: must be a sparse matrix"),
         (lambda a: sparse.spmv(pp.par, a.todia(), np.ones(5)), "format DIA: must be CSR or CSC or COO"),
-        (lambda a: sparse.spmv(pp.par, a.tolil(), np.ones(5)), "format LIL: must be CSR or CSC or COO. Pass a.tocsr()"),
+        (lambda a: sparse.spmv(pp.par, a.copy().tolil(), np.ones(5)), "has the format LIL: must be CSR or CSC or COO"),
         (lambda a: sparse.spmm(pp.par, a.todok(), np.ones((5, 2))), "format DOK: must be CSR. Pass a.tocsr()"),
         (lambda a: sparse.spmv(pp.par, a, [1, 2, 3, 4, 5]), "np.asarray(x)"),
         (lambda a: sparse.spmv(pp.par, a, np.ones(5, object)), "dtype object"),

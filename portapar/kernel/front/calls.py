@@ -35,6 +35,7 @@ from portapar.kernel.front.text import with_names
 from portapar.kernel.front.trees import Filled, copied, item_at, names_one, placed
 
 _SCRATCH = 1 << 20  #: bytes of private arrays that a function may have: threads have stacks of some MiB
+_OVER = frozenset({"sum", "any", "all", "min", "max"})  #: of generators
 _LIKE = ("zeros_like", "ones_like", "empty_like", "full_like")
 _ARRAYS = ("array", "asarray", "copy")
 _PLACES = 1000  #: from where on the places of `np.array` are numbered
@@ -290,6 +291,11 @@ class Calls(Names):
         given: ast.expr | None = node.args[0] if node.args and not isinstance(node.args[0], ast.Starred) else None
         keywords = {str(keyword.arg): keyword.value for keyword in node.keywords}
         name = getattr(value, "__name__", "")
+        if value is np.linalg.norm and given is not None and len(node.args) == 1 and not keywords:
+            self.guard(Guard(source, kind_of(value)))
+            size = ast.Call(_numpys("absolute"), [self.visit(given)], [])
+            squares = ast.Attribute(ast.BinOp(size, ast.Pow(), ast.Constant(2)), "sum", ast.Load())
+            return placed(ast.Call(_numpys("sqrt"), [ast.Call(squares, [], [])], []), node)
         if given is None or not any(getattr(np, one) is value for one in (*_LIKE, *_ARRAYS)):
             return None
         if not keywords.keys() <= {"dtype", "fill_value"} or len(node.args) > 2 + (name == "full_like"):
@@ -326,11 +332,18 @@ class Calls(Names):
         """``sum(f(k) for k in range(n))``, `any` and `all`: to be written out as a loop; None for all other calls."""
         made = node.args[0] if len(node.args) == 1 and not node.keywords else None
         name = self.builtin(node.func)
-        if name not in ("sum", "any", "all") or not isinstance(made, (ast.GeneratorExp, ast.ListComp)):
+        if name not in _OVER or not isinstance(made, (ast.GeneratorExp, ast.ListComp)):
             return None
         if len(made.generators) > 1 or not isinstance(made.generators[0].target, ast.Name):
             return None
         (part,) = made.generators
+        extreme = name in ("min", "max")
+        if extreme and (part.ifs or not isinstance(part.iter, (ast.Call, ast.Name, ast.Subscript))):
+            return None
+        if extreme and isinstance(part.iter, ast.Call) and (
+            self.builtin(part.iter.func) != "range" or len(part.iter.args) > 2
+        ):
+            return None
         fresh = self.local(f"{made.generators[0].target.id}_")
         renamed = Filled({made.generators[0].target.id: ast.Name(fresh, ast.Load())})
         over = self.visit(copied(part.iter))
@@ -346,6 +359,18 @@ class Calls(Names):
         kind, target, over, *tests, value = call.args
         assert isinstance(kind, ast.Constant) and isinstance(target, ast.Name)
         whole = ast.Name(name, ast.Load())
+        store = lambda one, x: ast.Assign([ast.Name(one, ast.Store())], x)
+        if kind.value in ("min", "max"):  # the first one, and all others
+            ranged = over.args if isinstance(over, ast.Call) else [ast.Call(ast.Name("len", ast.Load()), [over], [])]
+            start: ast.expr = ranged[0] if len(ranged) == 2 else ast.Constant(0)
+            k = target.id if isinstance(over, ast.Call) else f"{target.id}at"
+            item = lambda at: at if isinstance(over, ast.Call) else ast.Subscript(copied(over), at, ast.Load())
+            best = ast.Call(ast.Name(str(kind.value), ast.Load()), [ast.Name(name, ast.Load()), copied(value)], [])
+            after = ast.BinOp(copied(start), ast.Add(), ast.Constant(1))
+            rest = ast.Call(ast.Name("range", ast.Load()), [after, ranged[-1]], [])
+            here = [] if k == target.id else [store(target.id, item(ast.Name(k, ast.Load())))]
+            loop = ast.For(ast.Name(k, ast.Store()), rest, [*here, store(name, best)], [])
+            return [store(target.id, item(copied(start))), store(name, value), loop]
         first: Any = {"sum": 0, "any": False, "all": True}[str(kind.value)]
         step: list[ast.stmt] = [ast.Assign([ast.Name(name, ast.Store())], ast.BinOp(whole, ast.Add(), value))]
         if kind.value != "sum":
@@ -377,7 +402,7 @@ class Calls(Names):
         return made
 
     def _statements(self, name: str, call: ast.Call) -> list[ast.stmt]:
-        if isinstance(call.args[0], ast.Constant) and call.args[0].value in ("sum", "any", "all"):
+        if isinstance(call.args[0], ast.Constant) and call.args[0].value in _OVER:
             return self._loop(name, call)
         kind, given, values, *dtype = call.args
         numpys = [_numpys(one.value) for one in dtype if isinstance(one, ast.Constant)]
