@@ -485,3 +485,92 @@ def test_kinds_of_numbers_become_vectors():
     for kernel in (whole, narrow, several, wide):
         told = pp.inspect(kernel, pp.simd(), 7, x, a, b, u, np.zeros(150), space=150)["Numba"]
         assert ("strip64" in told) == (kernel in (whole, narrow))
+
+
+# functions that a loop calls --------------------------------------------------------------------------
+
+
+def pair(x, k):
+    small = k % 3 == 0
+    return x * 0.5 + k, np.uint64(k) << np.uint64(3) if small else np.uint64(k)
+
+
+def joined(x, k):
+    half, bits = pair(x, k)
+    return half if bits == np.uint64(0) else half + bits
+
+
+def first_of(a, k):
+    return a[k % len(a)]
+
+
+def powers(x, count):
+    total = 1.0
+    for _ in range(count):
+        total *= x
+    return total
+
+
+def drawn(j, n, x, a, y):
+    s, up = x[j], 0
+    for k in range(n):
+        s = s * 0.5 + pp.random.normal(7, j * n + k)
+        if pp.random.uniform(a[j], k) < 0.5:
+            up += 1
+    y[j] = s + up
+
+
+def paired(j, n, x, a, y):
+    s = x[j]
+    for k in range(n):
+        s = joined(s, a[j] + k) * 0.25
+    y[j] = s
+
+
+def looked(j, n, x, a, y):
+    s = 0.0
+    for k in range(n):
+        s = s * 0.5 + first_of(x, j + k)
+    y[j] = s
+
+
+def raised(j, n, x, a, y):
+    s = 0.0
+    for k in range(n):
+        s = s * 0.5 + powers(x[j], k % 3)
+    y[j] = s
+
+
+def alone(j, n, y):
+    s = 0.0
+    for k in range(n):
+        s = s * 0.5 + pp.random.uniform(3, n * j + k)
+    y[j] = s
+
+
+CALLING = (drawn, paired, looked, raised)
+
+
+def test_functions_that_a_loop_calls(renderer):
+    rng = np.random.default_rng(8)
+    m, n = 150, 7
+    x, a = rng.normal(size=m), rng.integers(0, 1000, m)
+    for kernel in CALLING:
+        y, wanted = np.zeros(m), np.zeros(m)
+        pp.for_each(renderer, m, kernel, n, x, a, y)
+        for j in range(m):
+            kernel(j, n, x, a, wanted)
+        np.testing.assert_array_equal(y, wanted, kernel.__name__)
+    pp.for_each(renderer, m, alone, n, y)
+    for j in range(m):
+        alone(j, n, wanted)
+    np.testing.assert_array_equal(y, wanted)
+
+
+def test_functions_that_a_loop_calls_become_vectors():
+    """Those that are steps, and take numbers."""
+    x, a = np.zeros(150), np.zeros(150, np.int64)
+    for kernel in CALLING:
+        told = pp.inspect(kernel, pp.simd(), 7, x, a, x.copy(), space=150)["Numba"]
+        assert ("strip64" in told) == (kernel in (drawn, paired)), kernel.__name__
+    assert "strip64" in pp.inspect(alone, pp.simd(), 7, x, space=150)["Numba"]

@@ -331,7 +331,7 @@ def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0) 
         )
     bodies = _strips(program)[1] if strips else ()
     for name, body in zip(("strip", "fewer"), bodies, strict=False):
-        space[f"{name}{strips}"] = _strip_function(program, body, name == "fewer")
+        space[f"{name}{strips}"] = _strip_function(program, body, name == "fewer", space)
     cut = None if plain else _quotients(program)
     if cut is not None:
         space["run"] = cut.function(program, space)
@@ -352,7 +352,8 @@ def _bounded(program: Program) -> Bounded | None:
 def _strips(program: Program) -> tuple[int, tuple[ast.Module, ...]]:
     """The body for several neighbouring indices at a time: how many, and that for so many and for fewer; 0 if none."""
     steps = program.unit or program.steps[-1] == 1
-    if not (_apart(program) and steps and has_loop(program.text)):
+    alone = program.form == "map" and bool(program.written) and len(_used(program)) == 1
+    if not ((alone or _apart(program)) and steps and has_loop(program.text)):
         return 0, ()
     bound, texts = _bounded(program), function_texts(program)
     changed = bound.trees if bound is not None else {}
@@ -363,12 +364,13 @@ def _strips(program: Program) -> tuple[int, tuple[ast.Module, ...]]:
     return (0, ()) if whole is None or fewer is None else (WIDTH, (whole, fewer))
 
 
-def _strip_function(program: Program, tree: ast.Module, fewer: bool) -> Any:
-    """One of them as a function for others to call."""
+def _strip_function(program: Program, tree: ast.Module, fewer: bool, others: dict[str, Any]) -> Any:
+    """One of them as a function for others to call; it may call these."""
     from portapar.kernel.front import private
     from portapar.kernel.jit import intrinsics
 
-    space: dict[str, Any] = {"np": np, "math": math, "choose": intrinsics.choose, "kept": intrinsics.kept}
+    space: dict[str, Any] = {name: others[name] for name in program.names}
+    space |= {"np": np, "math": math, "choose": intrinsics.choose, "kept": intrinsics.kept}
     space["lanes_apart"] = intrinsics.steps_apart if fewer else intrinsics.lanes_apart
     space.update((constructor.__name__, constructor) for constructor in private.CONSTRUCTORS)
     exec(compile(tree, "<portapar strip>", "exec"), space)
@@ -389,9 +391,13 @@ def _quotients(program: Program) -> Quotients | None:
 def _apart(program: Program) -> bool:
     """Whether code is made for arrays of which the written ones share memory with no other; a transform's do not."""
     if program.form == "map":
-        used = [k for k, spec in enumerate(program.specs) if spec.is_array and k not in program.idle]
-        return bool(program.written) and len(used) > 1
+        return bool(program.written) and len(_used(program)) > 1
     return program.form == "transform"
+
+
+def _used(program: Program) -> list[int]:
+    """The arrays of which it uses elements."""
+    return [k for k, spec in enumerate(program.specs) if spec.is_array and k not in program.idle]
 
 
 def has_rest(program: Program) -> bool:

@@ -16,10 +16,11 @@ import numpy as np
 
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.front.trees import stored_in
+from portapar.kernel.jit.functions import function_texts
 from portapar.kernel.program import Program
 
 #: a dtype, also of a record; the kind of a weak number, which takes the kind that it meets, or a small constant itself;
-#: or None: not known
+#: a tuple of them; or None: not known
 Kind = Any
 
 
@@ -53,12 +54,29 @@ class Kinds:
                 weak = {"i": _INT, "f": _FLOAT}.get(spec.dtype.kind) if spec.weak else None
                 self.known[name] = weak or spec.dtype
         self.read: dict[str, set[Kind]] = {}
+        self._functions: dict[str, Any] = {k: tree_of(text).body[0] for k, text in function_texts(program).items()}
+        self._back: dict[int, Kind] = {}  #: what it gives back, by the places where it does
+        self._results: dict[Any, Kind] = {}  #: what other functions give back, by name and what they are given
         self._block(function.body)
+
+    def _result_of(self, name: str, given: list[Kind]) -> Kind:
+        """Of what another function of the program gives back."""
+        key = name, *given
+        if key not in self._results:
+            self._results[key] = None  # of one that calls itself
+            inner, function = object.__new__(Kinds), self._functions[name]
+            inner._functions, inner._results = self._functions, self._results
+            inner.arrays, inner.read, inner._back = {}, {}, {}
+            inner.known = dict(zip([p.arg for p in function.args.args], given, strict=False))
+            inner._block(function.body)
+            if inner._back and len(inner._back) == sum(isinstance(node, ast.Return) for node in ast.walk(function)):
+                self._results[key] = functools.reduce(_either, inner._back.values())
+        return self._results[key]
 
     def of(self, name: str) -> tuple[str, str] | None:
         """The name of the dtype that keeps it, and ``int`` or ``float`` if it is weak; None if it is not known."""
         kinds = self.read.get(name) or {self.known.get(name)}
-        if len(kinds) > 1:  # Numba has a variable of each kind
+        if len(kinds) > 1 or tuple in map(type, kinds):  # Numba has a variable of each kind
             return None
         (kind,) = kinds
         if isinstance(kind, _Weak):
@@ -94,6 +112,14 @@ class Kinds:
         match step:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 self.known[name] = self.kind(value)
+            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=value):
+                kind = self.kind(value)
+                self.known.update(dict.fromkeys(stored_in(step)))
+                if isinstance(kind, tuple) and len(kind) == len(targets):
+                    pairs = zip(targets, kind, strict=True)
+                    self.known.update((target.id, one) for target, one in pairs if isinstance(target, ast.Name))
+            case ast.Return(value=ast.expr() as value):
+                self._back[id(step)] = self.kind(value)
             case ast.AugAssign(target=ast.Name(id=name), op=op, value=value):
                 before = self.known.get(name)
                 self.read.setdefault(name, set()).add(before)
@@ -136,6 +162,10 @@ class Kinds:
                 return _BOOL if all(self.kind(value) == _BOOL for value in values) else None
             case ast.IfExp(body=body, orelse=orelse):
                 return _either(self.kind(body), self.kind(orelse))
+            case ast.Tuple(elts=parts):
+                return tuple(map(self.kind, parts))
+            case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in self._functions:
+                return self._result_of(name, [self.kind(x) for x in args])
             case ast.Call(func=ast.Name(id=name), args=[_, *_] as args, keywords=[]):
                 return _called(getattr(builtins, name, None), [self.kind(x) for x in args])
             case ast.Call(func=ast.Attribute(ast.Name(id="math" | "np" as owner), name), args=args, keywords=[]):
@@ -148,6 +178,8 @@ def _called(function: Any, given: list[Kind]) -> Kind:
     """Of what a function gives; None for all that is not certain."""
     if function is len:
         return _INT
+    if tuple in map(type, given):
+        return None
     least, given = functools.reduce(_either, given, given[0] if given else None), [_soft(kind) for kind in given]
     if not given or any(kind is None or not (isinstance(kind, _Weak) or kind.kind in "iufb") for kind in given):
         return None
@@ -185,9 +217,13 @@ def _of_ufunc(function: np.ufunc, given: list[Kind]) -> Kind:
 
 def _same(one: dict[str, Kind], other: dict[str, Kind]) -> bool:
     """Whether they are equal; NumPy takes None for a dtype, too."""
-    return one.keys() == other.keys() and all(
-        type(kind) is type(other[name]) and kind == other[name] for name, kind in one.items()
-    )
+    return one.keys() == other.keys() and all(_equal(kind, other[name]) for name, kind in one.items())
+
+
+def _equal(a: Kind, b: Kind) -> bool:
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(map(_equal, a, b))
+    return type(a) is type(b) and bool(a == b)
 
 
 def _met(one: dict[str, Kind], other: dict[str, Kind]) -> dict[str, Kind]:
@@ -205,6 +241,8 @@ def _either(a: Kind, b: Kind) -> Kind:
     """Of what is one or the other: a narrow kind holds small constants, and not every whole number."""
     if type(a) is int and type(b) is int:
         return a if a == b else _INT
+    if isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b):
+        return tuple(map(_either, a, b))
     for one, other in ((a, b), (b, a)):
         if one is _INT and isinstance(other, np.dtype) and other.kind in "iu" and other.itemsize < 8:
             return None
@@ -214,7 +252,7 @@ def _either(a: Kind, b: Kind) -> Kind:
 def _joined(a: Kind, b: Kind) -> Kind:
     """What holds both."""
     a, b = _soft(a), _soft(b)
-    if a is None or b is None:
+    if a is None or b is None or isinstance(a, tuple) or isinstance(b, tuple):
         return None
     if isinstance(a, _Weak) and isinstance(b, _Weak):
         return _FLOAT if _FLOAT in (a, b) else _INT
@@ -232,7 +270,7 @@ def _joined(a: Kind, b: Kind) -> Kind:
 def _result(op: ast.operator, a: Kind, b: Kind) -> Kind:
     """Of an operation on both."""
     a, b = _soft(a), _soft(b)
-    if a is None or b is None:
+    if a is None or b is None or isinstance(a, tuple) or isinstance(b, tuple):
         return None
     joined = _joined(a, b)
     if isinstance(op, ast.Div):
@@ -244,8 +282,9 @@ def _result(op: ast.operator, a: Kind, b: Kind) -> Kind:
     if isinstance(op, (ast.BitAnd, ast.BitOr, ast.BitXor)):
         return joined if joined is _INT or (isinstance(joined, np.dtype) and joined.kind in "iub") else None
     if isinstance(op, (ast.LShift, ast.RShift)):
-        return _INT if joined is _INT else a if b is _INT and isinstance(a, np.dtype) and a.kind in "iu" else None
-    return joined if isinstance(joined, np.dtype) and joined.kind == "f" else None  # powers
+        whole = all(x is _INT or (isinstance(x, np.dtype) and x.kind in "iu") for x in (a, b))
+        return _INT if joined is _INT else a if whole and (b is _INT or a == b) else None
+    return joined if joined is _FLOAT or (isinstance(joined, np.dtype) and joined.kind == "f") else None  # powers
 
 
 def lanes_of(program: Program, texts: dict[str, str]) -> np.dtype | None:

@@ -11,11 +11,13 @@ hand on to each other is a plain number there; only what goes from one such loop
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Sequence
 
 from portapar.kernel.cpu.kinds import Kinds
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.front.trees import copied, names_in, stored_in
+from portapar.kernel.jit.functions import function_texts
 from portapar.kernel.program import Program
 
 SHORT = 64  #: rounds of a loop with a constant count that LLVM writes out, and makes vectors of, by itself
@@ -107,6 +109,7 @@ class _Strip:
         self.runs: list[tuple[ast.For, int]] = []  #: loops over the lanes, and how deep in long loops
         self.made_of: dict[str, ast.expr] = {}  #: what is given to names that are given something once
         self.pays = False
+        self.texts = function_texts(program)
 
     def made(self) -> ast.Module:
         function = self.function
@@ -223,7 +226,7 @@ class _Strip:
         for node in ast.walk(step):
             if isinstance(node, ast.Name) and node.id in self.written:
                 raise _No
-            if isinstance(node, ast.Call) and not _known(node):
+            if isinstance(node, ast.Call) and not self.known(node):
                 raise _No
 
     def passing(self, name: str) -> bool:
@@ -246,7 +249,7 @@ class _Strip:
             match node:
                 case ast.Subscript():
                     self.element(node, depth)
-                case ast.Call() if not _known(node):
+                case ast.Call() if not self.known(node):
                     raise _No
                 case ast.Attribute(value=owner) if not _plain(node):
                     if depth and self.differs(owner):  # numbers that lie apart, again and again
@@ -271,6 +274,22 @@ class _Strip:
         if not spec.contiguous or not (near or (len(index) == 1 and self.found(last))):
             raise _No
         self.pays |= depth > 0 and near and len(index) > 1
+
+    def known(self, call: ast.Call) -> bool:
+        """Whether it is a function that gives the same for the same, and does nothing else.
+
+        So does one of the program's that is given no array; one with a loop would not become vectors.
+        """
+        if not (isinstance(call.func, ast.Name) and call.func.id in self.texts):
+            return _known(call)
+        parts = [n for x in call.args for n in ast.walk(x)]
+        taken = {id(n.value) for n in parts if isinstance(n, ast.Subscript)}
+        if any(isinstance(n, ast.Name) and self.is_array(n.id) and id(n) not in taken for n in parts):
+            return False
+        return _steps(call.func.id, tuple(self.texts.items()))
+
+    def is_array(self, name: str) -> bool:
+        return name in self.arrays and self.program.specs[self.arrays.index(name)].is_array
 
     def neighbours(self, index: ast.expr) -> bool:
         """Whether neighbouring indices have it next to each other: the kernel's own, and what they have in common."""
@@ -334,6 +353,16 @@ def _plain(name: ast.Attribute) -> bool:
     """Whether it is of the math module, or one of NumPy's functions of numbers."""
     module = ast.unparse(name.value)
     return module == "math" or (module == "np" and name.attr in _NUMPY)
+
+
+@functools.lru_cache(maxsize=256)
+def _steps(name: str, texts: tuple[tuple[str, str], ...]) -> bool:
+    """Whether a function is steps without loops, and so are those that it calls."""
+    known = dict(texts)
+    nodes = list(ast.walk(tree_of(known[name])))
+    called = {node.id for node in nodes if isinstance(node, ast.Name)} & known.keys()
+    loops = any(isinstance(node, (ast.For, ast.While)) for node in nodes)
+    return not loops and name not in called and all(_steps(other, texts) for other in called)
 
 
 class _Lanes(ast.NodeTransformer):
