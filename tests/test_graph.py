@@ -415,6 +415,10 @@ def test_several_parts_find_what_one_finds(weights):
                     graph.verify_bfs(g, s, parent)
             same(parted, g)
             same(parted.reverse, g.reverse)
+        g, parted = graphs[0]
+        if weights is not None:  # more than one thread does in a step
+            far = pp.asnumpy(graph.sssp(several, parted, 1, delta=1e9))
+            np.testing.assert_array_equal(far, graph.sssp(one, g, 1))
     with pytest.raises(pp.ArgumentError, match=r"weights\[1\] is -1: must not be negative"):
         graph.sssp(several, Graph(OFFSETS, TARGETS, np.array([1, -1, 1])), 0)
     with pytest.raises(pp.ArgumentError, match="source is 2"):

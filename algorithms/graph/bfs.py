@@ -22,7 +22,7 @@ from portapar.algorithms.graph.graph import Graph, on_graph, vertex
 from portapar.algorithms.graph.many import search_many
 from portapar.algorithms.graph.several import check_graph, rows_of_parts
 from portapar.algorithms.reduce import reduce
-from portapar.algorithms.transform import fill
+from portapar.algorithms.transform import copy, fill
 from portapar.kernel.front import atomic
 from portapar.part import LocalPart
 from portapar.parts import Parts
@@ -147,6 +147,8 @@ def _on_parts(p: Parts, graph: Graph, given: Callable[[Graph], list[int]]) -> np
     rows, into = rows_of_parts(p, graph), rows_of_parts(p, graph.reverse)
     if graph.cuts is None:
         whole, here, queue = (graph.offsets, radix.bits(graph.targets)), home(graph.targets), np.empty(n, np.int32)
+    else:
+        ends = graph.cuts[1:-1]
     trees = np.full((len(sources), n), -1, np.int32)
     for found, source in zip(trees, sources, strict=True):
         found[source] = source
@@ -166,8 +168,27 @@ def _on_parts(p: Parts, graph: Graph, given: Callable[[Graph], list[int]]) -> np
             for_each(part.how._dealt(64), here.hi - here.lo, _seek, here.lo, *here.held, part.asarray(awake), tree)
             return arrays.asnumpy(tree[here.lo : here.hi])
 
+        def walk(part: LocalPart, front: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+            here = rows[part.number]
+            if not here.lo <= front[0] < here.hi:
+                return front[:0], front[:0], 0
+            tree, queue, state = part.asarray(found), part.empty(n, np.int32), np.array([0, len(front), 0])
+            copy(part.how, part.asarray(front), out=queue[: len(front)])
+            state = part.asarray(state)
+            for_each(part.how, 1, _walk_own, _ALONE, here.lo, *here.held, tree, queue, state)
+            begin, end, _ = arrays.asnumpy(state).tolist()
+            fresh = arrays.asnumpy(queue[len(front) : end]).copy()
+            return fresh, arrays.asnumpy(tree)[fresh], end - begin
+
         while len(front):
             edges = int(degree[front].sum())
+            if graph.cuts is not None and edges <= _ALONE and len(set(np.searchsorted(ends, front, "right"))) == 1:
+                walked = p.each("walk", functools.partial(walk, front=front, found=found))
+                fresh, parent, size = max(walked, key=lambda one: len(one[0]))
+                found[fresh] = parent
+                front = fresh[len(fresh) - size :]
+                left = len(graph.targets) - int(degree[found >= 0].sum()) + int(degree[front].sum())
+                continue
             if edges <= _ALONE and graph.cuts is None:
                 queue[: len(front)] = front
                 state = np.array([0, len(front), edges, 0])
@@ -294,6 +315,30 @@ def _walk(_: Any, most: Any, depths: Any, offsets: Any, targets: Any, found: Any
                     edges += offsets[np.uint64(v) + one] - offsets[v]
         begin = last
     state[0], state[1], state[2], state[3] = begin, end, edges, depth
+
+
+def _walk_own(_: Any, most: Any, lo: Any, offsets: Any, targets: Any, found: Any, queue: Any, state: Any) -> None:
+    """As `_walk`, of the vertices of a part, until a frontier has others."""
+    begin, end, edges, done, one = state[0], state[1], 0, 0, np.uint64(1)
+    others, rows = 0, len(offsets) - 1
+    while begin < end and edges <= most and done < _BUDGET and others == 0:
+        done += edges
+        edges, last = 0, end
+        for k in range(begin, last):
+            u = queue[np.uint64(k)]
+            row = np.uint64(u - lo)
+            for e in range(offsets[row], offsets[row + one]):
+                v = targets[np.uint64(e)]
+                if found[v] < 0:
+                    found[v] = u
+                    queue[np.uint64(end)] = v
+                    end += 1
+                    if lo <= v < lo + rows:
+                        edges += offsets[np.uint64(v - lo) + one] - offsets[np.uint64(v - lo)]
+                    else:
+                        others += 1
+        begin = last
+    state[0], state[1], state[2] = begin, end, edges
 
 
 def _mark(k: Any, begin: Any, queue: Any, front: Any) -> None:

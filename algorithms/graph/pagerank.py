@@ -223,10 +223,12 @@ def _ranks(
         cuts = [cuts_of(p.executor, into.offsets, *block) for block in blocks(n)]
         rows = rows_in_blocks(p, into, cuts)
         bases: dict[int, Any] = {}
+        told: list[tuple[int, list[np.ndarray]]] = []  #: the first vertex and the new ranks of the block before
 
         def gather(block: int) -> Callable[[LocalPart], np.ndarray]:
             def new(part: LocalPart) -> np.ndarray:
                 (rank, given, _, where), lo = held[part.number], cuts[block][part.number]
+                take(part)
                 if block == 0:
                     bases[part.number] = start(part.how, out[part.number], rank)
                 offsets, sources = rows[part.number][block]
@@ -239,19 +241,22 @@ def _ranks(
 
             return new
 
-        def take(block: int, found: np.ndarray) -> Callable[[LocalPart], None]:
-            def all_new(part: LocalPart) -> None:
-                rank, given, changes, _ = held[part.number]
-                first = cuts[block][0]
+        def take(part: LocalPart) -> None:
+            rank, given, changes, _ = held[part.number]
+            for first, ranks in told:
+                found = np.concatenate(ranks)
                 for_each(part.how, len(found), _take, first, part.asarray(found), rank, changes)
                 for_each(part.how, arrays.Range(first, first + len(found)), give, out[part.number], rank, given)
 
-            return all_new
+        def change(part: LocalPart) -> bool:
+            take(part)
+            return part.number > p.own[0].number or ended(part.how, held[part.number][2])
 
         for _ in range(iterations if n else 0):
-            for block in range(len(cuts)):
-                p.do("take", take(block, np.concatenate(p.each("gather", gather(block)))))
-            if once(p, "change", lambda part: ended(part.how, held[part.number][2])):
+            for block, some in enumerate(cuts):
+                told = [(some[0], p.each("gather", gather(block)))]
+            over, told = p.each("change", change), []
+            if all(over):
                 break
         return once(p, "ranks", lambda part: arrays.asnumpy(held[part.number][0]))
 

@@ -25,7 +25,7 @@ from portapar.algorithms.graph.build import element, home
 from portapar.algorithms.graph.graph import Graph, on_graph, vertex
 from portapar.algorithms.graph.several import Rows, check_graph, once, rows_of_parts
 from portapar.algorithms.reduce import transform_reduce
-from portapar.algorithms.transform import fill, transform
+from portapar.algorithms.transform import copy, fill, transform
 from portapar.errors import ArgumentError
 from portapar.kernel.front import atomic
 from portapar.part import LocalPart
@@ -35,6 +35,7 @@ from portapar.policy import Policy
 _ALONE = 512  #: vertices of a list that one thread does faster than several
 _BUDGET = 1 << 20  #: vertices after which one thread comes back, so that Ctrl-C is heard
 _FEW = 4096  #: edges that a process follows sooner than it is told of others
+_MOST: Final = 1 << 16  #: edges that one thread of a part follows before others are told
 _BUFFER: Final = 64  #: vertices that are put into a list at a time
 
 
@@ -85,8 +86,8 @@ def sssp(policy: Policy | None, graph: Graph, source: int, *, delta: float | Non
     )  # fmt: skip
 
 
-def _widths(how: Policy, graph: Graph, delta: Any) -> tuple[Any, Any]:
-    """The width of distances that are done at once, and the distance of vertices that no path leads to."""
+def _widths(how: Policy, graph: Graph, delta: Any) -> tuple[Any, Any, Any]:
+    """The width of distances that are done at once, the distance where no path leads to, and the widest width."""
     n, m, weights = graph.num_vertices, len(graph.targets), graph.weights
     least, most, mean = graph.weight_range()
     if least < 0:
@@ -100,10 +101,10 @@ def _widths(how: Policy, graph: Graph, delta: Any) -> tuple[Any, Any]:
         longest = int(most) * max(n - 1, 0)
         if longest >= int(never) - 1:
             raise ArgumentError("graph.sssp: the sums of weights may exceed 64 bits. Pass weights of float64")
-        width = T(min(max(width, 1), int(never) - 1 - longest))
-    else:
-        width = T(min(width, np.finfo(T).max)) if width > 0 else T(1)
-    return width, never
+        widest = T(int(never) - 1 - longest)
+        return min(T(min(max(width, 1), int(widest))), widest), never, widest
+    widest = T(np.finfo(T).max)
+    return T(min(width, widest)) if width > 0 else T(1), never, widest
 
 
 def _lengths(part: LocalPart, weights: Any, count: int) -> Any:
@@ -117,7 +118,7 @@ def _lengths(part: LocalPart, weights: Any, count: int) -> Any:
 def paths(part: LocalPart, graph: Graph, source: int, delta: Any) -> Any:
     """The distances from one vertex, where a part lives."""
     how = part.how
-    width, never = _widths(how, graph, delta)
+    width, never, _ = _widths(how, graph, delta)
     weights = _lengths(part, graph.weights, len(graph.targets))
     far = part.empty(graph.num_vertices, never.dtype)
     fill(how, far, never)
@@ -128,15 +129,17 @@ def paths(part: LocalPart, graph: Graph, source: int, delta: Any) -> Any:
 def _on_parts(p: Parts, graph: Graph, given: Callable[[], int], delta: Any) -> np.ndarray:
     """On several parts: all know all distances, and each follows the edges of its own vertices.
 
-    Few edges are followed by every process, since messages take longer.
+    Few edges are followed by every process, since messages take longer. Of a partitioned graph no process has all
+    edges: there a part goes on with its own vertices within the width before it tells of them, and the width grows
+    while little is done in it.
     """
     few = f"; steps of at most {_FEW} edges are done by every process, without a message"
     told = "a step for each list of vertices: parts tell all others those that got nearer, and their distances"
     source = check_graph(p, graph, told + few * (graph.cuts is None), given)
     if graph.cuts is None:
-        width, never = once(p, "weights", lambda part: _widths(home(graph.targets), graph, delta))
+        width, never, widest = once(p, "weights", lambda part: _widths(home(graph.targets), graph, delta))
     else:
-        width, never = _widths(p.how, graph, delta)
+        width, never, widest = _widths(p.how, graph, delta)
     parts_rows = rows_of_parts(p, graph)
 
     def weighed(part: LocalPart) -> Rows:
@@ -167,11 +170,41 @@ def _on_parts(p: Parts, graph: Graph, given: Callable[[], int], delta: Any) -> n
         nearer = relax(part.how, own, near, far, part.asarray)
         return nearer, arrays.asnumpy(far)[nearer]
 
+    room = p.do("room", lambda part: _room(part, rows[part.number], graph)) if graph.cuts is not None else {}
+
+    def settle(part: LocalPart, near: np.ndarray, end: Any) -> tuple[Any, ...]:
+        """As `share`, of few edges: and what own vertices that get nearer make nearer; the edges that were followed."""
+        own, far, last = rows[part.number], part.asarray(distance), part.asarray(done)
+        queue, *lists = room[part.number]
+        mine = near[(near >= own.lo) & (near < own.hi)]
+        followed = int(degree[mine].sum())
+        if followed > _FEW:
+            return *share(part, near), done[:0], followed
+        if not len(mine):
+            return mine, distance[:0], done[:0], 0
+        state = part.asarray(np.array([len(mine), 0, 0]))
+        copy(part.how, part.asarray(mine), out=queue[: len(mine)])
+        given = own.lo, end, never, own.offsets, own.targets, own.weights, far, last, queue, *lists, state
+        for_each(part.how, 1, _settle, *given)
+        _, count, followed = arrays.asnumpy(state).tolist()
+        some = arrays.asnumpy(lists[1][:count]).copy()  # of memory that the next step writes to
+        return some, arrays.asnumpy(far)[some], arrays.asnumpy(last)[some], followed
+
     near, later = np.array([source], np.int32), np.empty(0, np.int32)
     while True:
+        followed = 0  # within the width
         while len(near):
             done[near] = distance[near]
-            if graph.cuts is None and degree[near].sum() <= _FEW:
+            if graph.cuts is not None:
+                found = p.each("relax", functools.partial(settle, near=near, end=end))
+                for (some, far, last, edges), lo, hi in zip(found, graph.cuts[:-1], graph.cuts[1:], strict=True):
+                    followed += edges
+                    distance[some] = np.minimum(distance[some], far)
+                    own = np.flatnonzero((some >= lo) & (some < hi))[: len(last)]
+                    done[some[own]] = last[own]
+                nearer = np.unique(np.concatenate([some for some, *_ in found]))
+                nearer = nearer[distance[nearer] < done[nearer]]
+            elif degree[near].sum() <= _FEW:
                 nearer = relax(here, whole, near, distance, lambda x: x)
             else:
                 some = p.each("relax", functools.partial(share, near=near))
@@ -184,11 +217,19 @@ def _on_parts(p: Parts, graph: Graph, given: Callable[[], int], delta: Any) -> n
         later = later[distance[later] < done[later]]
         if not len(later):
             return distance
+        if graph.cuts is not None and followed <= _FEW and width <= widest // 4:
+            width = type(width)(2 * width)
         least = distance[later].min()
         with np.errstate(over="ignore"):
             end = least + width
         within = (distance[later] < end) | (distance[later] == least)
         near, later = later[within], later[~within]
+
+
+def _room(part: LocalPart, own: Rows, graph: Graph) -> tuple[Any, Any, Any]:
+    """Memory for `_settle`: a ring of own vertices, a flag for every vertex, and a list of vertices."""
+    n = graph.num_vertices
+    return part.empty(own.hi - own.lo, np.int32), part.zeros(n, np.uint8), part.empty(n, np.int32)
 
 
 class _Search:
@@ -327,6 +368,47 @@ def _follow(
         new = known[k] + weights[np.uint64(e)]
         if new < distance[v] and new < atomic.min(distance, v, new):
             queue[np.uint64(atomic.add(tail, 0, 1))] = v
+
+
+def _settle(
+    _: Any, lo: Any, end: Any, never: Any, offsets: Any, targets: Any, weights: Any, distance: Any, done: Any,
+    queue: Any, flags: Any, nearer: Any, state: Any,
+) -> None:  # fmt: skip
+    """One thread, the edges of own vertices in a ring, until none of those within the width gets nearer.
+
+    A vertex's flag is 1 while it is in the ring, and 2 more when it is in the list of those that got nearer.
+    """
+    head, count, seen, followed, rows, one = 0, state[0], 0, 0, len(queue), np.uint64(1)
+    while count > 0 and followed < _MOST:
+        u = queue[head]
+        head = head + 1 if head + 1 < rows else 0
+        count -= 1
+        flags[u] = flags[u] & 2
+        known = distance[u]
+        done[u] = known
+        row = np.uint64(u - lo)
+        for e in range(offsets[row], offsets[row + one]):
+            v = targets[np.uint64(e)]
+            new = known + weights[np.uint64(e)]
+            followed += 1
+            if new < distance[v] and new < atomic.min(distance, v, new):
+                if flags[v] < 2:
+                    nearer[seen] = v
+                    seen += 1
+                    flags[v] = flags[v] + 2
+                if flags[v] == 2 and new < end and lo <= v < lo + rows:
+                    queue[(head + count) % rows] = v
+                    count += 1
+                    flags[v] = 3
+    for k in range(count):  # those that are left: to be followed in the next step
+        u = queue[(head + k) % rows]
+        done[u] = never
+        if flags[u] < 2:
+            nearer[seen] = u
+            seen += 1
+    for k in range(seen):
+        flags[nearer[k]] = 0
+    state[1], state[2] = seen, followed
 
 
 def _put(count: Any, items: Any, which: Any, lists: Any, state: Any) -> Any:
