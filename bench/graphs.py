@@ -10,15 +10,20 @@ import argparse
 import ctypes
 import functools
 import itertools
+import json
 import statistics
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import portapar as pp
 from portapar.config import default_threads
+from portapar.launcher import last_words, mpi_job
 
 from .algorithms import WrongResult, alternate, converted
 from .native import compilers
@@ -27,6 +32,7 @@ KERNELS = ("bfs", "sssp", "pr", "cc", "bc", "tc")
 GRAPHS = ("kronecker", "uniform", "grid")
 _DELTA = {"kronecker": 16, "uniform": 32, "grid": 256}  #: the best of the powers of two for the C++ code
 _SOURCES = 16
+ON_PARTS = ("bfs", "sssp", "pr", "cc")
 
 
 @functools.cache
@@ -120,13 +126,39 @@ def rows(
             yield kernel, name, measure(kernel, name, graph, rounds, seconds)
 
 
+def on_parts(scale: int, count: int, kernels: Any = ON_PARTS) -> Iterator[tuple[str, dict[str, float]]]:
+    """Kernel, and median seconds of GAP's trials of a Kronecker graph: on threads, and partitioned on several parts."""
+    for kernel in kernels:
+        taken = {}
+        for name in ("threads", "hybrid:simd+opencl:0", "2 ranks"):
+            with tempfile.TemporaryDirectory() as folder:
+                saved = Path(folder, "trials.json")
+                command = ["-m", "portapar", "graph", kernel, "-g", str(scale), "-n", str(count), "--json", str(saved)]
+                if name == "2 ranks":
+                    done = mpi_job(2, [*command, "--executor", "mpi:simd"])
+                else:
+                    whole = [sys.executable, *command, "--executor", name]
+                    done = subprocess.run(whole, capture_output=True, text=True, check=False)
+                if done.returncode:
+                    raise RuntimeError(f"{kernel} on {name}: {last_words(done.stderr)}")
+                taken[name] = json.loads(saved.read_text())["median"]
+        yield kernel, taken
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.graphs", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--scale", type=int, default=18, help="graphs of 2**SCALE vertices (default: 18)")
     parser.add_argument("--only", default=",".join(KERNELS), help="kernels, with commas between")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=2.0, help="how long each pair takes turns at least")
+    parser.add_argument("--parts", action="store_true", help="on two executors and on two ranks, beside threads")
     asked = parser.parse_args(arguments)
+    if asked.parts:
+        for kernel, taken in on_parts(asked.scale, asked.rounds):
+            first, *others = taken.items()
+            told = "".join(f"   {name} {first[1] / seconds:.2f}" for name, seconds in others)
+            print(f"{kernel:6}{first[0]} {first[1] * 1e3:.2f} ms{told}", flush=True)
+        return 0
     ratios = []
     for kernel, name, taken in rows(asked.scale, asked.rounds, asked.seconds, asked.only.split(",")):
         ratios.append(taken["C++"] / taken[""])
