@@ -173,7 +173,7 @@ def test_failures_name_the_line_and_the_remedy():
         a[i] = "x"
 
     def unknown(i, a):
-        a[i] = np.linalg.norm(a)
+        a[i] = np.linalg.det(a)
 
     def mixed(i, a):
         x = a if i > 3 else 1.0

@@ -303,6 +303,7 @@ class Numbers(Templates):
         returned = self.expander.returns.get(func.id)
         if returned is None:
             return node
+        self.expander.changed = True
         numbers: list[ast.expr] = [ast.Constant(n) for n in returned]
         shape = numbers[0] if len(numbers) == 1 else ast.Tuple(numbers, ast.Load())
         return placed(ast.Call(ast.Name("private_filled", ast.Load()), [shape, node], []), node)

@@ -512,6 +512,7 @@ class _Rewriter(Numbers):
     def copied_to(self, before: list[ast.stmt], node: ast.AST, row: Row, name: str, place: str) -> str:
         """The name of a private array with the elements of a row, which two statements at the end of `before` make."""
         lengths = self.kept_lengths(node, row.dims)
+        self.expander.changed = True
         made = self.expander.fresh(name)
         zeros: list[ast.expr] = [ast.Constant(0) for _ in lengths]
         numbers: list[ast.expr] = [ast.Constant(n) for n in lengths]

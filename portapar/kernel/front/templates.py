@@ -375,6 +375,7 @@ class Templates(ast.NodeTransformer):
         if self.pending is None:
             self.fail(node, f"it makes the array {ast.unparse(node)} under a condition", "give it a name before")
         name = self.expander.fresh("made")
+        self.expander.changed = True
         self.pending.append(placed(ast.Assign([ast.Name(name, ast.Store())], self.visit(copied(node))), node))
         return ast.copy_location(ast.Name(name, ast.Load()), node)
 
