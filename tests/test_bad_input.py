@@ -205,7 +205,6 @@ def test_arguments_that_work():
 
 def test_arguments_are_told_by_their_names():
     text, half, k = np.array(["a"] * 10), X.astype(np.float16), np.arange(10)
-    apart = np.zeros(41, np.uint8)[1:].view(np.float32)
     for name, call in {
         "values": lambda x: pp.sort_by_key(pp.par, k, x),
         "weights": lambda x: pp.bincount(pp.par, k, x),
@@ -214,7 +213,7 @@ def test_arguments_are_told_by_their_names():
         "keys": lambda x: pp.reduce_by_key(pp.par, x, k),
         "x": lambda x: pp.count(pp.par, x, 3),
     }.items():
-        for given in (text, half, apart[:10], [1.0] * 10, np.ma.masked_array(X, X > 5), "text"):
+        for given in (text, half, [1.0] * 10, np.ma.masked_array(X, X > 5), "text"):
             refused(f"argument '{name}'", lambda call=call, given=given: call(given))
     refused("argument 'value' is a str", lambda: pp.fill(pp.par, X, "text"))
     refused("complex128 and out is float64", lambda: pp.fill(pp.par, X, 1j))

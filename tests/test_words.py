@@ -207,7 +207,6 @@ def put(i, a, value):
 
 
 POINTS = np.zeros(3, [("a", "f8"), ("in", [("b", "f4"), ("c", "i8", (2,))])])
-TRIPLE = (1.5, 2.5, 3.5)
 
 
 def too_early(i, x):
@@ -245,10 +244,6 @@ def ellipsis(i, x):
     x[i] = x[...].sum()
 
 
-def sliced(i, x):
-    x[i] = TRIPLE[1:][0]
-
-
 def rooted(i, x):
     x[i] = np.sqrt(x[i], dtype=np.float32)
 
@@ -278,7 +273,6 @@ SLIPS = {
     algorithm: ("calls pp.reduce", "outside of the kernel"),
     lazily: ("calls pp.lazy.iota", "as an input of the call"),
     ellipsis: ("an ellipsis", "a colon for each axis"),
-    sliced: ("a slice of a tuple", "one by one"),
     rooted: ("sqrt takes no keyword arguments", "by position"),
     rootless: ("`sqrt` is called without arguments", "pass what it takes"),
     half: ("there is no float16", "np.float32"),
