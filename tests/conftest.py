@@ -8,8 +8,8 @@ What the machine lacks is skipped with the reason.
 many cases, of which it runs the first on each renderer, the last on other executors, and both where there is none.
 Tests take turns there (`TURNS`): one runs on CPUs, the next one on OpenCL, or a GPU, every fifth one on a hybrid of
 both; `make test-all` runs them on the others.
-`make test-all` adds up to `MOST` others on each renderer, and one on each other executor (on one thread or on three, in
-turn), but none that is ``rare``.
+`make test-all` adds up to `MOST` others on each renderer, and one on each other executor (on one thread, on three or on
+two parts of the CPU, in turn), but none that is ``rare``.
 Without ``-m``, as in ``pytest tests/test_sort.py``, all cases run. CUDA texts that `make test` meets are compiled by
 `make test-all`.
 """
@@ -42,14 +42,14 @@ EXECUTORS = (
     "hybrid:threads:2+opencl:0",
     "hybrid:threads:2+cuda:0",
 )
-EXTRA = {"threads:1", "threads:3", "hybrid:threads:2+simd"}  #: run the code of others, cut in other ways
+#: run the code of others, cut in other ways; `make test-all` takes one of them for each test, in turn
+EXTRA = {"threads:1", "threads:3", "hybrid:threads:2+simd"}
 CPUS, DEVICES = {"threads:2", "simd"}, {"opencl:0", "cuda:0"}
 TURNS = (CPUS, DEVICES, CPUS, DEVICES, {f"hybrid:threads:2+{name}" for name in DEVICES})  # which compiles for both
 SLOWEST = (
     "sort", "mpi", "irregular", "graph", "few", "processes", "numbers", "lazy", "remedies", "axes", "cache",
     "primitives", "crender",
 )  # fmt: skip
-COUNTS = ("threads:1", "threads:3")  #: of which `make test-all` takes one for each test, in turn
 RENDERERS = ("threads:2", "opencl:0", "cuda:0")
 MOST = 1  #: cases of a test on one executor that `make test-all` runs, besides the one of `make test`
 
@@ -84,8 +84,8 @@ def pytest_collection_modifyitems(config, items):
         for item in same if waits else later:
             item.add_marker(pytest.mark.extra)
         if where:
-            both = takers.get(path, {}).get(name, set()).issuperset(COUNTS)
-            if both and COUNTS[zlib.crc32(name.encode()) % 2] in where:
+            others = sorted(EXTRA & takers.get(path, {}).get(name, set()))
+            if others and EXTRA.intersection(where) and others[zlib.crc32(name.encode()) % len(others)] not in where:
                 later = []
                 left_out.update(same)
             wanted = later[:1] if rare else later[:: max(1, -(-len(later) // MOST))]

@@ -159,7 +159,7 @@ def shapes(n, dtype):
 
 @pytest.mark.parametrize("dtype", ["f8", pytest.param("i4", marks=pytest.mark.extra)])
 def test_skew(dtype):
-    for name, x in shapes(300_000, dtype):
+    for name, x in shapes(100_000, dtype):
         x = x.astype(dtype)
         expected = np.argsort(x, kind="stable")
         np.testing.assert_array_equal(pp.argsort(THREADS, x), expected, name)
