@@ -54,9 +54,10 @@ ALGORITHMS = sorted(file.name.removeprefix("algorithms_").removesuffix(".py") fo
 CUT = (("around", "scan"), ("graph", "segments"), ("keys", "sort"))  #: where a rank in the middle matters: on three
 OTHERS = [sorted(set(ALGORITHMS).difference(*CUT))[k::3] for k in range(3)]  #: on two
 extra = pytest.mark.extra
+COUNTS = [3, pytest.param(2, marks=pytest.mark.rare)]  #: of ranks: of two no one is in the middle
 
 
-@pytest.mark.parametrize("ranks", [3, pytest.param(2, marks=extra)])
+@pytest.mark.parametrize("ranks", COUNTS)
 def test_calls(ranks):
     passes(ranks, "ranks_calls.py")
 
@@ -75,7 +76,7 @@ def test_algorithms(ranks, names):
 
 
 @extra
-@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("ranks", COUNTS)
 def test_failures(ranks):
     passes(ranks, "ranks_failures.py")
 
