@@ -145,6 +145,7 @@ PLANES = {
     "nearly a line": NEAR,
     "small": NEAR * 1e-100,
     "large": NEAR * 1e300,
+    "subnormal": np.random.default_rng(8).integers(-9, 9, (200, 2)) * 5e-324,
     "both zeros": np.array([[0.0, 0], [-0.0, 1], [0.0, -1], [-0.0, 0], [0, 0.5]]),
     "many": RNG.normal(size=(34000, 2)),
     "many on a line": RNG.permutation(34000)[:, None] / np.array([7, 3]),
@@ -166,8 +167,8 @@ def test_convex_hull(renderer):
 
 @pytest.mark.rare
 def test_convex_hull_of_float32(renderer):
-    for kind in ("normal", "nearly a line", "many"):
-        points = PLANES[kind].astype(np.float32)
+    for kind, by in (("normal", 1), ("nearly a line", 1), ("many", 1), ("normal", 1e-44)):
+        points = (PLANES[kind] * by).astype(np.float32)
         assert irregular.convex_hull(renderer, points).tolist() == corners(points), kind
 
 

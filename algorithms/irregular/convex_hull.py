@@ -82,7 +82,7 @@ def _hull(part: LocalPart, name: str, points: Any) -> Any:
         return part.empty(0, np.int32)
     low, high = bounded(how, name, "points", points)
     size = float(max(abs(low).max(), abs(high).max()))
-    scale = 2.0 ** -np.frexp(size)[1] if size >= 2.0**-1000 else 1.0  # to 1 at most, and so that nothing is rounded
+    scale = 2.0 ** min(-int(np.frexp(size)[1]), 1000)  # to 1 at most, and so that nothing is rounded
     some = iota(how, part.empty(n, np.int64))
     if n >= _MANY:
         _, x, y = _chain(part, points, iota(how, part.empty(_SAMPLE, np.int64), 0, n // _SAMPLE), scale)
@@ -130,9 +130,9 @@ def _chain(part: LocalPart, points: Any, some: Any, scale: float) -> tuple[Any, 
 
 def _outside(points: Any, scale: Any, first: Any, strips: Any, least: Any, most: Any) -> Any:
     def outside(i: Any) -> Any:
-        at = (points[i, 0] * scale - first) * strips
+        at = (np.float64(points[i, 0]) * scale - first) * strips
         s = int(min(max(at, 0.0), _STRIPS - 1.0))
-        y = points[i, 1] * scale
+        y = np.float64(points[i, 1]) * scale
         return not (at >= 0 and at < _STRIPS and y > least[s] and y < most[s])
 
     return outside
@@ -140,7 +140,8 @@ def _outside(points: Any, scale: Any, first: Any, strips: Any, least: Any, most:
 
 def _columns(k: Any, scale: Any, points: Any, some: Any, x: Any, y: Any) -> None:
     i = np.uint64(some[k])
-    x[k], y[k] = points[i, 0] * scale + 0.0, points[i, 1] * scale + 0.0  # never -0.0, which sorts apart from 0.0
+    x[k] = np.float64(points[i, 0]) * scale + 0.0  # never -0.0, which sorts apart from 0.0
+    y[k] = np.float64(points[i, 1]) * scale + 0.0
 
 
 def _take(k: Any, order: Any, x: Any, placed: Any) -> None:
