@@ -32,7 +32,7 @@ from portapar.part import LocalPart
 from portapar.parts import Parts
 from portapar.policy import Policy
 
-_ALONE = 512  #: vertices of a list that one thread does faster than several
+_ALONE = 1 << 14  #: edges of the vertices of a list that one thread follows faster than several
 _BUDGET = 1 << 20  #: vertices after which one thread comes back, so that Ctrl-C is heard
 _FEW = 4096  #: edges that a process follows sooner than it is told of others
 _MOST: Final = 1 << 16  #: edges that one thread of a part follows before others are told
@@ -250,7 +250,9 @@ class _Search:
 
     def run(self, source: int) -> Any:
         known = self.distance, self.done
-        alone = 0 if self.wide else _ALONE if self.how.threads else self.room
+        alone = 0 if self.wide else self.room
+        if alone and self.how.threads:
+            alone = _ALONE // max(1, len(self.rows[1]) // len(self.distance))
         for_each(self.how, 1, _start, source, self.width, self.distance, self.lists, self.state, self.end)
         while True:
             counts = arrays.asnumpy(self.state).tolist()
@@ -325,12 +327,12 @@ def _near(
     distance: Any, done: Any, lists: Any, state: Any, end: Any,
 ) -> None:  # fmt: skip
     first, last = block * size, min((block + 1) * size, count)
-    _relax(first, last, now, then, later, offsets, targets, weights, distance, done, lists, state, end[0])
+    _relax(False, first, last, now, then, later, offsets, targets, weights, distance, done, lists, state, end[0])
 
 
 def _relax(
-    first: Any, last: Any, now: Any, then: Any, later: Any, offsets: Any, targets: Any, weights: Any, distance: Any,
-    done: Any, lists: Any, state: Any, end: Any,
+    alone: Any, first: Any, last: Any, now: Any, then: Any, later: Any, offsets: Any, targets: Any, weights: Any,
+    distance: Any, done: Any, lists: Any, state: Any, end: Any,
 ) -> None:  # fmt: skip
     """Follow the edges of the vertices of a list that have got nearer since that was done last."""
     near, far = np.empty(_BUFFER, np.int32), np.empty(_BUFFER, np.int32)
@@ -343,7 +345,9 @@ def _relax(
             for e in range(offsets[u], offsets[np.uint64(u) + one]):
                 v = targets[np.uint64(e)]
                 new = known + weights[np.uint64(e)]
-                if new < distance[v] and new < atomic.min(distance, v, new):
+                if new < distance[v] and (alone or new < atomic.min(distance, v, new)):
+                    if alone:
+                        distance[v] = new
                     if new < end:
                         near[a] = v
                         a += 1
@@ -430,7 +434,9 @@ def _walk(
     while seen < _BUDGET and state[near] <= most and state[later] <= room and state[near] + state[later] > 0:
         count = state[near]
         if count > 0:
-            _relax(0, count, near, near ^ 1, later, offsets, targets, weights, distance, done, lists, state, end[0])
+            _relax(
+                True, 0, count, near, near ^ 1, later, offsets, targets, weights, distance, done, lists, state, end[0]
+            )
             state[near] = 0
             near ^= 1
             seen += count
