@@ -327,7 +327,6 @@ UNSUPPORTED = {
     "a[i] = a[i] is True": "the same object.*by ==",
     "a[i] = i > 1 and a[i] is not i": "the same object.*by !=",
     "a[i] = hash(i)": r"hash\(\).*outside of the kernel",
-    "for k in reversed(range(i)):\n        a[i] = k": r"reversed\(\).*range\(n - 1, -1, -1\)",
     "a[i] = i[0]": "a number has no elements.*pass an array",
     "i[1] = 2": "a number has no elements.*pass an array",
 }
