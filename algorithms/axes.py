@@ -35,10 +35,10 @@ from portapar.values import Values
 
 _TILE: Final = 256  #: elements of the axis that are folded in one go
 _LANES: Final = 8  #: of a tile: a vector of numbers that lie side by side
-_ROW: Final = 256  #: results that are made at a time, at most
+_ROW: Final = 256  #: results that are made at a time on a device, at most
+_WIDE: Final = 1024  #: and on the host, whose caches hold the lanes of so many
 _ROWS: Final = 128  #: so many are enough for all threads, without cutting any
 _NARROW: Final = 32  #: of so few neighbours each is made on its own: its tile stays in cache
-_WORK: Final = 1 << 15  #: elements of a block of work
 
 
 def axes_of(
@@ -292,46 +292,55 @@ def _folds(part: LocalPart, call: _Call, locals_: Sequence[Any], box: tuple[int,
                 acc = op(acc, at(o, k + m, j))
         store(np.uint64((o * tiles + t) * inner + j), out, acc)
 
-    def beside_lanes(o: int, t: int, lo: int, hi: int, length: int, tiles: int, inner: int, out: Any) -> None:
+    def beside_lanes(
+        o: int, t: int, lo: int, hi: int, length: int, tiles: int, inner: int, out: Any, lane: Any, row: int
+    ) -> None:
+        """Rows come in the order of memory; `lane` has `row` numbers of each lane."""
         first, count = np.uint64(t * _TILE), min(length - t * _TILE, _TILE)
-        base, lane, end = np.uint64((o * tiles + t) * inner + lo), np.empty(_ROW, dtype), first + np.uint64(count)
-        fours = count // (4 * _LANES)
-        for m in range(min(_LANES, count)):
-            k = first + np.uint64(m)
-            if fours > 0:
-                for j in range(hi - lo):
-                    lane[j] = four(o, k, lo + j)
-                k += 4 * _LANES
-            else:
-                for j in range(hi - lo):
-                    lane[j] = at(o, k, lo + j)
-                k += _LANES
-            for _ in range(1, fours):
-                for j in range(hi - lo):
-                    lane[j] = op(lane[j], four(o, k, lo + j))
-                k += 4 * _LANES
-            while k < end:
-                for j in range(hi - lo):
-                    lane[j] = op(lane[j], at(o, k, lo + j))
-                k += _LANES
-            if m == 0:
-                for j in range(hi - lo):
-                    store(base + np.uint64(j), out, lane[j])
-            else:
-                for j in range(hi - lo):
-                    store(base + np.uint64(j), out, op(load(base + np.uint64(j), out), lane[j]))
+        base, wide, done = np.uint64((o * tiles + t) * inner + lo), hi - lo, count // (4 * _LANES) * (4 * _LANES)
+        if done > 0:
+            for m in range(_LANES):
+                for j in range(wide):
+                    lane[np.uint64(m * row + j)] = four(o, first + np.uint64(m), lo + j)
+        else:
+            done = min(_LANES, count)
+            for m in range(done):
+                for j in range(wide):
+                    lane[np.uint64(m * row + j)] = at(o, first + np.uint64(m), lo + j)
+        for k in range(4 * _LANES, done, 4 * _LANES):
+            for m in range(_LANES):
+                for j in range(wide):
+                    place = np.uint64(m * row + j)
+                    lane[place] = op(lane[place], four(o, first + np.uint64(k + m), lo + j))
+        for k in range(done, count):
+            for j in range(wide):
+                place = np.uint64(k % _LANES * row + j)
+                lane[place] = op(lane[place], at(o, first + np.uint64(k), lo + j))
+        for j in range(wide):
+            store(base + np.uint64(j), out, lane[np.uint64(j)])
+        for m in range(1, min(_LANES, count)):
+            for j in range(wide):
+                acc = op(load(base + np.uint64(j), out), lane[np.uint64(m * row + j)])
+                store(base + np.uint64(j), out, acc)
 
     if values.ordered or dtype is None:
         _run(part, (outer, tiles, inner), length, close, along, beside, out)
     else:
-        _run(part, (outer, tiles, inner), length, close, along_lanes, beside_lanes, out)
+        _run(part, (outer, tiles, inner), length, close, along_lanes, beside_lanes, out, dtype)
     return out
 
 
 def _run(
-    part: LocalPart, box: tuple[int, int, int], length: int, close: bool, along: Any, beside: Any, out: Any
+    part: LocalPart,
+    box: tuple[int, int, int],
+    length: int,
+    close: bool,
+    along: Any,
+    beside: Any,
+    out: Any,
+    dtype: Any = None,
 ) -> None:
-    """One result after the other by `along`, or rows of them by `beside`, for all tiles."""
+    """One result after the other by `along`, or rows of them by `beside`, for all tiles; in lanes of that `dtype`."""
     outer, tiles, inner = box
     if outer * tiles * inner == 0:
         return
@@ -351,16 +360,23 @@ def _run(
         else:
             for_each(part.how, box, along, length, tiles, inner, out)
         return
-    rows = -(-inner // _ROW)
-    units = outer * tiles * rows
-    each = max(1, _WORK // (min(inner, _ROW) * _TILE))
 
-    def step(block: int, units: int, each: int, rows: int, length: int, tiles: int, inner: int, out: Any) -> None:
-        for unit in range(block * each, min(units, block * each + each)):
-            lo, rest = unit % rows * _ROW, unit // rows
-            beside(rest // tiles, rest % tiles, lo, min(inner, lo + _ROW), length, tiles, inner, out)
+    def step(o: int, t: int, row: int, wide: int, length: int, tiles: int, inner: int, out: Any) -> None:
+        beside(o, t, row * wide, min(inner, row * wide + wide), length, tiles, inner, out)
 
-    part.run(-(-units // each), step, units, each, rows, length, tiles, inner, out)
+    def few_lanes(o: int, t: int, row: int, wide: int, length: int, tiles: int, inner: int, out: Any) -> None:
+        lane = np.empty(_LANES * _ROW, dtype)
+        beside(o, t, row * wide, min(inner, row * wide + wide), length, tiles, inner, out, lane, _ROW)
+
+    def lanes(o: int, t: int, row: int, wide: int, length: int, tiles: int, inner: int, out: Any) -> None:
+        lane = np.empty(_LANES * _WIDE, dtype)
+        beside(o, t, row * wide, min(inner, row * wide + wide), length, tiles, inner, out, lane, _WIDE)
+
+    most = _WIDE if part.executor.device.host_memory else _ROW
+    pieces = max(2 * part.width // (outer * tiles), 1)  # for all threads
+    wide = min(most, max(-(-inner // pieces), _NARROW))
+    body = step if dtype is None else lanes if most == _WIDE else few_lanes
+    for_each(part.how, (outer, tiles, -(-inner // wide)), body, wide, length, tiles, inner, out)
 
 
 def _combine(part: LocalPart, values: Values, folds: Any, out: Any, outer: int, inner: int) -> None:
