@@ -158,10 +158,13 @@ def values_program(program: Program) -> Program:
     """For a reduction, the program that stores the values of its elements, in a last argument."""
     assert program.acc is not None
     text = _text(program, ())
-    text.kernel(lift(codec(program.acc).store)[0], "store_value")
     names = "".join(f", a{k}" for k in range(len(program.specs)))
-    text.add(f"def body(i{names}, values):\n    store_value(i, values, elem(i{names}))\n", "body")
-    return text.program("map", (*program.specs, Spec(program.acc, 1)))
+    stored = f"values[i] = elem(i{names})"
+    if program.acc.names is not None:
+        text.kernel(lift(codec(program.acc).store)[0], "store_value")
+        stored = f"store_value(i, values, elem(i{names}))"
+    text.add(f"def body(i{names}, values):\n    {stored}\n", "body")
+    return text.program("map", (*program.specs, Spec(program.acc, 1)), written=(len(program.specs),))
 
 
 @functools.lru_cache(maxsize=1024)

@@ -1,9 +1,14 @@
 """Indices that come from arrays, and arrays that share memory: against the same loops in Python."""
 
+import ast
+import re
+import textwrap
+
 import numpy as np
 import pytest
 
 import portapar as pp
+from portapar.kernel.cpu.rounds import few_rounds
 
 N = 1100  #: more than the native code looks at at a time
 
@@ -150,3 +155,33 @@ def test_reversed_and_strided_views_that_share_memory():
                 else:
                     in_python(shift, n, x, y)
             np.testing.assert_array_equal(got, wanted, f"{step}, {offset}")
+
+
+@pytest.mark.parametrize(
+    ("loop", "hint"),
+    [
+        ("for p in range(first[i], first[i + 1]):\n    s += a[p]", "pairs"),
+        ("lo, hi = first[i], first[i + 1]\nfor p in range(lo, hi):\n    s += a[p]", "pairs"),
+        ("n = count[i]\nm = n + 1\nfor p in range(m):\n    if a[p] > s:\n        s = a[p]", "pairs"),
+        ("for p in range(count[i]):\n    for q in range(3):\n        s += a[p] * q", "single"),
+        ("for p in range(len(a)):\n    s += a[p]", ""),
+        ("for p in range(a.shape[0]):\n    s += a[p]", ""),
+        ("m = i + 2\nfor p in range(m):\n    s += a[p]", ""),
+    ],
+)
+def test_loops_whose_rounds_arrays_count(loop, hint):
+    text = f"def body(i, first, count, a, y):\n    s = 0.0\n{textwrap.indent(loop, '    ')}\n    y[i] = s\n"
+    made = "".join(ast.unparse(tree) for tree in few_rounds({"body": text}, {}).values())
+    assert re.findall(r"pairs|single", made) == [hint] * bool(hint)
+
+
+def test_loops_of_few_rounds_are_not_written_out_eight_times():
+    def kernel(i, first, a, y):
+        for p in range(first[i], first[i + 1]):
+            if a[p] > 0:  # two ways back
+                y[i] += a[p]
+            else:
+                y[i] /= a[p]
+
+    llvm = pp.inspect(kernel, pp.simd(), np.array([0, 2, 3]), np.ones(3), np.zeros(2), space=2)["LLVM"]
+    assert 2 <= len(re.findall(r"fdiv double", llvm)) <= 4

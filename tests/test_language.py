@@ -1,5 +1,6 @@
 """What Python means in kernels: numbers, control flow, tuples, records, what is read and written; what is refused."""
 
+import itertools
 import linecache
 import math
 import sys
@@ -127,6 +128,60 @@ def test_control_flow(renderer):
     pp.for_each(renderer, 50, kernel, out, data)
     for i in range(50):
         kernel(i, expected, data)
+    np.testing.assert_array_equal(out, expected)
+
+
+def test_ranges_are_pythons(renderer):
+    def kernel(i, begin, end, step, first, data, out):
+        x, y, big = begin[i], end[i], 2**63 - 1
+        count, last = 0, -99
+        for k in range(x, y):
+            count += 1
+            last = k
+        out[i, 0], out[i, 1] = count, last
+        total, s = 0, step[i]
+        for k in range(x, y, s):
+            if k == 3:
+                continue
+            if k > 5:
+                break
+            total = total * 10 + k
+        else:
+            total += 7
+        for k in range(y, x, -1):
+            total += k * k
+        r = range(y)
+        for j in r:
+            for k in r:
+                total += j * k
+        out[i, 2] = total
+        odd = even = 0
+        for e in range(first[i], first[i + 1]):  # rounds that end in two ways
+            if data[e] % 2:
+                odd += data[e]
+            else:
+                even -= data[e]
+        out[i, 3], out[i, 4] = odd, even
+        lo, hi = first[i], first[i + 1]
+        for e in range(lo, hi):
+            if data[e] > 60:
+                break
+            for p in range(lo, e):
+                out[i, 5] += data[e] - data[p]
+        for k in range(big - (x + 3), big):
+            out[i, 6] += 1 + k % 2
+        for k in range(len(r), len(r) + 70):  # more than a vector has
+            out[i, 7] += k
+
+    ends = [-3, -1, 0, 1, 2, 9]
+    begin, end, step = (np.array(x) for x in zip(*itertools.product(ends, ends, [-2, -1, 1, 2, 3]), strict=True))
+    n = len(begin)
+    first = np.concatenate([[0], np.cumsum(np.arange(n) % 11)])
+    data = np.arange(first[-1]) * 37 % 64
+    out, expected = np.zeros((n, 8), np.int64), np.zeros((n, 8), np.int64)
+    pp.for_each(renderer, n, kernel, begin, end, step, first, data, out)
+    for i in range(n):
+        kernel(i, *(x.tolist() for x in (begin, end, step, first, data)), expected)
     np.testing.assert_array_equal(out, expected)
 
 

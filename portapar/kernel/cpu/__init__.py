@@ -7,6 +7,7 @@
 `strips`     loops inside of an iteration, for several neighbouring indices at a time
 `kinds`      what kinds of numbers a kernel's variables are
 `choices`    conditional expressions as choices instead of branches
+`rounds`     loops that run as often as elements of arrays say
 `registers`  private arrays in vector registers
 `jobs`       the native loops that hand out a job to threads
 `pool`       the threads

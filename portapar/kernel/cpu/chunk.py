@@ -24,6 +24,7 @@ from portapar.kernel.cpu.choices import chosen
 from portapar.kernel.cpu.kinds import lanes_of
 from portapar.kernel.cpu.loops import STREAM_LINES, does_ends, holds_text, loops_text, rows_apart
 from portapar.kernel.cpu.quotients import Quotients, quotients
+from portapar.kernel.cpu.rounds import few_rounds
 from portapar.kernel.cpu.strips import WIDTH, straight, strip
 from portapar.kernel.front.bounds import Bounded, bounded
 from portapar.kernel.front.codec import codec
@@ -295,9 +296,10 @@ def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0) 
 
     `strips` is the width of strips, or 0 for none.
     """
-    from portapar.kernel.jit import intrinsics
+    from portapar.kernel.jit import intrinsics, loops
 
-    called = {"vectors": intrinsics.vectors, "choose": intrinsics.choose}
+    called = {name: getattr(loops, name) for name in ("vectors", "few", "pairs", "single")}
+    called["choose"] = intrinsics.choose
     bound, apart = (None, False) if plain else (_bounded(program), _apart(program))
     trees = {} if bound is None else bound.trees
     space = functions(program, lambda texts: _forms(program, texts, trees), **called)
@@ -308,15 +310,14 @@ def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0) 
             space.update(slow=slow["body"])
     specs = block_specs(program)
     space.update(
+        called,
         nonneg=intrinsics.nonneg,
-        vectors=intrinsics.vectors,
         narrow=intrinsics.narrow,
         wide=intrinsics.wide,
         no_gathers=intrinsics.no_gathers,
         unpack=intrinsics.unpacker(specs, extras(program), apart),
         apart=intrinsics.apart(program.specs, program.written or (), program.idle),
         rest=intrinsics.rest,
-        few=intrinsics.few,
         extremes=intrinsics.extremes,
     )
     if (lanes := lanes_of(program, function_texts(program))) is not None:
@@ -367,11 +368,11 @@ def _strips(program: Program) -> tuple[int, tuple[ast.Module, ...]]:
 def _strip_function(program: Program, tree: ast.Module, fewer: bool, others: dict[str, Any]) -> Any:
     """One of them as a function for others to call; it may call these."""
     from portapar.kernel.front import private
-    from portapar.kernel.jit import intrinsics
+    from portapar.kernel.jit import intrinsics, loops
 
     space: dict[str, Any] = {name: others[name] for name in program.names}
     space |= {"np": np, "math": math, "choose": intrinsics.choose, "kept": intrinsics.kept}
-    space["lanes_apart"] = intrinsics.steps_apart if fewer else intrinsics.lanes_apart
+    space["lanes_apart"] = loops.steps_apart if fewer else loops.lanes_apart
     space.update((constructor.__name__, constructor) for constructor in private.CONSTRUCTORS)
     exec(compile(tree, "<portapar strip>", "exec"), space)
     return callee(space["strip"], weak_places(program, fewer))
@@ -410,7 +411,8 @@ def _forms(program: Program, texts: dict[str, str], trees: dict[str, Any]) -> di
     """The functions in the form that is best on CPUs, from their texts, or `trees` where there are such."""
     trees = {name: copy.deepcopy(tree) for name, tree in trees.items()}
     trees |= chosen(program, texts, trees)
-    return trees | registers.hinted(texts, trees)
+    trees |= registers.hinted(texts, trees)
+    return trees | few_rounds(texts, trees)
 
 
 def can_stream(program: Program) -> bool:

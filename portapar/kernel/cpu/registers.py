@@ -1,7 +1,7 @@
 """Private arrays in vector registers: loops over one that LLVM has to vectorize before it unrolls them.
 
 LLVM unrolls a short loop of constant length first, and does not make vectors of the scalars that are left. So
-the innermost loops that work on a private array get a hint (`portapar.kernel.jit.intrinsics.vectors`).
+the innermost loops that work on a private array get a hint (`portapar.kernel.jit.loops.vectors`).
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@
 `typing`      type inference: what Numba knows of a function, for every renderer
 `promotion`   what operators and functions of numbers work on: NumPy's rules
 `numbers`     what they compute on CPUs, written as LLVM
+`loops`       ranges in loops, and hints on the loop before a call
 `hindrances`  what makes a loop slow although it is right
 `check`       what functions return, and compile errors in the user's terms
 `passes`      the passes of Numba's pipelines, with nothing between them

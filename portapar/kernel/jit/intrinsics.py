@@ -6,7 +6,6 @@ Every function here is a Numba intrinsic; the module is imported only when code 
 from __future__ import annotations
 
 import math
-import re
 from typing import Any
 
 from llvmlite import ir
@@ -355,102 +354,6 @@ def until_aligned(typing, out, i):
         return builder.udiv(gap, _I64(size))
 
     return types.int64(out, i), codegen
-
-
-@intrinsic
-def vectors(typing):
-    """Have the loop before this call vectorized, and only then unrolled: the other way round it becomes scalars.
-
-    Its trip count must be constant. An array of constant size that such loops work on lives in registers.
-    """
-    return types.void(), lambda context, builder, *_: _vectors(context, builder, True, False)
-
-
-@intrinsic
-def lanes_apart(typing):
-    """The same for a loop of which no step uses what another writes."""
-    return types.void(), lambda context, builder, *_: _vectors(context, builder, True, True)
-
-
-@intrinsic
-def steps_apart(typing):
-    """Say of the loop before this call that no step uses what another writes."""
-    return types.void(), lambda context, builder, *_: _vectors(context, builder, False, True)
-
-
-@intrinsic
-def few(typing):
-    """Leave the loop before this call as it is: it has few steps."""
-
-    def codegen(context, builder, signature, values):
-        jump, _ = _loop_before(builder)
-        if jump is not None:
-            module = builder.module
-            off = [ir.MetaDataString(module, "llvm.loop.vectorize.enable"), ir.Constant(ir.IntType(1), 0)]
-            whole = [ir.MetaDataString(module, "llvm.loop.unroll.disable")]
-            loop = module.add_metadata([_I64(len(module.metadata))])
-            loop.operands = (loop, module.add_metadata(whole), module.add_metadata(off))
-            jump.set_metadata("llvm.loop", loop)
-        return context.get_dummy_value()
-
-    return types.void(), codegen
-
-
-def _vectors(context: Any, builder: Any, unrolled: bool, apart: bool) -> Any:
-    jump, blocks = _loop_before(builder)
-    if jump is not None:
-        module = builder.module
-
-        def mark(name, *values):
-            return module.add_metadata([ir.MetaDataString(module, f"llvm.loop.{name}"), *values])
-
-        marks = []
-        if unrolled:
-            then = mark("vectorize.followup_vectorized", mark("unroll.full"), mark("isvectorized", _I32(1)))
-            marks += [mark("unroll.disable"), then]
-        if apart:
-            group = _Group(module, [], str(len(module.metadata)))
-            marks.append(mark("parallel_accesses", group))
-            for instruction in (one for block in blocks for one in block.instructions):
-                if instruction.opname in ("load", "store"):
-                    instruction.set_metadata("llvm.access.group", group)
-        loop = module.add_metadata([_I64(len(module.metadata))])  # one of its own
-        loop.operands = (loop, *marks)
-        jump.set_metadata("llvm.loop", loop)
-    return context.get_dummy_value()
-
-
-class _Group(ir.values.MDValue):
-    """A name for what a loop loads and stores."""
-
-    def descr(self, buf: Any) -> None:
-        buf += ("distinct !{ }", "\n")
-
-    def __eq__(self, other: object) -> bool:  # the module looks for equal ones
-        return self is other
-
-    __hash__ = object.__hash__
-
-
-def _loop_before(builder: Any) -> tuple[Any, list[Any]]:
-    """The jump back to the head of the last loop that has been lowered, and the loop's blocks.
-
-    Numba calls blocks B and their offset.
-    """
-    here = _BLOCK.match(builder.block.name)
-    found, first, last = None, 0, -1
-    for block in builder.function.blocks:
-        jump, name = block.terminator, _BLOCK.match(block.name)
-        if here is None or name is None or jump is None or jump.opname != "br" or len(jump.operands) != 1:
-            continue
-        head = _BLOCK.fullmatch(jump.operands[0].name)
-        if head is not None and last < int(name[1]) < int(here[1]) and int(head[1]) <= int(name[1]):
-            found, first, last = jump, int(head[1]), int(name[1])
-    named = [(block, _BLOCK.match(block.name)) for block in builder.function.blocks]
-    return found, [block for block, name in named if name is not None and first <= int(name[1]) <= last]
-
-
-_BLOCK = re.compile(r"B(\d+)")
 
 
 def stream_out(lines: int) -> Any:

@@ -223,11 +223,13 @@ def _chunk_compiler() -> Any:
     from numba.core.compiler_machinery import register_pass
     from numba.core.typed_passes import NativeLowering
 
+    from portapar.kernel.jit.loops import Lower
     from portapar.kernel.jit.passes import Passes
 
     @register_pass(mutates_CFG=True, analysis_only=False)
     class LowerWhole(NativeLowering):
         _name = "portapar_lower_whole"
+        lowering_class = Lower
 
         def run_pass(self, state: Any) -> bool:
             state.library = _library(state)

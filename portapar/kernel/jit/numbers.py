@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, lowering, types, typing
+from numba.core import cgutils, types, typing
 
+from portapar.kernel.jit import loops
 from portapar.kernel.jit.typing import ufunc_operand_types
 
 Code = Callable[
@@ -446,7 +447,7 @@ def _code(name: str, result: Any) -> Code | None:
     return next((_CODES.get((name, letter)) for kind, letter in _KINDS if isinstance(result, kind)), None)
 
 
-class Lower(lowering.Lower):
+class Lower(loops.Lower):
     """Numba's lowering of a function's IR to LLVM, but for what the tables have."""
 
     def _number(self, code: Code, result: Any, kinds: Any, values: Any, constant: Any = None) -> Any:
@@ -494,8 +495,6 @@ class Lower(lowering.Lower):
     def _lower_call_normal(self, fnty: Any, expr: Any, signature: Any) -> Any:
         function = getattr(fnty, "typing_key", None)
         kinds = signature.args
-        if function is range and len(kinds) == 3:
-            return self._range(signature, [self._cast_var(*each) for each in zip(expr.args, kinds, strict=True)])
         try:
             name = _FUNCTIONS.get(function)
         except TypeError:
@@ -543,13 +542,6 @@ class Lower(lowering.Lower):
         for value in values[1:]:
             found = self.builder.select(compare("<" if name == "min" else ">", value, found), value, found)
         return found
-
-    def _range(self, signature: Any, values: Any) -> Any:
-        """range(start, stop, step), which is empty where the step is 0."""
-        start, stop, step = values
-        none = self.builder.icmp_unsigned("==", step, step.type(0))
-        stop, step = self.builder.select(none, start, stop), self.builder.select(none, step.type(1), step)
-        return self.context.get_function(range, signature)(self.builder, [start, stop, step])
 
     def lower_getitem(self, resty: Any, expr: Any, value: Any, index: Any, signature: Any) -> Any:
         """An element of a tuple whose elements are alike: beyond its ends that at the end."""

@@ -1,0 +1,66 @@
+"""Loops that run as often as elements of arrays say: rows of a sparse matrix, neighbours, words. Their rounds are few.
+
+LLVM takes eight rounds of a loop together, and has another loop for the rest: more jumps to predict than rounds. So
+such loops get a hint (`portapar.kernel.jit.loops.pairs`).
+"""
+
+from __future__ import annotations
+
+import ast
+
+from portapar.kernel.front.sources import tree_of
+from portapar.kernel.front.trees import assignments_of, names_in
+
+
+def few_rounds(texts: dict[str, str], trees: dict[str, ast.Module]) -> dict[str, ast.Module]:
+    """Those of a program's functions that have such loops, with a call of ``pairs()`` behind each loop.
+
+    It is ``single()`` where there are loops inside.
+
+    `trees` are other forms of some of the functions, to be used instead of their texts.
+    """
+    found = {}
+    for name, text in texts.items():
+        if "range(" not in text or "[" not in text:
+            continue
+        tree = trees.get(name) or tree_of(text)
+        if _hint(tree, _loaded(tree)):
+            found[name] = tree
+    return found
+
+
+def _loaded(tree: ast.Module) -> set[str]:
+    """The names of numbers that are, or are computed from, elements of arrays."""
+    made = [pair for node in ast.walk(tree) for pair in assignments_of(node)]
+    found: set[str] = set()
+    before = -1
+    while len(found) > before:
+        before = len(found)
+        found |= {name for name, value in made if _is_loaded(value, found)}
+    return found
+
+
+def _is_loaded(value: ast.expr, names: set[str]) -> bool:
+    for node in ast.walk(value):
+        if isinstance(node, ast.Subscript) and not isinstance(node.slice, ast.Constant):  # but not x.shape[0]
+            return True
+    return bool(names_in(value) & names)
+
+
+def _hint(tree: ast.Module, loaded: set[str]) -> bool:
+    """Put the calls in; False if there is no such loop."""
+    found = False
+    for node in ast.walk(tree):
+        for field in ("body", "orelse"):
+            block = getattr(node, field, None)
+            if not isinstance(block, list):
+                continue
+            for k in range(len(block) - 1, -1, -1):
+                step = block[k]
+                if isinstance(step, ast.For) and isinstance(step.iter, ast.Call) and _is_loaded(step.iter, loaded):
+                    loops = sum(isinstance(inner, (ast.For, ast.While)) for inner in ast.walk(step))
+                    hint = ast.Name("pairs" if loops == 1 else "single", ast.Load())
+                    call = ast.Expr(ast.Call(hint, [], []))
+                    block.insert(k + 1, ast.fix_missing_locations(ast.copy_location(call, step)))
+                    found = True
+    return found
