@@ -75,10 +75,10 @@ def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...
                 _simple.clear()
             simple = _simple[id(code)] = _Code(code)
         parts.append(simple)
-    spread = False
+    spread, plain = False, np.ndarray
     for x in args:
         kind = type(x)
-        if kind is np.ndarray:
+        if kind is plain:
             parts += (x.dtype, x.shape, x.strides)
         elif kind in NUMBERS or x is None:
             parts.append(kind)

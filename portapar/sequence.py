@@ -42,8 +42,8 @@ def look(algorithm: str, how: Policy | None, values: tuple[Any, ...], whole: Who
     if key is None:
         return None, ()
     for x in given:
-        if type(x) is not np.ndarray and x is not None and type(x) not in NUMBERS:
-            return None, ()
+        if (x.ndim == 0) if type(x) is np.ndarray else (x is not None and type(x) not in NUMBERS):
+            return None, ()  # what has no dimensions may be read as a number
     if any(isinstance(x, (Range, range)) for x in values):
         return None, ()  # whose numbers algorithms compute with
     places = repeats(given, False)

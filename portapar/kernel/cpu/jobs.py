@@ -405,12 +405,18 @@ def run_alone(
     `failed` makes the error that is raised if native code returns a status that tells of one.
     """
     raw = _alone or _first()
-    result = ctypes.c_int64(lo)
-    place = ctypes.addressof(result)
+    try:
+        state = _states.pop()
+    except IndexError:
+        result = ctypes.c_int64()
+        state = result, ctypes.c_int64(ctypes.addressof(result))
+    result, place = state
     while True:
-        raw(place, _ZERO, job, block, lo)
+        result.value = lo
+        raw(place, _ZERO, job, block, lo or _ZERO)
         lo = result.value
         if lo >= hi:
+            _states.append(state)
             return True
         if lo == -2:
             raise failed()
@@ -464,6 +470,7 @@ def ready(*values: int) -> tuple[ctypes.c_int64, ...]:
 
 _alone: Any = None
 _ZERO = ctypes.c_int64(0)
+_states: list[tuple[ctypes.c_int64, ctypes.c_int64]] = []  #: where runs tell how far they came, and these addresses
 
 
 def _first() -> Any:

@@ -133,6 +133,7 @@ class Launch(device.Launch):
             jobs.job, function=function, hi=hi, align=align, first=first, threads=threads, schedule=schedule,
             chunk=task.chunk, epilogue=self._fold() if self._folds else (0, 0, 0),
         )  # fmt: skip
+        self._direct = threads == 1 and lo == 0 and program.acc is None and not self._updates
         self._wakes, self._first = task.wakes, min(first, LINE * 4)
         self._set_job(self._guard)
 
@@ -213,6 +214,10 @@ class Launch(device.Launch):
 
     def __call__(self, values: Sequence[Any], firsts: Sequence[int] | None = None) -> Any:
         """Run; a reduction returns its partials, of a whole call one; all else None; REFUSED if the guard objects."""
+        if self._direct and firsts is None:  # as most calls on few elements
+            block = self._quick(*values, *self._rest)
+            done = jobs.run_alone(self._job_address, id(block) + BYTES, 0, self._hi, self._failure)
+            return None if done else REFUSED
         partials = None if self._program.acc is None else np.empty(self._tiles, self._program.acc)
         block = self._packed(values, firsts, partials)
         address = id(block) + BYTES
