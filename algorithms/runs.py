@@ -91,7 +91,7 @@ def few_runs(step: Step, x: Any) -> Any:
 
     None where others must look.
     """
-    n = elements(x, most=radix.SMALL)
+    n = elements(x, most=2 * radix.SMALL)
     if n and few_sorted.ordered(x):
         firsts, offsets, count = np.empty(n, x.dtype), np.empty(n + 1, np.int64), np.empty(1, np.int64)
         if not step(_runs(x.dtype), radix.bits(x), radix.bits(firsts), offsets, count):

@@ -144,7 +144,7 @@ def lexicographical_compare(policy: Policy | None, x: Any, y: Any, *, key: Any =
     def few(step: Step) -> Any:
         if key is not None or not few_sorted.comparable(x, y, False):
             return MISS
-        if len(x) <= 2 * radix.SMALL:
+        if len(x) <= 4 * radix.SMALL:
             answer = np.empty(1, np.bool_)
             return bool(answer[0]) if step(_less(x.dtype), radix.bits(x), radix.bits(y), answer) else MISS
         one, two = ([(radix.bits(a), radix.coding(a.dtype, False))] for a in (x, y))

@@ -32,7 +32,7 @@ from portapar.parts import Data, Parts
 from portapar.policy import Policy
 
 _STEPS = 8  #: elements of the other sequence that are passed one by one before a binary search
-_WALK = 1 << 15  #: elements of both that one thread walks along sooner than several do all the steps
+_WALK = 1 << 16  #: elements of both that one thread walks along sooner than several do all the steps
 _SPAN = 1 << 28  #: bytes of flags at most
 
 
