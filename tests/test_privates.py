@@ -199,3 +199,43 @@ def test_what_a_copy_holds_changes_nothing():
             found = x.copy()
             copies.combine(operation, found, np.full_like(x, copies.neutral(operation, dtype)))
             assert found.tobytes() == x.tobytes()
+
+
+def counters(i, x, k, n, count, grid, total, none, short, odd, some):
+    if x[i] > 0.25:
+        pp.atomic.add(count, 0, 1)
+        pp.atomic.sub(count, 3, 2)
+    else:
+        pp.atomic.add(grid, (1, 2), k[i])
+    if x[i] > 0.5 and not (k[i] == 3 or x[i] < 0.6):
+        pp.atomic.add(total, 0, x[i])
+        pp.atomic.sub(total, 1, 0.5)
+    for step in range(n):
+        if k[i] > step:
+            pp.atomic.xor(odd, 1, step)
+            pp.atomic.or_(some, 0, k[i])
+    if x[i] > 2.0:
+        pp.atomic.add(none, 0, 1)
+    if len(short) > 3:
+        pp.atomic.add(short, 3, 7)
+    if k[i] < n:
+        pp.atomic.add(count, -1, 1)
+    if x[i] > 3.0:
+        pp.atomic.add(total, 2, 1.0)
+
+
+@pytest.mark.parametrize("dtype", ["i8", "u4"])
+def test_counters_under_conditions(policy, dtype, spread):
+    rng = np.random.default_rng(5)
+    x, k = rng.integers(0, 8, N) / 8, rng.integers(0, 6, N).astype(dtype)  # sums are exact
+    memory = np.full(8, 5, dtype)
+    found = np.zeros(5, dtype), np.zeros((2, 3), dtype), np.array([0.0, 0.0, -0.0]), memory[3:3], memory[4:6]
+    found = *found, np.zeros(2, dtype), np.zeros(1, dtype)
+    wanted = [one.copy() for one in found]
+    pp.for_each(policy, N, counters, x, k, 4, *found)
+    with np.errstate(over="ignore"):
+        for i in range(N):
+            counters(i, x, k, 4, *wanted)
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert np.signbit(found[2][2]) and (memory == 5).all()

@@ -7,6 +7,8 @@ conditional expression are a few steps of arithmetic on what is there anyway, ch
 from __future__ import annotations
 
 import ast
+import copy
+from typing import Any
 
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.program import Program
@@ -34,6 +36,73 @@ def chosen(program: Program, texts: dict[str, str], trees: dict[str, ast.Module]
         if chooser.found:
             found[name] = ast.fix_missing_locations(tree)
     return found
+
+
+def updated_always(program: Program, text: str, tree: ast.Module | None) -> ast.Module | None:
+    """A program's body in which ``if test: atomic.add(x, 0, v)`` adds v or nothing; None if it has no such step.
+
+    For updates that may be plain: without a branch LLVM keeps the element in a register. It is looked at first whether
+    there is such an element, which LLVM does once.
+    """
+    if "atomic." not in text or "    if " not in text:
+        return None
+    tree = copy.deepcopy(tree or tree_of(text))
+    function = tree.body[0]
+    assert isinstance(function, ast.FunctionDef)
+    always = _Always(function, program)
+    always.visit(tree)
+    return ast.fix_missing_locations(tree) if always.count else None
+
+
+class _Always(ast.NodeTransformer):
+    def __init__(self, function: ast.FunctionDef, program: Program) -> None:
+        self.chooser, self.count = _Chooser(function, program), 0
+        stored = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        params = [p.arg for p in function.args.args][program.ndim :]
+        self.specs = {k: v for k, v in zip(params, program.specs, strict=False) if v.is_array and k not in stored}
+
+    def visit_If(self, node: ast.If) -> Any:
+        self.generic_visit(node)
+        if not _is_condition(node.test) or not all(map(self.fits, [*node.body, *node.orelse])):
+            return node
+        name, there = f"updated_{self.count}_", []
+        self.count += 1
+        for step in [*node.body, *node.orelse]:
+            array, index = step.value.args[:2]  # type: ignore[attr-defined]
+            for axis, at in enumerate(index.elts if isinstance(index, ast.Tuple) else [index]):
+                there.append(f"{array.id}.shape[{axis}] > {at.value}")
+        some, other = (
+            "".join(f"    {self.always(step, name, truth)}\n" for step in steps)
+            for truth, steps in ((True, node.body), (False, node.orelse))
+        )
+        made = tree_of(f"{name} = True\nif {' and '.join(there)}:\n{some}{other}else:\n    pass\n").body
+        first, second = copy.deepcopy(made)
+        assert isinstance(first, ast.Assign) and isinstance(second, ast.If)
+        first.value, second.orelse = node.test, [ast.If(ast.Name(name, ast.Load()), node.body, node.orelse)]
+        return [ast.copy_location(first, node), ast.copy_location(second, node)]
+
+    def always(self, step: Any, name: str, truth: bool) -> str:
+        call = step.value
+        array, index, value = map(ast.unparse, call.args)
+        none = "0" if self.specs[array].dtype.kind != "f" else "-0.0" if call.func.attr == "add" else "0.0"
+        one, other = (value, none) if truth else (none, value)
+        return f"atomic.{call.func.attr}({array}, {index}, {one} if {name} else {other})"
+
+    def fits(self, step: ast.stmt) -> bool:
+        """Whether it is an update of an element that is named by numbers, by what may be computed at any time."""
+        match step:
+            case ast.Expr(ast.Call(ast.Attribute(ast.Name("atomic"), operation), [ast.Name(array), index, value], [])):
+                parts = index.elts if isinstance(index, ast.Tuple) else [index]
+                spec = self.specs.get(array)
+                return (
+                    operation in ("add", "sub", "or_", "xor")
+                    and spec is not None
+                    and spec.dtype.kind in "iuf"
+                    and spec.ndim == len(parts)
+                    and all(isinstance(x, ast.Constant) and type(x.value) is int and x.value >= 0 for x in parts)
+                    and self.chooser.cheap(value)
+                )
+        return False
 
 
 class _Chooser(ast.NodeTransformer):
@@ -110,6 +179,16 @@ class _Chooser(ast.NodeTransformer):
             case ast.Compare():
                 return _is_comparison(node)
         return False
+
+
+def _is_condition(test: ast.expr) -> bool:
+    """Whether it is made of comparisons alone, so that its value is a truth value."""
+    match test:
+        case ast.BoolOp(values=values):
+            return all(map(_is_condition, values))
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return _is_condition(operand)
+    return isinstance(test, ast.Compare)
 
 
 def _is_comparison(test: ast.expr) -> bool:

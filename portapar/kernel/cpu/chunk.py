@@ -20,7 +20,7 @@ import numpy as np
 
 from portapar.errors import PlacementError
 from portapar.kernel.cpu import registers
-from portapar.kernel.cpu.choices import chosen
+from portapar.kernel.cpu.choices import chosen, updated_always
 from portapar.kernel.cpu.kinds import lanes_of
 from portapar.kernel.cpu.loops import STREAM_LINES, does_ends, holds_text, loops_text, rows_apart
 from portapar.kernel.cpu.quotients import Quotients, quotients
@@ -291,10 +291,10 @@ def extras(program: Program) -> int:
     return program.ndim + (0 if program.unit else 2 * program.ndim)
 
 
-def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0) -> Any:
+def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0, alone: bool = False) -> Any:
     """The Python function that Numba compiles for a program; `plain` is right for all arguments.
 
-    `strips` is the width of strips, or 0 for none.
+    `strips` is the width of strips, or 0 for none. `alone`: atomic updates will be plain ones.
     """
     from portapar.kernel.jit import intrinsics, loops
 
@@ -302,7 +302,7 @@ def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0) 
     called["choose"] = intrinsics.choose
     bound, apart = (None, False) if plain else (_bounded(program), _apart(program))
     trees = {} if bound is None else bound.trees
-    space = functions(program, lambda texts: _forms(program, texts, trees), **called)
+    space = functions(program, lambda texts: _forms(program, texts, trees, alone), **called)
     if bound is not None:
         space.update(fast=space.get("body"), fast_elem=space.get("elem"))
         if does_ends(program) and bound.test and program.acc is None:
@@ -407,9 +407,14 @@ def has_rest(program: Program) -> bool:
     return (_apart(program) and program.form == "map") or (bound is not None and bound.test + bound.elements != "")
 
 
-def _forms(program: Program, texts: dict[str, str], trees: dict[str, Any]) -> dict[str, Any]:
+def _forms(
+    program: Program, texts: dict[str, str], trees: dict[str, Any], alone: bool = False
+) -> dict[str, Any]:
     """The functions in the form that is best on CPUs, from their texts, or `trees` where there are such."""
     trees = {name: copy.deepcopy(tree) for name, tree in trees.items()}
+    always = updated_always(program, texts["body"], trees.get("body")) if alone and program.form == "map" else None
+    if always is not None:
+        trees["body"] = always
     trees |= chosen(program, texts, trees)
     trees |= registers.hinted(texts, trees)
     return trees | few_rounds(texts, trees)
@@ -429,7 +434,7 @@ def chunk(program: Program, stream: bool = False, alone: bool = False) -> int:
     key, (strips, _) = f"{program.key}|{stream}{'|alone' * alone}", _strips(program)
 
     def made(strips: int) -> Any:
-        function = _make(program, stream, strips=strips)
+        function = _make(program, stream, strips=strips, alone=alone)
         function.alone = alone
         return function
 
