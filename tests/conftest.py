@@ -8,8 +8,8 @@ What the machine lacks is skipped with the reason.
 many cases, of which it runs the first on each renderer, the last on other executors, and both where there is none.
 Tests take turns there (`TURNS`): one runs on CPUs, the next one on OpenCL, or a GPU, every fifth one on a hybrid of
 both; `make test-all` runs them on the others.
-`make test-all` adds up to `MOST` others on each renderer, and one on each other executor (on one thread, on three or on
-two parts of the CPU, in turn), but none that is ``rare``.
+`make test-all` adds up to `MOST` others on each renderer, and the first on one thread, on three or on two parts of the
+CPU, in turn, but none that is ``rare``.
 Without ``-m``, as in ``pytest tests/test_sort.py``, all cases run. CUDA texts that `make test` meets are compiled by
 `make test-all`.
 """
@@ -88,7 +88,7 @@ def pytest_collection_modifyitems(config, items):
             if others and EXTRA.intersection(where) and others[zlib.crc32(name.encode()) % len(others)] not in where:
                 later = []
                 left_out.update(same)
-            wanted = later[:1] if rare else later[:: max(1, -(-len(later) // MOST))]
+            wanted = later[: not soon] if rare else later[:: max(1, -(-len(later) // MOST))]
             left_out.update(item for item in later if item not in wanted)
     if config.option.markexpr:  # whoever asks for tests by their names gets them
         config.hook.pytest_deselected(items=[item for item in items if item in left_out])
