@@ -257,7 +257,6 @@ REFUSED = {
     "o[i] = not X[i]": r"is true.*any\(\)",
     "o[i] = math.sqrt(X[i]).sum()": r"takes numbers.*write np\.sqrt",
     "o[i] = float(X[i])": r"float\(\) takes numbers.*loop over the elements",
-    "Y[i, 1:] = Y[i, :-1]": r"reads Y at \[i, :-1\] and writes it at \[i, 1:\].*order",
     "o[i] = X[i].sum(axis=0)": "more than the row.*loop over the rows",
     "o[i] = X[i].std()": r"no \.std\(\).*math\.sqrt",
     "o[i] = np.median(X[i])": "loop over the elements",
@@ -273,6 +272,9 @@ REFUSED = {
 
 #: once refused
 TAKEN = [
+    "Y[i, 1:] = Y[i, :-1]",
+    "Y[i, 1:] += Y[i, :-1] * 2",
+    "m = np.zeros((2, 4))\n    m[1] = X[i]\n    m[0] = m[1] * 2\n    m[0] -= m[0, ::-1]\n    o[i] = m[0] @ m[1]",
     "d = X[i] * 2\n    d += 1\n    o[i] = d.sum()",
     "d = X[i] * 2\n    if i:\n        d = X[i] * 3\n    o[i] = d.sum()",
     "d = X[i] * 2\n    for k in range(2):\n        o[i] = d[0]\n        d = X[k] * 2",

@@ -14,6 +14,7 @@ LOOP = "write a loop over the elements: for k in range(len(x))"
 PRIVATE = "use a private array, d = np.zeros(3), and fill it: d[:] = …"
 REDUCTIONS = {"amin": "min", "amax": "max", **{n: n for n in "sum prod min max argmin argmax mean any all".split()}}
 CONSTRUCTORS = ("private_zeros", "private_empty", "private_full", "private_like", "private_filled")
+MOST = 1024  #: elements of a row that gets an array of its own
 PRODUCTS = frozenset({"dot", "vdot", "inner"})
 #: where a slice of n elements begins or ends
 ROW_BOUND = "    if b < 0:\n        b += n\n    return 0 if b < 0 else (b if b < n else n)\n"

@@ -20,7 +20,7 @@ import numpy as np
 from portapar import cache, forks
 from portapar.errors import KernelError
 from portapar.kernel.front.kernel import Function, Kernel
-from portapar.kernel.front.row_forms import LOOP, PRIVATE, Check, Dim, Given, Kept, Row
+from portapar.kernel.front.row_forms import LOOP, MOST, PRIVATE, Check, Dim, Given, Kept, Row
 from portapar.kernel.front.row_numbers import Numbers
 from portapar.kernel.front.sources import kernel_error, tree_of
 from portapar.kernel.front.text import tell_apart
@@ -400,8 +400,15 @@ class _Rewriter(Numbers):
             self.fail(node, f"{ast.unparse(value)} has more axes than {ast.unparse(target)}", LOOP)
         for k in range(1, len(row.dims) + 1):
             self.same(node, row.dims[-k], place.dims[-k], value, target)
+        overlaps = any(root == other and text != where for root, text in place.reads for other, where in row.reads)
+        lengths = self.lengths(row.dims) if overlaps else None
+        if lengths is not None and math.prod(lengths) <= MOST:  # all is read before anything is written
+            made = self.copied_to(before, node, row, "stored", f"{id(node)} ")
+            row = self.array_row(ast.Name(made, ast.Load()), row.dims, [(made, "")])
         for root, text in place.reads:
             for other, where in row.reads:
+                if other in self.expander.made:
+                    continue
                 if root == other and text != where:
                     what = f"it reads {other} at {where or 'all its elements'} and writes it at {text or 'all'}"
                     self.fail(node, what, "write a loop over the elements in the order that is right, or " + PRIVATE)

@@ -14,6 +14,7 @@ from portapar.kernel.front.kernel import Function, place_of
 from portapar.kernel.front.row_forms import (
     CONSTRUCTORS,
     LOOP,
+    MOST,
     PRODUCTS,
     REDUCTIONS,
     ROW_BOUND,
@@ -40,7 +41,6 @@ from portapar.kernel.front.trees import (
 )
 
 _WHOLE = frozenset({"interp", "polyval", "dist", "prod", "sumprod"})  #: functions of our own that take a row as a whole
-_MOST = 1024  #: elements of a row that gets an array of its own
 
 
 class Templates(ast.NodeTransformer):
@@ -98,9 +98,9 @@ class Templates(ast.NodeTransformer):
             if all(isinstance(part, ast.Constant) for part in parts):
                 continue
             sizes = [self.size(part, 0) for part in parts]
-            if any(n is None or not 0 < n <= _MOST for n in sizes):
+            if any(n is None or not 0 < n <= MOST for n in sizes):
                 what = f"the shape of a private array, {ast.unparse(node.args[0])}, is not a constant"
-                remedy = f"write numbers up to {_MOST}, np.zeros(4), or lengths of arguments, X.shape[1]; else pass an "
+                remedy = f"write numbers up to {MOST}, np.zeros(4), or lengths of arguments, X.shape[1]; else pass an "
                 self.fail(node, what, remedy + "array in, of which every index has a row of its own")
             numbers: list[ast.expr] = [ast.copy_location(ast.Constant(n), node) for n in sizes]
             node.args[0] = numbers[0] if len(numbers) == 1 else ast.copy_location(ast.Tuple(numbers, ast.Load()), node)
@@ -192,8 +192,8 @@ class Templates(ast.NodeTransformer):
         """The same for a private array, of whose text they become a part."""
         found = self.lengths(dims) or (0,)
         count = math.prod(found)
-        if not 0 < count <= _MOST:
-            what = f"a private array of it would have {count} elements: from 1 to {_MOST} are possible"
+        if not 0 < count <= MOST:
+            what = f"a private array of it would have {count} elements: from 1 to {MOST} are possible"
             self.fail(node, what, "pass an array in, of which every index has a row of its own, or " + LOOP)
         for dim, n in zip(dims, found, strict=True):
             if dim.name:
