@@ -184,7 +184,11 @@ def test_example_of_imports(tmp_path):
 @pytest.mark.rare
 @pytest.mark.parametrize(
     ("name", "arguments", "told"),
-    [("galaxies", ["1000", "60"], "1000 stars, 60 steps"), ("heat_on_a_mesh", ["500"], "in every run: True")],
+    [
+        ("galaxies", ["1000", "60"], "1000 stars, 60 steps"),
+        ("heat_on_a_mesh", ["500"], "in every run: True"),
+        ("roads", ["60"], "3600 of 3600 crossings are reached"),
+    ],
 )
 def test_examples_of_irregular_work(name, arguments, told, tmp_path):
     script, picture = ROOT / "examples" / f"{name}.py", tmp_path / "picture.png"
