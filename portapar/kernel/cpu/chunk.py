@@ -298,8 +298,8 @@ def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0, 
     """
     from portapar.kernel.jit import intrinsics, loops
 
-    called = {name: getattr(loops, name) for name in ("vectors", "few", "pairs", "single")}
-    called["choose"] = intrinsics.choose
+    names = "vectors", "few", "two_rounds_", "one_round_"  # some of them stand beside a kernel's own names
+    called = {name: getattr(loops, name) for name in names} | {"choose": intrinsics.choose}
     bound, apart = (None, False) if plain else (_bounded(program), _apart(program))
     trees = {} if bound is None else bound.trees
     space = functions(program, lambda texts: _forms(program, texts, trees, alone), **called)
@@ -308,14 +308,13 @@ def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0, 
         if does_ends(program) and bound.test and program.acc is None:
             slow = functions(program, lambda texts: _forms(program, texts, {}), **called)
             space.update(slow=slow["body"])
-    specs = block_specs(program)
     space.update(
         called,
         nonneg=intrinsics.nonneg,
         narrow=intrinsics.narrow,
         wide=intrinsics.wide,
         no_gathers=intrinsics.no_gathers,
-        unpack=intrinsics.unpacker(specs, extras(program), apart),
+        unpack=intrinsics.unpacker(block_specs(program), extras(program), apart),
         apart=intrinsics.apart(program.specs, program.written or (), program.idle),
         rest=intrinsics.rest,
         extremes=intrinsics.extremes,

@@ -178,7 +178,7 @@ def _loop(
         text += f"@for k in range({begin}, whole, {strips}):\n@    strip{strips}({step}"
         fewer = step.removesuffix(")\n") + f", nonneg({end} - whole))\n"
         return f"{text}@for k in range(whole, {end}, {strips}):\n@    fewer{strips}({fewer}"
-    alone = "@few()\n" if _blocks(program) else "@single()\n" if has_loop(program.text) else ""
+    alone = "@few()\n" if _blocks(program) else "@one_round_()\n" if has_loop(program.text) else ""
     loop = f"@for k in range({begin}, {end}):\n@    {name}({step}{alone}"
     return loop if cut is None else cut_text(cut, begin, end, step.removesuffix(")\n"), loop)
 

@@ -1,7 +1,7 @@
 """Loops that run as often as elements of arrays say: rows of a sparse matrix, neighbours, words. Their rounds are few.
 
 LLVM takes eight rounds of a loop together, and has another loop for the rest: more jumps to predict than rounds. So
-such loops get a hint (`portapar.kernel.jit.loops.pairs`).
+such loops get a hint (`portapar.kernel.jit.loops.two_rounds_`).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from portapar.kernel.front.trees import assignments_of, names_in
 
 
 def few_rounds(texts: dict[str, str], trees: dict[str, ast.Module]) -> dict[str, ast.Module]:
-    """Those of a program's functions that have such loops, with a call of ``pairs()`` behind each loop.
+    """Those of a program's functions that have such loops, with a call of ``two_rounds_()`` behind each loop.
 
-    It is ``single()`` where there are loops inside.
+    It is ``one_round_()`` where there are loops inside.
 
     `trees` are other forms of some of the functions, to be used instead of their texts.
     """
@@ -59,7 +59,7 @@ def _hint(tree: ast.Module, loaded: set[str]) -> bool:
                 step = block[k]
                 if isinstance(step, ast.For) and isinstance(step.iter, ast.Call) and _is_loaded(step.iter, loaded):
                     loops = sum(isinstance(inner, (ast.For, ast.While)) for inner in ast.walk(step))
-                    hint = ast.Name("pairs" if loops == 1 else "single", ast.Load())
+                    hint = ast.Name("two_rounds_" if loops == 1 else "one_round_", ast.Load())
                     call = ast.Expr(ast.Call(hint, [], []))
                     block.insert(k + 1, ast.fix_missing_locations(ast.copy_location(call, step)))
                     found = True

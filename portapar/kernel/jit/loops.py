@@ -78,7 +78,7 @@ class Lower(lowering.Lower):
 
 
 def _finish(function: Any) -> None:
-    """Mark the loops that `single` and `pairs` are called behind, now that all of a function is lowered.
+    """Mark the loops that `one_round_` and `two_rounds_` are called behind, now that all of a function is lowered.
 
     Where the last step of a round is an ``if`` there are several ways back, which come later than what is behind.
     """
@@ -123,13 +123,13 @@ def steps_apart(typing):
 
 
 @intrinsic
-def single(typing):
+def one_round_(typing):
     """Do the rounds of the loop before this call one by one."""
     return types.void(), lambda context, builder, *_: _marked(context, builder, "runtime.disable")
 
 
 @intrinsic
-def pairs(typing):
+def two_rounds_(typing):
     """Do two rounds at a time of the loop before this call: nobody knows how many there are, but mostly few."""
     return types.void(), lambda context, builder, *_: _marked(context, builder, "count", _I32(2))
 
