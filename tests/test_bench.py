@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))
 
 import portapar as pp  # noqa: E402
-from bench import algorithms, parity  # noqa: E402
+from bench import algorithms, graphs, parity  # noqa: E402
 
 WHATS = {
     "threads": 10, "in cache": 5, "simd": 6, "opencl": 6, "mpi": 6, "cuda": 12,
@@ -195,3 +195,10 @@ def test_examples_of_irregular_work(name, arguments, told, tmp_path):
     done = subprocess.run([sys.executable, str(script), str(picture), *arguments], capture_output=True, text=True)
     assert done.returncode == 0 and told in done.stdout, done.stderr
     assert picture.stat().st_size > 0
+
+
+@pytest.mark.extra
+def test_graph_kernels_on_several_parts():
+    ((kernel, taken),) = graphs.on_parts(6, 1, ("cc",))
+    assert kernel == "cc" and list(taken) == ["threads", "hybrid:simd+opencl:0", "2 ranks"]
+    assert all(seconds > 0 for seconds in taken.values())
