@@ -252,6 +252,9 @@ def _transpose(p: Parts, x: Any, out: Any) -> Any:
         )
     cuts = out.cuts if isinstance(out, PartitionedArray) else shares.cut_rows(m, p.executor.weights)
     first = p.cuts
+    if p.survey is not None and p.kind == "numpy":
+        room = np.broadcast_to(np.empty((), data.dtype), (m, n)) if out is None else out  # no memory
+        p.note(room, "the result" if out is None else "out", into=False, out=True)
 
     def send(part: LocalPart) -> list[Any]:
         """To each part the columns that become its rows."""
@@ -357,6 +360,7 @@ def _scatter_if(p: Parts, x: Any, indices: Any, stencil: Any, out: Any) -> Any:
     if p.length(x, "x") != m:
         raise ArgumentError(f"scatter_if: x has {p.length(x, 'x')} elements, and there are {m} indices")
     data, places, flags = p.vector(x, "x"), p.vector(indices, "indices"), _flags(p, stencil)
+    p.note(out, "out", out=True)
     check_indices(p, places, n, "out", flags)
     if p.count > 1:
         some, theirs = (copy_if(p.how, y, elementwise.identity, stencil=stencil) for y in (x, indices))

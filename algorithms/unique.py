@@ -121,6 +121,8 @@ def unique_count(policy: Policy | None, x: Any, *, consecutive: bool = False) ->
 def _count(p: Parts, x: Any) -> int:
     data, coding = _given(p, x)
     few = p.few()
+    if few is MISS:
+        few = p.there(unique_count, {"x": x})
     if few is not MISS:
         return few
     seen = _flags(p, data, coding)

@@ -198,6 +198,8 @@ class Exchange:
         self._surveyed("copies")
         placed = {id(x): self.executor.asarray(x) for x in arguments.values()}
         found = algorithm(self.how, **{name: placed[id(x)] for name, x in arguments.items()}, **more)
+        if isinstance(found, arrays.SCALARS):
+            return found
         return tuple(map(arrays.asnumpy, found)) if isinstance(found, tuple) else arrays.asnumpy(found)
 
     # supersteps -----------------------------------------------------------------------------------

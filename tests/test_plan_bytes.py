@@ -196,12 +196,44 @@ STEPS = {
     "set_union": lambda how: (pp.set_union, how, np.sort(data()), np.sort(data())),
     "set_difference": lambda how: (pp.set_difference, how, np.sort(data()), np.sort(data())),
 }
+SORTED = np.sort(data())
+STEPS |= {
+    "transpose": lambda how: (pp.transpose, how, data().reshape(100, 100)),
+    "scatter_if": lambda how: (pp.scatter_if, how, data(), np.arange(N), KEYS > 3, np.zeros(N)),
+    "unique_count": lambda how: (pp.unique_count, how, data()),
+}
+OTHERS = {
+    "all_of": lambda how: (pp.all_of, how, data(), lambda v: v < 200),
+    "max_element": lambda how: (pp.max_element, how, data()),
+    "exclusive_scan": lambda how: (pp.exclusive_scan, how, data()),
+    "is_sorted": lambda how: (pp.is_sorted, how, SORTED),
+    "merge": lambda how: (pp.merge, how, SORTED, SORTED.copy()),
+    "remove_if": lambda how: (pp.remove_if, how, data(), lambda v: v > 50),
+    "find_last_if": lambda how: (pp.find_last_if, how, data(), lambda v: v > 150),
+    "adjacent_find": lambda how: (pp.adjacent_find, how, data()),
+    "mismatch": lambda how: (pp.mismatch, how, data(), data()),
+    "segmented_reduce": lambda how: (pp.segmented_reduce, how, OFFSETS, data()),
+    "is_sorted_until": lambda how: (pp.is_sorted_until, how, SORTED),
+    "isin": lambda how: (pp.isin, how, data(), np.arange(7.0)),
+    "includes": lambda how: (pp.includes, how, SORTED, SORTED.copy()),
+    "search": lambda how: (pp.search, how, data(), np.array([3.0, 9.0])),
+    "find_first_of": lambda how: (pp.find_first_of, how, data(), np.array([300.0, 900.0])),
+    "lexicographical_compare": lambda how: (pp.lexicographical_compare, how, data(), data()),
+    "is_partitioned": lambda how: (pp.is_partitioned, how, data(), lambda v: v < 200),
+    "gather_if": lambda how: (pp.gather_if, how, data(), KEYS, KEYS > 3, np.zeros(N)),
+    "merge_by_key": lambda how: (pp.merge_by_key, how, SORTED, data(), SORTED.copy(), data()),
+    "set_intersection": lambda how: (pp.set_intersection, how, SORTED, SORTED.copy()),
+    "set_symmetric_difference": lambda how: (pp.set_symmetric_difference, how, SORTED, SORTED.copy()),
+    "stable_sort": lambda how: (pp.stable_sort, how, data()),
+}
+NAMES = [*STEPS, *(pytest.param(name, marks=pytest.mark.rare) for name in OTHERS)]
+STEPS |= OTHERS
 SMALL = 2000  #: bytes of what blocks find, which is not the user's data
 SAMPLE = 8 * 5000  #: of a sample that tells where an element is to be looked for
 SAMPLED = ("nth_element", "kth_smallest", "top_k")
 
 
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("name", NAMES)
 def test_algorithms_of_several_steps(copied, name):
     plan = pp.plan(*STEPS[name](pp.par.on(executor("opencl:0"))))
     told = promised(plan)
@@ -216,7 +248,7 @@ def test_algorithms_of_several_steps(copied, name):
         assert told[1] <= copied[1] <= told[1] + more
 
 
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("name", NAMES)
 def test_their_parts_move_no_less(copied, name):
     """What parts give each other the data decide, and the plan says that: of the arguments it says what moves."""
     plan = pp.plan(*STEPS[name](pp.par.on(executor("hybrid:threads:2+opencl:0"))))
