@@ -86,9 +86,9 @@ def test_unaligned_arrays_in_the_second_call(n):
         x, fine, wrong = np.zeros(n, dtype), np.zeros(n, dtype), unaligned(n, dtype)
         for policy in (pp.par, pp.seq):
             pp.transform(policy, x, out=fine, op=op)
-            for source, target in ((x, wrong), (wrong, fine)):
-                with pytest.raises(pp.PortaparError, match="aligned"):
-                    pp.transform(policy, source, out=target, op=op)
+            with pytest.raises(pp.PortaparError, match="aligned"):
+                pp.transform(policy, x, out=wrong, op=op)
+            assert np.array_equal(pp.transform(policy, wrong, out=fine, op=op), x + 1)  # inputs are read as they lie
 
 
 def test_an_unaligned_input_of_a_reduction():
@@ -96,8 +96,9 @@ def test_an_unaligned_input_of_a_reduction():
                  lambda x: pp.inclusive_scan(pp.par, x), lambda x: pp.max_element(pp.par, x)):  # fmt: skip
         for _ in range(2):
             make(np.ones(N))
-            with pytest.raises(pp.PortaparError, match="aligned"):
-                make(unaligned(N))
+            x = unaligned(N)
+            x[:] = np.arange(N)
+            assert np.array_equal(make(x), make(np.arange(float(N))))
 
 
 def test_arrays_that_begin_to_overlap(renderer):
