@@ -458,6 +458,7 @@ def narrowed(j, n, x, a, b, u, y):
     y[j] = s
 
 
+@pytest.mark.filterwarnings("ignore:.*begins as a Python number")  # of `narrowed`, which is about that
 @pytest.mark.parametrize(
     "kernel", [floored, unsigned, masked, whole, narrow, several, wide, narrowed], ids=lambda x: x.__name__
 )
