@@ -88,7 +88,7 @@ class Loops:
         if len(self._noted) >= MANY:
             self._before = self._digest()
             self._noted.clear()
-        self._noted.append((asked, tuple(map(_number, values))))
+        self._noted.append((asked, tuple(map(_number, values)) if values else ()))
 
     def drop(self) -> None:
         """The last one did not run."""

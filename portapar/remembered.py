@@ -332,7 +332,9 @@ class _Ready:
 class _ReadyParts:
     """The parts of a loop that are this process's, each with its native code; nothing is moved between parts."""
 
-    __slots__ = ("asked", "begins", "executor", "gives", "places", "problem", "repeats", "runs", "written")
+    __slots__ = (
+        "alone", "asked", "begins", "executor", "gives", "members", "places", "problem", "repeats", "runs", "written",
+    )  # fmt: skip
 
     def __init__(
         self, loop: Loop, places: tuple[int, ...], runs: Sequence[tuple[int, Any]], gives: bool, repeats: Any
@@ -342,11 +344,17 @@ class _ReadyParts:
         self.executor, self.places, self.runs, self.gives = loop.executor, places, runs, gives
         self.problem = dataclasses.replace(loop.problem, values=())  # the arrays must not be kept alive
         self.begins = [part.lo for part in loop.parts]
+        #: it is this rank's only part, and tells nothing
+        self.alone = len(loop.executor.firsts) > 2 and len(runs) == 1 and loop.problem.program.acc is None
+        self.members = [loop.executor.members[number] for number in loop.executor.own]
         self.asked = Asked.of(loop.problem) if len(loop.executor.firsts) > 2 else None  # of several processes
 
     def __call__(self, args: tuple[Any, ...]) -> Any:
         where = self.executor
-        if where.closed or any(where.members[number].closed for number in where.own):
+        closed = where.closed
+        for member in self.members:
+            closed = closed or member.closed
+        if closed:
             ready_calls.clear()
             return MISS
         if repeats(args) != self.repeats:  # code for arrays that are apart is not for one that is read and written
@@ -359,7 +367,8 @@ class _ReadyParts:
             values = [x.parts[number] if type(x) is PartitionedArray else x for x in given]
             if len(self.runs) > 1 and not _sound(values, self.written):  # before any of them has written
                 return MISS
-            works.append(Work(start, values, starts, number - where.own.start))
+            if not self.alone:
+                works.append(Work(start, values, starts, number - where.own.start))
         asked = self.asked
         noted = None if asked is None else where.note(asked, [given[k] for k in asked.places])
         try:
@@ -367,6 +376,9 @@ class _ReadyParts:
                 found = where.reduced(self.problem, self.begins, works)
                 if found is not REFUSED:
                     return found
+            elif self.alone:
+                if start(values)() is not REFUSED:
+                    return args[-1] if self.gives else None
             elif not any(found is REFUSED for found in where.at_once(works)):
                 return args[-1] if self.gives else None
         except struct.error:
