@@ -451,11 +451,17 @@ class DeviceExecutor(Executor):
         None in the place of those `without` which it begins.
         """
         placed, firsts, back = [], [], []
+        shared = {} if self.device.host_memory else moves.shared(problem)
+        first_of = {k: places[0] for places in shared.values() for k in places[1:]}
         for k, value in enumerate(problem.values):
             spec, use = problem.program.specs[k], problem.access[k]
             if use is None:
                 placed.append(spec.dtype.type(value))
                 firsts.append(0)
+                continue
+            if k in first_of:
+                placed.append(placed[first_of[k]])
+                firsts.append(firsts[first_of[k]])
                 continue
             if k in without:
                 placed.append(None)
@@ -464,7 +470,7 @@ class DeviceExecutor(Executor):
             if problem.tests is not None and k == problem.tests.place:  # of its own: other parts have theirs
                 here, first, home = value if self.device.host_memory else self.device.asarray(value), 0, None
             else:
-                here, first, home = self._place(problem, k, value, part)
+                here, first, home = self._place(problem, shared.get(k, [k]), value, part)
                 if problem.tests is not None and not self.device.host_memory:
                     here = self._with_room(here)
             placed.append(here)
@@ -497,16 +503,20 @@ class DeviceExecutor(Executor):
             )
 
     def _place(
-        self, problem: Problem, k: int, value: Any, part: Part
+        self, problem: Problem, places: Sequence[int], value: Any, part: Part
     ) -> tuple[Any, int, tuple[Any, np.ndarray] | None]:
-        """(array on the device, global index of its row 0, what has to go back and the host memory where to)."""
-        use, name = problem.access[k], problem.names[k]
-        assert use is not None
+        """(array on the device, global index of its row 0, what has to go back and the host memory where to).
+
+        Of the argument that is given at these places.
+        """
+        k = places[0]
+        uses, name = [use for place in places if (use := problem.access[place])], problem.names[k]
+        writes = any(use.writes for use in uses)
         if isinstance(value, Placed):
             buffer = value.at(self, moves.rows_of(problem, part.lo, part.hi))
             if buffer is not None:
                 here = buffer.host if self.device.host_memory else self.device.asarray(buffer.host)
-                back = None if here is buffer.host or not use.writes else (here, buffer.host)
+                back = None if here is buffer.host or not writes else (here, buffer.host)
                 return here, buffer.first, back
             value = value.array
         if isinstance(value, PartitionedArray):
@@ -520,14 +530,17 @@ class DeviceExecutor(Executor):
             return value, 0, None
         if self.device.host_memory:
             return value, 0, None
-        (first, last), (begin, end) = moves.host_rows(problem, k, value, (part.lo, part.hi))
+        rows = [moves.host_rows(problem, place, value, (part.lo, part.hi)) for place in places]
+        (first, last), (begin, end) = (
+            (min(lo for lo, _ in some), max(hi for _, hi in some)) for some in zip(*rows, strict=True)
+        )
         local = value[first:last]
-        if moves.fetched(use):
+        if any(map(moves.fetched, uses)):
             with span("transfer", name, self, bytes=local.nbytes):
                 here = self.device.asarray(np.ascontiguousarray(local))
         else:
             here = self.device.empty(local.shape, local.dtype)
-        if not use.writes:
+        if not writes:
             return here, first, None
         own = here if (begin, end) == (first, last) else here[begin - first : end - first]
         return here, first, (own, value[begin:end])

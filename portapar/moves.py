@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import cost, shares
+from portapar import arrays, cost, shares
 from portapar.arrays import PartitionedArray
 from portapar.errors import KernelError, PlacementError, PortaparWarning
 from portapar.kernel.copies import combined
@@ -465,6 +465,42 @@ def host_rows(problem: Problem, k: int, value: np.ndarray, span: Span) -> tuple[
     if len(found) > 1 or not found:  # the first rows and the last ones; an array that is not used
         return whole, own
     return found[0], own
+
+
+def shared(problem: Problem) -> dict[int, list[int]]:
+    """The arrays in host memory that are given more than once, and written: the first place, and all of them.
+
+    A device has one copy of such an array.
+
+    Raises
+    ------
+    PlacementError
+        Two arrays are not the same, but overlap; several elements of one that is written lie in one place.
+    """
+    if problem.program.form not in ("map", "groups"):  # transforms read an element, and write it then
+        return {}
+    given = [(k, x, use) for k, x in problem.arrays() if isinstance(x, np.ndarray) and (use := problem.access[k])]
+    found: dict[int, list[int]] = {}
+    for at, (k, x, use) in enumerate(given):
+        if use.writes and arrays.shares_places(x):
+            raise PlacementError(
+                f"{problem.algorithm}: several elements of {problem.names[k]!r} lie in one place, and it is written: "
+                "in a device's copy they would be apart. Pass the array that it is a view of, and index that"
+            )
+        for j, y, other in given[:at]:
+            used = (use.writes and (other.reads or other.writes)) or (use.reads and other.writes)
+            if not used or not np.may_share_memory(x, y):
+                continue
+            if arrays.same_memory(x, y):
+                places = next((some for some in found.values() if j in some), None) or found.setdefault(j, [j])
+                places += [] if k in places else [k]
+            elif arrays.overlap(x, y):
+                one, two = problem.names[j], problem.names[k]
+                raise PlacementError(
+                    f"{problem.algorithm}: {one!r} and {two!r} overlap, and one of them is written: a device would "
+                    f"have a copy of each. Pass the array that both are views of, and index that; or pass {one}.copy()"
+                )
+    return found
 
 
 def fetched(use: Access) -> bool:

@@ -104,12 +104,11 @@ def _passing(problem: Problem, sizes: dict[int, int]) -> tuple[list[int], str]:
         passes = reach is not None and moves.uses(reach) and reach.lands
         passes = passes and reach is not None and not (reach.far or reach.strays or reach.wraps)
         (found if passes else others).append(k)
-    for k in found:
-        use = problem.access[k]
-        if use is not None and use.writes and any(
-            np.may_share_memory(problem.values[k], problem.values[j]) for j in sizes if j != k
-        ):  # fmt: skip
-            return [], f"{problem.names[k]!r} is written, and another argument shares memory with it"
+    writes = [k for k in sizes if (use := problem.access[k]) is not None and use.writes]
+    for k in writes:
+        for j in sizes:
+            if j != k and (j in found or k in found) and np.may_share_memory(problem.values[k], problem.values[j]):
+                return [], f"{problem.names[k]!r} is written, and another argument shares memory with it"
     names = ", ".join(repr(problem.names[k]) for k in others)
     return found, f"the kernel uses {names} at other rows than its own"
 

@@ -157,6 +157,31 @@ def test_reversed_and_strided_views_that_share_memory():
             np.testing.assert_array_equal(got, wanted, f"{step}, {offset}")
 
 
+def both(i, x, y, n):
+    x[i] += 1
+    y[i] += 2
+    pp.atomic.add(n, i % 5, 1)
+
+
+def test_an_array_that_is_given_twice_is_one(renderer):
+    """Also on devices, which have a copy of it; what would be apart there is refused."""
+    for x in (np.zeros(900, np.int64), np.zeros((20, 1800), np.int64)[3, ::2]):
+        counts = np.zeros(5, np.int64)
+        for _ in range(2):
+            pp.for_each(renderer, 900, both, x, x, counts)
+        np.testing.assert_array_equal(x, 6)
+        np.testing.assert_array_equal(counts, 360)
+        halves = np.zeros(1800, np.int64)
+        pp.for_each(renderer, 900, both, halves[::2], halves[1::2], counts)
+        np.testing.assert_array_equal(halves, np.arange(1800) % 2 + 1)
+    if not renderer.executor.device.host_memory:
+        buffer = np.zeros(1000, np.int64)
+        one = np.lib.stride_tricks.as_strided(counts, (5,), (0,))
+        for x, y, n in ((buffer[:900], buffer[1:901], counts), (halves, buffer, one)):
+            with pytest.raises(pp.PlacementError, match="overlap|in one place"):
+                pp.for_each(renderer, 900, both, x, y, n)
+
+
 @pytest.mark.parametrize(
     ("loop", "hint"),
     [
