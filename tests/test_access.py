@@ -250,6 +250,20 @@ def test_what_rows_cannot_do_is_refused(body):
     assert not m.any()
 
 
+def transposed(i, m, cube, out):
+    for j in range(m.shape[0]):
+        out[j] += m.T[i, j] * m.T[-1 - i][j] + cube.T[i, j, 1]
+    out[i] += m.T[i].sum() + m.T[i, 1:3].sum() + (m.T[i] * m[:, 0]).max()
+
+
+def test_transposed_arrays(renderer):
+    m, cube = np.arange(12.0).reshape(4, 3), np.arange(24).reshape(2, 4, 3)
+    out, expected = np.zeros(4), np.zeros(4)
+    pp.for_each(renderer, 1, transposed, m, cube, out)
+    transposed(0, m, cube, expected)
+    assert np.array_equal(out, expected)
+
+
 @pytest.mark.parametrize("body", [update_row, write_transposed])
 def test_what_is_not_known_may_write(body):
     m, expected = np.zeros((N, 2)), np.zeros((N, 2))

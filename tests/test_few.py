@@ -430,9 +430,11 @@ def test_captured_arrays_that_change(n):
         wanted = x[made[x.astype(int) % 5] > 1]
         assert np.array_equal(pp.copy_if(pp.par, x, fits), wanted) and pp.count_if(pp.par, x, fits) == len(wanted)
     table = unaligned(np.arange(10.0))
+    wanted = x[x.astype(int) % 5 > 1]
     for _ in range(2):
+        assert np.array_equal(pp.copy_if(pp.par, x, fits), wanted)
         with pytest.raises(pp.PortaparError, match="aligned"):
-            pp.copy_if(pp.par, x, fits)
+            pp.transform(pp.par, x, op=fits)
     table = np.arange(10.0)
     table.resize(5, refcheck=False)
     assert pp.find_if(pp.par, x, fits) == 2

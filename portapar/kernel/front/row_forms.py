@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from portapar.kernel.front.sources import tree_of
+from portapar.kernel.front.trees import copied, index_of, placed
 
 LOOP = "write a loop over the elements: for k in range(len(x))"
 PRIVATE = "use a private array, d = np.zeros(3), and fill it: d[:] = …"
@@ -100,6 +101,25 @@ class Kept(Exception):
     def __init__(self, name: str, lengths: tuple[int, ...]) -> None:
         super().__init__(name)
         self.name, self.lengths = name, lengths
+
+
+class Transposed(ast.NodeTransformer):
+    """``X.T[i, j]`` is ``X[j, i]``, and ``X.T[i]`` is ``X[:, i]``, of arrays that are known by their names."""
+
+    def __init__(self, ndims: Mapping[str, int]) -> None:
+        self.ndims, self.changed = ndims, False
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        self.generic_visit(node)
+        array, index = node.value, index_of(node)
+        if isinstance(array, ast.Attribute) and array.attr == "T" and isinstance(array.value, ast.Name):
+            index += [ast.Slice()] * (self.ndims.get(array.value.id, 0) - len(index))
+            numbers = all(not isinstance(x, ast.Constant) or type(x.value) is int for x in index)
+            if numbers and len(index) > 1 and sum(isinstance(x, ast.Slice) for x in index) < 2:
+                self.changed = True
+                made = ast.Subscript(array.value, ast.Tuple([copied(x) for x in index[::-1]], ast.Load()), node.ctx)
+                return placed(made, node)
+        return node
 
 
 def fold_text(kind: str, element: str, first: str, index: list[str], lengths: list[str]) -> str:

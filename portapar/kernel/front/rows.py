@@ -20,7 +20,7 @@ import numpy as np
 from portapar import cache, forks
 from portapar.errors import KernelError
 from portapar.kernel.front.kernel import Function, Kernel
-from portapar.kernel.front.row_forms import LOOP, MOST, PRIVATE, Check, Dim, Given, Kept, Row
+from portapar.kernel.front.row_forms import LOOP, MOST, PRIVATE, Check, Dim, Given, Kept, Row, Transposed
 from portapar.kernel.front.row_numbers import Numbers
 from portapar.kernel.front.sources import kernel_error, tree_of
 from portapar.kernel.front.text import tell_apart
@@ -157,6 +157,9 @@ class _Expander:
                 node = copied(old.node)
                 node.name = self.free(name) if again and not first else name
                 tell_apart(node, self.free)
+                turned = Transposed({array: len(dims) for array, dims in given.items()})
+                turned.visit(node)
+                self.changed |= turned.changed
                 try:
                     rewriter = _Rewriter(self, self.old.name if first else name, old, node, given, kept)
                     rewriter.first = first
@@ -283,8 +286,9 @@ class _Rewriter(Numbers):
 
     def returns_row(self, node: ast.Return, value: ast.expr) -> ast.stmt | list[ast.stmt]:
         """An array that was made here is returned by its elements, of which the caller makes one."""
-        own = self.root_name(value) in self.assigned and self.root_name(value) not in self.rows
-        if self.chosen(value) or (self.view_dims(value) is not None and not isinstance(value, ast.Call) and not own):
+        name = self.root_name(value)
+        own = name in self.anew and name not in self.rows
+        if self.chosen(value) or (self.is_view(value) and not own):
             self.handed_back = node  # an argument, or a part of one
             self.alike(node)
             return self.visit(node)

@@ -68,6 +68,7 @@ class Templates(ast.NodeTransformer):
         self.kept, self.places = kept, dict[str, int]()
         self.pending: list[ast.stmt] | None = None  #: what must be done before the statement, where that can be
         self.guessed: dict[str, int] = {}  #: names that are rows, before it is known of which arrays
+        self.anew: set[str] = set()  #: names that are more than arrays and parts of arrays
         self.expander, self.where = expander, (name, old.file)
         self.calls, self.choices = set(old.calls), old.choices
         self.arrays: dict[str, tuple[Dim, ...]] = dict(given)
@@ -159,6 +160,7 @@ class Templates(ast.NodeTransformer):
             if computed and 0 < len(own) == self.rank(value) and self.lengths(own) is not None:
                 raise Kept(name, self.kept_lengths(value, own))
         self.guessed = {}
+        self.anew = {name for name, value in assigned if not self.is_view(value)}
         for name, value in assigned:  # a name that is an array of other lengths too
             dims, known = self.view_dims(value), self.arrays.get(name)
             if known is not None and dims != known and name not in self.kept:
@@ -172,6 +174,10 @@ class Templates(ast.NodeTransformer):
         """How often ``x += …`` changes an array in its place."""
         found = (node.target for node in ast.walk(function) if isinstance(node, ast.AugAssign))
         return sum(isinstance(target, ast.Name) and target.id == name for target in found)
+
+    def is_view(self, node: ast.expr) -> bool:
+        """Whether it is an array or a part of one, and no new one."""
+        return self.view_dims(node) is not None and not isinstance(node, ast.Call)
 
     def is_chosen(self, node: ast.expr) -> bool:
         """Whether it is one of several arrays."""
