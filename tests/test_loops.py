@@ -46,7 +46,26 @@ def generators(i, A, o):
     o[i] = s + sum([j * t[0] for j in range(3)]) + np.linalg.norm(A[i]) - np.linalg.norm(A[i, :2] - A[0, 1:3])
 
 
-@pytest.mark.parametrize("kernel", [loops, generators])
+def evaluated_once(i, A, o):
+    s, u, first = 0.0, i, 2
+    for r, v in enumerate(A[u], first):  # what the body assigns does not change what the loop goes over
+        first += 1
+        u = int(abs(v) * 3)
+        s = s * 0.5 + r * v
+    for a, b in zip(A[u], A[u, 1:first], strict=False):
+        u, first = int(abs(a) * 3), 3
+        s = s * 0.5 + a * b
+    for v in reversed(A[u - 1]):
+        u = int(abs(v) * 3)
+        s = s * 0.5 + v
+    x, y = 1.0, s
+    for v in (x, y, 3.0):
+        y = v + 1
+        s = s * 0.5 + v
+    o[i] = s
+
+
+@pytest.mark.parametrize("kernel", [loops, generators, evaluated_once])
 def test_loops_are_pythons(renderer, kernel):
     found, expected = np.zeros(10), np.zeros(10)
     pp.for_each(renderer, 10, kernel, A, found)
@@ -68,8 +87,16 @@ def largest(i, A, o):
     o[i] = max(A[i, j] for j in range(3) if A[i, j] < 0)
 
 
+def anew(i, A, o):
+    y = A[i].copy()
+    for r, v in enumerate(y):
+        y = y + r * v
+    o[i] = y[0]
+
+
 @pytest.mark.parametrize(
-    ("kernel", "words"), [(writes, "private array"), (nested, "use a for loop"), (largest, "use a for loop")]
+    ("kernel", "words"),
+    [(writes, "private array"), (nested, "use a for loop"), (largest, "use a for loop"), (anew, "another name")],
 )
 def test_other_loops_are_told(kernel, words):
     with pytest.raises(pp.KernelError, match=rf"(?s)Instead: .*{words}"):

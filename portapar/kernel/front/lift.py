@@ -31,7 +31,7 @@ from portapar.kernel.front.sources import (
     tree_of,
 )
 from portapar.kernel.front.trees import copied, placed
-from portapar.kernel.front.unroll import counted, unrolled
+from portapar.kernel.front.unroll import counted, evaluated, unrolled
 from portapar.kernel.front.walrus import hoist, split
 
 # Equal codes may come from two files, and hold tuples for some parameters.
@@ -240,15 +240,20 @@ class _Lifter(Calls):
         return node
 
     def visit_For(self, node: ast.For) -> ast.stmt | list[ast.stmt]:
+        before, anew = evaluated(node, self.builtin, self.local)
+        if anew is not None:
+            what = f"it assigns {anew.id!r} anew in the loop over {anew.id}, which goes on over what it was"
+            self.fail(node, what, "use another name for the new one")
         rounds = unrolled(node, self.node, self.length, self.builtin)
         if rounds is not None:
-            return self.block(rounds)
+            return self.block([*before, *rounds])
+        before = self.block(before)
         node = counted(node, self.builtin, self.local)
         node.iter = self.visit(node.iter)
         self.repeated(node)
         node.target = self.visit(node.target)
         self.branches(node)
-        return node
+        return [*before, node]
 
     def branches(self, node: ast.If | ast.For | ast.While) -> None:
         """Two blocks of which one runs, or none: parameters that are no numbers stay so in the other one."""

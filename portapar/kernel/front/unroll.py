@@ -47,6 +47,62 @@ def unrolled(
     return found or [ast.copy_location(ast.Pass(), loop)]
 
 
+def evaluated(
+    loop: ast.For, builtin: Callable[[ast.expr], str], local: Callable[[str], str]
+) -> tuple[list[ast.stmt], ast.Name | None]:
+    """What a loop goes over is evaluated once: numbers in it that the body assigns get names of their own before it.
+
+    The second result is the name of an array or a tuple that the body assigns anew, if there is one.
+    """
+    inside = [part for statement in loop.body for part in ast.walk(statement)]
+    updated = {
+        part.target.id for part in inside if isinstance(part, ast.AugAssign) and isinstance(part.target, ast.Name)
+    }
+    stored = [part for part in (loop.target, *inside) for part in ast.walk(part) if isinstance(part, ast.Name)]
+    assigned = {part.id for part in stored if isinstance(part.ctx, ast.Store)}
+    plain = assigned - updated | {name for part in inside for name in _assigned(part)}
+    before: list[ast.stmt] = []
+    anew: list[ast.Name] = []
+
+    def number(node: ast.expr) -> ast.expr:
+        if isinstance(node, ast.Slice):
+            bounds = [None if part is None else number(part) for part in (node.lower, node.upper, node.step)]
+            return ast.Slice(*bounds)
+        if isinstance(node, ast.Tuple):
+            return ast.Tuple([number(part) for part in node.elts], node.ctx)
+        if not any(isinstance(part, ast.Name) and part.id in assigned for part in ast.walk(node)):
+            return node
+        name = local("once")
+        before.append(placed(ast.Assign([ast.Name(name, ast.Store())], node), loop))
+        return ast.Name(name, ast.Load())
+
+    def over(node: ast.expr) -> ast.expr:
+        if isinstance(node, ast.Call) and builtin(node.func) in ("enumerate", "zip", "reversed"):
+            counting = builtin(node.func) == "enumerate"
+            node.args = [number(part) if k and counting else over(part) for k, part in enumerate(node.args)]
+            for keyword in node.keywords:
+                keyword.value = number(keyword.value)
+        elif isinstance(node, ast.Subscript):
+            node.value, node.slice = over(node.value), number(node.slice)
+        elif isinstance(node, ast.Attribute):
+            node.value = over(node.value)
+        elif isinstance(node, (ast.Tuple, ast.List)):
+            node.elts = [number(part) for part in node.elts]
+        elif isinstance(node, ast.Name) and node.id in plain:
+            anew.append(node)
+        return node
+
+    loop.iter = placed(over(loop.iter), loop)
+    return before, anew[0] if anew else None
+
+
+def _assigned(node: ast.AST) -> set[str]:
+    """The names that a statement assigns anew."""
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.For) else []
+    return {part.id for target in targets for part in ast.walk(target)
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}  # fmt: skip
+
+
 def counted(loop: ast.For, builtin: Callable[[ast.expr], str], local: Callable[[str], str]) -> ast.For:
     """A loop over ``enumerate(x)``, ``zip(x, y)`` or ``reversed(x)`` of arrays as one over indices; else itself."""
     call = loop.iter
