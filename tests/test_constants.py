@@ -58,7 +58,8 @@ def test_constants_and_shapes_are_pythons(renderer):
 
 
 def transposed(i, x, o):
-    o[i] = x.T[i, 0]
+    turned = x.T
+    o[i] = turned[i, 0]
 
 
 def strides(i, x, o):
