@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -143,8 +143,18 @@ def _told(number: Any) -> str:
 
 def told(body: Any) -> str:
     """What an algorithm's body captures, which is how it was called."""
+    return ", ".join(dict.fromkeys(f"{name}={in_words(x)}" for name, x in _given(body, ())))
+
+
+def _given(body: FunctionType, around: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
+    """Captures by name; in the place of functions of ours what these capture."""
     cells = zip(body.__code__.co_freevars, body.__closure__ or (), strict=True)
-    return ", ".join(f"{name}={in_words(cell.cell_contents)}" for name, cell in cells)
+    for name, x in ((name, cell.cell_contents) for name, cell in cells):
+        if isinstance(x, FunctionType) and (x.__module__ or "").startswith("portapar."):
+            if x.__closure__ and not any(x is other for other in around):
+                yield from _given(x, (*around, x))
+        elif name not in ("algorithm", "name"):  # which the message says in front of them
+            yield name, x
 
 
 def in_words(x: Any, around: tuple[Any, ...] = ()) -> str:

@@ -152,6 +152,16 @@ def test_numbers_that_differ_are_an_error_everywhere_at_the_next_call():
     assert works()
 
 
+@pytest.mark.skipif(SIZE == 1, reason="one rank agrees with itself")
+def test_messages_say_what_calls_were_given():
+    """Also of what the functions of an algorithm are made of."""
+    out = WORLD.asarray(np.arange(10))
+    with pytest.raises(CommunicationError, match=rf"fill_integers\(.*high={5 + RANK}\b") as found:
+        pp.random.fill_integers(pp.par, out, 1, 0, 5 + RANK)
+    assert "lambda" not in str(found.value)
+    assert works()
+
+
 class Stubborn:
     """What does not pickle on the last rank."""
 
