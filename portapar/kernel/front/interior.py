@@ -19,9 +19,6 @@ from portapar.kernel.front.trees import is_truth
 Outcome = tuple[bool, tuple[str, ...]]  #: what a condition is inside, and the tests that tell where
 Taken = tuple[str, tuple[str, ...]]  #: which part of a node it is inside, and the tests
 
-_NEGATED = {
-    ast.Lt: ast.GtE, ast.LtE: ast.Gt, ast.Gt: ast.LtE, ast.GtE: ast.Lt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
-}  # fmt: skip
 _MIRRORED = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE, ast.Eq: ast.Eq, ast.NotEq: ast.NotEq}
 _MOST_BITS = 16  #: an index plus or minus what is small
 
