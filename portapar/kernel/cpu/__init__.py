@@ -1,7 +1,8 @@
 """The CPU: loops around a program, the threads that run them, and the device that both CPU backends share.
 
 ===========  ==============================================================
-`chunk`      the loop around a program, as Python for Numba
+`chunk`      native code of the loop around a program
+`texts`      that loop, as Python for Numba
 `loops`      the loop nest of an index space
 `quotients`  loops over indices that have one quotient
 `strips`     loops inside of an iteration, for several neighbouring indices at a time
