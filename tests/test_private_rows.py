@@ -112,6 +112,17 @@ def returned(i, Y, rho, out, h):
     out[i] = c + v * cross(a, b)[1] + unit(cross(b, c)).sum()
 
 
+def begun(i, Y, rho, out, h):
+    x, other = np.zeros(3), np.ones(3)
+    for _ in range(3):  # what began as an array and was returned since is stored as a whole
+        x = unit(Y[i] * rho[i] + x)
+    z = other
+    if Y[i, 0] > 0:
+        z = x
+    out[i] = x * h
+    out[i] += z
+
+
 def _compare(policy, kernel, y=Y):
     found, expected = np.zeros_like(y), np.zeros_like(y)
     pp.for_each(policy, len(y), kernel, y, RHO, found, 0.01)
@@ -131,7 +142,7 @@ def test_rows_that_functions_write_and_return(renderer, kernel):
     _compare(renderer, kernel)
 
 
-@pytest.mark.parametrize("kernel", [helpers_write, returned])
+@pytest.mark.parametrize("kernel", [helpers_write, returned, begun])
 def test_rows_of_functions(kernel):
     _compare(pp.par, kernel)
 

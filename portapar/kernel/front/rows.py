@@ -572,9 +572,9 @@ class _Rewriter(Numbers):
 
     def apart(self, node: ast.AST, target: ast.AST, row: Row, what: str) -> None:
         """Refuse a write to what a row reads; whether two arguments share memory is known when they are bound."""
-        written = self.root(target)
-        for name, _ in row.reads:
-            read = self.root(ast.Name(name, ast.Load()))
+        pairs = [(w, r) for name, _ in row.reads for w in sorted(self.roots(target))
+                 for r in sorted(self.roots(ast.Name(name, ast.Load())))]  # fmt: skip
+        for written, read in pairs:
             private = {other for other in (written, read) if self.assigned.get(other)}
             if written and read and written != read and (private or self.where[0] == self.expander.old.name):
                 if not private:

@@ -31,7 +31,6 @@ from portapar.kernel.front.trees import (
     copied,
     index_of,
     item_of,
-    loads,
     names_one,
     numpy_call,
     placed,
@@ -215,16 +214,26 @@ class Templates(ast.NodeTransformer):
 
     def root(self, node: ast.AST) -> str:
         """The array that a part belongs to: an argument, or a private array; "" if that is not certain."""
+        found = self.roots(node)
+        return found.pop() if len(found) == 1 else ""
+
+    def roots(self, node: ast.AST, seen: frozenset[str] = frozenset()) -> set[str]:
+        """The arrays that a part may belong to; "" among them if not all are known."""
         while isinstance(node, (ast.Subscript, ast.Attribute)):
             node = node.value
         if not isinstance(node, ast.Name):
-            return ""
-        if not self.assigned.get(node.id) or node.id in self.kept:
-            return node.id
-        made = [n.value for n in ast.walk(self.function) if names_one(n) and n.targets[0].id == node.id]
-        if len(made) != 1 or loads(made[0], node.id):
-            return ""
-        return node.id if isinstance(made[0], ast.Call) else self.root(made[0])
+            return {""}
+        name = node.id
+        if not self.assigned.get(name) or name in self.kept:
+            return {name}
+        found: set[str] = set()
+        for made in (n.value for n in ast.walk(self.function) if names_one(n) and n.targets[0].id == name):
+            if isinstance(made, ast.Call):  # a new one, or one of the arguments of a function
+                handed = [] if self.view_dims(made) is not None else filter(self.rank, made.args)
+                found |= {name}.union(*(self.roots(part, seen | {name}) for part in handed if name not in seen))
+            elif self.root_name(made) not in seen | {name}:
+                found |= self.roots(made, seen | {name})
+        return found or {""}
 
     def view_dims(self, node: ast.AST) -> tuple[Dim, ...] | None:
         """The lengths of an expression that is an array or a part of one as it stands; None for all others."""
