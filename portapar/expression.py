@@ -142,7 +142,8 @@ def expression_of(
     """The only expression of that code."""
     key = (tree, *roles, *names, *map(id, kernels))
     with _lock:
-        found = _expressions.get(key)
+        found = _expressions.pop(key, None)
         if found is None:
-            found = _expressions[key] = Expression(tree, roles, names, kernels)
+            found = Expression(tree, roles, names, kernels)
+        _expressions[key] = found  # the last one, so that none is forgotten that is in use
     return found
