@@ -34,6 +34,16 @@ def hashed(i, x, o):
     o[i] = h
 
 
+def looped(i, x, o):
+    s = 0
+    for v in x[i]:
+        s += v
+    t = 1
+    for k, v in enumerate(x[i - 1, 2:]):
+        t *= v + k
+    o[i] = s + t
+
+
 def through(i, x, o):
     o[i] = total(x, i)
 
@@ -49,6 +59,10 @@ def cast(i, x, o):
     s = 0
     for k in range(9):
         s += int(x[i, k])
+    for v in x[i]:
+        s += int(v)
+    for v in x[i].astype(np.int64):
+        s += v
     o[i] = s
 
 
@@ -82,7 +96,7 @@ def floats(i, x, o):
     o[i] = s
 
 
-@pytest.mark.parametrize("kernel", [assigned, hashed, through])
+@pytest.mark.parametrize("kernel", [assigned, hashed, looped, through])
 def test_sums_that_wrap_are_told_once(kernel):
     found, expected = np.zeros(4), np.zeros(4)
     with pytest.warns(pp.PortaparWarning, match=r"takes the dtype uint8.*wraps beyond 255.*np\.int64\(0\)") as told:

@@ -130,8 +130,9 @@ class _Kinds:
             if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
                 name = node.target.id
                 values.setdefault(name, []).append(ast.BinOp(ast.Name(name, ast.Load()), node.op, node.value))
-            if isinstance(node, ast.For) and isinstance(node.target, ast.Name) and _is_range(node.iter):
-                values.setdefault(node.target.id, []).append(ast.Constant(0))
+            if isinstance(node, ast.For) and isinstance(node.target, ast.Name):
+                item = ast.Constant(0) if _is_range(node.iter) else node.iter  # of a row, whose dtype it has
+                values.setdefault(node.target.id, []).append(item)
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 stores[node.id] = stores.get(node.id, 0) + 1
         surely = {name: found for name, found in values.items() if len(found) == stores.get(name)}
@@ -157,9 +158,11 @@ class _Kinds:
                 return "int"
             case ast.Constant(value=float()):
                 return "float"
-            case ast.Name(id=name):
+            case ast.Name(id=name) if name not in self.arrays:
                 return self.names.get(name)
-            case ast.Subscript(value=ast.Name(id=name)) if name in self.arrays:
+            case ast.Subscript(value=ast.Subscript() as whole):
+                return self.kind(whole)
+            case ast.Name(id=name) | ast.Subscript(value=ast.Name(id=name)) if name in self.arrays:
                 return self.arrays[name] if self.arrays[name].kind in "biuf" else None
             case ast.UnaryOp(op=ast.USub() | ast.UAdd() | ast.Invert(), operand=operand):
                 return self.kind(operand)
