@@ -18,12 +18,12 @@ def relax(s, i, targets, largest):
 
 @pytest.mark.parametrize("name", LENGTHS)
 def test_every_element_once(policy, name):
-    for dtype, begin in (("i8", 0), ("i4", 5)):
+    for dtype, begin in (("i8", 0), ("i4", 5), ("u8", 0)):
         offsets = csr(LENGTHS[name], dtype, begin)
         x = np.random.default_rng(1).integers(-9, 9, offsets[-1] + begin)
         sums, seen = np.zeros(len(offsets) - 1, np.int64), np.zeros(len(x), np.int64)
         assert pp.for_each_segment(policy, offsets, visit, x, sums, seen) is None
-        where = np.repeat(np.arange(1, len(offsets)), np.diff(offsets))
+        where = np.repeat(np.arange(1, len(offsets)), LENGTHS[name])
         np.testing.assert_array_equal(seen[begin : offsets[-1]], where)
         assert not seen[:begin].any() and not seen[offsets[-1] :].any()
         expected = np.bincount(where - 1, x[begin : offsets[-1]], len(sums)) if len(sums) else []
