@@ -201,7 +201,7 @@ def test_what_a_copy_holds_changes_nothing():
             assert found.tobytes() == x.tobytes()
 
 
-def counters(i, x, k, n, count, grid, total, none, short, odd, some):
+def counters(i, x, k, updated_0_, count, grid, total, none, short, odd, some):
     if x[i] > 0.25:
         pp.atomic.add(count, 0, 1)
         pp.atomic.sub(count, 3, 2)
@@ -210,7 +210,7 @@ def counters(i, x, k, n, count, grid, total, none, short, odd, some):
     if x[i] > 0.5 and not (k[i] == 3 or x[i] < 0.6):
         pp.atomic.add(total, 0, x[i])
         pp.atomic.sub(total, 1, 0.5)
-    for step in range(n):
+    for step in range(updated_0_):
         if k[i] > step:
             pp.atomic.xor(odd, 1, step)
             pp.atomic.or_(some, 0, k[i])
@@ -218,7 +218,7 @@ def counters(i, x, k, n, count, grid, total, none, short, odd, some):
         pp.atomic.add(none, 0, 1)
     if len(short) > 3:
         pp.atomic.add(short, 3, 7)
-    if k[i] < n:
+    if k[i] < updated_0_:
         pp.atomic.add(count, -1, 1)
     if x[i] > 3.0:
         pp.atomic.add(total, 2, 1.0)
@@ -239,3 +239,16 @@ def test_counters_under_conditions(policy, dtype, spread):
     for a, b in zip(found, wanted, strict=True):
         np.testing.assert_array_equal(a, b)
     assert np.signbit(found[2][2]) and (memory == 5).all()
+
+
+def large(i, x, total):
+    if x[i] > 0:
+        pp.atomic.add(total, 0, x[i])
+
+
+def test_whole_numbers_are_rounded_once_for_float32(policy):
+    x = np.full(N, -1)
+    x[N // 2] = (1 << 54) + (1 << 30) + 1  # just above the middle of two of float32, and by float64 just there
+    total = np.zeros(1, np.float32)
+    pp.for_each(policy, N, large, x, total)
+    assert total[0] == x.max(keepdims=True).astype(np.float32)[0]

@@ -10,7 +10,10 @@ import ast
 import copy
 from typing import Any
 
+import numpy as np
+
 from portapar.kernel.front.sources import tree_of
+from portapar.kernel.front.trees import names_in
 from portapar.kernel.program import Program
 
 _MOST = 40  #: expressions in a side
@@ -59,6 +62,7 @@ class _Always(ast.NodeTransformer):
         self.chooser, self.count = _Chooser(function, program), 0
         stored = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         params = [p.arg for p in function.args.args][program.ndim :]
+        self.names = {*params, *names_in(function)}
         self.specs = {k: v for k, v in zip(params, program.specs, strict=False) if v.is_array and k not in stored}
 
     def visit_If(self, node: ast.If) -> Any:
@@ -66,6 +70,8 @@ class _Always(ast.NodeTransformer):
         if not _is_condition(node.test) or not all(map(self.fits, [*node.body, *node.orelse])):
             return node
         name, there = f"updated_{self.count}_", []
+        while name in self.names:
+            name += "_"
         self.count += 1
         for step in [*node.body, *node.orelse]:
             array, index = step.value.args[:2]  # type: ignore[attr-defined]
@@ -84,7 +90,10 @@ class _Always(ast.NodeTransformer):
     def always(self, step: Any, name: str, truth: bool) -> str:
         call = step.value
         array, index, value = map(ast.unparse, call.args)
-        none = "0" if self.specs[array].dtype.kind != "f" else "-0.0" if call.func.attr == "add" else "0.0"
+        dtype = self.specs[array].dtype
+        none = "0" if dtype.kind != "f" else "-0.0" if call.func.attr == "add" else "0.0"
+        if dtype == np.float32:  # a whole number would be rounded twice if it became one of 64 bits beside that
+            value = f"np.float32({value})"
         one, other = (value, none) if truth else (none, value)
         return f"atomic.{call.func.attr}({array}, {index}, {one} if {name} else {other})"
 
