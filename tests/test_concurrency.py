@@ -127,6 +127,26 @@ def test_first_use_from_many_threads_at_once(module):
         assert all(pool.map(first, range(6)))
 
 
+@pytest.mark.extra
+def test_first_calls_of_a_process_from_many_threads(python, tmp_path):
+    """Threads that come to parts of the compiler by different ways, while nothing of it is loaded."""
+    python("""
+        from concurrent.futures import ThreadPoolExecutor
+        import numpy as np, portapar as pp
+
+        x = np.arange(12.0).reshape(3, 4)
+        calls = [
+            lambda: pp.transform(pp.par, x, op=lambda v: v + 1).sum() == 78,
+            lambda: pp.reduce(pp.par, x, axis=0).sum() == 66,
+            lambda: pp.stencil(pp.seq, x, lambda x, i, j: x[i, j] + 1).sum() == 78,
+            lambda: pp.for_each(pp.par, 12, lambda i, x: pp.atomic.add(x, 0, 0.0), np.zeros(3)) is None,
+        ]
+        for _ in range(2):
+            with ThreadPoolExecutor(4) as pool:
+                assert all(pool.map(lambda call: call(), calls))
+    """, PORTAPAR_CACHE_DIR=str(tmp_path / "empty"))
+
+
 def test_callbacks_may_call_algorithms():
     x = np.arange(N * 1.0)
     for executor in (pp.threads(2), pp.simd(), pp.hybrid(pp.threads(2), pp.simd(), weights=[1, 1])):

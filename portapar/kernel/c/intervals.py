@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numba  # noqa: F401  as a whole first
 import numpy as np
 from numba.core import ir, types
 

@@ -17,4 +17,7 @@
 `layout`      where NumPy's arrays keep what native code reads, looked at once
 `vecmath`     exp, sin, pow, … in vectors
 ============  ==================================================================
+
+It is imported when code has to be compiled, and as a whole before any part of it: threads that import parts of it at
+the same time wait for each other in a circle, and Python then gives them modules that are not complete.
 """

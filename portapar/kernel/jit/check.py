@@ -21,6 +21,8 @@ from portapar.kernel.program import Program
 
 def argument_types(program: Program) -> tuple[Any, ...]:
     """Numba's types of the program's arguments."""
+    import numba  # noqa: F401  as a whole first
+
     from portapar.kernel.jit.typing import array_type, numba_type
 
     return tuple(
@@ -56,6 +58,7 @@ def return_kind(program: Program, function: str, acc: Kind | None, algorithm: st
     KernelError
         If it cannot be typed, or is none of what a kernel may return.
     """
+    import numba  # noqa: F401  as a whole first
     from numba.core import types
 
     from portapar.kernel.jit.typing import TypingFailure, computes, dtype_of, infer, value_type
@@ -118,6 +121,7 @@ def needs(program: Program) -> frozenset[str]:
     KernelError
         If it cannot be typed.
     """
+    import numba  # noqa: F401  as a whole first
     from numba.core import types
 
     from portapar.kernel.jit.typing import TypingFailure, infer, numba_type, value_type
@@ -144,6 +148,7 @@ _EXTENDED = ("min", "max", "and_", "or_", "xor")  #: operations that OpenCL has 
 
 def _needs(typed: Any) -> set[str]:
     """The same of one function. A constant needs what it is used as: nothing in ``np.float32(0.5)`` or ``x * 0.5``."""
+    import numba  # noqa: F401  as a whole first
     from numba.core import ir, types
 
     found: set[str] = set()
@@ -173,6 +178,7 @@ def _needs(typed: Any) -> set[str]:
 
 
 def _is_wide(kind: Any) -> bool:
+    import numba  # noqa: F401  as a whole first
     from numba.core import types
 
     if isinstance(kind, types.Array):
@@ -186,6 +192,7 @@ def _is_wide(kind: Any) -> bool:
 
 def explain(program: Program, error: Exception) -> KernelError:
     """What a failed compilation means to the user: typed again, function by function, to find the line."""
+    import numba  # noqa: F401  as a whole first
     from numba.core import types
 
     from portapar.kernel.jit.typing import TypingFailure, infer, message_of

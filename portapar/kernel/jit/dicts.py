@@ -92,6 +92,7 @@ def _function(name: str, arity: int) -> Callable[..., int]:
 
 @functools.cache
 def _make() -> dict[str, Any]:
+    import numba  # noqa: F401  as a whole first
     from numba.core import types
 
     from portapar.kernel.jit.system import load, put

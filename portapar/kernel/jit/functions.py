@@ -28,6 +28,8 @@ def functions(
     program: Program, edit: Callable[[dict[str, str]], dict[str, Any]] | None = None, **more: Any
 ) -> dict[str, Any]:
     """The same from other texts: of all by name `edit` gives some in another form, which may use `more`."""
+    import numba  # noqa: F401  as a whole first
+
     from portapar.kernel.jit import llvm
 
     llvm.register()

@@ -304,6 +304,7 @@ def _arithmetic(op: ast.operator, left: _Value, right: _Value, text: str) -> _Va
 
 def _doubles(program: Program) -> Iterator[Hindrance]:
     """Where single precision becomes double: half as many numbers to a vector."""
+    import numba  # noqa: F401  as a whole first
     from numba.core import ir, types
 
     from portapar.kernel.jit.typing import TypingFailure, infer

@@ -92,6 +92,8 @@ def native(key: str, make: Callable[[], Any], arity: int) -> Callable[..., int]:
         payload = cache.load(name, counts=False)  # another process had it in work
         if payload is not None:
             return _callable(_load(payload), arity)
+        import numba  # noqa: F401  as a whole first
+
         with held_back():
             address, symbol, code, helpers = compile_native(make(), arity)
         header = f"{symbol} {'numba' if helpers else 'libc'}".encode()
@@ -161,6 +163,7 @@ def _callee_compiler(once: bool) -> Any:
 
     `once`: what LLVM does to callers is enough.
     """
+    import numba  # noqa: F401  as a whole first
     from numba.core import compiler
     from numba.core.compiler_machinery import register_pass
     from numba.core.typed_passes import NativeLowering, NopythonTypeInference
@@ -219,6 +222,7 @@ def callee(function: Any, weak: tuple[int, ...] | None = (), once: bool = False)
 @functools.cache
 def _chunk_compiler() -> Any:
     """Numba's pipeline for functions that no other one calls."""
+    import numba  # noqa: F401  as a whole first
     from numba.core import compiler
     from numba.core.compiler_machinery import register_pass
     from numba.core.typed_passes import NativeLowering
@@ -265,6 +269,7 @@ def _library(state: Any) -> Any:
 
 def lower(function: Any, arity: int) -> tuple[Any, str]:
     """Numba's library and symbol for a function of `arity` int64 arguments that returns int64."""
+    import numba  # noqa: F401  as a whole first
     from numba.core import compiler, types
     from numba.core.compiler_lock import global_compiler_lock
     from numba.core.registry import cpu_target
