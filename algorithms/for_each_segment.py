@@ -114,8 +114,8 @@ def _for_each(p: Parts, offsets: Any, body: Any, args: tuple[Any, ...], known: S
         here, there = block * size, block * size + size
         s, last = first(here, begin, count, offsets), first(there, begin, count, offsets)
         for k in range(max(s - 1, 0), last):
-            lo = max(np.int64(offsets[np.uint64(k)]), begin + here - k - 1)
-            hi = min(np.int64(offsets[np.uint64(k + 1)]), begin + there - k - 1)
+            lo: Any = max(np.int64(offsets[np.uint64(k)]), begin + here - k - 1)
+            hi: Any = min(np.int64(offsets[np.uint64(k + 1)]), begin + there - k - 1)
             for i in range(lo, hi):
                 each(k, i)
 

@@ -165,6 +165,7 @@ def _callee_compiler(once: bool) -> Any:
     """
     import numba  # noqa: F401  as a whole first
     from numba.core import compiler
+    from numba.core.compiler_lock import global_compiler_lock
     from numba.core.compiler_machinery import register_pass
     from numba.core.typed_passes import NativeLowering, NopythonTypeInference
 
@@ -172,7 +173,6 @@ def _callee_compiler(once: bool) -> Any:
     from portapar.kernel.jit.passes import Passes
     from portapar.kernel.jit.promotion import Inference
 
-    @register_pass(mutates_CFG=True, analysis_only=False)
     class LowerOnly(NativeLowering):
         _name = "portapar_lower_only"
         lowering_class = Lower
@@ -191,6 +191,9 @@ def _callee_compiler(once: bool) -> Any:
             state.targetctx.insert_user_function(entry, lowered.fndesc, [state.library])
             state["cr"] = lowered._replace(cfunc=entry)
             return True
+
+    with global_compiler_lock:  # Numba looks through all passes
+        register_pass(mutates_CFG=True, analysis_only=False)(LowerOnly)
 
     class Callee(compiler.CompilerBase):
         def define_pipelines(self) -> Any:
