@@ -197,9 +197,94 @@ def pair(i, Y, rho, out, h):
     out[i] = y
 
 
+def bumped(v):
+    v[0] += 1
+
+
+def doubled(v):
+    v *= 2
+    return v
+
+
+def turned_round(v):
+    return v[::-1]
+
+
+def itself(v):
+    return v
+
+
+def slice_changed(i, Y, rho, out, h):
+    y = Y[i, 1:]
+    y += 1
+    out[i, 1:] = y
+
+
+def slice_passed(i, Y, rho, out, h):
+    bumped(Y[i, 1:])
+
+
+def one_of_two_changed(i, Y, rho, out, h):
+    y = Y[i] if h > 0 else out[i]
+    bumped(y)
+    out[i] = y
+
+
+def returned_part_passed(i, Y, rho, out, h):
+    bumped(turned_round(Y[i]))
+
+
+def returned_part_and_a_write(i, Y, rho, out, h):
+    y = turned_round(Y[i])
+    Y[i, 0] = h
+    out[i] = y
+
+
+def returned_and_both_changed(i, Y, rho, out, h):
+    y = Y[i] * 2
+    z = doubled(y)
+    z[0] = 1
+    out[i] = y + z
+
+
+def parts_stay_parts(i, Y, rho, out, h):
+    y, z = Y[i, 1:], Y[i, ::2] if rho[i] > 20 else Y[i, 1:]
+    Y[i, 1] = 9
+    same = itself(Y[i])
+    same[0] += 2
+    for k in range(2):
+        Y[i, 2] += y[0] + z[k]
+    w = turned_round(doubled(Y[i] * 1)).copy()
+    bumped(w)
+    d = Y[i, 1:].copy()
+    bumped(d)
+    Y[i, 1:] = d
+    kept = Y[i] + 1
+    before = itself(kept)
+    kept = kept * 2
+    kept = doubled(kept)
+    out[i] = w + kept * before
+    out[i, :2] += y + z + same[1]
+
+
+def test_parts_of_arrays_are_seen_to_change(renderer):
+    y, other = Y.copy(), Y.copy()
+    found, expected = np.zeros_like(Y), np.zeros_like(Y)
+    pp.for_each(renderer, N, parts_stay_parts, y, RHO, found, 0.01)
+    for i in range(N):
+        parts_stay_parts(i, other, RHO, expected, 0.01)
+    np.testing.assert_allclose(np.hstack([y, found]), np.hstack([other, expected]), rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("kernel", "words"),
     [
+        (slice_changed, r"write y = Y\[i, 1:\]\.copy\(\)"),
+        (slice_passed, r"part of 'Y', to a function that changes it"),
+        (one_of_two_changed, r"write y = \(Y\[i\] if h > 0 else out\[i\]\)\.copy\(\)"),
+        (returned_part_passed, r"d = turned_round\(Y\[i\]\)\.copy\(\)"),
+        (returned_part_and_a_write, r"'y' is a part of 'Y' here, not a copy, and 'Y' is written to"),
+        (returned_and_both_changed, r"write z = doubled\(y\)\.copy\(\)"),
         (shares, r"write y = Y\[i\]\.copy\(\)"),
         (mixes, r"dtype.*int64.*float64|int64.*float64"),
         (number, "use another name"),

@@ -20,6 +20,7 @@
 `checked`       kernels that test their indices
 `rows`          rows of arrays as loops over their elements
 `row_numbers`   what takes rows and gives numbers
+`sharing`       which names share memory
 `row_forms`     lengths and templates of rows, folds over them
 `templates`     the elements of a row, as code
 `symmetry`      operators that give the same for both orders

@@ -13,7 +13,16 @@ from portapar.kernel.front.functions import refusal
 from portapar.kernel.front.kernel import place_of
 from portapar.kernel.front.row_forms import LOOP, PRIVATE, PRODUCTS, REDUCTIONS, Dim, fold_text
 from portapar.kernel.front.templates import Templates
-from portapar.kernel.front.trees import Filled, at_least_0, copied, index_of, item_at, placed, whole_number
+from portapar.kernel.front.trees import (
+    Filled,
+    at_least_0,
+    copied,
+    index_of,
+    item_at,
+    names_one,
+    placed,
+    whole_number,
+)
 
 #: names in a template that are none of an array
 _NEVER_ARRAYS = frozenset("np math int float abs round bool complex".split())
@@ -279,12 +288,20 @@ class Numbers(Templates):
         """Arrays that go to another kernel function."""
         params = self.expander.functions[func.id].params
         given: dict[str, tuple[Dim, ...]] = {}
-        for param, argument in zip(params, node.args, strict=True):
+        written = self.expander.effect(func.id, tuple(map(self.rank, node.args))).written
+        for k, (param, argument) in enumerate(zip(params, node.args, strict=True)):
             if self.rank(argument) == 0:
                 continue
             dims = self.view_dims(argument)
             if self.chosen(argument):
                 continue
+            filled = isinstance(argument, ast.Call) and self.is_filled(argument)
+            shared = self.sharing.roots(argument)
+            if k in written and shared and (filled or not isinstance(argument, ast.Name) and dims is None):
+                text = ast.unparse(argument)
+                what = f"it passes {text}, which is a part of {min(shared)!r}, to a function that changes it"
+                store = "" if filled else f", and store that: {text} = d"
+                self.fail(argument, what, f"pass a copy, d = {text}.copy(){store}")
             if dims is None and isinstance(argument, ast.Name):
                 what = f"it passes the row {argument.id} on, which is no array"
                 self.keep(argument, argument.id, self.rows[argument.id].dims, what, PRIVATE)
@@ -311,3 +328,44 @@ class Numbers(Templates):
     def passed_row(self, node: ast.expr) -> ast.expr:
         """An array for a computed row, made in front of the statement."""
         raise NotImplementedError
+
+    # what shares memory ------------------------------------------------------------------------------
+
+    def is_part(self, node: ast.expr) -> bool:
+        """Whether it is a part of arrays: what is written to them is seen in it, too."""
+        if isinstance(node, ast.IfExp):
+            return place_of(node) not in self.choices and self.is_part(node.body) and self.is_part(node.orelse)
+        if isinstance(node, ast.Subscript):
+            return self.is_part(node.value)
+        return isinstance(node, ast.Name) and node.id in self.arrays
+
+    @functools.cached_property
+    def filled(self) -> set[str]:
+        """The names of arrays that functions return, which may be made again while they are in use."""
+        made = ((node.targets[0].id, node.value) for node in ast.walk(self.function) if names_one(node))
+        calls = ((name, call) for name, call in made if isinstance(call, ast.Call) and isinstance(call.func, ast.Name))
+        return {name for name, call in calls if self.is_filled(call)}
+
+    def is_filled(self, call: ast.Call) -> bool:
+        """Whether it is of a function that returns the elements of an array."""
+        known = isinstance(call.func, ast.Name) and call.func.id in self.calls
+        return known and bool(self.returned_by(call.func.id, call))  # type: ignore[attr-defined]
+
+    def copies(self, node: ast.AST, name: str, value: ast.expr) -> None:
+        """Refuse ``y = X[i, 1:]`` where `y` gets an array of its own although X and it are to change together."""
+        roots = self.sharing.roots(value) - {name}
+        changed = {
+            found for at, written in self.sharing.written if at is not value for found in written & {name, *roots}
+        }
+        if roots and changed:
+            mine, one, other = map(self.written_as, (name, min(roots), min(changed)))
+            what = f"{mine!r} is a part of {one!r} here, not a copy, and {other!r} is written to"
+            text = ast.unparse(value)
+            self.fail(node, what, f"write {mine} = {f'({text})' if isinstance(value, ast.IfExp) else text}.copy()")
+
+    def written_as(self, name: str) -> str:
+        """A name as the user's text has it."""
+        known = set().union(*(f.names() for f in self.expander.functions.values()))
+        while name not in known and name.endswith("_"):
+            name = name[:-1]
+        return name

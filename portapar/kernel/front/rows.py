@@ -9,7 +9,6 @@ Sums run in order. What has no such form is refused with the user's own line.
 from __future__ import annotations
 
 import ast
-import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -22,9 +21,10 @@ from portapar.errors import KernelError
 from portapar.kernel.front.kernel import Function, Kernel
 from portapar.kernel.front.row_forms import LOOP, MOST, PRIVATE, Check, Dim, Given, Kept, Row, Transposed
 from portapar.kernel.front.row_numbers import Numbers
+from portapar.kernel.front.sharing import effects_of
 from portapar.kernel.front.sources import kernel_error, tree_of
 from portapar.kernel.front.text import tell_apart
-from portapar.kernel.front.trees import copied, index_of, item_of, loaded, loads, mentions, names_one, placed
+from portapar.kernel.front.trees import copied, index_of, item_of, loaded, loads, mentions, placed
 
 __all__ = ["row_number", "without_rows"]
 
@@ -108,6 +108,7 @@ class _Expander:
         self.returns: dict[str, tuple[int, ...]] = {}  #: functions that return the elements of arrays
         self._probed: dict[Any, tuple[int, ...] | None] = {}
         self.functions = {f.name: f for f in kernel.functions}
+        self.effect = effects_of(self.functions)
         self.written: list[Function] = []
         self.names: dict[Any, str] = {}
         self.checks: list[Check] = []
@@ -328,9 +329,12 @@ class _Rewriter(Numbers):
         value = node.value
         for part in target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]:
             self.changes(part)
+        own = isinstance(value, ast.Call) and self.is_filled(value)
+        if isinstance(target, ast.Name) and (own or target.id in self.kept):
+            self.copies(node, target.id, value)
         if isinstance(target, ast.Name) and target.id in self.kept:
             return self.kept_anew(node, target.id, value)
-        anew = self.root_name(value) in self.kept or self.root_name(value) in self.filled
+        anew = not self.sharing.roots(value).isdisjoint(self.filled.union(self.kept))
         if isinstance(target, ast.Name) and self.view_dims(value) and anew:
             raise Kept(target.id, self.kept_lengths(value, self.view_dims(value) or ()))
         if isinstance(target, (ast.Tuple, ast.List)) and any(map(self.rank, target.elts)):
@@ -344,7 +348,7 @@ class _Rewriter(Numbers):
         if isinstance(target, ast.Subscript) and self.rank(target):
             return self.stored(node, target, value)
         if isinstance(target, ast.Name) and self.computed(value):
-            if self.chosen(value) and self.stored_to(target.id):
+            if self.chosen(value) and self.stored_to(target.id) and not anew:
                 return self.visit(node)
             return self.named(node, target, value, after)
         if self.rank(value) and isinstance(target, (ast.Subscript, ast.Attribute)):
@@ -465,7 +469,7 @@ class _Rewriter(Numbers):
             what = f"the row {name!r} is of {moving[0]!r}, which is assigned several times"
             self.keep(node, name, row.dims, what, PRIVATE)
         last = max((k for k, later in enumerate(after) if mentions(later, name)), default=-1)
-        for k, later in enumerate(after[: last + 1]):
+        for k, later in enumerate(() if self.is_part(value) else after[: last + 1]):
             simple = k == last and not isinstance(later, (ast.For, ast.While, ast.If))
             for write, changed in () if simple else self.writes(later):
                 what = f"it uses the row {name!r}, which is yet to be computed, after a write"
@@ -500,7 +504,6 @@ class _Rewriter(Numbers):
                 before.append(placed(ast.Assign([ast.Name(made, ast.Store())], self.visit(value)), node))
                 row = self.array_row(ast.Name(made, ast.Load()), dims, [(made, "")])
             else:
-                self.copies(node, name, value)
                 row = self.row(value, self.keeper(before, name, node, False))
         else:
             row = self.row(value, self.keeper(before, name, node, False))
@@ -540,21 +543,6 @@ class _Rewriter(Numbers):
             inner = ast.For(ast.Name(k.id, ast.Store()), over, [inner], [])
         before.append(placed(inner, node))
         return made
-
-    @functools.cached_property
-    def filled(self) -> set[str]:
-        """The names of arrays that functions return, which may be made again while they are in use."""
-        made = ((node.targets[0].id, node.value) for node in ast.walk(self.function) if names_one(node))
-        calls = ((name, call) for name, call in made if isinstance(call, ast.Call) and isinstance(call.func, ast.Name))
-        return {name for name, call in calls if call.func.id in self.calls and self.view_dims(call)}  # type: ignore
-
-    def copies(self, node: ast.AST, name: str, value: ast.expr) -> None:
-        """Refuse ``y = X[i]`` where `y` gets an array of its own although X and it are to change together."""
-        roots = {self.root_name(value), self.root(value)} - {""}
-        changed = {name, *roots} & self.element_stores
-        if changed:
-            what = f"{name!r} is a part of {min(roots)!r} here, computed elsewhere, and {min(changed)!r} is written to"
-            self.fail(node, what, f"write {name} = {ast.unparse(value)}.copy()")
 
     def writes(self, node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
         """(what may change an array, that array) in a statement."""

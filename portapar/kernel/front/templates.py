@@ -24,6 +24,7 @@ from portapar.kernel.front.row_forms import (
     Kept,
     Row,
 )
+from portapar.kernel.front.sharing import Sharing
 from portapar.kernel.front.sources import kernel_error
 from portapar.kernel.front.trees import (
     assignments_of,
@@ -78,7 +79,8 @@ class Templates(ast.NodeTransformer):
                 self.assigned[node.id] = self.assigned.get(node.id, 0) + 1
         self.function = function
         self.made_constant(function)
-        self.element_stores = {root for node in ast.walk(function) if (root := _stored_root(node))}
+        ranks = {name: len(dims) for name, dims in given.items()}
+        self.sharing = Sharing(function, ranks, expander.functions, expander.effect)
         self.find_arrays(function)
 
     def fail(self, node: ast.AST, what: str, remedy: str) -> NoReturn:
@@ -229,7 +231,8 @@ class Templates(ast.NodeTransformer):
         found: set[str] = set()
         for made in (n.value for n in ast.walk(self.function) if names_one(n) and n.targets[0].id == name):
             if isinstance(made, ast.Call):  # a new one, or one of the arguments of a function
-                handed = [] if self.view_dims(made) is not None else filter(self.rank, made.args)
+                own = isinstance(made.func, ast.Name) and self.returned_by(made.func.id, made) is not None
+                handed = [] if own else [part for part in self.handed(made) if self.view_dims(part) is not None]
                 found |= {name}.union(*(self.roots(part, seen | {name}) for part in handed if name not in seen))
             elif self.root_name(made) not in seen | {name}:
                 found |= self.roots(made, seen | {name})
@@ -259,8 +262,15 @@ class Templates(ast.NodeTransformer):
             return tuple(Dim("", part.value) for part in parts if isinstance(part, ast.Constant))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in self.calls:
             lengths = self.returned_by(node.func.id, node)
-            return None if lengths is None else tuple(Dim("", n) for n in lengths)
+            return self.handed_on(node) if lengths is None else tuple(Dim("", n) for n in lengths)
         return None
+
+    def handed_on(self, node: ast.Call) -> tuple[Dim, ...] | None:
+        """The lengths of the argument that a function returns as it stands; None if that is not certain."""
+        effect = self.sharing.effect(node.func.id, tuple(map(self.rank, node.args)))  # type: ignore[attr-defined]
+        dims = {self.view_dims(node.args[k]) for k in effect.returned if k < len(node.args)}
+        found = dims.pop() if len(dims) == 1 else None
+        return found if found and effect.whole and effect.rank == len(found) else None
 
     def returned_by(self, name: str, node: ast.Call) -> tuple[int, ...] | None:
         """The lengths of the array that a call of a function returns; None if it returns none."""
@@ -364,7 +374,7 @@ class Templates(ast.NodeTransformer):
         if isinstance(func, ast.Name):
             if func.id in self.calls:
                 elementwise = self.is_elementwise(func.id)
-                return max(ranks, default=0) if elementwise else len(self.returned_by(func.id, node) or ())
+                return max(ranks, default=0) if elementwise else len(self.view_dims(node) or ())
             if func.id in ("abs", "round"):
                 return max(ranks, default=0)
             if func.id in CONSTRUCTORS:
@@ -585,15 +595,3 @@ def _may_return_a_row(function: Function) -> bool:
             if not number:
                 return True
     return False
-
-
-def _stored_root(node: ast.AST) -> str:
-    """The name of an array of which a node stores elements."""
-    if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
-        return node.target.id
-    if not isinstance(node, (ast.Subscript, ast.Attribute)) or not isinstance(node.ctx, ast.Store):
-        return ""
-    part: ast.AST = node
-    while isinstance(part, (ast.Subscript, ast.Attribute)):
-        part = part.value
-    return part.id if isinstance(part, ast.Name) else ""
