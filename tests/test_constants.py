@@ -179,3 +179,14 @@ def test_flags_are_true_or_false():
             function(*[None] * len([p for p in needed if isinstance(p.default, (type(p.empty), bool))]), **{name: "no"})
     with pytest.raises(pp.ArgumentError, match="commutative is 1"):
         pp.Monoid(max, commutative=1)
+
+
+def wrapping(i, o):
+    o[i] = np.int8(100) * np.int8(3) + np.float64(1) / np.float64(0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_constants_warn_no_more_than_kernels_do():
+    o = np.zeros(2)
+    pp.for_each(pp.par, 2, wrapping, o)
+    assert np.isinf(o).all()

@@ -101,3 +101,34 @@ def anew(i, A, o):
 def test_other_loops_are_told(kernel, words):
     with pytest.raises(pp.KernelError, match=rf"(?s)Instead: .*{words}"):
         pp.for_each(pp.par, 10, kernel, A.copy(), np.zeros(10))
+
+
+def counts(i, a, o):
+    n = 0
+    k = -7
+    for k in range(a[i, 0], a[i, 1], a[i, 2]):
+        n += 1
+        if n > 5:
+            break
+        if k % 2 == 0:
+            continue
+        n += 1000
+    else:
+        n += 100
+    for k in range(a[i, 0], a[i, 1]):
+        n += 3
+        if n % 7 == 0 or n > 5000:
+            break
+    o[i, 0], o[i, 1] = n, k
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int8])
+def test_ranges_end_where_pythons_do(renderer, dtype):
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    ends, steps = [low, low + 1, -3, 0, 4, high - 1, high], [1, 2, high, -1, -3, low]
+    cases = np.array([(a, b, c) for a in ends for b in ends for c in steps], dtype)
+    found, expected = np.zeros((len(cases), 2), np.int64), np.zeros((len(cases), 2), np.int64)
+    pp.for_each(renderer, len(cases), counts, cases, found)
+    for i in range(len(cases)):
+        counts(i, cases.astype(object), expected)
+    np.testing.assert_array_equal(found, expected)

@@ -85,7 +85,8 @@ def evaluate(node: ast.AST | None, leaf: Callable[[ast.expr], tuple[Any] | None]
     function = isinstance(node, ast.Call) and is_pure(known[0].value)
     number = all(one.number for one in known[function:])
     try:
-        value = make(*(one.value for one in known))
+        with np.errstate(all="ignore"):  # nor are there warnings in kernels
+            value = make(*(one.value for one in known))
         return None if value is NotImplemented else Known(value, number)
     except _ERRORS as error:
         if number:  # kernels have values where Python raises

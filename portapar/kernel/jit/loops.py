@@ -26,6 +26,10 @@ class Lower(lowering.Lower):
             call = self._range_of(expr.value)
             if call is None or not all(map(self._is_constant, call.args)):  # constant counts are written out
                 return self._next(resty, expr, call is not None and len(call.args) < 3)
+        if expr.op == "getiter" and isinstance(kind := self.typeof(expr.value.name), types.RangeType):
+            call = self._range_of(expr.value)
+            if call is None or len(call.args) > 2 or not kind.dtype.signed:
+                return self._begun(resty, kind, expr)
         return super().lower_expr(resty, expr)
 
     def _lower_call_normal(self, fnty: Any, expr: Any, signature: Any) -> Any:
@@ -40,6 +44,25 @@ class Lower(lowering.Lower):
         none = self.builder.icmp_unsigned("==", step, step.type(0))
         stop, step = self.builder.select(none, start, stop), self.builder.select(none, step.type(1), step)
         return self.context.get_function(range, signature)(self.builder, [start, stop, step])
+
+    def _begun(self, resty: Any, kind: Any, expr: Any) -> Any:
+        """A range's iterator, whose count of numbers is right for all ends and steps: a difference may overflow."""
+        builder, signed = self.builder, kind.dtype.signed
+        compared = builder.icmp_signed if signed else builder.icmp_unsigned
+        value = self.loadvar(expr.value.name)
+        numbers = cgutils.create_struct_proxy(kind)(self.context, builder, value=value)
+        start, stop, step = numbers.start, numbers.stop, numbers.step
+        none, one = step.type(0), step.type(1)
+        up = compared(">", step, none)
+        low, high = builder.select(up, start, stop), builder.select(up, stop, start)
+        size = builder.select(up, step, builder.neg(step))
+        most = builder.add(builder.udiv(builder.sub(builder.sub(high, low), one), size), one)
+        made = cgutils.create_struct_proxy(resty)(self.context, builder)
+        made.iter, made.count = (cgutils.alloca_once(builder, step.type) for _ in range(2))
+        made.stop, made.step = stop, step
+        builder.store(start, made.iter)
+        builder.store(builder.select(compared("<", low, high), most, none), made.count)
+        return made._getvalue()
 
     def _next(self, pair: Any, expr: Any, by_one: bool) -> Any:
         """The next number of a range, and whether there is one.
@@ -57,7 +80,7 @@ class Lower(lowering.Lower):
             builder.store(builder.add(number, number.type(1), flags=["nsw"]), numbers.iter)
         else:
             count = builder.load(numbers.count)
-            result.second = builder.icmp_signed(">", count, count.type(0))
+            result.second = builder.icmp_unsigned("!=", count, count.type(0))
             builder.store(builder.sub(count, count.type(1)), numbers.count)
             builder.store(builder.add(number, numbers.step), numbers.iter)
         return result._getvalue()
