@@ -248,12 +248,12 @@ def returned_and_both_changed(i, Y, rho, out, h):
 
 
 def parts_stay_parts(i, Y, rho, out, h):
-    y, z = Y[i, 1:], Y[i, ::2] if rho[i] > 20 else Y[i, 1:]
+    y, part = Y[i, 1:], Y[i, ::2] if rho[i] > 20 else Y[i, 1:]
     Y[i, 1] = 9
     same = itself(Y[i])
     same[0] += 2
     for k in range(2):
-        Y[i, 2] += y[0] + z[k]
+        Y[i, 2] += y[0] + part[k]
     w = turned_round(doubled(Y[i] * 1)).copy()
     bumped(w)
     d = Y[i, 1:].copy()
@@ -263,8 +263,15 @@ def parts_stay_parts(i, Y, rho, out, h):
     before = itself(kept)
     kept = kept * 2
     kept = doubled(kept)
-    out[i] = w + kept * before
-    out[i, :2] += y + z + same[1]
+    u = Y[i] * 3
+    v = doubled(u).copy()
+    bumped(u)
+    z = doubled(kept + 1)
+    for k in range(2):
+        last = z
+        z = doubled(z[::-1] * k)
+    out[i] = w + kept * before + last + z + u * v
+    out[i, :2] += y + part + same[1]
 
 
 def test_parts_of_arrays_are_seen_to_change(renderer):

@@ -335,6 +335,7 @@ class _Rewriter(Numbers):
         if isinstance(target, ast.Name) and target.id in self.kept:
             return self.kept_anew(node, target.id, value)
         anew = not self.sharing.roots(value).isdisjoint(self.filled.union(self.kept))
+        anew = anew or isinstance(value, ast.Call) and any(map(self.computed, self.handed(value)))
         if isinstance(target, ast.Name) and self.view_dims(value) and anew:
             raise Kept(target.id, self.kept_lengths(value, self.view_dims(value) or ()))
         if isinstance(target, (ast.Tuple, ast.List)) and any(map(self.rank, target.elts)):

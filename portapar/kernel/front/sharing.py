@@ -13,7 +13,7 @@ from portapar.kernel.front.kernel import Function
 from portapar.kernel.front.row_forms import CONSTRUCTORS, PRODUCTS, REDUCTIONS
 from portapar.kernel.front.trees import assignments_of, index_of
 
-__all__ = ["Effect", "Sharing"]
+__all__ = ["Effect", "Sharing", "effects_of", "may_return_a_row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,3 +163,14 @@ class Sharing:
             case ast.Call(func=ast.Attribute(value=owner, attr="copy" | "astype" | "conj" | "conjugate" | "clip")):
                 return self.rank(owner)
         return 0
+
+
+def may_return_a_row(function: Function) -> bool:
+    """Whether it returns anything but numbers that are numbers by their text."""
+    for node in function.nodes():
+        if isinstance(node, ast.Return) and node.value is not None:
+            value = node.value
+            number = isinstance(value, (ast.Constant, ast.Compare, ast.BoolOp, ast.Tuple))
+            if not number:
+                return True
+    return False

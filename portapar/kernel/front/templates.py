@@ -24,7 +24,7 @@ from portapar.kernel.front.row_forms import (
     Kept,
     Row,
 )
-from portapar.kernel.front.sharing import Sharing
+from portapar.kernel.front.sharing import Sharing, may_return_a_row
 from portapar.kernel.front.sources import kernel_error
 from portapar.kernel.front.trees import (
     assignments_of,
@@ -268,14 +268,24 @@ class Templates(ast.NodeTransformer):
     def handed_on(self, node: ast.Call) -> tuple[Dim, ...] | None:
         """The lengths of the argument that a function returns as it stands; None if that is not certain."""
         effect = self.sharing.effect(node.func.id, tuple(map(self.rank, node.args)))  # type: ignore[attr-defined]
-        dims = {self.view_dims(node.args[k]) for k in effect.returned if k < len(node.args)}
+        try:
+            dims = {self.view_dims(argument) or self.dims_of(argument) for argument in self.handed(node)}
+        except (KeyError, KernelError):  # not yet known
+            return None
         found = dims.pop() if len(dims) == 1 else None
         return found if found and effect.whole and effect.rank == len(found) else None
+
+    def handed(self, node: ast.Call) -> list[ast.expr]:
+        """The arguments of which a function may return parts."""
+        if not isinstance(node.func, ast.Name) or node.func.id not in self.calls:
+            return []
+        returned = self.sharing.effect(node.func.id, tuple(map(self.rank, node.args))).returned
+        return [argument for k, argument in enumerate(node.args) if k in returned]
 
     def returned_by(self, name: str, node: ast.Call) -> tuple[int, ...] | None:
         """The lengths of the array that a call of a function returns; None if it returns none."""
         function = self.expander.functions.get(name)
-        if function is None or self.is_elementwise(name) or not _may_return_a_row(function):
+        if function is None or self.is_elementwise(name) or not may_return_a_row(function):
             return None
         given: dict[str, tuple[Dim, ...]] = {}
         for param, argument in zip(function.params, node.args, strict=False):
@@ -436,8 +446,9 @@ class Templates(ast.NodeTransformer):
         if isinstance(node, ast.Call):
             dims = self.view_dims(node)
             if dims is not None:  # an array that is made there
+                parts = sorted(self.sharing.parts(node))
                 made = self.made_before(node)
-                return self.array_row(made, dims, [(made.id, "")])
+                return self.array_row(made, dims, [(part, "") for part in (made.id, *parts)])
             return self.call_row(node, leaf)
         self.fail(node, f"it uses the row {ast.unparse(node)}", LOOP)
 
@@ -584,14 +595,3 @@ class Templates(ast.NodeTransformer):
         name = self.expander.function(func.id, {})
         self.calls.add(name)
         return ast.copy_location(ast.Name(name, ast.Load()), node)
-
-
-def _may_return_a_row(function: Function) -> bool:
-    """Whether it returns anything but numbers that are numbers by their text."""
-    for node in function.nodes():
-        if isinstance(node, ast.Return) and node.value is not None:
-            value = node.value
-            number = isinstance(value, (ast.Constant, ast.Compare, ast.BoolOp, ast.Tuple))
-            if not number:
-                return True
-    return False
