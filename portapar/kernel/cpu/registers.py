@@ -7,10 +7,11 @@ the innermost loops that work on a private array get a hint (`portapar.kernel.ji
 from __future__ import annotations
 
 import ast
+import functools
 from typing import Any
 
 from portapar.kernel.front.sources import tree_of
-from portapar.kernel.front.trees import names_in
+from portapar.kernel.front.trees import call_behind, names_in
 
 LANES, MOST = 4, 128  #: a loop worth it runs a multiple of so often, and not more than that: it is written out
 
@@ -24,7 +25,11 @@ def hinted(texts: dict[str, str], trees: dict[str, ast.Module] | None = None) ->
         return {}
     trees = {name: tree_of(text) for name, text in texts.items()} | (trees or {})
     arrays = _private_arrays({name: tree.body[0] for name, tree in trees.items()})
-    return {name: tree for name, tree in trees.items() if _hint(tree, arrays[name])}
+    return {name: tree for name, tree in trees.items() if call_behind(tree, functools.partial(_hint, arrays[name]))}
+
+
+def _hint(private: set[str], step: ast.stmt) -> str | None:
+    return "vectors" if _has_lanes(step, private) else None
 
 
 def _private_arrays(functions: dict[str, Any]) -> dict[str, set[str]]:
@@ -42,22 +47,6 @@ def _private_arrays(functions: dict[str, Any]) -> dict[str, set[str]]:
                 for given, param in zip(node.args, functions[node.func.id].args.args, strict=False):
                     if isinstance(given, ast.Name) and given.id in found[name]:
                         found[node.func.id].add(param.arg)
-    return found
-
-
-def _hint(tree: ast.Module, private: set[str]) -> bool:
-    """Put the calls in; False if there is no such loop."""
-    found = False
-    for node in ast.walk(tree):
-        for field in ("body", "orelse"):
-            block = getattr(node, field, None)
-            if not isinstance(block, list):
-                continue
-            for k in range(len(block) - 1, -1, -1):
-                if _has_lanes(block[k], private):
-                    call = ast.Expr(ast.Call(ast.Name("vectors", ast.Load()), [], []))
-                    block.insert(k + 1, ast.fix_missing_locations(ast.copy_location(call, block[k])))
-                    found = True
     return found
 
 

@@ -7,9 +7,10 @@ such loops get a hint (`portapar.kernel.jit.loops.two_rounds_`).
 from __future__ import annotations
 
 import ast
+import functools
 
 from portapar.kernel.front.sources import tree_of
-from portapar.kernel.front.trees import assignments_of, names_in
+from portapar.kernel.front.trees import assignments_of, call_behind, names_in
 
 
 def few_rounds(texts: dict[str, str], trees: dict[str, ast.Module]) -> dict[str, ast.Module]:
@@ -24,7 +25,7 @@ def few_rounds(texts: dict[str, str], trees: dict[str, ast.Module]) -> dict[str,
         if "range(" not in text or "[" not in text:
             continue
         tree = trees.get(name) or tree_of(text)
-        if _hint(tree, _loaded(tree)):
+        if call_behind(tree, functools.partial(_hint, _loaded(tree))):
             found[name] = tree
     return found
 
@@ -47,20 +48,8 @@ def _is_loaded(value: ast.expr, names: set[str]) -> bool:
     return bool(names_in(value) & names)
 
 
-def _hint(tree: ast.Module, loaded: set[str]) -> bool:
-    """Put the calls in; False if there is no such loop."""
-    found = False
-    for node in ast.walk(tree):
-        for field in ("body", "orelse"):
-            block = getattr(node, field, None)
-            if not isinstance(block, list):
-                continue
-            for k in range(len(block) - 1, -1, -1):
-                step = block[k]
-                if isinstance(step, ast.For) and isinstance(step.iter, ast.Call) and _is_loaded(step.iter, loaded):
-                    loops = sum(isinstance(inner, (ast.For, ast.While)) for inner in ast.walk(step))
-                    hint = ast.Name("two_rounds_" if loops == 1 else "one_round_", ast.Load())
-                    call = ast.Expr(ast.Call(hint, [], []))
-                    block.insert(k + 1, ast.fix_missing_locations(ast.copy_location(call, step)))
-                    found = True
-    return found
+def _hint(loaded: set[str], step: ast.stmt) -> str | None:
+    if not (isinstance(step, ast.For) and isinstance(step.iter, ast.Call) and _is_loaded(step.iter, loaded)):
+        return None
+    loops = sum(isinstance(inner, (ast.For, ast.While)) for inner in ast.walk(step))
+    return "two_rounds_" if loops == 1 else "one_round_"

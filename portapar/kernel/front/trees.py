@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeGuard, TypeVar
 
 _Node = TypeVar("_Node", bound=ast.AST)
@@ -29,6 +29,23 @@ def placed(node: Any, at: ast.AST) -> Any:
         if isinstance(part, (ast.expr, ast.stmt)) and not hasattr(part, "lineno"):
             ast.copy_location(part, at)
     return node
+
+
+def call_behind(tree: ast.AST, called: Callable[[ast.stmt], str | None]) -> bool:
+    """Put a call, without arguments, of the function that `called` names behind statements; False if there are none."""
+    found = False
+    for node in ast.walk(tree):
+        for field in ("body", "orelse"):
+            block = getattr(node, field, None)
+            if not isinstance(block, list):  # of an expression: `lambda`, `x if c else y`
+                continue
+            for k in range(len(block) - 1, -1, -1):
+                name = called(block[k])
+                if name is not None:
+                    call = ast.Expr(ast.Call(ast.Name(name, ast.Load()), [], []))
+                    block.insert(k + 1, ast.fix_missing_locations(ast.copy_location(call, block[k])))
+                    found = True
+    return found
 
 
 def names_one(node: ast.AST) -> TypeGuard[Any]:
