@@ -506,14 +506,15 @@ def iota(n: int, start: Any = 0, step: Any = 1) -> Lazy:
         if not isinstance(x, arrays.SCALARS):
             raise PlacementError(f"lazy.iota: {name} is {x!r}, a {type(x).__name__}: must be a number")
     if type(start) is int and type(step) is int and step == 1:
-        return Lazy(_counting(), (start, 0, n), (n,))
-    return Lazy(_counting(False), (start, step, 0, n), (n,))
+        return Lazy(expression_of(*_counting()), (start, 0, n), (n,))
+    return Lazy(expression_of(*_counting(False)), (start, step, 0, n), (n,))
 
 
 @functools.cache
-def _counting(by_one: bool = True) -> Expression:
-    """That of numbers in steps of one, or of any, which is used again and again."""
-    return _iota(1, 0, 1 if by_one else 2).expression
+def _counting(by_one: bool = True) -> tuple[Any, ...]:
+    """What the expression of numbers in steps of one, or of any, is made of."""
+    made = _iota(1, 0, 1 if by_one else 2).expression
+    return made.tree, made.roles, made.names, made.kernels
 
 
 def _iota(n: int, start: Any, step: Any) -> Lazy:
