@@ -424,7 +424,7 @@ def _bound(func: Any) -> Holding | None:
 def _call_of(value: Any) -> types.FunctionType | None:
     """The function by which an object of a class of the user's is called."""
     kind = type(value)
-    if kind.__module__.partition(".")[0] in ("builtins", "numpy", "types", "portapar"):
+    if isinstance(value, type) or kind.__module__.partition(".")[0] in ("builtins", "numpy", "types", "portapar"):
         return None
     found = next((vars(one)["__call__"] for one in kind.__mro__ if "__call__" in vars(one)), None)
     return found if isinstance(found, types.FunctionType) else None
