@@ -51,5 +51,7 @@ def _is_loaded(value: ast.expr, names: set[str]) -> bool:
 def _hint(loaded: set[str], step: ast.stmt) -> str | None:
     if not (isinstance(step, ast.For) and isinstance(step.iter, ast.Call) and _is_loaded(step.iter, loaded)):
         return None
+    if "min" in names_in(step.iter):  # a part of something long: elements say no more than where that ends
+        return None
     loops = sum(isinstance(inner, (ast.For, ast.While)) for inner in ast.walk(step))
     return "two_rounds_" if loops == 1 else "one_round_"
