@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from portapar.errors import ArgumentError, PlacementError
+from portapar.kernel import places
 from portapar.kernel.program import Spec
 
 SCALARS = (bool, int, float, complex, np.generic)
@@ -469,27 +470,15 @@ def overlap(x: Any, y: Any) -> bool:
     if isinstance(x, PartitionedArray) or isinstance(y, PartitionedArray):
         return any(overlap(a, b) for a in _parts(x) for b in _parts(y))
     a, b = _memory(x), _memory(y)
-    if a is None or b is None or a[0] != b[0] or not np.may_share_memory(a[1], b[1]):
-        return False
-    try:
-        return np.shares_memory(a[1], b[1], max_work=1_000_000)  # type: ignore[arg-type]  # the stub knows -1 and 0 only
-    except np.exceptions.TooHardError:
-        return True
+    return a is not None and b is not None and a[0] == b[0] and places.share(a[1], b[1], 1_000_000)
 
 
 def shares_places(x: np.ndarray) -> bool:
     """Whether several elements of an array lie in one place, wholly or in part."""
-    if x.flags.num & _GAPLESS or x.size < 2:
+    if x.flags.num & _GAPLESS or x.size < 2 or places.have_their_own(x):
         return False
-    reach = x.dtype.itemsize  # bytes that the axes so far take, each wider than all before: then nothing is shared
-    for stride, length in sorted((abs(s), n) for s, n in zip(x.strides, x.shape, strict=True) if n > 1):
-        if stride < reach:
-            break
-        reach += stride * (length - 1)
-    else:
-        return False
-    places = sum(np.ix_(*(np.arange(n) * s for s, n in zip(x.strides, x.shape, strict=True))))
-    return bool((np.diff(np.sort(places, axis=None)) < x.dtype.itemsize).any())
+    offsets = sum(np.ix_(*(np.arange(n) * s for s, n in zip(x.strides, x.shape, strict=True))))
+    return bool((np.diff(np.sort(offsets, axis=None)) < x.dtype.itemsize).any())
 
 
 def _parts(x: Any) -> list[Any]:

@@ -40,8 +40,5 @@ def combine(operation: str, total: np.ndarray, some: np.ndarray) -> None:
         np.copyto(total, some, where=some > total)
     else:
         ufunc = {"add": np.add, "and_": np.bitwise_and, "or_": np.bitwise_or, "xor": np.bitwise_xor}[operation]
-        if total.dtype.kind == "f":
-            with np.errstate(all="ignore"):
-                ufunc(total, some, out=total)
-        else:
+        with np.errstate(all="ignore"):
             ufunc(total, some, out=total)

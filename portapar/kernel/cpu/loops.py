@@ -32,16 +32,7 @@ def loops_text(
 ) -> str:
     """The text of ``chunk(lo, hi, block)``, of which `head` is the beginning, for maps and transforms.
 
-    Parameters
-    ----------
-    stream : bool
-        Write the output of a transform with non-temporal stores.
-    bound : Bounded, optional
-        When `fast` is right in the place of `body` (`fast_elem` for `elem`); elsewhere ``rest`` does the work.
-    strips : int
-        The width of strips, if there are such.
-    cut : Quotients, optional
-        The body between places where a quotient of the index changes.
+    `stream`, `bound`, `strips` and `cut` are as for `portapar.kernel.cpu.texts.chunk_text`.
     """
     args = [f"a{k}" for k in range(len(program.specs))]
     call = ", ".join(args)

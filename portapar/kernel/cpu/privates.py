@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from portapar import topology
+from portapar.kernel import places
 from portapar.kernel.copies import combine, neutral
 from portapar.kernel.jit.layout import DATA, word
 from portapar.kernel.program import INDICES, Program, Spec, Task
 
 _COPY, _ELEMENT = 2e-6, 1e-9  #: seconds for a copy, and for each of its elements
+_WORK = 1000  #: to find out whether arrays share elements
 _LINES = 128  #: bytes; neighbouring cache lines are often fetched together
 _UPDATED = np.dtype("i4"), np.dtype("i8"), np.dtype("u4"), np.dtype("u8"), np.dtype("f4"), np.dtype("f8")
 
@@ -55,31 +57,10 @@ def can_be_copied(program: Program, values: Sequence[Any], found: Sequence[Targe
     return all(
         x.ndim <= len(INDICES)
         and _fields(x.dtype) is not None
-        and _has_places(x)
-        and not any(_share(x, values[j]) for j in used if j != k)
+        and places.have_their_own(x)
+        and not any(places.share(x, values[j], _WORK) for j in used if j != k)
         for k, _, x in found
     )
-
-
-def _share(x: np.ndarray, y: np.ndarray) -> bool:
-    if not np.may_share_memory(x, y):
-        return False
-    try:
-        return np.shares_memory(x, y, max_work=1000)  # type: ignore[arg-type]  # the stub knows -1 and 0 only
-    except np.exceptions.TooHardError:
-        return True
-
-
-def _has_places(x: np.ndarray) -> bool:
-    """Whether each index has a place of its own, for certain."""
-    if x.flags.c_contiguous:
-        return True
-    end = x.itemsize
-    for stride, length in sorted((abs(s), n) for s, n in zip(x.strides, x.shape, strict=True) if n > 1):
-        if stride < end:
-            return False
-        end = stride * length
-    return True
 
 
 @functools.lru_cache(maxsize=256)

@@ -139,9 +139,8 @@ def _attribute(x: Any, name: str) -> Any:
 def is_pure(function: Any) -> bool:
     """Whether calling it with constants gives a constant: functions of Python and math, and types of NumPy."""
     name = getattr(function, "__name__", "")
+    if name in _PURE and getattr(builtins, name, None) is function:
+        return True
     if isinstance(function, type):
-        return issubclass(function, (np.generic, np.dtype)) or function in (np.finfo, np.iinfo) or (
-            name in _PURE and getattr(builtins, name, None) is function
-        )
-    known = name in _PURE and getattr(builtins, name, None) is function
-    return known or (callable(function) and getattr(math, name, None) is function)
+        return issubclass(function, (np.generic, np.dtype)) or function in (np.finfo, np.iinfo)
+    return callable(function) and getattr(math, name, None) is function

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-from portapar.kernel.front.trees import Filled, copied, item_at, placed
+from portapar.kernel.front.trees import Filled, copied, item_at, placed, stored_in
 
 _MOST_ROUNDS, _MOST_NODES = 32, 4000
 
@@ -58,8 +58,7 @@ def evaluated(
     updated = {
         part.target.id for part in inside if isinstance(part, ast.AugAssign) and isinstance(part.target, ast.Name)
     }
-    stored = [part for part in (loop.target, *inside) for part in ast.walk(part) if isinstance(part, ast.Name)]
-    assigned = {part.id for part in stored if isinstance(part.ctx, ast.Store)}
+    assigned = stored_in(loop.target, *loop.body)
     plain = assigned - updated | {name for part in inside for name in _assigned(part)}
     before: list[ast.stmt] = []
     anew: list[ast.Name] = []
@@ -99,8 +98,7 @@ def evaluated(
 def _assigned(node: ast.AST) -> set[str]:
     """The names that a statement assigns anew."""
     targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.For) else []
-    return {part.id for target in targets for part in ast.walk(target)
-            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}  # fmt: skip
+    return stored_in(*targets)
 
 
 def counted(loop: ast.For, builtin: Callable[[ast.expr], str], local: Callable[[str], str]) -> ast.For:
