@@ -102,11 +102,11 @@ def find_first_of(policy: Policy | None, x: Any, values: Any) -> Any:
     2
     """
     def few(step: Step) -> Any:
-        flags = few_members(step, x, values)
-        if flags is MISS:
+        member = few_members(step, x, values)
+        if member is MISS:
             return MISS
-        place = int(flags.argmax())
-        return place if flags[place] else len(x)
+        place = int(member.argmax())
+        return place if member[place] else len(x)
 
     return parts.run("find_first_of", policy, (x, values), lambda p: _find_first_of(p, x, values), few)
 
