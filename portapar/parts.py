@@ -530,6 +530,8 @@ def _anew(
     values, body, own = normal(values, body, own)
     how, where = resolve(how, values, algorithm)
     where = roomy(where, values)
+    if tapes and len(where.members) > 1:  # the others run on threads of their own, or on other ranks
+        unseen()
     plain = how._but(asynchronous=False) if how.asynchronous else how
 
     def carry_out() -> Any:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import executor
 from every import EVERY, WRITING, N, X, same
 from numpy.lib.stride_tricks import as_strided
 
@@ -84,6 +85,19 @@ def test_outputs_that_are_written(renderer, name, kind):
         found = call(renderer, out, *inputs)
         assert same(found, expected)
         assert (out == np.asarray(found)).all()
+
+
+def test_outputs_of_several_parts_again_and_again():
+    """Calls that one part would remember: each part writes its own rows in every one of them."""
+    policy = pp.par.on(executor("hybrid:threads:2+simd"))
+    calls = {**WRITING, "fill_uniform": (
+        lambda p, out: pp.random.fill_uniform(p, out, 3), pp.random.fill_uniform(pp.seq, np.zeros(N), 3), ()
+    )}  # fmt: skip
+    for name, (call, expected, inputs) in calls.items():
+        for _ in range(4):
+            out = np.zeros(N)
+            assert same(call(policy, out, *inputs), expected), name
+            assert same(out, expected), name
 
 
 GRIDS = {
