@@ -117,6 +117,7 @@ def _partial_sort(p: Parts, x: Any, k: Any, out: Any) -> Any:
     if found is not MISS:
         return found
     if p.count > 1 or p.kind == "partitioned" or n < 2:
+        p.each("which", lambda part: None)  # ranks must agree in k, too
         return sort(p.how, x, out=out)
     found = nth_element(p.how, x, max(k - 1, 0), out=out)
     first = found[:k]

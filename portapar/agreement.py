@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays, config, ops
-from portapar.arrays import SCALARS
+from portapar.arrays import SCALARS, PartitionedArray
 from portapar.errors import KernelError
 from portapar.kernel.front.lift import bound
 from portapar.lazy import Lazy
@@ -36,9 +36,10 @@ class Asked:
     call : str
         What to call it in messages.
     places : tuple of int
-        The arguments of which every rank has a copy, and that are short enough to compare: numbers, small arrays.
+        The arguments that are compared: numbers and small arrays, of which every rank has a copy, and partitioned
+        arrays, by which one it is.
     names : tuple of str
-        Theirs; those of arrays end in a colon.
+        Theirs; those of arrays end in a colon, those of partitioned ones in a number sign.
     """
 
     digest: int
@@ -58,18 +59,25 @@ class Asked:
         size = "×".join(map(str, problem.extent))
         users = [(file, line) for file, line in (program.origin or {}).values() if not file.startswith(_OURS)]
         where = f" ({users[-1][0]}:{users[-1][1]})" if users else ""
-        names = tuple(problem.names[k] if isinstance(values[k], SCALARS) else f"{problem.names[k]}:" for k in places)
+        names = tuple(f"{problem.names[k]}{_sign(values[k])}" for k in places)
         return cls(digest, f"{problem.algorithm} of {size} indices{where}", tuple(places), names)
 
     @staticmethod
     def _compared(x: Any, use: Any) -> bool:
-        if use is None:
+        if use is None or isinstance(x, PartitionedArray):
             return True
         return isinstance(x, np.ndarray) and x.nbytes <= SMALL and use.reads and not use.writes
 
 
+def _sign(x: Any) -> str:
+    """What a name in `Asked.names` ends in."""
+    return "" if isinstance(x, SCALARS) else "#" if isinstance(x, PartitionedArray) else ":"
+
+
 def _number(x: Any) -> Any:
     """A number that is equal, and has the same hash, on all ranks where `x` is the same."""
+    if type(x) is PartitionedArray:
+        return x.number
     if isinstance(x, (int, float, complex, np.number)):
         return x if x == x else _NAN
     return zlib.crc32(x.tobytes()) if isinstance(x, (np.ndarray, np.generic)) else 0
@@ -78,10 +86,20 @@ def _number(x: Any) -> Any:
 class Loops:
     """The loops that a rank ran since ranks agreed last. To note one costs less than a microsecond."""
 
-    __slots__ = ("_before", "_noted")
+    __slots__ = ("_arrays", "_before", "_ends", "_noted")
 
     def __init__(self) -> None:
         self._before, self._noted = 0, []  # type: int, list[tuple[Asked, tuple[Any, ...]]]
+        self._ends = self._arrays = 0
+
+    def number(self) -> int:
+        """Of the next array that is made: how often ranks have agreed, and how many were made since."""
+        self._arrays += 1
+        return self._ends << 20 | self._arrays
+
+    def restart(self, ends: int) -> None:
+        """Count arrays anew, since ranks differ: they have met `ends` times."""
+        self._ends, self._arrays = ends, 0
 
     def note(self, asked: Asked, values: Sequence[Any]) -> None:
         """One more, with what is at its `places`."""
@@ -102,6 +120,7 @@ class Loops:
 
     def end(self) -> tuple[int, list[Any]]:
         """A digest of all of them, and the last ones in words if it comes to that; they are forgotten."""
+        self._ends, self._arrays = self._ends + 1, 0
         if not self._noted and not self._before:
             return 0, self._noted
         digest, noted = self._digest(), self._noted
@@ -124,6 +143,8 @@ def differ(told: Sequence[Sequence[tuple[str, int, tuple[Any, ...]]]]) -> str:
             name, _ = pairs[0]
             if len({number for _, number in pairs}) > 1:
                 numbers = ", ".join(f"{_told(number)} on rank {rank}" for rank, (_, number) in enumerate(pairs))
+                if name[-1:] == "#":
+                    return f"in {calls[0]}, {name[:-1]!r} is not the same partitioned array on all ranks"
                 what = f"{name[:-1]!r} has not the same elements" if name[-1:] == ":" else f"{name!r} is {numbers}"
                 return (
                     f"in {calls[0]}, {what}. Numbers, and arrays that are not partitioned, must be the same on all "
@@ -173,6 +194,8 @@ def in_words(x: Any, around: tuple[Any, ...] = ()) -> str:
         facts = code.co_code, code.co_names, [const for const in code.co_consts if not isinstance(const, CodeType)]
         inside = [in_words(value, (*around, x)) for value in _captured(x)]
         return f"{x.__name__} {config.digest(repr((facts, inside)).encode(), 3).hex()}"
+    if isinstance(x, PartitionedArray):
+        return f"{arrays.describe(x)} #{x.number:x}"
     if isinstance(x, np.ndarray) and x.nbytes <= 4096:  # such as the edges of bins
         return f"{arrays.describe(x)} {config.digest(x.tobytes(), 3).hex()}"
     return arrays.describe(x) if hasattr(x, "dtype") and hasattr(x, "shape") else type(x).__name__

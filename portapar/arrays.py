@@ -147,6 +147,7 @@ class PartitionedArray:
         self.cuts = tuple(cuts)
         self.parts = parts
         self.executor = executor
+        self.number: int = executor.number_array()  #: among those of its executor, the same on all ranks; or 0
         #: while parts run by themselves: the whole of it, on the host; or True where they use their own rows alone
         self.replica: np.ndarray | bool = False
 

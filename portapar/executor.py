@@ -193,6 +193,10 @@ class Executor:
         whole[0] = shares.combine(layout.pieces, both, lambda x, y: fold(program, np.array([x, y], acc)))
         return combine(problem, whole)
 
+    def number_array(self) -> int:
+        """A number for a new array that is cut, where processes have to tell it from others; else 0."""
+        return 0
+
     def note(self, asked: Asked, values: Sequence[Any]) -> Loops | None:
         """Note a loop that runs next, for ranks to compare; where that was done."""
         return None

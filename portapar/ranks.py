@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays, backend, config, shares
-from portapar.agreement import Asked, Loops, differ, in_full
+from portapar.agreement import Asked, Loops, differ, in_full, in_words
 from portapar.arrays import PartitionedArray
 from portapar.errors import BackendUnavailableError, CommunicationError, PlacementError
 from portapar.executor import DeviceExecutor, Executor, simd, threads
@@ -70,6 +70,7 @@ class _Channel:
         self.group: backend.Group = comm if joined else backend.backends()["mpi"].open(None, comm=comm)
         self.records = np.zeros((self.group.size, _RECORD), np.uint8)
         self.executors = 0
+        self._agreements = 0
         self._lock = threading.Lock()
         self._queue: ThreadPoolExecutor | None = None
         self._chain = Chain(ordered=True)
@@ -112,11 +113,14 @@ class _Channel:
             return
         loops = self.loops()
         before, noted = (0, []) if loops is None else loops.end()
+        self._agreements += 1
         head = bytes([error is not None]) + _digest(call) + before.to_bytes(8, "little", signed=True)
         table[group.rank, :_HEAD] = np.frombuffer(head, np.uint8)
         group.allgather(table.reshape(-1))
         if error is None and table[:, :_HEAD].tobytes() == head * group.size:
             return
+        for some in self._loops.values():  # what a rank made meanwhile, others perhaps did not
+            some.restart(self._agreements)
         trouble = None if error is None else f"{type(error).__name__}: {error}"
         told = group.exchange((call, trouble, before, in_full(noted)))
         if error is not None:
@@ -269,7 +273,7 @@ class RanksExecutor(Executor):
             for k in self.own:
                 if x.cuts[k + 1] > x.cuts[k]:
                     out[x.cuts[k] : x.cuts[k + 1]] = arrays.asnumpy(x.parts[k])
-            return f"asnumpy of {arrays.describe(x)}", out
+            return f"asnumpy of {in_words(x)}", out
 
         with self._turn():
             out = self._together("asnumpy", collect)
@@ -289,6 +293,10 @@ class RanksExecutor(Executor):
             asked = Asked.of(loop.problem)
             self.note(asked, [loop.problem.values[k] for k in asked.places])
         return super().execute(loop)
+
+    def number_array(self) -> int:
+        loops = self._channel.loops()
+        return 0 if loops is None else loops.number()
 
     def note(self, asked: Asked, values: Sequence[Any]) -> Loops | None:
         loops = self._channel.loops()

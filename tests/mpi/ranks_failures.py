@@ -1,5 +1,6 @@
 """Run by every rank under mpirun (see test_mpi.py): what happens on one rank is told to the others."""
 
+import contextlib
 import time
 
 import numpy as np
@@ -153,6 +154,33 @@ def test_numbers_that_differ_are_an_error_everywhere_at_the_next_call():
 
 
 @pytest.mark.skipif(SIZE == 1, reason="one rank agrees with itself")
+@pytest.mark.skipif(SIZE == 1, reason="one rank agrees with itself")
+def test_other_arrays_of_the_same_kind_are_an_error_everywhere():
+    x, y, z, v = (WORLD.asarray(np.arange(10.0)) for _ in range(4))
+    one, places = (y if RANK == 1 else x), WORLD.asarray(np.arange(10))
+    calls = {
+        "'x' is not the same partitioned array": lambda: pp.reduce(pp.par, one),
+        "transform of 10.*'b' is not": lambda: pp.transform(pp.par, v, one, out=z, op=lambda a, b: a + b),
+        "for_each of 10.*'x' is not": lambda: pp.for_each(pp.par, 10, scaled, one, z, 2.0),
+        "differ.*x=float64.10. #": lambda: pp.sort(pp.par, one),
+        "differ.*out=float64": lambda: pp.scatter(pp.par, z, places, one),
+        "differ.*asnumpy of": lambda: pp.asnumpy(one),
+        "differ.*partial_sort": lambda: pp.partial_sort(pp.par, x, 3 + RANK),
+    }
+    for told, call in calls.items():
+        with pytest.raises(CommunicationError, match="(?s)" + told):
+            for _ in range(3):
+                call()
+            works()
+        assert works()
+    with contextlib.suppress(pp.PortaparError):  # ranks that made other arrays than the others can go on
+        if RANK == 1:
+            WORLD.empty(5)
+        works()
+    assert works()
+    assert pp.reduce(pp.par, pp.sort(pp.par, WORLD.asarray(np.arange(10.0)))) == 45
+
+
 def test_messages_say_what_calls_were_given():
     """Also of what the functions of an algorithm are made of."""
     out = WORLD.asarray(np.arange(10))
