@@ -14,13 +14,13 @@ import numpy as np
 from portapar import ops, parts, shares
 from portapar.algorithms.find import comparable, equals, first, look
 from portapar.algorithms.reduce import reduce_as
+from portapar.cache import Bounded
 from portapar.few import FEW, MANY, MISS, Step, elements, kinds
 from portapar.kernel.front import atomic
 from portapar.lazy import Lazy
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
-from portapar.remembered import remember
 
 
 def count(policy: Policy | None, x: Any, value: Any) -> Any:
@@ -164,12 +164,12 @@ def _count(p: Parts, x: Any, predicate: Any) -> int:
     if type(x) is Lazy:
         told = _kinds(x, predicate)
         if told is not None:
-            remember(_truths, told, True)
+            _truths[told] = True
     found = p.few(predicate)
     return _sum(p.algorithm, p, x, predicate) if found is MISS else found
 
 
-_truths: dict[Any, bool] = {}  #: kinds of lazy inputs and of predicates that are known to return truth values
+_truths = Bounded()  #: kinds of lazy inputs and of predicates that are known to return truth values
 
 
 def _kinds(x: Lazy, predicate: Any) -> Any:

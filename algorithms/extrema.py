@@ -15,6 +15,7 @@ import numpy as np
 from portapar import arrays, elementwise, lazy, ops, parts
 from portapar.algorithms.order import Order, field, key_function
 from portapar.algorithms.reduce import transform_reduce
+from portapar.cache import Bounded
 from portapar.errors import PlacementError
 from portapar.few import FEW, MANY, MISS, Step, elements, kinds
 from portapar.kernel.front.lift import loops
@@ -23,7 +24,6 @@ from portapar.kernel.tiles import TILE
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
-from portapar.remembered import remember
 
 _STRIP = 64  #: elements of a tile that one iteration looks through
 
@@ -144,7 +144,7 @@ def _extrema(p: Parts, x: Any, key: Any, ends: tuple[Any, ...], given: Any) -> A
             )
     told = kinds((key,), (x,))
     if told is not None:
-        remember(_ordered, told, True)
+        _ordered[told] = True
     found = p.few(key)
     return given([_extremum(p, data, key, *end) for end in ends]) if found is MISS else found
 
@@ -175,7 +175,7 @@ def _of_tuples(p: Parts, data: Data, key: Any, largest: bool) -> int:
     return min((part for part in p.each("extremum", work) if part is not None), default=([], 0))[1]
 
 
-_ordered: dict[Any, bool] = {}  #: kinds of elements and keys that are known to have an order
+_ordered = Bounded()  #: kinds of elements and keys that are known to have an order
 
 
 def _many(step: Step, x: Any, key: Any, ends: tuple[Any, ...], given: Any) -> Any:

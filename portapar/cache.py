@@ -36,16 +36,30 @@ _HOUR = 3600.0  #: seconds after which nobody writes to a new file any more, and
 
 
 class Bounded(dict[Any, Any]):
-    """What is kept in memory: a dict that forgets the older half of its entries when it has `limit` of them."""
+    """What is kept in memory: a dict that lets go the older half of its entries when it has `limit` of them.
+
+    Until that happens again these are forgotten but can be `recalled`, so that what is used stays.
+    """
 
     def __init__(self, limit: int = 4096) -> None:
         self.limit = limit
+        self._gone: dict[Any, Any] = {}
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if len(self) >= self.limit and key not in self:
-            for old in list(self)[: self.limit // 2]:
-                self.pop(old, None)
+            self._gone = {old: self.pop(old, None) for old in list(self)[: self.limit // 2]}
         super().__setitem__(key, value)
+
+    def recalled(self, key: Any) -> Any:
+        """The value of an entry that went, which is among the new ones again; None if there is none."""
+        found = self._gone.pop(key, None) if self._gone else None
+        if found is not None:
+            self[key] = found
+        return found
+
+    def clear(self) -> None:
+        self._gone = {}
+        super().clear()
 
     def setdefault(self, key: Any, default: Any = None) -> Any:
         found = self.get(key, self)

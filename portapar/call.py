@@ -20,10 +20,11 @@ from portapar.errors import PolicyError, PortaparError, PortaparWarning, short
 from portapar.executor import DeviceExecutor, Executor, cuda, opened, simd
 from portapar.executors import default_executor
 from portapar.lazy import flat
+from portapar.lengths import again, keep, likeness
 from portapar.plan import Plan, cut, watch
 from portapar.policy import Planning, Policy, choosing, planning, surveying
 from portapar.problem import Problem, checking
-from portapar.remembered import MISS, again, likeness, ready_calls, remember_loop, repeated, signature
+from portapar.remembered import MISS, ready_calls, remember_loop, repeated, signature
 from portapar.tape import tapes, unseen
 from portapar.trace import span
 
@@ -203,7 +204,9 @@ def _call(
         return where.submit(carry_out)
     value = carry_out()
     if key is not None and not how.check:
-        remember_loop(key, made, kernels, args, values, result, alike)
+        ready = remember_loop(key, made, kernels, args, values, result)
+        if alike is not None and ready is not None:
+            keep(alike, made, ready)
     return value
 
 

@@ -34,7 +34,6 @@ from portapar.lazy import flat
 from portapar.plan import Part, Plan
 from portapar.policy import Planning, Policy, Recording
 from portapar.problem import Problem
-from portapar.remembered import remember
 from portapar.trace import watching
 from portapar.work import Work
 
@@ -43,7 +42,7 @@ _APART = 0.75  #: of the speeds of two executors alone, what must be left togeth
 
 _HOLDS = 31  #: calls until one is measured again
 _QUICK = 1e-3  #: seconds; calls of several executors that take longer are all measured
-_held: dict[Any, list[Any]] = {}  #: what decided calls run, and how often that holds
+_held: dict[Any, list[Any]] = cache.Bounded()  #: what decided calls run, and how often that holds
 _states: dict[Any, Choice] = cache.Bounded()
 _simple: dict[int, Any] = cache.Bounded()  #: codes of kernels that capture nothing, by identity, which keeps them alive
 
@@ -81,7 +80,7 @@ def hold(undecided: Policy, like: Any, what: Any) -> None:
     if what is None:
         known.pop(like, None)
     else:
-        remember(known, like, [what, _HOLDS])
+        known[like] = [what, _HOLDS]
 
 
 def run(

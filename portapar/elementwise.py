@@ -134,12 +134,8 @@ class _Arguments:
         self.own = len(self.values)
         ndim = 1 if self.flat or len(self.shape) == 0 else len(self.shape)
         for k, use in enumerate(self.access):
-            if (
-                use is not None
-                and ndim == 1
-                and len(self.shape) != 1
-                and not isinstance(self.values[k], arrays.PartitionedArray)
-            ):
+            flat = use is not None and ndim == 1 and len(self.shape) != 1
+            if flat and not isinstance(self.values[k], arrays.PartitionedArray):
                 self.values[k] = self.values[k].reshape(-1)
         for value, name, use in zip(self.values, self.names, self.access, strict=True):
             spec = arrays.spec_of(value, name)
@@ -167,17 +163,14 @@ def _gather(
             operands.append(f"a{begin} + a{step} * i")
         elif is_scalar(x):
             operands.append(f"a{args.scalar(x, name)}")
-        elif id(x) in seen:  # the same array twice is one argument, so that the compiler knows
-            operands.append(f"a{seen[id(x)]}[@]")
         elif isinstance(x, Lazy):
             operands.append(_lazy_operand(args, x, name, seen, whole))
         else:
-            seen[id(x)] = args.array(x, name, Access(reads=True))
+            place = _place(args, x, seen)  # the same array twice is one argument, so that the compiler knows
+            seen[id(x)] = place if place >= 0 else args.array(x, name, Access(reads=True))
             operands.append(f"a{seen[id(x)]}[@]")
     if out is not None:
-        where = seen.get(id(out), -1)
-        if where < 0:
-            where = next((k for k in seen.values() if arrays.same_memory(args.values[k], out)), -1)
+        where = _place(args, out, seen)
         if where >= 0:
             args.access[where] = Access(reads=True, writes=True)
         else:
@@ -209,6 +202,11 @@ def _gather(
     first = len(args.access) - len(whole)
     args.find = _finder(kernel, args.access, {first + k: name for k, name in places.items()})
     return args, operands, where, ndim
+
+
+def _place(args: _Arguments, x: Any, seen: Mapping[int, int]) -> int:
+    """Which argument an array is already, or another view of the same elements; -1 if it is none."""
+    return seen.get(id(x), next((k for k in seen.values() if arrays.same_memory(args.values[k], x)), -1))
 
 
 def _finder(

@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from portapar import cost, indexed, policy
+from portapar.cache import Bounded
 from portapar.call import resolve
 from portapar.executor import DeviceExecutor
 from portapar.kernel.front.lift import bound, known, loops
@@ -39,7 +40,7 @@ from portapar.part import LocalPart
 from portapar.pieces import task
 from portapar.plan import Loop, cut
 from portapar.policy import Planning, Policy, Recording
-from portapar.remembered import MISS, NUMBERS, remember
+from portapar.remembered import MISS, NUMBERS
 from portapar.tape import seen, tapes, unseen
 from portapar.trace import watching
 
@@ -47,8 +48,8 @@ FEW = 4096  #: elements at most: a tile of scans, a piece of segments
 
 MANY = sys.maxsize  #: and as many, where steps of blocks follow
 
-_steps: dict[Any, Any] = {}  #: launches by what their calls look like
-_parts: dict[Any, LocalPart] = {}  #: where steps ran, by policies
+_steps = Bounded()  #: launches by what their calls look like
+_parts = Bounded()  #: where steps ran, by policies
 _fixed: dict[int, Any] = {}  #: (kernel, captured values) of functions whose captures never change, by identity
 _kept: list[Any] = []  #: these functions
 
@@ -119,7 +120,7 @@ class FirstStep(Step):
     def part(self) -> LocalPart | None:
         if any(map(loops, self._kernels)):
             return None
-        remember(_parts, (self._there(), policy.current.get()), self._here)
+        _parts[self._there(), policy.current.get()] = self._here
         return self._here
 
     def _there(self) -> Policy:
@@ -185,7 +186,7 @@ def _again(
         return False
     values: tuple[Any, ...] = (*args, *found[1])
     key = _key(how, blocks, found[0], values)
-    launch = _steps.get(key) if key is not None else None
+    launch = _steps.get(key) or _steps.recalled(key) if key is not None else None
     if Lazy in map(type, values):
         values = tuple(flat(values))
     if launch is None or (out is not None and not _apart(out, values, like)):
@@ -267,7 +268,7 @@ def _remember(key: Any, loop: Loop, values: tuple[Any, ...], wakes: bool) -> Non
     launch = where.device.launch(task(problem, replace(part, wakes=wakes), loop.policy, (), ()))
     written = [k for k, use in enumerate(problem.access) if use is not None and use.writes]
     if launch.guard(written, problem.held == "memory"):
-        remember(_steps, key, launch)
+        _steps[key] = launch
 
 
 def _apart(out: np.ndarray, values: Sequence[Any], like: Sequence[Any]) -> bool:

@@ -36,7 +36,7 @@ class HybridExecutor(Executor):
         self.chooses = weights is None
         self.weights = weights or (1.0,) * len(members)
         self.choices: dict[Any, Any] = cache.Bounded()  #: what `portapar.choice` knows of calls on it
-        self.found: dict[Any, list[Any]] = {}  #: what decided calls on it run, and how often that holds
+        self.found: dict[Any, list[Any]] = cache.Bounded()  #: what decided calls on it run, and how often that holds
         self._times = threading.local()
         self.worth = cost.wake()
         self._runners: ThreadPoolExecutor | None = None

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import operator
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from types import NoneType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from portapar import arrays, policy
 from portapar.agreement import Asked
 from portapar.arrays import PartitionedArray, Range
+from portapar.cache import Bounded
 from portapar.executor import DeviceExecutor, Work
-from portapar.expression import Expression
-from portapar.kernel.front.kernel import Kernel
 from portapar.kernel.front.lift import bound
-from portapar.kernel.program import INDICES, REFUSED, Task
+from portapar.kernel.jit.layout import DATA, word
+from portapar.kernel.program import REFUSED
 from portapar.lazy import Lazy
 from portapar.pieces import combine, prepare, task
-from portapar.plan import Loop, threads_for, values_first
+from portapar.plan import Loop
 from portapar.policy import Planning, Policy, forgets
 from portapar.problem import Problem
 from portapar.tape import made, seen, tapes, unseen
@@ -30,15 +27,13 @@ from portapar.trace import watching
 
 T = TypeVar("T")
 
-_REMEMBERED = 4096  #: calls to remember; beyond, start afresh
-
 MISS = object()
 NUMBERS = {bool, int, float, complex, *(np.dtype(code).type for code in "?bhilqBHILQfdFD")}
-ready_calls: dict[Any, _Ready] = {}
-_simple: dict[int, _Code] = {}  #: of kernels that capture nothing, by the identity of their codes
+ready_calls = Bounded()
+_simple = Bounded()  #: of kernels that capture nothing, by the identity of their codes
 
 
-class _Code:
+class Code:
     """Stands for a code in keys, and keeps it alive: no other code has its place in memory as long as a key is kept."""
 
     __slots__ = ("_code",)
@@ -69,11 +64,7 @@ def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...
                 parts += (lifted, len(defaults))
                 args = (*captured, *defaults, *args)
                 continue
-            if len(_simple) >= _REMEMBERED:
-                ready_calls.clear()  # their keys are found no more
-                _alike.clear()
-                _simple.clear()
-            simple = _simple[id(code)] = _Code(code)
+            simple = _simple[id(code)] = Code(code)
         parts.append(simple)
     spread, plain = False, np.ndarray
     for x in args:
@@ -116,163 +107,39 @@ def _spread(args: tuple[Any, ...]) -> Iterator[Any]:
 
 
 def repeated(key: Any, args: tuple[Any, ...]) -> Any:
-    """Run a remembered call in which one array, or perhaps number, has several places, or return MISS."""
+    """Run a remembered call that has not been used for long, or in which one array, or perhaps number, has several
+    places, or return MISS."""
+    ready = ready_calls.recalled(key)
+    if ready is not None:
+        result = ready(args)
+        if result is not MISS:
+            return result
     for numbers in (True, False):
         places = repeats(args, numbers)
         if places is None:  # nor are there any among arrays alone
             return MISS
-        ready = ready_calls.get((key, places))
+        ready = ready_calls.get((key, places)) or ready_calls.recalled((key, places))
         if ready is not None:
             return ready(args)
     return MISS
 
 
-class Alike(NamedTuple):
-    """What a call looks like but for lengths, and these."""
-
-    key: Any
-    extent: tuple[int, ...]  #: of its index space, or of its elements
-    start: tuple[int, ...] | None  #: None of 0, 1, 2, … along all axes
-    step: tuple[int, ...] | None
-
-
-_alike: dict[Any, _Ready] = {}  #: loops by what their calls look like but for lengths, with policies and spaces
-_met: set[int] = set()  #: of calls that ran so, the hashes of what they look like with lengths
-_LONG = 16  #: the length of a short last axis may be a constant of the code
-
-forgets(_alike.clear)
-
-
-def likeness(key: Any, given: tuple[Any, ...], args: tuple[Any, ...], build: Any) -> Alike | None:
-    """What a call looks like but for its lengths: all that code for it depends on.
-
-    `key` and `args` are from `signature`, `given` the arguments of the call. None if it says too little.
-    """
-    extra, known = key[1], 3
-    while known < len(key) and type(key[known]) in _KERNELS:
-        known += 1
-    parts: list[Any] = [build, key[0], *key[2:known]]
-    extent: Any = None
-    start = step = tops = None
-    own = 0  #: from which argument on arrays are of one element for each index
-    if type(extra) is int:
-        extent = (extra,)
-    elif type(extra) is tuple and extra and type(extra[0]) is int:
-        extent = extra
-    elif type(extra) is tuple and len(extra) == 3 and type(extra[0]) is tuple:
-        extent, start, step = extra
-        if start.count(0) == len(start) and step.count(1) == len(step):
-            start = step = None
-    if extent is None:
-        parts.append(extra)
-        own = len(args) - sum(map(_leaves, given))
-        first = next((x for x in given if getattr(x, "shape", ()) or type(x) in (Range, range)), None)
-        if first is None:
-            return None
-        shape = extent = first.shape if hasattr(first, "shape") else (len(first),)
-        if any(type(x) is int and x for x in key[3:known]):  # perhaps they are defaults, which are of elements, too
-            own = 0
-    else:
-        tops = extent
-        if start is not None and step is not None:
-            tops, signed = [], False
-            for n, low, s in zip(extent, start, step, strict=True):
-                high = low + s * (n - 1) if n else low
-                if high < low:
-                    low, high = high, low
-                signed |= low < 0
-                tops.append(high + 1)
-            parts += (step, signed)
-        parts.append(len(extent))
-    size = math.prod(extent)
-    if not (tops is None) <= size < 2**52 or min(extent) < 0:
-        return None
-    rest, values, at, leaves = iter(key[known:]), iter(args), 0, 0
-    for part in rest:
-        kind = type(part)
-        if isinstance(part, np.dtype):
-            found, strides = next(rest), next(rest)
-            x = next(values)
-            contiguous = x.flags.c_contiguous if type(x) is np.ndarray else arrays.contiguous(x)
-            parts += (part, len(found), contiguous)
-            if tops is not None:
-                parts += (found == extent, *map(operator.ge, found, tops))
-                if contiguous and len(found) > len(extent):
-                    parts += [n if n <= _LONG else 0 for n in found[len(extent) :]]
-            elif at >= own and not leaves and found != shape:
-                return None
-            elif not contiguous and len(found) == 1:
-                parts.append(strides)
-            at, leaves = at + 1, max(leaves - 1, 0)
-        elif kind is Expression:
-            found = next(rest)
-            leaves = len(part.roles)
-            parts += (part, len(found))
-            if tops is None and at >= own and found != shape:
-                return None
-        elif part is Range or part is range:
-            found = (next(rest),)
-            if tops is None and at >= own and found != shape:
-                return None
-            parts.append(part)
-            next(values), next(values)
-            at += 2
-        elif kind is type and (part in NUMBERS or part is NoneType):
-            parts.append(part)
-            next(values)
-            at, leaves = at + 1, max(leaves - 1, 0)
-        elif kind is type and not issubclass(part, PartitionedArray):  # of a device's own arrays
-            parts.append(part)
-        else:
-            return None
-    return Alike(tuple(parts), extent, start, step)
-
-
-_KERNELS = {_Code, Kernel, int}
-_ORIGIN, _ONE = (0,) * len(INDICES), (1,) * len(INDICES)
-
-
-def _leaves(x: Any) -> int:
-    """How many arguments of a program an argument of a call is."""
-    return len(x.values) if isinstance(x, Lazy) else 2 if isinstance(x, (Range, range)) else 1
-
-
-def again(alike: Alike, key: Any, args: tuple[Any, ...]) -> Any:
-    """Run a loop that ran over other lengths, or return MISS."""
-    known = _alike.get(alike.key)
-    if known is None:
-        return MISS
-    ready = known.over(alike)
-    result = ready(args)
-    if result is not MISS and len(ready_calls) < _REMEMBERED // 2:
-        met = hash(key)
-        if met in _met:  # not what is never seen again
-            remember(ready_calls, key, ready)
-        elif len(_met) < _REMEMBERED:
-            _met.add(met)
-        else:
-            _met.clear()
-    return result
-
-
-def _remember_alike(alike: Alike, loop: Loop, ready: _Ready) -> None:
-    """Keep a loop for calls over other lengths."""
-    problem, how = loop.problem, loop.policy
-    special = problem.tiles or problem.copies or problem.held or how.deterministic
-    if special or values_first(problem.program, 2) or problem.span is not None or problem.race is not None:
-        return
-    form = problem.program.form
-    if form != "map" and len(problem.extent) > 1 and alike.start is None:
-        out = problem.program.out
-        if form != "transform" or not problem.program.specs[out].contiguous:  # whose elements may share places
-            return
-    ready.loop = loop.executor, how, len(problem.extent)
-    remember(_alike, alike.key, ready)
-
-
 def repeats(args: tuple[Any, ...], numbers: bool = True) -> tuple[int, ...] | None:
-    """Which arguments are one and the same array, or number if that matters; None if all differ."""
-    places = [id(x) if numbers or type(x) not in NUMBERS else -k for k, x in enumerate(args)]
+    """Which arguments are one and the same array, or number if that matters; None if all differ.
+
+    Arrays are the same if they are the same elements in the same order.
+    """
+    places: list[Any] = []
+    for k, x in enumerate(args):
+        if type(x) is np.ndarray:
+            places.append(word(id(x) + DATA))
+        else:
+            places.append(-k - 1 if not numbers and type(x) in NUMBERS else id(x))
+    if len(set(places)) == len(places):
+        return None
+    for k, x in enumerate(args):
+        if type(x) is np.ndarray:
+            places[k] = places[k], x.dtype, x.shape, x.strides
     if len(set(places)) == len(places):
         return None
     return tuple(map(places.index, places))
@@ -281,29 +148,16 @@ def repeats(args: tuple[Any, ...], numbers: bool = True) -> tuple[int, ...] | No
 class _Ready:
     """A plan of one part on one device, with its native code: what a remembered call runs."""
 
-    __slots__ = ("device", "gives", "launch", "loop", "places", "problem", "shape")
-
-    loop: tuple[Any, Policy, int]  #: executor, policy, dimensions
+    __slots__ = ("device", "gives", "launch", "places", "problem", "shape")
 
     def __init__(self, problem: Problem, launch: Any, places: Any, shape: Any, gives: bool) -> None:
         self.problem, self.launch, self.shape, self.gives = problem, launch, shape, gives
         self.device = launch.device
         self.places = places
 
-    def over(self, alike: Alike) -> _Ready:
-        """The same over another index space, or for other lengths."""
-        extent, start, step = alike.extent, alike.start, alike.step
-        executor, how, ndim = self.loop
-        if ndim != len(extent):
-            extent = (math.prod(extent),)
-        if start is None or step is None:
-            start, step = _ORIGIN[:ndim], _ONE[:ndim]
-        program, size = self.problem.program, math.prod(extent)
-        threads, wakes, alone = threads_for(program, how, executor, size)
-        chunk = how.chunk_size or 0
-        asked = Task(program, (), (), extent, start, step, 0, size, threads, how.schedule, chunk, True, wakes, alone)
-        launch = self.launch.over(asked)
-        shape = self.shape and (alike.extent, self.shape[1])
+    def over(self, launch: Any, extent: tuple[int, ...]) -> _Ready:
+        """The same over another index space, for which there is a launch, or for other lengths."""
+        shape = self.shape and (extent, self.shape[1])
         return _Ready(self.problem, launch, self.places, shape, self.gives)
 
     def __call__(self, args: tuple[Any, ...]) -> Any:
@@ -424,7 +278,7 @@ def _remember_parts(key: Any, loop: Loop, args: tuple[Any, ...], result: Any) ->
         shared = repeats(args)
         runs = [run for run in runs if run[1] != _NOTHING]
         ready = _ReadyParts(loop, places, runs, result is not None, shared)
-        remember(ready_calls, key if shared is None else (key, shared), ready)
+        ready_calls[key if shared is None else (key, shared)] = ready
 
 
 _NOTHING = None, False  #: the work of a part that has none
@@ -464,27 +318,27 @@ def remember_loop(
     given: tuple[Any, ...],
     args: tuple[Any, ...],
     result: Any,
-    alike: Alike | None = None,
-) -> None:
+) -> _Ready | None:
     """Keep a call for the next time, if it is simple enough: on data that live where it runs.
 
-    `kernels` and `given` are those of the call, `args` what `signature` made of them, `alike` what `likeness` did.
+    `kernels` and `given` are those of the call, `args` what `signature` made of them. What it returns may run over
+    other lengths too.
     """
     (part, *rest), problem = loop.parts, loop.problem
     where = part.executor
     if loop.policy.on_failure != "raise":
-        return
+        return None
     if rest or where is not loop.executor:
         _remember_parts(key, loop, args, result)
     if where is not loop.executor or not isinstance(where, DeviceExecutor):
-        return
+        return None
     device = where.device
     if not all(device.owns(value) for _, value in problem.arrays()):
-        return
+        return None
     shape = None
     if problem.program.form == "transform" and args[-1] is None:
         if result is None:
-            return
+            return None
         shape, args = (result.shape, result.dtype), (*args[:-1], result)
     # Programs have captured values behind the arguments, so where all are as given it is known which number is which.
     if problem.program.form != "map":
@@ -500,28 +354,20 @@ def remember_loop(
     if not as_given:
         places = tuple(_place(value, args) for value in problem.values)
     if -1 in places or part.hi <= part.lo or _merged(places, args):
-        return
+        return None
     launch = prepare(device, task(problem, part, loop.policy, (), ()))
     # what a key does not say of arrays is looked at in every call
     written = [k for k, use in enumerate(problem.access) if use is not None and use.writes]
     if not launch.guard(written, problem.held == "memory"):
-        return
+        return None
     shared = repeats(args, not as_given)
     if shared is not None:
         key = (key, shared)
     bare = dataclasses.replace(problem, values=())  # a remembered call must not keep the arrays alive
     in_order = places == tuple(range(len(args)))
     ready = _Ready(bare, launch, None if in_order else places, shape, result is not None)
-    remember(ready_calls, key, ready)
-    if alike is not None and shared is None:
-        _remember_alike(alike, loop, ready)
-
-
-def remember(known: dict[Any, Any], key: Any, what: Any) -> None:
-    """Keep something that calls find out by what `signature` says of them."""
-    if len(known) >= _REMEMBERED:
-        known.clear()
-    known[key] = what
+    ready_calls[key] = ready
+    return ready if as_given or shared == repeats(args, False) else None
 
 
 def memoize(
@@ -534,7 +380,7 @@ def memoize(
     if found is None:
         found = find()
         if key is not None:
-            remember(known, key, found)
+            known[key] = found
     return found
 
 
@@ -551,10 +397,13 @@ def _place(value: Any, args: tuple[Any, ...]) -> int:
 
 
 def _merged(places: tuple[int, ...], args: tuple[Any, ...]) -> bool:
-    """Whether the program takes two of the call's arrays for one, which they need not be in the next call."""
+    """Whether the program takes two of the call's arrays for one, which they need not be in the next call.
+
+    Those that are the same elements are in any call that looks like it.
+    """
     used = [args[k] for k in places if isinstance(args[k], np.ndarray)]
     left = [x for x in args if isinstance(x, np.ndarray) and not any(x is y for y in used)]
-    return any(np.may_share_memory(x, y) for x in left for y in used)
+    return any(np.may_share_memory(x, y) and not arrays.same_memory(x, y) for x in left for y in used)
 
 
 def _flat(value: np.ndarray, x: np.ndarray) -> bool:

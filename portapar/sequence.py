@@ -16,13 +16,14 @@ import numpy as np
 
 from portapar import policy
 from portapar.arrays import Range
+from portapar.cache import Bounded
 from portapar.kernel.program import REFUSED
 from portapar.ops import Monoid
 from portapar.policy import Policy
-from portapar.remembered import MISS, NUMBERS, remember, repeats, signature
-from portapar.tape import Recorded, Tape, tapes
+from portapar.remembered import MISS, NUMBERS, repeats, signature
+from portapar.tape import Tape, tapes
 
-_known: dict[Any, Recorded] = {}  #: what calls ran, by what they look like
+_known = Bounded()  #: what calls ran, by what they look like
 _made: dict[int, int] = {}  #: how often other calls were made, by hashes of what they look like
 _MOST = 4096  #: of these
 _TRIES = 6  #: calls until it is clear that they cannot be run again
@@ -80,7 +81,7 @@ def _exact(options: Any) -> tuple[Any, ...] | None:
 
 def again(key: Any, values: tuple[Any, ...]) -> Any:
     """Run a call that ran before, or return MISS."""
-    found = _known.get(key)
+    found = _known.get(key) or _known.recalled(key)
     if found is None or tapes:
         return MISS
     result = found(values)
@@ -110,5 +111,5 @@ def record(key: Any, values: tuple[Any, ...], body: Callable[[], Any]) -> Any:
     recorded = tape.recorded(result)
     if recorded is not None:
         before = _known.get(key)
-        remember(_known, key, recorded if before is None else before.joined(recorded))
+        _known[key] = recorded if before is None else before.joined(recorded)
     return result

@@ -15,6 +15,7 @@ import numpy as np
 
 from portapar import arrays, elementwise, ops
 from portapar.arrays import Range
+from portapar.cache import Bounded
 from portapar.errors import PlacementError
 from portapar.few import FEW, elements, kinds
 from portapar.kernel.front import codec
@@ -24,7 +25,7 @@ from portapar.lazy import Lazy
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.problem import folded
-from portapar.remembered import memoize, remember
+from portapar.remembered import memoize
 
 
 class Values:
@@ -213,7 +214,7 @@ class Values:
         return function(f"lambda {', '.join(indices)}: {self._cast}({element})", **captured)
 
 
-_types: dict[Any, tuple[np.dtype, bool]] = {}
+_types = Bounded()
 
 
 def _type_of(p: Parts, inputs: tuple[Any, ...], op: ops.Monoid, transform: Any, init: Any) -> tuple[np.dtype, bool]:
@@ -231,7 +232,7 @@ def _type_of(p: Parts, inputs: tuple[Any, ...], op: ops.Monoid, transform: Any, 
         found = memoize(_types, p.how, kernels, inputs, (op.commutative, type(init), repr(init)), find)
         key = _kinds(inputs, op, transform, init)  # now that the kernels are known
         if key is not None:
-            remember(_types, key, found)
+            _types[key] = found
     return found
 
 

@@ -103,6 +103,63 @@ def test_views_of_other_lengths(renderer, short):
     assert pp.reduce(renderer, here[:0]) == 0.0
 
 
+def test_views_of_one_place(renderer, short):
+    """Two views of the same elements are one array, however often they are made; else nothing may be taken for it."""
+    if "opencl" in str(renderer):
+        pytest.skip("views of its arrays are not looked into")
+    x, y = np.random.default_rng(1).random(5000), np.zeros(5000)
+    expected = y.copy()
+
+    def mixed(a, b):
+        return a + 2 * b
+
+    def added(i, a, b, c):
+        c[i] = a[i] + 2 * b[i]
+
+    for n in (100, 100, 101, 99, 4097, 64, 63, 62, 1):
+        pp.transform(renderer, x[n:], y[n:], out=y[n:], op=mixed)
+        expected[n:] = x[n:] + 2 * expected[n:]
+        pp.transform(renderer, y[:n], y[:n], out=y[:n], op=mixed)
+        expected[:n] *= 3
+        pp.for_each(renderer, n, added, x[:n], y[:n], y[:n])
+        expected[:n] = x[:n] + 2 * expected[:n]
+        assert np.array_equal(y, expected)
+    assert short() <= 9
+    for other in (y[:50].copy(), y[50:100], y[:50]):  # apart, then at the same place again
+        out, given = y[:50], other.copy()
+        pp.transform(renderer, x[:50], other, out=out, op=mixed)
+        assert np.array_equal(out, x[:50] + 2 * given)
+    with pytest.raises(pp.PortaparError, match="overlap"):
+        pp.transform(renderer, x[:50], y[1:51], out=y[:50], op=mixed)
+    assert np.array_equal(pp.transform(renderer, y[:50], y[:100:2], op=mixed), y[:50] + 2 * y[:100:2])
+
+
+def test_what_is_used_is_not_forgotten(monkeypatch, short):
+    """Other calls may be as many as they like: what has been used lately stays, and no more than there is room for."""
+    from portapar import lengths, remembered
+
+    kept = remembered.ready_calls, remembered._simple, lengths._loops
+    for each in kept:
+        each.clear()
+        monkeypatch.setattr(each, "limit", 8)
+    x = np.arange(100.0)
+
+    def often(v):
+        return v + 1
+
+    def seldom(v):
+        return v + 2
+
+    for k in range(40):
+        for shape in ((k + 1, 1), (1, k + 1)):  # of an own kind each
+            pp.transform(pp.seq, x[: k + 1].reshape(shape).astype(("f4", "f8", "i4")[k % 3]), op=seldom)
+        assert np.array_equal(pp.transform(pp.seq, x, op=often), x + 1)
+        assert all(len(each) <= 8 and len(each._gone) <= 8 for each in kept)
+        if k == 11:
+            short()
+    assert short() == 0
+
+
 LAYOUTS = {
     "rows": lambda x, n: x[:n],
     "every other": lambda x, n: x[: 2 * n : 2],

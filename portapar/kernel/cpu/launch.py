@@ -98,6 +98,7 @@ class Launch(device.Launch):
         self._updates = "atomic." in program.text and _of_users(program)
         self._pure = self._updates and privates.pure(program)
         self._guard: Any = None
+        self._others: dict[Any, Launch] = {}  #: over other lengths, for which other things hold than numbers
         self.written: list[int] = []  #: the arguments that are written to, if it looks whether they may be
         self._over(task)
 
@@ -106,24 +107,13 @@ class Launch(device.Launch):
         program, lo, hi = self._program, task.lo, task.hi
         self._lo, self._hi = lo, hi
         self._threads = threads = min(task.threads or self.device.threads, self.device.threads)
-        align = TILE if program.form == "reduce" else LINE
-        first = TILE
-        few = hi - lo < LINE * threads
-        if program.form == "map" or (few and program.form != "reduce"):  # iterations may be heavy: finer cuts
-            align = first = max(1, min(task.chunk or LINE, LINE, (hi - lo) // threads))
-        if program.form != "reduce" and self._loops:  # the clock is looked at after the first one
-            first = 1
-        rest = tuple(task.extent[1:])
-        if not program.unit:
-            rest += tuple(v for pair in zip(task.start, task.step, strict=True) for v in pair)
-        self._rest = (*rest, 0 if self._table is None else self._table.address)
+        self._rest = self._space(task)
         many = self._updates and task.whole and threads == 1 and (hi - lo >= _MANY or self._loops)
         self._plain = chunk.chunk(program, alone=True) if self._pure or many else 0
         self._copies = self._updates and program.updated != () and (threads > 1 or not task.whole)
         function = self._plain if self._pure else self._function()  # the other is seldom needed
         self._alone = task.alone and threads > 1
-        if self._alone and first == TILE:
-            first = LINE * 4
+        align, first = self._cuts(task)
         self._tiles = 0 if program.acc is None else -(-(hi - lo) // TILE)
         self._folds = task.whole and self._tiles > 1 and lo == 0
         schedule = task.schedule
@@ -137,11 +127,45 @@ class Launch(device.Launch):
         self._wakes, self._first = task.wakes, min(first, LINE * 4)
         self._set_job(self._guard)
 
-    def over(self, task: Task) -> Launch:
-        made = object.__new__(Launch)
-        made.__dict__.update(self.__dict__)
-        made._over(task)
-        return made
+    def _space(self, task: Task) -> tuple[int, ...]:
+        """The words of the argument block behind the arguments."""
+        rest = tuple(task.extent[1:])
+        if not self._program.unit:
+            rest += tuple(v for pair in zip(task.start, task.step, strict=True) for v in pair)
+        return (*rest, 0 if self._table is None else self._table.address)
+
+    def _cuts(self, task: Task) -> tuple[int, int]:
+        """What cuts are multiples of, and how many iterations run before the clock is looked at."""
+        form, threads, count = self._program.form, self._threads, task.hi - task.lo
+        align = TILE if form == "reduce" else LINE
+        first = TILE
+        few = count < LINE * threads
+        if form == "map" or (few and form != "reduce"):  # iterations may be heavy: finer cuts
+            align = first = max(1, min(task.chunk or LINE, LINE, count // threads))
+        if form != "reduce" and self._loops:  # the clock is looked at after the first one
+            first = 1
+        return align, LINE * 4 if self._alone and first == TILE else first
+
+    def over(self, task: Task) -> Any:
+        hi, threads = task.hi, task.threads
+        kind = threads, task.wakes, hi > TILE, self._streams and self._large(hi)
+        known = self._others.get(kind)
+        if known is None or self._guard is not known._guard:
+            made = object.__new__(Launch)
+            made.__dict__.update(self.__dict__)
+            made._over(task)
+            if not (self._updates or task.alone or task.lo or (threads > 1 and made._job[jobs.SCHEDULE // 8])):
+                self._others[kind] = made
+            return made
+        job = type(known._job).from_buffer_copy(known._job)
+        align, first = known._cuts(task)
+        job[jobs.HI // 8], job[jobs.ALIGN // 8], job[jobs.FIRST // 8] = hi, align, first
+        tiles = 0
+        if self._program.acc is not None:
+            tiles = -(-hi // TILE)
+            if known._folds:
+                job[jobs.EPILOGUE // 8 + 1] = tiles
+        return Numbered(known, job, self._space(task), tiles)
 
     def _set_job(self, table: Any = None) -> None:
         self._guard = table
@@ -153,7 +177,7 @@ class Launch(device.Launch):
 
     def _function(self) -> int:
         """The address of the code that may run at the same time as any other."""
-        return chunk.chunk(self._program, self._streams and self._large())
+        return chunk.chunk(self._program, self._streams and self._large(self._hi - self._lo))
 
     def _made(self, table: Any, **more: Any) -> Any:
         """A job of all that is to be done."""
@@ -189,13 +213,13 @@ class Launch(device.Launch):
         fold: Any = chunk.fold(self._program)
         return fold.address, self._tiles, self._places()[-1]
 
-    def _large(self) -> bool:
+    def _large(self, count: int) -> bool:
         """Whether streaming stores pay: the output is not read as well, and the last cache does not hold the data.
 
         A plain store first reads what it overwrites. Where nothing else is read that costs little, since the lines
         are on their way early enough; and what is written stays in the cache for whoever reads it next.
         """
-        size = (self._hi - self._lo) * self._touched
+        size = count * self._touched
         return not self._program.inplace and size >= tuning.value("stream" if sum(self._arrays) > 1 else "stream_alone")
 
     def guard(self, written: list[int], apart: bool = False) -> bool:
@@ -365,6 +389,31 @@ class Launch(device.Launch):
         if partials is not None:
             words += (id(partials), self._lo // TILE)
         return self._pack(*words, *self._rest)
+
+
+class Numbered:
+    """A launch that differs in numbers from one that was made: how long it is, and where its indices start."""
+
+    __slots__ = ("_address", "_hi", "_job", "_known", "_rest", "_tiles", "device", "written")
+
+    def __init__(self, known: Launch, job: Any, rest: tuple[int, ...], tiles: int) -> None:
+        self._known, self._job, self._rest, self._tiles = known, job, rest, tiles
+        self._address, self._hi = ctypes.c_int64(ctypes.addressof(job)), job[jobs.HI // 8]
+        self.device, self.written = known.device, known.written
+
+    def __call__(self, values: Sequence[Any], firsts: Sequence[int] | None = None) -> Any:
+        known, partials = self._known, None
+        if known._tiles:
+            partials = np.empty(self._tiles, known._program.acc)
+            values = (*values, partials)
+        block = known._quick(*values, *self._rest)
+        if known._threads == 1:
+            done = jobs.run_alone(self._address, id(block) + BYTES, 0, self._hi, known._failure)
+        else:
+            done = known.device.pool.run(self._address, id(block) + BYTES, known._failure)
+        if not done:
+            return REFUSED
+        return partials[:1] if known._folds else partials  # type: ignore[index]
 
 
 def _of_users(program: Program) -> bool:
