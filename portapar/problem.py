@@ -230,10 +230,13 @@ def tell_narrow(kernel: Kernel, given: Mapping[str, Any]) -> None:
     if found is None or found in _told:
         return
     _told.add(found)
+    what, wide = (f"{found.name!r} begins", f"{found.name} = ") if found.name else ("the sum begins", "")
+    begin = (f"begin with {wide}np.int64(0), or with np.{found.dtype}(0)" if wide else
+             f"give np.int64(0) as the start, sum((… for …), np.int64(0)), or np.{found.dtype}(0)")  # fmt: skip
     warnings.warn_explicit(
-        f"{found.text}: {found.name!r} begins as a Python number, so it takes the dtype {found.dtype} of what it "
-        f"sums up, as in NumPy, and wraps beyond {np.iinfo(found.dtype).max}. Instead: add int(…) of each, or begin "
-        f"with {found.name} = np.int64(0), or with np.{found.dtype}(0) if that is meant",
+        f"{found.text}: {what} as a Python number, so it takes the dtype {found.dtype} of what it "
+        f"sums up, as in NumPy, and wraps beyond {np.iinfo(found.dtype).max}. Instead: add int(…) of each, or {begin} "
+        "if that is meant",
         PortaparWarning,
         found.file,
         found.line,

@@ -36,10 +36,10 @@ _simple = Bounded()  #: of kernels that capture nothing, by the identity of thei
 class Code:
     """Stands for a code in keys, and keeps it alive: no other code has its place in memory as long as a key is kept."""
 
-    __slots__ = ("_code",)
+    __slots__ = ("_code", "builtins")
 
-    def __init__(self, code: Any) -> None:
-        self._code = code
+    def __init__(self, code: Any, builtins: tuple[str, ...]) -> None:
+        self._code, self.builtins = code, builtins
 
 
 forgets(ready_calls.clear)
@@ -57,14 +57,14 @@ def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...
     for kernel in kernels:
         code = getattr(kernel, "__code__", None)
         simple = _simple.get(id(code))
-        if simple is None:
+        if simple is None or (simple.builtins and _shadows(kernel, simple.builtins)):
             lifted, func, captured = bound(kernel)
             if code is None or not lifted.simple:
                 defaults = func.__defaults__ or ()  # which are arguments too
                 parts += (lifted, len(defaults))
                 args = (*captured, *defaults, *args)
                 continue
-            simple = _simple[id(code)] = Code(code)
+            simple = _simple[id(code)] = Code(code, lifted.builtins)
         parts.append(simple)
     spread, plain = False, np.ndarray
     for x in args:
@@ -92,6 +92,11 @@ def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...
         else:
             return None, args
     return tuple(parts), tuple(_spread(args)) if spread else args
+
+
+def _shadows(kernel: Any, names: tuple[str, ...]) -> bool:
+    """Whether a module has globals with the names of builtin functions that a kernel of it calls."""
+    return not getattr(kernel, "py_func", kernel).__globals__.keys().isdisjoint(names)
 
 
 def _spread(args: tuple[Any, ...]) -> Iterator[Any]:

@@ -235,6 +235,32 @@ def test_what_was_known_may_change(monkeypatch):
             np.testing.assert_allclose(pp.transform(pp.seq, x, op=kernel), [kernel(v) for v in x], rtol=1e-15)
 
 
+def test_globals_may_come_under_the_names_of_builtins(renderer, module):
+    made = module("""
+        def helper(v):
+            return abs(v) + 1
+
+        def kernel(v):
+            return max(helper(v), 0.5 - v)
+
+        def plain(v):
+            return abs(v)
+    """)
+    x = np.linspace(-2, 2, 7)
+
+    def agrees():
+        for kernel in (made.kernel, made.plain, made.plain):
+            np.testing.assert_array_equal(pp.transform(renderer, x, op=kernel), [kernel(v) for v in x])
+        np.testing.assert_array_equal(pp.sort(renderer, x, key=made.helper), sorted(x, key=made.helper))
+
+    agrees()
+    for name, value in (("abs", lambda v: v * v), ("abs", lambda v: -v), ("max", lambda a, b: a - b)):
+        setattr(made, name, value)
+        agrees()
+    del made.abs, made.max
+    agrees()
+
+
 def test_unknown_names_are_told(module):
     for expression, remedy in (
         ("cfg.dtt", "did you mean 'dt'"), ("cfg.nothing", "check its spelling"), ("table['dtt']", "check its spelling"),

@@ -48,6 +48,8 @@ def subarrays(i, a, b):
     for k in range(3):
         a[i].v[k] = b[i].v[k] + k
     a[i].m[1, 0] = b[i].m[0, 1]
+    a["v"][i, 2] += b["v"][i][1]
+    a["m"][i, 0, 1] = b["m"][i, 1][0]
     a[i]["m"][0, -2] += b[i].m[-1, 1]
     v = b[i].v
     a[i].v[0] += v[len(v) - 1]
@@ -143,6 +145,23 @@ def test_unaligned_numbers_are_written_by_bytes_on_gpus(align, width):
 
 
 @pytest.mark.extra
+def counted(i, a, o):
+    pp.atomic.add(a["n"], i % 9, 1)
+    pp.atomic.max(a["x"], i % 4, 0.5 * i)
+    if i < 9:
+        o[i] = a["y"][i] + a["y"][i - 1]
+
+
+def test_fields_are_updated_by_atomics(renderer):
+    holds_records(renderer.executor)
+    a = np.zeros(9, np.dtype([("flag", "?"), ("x", "f8"), ("n", "i4"), ("y", "f4")], align=True))
+    a["y"], o = np.arange(9), np.zeros(9)
+    pp.for_each(renderer, 40, counted, a, o)
+    np.testing.assert_array_equal(a["n"], np.bincount(np.arange(40) % 9))
+    np.testing.assert_array_equal(a["x"], [18, 18.5, 19, 19.5, 0, 0, 0, 0, 0])
+    np.testing.assert_array_equal(o, a["y"] + np.roll(a["y"], 1))
+
+
 def test_whole_records_are_copied_and_chosen(policy):
     holds_records(policy.executor)
     for dtype in (ALIGNED, PACKED):

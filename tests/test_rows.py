@@ -266,7 +266,7 @@ REFUSED = {
     "t = X[i] + 1, 2\n    o[i] = t[1]": "as a whole.*loop",
     "return X[i] * 2": "returns a row.*array argument",
     "pp.atomic.add(o, i, X[i])": "updates with a row.*loop",
-    "Y[i], o[i] = X[i], 1.0": "one by one",
+    "Y[i], X[i] = X[i], Y[i]": r"write Y\[i\]\.copy\(\)",
 }
 
 
@@ -286,6 +286,8 @@ TAKEN = [
     "o[i] = np.linalg.norm(X[i])",
     "for k in X[i] * 2:\n        o[i] += k",
     "o[i] = (1.0, 2.0)[0:1][0]",
+    "Y[i], o[i] = X[i], 1.0",
+    "X[i], Y[i] = Y[i] + 1, X[i].copy()",
 ]
 
 

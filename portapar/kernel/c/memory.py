@@ -11,7 +11,7 @@ from portapar.kernel.c.intervals import Interval
 from portapar.kernel.c.temporaries import Temporaries
 from portapar.kernel.c.text import enclosed
 from portapar.kernel.c.unit import GLOBAL, PRIVATE, UNALIGNED, VIEW, Unit, field_name, strip
-from portapar.kernel.jit.typing import TypedFunction
+from portapar.kernel.jit.typing import TypedFunction, dtype_of
 
 
 class Memory(Temporaries):
@@ -140,7 +140,7 @@ class Memory(Temporaries):
     def load(self, array: ir.Var, index: ir.Var | None, constant: Any, result: types.Type) -> tuple[str, bool, bool]:
         numba_type = self.type_of(array)
         if isinstance(constant, str):
-            raise self.unit.fail(f"take the element first: a[i][{constant!r}] instead of a[{constant!r}][i]")
+            return self.column(array, constant, result), False, False
         offset, used = self.element(array, index, constant)
         if used < numba_type.ndim:
             return self.row(array, offset, used, result), False, False
@@ -148,6 +148,25 @@ class Memory(Temporaries):
             return f"({self.read(array)}.data + {offset})", False, False
         place = self.place(array, offset)
         return (f"({place} != 0)" if isinstance(numba_type.dtype, types.Boolean) else place), True, False
+
+    def column(self, array: ir.Var, label: str, result: types.Array) -> str:
+        """A field of all records of an array, as an array."""
+        owner, text, unit = self.type_of(array), self.read(array), self.unit
+        inner = owner.dtype.fields[label].type
+        if isinstance(inner, types.Record | types.NestedArray):
+            raise unit.fail(f"take the element first: a[i][{label!r}] instead of a[{label!r}][i]")
+        width = dtype_of(inner).itemsize
+        if not unit.aligned(owner.dtype, inner) or owner.dtype.size % width:
+            raise unit.fail("this field is not aligned in its record; make the dtype with np.dtype(…, align=True)")
+        space = self.spaces.get(array.name, GLOBAL)
+        data = f"({text}.data - {text}.first)" if space == GLOBAL else f"{text}.data"
+        pointer = f"({unit.pointer(inner, VIEW)})&{data}->{field_name(owner.dtype, label)}"
+        strides: list[str] = []
+        step = f"{owner.dtype.size // width}"
+        for k in reversed(range(owner.ndim)):
+            strides.insert(0, f"{text}.s{k} * {step}" if owner.layout == "A" else step)
+            step = f"{step} * {text}.n{k}"
+        return self.make_array(result, VIEW, [pointer, *(f"{text}.n{k}" for k in range(owner.ndim)), *strides])
 
     def place(self, array: ir.Var, offset: str) -> str:
         """An element of an array by its offset."""

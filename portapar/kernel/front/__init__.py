@@ -10,7 +10,8 @@
 `walrus`        assignments inside of expressions
 `calls`         what the calls in a kernel become
 `lift`          checking a function and writing it anew with its captures as arguments
-`unroll`        loops over tuples, written out
+`unroll`        loops over tuples, written out; over enumerate, zip and reversed, by indices
+`generators`    sums and extrema of generators, as loops
 `aliases`       sets of the parts of arrays that a value may be
 `tuples`        items of tuples that a body writes
 `access`        how a kernel uses its arrays
@@ -21,6 +22,7 @@
 `rows`          rows of arrays as loops over their elements
 `row_numbers`   what takes rows and gives numbers
 `sharing`       which names share memory
+`row_copies`    rows that have arrays of their own
 `row_forms`     lengths and templates of rows, folds over them
 `templates`     the elements of a row, as code
 `symmetry`      operators that give the same for both orders

@@ -72,7 +72,7 @@ class Callee:
 
 
 _SHAPE = frozenset("shape size ndim dtype itemsize nbytes strides".split())
-_BUILTINS = frozenset("abs all any bool complex divmod float int max min pow range round sum".split())
+_BUILTINS = frozenset("abs all any bool complex divmod float int max min pow range round row_number sum".split())
 _PRIVATE = frozenset(["private_zeros", "private_empty", "private_full", "private_like", "private_filled"])
 #: functions of NumPy, besides ufuncs, that change none of their first so many arguments, and give no part of them back
 _PURE = {

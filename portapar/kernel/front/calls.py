@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from portapar.kernel.front import atomic, functions
+from portapar.kernel.front.generators import fold, names_of
 from portapar.kernel.front.kernel import (
     OPERATORS,
     Capture,
@@ -33,9 +34,9 @@ from portapar.kernel.front.names import Names
 from portapar.kernel.front.sources import find_source, parameter_names
 from portapar.kernel.front.text import with_names
 from portapar.kernel.front.trees import Filled, copied, item_at, names_one, placed
+from portapar.kernel.front.walrus import hoist
 
 _SCRATCH = 1 << 20  #: bytes of private arrays that a function may have: threads have stacks of some MiB
-_OVER = frozenset({"sum", "any", "all", "min", "max"})  #: of generators
 _LIKE = ("zeros_like", "ones_like", "empty_like", "full_like")
 _ARRAYS = ("array", "asarray", "copy")
 _PLACES = 1000  #: from where on the places of `np.array` are numbered
@@ -79,6 +80,8 @@ class Calls(Names):
                 self.fields[name] = value.fields
         self.choices: set[Place] = set()
         self.arrays = 0  #: how many of its private arrays are made of numbers
+        self.folds: list[tuple[str, list[ast.stmt]]] = []  #: of generators: the names of the results, and statements
+        self.sums: dict[str, str] = {}  #: the names of those that add up, and what the user wrote
 
     def lifted(self, func: types.FunctionType, fixed: Fixed) -> Kernel:
         """Another function, lifted."""
@@ -329,58 +332,35 @@ class Calls(Names):
         return placed(ast.NamedExpr(ast.Name(self.local("array"), ast.Store()), call), node)
 
     def _over(self, node: ast.Call) -> ast.expr | None:
-        """``sum(f(k) for k in range(n))``, `any` and `all`: to be written out as a loop; None for all other calls."""
-        made = node.args[0] if len(node.args) == 1 and not node.keywords else None
-        name = self.builtin(node.func)
-        if name not in _OVER or not isinstance(made, (ast.GeneratorExp, ast.ListComp)):
+        """``sum(f(k) for k in range(n))`` and its kin: to be written out as a loop; None for all other calls."""
+        made = fold(node, self.builtin, self.length, self.local, self.fail)
+        if made is None:
             return None
-        if len(made.generators) > 1 or not isinstance(made.generators[0].target, ast.Name):
-            return None
-        (part,) = made.generators
-        extreme = name in ("min", "max")
-        if extreme and (part.ifs or not isinstance(part.iter, (ast.Call, ast.Name, ast.Subscript))):
-            return None
-        if extreme and isinstance(part.iter, ast.Call) and (
-            self.builtin(part.iter.func) != "range" or len(part.iter.args) > 2
-        ):
-            return None
-        fresh = self.local(f"{made.generators[0].target.id}_")
-        renamed = Filled({made.generators[0].target.id: ast.Name(fresh, ast.Load())})
-        over = self.visit(copied(part.iter))
-        tests = [self.visit(renamed.visit(copied(test))) for test in part.ifs]
-        parts = [*tests, self.visit(renamed.visit(copied(made.elt)))]
-        if any(isinstance(inner, ast.NamedExpr) for one in parts for inner in ast.walk(one)):
-            self.fail(node, f"{ast.unparse(node)} makes arrays or names for each of its numbers", "write a for loop")
-        call = ast.Call(ast.Name("private_array", ast.Load()), [ast.Constant(name), ast.Name(fresh), over, *parts], [])
-        return placed(ast.NamedExpr(ast.Name(self.local(f"{name}_"), ast.Store()), call), node)
+        name, whole, statements = made
+        self.folds.append((whole, self.written_out(hoist(self.block(statements), self.local, self.fail))))
+        if name == "sum":
+            self.sums[whole] = ast.unparse(node)
+        number = ast.Constant(len(self.folds) - 1)
+        call = ast.Call(ast.Name("private_array", ast.Load()), [ast.Constant(name), number], [])
+        return placed(ast.NamedExpr(ast.Name(self.local(whole), ast.Store()), call), node)
 
-    @staticmethod
-    def _loop(name: str, call: ast.Call) -> list[ast.stmt]:
-        kind, target, over, *tests, value = call.args
-        assert isinstance(kind, ast.Constant) and isinstance(target, ast.Name)
-        whole = ast.Name(name, ast.Load())
-        store = lambda one, x: ast.Assign([ast.Name(one, ast.Store())], x)
-        if kind.value in ("min", "max"):  # the first one, and all others
-            ranged = over.args if isinstance(over, ast.Call) else [ast.Call(ast.Name("len", ast.Load()), [over], [])]
-            start: ast.expr = ranged[0] if len(ranged) == 2 else ast.Constant(0)
-            k = target.id if isinstance(over, ast.Call) else f"{target.id}at"
-            item = lambda at: at if isinstance(over, ast.Call) else ast.Subscript(copied(over), at, ast.Load())
-            best = ast.Call(ast.Name(str(kind.value), ast.Load()), [ast.Name(name, ast.Load()), copied(value)], [])
-            after = ast.BinOp(copied(start), ast.Add(), ast.Constant(1))
-            rest = ast.Call(ast.Name("range", ast.Load()), [after, ranged[-1]], [])
-            here = [] if k == target.id else [store(target.id, item(ast.Name(k, ast.Load())))]
-            loop = ast.For(ast.Name(k, ast.Store()), rest, [*here, store(name, best)], [])
-            return [store(target.id, item(copied(start))), store(name, value), loop]
-        first: Any = {"sum": 0, "any": False, "all": True}[str(kind.value)]
-        step: list[ast.stmt] = [ast.Assign([ast.Name(name, ast.Store())], ast.BinOp(whole, ast.Add(), value))]
-        if kind.value != "sum":
-            found = ast.Compare(value, [ast.NotEq() if kind.value == "any" else ast.Eq()], [ast.Constant(0)])
-            other = ast.Assign([ast.Name(name, ast.Store())], ast.Constant(not first))
-            step = [ast.If(found, [other, ast.Break()], [])]
-        for test in reversed(tests):
-            step = [ast.If(test, step, [])]
-        begin = ast.Assign([ast.Name(name, ast.Store())], ast.Constant(first))
-        return [begin, ast.For(ast.Name(target.id, ast.Store()), over, step, [])]
+    def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
+        """Statements, visited."""
+        raise NotImplementedError
+
+    def _folded(self, name: str, number: int) -> list[ast.stmt]:
+        """The statements of a fold, which leave its result under a name."""
+        whole, statements = self.folds[number]
+        statements = [copied(one) for one in statements]
+        found = list(names_of(statements))
+        if all(part.id != name for part in found):
+            for part in found:
+                if part.id == whole:
+                    part.id = name
+            if whole in self.sums:
+                self.sums[name] = self.sums[whole]
+            return statements
+        return [*statements, ast.Assign([ast.Name(name, ast.Store())], ast.Name(whole, ast.Load()))]
 
     def written_out(self, body: list[ast.stmt]) -> list[ast.stmt]:
         """A body in which the calls that `_array` left are statements."""
@@ -402,8 +382,8 @@ class Calls(Names):
         return made
 
     def _statements(self, name: str, call: ast.Call) -> list[ast.stmt]:
-        if isinstance(call.args[0], ast.Constant) and call.args[0].value in _OVER:
-            return self._loop(name, call)
+        if len(call.args) == 2 and isinstance(call.args[1], ast.Constant):
+            return self._folded(name, int(call.args[1].value))  # type: ignore[arg-type]
         kind, given, values, *dtype = call.args
         numpys = [_numpys(one.value) for one in dtype if isinstance(one, ast.Constant)]
         target = lambda: ast.Name(name, ast.Store())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import enum
 import functools
 import inspect
@@ -43,6 +44,13 @@ _TWO = frozenset("atan2 comb copysign dist fmod gcd hypot isclose lcm ldexp next
 
 
 @dataclass(frozen=True, slots=True)
+class Builtin:
+    """A step from a function to what it finds under the name of a builtin function: that, or a global of its module."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Capture:
     """Where a captured value is found, starting from the kernel's function.
 
@@ -52,7 +60,7 @@ class Capture:
         The number of a closure cell, the name of a global, or None for the function itself.
     path : tuple
         What to follow from there: an attribute (str), a position in a tuple (int), the key of an item (in a tuple
-        of one), or what a function found on the way captures itself (Capture).
+        of one), what a function found on the way captures itself (Capture), or calls by a builtin's name (Builtin).
     """
 
     root: int | str | None
@@ -73,6 +81,8 @@ class Capture:
             if isinstance(step, Capture):
                 yield "({0} if type({0}) is Function and not {0}.__dict__ else unwrap({0}))"
                 yield from step.steps()
+            elif isinstance(step, Builtin):
+                yield f"{{}}.__globals__.get({step.name!r}, builtins.{step.name})"
             elif isinstance(step, str):
                 yield f"{{}}.{step}"
             else:
@@ -140,7 +150,8 @@ def kind_of(value: Any) -> Any:
 
 @functools.cache
 def _step(text: str) -> Callable[[Any], Any]:
-    return eval(f"lambda value: {text.format('value')}", {"unwrap": unwrap, "Function": types.FunctionType})
+    space = {"unwrap": unwrap, "Function": types.FunctionType, "builtins": builtins}
+    return eval(f"lambda value: {text.format('value')}", space)
 
 
 def _walk(captures: Iterable[Capture], guards: Iterable[Guard]) -> Callable[[types.FunctionType], list[Any] | None]:
@@ -149,6 +160,7 @@ def _walk(captures: Iterable[Capture], guards: Iterable[Guard]) -> Callable[[typ
     It takes each step that several ways share once, and is compiled, because every call of an algorithm walks here.
     """
     space: dict[str, Any] = {"unwrap": unwrap, "Function": types.FunctionType, "numbers": _NUMBERS}
+    space["builtins"] = builtins
     known: dict[tuple[str, str], str] = {}
     lines = ["def walk(v0):"]
 
@@ -200,6 +212,8 @@ class Function:
         Which of its conditional expressions stand for ``np.where``, and so take rows, element by element.
     fresh : frozenset of str
         Names in it that nobody wrote.
+    sums : tuple of (str, str)
+        Names for the sums of generators, and what the user wrote.
     """
 
     node: ast.FunctionDef
@@ -207,6 +221,7 @@ class Function:
     calls: frozenset[str] = frozenset()
     choices: frozenset[Place] = frozenset()
     fresh: frozenset[str] = frozenset()
+    sums: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -254,7 +269,8 @@ class Kernel:
     guards : list of Guard
         What the text was made from, besides the function's code.
     simple : bool
-        Captures no data, calls no other kernel, has no defaults: its code object says it all.
+        Captures no data, calls no other kernel, has no defaults: its code object says it all, and that no global has a
+        name of `builtins`.
     held : {"", "shapes", "memory"}
         What it uses of arrays must be held against their shapes in every call, or their places in memory as well.
     """
@@ -269,6 +285,12 @@ class Kernel:
     guards: list[Guard]
     simple: bool
     held: str = ""
+
+    @functools.cached_property
+    def builtins(self) -> tuple[str, ...]:
+        """The builtin functions that it calls itself."""
+        first = (guard.capture.path[0] for guard in self.guards if guard.capture.root is None and guard.capture.path)
+        return tuple(step.name for step in first if isinstance(step, Builtin))
 
     @functools.cached_property
     def _fits(self) -> Callable[[types.FunctionType], list[Any] | None]:

@@ -164,7 +164,9 @@ class _Lifter(Calls):
         made.args = ast.arguments([], [ast.arg(n) for n in names], None, [], [], None, [])
         made.body = body
         called = frozenset(callee.name for callee in self.functions)
-        function = Function(ast.fix_missing_locations(made), self.file, called, frozenset(self.choices))
+        function = Function(
+            ast.fix_missing_locations(made), self.file, called, frozenset(self.choices), sums=tuple(self.sums.items())
+        )
         functions = [f for callee in self.functions for f in callee.kernel.functions]
         return Kernel(
             name=self.name,

@@ -18,7 +18,7 @@ import numpy as np
 from portapar.errors import KernelError, PlacementError
 from portapar.kernel.front import atomic, constants, functions
 from portapar.kernel.front.constants import Known
-from portapar.kernel.front.kernel import Capture, Guard, held, is_data, kind_of, scalar_name, usable
+from portapar.kernel.front.kernel import Builtin, Capture, Guard, held, is_data, kind_of, scalar_name, usable
 from portapar.kernel.front.remedies import described, unusable
 from portapar.kernel.front.sources import find_source, kernel_error
 from portapar.kernel.front.trees import placed
@@ -152,6 +152,8 @@ class Names(ast.NodeTransformer):
         """The length of the tuple that a captured name stands for, which the text then depends on."""
         if isinstance(node, ast.Name) and node.id in self.items:
             return len(self.items[node.id])
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
+            return None
         traced = self.trace(node)
         if traced is None or traced[2] or not isinstance(traced[1], tuple):
             return None
@@ -160,8 +162,14 @@ class Names(ast.NodeTransformer):
 
     def builtin(self, node: ast.expr) -> str:
         """The name of the builtin function that it is; else ""."""
-        own = isinstance(node, ast.Name) and (node.id in self.locals or node.id in self.func.__globals__)
-        return node.id if isinstance(node, ast.Name) and not own else ""
+        if not isinstance(node, ast.Name) or node.id in self.locals or node.id in self.code.co_freevars:
+            return ""
+        if node.id in self.func.__globals__:
+            return ""
+        if hasattr(builtins, node.id):  # as long as no global has its name
+            capture = Capture(None, (Builtin(node.id),))
+            self.guards[capture, True] = Guard(capture, getattr(builtins, node.id), exact=True)
+        return node.id
 
     def resolve(self, node: ast.Name | ast.Attribute | ast.Subscript, called: bool = False) -> ast.expr:
         """Rewrite a captured name (with its attributes) by what it stands for."""
@@ -178,7 +186,7 @@ class Names(ast.NodeTransformer):
                 self.sure(node)
                 node.id = self.renamed.get(node.id, node.id)
                 return node
-            if node.id in _BUILTINS:
+            if self.builtin(node) in _BUILTINS:
                 if not called and node.id not in _CASTS:
                     self.fail(node, f"it uses the function {node.id!r} without calling it", "call it by its name")
                 return node

@@ -21,7 +21,7 @@ __all__ = ["Narrow", "narrow"]
 
 
 class Narrow(NamedTuple):
-    """A variable that begins as a Python number, and sums up narrow integers in a loop."""
+    """A variable that begins as a Python number, and sums up narrow integers; without a name, a generator's sum."""
 
     name: str
     text: str
@@ -86,7 +86,9 @@ class _Text:
                 )  # fmt: skip
             found = names.names.get(target.id)
             if grows and _is_narrow(found) and isinstance(found, np.dtype):
-                return Narrow(target.id, ast.unparse(node), found.name, function.file, node.lineno)
+                own = dict(function.sums).get(target.id)
+                name, text = (target.id, ast.unparse(node)) if own is None else ("", own)
+                return Narrow(name, text, found.name, function.file, node.lineno)
         if self.depth < 4:
             self.depth += 1
             for node in function.nodes():

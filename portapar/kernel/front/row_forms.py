@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from portapar.kernel.front.sources import tree_of
-from portapar.kernel.front.trees import copied, index_of, placed
+from portapar.kernel.front.trees import copied, index_of, item_of, placed
 
 LOOP = "write a loop over the elements: for k in range(len(x))"
 PRIVATE = "use a private array, d = np.zeros(3), and fill it: d[:] = …"
@@ -104,7 +104,10 @@ class Kept(Exception):
 
 
 class Transposed(ast.NodeTransformer):
-    """``X.T[i, j]`` is ``X[j, i]``, and ``X.T[i]`` is ``X[:, i]``, of arrays that are known by their names."""
+    """``X.T[i, j]`` is ``X[j, i]``, and ``X.T[i]`` is ``X[:, i]``, of arrays that are known by their names.
+
+    Of records ``X["p"][i, 2]`` is ``X[i]["p"][2]``.
+    """
 
     def __init__(self, ndims: Mapping[str, int]) -> None:
         self.ndims, self.changed = ndims, False
@@ -112,6 +115,15 @@ class Transposed(ast.NodeTransformer):
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         self.generic_visit(node)
         array, index = node.value, index_of(node)
+        match array:
+            case ast.Subscript(value=ast.Name(id=name) as whole, slice=ast.Constant(value=str())) if name in self.ndims:
+                own, more = index[: self.ndims[name]], index[self.ndims[name] :]
+                if len(own) == self.ndims[name] > 0 and not any(isinstance(x, ast.Slice) for x in own):
+                    self.changed = True
+                    field: Any = ast.Subscript(item_of(whole, own), array.slice, ast.Load())
+                    field = item_of(field, more) if more else field
+                    field.ctx = node.ctx
+                    return placed(field, node)
         if isinstance(array, ast.Attribute) and array.attr == "T" and isinstance(array.value, ast.Name):
             index += [ast.Slice()] * (self.ndims.get(array.value.id, 0) - len(index))
             numbers = all(not isinstance(x, ast.Constant) or type(x.value) is int for x in index)

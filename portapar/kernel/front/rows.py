@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,12 +19,12 @@ import numpy as np
 from portapar import cache, forks
 from portapar.errors import KernelError
 from portapar.kernel.front.kernel import Function, Kernel
+from portapar.kernel.front.row_copies import Copies
 from portapar.kernel.front.row_forms import LOOP, MOST, PRIVATE, Check, Dim, Given, Kept, Row, Transposed
-from portapar.kernel.front.row_numbers import Numbers
 from portapar.kernel.front.sharing import effects_of
 from portapar.kernel.front.sources import kernel_error, tree_of
 from portapar.kernel.front.text import tell_apart
-from portapar.kernel.front.trees import copied, index_of, item_of, loaded, loads, mentions, placed
+from portapar.kernel.front.trees import copied, index_of, loaded, loads, mentions, placed
 
 __all__ = ["row_number", "without_rows"]
 
@@ -217,7 +217,7 @@ class _Expander:
 _RETURNED = 32  #: elements of a row that a function returns, at most
 
 
-class _Rewriter(Numbers):
+class _Rewriter(Copies):
     """One function, written without rows."""
 
     # statements ---------------------------------------------------------------------------------------
@@ -343,7 +343,7 @@ class _Rewriter(Numbers):
             named = named and not any(isinstance(part, ast.Name) and part.id in self.kept for part in target.elts)
             if named and isinstance(value, ast.Tuple) and not any(map(self.computed, value.elts)):
                 return self.visit(node)  # arrays exchange their names
-            self.fail(node, "it assigns rows as a tuple", "assign them one by one, with a name for what is yet needed")
+            return self.exchanged(node, target.elts, value)
         if isinstance(target, (ast.Tuple, ast.List)) and self.rank(value):
             return self.unpacked(node, target, value)
         if isinstance(target, ast.Subscript) and self.rank(target):
@@ -381,22 +381,6 @@ class _Rewriter(Numbers):
         if self.rank(node.value):
             self.fail(node, f"it adds the row {ast.unparse(node.value)} to a number", "reduce it, such as by .sum()")
         return self.visit(node)
-
-    def keeper(self, before: list[ast.stmt], name: str, node: ast.AST, always: bool) -> Callable[[ast.expr], ast.expr]:
-        """A `leaf` that assigns numbers to names of their own, in front of a statement."""
-        known: dict[str, str] = {}
-
-        def leaf(value: ast.expr) -> ast.expr:
-            if isinstance(value, ast.Constant) or (isinstance(value, ast.Name) and not always):
-                return value
-            value = self.visit(copied(value))
-            text = ast.unparse(value)
-            if text not in known:
-                known[text] = self.expander.fresh(f"{name}_{len(known)}")
-                before.append(placed(ast.Assign([ast.Name(known[text], ast.Store())], value), node))
-            return ast.Name(known[text], ast.Load())
-
-        return leaf
 
     def stored(
         self, node: ast.Assign | ast.AugAssign, target: ast.expr, value: ast.expr, op: ast.operator | None = None
@@ -481,69 +465,6 @@ class _Rewriter(Numbers):
         self.rows[name] = Row(row.dims, row.lengths, row.at, row.reads)
         self.expander.changed = True
         return before or [placed(ast.Pass(), node)]
-
-    # names that are private arrays ------------------------------------------------------------------
-
-    def changes(self, target: ast.expr) -> None:
-        """A store to a name of computed elements, or to some of them: it must have an array of its own."""
-        node = target
-        while isinstance(node, ast.Subscript):
-            node = node.value
-        if isinstance(node, ast.Name) and node.id in self.rows and (node is not target or self.rank(target)):
-            known = self.rows[node.id].dims
-            self.keep(target, node.id, known, f"it changes the row {node.id!r}, which is no array", PRIVATE)
-
-    def kept_anew(self, node: ast.Assign, name: str, value: ast.expr) -> list[ast.stmt]:
-        """``y = y + h * k``, where `y` has an array of its own: its elements are set anew."""
-        before: list[ast.stmt] = []
-        if not self.rank(value):
-            what = f"it assigns the number {ast.unparse(value)} to {name!r}, which is a row elsewhere"
-            self.fail(node, what, "use another name")
-        if self.view_dims(value) is not None:
-            if not isinstance(value, (ast.Name, ast.Subscript)):  # one that is made there
-                made, dims = self.expander.fresh(f"{name}_made"), self.view_dims(value) or ()
-                before.append(placed(ast.Assign([ast.Name(made, ast.Store())], self.visit(value)), node))
-                row = self.array_row(ast.Name(made, ast.Load()), dims, [(made, "")])
-            else:
-                row = self.row(value, self.keeper(before, name, node, False))
-        else:
-            row = self.row(value, self.keeper(before, name, node, False))
-        if len(row.dims) != len(self.kept[name]):
-            self.fail(node, f"{name!r} has another number of axes elsewhere", "use another name")
-        for one, n in zip(row.dims, self.kept[name], strict=True):
-            self.same(node, one, Dim("", n), value, ast.Name(name, ast.Load()))
-        direct = all(root == name and not text or self.root(ast.Name(root, ast.Load())) != name
-                     for root, text in row.reads)  # fmt: skip
-        made = self.copied_to(before, node, row, name, name)
-        if not direct:  # what it reads of itself elsewhere must stay until all is computed
-            del before[-2:]
-            there = self.copied_to(before, node, row, f"{name}_new", f"{name} ")
-            after = self.array_row(ast.Name(there, ast.Load()), row.dims, [(there, "")])
-            made = self.copied_to(before, node, after, name, name)
-        before.append(placed(ast.Assign([ast.Name(name, ast.Store())], ast.Name(made, ast.Load())), node))
-        self.expander.changed = True
-        return before
-
-    def copied_to(self, before: list[ast.stmt], node: ast.AST, row: Row, name: str, place: str) -> str:
-        """The name of a private array with the elements of a row, which two statements at the end of `before` make."""
-        lengths = self.kept_lengths(node, row.dims)
-        self.expander.changed = True
-        made = self.expander.fresh(name)
-        zeros: list[ast.expr] = [ast.Constant(0) for _ in lengths]
-        numbers: list[ast.expr] = [ast.Constant(n) for n in lengths]
-        shape = numbers[0] if len(numbers) == 1 else ast.Tuple(numbers, ast.Load())
-        number = self.places.setdefault(place, len(self.places) + 1)
-        call = ast.Call(ast.Name("private_like", ast.Load()), [shape, row.at(zeros), ast.Constant(number)], [])
-        before.append(placed(ast.Assign([ast.Name(made, ast.Store())], call), node))
-        index = [ast.Name(self.expander.fresh(f"k{axis}"), ast.Load()) for axis in range(len(lengths))]
-        element = item_of(ast.Name(made, ast.Load()), index)
-        element.ctx = ast.Store()  # type: ignore[attr-defined]
-        inner: ast.stmt = ast.Assign([element], row.at(index))
-        for k, n in zip(index[::-1], numbers[::-1], strict=True):
-            over = ast.Call(ast.Name("range", ast.Load()), [copied(n)], [])
-            inner = ast.For(ast.Name(k.id, ast.Store()), over, [inner], [])
-        before.append(placed(inner, node))
-        return made
 
     def writes(self, node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
         """(what may change an array, that array) in a statement."""

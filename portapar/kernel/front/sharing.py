@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from portapar.kernel.front.kernel import Function
 from portapar.kernel.front.row_forms import CONSTRUCTORS, PRODUCTS, REDUCTIONS
-from portapar.kernel.front.trees import assignments_of, index_of
+from portapar.kernel.front.trees import assignments_of, copied, index_of, placed
 
-__all__ = ["Effect", "Sharing", "effects_of", "may_return_a_row"]
+__all__ = ["Effect", "Sharing", "effects_of", "index_tables", "may_return_a_row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +163,30 @@ class Sharing:
             case ast.Call(func=ast.Attribute(value=owner, attr="copy" | "astype" | "conj" | "conjugate" | "clip")):
                 return self.rank(owner)
         return 0
+
+
+def index_tables(
+    function: ast.FunctionDef,
+    ranks: Mapping[str, int],
+    functions: Mapping[str, Function],
+    effect: Effects,
+    fresh: Callable[[str], str],
+) -> bool:
+    """``for row in X``, where X is a table, becomes a loop over indices, ``row = X[k]``; whether there is one."""
+    found = False
+    for loop in [node for node in ast.walk(function) if isinstance(node, ast.For)]:
+        if not isinstance(loop.iter, (ast.Name, ast.Subscript)):
+            continue
+        if Sharing(function, ranks, functions, effect).rank(loop.iter) < 2:
+            continue
+        k = fresh("k")
+        item = ast.Subscript(copied(loop.iter), ast.Name(k, ast.Load()), ast.Load())
+        count = ast.Call(ast.Name("len", ast.Load()), [loop.iter], [])
+        loop.body.insert(0, placed(ast.Assign([loop.target], item), loop))
+        loop.target = ast.copy_location(ast.Name(k, ast.Store()), loop)
+        loop.iter = placed(ast.Call(ast.Name("range", ast.Load()), [count], []), loop)
+        found = True
+    return found
 
 
 def may_return_a_row(function: Function) -> bool:

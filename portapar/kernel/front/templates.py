@@ -24,7 +24,7 @@ from portapar.kernel.front.row_forms import (
     Kept,
     Row,
 )
-from portapar.kernel.front.sharing import Sharing, may_return_a_row
+from portapar.kernel.front.sharing import Sharing, index_tables, may_return_a_row
 from portapar.kernel.front.sources import kernel_error
 from portapar.kernel.front.trees import (
     assignments_of,
@@ -74,12 +74,13 @@ class Templates(ast.NodeTransformer):
         self.arrays: dict[str, tuple[Dim, ...]] = dict(given)
         self.rows: dict[str, Row] = {}  #: local names of computed rows
         self.assigned: dict[str, int] = {}
+        ranks = {name: len(dims) for name, dims in given.items()}
+        expander.changed |= index_tables(function, ranks, expander.functions, expander.effect, expander.fresh)
         for node in ast.walk(function):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 self.assigned[node.id] = self.assigned.get(node.id, 0) + 1
         self.function = function
         self.made_constant(function)
-        ranks = {name: len(dims) for name, dims in given.items()}
         self.sharing = Sharing(function, ranks, expander.functions, expander.effect)
         self.find_arrays(function)
 

@@ -113,8 +113,8 @@ def _finish(function: Any) -> None:
     for behind, (how, *values) in vars(function).get("marked", ()):
         heads = [number for number, jump in jumps if len(jump.operands) == 3 and behind in jump.operands]
         backs = [
-            jump for number, jump in jumps for target in jump.operands
-            if heads and target.name == f"B{heads[0]}" and number >= heads[0] and "llvm.loop" not in jump.metadata
+            jump for number, jump in jumps for target in jump.operands if heads and isinstance(target, ir.Block)
+            and target.name == f"B{heads[0]}" and number >= heads[0] and "llvm.loop" not in jump.metadata
         ]  # fmt: skip
         if backs:
             mark = module.add_metadata([ir.MetaDataString(module, f"llvm.loop.unroll.{how}"), *values])
