@@ -14,6 +14,7 @@ from portapar.executor import Executor
 from portapar.kernel.front.kernel import holding, is_held
 from portapar.policy import Policy, check_policy, current
 from portapar.problem import Problem
+from portapar.remembered import MISS, Look, quick
 
 
 def for_each(policy: Policy | None, n: Any, body: Any, *args: Any) -> Any:
@@ -47,17 +48,22 @@ def for_each(policy: Policy | None, n: Any, body: Any, *args: Any) -> Any:
     -----
     O(n) work. If it fails or is interrupted, what the kernel writes to is undefined.
     """
+    result = quick(policy, (body, None, n), args)
+    if result is not MISS:
+        return result
     check_policy(policy, "for_each")
     plain = type(n) is int or (type(n) is tuple and set(map(type, n)) == _INT)  # which are told apart as they are
     space = n if plain else problem.box(n)
+    look: Look | None = (body, None, n)
     if _several(body, args):
         body, args = holding(body, 1 if isinstance(space, int) else len(n if plain else space[0]), args)
+        look = None
     how = policy if policy is not None else current.get()
     if how is not None and getattr(how, "deterministic", False):  # a plan's stand-in is no policy
         from portapar.algorithms.deterministic import in_order  # which stands on this
 
         return in_order(policy, n, body, args)
-    return call("for_each", policy, (body,), args, space, _build)
+    return call("for_each", policy, (body,), args, space, _build, look)
 
 
 _INT = {int}

@@ -8,6 +8,7 @@ floating-point summation", 2013, motivates it; fixed blocking is the cheap way t
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,10 @@ from portapar import arrays, elementwise, ops
 from portapar.call import call
 from portapar.errors import PlacementError
 from portapar.executor import Executor
+from portapar.ops import Monoid
 from portapar.policy import Policy
 from portapar.problem import Problem, folded
+from portapar.remembered import MISS, Look, quick
 
 
 def reduce(policy: Policy | None, x: Any, op: Any = ops.plus, init: Any = None, *, axis: Any = None) -> Any:
@@ -119,6 +122,16 @@ def reduce_as(
     name: str, policy: Policy | None, inputs: tuple[Any, ...], op: Any, transform: Any, init: Any, axis: Any = None
 ) -> Any:
     """`transform_reduce` under the name that the user knows it by."""
+    look: Look | None = None
+    if init is None and axis is None:
+        if type(op) is Monoid and op.named:
+            look = transform, id(op), None
+        elif type(op) is FunctionType and op.__defaults__ is None and getattr(op, "commutative", True) is True:
+            look = transform, id(op.__code__), None
+    if look is not None:
+        result = quick(policy, look, inputs)
+        if result is not MISS:
+            return result
     if axis is not None:
         from portapar.algorithms.axes import axes_of, reduce_axes  # which stands on others that reduce
 
@@ -133,7 +146,7 @@ def reduce_as(
         raise PlacementError(f"{name}: init is {init!r}, a {type(init).__name__}: must be a number, or a tuple of them")
     start = None if init is None else (type(init), repr(init))  # -0.0 is not 0.0
     extra = getattr(op, "commutative", True), start, init
-    return call(name, policy, kernels, inputs, extra, _build)
+    return call(name, policy, kernels, inputs, extra, _build, look)
 
 
 def _build(algorithm: str, where: Executor, kernels: Any, args: Any, extra: Any) -> tuple[Problem, None]:

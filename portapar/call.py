@@ -24,7 +24,7 @@ from portapar.lengths import again, keep, likeness
 from portapar.plan import Plan, cut, watch
 from portapar.policy import Planning, Policy, choosing, planning, surveying
 from portapar.problem import Problem, checking
-from portapar.remembered import MISS, ready_calls, remember_loop, repeated, signature
+from portapar.remembered import MISS, Look, learn, ready_calls, remember_loop, repeated, signature
 from portapar.tape import tapes, unseen
 from portapar.trace import span
 
@@ -73,6 +73,7 @@ def call(
     args: tuple[Any, ...],
     extra: Any,
     build: Callable[..., tuple[Problem, Any]],
+    look: Look | None = None,
 ) -> Any:
     """Run one call of an algorithm.
 
@@ -90,6 +91,8 @@ def call(
     build : callable
         The long way: ``build(algorithm, executor, kernels, args, extra)`` makes the problem, and what the
         call returns if the form itself returns nothing.
+    look : Look, optional
+        What `portapar.remembered.quick` was asked for, and missed.
     """
     try:
         undecided = choosing(how)
@@ -107,8 +110,10 @@ def call(
             if ready is not None:
                 result = ready(values)
                 if result is not MISS:
+                    if ready.waits > 0:
+                        learn(ready, how, look, kernels, args, values, None)
                     return result
-        return _call(algorithm, how, kernels, args, extra, build, key, values)
+        return _call(algorithm, how, kernels, args, extra, build, key, values, look)
     except PortaparError as error:
         raise short(error) from error.__cause__
 
@@ -162,13 +167,17 @@ def _call(
     build: Callable[..., tuple[Problem, Any]],
     key: Any,
     values: Any,
+    look: Look | None = None,
 ) -> Any:
     """The long way of a call, which looks like `key` and works on `values`."""
     alike = None
     if key is not None:
-        result = repeated(key, values)
-        if result is not MISS:
-            return result
+        for ready, same in repeated(key, values):
+            result = ready(values)
+            if result is not MISS:
+                if ready.waits > 0:
+                    learn(ready, how, look, kernels, args, values, same)
+                return result
         alike = likeness(key, args, values, build)
         if alike is not None:
             result = again(alike, key, values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from portapar import arrays, policy
 from portapar.agreement import Asked
 from portapar.arrays import PartitionedArray, Range
 from portapar.cache import Bounded
+from portapar.errors import PortaparError, short
 from portapar.executor import DeviceExecutor, Work
 from portapar.kernel.front.lift import bound
 from portapar.kernel.jit.layout import DATA, word
@@ -43,6 +45,65 @@ class Code:
 
 
 forgets(ready_calls.clear)
+
+_OFTEN = 3  #: calls that look alike before native code knows their look
+_LOOKS = 4  #: that it knows of one kernel, the last ones
+#: (function, device, shape and dtype of an output to make, codes) by policy, block, code and what else calls say
+_quick = Bounded()
+
+forgets(_quick.clear)
+os.register_at_fork(after_in_child=_quick.clear)  # they know the threads and locks of the parent
+
+#: what a call says besides its policy and its arguments: a kernel, whose code is looked at; what else is compared; its
+#: space, which native code knows if it is a whole number or a tuple of them, or None
+Look = tuple[Any, Any, Any]
+
+
+def quick(how: Any, look: Look, args: tuple[Any, ...]) -> Any:
+    """Run a call that looks like one that was made several times, or return MISS."""
+    if type(how) is not Policy or tapes or watching:
+        return MISS
+    kernel, extra, space = look
+    found = _quick.get((how, policy.current.get(), id(getattr(kernel, "__code__", kernel)), extra))
+    if found is None:
+        return MISS
+    try:
+        for run, device, made, _ in found:
+            if device.closed:
+                break
+            result = run(space, args if made is None else (*args[:-1], np.empty(*made)))
+            if result is not REFUSED:
+                return result
+    except PortaparError as error:
+        raise short(error) from error.__cause__
+    return MISS
+
+
+def learn(
+    ready: Any, how: Any, look: Look | None, kernels: tuple[Any, ...], args: tuple[Any, ...], values: Any, same: Any
+) -> None:
+    """Let native code know the look of a call that was remembered, when it has been made several times.
+
+    `values` and `same` are from `signature` and `repeated`.
+    """
+    ready.waits -= 1
+    if ready.waits or look is None or values is not args or how.deterministic or how.tune:
+        return
+    kernel, extra, space = look
+    whole = type(space) is tuple and set(map(type, space)) == {int}
+    codes = [each.__code__ for each in kernels if id(getattr(each, "__code__", None)) in _simple]
+    if len(codes) < len(kernels) or not (whole or space is None or type(space) is int):
+        return
+    if ready.problem.init is not None or ready.problem.tiles:
+        return
+    if ready.shape is not None:
+        args = (*args[:-1], np.empty(*ready.shape))
+    sources = range(len(args)) if ready.places is None else ready.places
+    run = ready.launch.caller(space, args, sources, same, ready.gives)
+    if run is None:
+        return
+    key = how, policy.current.get(), id(getattr(kernel, "__code__", kernel)), extra
+    _quick[key] = (run, ready.device, ready.shape, codes), *_quick.get(key, ())[: _LOOKS - 1]
 
 
 def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...], extra: Any) -> tuple[Any, Any]:
@@ -111,22 +172,23 @@ def _spread(args: tuple[Any, ...]) -> Iterator[Any]:
             yield x
 
 
-def repeated(key: Any, args: tuple[Any, ...]) -> Any:
-    """Run a remembered call that has not been used for long, or in which one array, or perhaps number, has several
-    places, or return MISS."""
+def repeated(key: Any, args: tuple[Any, ...]) -> Iterator[tuple[Any, list[int] | None]]:
+    """A remembered call that has not been used for long, or in which one array, or perhaps number, has several places.
+
+    With it which earlier one each argument is, see `Launch.caller` for those that are none; None if it is not of these.
+    """
     ready = ready_calls.recalled(key)
     if ready is not None:
-        result = ready(args)
-        if result is not MISS:
-            return result
+        yield ready, None
     for numbers in (True, False):
         places = repeats(args, numbers)
         if places is None:  # nor are there any among arrays alone
-            return MISS
+            return
         ready = ready_calls.get((key, places)) or ready_calls.recalled((key, places))
         if ready is not None:
-            return ready(args)
-    return MISS
+            mine = (-1 if numbers or type(x) not in NUMBERS else -2 for x in args)
+            yield ready, [j if j < k else other for k, (j, other) in enumerate(zip(places, mine, strict=True))]
+            return
 
 
 def repeats(args: tuple[Any, ...], numbers: bool = True) -> tuple[int, ...] | None:
@@ -153,12 +215,13 @@ def repeats(args: tuple[Any, ...], numbers: bool = True) -> tuple[int, ...] | No
 class _Ready:
     """A plan of one part on one device, with its native code: what a remembered call runs."""
 
-    __slots__ = ("device", "gives", "launch", "places", "problem", "shape")
+    __slots__ = ("device", "gives", "launch", "places", "problem", "shape", "waits")
 
     def __init__(self, problem: Problem, launch: Any, places: Any, shape: Any, gives: bool) -> None:
         self.problem, self.launch, self.shape, self.gives = problem, launch, shape, gives
         self.device = launch.device
         self.places = places
+        self.waits = _OFTEN  #: calls until native code knows it
 
     def over(self, launch: Any, extent: tuple[int, ...]) -> _Ready:
         """The same over another index space, for which there is a launch, or for other lengths."""
@@ -194,6 +257,7 @@ class _ReadyParts:
     __slots__ = (
         "alone", "asked", "begins", "executor", "gives", "members", "places", "problem", "repeats", "runs", "written",
     )  # fmt: skip
+    waits = 0
 
     def __init__(
         self, loop: Loop, places: tuple[int, ...], runs: Sequence[tuple[int, Any]], gives: bool, repeats: Any

@@ -200,6 +200,17 @@ class Launch:
         """
         return not self.device.host_memory and not apart
 
+    def caller(
+        self, space: Any, args: Sequence[Any], sources: Sequence[int], same: Sequence[int] | None, gives: bool
+    ) -> Any:
+        """A function ``(space, args)`` that runs calls which look like this one in native code; None if there is none.
+
+        REFUSED is its answer to all others. `sources` are the program's arguments among `args`; `same` says which
+        earlier argument each is, or, if negative, that it is none of them (-1) or may be any (-2). It gives None, the
+        value of a reduction, or the last argument, as `gives` says.
+        """
+        return None
+
     def over(self, task: Task) -> Launch:
         """A task of the same program over another index space, with the same guard."""
         return type(self)(self.device, task)

@@ -13,6 +13,7 @@
 `jobs`       the native loops that hand out a job to threads
 `pool`       the threads
 `launch`     a program over one range, prepared once
+`calls`      calls that look like earlier ones, told by native code
 `privates`   copies of what is updated atomically, one for each thread
 `memory`     large blocks that are used again
 `device`     the device itself

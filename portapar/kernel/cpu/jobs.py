@@ -437,6 +437,14 @@ def begin_alone(job: int | ctypes.c_int64, block: int, lo: int, failed: Callable
     return result.value
 
 
+def end_alone(job: int, block: int, at: int, hi: int, failed: Callable[[], Exception]) -> None:
+    """Go on where the native loop `alone` stopped, because its time slice was over or it failed."""
+    if at == -2:
+        raise failed()
+    go_on()
+    run_alone(job, block, at, hi, failed)
+
+
 def bind_alone(
     job: int, block: int, lo: int, hi: int, partials: Any, failed: Callable[[], Exception]
 ) -> Callable[[], Any]:
@@ -451,13 +459,10 @@ def bind_alone(
     def call() -> Any:
         with lock:  # for one thread at a time: the words are shared
             raw(*words)
+            if state.value == -1:
+                return REFUSED
             if state.value < hi:
-                if state.value < 0:
-                    if state.value == -2:
-                        raise failed()
-                    return REFUSED
-                go_on()
-                run_alone(job, block, state.value, hi, failed)
+                end_alone(job, block, state.value, hi, failed)
             return None if partials is None else partials[0]
 
     return call

@@ -13,7 +13,7 @@ import numpy as np
 
 from portapar import forks, tuning
 from portapar.kernel import device
-from portapar.kernel.cpu import chunk, jobs, pool, privates
+from portapar.kernel.cpu import calls, chunk, jobs, pool, privates
 from portapar.kernel.cpu.memory import LINE
 from portapar.kernel.front.sources import of_library
 from portapar.kernel.jit.check import located
@@ -192,6 +192,12 @@ class Launch(device.Launch):
         at = jobs.begin_alone(ctypes.addressof(job), address, self._lo, self._failure)
         if at < 0 or at >= self._hi:
             return at >= 0
+        return self._join(job, address, at)
+
+    def _join(self, job: Any, address: int, at: int) -> bool:
+        """Let all threads do the rest of a job that this one began."""
+        if at == -2:
+            raise self._failure()
         wakes = job[jobs.REST // 8] > 1e9 * tuning.value("wake")
         rest = self._new_job(lo=at, wakes=wakes, function=job[0])
         with _joining:  # only once: another thread may have no more of the new job than its address
@@ -256,6 +262,51 @@ class Launch(device.Launch):
         if not allowed:
             return REFUSED
         return partials[:1] if self._folds else partials  # type: ignore[index]
+
+    def caller(
+        self, space: Any, args: Sequence[Any], sources: Sequence[int], same: Sequence[int] | None, gives: bool
+    ) -> Any:
+        program, values = self._program, [args[k] for k in sources]
+        converted = any(
+            not spec.is_array and np.dtype(type(x)) != spec.dtype
+            for x, spec in zip(values, program.specs, strict=True)
+        )
+        if self._updates or self._lo != 0 or converted or len(set(sources)) < len(sources):
+            return None
+        partials: Any = None
+        result: Any = calls.LAST if gives else calls.NOTHING
+        if program.acc is not None:
+            if program.acc.names is not None or (self._tiles > 1 and not self._folds):
+                return None
+            partials = np.empty(self._tiles, program.acc)
+            result = partials.__getitem__
+        of_program = dict(zip(sources, self._places(), strict=False))
+        places = [of_program.get(k, -1) for k in range(len(args))]
+        block, frees = self._packed(values, None, partials), self._loops or self._hi > _MANY
+        start, any_other = functools.partial(self._start, kept=[partials]), [calls.ANY] * len(args)
+        return calls.caller(space, args, places, same or any_other, block, result, frees, start)
+
+    def _start(self, table: np.ndarray, kept: list[Any]) -> list[Any]:
+        """Write into a call's table how its job is run; what must be kept alive."""
+        job, failed, pool = self._job, self._failure, (0, None, None)
+        at, block, together = ctypes.addressof(job), int(table[calls.BLOCK // 8]), self._threads > 1 and not self._alone
+        rest: Any = functools.partial(jobs.end_alone, at, block, hi=self._hi, failed=failed)
+        if together:
+            *pool, rest = self.device.pool.lend(failed)
+        elif self._alone:
+
+            def rest(at: int) -> None:
+                self._join(job, block, at)
+                self._start(table, kept)
+
+        kept += (job, rest, *pool)
+        loop: Any = jobs.loop("launch" if together else "alone")
+        for place, word in (
+            (calls.LOOP, loop.address), (calls.JOB, at), (calls.LO, self._lo), (calls.HI, self._hi),
+            (calls.REST, id(rest)), (calls.POOL, pool[0]), (calls.ACQUIRE, id(pool[1])), (calls.RELEASE, id(pool[2])),
+        ):  # fmt: skip
+            table[place // 8] = word
+        return kept
 
     def _packed(self, values: Sequence[Any], firsts: Sequence[int] | None, partials: np.ndarray | None) -> bytes:
         if firsts is None and self._lo == 0:
@@ -400,6 +451,12 @@ class Numbered:
         self._known, self._job, self._rest, self._tiles = known, job, rest, tiles
         self._address, self._hi = ctypes.c_int64(ctypes.addressof(job)), job[jobs.HI // 8]
         self.device, self.written = known.device, known.written
+
+    def caller(self, *look: Any) -> Any:
+        made = object.__new__(Launch)
+        made.__dict__.update(self._known.__dict__)
+        made._job, made._hi, made._rest, made._tiles = self._job, self._hi, self._rest, self._tiles
+        return made.caller(*look)
 
     def __call__(self, values: Sequence[Any], firsts: Sequence[int] | None = None) -> Any:
         known, partials = self._known, None

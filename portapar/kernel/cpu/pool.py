@@ -101,6 +101,24 @@ class Pool:
             self._launch(*self._ready, job, block)
             return not self._result.value or self._go_on(failed)
 
+    def lend(self, failed: Callable[[], Exception]) -> tuple[int, Any, Any, Callable[[int], None]]:
+        """What native code needs to run jobs by itself: the address of the words, and three functions.
+
+        The first gets the lock, the second gives it back; in between, where the loop `launch` returned 1 or 3, the last
+        one is told so, and ends the job. Where the threads are gone, the first worker of all has the state QUIT.
+        """
+        with self._lock:
+            if self._closed:
+                self._words[(WORKERS + WORKER_SIZE + STATE) // 8] = QUIT
+            elif not self._threads:
+                self._start()
+
+        def end(status: int) -> None:
+            self._result.value = status
+            self._go_on(failed)
+
+        return self._address, self._lock.acquire, self._lock.release, end
+
     def bind(self, job: int, block: int, partials: Any, failed: Callable[[], Exception]) -> Callable[[], Any]:
         """`run` with its arguments bound; returns the first of `partials`, if they are given.
 

@@ -12,11 +12,12 @@ import numpy as np
 
 from portapar.errors import BackendUnavailableError
 
-_HEAD = object.__basicsize__
-TYPE = _HEAD - 8  #: where an object keeps its type
-DATA, NDIM, DIMS, STRIDES, DESCR, FLAGS = _HEAD, _HEAD + 8, _HEAD + 16, _HEAD + 24, _HEAD + 40, _HEAD + 48
+HEAD = object.__basicsize__  #: where a number keeps its value
+TYPE = HEAD - 8  #: where an object keeps its type
+DATA, NDIM, DIMS, STRIDES, DESCR, FLAGS = HEAD, HEAD + 8, HEAD + 16, HEAD + 24, HEAD + 40, HEAD + 48
 ALIGNED, WRITEABLE = 0x100, 0x400  #: bits of the flags
 BYTES = bytes.__basicsize__ - 1  #: where a bytes object keeps its bytes
+SIZE, ITEMS = HEAD, tuple.__basicsize__  #: where a tuple keeps its length, and its elements
 
 
 def word(address: int) -> int:
@@ -46,7 +47,10 @@ def _check() -> None:
                 f"NumPy {np.__version__} keeps the fields of its arrays in other places than portapar's native code "
                 "reads them. Use a NumPy that portapar supports: pip install 'numpy<3'"
             )
-    if ctypes.string_at(id(b"portapar") + BYTES, 8) != b"portapar" or word(id(frozen) + TYPE) != id(np.ndarray):
+    pair, text = (block, frozen), ctypes.string_at(id(b"portapar") + BYTES, 8)
+    items = word(id(pair) + SIZE), word(id(pair) + ITEMS), word(id(pair) + ITEMS + 8)
+    kept = text == b"portapar" and items == (2, id(block), id(frozen))
+    if not kept or word(id(frozen) + TYPE) != id(np.ndarray):
         raise BackendUnavailableError("this Python keeps objects in another way than CPython: portapar needs CPython")
 
 

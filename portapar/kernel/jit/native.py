@@ -65,7 +65,7 @@ def _engine() -> Any:
     return llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
 
 
-def native(key: str, make: Callable[[], Any], arity: int) -> Callable[..., int]:
+def native(key: str, make: Callable[[], Any], arity: int, direct: bool = False) -> Callable[..., int]:
     """A native function of `arity` 64-bit arguments, from the cache or compiled now.
 
     Parameters
@@ -76,6 +76,9 @@ def native(key: str, make: Callable[[], Any], arity: int) -> Callable[..., int]:
         Gives the Python function to compile when it is not cached.
     arity : int
         How many int64 arguments it takes.
+    direct : bool
+        It returns its result itself, as functions of C do; only native code and Python may call it then, by its
+        ``address``.
 
     Returns
     -------
@@ -95,7 +98,7 @@ def native(key: str, make: Callable[[], Any], arity: int) -> Callable[..., int]:
         import numba  # noqa: F401  as a whole first
 
         with held_back():
-            address, symbol, code, helpers = compile_native(make(), arity)
+            address, symbol, code, helpers = compile_native(make(), arity, direct)
         header = f"{symbol} {'numba' if helpers else 'libc'}".encode()
         cache.store(name, header + b"\n" + code)
     return _callable(address, arity)
@@ -145,10 +148,11 @@ def failure(what: str = "a kernel") -> KernelError:
     return KernelError(f"{what} stopped early, at what raises an exception in Python; its outputs are undefined")
 
 
-def compile_native(function: Any, arity: int) -> tuple[int, str, bytes, bool]:
+def compile_native(function: Any, arity: int, direct: bool = False) -> tuple[int, str, bytes, bool]:
     """Compile `function` of int64 arguments: (address, symbol, object code, needs Numba's helpers)."""
     with _lock:
         library, symbol = lower(function, arity)
+        symbol = _direct(library, symbol, arity) if direct else symbol
         code = library.codegen._tm.emit_object(library._final_module)
         address = _added(code, symbol)
         process = ctypes.CDLL(None)  # what any process has: libc, libm
@@ -294,6 +298,23 @@ def lower(function: Any, arity: int) -> tuple[Any, str]:
         _optimize(result.library)
         result.library._final_module = vecmath.settled(result.library._final_module, features)
     return result.library, result.fndesc.llvm_func_name
+
+
+def _direct(library: Any, symbol: str, arity: int) -> str:
+    """Add a function that returns the result of another one, as C's do; its symbol."""
+    import llvmlite.binding as llvm
+    from llvmlite import ir
+
+    word, module = ir.IntType(64), ir.Module()
+    pointer, words = word.as_pointer(), [word] * arity
+    inner = ir.Function(module, ir.FunctionType(ir.IntType(32), [pointer, pointer, *words]), symbol)
+    outer = ir.Function(module, ir.FunctionType(word, words), "portapar_direct")
+    builder = ir.IRBuilder(outer.append_basic_block())
+    result, error = builder.alloca(word), builder.alloca(word)
+    builder.call(inner, [result, error, *outer.args])
+    builder.ret(builder.load(result))
+    library._final_module.link_in(llvm.parse_assembly(str(module)))
+    return outer.name
 
 
 def _leave(library: Any, once: bool) -> None:

@@ -85,6 +85,32 @@ def run_chunk(typing, function, lo, hi, block):
 
 
 @intrinsic
+def run_native(typing, function, one, two, three):
+    """Call a compiled function of three words by its address; its result."""
+
+    def codegen(context, builder, signature, values):
+        pointer = _I64.as_pointer()
+        kind = ir.FunctionType(_I32, [pointer, pointer, _I64, _I64, _I64])
+        result, error = cgutils.alloca_once(builder, _I64), cgutils.alloca_once(builder, _I64)
+        builder.call(builder.inttoptr(values[0], kind.as_pointer()), [result, error, *values[1:]])
+        return builder.load(result)
+
+    return types.int64(function, types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def call(typing, function, *words):
+    """Call a function of C by its address, with words; the word that it returns."""
+
+    def codegen(context, builder, signature, values):
+        kind = ir.FunctionType(_I64, [_I64] * len(words))
+        given = cgutils.unpack_tuple(builder, values[1], len(words))
+        return builder.call(builder.inttoptr(values[0], kind.as_pointer()), given)
+
+    return types.int64(function, types.StarArgTuple(words)), codegen
+
+
+@intrinsic
 def clock(typing):
     """Nanoseconds of the monotonic clock."""
 

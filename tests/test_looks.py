@@ -1,0 +1,438 @@
+"""Calls that native code knows by their looks: it must know apart whatever is another call, and hold on to nothing."""
+
+import gc
+import os
+import signal
+import sys
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.lib.stride_tricks import as_strided
+
+import portapar as pp
+from portapar import remembered
+from portapar.executor import opened
+
+N = 100
+OFTEN = 8  #: calls after which native code certainly knows one
+
+
+def put(i, x, y, s):
+    y[i] = x[i] * s + 1
+
+
+def put_two(i, j, x, y):
+    y[i, j] = x[i, j] + 10 * i + j
+
+
+def scaled(a, b):
+    return a + 2 * b
+
+
+def product(a, b):
+    return a * b
+
+
+def difference(a, b):
+    return a - b
+
+
+def greater(a, b):
+    return b if b > a else a
+
+
+def steps(i, x, y, s):
+    """As many steps as `x` says."""
+    v = y[i] * 0.5
+    for _ in range(int(x[i])):
+        v = v * 0.5 + s
+    y[i] = v
+
+
+@pytest.fixture(params=["unseq", "par"])
+def how(request):
+    return pp.unseq if request.param == "unseq" else pp.par.on(pp.threads(2))
+
+
+@pytest.fixture
+def known(monkeypatch):
+    """Makes a call until native code knows it; fails if it never does."""
+
+    def check(call, *args, **keywords):
+        for _ in range(OFTEN):
+            call(*args, **keywords)
+
+        def fail(*_):
+            raise AssertionError("a call took the longer way")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("portapar.call.signature", fail)
+            return call(*args, **keywords)
+
+    return check
+
+
+def test_calls_that_native_code_knows(how, known):
+    for n in (N, 9_000, 150_000):
+        x, y, z = np.arange(n) % 7.0, np.zeros(n), np.zeros(n)
+        for s in (2.0, 3, True, np.float32(0.5), np.int8(-3)):
+            known(pp.for_each, how, n, put, x, y, s)
+            assert (y == x * s + 1).all()
+        known(pp.for_each, how, n, put, z, z, 2.0)
+        assert (z == 2.0 ** (OFTEN + 1) - 1).all()
+        c = x + 1j * y
+        known(pp.transform, how, x, 2 - 3j, out=c, op=product)
+        assert (c == x * (2 - 3j)).all()
+        assert known(pp.transform, how, x, y, out=z, op=scaled) is z and (z == x + 2 * y).all()
+        assert known(pp.transform, how, x, y, out=x, op=difference) is x
+        fresh = known(pp.transform, how, x, y, op=scaled)
+        assert (fresh == x + 2 * y).all() and fresh is not pp.transform(how, x, y, op=scaled)
+        assert known(pp.copy, how, fresh, out=z) is z and (z == fresh).all()
+        k = np.arange(n) % 5
+        for found, right in (
+            (known(pp.reduce, how, k), np.int64(k.sum())),
+            (known(pp.reduce, how, k.astype("f4"), pp.maximum), np.float32(4)),
+            (known(pp.reduce, how, k, greater), np.int64(4)),
+            (known(pp.transform_reduce, how, k, k, transform=product), np.int64((k * k).sum())),
+        ):
+            assert found == right and type(found) is type(right)
+    x, y = np.ones((30, 40)), np.zeros((40, 30)).T
+    known(pp.for_each, how, (30, 40), put_two, x, y)
+    assert (y == 1 + 10 * np.arange(30)[:, None] + np.arange(40)).all()
+
+
+def test_operators_and_transforms_are_told_apart(how):
+    x = np.arange(1.0, N)
+    for _ in range(OFTEN):
+        assert pp.reduce(how, x) == x.sum() and pp.reduce(how, x, init=0.5) == x.sum() + 0.5
+        assert pp.reduce(how, x, pp.maximum) == N - 1 == pp.reduce(how, x, greater)
+        assert pp.transform_reduce(how, x, transform=np.negative) == -x.sum()
+        assert pp.transform_reduce(how, x, transform=lambda v: v) == x.sum()
+        assert pp.transform_reduce(how, x, transform=lambda v: v + 1) == (x + 1).sum()
+        assert pp.reduce(how, x, axis=0) == x.sum() and pp.reduce(how, x, pp.minimum) == 1
+        np.testing.assert_array_equal(pp.transform(how, x, x, op=greater), x)
+        np.testing.assert_array_equal(pp.transform(how, x, x, op=product), x * x)
+
+
+def changed(**flags):
+    x = np.zeros(N)
+    for name, value in flags.items():
+        setattr(x.flags, name, value)
+    return x
+
+
+class Array(np.ndarray):
+    pass
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda: changed(writeable=False),
+        lambda: np.zeros(8 * N + 1, np.uint8)[1:].view("f8"),
+        lambda: as_strided(np.zeros(1), (N,), (0,)),
+        lambda: np.zeros(N, ">f8"),
+        lambda: np.ma.zeros(N),
+        lambda: np.zeros((N, 1)),
+        lambda: np.zeros(N - 1),
+        lambda: np.zeros(N, np.int64),
+        lambda: np.zeros(N, [("a", "f8")]),
+        lambda: None,
+        lambda: [0.0] * N,
+        lambda: 1.0,
+    ],
+)
+def test_outputs_that_are_refused(how, other):
+    x = np.arange(N) * 1.0
+    for _ in range(OFTEN):
+        pp.transform(how, x, x, out=np.zeros(N), op=scaled)
+        pp.for_each(how, N, put, x, np.zeros(N), 1.0)
+    out = other()
+    if out is not None:
+        with pytest.raises(pp.PortaparError):
+            pp.transform(how, x, x, out=out, op=scaled)
+        assert not np.asarray(out).any() or type(out) is float
+    if not isinstance(out, np.ndarray) or not out.flags.aligned or not out.flags.writeable:
+        with pytest.raises(pp.PortaparError):
+            pp.for_each(how, N, put, x, out, 1.0)
+
+
+def test_arguments_that_are_others(how):
+    x, y = np.arange(N) * 1.0, np.zeros(N)
+    calls = [
+        (x, 2), (x, 2.0), (x, np.float32(0.1)), (x, 0.1), (x, True), (x, 1), (x, -(2**63)), (x, 2**63 - 1),
+        (x.astype("f4"), 2.0), (x.astype("i8"), 3), (x[::-1], 2.0), (np.arange(2.0 * N)[::2], 2.0),
+        (x.view(Array), 2.0), (x.reshape(1, N)[0], 2.0), (np.arange(N + 50.0), 2.0), (x, np.array(3.0)[()]),
+    ]  # fmt: skip
+    for _ in range(OFTEN):
+        for one, s in calls:
+            pp.for_each(how, N, put, one, y, s)
+            np.testing.assert_array_equal(y, one[:N] * s + 1)
+    for n in (True, 1.0, 100.0, "100", None, -1, 2**70, (100.0,), [100]):
+        y[:] = 7
+        try:
+            pp.for_each(how, n, put, x, y, 2.0)
+        except pp.PortaparError:
+            assert (y == 7).all()
+        else:
+            assert n in (True, [100]) and y[-1] == (7 if n is True else 2 * x[-1] + 1)
+    for s in (2**63, -(2**63) - 1, 2**200, None, "2", [2.0]):
+        with pytest.raises((pp.PortaparError, OverflowError)):
+            pp.for_each(how, N, put, x, y, s)
+    with pytest.raises(pp.PortaparError):
+        pp.for_each(how, N, put, x, y)
+    with pytest.raises(pp.PortaparError):
+        pp.for_each(x, N, put, x, y, 2.0)
+
+
+def test_arrays_that_change_in_place(how):
+    x, out = np.arange(24.0), np.zeros(24)
+    for change in (lambda: setattr(x, "shape", (4, 6)), lambda: setattr(x, "dtype", np.int64),
+                   lambda: setattr(x, "dtype", np.float64), lambda: setattr(x, "shape", 24),
+                   lambda: x.resize(5, refcheck=False), lambda: x.resize(100, refcheck=False)):  # fmt: skip
+        for _ in range(OFTEN):
+            assert pp.reduce(how, x) == x.sum()
+            np.testing.assert_array_equal(pp.transform(how, x, x, op=scaled), x * 3)
+        change()
+    for _ in range(OFTEN):
+        pp.for_each(how, 24, put, out, out, 1.0)
+    out.flags.writeable = False
+    with pytest.raises(pp.PortaparError):
+        pp.for_each(how, 24, put, out, out, 1.0)
+    assert (out == OFTEN).all()
+
+
+def test_kernels_that_are_others(how):
+    x, y = np.arange(N) * 1.0, np.zeros(N)
+
+    def own(i, x, y, s):
+        y[i] = x[i] - s
+
+    for _ in range(OFTEN):
+        pp.for_each(how, N, own, x, y, 2.0)
+        assert (y == x - 2).all()
+    own.__code__ = put.__code__
+    for _ in range(OFTEN):
+        pp.for_each(how, N, own, x, y, 2.0)
+        assert (y == 2 * x + 1).all()
+    factor = 1
+
+    def captures(i, x, y, s):
+        y[i] = x[i] * factor + s
+
+    for factor in (1, 2.5, np.float32(3)):
+        for _ in range(OFTEN):
+            pp.for_each(how, N, captures, x, y, 2.0)
+            assert (y == x * factor + 2).all()
+
+    def defaults(i, x, y, s=1.0):
+        y[i] = x[i] * s
+
+    for s in (1.0, 2.0):
+        defaults.__defaults__ = (s,)
+        for _ in range(OFTEN):
+            pp.for_each(how, N, defaults, x, y)
+            assert (y == x * s).all()
+            pp.for_each(how, N, defaults, x, y, 5.0)
+            assert (y == x * 5).all()
+
+
+def test_policies_blocks_plans_and_traces(how, capsys):
+    x, y = np.arange(N) * 1.0, np.zeros(N)
+
+    def call(policy=how, n=N):
+        y[:] = 0
+        found = pp.for_each(policy, n, put, x, y, 2.0)
+        assert found is None and (y == 2 * x + 1).all()
+
+    for _ in range(OFTEN):
+        call()
+    with pp.profile() as seen:
+        call()
+        pp.reduce(how, x)
+    assert [one.name for one in seen.calls] == ["for_each", "reduce"]
+    for _ in range(2):
+        with pp.using(how):
+            for _ in range(OFTEN):
+                call(None)
+                call()
+                call(pp.par)
+    plan = pp.plan(pp.for_each, how, N, put, x, y, 3.0)
+    plan.run()
+    assert (y == 3 * x + 1).all() and "for_each" in str(plan)
+    call()
+    short = np.zeros(N - 1)
+    with pytest.raises(pp.PortaparError):
+        pp.for_each(how.with_(check=True), N, put, x, short, 2.0)
+    assert how.task is not how and pp.for_each(how.task, N, put, x, y, 4.0).result() is None
+    assert (y == 4 * x + 1).all()
+
+
+def test_closed_executors_say_so():
+    for make in (pp.simd, lambda: pp.threads(2)):
+        where = make()
+        x, policy = np.arange(9.0), pp.par_unseq.on(where)
+        for _ in range(OFTEN):
+            assert pp.reduce(policy, x) == 36
+        where.close()
+        with pytest.raises(pp.BackendUnavailableError):
+            pp.reduce(policy, x)
+        assert where not in opened()
+        for _ in range(OFTEN):
+            assert pp.reduce(pp.par_unseq.on(make()), x) == 36
+
+
+def test_nothing_is_held_or_lost(how):
+    """References: of arguments, results and what calls give, and memory."""
+    x, y, s = np.arange(N) * 1.0, np.zeros(N), 1234567.5
+    out = np.zeros(N)
+
+    def calls(count):
+        for _ in range(count):
+            pp.for_each(how, N, put, x, y, s)
+            pp.for_each(how, N, put, x, y, 7)
+            found = pp.reduce(how, x)
+            pp.transform(how, x, y, out=out, op=scaled)
+            made = pp.transform(how, x, y, op=scaled)
+            with pytest.raises(pp.PortaparError):
+                pp.for_each(how, N, put, x, y, 2**90)
+        return found, made
+
+    calls(OFTEN)
+    before = [sys.getrefcount(each) for each in (x, y, s, out, how, np.ndarray, x.dtype)]
+    found, made = calls(50)
+    new = np.float64(1.5)
+    assert sys.getrefcount(found) == sys.getrefcount(made) == sys.getrefcount(new)
+    del found, made
+    assert before == [sys.getrefcount(each) for each in (x, y, s, out, how, np.ndarray, x.dtype)]
+    gc.collect()
+    tracemalloc.start()
+    calls(20)
+    first = tracemalloc.get_traced_memory()[0]
+    calls(300)
+    gc.collect()
+    grown = tracemalloc.get_traced_memory()[0] - first
+    tracemalloc.stop()
+    assert grown < 10_000
+
+
+def test_threads_that_make_the_same_call(how):
+    """The argument block has room for one: who comes second must not write into it."""
+    wrong = []
+
+    def work(seed):
+        for n in (50, 6_000, 120_000):
+            x, y = np.full(n, float(seed)), np.zeros(n)
+            for k in range(40):
+                pp.for_each(how, n, put, x, y, float(k))
+                total = pp.reduce(how, x)
+                if not (y == seed * k + 1).all() or total != seed * n:
+                    wrong.append((seed, n, k))
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(1, 5)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert not wrong
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers")
+def test_an_interrupt_in_a_long_call(how):
+    """It is heard before the call's end, and the next calls run."""
+    n = 200_000
+    x, y = np.ones(n), np.ones(n)
+    for _ in range(OFTEN):
+        pp.for_each(how, n, steps, x, y, 0.5)
+
+    def handler(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        for _ in range(2):
+            x[:] = 300_000
+            signal.setitimer(signal.ITIMER_REAL, 0.15)
+            with pytest.raises(KeyboardInterrupt):
+                pp.for_each(how, n, steps, x, y, 0.5)
+            x[:] = 1
+            for _ in range(3):
+                y[:] = 2
+                pp.for_each(how, n, steps, x, y, 0.5)
+                assert (y == 1).all()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_forked_children_make_the_same_calls(how):
+    n = 150_000
+    x, y = np.arange(n) * 1.0, np.zeros(n)
+    for _ in range(OFTEN):
+        pp.for_each(how, n, put, x, y, 2.0)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            for k in range(OFTEN):
+                pp.for_each(how, n, put, x, y, float(k))
+                assert (y == k * x + 1).all()
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    pp.for_each(how, n, put, x, y, 3.0)
+    assert (y == 3 * x + 1).all()
+
+
+_BASE = np.arange(400.0)
+VIEWS = {
+    "whole": lambda b: b[:N],
+    "next": lambda b: b[N : 2 * N],
+    "far": lambda b: b[2 * N : 3 * N],
+    "shifted": lambda b: b[1 : N + 1],
+    "backward": lambda b: b[2 * N - 1 : N - 1 : -1],
+    "strided": lambda b: b[: 2 * N : 2],
+    "few": lambda b: b[:9],
+    "others": lambda b: b[20:29],
+}
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(*[st.sampled_from(sorted(VIEWS))] * 3, st.booleans(), st.integers(1, 6)), max_size=12))
+def test_any_order_of_calls(asked):
+    """Views of one memory as inputs and outputs, of one object or several: what NumPy gives, or an error."""
+    for policy in (pp.unseq, pp.par.on(pp.threads(2))):
+        base = _BASE.copy()
+        objects = {name: make(base) for name, make in VIEWS.items()}
+        for one, two, three, same, often in asked:
+            for _ in range(often):
+                x, y, out = (objects[name] if same else VIEWS[name](base) for name in (one, two, three))
+                fits = x.shape == y.shape == out.shape
+                apart = all(name == three or not np.shares_memory(VIEWS[name](base), out) for name in (one, two))
+                before = base.copy()
+                if fits and apart:
+                    right = x + 2 * y
+                    assert pp.transform(policy, x, y, out=out, op=scaled) is out
+                    np.testing.assert_array_equal(out, right)
+                    base %= 1000
+                else:
+                    with pytest.raises(pp.PortaparError):
+                        pp.transform(policy, x, y, out=out, op=scaled)
+                    np.testing.assert_array_equal(base, before)
+                assert pp.reduce(policy, x) == x.sum()
+
+
+def test_many_looks_of_one_kernel(how):
+    """Lengths in turns, more of them than are known at a time."""
+    for _ in range(OFTEN):
+        for n in (10, 20, 30, 40, 50, 60):
+            x, y = np.arange(n) * 1.0, np.zeros(n)
+            pp.for_each(how, n, put, x, y, 2.0)
+            assert (y == 2 * x + 1).all() and pp.reduce(how, x) == x.sum()
+    assert all(len(looks) <= remembered._LOOKS for looks in remembered._quick.values())
