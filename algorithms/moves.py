@@ -305,7 +305,7 @@ def _reverse(p: Parts, x: Any, out: Any) -> Any:
     if p.count > 1:
         data = p.stored(np.array(x) if inplace and isinstance(x, np.ndarray) else x, "x")
         result = output(p, out, n, data.dtype, [] if inplace else [("x", x)])
-        got = p.rows("fetch", data, lambda k: [(n - p.cuts[k + 1], n - p.cuts[k])])
+        got = p.rows("fetch", data, lambda k: [(n - p.cuts[k + 1], n - p.cuts[k])], instead=True)
         p.each("turn", lambda part: _reversed(part, got[part.number][0], result[part]))
         return p.give(result)
     data = p.vector(x, "x")
@@ -378,7 +378,7 @@ def _rotate(p: Parts, x: Any, k: int, out: Any) -> Any:
         lo, hi = p.cuts[number] + first, p.cuts[number + 1] + first
         return [(min(lo, n), min(hi, n)), (max(lo - n, 0), max(hi - n, 0))]
 
-    got = p.rows("fetch", data, wanted)
+    got = p.rows("fetch", data, wanted, instead=True)
 
     def turn(part: LocalPart) -> None:
         (before, behind), target = got[part.number], result[part]

@@ -201,7 +201,7 @@ def scatter_if(policy: Policy | None, x: Any, indices: Any, stencil: Any, out: A
 
 def _shift(p: Parts, x: Any, k: Any, sign: int, value: Any, out: Any) -> Any:
     n = p.length(x, "x")
-    k = sign * min(arrays.whole_number(f"{p.algorithm}: k", k), n)
+    shift = sign * min(arrays.whole_number(f"{p.algorithm}: k", k), n)
     data = p.stored(x, "x")
     if data.dtype.names is not None:
         raise ArgumentError(f"{p.algorithm}: x has dtype {data.dtype}: must hold numbers, as `fill` is one")
@@ -209,16 +209,16 @@ def _shift(p: Parts, x: Any, k: Any, sign: int, value: Any, out: Any) -> Any:
     result = output(p, out, n, data.dtype, [("x", x)])
 
     def within(place: int) -> int:
-        return min(max(place + k, 0), n)
+        return min(max(place + shift, 0), n)
 
-    got = p.rows("fetch", data, lambda number: [(within(p.cuts[number]), within(p.cuts[number + 1]))])
+    got = p.rows("fetch", data, lambda k: [(within(p.cuts[k]), within(p.cuts[k + 1]))], instead=True)
 
     def move(part: LocalPart) -> None:
         (rows,), there = got[part.number], result[part]
-        begin = 0 if k >= 0 else len(part) - len(rows)  # where the elements come; fill before or behind them
+        begin = 0 if shift >= 0 else len(part) - len(rows)  # where the elements come; fill before or behind them
         if len(rows):
             copy(part.how, rows, out=there[begin : begin + len(rows)])
-        rest = there[len(rows) :] if k >= 0 else there[:begin]
+        rest = there[len(rows) :] if shift >= 0 else there[:begin]
         if len(rest):
             fill(part.how, rest, number)
 
@@ -252,16 +252,24 @@ def _transpose(p: Parts, x: Any, out: Any) -> Any:
         )
     cuts = out.cuts if isinstance(out, PartitionedArray) else shares.cut_rows(m, p.executor.weights)
     first = p.cuts
-    if p.survey is not None and p.kind == "numpy":
-        room = np.broadcast_to(np.empty((), data.dtype), (m, n)) if out is None else out  # no memory
-        p.note(room, "the result" if out is None else "out", into=False, out=True)
 
     def send(part: LocalPart) -> list[Any]:
         """To each part the columns that become its rows."""
-        here = data[part]
-        return [here] if p.count == 1 else [arrays.asnumpy(here)[:, lo:hi] for lo, hi in shares.spans(cuts)]
+        here = data[part] if p.count == 1 else arrays.asnumpy(data[part])
+        return [here[:, lo:hi] for lo, hi in shares.spans(cuts)] if p.count > 1 else [here]
 
-    got = p.alltoall("send", send)
+    if isinstance(data.value, np.ndarray) and p.count > 1:  # of which everybody has all
+        got = {part.number: [data.value[:, cuts[part.number] : cuts[part.number + 1]]] for part in p.own}
+        first = (0,)
+    else:
+        if p.survey is not None and p.kind == "numpy":
+            room = np.broadcast_to(np.empty((), data.dtype), (m, n)) if out is None else out  # no memory
+            p.note(room, "the result" if out is None else "out", into=False, out=True)
+        sides = list(zip(shares.spans(first), shares.spans(cuts), strict=True)) if p.count > 1 else []
+        for k, ((begin, end), (lo, hi)) in enumerate(sides):
+            p.carries(k, n * (hi - lo) * data.dtype.itemsize, m * (end - begin) * data.dtype.itemsize)
+        p.told(sum((end - begin) * (m - hi + lo) for (begin, end), (lo, hi) in sides) * data.dtype.itemsize)
+        got = p.alltoall("send", send)
     p.cuts = tuple(cuts)
     result = p.new((m, n), data.dtype) if out is None else p.write(out, "out", [], [("x", x)])
 

@@ -289,6 +289,13 @@ def _halos(p: Parts, data: Data, radius: int, mode: int, value: Any) -> dict[int
                     found[row] = arrays.asnumpy(here[row - part.lo : row - part.lo + 1])[0]
         return [{row: found[row] for row in seen(k) if row in found} for k in range(p.count)]
 
+    if p.survey is not None:
+        size, told = data.dtype.itemsize * math.prod(data.shape[1:]), 0
+        for k in range(p.count):
+            asked = {place for other in range(p.count) for place in seen(other)}
+            p.carries(k, len(seen(k)) * size, sum(cuts[k] <= place < cuts[k + 1] for place in asked) * size)
+            told += sum(place >= 0 and not cuts[k] <= place < cuts[k + 1] for place in seen(k))
+        p.told(told * size)
     got = p.alltoall("halos", send)
 
     def place(part: LocalPart) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -154,12 +155,37 @@ class Exchange:
         self.survey.seen[id(x), out] = x
         self.survey.facts.append(f"{name}: {arrays.describe(x)} ({'written' if out else 'read'})")
         for k, (lo, hi) in enumerate(shares.spans(self.cuts)):
-            member = self.executor.members[k]
-            if lo < hi and isinstance(member, DeviceExecutor) and not member.device.host_memory:
+            if lo < hi:
                 size = x.nbytes if whole else -(-len(x) * (hi - lo) // self.cuts[-1]) * x[:1].nbytes
-                moved = self.survey.moved.setdefault(k, [0, 0])
-                moved[0] += size * into
-                moved[1] += size * out
+                self.carries(k, size * into, size * out)
+
+    def carries(self, number: int, into: int, out: int) -> None:
+        """While only the plan is wanted: bytes to a part's device, and back; none where it is the host."""
+        member = self.executor.members[number]
+        if self.survey is not None and isinstance(member, DeviceExecutor) and not member.device.host_memory:
+            moved = self.survey.moved.setdefault(number, [0, 0])
+            moved[0] += into
+            moved[1] += out
+
+    def told(self, nbytes: int) -> None:
+        """While only the plan is wanted: what parts give each other."""
+        if self.survey is not None and nbytes:
+            self.survey.facts.append(f"rows that parts get from each other: {nbytes} bytes")
+
+    def tells(self, asked: Sequence[Sequence[tuple[int, int]]], row: int, x: Any, instead: bool = False) -> None:
+        """While only the plan is wanted: part k gets the rows ``asked[k]`` of `x`, of `row` bytes each, from anywhere.
+
+        `instead`: and uses no others, though they were noted.
+        """
+        if self.survey is None or self.count == 1:
+            return
+        spans, told, host = list(shares.spans(self.cuts)), 0, isinstance(x, np.ndarray)
+        for k, (own, some) in enumerate(zip(spans, asked, strict=True)):
+            got = sum(hi - lo for lo, hi in some if lo < hi)
+            told += got - sum(_shared(own, one) for one in some)
+            given = 0 if host else sum(_shared(own, one) for theirs in asked for one in theirs)
+            self.carries(k, row * (got - (own[1] - own[0] if host and instead else 0)), row * given)
+        self.told(0 if host else told * row)
 
     def expects(self, rows: int, dtype: Any) -> None:
         """A new result will have so many rows at most: for the plan."""
@@ -242,7 +268,9 @@ class Exchange:
         found = self.executor.alltoall(f"{self.algorithm}{self.asked}: {step}", works)
         return dict(zip((part.number for part in pieces), found, strict=True))
 
-    def rows(self, step: str, data: Data, wanted: Callable[[int], Sequence[tuple[int, int]]]) -> dict[int, list[Any]]:
+    def rows(
+        self, step: str, data: Data, wanted: Callable[[int], Sequence[tuple[int, int]]], instead: bool = False
+    ) -> dict[int, list[Any]]:
         """Rows that parts need, wherever they are: {number: arrays that live where that own part does}.
 
         Parameters
@@ -252,7 +280,12 @@ class Exchange:
             An input or output, stored (not lazy), cut as the call is.
         wanted : callable
             ``wanted(number)``: the ranges of rows [lo, hi) of the whole that a part asks for.
+        instead : bool
+            It uses no others, not its own either: for the plan.
         """
+        if self.survey is not None and self.count > 1:
+            row = data.dtype.itemsize * math.prod(data.shape[1:])
+            self.tells([wanted(k) for k in range(self.count)], row, data.value, instead)
         self._surveyed(step)
         pieces = self.own
 
@@ -287,6 +320,11 @@ class Exchange:
                 f"{self.algorithm}: {name} lives on {x.executor!r}, not on {self.executor!r}. "
                 f"Use policy.on({x.executor!r})"
             )
+
+
+def _shared(one: tuple[int, int], other: tuple[int, int]) -> int:
+    """How many rows two ranges have in common."""
+    return max(0, min(one[1], other[1]) - max(one[0], other[0]))
 
 
 def _kind(values: Sequence[Any]) -> str:

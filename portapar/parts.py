@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -135,6 +136,8 @@ class Parts(Exchange):
             moves.warn(self.policy, self.algorithm, what)
             if self.survey is not None:
                 self.survey.facts.append(what)
+                for k, (lo, hi) in enumerate(x.partition):
+                    self.carries(k, x.size * x.dtype.itemsize, (hi - lo) * x.dtype.itemsize * math.prod(x.shape[1:]))
         self._surveyed("gather")
         return arrays.asnumpy(x)
 
@@ -251,6 +254,8 @@ class Parts(Exchange):
         if self.kind == "device":
             out = self.executor.empty(shape, dtype)
             return Data(out, shape, dtype, lambda part: out)
+        if self.survey is not None:  # whose first step is another one
+            return Data(None, shape, dtype, lambda part: None, True)
         # what is not as long as the arguments is cut for itself
         cuts = self.cuts if shape[0] == self.cuts[-1] else shares.cut_rows(shape[0], self.executor.weights)
         rows = [hi - lo for lo, hi in shares.spans(cuts)]

@@ -10,6 +10,7 @@ from conftest import executor
 import portapar as pp
 
 N = 10_000
+extra = pytest.mark.extra
 TABLE = np.arange(7.0)
 
 
@@ -198,7 +199,7 @@ STEPS = {
 }
 SORTED = np.sort(data())
 STEPS |= {
-    "transpose": lambda how: (pp.transpose, how, data().reshape(100, 100)),
+    "transpose": lambda how: (pp.transpose, how, data().reshape(200, 50)),
     "scatter_if": lambda how: (pp.scatter_if, how, data(), np.arange(N), KEYS > 3, np.zeros(N)),
     "unique_count": lambda how: (pp.unique_count, how, data()),
 }
@@ -257,6 +258,33 @@ def test_their_parts_move_no_less(copied, name):
     plan.run()
     assert told[0] <= copied[0]
     assert told[1] <= copied[1] or "at most" in str(plan)
+
+
+#: of which steps of several parts the plan says all that moves, with how many other bytes of what they find out
+EXACT = {
+    "stencil": 0, "reverse": 0, "rotate": 0, "adjacent_difference": 0, "searchsorted": 0, "shift_left": 0,
+    "shift_right": 0, "transpose": 0, "gather": 16, "isin": 48,
+}  # fmt: skip
+STEPS |= {
+    "shift_left": lambda how: (pp.shift_left, how, data(), 3),
+    "shift_right": lambda how: (pp.shift_right, how, data(), 30),
+}
+
+
+@pytest.mark.parametrize("name", ["hybrid:threads:2+opencl:0", pytest.param("hybrid:opencl:0+simd", marks=extra)])
+def test_what_parts_tell_each_other_in_steps(copied, name):
+    where = executor(name)
+    for step, more in EXACT.items():
+        function, how, *given = STEPS[step](pp.par.on(where))
+        for resident in (False, True):
+            args = [where.asarray(x) if resident and isinstance(x, np.ndarray) else x for x in given]
+            copied[:] = 0, 0
+            plan = pp.plan(function, how, *args)
+            told = promised(plan)
+            assert copied == [0, 0], step
+            plan.run()
+            assert all(told[k] <= copied[k] <= told[k] + more for k in (0, 1)), (step, told, copied)
+            assert resident != ("(read" in str(plan)) and any(told)
 
 
 def test_their_inputs_in_host_memory_do_not_move():

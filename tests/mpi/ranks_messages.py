@@ -42,3 +42,84 @@ def test_a_communicator_is_given_back():
         mine.Free()
     with pytest.raises(pp.BackendUnavailableError, match="closed"):
         where.asarray(np.arange(3.0))
+
+
+def nbytes(value):
+    """Bytes of the arrays and their elements in a message."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.nbytes
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return sum(map(nbytes, parts))
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """Gives the bytes of arrays that all ranks sent each other since it was asked last."""
+    count, (alltoall, allgather) = [0], (group.MPIGroup.alltoall, group.MPIGroup.allgather)
+
+    def counted(self, values):
+        count[0] += sum(nbytes(value) for k, value in enumerate(values) if k != self.rank)
+        return alltoall(self, values)
+
+    def gathered(self, data, cuts=None):
+        if cuts is not None and not inside[0]:
+            count[0] += data.nbytes if self.rank == 0 else 0
+        return allgather(self, data, cuts)
+
+    def exchanged(self, value):
+        inside[0] = True
+        try:
+            return exchange(self, value)
+        finally:
+            inside[0] = False
+
+    inside, exchange = [False], group.MPIGroup.exchange
+    monkeypatch.setattr(group.MPIGroup, "alltoall", counted)
+    monkeypatch.setattr(group.MPIGroup, "allgather", gathered)
+    monkeypatch.setattr(group.MPIGroup, "exchange", exchanged)
+
+    def since():
+        found, count[0] = WORLD.allreduce(count[0]), 0
+        return found
+
+    return since
+
+
+def around(i, x, y):
+    y[i] = x[i - 1] + x[i + 1]
+
+
+def backwards(i, x, y):
+    y[i] = x[len(x) - 1 - i]
+
+
+def test_plans_tell_what_ranks_send(sent):
+    where, n = pp.mpi(), 3001
+    how = pp.par.on(where)
+    x, y = where.asarray(np.arange(float(n))), where.empty(n)
+    table, places = where.asarray(np.arange(3000.0).reshape(100, 30)), where.asarray(np.arange(n) // 2)
+    calls = {
+        "around": (pp.for_each, how, pp.range(1, n - 1), around, x, y),
+        "backwards": (pp.for_each, how, n, backwards, x, y),
+        "stencil": (pp.stencil, how, x, lambda x, i: x[i - 1] + x[i + 1]),
+        "stencil of rows": (pp.stencil, how, table, lambda x, i, j: x[i - 1, j] + x[i + 1, j]),
+        "reverse": (pp.reverse, how, x),
+        "rotate": (pp.rotate, how, x, 7),
+        "adjacent_difference": (pp.adjacent_difference, how, x),
+        "shift_left": (pp.shift_left, how, x, 7),
+        "shift_right": (pp.shift_right, how, x, 2000),
+        "transpose": (pp.transpose, how, table),
+        "gather": (pp.gather, how, x, places),
+        "transform": (pp.transform, how, x),
+    }
+    for name, (function, *given) in calls.items():
+        more = {"op": lambda v: v + 1, "out": y} if name == "transform" else {}
+        sent()
+        plan = pp.plan(function, *given, **more)
+        told = [line for line in str(plan).splitlines() if "rows of other" in line or "each other:" in line]
+        told += [line for line in str(plan).splitlines() if "gathered once" in line]
+        found = sum(int(line.split(" bytes")[0].split()[-1]) for line in told)
+        assert sent() == 0
+        plan.run()
+        assert sent() == (found if where.group.size > 1 else 0), (name, str(plan))
+        assert (found > 0) == (where.group.size > 1 and name != "transform"), name
