@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from test_primitives import data, rough
 
 import portapar as pp
+from portapar.kernel.cpu import chunk
 from portapar.kernel.front import codec
 from portapar.kernel.front.lift import lift
 from portapar.kernel.front.symmetry import symmetric
@@ -341,6 +342,17 @@ def halves(v):
 
 def sum_and_most(a, b):
     return a[0] + b[0], max(a[1], b[1])
+
+
+def test_what_combines_alike_is_compiled_once(monkeypatch):
+    made, native = [], chunk.native
+    monkeypatch.setattr(chunk, "native", lambda key, *how: made.append(key) or native(key, *how))
+    x, where = np.arange(3.0 * TILE) % 1009, pp.par.on(pp.simd())
+    least, most = (lambda a, b: a if a < b else b), (lambda a, b: a if b < a else b)
+    for pick, wanted, times in ((least, np.min, 3), (least, np.min, -3), (most, np.max, 3)):
+        three = (lambda v: v * 3) if times > 0 else (lambda v: v * -3)
+        assert pp.transform_reduce(where, x, transform=three, op=lambda a, b: pick(a, b)) == wanted(x * times)  # noqa: B023
+    assert sum("def fold" in key for key in made) == 2
 
 
 def test_elements_with_loops(policy):

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from portapar import cache
 from portapar.errors import PlacementError
 from portapar.kernel.cpu import registers
 from portapar.kernel.cpu.choices import chosen, updated_always
@@ -368,7 +369,24 @@ def fold(program: Program) -> Callable[..., int]:
         exec(compile(text, "<portapar fold>", "exec"), space)
         return space["fold"]
 
-    return native(f"{program.key}|{text}", make, 3)
+    key = f"{'|'.join(_needed(program, 'op'))}|{acc!r}|{program.once}|{text}"
+    found = _folds.get(key)
+    if found is None:
+        found = _folds[key] = native(key, make, 3)
+    return found
+
+
+_folds: dict[str, Callable[..., int]] = cache.Bounded()  #: one for all programs that combine alike
+
+
+def _needed(program: Program, name: str) -> list[str]:
+    """The texts of a program's function and of those that it calls, in their order."""
+    texts = function_texts(program)
+    needed = {name}
+    for other in reversed(texts):  # callees come first
+        if other in needed:
+            needed.update(texts.keys() & re.findall(r"\w+", texts[other]))
+    return [text for other, text in texts.items() if other in needed]
 
 
 def inspect(program: Program, stream: bool = False) -> dict[str, str]:
