@@ -6,7 +6,7 @@ What the machine lacks is skipped with the reason.
 
 `make test` leaves out what is marked ``extra``: by hand, because of its executor (`EXTRA`), or as one of a test's
 many cases, of which it runs the first on each renderer, the last on other executors, and both where there is none.
-Tests take turns there (`TURNS`): one runs on CPUs, the next one on OpenCL, or a GPU, every fifth one on a hybrid of
+Tests take turns there (`TURNS`): one runs on CPUs, the next one on OpenCL, or a GPU, every ninth one on a hybrid of
 both; `make test-all` runs them on the others.
 `make test-all` adds up to `MOST` others on each renderer, and the first on one thread, on three or on two parts of the
 CPU, in turn, but none that is ``rare``.
@@ -45,7 +45,7 @@ EXECUTORS = (
 #: run the code of others, cut in other ways; `make test-all` takes one of them for each test, in turn
 EXTRA = {"threads:1", "threads:3", "hybrid:threads:2+simd"}
 CPUS, DEVICES = {"threads:2", "simd"}, {"opencl:0", "cuda:0"}
-TURNS = (CPUS, DEVICES, CPUS, DEVICES, {f"hybrid:threads:2+{name}" for name in DEVICES})  # which compiles for both
+TURNS = (*(CPUS, DEVICES) * 4, {f"hybrid:threads:2+{name}" for name in DEVICES})  # which compiles for both
 SLOWEST = (
     "sort", "mpi", "irregular", "graph", "few", "processes", "numbers", "lazy", "remedies", "axes", "cache",
     "primitives", "crender",
@@ -60,7 +60,7 @@ def pytest_configure(config):
     for name in ("PORTAPAR_EXECUTOR", "PORTAPAR_NUM_THREADS"):
         os.environ.pop(name, None)
     os.environ["PORTAPAR_CACHE_DIR"] = str(_cache_folder(Path(config.cache.mkdir("portapar"))))
-    gc.set_threshold(100_000, 10, 10)  # compilers make many objects that stay: to look through them again is in vain
+    gc.set_threshold(400_000, 10, 10)  # compilers make many objects that stay: to look through them again is in vain
 
 
 def pytest_collection_modifyitems(config, items):
@@ -165,7 +165,8 @@ def cuda_words(text):
 def cuda_texts(request):
     """Without a GPU, compile the CUDA text of every program that runs on OpenCL, beside the tests: for sm_90 to PTX.
 
-    `make test` leaves the texts in a folder, from where the tests that are extra take them.
+    `make test` leaves the texts in a folder, from where the tests that are extra take them. There it is noted, too,
+    which texts are right: they do not change as long as the folder is the same.
     """
     import portapar.backends.cuda.compile as cuda
     from portapar.errors import BackendUnavailableError, PortaparError
@@ -180,16 +181,17 @@ def cuda_texts(request):
     if "cuda:0" not in missing() or "opencl:0" in missing():
         yield
         return
+    from crender import quickly
+
     from portapar.backends.opencl.device import OpenCLDevice
 
     compiling, compile_opencl = {}, OpenCLDevice._compile
-    fast = ["--Ofast-compile=max"] if cuda.nvrtc_version() >= (13, 0) else []  # nobody runs what comes out
-
     marks, left = request.config.option.markexpr, Path(os.environ["PORTAPAR_CACHE_DIR"] + "-cuda")
     left.mkdir(exist_ok=True)
 
     def compile_both(device, program, text):
-        if program.key not in compiling:
+        known = [left / f"{program.key}{end}" for end in ((".right", ".cu") if marks == "not extra" else (".right",))]
+        if program.key not in compiling and not any(file.exists() for file in known):
             test, other = os.environ.get("PYTEST_CURRENT_TEST"), c_text(program, CUDA)
             assert cuda_words(c_text(program, HIP)) == other  # there is no compiler for HIP here
             compiling[program.key] = (test, runner.submit(finish, program.key, test, other))
@@ -199,8 +201,8 @@ def cuda_texts(request):
         if marks == "not extra":
             (left / f"{key}.cu").write_text(f"// {test}\n{text}")
         else:
-            # Shared memory is what the assembler may refuse besides: to ask it about all texts doubles the time.
-            cuda.compile_c(text, "sm_90" if "__shared__" in text else "compute_90", *fast)
+            quickly(text)
+            (left / f"{key}.right").touch()
 
     with ThreadPoolExecutor(1) as runner, pytest.MonkeyPatch.context() as patch:
         for file in left.glob("*.cu") if marks == "extra" else ():

@@ -89,14 +89,18 @@ def test_forms_of_arguments(policy):
     a, c = rng.normal(size=(4, 5, 12)).T, rng.normal(size=(5, 4))  # not contiguous; one for all
     found = pp.batched.matmul(policy, a, np.broadcast_to(c.T, (12, 4, 5)))
     np.testing.assert_allclose(found, a @ c.T, rtol=1e-12)
-    whole = np.arange(12).reshape(3, 2, 2) ** 2
-    assert pp.batched.solve(policy, whole, np.ones((3, 2), np.int8)).dtype == np.float64
-    assert pp.batched.cholesky(policy, np.array([[[4, 9], [2, 2]]])).tolist() == [[[2, 0], [1, 1]]]
     for empty in ((0, 3, 3), (4, 0, 0)):
         nothing = np.zeros(empty)
         assert pp.batched.solve(policy, nothing, nothing).shape == pp.batched.cholesky(policy, nothing).shape == empty
         assert pp.batched.matmul(policy, nothing, nothing).shape == empty
     assert pp.batched.matmul(policy, np.zeros((2, 3, 0)), np.zeros((2, 0, 4))).tolist() == np.zeros((2, 3, 4)).tolist()
+
+
+@pytest.mark.extra
+def test_whole_numbers(policy):
+    whole = np.arange(12).reshape(3, 2, 2) ** 2
+    assert pp.batched.solve(policy, whole, np.ones((3, 2), np.int8)).dtype == np.float64
+    assert pp.batched.cholesky(policy, np.array([[[4, 9], [2, 2]]])).tolist() == [[[2, 0], [1, 1]]]
 
 
 def test_outputs(device):

@@ -187,7 +187,7 @@ class TestRanks:
         assert code == 0 and "ranks, each" in out
 
 
-@pytest.mark.parametrize("kernel", ["bfs", "sssp", "pr", "cc", "bc", "tc"])
+@pytest.mark.parametrize("kernel", ["bfs", "sssp", "pr", "tc", "bc", "cc"])
 def test_graph_kernels_by_trials(capsys, tmp_path, kernel):
     saved = tmp_path / "g.json"
     code, out, err = run(capsys, "graph", kernel, "-g", "7", "-n", "3", "--verify", "--json", str(saved))

@@ -75,7 +75,7 @@ def run_reduce(queue, elem, op, n, acc, *args, grouped=False, ordered=False, lo=
     frame |= {"lo": lo, "hi": n}
     launch(queue, text, reduce_parameters(typed.argtypes, OPENCL), frame, args, (96, 32) if grouped else (3, 1))
     cl.enqueue_copy(queue, partials, buffers[0][0]).wait()
-    nvrtc(render_reduce(typed, combine, acc, CUDA, "entry", ordered=ordered))
+    assert nvrtc(render_reduce(typed, combine, acc, CUDA, "entry", ordered=ordered))
     return partials
 
 

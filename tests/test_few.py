@@ -228,12 +228,12 @@ CALLS = {
         lambda p, x, k, i, c: pp.is_partitioned(p, np.append(np.sort(k), int(c)), lambda v: v < c),
         lambda x, k, i, c: bool((k < c).all() or int(c) >= c),
     ),
+    "group_by_key": (
+        lambda p, x, k, i, c: pp.group_by_key(p, k, x)[2], lambda x, k, i, c: x[np.argsort(k, kind="stable")]
+    ),
     "lexicographical_compare": (
         lambda p, x, k, i, c: pp.lexicographical_compare(p, k, np.append(k[: len(k) // 2], int(c))),
         lambda x, k, i, c: k.tolist() < [*k[: len(k) // 2].tolist(), int(c)],
-    ),
-    "group_by_key": (
-        lambda p, x, k, i, c: pp.group_by_key(p, k, x)[2], lambda x, k, i, c: x[np.argsort(k, kind="stable")]
     ),
 }  # fmt: skip
 
@@ -624,16 +624,23 @@ def test_special_numbers(more):
         assert np.array_equal(pp.sort_by_key(pp.par, x, np.arange(9))[1], np.argsort(x, kind="stable"))
 
 
-def test_edges_of_bins_are_those_of_numpy():
+@pytest.mark.parametrize("kind", ["f8", *(pytest.param(kind, marks=pytest.mark.extra) for kind in ("i8", "?"))])
+def test_edges_of_bins_are_those_of_numpy(kind):
     rng = np.random.default_rng(3)
     for n, bins in ((1, 1), (5, 3), (40, 17), (200, 30), (1000, 7), (50, 1000), (5000, 7), (5000, 1000)):
-        whole = rng.integers(-(2**50), 2**50, n)
-        for x in (rng.standard_normal(n) * 1e-5, whole, rng.random(n) > 0.5, np.full(n, 0.1)):
+        kinds = {
+            "f8": (rng.standard_normal(n) * 1e-5, np.full(n, 0.1)), "i8": (rng.integers(-(2**50), 2**50, n),),
+            "?": (rng.random(n) > 0.5,),
+        }  # fmt: skip
+        for x in kinds[kind]:
             for limits in (None, (-1, 1), (0.1, 0.1), (-0.25, 2**40)):
                 for given in (bins, np.sort(rng.integers(-3, 3, bins + 1)) / 7):
                     wanted = np.histogram(x.view(np.int8) if x.dtype == bool else x, given, limits)
                     found = pp.histogram(pp.par, x, given, limits)
                     assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
+
+
+def test_edges_that_are_wrong():
     for _ in range(2):
         for wrong in ([1.0, np.nan, 2.0], [0.0, np.inf]):
             with pytest.raises(pp.PlacementError, match="finite"):

@@ -381,9 +381,8 @@ def same(g, other):
         np.testing.assert_array_equal(pp.asnumpy(getattr(g, name)), pp.asnumpy(getattr(other, name)))
 
 
-@pytest.mark.parametrize("weights", [
-    [1, 1], pytest.param([3, 0, 1], marks=pytest.mark.extra), pytest.param(None, marks=pytest.mark.extra),
-], ids=["2", "3", "opencl"])  # fmt: skip
+@pytest.mark.extra
+@pytest.mark.parametrize("weights", [[1, 1], [3, 0, 1], None], ids=["2", "3", "opencl"])
 def test_several_parts_find_what_one_finds(weights):
     """Of graphs that all have, and of such of which each part has some rows."""
     members = (pp.threads(1), pp.simd(), pp.threads(2))[: len(weights)] if weights else (pp.simd(), pp.opencl())

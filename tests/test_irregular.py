@@ -78,10 +78,13 @@ def pulls(positions, masses, softening):
     return (w[..., None] * off).sum(1), -depth.sum(1), np.where(near, 0, masses / square).sum(1)
 
 
-@pytest.mark.parametrize("dtype", ["f8", pytest.param("f4", marks=pytest.mark.rare)])
-def test_nbody(renderer, dtype):
+@pytest.mark.parametrize(("d", "dtype"), [
+    (3, "f8"), pytest.param(2, "f8", marks=pytest.mark.extra),
+    *(pytest.param(d, "f4", marks=pytest.mark.rare) for d in (2, 3)),
+])  # fmt: skip
+def test_nbody(renderer, d, dtype):
     close = {"f8": 1e-11, "f4": 2e-3}[dtype]
-    for n, d, softening in ((1, 3, 0.0), (100, 3, 0.0), (331, 2, 0.1), (50, 3, 0.5)):
+    for n, softening in ((1, 0.0), (100, 0.0), (331, 0.1), (50, 0.5)):
         positions = RNG.normal(size=(n, d)).astype(dtype)
         positions[n // 2] = positions[0]
         masses = (RNG.random(n) * (RNG.random(n) > 0.1)).astype(dtype)
@@ -95,7 +98,7 @@ def test_nbody(renderer, dtype):
             most = 3 * theta**2 / (1 - theta) ** 2 * (1 + theta) ** 2 + close
             assert (np.linalg.norm(pull - wanted, axis=1) <= most * scale).all()
             np.testing.assert_allclose(deep, depth, rtol=theta**2 / 2 + close)
-    assert irregular.nbody(renderer, positions[:0], masses[:0]).shape == (0, 3)
+    assert irregular.nbody(renderer, positions[:0], masses[:0]).shape == (0, d)
     pull, _ = irregular.nbody(renderer, positions, masses, softening=0.5, potentials=True)
     assert irregular.nbody(renderer, positions, masses, softening=0.5).tobytes() == pull.tobytes()
 

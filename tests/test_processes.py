@@ -36,13 +36,6 @@ def test_every_algorithm_on_one_part(there, name):
     assert same(call(policy, np.copy), expected)
 
 
-@pytest.mark.parametrize(("ranks", "step"), [(2, 16), *(pytest.param(k, 1, marks=pytest.mark.extra) for k in (1, 2))])
-def test_every_algorithm_on_ranks(ranks, step):
-    test_mpi = pytest.importorskip("test_mpi")
-    asked = [f"every_algorithm.py::test_every_algorithm[{name}]" for name in list(EVERY)[::step]]
-    test_mpi.passes(ranks, *asked, "ranks_messages.py")
-
-
 # tasks --------------------------------------------------------------------------------------------
 
 X = np.arange(100_000.0)
@@ -154,7 +147,7 @@ def test_await_in_a_function_that_follows(tasks):
 def test_hybrids_go(newer, closed):
     x, alive = np.arange(5000.0), []
     for _ in range(20):
-        where = pp.hybrid(pp.threads(2), pp.simd())
+        where = pp.hybrid(pp.threads(6), pp.simd())  # equal ones are the same: no other test may hold one
         policy = pp.par.on(where)
         alive.append(weakref.ref(where))
         y = where.asarray(x)

@@ -158,13 +158,6 @@ def test_reduce_wherever_parts_begin(n):
             assert found == (pp.reduce(ALONE, x), 0.5)
 
 
-def test_reduce_of_rows_and_of_complex_numbers():
-    x = data(3 * 70_001).reshape(-1, 3)
-    assert pp.reduce(pp.par, WORLD.asarray(x)).tobytes() == pp.reduce(ALONE, x).tobytes()
-    z = data(200_001) + 1j * data(200_001, seed=3)
-    assert pp.reduce(pp.par, WORLD.asarray(z)).tobytes() == pp.reduce(ALONE, z).tobytes()
-
-
 def test_replicated_arrays_are_read_anywhere_but_not_written():
     n = 10_000
     table, x = data(16), data(n)
@@ -262,77 +255,6 @@ def test_ranks_with_different_local_executors():
     mixed = pp.mpi(local=pp.threads(2) if RANK == 0 else pp.simd())
     for world in (everywhere, mixed):
         assert pp.reduce(pp.par, world.asarray(x)) == pp.reduce(ALONE, x)
-
-
-def test_devices_and_hybrids_as_local_executors():
-    locals_ = [pp.hybrid(pp.threads(2), pp.simd(), weights=[2, 1])]
-    if any(info.name == "opencl:0" and info.available for info in pp.available()):
-        locals_ += [pp.opencl(), pp.hybrid(pp.threads(2), pp.opencl())]
-    for local in locals_:
-        world = pp.mpi(local=local)
-        assert repr(world) == f"pp.mpi(local={local!r})"
-        for n in (0, 1, 1000, 3 * 4096 + 17, 400_003):
-            x = data(n)
-            parts = world.asarray(x)
-            assert np.array_equal(pp.asnumpy(parts), x)
-            assert np.array_equal(pp.asnumpy(pp.transform(pp.par, parts, op=lambda a: a + 2.0)), x + 2.0)
-            expected = pp.transform_reduce(ALONE, x, x, transform=lambda a, b: a * b, init=0.0)
-            found = pp.transform_reduce(pp.par, parts, parts, transform=lambda a, b: a * b, init=0.0)
-            assert found.tobytes() == expected.tobytes()
-
-
-TABLE = np.arange(5.0)
-
-
-def looked_up(i, x, y):
-    y[i] = x[i] + TABLE[7 if i == 2 else 1]
-
-
-def test_all_ranks_raise_what_a_checked_call_found_on_one():
-    x, y = WORLD.asarray(np.zeros(20_000)), WORLD.empty(20_000)
-    for _ in range(2):
-        with pytest.raises(pp.BoundsError, match=r"index 7 .* 'TABLE', which has shape \(5,\), in iteration 2\."):
-            pp.for_each(pp.par.with_(check=True), 20_000, looked_up, x, y)
-    with pytest.raises(pp.BoundsError, match="index 7 .* 'TABLE'|index 7 .*TABLE"):
-        pp.transform(pp.par.with_(check=True), x, op=lambda v: v + TABLE[int(v) + 7])
-    assert pp.count_if(pp.par.with_(check=True), x, lambda v: TABLE[int(v)] == 0) == 20_000
-    with pytest.raises(pp.BoundsError, match="index 7"):
-        pp.count_if(pp.par.with_(check=True), x, lambda v: TABLE[int(v) + 7] == 0)
-
-
-@pytest.mark.parametrize("n", [1, 2, 30, 5000])
-def test_calls_that_are_made_again_with_what_has_changed(world, n):
-    """Each is remembered, and the next one sees other arrays, numbers, operators and initial values."""
-    par, number = pp.par.on(world), 1.0
-
-    def op(a, b):
-        return a + number * b
-
-    def body(i, out, x, k):
-        out[i] = k * x[i] + i
-
-    for seed in range(3):
-        x, y = data(n, seed=seed), data(n, seed=seed + 1)
-        first, second, out, number = world.asarray(x), world.asarray(y), world.empty(n), 1.0 + seed % 3
-        assert pp.transform(par, first, second, out=out, op=op) is out
-        assert np.array_equal(pp.asnumpy(out), x + number * y)
-        pp.transform(par, first, y, out=first, op=op)  # in place, of an array that every rank has
-        assert np.array_equal(pp.asnumpy(first), x + number * y)
-        pp.for_each(par, n, body, out, second, seed * 2)
-        assert np.array_equal(pp.asnumpy(out), seed * 2 * y + np.arange(n))
-        for init in (None, float(seed)):
-            for combine in (pp.plus, pp.multiplies, max):
-                found, alone = (pp.reduce(how, v, op=combine, init=init) for how, v in ((par, second), (ALONE, y)))
-                assert found.tobytes() == alone.tobytes()
-        made = pp.asnumpy(out)
-        both = (par, out, second), (ALONE, made, y)
-        found, alone = (pp.transform_reduce(how, a, b, transform=op) for how, a, b in both)
-        assert found.tobytes() == alone.tobytes()
-        pairs = np.zeros(n, [("a", "f8"), ("b", "i4")])
-        pairs["a"], pairs["b"] = y, np.arange(n) % 3
-        both = (par, world.asarray(pairs)), (ALONE, pairs)
-        found, alone = (pp.reduce(how, v, op=lambda p, q: (p[0] + q[0], max(p[1], q[1]))) for how, v in both)
-        assert found == alone
 
 
 def test_arrays_that_change_between_calls_that_are_made_again():
