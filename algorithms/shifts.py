@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from portapar import arrays, elementwise, parts, shares
+from portapar import arrays, elementwise, outputs, parts, shares
 from portapar.algorithms.copy_if import copy_if
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.moves import check_indices, output, put_one, scatter, take_one
@@ -246,6 +246,8 @@ def _transpose(p: Parts, x: Any, out: Any) -> Any:
             "pp.copy(policy, np.transpose(x, axes)) moves the elements"
         )
     n, m = data.shape
+    if out is not None and arrays.is_scalar(arrays.normal(out, "out")):
+        raise ArgumentError(f"transpose: out is {out!r}, a {type(out).__name__}: must be an array")
     if out is not None and (tuple(out.shape) != (m, n) or out.dtype != data.dtype):
         raise ArgumentError(
             f"transpose: out has shape {tuple(out.shape)} and dtype {out.dtype}: must have {(m, n)} and {data.dtype}"
@@ -370,11 +372,13 @@ def _scatter_if(p: Parts, x: Any, indices: Any, stencil: Any, out: Any) -> Any:
     data, places, flags = p.vector(x, "x"), p.vector(indices, "indices"), _flags(p, stencil)
     p.note(out, "out", out=True)
     check_indices(p, places, n, "out", flags)
+    apart = [("x", x), ("indices", indices), ("stencil", stencil)]
     if p.count > 1:
+        outputs.check_memory("scatter_if", arrays.normal(out, "out"))
+        outputs.check_apart("scatter_if", arrays.normal(out, "out"), apart=apart)
         some, theirs = (copy_if(p.how, y, elementwise.identity, stencil=stencil) for y in (x, indices))
         return scatter(p.how, some, theirs, out)
     p.cuts = (0, n)
-    apart = [("x", x), ("indices", indices), ("stencil", stencil)]
     result = output(p, out, n, data.dtype, apart, reads=True)
     found = p.few()
     if found is not MISS:

@@ -193,6 +193,20 @@ class PartitionedArray:
                 )
         return PartitionedArray, (self.shape, self.dtype, self.cuts, self.parts, self.executor)
 
+    def _refused(self, *_: Any) -> Any:
+        """What NumPy's arrays have and these do not."""
+        raise PlacementError(
+            f"{self!r} is cut into parts, and has no operators, elements or slices of its own. Use algorithms, such as "
+            "pp.transform(pp.par, x, op=lambda v: v + 1), pp.reduce(pp.par, x) or pp.lazy.reverse(x); or "
+            "pp.asnumpy(x), a copy on the host"
+        )
+
+    __getitem__ = __setitem__ = __iter__ = __contains__ = __float__ = __int__ = _refused
+    __neg__ = __pos__ = __abs__ = __invert__ = __lt__ = __le__ = __gt__ = __ge__ = _refused
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __matmul__ = __rmatmul__ = _refused
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = _refused
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _refused
+
     def __repr__(self) -> str:
         return f"PartitionedArray(shape={self.shape}, dtype={self.dtype}, parts={self.partition}, on={self.executor!r})"
 

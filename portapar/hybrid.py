@@ -215,7 +215,7 @@ def hybrid(*executors: Executor, weights: Sequence[float] | None = None) -> Exec
     Parameters
     ----------
     *executors : Executor
-        At least one.
+        At least one; of a hybrid its members, which share what it gets by its weights.
     weights : sequence of float, optional
         Relative shares, by which rows of arrays and calls are cut. By default each call on NumPy arrays is cut so that
         all members end at the same time, or given to one of them, by what its work should take and by what earlier
@@ -224,10 +224,10 @@ def hybrid(*executors: Executor, weights: Sequence[float] | None = None) -> Exec
     if not executors:
         raise BackendUnavailableError("hybrid(): give it at least one executor")
     for member in executors:
-        if not isinstance(member, DeviceExecutor):
-            raise BackendUnavailableError(f"hybrid: {member!r} is not a device's executor, such as pp.threads()")
-    if len(set(map(id, executors))) < len(executors):
-        raise BackendUnavailableError("hybrid: the same executor is given twice; it would wait for itself")
+        if not isinstance(member, (DeviceExecutor, HybridExecutor)):
+            raise BackendUnavailableError(
+                f"hybrid: {member!r} is not an executor of this process, such as pp.threads() or pp.hybrid(...)"
+            )
     try:
         if isinstance(weights, (Mapping, Set, str, bytes)):  # which have no order, or are no numbers
             raise TypeError
@@ -242,6 +242,18 @@ def hybrid(*executors: Executor, weights: Sequence[float] | None = None) -> Exec
         raise BackendUnavailableError(f"hybrid: weights={list(shares)}: must be finite, not negative, not all 0")
     if not np.isfinite(sum(shares)):
         shares = tuple(w / max(shares) for w in shares)
+    members: list[Executor] = []
+    parts: list[float] = []
+    for member, share in zip(executors, shares, strict=True):
+        if member.closed:
+            raise BackendUnavailableError(f"hybrid: {member!r} was closed; make a new executor")
+        members += member.members
+        parts += (share * w / sum(member.weights) for w in member.weights)
+    if len(set(map(id, members))) < len(members):
+        raise BackendUnavailableError("hybrid: the same executor is given twice; it would wait for itself")
+    if len(members) > len(executors) and not all(x.chooses for x in executors if x.kind == "hybrid"):
+        weights = parts  # which those that were given may decide
+    executors, shares = tuple(members), tuple(parts)
     given = None if weights is None else tuple(w / sum(shares) for w in shares)
     key = (tuple(map(id, executors)), given)  # alive as long as the hybrid is
     with _making:

@@ -132,6 +132,8 @@ def decide(problem: Problem, policy: Policy, executor: Any) -> tuple[tuple[Span,
     reaches = problem.reaches()
     refuse_copies(problem, executor)
     ranks, together = executor.kind == "mpi", shares_memory(executor)
+    if not together:
+        shared(problem)  # refused before any part has written
     home: list[int] = []  # the partitioned arrays whose own rows are used
     kinds: dict[int, str] = {}
     for k, value in problem.arrays():

@@ -2,6 +2,8 @@
 
 import array
 import enum
+import operator
+import pickle
 
 import numpy as np
 import pytest
@@ -404,3 +406,50 @@ def test_weights_that_are_no_shares(weights):
         pp.hybrid(pp.simd(), pp.threads(2), weights=weights)
     where = pp.hybrid(pp.simd(), pp.threads(2), weights=[1e308, 1e308])
     assert where.asarray(np.arange(10)).cuts == (0, 5, 10)
+
+
+def test_hybrids_of_hybrids():
+    one, two, other = pp.simd(), pp.threads(2), pp.threads(3)
+    both = pp.hybrid(one, two)
+    assert pp.hybrid(both, other) is pp.hybrid(one, two, other) and pp.hybrid(both) is both
+    weighed = pp.hybrid(pp.hybrid(one, two, weights=[3, 1]), other, weights=[2, 2])
+    assert weighed is pp.hybrid(one, two, other, weights=[0.75, 0.25, 1])
+    assert pp.hybrid(pp.hybrid(one, two, weights=[3, 1]), other) is weighed
+    assert pp.hybrid(other, pp.hybrid(two, pp.hybrid(one)), weights=[2, 1]).weights == (2, 0.5, 0.5)
+    x = np.arange(1001.0)
+    for where in (weighed, pp.hybrid(both, other, weights=[1, 0])):
+        assert where.asarray(x).cuts[-1] == 1001 and pp.reduce(pp.par.on(where), where.asarray(x)) == x.sum()
+        assert (pp.reverse(pp.par.on(where), where.asarray(x)).parts[0] == x[::-1][: where.asarray(x).cuts[1]]).all()
+    with pytest.raises(pp.BackendUnavailableError, match="given twice"):
+        pp.hybrid(both, two)
+    with pytest.raises(pp.BackendUnavailableError, match="not an executor of this process"):
+        pp.hybrid(both, pp.par)
+    closed = pp.hybrid(one, other)
+    closed.close()
+    with pytest.raises(pp.BackendUnavailableError, match="was closed"):
+        pp.hybrid(closed, two)
+
+
+USES = {
+    "an element": lambda x: x[0],
+    "a slice": lambda x: x[::-1],
+    "a store": lambda x: x.__setitem__(0, 1.0),
+    "a loop": list,
+    "membership": lambda x: 3.0 in x,
+    "a sum": lambda x: x + 1,
+    "a sum from the right": lambda x: np.ones(4) - x,
+    "a number of NumPy's": lambda x: np.float64(2) * x,
+    "in place": lambda x: operator.iadd(x, 1),
+    "a product": lambda x: x @ x,
+    "a comparison": lambda x: x < 1,
+    "a sign": lambda x: -x,
+    "a number": float,
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_operators_of_partitioned_arrays(use):
+    x = pp.hybrid(pp.simd(), pp.threads(2)).asarray(np.arange(4.0))
+    with pytest.raises(pp.ArgumentError, match=r"no operators, elements or slices.*pp\.transform"):
+        USES[use](x)
+    assert (np.sort(x) == np.arange(4)).all() and pickle.loads(pickle.dumps(x)).cuts == x.cuts

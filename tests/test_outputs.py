@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from conftest import executor
-from every import EVERY, WRITING, N, X, same
+from every import EVERY, POSITIVE, WRITING, N, P, X, Y, add, same
 from numpy.lib.stride_tricks import as_strided
 
 import portapar as pp
@@ -98,6 +98,29 @@ def test_outputs_of_several_parts_again_and_again():
             out = np.zeros(N)
             assert same(call(policy, out, *inputs), expected), name
             assert same(out, expected), name
+
+
+def test_overlaps_are_refused_before_any_part_has_written():
+    policy = pp.par.on(executor("hybrid:threads:2+opencl:0"))
+    memory = np.arange(2.0 * N)
+    x, same, before = memory[:N], memory[:N].view(), memory.copy()
+    for call in (
+        lambda: pp.for_each(policy, N, add, x, memory[1 : N + 1]),
+        lambda: pp.for_each(policy, N, add, x[::-1], memory[: 2 * N : 2]),
+        lambda: pp.for_each(policy, N, add, x.view(np.int64), x),
+        lambda: pp.scatter_if(policy, x, P, POSITIVE, same),
+        lambda: pp.scatter_if(policy, Y, P, x.view(np.int64), same),
+    ):
+        with pytest.raises(pp.ArgumentError, match="overlap"):
+            call()
+        assert (memory == before).all()
+
+
+def test_outputs_that_are_no_arrays():
+    grid = X.reshape(12, 5)
+    for out in (3.0, np.float64(3), True, "out", (np.zeros((5, 12)),), float):
+        with pytest.raises(pp.ArgumentError, match="out"):
+            pp.transpose(pp.par, grid, out=out)
 
 
 GRIDS = {

@@ -55,11 +55,10 @@ def test_on_several_parts(problem, resident):
         given = [where.asarray(x) if resident and isinstance(x, np.ndarray) else x for x in problem.fresh(args)]
         try:
             found = problem.solve(pp.par.on(where), *given)
-        except pp.PlacementError as error:
-            assert resident and "writes to" in str(error) and "at other indices than its own" in str(error)
-            continue
-        except TypeError as error:  # of a view, x[::-1]
-            assert resident and "not subscriptable" in str(error)
+        except pp.PlacementError as error:  # of a view, x[::-1], too
+            told = str(error)
+            assert "no operators, elements or slices" in told or "at other indices than its own" in told
+            assert resident
             continue
         several = found if isinstance(found, tuple) else (found,)
         here = [pp.asnumpy(x) if isinstance(x, pp.PartitionedArray) else x for x in several]

@@ -234,6 +234,16 @@ TURNS = {
     "axis": lambda how, x: pp.reduce(how, x.reshape(-1, 10), axis=0),
     "reduce_by_key": lambda how, x: pp.reduce_by_key(how, KEYS, x),
     "stencil": lambda how, x: pp.stencil(how, x, lambda a, i: a[i - 1] + a[i + 1]),
+    "reverse": lambda how, x: pp.reverse(how, x),
+    "reverse in place": lambda how, x: pp.reverse(how, x.copy(), out=None),
+    "rotate": lambda how, x: pp.rotate(how, x, 20_000),
+    "shift_left": lambda how, x: pp.shift_left(how, x, 20_000),
+    "adjacent_difference": lambda how, x: pp.adjacent_difference(how, x),
+    "transpose": lambda how, x: pp.transpose(how, x.reshape(100, -1)),
+    "fill_normal": lambda how, x: pp.random.fill_normal(how, x.copy(), 3),
+    "searchsorted": lambda how, x: pp.searchsorted(how, np.linspace(-3, 3, 101), x),
+    "isin": lambda how, x: pp.isin(how, KEYS, np.arange(7)),
+    "copy": lambda how, x: pp.copy(how, x),
 }
 
 
