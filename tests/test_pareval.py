@@ -44,12 +44,22 @@ def test_results(problem, renderer):
                 np.testing.assert_array_equal(x, before)
 
 
-@pytest.mark.rare
-@pytest.mark.parametrize("resident", [False, True])
-@pytest.mark.parametrize("problem", pareval.PROBLEMS, ids=list(PROBLEMS))
-def test_on_several_parts(problem, resident):
+
+
+@pytest.mark.extra
+@pytest.mark.parametrize(
+    ("members", "resident"),
+    [("threads:2+simd", True), *(pytest.param(*case, marks=pytest.mark.rare) for case in (
+        ("threads:2+simd", False), ("threads:2+opencl:0", True), ("threads:2+opencl:0", False)
+    ))],
+)  # fmt: skip
+def test_on_several_parts(members, resident):
     """Right, or refused for what docs/algorithms.md tells of."""
-    where = pp.hybrid(executor("threads:2"), executor("opencl:0"))
+    for problem in pareval.PROBLEMS:
+        on_several_parts(problem, executor(f"hybrid:{members}"), resident)
+
+
+def on_several_parts(problem, where, resident):
     for n in problem.sizes[-2:]:
         args = problem.arguments(n)
         given = [where.asarray(x) if resident and isinstance(x, np.ndarray) else x for x in problem.fresh(args)]
