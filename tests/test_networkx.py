@@ -1,5 +1,6 @@
 """The backend of networkx: every function beside networkx's own, with types, labels, order and exceptions."""
 
+import dataclasses
 import gc
 import itertools
 import os
@@ -13,6 +14,7 @@ import pytest
 
 nx = pytest.importorskip("networkx")
 
+import portapar as pp  # noqa: E402
 import portapar_networkx  # noqa: E402
 from portapar.kernel.jit import dicts  # noqa: E402
 from portapar.networkx import backend  # noqa: E402
@@ -68,6 +70,7 @@ def calls(graph):
             yield name, ("no such node",), {}
         elif "coefficient" in name or "_index" in name and name != "wiener_index" or name == "preferential_attachment":
             yield name, (pairs,), {}
+            yield name, (), {}  # all that are not joined
         elif name == "betweenness_centrality":
             yield name, (), {}
             yield name, (), {"k": 5, "seed": 7, "normalized": False}
@@ -146,12 +149,24 @@ def test_what_is_left_to_networkx():
         ("clustering", (graph,), {"no": 1}),
     ]:
         assert isinstance(backend.can_run(name, args, kwargs), str)
+    for name, given in (("is_directed_acyclic_graph", graph), ("core_number", directed), ("clustering", directed)):
+        assert backend.can_run(name, (given,), {}) is True
     for u, v in graph.edges:
         graph[u][v]["weight"] = "heavy"
     with pytest.raises(ValueError, match="'heavy'"):  # of networkx itself
         nx.pagerank(graph, backend="portapar")
     graph[u][v]["weight"] = -1
     assert backend.can_run("pagerank", (graph,), {})
+
+
+def test_errors_of_portapar_itself_are_seen(monkeypatch):
+    def fails(G):
+        raise pp.KernelError("no code for it")
+
+    broken = dataclasses.replace(backend.FUNCTIONS["transitivity"], body=fails)
+    monkeypatch.setitem(backend.FUNCTIONS, "transitivity", broken)
+    with pytest.raises(pp.KernelError, match="no code"):
+        nx.transitivity(nx.path_graph(3), backend="portapar")
 
 
 def test_small_graphs_stay_with_networkx():
@@ -237,6 +252,13 @@ def test_rows_and_values_are_those_that_python_reads(directed):
             kept = found.weighted("w").weights.tolist()
             assert kept == (list(map(float, read)) if float in map(type, read) else read)
             assert set(map(type, kept)) == {float if float in map(type, read) else int}, what
+
+
+def test_labels_need_not_be_the_same_objects():
+    for node in (lambda k: f"node {k}", lambda k: k + 10**6, lambda k: k + 2**70, lambda k: (k, k), float):
+        graph = nx.DiGraph((node(k), node((k * k + 1) % 50)) for k in range(50))
+        number = {label: k for k, label in enumerate(graph)}
+        assert Converted(graph, None).rows.targets.tolist() == [number[v] for u in graph for v in graph[u]]
 
 
 class Complement(nx.Graph):

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from portapar.algorithms.graph.graph import Graph, known
+from portapar.algorithms.sort import sort
 from portapar.kernel.jit import dicts
+from portapar.policy import par
 
 _LARGE = 1 << 53  #: from here on not every int is a float
 
@@ -40,8 +42,10 @@ class Converted:
     def __init__(self, graph: Any, edge_attrs: Mapping[Any, Any] | None) -> None:
         self.nodes = list(graph)
         self.directed = bool(graph.is_directed())
-        self.plain = set(map(type, self.nodes)) <= {int} and self.nodes == list(range(len(self.nodes)))
-        self._simple = self.plain or set(map(type, self.nodes)) <= {int, str}  # native code can read them
+        self.plain = dicts.counted(self.nodes) or (
+            set(map(type, self.nodes)) <= {int} and self.nodes == list(range(len(self.nodes)))
+        )
+        self._simple = self.plain or set(map(type, self.nodes)) <= {int, str}  # native code can compare them
         self._origin = weakref.ref(graph)
         self.held: Any = None
         adjacency = _adjacency(graph, "_adj")
@@ -132,6 +136,24 @@ class Converted:
         return known(*self._of(_adjacency(self.origin, "_pred")), None, True)
 
     @cached_property
+    def both(self) -> Graph:
+        """The rows of a directed graph and those that are turned around, together, without loops and in order.
+
+        Two that are joined both ways stand in each other's rows twice.
+        """
+        u, v = self.sources, self.rows.targets
+        apart = u != v
+        return in_rows(len(self), np.concatenate([u[apart], v[apart]]), np.concatenate([v[apart], u[apart]]))
+
+    @cached_property
+    def apart(self) -> Graph:
+        """The rows without loops, in order."""
+        if not self.loops.any():
+            return self.rows.in_order()
+        apart = self.sources != self.rows.targets
+        return in_rows(len(self), self.sources[apart], self.rows.targets[apart])
+
+    @cached_property
     def sources(self) -> np.ndarray:
         """Where each edge of the rows begins."""
         return np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.rows.offsets))
@@ -165,7 +187,9 @@ class Converted:
 
     def _of(self, adjacency: Any) -> tuple[np.ndarray, np.ndarray]:
         """Offsets and targets of a dict of dicts."""
-        read = dicts.rows(adjacency, None if self.plain else self._numbers) if self._simple else None
+        read = dicts.rows(adjacency, None if self.plain else self.nodes, None)
+        if read is None and self._simple and not self.plain:  # nodes are not everywhere the same objects
+            read = dicts.rows(adjacency, self.nodes, self._numbers)
         if read is not None:
             return read
         n = len(self.nodes)
@@ -175,6 +199,14 @@ class Converted:
         if not self.plain:
             ends = map(self._numbers.__getitem__, ends)
         return offsets, np.fromiter(ends, np.int32, int(offsets[n]))
+
+
+def in_rows(n: int, u: np.ndarray, v: np.ndarray) -> Graph:
+    """Edges as rows in order, each as often as it is given."""
+    offsets = np.zeros(n + 1, np.int64)
+    np.cumsum(np.bincount(u, minlength=n), out=offsets[1:])
+    keys = sort(par, u.astype(np.int64) << 32 | v)
+    return known(offsets, keys.astype(np.int32), None, False)
 
 
 def _adjacency(graph: Any, name: str) -> Any:

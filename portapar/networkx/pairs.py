@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
 from operator import itemgetter
 from typing import Any
 
@@ -16,16 +17,31 @@ from portapar.networkx.served import served
 from portapar.policy import par
 
 _DEALT = par.with_(schedule="dynamic", chunk_size=64)
+_FIRST, _MOST = 1 << 10, 1 << 16  #: pairs that are looked at together
 
 
 def _listed(G: Any, ebunch: Any) -> bool:
-    """Pairs that can be read twice; without, all pairs that are not joined are asked for, which is for few nodes."""
-    return isinstance(ebunch, (list, tuple))
+    """Pairs that can be read twice, or none: all that are not joined."""
+    return ebunch is None or isinstance(ebunch, (list, tuple))
 
 
 def _few(G: Any, ebunch: Any) -> bool:
     """Whether there are so few pairs that networkx has looked at all before the graph is converted."""
-    return len(ebunch) < len(G)
+    return ebunch is not None and len(ebunch) < len(G)
+
+
+def _of_pairs(G: Converted, ebunch: Any, told: Callable[[Any], Iterator[Any]]) -> Iterator[Any]:
+    """What `told` makes of a list of pairs; without pairs of all that are not joined, some after others."""
+    return chain.from_iterable(map(told, _not_joined(G))) if ebunch is None else told(ebunch)
+
+
+def _not_joined(G: Converted) -> Iterator[list[tuple[Any, Any]]]:
+    import networkx as nx
+
+    others, count = nx.non_edges(G.origin), _FIRST
+    while some := list(islice(others, count)):
+        yield some
+        count = min(2 * count, _MOST)
 
 
 def _ends(G: Converted, ebunch: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -45,18 +61,29 @@ def _told(ebunch: Any, values: np.ndarray, none: np.ndarray) -> Iterator[tuple[A
 def jaccard_coefficient(G: Converted, ebunch: Any = None) -> Iterator[tuple[Any, Any, float]]:
     if G.loops.any():
         raise Unsupported("loops")
-    u, v = _ends(G, ebunch)
-    return _told(ebunch, jaccard(par, G.rows, u, v), G.out_degree[u] + G.out_degree[v] == 0)
+
+    def told(pairs: Any) -> Iterator[Any]:
+        u, v = _ends(G, pairs)
+        return _told(pairs, jaccard(par, G.rows, u, v), G.out_degree[u] + G.out_degree[v] == 0)
+
+    return _of_pairs(G, ebunch, told)
 
 
 def _over_shared(G: Converted, ebunch: Any, value: np.ndarray) -> Iterator[tuple[Any, Any, float]]:
     """The sum of the values of the neighbours that both have."""
-    u, v = _ends(G, ebunch)
-    if G.loops.any() or (u == v).any():
+    if G.loops.any():
         raise Unsupported("loops")
-    rows, out = G.rows.in_order(), np.empty(len(u))
-    for_each(_DEALT, len(u), _shared, u, v, rows.offsets, rows.targets, value, out)
-    return _told(ebunch, out, out == 0)
+    rows = G.rows.in_order()
+
+    def told(pairs: Any) -> Iterator[Any]:
+        u, v = _ends(G, pairs)
+        if (u == v).any():
+            raise Unsupported("loops")
+        out = np.empty(len(u))
+        for_each(_DEALT, len(u), _shared, u, v, rows.offsets, rows.targets, value, out)
+        return _told(pairs, out, out == 0)
+
+    return _of_pairs(G, ebunch, told)
 
 
 def _shared(k: Any, u: Any, v: Any, offsets: Any, targets: Any, value: Any, out: Any) -> None:
@@ -85,9 +112,12 @@ def resource_allocation_index(G: Converted, ebunch: Any = None) -> Iterator[tupl
 
 @served("undirected", fits=_listed, light=True)
 def preferential_attachment(G: Converted, ebunch: Any = None) -> Iterator[tuple[Any, Any, int]]:
-    u, v = _ends(G, ebunch)
-    values = G.out_degree[u] * G.out_degree[v]
-    return _told(ebunch, values, values == 0)
+    def told(pairs: Any) -> Iterator[Any]:
+        u, v = _ends(G, pairs)
+        values = G.out_degree[u] * G.out_degree[v]
+        return _told(pairs, values, values == 0)
+
+    return _of_pairs(G, ebunch, told)
 
 
 def _both_ways(G: Converted) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from portapar.errors import PortaparError
+from portapar.errors import ArgumentError
 from portapar.networkx.graphs import Converted, Unsupported, unread
 
 _SMALL = 500  #: nodes of a graph for which networkx is as fast
@@ -75,7 +75,7 @@ class Served:
         if len(G) and not self.refuses((G, *args), kwargs):
             try:
                 return self.body(G, *args, **kwargs)
-            except (Unsupported, PortaparError):  # networkx may do it, or say in its own words why not
+            except (Unsupported, ArgumentError):  # networkx may do it, or say in its own words why not
                 pass
         return self._by_networkx(G.origin, *args, **kwargs)
 

@@ -22,6 +22,8 @@ from portapar.networkx.graphs import Converted, Unsupported
 from portapar.networkx.served import early, served, soon
 from portapar.policy import par, seq
 
+_DEALT = par.with_(schedule="dynamic", chunk_size=64)
+
 # components ----------------------------------------------------------------------------------------
 
 
@@ -88,9 +90,9 @@ def is_strongly_connected(G: Converted) -> bool:
     return not strong(par, G.rows).any()
 
 
-@served("directed", light=True)  # so is a circle
+@served(light=True)  # so is a circle
 def is_directed_acyclic_graph(G: Converted) -> bool:
-    return not G.loops.any() and _count(strong(par, G.rows)) == len(G)
+    return G.directed and not G.loops.any() and _count(strong(par, G.rows)) == len(G)
 
 
 @served(light=True)
@@ -125,30 +127,74 @@ def _unweighted(G: Any, nodes: Any, weight: Any, **others: Any) -> bool:
     return nodes is None and weight is None
 
 
-@served("undirected", fits=_unweighted)
+def _closed(rows: Graph) -> np.ndarray:
+    """For every vertex how often a neighbour of a neighbour is its neighbour, without loops; rows are in order.
+
+    A pair that stands in a row twice counts twice, on each of the three ways.
+    """
+    out = np.empty(rows.num_vertices, np.int64)
+    for_each(_DEALT, len(out), _meet, rows.offsets, rows.targets, out)
+    return out
+
+
+def _meet(v: Any, offsets: Any, targets: Any, out: Any) -> None:
+    total = 0
+    for e in range(offsets[v], offsets[v + 1]):
+        u = targets[e]
+        a, last, b, end = offsets[v], offsets[v + 1], offsets[u], offsets[u + 1]
+        if last - a > end - b:
+            a, last, b, end = b, end, a, last
+        for k in range(a, last):  # of the shorter row, in the longer
+            x, lo, hi = targets[k], b, end
+            while lo < hi:
+                middle = (lo + hi) // 2
+                if targets[middle] < x:
+                    lo = middle + 1
+                else:
+                    hi = middle
+            while lo < end and targets[lo] == x:
+                total += 1
+                lo += 1
+    out[v] = total
+
+
+def _coefficients(G: Converted) -> np.ndarray:
+    if not G.directed:
+        return clustering_coefficient(par, G.rows)
+    rows = G.both
+    degree, closed = np.diff(rows.offsets), _closed(rows)
+    starts = np.repeat(np.arange(len(G)), degree)
+    twice = np.flatnonzero((rows.targets[1:] == rows.targets[:-1]) & (starts[1:] == starts[:-1]))
+    pairs = 2 * (degree * (degree - 1) - 2 * np.bincount(starts[twice], minlength=len(G)))
+    return np.divide(closed, pairs, out=np.zeros(len(G)), where=closed > 0)
+
+
+@served(fits=_unweighted)
 def clustering(G: Converted, nodes: Any = None, weight: Any = None) -> dict[Any, float]:
-    return {node: c or 0 for node, c in G.by_node(clustering_coefficient(par, G.rows)).items()}
+    return {node: c or 0 for node, c in G.by_node(_coefficients(G)).items()}
 
 
-@served("undirected", fits=_unweighted)
+@served(fits=_unweighted)
 def average_clustering(G: Converted, nodes: Any = None, weight: Any = None, count_zeros: bool = True) -> float:
-    found = clustering_coefficient(par, G.rows)
+    found = _coefficients(G)
     listed = (found if count_zeros else found[found > 0]).tolist()
     return sum(listed) / len(listed)
 
 
-@served("undirected")
+@served()
 def transitivity(G: Converted) -> float:
-    closed = 2 * int(triangle_count(par, G.rows, each=True).sum())
+    """Of a directed graph along its edges only, as networkx has it."""
     degree = np.diff(G.rows.offsets) - G.loops
+    found = _closed(G.apart) if G.directed else 2 * triangle_count(par, G.rows, each=True)
+    closed = int(found.sum())
     return closed / int((degree * (degree - 1)).sum()) if closed else 0
 
 
-@served("undirected")
+@served()
 def core_number(G: Converted) -> dict[Any, int]:
     if G.loops.any():
         raise Unsupported("loops")
-    return G.by_node(cores(par, G.rows))
+    return G.by_node(cores(par, G.both if G.directed else G.rows))
 
 
 # colours -------------------------------------------------------------------------------------------
@@ -177,10 +223,10 @@ def _greedy(_: Any, order: Any, offsets: Any, targets: Any, color: Any, used: An
         color[v] = c
 
 
-@served("undirected", light=early)
+@served(light=early)
 def is_bipartite(G: Converted) -> bool:
-    side = np.full(len(G), -1, np.int8)
-    for_each(seq, 1, _sides, G.rows.offsets, G.rows.targets, side, np.empty(len(G), np.int32))
+    rows, side = G.both if G.directed else G.rows, np.full(len(G), -1, np.int8)
+    for_each(seq, 1, _sides, rows.offsets, rows.targets, side, np.empty(len(G), np.int32))
     return not (side[G.sources] == side[G.rows.targets]).any()
 
 

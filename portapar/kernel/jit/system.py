@@ -48,6 +48,20 @@ def put(typing, address, value):
 
 
 @intrinsic
+def prefetch(typing, address):
+    """Ask for the cache line of an address, which is read soon."""
+
+    def codegen(context, builder, signature, values):
+        pointer = builder.inttoptr(values[0], _I8.as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [_I8.as_pointer(), _I32, _I32, _I32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        builder.call(function, [pointer, *(ir.Constant(_I32, k) for k in (0, 3, 1))])  # to read, in all caches, data
+        return context.get_dummy_value()
+
+    return types.void(address), codegen
+
+
+@intrinsic
 def fetch_add(typing, address, value):
     """Add to a word; returns what it was."""
 
