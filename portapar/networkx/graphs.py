@@ -173,9 +173,8 @@ class Converted:
     def in_degree(self) -> np.ndarray:
         return np.bincount(self.rows.targets, minlength=len(self)) if self.directed else self.out_degree
 
-    @property
-    def size(self) -> int:
-        """How many edges networkx counts."""
+    def number_of_edges(self) -> int:
+        """As networkx counts them."""
         m = len(self.rows.targets)
         return m if self.directed else (m + int(self.loops.sum())) // 2
 

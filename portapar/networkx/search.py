@@ -17,7 +17,7 @@ from portapar.algorithms.graph.graph import Graph, on_graph
 from portapar.algorithms.graph.many import WIDTH, search_many
 from portapar.algorithms.graph.sssp import sssp
 from portapar.networkx.graphs import Converted, Unsupported
-from portapar.networkx.served import early, served
+from portapar.networkx.served import early, served, soon
 from portapar.policy import par, seq
 
 _EACH = par.with_(schedule="dynamic", chunk_size=1)
@@ -158,12 +158,12 @@ def bfs_layers(G: Converted, sources: Any) -> Iterator[list[Any]]:
     return (labels[a:b] for a, b in itertools.pairwise([0, *ends]))
 
 
-@served()
+@served(light=soon)
 def descendants(G: Converted, source: Any) -> set[Any]:
     return set(G.labels(found_from(G.rows, G.number(source))[0][1:]))
 
 
-@served()
+@served(light=soon)
 def ancestors(G: Converted, source: Any) -> set[Any]:
     return set(G.labels(found_from(G.rows.reverse, G.number(source))[0][1:]))
 
@@ -338,10 +338,13 @@ def radius(G: Converted, e: Any = None, usebounds: bool = False, weight: Any = N
     return int(_from_all(G).most.min())
 
 
-@served(fits=_unweighted)
+def _no_tree(G: Any, e: Any, usebounds: Any, weight: Any) -> bool:
+    """Of a tree networkx finds the centre soon, and tells it in another order."""
+    return _unweighted(G, e, usebounds, weight) and (G.is_directed() or G.number_of_edges() != len(G) - 1)
+
+
+@served(fits=_no_tree)
 def center(G: Converted, e: Any = None, usebounds: bool = False, weight: Any = None) -> list[Any]:
-    if not G.directed and G.size == len(G) - 1:
-        raise Unsupported("a tree's centre has its own order")
     most = _from_all(G).most
     return G.labels(np.flatnonzero(most == most.min()))
 

@@ -97,12 +97,12 @@ def is_directed_acyclic_graph(G: Converted) -> bool:
 
 @served(light=True)
 def is_tree(G: Converted) -> bool:
-    return len(G) - 1 == G.size and not weak(par, G.rows).any()
+    return len(G) - 1 == G.number_of_edges() and not weak(par, G.rows).any()
 
 
 @served()
 def is_forest(G: Converted) -> bool:
-    return G.size == len(G) - _count(weak(par, G.rows))
+    return G.number_of_edges() == len(G) - _count(weak(par, G.rows))
 
 
 @served(light=True)
@@ -250,7 +250,7 @@ def _sides(_: Any, offsets: Any, targets: Any, side: Any, queue: Any) -> None:
 # forests -------------------------------------------------------------------------------------------
 
 
-@served("undirected", fits=lambda G, algorithm, weight, keys, data, ignore_nan: (
+@served("undirected", light=soon, fits=lambda G, algorithm, weight, keys, data, ignore_nan: (
     algorithm == "kruskal" and isinstance(weight, str) and isinstance(data, bool)
 ))  # fmt: skip
 def minimum_spanning_edges(
