@@ -8,6 +8,9 @@ way through `portapar.problem` and `portapar.plan`.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import inspect
+import types
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -280,8 +283,15 @@ def plan(algorithm: Callable[..., Any], how: Policy | None, *args: Any, **keywor
     array([ 0.,  7., 14., 21.])
     """
     told = "must be an algorithm, with its policy and its arguments behind it: pp.plan(pp.transform, pp.par, x, op=…)"
-    if not callable(algorithm):
+    if not isinstance(algorithm, (types.FunctionType, types.MethodType, functools.partial)):
         raise PolicyError(f"plan: the first argument is {algorithm!r}: {told}")
+    taken = inspect.signature(algorithm)
+    try:
+        taken.bind(how, *args, **keywords)
+    except TypeError as error:
+        name = getattr(algorithm, "__name__", repr(algorithm))
+        takes = ", ".join(str(p.replace(annotation=p.empty, default=p.empty)) for p in taken.parameters.values())
+        raise PolicyError(f"plan: {name}: {error}. It takes {name}({takes})") from None
     block = policy.current.get()
     token = policy.current.set(Planning(block))
     try:

@@ -174,9 +174,17 @@ def test_messages_of_steps_name_what_the_user_called():
 
 
 def test_plans_of_what_is_no_algorithm():
-    for wrong in (lambda: pp.plan(pp.par, pp.sort, X), lambda: pp.plan(print, pp.par)):
+    for wrong in (pp.par, print, len, np.add, pp.plus, str, pp.Worklist, None, "sort", lambda how, x: None):
         with pytest.raises(pp.PolicyError, match="^plan: the first argument is .*must be an algorithm"):
-            wrong()
+            pp.plan(wrong, pp.par, X)
+
+
+def test_plans_with_arguments_that_are_not_taken():
+    for ask in (pp.plan, pp.inspect):
+        with pytest.raises(pp.PolicyError, match=r"sort: .*unexpected.*'space'. It takes sort\(policy, x, key, desc"):
+            ask(pp.sort, pp.par, X, space=3)
+        with pytest.raises(pp.PolicyError, match=r"reduce: too many .*It takes reduce\(policy, x, op, init, axis\)"):
+            ask(pp.reduce, pp.par, X, pp.plus, 0, 1, 2)
 
 
 def test_ranges_and_tuples_are_told_what_to_write():
