@@ -26,7 +26,7 @@ from portapar.kernel.cpu.kinds import lanes_of
 from portapar.kernel.cpu.loops import STREAM_LINES, does_ends
 from portapar.kernel.cpu.quotients import Quotients, quotients
 from portapar.kernel.cpu.rounds import few_rounds
-from portapar.kernel.cpu.strips import WIDTH, straight, strip
+from portapar.kernel.cpu.strips import TURNED, WIDTH, straight, strip
 from portapar.kernel.cpu.texts import chunk_text, keep_text, value_functions, width_of
 from portapar.kernel.front.bounds import Bounded, bounded
 from portapar.kernel.front.sources import tree_of
@@ -163,6 +163,8 @@ def _strip_function(program: Program, tree: ast.Module, fewer: bool, others: dic
 
     space: dict[str, Any] = {name: others[name] for name in program.names}
     space |= {"np": np, "math": math, "choose": intrinsics.choose, "kept": intrinsics.kept}
+    space |= {f"turned{width}": intrinsics.turned(width) for width in TURNED}
+    space |= {"few": loops.few, "one_round_": loops.one_round_, "nonneg": intrinsics.nonneg}
     space["lanes_apart"] = loops.steps_apart if fewer else loops.lanes_apart
     space.update((constructor.__name__, constructor) for constructor in private.CONSTRUCTORS)
     exec(compile(tree, "<portapar strip>", "exec"), space)
@@ -198,9 +200,7 @@ def has_rest(program: Program) -> bool:
     return (_apart(program) and program.form == "map") or (bound is not None and bound.test + bound.elements != "")
 
 
-def _forms(
-    program: Program, texts: dict[str, str], trees: dict[str, Any], alone: bool = False
-) -> dict[str, Any]:
+def _forms(program: Program, texts: dict[str, str], trees: dict[str, Any], alone: bool = False) -> dict[str, Any]:
     """The functions in the form that is best on CPUs, from their texts, or `trees` where there are such."""
     trees = {name: copy.deepcopy(tree) for name, tree in trees.items()}
     always = updated_always(program, texts["body"], trees.get("body")) if alone and program.form == "map" else None

@@ -10,6 +10,7 @@ import builtins
 import enum
 import functools
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -41,11 +42,14 @@ _FLOATS = {
 
 
 class Kinds:
-    """The kinds of the variables of `function`, a form of a program's body, wherever it reads them."""
+    """The kinds of the variables of `function`, a form of a program's body, wherever it reads them.
 
-    def __init__(self, program: Program, function: ast.FunctionDef) -> None:
+    `private` are the dtypes of the arrays that it makes.
+    """
+
+    def __init__(self, program: Program, function: ast.FunctionDef, private: Mapping[str, np.dtype] = {}) -> None:
         params = [p.arg for p in function.args.args]
-        self.arrays: dict[str, np.dtype] = {}
+        self.arrays: dict[str, np.dtype] = {**private}
         self.known: dict[str, Kind] = dict.fromkeys(params[: program.ndim], _INT)  #: at a step
         for name, spec in zip(params[program.ndim :], program.specs, strict=True):
             if spec.is_array:

@@ -12,19 +12,26 @@ from __future__ import annotations
 
 import ast
 import functools
+import math
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from portapar.kernel.cpu.kinds import Kinds
 from portapar.kernel.front.sources import tree_of
-from portapar.kernel.front.trees import copied, names_in, stored_in
+from portapar.kernel.front.trees import copied, index_of, names_in, stored_in
 from portapar.kernel.jit.functions import function_texts
-from portapar.kernel.program import Program
+from portapar.kernel.program import Program, Spec
 
 SHORT = 64  #: rounds of a loop with a constant count that LLVM writes out, and makes vectors of, by itself
 WIDTH = 64  #: indices in a strip, at most
-_LANE, _LANES = "lane_", "lanes_"
-_ROOM = 2048  #: numbers that are kept for a strip: some of the first cache
-_NUMPY = set("uint64 int64 exp log sqrt sin cos tan tanh abs fabs minimum maximum floor ceil float32 float64".split())
+_LANE, _LANES, _ROWS = "lane_", "lanes_", "lanes_of_"
+_ROOM = 24 * 1024  #: bytes that are kept for a strip: most of the first cache
+TURNED = (2, 4, 8, 16)  #: lengths of rows that are made columns by vectors
+_NEAR = 4  #: LLVM makes vectors of neighbouring rows of so many numbers by itself
+_NUMBERS = {f"{kind}{8 * size}" for kind in ("int", "uint") for size in (1, 2, 4, 8)} | {"float32", "float64"}
+_NUMPY = _NUMBERS | set("exp log sqrt sin cos tan tanh abs fabs minimum maximum floor ceil".split())
 _FUNCTIONS = {"len", "abs", "min", "max", "float", "int", "range"}
 
 
@@ -106,7 +113,10 @@ class _Strip:
         self.own = params[program.ndim - 1]
         self.written = {self.arrays[k] for k in written}
         self.lanes: set[str] = set()  #: names of numbers that differ from index to index
-        self.runs: list[tuple[ast.For, int]] = []  #: loops over the lanes, and how deep in long loops
+        self.runs: list[tuple[ast.For, int, int]] = []  #: loops over the lanes, and how deep in long ones, and in any
+        self.private = _private_arrays(function)  #: arrays of the kernel's own, of which each lane has one
+        self.by_rows: dict[str, bool] = {}  #: whether elements of an array that is written are those of an index's row
+        self.tiles: dict[str, Spec] = {}  #: arrays of which the rows of all lanes are copied
         self.made_of: dict[str, ast.expr] = {}  #: what is given to names that are given something once
         self.pays = False
         self.texts = function_texts(program)
@@ -117,11 +127,13 @@ class _Strip:
         if stored_in(function) & {*self.index, *self.arrays} or _LANE in text or _LANES in text:
             raise _No
         function.body = [part for step in function.body for part in _split(step)]
+        self.look_at_private()
+        self.find_tiles(function.body, 0)
         before = -1
         while len(self.lanes) != before:
             before = len(self.lanes)
             self.spread(function.body, False)
-        if self.own in self.lanes:
+        if {self.own, *self.private} & self.lanes:
             raise _No
         steps = [node for node in ast.walk(function) if isinstance(node, (ast.Assign, ast.AugAssign))]
         for node in steps:
@@ -129,32 +141,52 @@ class _Strip:
                 name = node.targets[0].id
                 if sum(name in stored_in(step) for step in steps) == 1:
                     self.made_of[name] = node.value
-        kinds = Kinds(self.program, function)
-        function.body = self.block(function.body, 0)
+        kinds = Kinds(self.program, function, {name: dtype for name, (_, dtype) in self.private.items()})
+        function.body = self.block(function.body, 0, 0)
         kept = [name for name in sorted(self.lanes) if not self.passing(name)]
-        if not self.pays or len(kept) * WIDTH > _ROOM:
-            raise _No
+        sizes = [len(kept) * 8, *(math.prod(shape) * dtype.itemsize for shape, dtype in self.private.values())]
+        sizes += [math.prod(spec.tail) * spec.dtype.itemsize for spec in self.tiles.values()]
         found = {name: kinds.of(name) for name in kept}
-        if None in found.values():
+        if None in found.values() or sum(sizes) * WIDTH > _ROOM:
             raise _No
-        for loop, depth in self.runs:
+        if not (self.pays or any(self.waits(loop.body, level, found) for loop, _, level in self.runs)):
+            raise _No
+        for loop, depth, level in self.runs:
             for step in loop.body:
-                self.check(step, depth)
-            lanes = _Lanes(self.own, found)  # type: ignore[arg-type]
+                self.check(step, depth, level)
+            lanes = _Lanes(self.index, found, self.tiles, {*self.private})  # type: ignore[arg-type]
             loop.body = [lanes.visit(step) for step in loop.body]
             if isinstance(loop.body[-1], ast.If):  # one way back to the next lane, which is what a hint goes to
                 loop.body.append(tree_of(f"{_LANE}end = {_LANE}").body[0])
         made = [f"{name} = private_zeros({WIDTH}, np.{kind[0]})" for name, kind in found.items() if kind]
-        function.body = [*(tree_of(text).body[0] for text in made), *function.body]
+        made += [self.tile(name, spec) for name, spec in self.tiles.items()]
+        function.body = [*(step for text in made for step in tree_of(text).body), *function.body]
+        if self.fewer and (self.tiles or self.private):  # which takes the longer to compile the more there is
+            given = ", ".join([*self.index[:-1], f"nonneg({self.own} + {_LANE})", *self.arrays])
+            function.body = tree_of(f"for {_LANE} in range({_LANES}):\n    body({given})\none_round_()").body
         function.name = "strip"
         if self.fewer:
             function.args.args.append(ast.arg(_LANES))
         return ast.fix_missing_locations(ast.Module([function], []))
 
+    def look_at_private(self) -> None:
+        """Arrays of the kernel's own must be used by their elements alone; their lengths are known."""
+        for node in ast.walk(self.function):
+            match node:
+                case ast.Call(ast.Name("range"), args):
+                    node.args = [self.length(end) for end in args]
+        used = {id(node.value) for node in ast.walk(self.function) if isinstance(node, ast.Subscript)}
+        for node in ast.walk(self.function):
+            read = isinstance(node, ast.Name) and node.id in self.private and isinstance(node.ctx, ast.Load)
+            if read and id(node) not in used:
+                raise _No
+
     def spread(self, body: list[ast.stmt], control: bool) -> None:
         """Add what differs; `control` if it depends on the index whether these steps are done at all."""
         for step in body:
             match step:
+                case ast.Assign() if not control and stored_in(step) & {*self.private}:
+                    pass
                 case ast.Assign() | ast.AugAssign():
                     if control or self.differs(step):
                         self.lanes |= stored_in(step)
@@ -171,9 +203,10 @@ class _Strip:
                     raise _No
 
     def differs(self, node: ast.AST) -> bool:
-        return any(isinstance(n, ast.Name) and (n.id == self.own or n.id in self.lanes) for n in ast.walk(node))
+        differing = {self.own, *self.lanes, *self.private}
+        return any(isinstance(n, ast.Name) and n.id in differing for n in ast.walk(node))
 
-    def block(self, body: list[ast.stmt], depth: int) -> list[ast.stmt]:
+    def block(self, body: list[ast.stmt], depth: int, level: int) -> list[ast.stmt]:
         """These steps, with those that are in lanes in loops over these."""
         found: list[ast.stmt] = []
         run: list[ast.stmt] = []
@@ -185,12 +218,17 @@ class _Strip:
                 assert isinstance(loop[0], ast.For)
                 loop[0].body = run.copy()
                 found.extend(ast.copy_location(part, run[0]) for part in loop)
-                self.runs.append((loop[0], depth))
+                self.runs.append((loop[0], depth, level))
                 run.clear()
 
         for step in body:
             if self.in_lanes(step):
                 run.append(step)
+            elif isinstance(step, ast.Assign) and (made := stored_in(step) & {*self.private}):
+                close()
+                extents = (*self.private[made.pop()][0], WIDTH)
+                step.value.args[0] = tree_of(f"{extents}").body[0].value  # type: ignore[attr-defined]
+                found.append(step)
             elif not self.differs(step):
                 self.same(step)
                 if any(names_in(other) & stored_in(step) for other in run):
@@ -200,15 +238,28 @@ class _Strip:
                 close()
                 if isinstance(step, ast.For) and isinstance(step.iter, ast.Call):
                     long = not _short(step.iter.args)
-                    step.body = self.block(step.body, depth + long)
-                    self.pays |= long and any(loop in step.body for loop, _ in self.runs)
+                    step.body = self.block(step.body, depth + long, level + 1)
+                    self.pays |= long and any(loop in step.body for loop, _, _ in self.runs)
                 elif isinstance(step, ast.If) and not self.differs(step.test):
-                    step.body, step.orelse = self.block(step.body, depth), self.block(step.orelse, depth)
+                    step.body, step.orelse = (self.block(part, depth, level) for part in (step.body, step.orelse))
                 else:
                     raise _No
                 found.append(step)
+                if isinstance(step, ast.For) and (self.tiles or self.private):
+                    found += tree_of("few()").body
         close()
         return found
+
+    def length(self, end: ast.expr) -> ast.expr:
+        """The number where an expression is the length of a short row, or of an array of the kernel's own."""
+        match end:
+            case ast.Call(ast.Name("len"), [ast.Name(id=name)]) if name in self.private:
+                return ast.Constant(self.private[name][0][0])
+            case ast.Subscript(ast.Attribute(ast.Name(id=name), "shape"), ast.Constant(int(axis))):
+                spec = self.program.specs[self.arrays.index(name)] if self.is_array(name) else None
+                if spec is not None and axis >= spec.ndim - len(spec.tail):
+                    return ast.Constant(spec.tail[axis - spec.ndim])
+        return end
 
     def in_lanes(self, step: ast.stmt) -> bool:
         """Whether a step is to be done for each lane, and is no loop."""
@@ -231,7 +282,7 @@ class _Strip:
 
     def passing(self, name: str) -> bool:
         """Whether a number is made anew in each run that has it, so that it need not be kept."""
-        for loop, _ in self.runs:
+        for loop, _, _ in self.runs:
             first = next((step for step in loop.body if name in names_in(step)), None)
             if first is None:
                 continue
@@ -243,12 +294,12 @@ class _Strip:
                     return False
         return True
 
-    def check(self, step: ast.stmt, depth: int) -> None:
+    def check(self, step: ast.stmt, depth: int, level: int) -> None:
         """Whether all that is in it may be done for one index after the other."""
         for node in ast.walk(step):
             match node:
                 case ast.Subscript():
-                    self.element(node, depth)
+                    self.element(node, depth, level)
                 case ast.Call() if not self.known(node):
                     raise _No
                 case ast.Attribute(value=owner) if not _plain(node):
@@ -257,10 +308,21 @@ class _Strip:
                 case ast.NamedExpr() | ast.Lambda() | ast.Tuple(ctx=ast.Store()):
                     raise _No
 
-    def element(self, node: ast.Subscript, depth: int) -> None:
-        index = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    def element(self, node: ast.Subscript, depth: int, level: int) -> None:
+        index = index_of(node)
+        if isinstance(node.value, ast.Name) and node.value.id in self.private:
+            if len(index) != len(self.private[node.value.id][0]) or any(map(self.differs, index)):
+                raise _No
+            return
         if not (isinstance(node.value, ast.Name) and node.value.id in self.arrays):
             raise _No
+        row = self.own_row(node)
+        if node.value.id in self.written and self.by_rows.setdefault(node.value.id, row) != row:
+            raise _No
+        if row:
+            if any(map(self.differs, index[len(self.index) :])) or (level and node.value.id not in self.tiles):
+                raise _No
+            return
         spec = self.program.specs[self.arrays.index(node.value.id)]
         if len(index) != spec.ndim or (spec.dtype.names and not spec.contiguous):
             raise _No
@@ -274,6 +336,73 @@ class _Strip:
         if not spec.contiguous or not (near or (len(index) == 1 and self.found(last))):
             raise _No
         self.pays |= depth > 0 and near and len(index) > 1
+
+    def own_row(self, node: ast.AST) -> bool:
+        """Whether it is an element of the row that each index has, of an array without gaps."""
+        if not (isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id in self.arrays):
+            return False
+        spec, index = self.program.specs[self.arrays.index(node.value.id)], index_of(node)
+        own = [part.id if isinstance(part, ast.Name) else None for part in index[: len(self.index)]]
+        plain = spec.contiguous and spec.dtype.kind in "iuf" and len(index) == spec.ndim > len(self.index)
+        return plain and own == self.index
+
+    def find_tiles(self, body: list[ast.stmt], level: int) -> None:
+        """Find arrays of which rows are read again and again, in loops: their lengths must be known."""
+        for step in body:
+            if isinstance(step, (ast.For, ast.If)):
+                deeper = level + isinstance(step, ast.For)
+                self.find_tiles(step.body, deeper)
+                self.find_tiles(step.orelse, deeper)
+            for node in ast.walk(step) if level else ():
+                if self.own_row(node):
+                    name = node.value.id  # type: ignore[attr-defined]
+                    spec = self.program.specs[self.arrays.index(name)]
+                    if name not in self.written and len(spec.tail) == spec.ndim - len(self.index):
+                        self.tiles[name] = spec
+
+    def tile(self, name: str, spec: Spec) -> str:
+        """The text that copies the rows of all lanes, so that lanes lie next to each other."""
+        rows, width = f"{_ROWS}{name}", math.prod(spec.tail)
+        flat = self.index[0]
+        for axis, index in enumerate(self.index[1:], 1):
+            flat = f"({flat}) * {name}.shape[{axis}] + {index}"
+        outer, last = len(self.index) - 1, self.own
+        at, place = [*self.index[:-1], f"np.uint64({_LANE}row)"], [f"{_LANE}{axis}" for axis in range(len(spec.tail))]
+        one_by_one = ""
+        for axis, n in enumerate(spec.tail):
+            one_by_one += f"{'    ' * (axis + 2)}for {place[axis]} in range({n}):\n"
+        to, element = ", ".join([*place, _LANE]), ", ".join(at + place)
+        text = (
+            f"if {name}.shape[{outer}] > 0:\n    for {_LANE} in range({WIDTH}):\n"
+            f"        {_LANE}row = min({last} + {_LANE}, {name}.shape[{outer}] - 1)\n"
+            f"{one_by_one}{'    ' * (len(place) + 2)}{rows}[{to}] = {name}[{element}]\n    few()\n"
+        )
+        if width in TURNED:
+            group = 64 // spec.dtype.itemsize
+            turned = f"turned{width}({rows}, {_LANE}, {name}, {flat} + {_LANE})"
+            turned = f"    for {_LANE} in range(0, {WIDTH}, {group}):\n        {turned}\n"
+            text = f"if {last} + {WIDTH} <= {name}.shape[{outer}]:\n{turned}el{text}"
+        return f"{rows} = private_empty({(*spec.tail, WIDTH)}, np.{spec.dtype.name})\n{text}"
+
+    def waits(self, body: list[ast.stmt], level: int, kinds: dict[str, Any]) -> bool:
+        """Whether steps of a short loop wait for those of the round before, and LLVM finds no vectors in it.
+
+        It does where whole numbers are added up, and where rows are short. Rows of a power of two of numbers are copied
+        by vectors; others must be used more than once.
+        """
+        if not level:
+            return False
+        widths = [math.prod(self.tiles[name].tail) for name in names_in(*body) & self.tiles.keys()]
+        if any(width > _NEAR and (level > 1 or width in TURNED) for width in widths):
+            waiting = [step for step in body if not _adds_up(step, kinds)]
+            if set().union(*map(stored_in, waiting)) & kinds.keys():
+                return True
+        places: dict[str, dict[str, set[str]]] = {}
+        for node in (n for step in body for n in ast.walk(step)):
+            if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id in self.private:
+                uses = places.setdefault(node.value.id, {"Load": set(), "Store": set()})
+                uses[type(node.ctx).__name__].add(ast.unparse(node.slice))
+        return any(uses["Store"] and uses["Load"] - uses["Store"] for uses in places.values())
 
     def known(self, call: ast.Call) -> bool:
         """Whether it is a function that gives the same for the same, and does nothing else.
@@ -323,13 +452,39 @@ def _split(step: ast.stmt) -> list[ast.stmt]:
             setattr(step, field, [part for inner in getattr(step, field) for part in _split(inner)])
     match step:
         case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
-            if len(targets) == len(values) and not stored_in(step) & names_in(*values):
+            places = [t for t in targets if isinstance(t, ast.Subscript)]
+            changed = stored_in(step).union(*(names_in(t.value) for t in places))
+            if len(targets) == len(values) and not changed & names_in(*values, *(t.slice for t in places)):
                 parts = [ast.Assign([target], value) for target, value in zip(targets, values, strict=True)]
                 return [ast.copy_location(part, step) for part in parts]
         case ast.Assign(targets=[_, _, *_] as targets, value=ast.Constant() | ast.Name() as value):
             if all(isinstance(target, ast.Name) for target in targets):
                 return [ast.copy_location(ast.Assign([target], value), step) for target in targets]
     return [step]
+
+
+def _private_arrays(function: ast.FunctionDef) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """The shapes and dtypes of the arrays that a function makes for itself, each in one place."""
+    found, times = {}, [n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    for node in ast.walk(function):
+        match node:
+            case ast.Assign(
+                [ast.Name(id=name)],
+                ast.Call(
+                    ast.Name("private_zeros" | "private_empty"), [shape, ast.Attribute(ast.Name("np"), dtype)], []
+                ),
+            ) if times.count(name) == 1 and dtype in _NUMBERS:
+                extents = ast.literal_eval(shape)
+                found[name] = (extents if isinstance(extents, tuple) else (extents,)), np.dtype(dtype)
+    return found
+
+
+def _adds_up(step: ast.stmt, kinds: dict[str, Any]) -> bool:
+    """Whether all that a step does is to add to a whole number: in any order it is the same."""
+    match step:
+        case ast.AugAssign(ast.Name(id=name), ast.Add() | ast.BitAnd() | ast.BitOr() | ast.BitXor(), value):
+            return name not in names_in(value) and name in kinds and "int" in kinds[name][0]
+    return False
 
 
 def _short(ends: list[ast.expr]) -> bool:
@@ -371,8 +526,10 @@ class _Lanes(ast.NodeTransformer):
     What is stored must be of the kind that is kept, or else there is no such code (`intrinsics.kept`).
     """
 
-    def __init__(self, own: str, lanes: dict[str, tuple[str, str]]) -> None:
-        self.own, self.lanes = own, lanes
+    def __init__(
+        self, index: list[str], lanes: dict[str, tuple[str, str]], tiles: dict[str, Spec], private: set[str]
+    ) -> None:
+        self.index, self.own, self.lanes, self.tiles, self.private = index, index[-1], lanes, tiles, private
 
     def visit_Assign(self, node: ast.Assign) -> ast.stmt:
         self.generic_visit(node)
@@ -391,7 +548,13 @@ class _Lanes(ast.NodeTransformer):
         return self.visit_Assign(ast.copy_location(ast.Assign([node.target], value), node))
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
-        parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        parts, name = index_of(node), node.value.id if isinstance(node.value, ast.Name) else ""
+        own = [part.id if isinstance(part, ast.Name) else None for part in parts[: len(self.index)]] == self.index
+        if name in self.private or (name in self.tiles and own):
+            if name in self.tiles:
+                node.value, parts = ast.Name(f"{_ROWS}{name}", ast.Load()), parts[len(self.index) :]
+            node.slice = ast.Tuple([*map(self.visit, parts), ast.Name(_LANE, ast.Load())], ast.Load())
+            return node
         alone = [isinstance(part, ast.Name) and part.id == self.own for part in parts]
         unsigned = ast.Attribute(ast.Name("np", ast.Load()), "uint64", ast.Load())
         made = [self.visit(part) for part in parts]

@@ -342,6 +342,45 @@ def scratch(dtype: Any, length: int) -> Any:
     return make
 
 
+def turned(width: int) -> Any:
+    """An intrinsic that copies rows of `width` numbers, a power of two, to columns.
+
+    They are as many rows as there are numbers in a cache line, which lie one after the other. Of two vectors those at
+    even places are one, and those at odd places another, as often as it takes for a vector to be of one column.
+    """
+
+    @intrinsic
+    def copied(typing, columns, lane, array, row):
+        def codegen(context, builder, signature, values):
+            element = context.get_data_type(signature.args[2].dtype)
+            size = 64 // context.get_abi_sizeof(element)
+            vector = ir.VectorType(element, size).as_pointer()
+            columns, array = (make_array(signature.args[k])(context, builder, values[k]) for k in (0, 2))
+            source = builder.gep(array.data, [builder.mul(values[3], _I64(width))])
+            source = builder.bitcast(source, vector)
+            align = context.get_abi_sizeof(element)
+            found = [builder.load(builder.gep(source, [_I64(k)]), align=align) for k in range(width)]
+            found = [found]
+            ends = [ir.Constant(ir.VectorType(_I32, size), [*range(k, 2 * size, 2)]) for k in (0, 1)]
+            while len(found[0]) > 1:
+                pairs = [(parts[0::2], parts[1::2]) for parts in found]
+                turns = [
+                    [[builder.shuffle_vector(a, b, end) for a, b in zip(*pair, strict=True)] for pair in pairs]
+                    for end in ends
+                ]
+                found = [*turns[0], *turns[1]]
+            rows = cgutils.unpack_tuple(builder, columns.shape)[-1]
+            for column, (value,) in enumerate(found):
+                place = builder.add(builder.mul(rows, _I64(column)), values[1])
+                target = builder.bitcast(builder.gep(columns.data, [place]), vector)
+                builder.store(value, target, align=64)
+            return context.get_dummy_value()
+
+        return types.void(columns, types.int64, array, types.int64), codegen
+
+    return copied
+
+
 @intrinsic
 def until_aligned(typing, out, i):
     """How many elements from `out[i]` on lie before the next cache line (64 bytes)."""
