@@ -93,6 +93,21 @@ def test_second_process_starts_without_compiling(python, kept, folder):
     assert kept.usage()[1:3] == (0, 0) and kept.usage()[-2:] == (0, 0)
 
 
+HELPED = """
+    import numpy as np
+    import portapar as pp
+
+    x = np.arange(1.0, 5.0)
+    assert (pp.transform(pp.par.on(pp.simd()), x, op=lambda v: np.nextafter(v, 0.0)) == np.nextafter(x, 0.0)).all()
+"""
+
+
+@pytest.mark.extra
+def test_code_that_calls_numbas_helpers_is_loaded_by_later_processes(python, folder):
+    for _ in range(2):
+        python(HELPED, PORTAPAR_CACHE_DIR=str(folder))
+
+
 DAMAGES = (
     lambda b: b[: len(b) // 2],
     lambda b: b[:-1] + bytes([b[-1] ^ 1]),

@@ -107,9 +107,20 @@ def native(key: str, make: Callable[[], Any], arity: int, direct: bool = False) 
 def _load(payload: bytes) -> int:
     header, _, code = payload.partition(b"\n")
     symbol, needs = header.decode().split()
-    if needs == "numba":  # the code calls one of Numba's helper functions
-        import numba  # noqa: F401
+    if needs == "numba":
+        _helpers()
     return _added(code, symbol)
+
+
+@functools.cache
+def _helpers() -> None:
+    """Tell LLVM of Numba's helper functions, which code calls by their names; Numba does so when it compiles."""
+    import llvmlite.binding as llvm
+    import numba  # noqa: F401  as a whole first
+    from numba import _helperlib
+
+    for name, address in _helperlib.c_helpers.items():
+        llvm.add_symbol(f"numba_{name}", address)
 
 
 def _added(code: bytes, symbol: str) -> int:

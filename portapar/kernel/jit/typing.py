@@ -311,6 +311,11 @@ _MESSAGES: tuple[tuple[str, str, str], ...] = (
     ),
     (r"name '(\w+)' is not defined", "`{0}` is not defined", "assign it on every path"),
     (
+        r"Unknown attribute '(\w+)' of type .*[Tt]uple.*",
+        "it takes `{0}` of a tuple: operators get records as tuples of their fields",
+        "write the place of the field, a[0], or r.x of elements of arrays",
+    ),
+    (
         r"Unknown attribute '(\w+)' of type (.+)",
         "there is no `{0}` of {1} in kernels",
         "check its spelling, or write it with arithmetic, math.* and np.*",
@@ -459,6 +464,10 @@ def _call_message(short: str, call: str, shown: str) -> tuple[str, str]:
         return f"a record is stored where other things are: {shown}", "assign its fields one by one: q[i].x = r[i].x"
     if short.endswith(("getitem", "setitem")) and re.match(r"(u?int|float|complex|bool)\w*,", shown):
         return f"a number has no elements: {shown}", "pass an array, or leave the index out"
+    named = re.search(r"(?i)string|unicode|Literal\[str", call) is not None
+    if short.endswith("getitem") and shown.startswith("tuple, ") and named:
+        what = f"it takes a field of a tuple: {shown}; operators get records as tuples of their fields"
+        return what, "write the place of the field, a[0]"
     if short == "getitem" and shown.startswith("tuple, "):
         what = f"a tuple whose items are of several types, or an index that is no whole number: {shown}"
         return what, "convert them, such as (float(a), b)[int(k)], or write if"
