@@ -6,7 +6,7 @@ What the machine lacks is skipped with the reason.
 
 `make test` leaves out what is marked ``extra``: by hand, because of its executor (`EXTRA`), or as one of a test's
 many cases, of which it runs the first on each renderer, the last on other executors, and both where there is none.
-Tests take turns there (`TURNS`): one runs on CPUs, the next one on OpenCL, or a GPU, every ninth one on a hybrid of
+Tests take turns there (`TURNS`): one runs on CPUs, the next one on OpenCL, or a GPU, every fifth one on a hybrid of
 both; `make test-all` runs them on the others.
 `make test-all` adds up to `MOST` others on each renderer, and the first on one thread, on three or on two parts of the
 CPU, in turn, but none that is ``rare``.
@@ -45,7 +45,7 @@ EXECUTORS = (
 #: run the code of others, cut in other ways; `make test-all` takes one of them for each test, in turn
 EXTRA = {"threads:1", "threads:3", "hybrid:threads:2+simd"}
 CPUS, DEVICES = {"threads:2", "simd"}, {"opencl:0", "cuda:0"}
-TURNS = (*(CPUS, DEVICES) * 4, {f"hybrid:threads:2+{name}" for name in DEVICES})  # which compiles for both
+TURNS = (CPUS, DEVICES, CPUS, DEVICES, {f"hybrid:threads:2+{name}" for name in DEVICES})  # which compiles for both
 SLOWEST = (
     "sort", "mpi", "irregular", "graph", "few", "processes", "numbers", "lazy", "remedies", "axes", "cache",
     "primitives", "crender",
@@ -57,8 +57,9 @@ MOST = 1  #: cases of a test on one executor that `make test-all` runs, besides 
 def pytest_configure(config):
     config.addinivalue_line("markers", "extra: left out by `make test`, run by `make test-all`")
     config.addinivalue_line("markers", "rare: left out by both, run by `pytest`")
-    for name in ("PORTAPAR_EXECUTOR", "PORTAPAR_NUM_THREADS"):
+    for name in ("PORTAPAR_EXECUTOR", "PORTAPAR_NUM_THREADS", "PYTHONDONTWRITEBYTECODE"):
         os.environ.pop(name, None)
+    sys.dont_write_bytecode = False  # tests start many processes, and each would compile all modules anew
     os.environ["PORTAPAR_CACHE_DIR"] = str(_cache_folder(Path(config.cache.mkdir("portapar"))))
     gc.set_threshold(400_000, 10, 10)  # compilers make many objects that stay: to look through them again is in vain
 
