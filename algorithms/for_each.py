@@ -12,9 +12,10 @@ from portapar import indexed, problem
 from portapar.call import call
 from portapar.executor import Executor
 from portapar.kernel.front.kernel import holding, is_held
+from portapar.kernel.program import REFUSED
+from portapar.looks import Look, quick
 from portapar.policy import Policy, check_policy, current
 from portapar.problem import Problem
-from portapar.remembered import MISS, Look, quick
 
 
 def for_each(policy: Policy | None, n: Any, body: Any, *args: Any) -> Any:
@@ -49,7 +50,7 @@ def for_each(policy: Policy | None, n: Any, body: Any, *args: Any) -> Any:
     O(n) work. If it fails or is interrupted, what the kernel writes to is undefined.
     """
     result = quick(policy, (body, None, n), args)
-    if result is not MISS:
+    if result is not REFUSED:
         return result
     check_policy(policy, "for_each")
     plain = type(n) is int or (type(n) is tuple and set(map(type, n)) == _INT)  # which are told apart as they are

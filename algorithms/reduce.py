@@ -17,10 +17,11 @@ from portapar import arrays, elementwise, ops
 from portapar.call import call
 from portapar.errors import PlacementError
 from portapar.executor import Executor
+from portapar.kernel.program import REFUSED
+from portapar.looks import Look, quick
 from portapar.ops import Monoid
 from portapar.policy import Policy
 from portapar.problem import Problem, folded
-from portapar.remembered import MISS, Look, quick
 
 
 def reduce(policy: Policy | None, x: Any, op: Any = ops.plus, init: Any = None, *, axis: Any = None) -> Any:
@@ -130,7 +131,7 @@ def reduce_as(
             look = transform, id(op.__code__), None
     if look is not None:
         result = quick(policy, look, inputs)
-        if result is not MISS:
+        if result is not REFUSED:
             return result
     if axis is not None:
         from portapar.algorithms.axes import axes_of, reduce_axes  # which stands on others that reduce

@@ -9,10 +9,11 @@ from portapar.arrays import PartitionedArray, Range, normal
 from portapar.call import call, make_out
 from portapar.errors import PlacementError
 from portapar.executor import Executor
+from portapar.kernel.program import REFUSED
 from portapar.lazy import flat
+from portapar.looks import quick
 from portapar.policy import Policy
 from portapar.problem import Problem
-from portapar.remembered import MISS, quick
 
 
 def transform(policy: Policy | None, *inputs: Any, out: Any = None, op: Any) -> Any:
@@ -49,7 +50,7 @@ def _run(algorithm: str, policy: Policy | None, op: Any, args: tuple[Any, ...]) 
     """Its arguments are those of `op`, and the output."""
     look = op, args[-1] is None, None
     result = quick(policy, look, args)
-    return call(algorithm, policy, (op,), args, None, _build, look) if result is MISS else result
+    return call(algorithm, policy, (op,), args, None, _build, look) if result is REFUSED else result
 
 
 def _build(algorithm: str, where: Executor, kernels: Any, args: Any, extra: Any) -> tuple[Problem, Any]:

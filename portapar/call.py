@@ -24,10 +24,11 @@ from portapar.executor import DeviceExecutor, Executor, cuda, opened, simd
 from portapar.executors import default_executor
 from portapar.lazy import flat
 from portapar.lengths import again, keep, likeness
+from portapar.looks import Look, learn
 from portapar.plan import Plan, cut, watch
 from portapar.policy import Planning, Policy, choosing, planning, surveying
 from portapar.problem import Problem, checking
-from portapar.remembered import MISS, Look, learn, ready_calls, remember_loop, repeated, signature
+from portapar.remembered import MISS, ready_calls, remember_loop, repeated, signature
 from portapar.tape import tapes, unseen
 from portapar.trace import span
 
@@ -95,7 +96,7 @@ def call(
         The long way: ``build(algorithm, executor, kernels, args, extra)`` makes the problem, and what the
         call returns if the form itself returns nothing.
     look : Look, optional
-        What `portapar.remembered.quick` was asked for, and missed.
+        What `portapar.looks.quick` was asked for, and missed.
     """
     try:
         undecided = choosing(how)

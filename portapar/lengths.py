@@ -16,9 +16,10 @@ from portapar.expression import Expression
 from portapar.kernel.front.kernel import Kernel
 from portapar.kernel.program import INDICES, Task
 from portapar.lazy import Lazy
+from portapar.looks import Code
 from portapar.plan import Loop, threads_for, values_first
 from portapar.policy import forgets
-from portapar.remembered import MISS, NUMBERS, Code, ready_calls, repeats
+from portapar.remembered import MISS, NUMBERS, ready_calls, repeats
 
 
 class Alike(NamedTuple):

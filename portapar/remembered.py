@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -14,12 +13,12 @@ from portapar import arrays, policy
 from portapar.agreement import Asked
 from portapar.arrays import PartitionedArray, Range
 from portapar.cache import Bounded
-from portapar.errors import PortaparError, short
 from portapar.executor import DeviceExecutor, Work
 from portapar.kernel.front.lift import bound
 from portapar.kernel.jit.layout import DATA, word
 from portapar.kernel.program import REFUSED
 from portapar.lazy import Lazy
+from portapar.looks import OFTEN, Code, shadows, simple_codes
 from portapar.pieces import combine, prepare, task
 from portapar.plan import Loop
 from portapar.policy import Planning, Policy, forgets
@@ -29,81 +28,11 @@ from portapar.trace import watching
 
 T = TypeVar("T")
 
-MISS = object()
 NUMBERS = {bool, int, float, complex, *(np.dtype(code).type for code in "?bhilqBHILQfdFD")}
+MISS = object()
 ready_calls = Bounded()
-_simple = Bounded()  #: of kernels that capture nothing, by the identity of their codes
-
-
-class Code:
-    """Stands for a code in keys, and keeps it alive: no other code has its place in memory as long as a key is kept."""
-
-    __slots__ = ("_code", "builtins")
-
-    def __init__(self, code: Any, builtins: tuple[str, ...]) -> None:
-        self._code, self.builtins = code, builtins
-
 
 forgets(ready_calls.clear)
-
-_OFTEN = 3  #: calls that look alike before native code knows their look
-_LOOKS = 4  #: that it knows of one kernel, the last ones
-#: (function, device, shape and dtype of an output to make, codes) by policy, block, code and what else calls say
-_quick = Bounded()
-
-forgets(_quick.clear)
-os.register_at_fork(after_in_child=_quick.clear)  # they know the threads and locks of the parent
-
-#: what a call says besides its policy and its arguments: a kernel, whose code is looked at; what else is compared; its
-#: space, which native code knows if it is a whole number or a tuple of them, or None
-Look = tuple[Any, Any, Any]
-
-
-def quick(how: Any, look: Look, args: tuple[Any, ...]) -> Any:
-    """Run a call that looks like one that was made several times, or return MISS."""
-    if type(how) is not Policy or tapes or watching:
-        return MISS
-    kernel, extra, space = look
-    found = _quick.get((how, policy.current.get(), id(getattr(kernel, "__code__", kernel)), extra))
-    if found is None:
-        return MISS
-    try:
-        for run, device, made, _ in found:
-            if device.closed:
-                break
-            result = run(space, args if made is None else (*args[:-1], np.empty(*made)))
-            if result is not REFUSED:
-                return result
-    except PortaparError as error:
-        raise short(error) from error.__cause__
-    return MISS
-
-
-def learn(
-    ready: Any, how: Any, look: Look | None, kernels: tuple[Any, ...], args: tuple[Any, ...], values: Any, same: Any
-) -> None:
-    """Let native code know the look of a call that was remembered, when it has been made several times.
-
-    `values` and `same` are from `signature` and `repeated`.
-    """
-    ready.waits -= 1
-    if ready.waits or look is None or values is not args or how.deterministic or how.tune:
-        return
-    kernel, extra, space = look
-    whole = type(space) is tuple and set(map(type, space)) == {int}
-    codes = [each.__code__ for each in kernels if id(getattr(each, "__code__", None)) in _simple]
-    if len(codes) < len(kernels) or not (whole or space is None or type(space) is int):
-        return
-    if ready.problem.init is not None or ready.problem.tiles:
-        return
-    if ready.shape is not None:
-        args = (*args[:-1], np.empty(*ready.shape))
-    sources = range(len(args)) if ready.places is None else ready.places
-    run = ready.launch.caller(space, args, sources, same, ready.gives)
-    if run is None:
-        return
-    key = how, policy.current.get(), id(getattr(kernel, "__code__", kernel)), extra
-    _quick[key] = (run, ready.device, ready.shape, codes), *_quick.get(key, ())[: _LOOKS - 1]
 
 
 def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...], extra: Any) -> tuple[Any, Any]:
@@ -117,15 +46,15 @@ def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...
     parts: list[Any] = [how, extra, block]
     for kernel in kernels:
         code = getattr(kernel, "__code__", None)
-        simple = _simple.get(id(code))
-        if simple is None or (simple.builtins and _shadows(kernel, simple.builtins)):
+        simple = simple_codes.get(id(code))
+        if simple is None or (simple.builtins and shadows(kernel, simple.builtins)):
             lifted, func, captured = bound(kernel)
             if code is None or not lifted.simple:
                 defaults = func.__defaults__ or ()  # which are arguments too
                 parts += (lifted, len(defaults))
                 args = (*captured, *defaults, *args)
                 continue
-            simple = _simple[id(code)] = Code(code, lifted.builtins)
+            simple = simple_codes[id(code)] = Code(code, lifted.builtins)
         parts.append(simple)
     spread, plain = False, np.ndarray
     for x in args:
@@ -153,11 +82,6 @@ def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...
         else:
             return None, args
     return tuple(parts), tuple(_spread(args)) if spread else args
-
-
-def _shadows(kernel: Any, names: tuple[str, ...]) -> bool:
-    """Whether a module has globals with the names of builtin functions that a kernel of it calls."""
-    return not getattr(kernel, "py_func", kernel).__globals__.keys().isdisjoint(names)
 
 
 def _spread(args: tuple[Any, ...]) -> Iterator[Any]:
@@ -221,7 +145,7 @@ class _Ready:
         self.problem, self.launch, self.shape, self.gives = problem, launch, shape, gives
         self.device = launch.device
         self.places = places
-        self.waits = _OFTEN  #: calls until native code knows it
+        self.waits = OFTEN  #: calls until native code knows it
 
     def over(self, launch: Any, extent: tuple[int, ...]) -> _Ready:
         """The same over another index space, for which there is a launch, or for other lengths."""

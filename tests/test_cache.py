@@ -449,12 +449,12 @@ def test_the_record_of_uses_stays_short(kept, folder):
 
 def test_what_is_kept_in_memory_is_bounded(module, monkeypatch):
     """Kernels that are made again and again go; those that come back are right."""
-    from portapar import expression, lazy, problem, remembered
+    from portapar import expression, lazy, looks, problem, remembered
     from portapar.kernel.front import lift, rows, sources
 
     kept = [lift._lifted, lift._by_code, lift._recent, problem._texts, problem._programs, rows._expanded]
     kept += [expression._expressions, lazy._made, lazy._kinds, sources._parsed, sources._compiled]
-    kept += [remembered.ready_calls, remembered._simple]
+    kept += [remembered.ready_calls, looks.simple_codes]
     for each in kept:
         each.clear()
         monkeypatch.setattr(each, "limit", 2)
@@ -471,7 +471,7 @@ def test_what_is_kept_in_memory_is_bounded(module, monkeypatch):
 
 def test_keys_of_remembered_calls_keep_their_codes(module):
     """Of all kernels of a call, whenever others are forgotten: else another could come to have the place of one."""
-    from portapar import remembered
+    from portapar import looks, remembered
     from portapar.kernel.front import lift
 
     made = [module(f"def f(v):\n    return v + {k}\n", f"kept{k}").f for k in range(3)]
@@ -480,7 +480,7 @@ def test_keys_of_remembered_calls_keep_their_codes(module):
     assert remembered.signature(how, tuple(made), (x,), None)[0] == key
     codes = [weakref.ref(f.__code__) for f in made]
     made.clear()
-    for each in (remembered._simple, lift._lifted, lift._by_code, lift._recent):
+    for each in (looks.simple_codes, lift._lifted, lift._by_code, lift._recent):
         each.clear()
     gc.collect()
     assert all(code() is not None for code in codes) and key is not None

@@ -136,9 +136,9 @@ def test_views_of_one_place(renderer, short):
 
 def test_what_is_used_is_not_forgotten(monkeypatch, short):
     """Other calls may be as many as they like: what has been used lately stays, and no more than there is room for."""
-    from portapar import lengths, remembered
+    from portapar import lengths, looks, remembered
 
-    kept = remembered.ready_calls, remembered._simple, lengths._loops
+    kept = remembered.ready_calls, looks.simple_codes, lengths._loops
     for each in kept:
         each.clear()
         monkeypatch.setattr(each, "limit", 8)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
 
 import portapar as pp
-from portapar import remembered
+from portapar import looks
 from portapar.executor import opened
 
 N = 100
@@ -241,6 +241,55 @@ def test_kernels_that_are_others(how):
             assert (y == x * 5).all()
 
 
+def test_what_kernels_capture_is_followed(how, known):
+    x, y = np.arange(N) * 1.0, np.zeros(N)
+
+    def scaled_by(factor, table):
+        def body(i, x, y):
+            y[i] = x[i] * factor + table[i]
+
+        return body
+
+    tables = x + 1, np.arange(2 * N)[::2], np.arange(N + 5), np.ones((N, 1))[:, 0], changed(writeable=False)
+    factors = 2.0, 3.0, 4, np.float32(0.5), True, 2**62
+    given = [(factor, tables[0]) for factor in factors] + [(2.0, table) for table in tables]
+    bodies = [(scaled_by(*one), *one) for one in given]
+    for _ in range(OFTEN):
+        for body, factor, table in bodies:
+            pp.for_each(how, N, body, x, y)
+            np.testing.assert_array_equal(y, x * factor + table[:N])
+    known(pp.for_each, how, N, bodies[1][0], x, y)
+    assert (y == x * 3 + tables[0]).all()
+    known(pp.transform_reduce, how, x, transform=lambda v: v + tables[0][3])
+    z = y.copy()
+    known(pp.for_each, how, N, scaled_by(1.0, z), z, z)  # what it captures is what it is given
+    assert (z == y * 2.0 ** (OFTEN + 1)).all()
+
+    def inner(v):
+        return v + 1
+
+    def outer(v):
+        return inner(v) * 2
+
+    known(pp.transform, how, x, out=y, op=outer)
+    for other, right in ((lambda v: v - 5, (x - 5) * 2), (np.negative, -x * 2), (inner, (x + 1) * 2)):
+        inner = other
+        for _ in range(OFTEN):
+            np.testing.assert_array_equal(pp.transform(how, x, out=y, op=outer), right)
+
+
+def test_names_of_builtin_functions_become_globals(how, module):
+    made = module("def op(v):\n    return abs(v) - 1\n\ndef other(v):\n    return v * 3\n")
+    x = np.arange(N) - 50.0
+    for _ in range(2):
+        for _ in range(OFTEN):
+            assert (pp.transform(how, x, op=made.op) == abs(x) - 1).all()
+        made.abs = made.other
+        for _ in range(OFTEN):
+            assert (pp.transform(how, x, op=made.op) == x * 3 - 1).all()
+        del made.abs
+
+
 def test_policies_blocks_plans_and_traces(how, capsys):
     x, y = np.arange(N) * 1.0, np.zeros(N)
 
@@ -428,11 +477,12 @@ def test_any_order_of_calls(asked):
                 assert pp.reduce(policy, x) == x.sum()
 
 
-def test_many_looks_of_one_kernel(how):
+def test_many_looks_of_one_kernel(how, known):
     """Lengths in turns, more of them than are known at a time."""
     for _ in range(OFTEN):
-        for n in (10, 20, 30, 40, 50, 60):
+        for n in range(10, 130, 10):
             x, y = np.arange(n) * 1.0, np.zeros(n)
             pp.for_each(how, n, put, x, y, 2.0)
             assert (y == 2 * x + 1).all() and pp.reduce(how, x) == x.sum()
-    assert all(len(looks) <= remembered._LOOKS for looks in remembered._quick.values())
+    assert all(len(each) <= looks._LOOKS for each in looks._quick.values() if type(each) is tuple)
+    known(pp.for_each, how, n, put, x, y, 2.0)

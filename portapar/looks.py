@@ -1,0 +1,153 @@
+"""Looks: calls that were made several times are known by native code, in a microsecond, before Python looks at them.
+
+`quick` finds by a call's policy and its kernel's code what native code knows of such calls
+(`portapar.kernel.cpu.calls`), which compares the arguments. Whatever it does not know for certain is left to
+`portapar.remembered`, which tells what it should know: `learn`.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from portapar import policy
+from portapar.cache import Bounded
+from portapar.errors import PortaparError, short
+from portapar.kernel.front.lift import bound, known
+from portapar.kernel.program import REFUSED
+from portapar.policy import Policy, forgets
+from portapar.tape import tapes
+from portapar.trace import watching
+
+simple_codes = Bounded()  #: of kernels that capture nothing, by the identity of their codes
+
+
+class Code:
+    """Stands for a code in keys, and keeps it alive: no other code has its place in memory as long as a key is kept."""
+
+    __slots__ = ("_code", "builtins")
+
+    def __init__(self, code: Any, builtins: tuple[str, ...]) -> None:
+        self._code, self.builtins = code, builtins
+
+
+OFTEN = 3  #: calls that look alike before native code knows their look
+_LOOKS = 8  #: that it looks for at a time, of one kernel, the last ones
+#: (function, device, shape and dtype of an output to make, builtin functions, what keys stand for) by policy, block,
+#: code and what else calls say; of codes that capture something a `Code`, and that by what they were lifted to
+_quick = Bounded()
+_learned = Bounded()  #: (key, entry) of all, by remembered calls
+
+for _kept in _quick, _learned:
+    forgets(_kept.clear)
+    os.register_at_fork(after_in_child=_kept.clear)  # they know the threads and locks of the parent
+
+#: what a call says besides its policy and its arguments: a kernel, whose code is looked at; what else is compared; its
+#: space, which native code knows if it is a whole number or a tuple of them, or None
+Look = tuple[Any, Any, Any]
+
+
+def quick(how: Any, look: Look, args: tuple[Any, ...]) -> Any:
+    """Run a call that looks like one that was made several times, or return REFUSED."""
+    if type(how) is not Policy or tapes or watching:
+        return REFUSED
+    kernel, extra, space = look
+    found = _quick.get((how, policy.current.get(), id(getattr(kernel, "__code__", kernel)), extra))
+    if found is None:
+        return REFUSED
+    if type(found) is Code:  # what it captures are arguments too
+        bare = type(kernel) is FunctionType and kernel.__defaults__ is None
+        lifted, captured = (known(kernel) if bare else None) or (None, ())
+        found = _quick.get((how, policy.current.get(), id(lifted), extra))
+        if found is None:
+            return REFUSED
+        args = (*captured, *args)
+    try:
+        for run, device, made, builtins, _ in found:
+            if device.closed or (builtins and shadows(kernel, builtins)):
+                break
+            result = run(space, args if made is None else (*args[:-1], np.empty(*made)))
+            if result is not REFUSED:
+                return result
+    except PortaparError as error:
+        raise short(error) from error.__cause__
+    return REFUSED
+
+
+def learn(
+    ready: Any, how: Any, look: Look | None, kernels: tuple[Any, ...], args: tuple[Any, ...], values: Any, same: Any
+) -> None:
+    """Let native code know the look of a call that was remembered, when it has been made several times.
+
+    `values` and `same` are from `signature` and `repeated`.
+    """
+    ready.waits -= 1
+    if ready.waits or look is None:
+        return
+    found = _learned.get(ready)
+    if found is None:
+        captured = len(values) - len(args)
+        fits = not (how.deterministic or how.tune) and all(map(operator.is_, values[captured:], args))
+        sought = _sought(how, look, kernels, captured) if fits else None
+        run = None if sought is None else _runs(ready, look[2], values, same)
+        if sought is None or run is None:
+            return
+        key, mark, builtins, keep = sought
+        found = _learned[ready] = key, mark, (run, ready.device, ready.shape, builtins, keep)
+    key, mark, entry = found
+    before = _quick.get(key)
+    others = [other for other in before if other is not entry] if type(before) is tuple else []
+    _quick[key] = entry, *others[: _LOOKS - 1]
+    if mark is not None:
+        _quick[mark] = entry[-1][0]
+    ready.waits = OFTEN  # until it is known again, if others take its place
+
+
+def _sought(how: Policy, look: Look, kernels: tuple[Any, ...], captured: int) -> tuple[Any, ...] | None:
+    """By what calls of a look are found, and by what their code is if they capture something; builtins; what to keep.
+
+    None if they cannot be told apart by that.
+    """
+    kernel, extra, space = look
+    if not (space is None or type(space) is int or (type(space) is tuple and set(map(type, space)) == {int})):
+        return None
+    first = how, policy.current.get()
+    mark: Any = (*first, id(getattr(kernel, "__code__", kernel)), extra)
+    key, builtins, keep = mark, (), []
+    for each in kernels:
+        simple = simple_codes.get(id(getattr(each, "__code__", None)))
+        if simple is not None and not (simple.builtins and shadows(each, simple.builtins)):
+            keep.append(simple)
+            if each is kernel:
+                builtins = simple.builtins
+            elif simple.builtins:
+                return None
+        elif each is kernel and type(kernel) is FunctionType and kernel.__defaults__ is None:
+            lifted = bound(kernel)[0]
+            if lifted.simple or captured != len(lifted.captures):
+                return None
+            key, keep = (*first, id(lifted), extra), [Code(kernel.__code__, ()), lifted, *keep]
+        else:
+            return None
+    if key is mark and captured:
+        return None
+    return key, None if key is mark else mark, builtins, keep
+
+
+def _runs(ready: Any, space: Any, values: tuple[Any, ...], same: Any) -> Any:
+    """What runs a remembered call; None if native code cannot."""
+    if ready.problem.init is not None or ready.problem.tiles:
+        return None
+    if ready.shape is not None:
+        values = (*values[:-1], np.empty(*ready.shape))
+    sources = range(len(values)) if ready.places is None else ready.places
+    return ready.launch.caller(space, values, sources, same, ready.gives)
+
+
+def shadows(kernel: Any, names: tuple[str, ...]) -> bool:
+    """Whether a module has globals with the names of builtin functions that a kernel of it calls."""
+    return not getattr(kernel, "py_func", kernel).__globals__.keys().isdisjoint(names)
