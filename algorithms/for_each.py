@@ -56,6 +56,11 @@ def for_each(policy: Policy | None, n: Any, body: Any, *args: Any) -> Any:
     plain = type(n) is int or (type(n) is tuple and set(map(type, n)) == _INT)  # which are told apart as they are
     space = n if plain else problem.box(n)
     look: Look | None = (body, None, n)
+    if not plain:
+        look = body, "box", (*space[0], *space[1], *space[2])
+        result = quick(policy, look, args)
+        if result is not REFUSED:
+            return result
     if _several(body, args):
         body, args = holding(body, 1 if isinstance(space, int) else len(n if plain else space[0]), args)
         look = None

@@ -46,11 +46,11 @@ def transform(policy: Policy | None, *inputs: Any, out: Any = None, op: Any) -> 
     return _run("transform", policy, op, (*inputs, out))
 
 
-def _run(algorithm: str, policy: Policy | None, op: Any, args: tuple[Any, ...]) -> Any:
+def _run(algorithm: str, policy: Policy | None, op: Any, args: tuple[Any, ...], extra: Any = None) -> Any:
     """Its arguments are those of `op`, and the output."""
-    look = op, args[-1] is None, None
+    look = op, (args[-1] is None, extra), None
     result = quick(policy, look, args)
-    return call(algorithm, policy, (op,), args, None, _build, look) if result is REFUSED else result
+    return call(algorithm, policy, (op,), args, extra, _build, look) if result is REFUSED else result
 
 
 def _build(algorithm: str, where: Executor, kernels: Any, args: Any, extra: Any) -> tuple[Problem, Any]:
@@ -78,7 +78,7 @@ def _refuse_copies(algorithm: str, where: Executor, inputs: list[Any]) -> None:
 def fill(policy: Policy | None, out: Any, value: Any) -> Any:
     """``out[i] = value`` for every i; returns `out`."""
     fits = elementwise.fits(value, getattr(out, "dtype", None))  # in every call: of others alike, one may
-    return call("fill", policy, (elementwise.constant,), (value, out), fits, _build)
+    return _run("fill", policy, elementwise.constant, (value, out), fits)
 
 
 def copy(policy: Policy | None, x: Any, out: Any = None) -> Any:

@@ -98,6 +98,8 @@ def call(
     look : Look, optional
         What `portapar.looks.quick` was asked for, and missed.
     """
+    if how is None and not isinstance(block := policy.current.get(), Planning):
+        how = block or policy.par
     try:
         undecided = choosing(how)
         if undecided is None and (type(how) is not Policy or how.tune) and (tuned := policy.tuned(how)) is not None:

@@ -53,16 +53,19 @@ Look = tuple[Any, Any, Any]
 
 def quick(how: Any, look: Look, args: tuple[Any, ...]) -> Any:
     """Run a call that looks like one that was made several times, or return REFUSED."""
+    block = policy.current.get()
+    if how is None:
+        how = block or policy.par
     if type(how) is not Policy or tapes or watching:
         return REFUSED
     kernel, extra, space = look
-    found = _quick.get((how, policy.current.get(), id(getattr(kernel, "__code__", kernel)), extra))
+    found = _quick.get((how, block, id(getattr(kernel, "__code__", kernel)), extra))
     if found is None:
         return REFUSED
     if type(found) is Code:  # what it captures are arguments too
         bare = type(kernel) is FunctionType and kernel.__defaults__ is None
         lifted, captured = (known(kernel) if bare else None) or (None, ())
-        found = _quick.get((how, policy.current.get(), id(lifted), extra))
+        found = _quick.get((how, block, id(lifted), extra))
         if found is None:
             return REFUSED
         args = (*captured, *args)

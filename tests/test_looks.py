@@ -101,8 +101,20 @@ def test_calls_that_native_code_knows(how, known):
         ):
             assert found == right and type(found) is type(right)
     x, y = np.ones((30, 40)), np.zeros((40, 30)).T
+    right = 1 + 10 * np.arange(30)[:, None] + np.arange(40)
     known(pp.for_each, how, (30, 40), put_two, x, y)
-    assert (y == 1 + 10 * np.arange(30)[:, None] + np.arange(40)).all()
+    assert (y == right).all()
+    for rows, columns in ((slice(0, 30), slice(1, 39)), (slice(3, 28, 2), slice(1, 39)), (slice(2, 30), slice(0, 40))):
+        y[:] = 0
+        space = tuple(pp.range(part.start, part.stop, part.step or 1) for part in (rows, columns))
+        known(pp.for_each, how, space, put_two, x, y)
+        assert (y[rows, columns] == right[rows, columns]).all() and y.sum() == right[rows, columns].sum()
+    assert (known(pp.fill, how, y, 3.0) == 3).all() and (known(pp.fill, how, y, 4) == 4).all()
+    k = np.zeros(N, np.uint8)
+    assert (known(pp.fill, how, k, 255) == 255).all()
+    with pytest.raises(pp.PortaparError):
+        pp.fill(how, k, 256)
+    assert (k == 255).all()
 
 
 def test_operators_and_transforms_are_told_apart(how):
@@ -290,7 +302,7 @@ def test_names_of_builtin_functions_become_globals(how, module):
         del made.abs
 
 
-def test_policies_blocks_plans_and_traces(how, capsys):
+def test_policies_blocks_plans_and_traces(how, known):
     x, y = np.arange(N) * 1.0, np.zeros(N)
 
     def call(policy=how, n=N):
@@ -310,6 +322,12 @@ def test_policies_blocks_plans_and_traces(how, capsys):
                 call(None)
                 call()
                 call(pp.par)
+    known(pp.for_each, None, N, put, x, y, 2.0)
+    with pp.using(how):
+        known(pp.for_each, None, N, put, x, y, 5.0)
+        with pp.using(pp.seq):
+            known(pp.for_each, None, N, put, x, y, 6.0)
+            assert (y == 6 * x + 1).all()
     plan = pp.plan(pp.for_each, how, N, put, x, y, 3.0)
     plan.run()
     assert (y == 3 * x + 1).all() and "for_each" in str(plan)
