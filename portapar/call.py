@@ -186,7 +186,7 @@ def _call(
                 return result
         alike = likeness(key, args, values, build)
         if alike is not None:
-            result = again(alike, key, values)
+            result = again(alike, key, values, how, look, kernels, args)
             if result is not MISS:
                 return result
     if tapes:

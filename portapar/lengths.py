@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from types import NoneType
@@ -13,10 +14,11 @@ from portapar import arrays
 from portapar.arrays import PartitionedArray, Range
 from portapar.cache import Bounded
 from portapar.expression import Expression
+from portapar.kernel.device import Lengths
 from portapar.kernel.front.kernel import Kernel
 from portapar.kernel.program import INDICES, Task
 from portapar.lazy import Lazy
-from portapar.looks import Code
+from portapar.looks import Code, Look, learn
 from portapar.plan import Loop, threads_for, values_first
 from portapar.policy import forgets
 from portapar.remembered import MISS, NUMBERS, ready_calls, repeats
@@ -32,7 +34,8 @@ class Alike(NamedTuple):
 
 
 _loops = Bounded()  #: by what their calls look like but for lengths, with policies and spaces
-_FEW = 32  #: lengths that a loop is remembered with
+_OFTEN = 3  #: calls over other lengths before native code learns a loop
+_FEW = 32  #: calls whose lengths it learns or, where it cannot, that are remembered as they are; then one in so many
 _LONG = 16  #: the length of a short last axis may be a constant of the code
 
 forgets(_loops.clear)
@@ -132,41 +135,53 @@ def _leaves(x: Any) -> int:
     return len(x.values) if isinstance(x, Lazy) else 2 if isinstance(x, (Range, range)) else 1
 
 
-def again(alike: Alike, key: Any, args: tuple[Any, ...]) -> Any:
-    """Run a loop that ran over other lengths, or return MISS."""
+def again(
+    alike: Alike, key: Any, values: tuple[Any, ...], how: Any, look: Look | None, kernels: tuple[Any, ...],
+    args: tuple[Any, ...],
+) -> Any:  # fmt: skip
+    """Run a loop that ran over other lengths, or return MISS; native code learns it when that has been often."""
     loop = _loops.get(alike.key) or _loops.recalled(alike.key)
     if loop is None:
         return MISS
     ready = loop.over(alike)
-    result = ready(args)
-    if result is not MISS and loop.left:  # of what has many lengths few are seen again
-        loop.left -= 1
-        found = repeats(args, False)
-        ready_calls[key if found is None else (key, found)] = ready
+    result = ready(values)
+    if result is MISS:
+        return MISS
+    loop.calls += 1
+    if loop.calls <= _FEW or loop.calls % _FEW == 0:
+        same = repeats(values, False)
+        places = same and [j if j < k else -2 if type(values[k]) in NUMBERS else -1 for k, j in enumerate(same)]
+        learned = loop.calls > _OFTEN and look is not None
+        if not (learned and learn(ready, how, look, kernels, args, values, places, loop.lengths(alike))):
+            ready_calls[key if same is None else (key, same)] = ready
     return result
 
 
 class _Over:
     """A loop that is known, and runs over other lengths."""
 
-    __slots__ = ("executor", "how", "left", "ndim", "ready")
+    __slots__ = ("calls", "executor", "how", "ndim", "ready")
 
     def __init__(self, ready: Any, loop: Loop) -> None:
         self.ready, self.executor, self.how, self.ndim = ready, loop.executor, loop.policy, len(loop.problem.extent)
-        self.left = _FEW
+        self.calls = 0
 
     def over(self, alike: Alike) -> Any:
-        extent, start, step = alike.extent, alike.start, alike.step
-        how, ndim, ready = self.how, self.ndim, self.ready
-        size = math.prod(extent)
-        space = extent if ndim == len(extent) else (size,)
-        if start is None or step is None:
-            start, step = _ORIGIN[:ndim], _ONE[:ndim]
-        program = ready.problem.program
-        threads, wakes, alone = threads_for(program, how, self.executor, size)
+        how, ready, (space, start, step, dealt) = self.how, self.ready, self.lengths(alike)
+        program, size = ready.problem.program, math.prod(space)
+        threads, wakes, alone = dealt(size)
         chunk = how.chunk_size or 0
         asked = Task(program, (), (), space, start, step, 0, size, threads, how.schedule, chunk, True, wakes, alone)
-        return ready.over(ready.launch.over(asked), extent)
+        return ready.over(ready.launch.over(asked), alike.extent)
+
+    def lengths(self, alike: Alike) -> Lengths:
+        extent, start, step = alike.extent, alike.start, alike.step
+        if self.ndim != len(extent):
+            extent = (math.prod(extent),)
+        if start is None or step is None:
+            start, step = _ORIGIN[: self.ndim], _ONE[: self.ndim]
+        dealt = functools.partial(threads_for, self.ready.problem.program, self.how, self.executor)
+        return Lengths(extent, start, step, dealt)
 
 
 def keep(alike: Alike, loop: Loop, ready: Any) -> None:

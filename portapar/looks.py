@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from portapar import policy
+from portapar.arrays import Range
 from portapar.cache import Bounded
 from portapar.errors import PortaparError, short
+from portapar.kernel.device import Lengths
 from portapar.kernel.front.lift import bound, known
 from portapar.kernel.program import REFUSED
 from portapar.policy import Policy, forgets
@@ -73,7 +75,15 @@ def quick(how: Any, look: Look, args: tuple[Any, ...]) -> Any:
         for run, device, made, builtins, _ in found:
             if device.closed or (builtins and shadows(kernel, builtins)):
                 break
-            result = run(space, args if made is None else (*args[:-1], np.empty(*made)))
+            given = args
+            if made is not None:
+                shape, dtype = made
+                if type(shape) is int:  # that of an argument
+                    if not 0 <= shape < len(args) or type(args[shape]) is not np.ndarray:
+                        continue
+                    shape = args[shape].shape
+                given = (*args[:-1], np.empty(shape, dtype))
+            result = run(space, given)
             if result is not REFUSED:
                 return result
     except PortaparError as error:
@@ -82,25 +92,35 @@ def quick(how: Any, look: Look, args: tuple[Any, ...]) -> Any:
 
 
 def learn(
-    ready: Any, how: Any, look: Look | None, kernels: tuple[Any, ...], args: tuple[Any, ...], values: Any, same: Any
-) -> None:
+    ready: Any, how: Any, look: Look | None, kernels: tuple[Any, ...], args: tuple[Any, ...], values: Any, same: Any,
+    lengths: Lengths | None = None,
+) -> bool:  # fmt: skip
     """Let native code know the look of a call that was remembered, when it has been made several times.
 
-    `values` and `same` are from `signature` and `repeated`.
+    `values` and `same` are from `signature` and `repeated`. With `lengths` calls over others look like it, whenever
+    that is said. Whether it knows it now.
     """
-    ready.waits -= 1
-    if ready.waits or look is None:
-        return
+    if lengths is None:
+        ready.waits -= 1
+        if ready.waits:
+            return False
+    if look is None:
+        return False
     found = _learned.get(ready)
     if found is None:
         captured = len(values) - len(args)
         fits = not (how.deterministic or how.tune) and all(map(operator.is_, values[captured:], args))
-        sought = _sought(how, look, kernels, captured) if fits else None
-        run = None if sought is None else _runs(ready, look[2], values, same)
+        if lengths is not None and look[2] is None and np.ndarray in map(type, values[:captured]):
+            return False  # it is the first array whose shape the space is
+        sought = _sought(how, look, kernels, captured, lengths is not None) if fits else None
+        run = None if sought is None else _runs(ready, look[2], values, same, lengths)
         if sought is None or run is None:
-            return
+            return False
         key, mark, builtins, keep = sought
-        found = _learned[ready] = key, mark, (run, ready.device, ready.shape, builtins, keep)
+        shape = ready.shape
+        if shape is not None and lengths is not None:
+            shape = next(k for k, x in enumerate(values) if type(x) is np.ndarray), shape[1]
+        found = _learned[ready] = key, mark, (run, ready.device, shape, builtins, keep)
     key, mark, entry = found
     before = _quick.get(key)
     others = [other for other in before if other is not entry] if type(before) is tuple else []
@@ -108,15 +128,19 @@ def learn(
     if mark is not None:
         _quick[mark] = entry[-1][0]
     ready.waits = OFTEN  # until it is known again, if others take its place
+    return True
 
 
-def _sought(how: Policy, look: Look, kernels: tuple[Any, ...], captured: int) -> tuple[Any, ...] | None:
+def _sought(
+    how: Policy, look: Look, kernels: tuple[Any, ...], captured: int, ranges: bool
+) -> tuple[Any, ...] | None:
     """By what calls of a look are found, and by what their code is if they capture something; builtins; what to keep.
 
     None if they cannot be told apart by that.
     """
     kernel, extra, space = look
-    if not (space is None or type(space) is int or (type(space) is tuple and set(map(type, space)) == {int})):
+    kinds = set(map(type, space if type(space) is tuple else (space,)))
+    if not (space is None or kinds <= ({int, Range} if ranges else {int})):
         return None
     first = how, policy.current.get()
     mark: Any = (*first, id(getattr(kernel, "__code__", kernel)), extra)
@@ -141,14 +165,14 @@ def _sought(how: Policy, look: Look, kernels: tuple[Any, ...], captured: int) ->
     return key, None if key is mark else mark, builtins, keep
 
 
-def _runs(ready: Any, space: Any, values: tuple[Any, ...], same: Any) -> Any:
+def _runs(ready: Any, space: Any, values: tuple[Any, ...], same: Any, lengths: Lengths | None) -> Any:
     """What runs a remembered call; None if native code cannot."""
     if ready.problem.init is not None or ready.problem.tiles:
         return None
     if ready.shape is not None:
         values = (*values[:-1], np.empty(*ready.shape))
     sources = range(len(values)) if ready.places is None else ready.places
-    return ready.launch.caller(space, values, sources, same, ready.gives)
+    return ready.launch.caller(space, values, sources, same, ready.gives, lengths)
 
 
 def shadows(kernel: Any, names: tuple[str, ...]) -> bool:

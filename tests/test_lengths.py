@@ -134,6 +134,94 @@ def test_views_of_one_place(renderer, short):
     assert np.array_equal(pp.transform(renderer, y[:50], y[:100:2], op=mixed), y[:50] + 2 * y[:100:2])
 
 
+def some_rows(i, x, y, k):
+    y[i] = 2 * x[i] + k
+
+
+def rows_before(i, x, y, k):
+    y[i] += x[i - 1] * k
+
+
+def cells(i, j, a, b, k):
+    b[i, j] += a[i, j] * k + i - j
+
+
+def triangle(i, x, y):
+    s = 0.0
+    for k in range(i):
+        s += x[k]
+    y[i] = s
+
+
+def pairs(i, a, v):
+    v[i] = a[i, 0] + a[i, 1]
+
+
+def tripled(v):
+    return v * 3 - 1
+
+
+@pytest.mark.parametrize("how", ["threads", "simd", pytest.param("dynamic", marks=pytest.mark.extra)])
+def test_native_code_sees_all_that_changes(how, monkeypatch):
+    """Lengths, where spaces start, layouts, numbers and threads; what it cannot run is told as ever."""
+    from portapar import call
+
+    wide = pp.par.on(pp.threads(2))
+    policy = {"threads": wide, "simd": pp.unseq, "dynamic": wide.with_(schedule="dynamic")}[how]
+    asked, long = [], call._call
+    monkeypatch.setattr(call, "_call", lambda *args: asked.append(args[0]) or long(*args))
+    rng = np.random.default_rng(1)
+    data = rng.random(60_000)
+    layouts = (lambda n: data[:n], lambda n: data[3 : 3 + n], lambda n: data[: 2 * n : 2])
+    lengths = [100, 7, 50, 3, 1, 64, 63, 65, 4096, 4097, 9000, 20_000, 130, 2, *range(30, 60)]
+    for turn, n in enumerate(lengths * 3):
+        if turn == 2 * len(lengths):
+            asked.clear()
+        x, k, low = layouts[turn % 3](n), turn % 5 - 1.5, turn % 3
+        y, same, e = rng.random(n + turn % 2), rng.random(n), np.zeros(n)
+        before, after = y.copy(), same.copy()
+        pp.for_each(policy, pp.range(low, n), rows_before, data[:n], y, k)
+        before[np.arange(low, n)] += k * data[np.arange(low, n) - 1][: max(0, n - low)] if low else 0
+        if low == 0:
+            before[:n] += k * np.roll(data[:n], 1)
+        assert np.array_equal(y, before)
+        pp.for_each(policy, n, some_rows, x, e, k)
+        assert np.array_equal(e, 2 * x + k)
+        assert pp.transform(policy, same[:], out=same[:], op=tripled).shape == (n,)
+        assert np.array_equal(same, after * 3 - 1)
+        found = pp.transform(policy, x, op=tripled)
+        assert found.shape == (n,) and np.array_equal(found, x * 3 - 1)
+        assert pp.reduce(policy, x) == pp.reduce(pp.seq, x.copy()) and np.isclose(pp.reduce(policy, x), x.sum())
+        m = min(n, 60)
+        pp.for_each(policy, m, triangle, data, e)
+        assert np.allclose(e[1:m], np.cumsum(data[: m - 1]))
+        a, b = data[: m * (m + 1)].reshape(m, m + 1), np.zeros((m, m + turn % 2))
+        pp.for_each(policy, (pp.range(min(low, m - 1), m), m), cells, a, b, k)
+        i, j = np.mgrid[min(low, m - 1) : m, :m]
+        assert np.array_equal(b[min(low, m - 1) :, :m], a[min(low, m - 1) :, :m] * k + i - j)
+        assert not b[: min(low, m - 1)].any() and not b[:, m:].any()
+        width = (2, 3, 17, 18)[turn % 4]
+        pp.for_each(policy, m, pairs, data[: m * width].reshape(m, width), e)
+        assert np.array_equal(e[:m], data[: m * width].reshape(m, width)[:, :2] @ np.ones(2))
+    assert len(asked) < 0.2 * 9 * len(lengths)
+    for n in (10, 11):
+        frozen = np.zeros(n)
+        frozen.flags.writeable = False
+        with pytest.raises(pp.PortaparError, match="writ|read-only"):
+            pp.transform(policy, data[:n], out=frozen, op=tripled)
+        with pytest.raises(pp.PortaparError, match="shape"):
+            pp.transform(policy, data[:n], out=np.zeros(n + 1), op=tripled)
+        with pytest.raises(pp.PortaparError, match="overlap"):
+            pp.transform(policy, data[:n], out=data[1 : n + 1], op=tripled)
+        assert pp.transform(policy, data[:n].astype(np.float32), op=tripled).dtype == np.float32
+        assert pp.transform(policy, data[:0], op=tripled).shape == (0,)
+        swapped = np.arange(n).astype(">f8")
+        with pytest.raises(pp.PortaparError):
+            pp.for_each(policy, n, some_rows, swapped, np.zeros(n), 1.0)
+        with pytest.raises(pp.PortaparError, match="negative"):
+            pp.for_each(policy, -n, some_rows, data, np.zeros(n), 1.0)
+
+
 def test_what_is_used_is_not_forgotten(monkeypatch, short):
     """Other calls may be as many as they like: what has been used lately stays, and no more than there is room for."""
     from portapar import lengths, looks, remembered

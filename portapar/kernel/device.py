@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -158,6 +158,15 @@ class Device(ABC):
         self.closed = True
 
 
+class Lengths(NamedTuple):
+    """A call's index space, and how many iterations over others are dealt out: (threads, wakes, alone), see `Task`."""
+
+    extent: tuple[int, ...]
+    start: tuple[int, ...]
+    step: tuple[int, ...]
+    dealt: Callable[[int], tuple[int, bool, bool]]
+
+
 class Launch:
     """A task whose arguments are given in every call.
 
@@ -201,8 +210,9 @@ class Launch:
         return not self.device.host_memory and not apart
 
     def caller(
-        self, space: Any, args: Sequence[Any], sources: Sequence[int], same: Sequence[int] | None, gives: bool
-    ) -> Any:
+        self, space: Any, args: Sequence[Any], sources: Sequence[int], same: Sequence[int] | None, gives: bool,
+        lengths: Lengths | None = None,
+    ) -> Any:  # fmt: skip
         """A function ``(space, args)`` that runs calls which look like this one in native code; None if there is none.
 
         REFUSED is its answer to all others. `sources` are the program's arguments among `args`; `same` says which

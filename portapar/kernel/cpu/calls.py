@@ -7,6 +7,9 @@ else is left to Python: `caller` returns a function whose answer is REFUSED then
 
 The argument block belongs to the table, so that one thread at a time may use both: who finds them busy is refused,
 too. What is not done at once (the time slice is over, others are to join, it failed) goes on in Python.
+
+A table may be one of calls `over` other lengths, too. Then of shapes only that is compared on which code depends, and
+the numbers that follow from the space are written anew, into a job that is the table's own.
 """
 
 from __future__ import annotations
@@ -14,12 +17,14 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from portapar.kernel.cpu.jobs import QUIT, STATE, WORKER_SIZE, WORKERS
-from portapar.kernel.jit.layout import DATA, DESCR, DIMS, HEAD, ITEMS, NDIM, SIZE, STRIDES, TYPE
+from portapar.kernel.cpu.jobs import ALIGN, CHUNK, EPILOGUE, QUIT, SCHEDULE, STATE, THREADS, WORKER_SIZE, WORKERS
+from portapar.kernel.cpu.jobs import FIRST as JOB_FIRST
+from portapar.kernel.cpu.jobs import HI as JOB_HI
+from portapar.kernel.jit.layout import DATA, DESCR, DIMS, FLAGS, HEAD, ITEMS, NDIM, SIZE, STRIDES, TYPE, word
 from portapar.kernel.jit.native import callee, native
 from portapar.kernel.program import REFUSED
 
@@ -27,6 +32,16 @@ from portapar.kernel.program import REFUSED
 (
     KNOWN, BUSY, BLOCK, LOOP, JOB, LO, HI, REST, POOL, ACQUIRE, RELEASE, ERROR, _, _, FREES, GIVES, SPACE, COUNT,
 ) = range(0, 144, 8)  # fmt: skip
+# Of calls over other lengths, between COUNT and what they look like: whether they are, the sizes for which it holds,
+# where the block has the space and what of it, how it is cut, and the space of a call: extents, where they end, starts.
+(
+    OVER, LEAST, MOST, TAIL, DIMENSIONS, STARTS, SIGNED, CUTS, CUT, CHUNKS, LONG, RANGE, SIZE_AT, START_AT, STEP_AT,
+    EXTENTS,
+) = range(144, 272, 8)  # fmt: skip
+_AXES = 6
+ENDS, BEGINS = EXTENTS + 8 * _AXES, EXTENTS + 16 * _AXES
+LOOKS = BEGINS + 8 * _AXES  #: what a call looks like
+CONTIGUOUS, TILE, TILES_AT = 1, 4096, EPILOGUE + 8
 NOTHING, LAST, FIRST = 0, 1, 2  #: what a call gives: None, its last argument, or what a function says of 0
 # Of an argument: bytes of its entry, its place in the block, how it is read, its type, which earlier one it must be.
 PLACE, READ, KIND, SAME, MORE = 8, 16, 24, 32, 40
@@ -51,7 +66,7 @@ def _make() -> Any:
     inline = functools.partial(callee, once=True)
 
     @inline
-    def word(known, x):
+    def number(known, x):
         """(whether it is an int of 64 bits, its value)."""
         if load(x + TYPE) != load(known + INT):
             return 0, 0
@@ -81,33 +96,167 @@ def _make() -> Any:
         return load(x + DATA) if read == ARRAY else x
 
     @inline
+    def axis(table, known, entry, x, d):
+        """Whether one axis of a space is of the kind that the table's entry says; what it is."""
+        step = load(entry + 8)
+        start = 0
+        if load(entry) != 0:
+            if load(x + TYPE) != load(table + RANGE):
+                return 0
+            fits, start = number(known, load(x + load(table + START_AT)))
+            more, found = number(known, load(x + load(table + STEP_AT)))
+            if fits == 0 or more == 0 or found != step or abs(start) >= FAR:
+                return 0
+            x = load(x + load(table + SIZE_AT))
+        fits, extent = number(known, x)
+        if fits == 0 or extent < 1 or extent >= FAR:
+            return 0
+        last = start + step * (extent - 1)
+        store(table + EXTENTS + 8 * d, extent)
+        store(table + ENDS + 8 * d, max(start, last) + 1)
+        store(table + BEGINS + 8 * d, start)
+        if load(table + STARTS) == 0:
+            return int(start == 0)
+        return 1 if min(start, last) >= 0 else 2
+
+    @inline
+    def spaced(table, known, space):
+        """Whether a space is of the kind that the table says."""
+        axes, entry = load(table + SPACE), table + LOOKS
+        if axes > 0 and (load(space + TYPE) != load(known + TUPLE) or load(space + SIZE) != axes):
+            return 0
+        signed = 0
+        for d in range(abs(axes)):
+            found = axis(table, known, entry + 16 * d, load(space + ITEMS + 8 * d) if axes > 0 else space, d)
+            if found == 0:
+                return 0
+            signed |= int(found == 2)
+        return int(load(table + STARTS) == 0 or signed == load(table + SIGNED))
+
+    @inline
+    def array_over(table, entry, x, first):
+        """Whether an array is of the kind that the table's entry says; `first` is that whose shape is the space."""
+        ndim, axes = load(entry + MORE + 8), abs(load(table + SPACE))
+        if load(x + DESCR) != load(entry + MORE) or load(x + NDIM) & 0xFFFFFFFF != ndim:
+            return 0
+        contiguous, dims = load(x + FLAGS) & CONTIGUOUS, load(x + DIMS)
+        if contiguous != load(entry + MORE + 16):
+            return 0
+        if axes == 0:
+            others = load(first + DIMS)
+            for d in range(ndim):
+                if load(dims + 8 * d) != load(others + 8 * d):
+                    return 0
+            return int(contiguous != 0 or ndim != 1 or load(load(x + STRIDES)) == load(entry + MORE + 40))
+        equal, reaches = int(ndim == axes), 0
+        for d in range(min(ndim, axes)):
+            n = load(dims + 8 * d)
+            if n != load(table + EXTENTS + 8 * d):
+                equal = 0
+            if n >= load(table + ENDS + 8 * d):
+                reaches |= 1 << d
+        if equal != load(entry + MORE + 24) or reaches != load(entry + MORE + 32):
+            return 0
+        if contiguous != 0:
+            for d in range(axes, ndim):
+                n = load(dims + 8 * d)
+                if (n if n <= SHORT else 0) != load(entry + MORE + 48 + 8 * (d - axes)):
+                    return 0
+        return 1
+
+    @inline
+    def dealt(table, first):
+        """Write what follows from the lengths into the block and the job; whether the table's job is for so many."""
+        axes = abs(load(table + SPACE))
+        if axes == 0:
+            axes, dims = load(first + NDIM) & 0xFFFFFFFF, load(first + DIMS)
+            if axes > AXES:
+                return 0
+            for d in range(axes):
+                store(table + EXTENTS + 8 * d, load(dims + 8 * d))
+        size, most = 1, load(table + MOST)
+        for d in range(axes):
+            n = load(table + EXTENTS + 8 * d)
+            if n < 1 or size > most // n:
+                return 0
+            size *= n
+        if size < load(table + LEAST):
+            return 0
+        tail, job = load(table + BLOCK) + load(table + TAIL), load(table + JOB)
+        for d in range(1, load(table + DIMENSIONS)):
+            store(tail, load(table + EXTENTS + 8 * d))
+            tail += 8
+        if load(table + STARTS) != 0:
+            for d in range(axes):
+                store(tail, load(table + BEGINS + 8 * d))
+                tail += 16
+        store(table + HI, size)
+        store(job + JOB_HI, size)
+        threads, cuts = load(job + THREADS), load(table + CUTS)
+        if cuts != 0:
+            cut = max(1, min(load(table + CUT), size // threads))
+            store(job + ALIGN, cut)
+            if cuts == 2:
+                store(job + JOB_FIRST, cut)
+        schedule = load(job + SCHEDULE)
+        if schedule != 0:
+            chunk, align = load(table + CHUNKS), load(job + ALIGN)
+            if chunk == 0:
+                chunk = max(1, size // (threads * 64)) if schedule == 1 else 1
+            store(job + CHUNK, (chunk + align - 1) // align * align)
+        if load(job + TILES_AT) != 0:
+            store(job + TILES_AT, (size + TILE - 1) // TILE)
+        store(table + FREES, int(load(table + LONG) != 0 or size > MANY))
+        return 1
+
+    @inline
+    def same_place(x, y, ndim):
+        """Whether two arrays that look alike are the same elements."""
+        if load(x + DATA) != load(y + DATA):
+            return 0
+        for d in range(ndim):
+            if load(load(x + DIMS) + 8 * d) != load(load(y + DIMS) + 8 * d):
+                return 0
+            if load(load(x + STRIDES) + 8 * d) != load(load(y + STRIDES) + 8 * d):
+                return 0
+        return 1
+
+    @inline
     def packed(table, known, space, args):
         """Whether the call looks as the table says; its arguments are in the block then."""
-        entry, axes = table + COUNT + 8, load(table + SPACE)
+        entry, axes, over = table + LOOKS, load(table + SPACE), load(table + OVER)
+        if over != 0:
+            if axes != 0 and spaced(table, known, space) == 0:
+                return 0
+            entry += 16 * abs(axes)
+            axes = 0
         if axes > 0:
             if load(space + TYPE) != load(known + TUPLE) or load(space + SIZE) != axes:
                 return 0
             for k in range(axes):
-                fits, value = word(known, load(space + ITEMS + 8 * k))
+                fits, value = number(known, load(space + ITEMS + 8 * k))
                 if fits == 0 or value != load(entry):
                     return 0
                 entry += 8
         elif axes < 0:
-            fits, value = word(known, space)
+            fits, value = number(known, space)
             if fits == 0 or value != load(entry):
                 return 0
             entry += 8
         count = load(table + COUNT)
         if load(args + TYPE) != load(known + TUPLE) or load(args + SIZE) != count:
             return 0
-        block = load(table + BLOCK)
+        block, first = load(table + BLOCK), 0
         for k in range(count):
             x = load(args + ITEMS + 8 * k)
             if load(x + TYPE) != load(entry + KIND):
                 return 0
             read, place, same = load(entry + READ), load(entry + PLACE), load(entry + SAME)
+            if first == 0 and read == ARRAY:
+                first = x
             if same >= 0:
-                if spot(load(args + ITEMS + 8 * same), read) != spot(x, read):
+                other = load(args + ITEMS + 8 * same)
+                if other != x and (read != ARRAY or same_place(x, other, load(entry + MORE + 8)) == 0):
                     return 0
             elif same == NONE:
                 for j in range(k):
@@ -116,10 +265,10 @@ def _make() -> Any:
                         return 0
             value, second = x, 0
             if read == ARRAY:
-                if array(entry, x) == 0:
+                if (array(entry, x) if over == 0 else array_over(table, entry, x, first)) == 0:
                     return 0
             elif read == WHOLE:
-                fits, value = word(known, x)
+                fits, value = number(known, x)
                 if fits == 0:
                     return 0
             elif read == TRUTH:
@@ -133,7 +282,7 @@ def _make() -> Any:
                 if read == TWO_WORDS:
                     put(block + place + 8, second)
             entry += load(entry)
-        return 1
+        return 1 if over == 0 else dealt(table, first)
 
     @inline
     def free(table, known):
@@ -261,7 +410,7 @@ def _known() -> Any:
 
 
 def caller(
-    space: int | tuple[int, ...] | None,
+    space: Any,
     args: Sequence[Any],
     places: Sequence[int],
     same: Sequence[int],
@@ -269,13 +418,14 @@ def caller(
     gives: int | Callable[[int], Any],
     frees: bool,
     start: Callable[[np.ndarray], Any],
+    over: Over | None = None,
 ) -> Callable[[Any, tuple[Any, ...]], Any] | None:
     """A function ``(space, args)`` that runs a call like this one; REFUSED if the call is not like it.
 
     Parameters
     ----------
-    space : int, tuple of int or None
-        The index space, which must be equal; None: whatever is given.
+    space : int, range, tuple of these, or None
+        The index space, which must be equal, a number or numbers then; None: whatever is given.
     places : sequence of int
         At which byte of the argument block each argument is, -1 if it is none of the program's.
     same : sequence of int
@@ -288,28 +438,79 @@ def caller(
         Whether it may take so long on the calling thread that others in Python must be able to run.
     start : callable
         Writes into a table how the job is run (LOOP, JOB, LO, HI, REST, POOL, …), and returns what must be kept alive.
+    over : Over, optional
+        Calls over other lengths are like this one; without a space it is the shape of the first array.
 
     Returns
     -------
     callable or None
-        None if there is an argument that native code cannot read.
+        None if there is an argument that native code cannot read, or a space.
     """
     axes = () if space is None else space if type(space) is tuple else (space,)
-    words = [0] * (SPACE // 8)
-    words += (len(axes) if type(space) is tuple else -len(axes), len(args), *axes)
+    words = [0] * (LOOKS // 8)
+    words[SPACE // 8], words[COUNT // 8] = len(axes) if type(space) is tuple else -len(axes), len(args)
+    ranged = {type(x) for x in axes} - {int}
+    if over is None:
+        words += axes
+    else:
+        found = _ranges(ranged)
+        if found is None or len(axes) > _AXES:
+            return None
+        words[OVER // 8 : RANGE // 8], words[RANGE // 8 : EXTENTS // 8] = (1, *over.words), found
+        for x in axes:
+            words += (0, 1) if type(x) is int else (1, x.step)
     for x, place, other in zip(args, places, same, strict=True):
         entry = _entry(x, place, block)
         if entry is None:
             return None
         read, *more = entry
+        if over is not None and read == ARRAY:
+            more = over.entry(x, len(axes))
         words += (MORE + 8 * len(more), place, read, id(type(x)), other, *more)
     table, packed = np.array(words, np.int64), ctypes.create_string_buffer(block, len(block))
     table[KNOWN // 8], table[BLOCK // 8] = ctypes.addressof(_known()), ctypes.addressof(packed)
     table[GIVES // 8] = gives if type(gives) is int else id(gives)
     table[FREES // 8] = frees
     kinds = [(type(x), x.dtype if type(x) is np.ndarray else None) for x in args]
-    me = table, packed, gives, kinds, start(table)
+    me = table, packed, gives, kinds, start(table), ranged
     return _function(ctypes.byref(_definition()), me, None)
+
+
+class Over(NamedTuple):
+    """What calls over other lengths have in common; `words` are those of a table from LEAST on."""
+
+    words: tuple[int, ...]
+    extent: tuple[int, ...]
+    ends: tuple[int, ...]  #: one more than the largest index on each axis
+
+    def entry(self, x: np.ndarray, axes: int) -> list[int]:
+        """What is compared of an array."""
+        contiguous = x.flags.c_contiguous
+        words = [id(x.dtype), x.ndim, int(contiguous)]
+        if axes == 0:
+            return [*words, 0, 0, x.strides[0] if x.ndim else 0]
+        reaches = sum(1 << d for d, (n, end) in enumerate(zip(x.shape, self.ends, strict=False)) if n >= end)
+        words += (int(x.shape == self.extent), reaches, 0)
+        return words + [n if n <= SHORT else 0 for n in x.shape[axes:]] if contiguous else words
+
+
+SHORT = 16  #: the length of a short last axis may be a constant of the code
+FAR = 2**52
+MANY = 4096  #: iterations from which on other threads in Python must be able to run
+AXES = _AXES
+
+
+def _ranges(kinds: set[type]) -> tuple[int, int, int, int] | None:
+    """A class of ranges, and at which bytes its objects keep their sizes, starts and steps; None if there are two."""
+    if not kinds:
+        return 0, 0, 0, 0
+    (kind, *others) = kinds
+    if others or getattr(kind, "__slots__", None) is None:
+        return None
+    probe: Any = kind(1_000_003, 9_000_001, 1_001)
+    kept = {word(id(probe) + HEAD + 8 * k): HEAD + 8 * k for k in range(len(kind.__slots__))}  # type: ignore[attr-defined]
+    found = [kept.get(id(x)) for x in (probe.size, probe.start, probe.step)]
+    return None if None in found else (id(kind), *found)  # type: ignore[return-value]
 
 
 _function: Any = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)(

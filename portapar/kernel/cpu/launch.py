@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
@@ -24,6 +25,7 @@ from portapar.kernel.tiles import TILE
 JOINING = 4e-6  #: seconds for what Python does when other threads join
 
 _MANY = 4096  #: iterations from which on code of its own for one thread pays
+_FAR = 1024  #: an index may go so far from one iteration to the next, where its ends are found in native code
 
 
 class Updates:
@@ -146,15 +148,22 @@ class Launch(device.Launch):
             first = 1
         return align, LINE * 4 if self._alone and first == TILE else first
 
+    def _kind(self, count: int, threads: int, wakes: bool, alone: bool) -> tuple[Any, ...]:
+        """What else than numbers depends on how many iterations there are."""
+        threads = min(threads or self.device.threads, self.device.threads)
+        tiles = -(-count // TILE) if self._program.acc is not None else 0
+        large = self._streams and self._large(count)
+        return threads, wakes, alone, count < LINE * threads, tiles == 1, -(-tiles.bit_length() // 3), large
+
     def over(self, task: Task) -> Any:
-        hi, threads = task.hi, task.threads
-        kind = threads, task.wakes, hi > TILE, self._streams and self._large(hi)
+        hi = task.hi
+        kind = self._kind(hi, task.threads, task.wakes, task.alone)
         known = self._others.get(kind)
         if known is None or self._guard is not known._guard:
             made = object.__new__(Launch)
             made.__dict__.update(self.__dict__)
             made._over(task)
-            if not (self._updates or task.alone or task.lo or (threads > 1 and made._job[jobs.SCHEDULE // 8])):
+            if not (self._updates or task.alone or task.lo or (made._threads > 1 and made._job[jobs.SCHEDULE // 8])):
                 self._others[kind] = made
             return made
         job = type(known._job).from_buffer_copy(known._job)
@@ -199,7 +208,8 @@ class Launch(device.Launch):
         if at == -2:
             raise self._failure()
         wakes = job[jobs.REST // 8] > 1e9 * tuning.value("wake")
-        rest = self._new_job(lo=at, wakes=wakes, function=job[0])
+        hi, align, first = job[jobs.HI // 8], job[jobs.ALIGN // 8], job[jobs.FIRST // 8]
+        rest = self._new_job(lo=at, hi=hi, align=align, first=first, wakes=wakes, function=job[0])
         with _joining:  # only once: another thread may have no more of the new job than its address
             if self._alone and job is self._job:
                 self._wakes, together = wakes, self._new_job(lo=self._lo, wakes=wakes, table=self._guard)
@@ -264,8 +274,9 @@ class Launch(device.Launch):
         return partials[:1] if self._folds else partials  # type: ignore[index]
 
     def caller(
-        self, space: Any, args: Sequence[Any], sources: Sequence[int], same: Sequence[int] | None, gives: bool
-    ) -> Any:
+        self, space: Any, args: Sequence[Any], sources: Sequence[int], same: Sequence[int] | None, gives: bool,
+        lengths: device.Lengths | None = None,
+    ) -> Any:  # fmt: skip
         program, values = self._program, [args[k] for k in sources]
         converted = any(
             not spec.is_array and np.dtype(type(x)) != spec.dtype
@@ -278,26 +289,69 @@ class Launch(device.Launch):
         if program.acc is not None:
             if program.acc.names is not None or (self._tiles > 1 and not self._folds):
                 return None
-            partials = np.empty(self._tiles, program.acc)
+            partials = np.empty(self._tiles if lengths is None else 8 ** -(-self._tiles.bit_length() // 3), program.acc)
             result = partials.__getitem__
         of_program = dict(zip(sources, self._places(), strict=False))
         places = [of_program.get(k, -1) for k in range(len(args))]
         block, frees = self._packed(values, None, partials), self._loops or self._hi > _MANY
-        start, any_other = functools.partial(self._start, kept=[partials]), [calls.ANY] * len(args)
-        return calls.caller(space, args, places, same or any_other, block, result, frees, start)
+        over = None
+        if lengths is not None:
+            over = self._lengthened(lengths, self._places()[-1] + (0 if partials is None else 16))
+            if over is None:
+                return None
+        start = functools.partial(self._start, kept=[partials], own=over is not None)
+        return calls.caller(space, args, places, same or [calls.ANY] * len(args), block, result, frees, start, over)
 
-    def _start(self, table: np.ndarray, kept: list[Any]) -> list[Any]:
-        """Write into a call's table how its job is run; what must be kept alive."""
+    def _lengthened(self, lengths: device.Lengths, tail: int) -> calls.Over | None:
+        """What calls over other lengths have in common with one, in whose block the space is at that place."""
+        program, count = self._program, math.prod(lengths.extent)
+        kind = self._kind(count, *lengths.dealt(count))
+        if kind[2] != self._alone or max(map(abs, lengths.step)) > _FAR:
+            return None
+        ends, least = [], 0
+        for n, begin, step in zip(lengths.extent, lengths.start, lengths.step, strict=True):
+            last = begin + step * (n - 1)
+            ends.append(max(begin, last) + 1)
+            least = min(least, begin, last)
+
+        def beyond(way: int) -> int:
+            """The last number of iterations, more or fewer, for which all else is the same."""
+            near, far = count, calls.FAR - 1 if way > 0 else 1
+            if self._kind(far, *lengths.dealt(far)) == kind:
+                return far
+            while abs(far - near) > 1:
+                middle = (near + far) // 2
+                if self._kind(middle, *lengths.dealt(middle)) == kind:
+                    near = middle
+                else:
+                    far = middle
+            return near
+
+        cuts = 0
+        if program.form == "map" or (kind[3] and program.form != "reduce"):
+            cuts = 1 if self._loops else 2
+        chunk = self._new_job.keywords["chunk"]
+        words = (
+            beyond(-1), beyond(1), tail, program.ndim, not program.unit, least < 0, cuts, min(chunk or LINE, LINE),
+            chunk, self._loops,
+        )  # fmt: skip
+        return calls.Over(tuple(map(int, words)), lengths.extent, tuple(ends))
+
+    def _start(self, table: np.ndarray, kept: list[Any], own: bool = False) -> list[Any]:
+        """Write into a call's table how its job is run, perhaps one of its own; what must be kept alive."""
         job, failed, pool = self._job, self._failure, (0, None, None)
+        if own:
+            job = type(job).from_buffer_copy(job)
         at, block, together = ctypes.addressof(job), int(table[calls.BLOCK // 8]), self._threads > 1 and not self._alone
-        rest: Any = functools.partial(jobs.end_alone, at, block, hi=self._hi, failed=failed)
+        rest: Any = lambda stopped: jobs.end_alone(at, block, stopped, job[jobs.HI // 8], failed)
         if together:
             *pool, rest = self.device.pool.lend(failed)
         elif self._alone:
 
             def rest(at: int) -> None:
                 self._join(job, block, at)
-                self._start(table, kept)
+                if not own:
+                    self._start(table, kept)
 
         kept += (job, rest, *pool)
         loop: Any = jobs.loop("launch" if together else "alone")
