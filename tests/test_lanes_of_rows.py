@@ -136,7 +136,7 @@ def test_points_beside_all_of_others(renderer, kernel):
 
 
 def planes(i, j, rows, out):
-    line = np.zeros(4, np.int64)
+    line = np.full(4, len(rows), np.int64)
     for a in range(2):
         for b in range(len(line)):
             line[b] = line[b - 1] * 3 + rows[i, j, a, b]
@@ -167,6 +167,13 @@ def handed(i, x, out, up, p):  # the array as a whole to another function, and r
     out[i] = v[4] + len(v)
 
 
+def filled(i, x, out, up, p):  # with what differs from index to index
+    v = np.full(5, x[i], np.float64)
+    for k in range(1, 5):
+        v[k] = v[k - 1] * p + x[i]
+    out[i] = v[4]
+
+
 def crossed(i, x, y):
     s = 0.0
     for k in range(len(x)):
@@ -176,10 +183,11 @@ def crossed(i, x, y):
 
 def test_what_is_done_one_by_one():
     x, out, wanted = np.random.default_rng(7).random(70), np.zeros(70), np.zeros(70)
-    pp.for_each(pp.seq, 70, handed, x, out, 1.0, 0.5)
-    for i in range(70):
-        handed(i, x, wanted, 1.0, 0.5)
-    np.testing.assert_array_equal(out, wanted)
+    for kernel in (handed, filled):
+        pp.for_each(pp.seq, 70, kernel, x, out, 1.0, 0.5)
+        for i in range(70):
+            kernel(i, x, wanted, 1.0, 0.5)
+        np.testing.assert_array_equal(out, wanted)
     got, wanted = np.ones((70, 70)), np.ones((70, 70))
     pp.for_each(pp.seq, 70, crossed, x, got)
     for i in range(70):

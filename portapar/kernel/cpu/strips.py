@@ -226,6 +226,10 @@ class _Strip:
                 run.append(step)
             elif isinstance(step, ast.Assign) and (made := stored_in(step) & {*self.private}):
                 close()
+                for value in step.value.args[1:-1]:  # type: ignore[attr-defined]
+                    self.same(value)
+                    if self.differs(value):
+                        raise _No
                 extents = (*self.private[made.pop()][0], WIDTH)
                 step.value.args[0] = tree_of(f"{extents}").body[0].value  # type: ignore[attr-defined]
                 found.append(step)
@@ -272,7 +276,7 @@ class _Strip:
                 return all(self.in_lanes(inner) for inner in [*body, *orelse])
         return False
 
-    def same(self, step: ast.stmt) -> None:
+    def same(self, step: ast.AST) -> None:
         """Whether a step that is the same for all indices may be done once."""
         for node in ast.walk(step):
             if isinstance(node, ast.Name) and node.id in self.written:
@@ -471,7 +475,9 @@ def _private_arrays(function: ast.FunctionDef) -> dict[str, tuple[tuple[int, ...
             case ast.Assign(
                 [ast.Name(id=name)],
                 ast.Call(
-                    ast.Name("private_zeros" | "private_empty"), [shape, ast.Attribute(ast.Name("np"), dtype)], []
+                    ast.Name("private_zeros" | "private_empty" | "private_full"),
+                    [shape, *_, ast.Attribute(ast.Name("np"), dtype)],
+                    [],
                 ),
             ) if times.count(name) == 1 and dtype in _NUMBERS:
                 extents = ast.literal_eval(shape)
