@@ -26,6 +26,7 @@ import textwrap
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -187,7 +188,8 @@ def cuda_texts(request):
     from portapar.backends.opencl.device import OpenCLDevice
 
     compiling, compile_opencl = {}, OpenCLDevice._compile
-    marks, left = request.config.option.markexpr, Path(os.environ["PORTAPAR_CACHE_DIR"] + "-cuda")
+    marks, typed = request.config.option.markexpr, version("numba")  # texts depend on how programs are typed
+    left = Path(f"{os.environ['PORTAPAR_CACHE_DIR']}-cuda-{typed}")
     left.mkdir(exist_ok=True)
 
     def compile_both(device, program, text):
