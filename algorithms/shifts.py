@@ -248,6 +248,8 @@ def _transpose(p: Parts, x: Any, out: Any) -> Any:
     n, m = data.shape
     if out is not None and arrays.is_scalar(arrays.normal(out, "out")):
         raise ArgumentError(f"transpose: out is {out!r}, a {type(out).__name__}: must be an array")
+    if out is not None:
+        arrays.spec_of(arrays.normal(out, "out"), "out")
     if out is not None and (tuple(out.shape) != (m, n) or out.dtype != data.dtype):
         raise ArgumentError(
             f"transpose: out has shape {tuple(out.shape)} and dtype {out.dtype}: must have {(m, n)} and {data.dtype}"

@@ -118,7 +118,7 @@ def test_overlaps_are_refused_before_any_part_has_written():
 
 def test_outputs_that_are_no_arrays():
     grid = X.reshape(12, 5)
-    for out in (3.0, np.float64(3), True, "out", (np.zeros((5, 12)),), float):
+    for out in (3.0, np.float64(3), True, "out", (np.zeros((5, 12)),), float, pp.range(5), pp.lazy.iota(5)):
         with pytest.raises(pp.ArgumentError, match="out"):
             pp.transpose(pp.par, grid, out=out)
 
