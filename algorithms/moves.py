@@ -142,7 +142,7 @@ def _take_right(block: int, size: int, x: Any, places: Any, out: Any, wrong: Any
 
 
 def _gather(p: Parts, x: Any, indices: Any, out: Any) -> Any:
-    p.recut((p.length(indices, "indices"),))
+    p.recut((p.length(indices, "indices"),), indices)
     n = p.length(x, "x")
     places, table = p.vector(indices, "indices"), p.replicated(x, "x")
     result = output(p, out, len(places), table.dtype, [("x", x)], [("indices", indices)])

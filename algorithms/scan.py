@@ -204,7 +204,7 @@ def _scan(p: Parts, values: Values, inclusive: bool, out: Any) -> Any:
             raise PlacementError(f"{p.algorithm}: op has no identity: pass init=, or op=pp.Monoid(op, identity)")
     p.recut((values.n,))
     result = values.write(p, out)
-    found = p.few(*values.kernels)
+    found = p.few(*values.functions)
     if found is not MISS:
         return found
     values.read(p)

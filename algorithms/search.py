@@ -283,6 +283,7 @@ def _less(dtype: np.dtype) -> Any:
 
 def _search(p: Parts, x: Any, pattern: Any, predicate: Any) -> int:
     n, m = p.length(x, "x"), p.length(pattern, "pattern")
+    p.recut((n,), x)
     data, table = p.stored(x, "x"), p.replicated(pattern, "pattern")
     given = predicate is not None
     match = p.predicate(predicate, x, np.zeros(1, table.dtype)) if given else _not(differing(data.dtype, table.dtype))
@@ -325,6 +326,7 @@ def _not(differ: Any) -> Any:
 
 
 def _find_first_of(p: Parts, x: Any, values: Any) -> int:
+    p.recut((p.length(x, "x"),), x)
     data = p.vector(x, "x")
     look_up = members(p, data, values)
     decided = p.few()
@@ -352,9 +354,7 @@ def _compare(p: Parts, x: Any, y: Any, key: Any) -> bool:
     if decided is not MISS:
         return decided
     long, short = (x, y) if n >= m else (y, x)
-    if isinstance(long, arrays.PartitionedArray):
-        p.cuts = long.cuts
-    p.recut((max(n, m),))
+    p.recut((max(n, m),), long)
     ours = p.stored(long, "x" if n >= m else "y")
     other = p.stored(short, "y") if n == m else p.replicated(short, "y" if n >= m else "x")
 

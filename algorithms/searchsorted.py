@@ -151,7 +151,7 @@ def _search(p: Parts, sorted: Any, values: Any, side: str) -> Any:
     p.length(sorted, "sorted")
     if isinstance(values, np.ndarray) and len(values) == 1 and p.kind != "numpy":
         values = p.own[0].asarray(values) if p.kind == "device" else values
-    p.recut((p.length(values, "values"),))
+    p.recut((p.length(values, "values"),), values)
     table, wanted = p.replicated(sorted, "sorted"), p.vector(values, "values")
     for name, x in (("sorted", table), ("values", wanted)):
         if x.dtype.kind not in "biuf":

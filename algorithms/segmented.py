@@ -180,7 +180,7 @@ def _reduce(p: Parts, offsets: Any, values: Values, out: Any) -> Any:
     pieces = p.own
     if p.count > 1 or p.kind == "partitioned":
         return _reduce_parts(p, values, given, start, out)
-    found = p.few(*values.kernels)
+    found = p.few(*values.functions)
     if found is not MISS:
         return found
     at = values.at(pieces[0])
@@ -389,7 +389,7 @@ def _scan(p: Parts, offsets: Any, values: Values, inclusive: bool, out: Any) -> 
         start = values.identity
         if start is None:
             raise PlacementError(f"{p.algorithm}: op has no identity: pass init=, or op=pp.Monoid(op, identity)")
-    found = p.few(*values.kernels)
+    found = p.few(*values.functions)
     if found is not MISS:
         return found
     if p.count > 1:

@@ -297,6 +297,8 @@ def isin(policy: Policy | None, x: Any, values: Any) -> Any:
     """
 
     def look(p: Parts) -> Any:
+        if getattr(x, "shape", ()):
+            p.recut(x.shape, x)
         data = p.read(x, "x")
         member = members(p, data, values)
         few = p.few()
@@ -483,9 +485,7 @@ def _not(flag: Any) -> bool:
 def _partners(p: Parts, a: Any, b: Any, names: tuple[str, str], key: Any, descending: bool) -> dict[int, Any]:
     """For each own part a flag for its elements of `a`: whether they have partners in `b`. Cuts the call as `a` is."""
     order, n, m = _order(p, a, b, names, key, descending), len(a), len(b)
-    if isinstance(a, arrays.PartitionedArray):
-        p.cuts = a.cuts
-    p.recut((n,))
+    p.recut((n,), a)
     mine, other = p.replicated(a, names[0]), p.replicated(b, names[1])
 
     def flag(part: LocalPart) -> Any:

@@ -345,7 +345,7 @@ def _put_some(block: int, size: int, n: int, x: Any, places: Any, flags: Any, ou
 
 
 def _gather_if(p: Parts, x: Any, indices: Any, stencil: Any, out: Any) -> Any:
-    p.recut((p.length(indices, "indices"),))
+    p.recut((p.length(indices, "indices"),), indices)
     n = p.length(x, "x")
     places, flags, table = p.vector(indices, "indices"), _flags(p, stencil), p.replicated(x, "x")
     apart = [("x", x), ("indices", indices), ("stencil", stencil)]

@@ -14,7 +14,7 @@ from portapar.errors import BackendUnavailableError, DeviceMemoryError, Placemen
 from portapar.executor import DeviceExecutor, Executor
 from portapar.few import MISS, FirstStep
 from portapar.hybrid import InTurns, in_turns
-from portapar.lazy import flat
+from portapar.lazy import Lazy, flat
 from portapar.part import Data, LocalPart
 from portapar.plan import Plan, Surveyed
 from portapar.policy import Policy
@@ -133,11 +133,19 @@ class Exchange:
             return MISS
         if not member.device.host_memory or self.policy.check:
             return MISS
+        if any(isinstance(x, Lazy) and x.loops for x in self.values):  # Ctrl-C is heard between steps
+            return MISS
         return self.short(FirstStep(self.algorithm, self.policy, self.own[0], kernels))
 
-    def recut(self, shape: tuple[int, ...]) -> None:
-        """Cut by rows of that shape from now on (but where arrays are partitioned into several parts already)."""
-        if self.kind != "partitioned" or self.count == 1:
+    def recut(self, shape: tuple[int, ...], by: Any = None) -> None:
+        """Cut by rows of that shape from now on (but where arrays are partitioned into several parts already).
+
+        `by` is the argument of that shape, where others may have other lengths: then its cuts count.
+        """
+        leaves = [x for x in flat((by,)) if isinstance(x, PartitionedArray) and x.shape[0] == shape[0]]
+        if leaves:
+            self.cuts = leaves[0].cuts
+        elif by is not None or self.kind != "partitioned" or self.count == 1:
             self.cuts = shares.cut_rows(shape[0], self.executor.weights)
 
     # what a plan says ------------------------------------------------------------------------------

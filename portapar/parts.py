@@ -292,6 +292,11 @@ class Parts(Exchange):
         """
         if self.here:
             return work(self.own[0])
+        if self.kind == "device" and self.count > 1:
+            raise PlacementError(
+                f"{self.algorithm}: an argument is an array that is whole on one device, and {self.executor!r} has "
+                f"{self.count} parts. Pass {self.executor!r}.asarray(...) of it"
+            )
         home = self.kind == "numpy" and self.count > 1
         found = self.do(step, (lambda part: arrays.asnumpy(work(part))) if home else work)
         sizes = self.each("sizes", lambda part: (len(found[part.number]), found[part.number].dtype))

@@ -106,6 +106,7 @@ class Values:
             self.op = _operator(dtype, monoid.py_func)
         self.load, self.store, self._cast, self._casts = _kept(dtype)
         self.kernels = [monoid.py_func] if transform is None else [monoid.py_func, transform]
+        self.functions = tuple(self.kernels)  #: the user's; of `kernels` those that run with the steps
         self._data: dict[int, Data] = {}
         self._found: Data | None = None
 

@@ -127,3 +127,30 @@ def test_small_calls_are_not_cut():
     assert [part.hi - part.lo for part in plan.parts] == [0, 100]
     assert "not worth cutting" in str(plan)
     assert plan.run() == x.sum()
+
+
+def test_partitioned_arrays_beside_others_of_another_length():
+    """What is cut is what the result is as long as; the other one is read anywhere, on the host or in parts."""
+    where = executor("hybrid:threads:2+simd")
+    how, a, b = pp.par.on(where), np.arange(120), 2 * np.arange(60)
+    x, few, table = np.arange(60) * 7 % 60, np.array([5, 70, 3]), np.arange(60) * 3
+    calls = {
+        "includes": (lambda a, b: pp.includes(how, a, b), (a, b), True),
+        "includes not": (lambda b, a: pp.includes(how, b, a), (b, a), False),
+        "set_union": (lambda a, b: pp.set_union(how, a, b), (a, b), a),
+        "set_intersection": (lambda a, b: pp.set_intersection(how, a, b), (a, b), b),
+        "set_difference": (lambda b, a: pp.set_difference(how, b, a), (b, a[::2][:50].copy()), b[50:]),
+        "set_symmetric_difference": (lambda a, b: pp.set_symmetric_difference(how, a, b), (a, b), a[1::2]),
+        "merge": (lambda a, b: pp.merge(how, a, b), (a, b), np.sort(np.concatenate([a, b]))),
+        "isin": (lambda x, few: pp.isin(how, x, few), (x, few), np.isin(x, few)),
+        "gather": (lambda t, few: pp.gather(how, t, few), (table, few % 60), table[few % 60]),
+        "searchsorted": (lambda t, few: pp.searchsorted(how, t, few), (table, few), np.searchsorted(table, few)),
+        "search": (lambda x, y: pp.search(how, x, y), (x, x[40:44].copy()), 40),
+        "find_first_of": (lambda x, few: pp.find_first_of(how, x, few), (x, few), int(np.isin(x, few).argmax())),
+        "lexicographical_compare": (lambda x, y: pp.lexicographical_compare(how, x, y), (x[:50].copy(), x), True),
+    }
+    for name, (call, both, expected) in calls.items():
+        for places in ((0,), (1,), (0, 1)):
+            args = [where.asarray(y) if k in places else y for k, y in enumerate(both)]
+            for _ in range(2):
+                assert np.array_equal(pp.asnumpy(call(*args)), expected), (name, places)

@@ -665,6 +665,28 @@ def test_records_and_tuples():
         assert np.array_equal(found["f1"], np.maximum.accumulate(y["b"]))
 
 
+def test_values_that_take_a_loop_are_in_no_step(monkeypatch):
+    """They are found one by one, so that Ctrl-C is heard between them."""
+    x, cuts, made = np.arange(50.0), np.array([0, 7, 50]), []
+    kept = type("Kept", (type(few._steps),), {"__setitem__": lambda *step: made.append(step)})
+    monkeypatch.setattr(few, "_steps", kept())
+
+    def slow(v):
+        for _ in range(3):
+            v = v * 0.5 + 1
+        return v
+
+    lazy, found = pp.lazy.transform(x, slow), slow(x)
+    for how in (pp.par, pp.seq):
+        reduced = pp.segmented_reduce(how, cuts, x, transform=slow)
+        assert np.allclose(reduced, [found[:7].sum(), found[7:].sum()]) and not made
+        for call in (
+            lambda how: pp.segmented_reduce(how, cuts, lazy), lambda how: pp.segmented_scan(how, cuts, lazy),
+            lambda how: pp.transform_scan(how, x, transform=slow), lambda how: pp.inclusive_scan(how, lazy),
+        ):  # fmt: skip
+            assert np.allclose(call(how)[0], (reduced[0], found[0])[call(how).size > 2]) and not made
+
+
 @pytest.mark.parametrize("n", [1000, few.FEW, 50_000])
 def test_the_bits_of_one_step_are_those_of_several(n):
     x, cuts = np.random.default_rng(n).standard_normal(n) * 10.0 ** (np.arange(n) % 9), np.array([0, n // 7, n])
