@@ -7,6 +7,7 @@ import math
 import operator
 import sys
 import types
+import warnings
 from dataclasses import dataclass
 from math import sin
 from math import sqrt as root
@@ -141,6 +142,25 @@ def test_notebook_cell():
     pp.for_each(pp.par, N, space["cell"], a)
     np.testing.assert_array_equal(a, ramp() + 0.25)
     np.testing.assert_array_equal(pp.transform(pp.par, ramp(), op=space["square"]), ramp() ** 2)
+
+
+CALLED = {"T(i)": "T", "c(i)": "c", "xs(i)": "xs", "T[0](i)": r"T\[0\]", "(1, 2)(i)": r"\(1, 2\)", "len(xs)(i)": "len"}
+
+
+def test_calls_of_what_is_no_function_are_told_without_warnings_of_python(module):
+    text = "T, c = (1.0, 2.0), 3.0\n" + "".join(
+        f"def f{k}(i, xs, o):\n    o[i] = {call}\n" for k, call in enumerate((*CALLED, "(1, 2)[0.5]"))
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # which Python itself gives
+        made = module(text)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for k, words in enumerate(CALLED.values()):
+            with pytest.raises(pp.KernelError, match=rf"(?s):{2 * k + 3}.*it calls {words}.*, which is no function"):
+                pp.for_each(pp.seq, 3, getattr(made, f"f{k}"), (np.zeros(3),), np.zeros(3))
+        with pytest.raises(pp.KernelError, match="no whole number"):
+            pp.for_each(pp.seq, 3, getattr(made, f"f{len(CALLED)}"), (np.zeros(3),), np.zeros(3))
 
 
 def test_no_source():

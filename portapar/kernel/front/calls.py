@@ -119,11 +119,12 @@ class Calls(Names):
             return made
         traced = self.trace(node.func)
         if traced is None or traced[2]:
+            text = "" if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
             if isinstance(node.func, ast.Name):
                 node.func = self.resolve(node.func, called=True)
             else:
                 node.func = self.visit(node.func)
-            return self._arguments(node)
+            return self._called(node, text)
         source, value, _ = traced
         for name, constructor in _PRIVATE.items():
             if value is constructor:
@@ -141,7 +142,16 @@ class Calls(Names):
             self._atomic(node, value)
         elif _is_kernel(value):
             return self._kernel_call(node, value, source)
+        text = ast.unparse(node.func) if isinstance(value, (tuple, int, float, complex, np.ndarray)) else ""
         node.func = self.resolve(node.func, called=True)  # type: ignore[arg-type]
+        return self._called(node, text)
+
+    def _called(self, node: ast.Call, text: str) -> ast.Call:
+        """A call of no kernel function; `text` is what it calls, where that may be no function."""
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        data = name in self.captures.values() or name in self.locals
+        if text and (data or not isinstance(node.func, (ast.Name, ast.Attribute))):
+            self.fail(node, f"it calls {text}, which is no function", f"write {text}[…] for an element, or * between")
         return self._arguments(node)
 
     def _arguments(self, node: ast.Call) -> ast.Call:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
 import itertools
 import linecache
@@ -12,6 +13,7 @@ import re
 import sys
 import textwrap
 import types
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,7 +66,8 @@ def recover(code: types.CodeType) -> str | None:
     typed = getattr(linecache, "_getlines_from_code", None)
     for name, text in _kept(code, typed(code) if typed is not None else []):
         try:
-            whole = compile(text, code.co_filename, "exec", dont_inherit=True)
+            with source_lock, told_before():
+                whole = compile(text, code.co_filename, "exec", dont_inherit=True)
         except (SyntaxError, ValueError):
             continue
         if any(_facts(found) == _facts(code) for found in _codes(whole)):
@@ -121,8 +124,20 @@ _OWN = str(Path(__file__).parents[2]) + os.sep
 
 def tree_of(text: str) -> ast.Module:
     """The syntax tree of a text; two threads that make one at the same time may get a SystemError of CPython 3.11."""
-    with source_lock:
+    with source_lock, told_before():
         return ast.parse(text)
+
+
+@contextlib.contextmanager
+def told_before() -> Iterator[None]:
+    """Without the warnings of Python's compiler: it gave them as it compiled the user's text itself.
+
+    Take `source_lock` first: threads that do so at the same time would leave each other's filters.
+    """
+    with warnings.catch_warnings():
+        for category in (SyntaxWarning, DeprecationWarning):  # the latter of backslashes in strings
+            warnings.simplefilter("ignore", category)
+        yield
 
 
 def find_source(func: types.FunctionType) -> tuple[ast.FunctionDef | ast.Lambda, str]:
@@ -213,7 +228,9 @@ def is_compiled_from(code: types.CodeType, file: str) -> bool:
     text = "".join(linecache.getlines(file))
     known = _compiled.get((file, text))
     if known is None:
-        whole = compile(_parse(file, text), file, "exec", dont_inherit=True)
+        tree = _parse(file, text)
+        with source_lock, told_before():
+            whole = compile(tree, file, "exec", dont_inherit=True)
         known = _compiled[file, text] = {_facts(found) for found in _codes(whole)}
     return _facts(code) in known
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from portapar.kernel.front import atomic, private
 from portapar.kernel.front.rows import row_number
+from portapar.kernel.front.sources import source_lock, told_before
 from portapar.kernel.jit.native import callee
 from portapar.kernel.program import Program
 
@@ -41,7 +42,8 @@ def functions(
     weak = weak_places(program)
     origin, line = program.origin or {}, 1
     for name, text in texts.items():
-        code = compile(forms[name], "<portapar kernels>", "exec").co_consts[0]
+        with source_lock, told_before():
+            code = compile(forms[name], "<portapar kernels>", "exec").co_consts[0]
         places = tuple(origin.get(line + k) for k in range(text.count("\n") + 1))
         known = tuple((name, space[name]) for name in code.co_names if name in space)
         soft = {"body": weak, "elem": weak, "op": ()}.get(name)
