@@ -24,7 +24,7 @@ import numpy as np
 from portapar.kernel.cpu.jobs import ALIGN, CHUNK, EPILOGUE, QUIT, SCHEDULE, STATE, THREADS, WORKER_SIZE, WORKERS
 from portapar.kernel.cpu.jobs import FIRST as JOB_FIRST
 from portapar.kernel.cpu.jobs import HI as JOB_HI
-from portapar.kernel.jit.layout import DATA, DESCR, DIMS, FLAGS, HEAD, ITEMS, NDIM, SIZE, STRIDES, TYPE, word
+from portapar.kernel.jit.layout import DATA, DESCR, DIMS, FLAGS, HEAD, ITEMS, NDIM, SIZE, STRIDES, TYPE, knows_tuples, word
 from portapar.kernel.jit.native import callee, native
 from portapar.kernel.program import REFUSED
 
@@ -393,6 +393,7 @@ class _Definition(ctypes.Structure):
 
 
 _FASTCALL = 0x80
+_TUPLES = knows_tuples()
 
 
 @functools.cache
@@ -444,8 +445,10 @@ def caller(
     Returns
     -------
     callable or None
-        None if there is an argument that native code cannot read, or a space.
+        None if there is an argument that native code cannot read, or a space, or a Python that keeps tuples elsewhere.
     """
+    if not _TUPLES:
+        return None
     axes = () if space is None else space if type(space) is tuple else (space,)
     words = [0] * (LOOKS // 8)
     words[SPACE // 8], words[COUNT // 8] = len(axes) if type(space) is tuple else -len(axes), len(args)

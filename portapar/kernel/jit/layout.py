@@ -47,11 +47,14 @@ def _check() -> None:
                 f"NumPy {np.__version__} keeps the fields of its arrays in other places than portapar's native code "
                 "reads them. Use a NumPy that portapar supports: pip install 'numpy<3'"
             )
-    pair, text = (block, frozen), ctypes.string_at(id(b"portapar") + BYTES, 8)
-    items = word(id(pair) + SIZE), word(id(pair) + ITEMS), word(id(pair) + ITEMS + 8)
-    kept = text == b"portapar" and items == (2, id(block), id(frozen))
-    if not kept or word(id(frozen) + TYPE) != id(np.ndarray):
+    if ctypes.string_at(id(b"portapar") + BYTES, 8) != b"portapar" or word(id(frozen) + TYPE) != id(np.ndarray):
         raise BackendUnavailableError("this Python keeps objects in another way than CPython: portapar needs CPython")
+
+
+def knows_tuples() -> bool:
+    """Whether tuples look as native code reads them; it does without, if they do not."""
+    pair = (object(), object())
+    return (word(id(pair) + SIZE), word(id(pair) + ITEMS), word(id(pair) + ITEMS + 8)) == (2, *map(id, pair))
 
 
 if ctypes.sizeof(ctypes.c_void_p) != 8:
