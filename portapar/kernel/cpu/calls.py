@@ -24,7 +24,8 @@ import numpy as np
 from portapar.kernel.cpu.jobs import ALIGN, CHUNK, EPILOGUE, QUIT, SCHEDULE, STATE, THREADS, WORKER_SIZE, WORKERS
 from portapar.kernel.cpu.jobs import FIRST as JOB_FIRST
 from portapar.kernel.cpu.jobs import HI as JOB_HI
-from portapar.kernel.jit.layout import DATA, DESCR, DIMS, FLAGS, HEAD, ITEMS, NDIM, SIZE, STRIDES, TYPE, knows_tuples, word
+from portapar.kernel.jit import layout
+from portapar.kernel.jit.layout import DATA, DESCR, DIMS, FLAGS, HEAD, ITEMS, NDIM, SIZE, STRIDES, TYPE, word
 from portapar.kernel.jit.native import callee, native
 from portapar.kernel.program import REFUSED
 
@@ -393,7 +394,7 @@ class _Definition(ctypes.Structure):
 
 
 _FASTCALL = 0x80
-_TUPLES = knows_tuples()
+_TUPLES = layout.knows_tuples()
 
 
 @functools.cache
