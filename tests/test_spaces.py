@@ -353,3 +353,66 @@ def test_quotients_are_places_in_arrays(renderer, width):
     a = x.reshape(-1, width)
     pp.for_each(renderer, n, from_rows, a, y)
     assert (y == 2 * x + np.arange(n) // len(a)).all()
+
+
+# rows that are done together ----------------------------------------------------------------------
+
+
+def crossed(i, j, k, x, y, z, d):
+    y[i, j, k] += x[i - 1, j, k] + 2 * x[i, j - d, k] + 3 * x[i, j, k - 1] + 5 * x[i, (j + 1) % x.shape[1], k]
+    if 0 < j < x.shape[1] - 1 and 0 < k < x.shape[2] - 1:
+        z[i, j, k] += 7 * x[i, j + 1, k] - x[i, j, k + 1]
+
+
+def slanted(i, j, k, x, y, z, d):
+    h, m, n = x.shape
+    y[i, j, k] += x[i, max(j - k, -m), k] + 2 * x[i, j, max(k - j, -n)] + 3 * x[min(max(i - j + k, -h), h - 1), j, k]
+    if i != d and j >= d and k + j > i:
+        z[i, j, k] += x[i, j, k] + x[i, j - d, k]
+
+
+def gathered(i, j, k, x, y, z, d):
+    y[i, j, k] += x[i, x[i, j, k - 1] % x.shape[1] - 1, k] + x[i, j - d, k]
+
+
+def running(i, j, k, x, y, z, d):
+    z[i, j, k] += y[i, j, k - 1] + x[i, j - 1, k]
+    y[i, j, k] += 2 * x[i, j, k] + z[i - 1, j - d, k]
+
+
+EDGES = [(5, 6, 7), (1, 1, 9), (9, 1, 1), (1, 9, 1), (2, 2, 2), (3, 30, 4), (2, 3, 40), (0, 4, 4), (4, 0, 4), (4, 4, 0)]
+
+
+@pytest.mark.parametrize(
+    "kernel", [crossed, running, *(pytest.param(k, marks=pytest.mark.extra) for k in (slanted, gathered))]
+)
+def test_rows_that_are_inside_in_part(kernel):
+    """Whole slabs, single rows, parts of rows: by what conditions say, where chunks end, and which arrays share."""
+    parts = [pp.par.on(pp.threads(2)).with_(schedule="static", chunk_size=size) for size in (7, 50)]
+    for shape in EDGES:
+        x, d = np.random.default_rng(1).integers(0, 100, shape), min(2, shape[1])
+        for how in [pp.seq] if kernel is running else [pp.seq, pp.par_unseq.on(pp.simd()), *parts]:
+            for shared in (False, True):
+                y, z = np.zeros((2, *shape), np.int64)
+                one, other = y.copy(), z.copy()
+                if shared:
+                    z, other = y, one
+                pp.for_each(how, shape, kernel, x, y, z, d)
+                for index in np.ndindex(shape):
+                    kernel(*index, x, one, other, d)
+                np.testing.assert_array_equal(y, one, f"{shape} {how}")
+                np.testing.assert_array_equal(z, other, f"{shape} {how}")
+
+
+def test_rows_of_spaces_with_steps():
+    def body(i, j, k, x, y):
+        y[i, j, k] += x[i - 2, j - 1, k - 3] + 2 * x[i, j - 4, k] + i - j + 2 * k
+
+    for steps in ((1, 1, 1), (-1, 2, 1), (5, 1, -1)):
+        axes = [range(n - 1, -1, s) if s < 0 else range(n % 2, n, s) for n, s in zip((5, 12, 17), steps, strict=True)]
+        x = np.random.default_rng(1).integers(0, 100, (5, 12, 17))
+        y, wanted = np.zeros((2, *x.shape), np.int64)
+        pp.for_each(pp.seq, tuple(pp.range(r.start, r.stop, r.step) for r in axes), body, x, y)
+        for index in itertools.product(*axes):
+            body(*index, x, wanted)
+        np.testing.assert_array_equal(y, wanted, f"{steps}")

@@ -128,7 +128,7 @@ def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0, 
     if cut is not None:
         space["run"] = cut.function(program, space)
     exec(compile(chunk_text(program, stream, bound, apart, strips, cut), "<portapar chunk>", "exec"), space)
-    for name in ("holds", "sound", "inside", "short"):
+    for name in ("holds", "sound", "inside", "wider", "short"):
         if name in space:
             space[name] = callee(space[name], once=program.once)
     return space["chunk"]

@@ -1,8 +1,9 @@
 """The loops of a chunk over its index space, as Python text.
 
 A space of several dimensions is a nest of loops: the last index runs in the innermost one, in steps of the same size,
-and the others are counted. Where indices could be negative a row has a segment in which they are not
-(`portapar.kernel.front.bounds`); what is left of it runs in a chunk function of its own, ``rest``.
+the one before in a loop around it, and the others are counted. Where indices could be negative a row has a segment in
+which they are not (`portapar.kernel.front.bounds`), mostly the same in all rows but the first and the last; what is
+left runs in a chunk function of its own, ``rest``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ STREAM_LINES = 4  #: cache lines that a streaming loop writes at a time; 8 need 
 
 
 _FEW = 8  #: indices at the ends of a row, at most, that are looked for once and not in each row
+_CALM = 16  #: rows that are done one by one where the next ones have no segment in common
 _NEAR = 4  #: LLVM loads whole vectors and takes them apart where numbers lie so far apart, and gathers beyond
 BLOCK = 512  #: iterations for which the elements that are indices are looked at, which then lie in the first cache
 
@@ -50,11 +52,18 @@ def loops_text(
             f"{_indented(_indented(work))}"
             f"@    else:\n@        {_rest(program, 'near', 'far')}\n"
         )
-    if tested:  # in order: some loops are sequential
+    if program.ndim > 1:
+        work = _rows(program, work, call, tested)
+    elif tested:
         where = f"inside(begin, end, {_places(program)}{call})"
-        work = f"@first, last = begin, end\n@if not easy:\n{_found(program, where, call)}{_before(program, work)}"
+        work = (
+            f"@first, last = begin, end\n@if not easy:\n@    first, last = {where}\n"
+            f"@if first < last:\n{_before('first')}{_indented(work)}@    done = last\n"
+        )
     if bound is not None:
-        head = holds_text(program, bound) + (_inside_text(program, call) if tested else "") + head
+        inside = _inside_text(program, call) if tested else ""
+        inside += _wider_text(program, call) if tested and program.ndim > 1 else ""
+        head = holds_text(program, bound) + inside + head
     if stream:
         head += "    buffer = tile()\n"
     fence = "    fence()\n" if stream else ""
@@ -66,36 +75,71 @@ def does_ends(program: Program) -> bool:
     return program.ndim > 1 and program.unit
 
 
-def _found(program: Program, where: str, call: str) -> str:
-    """The segment of a row that is inside: if it was most of the row before, and it can be, the same."""
+def _rows(program: Program, work: str, call: str, tested: bool) -> str:
+    """The work of several whole rows, up to position `below` on the axis before the last one, or of a part of one."""
     inner = program.ndim - 1
-    if not inner:
-        return f"@    first, last = {where}\n"
+    row, whole = f"p{inner - 1}", f"(hi - lo) // n{inner}"
+    count = f"min(n{inner - 1} - {row}, {whole})" if inner > 1 else whole
+    more = f"@below = {row} + 1\n@if begin == 0 and hi - lo > n{inner}:\n@    below = {row} + {count}\n"
+    near = front = back = ""
+    if tested and does_ends(program):  # what is left of each row at its ends is not worth a call
+        near = f"@    if first - begin <= {_FEW} and end - last <= {_FEW}:\n@        front, back = begin, end\n"
+        step = f"{_outer(program)}{_index(program, inner, 'k')}, {call})\n@few()\n"
+        front, back = (f"@for k in range({ends}):\n@    slow({step}" for ends in ("front, first", "last, back"))
+    rows = f"@for {row} in range({row}, below):\n{_indented(front + work + back)}@    lo += end - begin\n"
+    if tested:
+        rows = (
+            f"@first, last = begin, end\n@if not easy:\n{_found(program, call)}"
+            f"@if first < last:\n@    front, back = first, last\n{near}"
+            f"{_before('lo + front - begin')}{_wider(program, call)}{_indented(rows)}@    done = lo + back - end\n"
+            f"@else:\n@    lo, below = lo + end - begin, {row} + 1\n"
+        )
+    return f"{more}{rows}@{row} = below\n"
+
+
+def _before(place: str) -> str:
+    """All that was left out before a segment, in one piece: some loops are sequential."""
+    return f"@    if done < {place}:\n@        rest(table, done, {place}, block)\n"
+
+
+def _found(program: Program, call: str) -> str:
+    """The segment of a row that is inside: if it was most of a row before, and it can be, the same."""
+    inner = program.ndim - 1
     row = "".join(f"{_ends(program, d, f'p{d}', f'p{d}')}, " for d in range(inner))
     holds = f"holds({row}{_ends(program, inner, 'start', 'stop - 1')}, {call})"
     most = f"start - begin <= {_FEW} and end - stop <= {_FEW} and begin <= start < stop <= end"
-    return f"@    if not ({most} and {holds}):\n@        start, stop = {where}\n@    first, last = start, stop\n"
-
-
-def _before(program: Program, work: str) -> str:
-    """The work of a segment, and before it in one piece all that was left out since the last one."""
-    front, back = ("front", "back") if does_ends(program) else ("first", "last")
-    flat = (front, back) if program.ndim == 1 else (f"lo + {front} - begin", f"lo + {back} - begin")
-    near = before = after = ""
-    if does_ends(program):  # what is left of each row at its ends is not worth a call
-        near = (
-            "@    front, back = first, last\n"
-            f"@    if first - begin <= {_FEW} and end - last <= {_FEW}:\n@        front, back = begin, end\n"
-        )
-        call = ", ".join(f"a{k}" for k in range(len(program.specs)))
-        step = f"{_outer(program)}{_index(program, program.ndim - 1, 'k')}, {call})\n@    few()\n"
-        before, after = (
-            f"@    for k in range({begin}, {end}):\n@        slow({step}"
-            for begin, end in (("front", "first"), ("last", "back"))
-        )
     return (
-        f"@if first < last:\n{near}@    if done < {flat[0]}:\n@        rest(table, done, {flat[0]}, block)\n"
-        f"{before}{_indented(work)}{after}@    done = {flat[1]}\n"
+        f"@    if {most} and {holds}:\n@        first, last = start, stop\n"
+        f"@    else:\n@        first, last = inside(begin, end, {_places(program)}{call})\n"
+        "@        if first < last:\n@            start, stop = first, last\n"
+    )
+
+
+def _wider(program: Program, call: str) -> str:
+    """As many of the rows that follow as have the same segment, if that is all of a row but its ends."""
+    row = f"p{program.ndim - 2}"
+    return (
+        f"@    if not easy and {row} + 1 < below:\n"
+        "@        if calm > 0 or front > begin or back < end:\n"
+        f"@            below, calm = {row} + 1, calm - 1\n"
+        "@        else:\n"
+        f"@            below = wider(below, first, last, {_places(program)}{call})\n"
+        f"@            if below == {row} + 1:\n@                calm = {_CALM}\n"
+    )
+
+
+def _wider_text(program: Program, call: str) -> str:
+    """``wider``: to which row on a segment is inside: all, or all but the last 1, 3 or 7; else the first one alone."""
+    inner = program.ndim - 1
+    rows = [f"p{d}" for d in range(inner)]
+    ends = [_ends(program, d, p, p) for d, p in enumerate(rows[:-1])]
+    ends += [_ends(program, inner - 1, rows[-1], "below - 1"), _ends(program, inner, "first", "last - 1")]
+    return (
+        f"def wider(below, first, last, {_places(program)}{call}):\n    step = 1\n"
+        f"    while step <= {_FEW} and {rows[-1]} + 1 < below:\n"
+        f"        if holds({', '.join(ends)}, {call}):\n            return below\n"
+        "        below, step = below - step, 2 * step\n"
+        f"    return {rows[-1]} + 1\n"
     )
 
 
@@ -127,24 +171,22 @@ def _nest(program: Program, segment: str, call: str, tested: bool) -> str:
     inner = program.ndim - 1
     easy, left = "", ""
     if tested:
-        easy = f"    easy, done, start, stop = holds({_box(program)}, {call}), lo, 0, 0\n"
+        easy = f"    easy, done = holds({_box(program)}, {call}), lo\n"
+        easy += "    start = stop = calm = 0\n" * (inner > 0)
         left = "    if done < hi:\n        rest(table, done, hi, block)\n"
     if inner == 0:
         return f"    begin, end = lo, hi\n{easy}{segment.replace('@', '    ')}{left}"
     decode, carry = f"    row = lo // n{inner}\n    begin = lo - row * n{inner}\n", ""
     for d in range(inner - 1, 0, -1):
         decode += f"    above = row // n{d}\n    p{d} = row - above * n{d}\n    row = above\n"
-    for depth, d in enumerate(range(inner - 1, -1, -1)):
+    for depth, d in enumerate(range(inner - 1, 0, -1)):
         space = "    " * (depth + 2)
-        carry += f"{space}p{d} += 1\n"
-        if d:
-            carry += f"{space}if p{d} == n{d}:\n{space}    p{d} = 0\n"
+        carry += f"{space}if p{d} == n{d}:\n{space}    p{d} = 0\n{space}    p{d - 1} += 1\n"
     return (
         f"    if lo >= hi:\n        return hi\n{decode}    p0 = row\n{easy}"
         "    while lo < hi:\n"
         f"        end = min(n{inner}, begin + hi - lo)\n"
         f"{segment.replace('@', '        ')}"
-        "        lo += end - begin\n"
         "        begin = 0\n"
         f"{carry}{left}"
     )
