@@ -107,6 +107,8 @@ def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0, 
         wide=intrinsics.wide,
         no_gathers=intrinsics.no_gathers,
         unpack=intrinsics.unpacker(block_specs(program), extras(program), apart),
+        given=intrinsics.unpacker(block_specs(program), extras(program)),
+        seldom=intrinsics.seldom,
         apart=intrinsics.apart(program.specs, program.written or (), program.idle),
         rest=intrinsics.rest,
         extremes=intrinsics.extremes,
@@ -130,7 +132,8 @@ def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0, 
     exec(compile(chunk_text(program, stream, bound, apart, strips, cut), "<portapar chunk>", "exec"), space)
     for name in ("holds", "sound", "inside", "wider", "short"):
         if name in space:
-            space[name] = callee(space[name], once=program.once)
+            seldom = name in ("holds", "inside", "wider")
+            space[name] = callee(space[name], once=seldom or program.once, inline=not seldom)
     return space["chunk"]
 
 

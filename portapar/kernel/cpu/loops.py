@@ -27,6 +27,7 @@ BLOCK = 512  #: iterations for which the elements that are indices are looked at
 def loops_text(
     program: Program,
     head: str,
+    given: str,
     stream: bool,
     bound: Bounded | None,
     strips: int = 0,
@@ -34,7 +35,7 @@ def loops_text(
 ) -> str:
     """The text of ``chunk(lo, hi, block)``, of which `head` is the beginning, for maps and transforms.
 
-    `stream`, `bound`, `strips` and `cut` are as for `portapar.kernel.cpu.texts.chunk_text`.
+    `given` is for `holds_text`, all behind it for `portapar.kernel.cpu.texts.chunk_text`.
     """
     args = [f"a{k}" for k in range(len(program.specs))]
     call = ", ".join(args)
@@ -55,19 +56,19 @@ def loops_text(
     if program.ndim > 1:
         work = _rows(program, work, call, tested)
     elif tested:
-        where = f"inside(begin, end, {_places(program)}{call})"
+        where = f"inside(begin, end, {_places(program)}block)"
         work = (
             f"@first, last = begin, end\n@if not easy:\n@    first, last = {where}\n"
             f"@if first < last:\n{_before('first')}{_indented(work)}@    done = last\n"
         )
     if bound is not None:
-        inside = _inside_text(program, call) if tested else ""
-        inside += _wider_text(program, call) if tested and program.ndim > 1 else ""
-        head = holds_text(program, bound) + inside + head
+        inside = _inside_text(program) if tested else ""
+        inside += _wider_text(program) if tested and program.ndim > 1 else ""
+        head = holds_text(program, bound, given) + inside + head
     if stream:
         head += "    buffer = tile()\n"
     fence = "    fence()\n" if stream else ""
-    return f"{head}{_nest(program, work, call, tested)}{fence}    return hi\n"
+    return f"{head}{_nest(program, work, tested)}{fence}    return hi\n"
 
 
 def does_ends(program: Program) -> bool:
@@ -89,9 +90,9 @@ def _rows(program: Program, work: str, call: str, tested: bool) -> str:
     rows = f"@for {row} in range({row}, below):\n{_indented(front + work + back)}@    lo += end - begin\n"
     if tested:
         rows = (
-            f"@first, last = begin, end\n@if not easy:\n{_found(program, call)}"
+            f"@first, last = begin, end\n@if not easy:\n{_found(program)}"
             f"@if first < last:\n@    front, back = first, last\n{near}"
-            f"{_before('lo + front - begin')}{_wider(program, call)}{_indented(rows)}@    done = lo + back - end\n"
+            f"{_before('lo + front - begin')}{_wider(program)}{_indented(rows)}@    done = lo + back - end\n"
             f"@else:\n@    lo, below = lo + end - begin, {row} + 1\n"
         )
     return f"{more}{rows}@{row} = below\n"
@@ -102,20 +103,20 @@ def _before(place: str) -> str:
     return f"@    if done < {place}:\n@        rest(table, done, {place}, block)\n"
 
 
-def _found(program: Program, call: str) -> str:
+def _found(program: Program) -> str:
     """The segment of a row that is inside: if it was most of a row before, and it can be, the same."""
     inner = program.ndim - 1
     row = "".join(f"{_ends(program, d, f'p{d}', f'p{d}')}, " for d in range(inner))
-    holds = f"holds({row}{_ends(program, inner, 'start', 'stop - 1')}, {call})"
+    holds = f"holds({row}{_ends(program, inner, 'start', 'stop - 1')}, block)"
     most = f"start - begin <= {_FEW} and end - stop <= {_FEW} and begin <= start < stop <= end"
     return (
         f"@    if {most} and {holds}:\n@        first, last = start, stop\n"
-        f"@    else:\n@        first, last = inside(begin, end, {_places(program)}{call})\n"
+        f"@    else:\n@        first, last = inside(begin, end, {_places(program)}block)\n"
         "@        if first < last:\n@            start, stop = first, last\n"
     )
 
 
-def _wider(program: Program, call: str) -> str:
+def _wider(program: Program) -> str:
     """As many of the rows that follow as have the same segment, if that is all of a row but its ends."""
     row = f"p{program.ndim - 2}"
     return (
@@ -123,32 +124,35 @@ def _wider(program: Program, call: str) -> str:
         "@        if calm > 0 or front > begin or back < end:\n"
         f"@            below, calm = {row} + 1, calm - 1\n"
         "@        else:\n"
-        f"@            below = wider(below, first, last, {_places(program)}{call})\n"
+        f"@            below = wider(below, first, last, {_places(program)}block)\n"
         f"@            if below == {row} + 1:\n@                calm = {_CALM}\n"
     )
 
 
-def _wider_text(program: Program, call: str) -> str:
+def _wider_text(program: Program) -> str:
     """``wider``: to which row on a segment is inside: all, or all but the last 1, 3 or 7; else the first one alone."""
     inner = program.ndim - 1
     rows = [f"p{d}" for d in range(inner)]
     ends = [_ends(program, d, p, p) for d, p in enumerate(rows[:-1])]
     ends += [_ends(program, inner - 1, rows[-1], "below - 1"), _ends(program, inner, "first", "last - 1")]
     return (
-        f"def wider(below, first, last, {_places(program)}{call}):\n    step = 1\n"
+        f"def wider(below, first, last, {_places(program)}block):\n    seldom()\n    step = 1\n"
         f"    while step <= {_FEW} and {rows[-1]} + 1 < below:\n"
-        f"        if holds({', '.join(ends)}, {call}):\n            return below\n"
+        f"        if holds({', '.join(ends)}, block):\n            return below\n"
         "        below, step = below - step, 2 * step\n"
         f"    return {rows[-1]} + 1\n"
     )
 
 
-def holds_text(program: Program, bound: Bounded) -> str:
-    """``holds`` and ``sound``: whether the fast form is right, from the least and the largest index on each axis."""
+def holds_text(program: Program, bound: Bounded, given: str) -> str:
+    """``holds`` and ``sound``: whether the fast form is right, from the least and the largest index on each axis.
+
+    `given` is the line that takes the arguments from a block.
+    """
     ends = "".join(f"lo{d}, hi{d}, " for d in range(program.ndim))
-    ends += ", ".join(f"a{k}" for k in range(len(program.specs)))
-    text = f"def holds({ends}):\n{bound.test}" if bound.test else ""
-    return text + (f"def sound(table, {ends}):\n{bound.elements}" if bound.elements else "")
+    call = ", ".join(f"a{k}" for k in range(len(program.specs)))
+    text = f"def holds({ends}block):\n    seldom()\n{given}{bound.test}" if bound.test else ""
+    return text + (f"def sound(table, {ends}{call}):\n{bound.elements}" if bound.elements else "")
 
 
 def _rest(program: Program, begin: str, end: str) -> str:
@@ -162,7 +166,7 @@ def _indented(text: str) -> str:
     return text.replace("@", "@    ")
 
 
-def _nest(program: Program, segment: str, call: str, tested: bool) -> str:
+def _nest(program: Program, segment: str, tested: bool) -> str:
     """The loops around a segment of a row, from position `begin` to `end`; its lines begin with @.
 
     A chunk may begin and end in the middle of a row. Places on the outer axes are counted, since a division costs more
@@ -171,8 +175,9 @@ def _nest(program: Program, segment: str, call: str, tested: bool) -> str:
     inner = program.ndim - 1
     easy, left = "", ""
     if tested:
-        easy = f"    easy, done = holds({_box(program)}, {call}), lo\n"
-        easy += "    start = stop = calm = 0\n" * (inner > 0)
+        easy = "    zero = lo - lo\n" * (inner > 0)  # for 0 itself Numba would compile another function
+        easy += f"    easy, done = holds({_box(program)}, block), lo\n"
+        easy += "    start = stop = calm = zero\n" * (inner > 0)
         left = "    if done < hi:\n        rest(table, done, hi, block)\n"
     if inner == 0:
         return f"    begin, end = lo, hi\n{easy}{segment.replace('@', '    ')}{left}"
@@ -257,11 +262,11 @@ def _box(program: Program) -> str:
     if program.ndim == 1:
         return _ends(program, 0, "begin", "end - 1")
     below = " * ".join(f"n{d}" for d in range(1, program.ndim))
-    axes = [_ends(program, d, "0", f"n{d} - 1") for d in range(1, program.ndim)]
+    axes = [_ends(program, d, "zero", f"n{d} - 1") for d in range(1, program.ndim)]
     return ", ".join([_ends(program, 0, "p0", f"(hi - 1) // ({below})"), *axes])
 
 
-def _inside_text(program: Program, call: str) -> str:
+def _inside_text(program: Program) -> str:
     """``inside``: for which segment of a row the fast form is right.
 
     It leaves out the first and the last indices, 1, 3, 7, … of them (``x[i - 1]`` at 0), if it is right in the middle;
@@ -271,7 +276,7 @@ def _inside_text(program: Program, call: str) -> str:
     row = "".join(f"{_ends(program, d, f'p{d}', f'p{d}')}, " for d in range(inner))
 
     def holds(first: str, last: str) -> str:
-        return f"holds({row}{_ends(program, inner, first, last)}, {call})"
+        return f"holds({row}{_ends(program, inner, first, last)}, block)"
 
     whole = f"first < last and not {holds('first', 'last - 1')}"
     one_side = (
@@ -283,7 +288,7 @@ def _inside_text(program: Program, call: str) -> str:
         "                last, step = last - step, 2 * step\n"
     )
     return (
-        f"def inside(begin, end, {_places(program)}{call}):\n"
+        f"def inside(begin, end, {_places(program)}block):\n    seldom()\n"
         "    first, last, step, middle = begin, end, 1, (begin + end) // 2\n"
         f"    if {holds('middle', 'middle')}:\n"
         f"        while first < middle and not {holds('first', 'middle')}:\n"

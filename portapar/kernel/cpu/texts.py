@@ -52,14 +52,15 @@ def chunk_text(
     head = f"def chunk(lo, hi, block):\n    {'narrow' if scalar else 'wide'}()\n"
     scattered = slow_gathers() and any(rows_apart(spec, program.ndim) for spec in program.specs)
     head += "    no_gathers()\n" if scattered or "private_" in program.text else ""
-    head += f"    {unpack}= unpack(block)\n"
+    given = f"    {unpack}= given(block)\n"
+    head += given.replace("given", "unpack")
     if apart and program.form == "map":
         head += "    if not apart(block):\n        rest(table, lo, hi, block)\n        return hi\n"
     call = ", ".join(args)
     if program.form == "reduce":
-        head = holds_text(program, bound) + head if bound else head
+        head = holds_text(program, bound, given) + head if bound else head
         return (_tree_text if program.ordered else _lanes_text)(program, head, call, bound)
-    return loops_text(program, head, stream, bound, strips, cut)
+    return loops_text(program, head, given, stream, bound, strips, cut)
 
 
 def _value(call: str, fast: bool) -> Callable[[str], str]:
@@ -109,7 +110,7 @@ def _lanes_text(program: Program, head: str, call: str, bound: Bounded | None) -
         "        for lane in range(min(half, count - half)):\n"
         f"            {other('half')}\n"
         f"    {keep}\n"
-        f"{head}{_easy(call, bound)}"
+        f"{head}{_easy(bound)}"
         f"    acc = {_scratch(width)}\n"
         f"    for first in range(lo, hi, {TILE}):\n"
         "        first = nonneg(first)\n"
@@ -130,13 +131,13 @@ def _lanes_text(program: Program, head: str, call: str, bound: Bounded | None) -
     )
 
 
-def _easy(call: str, bound: Bounded | None) -> str:
-    return f"    easy = holds(lo, hi - 1, {call})\n" if bound and bound.test else ""
+def _easy(bound: Bounded | None) -> str:
+    return "    easy = holds(lo, hi - 1, block)\n" if bound and bound.test else ""
 
 
 def _holds(bound: Bounded, first: str, last: str, call: str) -> str:
     """Whether the fast form is right from one index to another."""
-    tests = [f"(easy or holds({first}, {last}, {call}))"] if bound.test else []
+    tests = [f"(easy or holds({first}, {last}, block))"] if bound.test else []
     return " and ".join([*tests, *[f"sound(table, {first}, {last}, {call})"] * bool(bound.elements)])
 
 
@@ -168,7 +169,7 @@ def _tree_text(program: Program, head: str, call: str, bound: Bounded | None) ->
         holds = _holds(bound, "tile", "end - 1", call)
         slow = f"        if not ({holds}):\n            rest(table, tile, end, block)\n            continue\n"
     return (
-        f"{head}{_easy(call, bound)}"
+        f"{head}{_easy(bound)}"
         f"    a, b, top = {_scratch(width)}, {_scratch(width)}, {_scratch(width)}\n"
         f"    for tile in range(lo, hi, {TILE}):\n"
         f"        end = min(tile + {TILE}, hi)\n"

@@ -164,7 +164,8 @@ class _Analysis(Arithmetic):
         tests.update(self.conditions)
         found = [test for test in tests if any("extremes(" in line for line in needed(self.lines, [test])[1])]
         plain = [test for test in tests if test not in found]
-        test, elements = (self.test(some, sizes) if some else "" for some in (plain, found))
+        places = [f"{end}{d}" for d in range(self.program.ndim * self.program.unit) for end in ("lo", "hi")]
+        test, elements = (self.test(some, sizes, places) if some else "" for some in (plain, found))
         return Bounded(trees, test, elements, self._gathers())
 
     def _gathers(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -168,11 +168,15 @@ class Arithmetic:
         high = self.extreme("max", [p.high for p in whole])
         return self.made(low, high, all(p.sure for p in whole), size, whole)
 
-    def test(self, tests: list[str], sizes: set[tuple[int, int]]) -> str:
-        """The body of a function that tells whether all of it holds, and no sum overflows."""
+    def test(self, tests: list[str], sizes: set[tuple[int, int]], places: Collection[str] = ()) -> str:
+        """The body of a function that tells whether all of it holds, and no sum overflows.
+
+        `places` are names of numbers that are small, as no space has more than 2⁵² elements.
+        """
         limit = min((62 - bits) // factors for bits, factors in sizes if factors)
         leaves, lines = needed(self.lines, tests)
-        small = [f"({x} >= {-(1 << limit)}) & ({x} <= {1 << limit})" for x in sorted(leaves)]
+        large = sorted(leaves if limit < 52 else leaves.difference(places))
+        small = [f"({x} >= {-(1 << limit)}) & ({x} <= {1 << limit})" for x in large]
         ends = [f"({t})" for t in tests]
         return "".join(f"    {line}\n" for line in lines) + f"    return {' & '.join([*small, *ends])}\n"
 

@@ -309,6 +309,17 @@ def narrow(typing):
 
 
 @intrinsic
+def seldom(typing):
+    """Let the function be a function of its own: it runs seldom, and would take registers of its callers' loops."""
+
+    def codegen(context, builder, signature, values):
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
 def no_gathers(typing):
     """Let the function move vectors as such, or number by number: gathers from the stack are slower than either."""
 

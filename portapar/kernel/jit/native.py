@@ -219,11 +219,11 @@ def _callee_compiler(once: bool) -> Any:
     return Callee
 
 
-def callee(function: Any, weak: tuple[int, ...] | None = (), once: bool = False) -> Any:
+def callee(function: Any, weak: tuple[int, ...] | None = (), once: bool = False, inline: bool = True) -> Any:
     """A Numba dispatcher for a function that other compiled functions call, and Python does not.
 
     As in C a division by zero gives inf, nan or 0 and no exception, on every backend. Its code becomes part of
-    its callers', as on GPUs: a loop that keeps a call is not vectorized.
+    its callers', as on GPUs: a loop that keeps a call is not vectorized. `inline` is for what is not part of loops.
 
     `weak` are the places of arguments that are Python's numbers; None says that their types tell (`promotion`). Without
     LLVM's work on a function alone loops of it may be slower, and it is compiled in two thirds of the time: `once`.
@@ -234,7 +234,7 @@ def callee(function: Any, weak: tuple[int, ...] | None = (), once: bool = False)
 
     function.weak = weak
     how = _callee_compiler(once)
-    return typed_only(numba.njit(error_model="numpy", forceinline=True, pipeline_class=how)(function))
+    return typed_only(numba.njit(error_model="numpy", forceinline=inline, pipeline_class=how)(function))
 
 
 @functools.cache
@@ -304,6 +304,9 @@ def lower(function: Any, arity: int) -> tuple[Any, str]:
         arguments, how = (types.int64,) * arity, _chunk_compiler()
         result = compiler.compile_extra(typing, target, function, arguments, types.int64, flags, {}, pipeline_class=how)
         features = _use_vector_math(result.library)
+        for inner in result.library._final_module.functions:  # LLVM knows all that calls it
+            if not inner.is_declaration and inner.name != result.fndesc.llvm_func_name:
+                inner.linkage = "internal"
         if getattr(function, "alone", False):
             _plain_updates(result.library)
         _optimize(result.library)
