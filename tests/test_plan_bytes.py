@@ -226,12 +226,14 @@ OTHERS = {
     "set_intersection": lambda how: (pp.set_intersection, how, SORTED, SORTED.copy()),
     "set_symmetric_difference": lambda how: (pp.set_symmetric_difference, how, SORTED, SORTED.copy()),
     "stable_sort": lambda how: (pp.stable_sort, how, data()),
+    "partial_sort": lambda how: (pp.partial_sort, how, data(), 9),
+    "minmax_element": lambda how: (pp.minmax_element, how, data()),
 }
 NAMES = [*STEPS, *(pytest.param(name, marks=pytest.mark.rare) for name in OTHERS)]
 STEPS |= OTHERS
 SMALL = 2000  #: bytes of what blocks find, which is not the user's data
 SAMPLE = 8 * 5000  #: of a sample that tells where an element is to be looked for
-SAMPLED = ("nth_element", "kth_smallest", "top_k")
+SAMPLED = ("nth_element", "kth_smallest", "top_k", "partial_sort")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -241,7 +243,7 @@ def test_algorithms_of_several_steps(copied, name):
     assert copied == [0, 0] and told[0] >= N  # a plan moves nothing
     assert "what its steps find out moves besides: few bytes" in str(plan)
     plan.run()
-    more = SMALL + SAMPLE * (name in SAMPLED)
+    more = SMALL * (1 + (name == "minmax_element")) + SAMPLE * (name in SAMPLED)
     assert told[0] <= copied[0] <= told[0] + more
     if "at most" in str(plan):
         assert copied[1] <= told[1] + more
