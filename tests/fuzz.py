@@ -78,6 +78,7 @@ class Writer:
         for name, kind in self.outs.items():
             body.append(f"{name}[i] = {self.of(kind, 2)}")
         body.append(f"Y[i] = {self.row_value()}")
+        body += self.loops_over_rows(random.Random(f"{seed} rows"))
         lines = ["import numpy as np", "", *self.constants(), ""]
         for kind, name in self.helpers.items():
             lines += [f"def {name}(x, y, n):", "    t = (x, (y, n))", f"    return {self.mixed(kind)}", ""]
@@ -299,6 +300,29 @@ class Writer:
         self.named += 1
         row = f"row{self.named}"
         return [f"{row} = {self.row_value()}", f"{name} = {row}.{self.pick(('min', 'max'))}()"]
+
+    def loops_over_rows(self, own: random.Random) -> list[str]:
+        """Some statements at the end, with draws of their own: loops over rows, generators, rows that are exchanged."""
+        rows = ("X[i]", "Z[i % 5]", "X[i - 1]", "Z[2, ::-1]", "X[0] * Z[1]")
+        x, y, z = own.choice(rows), own.choice(rows), own.choice(rows)
+        part = own.choice(("Y[i, 0]", "Y[i, -1]", "Y[i][1]"))
+        pairs = own.choice((f"zip({x}, {y})", f"zip({x}, reversed({y}))", f"zip({x}, {y}, strict=True)"))
+        sign, fold = own.choice("+-*"), own.choice(("min", "max"))
+        forms = (
+            [f"for at, (one, two) in enumerate({pairs}, 1):", f"    Y[i, at - 1] = one {sign} two"],
+            [f"for one, at in zip({x}, range(2, -1, -1)):", "    if one < 1:", "        continue",
+             "    Y[i, at] = one"],
+            [f"for (at, one), two in zip(enumerate(reversed({x})), {y}):", f"    Y[i, at] = two {sign} one * at"],
+            [f"{part} = sum(a {sign} b for a, b in {pairs} if a != b)"],
+            [f"{part} = {fold}((a for a in {x} if a > Z[0, 1]), default={part})"],
+            [f"{part} = {fold}(a {sign} b for a, b in {pairs})"],
+            [f"if any(a > b for a, b in {pairs}) and not all(a > b for a in {z} for b in Z[0]):", f"    {part} = 3"],
+            [f"left, right = {x} * 1, {y} * 1", "for at in range(3):", f"    left, right = right, left {sign} right",
+             "Y[i] = left"],
+            [f"mine = {x} * 1", "mine[0], mine[2] = mine[2], mine[0]",
+             f"Y[i, 1:], {part} = mine[:2] * 1, mine.{fold}()"],
+        )  # fmt: skip
+        return [line for form in own.sample(forms, own.choice((0, 1, 2))) for line in form]
 
     # statements -------------------------------------------------------------------------------------
 
