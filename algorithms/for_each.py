@@ -13,7 +13,7 @@ from portapar.call import call
 from portapar.executor import Executor
 from portapar.kernel.front.kernel import holding, is_held
 from portapar.kernel.program import REFUSED
-from portapar.looks import Look, quick
+from portapar.looks import Look, boxed, quick
 from portapar.policy import Policy, check_policy, current
 from portapar.problem import Problem
 
@@ -57,8 +57,7 @@ def for_each(policy: Policy | None, n: Any, body: Any, *args: Any) -> Any:
     space = n if plain else problem.box(n)
     look: Look | None = (body, None, n)
     if not plain:
-        look = body, "box", (*space[0], *space[1], *space[2])
-        result = quick(policy, look, args)
+        result = quick(policy, boxed(look, space), args)
         if result is not REFUSED:
             return result
     if _several(body, args):

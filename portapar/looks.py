@@ -22,6 +22,7 @@ from portapar.kernel.device import Lengths
 from portapar.kernel.front.lift import bound, known
 from portapar.kernel.program import REFUSED
 from portapar.policy import Policy, forgets
+from portapar.problem import Box, box
 from portapar.tape import tapes
 from portapar.trace import watching
 
@@ -91,6 +92,11 @@ def quick(how: Any, look: Look, args: tuple[Any, ...]) -> Any:
     return REFUSED
 
 
+def boxed(look: Look, box: Box) -> Look:
+    """The look of a call whose space is given by ranges: native code compares their numbers."""
+    return look[0], "box", (*box[0], *box[1], *box[2])
+
+
 def learn(
     ready: Any, how: Any, look: Look | None, kernels: tuple[Any, ...], args: tuple[Any, ...], values: Any, same: Any,
     lengths: Lengths | None = None,
@@ -106,6 +112,8 @@ def learn(
             return False
     if look is None:
         return False
+    if lengths is None and not (look[2] is None or _kinds(look[2]) == {int}):
+        look = boxed(look, box(look[2]))
     found = _learned.get(ready)
     if found is None:
         captured = len(values) - len(args)
@@ -139,8 +147,7 @@ def _sought(
     None if they cannot be told apart by that.
     """
     kernel, extra, space = look
-    kinds = set(map(type, space if type(space) is tuple else (space,)))
-    if not (space is None or kinds <= ({int, Range} if ranges else {int})):
+    if not (space is None or _kinds(space) <= ({int, Range} if ranges else {int})):
         return None
     first = how, policy.current.get()
     mark: Any = (*first, id(getattr(kernel, "__code__", kernel)), extra)
@@ -163,6 +170,10 @@ def _sought(
     if key is mark and captured:
         return None
     return key, None if key is mark else mark, builtins, keep
+
+
+def _kinds(space: Any) -> set[type]:
+    return set(map(type, space if type(space) is tuple else (space,)))
 
 
 def _runs(ready: Any, space: Any, values: tuple[Any, ...], same: Any, lengths: Lengths | None) -> Any:
