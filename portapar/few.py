@@ -20,6 +20,7 @@ Of many elements a step is one of blocks, which run on all threads: ``step.run(b
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
 from collections.abc import Sequence
@@ -36,6 +37,7 @@ from portapar.executor import DeviceExecutor
 from portapar.kernel.front.lift import bound, known, loops
 from portapar.kernel.program import REFUSED
 from portapar.lazy import Lazy, flat
+from portapar.looks import LOOKS, OFTEN
 from portapar.part import LocalPart
 from portapar.pieces import task
 from portapar.plan import Loop, cut
@@ -53,7 +55,12 @@ _parts = Bounded()  #: where steps ran, by policies
 _fixed: dict[int, Any] = {}  #: (kernel, captured values) of functions whose captures never change, by identity
 _kept: list[Any] = []  #: these functions
 
+_quick = Bounded()  #: native code that runs them, by all but what its arguments look like
+_ran = Bounded()  #: how often they ran without
+
 policy.forgets(_steps.clear)
+policy.forgets(_quick.clear)
+os.register_at_fork(after_in_child=_quick.clear)  # it knows the threads and locks of the parent
 policy.forgets(_parts.clear)
 
 
@@ -185,6 +192,15 @@ def _again(
     if found is None:
         return False
     values: tuple[Any, ...] = (*args, *found[1])
+    place = how, policy.current.get(), blocks, found[0]
+    if not tapes and not watching:
+        for run, device in _quick.get(place, ()):
+            if device.closed:
+                break
+            if out is not None and not _apart(out, values, like):
+                return False
+            if run(None, values) is not REFUSED:
+                return True
     key = _key(how, blocks, found[0], values)
     launch = _steps.get(key) or _steps.recalled(key) if key is not None else None
     if Lazy in map(type, values):
@@ -199,9 +215,20 @@ def _again(
         result = launch(values)
         if tapes:
             seen(launch, values, result)
+        elif result is not REFUSED:
+            _learn(place, key, launch, values)
         return result is not REFUSED
     except struct.error:  # a whole number beyond 64 bits: the long way says so
         return False
+
+
+def _learn(place: Any, key: Any, launch: Any, values: tuple[Any, ...]) -> None:
+    """Let native code know a step that ran several times, see `portapar.remembered.learn`."""
+    _ran[key] = _ran.get(key, 0) + 1
+    if _ran[key] == OFTEN:
+        run = launch.caller(None, values, range(len(values)), None, False, None, True)
+        if run is not None:
+            _quick[place] = (run, launch.device), *_quick.get(place, ())[: LOOKS - 1]
 
 
 def fixed(kernel: Any) -> Any:

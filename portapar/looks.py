@@ -39,7 +39,7 @@ class Code:
 
 
 OFTEN = 3  #: calls that look alike before native code knows their look
-_LOOKS = 8  #: that it looks for at a time, of one kernel, the last ones
+LOOKS = 8  #: that it looks for at a time, of one kernel, the last ones
 #: (function, device, shape and dtype of an output to make, builtin functions, what keys stand for) by policy, block,
 #: code and what else calls say; of codes that capture something a `Code`, and that by what they were lifted to
 _quick = Bounded()
@@ -132,7 +132,7 @@ def learn(
     key, mark, entry = found
     before = _quick.get(key)
     others = [other for other in before if other is not entry] if type(before) is tuple else []
-    _quick[key] = entry, *others[: _LOOKS - 1]
+    _quick[key] = entry, *others[: LOOKS - 1]
     if mark is not None:
         _quick[mark] = entry[-1][0]
     ready.waits = OFTEN  # until it is known again, if others take its place

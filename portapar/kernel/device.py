@@ -211,7 +211,7 @@ class Launch:
 
     def caller(
         self, space: Any, args: Sequence[Any], sources: Sequence[int], same: Sequence[int] | None, gives: bool,
-        lengths: Lengths | None = None,
+        lengths: Lengths | None = None, free: bool = False,
     ) -> Any:  # fmt: skip
         """A function ``(space, args)`` that runs calls which look like this one in native code; None if there is none.
 

@@ -47,6 +47,7 @@ NOTHING, LAST, FIRST = 0, 1, 2  #: what a call gives: None, its last argument, o
 # Of an argument: bytes of its entry, its place in the block, how it is read, its type, which earlier one it must be.
 PLACE, READ, KIND, SAME, MORE = 8, 16, 24, 32, 40
 ARRAY, WHOLE, TRUTH, ONE_WORD, TWO_WORDS = range(5)
+MANY = -1  #: in the place of a length: any that is more than one
 ANY, NONE = -2, -1  #: it may be any of the earlier ones, or must be none of them
 
 _FUNCTIONS = (
@@ -86,7 +87,8 @@ def _make() -> Any:
         dims, strides = load(x + DIMS), load(x + STRIDES)
         entry += MORE + 16
         for d in range(ndim):
-            if load(dims + 8 * d) != load(entry) or load(strides + 8 * d) != load(entry + 8):
+            known, n = load(entry), load(dims + 8 * d)
+            if (n != known if known != MANY else n < 2) or load(strides + 8 * d) != load(entry + 8):
                 return 0
             entry += 16
         return 1
@@ -207,7 +209,7 @@ def _make() -> Any:
             store(job + CHUNK, (chunk + align - 1) // align * align)
         if load(job + TILES_AT) != 0:
             store(job + TILES_AT, (size + TILE - 1) // TILE)
-        store(table + FREES, int(load(table + LONG) != 0 or size > MANY))
+        store(table + FREES, int(load(table + LONG) != 0 or size > OFTEN))
         return 1
 
     @inline
@@ -421,6 +423,7 @@ def caller(
     frees: bool,
     start: Callable[[np.ndarray], Any],
     over: Over | None = None,
+    free: bool = False,
 ) -> Callable[[Any, tuple[Any, ...]], Any] | None:
     """A function ``(space, args)`` that runs a call like this one; REFUSED if the call is not like it.
 
@@ -442,6 +445,8 @@ def caller(
         Writes into a table how the job is run (LOOP, JOB, LO, HI, REST, POOL, …), and returns what must be kept alive.
     over : Over, optional
         Calls over other lengths are like this one; without a space it is the shape of the first array.
+    free : bool
+        The length of an array of one dimension does not matter, as long as there is more than one element.
 
     Returns
     -------
@@ -470,6 +475,8 @@ def caller(
         read, *more = entry
         if over is not None and read == ARRAY:
             more = over.entry(x, len(axes))
+        elif free and read == ARRAY and x.ndim == 1 and len(x) > 1:
+            more[2] = MANY
         words += (MORE + 8 * len(more), place, read, id(type(x)), other, *more)
     table, packed = np.array(words, np.int64), ctypes.create_string_buffer(block, len(block))
     table[KNOWN // 8], table[BLOCK // 8] = ctypes.addressof(_known()), ctypes.addressof(packed)
@@ -500,7 +507,7 @@ class Over(NamedTuple):
 
 SHORT = 16  #: the length of a short last axis may be a constant of the code
 FAR = 2**52
-MANY = 4096  #: iterations from which on other threads in Python must be able to run
+OFTEN = 4096  #: iterations from which on other threads in Python must be able to run
 AXES = _AXES
 
 

@@ -275,7 +275,7 @@ class Launch(device.Launch):
 
     def caller(
         self, space: Any, args: Sequence[Any], sources: Sequence[int], same: Sequence[int] | None, gives: bool,
-        lengths: device.Lengths | None = None,
+        lengths: device.Lengths | None = None, free: bool = False,
     ) -> Any:  # fmt: skip
         program, values = self._program, [args[k] for k in sources]
         converted = any(
@@ -300,7 +300,8 @@ class Launch(device.Launch):
             if over is None:
                 return None
         start = functools.partial(self._start, kept=[partials], own=over is not None)
-        return calls.caller(space, args, places, same or [calls.ANY] * len(args), block, result, frees, start, over)
+        same = same or [calls.ANY] * len(args)
+        return calls.caller(space, args, places, same, block, result, frees, start, over, free)
 
     def _lengthened(self, lengths: device.Lengths, tail: int) -> calls.Over | None:
         """What calls over other lengths have in common with one, in whose block the space is at that place."""
