@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays, ops, parts
-from portapar.algorithms import few_sorted, radix
+from portapar.algorithms import few_sorted
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.moves import gather, scatter
 from portapar.algorithms.order import Order, before
@@ -186,7 +186,7 @@ def scan_by_key(
         if consecutive:
             found = few_runs(step, keys)
             return MISS if found is None else scan_few(step, found[1], given, inclusive, out)
-        plain = n <= radix.SMALL and out is None and values.dtype.isnative and values.flags.aligned
+        plain = few_sorted.few(step, keys) == n and out is None and values.dtype.isnative and values.flags.aligned
         places: Any = few_sorted.argsort(step, keys, None, False) if plain else MISS
         found = None if places is MISS else few_runs(step, keys[places])
         scanned = MISS if found is None else scan_few(step, found[1], given.of(values[places]), inclusive, None)
@@ -249,7 +249,7 @@ def unique_by_key(policy: Policy | None, keys: Any, values: Any, *, consecutive:
         if found is MISS:
             return MISS
         heads = found[1][:-1]
-        firsts = found[2][heads] if len(keys) <= radix.SMALL else few_first(step, found[2], heads)
+        firsts = found[2][heads] if few_sorted.few(step, keys) else few_first(step, found[2], heads)
         return MISS if firsts is None else (found[0], firsts)
 
     return parts.run("unique_by_key", policy, (keys, values), unique, few)
@@ -374,8 +374,13 @@ def _merge(p: Parts, given: tuple[Any, ...], names: Sequence[str], key: Any, des
         to_keys[np.uint64(k)] = b[np.uint64(i)] if other else a[np.uint64(i)]
         to_values[np.uint64(k)] = y[np.uint64(i)] if other else x[np.uint64(i)]
 
+    def either(k: int, other: bool, i: int, j: int) -> None:
+        key, other_key, value, other_value = a[np.uint64(i)], b[np.uint64(j)], x[np.uint64(i)], y[np.uint64(j)]
+        to_keys[np.uint64(k)] = other_key if other else key
+        to_values[np.uint64(k)] = other_value if other else value
+
     if n + m:
-        merge_to(part, n, m, before(order.keys(part, b), order.keys(part, a)), put, part.run)
+        merge_to(part, n, m, before(order.keys(part, b), order.keys(part, a)), put, either, part.run)
     return p.give(outs[0]), p.give(outs[1])
 
 

@@ -1,6 +1,6 @@
 """Few elements in order: sort, argsort, sort_by_key and unique in one step, by the kernels of `radix`.
 
-They are as many as `radix` sorts in one piece.
+They are as many as are sorted in one piece in less time than in buckets, which takes more steps.
 
 A kernel depends on the dtype of the keys alone, and is made once.
 """
@@ -17,11 +17,27 @@ from portapar.few import MANY, MISS, Step, elements, fixed, plain
 
 _DTYPES = frozenset(np.dtype(code) for code in "?bhilqBHILQfd")  #: in the machine's byte order
 _INDEX = np.dtype(np.uint32)
+_ALONE, _TOGETHER = 1 << 18, 1 << 16  #: elements that one thread sorts sooner in one piece, and that several do
+
+
+def few(step: Step, x: Any, *others: Any) -> int:
+    """How many elements plain arrays of one length have, if they are few enough for one piece; else 0."""
+    n = elements(x, *others, most=_ALONE)
+    if n <= radix.SMALL:
+        return n
+    part = step.part
+    return n if part is not None and n <= (_ALONE if part.width == 1 else _TOGETHER) else 0
 
 
 def sort(step: Step, x: Any, key: Any, descending: Any, out: Any, stable: bool) -> Any:
     """The elements in order; for the arguments see `portapar.algorithms.sort.sort`."""
-    if key is not None or not _given(x, descending) or (out is not None and not _fits(out, x)):
+    if key is not None or not elements(x, most=radix.SMALL):  # more are NumPy's, see `radix.order`
+        return MISS
+    return _sort(x, step, descending, out, stable)
+
+
+def _sort(x: Any, step: Step, descending: Any, out: Any, stable: bool) -> Any:
+    if not _given(x, descending) or (out is not None and not _fits(out, x)):
         return MISS
     n, dtype = len(x), x.dtype
     coding = radix.coding(dtype, descending)
@@ -37,7 +53,7 @@ def sort(step: Step, x: Any, key: Any, descending: Any, out: Any, stable: bool) 
 
 def argsort(step: Step, x: Any, key: Any, descending: Any) -> Any:
     """The indices of the elements in order."""
-    if key is not None or not _given(x, descending):
+    if key is not None or not few(step, x) or not _given(x, descending):
         return MISS
     n, code = len(x), radix.coding(x.dtype, descending).dtype
     a, b, va, vb = np.empty(n, code), np.empty(n, code), np.empty(n, _INDEX), np.empty(n, _INDEX)
@@ -48,14 +64,14 @@ def argsort(step: Step, x: Any, key: Any, descending: Any) -> Any:
 
 def head(step: Step, x: Any, k: Any, behind: int, out: Any) -> Any:
     """All elements in order, for who wants the first `k`, of which there are `behind` more at the least."""
-    if type(k) is not int or not 0 <= k <= elements(x, most=radix.SMALL) - behind:
+    if type(k) is not int or not 0 <= k <= few(step, x) - behind:
         return MISS
-    return sort(step, x, None, False, out, False)
+    return _sort(x, step, False, out, False)
 
 
 def top(step: Step, x: Any, k: Any, key: Any, descending: Any) -> Any:
     """The first `k` elements in order, and their indices."""
-    if type(k) is not int or not 0 <= k <= elements(x, most=radix.SMALL):
+    if type(k) is not int or not 0 <= k <= few(step, x):
         return MISS
     places = argsort(step, x, key, descending)
     return MISS if places is MISS else (x[places[:k]], places[:k].copy())
@@ -63,7 +79,7 @@ def top(step: Step, x: Any, k: Any, key: Any, descending: Any) -> Any:
 
 def sort_by_key(step: Step, keys: Any, values: Any, key: Any, descending: Any) -> Any:
     """Keys in order, and values with them."""
-    if key is not None or not _given(keys, descending) or not elements(keys, values, most=radix.SMALL):
+    if key is not None or not few(step, keys, values) or not _given(keys, descending):
         return MISS
     n, code = len(keys), radix.coding(keys.dtype, descending).dtype
     a, b, va, vb = np.empty(n, code), np.empty(n, code), np.empty(n, _INDEX), np.empty(n, _INDEX)
@@ -86,7 +102,7 @@ def is_sorted(step: Step, x: Any, key: Any, descending: Any) -> Any:
 
 def unique(step: Step, x: Any) -> Any:
     """The distinct elements in order."""
-    if not _given(x, False):
+    if not elements(x, most=radix.SMALL) or not _given(x, False):
         return MISS
     n, code = len(x), radix.coding(x.dtype, False).dtype
     a, b, out, count = np.empty(n, code), np.empty(n, code), np.empty(n, x.dtype), np.empty(1, np.int64)
@@ -105,13 +121,13 @@ def comparable(a: Any, b: Any, descending: Any) -> bool:
 
 
 def _given(x: Any, descending: Any) -> bool:
-    """Whether these are few elements in plain arrays of a dtype that has an order."""
-    return elements(x, most=radix.SMALL) > 0 and x.dtype in _DTYPES and type(descending) is bool
+    """Whether these are elements in a plain array of a dtype that has an order."""
+    return x.dtype in _DTYPES and type(descending) is bool
 
 
 def _fits(out: Any, x: Any) -> bool:
     """Whether it may be the output."""
-    fits = elements(out, x, most=radix.SMALL) > 0 and out.dtype == x.dtype
+    fits = elements(out, x, most=_ALONE) > 0 and out.dtype == x.dtype
     return fits and (out is x or not np.may_share_memory(out, x))
 
 

@@ -247,14 +247,21 @@ def merged_few(step: Step, a: Any, b: Any, key: Any, descending: Any, out: Any =
     aliases = {} if out is None else {"out": out}
     there = part.empty(n + m, a.dtype) if out is None else out
     second, first = ([(radix.bits(x), radix.coding(x.dtype, descending))] for x in (b, a))
-    return there if merge_to(part, n, m, before(second, first), _putter(a, b, there), step.run, **aliases) else MISS
+    put, less = putters(a, b, there), before(second, first)
+    return there if merge_to(part, n, m, less, *put, step.run, **aliases) else MISS
 
 
-def _putter(x: Any, y: Any, out: Any) -> Any:
+def putters(x: Any, y: Any, out: Any) -> tuple[Any, Any]:
+    """The last two kernels of `merge_to`."""
+
     def put(k: int, other: bool, i: int) -> None:
         out[np.uint64(k)] = y[np.uint64(i)] if other else x[np.uint64(i)]
 
-    return put
+    def either(k: int, other: bool, i: int, j: int) -> None:
+        first, second = x[np.uint64(i)], y[np.uint64(j)]
+        out[np.uint64(k)] = second if other else first
+
+    return put, either
 
 
 def _plain(dtype: np.dtype) -> bool:
@@ -523,11 +530,14 @@ def _merge(p: Parts, a: Any, b: Any, key: Any, descending: bool, out: Any) -> An
         return found
     x, y, there = part.asarray(first[part]), part.asarray(second[part]), result[part]
     if n:
-        merge_to(part, len(x), len(y), before(order.keys(part, y), order.keys(part, x)), _putter(x, y, there), part.run)
+        less = before(order.keys(part, y), order.keys(part, x))
+        merge_to(part, len(x), len(y), less, *putters(x, y, there), part.run)
     return p.give(result)
 
 
-def merge_to(part: LocalPart, n: int, m: int, less: Any, put: Any, run: Any, **aliases: Any) -> bool:
+def merge_to(
+    part: LocalPart, n: int, m: int, less: Any, put: Any, either: Any, run: Any, **aliases: Any
+) -> bool:
     """Merge two sorted sequences of `n` and `m` elements, at least one together; False if it did not run.
 
     Parameters
@@ -538,6 +548,8 @@ def merge_to(part: LocalPart, n: int, m: int, less: Any, put: Any, run: Any, **a
         A kernel: whether element j of the second one comes before element i of the first, ``less(j, i)``.
     put : callable
         A kernel: element i of the first one, or of the other, comes to place k, ``put(k, other, i)``.
+    either : callable
+        The same for element i or j of which both can be read, ``either(k, other, i, j)``.
     run : callable
         That of the part, or of a step.
     **aliases
@@ -553,14 +565,15 @@ def merge_to(part: LocalPart, n: int, m: int, less: Any, put: Any, run: Any, **a
                 hi = middle
             else:
                 lo = middle + 1
-        i, j = lo, begin - lo
-        for k in range(begin, end):
-            if j >= m or (i < n and not less(j, i)):
-                put(k, False, i)
-                i += 1
-            else:
-                put(k, True, j)
-                j += 1
+        i, j, k = lo, begin - lo, begin
+        while i < n and j < m and k < end:
+            for _ in range(min(end - k, n - i, m - j)):  # there is an element of each, whatever is taken: no branches
+                other = less(j, i)
+                either(k, other, i, j)
+                taken = 1 if other else 0
+                i, j, k = i + 1 - taken, j + taken, k + 1
+        for place in range(k, end):
+            put(place, i >= n, (i if i < n else j) + place - k)
 
     blocks, size = part.blocks(n + m)
     return run(blocks, merge, size, n, m, work=n + m, **aliases)

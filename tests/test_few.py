@@ -246,7 +246,7 @@ OF_MANY = [
     "transform_scan", "histogram", "gather_if", "scatter_if", "between edges", "many edges", "weights",
     "weights of bins", "largest weight", "segmented_reduce", "segmented_scan", "merge", "set_union", "set_difference",
     "set_symmetric_difference", "includes", "unique", "unique_count", "is_sorted", "neighbours", "how many runs",
-    "run_length_encode", "reduce runs", "scan runs",
+    "run_length_encode", "reduce runs", "scan runs", "argsort", "sort_by_key", "kth_smallest", "group_by_key",
 ]  # fmt: skip
 
 

@@ -314,3 +314,37 @@ def test_what_has_no_order_is_refused():
     with pytest.raises(pp.PlacementError, match="read-only"):
         pp.sort(THREADS, x, out=x)
     same(x, before)
+
+
+@pytest.mark.parametrize("how", ["simd", "threads"])
+def test_as_many_as_are_sorted_in_one_piece_and_more(how):
+    policy = pp.unseq if how == "simd" else pp.par.on(pp.threads(2))
+    rng = np.random.default_rng(1)
+    for n in (16_385, 65_536, 65_537, 262_145):
+        keys, values = rng.integers(-50, 2**40, n) % 1000 - 300, np.arange(n)
+        order = np.argsort(keys, kind="stable")
+        firsts = np.flatnonzero(np.diff(keys[order], prepend=-1000))
+        assert np.array_equal(pp.argsort(policy, keys), order)
+        for found, right in zip(pp.sort_by_key(policy, keys, values), (keys[order], order), strict=True):
+            assert np.array_equal(found, right)
+        assert pp.kth_smallest(policy, keys, n // 3) == keys[order][n // 3]
+        found = pp.nth_element(policy, keys, n // 2)
+        assert found[n // 2] == keys[order][n // 2] and np.array_equal(np.sort(found), keys[order])
+        assert np.array_equal(pp.top_k(policy, keys, 5)[0], keys[order][::-1][:5])
+        found = pp.unique_by_key(policy, keys, values)
+        assert np.array_equal(found[0], keys[order][firsts]) and np.array_equal(found[1], order[firsts])
+        ranks = np.empty(n, np.int64)
+        ranks[order] = np.arange(n) - np.repeat(firsts, np.diff(firsts, append=n)) + 1
+        assert np.array_equal(pp.scan_by_key(policy, keys, np.ones(n, np.int64)), ranks)
+
+
+def test_merges_whose_ends_differ(policy):
+    rng = np.random.default_rng(1)
+    for n, m in ((0, 5), (5, 0), (1, 3000), (3000, 1), (777, 777), (2000, 300)):
+        for low in (0, 40, -40):  # as they are, one before the other
+            a, b = np.sort(rng.integers(0, 30, n)), np.sort(rng.integers(0, 30, m) + low)
+            both = np.concatenate([a, b])
+            order = np.argsort(both, kind="stable")
+            assert np.array_equal(pp.merge(policy, a, b), both[order])
+            keys, places = pp.merge_by_key(policy, a, np.arange(n), b, np.arange(n, n + m))
+            assert np.array_equal(keys, both[order]) and np.array_equal(places, order)
