@@ -57,7 +57,7 @@ def for_each(policy: Policy | None, n: Any, body: Any, *args: Any) -> Any:
     space = n if plain else problem.box(n)
     look: Look | None = (body, None, n)
     if not plain:
-        result = quick(policy, boxed(look, space), args)
+        result = quick(policy, boxed((body, None, n), space), args)
         if result is not REFUSED:
             return result
     if _several(body, args):
