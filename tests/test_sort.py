@@ -316,7 +316,7 @@ def test_what_has_no_order_is_refused():
     same(x, before)
 
 
-@pytest.mark.parametrize("how", ["simd", "threads"])
+@pytest.mark.parametrize("how", ["simd", pytest.param("threads", marks=pytest.mark.extra)])
 def test_as_many_as_are_sorted_in_one_piece_and_more(how):
     policy = pp.unseq if how == "simd" else pp.par.on(pp.threads(2))
     rng = np.random.default_rng(1)
