@@ -514,9 +514,9 @@ def test_processes_compile_a_kernel_once_and_the_others_load_it(tmp_path):
 
         compiled, compile_native = [], native.compile_native
 
-        def counted(function, arity):
+        def counted(*how):
             compiled.append(arity)
-            return compile_native(function, arity)
+            return compile_native(*how)
 
         native.compile_native = counted
         here = pathlib.Path(sys.argv[1])
