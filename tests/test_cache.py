@@ -515,7 +515,7 @@ def test_processes_compile_a_kernel_once_and_the_others_load_it(tmp_path):
         compiled, compile_native = [], native.compile_native
 
         def counted(*how):
-            compiled.append(arity)
+            compiled.append(how)
             return compile_native(*how)
 
         native.compile_native = counted
