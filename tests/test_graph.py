@@ -5,6 +5,7 @@ import functools
 import gc
 import pickle
 import re
+import tracemalloc
 import weakref
 
 import numpy as np
@@ -154,6 +155,24 @@ def test_runs_agree_whatever_the_schedule(renderer):
         first = pp.asnumpy(call())
         for _ in range(10):
             assert pp.asnumpy(call()).tobytes() == first.tobytes(), name
+
+
+def test_memory_stays_under_three_times_the_graphs():
+    g = pp.graph.kronecker(pp.par, 12, weights=True)
+    source = int(np.diff(g.offsets).argmax())
+    for call in (
+        lambda: pp.graph.bfs(pp.par, g, source), lambda: pp.graph.sssp(pp.par, g, source),
+        lambda: pp.graph.pagerank(pp.par, g), lambda: pp.graph.connected_components(pp.par, g),
+        lambda: pp.graph.triangle_count(pp.par, g),
+    ):  # fmt: skip
+        call()
+        tracemalloc.start()
+        try:
+            call()
+            most = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert most < 3 * (g.offsets.nbytes + g.targets.nbytes + g.weights.nbytes)
 
 
 @settings(max_examples=25, deadline=None)
