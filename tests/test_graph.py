@@ -158,7 +158,7 @@ def test_runs_agree_whatever_the_schedule(renderer):
 
 
 def test_memory_stays_under_three_times_the_graphs():
-    g = pp.graph.kronecker(pp.par, 12, weights=True)
+    g = pp.graph.kronecker(pp.par, 15, weights=True)
     source = int(np.diff(g.offsets).argmax())
     for call in (
         lambda: pp.graph.bfs(pp.par, g, source), lambda: pp.graph.sssp(pp.par, g, source),

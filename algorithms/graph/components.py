@@ -43,7 +43,7 @@ def connected_components(policy: Policy | None, graph: Graph) -> Any:
     Notes
     -----
     The same on every executor, on several parts too, and in every run. O(n + m) work; most edges of the largest
-    component are not looked at.
+    component are not looked at, unless the graph is directed.
 
     Examples
     --------
@@ -64,10 +64,10 @@ def components(part: LocalPart, graph: Graph) -> Any:
     for k in range(_FIRST):
         for_each(how, n, _join_one, k, *rows, label)
         for_each(how, n, _compress, label)
-    largest = _frequent(label)
+    # an edge out of the largest component is not known to its other end if the graph is directed; to look at all edges
+    # takes less than to turn it around
+    largest = -1 if graph.directed else _frequent(label)
     for_each(uneven, n, _join_rest, _FIRST, largest, *rows, label)
-    if graph.directed:  # an edge into the largest component from a vertex of another one is known to that one alone
-        for_each(uneven, n, _join_rest, 0, largest, graph.reverse.offsets, radix.bits(graph.reverse.targets), label)
     for_each(how, n, _compress, label)
     return label
 
