@@ -536,3 +536,21 @@ def test_rows_must_lie_apart_in_every_call(renderer):
         with pytest.raises(pp.PortaparError, match="share memory"):
             pp.for_each(renderer, 4, shift, x, x)
         assert np.array_equal(pp.asnumpy(both), values)
+
+
+def test_blocks_of_one_array_in_turns():
+    """Of more ranges than are known by what they are, none is taken for a space of three dimensions."""
+    n, count = 200_000, 20
+    x, out = np.arange(float(n)), np.zeros(n)
+
+    def add(i, x, out):
+        out[i] += x[i]
+
+    blocks = [pp.range(k * n // count, (k + 1) * n // count - k) for k in range(count)]
+    wanted = np.zeros(n)
+    for policy in (pp.seq, pp.par, pp.par.with_(schedule="dynamic", chunk_size=1024)):
+        for _ in range(4):
+            for block in blocks:
+                pp.for_each(policy, block, add, x, out)
+                wanted[block.start : block.stop] += x[block.start : block.stop]
+        assert np.array_equal(out, wanted)
