@@ -408,6 +408,23 @@ def test_threads_that_make_the_same_call(how):
     assert not wrong
 
 
+def test_what_was_made_twice_at_first():
+    """Two threads may make what all tables know at the same time: that which is kept by no cache lives on."""
+    from portapar.kernel.cpu import calls
+
+    x, y = np.arange(float(N)), np.empty(N)
+    runs = range(OFTEN)
+    for _ in runs:
+        pp.for_each(pp.unseq, N, put, x, y, 2.0)
+    calls._definition.cache_clear()
+    calls._known.cache_clear()
+    gc.collect()
+    rubbish = [bytearray(b"\xff" * size) for size in (32, 152) for _ in range(1000)]  # where they were
+    for _ in runs:
+        pp.for_each(pp.unseq, N, put, x, y, 3.0)
+    assert np.array_equal(y, x * 3 + 1) and rubbish
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers")
 def test_an_interrupt_in_a_long_call(how):
     """It is heard before the call's end, and the next calls run."""
@@ -502,5 +519,5 @@ def test_many_looks_of_one_kernel(how, known):
             x, y = np.arange(n) * 1.0, np.zeros(n)
             pp.for_each(how, n, put, x, y, 2.0)
             assert (y == 2 * x + 1).all() and pp.reduce(how, x) == x.sum()
-    assert all(len(each) <= looks._LOOKS for each in looks._quick.values() if type(each) is tuple)
+    assert all(len(each) <= looks.LOOKS for each in looks._quick.values() if type(each) is tuple)
     known(pp.for_each, how, n, put, x, y, 2.0)

@@ -479,12 +479,13 @@ def caller(
             more[2] = MANY
         words += (MORE + 8 * len(more), place, read, id(type(x)), other, *more)
     table, packed = np.array(words, np.int64), ctypes.create_string_buffer(block, len(block))
-    table[KNOWN // 8], table[BLOCK // 8] = ctypes.addressof(_known()), ctypes.addressof(packed)
+    definition, known = _definition(), _known()  # each table keeps its own: two threads may have made them at first
+    table[KNOWN // 8], table[BLOCK // 8] = ctypes.addressof(known), ctypes.addressof(packed)
     table[GIVES // 8] = gives if type(gives) is int else id(gives)
     table[FREES // 8] = frees
     kinds = [(type(x), x.dtype if type(x) is np.ndarray else None) for x in args]
-    me = table, packed, gives, kinds, start(table), ranged
-    return _function(ctypes.byref(_definition()), me, None)
+    me = table, packed, gives, kinds, start(table), ranged, definition, known
+    return _function(ctypes.byref(definition), me, None)
 
 
 class Over(NamedTuple):
