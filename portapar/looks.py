@@ -19,6 +19,7 @@ from portapar.arrays import Range
 from portapar.cache import Bounded
 from portapar.errors import PortaparError, short
 from portapar.kernel.device import Lengths
+from portapar.kernel.front.kernel import variant
 from portapar.kernel.front.lift import bound, known
 from portapar.kernel.program import REFUSED
 from portapar.policy import Policy, forgets
@@ -62,14 +63,15 @@ def quick(how: Any, look: Look, args: tuple[Any, ...]) -> Any:
     if type(how) is not Policy or tapes or watching:
         return REFUSED
     kernel, extra, space = look
-    found = _quick.get((how, block, id(getattr(kernel, "__code__", kernel)), extra))
+    code = kernel.__code__ if type(kernel) is FunctionType else code_of(kernel) or kernel
+    found = _quick.get((how, block, id(code), extra))
     if found is None:
         return REFUSED
     if type(found) is Code:  # what it captures are arguments too
         bare = type(kernel) is FunctionType and kernel.__defaults__ is None
         lifted, captured = (known(kernel) if bare else None) or (None, ())
         found = _quick.get((how, block, id(lifted), extra))
-        if found is None:
+        if lifted is None or found is None:  # None stands for calls without a kernel
             return REFUSED
         args = (*captured, *args)
     try:
@@ -150,10 +152,10 @@ def _sought(
     if not (space is None or _kinds(space) <= ({int, Range} if ranges else {int})):
         return None
     first = how, policy.current.get()
-    mark: Any = (*first, id(getattr(kernel, "__code__", kernel)), extra)
+    mark: Any = (*first, id(code_of(kernel) or kernel), extra)
     key, builtins, keep = mark, (), []
     for each in kernels:
-        simple = simple_codes.get(id(getattr(each, "__code__", None)))
+        simple = simple_codes.get(id(code_of(each)))
         if simple is not None and not (simple.builtins and shadows(each, simple.builtins)):
             keep.append(simple)
             if each is kernel:
@@ -184,6 +186,14 @@ def _runs(ready: Any, space: Any, values: tuple[Any, ...], same: Any, lengths: L
         values = (*values[:-1], np.empty(*ready.shape))
     sources = range(len(values)) if ready.places is None else ready.places
     return ready.launch.caller(space, values, sources, same, ready.gives, lengths)
+
+
+def code_of(kernel: Any) -> Any:
+    """The code that a kernel is, if it captures nothing; None of what is bound to something, or has defaults."""
+    func = kernel if type(kernel) is FunctionType else getattr(kernel, "py_func", None)
+    if type(func) is not FunctionType or func.__defaults__ or (func is not kernel and variant(func)):
+        return None
+    return func.__code__
 
 
 def shadows(kernel: Any, names: tuple[str, ...]) -> bool:

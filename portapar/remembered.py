@@ -18,7 +18,7 @@ from portapar.kernel.front.lift import bound
 from portapar.kernel.jit.layout import DATA, word
 from portapar.kernel.program import REFUSED
 from portapar.lazy import Lazy
-from portapar.looks import OFTEN, Code, shadows, simple_codes
+from portapar.looks import OFTEN, Code, code_of, shadows, simple_codes
 from portapar.pieces import combine, prepare, task
 from portapar.plan import Loop
 from portapar.policy import Planning, Policy, forgets
@@ -45,11 +45,11 @@ def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...
         return None, args
     parts: list[Any] = [how, extra, block]
     for kernel in kernels:
-        code = getattr(kernel, "__code__", None)
+        code = code_of(kernel)
         simple = simple_codes.get(id(code))
         if simple is None or (simple.builtins and shadows(kernel, simple.builtins)):
             lifted, func, captured = bound(kernel)
-            if code is None or not lifted.simple:
+            if code is not func.__code__ or not lifted.simple:
                 defaults = func.__defaults__ or ()  # which are arguments too
                 parts += (lifted, len(defaults))
                 args = (*captured, *defaults, *args)

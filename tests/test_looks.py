@@ -1,12 +1,15 @@
 """Calls that native code knows by their looks: it must know apart whatever is another call, and hold on to nothing."""
 
+import functools
 import gc
 import os
 import signal
 import sys
 import threading
 import tracemalloc
+import types
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -288,6 +291,67 @@ def test_what_kernels_capture_is_followed(how, known):
         inner = other
         for _ in range(OFTEN):
             np.testing.assert_array_equal(pp.transform(how, x, out=y, op=outer), right)
+
+
+def test_functions_that_kernels_call_are_followed_beside_reductions_without_one(how):
+    x = np.arange(N) * 1.0
+
+    def inner(v):
+        return v + 1
+
+    def outer(v):
+        return inner(v)
+
+    for other, right in ((inner, x + 1), (lambda v: v * 3, x * 3), (np.negative, -x), (inner, x + 1)):
+        inner = other
+        for _ in range(OFTEN):
+            assert pp.reduce(how, x) == x.sum() and pp.transform_reduce(how, x, transform=outer) == right.sum()
+
+
+def test_kernels_that_share_a_code_are_told_apart(how):
+    """Decorated ones, those that got defaults, methods, and what only looks like a function."""
+    x, y = np.arange(N) * 1.0, np.zeros(N)
+
+    def decorated(f):
+        @functools.wraps(f)
+        def wrapper(*args):
+            return f(*args)
+
+        return wrapper
+
+    one, two = (decorated(numba.njit(f)) for f in (scaled, product))
+    for _ in range(2):
+        for op, right in ((one, 3 * x), (two, x * x)):
+            for _ in range(OFTEN):
+                np.testing.assert_array_equal(pp.transform(how, x, x, op=op), right)
+
+    def added(i, x, y, t, s):
+        y[i] = x[i] * s + t
+
+    for _ in range(OFTEN):
+        pp.for_each(how, N, added, x, y, 2, 2)
+    for s in (2, 3, 2, 5):
+        added.__defaults__ = (s,)
+        for t in (2, 3):
+            for _ in range(OFTEN):
+                pp.for_each(how, N, added, x, y, t)
+                assert (y == x * s + t).all()
+                pp.for_each(how, N, added, x, y, t, 4)
+                assert (y == x * 4 + t).all()
+
+    class Callable:
+        __code__ = put.__code__
+
+        def __call__(self, i, x, y, s):
+            y[i] = x[i] - s
+
+    for _ in range(OFTEN):
+        pp.for_each(how, N, put, x, y, 2.0)
+        assert (y == x * 2 + 1).all()
+        with pytest.raises(pp.PortaparError):
+            pp.for_each(how, N, types.MethodType(put, 1.0), x, y, 2.0)
+        pp.for_each(how, N, Callable(), x, y, 2.0)
+        assert (y == x - 2).all()
 
 
 def test_names_of_builtin_functions_become_globals(how, module):
