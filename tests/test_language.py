@@ -109,6 +109,11 @@ def test_control_flow(renderer):
         for k in range(10, 0, -3):
             total = total * 2 + k
         sign = -1 if i < 5 else (0 if i == 5 else 1)
+        if i < 3:
+            sign = sign
+        else:
+            for _ in range(2):
+                total = total
         inside = 3 <= i < 10 and not (i == 4 or i == 7)
         p, q = i, i + 1
         p, q = q, p

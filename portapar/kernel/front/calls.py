@@ -389,7 +389,7 @@ class Calls(Names):
                 continue
             else:
                 made.append(node)
-        return made
+        return made or [placed(ast.Pass(), node) for node in body[:1]]
 
     def _statements(self, name: str, call: ast.Call) -> list[ast.stmt]:
         if len(call.args) == 2 and isinstance(call.args[1], ast.Constant):
