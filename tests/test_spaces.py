@@ -380,11 +380,16 @@ def running(i, j, k, x, y, z, d):
     y[i, j, k] += 2 * x[i, j, k] + z[i - 1, j - d, k]
 
 
+def periodic(i, j, k, x, y, z, d):
+    y[i, j, k] += x[i, j, k - 1] * (k % 3 + 1) if j > 0 else x[i, j, k]
+    z[i, j, k] += x[i, j, k - 1] * (k % 5) + x[i - 1, j, k]
+
+
 EDGES = [(5, 6, 7), (1, 1, 9), (9, 1, 1), (1, 9, 1), (2, 2, 2), (3, 30, 4), (2, 3, 40), (0, 4, 4), (4, 0, 4), (4, 4, 0)]
 
 
 @pytest.mark.parametrize(
-    "kernel", [crossed, running, *(pytest.param(k, marks=pytest.mark.extra) for k in (slanted, gathered))]
+    "kernel", [crossed, running, periodic, *(pytest.param(k, marks=pytest.mark.extra) for k in (slanted, gathered))]
 )
 def test_rows_that_are_inside_in_part(kernel):
     """Whole slabs, single rows, parts of rows: by what conditions say, where chunks end, and which arrays share."""
