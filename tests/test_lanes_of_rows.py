@@ -84,6 +84,23 @@ def test_rows_that_not_every_index_has(renderer):
         np.testing.assert_array_equal(out, wanted, f"{there} of 150 rows")
 
 
+def far_away(i, j, rows, first, there, out):
+    s = 0.5
+    if there == 1:
+        for k in range(rows.shape[2]):
+            s = s * 0.25 + rows[i, j, k]
+    out[i - first, j] = s
+
+
+def test_rows_that_no_index_has():
+    """Memory that is not there would be read."""
+    rows, out = np.ones((2, 70, 8)), np.zeros((1, 70))
+    for first, there in ((0, 1), (2**40, 0)):
+        pp.for_each(pp.seq, (pp.range(first, first + 1), 70), far_away, rows, first, there, out)
+        assert (out == out[0, 0]).all()
+        assert (out[0, 0] == 0.5) == (not there)
+
+
 def test_rows_that_are_written_to():
     """Where what is written is what is read, an index sees what those before it wrote."""
     for offset in (0, 4, 256, 4096):

@@ -365,7 +365,7 @@ class _Strip:
                         self.tiles[name] = spec
 
     def tile(self, name: str, spec: Spec) -> str:
-        """The text that copies the rows of all lanes, so that lanes lie next to each other."""
+        """The text that copies the rows of all lanes, next to each other; of rows that there are not, none."""
         rows, width = f"{_ROWS}{name}", math.prod(spec.tail)
         flat = self.index[0]
         for axis, index in enumerate(self.index[1:], 1):
@@ -376,8 +376,9 @@ class _Strip:
         for axis, n in enumerate(spec.tail):
             one_by_one += f"{'    ' * (axis + 2)}for {place[axis]} in range({n}):\n"
         to, element = ", ".join([*place, _LANE]), ", ".join(at + place)
+        there = "".join(f"{index} < {name}.shape[{axis}] and " for axis, index in enumerate(self.index[:-1]))
         text = (
-            f"if {name}.shape[{outer}] > 0:\n    for {_LANE} in range({WIDTH}):\n"
+            f"if {there}{name}.shape[{outer}] > 0:\n    for {_LANE} in range({WIDTH}):\n"
             f"        {_LANE}row = min({last} + {_LANE}, {name}.shape[{outer}] - 1)\n"
             f"{one_by_one}{'    ' * (len(place) + 2)}{rows}[{to}] = {name}[{element}]\n    few()\n"
         )
@@ -385,7 +386,7 @@ class _Strip:
             group = 64 // spec.dtype.itemsize
             turned = f"turned{width}({rows}, {_LANE}, {name}, {flat} + {_LANE})"
             turned = f"    for {_LANE} in range(0, {WIDTH}, {group}):\n        {turned}\n"
-            text = f"if {last} + {WIDTH} <= {name}.shape[{outer}]:\n{turned}el{text}"
+            text = f"if {there}{last} + {WIDTH} <= {name}.shape[{outer}]:\n{turned}el{text}"
         return f"{rows} = private_empty({(*spec.tail, WIDTH)}, np.{spec.dtype.name})\n{text}"
 
     def waits(self, body: list[ast.stmt], level: int, kinds: dict[str, Any]) -> bool:
