@@ -2,10 +2,30 @@
 
 import numpy as np
 import pytest
+from conftest import executor
 
 import portapar as pp
+from portapar.kernel.cpu import chunk
 
 SIZES = (1, 63, 64, 65, 150)
+
+
+@pytest.fixture(params=["threads:2", *(pytest.param(name, marks=pytest.mark.extra) for name in ("opencl:0", "cuda:0"))])
+def how(request, monkeypatch):
+    """On CPUs, whose code this is about; what does not compile for lanes is an error, and not done one by one."""
+    monkeypatch.setattr(chunk, "_is_numbas", lambda error: False)
+    return pp.par.on(executor(request.param))
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """The loops that a kernel runs as; they are not compiled once more."""
+
+    class Nothing:
+        get_llvm_str = get_asm_str = lambda self: ""
+
+    monkeypatch.setattr(chunk, "lower", lambda *_: (Nothing(), ""))
+    return lambda kernel, *args, space: pp.inspect(kernel, pp.simd(), *args, space=space)["Numba"]
 
 
 def hashed(i, rows, other, out):
@@ -52,8 +72,8 @@ def where_there_are(i, rows, other, out):
     [(hashed, [("u1", 16), ("u1", 5)]), (differing, [("u2", 12)]), (horner, [("u4", 8)])],
     ids=lambda x: getattr(x, "__name__", ""),
 )
-def test_rows_of_an_index(renderer, kernel, kinds):
-    how, rng = pp.par.on(renderer.executor), np.random.default_rng(1)
+def test_rows_of_an_index(how, kernel, kinds):
+    rng = np.random.default_rng(1)
     for dtype, width in kinds:
         for size in SIZES:
             rows, other = (rng.integers(0, 6, (size, m)).astype(dtype) for m in (width, 8))
@@ -65,15 +85,17 @@ def test_rows_of_an_index(renderer, kernel, kinds):
             np.testing.assert_array_equal(out, wanted, f"{size} rows of {width} {dtype}")
 
 
-def test_rows_become_lanes():
-    rows, out = np.zeros((150, 16), np.uint8), np.zeros(150, np.uint32)
+def test_rows_become_lanes(told):
+    rows, out, x = np.zeros((150, 16), np.uint8), np.zeros(150, np.uint32), np.zeros(150)
     for kernel in (hashed, differing, horner):
-        told = pp.inspect(kernel, pp.simd(), rows, rows[:, :8].copy(), out, space=150)["Numba"]
-        assert "strip64" in told, kernel.__name__
+        assert "strip64" in told(kernel, rows, rows[:, :8].copy(), out, space=150), kernel.__name__
+    assert "strip64" in told(planes, np.zeros((3, 70, 2, 4), np.int16), np.zeros((3, 70), np.int64), space=(3, 70))
+    assert "strip64" in told(lattice, x, x.copy(), 1.1, 0.4, space=150)
+    assert "strip64" not in told(hashed, rows.T.copy().T, rows, out, space=150)
 
 
-def test_rows_that_not_every_index_has(renderer):
-    how, rng = pp.par.on(renderer.executor), np.random.default_rng(2)
+def test_rows_that_not_every_index_has(how):
+    rng = np.random.default_rng(2)
     for there in (0, 1, 64, 100, 149):
         rows, out = rng.integers(0, 256, (there, 8)).astype(np.uint8), np.zeros(150, np.uint32)
         wanted = out.copy()
@@ -140,8 +162,8 @@ def alike(i, p, c, label, moved):
 
 
 @pytest.mark.parametrize("kernel", [nearest, alike], ids=lambda x: x.__name__)
-def test_points_beside_all_of_others(renderer, kernel):
-    how, rng = pp.par.on(renderer.executor), np.random.default_rng(4)
+def test_points_beside_all_of_others(how, kernel):
+    rng = np.random.default_rng(4)
     for size in SIZES:
         p, c, moved = rng.random((size, 3)), rng.random((5, 3)), rng.random((size, 3))
         label, wanted = np.zeros(size, np.int32), (np.zeros(size, np.int32), moved.copy())
@@ -160,8 +182,8 @@ def planes(i, j, rows, out):
     out[i, j] = line[3] - line[-2]
 
 
-def test_rows_of_other_spaces(renderer):
-    how, rng = pp.par.on(renderer.executor), np.random.default_rng(5)
+def test_rows_of_other_spaces(how):
+    rng = np.random.default_rng(5)
     for m in (1, 70, 133):
         rows = rng.integers(-100, 100, (3, m, 2, 4)).astype(np.int16)
         out, wanted = np.zeros((3, m), np.int64), np.zeros((3, m), np.int64)
@@ -169,8 +191,6 @@ def test_rows_of_other_spaces(renderer):
         for i, j in np.ndindex(3, m):
             planes(i, j, rows, wanted)
         np.testing.assert_array_equal(out, wanted)
-    if renderer.executor.kind == "threads":
-        assert "strip64" in pp.inspect(planes, pp.simd(), rows, out, space=(3, m))["Numba"]
 
 
 def summed(line, k):
@@ -224,12 +244,11 @@ def lattice(i, x, out, up, p):
     out[i] = v[0]
 
 
-def test_arrays_of_an_index(renderer):
-    how, rng = pp.par.on(renderer.executor), np.random.default_rng(6)
+def test_arrays_of_an_index(how):
+    rng = np.random.default_rng(6)
     for size in SIZES:
         x, out, wanted = rng.random(size), np.zeros(size), np.zeros(size)
         pp.for_each(how, size, lattice, x, out, 1.1, 0.4)
         for i in range(size):
             lattice(i, x, wanted, 1.1, 0.4)
         np.testing.assert_allclose(out, wanted, rtol=1e-13)
-    assert "strip64" in pp.inspect(lattice, pp.simd(), x, out, 1.1, 0.4, space=size)["Numba"]
