@@ -37,8 +37,11 @@ def shared(attribute: Any) -> None:
 
 
 def lock_of_runs() -> Any:
-    """A lock that is held while something runs, perhaps for hours: no fork waits for it; in the child it is free."""
-    made = threading.Lock()
+    """A lock, which its holder may take again, for what runs perhaps for hours: no fork waits for it.
+
+    In the child it is free, or still held by the thread that forked.
+    """
+    made = threading.RLock()
     _busy.add(made)
     return made
 
@@ -101,7 +104,10 @@ def _in_child() -> None:
         for each in _all():
             _bare(each)._at_fork_reinit()
     for each in tuple(_busy):
-        each._at_fork_reinit()
+        if each.acquire(False):  # it was free, or is this thread's
+            each.release()
+        else:
+            each._at_fork_reinit()
     for owner, starts in tuple(_owners.items()):
         for start in starts:
             start(owner)

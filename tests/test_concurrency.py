@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import math
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -490,3 +491,58 @@ def test_threads_that_cannot_start_are_told(python):
     told, ran, wrote = out.splitlines()
     assert told.startswith("BackendUnavailableError thread 2 of 4 cannot be started: can't start new thread. Use fewer")
     assert ran == "1000000.0 1000000.0 5" and wrote == "nothing"
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers")
+@pytest.mark.parametrize("planned", [False, True])
+@pytest.mark.parametrize("name", ["unseq", "par"])
+def test_a_handler_in_the_midst_of_a_long_call(name, planned):
+    """It makes calls of the same executor, and forks: child and parent go on."""
+    def steps(i, x, y):
+        v = y[i] * 0.5
+        for _ in range(int(x[i])):
+            v = v * 0.5 + 0.5
+        y[i] = v
+
+    def put(i, x, y):
+        y[i] = x[i] * 2 + 1
+
+    n, how = 50_000, pp.unseq if name == "unseq" else pp.par.on(pp.threads(2))
+    x, y, z, out = np.ones(n), np.ones(n), np.arange(9_000.0), np.zeros(9_000)
+    plan = pp.plan(pp.for_each, how, n, steps, x, y)
+    children = []
+
+    def others():
+        pp.for_each(how, len(z), put, z, out)
+        assert (out == 2 * z + 1).all() and pp.reduce(how, z) == z.sum()
+        assert pp.reduce(how.with_(schedule="dynamic"), z, pp.maximum) == len(z) - 1
+
+    def handler(*_):
+        for _ in range(8):
+            others()
+        children.append(os.fork())
+
+    for _ in range(8):
+        pp.for_each(how, n, steps, x, y)
+        plan.run()
+        others()
+    before = signal.signal(signal.SIGALRM, handler)
+    x[:], y[:] = 1_500, 2
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    code = 1
+    try:
+        plan.run() if planned else pp.for_each(how, n, steps, x, y)
+        while not children:
+            signal.pause()
+        assert (y == 1).all()
+        x[:], y[:] = 1, 2
+        for _ in range(8):
+            others()
+        pp.for_each(how, n, steps, x, y)
+        assert (y == 1).all()
+        code = 0
+    finally:
+        if children == [0]:
+            os._exit(code)
+        signal.signal(signal.SIGALRM, before)
+    assert os.waitpid(children[0], 0)[1] == 0

@@ -21,7 +21,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from portapar.kernel.cpu.jobs import ALIGN, CHUNK, EPILOGUE, QUIT, SCHEDULE, STATE, THREADS, WORKER_SIZE, WORKERS
+from portapar.kernel.cpu.jobs import (
+    ALIGN,
+    CHUNK,
+    EPILOGUE,
+    MIDST,
+    QUIT,
+    SCHEDULE,
+    STATE,
+    THREADS,
+    WORKER_SIZE,
+    WORKERS,
+)
 from portapar.kernel.cpu.jobs import FIRST as JOB_FIRST
 from portapar.kernel.cpu.jobs import HI as JOB_HI
 from portapar.kernel.jit import layout
@@ -348,6 +359,7 @@ def _make() -> Any:
         status = ran_on_all(table, known, pool)
         if status == 1 or status == 3:
             if ended(table, known, status) == 0:
+                store(pool + MIDST, 0)
                 call(load(known + FETCH), table + ERROR, table + ERROR + 8, table + ERROR + 16)
                 free(table, known)
                 call(load(known + PUT_BACK), load(table + ERROR), load(table + ERROR + 8), load(table + ERROR + 16))

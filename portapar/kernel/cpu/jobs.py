@@ -45,7 +45,8 @@ SLEEPING, SPINNING, WANTED, BUSY, QUIT = 0, 1, 2, 3, 4
 FUNCTION, LO, HI, ALIGN, FIRST, CHUNK, SCHEDULE, THREADS, WAKES, TABLE, WORTH, REST, EPILOGUE = range(0, 104, 8)
 APART = EPILOGUE + 24
 # The block that the threads share: words that change often have a cache line each, then two per thread.
-STOP, NEXT, PENDING, JOB, BLOCK, ENDED, FAILED, CPU, ALLOWED = 0, 64, 128, 192, 200, 208, 216, 136, 224
+STOP, NEXT, PENDING, JOB, BLOCK, ENDED, FAILED, CPU, MIDST, ALLOWED = 0, 64, 128, 192, 200, 208, 216, 136, 144, 224
+MEETS = 4  #: what `launch` says of a job where there is another one that is not done: a signal's handler runs it
 WORKERS, WORKER_SIZE = 256, 128
 STATE, CURSOR, END, HEARS, RINGS, OTHERS = 0, 64, 72, 80, 88, 96
 CPU_BYTES = 32  #: of a set of CPUs, a bit for each; none of them is set where threads are not placed
@@ -253,7 +254,7 @@ def _make() -> dict[str, Any]:
             if swap_if(state, WANTED, SPINNING):
                 fetch_add(pool + PENDING, -1)
                 share(pool, k, clock(), deadline)
-            elif load(state) == SLEEPING:  # what it has not begun, if it was not asked to
+            elif load(state) == SLEEPING or load(state) == QUIT:  # what it has not begun, if it was not asked to
                 share(pool, k, clock(), deadline)
         spins = 0
         while load(pool + PENDING) > 0:
@@ -271,14 +272,18 @@ def _make() -> dict[str, Any]:
         if load(pool + FAILED) != 0 or (unfinished == 0 and conclude(job, load(pool + BLOCK)) != 0):
             unfinished = 3
         store(pool + ENDED, clock())
+        store(pool + MIDST, int(unfinished == 1))
         return unfinished
 
     def launch(pool, job, block):
         """Run a job, or without one go on with that whose time slice was over.
 
-        0 when it is done, 1 if its time slice is over, 2 if its table objects, 3 if it failed.
+        0 when it is done, 1 if its time slice is over, 2 if its table objects, 3 if it failed, MEETS if another one is
+        to go on first.
         """
         if job != 0:
+            if load(pool + MIDST) != 0:
+                return MEETS
             if load(job + TABLE) != 0 and allowed(block, load(job + TABLE)) == 0:
                 return 2
             store(pool + JOB, job)
@@ -425,6 +430,13 @@ def run_alone(
         go_on()
 
 
+def run_by_itself(job: int | ctypes.c_int64, block: int, failed: Callable[[], Exception]) -> bool:
+    """`run_alone` of a job for several threads, all of it."""
+    at = job if isinstance(job, int) else job.value
+    lo, hi, apart = (ctypes.c_int64.from_address(at + place).value for place in (LO, HI, APART))
+    return run_alone(at, block + apart, lo, hi, failed)
+
+
 def begin_alone(job: int | ctypes.c_int64, block: int, lo: int, failed: Callable[[], Exception] = failure) -> int:
     """Run the job at an address on the calling thread, as far as it is not WORTH it to do the rest with others.
 
@@ -458,11 +470,16 @@ def bind_alone(
 
     def call() -> Any:
         with lock:  # for one thread at a time: the words are shared
-            raw(*words)
-            if state.value == -1:
+            before = state.value  # of a call in whose midst a signal's handler makes this one
+            try:
+                raw(*words)
+                at = state.value
+            finally:
+                state.value = before
+            if at == -1:
                 return REFUSED
-            if state.value < hi:
-                end_alone(job, block, state.value, hi, failed)
+            if at < hi:
+                end_alone(job, block, at, hi, failed)
             return None if partials is None else partials[0]
 
     return call

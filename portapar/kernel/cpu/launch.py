@@ -50,19 +50,20 @@ class Updates:
         with self._counting:
             self.running += 1
             self.met |= self.running > 1
-            plain = plain and not self.met
+            plain, alone = plain and not self.met, self._alone
             if plain:
-                self._alone.acquire()
+                alone.acquire()
         try:
             if not plain:
-                with self._alone:
+                with alone:
                     pass
             yield plain
         finally:
             with self._counting:
-                self.running -= 1
+                if alone is self._alone:  # or else this is a child that was forked meanwhile
+                    self.running -= 1
                 if plain:
-                    self._alone.release()
+                    alone.release()
 
 
 _updates = Updates()

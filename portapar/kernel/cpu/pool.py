@@ -19,14 +19,18 @@ from portapar.kernel.cpu.jobs import (
     CPU,
     CPU_BYTES,
     HEARS,
+    MEETS,
+    MIDST,
     PLACES,
     QUIT,
     SPIN_NS,
+    SPINNING,
     STATE,
     WORKER_SIZE,
     WORKERS,
     loop,
     ready,
+    run_by_itself,
 )
 from portapar.kernel.interrupts import go_on
 from portapar.kernel.jit.native import failure
@@ -36,24 +40,38 @@ from portapar.kernel.program import REFUSED
 class Pool:
     """Threads that run native chunks together; used by one caller at a time."""
 
+    _lock: Any
+    _words: np.ndarray
+
     def __init__(self, size: int) -> None:
         self.size = size
         self._closed = False
         self._bells: list[tuple[int, int]] = []
+        self._threads: list[threading.Thread] = []
         self._reset()
         forks.renewed(self, Pool._reset)
         atexit.register(self.close)
 
     def _reset(self) -> None:
-        """Start without workers: at first, and in a forked child, whose threads are gone."""
-        self._lock = threading.Lock()
+        """Start without workers: at first, and in a forked child, whose threads are gone.
+
+        A child that was forked by a signal's handler, in the midst of a job, has that still to do.
+        """
+        if self._threads and self._words[MIDST // 8] and self._lock.acquire(False):
+            for k in range(1, self.size):  # whoever does not sleep has what it has not begun taken from it
+                self._words[(WORKERS + WORKER_SIZE * k + STATE) // 8] = SPINNING
+            self._threads = []
+            self._drop_bells()
+            self._lock.release()
+            return
+        self._lock = threading.RLock()  # a signal's handler may make calls, too
         memory = np.zeros((WORKERS + WORKER_SIZE * self.size) // 8 + 8, np.int64)
         self._words = memory[(-memory.ctypes.data % 64) // 8 :]
         self._address = self._words.ctypes.data
         self._result = ctypes.c_int64()
         self._place = ctypes.addressof(self._result)
         self._ready = ready(self._place, 0, self._address)
-        self._threads: list[threading.Thread] = []
+        self._threads = []
         self._drop_bells()
 
     def _drop_bells(self) -> None:
@@ -98,8 +116,15 @@ class Pool:
                 raise BackendUnavailableError("this thread pool was closed; make a new one with pp.threads()")
             if not self._threads:
                 self._start()
-            self._launch(*self._ready, job, block)
-            return not self._result.value or self._go_on(failed)
+            try:
+                self._launch(*self._ready, job, block)
+                if self._result.value != MEETS:
+                    return not self._result.value or self._go_on(failed)
+            except BaseException:
+                self._words[MIDST // 8] = 0
+                raise
+            self._result.value = 1  # as it was
+            return run_by_itself(job, block, failed)
 
     def lend(self, failed: Callable[[], Exception]) -> tuple[int, Any, Any, Callable[[int], None]]:
         """What native code needs to run jobs by itself: the address of the words, and three functions.
@@ -129,10 +154,15 @@ class Pool:
             if self._lock is lock:  # or else the process was forked
                 with lock:
                     if self._threads:  # or else not started, or closed
-                        self._launch(*words)
-                        if state.value and not self._go_on(failed):
-                            return REFUSED
-                        return None if partials is None else partials[0]
+                        try:
+                            self._launch(*words)
+                            if state.value not in (0, MEETS) and not self._go_on(failed):
+                                return REFUSED
+                        except BaseException:
+                            self._words[MIDST // 8] = 0
+                            raise
+                        if state.value == 0:
+                            return None if partials is None else partials[0]
             if not self.run(job, block, failed):
                 return REFUSED
             return None if partials is None else partials[0]
