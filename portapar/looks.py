@@ -63,7 +63,9 @@ def quick(how: Any, look: Look, args: tuple[Any, ...]) -> Any:
     if type(how) is not Policy or tapes or watching:
         return REFUSED
     kernel, extra, space = look
-    code = kernel.__code__ if type(kernel) is FunctionType else code_of(kernel) or kernel
+    code = kernel
+    if kernel is not None:
+        code = kernel.__code__ if type(kernel) is FunctionType else code_of(kernel) or kernel
     found = _quick.get((how, block, id(code), extra))
     if found is None:
         return REFUSED
