@@ -296,9 +296,59 @@ def test_parts_of_arrays_are_seen_to_change(renderer):
     np.testing.assert_allclose(np.hstack([y, found]), np.hstack([other, expected]), rtol=1e-12)
 
 
+def parts_by_name(i, Y, rho, out, h):
+    y, w = Y[i], out[i]
+    w[1:] = y[:-1]
+    y[:] = y * 2 + w + y.sum()
+    Y[i] = y + y[0]
+    y[1:] = y[:-1]
+    Y[i, :2] = y[1:]
+    y += y / 2
+    Y[i] -= y / 4
+    w *= out[i]
+    k = i
+    z = Y[k]
+    k += 1
+    if k < len(Y) and h < 0:
+        Y[k] = z
+    out[i] = w - out[i, ::-1]
+
+
+def test_parts_are_stored_where_they_come_from(renderer):
+    y, other = Y.copy(), Y.copy()
+    found, expected = np.zeros_like(Y), np.zeros_like(Y)
+    pp.for_each(renderer, N, parts_by_name, y, RHO, found, 0.01)
+    for i in range(N):
+        parts_by_name(i, other, RHO, expected, 0.01)
+    np.testing.assert_allclose(np.hstack([y, found]), np.hstack([other, expected]), rtol=1e-12)
+
+
+def ends_change(i, Y, rho, out, h):
+    a = 0
+    y = Y[i, a : a + 2]
+    a += 1
+    Y[i, a : a + 2] = y
+
+
+def argument_changes(a, Y, rho, out, h):
+    y = Y[0, a : a + 1]
+    a += 1
+    Y[0, a : a + 1] = y
+
+
+def place_changes(i, Y, rho, out, h):
+    a = np.zeros(1, np.int64)
+    y = Y[i, a[0] : a[0] + 2] * 2
+    a[0] = 1
+    Y[i, a[0] : a[0] + 2] = y
+
+
 @pytest.mark.parametrize(
     ("kernel", "words"),
     [
+        (ends_change, r"it reads Y at \[i, a:a \+ 2\] as it was and writes it at \[i, a:a \+ 2\]"),
+        (argument_changes, r"it reads Y at \[0, a:a \+ 1\] as it was and writes"),
+        (place_changes, r"it reads Y at .* as it was and writes"),
         (slice_changed, r"write y = Y\[i, 1:\]\.copy\(\)"),
         (slice_passed, r"part of 'Y', to a function that changes it"),
         (one_of_two_changed, r"write y = \(Y\[i\] if h > 0 else out\[i\]\)\.copy\(\)"),

@@ -12,6 +12,7 @@ import ast
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -214,6 +215,7 @@ class _Expander:
         return name
 
 
+_EARLIER = " as it was"
 _RETURNED = 32  #: elements of a row that a function returns, at most
 
 
@@ -393,7 +395,12 @@ class _Rewriter(Copies):
             self.fail(node, f"{ast.unparse(value)} has more axes than {ast.unparse(target)}", LOOP)
         for k in range(1, len(row.dims) + 1):
             self.same(node, row.dims[-k], place.dims[-k], value, target)
-        overlaps = any(root == other and text != where for root, text in place.reads for other, where in row.reads)
+        place.reads, row.reads = (list(starmap(self.followed, reads)) for reads in (place.reads, row.reads))
+        written = self.roots(target) - {""}
+        overlaps = any(
+            text != where and (root == other or not written.isdisjoint(self.roots(ast.Name(other, ast.Load()))))
+            for root, text in place.reads for other, where in row.reads
+        )  # fmt: skip
         lengths = self.lengths(row.dims) if overlaps else None
         if lengths is not None and math.prod(lengths) <= MOST:  # all is read before anything is written
             made = self.copied_to(before, node, row, "stored", f"{id(node)} ")
@@ -418,6 +425,30 @@ class _Rewriter(Copies):
             inner = ast.For(ast.Name(name.id, ast.Store()), over, [inner], [])
         self.expander.changed = True
         return [*before, placed(inner, node)]
+
+    def followed(self, name: str, text: str) -> tuple[str, str]:
+        """What is read, and where, of the array itself for ``y = X[i]``.
+
+        Such parts, of whole axes at an index for each of the first ones, are the same or share nothing: their text tells
+        which, also where `i` has another value since.
+        """
+        made = self.sharing.values.get(name, [])
+        if len(made) == 1 == self.assigned.get(name) and name not in self.kept:
+            node = made[0]
+            if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and self.view_dims(node):
+                return node.value.id, f"[{', '.join(map(ast.unparse, index_of(node)))}]{text}"
+        return name, text
+
+    def as_it_was(self, name: str, text: str) -> tuple[str, str]:
+        """The same for a row with a name whose slices have ends that may change while it is in use."""
+        if _EARLIER in text:
+            return name, text
+        slices = [node for node in ast.walk(tree_of(name + text)) if isinstance(node, ast.Slice)]
+        ends = {node.id for part in slices for node in ast.walk(part) if isinstance(node, ast.Name)}
+        given = {argument.arg for argument in self.function.args.args}
+        again = any(self.assigned.get(end, 0) + (end in given) > 1 for end in ends)
+        again = again or any(not ends.isdisjoint(roots) for _, roots in self.sharing.written)
+        return name, text + _EARLIER if again else text
 
     def unpacked(self, node: ast.Assign, target: ast.Tuple | ast.List, value: ast.expr) -> list[ast.stmt]:
         """``a, b, c = X[i]``."""
@@ -462,7 +493,7 @@ class _Rewriter(Copies):
                     self.apart(write, changed, row, what)
                 except KernelError:
                     self.keep(write, name, row.dims, f"{what} to {ast.unparse(changed)}", PRIVATE)
-        self.rows[name] = Row(row.dims, row.lengths, row.at, row.reads)
+        self.rows[name] = Row(row.dims, row.lengths, row.at, list(starmap(self.as_it_was, row.reads)))
         self.expander.changed = True
         return before or [placed(ast.Pass(), node)]
 
