@@ -373,6 +373,8 @@ class _Rewriter(Copies):
     def update(self, node: ast.AugAssign) -> ast.stmt | list[ast.stmt]:
         target = node.target
         self.changes(target)
+        if isinstance(target, ast.Subscript):
+            self.one_by_one(target)
         if (
             isinstance(target, ast.Subscript)
             and self.rank(target)
@@ -429,8 +431,8 @@ class _Rewriter(Copies):
     def followed(self, name: str, text: str) -> tuple[str, str]:
         """What is read, and where, of the array itself for ``y = X[i]``.
 
-        Such parts, of whole axes at an index for each of the first ones, are the same or share nothing: their text tells
-        which, also where `i` has another value since.
+        Such parts, of whole axes at an index for each of the first ones, are the same or share nothing: equal
+        texts may be stored element by element, also where `i` has another value since.
         """
         made = self.sharing.values.get(name, [])
         if len(made) == 1 == self.assigned.get(name) and name not in self.kept:
@@ -545,5 +547,12 @@ class _Rewriter(Copies):
             if isinstance(node.slice, ast.Tuple) and not node.slice.elts:
                 return self.only(node.value, node.ctx)
             self.fail(node, f"{node.value.id!r} has no axes", f"write {node.value.id}[()]")
+        if isinstance(node.ctx, ast.Load):
+            self.one_by_one(node)
         self.generic_visit(node)
         return node
+
+    def one_by_one(self, node: ast.Subscript) -> None:
+        """Refuse ``x[rows]``, which would be a new array."""
+        if any(map(self.rank, index_of(node))) and self.view_dims(node.value):
+            self.fail(node, f"{ast.unparse(node)} takes the elements that a row names", LOOP)
