@@ -151,6 +151,8 @@ class _Call:
         boxed = [x if isinstance(x, arrays.SCALARS) else _boxed(part, x, box) for x in locals_]
         close = any(isinstance(x, np.ndarray) and 0 < abs(x.strides[1]) < abs(x.strides[2]) for x in boxed)
         x = boxed[0] if self.transform is None else lazy.transform(*boxed, self.transform)
+        if isinstance(x, Lazy) and x.loops:  # values that take a loop are found once, by whoever is free
+            x = part.asarray(x)
         return self.values.element(x, ("o", "k", "j")), close
 
     def local(self, part: LocalPart) -> list[Any]:
@@ -200,7 +202,7 @@ def _reduce(p: Parts, inputs: Any, shape: tuple[int, ...], op: Any, transform: A
         box = _box((len(part), *shape[1:]), axis) if axis else _box(shape, 0)
         if out.size:
             flat, direct = out.reshape(-1), box[1] <= _TILE and values.init is None
-            folds = _folds(part, call, locals_[part.number], box, flat if direct else None)
+            folds = _folds(part, call, call.element(part, locals_[part.number], box), box, flat if direct else None)
             if not direct:
                 _combine(part, values, folds, flat, box[0], box[2])
 
@@ -221,11 +223,13 @@ def _constant(part: LocalPart, out: Any, values: Values, start: Any) -> None:
     for_each(part.how, len(out), put, out)
 
 
-def _folds(part: LocalPart, call: _Call, locals_: Sequence[Any], box: tuple[int, int, int], out: Any = None) -> Any:
+def _folds(
+    part: LocalPart, call: _Call, element: tuple[Any, bool], box: tuple[int, int, int], out: Any = None
+) -> Any:
     """The folds of all tiles of the axis, (outer, tiles, inner) one after the other."""
     (outer, length, inner), values = box, call.values
     tiles = -(-length // _TILE)
-    (at, close), op, load, store = call.element(part, locals_, box), values.op, values.load, values.store
+    (at, close), op, load, store = element, values.op, values.load, values.store
     out = part.empty(outer * tiles * inner, values.dtype) if out is None else out
     dtype = None if values.dtype.names else values.dtype.type
 
@@ -419,7 +423,8 @@ def _reduce_parts(p: Parts, call: _Call, rest: tuple[int, ...]) -> Any:
 
         def fold(rows: dict[int, Any], length: int) -> None:
             given = [rows.get(k, x) for k, x in enumerate(call.data)]
-            found.append(arrays.asnumpy(_folds(part, call, given, (1, length, inner))))
+            box = 1, length, inner
+            found.append(arrays.asnumpy(_folds(part, call, call.element(part, given, box), box)))
 
         if part.lo < part.hi and part.lo % _TILE and min(whole, n) <= part.hi:
             end, rows = min(whole, n) - part.lo, {}
@@ -431,7 +436,7 @@ def _reduce_parts(p: Parts, call: _Call, rest: tuple[int, ...]) -> Any:
             fold({k: x[part][whole - part.lo : stop - part.lo] for k, x in stored.items()}, stop - whole)
         return np.concatenate(found)
 
-    told = np.concatenate(p.each("folds", folds)).reshape(-1, inner)
+    told = np.concatenate(p.each("folds", folds)).reshape(-(-n // _TILE), inner)
     p.cuts = tuple(shares.cut_rows(rest[0], p.executor.weights))
     result, width = p.new(rest, values.dtype), math.prod(rest[1:])
 
@@ -498,13 +503,13 @@ def _scan(
 
 def _prefixes(part: LocalPart, call: _Call, box: tuple[int, int, int], inclusive: bool, start: Any, out: Any) -> None:
     (outer, length, inner), values = box, call.values
-    tiles, locals_ = -(-length // _TILE), call.local(part)
+    tiles, element = -(-length // _TILE), call.element(part, call.local(part), box)
     op, load, store, keep = values.op, values.load, values.store, codec(out.dtype).store
     started, pick = int(start is not None), _after if inclusive else _before
     begin = _blank(values) if start is None else start
     carries = part.empty(outer * tiles * inner, values.dtype)
-    totals = _folds(part, call, locals_, box) if tiles > 1 else carries
-    at, close = call.element(part, locals_, box)
+    totals = _folds(part, call, element, box) if tiles > 1 else carries
+    at, close = element
 
     def carry(i: int, tiles: int, inner: int, totals: Any, carries: Any) -> None:
         place = i // inner * tiles * inner + i % inner

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import ops, parts, shares
+from portapar import arrays, ops, parts, shares
 from portapar.algorithms.find import comparable, equals, first, look
 from portapar.algorithms.reduce import reduce_as
 from portapar.cache import Bounded
@@ -181,7 +181,7 @@ def _sum(algorithm: str, where: Parts | LocalPart, x: Any, predicate: Any) -> in
     def one(v: Any) -> int:
         return 1 if predicate(v) else 0
 
-    shape = x.shape if hasattr(x, "shape") else (len(x),)
+    shape = x.shape if hasattr(x, "shape") else () if isinstance(x, arrays.SCALARS) else (len(x),)
     return int(reduce_as(algorithm, where.how, (x,), ops.plus, one, 0 if 0 in shape else None))
 
 

@@ -18,7 +18,7 @@ from portapar import arrays, parts, shares
 from portapar.errors import PlacementError
 from portapar.few import FEW, MANY, MISS, Step, elements
 from portapar.kernel.front import atomic
-from portapar.kernel.front.lift import loops
+from portapar.lazy import Lazy
 from portapar.part import LocalPart
 from portapar.parts import Parts
 from portapar.policy import Policy
@@ -460,8 +460,11 @@ def _blockwise(runner: Any, part: LocalPart, hit: Any, begin: int, end: int) -> 
     best = np.empty(1, np.int64)
     best[0] = end
     best = part.asarray(best)
-    most = _LEAST if runner is part and loops(hit) else _MOST  # remembered steps have no loops
-    size = min(max(_LEAST, -(-(end - begin) // (16 * part.width))), most)
-    if not runner.run(-(-(end - begin) // size), search, size, begin, end, best, work=end - begin):
-        return MISS
+    n = end - begin
+    size = min(max(_LEAST, -(-n // (16 * part.width))), _MOST)
+    captured = (cell.cell_contents for cell in hit.__closure__ or ())
+    slow = [hit, *(kernel for x in captured if isinstance(x, Lazy) for kernel in x.expression.kernels)]
+    for at, blocks, each in part.rounds(n, size, slow if runner is part else ()):  # remembered steps have no loops
+        if not runner.run(blocks, search, each, begin + at, min(end, begin + at + blocks * each), best, work=n):
+            return MISS
     return int(arrays.asnumpy(best)[0])

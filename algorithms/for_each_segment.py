@@ -16,13 +16,14 @@ from portapar.algorithms import segments
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.segments import Segments, first
 from portapar.arrays import Range, asnumpy, normal
-from portapar.errors import KernelError
+from portapar.errors import KernelError, PlacementError
 from portapar.few import MISS, Step, plain
 from portapar.kernel.front.lift import lift
 from portapar.kernel.front.sources import function
-from portapar.lazy import flat
+from portapar.lazy import flat, unaligned
 from portapar.parts import Parts
 from portapar.policy import Policy
+from portapar.problem import readonly_error
 
 _MOST = np.iinfo(np.int64).max
 
@@ -95,6 +96,15 @@ def _for_each(p: Parts, offsets: Any, body: Any, args: tuple[Any, ...], known: S
             f"{p.algorithm}: kernel {kernel.name!r} ({kernel.where()}) {kernel.takes()}, "
             f"and the call gives {given}: a segment, an element, and {len(args)} more"
         )
+    held = zip((name for name, _ in kernel.captures), kernel.values(func), strict=True)
+    for name, x in (*zip(kernel.params[2:], args, strict=False), *held):
+        if name in kernel.access and kernel.access[name].writes:
+            if isinstance(x, np.ndarray) and not x.flags.writeable:
+                raise readonly_error(p.algorithm, kernel, name)
+            if unaligned(x):
+                raise PlacementError(
+                    f"{p.algorithm}: argument {name!r} is not aligned to its dtype {x.dtype}: copy it, {name}.copy()"
+                )
     if known is None:
         p.few(body)  # so that the next call knows them
     found = known or segments.find(p, offsets, _MOST)
@@ -110,8 +120,8 @@ def _for_each(p: Parts, offsets: Any, body: Any, args: tuple[Any, ...], known: S
     text = f"def each({s}, {i}): {call}({', '.join([s, i, *names])})"
     each = function(text, **{call: func}, **dict(zip(names, args, strict=True)))
 
-    def step(block: int, size: int, begin: int, count: int, offsets: Any) -> None:
-        here, there = block * size, block * size + size
+    def step(block: int, at: int, size: int, begin: int, count: int, offsets: Any) -> None:
+        here, there = at + block * size, at + block * size + size
         s, last = first(here, begin, count, offsets), first(there, begin, count, offsets)
         for k in range(max(s - 1, 0), last):
             lo: Any = max(np.int64(offsets[np.uint64(k)]), begin + here - k - 1)
@@ -119,8 +129,9 @@ def _for_each(p: Parts, offsets: Any, body: Any, args: tuple[Any, ...], known: S
             for i in range(lo, hi):
                 each(k, i)
 
-    blocks, size = found.blocks(part, [func])
-    part.run(blocks, step, size, found.begin, found.count, found.offsets[part])
+    _, size = found.blocks(part)
+    for at, blocks, each_size in part.rounds(found.end - found.begin + found.count, size, [func]):
+        part.run(blocks, step, at, each_size, found.begin, found.count, found.offsets[part])
 
 
 def _on_parts(p: Parts, found: Segments, func: Any, call: str, names: Sequence[str], args: tuple[Any, ...]) -> None:

@@ -74,6 +74,8 @@ def searchsorted(policy: Policy | None, sorted: Any, values: Any, side: str = "l
 
 def _fits(x: Any, number: Any) -> bool:
     """Whether a Python number takes the dtype of the array, as in NumPy, and fits into it."""
+    if not hasattr(x, "dtype"):  # it is no array, which the call tells
+        return False
     if type(number) is int and x.dtype.kind in "iu" and not np.iinfo(x.dtype).min <= number <= np.iinfo(x.dtype).max:
         return False
     return type(number) in (bool, int, float) and np.result_type(x.dtype, number) == x.dtype

@@ -21,7 +21,7 @@ import numpy as np
 from portapar import arrays
 from portapar.errors import PlacementError
 from portapar.few import Step
-from portapar.lazy import Lazy
+from portapar.lazy import Lazy, unaligned
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 
@@ -50,7 +50,7 @@ class Segments:
     shortest: int
     longest: int
 
-    def blocks(self, part: LocalPart, by: Sequence[Any]) -> tuple[int, int]:
+    def blocks(self, part: LocalPart, by: Sequence[Any] = ()) -> tuple[int, int]:
         """How work on all of it by functions is cut: (how many blocks, segments and elements together in each)."""
         return part.blocks(self.end - self.begin + self.count, least=512, each=32, by=by)
 
@@ -63,6 +63,9 @@ def find(p: Parts, offsets: Any, n: int) -> Segments:
     PlacementError
         Offsets are no integers, decrease, or are out of range.
     """
+    if unaligned(offsets):
+        kind = offsets.dtype
+        raise PlacementError(f"{p.algorithm}: offsets is not aligned to its dtype {kind}: copy it, offsets.copy()")
     if isinstance(offsets, Lazy):
         raise PlacementError(f"{p.algorithm}: offsets is {offsets!r}, a lazy input. Pass pp.copy(policy, offsets)")
     p.length(offsets, "offsets")

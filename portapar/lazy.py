@@ -386,6 +386,16 @@ def readable(x: Any) -> Any:
 _value = function("lambda record: record.value")
 
 
+def unaligned(x: Any) -> bool:
+    """Whether it is an array that is not aligned, as `readable` has it."""
+    return isinstance(x, Lazy) and x.expression is _unaligned().expression
+
+
+@functools.cache
+def _unaligned() -> Lazy:
+    return transform(np.zeros(1, [("value", np.float64)]), _value)
+
+
 def transform(*inputs: Any, op: Any = None) -> Lazy:
     """The lazy input with the elements ``f(x[i], y[i], …)``: ``lazy.transform(x, y, …, f)``, or ``op=f``.
 

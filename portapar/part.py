@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from portapar.trace import span
 _WIDE = 1024  #: iterations at a time that no CPU runs
 SHARED = 48 << 10  #: bytes that a group's items share at most
 _HEAVY = 64  #: elements of a block at most, where each may take long
+_SHORT = 1e-3  #: seconds for blocks of one element, after which `_HEAVY` of them are not long either
 
 
 @dataclass(slots=True, eq=False)  # which is made in every call, and frozen would take three times as long
@@ -128,6 +130,29 @@ class LocalPart:
         if any(map(loops, by)):
             size = min(size, _HEAVY)
         return -(-n // size), size
+
+    def rounds(self, n: int, size: int, by: Sequence[Any]) -> Iterator[tuple[int, int, int]]:
+        """Cut `n` elements into blocks of `size`, done in rounds: (where each begins, how many blocks, their size).
+
+        If a function of `by` has a loop the first blocks have one element each, and the clock says what follows: where
+        one took long all have one, since Ctrl-C is heard between blocks. A first look that is long is repeated: it may
+        have met code that was not compiled yet.
+        """
+        begin = 0
+        if not self.wide and any(map(loops, by)):
+            size = min(size, _HEAVY)
+            looks = 0
+            while looks < 2 and begin < n:
+                count, then = min(self.width, n - begin), time.perf_counter()
+                yield begin, count, 1
+                begin += count
+                looks += 1
+                if time.perf_counter() - then < _SHORT:
+                    break
+            else:
+                size = 1
+        if begin < n:
+            yield begin, -(-(n - begin) // size), size
 
     def tiles(self, x: Any, op: Any, transform: Any = None) -> np.ndarray:
         """The fold of every tile of `TILE` elements of `transform` of them, as `reduce` has it, on the host."""

@@ -4,12 +4,14 @@ import itertools
 
 import numpy as np
 import pytest
+from conftest import executor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_primitives import rough
 from test_scan import AFFINE
 
 import portapar as pp
+from portapar import part
 
 #: around tiles of 256, and of the widths that are made one by one or a row at a time
 SHAPES = ((3, 2), (2, 700), (700, 2), (5, 513, 3), (600, 300), (9, 3, 2, 2))
@@ -34,6 +36,38 @@ def test_reductions_and_scans(policy):
             )
             for axes in itertools.combinations(range(len(shape)), len(shape) - 1):
                 np.testing.assert_array_equal(pp.asnumpy(pp.reduce(policy, here, axis=axes)), x.sum(axis=axes))
+
+
+def slow(v):
+    s = 0.0
+    for _ in range(3):
+        s = s * 0.5 + v
+    return s
+
+
+@pytest.mark.parametrize("name", ["threads:2", pytest.param("hybrid:threads:1+opencl:0", marks=pytest.mark.extra)])
+def test_functions_with_loops(name, monkeypatch):
+    """Their values are found first, by whoever is free: an iteration is one element and no tile of them."""
+    p, kept, asarray = pp.par.on(executor(name)), [], part.LocalPart.asarray
+    monkeypatch.setattr(part.LocalPart, "asarray", lambda self, x: kept.append(type(x)) or asarray(self, x))
+    x = whole((600, 3))
+    lazy = pp.lazy.transform(x, slow)
+    for axis, call, wanted in (
+        (0, lambda: pp.transform_reduce(p, x[::-1], transform=slow, axis=0), 1.75 * x.sum(axis=0)),
+        (1, lambda: pp.inclusive_scan(p, lazy, axis=1), 1.75 * x.cumsum(axis=1)),
+        (1, lambda: pp.transform_scan(p, lazy, transform=slow, axis=1), 1.75 * 1.75 * x.cumsum(axis=1)),
+    ):
+        kept.clear()
+        np.testing.assert_allclose(pp.asnumpy(call()), wanted)
+        assert pp.lazy.Lazy in kept, axis
+
+
+def test_no_rows_and_no_columns(policy):
+    for shape in ((5, 0), (0, 5), (600, 0), (3, 0, 2)):
+        for axis in range(len(shape)):
+            x = np.zeros(shape)
+            np.testing.assert_array_equal(pp.asnumpy(pp.reduce(policy, x, axis=axis)), x.sum(axis=axis))
+            np.testing.assert_array_equal(pp.asnumpy(pp.inclusive_scan(policy, x, axis=axis)), x)
 
 
 def test_parts_without_rows():

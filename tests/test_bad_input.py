@@ -255,6 +255,16 @@ def test_numbers_in_the_place_of_arrays():
         lambda: pp.for_each(pp.seq, 3, write_two, np.zeros(3), 1.0),
         pp.KernelError,
     )
+    for number in (3.0, True, None):
+        for call in (pp.count, pp.searchsorted, pp.find):
+            with pytest.raises(pp.PlacementError, match="must be an array|nothing to reduce|kernels take arrays"):
+                call(pp.par, number, 1.0)
+        with pytest.raises(pp.PlacementError, match="nothing to reduce|kernels take arrays"):
+            pp.count_if(pp.par, number, positive)
+
+
+def positive(v):
+    return v > 0
 
 
 def write_two(i, a, value):

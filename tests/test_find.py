@@ -1,11 +1,16 @@
 """find, find_if, find_last_if, adjacent_find, mismatch and equal on every executor, against NumPy."""
 
+import itertools
+import types
+
 import hypothesis
 import numpy as np
 import pytest
+from conftest import executor
 from hypothesis import strategies as st
 
 import portapar as pp
+from portapar import part
 from portapar.algorithms import find as module
 
 SIZES = (0, 1, 2, 31, 1000, 2**20 + 3)
@@ -153,6 +158,43 @@ def test_any_input(values, value):
         )
         pairs = [a == b for a, b in zip(values[:-1], values[1:], strict=True)]
         assert pp.adjacent_find(p, x) == (pairs.index(True) if True in pairs else n)
+
+
+def slow(v):
+    s = 0.0
+    for _ in range(3):
+        s = s * 0.5 + v
+    return s
+
+
+@pytest.mark.parametrize("name", ["threads:2", pytest.param("hybrid:threads:1+opencl:0", marks=pytest.mark.extra)])
+def test_functions_with_loops(name, monkeypatch):
+    """However long an element takes: where it is long, Ctrl-C is heard after each."""
+    p, sizes, rounds = pp.par.on(executor(name)), [], part.LocalPart.rounds
+
+    def seen(self, *given):
+        for found in rounds(self, *given):
+            sizes.append(found[2])
+            yield found
+
+    def add(s, i, x, sums):
+        pp.atomic.add(sums, s, slow(x[i]))
+
+    monkeypatch.setattr(part.LocalPart, "rounds", seen)
+    for seconds, size in ((1.0, 1), (0.0, 64)):
+        monkeypatch.setattr(part, "time", types.SimpleNamespace(perf_counter=itertools.count(0, seconds).__next__))
+        for n in (1, 3, 5000):
+            x = np.arange(n) + 1.0
+            sizes.clear()
+            assert pp.find_if(p, x, lambda v: slow(v) == 1.75 * 4000) == min(n, 3999)
+            assert pp.find_last_if(p, x, lambda v: slow(v) < 1.75 * 3) == min(n, 2) - 1
+            assert pp.adjacent_find(p, x, lambda a, b: slow(a) > b + 1000) == (1334 if n > 1334 else n)
+            assert pp.search(p, x, x[n // 2 :], lambda a, b: slow(a) == slow(b)) == n // 2
+            assert pp.equal(p, pp.lazy.transform(x, slow), 1.75 * x)
+            sums = np.zeros(3)
+            pp.for_each_segment(p, np.array([0, n // 3, n // 3, n]), add, x, sums)
+            np.testing.assert_allclose(sums, 1.75 * np.array([x[: n // 3].sum(), 0, x[n // 3 :].sum()]))
+        assert max(sizes) == size
 
 
 def test_task_and_plan(where):

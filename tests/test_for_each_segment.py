@@ -90,3 +90,13 @@ def test_what_is_refused():
     with pytest.raises(pp.PlacementError, match="seen', which is read-only"):
         pp.for_each_segment(pp.par.on(pp.executor("hybrid:threads:2+simd")), offsets, visit, x, sums, seen)
     assert not sums.any()
+    packed = np.zeros(5, [("a", "i1"), ("sums", "i8"), ("offsets", "i8")])
+    packed["offsets"] = [0, 2, 2, 5, 5]
+    for name in ("simd", "hybrid:threads:2+simd"):
+        policy = pp.par.on(pp.executor(name))
+        with pytest.raises(pp.PlacementError, match=r"_segment: argument 'sums' is not aligned.*sums\.copy\(\)"):
+            pp.for_each_segment(policy, offsets, visit, x, packed["sums"], np.zeros(5, np.int64))
+        with pytest.raises(pp.PlacementError, match=r"for_each_segment: kernel 'visit' .*'seen', which is read-only"):
+            pp.for_each_segment(policy, offsets, visit, x, sums, seen)
+        with pytest.raises(pp.PlacementError, match=r"offsets is not aligned.*offsets\.copy\(\)"):
+            pp.segmented_reduce(policy, packed["offsets"], x)
