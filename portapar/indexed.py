@@ -21,7 +21,7 @@ from portapar.kernel.front.rows import without_rows
 from portapar.kernel.front.single_store import result
 from portapar.kernel.front.text import Text
 from portapar.kernel.jit.check import typed
-from portapar.kernel.program import Spec
+from portapar.kernel.program import SHORT, Spec, short_last
 from portapar.lazy import Lazy, flat, readable
 from portapar.problem import (
     Box,
@@ -68,6 +68,7 @@ class _Bound:
     tests: Tests | None
     updated: tuple[tuple[int, str], ...]
     find: Callable[[], tuple[Reach | None, ...]]
+    short: int
 
 
 def _bind(algorithm: str, space: Box, unit: bool, body: Any, args: tuple[Any, ...], drops: bool = False) -> _Bound:
@@ -107,8 +108,14 @@ def _bind(algorithm: str, space: Box, unit: bool, body: Any, args: tuple[Any, ..
     for name, spec, use in zip(names, specs, access, strict=True):
         if spec.is_array and spec.readonly and use is not None and use.writes:
             raise readonly_error(algorithm, kernel, name)
+    short = short_last(extent)
+    given = (v.shape[-1] for s, v in zip(specs, values, strict=True) if s.ndim > 1 and s.contiguous)
+    if short not in given:  # lengths change from call to call where loops run over parts of arrays
+        short = 0
     specs = [
-        Spec(s.dtype, s.ndim, s.contiguous, tail=_tail(v, s, ndim)) if s.is_array else s
+        Spec(s.dtype, s.ndim, s.contiguous, tail=_tail(v, s, min(ndim, s.ndim - 1) if short else ndim))
+        if s.is_array
+        else s
         for s, v in zip(specs, values, strict=True)
     ]
     uses = dict(zip(names, access, strict=True))
@@ -125,7 +132,7 @@ def _bind(algorithm: str, space: Box, unit: bool, body: Any, args: tuple[Any, ..
         kernel, values, shown = made.kernel, (*map(with_room, values), record), (*shown, "record")
         specs, access = [*specs, Spec(record.dtype, 1)], (*access, Access(reads=True, writes=True, pointwise=False))
         updated = (*updated, (tests.place, ""))
-    return _Bound(kernel, values, shown, specs, access, lazy_told(lazy), race, tests, updated, find)
+    return _Bound(kernel, values, shown, specs, access, lazy_told(lazy), race, tests, updated, find, short)
 
 
 def _updated(kernel: Kernel, names: Sequence[str], specs: Sequence[Spec]) -> tuple[tuple[int, str], ...]:
@@ -171,7 +178,7 @@ def _has(shape: tuple[int, ...], extent: tuple[int, ...]) -> bool:
     return all(n >= wanted for n, wanted in zip(shape, extent, strict=False))
 
 
-_LONGEST_TAIL, _LARGEST_TAIL = 16, 128
+_LARGEST_TAIL = 128
 
 
 def _tail(value: Any, spec: Spec, ndim: int) -> tuple[int, ...]:
@@ -182,7 +189,7 @@ def _tail(value: Any, spec: Spec, ndim: int) -> tuple[int, ...]:
     tail: tuple[int, ...] = ()
     if spec.contiguous and spec.ndim > max(ndim, 1):
         for n in reversed(value.shape[ndim:]):
-            if not 0 < n <= _LONGEST_TAIL or n * math.prod(tail) > _LARGEST_TAIL:
+            if not 0 < n <= SHORT or n * math.prod(tail) > _LARGEST_TAIL:
                 break
             tail = (n, *tail)
     return tail
@@ -218,11 +225,13 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...], once: boo
             more["written"] = written
         if b.updated:
             more["updated"] = b.updated
+        if b.short:
+            more["last"] = b.short
         program = program_of("map", (ndim,), (b.kernel,), make, b.specs, ndim=ndim, own=own, **more)
     else:
         inplace, key = bool(b.access[where].reads), ("each", ndim, where)  # type: ignore[union-attr]
         program = program_of(
-            "transform", key, (b.kernel,), make, b.specs, ndim=ndim, out=where, own=own, inplace=inplace
+            "transform", key, (b.kernel,), make, b.specs, ndim=ndim, out=where, own=own, inplace=inplace, last=b.short
         )
     return Problem(
         algorithm, program, b.values, b.names, b.access, extent, start, step, lazy=b.lazy, race=b.race, tests=b.tests,

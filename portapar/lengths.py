@@ -16,7 +16,7 @@ from portapar.cache import Bounded
 from portapar.expression import Expression
 from portapar.kernel.device import Lengths
 from portapar.kernel.front.kernel import Kernel
-from portapar.kernel.program import INDICES, Task
+from portapar.kernel.program import INDICES, SHORT, Task, short_last
 from portapar.lazy import Lazy
 from portapar.looks import Code, Look, learn
 from portapar.plan import Loop, threads_for, values_first
@@ -36,7 +36,6 @@ class Alike(NamedTuple):
 _loops = Bounded()  #: by what their calls look like but for lengths, with policies and spaces
 _OFTEN = 3  #: calls over other lengths before native code learns a loop
 _FEW = 32  #: calls whose lengths it learns or, where it cannot, that are remembered as they are; then one in so many
-_LONG = 16  #: the length of a short last axis may be a constant of the code
 
 forgets(_loops.clear)
 
@@ -81,7 +80,7 @@ def likeness(key: Any, given: tuple[Any, ...], args: tuple[Any, ...], build: Any
                 signed |= low < 0
                 tops.append(high + 1)
             parts += (step, signed)
-        parts.append(len(extent))
+        parts += (len(extent), short_last(extent))
     size = math.prod(extent)
     if not (tops is None) <= size < 2**52 or min(extent) < 0:
         return None
@@ -95,8 +94,8 @@ def likeness(key: Any, given: tuple[Any, ...], args: tuple[Any, ...], build: Any
             parts += (part, len(found), contiguous)
             if tops is not None:
                 parts += (found == extent, *map(operator.ge, found, tops))
-                if contiguous and len(found) > len(extent):
-                    parts += [n if n <= _LONG else 0 for n in found[len(extent) :]]
+                if contiguous and len(found) > 1:
+                    parts += [n if n <= SHORT else 0 for n in found[min(len(extent), len(found) - 1) :]]
             elif at >= own and not leaves and found != shape:
                 return None
             elif not contiguous and len(found) == 1:

@@ -421,3 +421,114 @@ def test_rows_of_spaces_with_steps():
         for index in itertools.product(*axes):
             body(*index, x, wanted)
         np.testing.assert_array_equal(y, wanted, f"{steps}")
+
+
+# rows of a few indices ----------------------------------------------------------------------------
+
+
+def mixed(i, j, c, x, w, u, index, y, z):
+    """Neighbours and wraps along all axes, and numbers that only some of the axes have."""
+    n = x.shape[2]
+    y[i, j, c] += x[i - 1, j, c] + 2 * x[i, j - 1, c] * w[c] + 7 * u[i, 1 - j]
+    y[i, j, c] += 3 * x[i, j, (c + 1) % n] + 5 * x[i, j, c - 1]
+    if c != 1:
+        z[i, j, c] = x[i, j, (n - 1 - c) % n] + j - 2 * c
+
+
+def looked_up(i, j, c, x, w, u, index, y, z):
+    y[i, j, c] = x[index[i, j], j, c] - x[i, index[j, i] % x.shape[1] - 1, -1 - c]
+
+
+def pairwise(i, j, c, x, w, u, index, y, z):
+    """In order: what rows before have written is read."""
+    z[i, j, c] = y[i, j - 1, c] + x[i, j, c - 1]
+    y[i, j, c] = 2 * x[i, j, c] + z[i - 1, j, 0] - c
+
+
+def scaled(i, j, c, x, w, u, index, y, z):
+    y[i, j, c] = x[i, j, c] * w[c] - u[i, 1 - j]
+
+
+def two_axes(i, c, x, w, y, z):
+    y[i, c] += x[i - 1, c] * w[c] + x[i, (c + 1) % x.shape[1]] * x[i - 3, c - 2]
+    z[i, c] = c
+
+
+def checked_rows(kernel, policies, shape, space=None, shared=False):
+    """Run a kernel, and the same in Python, over what its arrays have or over a part of that."""
+    rng = np.random.default_rng(sum(shape))
+    axes = [range(n) for n in shape] if space is None else space
+    h, m = shape[0], shape[-2]
+    x, w = rng.integers(-9, 9, shape), rng.integers(-9, 9, shape[-1])
+    u, index = rng.integers(-9, 9, (h, m)), rng.integers(-h, h, (max(h, m), max(h, m)))
+    y = rng.integers(-9, 9, shape)
+    wanted, other = y.copy(), np.zeros(shape, np.int64)
+    other = wanted if shared else other
+    more = (x, w, u, index) if len(shape) == 3 else (x, w)
+    for at in itertools.product(*axes):
+        kernel(*at, *more, wanted, other)
+    for how in policies:
+        found, second = y.copy(), np.zeros(shape, np.int64)
+        second = found if shared else second
+        pp.for_each(how, space_of(axes), kernel, *more, found, second)
+        np.testing.assert_array_equal(found, wanted, f"{shape} {axes} {how}")
+        np.testing.assert_array_equal(second, other, f"{shape} {axes} {how}")
+
+
+@pytest.mark.parametrize(
+    "last", [3, *(pytest.param(n, marks=pytest.mark.extra) for n in (1, 4, 5)),
+             *(pytest.param(n, marks=pytest.mark.rare) for n in (2, *range(6, 18)))]
+)  # fmt: skip
+def test_rows_of_a_few_indices(last):
+    """The length of a short last axis is a constant of the code, and rows are done together."""
+    some = [pp.seq, pp.par.on(pp.threads(2)).with_(schedule="static", chunk_size=7 * last + 2)]
+    cells = 1200 // last
+    checked_rows(mixed, some, (5, cells // 5 + 1, last))
+    checked_rows(mixed, some[:1], (cells // 2 + 1, 2, last))
+    if last != 3:
+        checked_rows(pairwise, [pp.seq], (6, cells // 6 + 1, last), shared=last == 4)
+        checked_rows(looked_up, some, (9, cells // 9 + 1, last))
+
+
+@pytest.mark.extra
+def test_rows_of_a_few_indices_on_every_executor(where):
+    how = [pp.par.on(where)]
+    for last in (3, 4):
+        checked_rows(scaled, how * 5, (17, 40, last))
+    checked_rows(two_axes, how * 5, (700, 3))
+
+
+@pytest.mark.extra
+def test_spaces_of_a_few_indices_begin_anywhere():
+    """Starts, steps and ends along the short axis, arrays with other lengths than it, and empty axes."""
+    axes = {3: (range(3), range(2, -1, -1), range(-1, 2)), 4: (range(1, 4),), 5: (range(0, 5, 2),)}
+    for last, axis in ((last, axis) for last, some in axes.items() for axis in some):
+        checked_rows(mixed, [pp.seq] * 2, (14, 40, last), (range(1, 13), range(39), axis))
+    for shape in ((0, 40, 3), (40, 0, 3), (40, 40, 0)):
+        x, w, u = np.zeros(shape), np.zeros(shape[2]), np.zeros(shape[:2])
+        pp.for_each(pp.seq, shape, scaled, x, w, u, x, x.copy(), x)
+
+
+def test_calls_over_other_short_lengths():
+    """One after the other, again and again, as those that remember calls see them; across the size that matters."""
+    for last, rows in ((3, 25), (4, 25), (3, 26), (2, 3), (3, 4), (20, 9), *((3, n) for n in range(60, 66)), (4, 26)):
+        checked_rows(scaled, [pp.seq], (20, rows, last))
+        for some in (last, last - 1):
+            checked_rows(scaled, [pp.seq], (20, rows, last), (range(1, 20), range(rows), range(some)))
+
+
+def test_rows_of_arrays_that_share_memory():
+    """Written rows that are read, in order; and an output that is an input's memory in other rows."""
+    flat, wanted = np.arange(3003.0), np.arange(3003.0)
+
+    def next_row(i, c, x, y):
+        y[i, c] = x[i, c] + 2 * x[i - 1, c]
+
+    for _ in range(4):
+        pp.for_each(pp.seq, (1000, 3), next_row, flat[:-3].reshape(1000, 3), flat[3:].reshape(1000, 3))
+        for i in range(1000):
+            for c in range(3):
+                next_row(i, c, wanted[:-3].reshape(1000, 3), wanted[3:].reshape(1000, 3))
+        np.testing.assert_array_equal(flat, wanted)
+        flat %= 97
+        wanted %= 97

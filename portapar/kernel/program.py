@@ -7,6 +7,7 @@ native code (Numba for CPUs, C for OpenCL and CUDA).
 from __future__ import annotations
 
 import functools
+import math
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -67,6 +68,8 @@ class Program:
         If it is not `unit`: how far the index goes on each axis, 0 for what is only known in the call.
     signed : bool
         Some indices may be negative.
+    last : int
+        How long the last axis of the space is where code is made for just that; else 0.
     own : tuple of int
         Arguments that are read at the kernel's own index alone, which is in their range: they may be read at any time.
     written : tuple of int, optional
@@ -98,6 +101,7 @@ class Program:
     unit: bool = True
     steps: tuple[int, ...] = ()
     signed: bool = False
+    last: int = 0
     out: int = -1
     own: tuple[int, ...] = ()
     written: tuple[int, ...] | None = None
@@ -114,7 +118,7 @@ class Program:
     def key(self) -> str:
         """A digest of everything that generated code depends on."""
         space = (self.ndim, self.unit, self.steps, self.signed, self.own, self.written, self.idle, self.once)
-        parts = (self.form, self.text, self.specs, *space, self.shared, self.out, self.acc, self.ordered)
+        parts = (self.form, self.text, self.specs, *space, self.last, self.shared, self.out, self.acc, self.ordered)
         return config.digest(repr(parts).encode(), 16).hex()
 
 
@@ -148,6 +152,15 @@ def grows(text: str, ndim: int) -> bool:
     indices = set(entry[1].split(", ")[:ndim])
     ends = re.findall(r"^\s*for \w+ in range\((.*)\):$", entry[2], re.MULTILINE)
     return any(indices & set(re.findall(r"\w+", re.sub(r"\[[^\[\]]*\]", "", end))) for end in ends)
+
+
+SHORT = 16  #: the length of a short last axis of an array may be a constant of the code
+ROW, ROWS = 4, 1024  #: how long rows of a space are at most, and how many indices it has at least, for `short_last`
+
+
+def short_last(extent: tuple[int, ...]) -> int:
+    """The length of the last axis of a space of many short rows, for which code of its own pays; else 0."""
+    return extent[-1] if len(extent) > 1 and 0 < extent[-1] <= ROW and math.prod(extent) >= ROWS else 0
 
 
 REFUSED = object()  #: the answer of a prepared launch that cannot take these arguments

@@ -38,18 +38,19 @@ from portapar.kernel.cpu.jobs import HI as JOB_HI
 from portapar.kernel.jit import layout
 from portapar.kernel.jit.layout import DATA, DESCR, DIMS, FLAGS, HEAD, ITEMS, NDIM, SIZE, STRIDES, TYPE, word
 from portapar.kernel.jit.native import callee, native
-from portapar.kernel.program import REFUSED
+from portapar.kernel.program import REFUSED, SHORT
 
 # A table, by byte: how the job is run, then what the call looks like.
 (
     KNOWN, BUSY, BLOCK, LOOP, JOB, LO, HI, REST, POOL, ACQUIRE, RELEASE, ERROR, _, _, FREES, GIVES, SPACE, COUNT,
 ) = range(0, 144, 8)  # fmt: skip
 # Of calls over other lengths, between COUNT and what they look like: whether they are, the sizes for which it holds,
-# where the block has the space and what of it, how it is cut, and the space of a call: extents, where they end, starts.
+# where the block has the space and what of it, how it is cut, how long short rows are, and the space of a call:
+# extents, where they end, starts.
 (
-    OVER, LEAST, MOST, TAIL, DIMENSIONS, STARTS, SIGNED, CUTS, CUT, CHUNKS, LONG, RANGE, SIZE_AT, START_AT, STEP_AT,
-    EXTENTS,
-) = range(144, 272, 8)  # fmt: skip
+    OVER, LEAST, MOST, TAIL, DIMENSIONS, STARTS, SIGNED, CUTS, CUT, CHUNKS, LONG, ROW, RANGE, SIZE_AT, START_AT,
+    STEP_AT, EXTENTS,
+) = range(144, 280, 8)  # fmt: skip
 _AXES = 6
 ENDS, BEGINS = EXTENTS + 8 * _AXES, EXTENTS + 16 * _AXES
 LOOKS = BEGINS + 8 * _AXES  #: what a call looks like
@@ -145,6 +146,9 @@ def _make() -> Any:
             if found == 0:
                 return 0
             signed |= int(found == 2)
+        row = load(table + ROW)
+        if row != 0 and load(table + EXTENTS + 8 * (abs(axes) - 1)) != row:
+            return 0
         return int(load(table + STARTS) == 0 or signed == load(table + SIGNED))
 
     @inline
@@ -172,9 +176,10 @@ def _make() -> Any:
         if equal != load(entry + MORE + 24) or reaches != load(entry + MORE + 32):
             return 0
         if contiguous != 0:
-            for d in range(axes, ndim):
+            near = min(axes, max(ndim - 1, 1))
+            for d in range(near, ndim):
                 n = load(dims + 8 * d)
-                if (n if n <= SHORT else 0) != load(entry + MORE + 48 + 8 * (d - axes)):
+                if (n if n <= SHORT else 0) != load(entry + MORE + 48 + 8 * (d - near)):
                     return 0
         return 1
 
@@ -515,10 +520,10 @@ class Over(NamedTuple):
             return [*words, 0, 0, x.strides[0] if x.ndim else 0]
         reaches = sum(1 << d for d, (n, end) in enumerate(zip(x.shape, self.ends, strict=False)) if n >= end)
         words += (int(x.shape == self.extent), reaches, 0)
-        return words + [n if n <= SHORT else 0 for n in x.shape[axes:]] if contiguous else words
+        near = min(axes, max(x.ndim - 1, 1))
+        return words + [n if n <= SHORT else 0 for n in x.shape[near:]] if contiguous else words
 
 
-SHORT = 16  #: the length of a short last axis may be a constant of the code
 FAR = 2**52
 OFTEN = 4096  #: iterations from which on other threads in Python must be able to run
 AXES = _AXES

@@ -97,7 +97,7 @@ def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0, 
     space = functions(program, lambda texts: _forms(program, texts, trees, alone), **called)
     if bound is not None:
         space.update(fast=space.get("body"), fast_elem=space.get("elem"))
-        if does_ends(program) and bound.test and program.acc is None:
+        if ((does_ends(program) and bound.test) or program.last) and program.acc is None:
             slow = functions(program, lambda texts: _forms(program, texts, {}), **called)
             space.update(slow=slow["body"])
     space.update(
@@ -129,10 +129,11 @@ def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0, 
     cut = None if plain else _quotients(program)
     if cut is not None:
         space["run"] = cut.function(program, space)
-    exec(compile(chunk_text(program, stream, bound, apart, strips, cut), "<portapar chunk>", "exec"), space)
-    for name in ("holds", "sound", "inside", "wider", "short"):
+    text = chunk_text(program, stream, bound, apart, strips, cut, not plain and _short(program))
+    exec(compile(text, "<portapar chunk>", "exec"), space)
+    for name in ("holds", "sound", "inside", "wider", "fitting", "short"):
         if name in space:
-            seldom = name in ("holds", "inside", "wider")
+            seldom = name in ("holds", "inside", "wider", "fitting")
             space[name] = callee(space[name], once=seldom or program.once, inline=not seldom)
     return space["chunk"]
 
@@ -185,6 +186,11 @@ def _quotients(program: Program) -> Quotients | None:
     return None if body is None else quotients(program, body)
 
 
+def _short(program: Program) -> bool:
+    """Whether rows are done several at a time."""
+    return program.last > 0 and not _strips(program)[0] and not _quotients(program)
+
+
 def _apart(program: Program) -> bool:
     """Whether code is made for arrays of which the written ones share memory with no other; a transform's do not."""
     if program.form == "map":
@@ -216,7 +222,7 @@ def _forms(program: Program, texts: dict[str, str], trees: dict[str, Any], alone
 
 def can_stream(program: Program) -> bool:
     """Whether the output can bypass the caches: contiguous elements that fill cache lines."""
-    if program.form != "transform" or not program.unit or _strips(program)[0] or _quotients(program):
+    if program.form != "transform" or not program.unit or _short(program) or _strips(program)[0] or _quotients(program):
         return False
     spec = program.specs[program.out]
     return spec.contiguous and spec.dtype.names is None and 64 % spec.dtype.itemsize == 0
@@ -411,7 +417,9 @@ def inspect(program: Program, stream: bool = False) -> dict[str, str]:
         verdict = f"{verdict}\nwhere an index is negative: {slow}"
     return {
         "vectorized": verdict,
-        "Numba": program.text + "\n" + chunk_text(program, stream, bound, _apart(program), strips, _quotients(program)),
+        "Numba": program.text + "\n" + chunk_text(
+            program, stream, bound, _apart(program), strips, _quotients(program), _short(program)
+        ),
         "LLVM": llvm,
         "assembly": library.get_asm_str(),
     }

@@ -19,7 +19,7 @@ from portapar.kernel.cpu.memory import LINE
 from portapar.kernel.front.sources import of_library
 from portapar.kernel.jit.check import located
 from portapar.kernel.jit.layout import ALIGNED, BYTES, WRITEABLE
-from portapar.kernel.program import REFUSED, Program, Task, grows, has_loop
+from portapar.kernel.program import REFUSED, ROWS, Program, Task, grows, has_loop, short_last
 from portapar.kernel.tiles import TILE
 
 JOINING = 4e-6  #: seconds for what Python does when other threads join
@@ -319,6 +319,8 @@ class Launch(device.Launch):
         def beyond(way: int) -> int:
             """The last number of iterations, more or fewer, for which all else is the same."""
             near, far = count, calls.FAR - 1 if way > 0 else 1
+            if short_last(lengths.extent):  # beyond, other code is made
+                far = min(far, ROWS - 1) if count < ROWS else max(far, ROWS)
             if self._kind(far, *lengths.dealt(far)) == kind:
                 return far
             while abs(far - near) > 1:
@@ -335,7 +337,7 @@ class Launch(device.Launch):
         chunk = self._new_job.keywords["chunk"]
         words = (
             beyond(-1), beyond(1), tail, program.ndim, not program.unit, least < 0, cuts, min(chunk or LINE, LINE),
-            chunk, self._loops,
+            chunk, self._loops, program.last,
         )  # fmt: skip
         return calls.Over(tuple(map(int, words)), lengths.extent, tuple(ends))
 

@@ -32,6 +32,7 @@ def loops_text(
     bound: Bounded | None,
     strips: int = 0,
     cut: Quotients | None = None,
+    short: bool = False,
 ) -> str:
     """The text of ``chunk(lo, hi, block)``, of which `head` is the beginning, for maps and transforms.
 
@@ -54,7 +55,7 @@ def loops_text(
             f"@    else:\n@        {_rest(program, 'near', 'far')}\n"
         )
     if program.ndim > 1:
-        work = _rows(program, work, call, tested)
+        work = _short_rows(program, call, name, tested, sound) if short else _rows(program, work, call, tested)
     elif tested:
         where = f"inside(begin, end, {_places(program)}block)"
         work = (
@@ -62,8 +63,10 @@ def loops_text(
             f"@if first < last:\n{_before('first')}{_indented(work)}@    done = last\n"
         )
     if bound is not None:
-        inside = _inside_text(program) if tested else ""
-        inside += _wider_text(program) if tested and program.ndim > 1 else ""
+        inside = ""
+        if tested:
+            inside = _fitting_text(program) if short else _inside_text(program)
+            inside += _wider_text(program) if program.ndim > 1 and not short else ""
         head = holds_text(program, bound, given) + inside + head
     if stream:
         head += "    buffer = tile()\n"
@@ -96,6 +99,66 @@ def _rows(program: Program, work: str, call: str, tested: bool) -> str:
             f"@else:\n@    lo, below = lo + end - begin, {row} + 1\n"
         )
     return f"{more}{rows}@{row} = below\n"
+
+
+def _short_rows(program: Program, call: str, name: str, tested: bool, sound: bool) -> str:
+    """The work of rows of a known length, which LLVM writes out, and makes vectors of several rows.
+
+    In what a chunk has of other rows, and in rows in which indices could be negative, the functions are as they are.
+    """
+    inner, last = program.ndim - 1, program.last
+    row, slow = f"p{inner - 1}", "body" if name == "body" else "slow"
+    step = f"{_outer(program)}{_index(program, inner, 'k')}, {call})\n"
+
+    def loops(first: str, below: str) -> str:
+        rows = f"@    for {row} in range({first}, {below}):\n"
+        return f"{rows}@        for k in range({last}):\n@            {name}({step}"
+
+    text = loops("row", "below")
+    if sound:
+        near = "".join(f"{_ends(program, d, f'p{d}', f'p{d}')}, " for d in range(inner - 1))
+        near += f"{_ends(program, inner - 1, 'near', 'far - 1')}, {_ends(program, inner, 'zero', f'zero + {last - 1}')}"
+        text = (
+            f"@    for near in range(row, below, {BLOCK}):\n@        far = min(near + {BLOCK}, below)\n"
+            f"@        if sound(table, {near}, {call}):\n{_indented(_indented(loops('near', 'far')))}"
+            f"@        else:\n@            rest(table, lo + (near - row) * {last}, lo + (far - row) * {last}, block)\n"
+        )
+    fits = "@    fits = True\n"
+    if tested:
+        fits = "@    fits = easy\n@    if not easy:\n"
+        fits += f"@        below, fits = fitting(row, below, {_places(program)}block)\n"
+    count = f"(hi - lo) // {last}" if inner == 1 else f"min(n{inner - 1} - {row}, (hi - lo) // {last})"
+    return (
+        f"@row, zero, below, fits = {row}, lo - lo, {row} + 1, False\n"
+        f"@if begin == 0 and hi - lo >= {last}:\n@    below = row + {count}\n{fits}"
+        f"@if fits:\n{text}"
+        f"@else:\n@    for {row} in range(row, below):\n@        for k in range(begin, end):\n"
+        f"@            {slow}({step}@        few()\n"
+        f"@{row} = below\n@lo += (below - row - 1) * {last} + end - begin\n" + "@done = lo\n" * tested
+    )
+
+
+def _fitting_text(program: Program) -> str:
+    """``fitting``: to which row on the fast form is right, and True; or to which the other one, right in all, does."""
+    inner, step = program.ndim - 1, program.last - 1
+    box = "".join(f"{_ends(program, d, f'p{d}', f'p{d}')}, " for d in range(inner - 1))
+    end = _ends(program, inner, "zero", f"zero + {step}")
+
+    def holds(first: str, last: str) -> str:
+        return f"holds({box}{_ends(program, inner - 1, first, last)}, {end}, block)"
+
+    return (
+        f"def fitting(row, below, {_places(program)}block):\n"
+        "    seldom()\n    zero = row - row\n    count = zero + 1\n"
+        f"    if {holds('row', 'below - 1')}:\n        return below, True\n"
+        f"    if {holds('row', 'row')}:\n"
+        f"        while row + 2 * count <= below and {holds('row', 'row + 2 * count - 1')}:\n"
+        "            count *= 2\n"
+        "        return row + count, True\n"
+        f"    if row + 1 < below and {holds('row + 1', 'below - 1')}:\n        return row + 1, False\n"
+        f"    while row + count < below and not {holds('row + count', 'row + count')}:\n        count *= 2\n"
+        "    return min(row + count, below), False\n"
+    )
 
 
 def _before(place: str) -> str:

@@ -26,6 +26,7 @@ def chunk_text(
     apart: bool = False,
     strips: int = 0,
     cut: Quotients | None = None,
+    short: bool = False,
 ) -> str:
     """Python text of ``chunk(lo, hi, block)`` for a program.
 
@@ -41,6 +42,8 @@ def chunk_text(
         The width of strips, if there are such (`portapar.kernel.cpu.strips`).
     cut : Quotients, optional
         The body between places where a quotient of the index changes.
+    short : bool
+        Rows have a known length, and several are done at a time.
     """
     args = [f"a{k}" for k in range(len(program.specs))]
     extra = [f"n{d}" for d in range(1, program.ndim)]
@@ -60,7 +63,7 @@ def chunk_text(
     if program.form == "reduce":
         head = holds_text(program, bound, given) + head if bound else head
         return (_tree_text if program.ordered else _lanes_text)(program, head, call, bound)
-    return loops_text(program, head, given, stream, bound, strips, cut)
+    return loops_text(program, head, given, stream, bound, strips, cut, short)
 
 
 def _value(call: str, fast: bool) -> Callable[[str], str]:
