@@ -389,6 +389,7 @@ UNSUPPORTED = {
     "a[i] = hash(i)": r"hash\(\).*outside of the kernel",
     "a[i] = i[0]": "a number has no elements.*pass an array",
     "i[1] = 2": "a number has no elements.*pass an array",
+    "t = (1, 2)\n    t[i] = 2": "element of a tuple or list.*pass an array",
 }
 HEAD = """
 import functools, math

@@ -464,6 +464,8 @@ def _call_message(short: str, call: str, shown: str) -> tuple[str, str]:
         return f"a record is stored where other things are: {shown}", "assign its fields one by one: q[i].x = r[i].x"
     if short.endswith(("getitem", "setitem")) and re.match(r"(u?int|float|complex|bool)\w*,", shown):
         return f"a number has no elements: {shown}", "pass an array, or leave the index out"
+    if short.endswith("setitem") and shown.startswith("tuple, "):
+        return "it stores in an element of a tuple or list, which kernels only read", "pass an array: np.array(…)"
     named = re.search(r"(?i)string|unicode|Literal\[str", call) is not None
     if short.endswith("getitem") and shown.startswith("tuple, ") and named:
         what = f"it takes a field of a tuple: {shown}; operators get records as tuples of their fields"
