@@ -12,8 +12,6 @@ import numpy as np
 
 from portapar import arrays, backend, divided, forks, moves, pipeline, shares
 from portapar.agreement import Asked, Loops, agreed
-from portapar.arrays import PartitionedArray
-from portapar.divided import Fragments
 from portapar.errors import BackendUnavailableError, DeviceMemoryError, PlacementError
 from portapar.future import Chain, Future, waiting
 from portapar.kernel.jit.check import needs
@@ -366,7 +364,7 @@ class DeviceExecutor(Executor):
                     home[...] = self.device.asnumpy(here)
         return partials
 
-    def fragment(self, problem: Problem, part: Part, how: Policy) -> Fragments:
+    def fragment(self, problem: Problem, part: Part, how: Policy) -> divided.Fragments:
         """Place the arguments of a part of a reduction, run it, and bring back what it has of the tiles."""
         self._check(problem)
         pieces = pipeline.pieces(problem, part, self.device)
@@ -374,7 +372,7 @@ class DeviceExecutor(Executor):
             head, tail = (self.fragment(problem, piece, how).head for piece, _ in pieces[::2])
             partials = self.run(problem, pieces[1][0], how)
             assert partials is not None
-            return Fragments(part.lo, part.hi, head, partials, tail)
+            return divided.Fragments(part.lo, part.hi, head, partials, tail)
         placed, firsts, _ = self._placed(problem, part) if part.lo < part.hi else ((), (), [])
         rows = moves.lengths(problem, (part.lo, part.hi), placed, firsts) if placed else ()
         with span("kernel", problem.algorithm, self, first=part.lo, end=part.hi):
@@ -438,7 +436,7 @@ class DeviceExecutor(Executor):
                 if not self.device.host_memory:  # of which there are copies now
                     for room, (_, out) in zip(spare, found, strict=True):
                         room += [] if out is None else [out]
-                return Fragments(part.lo, part.hi, *whole)
+                return divided.Fragments(part.lo, part.hi, *whole)
 
             return end
 
@@ -523,7 +521,7 @@ class DeviceExecutor(Executor):
                 back = None if here is buffer.host or not writes else (here, buffer.host)
                 return here, buffer.first, back
             value = value.array
-        if isinstance(value, PartitionedArray):
+        if isinstance(value, arrays.PartitionedArray):
             return *moves.own_part(problem, k, value, self), None
         if not isinstance(value, np.ndarray):
             if not self.device.owns(value):
