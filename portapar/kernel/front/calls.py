@@ -70,7 +70,11 @@ class Calls(Names):
     ----------
     choices : set of Place
         Of conditional expressions that stand for ``np.where``.
+    active : tuple of callable
+        The functions that are being lifted, each called by the one before; this one is the last.
     """
+
+    active: tuple[Any, ...] = ()
 
     def __init__(self, func: types.FunctionType, fixed: Fixed) -> None:
         super().__init__(func, {name: value for name, value in fixed if not isinstance(value, Items)})
@@ -149,7 +153,8 @@ class Calls(Names):
     def _called(self, node: ast.Call, text: str) -> ast.Call:
         """A call of no kernel function; `text` is what it calls, where that may be no function."""
         name = node.func.id if isinstance(node.func, ast.Name) else ""
-        data = name in self.captures.values() or name in self.locals
+        mine = self.code.co_varnames[: self.code.co_argcount] if self.active[1:] else ()  # may be given functions
+        data = name in self.captures.values() or (name in self.locals and name not in mine)
         if text and (data or not isinstance(node.func, (ast.Name, ast.Attribute))):
             self.fail(node, f"it calls {text}, which is no function", f"write {text}[…] for an element, or * between")
         return self._arguments(node)
