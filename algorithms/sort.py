@@ -244,7 +244,7 @@ def merged_few(step: Step, a: Any, b: Any, key: Any, descending: Any, out: Any =
     n, m = len(a), len(b)
     if out is not None and (elements(out, most=MANY) != n + m or out.dtype != a.dtype):
         return MISS
-    aliases = {} if out is None else {"out": out}
+    aliases = {} if out is None else {"out": out, "like": (out,)}  # both kernels that put elements there capture it
     there = part.empty(n + m, a.dtype) if out is None else out
     second, first = ([(radix.bits(x), radix.coding(x.dtype, descending))] for x in (b, a))
     put, less = putters(a, b, there), before(second, first)
