@@ -111,7 +111,6 @@ def test_unknown_executors(name, says):
         lambda: pp.opencl(-1),
         lambda: pp.hybrid(),
         lambda: pp.hybrid(3),
-        lambda: pp.hybrid(pp.simd(), pp.hybrid(pp.threads(2))),
         lambda: pp.hybrid(pp.simd(), weights=[1, 2]),
         lambda: pp.hybrid(pp.simd(), weights=[-1]),
         lambda: pp.hybrid(pp.simd(), weights=[float("nan")]),
