@@ -344,7 +344,7 @@ def _call(function: Any, args: tuple[Any, ...]) -> Any:
         kind = plain(_softened(args[0]))
         if function is float:
             return typing.signature(weak_float, kind)
-        return typing.signature(weak_int, kind)
+        return typing.signature(kind if kind == types.uint64 else weak_int, kind)
     return None
 
 
