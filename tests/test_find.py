@@ -174,7 +174,8 @@ def test_functions_with_loops(name, monkeypatch):
 
     def seen(self, *given):
         for found in rounds(self, *given):
-            sizes.append(found[2])
+            if given[2]:  # what is tried as a step that ran before, which no function with a loop is, says none
+                sizes.append(found[2])
             yield found
 
     def add(s, i, x, sums):
