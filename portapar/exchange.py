@@ -190,8 +190,8 @@ class Exchange:
         spans, told, host = list(shares.spans(self.cuts)), 0, isinstance(x, np.ndarray)
         for k, (own, some) in enumerate(zip(spans, asked, strict=True)):
             got = sum(hi - lo for lo, hi in some if lo < hi)
-            told += got - sum(_shared(own, one) for one in some)
-            given = 0 if host else sum(_shared(own, one) for theirs in asked for one in theirs)
+            told += got - sum(shares.common(own, one) for one in some)
+            given = 0 if host else sum(shares.common(own, one) for theirs in asked for one in theirs)
             self.carries(k, row * (got - (own[1] - own[0] if host and instead else 0)), row * given)
         self.told(0 if host else told * row)
 
@@ -328,11 +328,6 @@ class Exchange:
                 f"{self.algorithm}: {name} lives on {x.executor!r}, not on {self.executor!r}. "
                 f"Use policy.on({x.executor!r})"
             )
-
-
-def _shared(one: tuple[int, int], other: tuple[int, int]) -> int:
-    """How many rows two ranges have in common."""
-    return max(0, min(one[1], other[1]) - max(one[0], other[0]))
 
 
 def _kind(values: Sequence[Any]) -> str:

@@ -114,7 +114,7 @@ def learn(
         ready.waits -= 1
         if ready.waits:
             return False
-    if look is None or (lengths is not None and look[1] == "box"):  # where it begins is in it as an extent would be
+    if look is None:
         return False
     if lengths is None and not (look[2] is None or _kinds(look[2]) == {int}):
         look = boxed(look, box(look[2]))

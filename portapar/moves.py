@@ -397,7 +397,7 @@ def warn(policy: Policy, algorithm: str, what: str) -> None:
 
 def _outside(span: Span, own: Span) -> int:
     """How many rows of a range are not one's own."""
-    return span[1] - span[0] - max(0, min(span[1], own[1]) - max(span[0], own[0]))
+    return span[1] - span[0] - shares.common(span, own)
 
 
 # iterations that find all they read in the part's own rows, and others ------------------------------

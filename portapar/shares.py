@@ -120,3 +120,8 @@ def combine(subtrees: Iterable[tuple[int, int, int]], values: Iterable[Any], op:
 def spans(cuts: Sequence[int]) -> Iterator[tuple[int, int]]:
     """The pairs of neighbours."""
     return zip(cuts[:-1], cuts[1:], strict=True)
+
+
+def common(one: tuple[int, int], other: tuple[int, int]) -> int:
+    """How many rows two ranges have in common."""
+    return max(0, min(one[1], other[1]) - max(one[0], other[0]))

@@ -7,6 +7,7 @@ import pytest
 from conftest import executor
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_find import slow
 from test_primitives import rough
 from test_scan import AFFINE
 
@@ -36,13 +37,6 @@ def test_reductions_and_scans(policy):
             )
             for axes in itertools.combinations(range(len(shape)), len(shape) - 1):
                 np.testing.assert_array_equal(pp.asnumpy(pp.reduce(policy, here, axis=axes)), x.sum(axis=axes))
-
-
-def slow(v):
-    s = 0.0
-    for _ in range(3):
-        s = s * 0.5 + v
-    return s
 
 
 @pytest.mark.parametrize("name", ["threads:2", pytest.param("hybrid:threads:1+opencl:0", marks=pytest.mark.extra)])

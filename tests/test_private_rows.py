@@ -287,15 +287,6 @@ def parts_stay_parts(i, Y, rho, out, h):
     out[i, :2] += y + part + same[1]
 
 
-def test_parts_of_arrays_are_seen_to_change(renderer):
-    y, other = Y.copy(), Y.copy()
-    found, expected = np.zeros_like(Y), np.zeros_like(Y)
-    pp.for_each(renderer, N, parts_stay_parts, y, RHO, found, 0.01)
-    for i in range(N):
-        parts_stay_parts(i, other, RHO, expected, 0.01)
-    np.testing.assert_allclose(np.hstack([y, found]), np.hstack([other, expected]), rtol=1e-12)
-
-
 def parts_by_name(i, Y, rho, out, h):
     y, w = Y[i], out[i]
     w[1:] = y[:-1]
@@ -314,12 +305,13 @@ def parts_by_name(i, Y, rho, out, h):
     out[i] = w - out[i, ::-1]
 
 
-def test_parts_are_stored_where_they_come_from(renderer):
+@pytest.mark.parametrize("kernel", [parts_stay_parts, parts_by_name], ids=lambda x: x.__name__)
+def test_parts_of_arrays_change_and_are_stored_where_they_come_from(renderer, kernel):
     y, other = Y.copy(), Y.copy()
     found, expected = np.zeros_like(Y), np.zeros_like(Y)
-    pp.for_each(renderer, N, parts_by_name, y, RHO, found, 0.01)
+    pp.for_each(renderer, N, kernel, y, RHO, found, 0.01)
     for i in range(N):
-        parts_by_name(i, other, RHO, expected, 0.01)
+        kernel(i, other, RHO, expected, 0.01)
     np.testing.assert_allclose(np.hstack([y, found]), np.hstack([other, expected]), rtol=1e-12)
 
 
