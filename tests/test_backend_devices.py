@@ -1,5 +1,7 @@
 """OpenCL and CUDA devices: what is theirs alone (for the rest see `test_conformance`)."""
 
+import ctypes
+import os
 import subprocess
 import sys
 
@@ -24,6 +26,7 @@ from tasks import (
 
 from portapar.backend import Program, Task
 from portapar.backends import cuda, opencl
+from portapar.backends.opencl import pocl
 from portapar.errors import BackendUnavailableError
 from portapar.kernel.c.dialect import OPENCL
 from portapar.kernel.tiles import TILE
@@ -132,6 +135,34 @@ def test_a_closed_device_says_so():
 
 
 # -- what is missing -------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="only Linux shows a process its memory as a file")
+def test_pocl_is_told_the_name_of_a_cpu_it_does_not_know():
+    def record(*texts):
+        kept.append([ctypes.create_string_buffer(text) for text in texts])
+        return (ctypes.c_size_t * 512)(0, 7, 2**64 - 1, *map(ctypes.addressof, kept[-1]))
+
+    kept = []
+    unknown = record(b"generic", b"x86_64-unknown-linux-gnu", b"generic", b"pthread")
+    assert pocl.name(ctypes.addressof(unknown))
+    assert ctypes.string_at(unknown[5]).startswith(b"x86-64")
+    assert unknown[3:5] + unknown[6:7] == [ctypes.addressof(text) for text in (*kept[0][:2], kept[0][3])]
+    for other in (record(b"x86_64-unknown-linux-gnu", b"znver3"), record(b"aarch64-linux-gnu", b"generic")):
+        before = list(other)
+        assert not pocl.name(ctypes.addressof(other))
+        assert list(other) == before
+
+
+def test_a_device_whose_compiler_knows_no_cpu_is_not_here(monkeypatch):
+    if not opencl.probe()[0].available:
+        pytest.skip("no OpenCL device")
+    monkeypatch.setattr(pocl, "names_cpu", lambda device: False)
+    monkeypatch.setattr(opencl, "devices", opencl.devices.__wrapped__)
+    told = opencl.probe()[0]
+    assert not told.available
+    assert "does not know this CPU" in told.reason
+    assert "driver" in told.remedy
 
 
 def test_importing_a_backend_imports_no_driver():

@@ -13,8 +13,9 @@ from typing import Any
 
 from portapar import cache
 from portapar.backend import DeviceInfo, require
+from portapar.backends.opencl import pocl
 
-__all__ = ["open", "probe"]
+__all__ = ["devices", "open", "probe"]
 
 _INSTALL = "pip install 'portapar[opencl]'"
 
@@ -24,13 +25,13 @@ def probe() -> list[DeviceInfo]:
     if importlib.util.find_spec("pyopencl") is None:
         return [_missing("PyOpenCL is not installed", _INSTALL)]
     try:
-        devices = _devices()
+        found = devices()
     except Exception as error:  # noqa: BLE001 (a broken driver raises whatever it likes)
         remedy = f"Install the device's OpenCL driver, or {_INSTALL} for PoCL, which runs on the CPU"
         return [_missing(f"no OpenCL platform: {str(error) or type(error).__name__}", remedy)]
-    if not devices:
+    if not found:
         return [_missing("no OpenCL platform has a device", f"{_INSTALL} brings PoCL, which runs on the CPU")]
-    return [_info(index, device) for index, device in enumerate(devices)]
+    return [_info(index, device) for index, device in enumerate(found)]
 
 
 def open(index: int | None = None) -> Any:
@@ -48,12 +49,12 @@ def open(index: int | None = None) -> Any:
     require(infos[index if infos[0].available else 0])
     from portapar.backends.opencl.device import OpenCLDevice
 
-    return OpenCLDevice(f"opencl:{index}", _devices()[index])
+    return OpenCLDevice(f"opencl:{index}", devices()[index])
 
 
 @functools.cache
-def _devices() -> list[Any]:
-    """All devices; asking the drivers again is slow, and cannot give another answer."""
+def devices() -> list[Any]:
+    """All devices that can compile, GPUs first; asking the drivers again is slow, and cannot give another answer."""
     if "POCL_CACHE_DIR" not in os.environ:
         # PoCL caches what it compiles, reads this when it starts, and has no device if it cannot write there.
         folder = cache.folder()
@@ -64,8 +65,11 @@ def _devices() -> list[Any]:
         os.environ["POCL_CACHE_DIR"] = str(folder / "pocl")
     import pyopencl as cl
 
-    devices = [device for platform in cl.get_platforms() for device in platform.get_devices()]
-    return sorted(devices, key=lambda device: not device.type & cl.device_type.GPU)
+    found = [device for platform in cl.get_platforms() for device in platform.get_devices()]
+    usable = [device for device in found if pocl.names_cpu(device)]
+    if found and not usable:
+        raise RuntimeError(f"the compiler of PoCL does not know this CPU, {found[0].name.strip()}")
+    return sorted(usable, key=lambda device: not device.type & cl.device_type.GPU)
 
 
 def _info(index: int, device: Any) -> DeviceInfo:

@@ -20,6 +20,7 @@ from pyopencl.tools import ImmediateAllocator, MemoryPool
 
 from portapar import arrays, cache
 from portapar.backends.opencl.declarations import DECLARATIONS, OPTION
+from portapar.backends.opencl.pocl import PLATFORM
 from portapar.errors import DeviceMemoryError, PortaparError
 from portapar.kernel.c.device import NO_ROOM, CDevice, Kernel, elements
 from portapar.kernel.c.dialect import OPENCL, OPENCL_CPU
@@ -36,7 +37,6 @@ _NO_MEMORY = (
     cl.status_code.OUT_OF_HOST_MEMORY,
     cl.status_code.INVALID_BUFFER_SIZE,
 )
-_POCL = "Portable Computing Language"
 _EXTENSIONS = {
     "float64": "cl_khr_fp64",
     "64-bit atomics": "cl_khr_int64_base_atomics",
@@ -219,7 +219,7 @@ class OpenCLDevice(CDevice):
         folder = cache.folder()
         programs = None if folder is None else str(folder / "opencl")
         ways = [(text, options)]
-        if self.device.platform.name == _POCL:
+        if self.device.platform.name == PLATFORM:
             ways.insert(0, (DECLARATIONS + text, [*options, OPTION]))
         with self._errors(0):
             for written, how in ways:

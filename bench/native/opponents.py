@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from portapar.backends import opencl
+
 from . import compilers
 from .compilers import BuildError
 
@@ -373,8 +375,8 @@ class OpenCL(Native):
             except ImportError as error:
                 raise BuildError("no pyopencl", 'pip install "portapar[opencl]"') from error
             try:
-                devices = [device for platform in cl.get_platforms() for device in platform.get_devices()]
-            except cl.Error as error:
+                devices = opencl.devices()
+            except (cl.Error, RuntimeError) as error:
                 raise BuildError(f"no OpenCL device ({error})", 'pip install "portapar[opencl]"') from error
             if not devices:
                 raise BuildError("no OpenCL device", 'pip install "portapar[opencl]", which brings PoCL')
