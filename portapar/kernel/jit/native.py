@@ -234,7 +234,8 @@ def callee(function: Any, weak: tuple[int, ...] | None = (), once: bool = False,
 
     function.weak = weak
     how = _callee_compiler(once)
-    return typed_only(numba.njit(error_model="numpy", forceinline=inline, pipeline_class=how)(function))
+    options = {"error_model": "numpy", "forceinline": inline, "pipeline_class": how, "_nrt": False}
+    return typed_only(numba.njit(**options)(function))
 
 
 @functools.cache
