@@ -61,7 +61,7 @@ def pytest_configure(config):
     for name in ("PORTAPAR_EXECUTOR", "PORTAPAR_NUM_THREADS", "PYTHONDONTWRITEBYTECODE"):
         os.environ.pop(name, None)
     sys.dont_write_bytecode = False  # tests start many processes, and each would compile all modules anew
-    os.environ["PORTAPAR_CACHE_DIR"] = str(_cache_folder(Path(config.cache.mkdir("portapar"))))
+    os.environ["PORTAPAR_CACHE_DIR"] = str(_cache_folder(config.rootpath / ".pytest_cache" / "d" / "portapar"))
     gc.set_threshold(400_000, 10, 10)  # compilers make many objects that stay: to look through them again is in vain
 
 
@@ -117,6 +117,7 @@ def _cache_folder(home):
     for file in sorted((ROOT / "portapar" / "kernel").rglob("*.py")):
         digest.update(file.read_bytes())
     folder = home / digest.hexdigest()
+    home.mkdir(parents=True, exist_ok=True)
     for other in home.iterdir():
         if other != folder and time.time() - other.stat().st_mtime > 86400:
             shutil.rmtree(other, ignore_errors=True)
