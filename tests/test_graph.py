@@ -301,25 +301,28 @@ def test_files(tmp_path):
 @pytest.mark.parametrize(
     "name, content, message",
     [
-        ("a.el", "0 1\n2\n", "requires 2 columns but 1 were found at row 2"),
-        ("a.el", "0 1\nx 3\n", "x"),
-        ("a.el", "0 1 3\n", "requires 2 columns but 3 were found"),
-        ("a.el", "0 1\n0 -1\n", r"targets\[1\] is -1"),
+        ("a.el", "0 1\n2\n", "line 2 is '2': must be two vertices"),
+        ("a.el", "# a\n\n0 1\nx 3\n", "line 4 is 'x 3'"),
+        ("a.el", "0 1 3\n", "line 1 is '0 1 3'"),
+        ("a.el", "0 1\n0 -1\n", "line 2 is '0 -1'.*vertices from 0"),
         ("a.wel", "0 1.5 3\n", "1.5"),
         ("a.wel", "0 1e300 3\n", "1e300"),
-        ("a.wel", "0 1 nan\n", r"weights\[0\] is NaN"),
+        ("a.wel", "0 1 2\n0 1 nan\n", "line 2 is '0 1 nan'"),
         ("a.sg", "short", "it has 5 bytes, fewer than its header"),
         ("a.sg", "\0" + 16 * "\1", "it is cut off"),
         ("a.mtx", "%%MatrixMarket matrix coordinate real general\n2 3 1\n1 1 1.0\n", r"shape \(2, 3\): must be square"),
         ("a.mtx", "nothing", "a.mtx"),
         ("a.metis", "3 2\n2 3\n1\n", "tells of 3 vertices, and has 2 lines"),
         ("a.metis", "3 2\n2\n1\n\n", "tells of 2 edges, and its lines hold 2 neighbours"),
-        ("a.metis", "3 1\n4\n1\n\n", r"targets\[0\] is 3: must be a vertex, 0 to 2"),
+        ("a.metis", "3 1\n4\n1\n\n", "line 2 is '4': must hold neighbours, 1 to 3"),
         ("a.metis", "3 2\n2\n3\n1 2\n", "has no edge back"),
         ("a.metis", "2 1 1\n2 5\n1 6\n", "has two weights"),
-        ("a.metis", "2 1\n1.9\n1\n", "does not hold"),
+        ("a.metis", "% a\n2 1\n1.9\n1\n", "line 3 is '1.9'"),
         ("a.metis", "2 1\n\n2 2\n", "vertex 2 is its own neighbour"),
-        ("a.metis", "\0\0", "does not hold"),
+        ("a.metis", "\0\0", "its first line must hold"),
+        ("a.metis", "2 1 999\n2\n1\n", "its first line must hold"),
+        ("a.metis", "2 1\n2\n1\n\n1\n", "line 5 is one more"),
+        ("a.metis", "2 1 1\n2 5\n1\n", "line 3 is '1': must hold neighbours, 1 to 2, each with its weight"),
         ("a.mtx", "%%MatrixMarket matrix coordinate integer skew-symmetric\n2 2 1\n2 1 3\n", "skew-symmetric: must be"),
         ("a.mtx", "%%MatrixMarket matrix array real general\n1 1\n1.0\n", "kind array"),
         ("a.npz", "garbled", "does not hold"),
@@ -331,6 +334,24 @@ def test_files_that_are_wrong(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
     with pytest.raises(pp.ArgumentError, match=message):
         graph.load(pp.par, tmp_path / name)
+
+
+def test_the_second_half_of_a_serialized_file_is_looked_at(tmp_path):
+    head = b"\1" + np.array([1, 2, 0, 1, 1], np.int64).tobytes() + np.array([1], np.int32).tobytes()
+    for back, right in ([[0, 0, 1], True], [[0, 1, 1], False], [[1, 1, 2], False]):
+        (tmp_path / "a.sg").write_bytes(head + np.array(back, np.int64).tobytes() + np.array([0], np.int32).tobytes())
+        if right:
+            assert graph.load(pp.par, tmp_path / "a.sg").num_edges == 1
+        else:
+            with pytest.raises(pp.ArgumentError, match="edges into its vertices"):
+                graph.load(pp.par, tmp_path / "a.sg")
+
+
+@pytest.mark.parametrize("directed", ["yes", 7, [True, False]])
+def test_a_saved_graph_says_whether_it_is_directed(tmp_path, directed):
+    np.savez(tmp_path / "a.npz", offsets=np.array([0, 1]), targets=np.array([0]), directed=np.array(directed))
+    with pytest.raises(pp.ArgumentError, match="must be True or False"):
+        graph.load(pp.par, tmp_path / "a.npz")
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays
+from portapar.algorithms.graph.build import WIDEST
 from portapar.algorithms.graph.graph import Graph
 from portapar.arrays import PartitionedArray
 from portapar.errors import ArgumentError, PortaparError, flags
@@ -108,18 +109,45 @@ def save(path: str | os.PathLike[str], graph: Graph) -> None:
 
 def _edges(policy: Policy, path: Path, directed: bool | None) -> Graph:
     columns = ["u", "v", "w"] if path.suffix == ".wel" else ["u", "v"]
-    text = [line for line in path.read_text().splitlines() if line.strip() and line.lstrip()[0] not in "#%"]
-    for kind in ("i8", "f8"):  # of the weights
+    told = f"must be {'two vertices and a weight' if len(columns) == 3 else 'two vertices'}"
+    lines = _lines(path, "#%")
+    text = [line for _, line in lines]
+
+    def read(text: list[str], kind: str) -> np.ndarray:
         kinds = np.dtype([(name, kind if name == "w" else "i8") for name in columns])
+        return np.loadtxt(text, kinds, ndmin=1) if text else np.empty(0, kinds)
+
+    try:
+        found = read(text, "i8")
+    except ValueError:
         try:
-            found = np.loadtxt(text, kinds, ndmin=1) if text else np.empty(0, kinds)
-            break
-        except ValueError as error:
-            if kind == "f8" or len(columns) == 2:
-                raise ArgumentError(str(error)) from None
-    return Graph.from_edges(
-        policy, *(np.ascontiguousarray(found[name]) for name in columns), directed=directed is not False
-    )
+            found = read(text, "f8")  # the weights
+        except ValueError:
+            raise ArgumentError(_wrong(lines, lambda line: read([line], "f8"), told)) from None
+    u, v, *weights = (np.ascontiguousarray(found[name]) for name in columns)
+    wrong = (u < 0) | (v < 0) | (u >= WIDEST) | (v >= WIDEST)
+    for w in weights:
+        wrong |= np.isnan(w)
+    if wrong.any():
+        number, line = lines[int(wrong.argmax())]
+        raise ArgumentError(f"line {number} is {line!r}: {told}, vertices from 0 to 2**31 - 1, weights not NaN")
+    return Graph.from_edges(policy, u, v, *weights, directed=directed is not False)
+
+
+def _lines(path: Path, comments: str, blank: bool = False) -> list[tuple[int, str]]:
+    """The lines of a text that are no comments, and the number of each."""
+    numbered = enumerate(path.read_text().splitlines(), 1)
+    return [(k, line) for k, line in numbered if (line.strip() or blank) and line.lstrip()[:1] not in tuple(comments)]
+
+
+def _wrong(lines: list[tuple[int, str]], read: Callable[[str], Any], told: str) -> str:
+    """Which line cannot be read."""
+    for number, line in lines:
+        try:
+            read(line)
+        except (ValueError, OverflowError):
+            return f"line {number} is {line!r}: {told}"
+    return f"its lines differ in what they hold: each {told}"
 
 
 def _serialized(policy: Policy, path: Path, directed: bool | None) -> Graph:
@@ -138,6 +166,10 @@ def _serialized(policy: Policy, path: Path, directed: bool | None) -> Graph:
     edges = np.frombuffer(raw, np.int32, m * pair, 17 + 8 * (n + 1)).reshape(m, pair)
     weights = edges[:, 1].copy() if pair == 2 else None
     graph = Graph(offsets, edges[:, 0].copy(), weights, directed=turned)
+    if turned:  # the same edges once more, by where they end
+        back = np.frombuffer(raw, np.int64, n + 1, 17 + one)
+        if back[0] != 0 or not np.array_equal(np.diff(back), np.bincount(graph.targets, minlength=n)):
+            raise ArgumentError("the edges into its vertices are not as many as it has edges that lead there")
     return _placed(policy, graph)
 
 
@@ -160,25 +192,45 @@ def _matrix_market(policy: Policy, path: Path, directed: bool | None) -> Graph:
 
 
 def _metis(policy: Policy, path: Path, directed: bool | None) -> Graph:
-    lines = [line for line in path.read_text().splitlines() if not line.startswith("%")]
-    head = [int(word) for word in lines[0].split()] if lines else []
-    if not 2 <= len(head) <= 4:
-        raise ArgumentError("its first line must hold the number of vertices, of edges, and the format")
+    lines = _lines(path, "%", blank=True)
+    told = (
+        "must hold the number of vertices, of edges, the format (none, or digits 0 and 1), and of weights of a vertex"
+    )
+    try:
+        head = [int(word) for word in lines[0][1].split()] if lines else []
+    except ValueError:
+        head = []
+    if not 2 <= len(head) <= 4 or min(head) < 0 or not set(str((*head, 0)[2])) <= {"0", "1"}:
+        raise ArgumentError(f"its first line {told}")
     n, m, code = (*head, 0)[:3]
     weighted, sizes = code % 10 == 1, (head[3] if len(head) > 3 else 1) * (code // 10 % 10) + code // 100
-    if len(lines) - 1 < n:
-        raise ArgumentError(f"it tells of {n} vertices, and has {len(lines) - 1} lines for them")
-    rows = [np.array(line.split()[sizes:], np.int64) for line in lines[1 : n + 1]]
+    rows, rest = lines[1 : n + 1], lines[n + 1 :]
+    if len(rows) < n:
+        raise ArgumentError(f"it tells of {n} vertices, and has {len(rows)} lines for them")
+    more = next((number for number, line in rest if line.strip()), None)
+    if more is not None:
+        raise ArgumentError(f"it tells of {n} vertices, and line {more} is one more")
     step = 2 if weighted else 1
-    for k, row in enumerate(rows):
-        if len(row) % step:
-            raise ArgumentError(f"the line of vertex {k + 1} has no weight for its last neighbour")
-    counts = [len(row) // step for row in rows]
+
+    def read(line: str) -> np.ndarray:
+        words = np.array(line.split(), np.int64)[sizes:]
+        ends = words[::step]
+        if len(words) % step or (ends < 1).any() or (ends > n).any():
+            raise ValueError
+        return words
+
+    try:
+        found = [read(line) for _, line in rows]
+    except (ValueError, OverflowError):
+        raise ArgumentError(
+            _wrong(rows, read, f"must hold neighbours, 1 to {n}{', each with its weight' * weighted}")
+        ) from None
+    counts = [len(row) // step for row in found]
     if sum(counts) != 2 * m:
         raise ArgumentError(
             f"it tells of {m} edges, and its lines hold {sum(counts)} neighbours: must be twice as many"
         )
-    flat = np.concatenate([*rows, np.empty(0, np.int64)]).reshape(-1, step)
+    flat = np.concatenate([*found, np.empty(0, np.int64)]).reshape(-1, step)
     u, v = np.repeat(np.arange(n), counts), np.ascontiguousarray(flat[:, 0]) - 1
     if (u == v).any():
         raise ArgumentError(f"vertex {int(u[u == v][0]) + 1} is its own neighbour, which METIS does not have")
@@ -196,6 +248,8 @@ def _saved(policy: Policy, path: Path, directed: bool | None) -> Graph:
     missing = {"offsets", "targets", "directed"} - set(held)
     if missing:
         raise ArgumentError(f"it holds no {', '.join(sorted(missing))}: it is no file of save")
+    if held["directed"].dtype != bool or held["directed"].size != 1:
+        raise ArgumentError(f"directed is {held['directed']}: must be True or False")
     graph = Graph(held["offsets"], held["targets"], held.get("weights"), directed=bool(held["directed"].item()))
     return _placed(policy, graph)
 
