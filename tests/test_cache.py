@@ -469,7 +469,7 @@ def test_what_is_kept_in_memory_is_bounded(module, monkeypatch):
     assert all(len(each) <= 2 for each in kept)
 
 
-def test_keys_of_remembered_calls_keep_their_codes(module):
+def test_keys_of_remembered_calls_keep_their_codes(newer, module):
     """Of all kernels of a call, whenever others are forgotten: else another could come to have the place of one."""
     from portapar import looks, remembered
     from portapar.kernel.front import lift

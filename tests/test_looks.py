@@ -417,7 +417,7 @@ def test_closed_executors_say_so():
             assert pp.reduce(pp.par_unseq.on(make()), x) == 36
 
 
-def test_nothing_is_held_or_lost(how):
+def test_nothing_is_held_or_lost(newer, how):
     """References: of arguments, results and what calls give, and memory."""
     x, y, s = np.arange(N) * 1.0, np.zeros(N), 1234567.5
     out = np.zeros(N)

@@ -299,7 +299,7 @@ def test_attributes_of_a_graph_that_has_changed_are_not_read():
             kept.weighted("w")
 
 
-def test_attributes_outlive_the_name_of_the_graph():
+def test_attributes_outlive_the_name_of_the_graph(newer):
     graph = nx.path_graph(4)
     nx.set_edge_attributes(graph, 2, "w")
     kept = convert_from_nx(graph)

@@ -270,7 +270,7 @@ def test_segments_and_seeds_change(policy, anew):
         rows[:] = 0
 
 
-def test_nothing_is_kept_alive_and_threads_do_not_meet(policy):
+def test_nothing_is_kept_alive_and_threads_do_not_meet(newer, policy):
     x = numbers(1)
     watched = [weakref.ref(x), weakref.ref(pp.rotate(policy, x, 3))]
     for _ in range(4):
