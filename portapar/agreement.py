@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -25,14 +24,11 @@ _OURS = str(Path(__file__).parent)
 _NAN = 0x7FF8_0000_0000  #: stands for all of them, which equal nothing
 
 
-@dataclass(slots=True)
-class Asked:
-    """A loop, apart from what it is given: its text, its space, and the kinds of its arguments.
+class Asked(int):
+    """A loop, apart from what it is given: a digest of its text, its space, and the kinds of its arguments.
 
     Attributes
     ----------
-    digest : int
-        The same on all ranks.
     call : str
         What to call it in messages.
     places : tuple of int
@@ -42,7 +38,6 @@ class Asked:
         Theirs; those of arrays end in a colon, those of partitioned ones in a number sign.
     """
 
-    digest: int
     call: str
     places: tuple[int, ...]
     names: tuple[str, ...]
@@ -55,18 +50,26 @@ class Asked:
         space = problem.extent, problem.start, problem.step
         shapes = [(getattr(x, "shape", ()), spec.dtype) for x, spec in zip(values, program.specs, strict=True)]
         told = repr((problem.algorithm, program.form, program.text, program.acc, space, shapes, problem.init))
-        digest = int.from_bytes(config.digest(told.encode(), 7), "little")
+        found = cls(int.from_bytes(config.digest(told.encode(), 7), "little"))
         size = "×".join(map(str, problem.extent))
         users = [(file, line) for file, line in (program.origin or {}).values() if not file.startswith(_OURS)]
         where = f" ({users[-1][0]}:{users[-1][1]})" if users else ""
-        names = tuple(f"{problem.names[k]}{_sign(values[k])}" for k in places)
-        return cls(digest, f"{problem.algorithm} of {size} indices{where}", tuple(places), names)
+        found.call, found.places = f"{problem.algorithm} of {size} indices{where}", tuple(places)
+        found.names = tuple(f"{problem.names[k]}{_sign(values[k])}" for k in places)
+        return found
 
     @staticmethod
     def _compared(x: Any, use: Any) -> bool:
         if use is None or isinstance(x, PartitionedArray):
             return True
         return isinstance(x, np.ndarray) and x.nbytes <= SMALL and use.reads and not use.writes
+
+
+def numbers(values: Sequence[Any], places: Sequence[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    """What gives the numbers that are compared of a call's arguments, those at `places`, which look like `values`."""
+    if all(type(values[k]) is PartitionedArray for k in places):
+        return lambda args: tuple([args[k].number for k in places])
+    return lambda args: tuple([_number(args[k]) for k in places])
 
 
 def _sign(x: Any) -> str:
@@ -103,20 +106,21 @@ class Loops:
 
     def note(self, asked: Asked, values: Sequence[Any]) -> None:
         """One more, with what is at its `places`."""
+        self.append((asked, tuple(map(_number, values)) if values else ()))
+
+    def append(self, one: tuple[Asked, tuple[Any, ...]]) -> None:
+        """One more, with numbers for what is at its `places`."""
         if len(self._noted) >= MANY:
             self._before = self._digest()
             self._noted.clear()
-        self._noted.append((asked, tuple(map(_number, values)) if values else ()))
+        self._noted.append(one)
 
     def drop(self) -> None:
         """The last one did not run."""
         self._noted.pop()
 
     def _digest(self) -> int:
-        found = self._before
-        for asked, numbers in self._noted:
-            found = hash((found, asked.digest, numbers))
-        return found
+        return hash((self._before, *self._noted)) if self._noted else self._before
 
     def end(self) -> tuple[int, list[Any]]:
         """A digest of all of them, and the last ones in words if it comes to that; they are forgotten."""
@@ -130,7 +134,7 @@ class Loops:
 
 def in_full(noted: Sequence[Any]) -> list[tuple[str, int, tuple[Any, ...]]]:
     """What ranks tell each other of loops where their digests differ."""
-    return [(asked.call, asked.digest, tuple(zip(asked.names, numbers, strict=True))) for asked, numbers in noted]
+    return [(asked.call, int(asked), tuple(zip(asked.names, numbers, strict=True))) for asked, numbers in noted]
 
 
 def differ(told: Sequence[Sequence[tuple[str, int, tuple[Any, ...]]]]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -131,21 +132,23 @@ class PartitionedArray:
     dtype : numpy.dtype
     cuts : tuple of int
         Part k holds the rows ``cuts[k]`` to ``cuts[k + 1]``.
-    parts : dict of int to array
+    parts : mapping of int to array
         The parts at hand: all of them on a hybrid executor, this rank's own on MPI.
     executor : Executor
         Where it lives.
     """
 
     __array_priority__ = 1000
+    __slots__ = ("__weakref__", "cuts", "dtype", "executor", "held", "number", "parts", "replica", "shape")
 
     def __init__(
-        self, shape: tuple[int, ...], dtype: Any, cuts: tuple[int, ...], parts: dict[int, Any], executor: Any
+        self, shape: tuple[int, ...], dtype: Any, cuts: tuple[int, ...], parts: Mapping[int, Any], executor: Any
     ) -> None:
         self.shape = tuple(shape)
         self.dtype = np.dtype(dtype)
-        self.cuts = tuple(cuts)
-        self.parts = parts
+        self.cuts = _one(tuple(cuts))
+        self.parts: Mapping[int, Any] = MappingProxyType(dict(parts))
+        self.held = tuple(parts[k] for k in sorted(parts))  #: the same in order, for native code
         self.executor = executor
         self.number: int = executor.number_array()  #: among those of its executor, the same on all ranks; or 0
         #: while parts run by themselves: the whole of it, on the host; or True where they use their own rows alone
@@ -191,7 +194,7 @@ class PartitionedArray:
                     f"{self!r} cannot be pickled or copied: it has parts in the memory of a device. Pickle "
                     "pp.asnumpy(...) of it, and place that with executor.asarray(...)"
                 )
-        return PartitionedArray, (self.shape, self.dtype, self.cuts, self.parts, self.executor)
+        return PartitionedArray, (self.shape, self.dtype, self.cuts, dict(self.parts), self.executor)
 
     def _refused(self, *_: Any) -> Any:
         """What NumPy's arrays have and these do not."""
@@ -209,6 +212,12 @@ class PartitionedArray:
 
     def __repr__(self) -> str:
         return f"PartitionedArray(shape={self.shape}, dtype={self.dtype}, parts={self.partition}, on={self.executor!r})"
+
+
+@functools.lru_cache(maxsize=1024)
+def _one(cuts: tuple[int, ...]) -> tuple[int, ...]:
+    """One object for equal cuts: native code compares where they are."""
+    return cuts
 
 
 def asnumpy(x: Any) -> np.ndarray:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from portapar import arrays, backend, divided, forks, moves, pipeline, shares
-from portapar.agreement import Asked, Loops, agreed
+from portapar.agreement import Loops, agreed
 from portapar.errors import BackendUnavailableError, DeviceMemoryError, PlacementError
 from portapar.future import Chain, Future, waiting
 from portapar.kernel.jit.check import needs
@@ -58,6 +59,7 @@ class Executor:
     closed = False
     chooses = False  #: each call finds out how it is cut, see `portapar.choice`
     weights: tuple[float, ...] = (1.0,)
+    notes: Mapping[int, Loops] = MappingProxyType({})  #: where loops are noted, by threads whose calls ranks compare
     worth = 0.0  #: seconds of work below which a call is not cut
 
     def __init__(self, text: str) -> None:
@@ -194,10 +196,6 @@ class Executor:
     def number_array(self) -> int:
         """A number for a new array that is cut, where processes have to tell it from others; else 0."""
         return 0
-
-    def note(self, asked: Asked, values: Sequence[Any]) -> Loops | None:
-        """Note a loop that runs next, for ranks to compare; where that was done."""
-        return None
 
     def tell(self, call: str, work: Callable[[], Any], counts: Sequence[int], dtype: np.dtype) -> Any:
         """What `work` gives in every process, ``counts[r]`` numbers in process r, one after the other.

@@ -186,8 +186,7 @@ def _runs(ready: Any, space: Any, values: tuple[Any, ...], same: Any, lengths: L
         return None
     if ready.shape is not None:
         values = (*values[:-1], np.empty(*ready.shape))
-    sources = range(len(values)) if ready.places is None else ready.places
-    return ready.launch.caller(space, values, sources, same, ready.gives, lengths)
+    return ready.caller(space, values, same, lengths)
 
 
 def code_of(kernel: Any) -> Any:

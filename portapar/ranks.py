@@ -77,9 +77,9 @@ class _Channel:
         self._last: concurrent.futures.Future | None = None
         self._runner = 0
         self._process = os.getpid()
-        self._loops: dict[int, Loops] = {}  # of threads whose calls are in the same order on all ranks
+        self.notes: dict[int, Loops] = {}  #: of threads whose calls are in the same order on all ranks
         if self.group.size > 1:
-            self._loops[threading.main_thread().ident or 0] = Loops()
+            self.notes[threading.main_thread().ident or 0] = Loops()
             atexit.register(self._farewell)
 
     @contextlib.contextmanager
@@ -100,11 +100,11 @@ class _Channel:
 
     def _begin(self) -> None:
         self._runner = threading.get_ident()
-        self._loops[self._runner] = Loops()
+        self.notes[self._runner] = Loops()
 
     def loops(self) -> Loops | None:
         """Where the loops of the calling thread are noted, if they are."""
-        return self._loops.get(threading.get_ident())
+        return self.notes.get(threading.get_ident())
 
     def agree(self, call: str, error: Exception | None = None) -> None:
         """Tell all ranks what this one does; raise CommunicationError if another one failed or does else."""
@@ -119,7 +119,7 @@ class _Channel:
         group.allgather(table.reshape(-1))
         if error is None and table[:, :_HEAD].tobytes() == head * group.size:
             return
-        for some in self._loops.values():  # what a rank made meanwhile, others perhaps did not
+        for some in self.notes.values():  # what a rank made meanwhile, others perhaps did not
             some.restart(self._agreements)
         trouble = None if error is None else f"{type(error).__name__}: {error}"
         told = group.exchange((call, trouble, before, in_full(noted)))
@@ -179,7 +179,7 @@ class RanksExecutor(Executor):
 
     def __init__(self, channel: _Channel, local: Executor | None = None) -> None:
         """To be called in the channel's turn."""
-        self._channel, self.group = channel, channel.group
+        self._channel, self.group, self.notes = channel, channel.group, channel.notes
         group, given = self.group, local
         channel.executors += 1
         self.number = channel.executors
@@ -289,20 +289,15 @@ class RanksExecutor(Executor):
     # calls ----------------------------------------------------------------------------------------
 
     def execute(self, loop: Loop) -> Any:
-        if self.group.size > 1:
+        loops = self._channel.loops()
+        if loops is not None:
             asked = Asked.of(loop.problem)
-            self.note(asked, [loop.problem.values[k] for k in asked.places])
+            loops.note(asked, [loop.problem.values[k] for k in asked.places])
         return super().execute(loop)
 
     def number_array(self) -> int:
         loops = self._channel.loops()
         return 0 if loops is None else loops.number()
-
-    def note(self, asked: Asked, values: Sequence[Any]) -> Loops | None:
-        loops = self._channel.loops()
-        if loops is not None:
-            loops.note(asked, values)
-        return loops
 
     def at_once(self, works: Sequence[Callable[[], Any]]) -> list[Any]:
         return self.local.at_once(works)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from threading import get_ident
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from portapar import arrays, policy
-from portapar.agreement import Asked
+from portapar.agreement import Asked, numbers
 from portapar.arrays import PartitionedArray, Range
 from portapar.cache import Bounded
 from portapar.executor import DeviceExecutor, Work
+from portapar.kernel.device import Holders
 from portapar.kernel.front.lift import bound
 from portapar.kernel.jit.layout import DATA, word
 from portapar.kernel.program import REFUSED
@@ -104,13 +106,13 @@ def repeated(key: Any, args: tuple[Any, ...]) -> Iterator[tuple[Any, list[int] |
     ready = ready_calls.recalled(key)
     if ready is not None:
         yield ready, None
-    for numbers in (True, False):
-        places = repeats(args, numbers)
+    for of_numbers in (True, False):
+        places = repeats(args, of_numbers)
         if places is None:  # nor are there any among arrays alone
             return
         ready = ready_calls.get((key, places)) or ready_calls.recalled((key, places))
         if ready is not None:
-            mine = (-1 if numbers or type(x) not in NUMBERS else -2 for x in args)
+            mine = (-1 if of_numbers or type(x) not in NUMBERS else -2 for x in args)
             yield ready, [j if j < k else other for k, (j, other) in enumerate(zip(places, mine, strict=True))]
             return
 
@@ -152,6 +154,11 @@ class _Ready:
         shape = self.shape and (extent, self.shape[1])
         return _Ready(self.problem, launch, self.places, shape, self.gives)
 
+    def caller(self, space: Any, args: tuple[Any, ...], same: Any, lengths: Any) -> Any:
+        """Native code that runs it, see `Launch.caller`."""
+        sources = range(len(args)) if self.places is None else self.places
+        return self.launch.caller(space, args, sources, same, self.gives, lengths)
+
     def __call__(self, args: tuple[Any, ...]) -> Any:
         if self.device.closed:  # the long way opens a new executor, or says that it is closed
             ready_calls.clear()
@@ -179,9 +186,10 @@ class _ReadyParts:
     """The parts of a loop that are this process's, each with its native code; nothing is moved between parts."""
 
     __slots__ = (
-        "alone", "asked", "begins", "executor", "gives", "members", "places", "problem", "repeats", "runs", "written",
+        "alone", "asked", "begins", "device", "executor", "gives", "members", "places", "problem",
+        "repeats", "runs", "waits", "written",
     )  # fmt: skip
-    waits = 0
+    shape = None
 
     def __init__(
         self, loop: Loop, places: tuple[int, ...], runs: Sequence[tuple[int, Any]], gives: bool, repeats: Any
@@ -191,10 +199,37 @@ class _ReadyParts:
         self.executor, self.places, self.runs, self.gives = loop.executor, places, runs, gives
         self.problem = dataclasses.replace(loop.problem, values=())  # the arrays must not be kept alive
         self.begins = [part.lo for part in loop.parts]
-        #: it is this rank's only part, and tells nothing
-        self.alone = len(loop.executor.firsts) > 2 and len(runs) == 1 and loop.problem.program.acc is None
+        #: it is this process's only part, and tells nothing
+        self.alone = len(runs) == 1 and loop.problem.program.acc is None
         self.members = [loop.executor.members[number] for number in loop.executor.own]
         self.asked = Asked.of(loop.problem) if len(loop.executor.firsts) > 2 else None  # of several processes
+        self.waits = OFTEN if self.alone else 0
+        self.device = loop.executor  #: which is open as long as its members are: see `forget`
+
+    def caller(self, space: Any, args: tuple[Any, ...], _: Any, lengths: Any) -> Any:
+        """Native code that runs it, see `Launch.caller`."""
+        if lengths is not None:
+            return None
+        where, asked, ((number, run),) = self.executor, self.asked, self.runs
+        places = self.repeats or range(len(args))
+        same = [j if j < k else -2 if type(args[k]) in NUMBERS else -1 for k, j in enumerate(places)]
+        holders = Holders(PartitionedArray, ("executor", "cuts"), "held", number - where.own.start, run.firsts)
+        native = run.launch.caller(space, args, self.places, same, self.gives, None, False, holders)
+        if native is None:
+            return None
+        if asked is None:
+            return native
+        known, noted = where.notes, numbers(args, [self.places[k] for k in asked.places])
+
+        def found(space: Any, args: tuple[Any, ...]) -> Any:
+            result = native(space, args)
+            if result is not REFUSED:
+                loops = known.get(get_ident())
+                if loops is not None:
+                    loops.append((asked, noted(args)))
+            return result
+
+        return found
 
     def __call__(self, args: tuple[Any, ...]) -> Any:
         where = self.executor
@@ -210,21 +245,23 @@ class _ReadyParts:
             unseen()
         given = [args[k] for k in self.places]
         works = []
-        for number, (start, starts) in self.runs:
+        for number, run in self.runs:
             values = [x.parts[number] if type(x) is PartitionedArray else x for x in given]
             if len(self.runs) > 1 and not _sound(values, self.written):  # before any of them has written
                 return MISS
             if not self.alone:
-                works.append(Work(start, values, starts, number - where.own.start))
+                works.append(Work(run.start, values, run.starts, number - where.own.start))
         asked = self.asked
-        noted = None if asked is None else where.note(asked, [given[k] for k in asked.places])
+        noted = where.notes.get(get_ident())
+        if asked is not None and noted is not None:
+            noted.note(asked, [given[k] for k in asked.places])
         try:
             if self.problem.program.acc is not None:
                 found = where.reduced(self.problem, self.begins, works)
                 if found is not REFUSED:
                     return found
             elif self.alone:
-                if start(values)() is not REFUSED:
+                if run.start(values)() is not REFUSED:
                     return args[-1] if self.gives else None
             elif not any(found is REFUSED for found in where.at_once(works)):
                 return args[-1] if self.gives else None
@@ -269,19 +306,28 @@ def _remember_parts(key: Any, loop: Loop, args: tuple[Any, ...], result: Any) ->
     runs = [(number, _prepared(loop, number, used)) for number in where.own]
     if all(run is not None for _, run in runs):
         shared = repeats(args)
-        runs = [run for run in runs if run[1] != _NOTHING]
+        runs = [run for run in runs if run[1] is not _NOTHING]
         ready = _ReadyParts(loop, places, runs, result is not None, shared)
         ready_calls[key if shared is None else (key, shared)] = ready
 
 
-_NOTHING = None, False  #: the work of a part that has none
-
-
-def _prepared(loop: Loop, number: int, used: Sequence[Any]) -> Any:
+class _Run(NamedTuple):
     """What begins a part of a loop on the arguments that it is given there, and whether the device goes on by itself.
 
-    See `Work`. None if that cannot be prepared.
+    See `Work`; `launch` is what does all of it, on arguments whose row 0 has the indices `firsts`.
     """
+
+    start: Any
+    starts: bool
+    launch: Any = None
+    firsts: tuple[int, ...] = ()
+
+
+_NOTHING = _Run(None, False)  #: the work of a part that has none
+
+
+def _prepared(loop: Loop, number: int, used: Sequence[Any]) -> _Run | None:
+    """How a part is run; None if that cannot be prepared."""
     problem, part, member = loop.problem, loop.parts[number], loop.executor.members[number]
     reduces, firsts = problem.program.acc is not None, []
     for x, spec, use in zip(used, problem.program.specs, problem.access, strict=True):
@@ -291,7 +337,7 @@ def _prepared(loop: Loop, number: int, used: Sequence[Any]) -> Any:
             return None
         firsts.append(x.cuts[number] if type(x) is PartitionedArray else 0)
     if reduces:
-        return member.fragments(problem, part, loop.policy, tuple(firsts))
+        return _Run(*member.fragments(problem, part, loop.policy, tuple(firsts)))
     if part.lo >= part.hi:
         return _NOTHING
     written = [k for k, use in enumerate(problem.access) if use is not None and use.writes]
@@ -300,8 +346,8 @@ def _prepared(loop: Loop, number: int, used: Sequence[Any]) -> Any:
     if not launch.guard(written, problem.held == "memory"):
         return None
     if launch.starts:
-        return lambda values: launch.start(values, first), True
-    return lambda values: lambda: launch(values, first), False
+        return _Run(lambda values: launch.start(values, first), True, launch, first)
+    return _Run(lambda values: lambda: launch(values, first), False, launch, first)
 
 
 def remember_loop(

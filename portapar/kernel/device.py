@@ -167,6 +167,20 @@ class Lengths(NamedTuple):
     dealt: Callable[[int], tuple[int, bool, bool]]
 
 
+class Holders(NamedTuple):
+    """Of a call some of whose arguments hold its arrays: what they must have in common with those of this one.
+
+    They are of a class with slots: `fixed` name attributes that must be the same objects, `arrays` a tuple of arrays,
+    of which that at `place` is used; row 0 of a program's argument is the one that `firsts` tell.
+    """
+
+    kind: type
+    fixed: tuple[str, ...]
+    arrays: str
+    place: int
+    firsts: tuple[int, ...]
+
+
 class Launch:
     """A task whose arguments are given in every call.
 
@@ -211,7 +225,7 @@ class Launch:
 
     def caller(
         self, space: Any, args: Sequence[Any], sources: Sequence[int], same: Sequence[int] | None, gives: bool,
-        lengths: Lengths | None = None, free: bool = False,
+        lengths: Lengths | None = None, free: bool = False, holders: Holders | None = None,
     ) -> Any:  # fmt: skip
         """A function ``(space, args)`` that runs calls which look like this one in native code; None if there is none.
 

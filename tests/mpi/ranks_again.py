@@ -7,6 +7,8 @@ import pytest
 from ranks_calls import ALONE, WORLD, data
 
 import portapar as pp
+from portapar import looks
+from portapar.kernel.program import REFUSED
 
 
 def test_reduce_of_rows_and_of_complex_numbers():
@@ -87,3 +89,45 @@ def test_calls_that_are_made_again_with_what_has_changed(world, n):
         both = (par, world.asarray(pairs)), (ALONE, pairs)
         found, alone = (pp.reduce(how, v, op=lambda p, q: (p[0] + q[0], max(p[1], q[1]))) for how, v in both)
         assert found == alone
+
+
+def known(how, body, extra, space, *args):
+    """Whether native code runs a call."""
+    return looks.quick(how, (body, extra, space), args) is not REFUSED
+
+
+@pytest.mark.parametrize("n", [2, 3, 31, 5000])
+def test_calls_that_native_code_knows(n):
+    """It tells apart arrays that are cut elsewhere, live elsewhere, are one and the same, or of another kind."""
+    par, x, k = pp.par.on(WORLD), data(n), 2.5
+    whole = x
+
+    def op(a, b):
+        return a + k * b
+
+    def body(i, out, a):
+        out[i] = a[i] + i
+
+    one, two, out = (WORLD.asarray(v) for v in (x, x + 1, x))
+    last = WORLD.empty(n, cuts=(*[0] * WORLD.group.size, n))
+    pp.transform(par, one, out=last, op=lambda v: v)
+    other = pp.mpi(local=pp.simd())
+    for turn in range(8):
+        k = 2.5 + turn % 2
+        for a, b, c in ((one, two, out), (one, one, out), (out, two, out)):
+            expected = pp.asnumpy(a) + k * pp.asnumpy(b)
+            assert pp.transform(par, a, b, out=c, op=op) is c and np.array_equal(pp.asnumpy(c), expected)
+            pp.for_each(par, n, body, c, a)
+            assert np.array_equal(pp.asnumpy(c), expected + np.arange(n) if a is c else pp.asnumpy(a) + np.arange(n))
+        before = pp.asnumpy(out)
+        pp.for_each(pp.par, n - 1, body, out, one)
+        assert np.array_equal(pp.asnumpy(out), [*(x + np.arange(n))[:-1], before[-1]])
+        pp.transform(par, last, out=last, op=lambda v: v + 1)
+        whole = whole + 1
+        assert np.array_equal(pp.asnumpy(last), whole)
+        there = other.asarray(x)
+        assert np.array_equal(pp.asnumpy(pp.for_each(pp.par, n, body, there, there) or there), x + np.arange(n))
+    pp.transform(par, one, two, out=out, op=op)
+    if n >= WORLD.group.size:
+        assert known(par, op, (False, None), None, one, two, out) and known(par, body, None, n, out, one)
+    assert not known(par, body, None, n, last, one) and not known(par, body, None, n, out, WORLD.asarray(x > 0))

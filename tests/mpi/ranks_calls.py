@@ -270,7 +270,9 @@ def test_arrays_that_change_between_calls_that_are_made_again():
             with pytest.raises(pp.PortaparError):
                 pp.transform(par, x, out=out, op=lambda v: v + 1)
         changed.local.flags.writeable = True
-    x.parts[RANK] = np.full(4, 2.0)
+    with pytest.raises(TypeError):
+        x.parts[RANK] = np.full(4, 2.0)
+    x.local[:] = 2
     assert pp.reduce(par, x) == 2 * n
 
 

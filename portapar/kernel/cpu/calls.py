@@ -35,8 +35,9 @@ from portapar.kernel.cpu.jobs import (
 )
 from portapar.kernel.cpu.jobs import FIRST as JOB_FIRST
 from portapar.kernel.cpu.jobs import HI as JOB_HI
+from portapar.kernel.device import Holders
 from portapar.kernel.jit import layout
-from portapar.kernel.jit.layout import DATA, DESCR, DIMS, FLAGS, HEAD, ITEMS, NDIM, SIZE, STRIDES, TYPE, word
+from portapar.kernel.jit.layout import DATA, DESCR, DIMS, FLAGS, HEAD, ITEMS, NDIM, SIZE, STRIDES, TYPE
 from portapar.kernel.jit.native import callee, native
 from portapar.kernel.program import REFUSED, SHORT
 
@@ -58,7 +59,12 @@ CONTIGUOUS, TILE, TILES_AT = 1, 4096, EPILOGUE + 8
 NOTHING, LAST, FIRST = 0, 1, 2  #: what a call gives: None, its last argument, or what a function says of 0
 # Of an argument: bytes of its entry, its place in the block, how it is read, its type, which earlier one it must be.
 PLACE, READ, KIND, SAME, MORE = 8, 16, 24, 32, 40
-ARRAY, WHOLE, TRUTH, ONE_WORD, TWO_WORDS = range(5)
+ARRAY, WHOLE, TRUTH, ONE_WORD, TWO_WORDS, HELD = range(6)
+# Of an argument that holds its array, before what is compared of that: two attributes by their places and the objects
+# that they must be, and where it keeps a tuple of arrays and that has this one.
+_FIXED = 2
+HOLDS, ITEM = 16 * _FIXED, 16 * _FIXED + 8
+INNER = ITEM + 8
 MANY = -1  #: in the place of a length: any that is more than one
 ANY, NONE = -2, -1  #: it may be any of the earlier ones, or must be none of them
 
@@ -67,11 +73,11 @@ _FUNCTIONS = (
     "PyEval_RestoreThread", "PyObject_CallOneArg", "PyObject_CallNoArgs", "Py_IncRef", "Py_DecRef", "PyErr_Fetch",
     "PyErr_Restore",
 )  # fmt: skip
-_OBJECTS = REFUSED, None, True, False, int, tuple, 0
+_OBJECTS = REFUSED, None, True, False, int, tuple, 0, np.ndarray
 (
     AS_WORD, FROM_WORD, OCCURRED, CLEAR, SAVE, RESTORE, CALL_ONE, CALL, INCREF, DECREF, FETCH, PUT_BACK,
-    MISS, NO, YES, FALSE, INT, TUPLE, ZERO,
-) = range(0, 152, 8)  # fmt: skip
+    MISS, NO, YES, FALSE, INT, TUPLE, ZERO, PLAIN,
+) = range(0, 160, 8)  # fmt: skip
 
 
 def _make() -> Any:
@@ -109,6 +115,15 @@ def _make() -> Any:
     def spot(x, read):
         """What an argument has in common with one that is the same: of two arrays of one look the elements' place."""
         return load(x + DATA) if read == ARRAY else x
+
+    @inline
+    def unheld(known, entry, x):
+        """The array that an argument holds, if it has what others have in common with it; or 0."""
+        for at in range(MORE, MORE + HOLDS, 16):
+            if load(x + load(entry + at)) != load(entry + at + 8):
+                return 0
+        x = load(load(x + load(entry + MORE + HOLDS)) + load(entry + MORE + ITEM))
+        return x if load(x + TYPE) == load(known + PLAIN) and array(entry + INNER, x) != 0 else 0
 
     @inline
     def axis(table, known, entry, x, d):
@@ -283,7 +298,11 @@ def _make() -> Any:
                     if load(other + TYPE) == load(x + TYPE) and spot(other, read) == spot(x, read):
                         return 0
             value, second = x, 0
-            if read == ARRAY:
+            if read == HELD:
+                value = unheld(known, entry, x)
+                if value == 0:
+                    return 0
+            elif read == ARRAY:
                 if (array(entry, x) if over == 0 else array_over(table, entry, x, first)) == 0:
                     return 0
             elif read == WHOLE:
@@ -441,6 +460,7 @@ def caller(
     start: Callable[[np.ndarray], Any],
     over: Over | None = None,
     free: bool = False,
+    holders: Holders | None = None,
 ) -> Callable[[Any, tuple[Any, ...]], Any] | None:
     """A function ``(space, args)`` that runs a call like this one; REFUSED if the call is not like it.
 
@@ -464,6 +484,8 @@ def caller(
         Calls over other lengths are like this one; without a space it is the shape of the first array.
     free : bool
         The length of an array of one dimension does not matter, as long as there is more than one element.
+    holders : Holders, optional
+        Arguments of this kind hold their arrays.
 
     Returns
     -------
@@ -486,7 +508,7 @@ def caller(
         for x in axes:
             words += (0, 1) if type(x) is int else (1, x.step)
     for x, place, other in zip(args, places, same, strict=True):
-        entry = _entry(x, place, block)
+        entry = _entry(x, place, block) if holders is None or type(x) is not holders.kind else _holder(x, holders)
         if entry is None:
             return None
         read, *more = entry
@@ -500,8 +522,10 @@ def caller(
     table[KNOWN // 8], table[BLOCK // 8] = ctypes.addressof(known), ctypes.addressof(packed)
     table[GIVES // 8] = gives if type(gives) is int else id(gives)
     table[FREES // 8] = frees
-    kinds = [(type(x), x.dtype if type(x) is np.ndarray else None) for x in args]
-    me = table, packed, gives, kinds, start(table), ranged, definition, known
+    inner = args if holders is None else [held(x, holders) for x in args]
+    kinds = [(type(x), x.dtype if type(x) is np.ndarray else None) for x in (*args, *inner)]
+    fixed = [[getattr(x, name) for name in holders.fixed] for x in args if type(x) is holders.kind] if holders else ()
+    me = table, packed, gives, kinds, start(table), ranged, definition, known, fixed
     return _function(ctypes.byref(definition), me, None)
 
 
@@ -534,12 +558,23 @@ def _ranges(kinds: set[type]) -> tuple[int, int, int, int] | None:
     if not kinds:
         return 0, 0, 0, 0
     (kind, *others) = kinds
-    if others or getattr(kind, "__slots__", None) is None:
+    found = None if others else layout.slots(kind(1_000_003, 9_000_001, 1_001), "size", "start", "step")
+    return None if found is None else (id(kind), *found)  # type: ignore[return-value]
+
+
+def held(x: Any, holders: Holders) -> Any:
+    """The array that an argument holds; the argument if it holds none."""
+    return getattr(x, holders.arrays)[holders.place] if type(x) is holders.kind else x
+
+
+def _holder(x: Any, holders: Holders) -> tuple[int, ...] | None:
+    """How an argument that holds an array is read, and what is compared of both; None if it cannot be."""
+    inner, places = held(x, holders), layout.slots(x, *holders.fixed, holders.arrays)
+    entry = _entry(inner, -1, b"") if type(inner) is np.ndarray else None
+    if entry is None or places is None or len(holders.fixed) != _FIXED:
         return None
-    probe: Any = kind(1_000_003, 9_000_001, 1_001)
-    kept = {word(id(probe) + HEAD + 8 * k): HEAD + 8 * k for k in range(len(kind.__slots__))}  # type: ignore[attr-defined]
-    found = [kept.get(id(x)) for x in (probe.size, probe.start, probe.step)]
-    return None if None in found else (id(kind), *found)  # type: ignore[return-value]
+    fixed = [word for at, name in zip(places, holders.fixed, strict=False) for word in (at, id(getattr(x, name)))]
+    return HELD, *fixed, places[-1], ITEMS + 8 * holders.place, *entry[1:]
 
 
 _function: Any = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)(

@@ -276,14 +276,16 @@ class Launch(device.Launch):
 
     def caller(
         self, space: Any, args: Sequence[Any], sources: Sequence[int], same: Sequence[int] | None, gives: bool,
-        lengths: device.Lengths | None = None, free: bool = False,
+        lengths: device.Lengths | None = None, free: bool = False, holders: device.Holders | None = None,
     ) -> Any:  # fmt: skip
-        program, values = self._program, [args[k] for k in sources]
+        program, values, firsts = self._program, [args[k] for k in sources], None
+        if holders is not None:
+            values, firsts = [calls.held(x, holders) for x in values], holders.firsts
         converted = any(
             not spec.is_array and np.dtype(type(x)) != spec.dtype
             for x, spec in zip(values, program.specs, strict=True)
         )
-        if self._updates or self._lo != 0 or converted or len(set(sources)) < len(sources):
+        if self._updates or (self._lo != 0 and not holders) or converted or len(set(sources)) < len(sources):
             return None
         partials: Any = None
         result: Any = calls.LAST if gives else calls.NOTHING
@@ -294,7 +296,7 @@ class Launch(device.Launch):
             result = partials.__getitem__
         of_program = dict(zip(sources, self._places(), strict=False))
         places = [of_program.get(k, -1) for k in range(len(args))]
-        block, frees = self._packed(values, None, partials), self._loops or self._hi > _MANY
+        block, frees = self._packed(values, firsts, partials), self._loops or self._hi > _MANY
         over = None
         if lengths is not None:
             over = self._lengthened(lengths, self._places()[-1] + (0 if partials is None else 16))
@@ -302,7 +304,7 @@ class Launch(device.Launch):
                 return None
         start = functools.partial(self._start, kept=[partials], own=over is not None)
         same = same or [calls.ANY] * len(args)
-        return calls.caller(space, args, places, same, block, result, frees, start, over, free)
+        return calls.caller(space, args, places, same, block, result, frees, start, over, free, holders)
 
     def _lengthened(self, lengths: device.Lengths, tail: int) -> calls.Over | None:
         """What calls over other lengths have in common with one, in whose block the space is at that place."""
