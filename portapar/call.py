@@ -140,6 +140,10 @@ def _chosen(
         if result is not MISS:
             return result
         choice.hold(undecided, like, None)
+    elif like is not None and (ready := ready_calls.get(like)) is not None:  # on what lies there: nothing to choose
+        result = ready(given)
+        if result is not MISS:
+            return result
     used: list[Any] = []
 
     def again(bound: Policy) -> Any:

@@ -134,6 +134,8 @@ class HybridExecutor(Executor):
     def _on_threads(self, works: Sequence[Callable[[], Any]]) -> list[Any]:
         assert self._runners is not None
         first, *rest = works
+        if not rest:
+            return [first()]
         stop = threading.Event()
         futures = [self._runners.submit(copy_context().run, _until, stop, work) for work in rest]
         errors: list[BaseException] = []

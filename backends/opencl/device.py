@@ -8,8 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -314,20 +313,34 @@ class OpenCLDevice(CDevice):
             kernel.entry.set_args(*arguments)
             return cl.enqueue_nd_range_kernel(self.queue, kernel.entry, (items,), (group,), wait_for=after or None)
 
-    @contextmanager
-    def _errors(self, nbytes: int) -> Iterator[None]:
-        """OpenCL's errors as ours."""
+    def _errors(self, nbytes: int) -> _Errors:
+        """OpenCL's errors as ours, of what needs so many bytes."""
         self.ready()
-        try:
-            yield
-        except (cl.Error, MemoryError) as error:
-            if isinstance(error, MemoryError) or error.code in _NO_MEMORY:
-                raise DeviceMemoryError(
-                    f"{self} has no room{f' for {nbytes} bytes' if nbytes else ''}: it has"
-                    f" {self.memory} bytes, and one array may have"
-                    f" {self.device.max_mem_alloc_size}. {NO_ROOM}"
-                ) from error
-            raise PortaparError(f"{self} failed: {error}") from error
+        return _Errors(self, nbytes)
+
+
+class _Errors:
+    """Turns OpenCL's errors into ours."""
+
+    __slots__ = ("_device", "_nbytes")
+
+    def __init__(self, device: OpenCLDevice, nbytes: int) -> None:
+        self._device, self._nbytes = device, nbytes
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, (cl.Error, MemoryError)):
+            return
+        where = self._device
+        if isinstance(error, MemoryError) or error.code in _NO_MEMORY:
+            raise DeviceMemoryError(
+                f"{where} has no room{f' for {self._nbytes} bytes' if self._nbytes else ''}: it has"
+                f" {where.memory} bytes, and one array may have"
+                f" {where.device.max_mem_alloc_size}. {NO_ROOM}"
+            ) from error
+        raise PortaparError(f"{where} failed: {error}") from error
 
 
 def _disassembly(library: bytes) -> dict[str, str]:

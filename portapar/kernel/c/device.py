@@ -18,7 +18,7 @@ from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.kernel.c.dialect import Dialect
 from portapar.kernel.c.intervals import EXTENTS
 from portapar.kernel.c.program import Rejected, c_text, rejection
-from portapar.kernel.device import Device, Event
+from portapar.kernel.device import Device, Event, Launch
 from portapar.kernel.interrupts import SLICE, go_on, held_back
 from portapar.kernel.program import Program
 from portapar.kernel.tiles import TILE
@@ -231,8 +231,14 @@ class CDevice(Device):
             last, lo = top - lo, top
         return found[0] if len(found) == 1 or task.program.acc is None else np.concatenate(found)
 
-    def _arguments(self, task: Any) -> list[Any]:
-        """The arguments of a program's entry (`portapar.kernel.c.entries`) in order, less a reduction's partials."""
+    def launch(self, task: Any) -> Launch:
+        return _Launch(self, task)
+
+    def _arguments(self, task: Any, places: list[int] | None = None) -> list[Any]:
+        """The arguments of a program's entry (`portapar.kernel.c.entries`) in order, less a reduction's partials.
+
+        Where those of each of the program's begin goes to `places`.
+        """
         program, integer = task.program, self._integer
         box = [n for pair in zip(task.start, task.step, strict=True) for n in pair]
         frame = [task.lo, task.hi]
@@ -245,6 +251,8 @@ class CDevice(Device):
         counts = task.rows or (0,) * len(task.values)
         given = zip(program.specs, task.values, task.firsts, counts, strict=True)
         for spec, value, first, count in itertools.islice(given, len(program.shared), None):
+            if places is not None:
+                places.append(len(arguments))
             if spec.is_array:
                 arguments += self._place(value)
                 # The rows before `first` are elsewhere, but count.
@@ -253,10 +261,61 @@ class CDevice(Device):
                 if not spec.contiguous:
                     arguments += [integer(elements(s, spec.dtype)) for s in value.strides]
                 arguments.append(integer(first))
-            elif spec.dtype.kind == "c":
-                value = spec.dtype.type(value)
-                arguments += [self._number(value.real), self._number(value.imag)]
             else:
-                c_type = np.dtype(np.uint8) if spec.dtype.kind == "b" else spec.dtype
-                arguments.append(self._number(c_type.type(value)))
+                arguments += self._scalar(spec.dtype, value)
         return arguments
+
+    def _scalar(self, dtype: np.dtype[Any], value: Any) -> list[Any]:
+        """A number as arguments."""
+        if dtype.kind == "c":
+            value = dtype.type(value)
+            return [self._number(value.real), self._number(value.imag)]
+        return [self._number((np.uint8 if dtype.kind == "b" else dtype.type)(value))]
+
+
+class _Launch(Launch):
+    """Its kernel, and what arguments follow from the shapes of arrays, are found once for arrays of the same shapes."""
+
+    device: CDevice
+
+    def __init__(self, device: CDevice, task: Any) -> None:
+        super().__init__(device, task)
+        self._known: tuple[Any, ...] = (None,)
+        self._count = max(0, task.hi - task.lo)
+        self._simple = self._count > 0 and task.program.form != "groups" and not task.program.shared
+
+    def __call__(self, values: Sequence[Any], firsts: Sequence[int] | None = None) -> Any:
+        found = self._found(values, firsts) if self._simple else None
+        if found is None:
+            return super().__call__(values, firsts)
+        return self.device._launched(self._task, *found, self._count)
+
+    def start(self, values: Sequence[Any], firsts: Sequence[int] | None = None) -> Callable[[], Any]:
+        found = self._found(values, firsts) if self._simple else None
+        if found is None:
+            return super().start(values, firsts)
+        return self.device._begun(self._task, *found, self._count, ()).wait
+
+    def _found(self, values: Sequence[Any], firsts: Sequence[int] | None) -> tuple[Kernel, list[Any]] | None:
+        """The kernel and its arguments; None if the long way has to look."""
+        device, specs = self.device, self._task.program.specs
+        device.ready()
+        like: list[Any] = [firsts]
+        for k in self._arrays:
+            x = values[k]
+            if not device.owns(x):
+                return None
+            like += (x.shape, x.strides)
+        known = self._known
+        if known[0] != like:
+            given = self._given(values, firsts)
+            kernel, places = device.kernel(given.program, _extent(given)), []  # type: ignore[union-attr,var-annotated]
+            known = self._known = like, kernel, tuple(device._arguments(given, places)), places
+        _, kernel, template, places = known
+        if kernel.loops:
+            return None
+        arguments = list(template)
+        for spec, at, x in zip(specs, places, values, strict=True):
+            some = device._place(x) if spec.is_array else device._scalar(spec.dtype, x)
+            arguments[at : at + len(some)] = some
+        return kernel, arguments
