@@ -23,7 +23,7 @@ from portapar.algorithms.for_each import for_each
 from portapar.errors import PlacementError
 from portapar.part import LocalPart
 from portapar.parts import Parts
-from portapar.policy import Policy
+from portapar.policy import Policy, policy_first
 
 __all__ = ["bits", "fill_integers", "fill_normal", "fill_uniform", "integers", "normal", "philox", "uniform"]
 
@@ -329,3 +329,7 @@ def _fill(
         return p.give(data)
 
     return parts.run(name, policy, (out, seed), body, whole=((), options))
+
+
+for _algorithm in (fill_uniform, fill_normal, fill_integers):
+    policy_first(_algorithm, "random.")

@@ -6,45 +6,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from portapar import lazy
-from portapar.algorithms import random
-from portapar.algorithms.by_key import group_by_key, merge_by_key, reduce_by_key, scan_by_key, unique_by_key
-from portapar.algorithms.copy_if import copy_if, pack_index, partition, remove_if
-from portapar.algorithms.count import all_of, any_of, count, count_if, none_of
-from portapar.algorithms.empty_like import empty_like
-from portapar.algorithms.extrema import max_element, min_element, minmax_element
-from portapar.algorithms.find import adjacent_find, equal, find, find_if, find_last_if, mismatch
-from portapar.algorithms.for_each import for_each
-from portapar.algorithms.for_each_segment import for_each_segment
-from portapar.algorithms.histogram import bincount, histogram
-from portapar.algorithms.moves import adjacent_difference, gather, inner_product, reverse, rotate, scatter
-from portapar.algorithms.reduce import reduce, transform_reduce
-from portapar.algorithms.runs import run_length_encode
-from portapar.algorithms.scan import exclusive_scan, inclusive_scan, transform_scan
-from portapar.algorithms.search import (
-    find_first_of,
-    is_partitioned,
-    is_sorted_until,
-    lexicographical_compare,
-    search,
-)
-from portapar.algorithms.searchsorted import searchsorted
-from portapar.algorithms.segmented import segmented_reduce, segmented_scan
-from portapar.algorithms.select import kth_smallest, nth_element
-from portapar.algorithms.sets import (
-    includes,
-    isin,
-    set_difference,
-    set_intersection,
-    set_symmetric_difference,
-    set_union,
-)
-from portapar.algorithms.shifts import gather_if, scatter_if, shift_left, shift_right, transpose
-from portapar.algorithms.sort import argsort, is_sorted, merge, sort, sort_by_key, stable_sort
-from portapar.algorithms.stencil import stencil
-from portapar.algorithms.top import partial_sort, top_k
-from portapar.algorithms.transform import copy, fill, iota, transform
-from portapar.algorithms.unique import unique, unique_count
-from portapar.algorithms.worklist import Worklist, push
 from portapar.arrays import PartitionedArray, asnumpy
 from portapar.arrays import Range as range
 from portapar.call import plan
@@ -65,7 +26,6 @@ from portapar.executor import Executor, cuda, opencl, simd, threads
 from portapar.executors import available, executor, mpi
 from portapar.future import Future
 from portapar.hybrid import hybrid
-from portapar.inspection import inspect
 from portapar.kernel.front import atomic
 from portapar.ops import (
     Monoid,
@@ -83,7 +43,46 @@ from portapar.policy import Policy, auto, par, par_unseq, policy_first, seq, uns
 from portapar.trace import profile, trace
 
 if TYPE_CHECKING:
-    from portapar.algorithms import batched, graph, irregular, sparse
+    from portapar.algorithms import batched, graph, irregular, random, sparse
+    from portapar.algorithms.by_key import group_by_key, merge_by_key, reduce_by_key, scan_by_key, unique_by_key
+    from portapar.algorithms.copy_if import copy_if, pack_index, partition, remove_if
+    from portapar.algorithms.count import all_of, any_of, count, count_if, none_of
+    from portapar.algorithms.empty_like import empty_like
+    from portapar.algorithms.extrema import max_element, min_element, minmax_element
+    from portapar.algorithms.find import adjacent_find, equal, find, find_if, find_last_if, mismatch
+    from portapar.algorithms.for_each import for_each
+    from portapar.algorithms.for_each_segment import for_each_segment
+    from portapar.algorithms.histogram import bincount, histogram
+    from portapar.algorithms.moves import adjacent_difference, gather, inner_product, reverse, rotate, scatter
+    from portapar.algorithms.reduce import reduce, transform_reduce
+    from portapar.algorithms.runs import run_length_encode
+    from portapar.algorithms.scan import exclusive_scan, inclusive_scan, transform_scan
+    from portapar.algorithms.search import (
+        find_first_of,
+        is_partitioned,
+        is_sorted_until,
+        lexicographical_compare,
+        search,
+    )
+    from portapar.algorithms.searchsorted import searchsorted
+    from portapar.algorithms.segmented import segmented_reduce, segmented_scan
+    from portapar.algorithms.select import kth_smallest, nth_element
+    from portapar.algorithms.sets import (
+        includes,
+        isin,
+        set_difference,
+        set_intersection,
+        set_symmetric_difference,
+        set_union,
+    )
+    from portapar.algorithms.shifts import gather_if, scatter_if, shift_left, shift_right, transpose
+    from portapar.algorithms.sort import argsort, is_sorted, merge, sort, sort_by_key, stable_sort
+    from portapar.algorithms.stencil import stencil
+    from portapar.algorithms.top import partial_sort, top_k
+    from portapar.algorithms.transform import copy, fill, iota, transform
+    from portapar.algorithms.unique import unique, unique_count
+    from portapar.algorithms.worklist import Worklist, push
+    from portapar.inspection import inspect
 
 __version__ = "0.1.0"
 
@@ -225,8 +224,30 @@ def __dir__() -> list[str]:
     return [*__all__, "__all__", "__doc__", "__name__", "__version__"]
 
 
-_ROOMS = {"batched", "graph", "irregular", "sparse"}  #: which are imported when they are asked for: half of all modules
-
+_ROOMS = {"batched", "graph", "irregular", "random", "sparse"}
+#: algorithms by their files; both are imported when they are asked for: more than half of all modules
+_ALGORITHMS = {
+    "by_key": "group_by_key merge_by_key reduce_by_key scan_by_key unique_by_key",
+    "copy_if": "copy_if pack_index partition remove_if",
+    "count": "all_of any_of count count_if none_of",
+    "extrema": "max_element min_element minmax_element",
+    "find": "adjacent_find equal find find_if find_last_if mismatch",
+    "histogram": "bincount histogram",
+    "moves": "adjacent_difference gather inner_product reverse rotate scatter",
+    "reduce": "reduce transform_reduce",
+    "runs": "run_length_encode",
+    "scan": "exclusive_scan inclusive_scan transform_scan",
+    "search": "find_first_of is_partitioned is_sorted_until lexicographical_compare search",
+    "segmented": "segmented_reduce segmented_scan",
+    "select": "kth_smallest nth_element",
+    "sets": "includes isin set_difference set_intersection set_symmetric_difference set_union",
+    "shifts": "gather_if scatter_if shift_left shift_right transpose",
+    "sort": "argsort is_sorted merge sort sort_by_key stable_sort",
+    "top": "partial_sort top_k",
+    "transform": "copy fill iota transform",
+    "unique": "unique unique_count",
+    "worklist": "Worklist push",
+}
 
 #: what it is called here, by names that users of NumPy look for
 _OF_NUMPY = {
@@ -239,15 +260,17 @@ _OF_NUMPY = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _ROOMS:
+    if name in _ROOMS:
+        found: Any = importlib.import_module(f"portapar.algorithms.{name}")
+    elif name == "inspect":
+        from portapar.inspection import inspect as found
+    elif name in __all__:
+        file = next((file for file, names in _ALGORITHMS.items() if name in names.split()), name)
+        found = getattr(importlib.import_module(f"portapar.algorithms.{file}"), name)
+        if hasattr(found, "__defaults__"):
+            policy_first(found)
+    else:
         instead = f". Use pp.{_OF_NUMPY[name]}" if name in _OF_NUMPY else ""
         raise AttributeError(f"module 'portapar' has no attribute {name!r}{instead}")
-    room = globals()[name] = importlib.import_module(f"portapar.algorithms.{name}")
-    return room
-
-
-for _name in __all__:
-    if _name not in _ROOMS and hasattr(globals()[_name], "__defaults__"):
-        policy_first(globals()[_name])
-for _algorithm in (random.fill_uniform, random.fill_normal, random.fill_integers):
-    policy_first(_algorithm, "random.")
+    globals()[name] = found
+    return found

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from portapar import arrays, choice, config, moves, policy
+from portapar import arrays, config, moves, policy
 from portapar.arrays import PartitionedArray
 from portapar.errors import PolicyError, PortaparError, PortaparWarning, short
 from portapar.executor import DeviceExecutor, Executor, cuda, opened, simd
@@ -133,6 +133,8 @@ def _chosen(
     build: Callable[..., tuple[Problem, Any]],
 ) -> Any:
     """A call that finds out where it runs; what has been found out holds for some calls that look like it."""
+    from portapar import choice
+
     like, given = signature(undecided, kernels, args, extra)
     ready = choice.held(undecided, like) if like is not None else None
     if ready is not None:
