@@ -147,7 +147,7 @@ def order(part: LocalPart, x: Any, out: Any, code: Coding) -> None:
     here = bits(out)
     transform(part.how, bits(x), out=here, op=elementwise.identity if plain else lambda u: U(encode(u) ^ half))
     unseen()
-    device.sort(here.view(f"i{x.dtype.itemsize}"))
+    device.sort(part.sorting(here.view(f"i{x.dtype.itemsize}")))
     if not plain:
         transform(part.how, here, out=here, op=lambda c: decode(U(c ^ half)))
 
@@ -204,7 +204,7 @@ def arrange(
     device = part.executor.device
     if device.argsorts and n > SMALL:
         codes = transform(part.how, keys, op=encode)
-        _take(part, device.argsort(codes), codes, out, decode, values, values_out)
+        _take(part, device.argsort(part.sorting(codes)), codes, out, decode, values, values_out)
         return
     pick = _no_value if values is None else _number if numbers else _value
     a = part.empty(n, keys.dtype)

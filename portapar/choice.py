@@ -21,11 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, autotune, cache, config, cost, history, moves, pipeline, policy, rates, work
+from portapar import arrays, autotune, cache, config, cost, history, moves, observed, pipeline, policy, rates, work
 from portapar.arrays import PartitionedArray
 from portapar.balance import rounded
 from portapar.candidates import HOPED, SETTLED, Candidate, Choice, time_text
 from portapar.errors import BackendUnavailableError, KernelError
+from portapar.counter import Seen
 from portapar.executor import DeviceExecutor, Executor
 from portapar.executors import available, default_executor, default_name, executor
 from portapar.hybrid import hybrid
@@ -40,6 +41,8 @@ from portapar.work import Work
 _LONG = 5e-3  #: seconds from which on it is worth it to look for devices that nobody has measured
 _APART = 0.75  #: of the speeds of two executors alone, what must be left together: less, and they are the same cores
 
+_OBSERVING = 0.06  #: seconds that an algorithm of several steps is observed at the most
+_OBSERVED = 2e-3  #: the same of one kernel
 _HOLDS = 31  #: calls until one is measured again
 _QUICK = 1e-3  #: seconds; calls of several executors that take longer are all measured
 _held: dict[Any, list[Any]] = cache.Bounded()  #: what decided calls run, and how often that holds
@@ -172,20 +175,20 @@ def _counted(how: Policy, choice: Choice, values: Sequence[Any], again: Callable
 def counted(call: Callable[[], Any]) -> tuple[Any, Work]:
     """What a call returns, and the work of all that it runs."""
     block = Recording(None)
-    tasks: list[tuple[Problem, Part]] = []
-    block.tasks = tasks
+    tasks: list[tuple[Problem, Part, Seen]] = []
+    block.tasks, block.observing = tasks, _OBSERVING
     token = policy.current.set(block)
     try:
         value = call()
     finally:
         policy.current.reset(token)
-    spans: list[tuple[Problem, Part, int, int]] = []
-    for problem, part in tasks:
+    spans: list[tuple[Problem, Part, int, int, Seen]] = []
+    for problem, part, seen in tasks:
         if spans and spans[-1][0] is problem and spans[-1][1].executor is part.executor and spans[-1][3] == part.lo:
-            spans[-1] = problem, part, spans[-1][2], part.hi  # of chunks the kernel is started once, more or less
+            spans[-1] = *spans[-1][:3], part.hi, seen  # of chunks the kernel is started once, more or less
         elif part.lo < part.hi:
-            spans.append((problem, part, part.lo, part.hi))
-    done = sum((work.of(problem, lo, hi) for problem, _, lo, hi in spans), Work())
+            spans.append((problem, part, part.lo, part.hi, seen))
+    done = sum((work.of(problem, lo, hi, seen) for problem, _, lo, hi, seen in spans), Work(sorted=block.sorted))
     if block.algorithms:
         few = min(block.algorithms, block.few)
         done = replace(done, launches=float(block.few - few), few=float(few), steps=done.launches - block.few)
@@ -245,7 +248,7 @@ def _about(size: int) -> int:
 
 
 def _first(how: Policy, problem: Problem | None, values: Sequence[Any], name: str) -> Choice:
-    known = work.of(problem) if problem is not None else None
+    known = work.of(problem, seen=observed.once(problem, _OBSERVED)) if problem is not None else None
     found = _candidates(how, known)
     found = [one for one in found if all(_has_room(m, values, problem) for m in one.members)] or found
     _predict(found, known, values, problem)

@@ -345,6 +345,9 @@ def _rates(name: str, found: rates.Rates) -> str:
         f"the second, {found.far / 1e6:.3g}e6 in memory; {found.atomics / 1e6:.3g}e6 atomic operations",
         f"    {found.few * 1e6:.3g} µs for an algorithm in one step, {found.step * 1e6:.3g} µs for each step of others",
     ]
+    if found.sorts:
+        sorts = ", ".join(f"{speed / 1e9:.3g} GB/s of {size / 2**20:.3g} MiB" for size, speed in found.sorts)
+        lines.append(f"    keys that its own sort sorts: {sorts}")
     for what, way in (("to the device", found.into), ("back", found.out)):
         if way is not None:
             told = [f"{seconds * 1e6:.3g} µs of {size / 2**20:.3g} MiB" for size, seconds in way]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from portapar import tuning
@@ -23,16 +24,18 @@ def serial_seconds(program: Program, count: int) -> float:
 def seconds(work: Work, rates: Rates, into: Sequence[float] = (), out: Sequence[float] = ()) -> float:
     """A prediction for work on an executor that has these rates, and moves arrays of such sizes to its memory and back.
 
-    Traffic, arithmetic and scattered accesses overlap, so the slowest counts (a roofline); atomic operations do not. On
-    several CPU threads it takes the time to start and to collect them, or one does it, whatever is less.
+    Traffic, arithmetic and scattered accesses overlap, so the slowest counts most (a roofline with a round corner, for
+    those that take as long do not overlap in full); atomic operations do not. On several CPU threads it takes the time
+    to start and to collect them, or one does it, whatever is less.
     """
     flow = work.traffic / rates.bandwidth(work.traffic)
     sums = work.doubles / rates.doubles + work.singles / rates.singles + work.special / rates.special
     sums += work.chained / rates.chained
     reads = work.close / rates.close + work.scattered / rates.scattered(work.spread)
-    busy = max(flow, sums, reads) + work.atomics / rates.atomics
+    busy = math.hypot(flow, sums, reads) + work.atomics / rates.atomics
     if rates.threads > 1:
         busy = min(busy * rates.threads, busy + rates.fork)
+    busy += work.sorted / rates.sorting(work.sorted) if work.sorted else 0.0
     begins = work.launches * rates.launch + work.steps * rates.step + work.few * rates.few
     return (begins or rates.launch) + busy + moving(rates, into, out)
 

@@ -5,7 +5,8 @@ often a loop runs are followed where they are known (constants, arguments, lengt
 not, such as one over a row of a sparse matrix, is taken to reach each element of the longest array that its counter
 goes through once in the whole call, in steps if it counts by more than one; a ``while`` that counts is such a loop too.
 One of which nothing is known runs 8 times, or twice if it has others inside or more than one reason to end. What a loop
-changes from round to round is not known. Of two branches each is taken half the time.
+changes from round to round is not known. Of two branches each is taken half the time. What was seen of some iterations
+(`portapar.observed`) is taken instead of all these guesses.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from portapar.problem import Problem
 _UNKNOWN = 8.0  #: rounds of a loop of which nothing is known
 _AGAIN = 2.0  #: the same of one that has others inside, which does something until it is done, or looks for a place
 _HUGE = 2.0**63  #: no loop has so many rounds
+#: by line and column: rounds of a loop, or how often a condition holds, and whether it may be more
+Seen = dict[tuple[int, int], tuple[float, bool]]
 _DEEP = 40  #: helper functions in each other; recursion is refused long before
 _SPECIAL = frozenset(
     "exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan arcsin arccos arctan atan2 arctan2 sinh cosh tanh "
@@ -49,6 +52,8 @@ class Iteration:
 class _Value:
     """What is known of an expression: its number; which argument it is, if that is an array; whether data decide it.
 
+    An element that is the next free place somewhere, as it goes up when it is used, is `rising`.
+
     An unknown number may be `offset` more than one that has the name `base`; or an element: the array, and the place.
     """
 
@@ -58,6 +63,7 @@ class _Value:
     base: int = 0
     offset: float = 0.0
     source: tuple[int, int, float] | None = None
+    rising: bool = False
 
 
 _PLAIN, _LOADED = _Value(), _Value(loaded=True)
@@ -69,10 +75,11 @@ def _functions(text: str) -> dict[str, ast.FunctionDef]:
 
 
 class Counter:
-    """Walks through one iteration of a problem."""
+    """Walks through one iteration of a problem; `seen` is what was observed of some."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, seen: Seen | None = None) -> None:
         self.problem = problem
+        self.seen = seen or {}
         self.functions = _functions(problem.program.text)
         self.found = Iteration()
         self.reached = [0.0] * len(problem.values)  #: accesses in order, by arguments
@@ -80,12 +87,14 @@ class Counter:
         self.times = 1.0
         self.depth = 0
         self.walked: dict[Any, tuple[list[float], _Value]] = {}  #: helper functions, and what they were
+        self.guessed = False  #: whether nothing says how often something runs that matters
         self.names = 0  #: of unknown numbers
         self.looping: dict[str, bool] = {}  #: helper functions
         self.indexed: dict[tuple[str, str], set[str]] = {}  #: of which of their parameters one is an index
         self.nested = 0.0  #: operations of loops in the present one
         self.strays = False  #: whether the present loop stores where data say
         self.again = 1.0  #: of `times`, what loops around others add of which nothing is known
+        self.rising: frozenset[str] = frozenset()  #: elements that the present loop counts up
         self.addressing = 0  #: inside of an index, whose arithmetic costs nothing beside the access
 
     def iteration(self) -> Iteration:
@@ -136,9 +145,13 @@ class Counter:
     def _block(self, body: Sequence[ast.stmt], known: dict[str, _Value]) -> _Value | None:
         """Walks through statements; returns what they return."""
         found: _Value | None = None
+        before = self.times
         for node in body:
             back = self._statement(node, known)
             found = found or back
+            if isinstance(node, ast.If) and _leaves(node.body):
+                self.times *= 1.0 - self.seen.get(_where(node), (0.0, False))[0]
+        self.times = before
         return found
 
     def _statement(self, node: ast.stmt, known: dict[str, _Value]) -> _Value | None:
@@ -170,7 +183,8 @@ class Counter:
                 self._value(test, known)
             case ast.While(test=test, body=body):
                 name, step = self._step(node, known)
-                rounds, again = self._rounds(node, known, step or 1.0)
+                self.guessed |= not step
+                rounds, again = self._seen(node, not step) or self._rounds(node, known, step or 1.0)
                 self._repeat(rounds, [ast.Expr(test), *body], known, again, self._chain(body) if step else math.inf)
                 self.found.chained += 0.0 if step else rounds * self.times
                 end = self._value(test.comparators[0], known) if step and isinstance(test, ast.Compare) else _PLAIN
@@ -178,13 +192,16 @@ class Counter:
                     known[name] = replace(end, offset=end.offset - (step - 1) / 2)
             case ast.If(test=test, body=body, orelse=orelse):
                 self._value(test, known)
-                before = self.times
-                self.times = before if not orelse and not _leaves(body) else before / 2
+                self.guessed |= any(isinstance(x, (ast.For, ast.While)) for part in (*body, *orelse) for x in ast.walk(part))
+                before, (often, _) = self.times, self.seen.get(_where(node), (None, False))
+                held = before * (often if often is not None else 1.0 if not orelse and not _leaves(body) else 0.5)
+                self.times = held
                 changed = stored_in(*body, *orelse)
                 there = {name: known[name] for name in changed if name in known}
                 one = self._block(body, known)
                 here = {name: known.pop(name) for name in changed if name in known}
                 known.update(there)
+                self.times = before - held if orelse and often is not None else held
                 other = self._block(orelse, known) if orelse else None
                 self.times = before
                 for name, was in here.items():
@@ -201,7 +218,7 @@ class Counter:
             return
         found = self._value(value, known)
         if found.number is None and found.array is None and not found.base:
-            found = replace(self._unknown(found.loaded), source=found.source)
+            found = replace(self._unknown(found.loaded), source=found.source, rising=found.rising)
         for target in targets:
             for name in ast.walk(target):
                 if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store):
@@ -224,14 +241,20 @@ class Counter:
         ends = node.iter.args if isinstance(node.iter, ast.Call) else [node.iter]
         given = [self._value(end, known) for end in ends]
         told, again = [x.number for x in given if x.number is not None], 1.0
-        if len(told) == len(given) > 0:
+        if len(told) == len(given) > 0 and not (_breaks(node.body) and self._seen(node, False)):
             low, high, step = (0.0, told[0], 1.0) if len(told) == 1 else (*told, 1.0)[:3]
             rounds = max(0.0, float(math.ceil((high - low) / step))) if step else 0.0
-        elif len(given) == 2 and given[0].base == given[1].base > 0:  # such as from lo to min(n, lo + size)
+        elif len(given) == 2 and given[0].base == given[1].base > 0 and not _breaks(node.body):  # such as from lo to min(n, lo + size)
+            rounds = max(0.0, given[1].offset - given[0].offset)
+        elif found := self._seen(node, any(x.loaded for x in given)):
+            rounds, again = found
+        elif len(given) == 2 and given[0].base == given[1].base > 0:
             rounds = max(0.0, given[1].offset - given[0].offset)
         else:
-            steps = given[2].number if len(given) > 2 else 1.0
-            rounds, again = self._rounds(node, known, abs(steps or 1.0), _rows(given))
+            steps, rows = given[2].number if len(given) > 2 else 1.0, _rows(given)
+            self.guessed |= rows is None and any(x.loaded for x in given)
+            rounds, again = self._rounds(node, known, abs(steps or 1.0), rows)
+        self.guessed |= _breaks(node.body)
         if isinstance(node.target, ast.Name):
             known[node.target.id] = self._unknown()
         self._repeat(rounds, node.body, known, again, self._chain(node.body) if len(told) < len(given) else 0.0)
@@ -244,6 +267,7 @@ class Counter:
         If it stores where data say, all do.
         """
         before, strays, nested = (self.times, self.again), self.strays, self.nested
+        rising, self.rising = self.rising, self.rising | _rising(body)
         operations, self.nested = self.found.operations, 0.0
         self.times, self.again, self.strays = self.times * rounds, self.again * again, False
         for node in _statements(body):  # what a round before has stored
@@ -254,12 +278,18 @@ class Counter:
         for name in stored_in(*body) & known.keys():  # the last round's
             known[name] = _either(known[name], _PLAIN)
         self._block(body, known)
+        self.rising = rising
         self.times, self.again = before
         own = self.found.operations - operations - self.nested
         waiting = own if self.strays else min(own, chain * rounds * before[0] if chain < math.inf else own)
         self.found.chained += waiting
         self.found.operations -= waiting
         self.strays, self.nested = strays, nested + self.found.operations - operations
+
+    def _seen(self, node: ast.stmt, least: bool) -> tuple[float, float] | None:
+        """What is known of a loop that was observed, as `_rounds`; `least`: even if it may have more of them."""
+        found, more = self.seen.get(_where(node), (None, False))
+        return None if found is None or (more and not least) else (found, 1.0)
 
     def _step(self, node: ast.While, known: dict[str, _Value]) -> tuple[str, float]:
         """The number that says whether there is another round, and how much more it is then; 0 if it does not count."""
@@ -294,12 +324,14 @@ class Counter:
         if not named and not outer:  # it goes through something by numbers that are made of it
             named = {known[name].array for name in names_in(node) if name in known} - {None}
         if not named and outer:
+            self.guessed = True
             return _AGAIN, _AGAIN
         longest = max((_length(self.problem.values[k]) for k in named if k is not None), default=0) / step
         share = self.problem.size * self.times / self.again  # of all parts together, of which each sees whole arrays
         if rows is not None and _length(self.problem.values[rows]) > 1 and longest:
             return longest / (_length(self.problem.values[rows]) - 1) / (2.0 if _breaks(node.body) else 1.0), 1.0
         rounds = longest / share if share else 0.0
+        self.guessed |= rounds < 1
         early = isinstance(node, ast.While) and isinstance(node.test, ast.BoolOp)
         otherwise = _AGAIN if early else _UNKNOWN
         return (rounds if rounds >= 1 else min(otherwise, longest or otherwise)), 1.0
@@ -389,10 +421,11 @@ class Counter:
                 return self._element(node, known)
             case ast.BinOp(left=left, op=op, right=right):
                 a, b = self._value(left, known), self._value(right, known)
-                if a.number is None or b.number is None:
+                loaded, sums = a.loaded or b.loaded, isinstance(op, (ast.Add, ast.Sub))
+                placed = not loaded and sums and (a.number is None) != (b.number is None) and a.base + b.base > 0
+                if (a.number is None or b.number is None) and not placed:  # addresses have room for a constant
                     self._operation(op, b.number)
-                loaded = a.loaded or b.loaded
-                if isinstance(op, (ast.Add, ast.Sub)) and a.base and b.number is not None:
+                if sums and a.base and b.number is not None:
                     sign = 1 if isinstance(op, ast.Add) else -1
                     return _Value(loaded=loaded, base=a.base, offset=a.offset + sign * b.number)
                 if isinstance(op, ast.Add) and b.base and a.number is not None:
@@ -427,12 +460,14 @@ class Counter:
         self.addressing += 1
         index = self._value(node.slice, known)
         self.addressing -= 1
+        rising = bool(self.rising) and ast.unparse(node) in self.rising
         if base.array is not None:
-            counts = self.strayed if index.loaded else self.reached
+            # what goes to the next free place of some is written in order
+            counts = self.strayed if index.loaded and not index.rising else self.reached
             counts[base.array] += self.times
             source = (base.array, index.base, index.offset) if index.base else None
-            return _Value(loaded=True, source=source)
-        return _Value(loaded=base.loaded or index.loaded)
+            return _Value(loaded=True, source=source, rising=rising)
+        return _Value(loaded=base.loaded or index.loaded, rising=rising)
 
     def _call(self, node: ast.Call, known: dict[str, _Value]) -> _Value:
         given = [self._value(x, known) for x in node.args]
@@ -464,6 +499,26 @@ class Counter:
 def _statements(body: Sequence[ast.stmt]) -> list[ast.stmt]:
     """Statements, and those in them, in order."""
     return [x for node in body for x in ast.walk(node) if isinstance(x, ast.stmt)]
+
+
+def _where(node: ast.stmt) -> tuple[int, int]:
+    return node.lineno, node.col_offset
+
+
+def _rising(body: Sequence[ast.stmt]) -> set[str]:
+    """Elements to which statements add something, after they were used: ``k = at[d]`` and ``at[d] = k + 1``."""
+    found, read = set(), dict[str, str]()
+    for node in _statements(body):
+        if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add) and isinstance(node.target, ast.Subscript):
+            found.add(ast.unparse(node.target))
+        elif isinstance(node, ast.Assign) and len(node.targets) == 1:
+            (target,), value = node.targets, node.value
+            if isinstance(target, ast.Name) and isinstance(value, ast.Subscript):
+                read[target.id] = ast.unparse(value)
+            elif isinstance(target, ast.Subscript) and isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add):
+                text = ast.unparse(target)
+                found |= {text} & {read.get(name) for name in names_in(value)}
+    return found
 
 
 def _rows(ends: Sequence[_Value]) -> int | None:

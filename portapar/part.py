@@ -16,7 +16,7 @@ from portapar.executor import DeviceExecutor, Executor
 from portapar.kernel.front.lift import loops
 from portapar.lazy import Lazy
 from portapar.plan import Surveyed
-from portapar.policy import Policy, surveying
+from portapar.policy import Policy, Recording, current, surveying
 from portapar.tape import made, tapes
 from portapar.trace import span
 
@@ -174,6 +174,13 @@ class LocalPart:
         how = self.how._dealt(1) if blocks > 1 else self.how
         call(getattr(body, "__name__", "step"), how, (body,), args, blocks, _build)
         return True
+
+    def sorting(self, x: Any) -> Any:
+        """An array that the device sorts by an algorithm of its own, which is noted where work is counted."""
+        block = current.get()
+        if type(block) is Recording:
+            block.sorted += x.nbytes
+        return x
 
     def groups(
         self, extent: tuple[int, int, int], body: Callable[..., Any], shared: Sequence[tuple[Any, int]], *args: Any

@@ -6,13 +6,14 @@ import contextlib
 import ctypes
 import dataclasses
 import functools
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from portapar import backend, divided, policy
+from portapar import backend, divided, observed, policy
 from portapar.divided import Fragments
 from portapar.errors import (
     BackendUnavailableError,
@@ -29,6 +30,9 @@ from portapar.kernel.tiles import TILE
 from portapar.plan import Part, values_first
 from portapar.policy import Policy
 from portapar.problem import Problem
+
+_OBSERVED = 0.01  #: seconds that a task is observed at the most
+_AT_LEAST = 1e-3  #: and if there is no time left
 
 
 def attempted(run: Callable[..., Any], pieces: Sequence[Part], how: Policy, others: Sequence[Any]) -> Any:
@@ -89,12 +93,24 @@ def task(
     if isinstance(block, policy.Recording):
         block.programs[problem.program.key] = problem.program
         if block.tasks is not None:
-            block.tasks.append((problem, part))
+            block.tasks.append((problem, part, _observed(block, problem, part)))
     return backend.Task(
         problem.program, values, firsts, problem.extent, problem.start, problem.step, part.lo, part.hi, part.threads,
         how.schedule, how.chunk_size or 0, whole and not problem.tiles, part.wakes,
         part.alone,
     )  # fmt: skip
+
+
+def _observed(block: policy.Recording, problem: Problem, part: Part) -> Any:
+    """What iterations of a task do that is about to run, as far as there is time left to see it."""
+    if block.tasks and block.tasks[-1][0] is problem:  # another chunk of it
+        return block.tasks[-1][2]
+    if not block.observing:
+        return {}
+    begun = time.thread_time()
+    found = observed.of(problem, part.lo, part.hi, max(_AT_LEAST, min(_OBSERVED, block.observing)))
+    block.observing = max(1e-9, block.observing - (time.thread_time() - begun))
+    return found
 
 
 class ValuesFirst(backend.Launch):

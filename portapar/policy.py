@@ -379,7 +379,9 @@ class Recording(Planning):
     def __init__(self, block: Policy | Planning | None) -> None:
         super().__init__(block)
         self.programs: dict[str, Any] = {}  #: by their keys
-        self.tasks: list[tuple[Any, Any]] | None = None  #: (problem, part) of all, if wanted
+        self.tasks: list[tuple[Any, Any, Any]] | None = None  #: (problem, part, what was observed) of all, if wanted
+        self.observing = 0.0  #: seconds that are left to observe what they do
+        self.sorted = 0.0  #: bytes of keys that devices sorted themselves
         self.algorithms = self.few = 0  #: algorithms of several steps, and remembered steps
 
 

@@ -20,7 +20,7 @@ from portapar.errors import ArgumentError
 
 _Range = tuple[float, float]
 
-VERSION = 4  #: of the file
+VERSION = 5  #: of the file
 _PARTS = ("about", "executors", "shared")  #: of it, besides
 _MACHINE = ("source", "network", "watts", "price")  #: and of that of a machine that is not here
 _LEAST, _MOST = 1.0, 1e18  #: of what can be done in a second, and of bytes
@@ -50,6 +50,8 @@ class Rates:
         Seconds that an algorithm of several steps takes for each kernel, that has next to nothing to do.
     few : float
         Seconds of an algorithm of one remembered step.
+    sorts : tuple of (float, float) or None
+        (bytes of keys, bytes per second) of the device's own sort, from small to large; None if it has none.
     into, out : tuple of (float, float) or None
         (bytes of an array, seconds until it is on the device, or back), from small to large. None in the host's memory.
     threads : int
@@ -78,19 +80,16 @@ class Rates:
     close: float = 2e9
     step: float = 4e-5
     few: float = 1.5e-5
+    sorts: tuple[tuple[float, float], ...] | None = None
     measured: bool = True
 
     def bandwidth(self, size: float) -> float:
         """Bytes per second in order, where a call touches `size` bytes; between measured sizes by logarithms."""
-        sizes = [at for at, _ in self.streams]
-        k = bisect.bisect(sizes, size)
-        if k == 0:
-            return self.streams[0][1]
-        if k == len(sizes):
-            return self.streams[-1][1]
-        (a, x), (b, y) = self.streams[k - 1], self.streams[k]
-        share = math.log(size / a) / math.log(b / a)
-        return math.exp((1 - share) * math.log(x) + share * math.log(y))
+        return _speed(self.streams, size)
+
+    def sorting(self, size: float) -> float:
+        """Bytes per second of the device's own sort of so many."""
+        return _speed(self.sorts, size) if self.sorts else self.bandwidth(size) / _PASSES
 
     def scattered(self, spread: float) -> float:
         """Scattered accesses per second, in so many bytes."""
@@ -114,9 +113,22 @@ class Rates:
     def part(self, count: int) -> Rates:
         """What each of `count` has that share it, and work at the same time."""
         streams = tuple((size / count, speed / count) for size, speed in self.streams)
+        sorts = self.sorts and tuple((size, speed / count) for size, speed in self.sorts)
         threads = max(1, self.threads // count) if self.threads else 0
         found: dict[str, Any] = {name: getattr(self, name) / count for name in _SPEEDS}
-        return replace(self, streams=streams, threads=threads, **found)
+        return replace(self, streams=streams, sorts=sorts, threads=threads, **found)
+
+
+def _speed(curve: tuple[tuple[float, float], ...], size: float) -> float:
+    sizes = [at for at, _ in curve]
+    k = bisect.bisect(sizes, size)
+    if k == 0:
+        return curve[0][1]
+    if k == len(sizes):
+        return curve[-1][1]
+    (a, x), (b, y) = curve[k - 1], curve[k]
+    share = math.log(size / a) / math.log(b / a)
+    return math.exp((1 - share) * math.log(x) + share * math.log(y))
 
 
 def moved(way: tuple[tuple[float, float], ...], size: float) -> float:
@@ -127,6 +139,7 @@ def moved(way: tuple[tuple[float, float], ...], size: float) -> float:
 
 
 _CLOSE = float(1 << 14)  #: bytes
+_PASSES = 16  #: of a sort that nobody has measured, through all of its keys
 _SPEEDS = ("doubles", "singles", "special", "chained", "close", "near", "far", "atomics")
 
 
@@ -335,6 +348,8 @@ def _rates(name: str, told: Any) -> Rates:
             given[key] = None if value is None else _curve(key, name, value, (0.0, _MOST), (_QUICKEST, _LONGEST))
         elif key == "streams":
             given[key] = _curve(key, name, value, (_LEAST, _MOST), (_LEAST, _MOST))
+        elif key == "sorts":
+            given[key] = None if value is None else _curve(key, name, value, (_LEAST, _MOST), (_LEAST, _MOST))
         elif key == "measured":
             if not isinstance(value, bool):
                 raise ValueError(f"{key} of {name} is {value!r}: must be true or false")
@@ -354,7 +369,7 @@ def _curve(key: str, name: str, told: Any, one: _Range, other: _Range) -> tuple[
     pairs = [_pair(key, name, x, one, other) for x in told] if isinstance(told, list) else []
     if not pairs or any(a >= b for (a, _), (b, _) in itertools.pairwise(pairs)):
         raise ValueError(f"{key} of {name} is {told!r}: must be pairs of numbers, the first ones of which, bytes, grow")
-    if key != "streams" and (len(pairs) < 2 or any(a > b for (_, a), (_, b) in itertools.pairwise(pairs))):
+    if key not in ("streams", "sorts") and (len(pairs) < 2 or any(a > b for (_, a), (_, b) in itertools.pairwise(pairs))):
         raise ValueError(f"{key} of {name} is {told!r}: must be two pairs at least, with seconds that do not fall")
     return tuple(pairs)
 

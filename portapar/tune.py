@@ -107,6 +107,7 @@ def _same(v: float) -> float:
 _LEAST = 4e-4  #: seconds of a run at the least, so that clocks and launches do not count
 _MOST = 1 << 26  #: elements of a run at the most
 _AGAIN = 25  #: runs, of which the fastest counts: many short ones, as others may use the machine
+_SORTED = (1 << 15, 1 << 18, 1 << 21)  #: bytes of keys that a device sorts itself
 _SHARED = 0.08  #: seconds that two executors run at once
 _MOVED = [1 << k for k in (6, 13, 16, 18, 20, 22, 24, 26)]  #: bytes of arrays that are moved
 
@@ -177,7 +178,7 @@ def measured(where: Executor) -> Rates:
         rate("scattered", scattered(far, _fetch, np.float64)),
         rate("atomics", scattered(cache // 8, _count, np.int64)),
         *_transfers(where, how), where.threads, cost.fork_join(), float(cache),
-        rate("scattered", scattered(1 << 11, _fetch, np.float64)), *_several(where),
+        rate("scattered", scattered(1 << 11, _fetch, np.float64)), *_several(where), _sorts(where),
     )  # fmt: skip
 
 
@@ -199,6 +200,23 @@ def _several(where: Executor) -> tuple[float, float]:
     several = [each(pp.stencil, square, _corners), each(pp.reverse, few), each(pp.rotate, few, 3)]
     several += [each(pp.adjacent_difference, few)]
     return statistics.geometric_mean(several), statistics.geometric_mean(one)
+
+
+def _sorts(where: Executor) -> _Curve | None:
+    """(bytes, bytes per second) of the device's own sort, if it has one: of numbers in no order."""
+    device = where.device
+    if not device.sorts:
+        return None
+    found = []
+    for size in _SORTED:
+        keys = np.random.default_rng(size).integers(0, 1 << 40, size // 8)
+        x, taken = where.empty(len(keys), np.int64), _NEVER
+        for _ in range(5):
+            pp.copy(pp.par.on(where), where.asarray(keys), x)
+            where.synchronize()
+            taken = min(taken, _best(1, functools.partial(_done, where, device.sort, x)))
+        found.append((float(size), size / taken))
+    return tuple(found)
 
 
 def _done(where: Executor, run: Callable[..., object], *args: Any, **keywords: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar.counter import Counter
+from portapar.counter import Counter, Seen
 from portapar.problem import Problem
 
 _TABLE = 1 << 14  #: bytes of an array that is in the first cache
@@ -47,6 +47,8 @@ class Work:
         Kernels that algorithms of several steps start, each for itself. They are none of `launches`.
     few : float
         First steps of algorithms that run remembered steps; as well.
+    sorted : float
+        Bytes of keys that a device sorts by an algorithm of its own.
     """
 
     launches: float = 0.0
@@ -61,6 +63,7 @@ class Work:
     atomics: float = 0.0
     steps: float = 0.0
     few: float = 0.0
+    sorted: float = 0.0
 
     def __add__(self, other: Work) -> Work:
         return Work(*(a + b if name != "spread" else max(a, b) for name, a, b in _both(self, other)))
@@ -82,7 +85,7 @@ class Work:
 _WORDS = {
     "traffic": "bytes in order", "doubles": "operations", "singles": "operations in single precision",
     "special": "special functions", "chained": "operations one by one", "close": "accesses of tables",
-    "scattered": "scattered accesses", "atomics": "atomic operations",
+    "scattered": "scattered accesses", "atomics": "atomic operations", "sorted": "bytes of sorted keys",
 }  # fmt: skip
 
 
@@ -94,12 +97,12 @@ def _amount(x: float) -> str:
     return f"{x:.3g}" if x < 1e4 else f"{x:.2e}".replace("e+0", "e").replace("e+", "e")
 
 
-def of(problem: Problem, lo: int = 0, hi: int | None = None) -> Work:
-    """The work of the flat indices [lo, hi) of a problem, by default of all."""
+def of(problem: Problem, lo: int = 0, hi: int | None = None, seen: Seen | None = None) -> Work:
+    """The work of the flat indices [lo, hi) of a problem, by default of all; `seen` as `portapar.observed` tells it."""
     size = problem.size if hi is None else hi - lo
     if size <= 0:
         return Work(launches=1.0)
-    counter = Counter(problem)
+    counter = Counter(problem, seen)
     one = counter.iteration()
     share = size / max(problem.size, 1)
     moved: dict[Any, tuple[float, float, bool, bool]] = {}  # by place in memory: bytes at most, reached, read, written
