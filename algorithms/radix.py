@@ -28,7 +28,8 @@ from portapar.part import LocalPart
 from portapar.tape import constant, unseen
 
 SMALL = 1 << 14  #: sorted by one iteration
-_PERHAPS = 1 << 15, 1 << 22  #: bytes that NumPy or we sort in less time, as the machine is; others are clear
+_PERHAPS = 1 << 15, 1 << 26  #: bytes that NumPy or we sort in less time, as the machine is; others are clear
+_QUICKLY = 1 << 20  #: up to how many it is measured in a tenth of a second
 _BUCKET = 1 << 12  #: elements that a bucket should have: they and their copies fit the cache of a core
 _BUCKETS = 1 << 8  #: and how many buckets there should be at most: of keys and values, the lines written fit in L1
 _ENTRIES = 12  #: bits of the table's index
@@ -161,12 +162,11 @@ def _ours(part: LocalPart, nbytes: int) -> float:
     return tuning.value(name, lambda: measured(name, lambda x, out: order(part, x, out, coding(x.dtype, False))))
 
 
-def measured(name: str, sort: Callable[[Any, Any], Any]) -> float:
-    """The same, by ``sort(x, out)`` of random numbers both ways; it takes a tenth of a second."""
-    least, most = _PERHAPS
-    x = np.random.default_rng(1).random(most // 32)
+def measured(name: str, sort: Callable[[Any, Any], Any], most: int = _QUICKLY) -> float:
+    """The same, by ``sort(x, out)`` of random numbers both ways, of up to so many bytes."""
+    x = np.random.default_rng(1).random(most // 8)
     out = np.empty_like(x)
-    return tuning.crossover(name, least, most // 4, lambda size: lambda: sort(x[: size // 8], out[: size // 8]))
+    return tuning.crossover(name, _PERHAPS[0], most, lambda size: lambda: sort(x[: size // 8], out[: size // 8]))
 
 
 def arrange(

@@ -22,11 +22,12 @@ from portapar.arrays import PartitionedArray
 from portapar.errors import PolicyError, PortaparError, PortaparWarning, short
 from portapar.executor import DeviceExecutor, Executor, cuda, opened, simd
 from portapar.executors import default_executor
+from portapar.kernel.front.lift import bound
 from portapar.lazy import flat
 from portapar.lengths import again, keep, likeness
 from portapar.looks import Look, learn
 from portapar.plan import Plan, cut, watch
-from portapar.policy import Planning, Policy, choosing, planning, surveying
+from portapar.policy import Planning, Policy, Recording, choosing, planning, surveying
 from portapar.problem import Problem, checking
 from portapar.remembered import MISS, ready_calls, remember_loop, repeated, signature
 from portapar.tape import tapes, unseen
@@ -198,6 +199,9 @@ def _call(
     if tapes:
         unseen()
     how, where = resolve(how, args, algorithm)
+    block = policy.current.get()
+    if type(block) is Recording:
+        block.captures += any(bound(kernel)[2] for kernel in kernels)
     if how.check:
         asked, result = _checked(build, algorithm, where, kernels, args, extra)
     else:

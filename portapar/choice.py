@@ -25,8 +25,8 @@ from portapar import arrays, autotune, cache, config, cost, history, moves, obse
 from portapar.arrays import PartitionedArray
 from portapar.balance import rounded
 from portapar.candidates import HOPED, SETTLED, Candidate, Choice, time_text
-from portapar.errors import BackendUnavailableError, KernelError
 from portapar.counter import Seen
+from portapar.errors import BackendUnavailableError, KernelError
 from portapar.executor import DeviceExecutor, Executor
 from portapar.executors import available, default_executor, default_name, executor
 from portapar.hybrid import hybrid
@@ -118,7 +118,7 @@ def run(
     if choice is None or choice.now.executor.closed:
         name = history.name(algorithm, kernels, key[3:])
         first = _searched if _searches(how) else _first
-        choice = known[key] = first(how, problem() if problem is not None else None, values, name)
+        choice = known[key] = first(how, problem() if problem is not None else None, values, name, kernels)
         choice.kept = kept
     if how.asynchronous or watching or isinstance(policy.current.get(), Planning):
         found = choice.made(how, again, choice.now)
@@ -189,6 +189,8 @@ def counted(call: Callable[[], Any]) -> tuple[Any, Work]:
         elif part.lo < part.hi:
             spans.append((problem, part, part.lo, part.hi, seen))
     done = sum((work.of(problem, lo, hi, seen) for problem, _, lo, hi, seen in spans), Work(sorted=block.sorted))
+    if not block.algorithms:
+        done = replace(done, captures=float(block.captures))
     if block.algorithms:
         few = min(block.algorithms, block.few)
         done = replace(done, launches=float(block.few - few), few=float(few), steps=done.launches - block.few)
@@ -247,8 +249,12 @@ def _about(size: int) -> int:
     return round(2 * math.log2(size)) if size else 0
 
 
-def _first(how: Policy, problem: Problem | None, values: Sequence[Any], name: str) -> Choice:
+def _first(
+    how: Policy, problem: Problem | None, values: Sequence[Any], name: str, kernels: Sequence[Any]
+) -> Choice:
     known = work.of(problem, seen=observed.once(problem, _OBSERVED)) if problem is not None else None
+    if known is not None:
+        known = replace(known, captures=float(any(bound(kernel)[2] for kernel in kernels)))
     found = _candidates(how, known)
     found = [one for one in found if all(_has_room(m, values, problem) for m in one.members)] or found
     _predict(found, known, values, problem)
@@ -278,7 +284,9 @@ def _first(how: Policy, problem: Problem | None, values: Sequence[Any], name: st
     return Choice(found, now, known, why)
 
 
-def _searched(how: Policy, problem: Problem | None, values: Sequence[Any], name: str) -> Choice:
+def _searched(
+    how: Policy, problem: Problem | None, values: Sequence[Any], name: str, kernels: Sequence[Any]
+) -> Choice:
     """The ways to deal out iterations: the one that earlier processes found, or a search for it."""
     assert problem is not None
     where = how.executor

@@ -28,16 +28,28 @@ def seconds(work: Work, rates: Rates, into: Sequence[float] = (), out: Sequence[
     those that take as long do not overlap in full); atomic operations do not. On several CPU threads it takes the time
     to start and to collect them, or one does it, whatever is less.
     """
-    flow = work.traffic / rates.bandwidth(work.traffic)
-    sums = work.doubles / rates.doubles + work.singles / rates.singles + work.special / rates.special
-    sums += work.chained / rates.chained
-    reads = work.close / rates.close + work.scattered / rates.scattered(work.spread)
-    busy = math.hypot(flow, sums, reads) + work.atomics / rates.atomics
+    busy = _busy(work, rates)
     if rates.threads > 1:
         busy = min(busy * rates.threads, busy + rates.fork)
+    if work.alone is not None:
+        busy += _busy(work.alone, rates) * max(1, rates.threads)
     busy += work.sorted / rates.sorting(work.sorted) if work.sorted else 0.0
-    begins = work.launches * rates.launch + work.steps * rates.step + work.few * rates.few
+    begins = work.captures * rates.capture
+    begins += work.launches * rates.launch + work.steps * rates.step + work.few * rates.few
     return (begins or rates.launch) + busy + moving(rates, into, out)
+
+
+def _busy(work: Work, rates: Rates) -> float:
+    """Seconds of what is done when everything has started."""
+    flow = work.traffic / rates.bandwidth(work.traffic)
+    reads = work.close / rates.close + work.scattered / rates.scattered(work.spread)
+    return math.hypot(flow, _sums(work, rates), reads) + work.atomics / rates.atomics
+
+
+def _sums(work: Work, rates: Rates) -> float:
+    """Seconds of arithmetic."""
+    sums = work.doubles / rates.doubles + work.singles / rates.singles + work.special / rates.special
+    return sums + work.chained / rates.chained + work.looped / rates.looped
 
 
 def moving(rates: Rates, into: Sequence[float], out: Sequence[float]) -> float:
@@ -48,8 +60,8 @@ def moving(rates: Rates, into: Sequence[float], out: Sequence[float]) -> float:
 
 def bound_by_memory(work: Work, rates: Rates) -> bool:
     """Whether traffic takes longer than arithmetic."""
-    sums = work.doubles / rates.doubles + work.singles / rates.singles + work.special / rates.special
-    return work.traffic / rates.bandwidth(work.traffic) + work.scattered / rates.scattered(work.spread) > sums
+    moved = work.traffic / rates.bandwidth(work.traffic) + work.scattered / rates.scattered(work.spread)
+    return moved > _sums(work, rates) - work.chained / rates.chained
 
 
 def fork_join() -> float:

@@ -45,6 +45,7 @@ class Iteration:
     operations: float = 0.0
     special: float = 0.0
     chained: float = 0.0
+    looped: float = 0.0
     atomics: float = 0.0
 
 
@@ -133,12 +134,13 @@ class Counter:
 
     def _counts(self) -> list[float]:
         one = self.found
-        return [one.operations, one.special, one.chained, one.atomics, self.nested, *self.reached, *self.strayed]
+        counts = [one.operations, one.special, one.chained, one.looped, one.atomics, self.nested]
+        return [*counts, *self.reached, *self.strayed]
 
     def _counted(self, counts: list[float]) -> None:
         one, n = self.found, len(self.reached)
-        one.operations, one.special, one.chained, one.atomics, self.nested = counts[:5]
-        self.reached, self.strayed = counts[5 : 5 + n], counts[5 + n :]
+        one.operations, one.special, one.chained, one.looped, one.atomics, self.nested = counts[:6]
+        self.reached, self.strayed = counts[6 : 6 + n], counts[6 + n :]
 
     # statements
 
@@ -192,7 +194,7 @@ class Counter:
                     known[name] = replace(end, offset=end.offset - (step - 1) / 2)
             case ast.If(test=test, body=body, orelse=orelse):
                 self._value(test, known)
-                self.guessed |= any(isinstance(x, (ast.For, ast.While)) for part in (*body, *orelse) for x in ast.walk(part))
+                self.guessed |= any(isinstance(x, (ast.For, ast.While)) for x in _statements([*body, *orelse]))
                 before, (often, _) = self.times, self.seen.get(_where(node), (None, False))
                 held = before * (often if often is not None else 1.0 if not orelse and not _leaves(body) else 0.5)
                 self.times = held
@@ -244,11 +246,9 @@ class Counter:
         if len(told) == len(given) > 0 and not (_breaks(node.body) and self._seen(node, False)):
             low, high, step = (0.0, told[0], 1.0) if len(told) == 1 else (*told, 1.0)[:3]
             rounds = max(0.0, float(math.ceil((high - low) / step))) if step else 0.0
-        elif len(given) == 2 and given[0].base == given[1].base > 0 and not _breaks(node.body):  # such as from lo to min(n, lo + size)
-            rounds = max(0.0, given[1].offset - given[0].offset)
-        elif found := self._seen(node, any(x.loaded for x in given)):
+        elif (_breaks(node.body) or not _fixed(given)) and (found := self._seen(node, any(x.loaded for x in given))):
             rounds, again = found
-        elif len(given) == 2 and given[0].base == given[1].base > 0:
+        elif _fixed(given):  # such as from lo to min(n, lo + size)
             rounds = max(0.0, given[1].offset - given[0].offset)
         else:
             steps, rows = given[2].number if len(given) > 2 else 1.0, _rows(given)
@@ -257,14 +257,17 @@ class Counter:
         self.guessed |= _breaks(node.body)
         if isinstance(node.target, ast.Name):
             known[node.target.id] = self._unknown()
-        self._repeat(rounds, node.body, known, again, self._chain(node.body) if len(told) < len(given) else 0.0)
+        even = len(told) == len(given) and not all(isinstance(end, (ast.Constant, ast.UnaryOp)) for end in ends)
+        chain = self._chain(node.body) if even or len(told) < len(given) else 0.0
+        self._repeat(rounds, node.body, known, again, chain, even)
 
     def _repeat(
-        self, rounds: float, body: Sequence[ast.stmt], known: dict[str, _Value], again: float, chain: float
-    ) -> None:
+        self, rounds: float, body: Sequence[ast.stmt], known: dict[str, _Value], again: float, chain: float,
+        even: bool = False,
+    ) -> None:  # fmt: skip
         """Walks through a loop of so many rounds; of its operations `chain` a round wait for those of the round before.
 
-        If it stores where data say, all do.
+        If it stores where data say, all do, if it is not `even`: as long for each iteration.
         """
         before, strays, nested = (self.times, self.again), self.strays, self.nested
         rising, self.rising = self.rising, self.rising | _rising(body)
@@ -281,8 +284,12 @@ class Counter:
         self.rising = rising
         self.times, self.again = before
         own = self.found.operations - operations - self.nested
-        waiting = own if self.strays else min(own, chain * rounds * before[0] if chain < math.inf else own)
-        self.found.chained += waiting
+        waiting = min(own, chain * rounds * before[0] if chain < math.inf else own)
+        if even:
+            self.found.looped += waiting
+        else:
+            waiting = own if self.strays else waiting
+            self.found.chained += waiting
         self.found.operations -= waiting
         self.strays, self.nested = strays, nested + self.found.operations - operations
 
@@ -409,7 +416,10 @@ class Counter:
                 self.found.special += self.times
             else:  # by powers of two nothing is divided: these are shifts, masks and products
                 easy = right is not None and right > 0 and math.frexp(right)[0] == 0.5
-                self.found.operations += self.times * (1.0 if easy else _weight(op))
+                if isinstance(op, (ast.FloorDiv, ast.Mod)) and right is None:  # which no vector does
+                    self.found.chained += self.times * _weight(op)
+                else:
+                    self.found.operations += self.times * (1.0 if easy else _weight(op))
 
     def _value(self, node: ast.expr, known: dict[str, _Value]) -> _Value:
         match node:
@@ -519,6 +529,11 @@ def _rising(body: Sequence[ast.stmt]) -> set[str]:
                 text = ast.unparse(target)
                 found |= {text} & {read.get(name) for name in names_in(value)}
     return found
+
+
+def _fixed(ends: Sequence[_Value]) -> bool:
+    """Whether there is always as much between two ends."""
+    return len(ends) == 2 and ends[0].base == ends[1].base > 0
 
 
 def _rows(ends: Sequence[_Value]) -> int | None:

@@ -1,7 +1,8 @@
 """How often loops run, and how often conditions hold, in some iterations of a program: what its text does not say.
 
 A program's text is plain Python: some of its iterations are run by Python itself, on copies of what they write, and
-counted. That takes milliseconds, and ends after a given time: of loops that were not through by then the least is known.
+counted. That takes milliseconds, and ends after a given time: of loops that were not through by then is known what they
+do at the least.
 """
 
 from __future__ import annotations
@@ -124,8 +125,7 @@ class _Counts:
 
     def found(self) -> Seen:
         return {
-            key: (self.done[key] / count, key in self.open and count < _ENTERED)
-            for key, count in self.entered.items()
+            key: (self.done[key] / count, key in self.open and count < _ENTERED) for key, count in self.entered.items()
         }
 
 
@@ -204,9 +204,9 @@ def _copies(problem: Problem) -> Iterator[Any]:
         if not isinstance(x, np.ndarray):
             if x.size * x.dtype.itemsize > _FETCHED:
                 raise ValueError("so much is not brought from a device")
-            x = arrays.asnumpy(x)  # noqa: PLW2901
+            x = arrays.asnumpy(x)
         elif use is not None and use.writes:
-            x = x.copy() if x.nbytes <= _COPIED else _Over(x)  # noqa: PLW2901
+            x = x.copy() if x.nbytes <= _COPIED else _Over(x)
         yield x
 
 

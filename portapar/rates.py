@@ -38,7 +38,7 @@ class Rates:
         Seconds that a warm call takes that has next to nothing to do, on data that live there.
     streams : tuple of (float, float)
         (bytes that a call touches, bytes per second), from small to large.
-    doubles, singles, special, chained : float
+    doubles, singles, special, chained, looped : float
         Per second, each as in `portapar.work.Work`.
     near, far : float
         Scattered accesses per second, in 1 MiB and in far more than the caches.
@@ -50,6 +50,8 @@ class Rates:
         Seconds that an algorithm of several steps takes for each kernel, that has next to nothing to do.
     few : float
         Seconds of an algorithm of one remembered step.
+    capture : float
+        Seconds that a warm call takes more whose kernel captures numbers or arrays.
     sorts : tuple of (float, float) or None
         (bytes of keys, bytes per second) of the device's own sort, from small to large; None if it has none.
     into, out : tuple of (float, float) or None
@@ -80,6 +82,8 @@ class Rates:
     close: float = 2e9
     step: float = 4e-5
     few: float = 1.5e-5
+    looped: float = 2e9
+    capture: float = 1e-6
     sorts: tuple[tuple[float, float], ...] | None = None
     measured: bool = True
 
@@ -106,7 +110,7 @@ class Rates:
             return a + share * (b - a)
 
         streams = tuple((size, on_the_way(one.bandwidth(size), speed)) for size, speed in self.streams)
-        names = "launch", "fork", "step", "few", *_SPEEDS
+        names = "launch", "fork", "step", "few", "capture", *_SPEEDS
         found: dict[str, Any] = {name: on_the_way(getattr(one, name), getattr(self, name)) for name in names}
         return replace(self, streams=streams, **found)
 
@@ -140,7 +144,7 @@ def moved(way: tuple[tuple[float, float], ...], size: float) -> float:
 
 _CLOSE = float(1 << 14)  #: bytes
 _PASSES = 16  #: of a sort that nobody has measured, through all of its keys
-_SPEEDS = ("doubles", "singles", "special", "chained", "close", "near", "far", "atomics")
+_SPEEDS = ("doubles", "singles", "special", "chained", "looped", "close", "near", "far", "atomics")
 
 
 @dataclass
@@ -264,7 +268,7 @@ def built_in(kind: str, threads: int) -> Rates:
         link = (0.0, 1e-5), (1e9, 1e-5 + 0.1)
         return Rates(
             1e-5, ((1e6, 4e11), (1e8, 2e12)), 1e13, 2e13, 1e12, 1e12, 1e11, 2e10, 1e10, link, link, close=2e11,
-            measured=False,
+            looped=1e12, measured=False,
         )  # fmt: skip
     caches = topology.caches()
     core = {"L1": 8e10, "L2": 4e10, "L3": 2.5e10}
@@ -274,7 +278,8 @@ def built_in(kind: str, threads: int) -> Rates:
     return Rates(
         launch, (*streams, *last), 1.6e10 * threads, 3.2e10 * threads, 1e9 * threads, 2e9 * threads,
         6e8 * threads, 1e8 * threads, 1e8, move, move, threads, cache=float(caches.get("L2", 1 << 20)),
-        close=1.5e9 * threads, step=1.5e-4 if kind == "opencl" else 1.5e-5, few=1e-5, measured=False,
+        close=1.5e9 * threads, looped=(2e9 if kind == "opencl" else 8e9) * threads,
+        step=1.5e-4 if kind == "opencl" else 1.5e-5, few=1e-5, measured=False,
     )  # fmt: skip
 
 
@@ -358,8 +363,8 @@ def _rates(name: str, told: Any) -> Rates:
             given[key] = int(_between(key, name, value, 0.0, 1e6))
             if given[key] != value:
                 raise ValueError(f"{key} of {name} is {value!r}: must be a whole number")
-        elif key in ("launch", "fork", "step", "few"):  # one thread is not started
-            given[key] = _between(key, name, value, 0.0 if key == "fork" else _QUICKEST, _LONGEST)
+        elif key in ("launch", "fork", "step", "few", "capture"):  # one thread is not started
+            given[key] = _between(key, name, value, 0.0 if key in ("fork", "capture") else _QUICKEST, _LONGEST)
         else:
             given[key] = _between(key, name, value, _LEAST, _MOST)
     return Rates(**given)
@@ -369,7 +374,8 @@ def _curve(key: str, name: str, told: Any, one: _Range, other: _Range) -> tuple[
     pairs = [_pair(key, name, x, one, other) for x in told] if isinstance(told, list) else []
     if not pairs or any(a >= b for (a, _), (b, _) in itertools.pairwise(pairs)):
         raise ValueError(f"{key} of {name} is {told!r}: must be pairs of numbers, the first ones of which, bytes, grow")
-    if key not in ("streams", "sorts") and (len(pairs) < 2 or any(a > b for (_, a), (_, b) in itertools.pairwise(pairs))):
+    falls = any(a > b for (_, a), (_, b) in itertools.pairwise(pairs))
+    if key in ("into", "out") and (len(pairs) < 2 or falls):
         raise ValueError(f"{key} of {name} is {told!r}: must be two pairs at least, with seconds that do not fall")
     return tuple(pairs)
 

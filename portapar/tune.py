@@ -20,11 +20,12 @@ import numpy as np
 import portapar as pp
 from portapar import choice, config, cost, rates, topology, tuning
 from portapar.algorithms import radix
-from portapar.executor import Executor
+from portapar.executor import DeviceExecutor, Executor
 from portapar.policy import Policy
 from portapar.rates import Profile, Rates
 
 _NEVER = float("inf")
+_KEYS = 1 << 24  #: bytes that are sorted one way and the other at the most
 _ARRAYS = {"stream": 2, "stream_alone": 1}
 
 
@@ -41,8 +42,8 @@ def _measures() -> Iterator[tuple[str, Callable[[], float]]]:
     if threads > 1:
         yield "fork_join", _fork_join
         yield "wake", _wake
-        yield "sort", lambda: radix.measured("sort", lambda x, out: pp.sort(pp.par.on(pp.threads()), x, out=out))
-    yield "sort_alone", lambda: radix.measured("sort_alone", lambda x, out: pp.sort(pp.unseq, x, out=out))
+        yield "sort", lambda: radix.measured("sort", lambda x, out: pp.sort(pp.par.on(pp.threads()), x, out=out), _KEYS)
+    yield "sort_alone", lambda: radix.measured("sort_alone", lambda x, out: pp.sort(pp.unseq, x, out=out), _KEYS)
     for name in _ARRAYS:
         yield name, functools.partial(_stream, name)
 
@@ -58,20 +59,23 @@ def _best(times: int, run: Callable[[], object], pause: float = 0.0) -> float:
     return best
 
 
-def _plans() -> tuple[Callable[[], object], Callable[[], object]]:
+def _plans(n: int = 1 << 13) -> tuple[Callable[[], object], Callable[[], object]]:
     """A small call on one thread, and on all, awake or not."""
-    x = np.zeros(1 << 12)
+    x, y, how = np.zeros(n), np.zeros(n), pp.par.on(pp.threads())
     with tuning.trying(fork_join=_NEVER):
-        alone = pp.plan(pp.fill, pp.par.on(pp.threads()), x, 1.0)
+        alone = pp.plan(pp.transform, how, x, out=y, op=_same)
     with tuning.trying(fork_join=-1.0, wake=-1.0):
-        together = pp.plan(pp.fill, pp.par.on(pp.threads()), x, 1.0)
+        together = pp.plan(pp.transform, how, x, out=y, op=_same)
     alone.run(), together.run()
     return alone.run, together.run
 
 
 def _fork_join() -> float:
+    """Seconds that a call on all threads takes more than its own, and than its share of what it does."""
     alone, together = _plans()
-    return max(1e-7, _best(2000, together) - _best(2000, alone))
+    nothing, threads = _best(2000, _plans(8)[0]), config.default_threads()
+    own = nothing + (_best(2000, alone) - nothing) / threads
+    return max(1e-7, _best(2000, together) - own)
 
 
 def _wake() -> float:
@@ -170,15 +174,18 @@ def measured(where: Executor) -> Rates:
 
     cache = topology.caches().get("L2", 1 << 20)
     far = min(4 * topology.caches().get("L3", 32 << 20), topology.machine()["memory"] // 16) // 8
+    others = (pp.reduce, how, few[0]), (pp.for_each, how, 16, _move, *few)
+    starts = [launch, *(_best(200, functools.partial(_done, where, *call)) for call in others)]
     return Rates(
-        launch, tuple(_streams(where, launch)),
+        statistics.geometric_mean(starts), tuple(_streams(where, launch)),
         rate("doubles", arithmetic(np.float64, _sums)), rate("singles", arithmetic(np.float32, _sums)),
         rate("special", arithmetic(np.float64, _exp)), rate("chained", one_by_one),
         rate("scattered", scattered(cache // 8, _fetch, np.float64)),
         rate("scattered", scattered(far, _fetch, np.float64)),
         rate("atomics", scattered(cache // 8, _count, np.int64)),
         *_transfers(where, how), where.threads, cost.fork_join(), float(cache),
-        rate("scattered", scattered(1 << 11, _fetch, np.float64)), *_several(where), _sorts(where),
+        rate("scattered", scattered(1 << 11, _fetch, np.float64)), *_several(where),
+        rate("looped", arithmetic(np.float64, _loop(12))), _captured(where, launch), _sorts(where),
     )  # fmt: skip
 
 
@@ -202,10 +209,17 @@ def _several(where: Executor) -> tuple[float, float]:
     return statistics.geometric_mean(several), statistics.geometric_mean(one)
 
 
+def _captured(where: Executor, launch: float) -> float:
+    """Seconds that a call takes more if its kernel captures something."""
+    how, few = pp.par.on(where), (where.asarray(np.ones(16)), where.empty(16))
+    call = functools.partial(_done, where, pp.transform, how, few[0], out=few[1], op=_loop(1))
+    return max(0.0, _best(200, call) - launch)
+
+
 def _sorts(where: Executor) -> _Curve | None:
     """(bytes, bytes per second) of the device's own sort, if it has one: of numbers in no order."""
-    device = where.device
-    if not device.sorts:
+    device: Any = where.device if isinstance(where, DeviceExecutor) else None
+    if device is None or not device.sorts:
         return None
     found = []
     for size in _SORTED:
@@ -252,11 +266,21 @@ def _transfers(where: Executor, how: Policy) -> tuple[_Curve | None, _Curve | No
             host, there = (functools.partial(_done, where, call, how, y) for y in (x, where.asarray(x)))
             host(), there()
             taken = max(1e-7, _best(times, host) - _best(times, there))
-            while way and way[-1][1] >= taken:  # others were in the way
-                way.pop()
             way.append((float(x.nbytes), taken))
-    into, out = (tuple(way) if len(way) > 1 else ((0.0, way[0][1]), *way) for way in found)
+    into, out = (tuple(_rising(way)) for way in found)
     return into, out
+
+
+def _rising(way: list[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """The same, where numbers that fall, as others were in the way, have become their mean."""
+    means: list[tuple[float, int]] = []
+    for _, x in way:
+        means.append((math.log(x), 1))
+        while len(means) > 1 and means[-2][0] > means[-1][0]:
+            (a, m), (b, n) = means[-2:]
+            means[-2:] = [((a * m + b * n) / (m + n), m + n)]
+    levels = [math.exp(x) for x, count in means for _ in range(count)]
+    return zip((size for size, _ in way), levels, strict=True)
 
 
 def _counted(how: Policy, x: Any) -> Any:
@@ -317,6 +341,23 @@ def _sums(v: Any) -> Any:
         c = c * v + 0.3
         d = d * v + 0.4
     return (a + b) + (c + d)
+
+
+def _loop(rounds: int) -> Callable[[Any], Any]:
+    """Two operations a round that wait for those before, and one that does not."""
+
+    def op(v: Any) -> Any:
+        a, b = v, 0.0
+        for _ in range(rounds):
+            a = a * v - 0.25
+            b = b + a
+        return b
+
+    return op
+
+
+def _move(i: int, x: Any, out: Any) -> None:
+    out[i] = x[i]
 
 
 def _exp(v: Any) -> Any:

@@ -188,9 +188,9 @@ class WhatIf:
         if len(several) > 1:
             share = (count - several[0]) / (several[1] - several[0])
             values = [a + share * max(0.0, b - a) for a, b in zip(*by_ranks, strict=True)]
-        split = len(fields(Work)), len(fields(Messages))
+        split = len(_numbers(Work())), len(fields(Messages))
         into, out = values[sum(split) :]
-        return Work(*values[: split[0]]), Messages(*values[split[0] : sum(split)]), into, out
+        return Work.made(values[: split[0]]), Messages(*values[split[0] : sum(split)]), into, out
 
     def _run(self, rows: int, count: int, local: Executor) -> tuple[Work, Messages, float, float]:
         key = rows, count, local
@@ -239,7 +239,7 @@ def _grown(
 
 
 def _numbers(x: Work | Messages) -> list[float]:
-    return [float(getattr(x, f.name)) for f in fields(x)]
+    return x.numbers() if isinstance(x, Work) else [float(getattr(x, f.name)) for f in fields(x)]
 
 
 # runs here ----------------------------------------------------------------------------------------------
@@ -347,7 +347,7 @@ def _together(
     for error in sorted(filter(None, errors), key=lambda x: isinstance(x, CommunicationError)):
         raise error
     most = [[max(each) for each in zip(*(_numbers(one[k]) for one in found), strict=True)] for k in (0, 1)]
-    return Work(*most[0]), Messages(*most[1])
+    return Work.made(most[0]), Messages(*most[1])
 
 
 # scaling ------------------------------------------------------------------------------------------------

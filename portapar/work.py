@@ -7,7 +7,8 @@ S. Williams, A. Waterman, D. Patterson, "Roofline: an insightful visual performa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,12 @@ class Work:
         First steps of algorithms that run remembered steps; as well.
     sorted : float
         Bytes of keys that a device sorts by an algorithm of its own.
+    looped : float
+        Operations that hand numbers from round to round of a loop, as long for each iteration but not constant.
+    captures : float
+        Kernels that are started, and have captured something that may be another thing in each call.
+    alone : Work, optional
+        What one thread does while all others wait; in none of the above.
     """
 
     launches: float = 0.0
@@ -64,14 +71,32 @@ class Work:
     steps: float = 0.0
     few: float = 0.0
     sorted: float = 0.0
+    looped: float = 0.0
+    captures: float = 0.0
+    alone: Work | None = None
 
     def __add__(self, other: Work) -> Work:
-        return Work(*(a + b if name != "spread" else max(a, b) for name, a, b in _both(self, other)))
+        found: dict[str, Any] = {x: a + b if x != "spread" else max(a, b) for x, a, b in _both(self, other)}
+        both = self.alone + other.alone if self.alone and other.alone else self.alone or other.alone
+        return Work(**found, alone=both)
 
     def times(self, share: float) -> Work:
         """The same for so many times as many iterations; it starts no more kernels, and reaches as far."""
-        kept = {"launches", "spread", "steps", "few"}
-        return Work(*(x if name in kept else x * share for name, x, _ in _both(self, self)))
+        kept = {"launches", "spread", "steps", "few", "captures"}
+        found: dict[str, Any] = {name: x if name in kept else x * share for name, x, _ in _both(self, self)}
+        return Work(**found, alone=self.alone and self.alone.times(share))
+
+    def numbers(self) -> list[float]:
+        """All of it, as `made` takes it."""
+        return [x for one in (self, self.alone or Work()) for _, x, _ in _both(one, one)]
+
+    @classmethod
+    def made(cls, numbers: Sequence[float]) -> Work:
+        """The work that `numbers` tells."""
+        names = [name for name, _, _ in _both(cls(), cls())]
+        own: dict[str, Any] = dict(zip(names, numbers[: len(names)], strict=True))
+        rest: dict[str, Any] = dict(zip(names, numbers[len(names) :], strict=True))
+        return cls(**own, alone=cls(**rest) if any(rest.values()) else None)
 
     def __str__(self) -> str:
         told = [
@@ -79,6 +104,7 @@ class Work:
             for f in fields(self)
             if f.name in _WORDS and getattr(self, f.name)
         ]
+        told += [f"on one thread {self.alone}"] if self.alone else []
         return ", ".join(told) or "nothing"
 
 
@@ -86,11 +112,13 @@ _WORDS = {
     "traffic": "bytes in order", "doubles": "operations", "singles": "operations in single precision",
     "special": "special functions", "chained": "operations one by one", "close": "accesses of tables",
     "scattered": "scattered accesses", "atomics": "atomic operations", "sorted": "bytes of sorted keys",
+    "looped": "operations of loops",
 }  # fmt: skip
 
 
 def _both(one: Work, other: Work) -> list[tuple[str, float, float]]:
-    return [(f.name, getattr(one, f.name), getattr(other, f.name)) for f in fields(one)]
+    names = [f.name for f in fields(one) if f.name != "alone"]
+    return [(name, getattr(one, name), getattr(other, name)) for name in names]
 
 
 def _amount(x: float) -> str:
@@ -120,7 +148,7 @@ def of(problem: Problem, lo: int = 0, hi: int | None = None, seen: Seen | None =
     dtypes = [dtype for dtype in dtypes if dtype.kind in "fc"] or dtypes  # indices are whole numbers, besides
     wide = any(dtype.itemsize > 4 for dtype in dtypes)
     wide |= problem.program.acc is not None and problem.program.acc.itemsize > 4
-    return Work(
+    found = Work(
         1.0,
         traffic,
         one.operations * size if wide else 0.0,
@@ -131,7 +159,9 @@ def of(problem: Problem, lo: int = 0, hi: int | None = None, seen: Seen | None =
         sum(count for count, _ in scattered) * size,
         max((all_ for _, all_ in scattered), default=0.0),
         one.atomics * size,
+        looped=one.looped * size,
     )
+    return Work(1.0, alone=replace(found, launches=0.0)) if size == 1 else found
 
 
 def _place(x: Any) -> Any:
