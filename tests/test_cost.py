@@ -367,7 +367,7 @@ def test_what_data_decide_is_observed(kernel, rounds):
     assert found == pytest.approx(rounds(x), rel=0.35) and not out.any()
     told = work.of(asked, seen=seen)
     expected = len(x) * rounds(x) / (8 if kernel is _grows else 1)
-    assert 1 < (told.chained + told.looped + told.doubles) / expected < 16
+    assert 0.5 < (told.chained + told.looped + told.doubles) / expected < 16
 
 
 def _waits(i, marks, x):
