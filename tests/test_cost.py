@@ -425,6 +425,15 @@ def test_a_search_of_a_graph_is_what_it_looks_at():
     assert both.close + both.scattered > 16 * n / 16
 
 
+def test_what_a_sort_measures_first_is_not_its_work(monkeypatch):
+    monkeypatch.setattr(tuning, "_known", {})
+    monkeypatch.setattr(tuning, "_loaded", [True])
+    monkeypatch.setattr(tuning, "keep", tuning._known.update)
+    x = np.random.default_rng(5).random(30_000)
+    _, done = choice.counted(lambda: pp.sort(pp.par.on(pp.threads(2)), x))
+    assert (done + (done.alone or Work())).traffic < 100 * x.nbytes and done.sorted in (0, x.nbytes)
+
+
 def test_steps_of_one_iteration_are_done_by_one_thread():
     x = np.random.default_rng(5).random(3000)
     _, done = choice.counted(lambda: pp.inclusive_scan(pp.par.on(pp.threads(2)), x))
