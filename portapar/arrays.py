@@ -428,14 +428,15 @@ def _sound(dtype: np.dtype) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def held(dtype: np.dtype) -> np.dtype:
-    """What kernels see of a dtype: of a record all but its strings and dates, which stay where they are."""
+    """What kernels see of a dtype: of a record the fields that they can hold; all others stay where they are."""
     if dtype.names is None or dtype.hasobject:
         return dtype
     fields: Any = dtype.fields or {}
-    seen = [name for name in dtype.names if fields[name][0].base.kind not in "USmM"]
-    if len(seen) in (0, len(dtype.names)):
+    kinds = {name: np.dtype((held(fields[name][0].base), fields[name][0].shape)) for name in dtype.names}
+    seen = [name for name, kind in kinds.items() if _supported(kind.base) and kind.base.isnative]
+    if not seen or all(name in seen and kinds[name] == fields[name][0] for name in dtype.names):
         return dtype
-    formats, offsets = [fields[name][0] for name in seen], [fields[name][1] for name in seen]
+    formats, offsets = [kinds[name] for name in seen], [fields[name][1] for name in seen]
     return np.dtype({"names": seen, "formats": formats, "offsets": offsets, "itemsize": dtype.itemsize})
 
 

@@ -174,6 +174,27 @@ def test_functions_of_our_own_on_devices(module, functions):
     check(module, functions, pp.par.on(executor("opencl:0")))
 
 
+#: of complex numbers, those with several values on both sides of what divides them
+COMPLEX_UFUNCS = (
+    "exp exp2 expm1 log log2 log10 log1p sqrt sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh "
+    "rint square reciprocal sign absolute"
+).split()
+
+
+@pytest.mark.parametrize("kind", ["c16", "c8"])
+def test_ufuncs_of_complex_numbers(renderer, module, kind):
+    z = np.array([*COMPLEX, *(complex(a, b) for a in (-2.0, 0.5, 30.0) for b in (0.0, -0.0))], kind)
+    made = module(
+        "import numpy as np\ndef body(i, z, out):\n"
+        + "".join(f"    out[i, {k}] = np.{name}(z[i])\n" for k, name in enumerate(COMPLEX_UFUNCS))
+    )
+    out = np.zeros((len(z), len(COMPLEX_UFUNCS)), kind)
+    pp.for_each(renderer, len(z), made.body, z, out)
+    for k, name in enumerate(COMPLEX_UFUNCS):
+        right = getattr(np, name)(z)
+        np.testing.assert_allclose(out[:, k], right, rtol=2e-5 if kind == "c8" else 1e-13, atol=1e-30, err_msg=name)
+
+
 def kernel_of(module, expressions, operands, widths):
     """A kernel that stores what each call gives, and the functions themselves."""
     names, lines = "xyz"[:operands], []

@@ -309,6 +309,27 @@ def test_copies_have_the_fields_that_no_kernel_sees(policy, field):
         pp.fill(policy, np.zeros(5, kind), a[3])
 
 
+def test_fields_of_records_inside_that_no_kernel_reads(renderer):
+    inside = [("x", "i4"), ("name", "S3"), ("half", "f2")]
+    kind = np.dtype([("inside", inside, (2,)), ("one", inside), ("wide", "g"), ("x", "f4"), ("raw", "V3"), ("be", ">i4")])
+    a = np.zeros(N, kind)
+    a["x"], a["inside"]["x"][:, 1], a["one"]["name"], a["wide"], a["be"] = np.arange(N), 7, b"abc", 0.1, 5
+    got = pp.transform(renderer, a, op=lambda r: r.x + r["inside"][1].x + r.one.x)
+    np.testing.assert_array_equal(got, a["x"] + 7)
+    right = a.copy()
+    right["inside"]["x"][:, 0], right["one"]["x"] = np.arange(N), -1
+    pp.for_each(renderer, N, lambda i, a: numbered(i, a), a)
+    assert (a == right).all() and (pp.copy_if(renderer, a, lambda r: r.x < 2) == right[:2]).all()
+    for op in (lambda r: r["inside"][0].name, lambda r: r.one["half"], lambda r: r.wide, lambda r: r["be"]):
+        with pytest.raises(pp.KernelError, match=r"(?s)test_records.py:\d+.*no field '(name|half|wide|be)'.*spelling"):
+            pp.transform(renderer, a, op=op)
+
+
+def numbered(i, a):
+    a[i]["inside"][0].x = i
+    a[i].one.x = -1
+
+
 def moved(i, a, b):
     a[i] = b[i]
     a[i].x = -1

@@ -39,10 +39,12 @@ class Spec:
         return self.ndim >= 0
 
     def __str__(self) -> str:
+        named = self.dtype.names
+        kind = f"record of {', '.join(map(repr, named))}" if named else str(self.dtype)
         if not self.is_array:
-            return str(self.dtype)
+            return kind
         layout = "" if self.contiguous else ", strided"
-        return f"{self.dtype}[{', '.join(':' * self.ndim)}{layout}]"
+        return f"{kind}[{', '.join(':' * self.ndim)}{layout}]"
 
 
 @dataclass(frozen=True, eq=False)

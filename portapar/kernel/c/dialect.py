@@ -292,7 +292,7 @@ DEVICE @T @N(@T x, i64 digits) {
     @T y = x * q * p;
     return isinf(y) ? x : @F(rint)(y) / p / q;
 }""",
-    "reciprocal_int": "DEVICE @T @N(@T a) { return a == 1 ? 1 : a == (@T)-1 ? (@T)-1 : 0; }",
+    "reciprocal_int": "DEVICE @T @N(@T a) { return a == 1 || (a < 0 && a == (@T)-1) ? a : 0; }",
     "logaddexp": """\
 DEVICE @T @N(@T a, @T b) {
     if (a == b) return a + @F(log)((@T)2);
@@ -377,6 +377,71 @@ DEVICE @T @N(@T a) {
 DEVICE @T @N(@T a) {
     return @T_make(@F(cosh)(a.re) * @F(cos)(a.im), @F(sinh)(a.re) * @F(sin)(a.im));
 }""",
+    "complex_tan": """\
+DEVICE @T @N(@T a) {
+    @T turned = @H(complex_tanh)(@T_make(-a.im, a.re));
+    return @T_make(turned.im, -turned.re);
+}""",
+    "complex_tanh": """\
+DEVICE @T @N(@T a) {
+    if (@F(fabs)(a.re) > 22) {
+        @R tail = 4 * @F(sin)(a.im) * @F(cos)(a.im) * @F(exp)(-2 * @F(fabs)(a.re));
+        return @T_make(@F(copysign)((@R)1, a.re), tail);
+    }
+    @R t = @F(tan)(a.im), s = @F(sinh)(a.re), grown = 1 + t * t, below = 1 + grown * s * s;
+    return @T_make(grown * @F(sqrt)(1 + s * s) * s / below, t / below);
+}""",
+    "complex_asin": """\
+DEVICE @T @N(@T a) {
+    @T turned = @H(complex_asinh)(@T_make(-a.im, a.re));
+    return @T_make(turned.im, -turned.re);
+}""",
+    "complex_acos": """\
+DEVICE @T @N(@T a) {
+    @T less = @H(complex_sqrt)(@T_make(1 - a.re, -a.im)), more = @H(complex_sqrt)(@T_make(1 + a.re, a.im));
+    return @T_make(2 * @F(atan2)(less.re, more.re), @F(asinh)(more.re * less.im - more.im * less.re));
+}""",
+    "complex_atan": """\
+DEVICE @T @N(@T a) {
+    @T turned = @H(complex_atanh)(@T_make(-a.im, a.re));
+    return @T_make(turned.im, -turned.re);
+}""",
+    "complex_asinh": """\
+DEVICE @T @N(@T a) {
+    @T up = @H(complex_sqrt)(@T_make(1 + a.im, -a.re)), down = @H(complex_sqrt)(@T_make(1 - a.im, a.re));
+    @R real = @F(asinh)(up.re * down.im - down.re * up.im);
+    return @T_make(real, @F(atan2)(a.im, up.re * down.re - up.im * down.im));
+}""",
+    "complex_acosh": """\
+DEVICE @T @N(@T a) {
+    @T less = @H(complex_sqrt)(@T_make(a.re - 1, a.im)), more = @H(complex_sqrt)(@T_make(a.re + 1, a.im));
+    return @T_make(@F(asinh)(less.re * more.re + less.im * more.im), 2 * @F(atan2)(less.im, more.re));
+}""",
+    "complex_atanh": """\
+DEVICE @T @N(@T a) {
+    @R sign = a.re < 0 ? -1 : 1, x = sign * a.re, y = sign * a.im;
+    @R up = @F(log1p)(4 * x / ((1 - x) * (1 - x) + y * y)) / 4;
+    return @T_make(sign * up, sign * @F(atan2)(2 * y, (1 - x) * (1 + x) - y * y) / 2);
+}""",
+    "complex_log2": """\
+DEVICE @T @N(@T a) {
+    @T found = @H(complex_log)(a);
+    return @T_make(found.re / @F(log)((@R)2), found.im / @F(log)((@R)2));
+}""",
+    "complex_log10": """\
+DEVICE @T @N(@T a) {
+    @T found = @H(complex_log)(a);
+    return @T_make(found.re / @F(log)((@R)10), found.im / @F(log)((@R)10));
+}""",
+    "complex_log1p": "DEVICE @T @N(@T a) { return @H(complex_log)(@T_make(a.re + 1, a.im)); }",
+    "complex_exp2": """\
+DEVICE @T @N(@T a) { return @H(complex_exp)(@T_make(a.re * @F(log)((@R)2), a.im * @F(log)((@R)2))); }""",
+    "complex_expm1": """\
+DEVICE @T @N(@T a) {
+    @R part = @F(sin)(a.im / 2);
+    return @T_make(@F(expm1)(a.re) * @F(cos)(a.im) - 2 * part * part, @F(exp)(a.re) * @F(sin)(a.im));
+}""",
+    "complex_rint": "DEVICE @T @N(@T a) { return @T_make(@F(rint)(a.re), @F(rint)(a.im)); }",
     "complex_pow": """\
 DEVICE @T @N(@T a, @T b) {
     if (b.re == 0 && b.im == 0) return @T_make(1, 0);

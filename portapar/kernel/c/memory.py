@@ -213,9 +213,7 @@ class Memory(Temporaries):
         if isinstance(inner, types.Record):
             return f"(&{member})", False, False
         if isinstance(inner, types.NestedArray):
-            if isinstance(inner.dtype, types.Record):
-                raise self.unit.fail("arrays of records inside records are not possible; use arrays of numbers")
-            space = self._space_inside(owner, label)
+            space = VIEW if isinstance(inner.dtype, types.Record) else self._space_inside(owner, label)
             first = "[0]" * len(inner.shape)
             pointer = f"({self.unit.pointer(inner.dtype, space)})&{member}{first}"
             array = types.Array(inner.dtype, inner.ndim, "C")

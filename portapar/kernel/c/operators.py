@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numba.core import types
 
+from portapar.kernel.c.dialect import HELPERS
 from portapar.kernel.c.unit import Unit, strip
 from portapar.kernel.front.rows import row_number
 from portapar.kernel.jit.typing import ufunc_operand_types
@@ -215,13 +216,9 @@ def _libm(name: str) -> Handler:
     return handler
 
 
-_COMPLEX_FUNCTIONS = {"sqrt", "exp", "log", "sin", "cos", "sinh", "cosh"}
-
-
 def _complex_call(unit: Unit, name: str, operands: list[Operand], result: types.Type) -> str:
-    if name not in _COMPLEX_FUNCTIONS:
-        known = ", ".join(sorted(_COMPLEX_FUNCTIONS))
-        raise unit.fail(f"`{name}` of a complex number is not possible on this device; there are {known}, abs")
+    if f"complex_{name}" not in HELPERS:
+        raise unit.fail(f"`{name}` of a complex number is not possible on this device")
     return f"{unit.helper('complex_' + name, unit.scalar(result))}({unit.cast(*operands[0], result)})"
 
 
@@ -281,6 +278,10 @@ def _abs(unit: Unit, operands: list[Operand], result: types.Type) -> str:
 def _round(unit: Unit, operands: list[Operand], result: types.Type) -> str:
     text, numba_type = operands[0]
     ctype = unit.scalar(numba_type)
+    if ctype[0] == "c":
+        part = types.float32 if numba_type == types.complex64 else types.float64
+        parts = [_round(unit, [(f"{text}.{name}", part), *operands[1:]], part) for name in ("re", "im")]
+        return f"{ctype}_make({', '.join(parts)})"
     if ctype[0] != "f":
         text = unit.cast(text, numba_type, result)
         if len(operands) == 1:

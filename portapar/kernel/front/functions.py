@@ -58,7 +58,7 @@ def isqrt(n):
 def lcm(a, b):
     if a == 0 or b == 0:
         return 0
-    return abs(a // math.gcd(a, b) * b)
+    return abs(a) // math.gcd(a, b) * abs(b)
 
 
 def gcd3(a, b, c):
@@ -71,7 +71,7 @@ def bitwise_count(x):
     while rest != 0:
         rest = rest & (rest - 1)
         count += 1
-    return count
+    return np.uint8(count)
 
 
 # real numbers -------------------------------------------------------------------------------------
@@ -408,7 +408,7 @@ _MATH: dict[str, dict[int, Callable[..., Any]]] = {
     "modf": {1: modf}, "frexp": {1: frexp}, "ulp": {1: ulp},
 }  # fmt: skip
 _NUMPY: dict[str, dict[int, Callable[..., Any]]] = {
-    "bitwise_count": {1: bitwise_count}, "clip": {3: clip}, "where": {3: where}, "fix": {1: fix},
+    "bitwise_count": {1: bitwise_count}, "lcm": {2: lcm}, "clip": {3: clip}, "where": {3: where}, "fix": {1: fix},
     "heaviside": {2: heaviside}, "isposinf": {1: isposinf}, "isneginf": {1: isneginf},
     "nan_to_num": {1: nan_to_num, 2: nan_to_num, 4: nan_to_numbers}, "isclose": {_ANY: np_isclose},
     "allclose": {_ANY: np_isclose}, "logaddexp2": {2: logaddexp2}, "sinc": {1: sinc}, "interp": {3: interp},

@@ -15,6 +15,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types, typing
 
+from portapar.kernel.front.functions import c_acosh
 from portapar.kernel.jit import loops
 from portapar.kernel.jit.typing import ufunc_operand_types
 
@@ -216,6 +217,18 @@ def _whole_rounded(place: _Place, result: Any, values: Any, constant: Any) -> An
     return builder.trunc(found, x.type) if x.type.width < 64 else found
 
 
+def _rounded(place: _Place, result: Any, values: Any, constant: Any) -> Any:
+    """As NumPy does it: a float stays one, of its width."""
+    if isinstance(result, types.Complex):
+        part = result.underlying_float
+        parts = (_rounded(place, part, (x, *values[1:]), None) for x in place.parts(result, values[0]))
+        return place.complex(result, *parts)
+    if len(values) == 1:
+        return place.call("rint", *values)
+    code = place.context.get_function(round, typing.signature(result, result, types.int64))
+    return code(place.builder, values)
+
+
 def _whole_sign(place: _Place, result: Any, values: Any, constant: Any) -> Any:
     (x,), builder = values, place.builder
     positive = builder.zext(builder.icmp_unsigned("!=", x, x.type(0)), x.type)
@@ -327,6 +340,11 @@ def _reciprocal(place: _Place, result: Any, values: Any, constant: Any) -> Any:
     return place.complex(result, builder.fdiv(real, by), builder.fdiv(imag, by))
 
 
+def _acosh(place: _Place, result: Any, values: Any, constant: Any) -> Any:
+    """Numba's has a real part below zero on the other side of what divides the values."""
+    return place.context.compile_internal(place.builder, c_acosh, typing.signature(result, result), values)
+
+
 def _direction(place: _Place, result: Any, values: Any, constant: Any) -> Any:
     """z / |z|, which is the sign of a complex number from NumPy 2 on."""
     a, b = place.parts(result, values[0])
@@ -419,8 +437,10 @@ _CODES: dict[tuple[str, str], Code] = {
     ("floordiv", "f"): _float_divided(0), ("mod", "f"): _float_divided(1),
     ("pow", "i"): _integer_power, ("pow", "f"): _float_power, ("pow", "c"): _complex_power,
     ("pow of floats", "f"): _power, ("mul", "c"): _times, ("truediv", "c"): _over, ("cbrt", "f"): _cbrt,
-    ("round", "i"): _whole_rounded, ("sign", "i"): _whole_sign, ("sign", "f"): _float_sign, ("sign", "c"): _direction,
+    ("round", "i"): _whole_rounded, ("round", "f"): _rounded, ("round", "c"): _rounded,
+    ("sign", "i"): _whole_sign, ("sign", "f"): _float_sign, ("sign", "c"): _direction,
     ("reciprocal", "i"): _whole_reciprocal, ("reciprocal", "c"): _reciprocal,
+    ("acosh", "c"): _acosh,
 }  # fmt: skip
 
 _OPERATORS = {
@@ -431,6 +451,7 @@ _FUNCTIONS: dict[Any, str] = {
     np.add: "add", np.subtract: "sub", np.multiply: "mul", np.left_shift: "lshift", np.right_shift: "rshift",
     np.floor_divide: "floordiv", np.remainder: "mod", np.fmod: "fmod", np.divide: "truediv", np.power: "pow",
     np.cbrt: "cbrt", np.sign: "sign", np.reciprocal: "reciprocal", np.square: "square", pow: "pow",
+    np.arccosh: "acosh",
     math.pow: "pow of floats", divmod: "divmod", np.divmod: "divmod",
     min: "min", max: "max", int: "cast", float: "cast", round: "round", np.round: "round", np.around: "round",
 }  # fmt: skip
@@ -455,6 +476,7 @@ class Lower(loops.Lower):
         place = _Place(self.context, self.builder, kinds[-1])
         apart = code in (_integer_power, _float_power) and isinstance(kinds[-1], types.Integer)
         apart |= code in (_CODES["lshift", "i"], _CODES["rshift", "i"], _whole_rounded)
+        apart |= code is _rounded and len(values) == 2
         wanted = [result] * (len(values) - 1) + [kinds[-1] if apart else result]
         values = [self.context.cast(self.builder, *each) for each in zip(values, kinds, wanted, strict=True)]
         return code(place, result, values, constant)
@@ -502,7 +524,7 @@ class Lower(loops.Lower):
         plain = not expr.kws and not expr.vararg and len(kinds) == len(expr.args)
         if name in ("min", "max"):
             plain &= len(kinds) > 1 and all(kind == signature.return_type for kind in kinds)
-        if name == "round" and not isinstance(kinds[0], types.Integer):
+        if function is round and not isinstance(kinds[0], types.Integer):
             name = None
         if len(kinds) == 1 and isinstance(kinds[0], types.Integer) and function in _ROUNDED:
             name = "cast"

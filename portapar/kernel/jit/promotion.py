@@ -338,6 +338,9 @@ def _call(function: Any, args: tuple[Any, ...]) -> Any:
             return typing.signature(kind, plain(kind), types.int64)
         if len(args) == 1 and function is not round:
             return typing.signature(kind, kind)
+    if function in (np.round, np.around) and isinstance(args[0], types.Float | types.Complex):
+        kind = plain(args[0])
+        return typing.signature(kind, kind, *(types.int64,) * (len(args) - 1))
     if len(args) == 1 and function in _ROUNDED and isinstance(args[0], types.Integer):
         function = int  # of whole numbers they change nothing: no way through a float
     if len(args) == 1 and function in (int, float) and not isinstance(args[0], types.Complex):

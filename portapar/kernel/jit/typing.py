@@ -202,7 +202,7 @@ def _types(func: Callable[..., Any], argtypes: tuple[types.Type, ...], how: Any)
 
 
 _FIELDS = (
-    "check its spelling in the dtype; for strings and dates pass an array of numbers that stand for them, such as "
+    "check its spelling in the dtype; kernels see numbers of NumPy's usual types in this machine's byte order: for strings and dates pass an array of numbers that stand for them, such as "
     "np.unique(records['name'], return_inverse=True)[1]"
 )
 
@@ -309,6 +309,7 @@ _MESSAGES: tuple[tuple[str, str, str], ...] = (
         "`{0}` is not something that a kernel can use",
         "pass numbers and arrays, and call plain functions",
     ),
+    (r"Field ('.*?') was not found in record", "there is no field {0} that kernels see", _FIELDS),
     (r"name '(\w+)' is not defined", "`{0}` is not defined", "assign it on every path"),
     (
         r"Unknown attribute '(\w+)' of type .*[Tt]uple.*",
