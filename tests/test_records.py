@@ -311,7 +311,8 @@ def test_copies_have_the_fields_that_no_kernel_sees(policy, field):
 
 def test_fields_of_records_inside_that_no_kernel_reads(renderer):
     inside = [("x", "i4"), ("name", "S3"), ("half", "f2")]
-    kind = np.dtype([("inside", inside, (2,)), ("one", inside), ("wide", "g"), ("x", "f4"), ("raw", "V3"), ("be", ">i4")])
+    others = [("wide", "g"), ("raw", "V3"), ("be", ">i4")]
+    kind = np.dtype([("inside", inside, (2,)), ("one", inside), *others, ("x", "f4")])
     a = np.zeros(N, kind)
     a["x"], a["inside"]["x"][:, 1], a["one"]["name"], a["wide"], a["be"] = np.arange(N), 7, b"abc", 0.1, 5
     got = pp.transform(renderer, a, op=lambda r: r.x + r["inside"][1].x + r.one.x)

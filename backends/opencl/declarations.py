@@ -28,7 +28,8 @@ def _function(result: str, name: str, arguments: Iterable[str], attributes: str 
 
 
 def _math(number: str) -> list[str]:
-    return [_function(number, name, [number] * (1 + (name in _TWO))) for name in _ONE + _TWO]
+    found = [_function(number, name, [number] * (1 + (name in _TWO))) for name in _ONE + _TWO]
+    return [*found, _function(number, "ldexp", [number, "int"])]
 
 
 def _atomics(prefix: str, number: str) -> list[str]:

@@ -202,7 +202,8 @@ def _types(func: Callable[..., Any], argtypes: tuple[types.Type, ...], how: Any)
 
 
 _FIELDS = (
-    "check its spelling in the dtype; kernels see numbers of NumPy's usual types in this machine's byte order: for strings and dates pass an array of numbers that stand for them, such as "
+    "check its spelling in the dtype; kernels see numbers of NumPy's usual types in this machine's byte order: for "
+    "strings and dates pass an array of numbers that stand for them, such as "
     "np.unique(records['name'], return_inverse=True)[1]"
 )
 
