@@ -4,6 +4,7 @@ import itertools
 import linecache
 import math
 import sys
+import warnings
 
 import numpy as np
 import numpy as xp
@@ -283,6 +284,120 @@ def test_complex_numbers(renderer):
     z = ramp() * (0.5 + 2j)
     got = pp.transform(renderer, z, op=lambda v: v * v.conjugate() + v.real - 3j * v.imag)
     np.testing.assert_allclose(got, z * z.conj() + z.real - 3j * z.imag, rtol=1e-14)
+
+
+# variables without a value ------------------------------------------------------------------------
+
+PERHAPS = """
+    if x[i] > 0:
+        number, whole, narrow, flag, pair, plane = 2.5, 5, np.uint8(7), True, (x[i], 3, (1, np.int8(4))), 2 + 1j
+    for k in range(int(x[i])):
+        last = k + 1
+    while x[i] > 5:
+        never = np.float32(9)
+        break
+    for k in range(3):
+        if k > i:
+            kept = k + 1
+        out[i, 9] += kept  # that of an earlier round, as in Python
+    out[i, 0], out[i, 1], out[i, 2], out[i, 3] = number, whole, narrow, 1 if flag else 2
+    out[i, 4], out[i, 5], out[i, 6] = pair[0] + pair[1], pair[2][0] * 10 + pair[2][1], plane.real + 3 * plane.imag
+    out[i, 7], out[i, 8] = last, never
+    for k in range(i - 2):
+        line = np.zeros(2)
+        line[1] += k
+    for k in range(3):
+        row = out[k, :3] + 1
+        row = row * 2
+        same = out[i]
+    out[i, 10] = line[1] + (x[0], x[1])[whole // 5] + same[0] + row[1] - out[2, 1]
+"""
+ZEROS = """
+    number = whole = narrow = flag = plane = last = never = kept = 0
+    pair, line = (0, 0, (0, 0)), [0, 0]
+"""
+
+
+def test_variables_without_a_value_are_zero(module, renderer):
+    head = "import numpy as np\n\n\ndef kernel(i, x, out):"
+    kernel, plain = (module(head + text + PERHAPS).kernel for text in ("", ZEROS))
+    x, out, expected = np.array([1.0, -2, 7, 0, 3, -1]), *np.zeros((2, 6, 11))
+    for i in range(len(x)):
+        plain(i, x, expected)
+    for policy in (renderer, renderer.with_(check=True)):
+        out[:] = 0
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            pp.for_each(policy, len(x), kernel, x, out)
+        assert all("has a value only where" in str(one.message) for one in told)
+        np.testing.assert_array_equal(out, expected)
+
+
+def late(v):
+    if v > 1:
+        y = 1.0
+    elif v > 2:
+        y = 2.0
+    return y
+
+
+def test_variables_that_may_have_no_value_are_told_once():
+    with pytest.warns(pp.PortaparWarning, match=r"kernel 'late': 'y' has a value only where .* line \d+ holds") as told:
+        for _ in range(2):
+            pp.transform(pp.seq, np.ones(3), op=late)
+    assert [one.lineno for one in told] == [late.__code__.co_firstlineno + 5]
+
+
+def test_no_false_alarm_of_variables_without_a_value(renderer, recwarn):
+    def chosen(v):
+        if v > 5:
+            found = v
+        else:
+            return 0.0
+        if v > 6 and (more := v * 2) > 13:
+            found += more
+        if found > 7:
+            large = True
+        return (found if v < 9 else 2.0) if not (found > 7 and large) else 1.0
+
+    def in_loops(v):
+        for k in range(3):
+            if k == 0:
+                total = v
+            else:
+                total += k
+        while True:
+            step = total
+            if step > 0:
+                break
+        return total + step
+
+    x = np.arange(12.0)
+    got = pp.transform(renderer, x, op=lambda v: chosen(v) + in_loops(v))
+    np.testing.assert_array_equal(got, [chosen(v) + in_loops(v) for v in x])
+    assert [str(one.message) for one in recwarn] == []
+
+
+WITHOUT_VALUE = {
+    "for k in range(3):\n        if x[k] > 0:\n            a = x\n        x[i] += a[k]": "`a` is an array or a record",
+    "for k in range(i):\n        row = x[k:]\n    x[i] = row[0]": "'row' outside of the block that assigns it",
+    "for k in range(i):\n        a = x\n    x[i] = a[0]": "`a` is an array or a record on some paths",
+    "x[i] = y\n    y = 1.0": "(?s)'y' before it is assigned.*assign it first",
+    "if i > 5:\n        return\n    if y > 2:\n        y = 1": "'y' before it is assigned",
+    "x[i] = some(x[i])": "(?s)kernel 'some'.*a value on some of its paths and none on others.*return of a value",
+    "x[i] = some_more(x[i])": "kernel 'some_more'.*a value on some of its paths",
+}
+
+
+@pytest.mark.parametrize("statement", WITHOUT_VALUE)
+def test_what_surely_has_no_value_is_refused(module, statement, renderer):
+    made = module(
+        "import numpy as np\ndef some(v):\n    if v > 3:\n        return v\n"
+        "def some_more(v):\n    while v > 3:\n        if v > 4:\n            return v\n    return None\n"
+        f"def kernel(i, x):\n    {statement}\n"
+    )
+    with pytest.raises(pp.KernelError, match=WITHOUT_VALUE[statement]):
+        pp.for_each(renderer, 3, made.kernel, np.zeros(3))
 
 
 # how arrays are used: what is read, written, and where --------------------------------------------

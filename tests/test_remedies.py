@@ -21,6 +21,11 @@ def perhaps(v):
         return True
 
 
+def perhaps_of_two(a, b):
+    if a > 3:
+        return True
+
+
 def several(v):
     return v > 3, v < 5
 
@@ -36,7 +41,7 @@ PREDICATES = {
     "remove_if": pp.remove_if,
     "partition": pp.partition,
     "adjacent_find": lambda p, x, predicate: pp.adjacent_find(p, x, {
-        nothing: lambda a, b: None, perhaps: lambda a, b: perhaps(a), several: lambda a, b: (a, b)
+        nothing: lambda a, b: None, perhaps: perhaps_of_two, several: lambda a, b: (a, b)
     }[predicate]),
     "copy_if with a stencil": lambda p, x, predicate: pp.copy_if(p, x, predicate, stencil=KEYS),
 }  # fmt: skip

@@ -273,7 +273,7 @@ def misspelt(i, x):
 
 
 SLIPS = {
-    too_early: ("`later` is used before it is assigned", "assign it on every path"),
+    too_early: ("it uses 'later' before it is assigned", "assign it first"),
     tuple_of_three: ("3 values are assigned to 2 names", "as many names"),
     taken_apart: ("float64 cannot be taken apart", "one name"),
     to_numbers: (r"a record is stored.*float64, int64, record$", "fields one by one"),

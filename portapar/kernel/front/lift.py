@@ -12,10 +12,11 @@ from __future__ import annotations
 import ast
 import functools
 import types
+import warnings
 from typing import Any
 
 from portapar import cache
-from portapar.errors import PortaparError, short
+from portapar.errors import PortaparError, PortaparWarning, short
 from portapar.kernel.front import private
 from portapar.kernel.front.access import Callee, Flow
 from portapar.kernel.front.calls import Calls, Fixed
@@ -26,11 +27,13 @@ from portapar.kernel.front.sources import (
     changed_error,
     is_compiled_from,
     kernel_error,
+    of_library,
     parameter_names,
     source_lock,
     tree_of,
 )
 from portapar.kernel.front.trees import copied, placed
+from portapar.kernel.front.unassigned import unassigned
 from portapar.kernel.front.unroll import counted, evaluated, unrolled
 from portapar.kernel.front.walrus import hoist, split
 
@@ -38,6 +41,9 @@ from portapar.kernel.front.walrus import hoist, split
 _lifted: dict[Any, list[Kernel]] = cache.Bounded()
 _recent: dict[Any, Kernel] = cache.Bounded()  # the last one of a code that fitted: most often that will fit again
 _by_code: dict[Any, tuple[types.CodeType, list[Kernel]]] = cache.Bounded()  # by identity: it keeps the codes alive
+
+
+_told: set[tuple[str, str, int]] = set()  #: variables that may have no value: name, file and line
 
 
 def lift(func: Any) -> tuple[Kernel, types.FunctionType]:
@@ -143,7 +149,9 @@ class _Lifter(Calls):
             if ast.get_docstring(node) is not None:
                 body = body[1:] or [ast.copy_location(ast.Pass(), node)]
         body = [copied(statement) for statement in split(body, self.local)]
-        body = self.written_out(hoist(self.block(body), self.local, self.fail))
+        body = self.block(body)
+        self._assigned(body)
+        body = self.written_out(hoist(body, self.local, self.fail))
         if not is_compiled_from(self.code, self.file):
             raise changed_error(self.func, self.name)
         own = [name for name in parameter_names(self.code) if name not in fixed and name not in self.held]
@@ -179,6 +187,28 @@ class _Lifter(Calls):
             guards=list(self.guards.values()),
             simple=self.stable and not (self.captures or functions or self.func.__defaults__ or self.held),
         )
+
+    def _assigned(self, body: list[ast.stmt]) -> None:
+        """Refuse variables and results that have no value, and tell of those that have none on some paths."""
+        found = unassigned(body, {*parameter_names(self.code), *self.renamed.values()})
+        if found.never is not None:
+            name = found.never.id
+            self.fail(found.never, f"it uses {name!r} before it is assigned", "assign it first")
+        if found.ends and len(self.active) > 1:
+            what = "it returns a value on some of its paths and none on others"
+            self.fail(self.node, what, "end it with a return of a value, which is for all that is left")
+        for node, line in [] if of_library(self.file) else found.perhaps:
+            place = (node.id, self.file, node.lineno)
+            if place in _told:
+                continue
+            _told.add(place)
+            warnings.warn_explicit(
+                f"kernel {self.name!r}: {node.id!r} has a value only where the condition of line {line} holds. It is 0 "
+                "elsewhere, where Python would stop. Instead: give it a value before, or write an else",
+                PortaparWarning,
+                self.file,
+                node.lineno,
+            )
 
     def lifted(self, func: types.FunctionType, fixed: Fixed) -> Kernel:
         return _Lifter(func, self.active, fixed).kernel()

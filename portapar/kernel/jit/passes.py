@@ -22,6 +22,8 @@ from numba.core.types import BaseFunction
 
 from portapar.cache import Bounded
 
+from portapar.kernel.jit.unassigned import Mark
+
 #: what is for statements that kernels cannot have: `with`, `raise`, nested functions, isinstance(), Numba's own names,
 #: expressions of arrays; and for memory that is given back where a variable is no longer needed, which they never have
 _IDLE = {
@@ -44,6 +46,9 @@ class Passes(PassManager):
     def __init__(self, name: str, passes: Iterable[tuple[Any, str]], whole: bool = False) -> None:
         super().__init__(name)
         self.passes = [step for step in passes if whole or step[0] not in _IDLE]
+        if not whole:
+            after = next(k for k, (step, _) in enumerate(self.passes) if step is untyped_passes.IRProcessing)
+            self.passes.insert(after + 1, (Mark, "variables that may have no value"))
         self.finalize()
 
     def run(self, state: Any) -> None:

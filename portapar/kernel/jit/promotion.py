@@ -11,7 +11,7 @@ import contextlib
 import functools
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ from numba.core.imputils import lower_cast
 from numba.core.typeconv import Conversion
 from numba.core.typed_passes import NopythonTypeInference
 from numba.np import numpy_support
+
+from portapar.kernel.jit import unassigned
 
 __all__ = ["Inference", "plain", "weak"]
 
@@ -399,15 +401,15 @@ class _Variables(typeinfer.TypeVarMap):
 
 
 class _Phi:
-    """The type of a variable with several definitions."""
+    """The type of a variable with several definitions, of which zero may be one."""
 
-    def __init__(self, target: str, sources: list[str], loc: Any) -> None:
-        self.target, self.sources, self.loc = target, sources, loc
+    def __init__(self, target: str, sources: list[str], zero: bool, loc: Any) -> None:
+        self.target, self.sources, self.zero, self.loc = target, sources, zero, loc
 
     def __call__(self, infer: Any) -> None:
         variable = infer.typevars[self.target]
         kinds = [infer.typevars[name].type for name in self.sources]
-        kinds = [kind for kind in kinds if kind is not None]
+        kinds = [_softened(kind) if self.zero else kind for kind in kinds if kind is not None]
         if kinds and not variable.locked:
             kind = _met(kinds, variable.type)
             if kind is not None:
@@ -455,6 +457,7 @@ class _Infer(typeinfer.TypeInferer):
 
     def __init__(self, context: Any, func_ir: Any, warnings: Any) -> None:
         super().__init__(context, func_ir, warnings)
+        self.partly: Container[str] = ()  #: variables that are zero on a path
         self.typevars = _Variables()
         self.typevars.set_context(context)
 
@@ -468,7 +471,7 @@ class _Infer(typeinfer.TypeInferer):
     def typeof_expr(self, inst: Any, target: Any, expr: Any) -> None:
         if expr.op == "phi":
             sources = [value.name for value in expr.incoming_values if value is not ir.UNDEFINED]
-            self.constraints.append(_Phi(target.name, sources, inst.loc))
+            self.constraints.append(_Phi(target.name, sources, target.name in self.partly, inst.loc))
         elif expr.op == "build_tuple":
             self.constraints.append(_Tuple(target.name, expr.items, inst.loc))
         elif expr.op == "getattr":
@@ -553,7 +556,9 @@ class Inference(NopythonTypeInference):
 
     def run_pass(self, state: Any) -> bool:
         warnings = errors.WarningsFixer(errors.NumbaWarning)
+        partly = unassigned.unmark(state.func_ir)
         infer = _Infer(state.typingctx, state.func_ir, _Unwatched())
+        infer.partly = partly
         soft = getattr(state.func_id.func, "weak", None)  # None: its callers know weak types
         frame = state.typingctx.callstack.register(state.targetctx.target, infer, state.func_id, state.args)
         with frame, warnings, warnings.catch_warnings(state.func_id.filename, state.func_id.firstlineno):
@@ -572,6 +577,7 @@ class Inference(NopythonTypeInference):
         for variable in infer._get_return_vars():
             state.typemap[variable.name] = state.return_type
         state.calltypes = {expr: _settled(expr, found, typemap) for expr, found in calltypes.items()}
+        unassigned.set_to_zero(state.func_ir, state.typemap, state.calltypes, partly)
         return True
 
 

@@ -330,6 +330,11 @@ _MESSAGES: tuple[tuple[str, str, str], ...] = (
     (r"Cannot unify (.+?) and (.+?) for '", "a value is {0} on one path and {1} on another", "give it one type"),
     (r"No conversion from (.+?) to (.+?) for '", "cannot convert {0} to {1}", "give it one type on every path"),
     (r"Variable '(\w+?)[\d.]*' is not defined", "`{0}` is used before it is assigned", "assign it on every path"),
+    (
+        r"Variable '(\w+)' has no array on a path",
+        "`{0}` is an array or a record on some paths, and is read where it may be none",
+        "assign one before the condition or the loop, or read it where it is assigned",
+    ),
     (r"Int value is too large: (-?\d+)", "{0} does not fit into 64 bits", "write a float, such as 1e20"),
     (r"(?m)^(float16|float128|complex256)$", "there is no {0} in kernels", "use np.float32 or np.float64"),
     (r"failed to unpack (.+)", "{0} cannot be taken apart", "assign it to one name"),
