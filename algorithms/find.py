@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays, parts, shares
-from portapar.errors import PlacementError
+from portapar.errors import PlacementError, of_kind
 from portapar.few import FEW, MANY, MISS, Step, elements
 from portapar.kernel.front import atomic
 from portapar.lazy import Lazy
@@ -218,7 +218,7 @@ def comparable(x: Any, value: Any) -> bool:
 def equals(algorithm: str, x: Any, value: Any) -> Any:
     """The kernel that compares an element of `x` with a value."""
     if not isinstance(value, arrays.SCALARS):
-        raise PlacementError(f"{algorithm}: value is {value!r}, a {type(value).__name__}: must be a number")
+        raise PlacementError(f"{algorithm}: value is {value!r}, {of_kind(value)}: must be a number")
     dtype = getattr(x, "dtype", np.dtype(np.int64))
     if dtype.names is not None:
         other = {"find": "find_if", "count": "count_if"}[algorithm]

@@ -15,7 +15,7 @@ import numpy as np
 
 from portapar import arrays, elementwise, ops
 from portapar.call import call
-from portapar.errors import PlacementError
+from portapar.errors import PlacementError, of_kind
 from portapar.executor import Executor
 from portapar.kernel.program import REFUSED
 from portapar.looks import Look, quick
@@ -144,7 +144,7 @@ def reduce_as(
     if isinstance(init, np.void):
         init = init.item()
     if init is not None and not all(isinstance(x, arrays.SCALARS) for x in (init if type(init) is tuple else (init,))):
-        raise PlacementError(f"{name}: init is {init!r}, a {type(init).__name__}: must be a number, or a tuple of them")
+        raise PlacementError(f"{name}: init is {init!r}, {of_kind(init)}: must be a number, or a tuple of them")
     start = None if init is None else (type(init), repr(init))  # -0.0 is not 0.0
     extra = getattr(op, "commutative", True), start, init
     return call(name, policy, kernels, inputs, extra, _build, look)

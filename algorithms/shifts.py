@@ -16,7 +16,7 @@ from portapar.algorithms.for_each import for_each
 from portapar.algorithms.moves import check_indices, output, put_one, scatter, take_one
 from portapar.algorithms.transform import copy, fill
 from portapar.arrays import PartitionedArray
-from portapar.errors import ArgumentError
+from portapar.errors import ArgumentError, of_kind
 from portapar.few import MANY, MISS, Step, elements, plain
 from portapar.kernel.front import atomic
 from portapar.part import LocalPart
@@ -247,7 +247,7 @@ def _transpose(p: Parts, x: Any, out: Any) -> Any:
         )
     n, m = data.shape
     if out is not None and arrays.is_scalar(arrays.normal(out, "out")):
-        raise ArgumentError(f"transpose: out is {out!r}, a {type(out).__name__}: must be an array")
+        raise ArgumentError(f"transpose: out is {out!r}, {of_kind(out)}: must be an array")
     if out is not None:
         arrays.spec_of(arrays.normal(out, "out"), "out")
     if out is not None and (tuple(out.shape) != (m, n) or out.dtype != data.dtype):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar.errors import ArgumentError, PlacementError
+from portapar.errors import ArgumentError, PlacementError, of_kind
 from portapar.kernel import places
 from portapar.kernel.program import Spec
 
@@ -40,7 +40,7 @@ def whole_number(
     else:
         limits = f" from {least}" if wide else f" from {least} to {most}"
     number = isinstance(value, SCALARS) and (limits or isinstance(value, (int, np.integer)))
-    kind = "" if number else f", a {type(value).__name__}"
+    kind = "" if number else f", {of_kind(value)}"
     raise error(f"{told} is {value!r}{kind}: must be a whole number{limits}")
 
 
@@ -289,7 +289,7 @@ def normal(x: Any, name: str) -> Any:
             holds = f". Pass its arrays one by one, or pp.lazy.zip(*{name}), whose elements are tuples"
         holds = f". Pass np.asarray(list({name})) if it holds numbers" if isinstance(x, (set, dict)) else holds
         raise PlacementError(
-            f"argument {name!r} is a {type(x).__name__}, {_short(x)}: kernels take arrays and numbers{holds}"
+            f"argument {name!r} is {of_kind(x)}, {_short(x)}: kernels take arrays and numbers{holds}"
         )
     if isinstance(x, (range, Range)):
         ends = ", ".join(map(str, (len(x), x.start, x.step)))
@@ -299,7 +299,7 @@ def normal(x: Any, name: str) -> Any:
     if hasattr(x, "__dlpack__"):
         if hasattr(x, "__dlpack_device__") and x.__dlpack_device__()[0] != 1:
             raise PlacementError(
-                f"argument {name!r} is a {type(x).__name__} on a device; pass it as cupy.from_dlpack({name})"
+                f"argument {name!r} is {of_kind(x)} on a device; pass it as cupy.from_dlpack({name})"
             )
         return np.from_dlpack(x)
     if hasattr(x, "__array__"):  # which copies: what is written to the copy would be lost
@@ -310,7 +310,7 @@ def normal(x: Any, name: str) -> Any:
         return np.asarray(memoryview(x))
     except TypeError:
         raise PlacementError(
-            f"argument {name!r} is a {type(x).__name__}: kernels take numbers and arrays "
+            f"argument {name!r} is {of_kind(x)}: kernels take numbers and arrays "
             "(NumPy, CuPy, PyOpenCL, or anything with DLPack, the array interface or the buffer protocol)"
         ) from None
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from portapar import arrays, config, moves, policy
+from portapar import arrays, cache, config, moves, policy
 from portapar.arrays import PartitionedArray
 from portapar.errors import PolicyError, PortaparError, PortaparWarning, short
 from portapar.executor import DeviceExecutor, Executor, cuda, opened, simd
@@ -235,12 +235,22 @@ def _call(
     return value
 
 
+_typed: dict[Any, None] = cache.Bounded()  #: programs of checked calls whose own texts have types
+
+
 def _checked(build: Callable[..., tuple[Problem, Any]], *given: Any) -> tuple[Problem, Any]:
+    """The problem of a checked call. What the kernel has no types for is told of its own text."""
     token = checking.set(True)
     try:
-        return build(*given)
+        found = build(*given)
     finally:
         checking.reset(token)
+    if found[0].program not in _typed:
+        from portapar.kernel.jit.check import needs
+
+        needs(build(*given)[0].program)
+        _typed[found[0].program] = None
+    return found
 
 
 _warned: set[Any] = set()  #: races that were told

@@ -68,6 +68,12 @@ def short(error: _Error) -> _Error:
     return error if sys.flags.dev_mode else error.with_traceback(None)
 
 
+def of_kind(value: object) -> str:
+    """The type of a value, with its article."""
+    name = type(value).__name__
+    return f"an {name}" if name[0].lower() in "aeiou" else f"a {name}"
+
+
 def flags(algorithm: str, **given: object) -> None:
     """Refuse what is neither true nor false: ``descending="no"`` would count as true.
 

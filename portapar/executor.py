@@ -13,7 +13,7 @@ import numpy as np
 
 from portapar import arrays, backend, divided, forks, moves, pipeline, shares
 from portapar.agreement import Loops, agreed
-from portapar.errors import BackendUnavailableError, DeviceMemoryError, PlacementError
+from portapar.errors import BackendUnavailableError, DeviceMemoryError, PlacementError, of_kind
 from portapar.future import Chain, Future, waiting
 from portapar.kernel.jit.check import needs
 from portapar.kernel.program import REFUSED
@@ -524,7 +524,7 @@ class DeviceExecutor(Executor):
         if not isinstance(value, np.ndarray):
             if not self.device.owns(value):
                 raise PlacementError(
-                    f"{problem.algorithm}: argument {name!r} is a {type(value).__name__} that does not live on "
+                    f"{problem.algorithm}: argument {name!r} is {of_kind(value)} that does not live on "
                     f"{self!r}. Nothing is copied silently: pass {self!r}.asarray({name}), or run where it lives"
                 )
             return value, 0, None

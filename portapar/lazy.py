@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays, cache
-from portapar.errors import KernelError, PlacementError
+from portapar.errors import KernelError, PlacementError, of_kind
 from portapar.expression import BACK, CAPTURED, COUNT, MIRROR, NUMBER, OWN, PLACE, Expression, expression_of
 from portapar.kernel.front.codec import tuple_dtype
 from portapar.kernel.front.kernel import Kernel
@@ -427,7 +427,7 @@ def transform(*inputs: Any, op: Any = None) -> Lazy:
         return again
     if not given or not callable(f) or isinstance(f, Lazy):
         raise KernelError(
-            f"lazy.transform: the last argument is {f!r}, a {type(f).__name__}: must be a kernel, after the inputs. "
+            f"lazy.transform: the last argument is {f!r}, {of_kind(f)}: must be a kernel, after the inputs. "
             "Write lazy.transform(x, f), or lazy.transform(x, op=f)"
         )
     kernel, func = lift(f)
@@ -514,7 +514,7 @@ def iota(n: int, start: Any = 0, step: Any = 1) -> Lazy:
     n = n if type(n) is int and 0 <= n < 2**52 else arrays.whole_number("lazy.iota: n", n)
     for name, x in (("start", start), ("step", step)):
         if not isinstance(x, arrays.SCALARS):
-            raise PlacementError(f"lazy.iota: {name} is {x!r}, a {type(x).__name__}: must be a number")
+            raise PlacementError(f"lazy.iota: {name} is {x!r}, {of_kind(x)}: must be a number")
     if type(start) is int and type(step) is int and step == 1:
         return Lazy(expression_of(*_counting()), (start, 0, n), (n,))
     return Lazy(expression_of(*_counting(False)), (start, step, 0, n), (n,))

@@ -9,7 +9,7 @@ import numpy as np
 
 from portapar import arrays
 from portapar.arrays import is_scalar
-from portapar.errors import PlacementError
+from portapar.errors import PlacementError, of_kind
 from portapar.expression import OWN
 from portapar.kernel.front import codec
 from portapar.kernel.front.kernel import Kernel
@@ -25,7 +25,7 @@ def check_out(
     captured: list[tuple[str, Any]],
 ) -> tuple[int, ...]:
     if is_scalar(out):
-        raise PlacementError(f"{algorithm}: out is {out!r}, a {type(out).__name__}: must be an array")
+        raise PlacementError(f"{algorithm}: out is {out!r}, {of_kind(out)}: must be an array")
     if shape is not None and out.shape != shape:
         told = ", ".join(f"{kernel.params[k]}: {arrays.shape_text(x)}" for k, x in enumerate(found))
         raise PlacementError(

@@ -28,7 +28,7 @@ from portapar.agreement import told
 from portapar.arrays import PartitionedArray
 from portapar.bodies import captures, functions, normal
 from portapar.call import resolve
-from portapar.errors import KernelError, PlacementError, PortaparError, short
+from portapar.errors import KernelError, PlacementError, PortaparError, of_kind, short
 from portapar.exchange import Exchange, roomy
 from portapar.executor import DeviceExecutor
 from portapar.expression import MIRROR, OWN
@@ -390,8 +390,7 @@ class Parts(Exchange):
     def _checked(self, x: Any, name: str) -> Any:
         x = arrays.normal(x, name)
         if isinstance(x, arrays.SCALARS):
-            kind = type(x).__name__
-            raise PlacementError(f"{self.algorithm}: argument {name!r} is {x!r}, a {kind}: must be an array")
+            raise PlacementError(f"{self.algorithm}: argument {name!r} is {x!r}, {of_kind(x)}: must be an array")
         arrays.spec_of(x, name)
         if not x.shape:
             raise PlacementError(f"{self.algorithm}: argument {name!r} has no dimensions: must have at least one")
@@ -410,7 +409,7 @@ class Parts(Exchange):
             return part.asarray(x)
         if not part.executor.device.owns(x):
             raise PlacementError(
-                f"{self.algorithm}: argument {name!r} is a {type(x).__name__} that does not live on "
+                f"{self.algorithm}: argument {name!r} is {of_kind(x)} that does not live on "
                 f"{part.executor!r}. Nothing is copied silently: pass {part.executor!r}.asarray({name}), or run "
                 "where it lives"
             )
@@ -430,7 +429,7 @@ class Parts(Exchange):
                 return self._device(x, name, part)
             if not isinstance(x, np.ndarray):
                 raise PlacementError(
-                    f"{self.algorithm}: argument {name!r} is a {type(x).__name__}, whole on one device, and "
+                    f"{self.algorithm}: argument {name!r} is {of_kind(x)}, whole on one device, and "
                     f"{self.executor!r} has {part.count} parts. Pass {self.executor!r}.asarray({name})"
                 )
             rows = x[part.lo : part.hi]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar.errors import PlacementError, PolicyError
+from portapar.errors import PlacementError, PolicyError, of_kind
 
 SCHEDULES = ("static", "dynamic", "guided")
 TRANSFERS = ("allow", "warn", "forbid")
@@ -278,7 +278,7 @@ _outer: ContextVar[tuple[Any, ...]] = ContextVar("portapar_outer", default=())  
 def check_policy(how: Any, algorithm: str) -> None:
     """Raise a `PlacementError` if what a call gives first is no policy."""
     if how is not None and not isinstance(how, Policy):
-        shown = f"an array of shape {how.shape}" if hasattr(how, "shape") else f"{how!r}, a {type(how).__name__}"
+        shown = f"an array of shape {how.shape}" if hasattr(how, "shape") else f"{how!r}, {of_kind(how)}"
         raise PlacementError(
             f"{algorithm}: the first argument is {shown}: must be a policy such as pp.par. "
             f"The policy comes first: pp.{algorithm}(pp.par, …)"

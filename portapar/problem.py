@@ -16,7 +16,7 @@ import numpy as np
 
 from portapar import arrays, cache
 from portapar.arrays import Range
-from portapar.errors import BoundsError, PlacementError, PortaparWarning
+from portapar.errors import BoundsError, PlacementError, PortaparWarning, of_kind
 from portapar.kernel.front import fuse
 from portapar.kernel.front.access import Access
 from portapar.kernel.front.kernel import Kernel, folding, holding, is_held
@@ -271,7 +271,7 @@ def box(n: Any) -> Box:
             step.append(1)
         else:
             raise PlacementError(
-                f"the index space is {axis!r}, a {type(axis).__name__}: must be a whole number, pp.range(...), "
+                f"the index space is {axis!r}, {of_kind(axis)}: must be a whole number, pp.range(...), "
                 "or a tuple of them"
             )
     if math.prod(extent) >= 2**52:  # what native loops take for granted of an index

@@ -16,7 +16,7 @@ import numpy as np
 from portapar import arrays, elementwise, ops
 from portapar.arrays import Range
 from portapar.cache import Bounded
-from portapar.errors import PlacementError
+from portapar.errors import PlacementError, of_kind
 from portapar.few import FEW, elements, kinds
 from portapar.kernel.front import codec
 from portapar.kernel.front.lift import lift, loops
@@ -63,8 +63,8 @@ class Values:
         if init is not None and not all(
             isinstance(x, arrays.SCALARS) for x in (init if type(init) is tuple else (init,))
         ):
-            kind = type(init).__name__
-            raise PlacementError(f"{p.algorithm}: init is {init!r}, a {kind}: must be a number, or a tuple of them")
+            kind = of_kind(init)
+            raise PlacementError(f"{p.algorithm}: init is {init!r}, {kind}: must be a number, or a tuple of them")
         self.inputs: Any = [x if isinstance(x, (Range, range)) else arrays.normal(x, "x") for x in inputs]
         self._transform = transform
         self.n = self._length(p)

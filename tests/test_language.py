@@ -3,6 +3,7 @@
 import itertools
 import linecache
 import math
+import re
 import sys
 import warnings
 
@@ -527,8 +528,6 @@ def test_unsupported_python(module, statement):
     made = module(HEAD + statement + "\n")
     with pytest.raises(pp.KernelError) as caught:
         pp.for_each(pp.seq, 3, made.kernel, np.zeros(3))
-    import re
-
     message = str(caught.value)
     assert re.search(UNSUPPORTED[statement], message, re.DOTALL), message
     assert "Instead: " in message
@@ -564,6 +563,7 @@ TYPE_ERRORS = {
     "a[i] = a[i] & 3": "bits of a float",
     "b = (1.0, 2.0)\n    if i:\n        b = 3\n    a[i] = b": "a tuple and a number",
     "a[i, i] = 1": "too many indices",
+    "a[i] = a[i / 2]": "a float as an index",
 }
 
 
@@ -571,9 +571,15 @@ TYPE_ERRORS = {
 def test_type_errors_show_the_users_line(module, statement, renderer):
     made = module(f"def kernel(i, a, p):\n    b = 0\n    c = b + 1\n    {statement}\n")
     points = np.zeros(3, [("x", "f8")])
-    with pytest.raises(pp.KernelError) as caught:
-        pp.for_each(renderer, 3, made.kernel, np.zeros(3), points)
-    message = str(caught.value)
+    messages = []
+    for policy in (renderer, renderer.with_(check=True)):
+        with pytest.raises(pp.KernelError, match="kernel 'kernel' ") as caught:
+            pp.for_each(policy, 3, made.kernel, np.zeros(3), points)
+        messages.append(str(caught.value))
+    message = messages[0]
+    assert all(other.split("): ")[0] == message.split("): ")[0] for other in messages)
+    if TYPE_ERRORS[statement] == "a float as an index":
+        assert all(re.search(r"\n    a.*\n {11}\^\n", other) for other in messages), message
     first = 4
     lines = range(first, first + statement.count("\n") + 1)
     assert any(f"{made.__file__}:{k}" in message for k in lines), message

@@ -272,11 +272,20 @@ def misspelt(i, x):
     x[i] = np.sqroot(x[i])
 
 
+found: list[int] = []
+
+
+def listed(i, x):
+    if x[i] > 0:
+        found.append(i)
+
+
 SLIPS = {
+    listed: ("'found.append', a method of a list", "pp.atomic.add.*pp.copy_if and pp.pack_index"),
     too_early: ("it uses 'later' before it is assigned", "assign it first"),
     tuple_of_three: ("3 values are assigned to 2 names", "as many names"),
     taken_apart: ("float64 cannot be taken apart", "one name"),
-    to_numbers: (r"a record is stored.*float64, int64, record$", "fields one by one"),
+    to_numbers: (r"a record is stored.*float64, int64, record[.]$", "fields one by one"),
     to_records: ("a number is stored where records are", "to their fields"),
     algorithm: ("calls pp.reduce", "outside of the kernel"),
     lazily: ("calls pp.lazy.iota", "as an input of the call"),

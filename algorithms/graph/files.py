@@ -18,7 +18,7 @@ from portapar import arrays
 from portapar.algorithms.graph.build import WIDEST
 from portapar.algorithms.graph.graph import Graph
 from portapar.arrays import PartitionedArray
-from portapar.errors import ArgumentError, PortaparError, flags
+from portapar.errors import ArgumentError, PortaparError, flags, of_kind
 from portapar.executor import DeviceExecutor, threads
 from portapar.policy import Policy, check_policy, par
 
@@ -91,7 +91,7 @@ def save(path: str | os.PathLike[str], graph: Graph) -> None:
     """
     path = Path(path)
     if not isinstance(graph, Graph):
-        raise ArgumentError(f"graph.save: the graph is a {type(graph).__name__}: must be a pp.graph.Graph")
+        raise ArgumentError(f"graph.save: the graph is {of_kind(graph)}: must be a pp.graph.Graph")
     if path.suffix != ".npz":
         raise ArgumentError(f"graph.save: {path}: must end with .npz")
     held = {"offsets": graph.offsets, "targets": graph.targets, "weights": graph.weights}

@@ -35,7 +35,7 @@ from portapar.algorithms.sort import sort, sort_by_key
 from portapar.algorithms.transform import transform
 from portapar.arrays import PartitionedArray
 from portapar.call import resolve
-from portapar.errors import ArgumentError, PlacementError, flags
+from portapar.errors import ArgumentError, PlacementError, flags, of_kind
 from portapar.executor import DeviceExecutor, Executor
 from portapar.parts import Parts
 from portapar.policy import Policy, check_policy
@@ -472,7 +472,7 @@ def on_graph(
     """
     check_policy(policy, algorithm)
     if not isinstance(graph, Graph):
-        raise ArgumentError(f"{algorithm}: the graph is a {type(graph).__name__}: must be a pp.graph.Graph")
+        raise ArgumentError(f"{algorithm}: the graph is {of_kind(graph)}: must be a pp.graph.Graph")
 
     def carry_out(p: Parts) -> Any:
         if p.count > 1 and several is not None:

@@ -21,7 +21,7 @@ from portapar.algorithms.moves import gather
 from portapar.algorithms.reduce import reduce, transform_reduce
 from portapar.algorithms.sort import sort_by_key
 from portapar.algorithms.transform import iota
-from portapar.errors import ArgumentError
+from portapar.errors import ArgumentError, of_kind
 from portapar.part import LocalPart
 from portapar.parts import Parts
 from portapar.policy import Policy, check_policy
@@ -36,7 +36,7 @@ def check_points(algorithm: str, name: str, x: Any, dims: tuple[int, ...] = (2, 
     shape = tuple(getattr(x, "shape", ()))
     axes = " or ".join(map(str, dims))
     if not hasattr(x, "dtype") or len(shape) != 2 or shape[1] not in dims:
-        kind = f"has shape {shape}" if hasattr(x, "dtype") else f"is a {type(x).__name__}"
+        kind = f"has shape {shape}" if hasattr(x, "dtype") else f"is {of_kind(x)}"
         raise ArgumentError(f"{algorithm}: {name} {kind}: must be an array of shape (n, {axes})")
     if np.dtype(x.dtype) not in (np.float32, np.float64):
         raise ArgumentError(
@@ -69,7 +69,7 @@ def check_text(algorithm: str, text: Any) -> Any:
     text = text if isinstance(text, str) else arrays.normal(text, "text")
     if not hasattr(text, "dtype") or len(text.shape) != 1 or np.dtype(text.dtype) != np.uint8:
         kind = (
-            f"an array of {text.dtype}, {tuple(text.shape)}" if hasattr(text, "dtype") else f"a {type(text).__name__}"
+            f"an array of {text.dtype}, {tuple(text.shape)}" if hasattr(text, "dtype") else f"{of_kind(text)}"
         )
         raise ArgumentError(f"{algorithm}: text is {kind}: must be bytes, such as b'...', or a flat array of uint8")
     if text.shape[0] > NONE:

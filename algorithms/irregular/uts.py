@@ -19,7 +19,7 @@ import numpy as np
 
 from portapar import arrays, parts
 from portapar.algorithms.for_each import for_each
-from portapar.errors import ArgumentError
+from portapar.errors import ArgumentError, of_kind
 from portapar.part import LocalPart
 from portapar.policy import Policy, check_policy
 
@@ -115,7 +115,7 @@ def _checked(name: str, tree: Any) -> Tree:
             raise ArgumentError(f"{name}: tree is {tree!r}: must be one of {', '.join(TREES)}, or a pp.irregular.Tree")
         return TREES[tree]
     if not isinstance(tree, Tree):
-        raise ArgumentError(f"{name}: tree is a {type(tree).__name__}: must be a name or a pp.irregular.Tree")
+        raise ArgumentError(f"{name}: tree is {of_kind(tree)}: must be a name or a pp.irregular.Tree")
     for label, most in (("seed", 2**31 - 1), ("depth", 10**6), ("children", _MOST)):
         arrays.whole_number(f"{name}: {label}", getattr(tree, label), most=most, error=ArgumentError)
     if tree.shape not in _SHAPES:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import linecache
 import re
 from typing import Any
 
@@ -27,7 +26,8 @@ from portapar.kernel.c.reductions import render_reduce
 from portapar.kernel.c.unit import RenderFailure
 from portapar.kernel.front.bounds import bounded
 from portapar.kernel.front.sources import tree_of
-from portapar.kernel.jit.functions import function_texts, functions, namespace, place
+from portapar.kernel.jit.check import located
+from portapar.kernel.jit.functions import function_texts, functions, namespace
 from portapar.kernel.jit.typing import TypedFunction, TypingFailure, array_type, infer, numba_type, value_type
 from portapar.kernel.program import Program, Spec
 
@@ -189,19 +189,9 @@ def rejection(program: Program, dialect: Dialect, error: Rejected, extent: int =
     code = f"{lines[-1].partition('  // line ')[0].strip()}" if lines else ""
     message = f"its compiler says: {said}" + (f", of `{code}`" if code else "")
     remedy = "write the statement in another way, and report it with what portapar.inspect shows of the kernel"
-    return _shown(program, dialect, marks[-1] if marks else 0, message, remedy)
+    return located(program, marks[-1] if marks else 0, message, remedy, dialect.name)
 
 
 def _kernel_error(program: Program, dialect: Dialect, error: TypingFailure | RenderFailure) -> KernelError:
     remedy = error.remedy if isinstance(error, TypingFailure) else ""
-    return _shown(program, dialect, error.line, error.message, remedy)
-
-
-def _shown(program: Program, dialect: Dialect, line: int, message: str, remedy: str) -> KernelError:
-    """A KernelError at a line of the typed text, or at the kernel's first if none is known."""
-    file, line = place(program, line) or next(iter((program.origin or {}).values()), ("", 0))
-    shown = linecache.getline(file, line).strip()
-    where = f"{file}:{line}: " if file else ""
-    code = f"\n    {shown}" if shown else ""
-    code += f"\n  Instead: {remedy}." if remedy else ""
-    return KernelError(f"{where}this kernel cannot run on {dialect.name}: {message}{code}")
+    return located(program, error.line, error.message, remedy, dialect.name)

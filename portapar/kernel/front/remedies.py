@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import collections
 import collections.abc
 import datetime
 import enum
@@ -11,6 +12,8 @@ import types
 from typing import Any
 
 import numpy as np
+
+from portapar.errors import of_kind
 
 __all__ = ["described", "unusable"]
 
@@ -74,8 +77,10 @@ def described(value: Any) -> str:
         return "a class"
     if isinstance(value, enum.Enum):
         return f"a member of the enumeration {type(value).__name__}"
-    name = type(value).__name__
-    return f"an {name}" if name[0].lower() in "aeiou" else f"a {name}"
+    owner = getattr(value, "__self__", None)
+    if isinstance(value, types.BuiltinFunctionType) and not isinstance(owner, types.ModuleType | None):
+        return f"a method of {of_kind(owner)}"
+    return of_kind(value)
 
 
 def unusable(value: Any, text: str) -> str:
@@ -90,6 +95,11 @@ def unusable(value: Any, text: str) -> str:
         numeric = isinstance(value.value, (int, float))
         return (
             f"write {text}.value, or make it an IntEnum" if numeric else "give its members numbers, or use an IntEnum"
+        )
+    if isinstance(getattr(value, "__self__", None), (list, set, dict, collections.deque)):
+        return (
+            "write into an array, each at a place of its own: out[pp.atomic.add(count, 0, 1)] = …; what a condition "
+            "selects pp.copy_if and pp.pack_index give in order"
         )
     from decimal import Decimal  # here, where something is refused anyway: they take time to import
     from fractions import Fraction

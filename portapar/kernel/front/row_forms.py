@@ -22,6 +22,17 @@ ROW_BOUND = "    if b < 0:\n        b += n\n    return 0 if b < 0 else (b if b <
 _BOUND = ast.dump(tree_of(textwrap.dedent(ROW_BOUND)))
 
 
+def one_by_one(node: ast.Subscript, rank: Callable[[ast.expr], int]) -> str:
+    """What to write instead of ``x[rows]``."""
+    parts = index_of(node)
+    place = next(k for k, part in enumerate(parts) if rank(part))
+    rows, whole = ast.unparse(parts[place]), ast.unparse(node.value)
+    if not isinstance(parts[place], ast.Name):
+        return f"write a loop with an if, or np.where({rows}, {whole}, 0) for sums of what a mask takes"
+    index = ", ".join(f"{rows}[k]" if k == place else ast.unparse(part) for k, part in enumerate(parts))
+    return f"write a loop: for k in range(len({rows})), with {whole}[{index}]; if {rows} is a mask, with if {rows}[k]"
+
+
 def is_row_bound(function: ast.FunctionDef) -> bool:
     """Whether it is the function by which slices are bounded."""
     names = [arg.arg for arg in function.args.args]

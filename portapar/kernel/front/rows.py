@@ -21,7 +21,7 @@ from portapar import cache, forks
 from portapar.errors import KernelError
 from portapar.kernel.front.kernel import Function, Kernel
 from portapar.kernel.front.row_copies import Copies
-from portapar.kernel.front.row_forms import LOOP, MOST, PRIVATE, Check, Dim, Given, Kept, Row, Transposed
+from portapar.kernel.front.row_forms import LOOP, MOST, PRIVATE, Check, Dim, Given, Kept, Row, Transposed, one_by_one
 from portapar.kernel.front.sharing import effects_of
 from portapar.kernel.front.sources import kernel_error, tree_of
 from portapar.kernel.front.text import tell_apart
@@ -547,12 +547,11 @@ class _Rewriter(Copies):
             if isinstance(node.slice, ast.Tuple) and not node.slice.elts:
                 return self.only(node.value, node.ctx)
             self.fail(node, f"{node.value.id!r} has no axes", f"write {node.value.id}[()]")
-        if isinstance(node.ctx, ast.Load):
-            self.one_by_one(node)
+        self.one_by_one(node)
         self.generic_visit(node)
         return node
 
     def one_by_one(self, node: ast.Subscript) -> None:
-        """Refuse ``x[rows]``, which would be a new array."""
+        """Refuse ``x[rows]``, which are elements anywhere, and would be a new array."""
         if any(map(self.rank, index_of(node))) and self.view_dims(node.value):
-            self.fail(node, f"{ast.unparse(node)} takes the elements that a row names", LOOP)
+            self.fail(node, f"{ast.unparse(node)} is the elements that a row names", one_by_one(node, self.rank))

@@ -31,8 +31,8 @@ def kernel_error(what: str, remedy: str, name: str, file: str, line: int, column
     if text and column is not None:
         column = len(text.encode()[:column].decode(errors="replace"))  # ast counts bytes
         shown += "\n    " + " " * max(0, column - (len(text) - len(text.lstrip()))) + "^"
-    end = "" if remedy.endswith("?") else "."
-    return KernelError(f"kernel {name!r} ({file}:{line}): {what}.{shown}\n  Instead: {remedy}{end}")
+    instead = f"\n  Instead: {remedy}{'' if remedy.endswith('?') else '.'}" if remedy else ""
+    return KernelError(f"kernel{f' {name!r}' if name else ''} ({file}:{line}): {what}.{shown}{instead}")
 
 
 _texts: dict[str, types.CodeType] = {}

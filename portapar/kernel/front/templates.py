@@ -23,6 +23,7 @@ from portapar.kernel.front.row_forms import (
     Given,
     Kept,
     Row,
+    one_by_one,
 )
 from portapar.kernel.front.sharing import Sharing, index_tables, may_return_a_row
 from portapar.kernel.front.sources import kernel_error
@@ -462,7 +463,7 @@ class Templates(ast.NodeTransformer):
     def subscript_row(self, node: ast.Subscript, leaf: Callable[[ast.expr], ast.expr]) -> Row:
         owner, index = self.row(node.value, leaf), index_of(node)
         if any(self.rank(part) for part in index):
-            self.fail(node, f"{ast.unparse(node)} takes the elements that a row names", LOOP)
+            self.fail(node, f"{ast.unparse(node)} is the elements that a row names", one_by_one(node, self.rank))
         dims: list[Dim] = []
         lengths: list[ast.expr] = []
         places: list[Callable[[ast.expr | None], ast.expr]] = []

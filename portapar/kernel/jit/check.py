@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import linecache
 import re
@@ -13,6 +14,7 @@ from portapar import cache
 from portapar.errors import KernelError
 from portapar.kernel.front import atomic
 from portapar.kernel.front.codec import Kind, from_text, to_text, tuple_dtype
+from portapar.kernel.front.sources import kernel_error
 from portapar.kernel.interrupts import held_back
 from portapar.kernel.jit.functions import namespace, place
 from portapar.kernel.jit.native import renderers
@@ -94,16 +96,50 @@ def _place(program: Program) -> str:
     return f"the kernel at {places[0][0]}:{places[0][1]}" if places else "the kernel"
 
 
-def located(program: Program, line: int, message: str, remedy: str = "") -> KernelError:
-    """A KernelError at the user's line that a line of generated text came from."""
+def located(program: Program, line: int, message: str, remedy: str = "", device: str = "") -> KernelError:
+    """A KernelError at the user's line that a line of generated text came from; `device` is what cannot run it."""
     where = place(program, line) or next(iter((program.origin or {}).values()), None)
-    given = ", ".join(str(spec) for spec in program.specs)
-    instead = f"\n  Instead: {remedy}." if remedy else ""
+    message = f"it cannot run on {device}: {message}" if device else message
+    given = "" if device else f"\n  Arguments: {', '.join(str(spec) for spec in program.specs)}"
     if where is None:
-        return KernelError(f"kernel: {message}{instead}\n  Arguments: {given}")
-    text = linecache.getline(*where).strip()
-    shown = f"\n    {text}" if text else ""
-    return KernelError(f"kernel ({where[0]}:{where[1]}): {message}{shown}{instead}\n  Arguments: {given}")
+        return KernelError(f"kernel: {message}" + (f"\n  Instead: {remedy}." if remedy else "") + given)
+    file, line = where
+    name, column = _subject(file, line, message)
+    return KernelError(str(kernel_error(message, remedy, name, file, line, column)) + given)
+
+
+def _subject(file: str, line: int, message: str) -> tuple[str, int | None]:
+    """The name of the function that a line is in, and the column of what a message says of it, if that is one thing."""
+    try:
+        tree = ast.parse("".join(linecache.getlines(file)))
+    except SyntaxError:  # a cell of a notebook
+        return "", None
+    placed: list[Any] = [node for node in ast.walk(tree) if hasattr(node, "lineno")]
+    inside = [node for node in placed if node.lineno <= line <= node.end_lineno]
+    functions: list[Any] = [node for node in inside if isinstance(node, (ast.FunctionDef, ast.Lambda))]
+    function = min(functions, key=lambda node: node.end_lineno - node.lineno, default=None)
+    said = re.search(r"`([^`]+)`", message)
+    sign = said[1] if said else "[]" if "index" in message else ""
+    columns = {node.col_offset for node in inside if node.lineno == line and sign in _signs(node)}
+    return getattr(function, "name", "lambda"), columns.pop() if len(columns) == 1 else None
+
+
+def _signs(node: Any) -> list[str]:
+    """What a message may call an expression."""
+    if isinstance(node, ast.Subscript):  # what has an index that may be no whole number
+        parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        return [] if all(isinstance(part, (ast.Name, ast.Constant)) for part in parts) else ["[]"]
+    if isinstance(node, ast.Name):
+        return [node.id]
+    if isinstance(node, ast.Call):
+        return [ast.unparse(node.func), ast.unparse(node.func).split(".")[-1]]
+    x = ast.Name("x")
+    made: list[ast.expr] = [ast.Compare(x, [op], [x]) for op in getattr(node, "ops", ())]
+    if isinstance(node, (ast.BinOp, ast.AugAssign)):
+        made = [ast.BinOp(x, node.op, x)]
+    if isinstance(node, ast.UnaryOp):
+        made = [ast.UnaryOp(node.op, x)]
+    return [ast.unparse(part).replace("x", "").strip() for part in made]
 
 
 @functools.lru_cache(maxsize=4096)
@@ -134,7 +170,7 @@ def needs(program: Program) -> frozenset[str]:
             whole = [infer(namespace(program)["elem"], indices + argument_types(program))]
             whole.append(infer(namespace(program)["op"], (value_type(program.acc),) * 2))
     except TypingFailure as failure:
-        raise located(program, failure.line, failure.message) from None
+        raise located(program, failure.line, failure.message, failure.remedy) from None
     found = {"float64"} if program.acc is not None and _is_wide(numba_type(program.acc)) else set()
     while whole:
         typed = whole.pop()

@@ -21,7 +21,6 @@ from numba.core.typed_passes import IRLegalization, NopythonRewrites
 from numba.core.types import BaseFunction
 
 from portapar.cache import Bounded
-
 from portapar.kernel.jit.unassigned import Mark
 
 #: what is for statements that kernels cannot have: `with`, `raise`, nested functions, isinstance(), Numba's own names,
