@@ -23,6 +23,7 @@ from portapar.errors import PolicyError, PortaparError, PortaparWarning, short
 from portapar.executor import DeviceExecutor, Executor, cuda, opened, simd
 from portapar.executors import default_executor
 from portapar.kernel.front.lift import bound
+from portapar.kernel.program import in_order
 from portapar.lazy import flat
 from portapar.lengths import again, keep, likeness
 from portapar.looks import Look, learn
@@ -206,6 +207,8 @@ def _call(
         asked, result = _checked(build, algorithm, where, kernels, args, extra)
     else:
         asked, result = build(algorithm, where, kernels, args, extra)
+    if how.name == "seq" and asked.carries:
+        asked.program = in_order(asked.program)
     if how.deterministic:
         moves.refuse_chance(asked)
     with span("plan", algorithm, where):

@@ -227,6 +227,8 @@ def for_each(algorithm: str, n: Any, body: Any, args: tuple[Any, ...], once: boo
             more["updated"] = b.updated
         if b.short:
             more["last"] = b.short
+        if b.race is not None:  # it is told; so that as much as can be comes out as it was meant
+            more["sequential"] = True
         program = program_of("map", (ndim,), (b.kernel,), make, b.specs, ndim=ndim, own=own, **more)
     else:
         inplace, key = bool(b.access[where].reads), ("each", ndim, where)  # type: ignore[union-attr]

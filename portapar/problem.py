@@ -24,7 +24,7 @@ from portapar.kernel.front.lift import lift
 from portapar.kernel.front.reach import Reach
 from portapar.kernel.front.rows import without_rows
 from portapar.kernel.front.text import Text
-from portapar.kernel.program import INDICES, Program, Spec
+from portapar.kernel.program import INDICES, Program, Spec, has_loop
 from portapar.lazy import Lazy
 from portapar.ops import Monoid, plus
 
@@ -108,6 +108,13 @@ class Problem:
             found = () if self.find is None else self.find()
             self._reaches.append((*found, *map(row_use, self.access[len(found) :])))
         return self._reaches[0]
+
+    @property
+    def carries(self) -> bool:
+        """Whether its iterations may use what others write, so that their order matters, and takes another code."""
+        if self.program.form != "map" or has_loop(self.program.text):
+            return False
+        return any(use is not None and use.reads and use.writes and not use.pointwise for use in self.access)
 
     @property
     def size(self) -> int:

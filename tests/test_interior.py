@@ -192,6 +192,20 @@ def test_conditions_on_an_index_in_reductions(renderer):
         assert summed(x) == sum(int(wave(i, x)) for i in range(n))
 
 
+def best(i, weight, value, x, y):
+    y[i] = max(x[i], x[i - weight] + value) if i >= weight else min(x[i] + value, 100)
+
+
+def test_numbers_that_are_no_indices_are_not_looked_at(renderer):
+    x = np.random.default_rng(3).integers(-(2**31), 2**31, 5000).astype(np.int32)  # sums wrap
+    for weight in (0, 3, 4999):
+        y, wanted = np.zeros_like(x), np.minimum(x + np.int32(7), 100)
+        pp.for_each(renderer, len(x), best, weight, 7, x, y)
+        wanted[weight:] = np.maximum(x[weight:], x[: len(x) - weight] + np.int32(7))
+        np.testing.assert_array_equal(y, wanted)
+    assert "extremes(" not in pp.inspect(best, pp.simd(), 3, 7, x, x.copy(), space=5000)["Numba"]
+
+
 def test_boundaries_do_not_keep_loops_scalar():
     def periodic(i, x, y):
         y[i] = x[i - 1] + x[(i + 1) % len(x)]

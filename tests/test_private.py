@@ -320,3 +320,25 @@ def test_sizes_of_private_arrays(renderer):
         pp.for_each(renderer, 9, too_much, y)
     with pytest.raises(pp.KernelError, match="cannot have the dtype <f2"):
         pp.for_each(renderer, 9, half, y)
+
+
+def sorted_four(i, x, y):
+    p = np.zeros(4)
+    for b in range(2):
+        for a in range(2):
+            p[2 * b + a] = x[i + b - 1, a]
+    for a, b in ((0, 1), (2, 3), (0, 2), (1, 3), (1, 2)):
+        least = min(p[a], p[b])
+        p[b] = max(p[a], p[b])
+        p[a] = least
+    for a in range(4):
+        y[i, a] = p[a]
+
+
+def test_names_that_count_by_tuples_too(renderer):
+    """The loops that count by a range alone have bounds, and indices that need no test."""
+    x, y = np.random.default_rng(8).random((50, 2)), np.zeros((51, 4))
+    pp.for_each(renderer, pp.range(1, 50), sorted_four, x, y)
+    np.testing.assert_array_equal(y[1:50], np.sort(np.hstack([x[:-1], x[1:]]), axis=1))
+    told = pp.inspect(sorted_four, pp.simd(), x, y, space=pp.range(1, 50))["Numba"]
+    assert "fast(" in told

@@ -532,3 +532,68 @@ def test_rows_of_arrays_that_share_memory():
         np.testing.assert_array_equal(flat, wanted)
         flat %= 97
         wanted %= 97
+
+
+# arrays that are changed in place ---------------------------------------------------------------------
+
+
+def shortest(i, j, d, k):
+    d[i, j] = min(d[i, j], d[i, k] + d[k, j])
+
+
+def eliminated(i, j, d, k):
+    if i > k and j > k:
+        d[i, j] -= d[i, k] * d[k, j]
+
+
+def relaxed(i, j, d, k):
+    if 0 < i < d.shape[0] - 1 and 0 < j < d.shape[1] - 1 and (i + j) % 2 == k % 2:
+        d[i, j] = 0.25 * (d[i, j - 1] + d[i, j + 1] + d[i - 1, j] + d[i + 1, j])
+
+
+@pytest.mark.parametrize("kernel", [shortest, eliminated, relaxed], ids=lambda kernel: kernel.__name__)
+def test_arrays_changed_in_place(where, kernel):
+    d = np.random.default_rng(2).random((37, 37)) + 1
+    wanted = d.copy()
+    for k in (0, 3, 36):
+        pp.for_each(pp.par.on(where), d.shape, kernel, d, k)
+        for i in range(37):
+            for j in range(37):
+                kernel(i, j, wanted, k)
+    np.testing.assert_array_equal(d, wanted)
+    assert "steps_apart()" in pp.inspect(kernel, pp.simd(), d, 3, space=d.shape)["Numba"]
+
+
+def test_iterations_in_order_use_what_those_before_have_written():
+    def sums(i, x):
+        if i > 0:
+            x[i] = x[i] + x[i - 1]
+
+    def sums_of_rows(i, j, d):
+        d[i, j] += 0.5 * d[i, j - 1]
+
+    x = np.random.default_rng(4).random(1000)
+    wanted = np.add.accumulate(x)
+    pp.for_each(pp.seq, len(x), sums, x)
+    np.testing.assert_array_equal(x, wanted)
+    d = np.random.default_rng(5).random((9, 200))
+    wanted = d.copy()
+    for i in range(9):
+        for j in range(1, 200):
+            sums_of_rows(i, j, wanted)
+    pp.for_each(pp.seq, (9, pp.range(1, 200)), sums_of_rows, d)
+    np.testing.assert_array_equal(d, wanted)
+
+
+def test_what_an_iteration_writes_before_it_reads_stays_in_order(renderer):
+    def twice(i, x, y):
+        x[i] = 2 * x[i]
+        y[i] = x[i] + x[i + 0]
+        if y[i] > 1:
+            x[i] = y[i]
+
+    x, y = np.random.default_rng(6).random(100), np.zeros(100)
+    doubled = 2 * x
+    pp.for_each(renderer, 100, twice, x, y)
+    np.testing.assert_array_equal(y, 2 * doubled)
+    np.testing.assert_array_equal(x, np.where(y > 1, y, doubled))

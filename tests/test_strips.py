@@ -25,7 +25,7 @@ def deviation(j, a, x, y):
     mean /= n
     for i in range(n):
         square += (a[i, j] - mean) ** 2
-    y[j] = math.sqrt(square / n) + total
+    y[j] = math.sqrt(square / a.shape[0]) + total
 
 
 def added(j, a, x, y):
@@ -114,7 +114,8 @@ def test_columns_that_are_written_are_done_in_order():
 
 def test_columns_become_vectors():
     a, x, y = np.zeros((100, 200)), np.zeros(100), np.zeros(200)
-    assert "strip64" in pp.inspect(dots, pp.simd(), a, x, y, space=200)["Numba"]
+    for kernel in (dots, deviation):
+        assert "strip64" in pp.inspect(kernel, pp.simd(), a, x if kernel is dots else y.copy(), y, space=200)["Numba"]
 
 
 # columns that are written, conditions, and indices from arrays ---------------------------------------
@@ -575,3 +576,73 @@ def test_functions_that_a_loop_calls_become_vectors():
         told = pp.inspect(kernel, pp.simd(), 7, x, a, x.copy(), space=150)["Numba"]
         assert ("strip64" in told) == (kernel in (drawn, paired)), kernel.__name__
     assert "strip64" in pp.inspect(alone, pp.simd(), 7, x, space=150)["Numba"]
+
+
+# loops along rows -------------------------------------------------------------------------------------
+
+
+def along(i, a, b, x, y):
+    s = y[i]
+    for j in range(a.shape[1]):
+        s += a[i, j] * x[j]
+    y[i] = s
+
+
+def both(i, a, b, x, y):
+    s, t = 0.0, 1.0
+    for j in range(2, len(x) - 1):
+        if a[i, j] > b[i, j]:
+            s = s * 0.5 + a[i, j] * x[j]
+        t = max(t, b[i, j] + x[j - 1])
+    for j in range(len(x)):
+        t -= b[i, j] * x[len(x) - 1 - j]
+    y[i] = s + t
+
+
+def last(i, a, b, x, y):
+    s, j = 0.0, 0
+    for j in range(a.shape[1]):
+        s = s * 0.25 + a[i, j]
+    y[i] = s + j
+
+
+@pytest.mark.parametrize(
+    ("kernel", "dtype"),
+    [(along, "float64"), (both, "float64"), (last, "float64"), (along, "float32"), (both, "float32")],
+    ids=lambda x: getattr(x, "__name__", x),
+)
+def test_rows_one_after_the_other(renderer, kernel, dtype):
+    rng = np.random.default_rng(5)
+    for m, n in ((1, 40), (15, 8), (16, 0), (17, 3), (40, 37), (33, 64)):
+        a, b, x, y = (rng.random(shape).astype(dtype) for shape in ((m, n), (m, n), n, m))
+        wanted = y.copy()
+        for i in range(m):
+            kernel(i, a, b, x, wanted)
+        got = y.copy()
+        pp.for_each(renderer, m, kernel, a, b, x, got)
+        np.testing.assert_array_equal(got, wanted, f"{m} rows of {n}")
+
+
+def moments(z, g, m, phi, ell, psi):
+    s = phi[z, g, m]
+    for d in range(psi.shape[2]):
+        s += ell[m, d] * psi[z, g, d]
+    phi[z, g, m] = s
+
+
+def test_rows_of_three_indices_one_after_the_other(renderer):
+    rng = np.random.default_rng(6)
+    phi, ell, psi = rng.random((3, 2, 37)), rng.random((37, 29)), rng.random((3, 2, 29))
+    wanted = phi.copy()
+    for z, g, m in np.ndindex(wanted.shape):
+        moments(z, g, m, wanted, ell, psi)
+    pp.for_each(renderer, phi.shape, moments, phi, ell, psi)
+    np.testing.assert_array_equal(phi, wanted)
+
+
+def test_rows_become_vectors():
+    a, x = np.zeros((100, 200)), np.zeros(200)
+    for kernel in (along, both):
+        assert "strip16" in pp.inspect(kernel, pp.simd(), a, a.copy(), x, np.zeros(100), space=100)["Numba"]
+    phi, ell, psi = np.zeros((3, 2, 37)), np.zeros((37, 200)), np.zeros((3, 2, 200))
+    assert "strip16" in pp.inspect(moments, pp.simd(), phi, ell, psi, space=phi.shape)["Numba"]

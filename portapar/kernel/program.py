@@ -6,6 +6,7 @@ native code (Numba for CPUs, C for OpenCL and CUDA).
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import re
@@ -87,6 +88,8 @@ class Program:
         The type in which a reduction accumulates.
     ordered : bool
         A reduction combines neighbours first: its operator does not commute, or may overflow otherwise.
+    sequential : bool
+        Iterations of a map run one after the other, and may use what those before have written.
     once : bool
         A map of one index that has little to do: it is compiled sooner, and some of its loops may be slower.
     shared : tuple of int
@@ -112,6 +115,7 @@ class Program:
     inplace: bool = False
     acc: np.dtype | None = None
     ordered: bool = False
+    sequential: bool = False
     once: bool = False
     shared: tuple[int, ...] = ()
     origin: Any = None
@@ -121,10 +125,16 @@ class Program:
         """A digest of everything that generated code depends on."""
         space = (self.ndim, self.unit, self.steps, self.signed, self.own, self.written, self.idle, self.once)
         parts = (self.form, self.text, self.specs, *space, self.last, self.shared, self.out, self.acc, self.ordered)
-        return config.digest(repr(parts).encode(), 16).hex()
+        return config.digest(repr((*parts, "sequential") if self.sequential else parts).encode(), 16).hex()
 
 
 forks.shared(Program.__dict__["key"])
+
+
+@functools.lru_cache(maxsize=4096)
+def in_order(program: Program) -> Program:
+    """A program whose iterations run one after the other."""
+    return dataclasses.replace(program, sequential=True)
 
 
 @functools.lru_cache(maxsize=4096)

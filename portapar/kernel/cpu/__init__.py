@@ -6,9 +6,10 @@
 `loops`      the loop nest of an index space
 `quotients`  loops over indices that have one quotient
 `strips`     loops inside of an iteration, for several neighbouring indices at a time
+`crossed`    loops along rows of which each index has its own
 `kinds`      what kinds of numbers a kernel's variables are
 `choices`    conditional expressions as choices instead of branches
-`rounds`     loops that run as often as elements of arrays say
+`rounds`     how often loops run, and whether their rounds wait for each other
 `registers`  private arrays in vector registers
 `jobs`       the native loops that hand out a job to threads
 `pool`       the threads

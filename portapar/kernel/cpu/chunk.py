@@ -25,8 +25,8 @@ from portapar.kernel.cpu.choices import chosen, updated_always
 from portapar.kernel.cpu.kinds import lanes_of
 from portapar.kernel.cpu.loops import STREAM_LINES, does_ends
 from portapar.kernel.cpu.quotients import Quotients, quotients
-from portapar.kernel.cpu.rounds import few_rounds
-from portapar.kernel.cpu.strips import TURNED, WIDTH, straight, strip
+from portapar.kernel.cpu.rounds import few_rounds, stores_last
+from portapar.kernel.cpu.strips import TURNED, straight, strip
 from portapar.kernel.cpu.texts import chunk_text, keep_text, value_functions, width_of
 from portapar.kernel.front.bounds import Bounded, bounded
 from portapar.kernel.front.sources import tree_of
@@ -90,7 +90,8 @@ def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0, 
     """
     from portapar.kernel.jit import intrinsics, loops
 
-    names = "vectors", "few", "two_rounds_", "one_round_"  # some of them stand beside a kernel's own names
+    # some of them stand beside a kernel's own names
+    names = "vectors", "few", "steps_apart", "two_rounds_", "one_round_"
     called = {name: getattr(loops, name) for name in names} | {"choose": intrinsics.choose}
     bound, apart = (None, False) if plain else (_bounded(program), _apart(program))
     trees = {} if bound is None else bound.trees
@@ -129,7 +130,8 @@ def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0, 
     cut = None if plain else _quotients(program)
     if cut is not None:
         space["run"] = cut.function(program, space)
-    text = chunk_text(program, stream, bound, apart, strips, cut, not plain and _short(program))
+    free = not plain and _free(program)
+    text = chunk_text(program, stream, bound, apart, strips, cut, not plain and _short(program), free)
     exec(compile(text, "<portapar chunk>", "exec"), space)
     for name in ("holds", "sound", "inside", "wider", "fitting", "short"):
         if name in space:
@@ -157,7 +159,7 @@ def _strips(program: Program) -> tuple[int, tuple[ast.Module, ...]]:
     if body is None:
         return 0, ()
     whole, fewer = (strip(program, body, fewer) for fewer in (False, True))
-    return (0, ()) if whole is None or fewer is None else (WIDTH, (whole, fewer))
+    return (0, ()) if whole is None or fewer is None else (whole[0], (whole[1], fewer[1]))
 
 
 def _strip_function(program: Program, tree: ast.Module, fewer: bool, others: dict[str, Any]) -> Any:
@@ -167,6 +169,7 @@ def _strip_function(program: Program, tree: ast.Module, fewer: bool, others: dic
 
     space: dict[str, Any] = {name: others[name] for name in program.names}
     space |= {"np": np, "math": math, "choose": intrinsics.choose, "kept": intrinsics.kept}
+    space["crossed"] = intrinsics.crossed
     space |= {f"turned{width}": intrinsics.turned(width) for width in TURNED}
     space |= {"few": loops.few, "one_round_": loops.one_round_, "nonneg": intrinsics.nonneg}
     space["lanes_apart"] = loops.steps_apart if fewer else loops.lanes_apart
@@ -184,6 +187,15 @@ def _quotients(program: Program) -> Quotients | None:
     trees = {name: tree_of(text) for name, text in texts.items()}
     body = straight(trees | _forms(program, texts, {} if bound is None else bound.trees), "body")
     return None if body is None else quotients(program, body)
+
+
+@functools.lru_cache(maxsize=4096)
+def _free(program: Program) -> bool:
+    """Whether iterations that run next to each other may all load before one of them stores."""
+    if program.form != "map" or program.sequential or has_loop(program.text):
+        return False
+    body = straight({name: tree_of(text) for name, text in function_texts(program).items()}, "body")
+    return body is not None and stores_last(program, body)
 
 
 def _short(program: Program) -> bool:
@@ -418,7 +430,7 @@ def inspect(program: Program, stream: bool = False) -> dict[str, str]:
     return {
         "vectorized": verdict,
         "Numba": program.text + "\n" + chunk_text(
-            program, stream, bound, _apart(program), strips, _quotients(program), _short(program)
+            program, stream, bound, _apart(program), strips, _quotients(program), _short(program), _free(program)
         ),
         "LLVM": llvm,
         "assembly": library.get_asm_str(),

@@ -33,6 +33,7 @@ def loops_text(
     strips: int = 0,
     cut: Quotients | None = None,
     short: bool = False,
+    free: bool = False,
 ) -> str:
     """The text of ``chunk(lo, hi, block)``, of which `head` is the beginning, for maps and transforms.
 
@@ -44,7 +45,7 @@ def loops_text(
     ends = ("first", "last") if tested else ("begin", "end")
     sound = bound is not None and bound.elements != ""
     near = ("near", "far") if sound else ends
-    work = _stream_text(program, args, name, *near) if stream else _loop(program, name, call, *near, strips, cut)
+    work = _stream_text(program, args, name, *near) if stream else _loop(program, name, call, *near, strips, cut, free)
     if sound:
         row = "".join(f"{_ends(program, d, f'p{d}', f'p{d}')}, " for d in range(program.ndim - 1))
         work = (
@@ -270,7 +271,14 @@ def _index(program: Program, axis: int, position: str) -> str:
 
 
 def _loop(
-    program: Program, name: str, call: str, begin: str, end: str, strips: int = 0, cut: Quotients | None = None
+    program: Program,
+    name: str,
+    call: str,
+    begin: str,
+    end: str,
+    strips: int = 0,
+    cut: Quotients | None = None,
+    free: bool = False,
 ) -> str:
     inner = program.ndim - 1
     step = f"{_outer(program)}{_index(program, inner, 'k')}, {call})\n"
@@ -280,6 +288,7 @@ def _loop(
         fewer = step.removesuffix(")\n") + f", nonneg({end} - whole))\n"
         return f"{text}@for k in range(whole, {end}, {strips}):\n@    fewer{strips}({fewer}"
     alone = "@few()\n" if _blocks(program) else "@one_round_()\n" if has_loop(program.text) else ""
+    alone = "@steps_apart()\n" if free else alone
     loop = f"@for k in range({begin}, {end}):\n@    {name}({step}{alone}"
     return loop if cut is None else cut_text(cut, begin, end, step.removesuffix(")\n"), loop)
 

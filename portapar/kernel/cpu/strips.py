@@ -18,13 +18,14 @@ from typing import Any
 
 import numpy as np
 
+from portapar.kernel.cpu import crossed
+from portapar.kernel.cpu.crossed import is_short
 from portapar.kernel.cpu.kinds import Kinds
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.front.trees import copied, index_of, names_in, stored_in
 from portapar.kernel.jit.functions import function_texts
 from portapar.kernel.program import Program, Spec
 
-SHORT = 64  #: rounds of a loop with a constant count that LLVM writes out, and makes vectors of, by itself
 WIDTH = 64  #: indices in a strip, at most
 _LANE, _LANES, _ROWS = "lane_", "lanes_", "lanes_of_"
 _ROOM = 24 * 1024  #: bytes that are kept for a strip: most of the first cache
@@ -35,8 +36,8 @@ _NUMPY = _NUMBERS | set("exp log sqrt sin cos tan tanh abs fabs minimum maximum 
 _FUNCTIONS = {"len", "abs", "min", "max", "float", "int", "range"}
 
 
-def strip(program: Program, body: ast.Module, fewer: bool = False) -> ast.Module | None:
-    """``strip(i[, …], *args)``: the body for `WIDTH` indices from the last one on; None if it has no such loop.
+def strip(program: Program, body: ast.Module, fewer: bool = False) -> tuple[int, ast.Module] | None:
+    """``strip(i[, …], *args)``: the body for so many indices from the last one on; None if it has no such loop.
 
     If `fewer`, for as many as one more argument says. What is written must be written, and read, at the kernel's own
     last index alone, and share memory with no other array.
@@ -47,7 +48,9 @@ def strip(program: Program, body: ast.Module, fewer: bool = False) -> ast.Module
     if not written or program.signed:
         return None
     try:
-        return _Strip(program, copied(function), fewer, written).made()
+        made = _Strip(program, copied(function), fewer, written)
+        tree = made.made()
+        return made.width, tree
     except _No:
         return None
 
@@ -119,6 +122,7 @@ class _Strip:
         self.tiles: dict[str, Spec] = {}  #: arrays of which the rows of all lanes are copied
         self.made_of: dict[str, ast.expr] = {}  #: what is given to names that are given something once
         self.pays = False
+        self.width = WIDTH
         self.texts = function_texts(program)
 
     def made(self) -> ast.Module:
@@ -129,6 +133,7 @@ class _Strip:
         function.body = [part for step in function.body for part in _split(step)]
         self.look_at_private()
         self.find_tiles(function.body, 0)
+        self.cross()
         before = -1
         while len(self.lanes) != before:
             before = len(self.lanes)
@@ -147,7 +152,7 @@ class _Strip:
         sizes = [len(kept) * 8, *(math.prod(shape) * dtype.itemsize for shape, dtype in self.private.values())]
         sizes += [math.prod(spec.tail) * spec.dtype.itemsize for spec in self.tiles.values()]
         found = {name: kinds.of(name) for name in kept}
-        if None in found.values() or sum(sizes) * WIDTH > _ROOM:
+        if None in found.values() or sum(sizes) * self.width > _ROOM:
             raise _No
         if not (self.pays or any(self.waits(loop.body, level, found) for loop, _, level in self.runs)):
             raise _No
@@ -158,7 +163,7 @@ class _Strip:
             loop.body = [lanes.visit(step) for step in loop.body]
             if isinstance(loop.body[-1], ast.If):  # one way back to the next lane, which is what a hint goes to
                 loop.body.append(tree_of(f"{_LANE}end = {_LANE}").body[0])
-        made = [f"{name} = private_zeros({WIDTH}, np.{kind[0]})" for name, kind in found.items() if kind]
+        made = [f"{name} = private_zeros({self.width}, np.{kind[0]})" for name, kind in found.items() if kind]
         made += [self.tile(name, spec) for name, spec in self.tiles.items()]
         function.body = [*(step for text in made for step in tree_of(text).body), *function.body]
         if self.fewer and (self.tiles or self.private):  # which takes the longer to compile the more there is
@@ -181,6 +186,16 @@ class _Strip:
             if read and id(node) not in used:
                 raise _No
 
+    def cross(self) -> None:
+        """Take loops along rows apart, of which a block at a time is turned."""
+        if self.tiles or self.private:
+            return
+        specs = zip(self.arrays, self.program.specs, strict=True)
+        read = {name: spec for name, spec in specs if spec.is_array and name not in self.written}
+        self.private = crossed.cross(self.function, self.own, read, _LANE)
+        if self.private:
+            self.width = crossed.WIDTH
+
     def spread(self, body: list[ast.stmt], control: bool) -> None:
         """Add what differs; `control` if it depends on the index whether these steps are done at all."""
         for step in body:
@@ -193,6 +208,9 @@ class _Strip:
                 case ast.If(test=test, body=some, orelse=others):
                     self.spread(some, control or self.differs(test))
                     self.spread(others, control or self.differs(test))
+                case ast.For(target=ast.Name(id=name)) if name == _LANE:  # turns a block
+                    if control:
+                        raise _No
                 case ast.For(target=ast.Name(id=name), iter=iterable, body=some, orelse=[]):
                     if control or self.differs(iterable) or name in self.lanes:
                         raise _No
@@ -213,7 +231,7 @@ class _Strip:
 
         def close() -> None:
             if run:
-                count = _LANES if self.fewer else WIDTH
+                count = _LANES if self.fewer else self.width
                 loop = tree_of(f"for {_LANE} in range({count}):\n    pass\nlanes_apart()").body
                 assert isinstance(loop[0], ast.For)
                 loop[0].body = run.copy()
@@ -230,8 +248,13 @@ class _Strip:
                     self.same(value)
                     if self.differs(value):
                         raise _No
-                extents = (*self.private[made.pop()][0], WIDTH)
+                extents = (*self.private[made.pop()][0], self.width)
                 step.value.args[0] = tree_of(f"{extents}").body[0].value  # type: ignore[attr-defined]
+                found.append(step)
+            elif isinstance(step, ast.For) and isinstance(step.target, ast.Name) and step.target.id == _LANE:
+                close()
+                if names_in(step) & self.lanes:
+                    raise _No
                 found.append(step)
             elif not self.differs(step):
                 self.same(step)
@@ -241,7 +264,7 @@ class _Strip:
             else:
                 close()
                 if isinstance(step, ast.For) and isinstance(step.iter, ast.Call):
-                    long = not _short(step.iter.args)
+                    long = not is_short(step.iter.args)
                     step.body = self.block(step.body, depth + long, level + 1)
                     self.pays |= long and any(loop in step.body for loop, _, _ in self.runs)
                 elif isinstance(step, ast.If) and not self.differs(step.test):
@@ -318,8 +341,12 @@ class _Strip:
             if len(index) != len(self.private[node.value.id][0]) or any(map(self.differs, index)):
                 raise _No
             return
+        if isinstance(node.value, ast.Attribute) and node.value.attr == "shape" and not self.differs(node):
+            return
         if not (isinstance(node.value, ast.Name) and node.value.id in self.arrays):
             raise _No
+        if crossed.is_left(node):
+            return
         row = self.own_row(node)
         if node.value.id in self.written and self.by_rows.setdefault(node.value.id, row) != row:
             raise _No
@@ -492,15 +519,6 @@ def _adds_up(step: ast.stmt, kinds: dict[str, Any]) -> bool:
         case ast.AugAssign(ast.Name(id=name), ast.Add() | ast.BitAnd() | ast.BitOr() | ast.BitXor(), value):
             return name not in names_in(value) and name in kinds and "int" in kinds[name][0]
     return False
-
-
-def _short(ends: list[ast.expr]) -> bool:
-    """Whether a loop's count is a small constant."""
-    try:
-        numbers = [ast.literal_eval(end) for end in ends]
-    except ValueError:
-        return False
-    return all(type(n) is int for n in numbers) and len(range(*numbers)) <= SHORT
 
 
 def _known(call: ast.Call) -> bool:

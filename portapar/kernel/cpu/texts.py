@@ -27,6 +27,7 @@ def chunk_text(
     strips: int = 0,
     cut: Quotients | None = None,
     short: bool = False,
+    free: bool = False,
 ) -> str:
     """Python text of ``chunk(lo, hi, block)`` for a program.
 
@@ -44,6 +45,8 @@ def chunk_text(
         The body between places where a quotient of the index changes.
     short : bool
         Rows have a known length, and several are done at a time.
+    free : bool
+        Iterations next to each other may all load before one of them stores.
     """
     args = [f"a{k}" for k in range(len(program.specs))]
     extra = [f"n{d}" for d in range(1, program.ndim)]
@@ -63,7 +66,7 @@ def chunk_text(
     if program.form == "reduce":
         head = holds_text(program, bound, given) + head if bound else head
         return (_tree_text if program.ordered else _lanes_text)(program, head, call, bound)
-    return loops_text(program, head, given, stream, bound, strips, cut, short)
+    return loops_text(program, head, given, stream, bound, strips, cut, short, free)
 
 
 def _value(call: str, fast: bool) -> Callable[[str], str]:

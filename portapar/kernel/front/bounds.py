@@ -87,8 +87,6 @@ def bounded(program: Program, texts: dict[str, str], entry: str, elements: bool 
         changed = first.interior.apply(trees)
         second = _Analysis(program, trees, elements)
         second.lines = first.lines
-        if first.interior.tests:  # they hold where what was taken for granted of their operands does
-            second.conditions |= first.conditions
         if not second.run(entry):
             return None
         return second.result(changed, first.interior.tests, first.interior.sizes)
@@ -151,7 +149,9 @@ class _Analysis(Arithmetic):
             name, node = self.nodes[key]
             if any(b.low is None for b in bounds) or all(self._plain(b) for b in bounds):
                 continue
-            tests.update((f"{b.low} >= 0", None) for b in bounds if not b.sure)
+            for b in bounds:
+                if not b.sure:
+                    tests.update(dict.fromkeys((f"{b.low} >= 0", *sorted(b.needs))))
             sizes.update(b.size for b in bounds if not b.sure)
             unsigned = ast.Attribute(ast.Name("np", ast.Load()), "uint64", ast.Load())
             self._replace(name, node, ast.copy_location(ast.Call(unsigned, [], []), node))
@@ -161,7 +161,6 @@ class _Analysis(Arithmetic):
         trees = {name: ast.fix_missing_locations(self.functions[name].tree) for name in changed}
         if not tests:
             return Bounded(trees, "")
-        tests.update(self.conditions)
         found = [test for test in tests if any("extremes(" in line for line in needed(self.lines, [test])[1])]
         plain = [test for test in tests if test not in found]
         places = [f"{end}{d}" for d in range(self.program.ndim * self.program.unit) for end in ("lo", "hi")]
@@ -421,7 +420,7 @@ class _Frame:
         ends = ", ".join(f"{x.low}, {x.high}" for x in index)
         here = self.of.put(f"extremes(table, a{number}, ({ends}), {most})")
         low, high = (self.of.put(f"{here}[{k}]") for k in range(2))
-        return Interval(low, high, False, (0, 1), limits)
+        return Interval(low, high, False, (0, 1), limits, needs=frozenset[str]().union(*(x.needs for x in index)))
 
     def called(self, name: str, args: list[ast.expr]) -> Value:
         of = self.of
@@ -454,7 +453,8 @@ class _Frame:
             if minus == UNKNOWN:
                 return UNKNOWN
             high = of.extreme("max", [parts[0].high, minus.high])
-            return of.made(parts[0].low if parts[0].sure else "0", high, minus.limits is None, minus.size, parts)
+            low = parts[0].low if parts[0].sure else "0"
+            return of.made(low, high, minus.limits is None, minus.size, (*parts, minus))
         return UNKNOWN
 
     def counter(self, parts: list[Interval], args: list[ast.expr]) -> Interval:

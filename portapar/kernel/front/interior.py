@@ -76,14 +76,15 @@ class Interior:
         if not (self.varies(a) and _fixed(b)):
             return None
         self.sizes |= {a.size, b.size}
+        needs = sorted(a.needs | b.needs)
         if kind in (ast.Eq, ast.NotEq):
             above, below = f"{a.low} > {b.low}", f"{a.high} < {b.low}"
-            return kind is ast.NotEq, (above if is_number(b.low) else f"({above}) | ({below})",)
+            return kind is ast.NotEq, (above if is_number(b.low) else f"({above}) | ({below})", *needs)
         if is_number(b.low) or lags[0]:  # beyond it
             test = f"{a.low} {'>' if kind in (ast.Gt, ast.LtE) else '>='} {b.low}"
-            return kind in (ast.Gt, ast.GtE), (test,)
+            return kind in (ast.Gt, ast.GtE), (test, *needs)
         test = f"{a.high} {'<' if kind in (ast.Lt, ast.GtE) else '<='} {b.low}"
-        return kind in (ast.Lt, ast.LtE), (test,)
+        return kind in (ast.Lt, ast.LtE), (test, *needs)
 
     def condition(
         self, node: ast.expr, value: Callable[[ast.expr], Interval], lags: frozenset[str] = frozenset()
@@ -129,7 +130,8 @@ class Interior:
         if not (self.varies(a) and _fixed(b)) or is_number(b.low) != (name == "max"):
             return None
         self.sizes |= {a.size, b.size}
-        return (f"{a.high} <= {b.low}",) if name == "min" else (f"{a.low} >= {b.low}",)
+        test = f"{a.high} <= {b.low}" if name == "min" else f"{a.low} >= {b.low}"
+        return test, *sorted(a.needs | b.needs)
 
     def wrapped(self, a: Interval, b: Interval) -> tuple[str, ...] | None:
         """When ``a % b`` is `a`, an index plus or minus something."""
@@ -137,7 +139,7 @@ class Interior:
         if own or not (self.varies(a) and _fixed(b)) or is_number(b.low):
             return None
         self.sizes |= {a.size, b.size}
-        return f"{a.low} >= 0", f"{a.high} < {b.low}"
+        return f"{a.low} >= 0", f"{a.high} < {b.low}", *sorted(a.needs | b.needs)
 
     def varies(self, x: Interval) -> bool:
         """Whether it is an index of the space plus or minus something."""

@@ -18,7 +18,7 @@ class Interval:
 
     `sure`: not negative in any call. `size`: its bits without those of unknown values, and how many of these are
     multiplied in it. `limits`: of the type, if it comes from elements of arrays: sums beyond them wrap. `counted`: by a
-    loop, which does work for each number.
+    loop, which does work for each number. `needs`: the tests that must hold for what is said here.
     """
 
     low: str | None = None
@@ -27,6 +27,7 @@ class Interval:
     size: tuple[int, int] = (0, 0)
     limits: tuple[int, int] | None = None
     counted: bool = False
+    needs: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,10 @@ class Arithmetic:
     ----------
     lines : dict
         Expression → the variable of the test that holds it.
-    conditions : dict
-        What must hold for all that was found, besides, as its keys.
     """
 
     def __init__(self) -> None:
         self.lines: dict[str, str] = {}
-        self.conditions: dict[str, None] = {}
 
     def put(self, text: str) -> str:
         """The variable of the test that holds a value."""
@@ -86,7 +84,8 @@ class Arithmetic:
             return UNKNOWN
         limits = _common(of)
         counted = limits is not None and all(x.counted for x in of if x.limits)
-        return Interval(low, high, sure and size[0] + size[1] * _INDEX_BITS <= 62, size, limits, counted)
+        needs = frozenset[str]().union(*(x.needs for x in of))
+        return Interval(low, high, sure and size[0] + size[1] * _INDEX_BITS <= 62, size, limits, counted, needs)
 
     def wrapped(self, found: Interval) -> Interval:
         """The result of arithmetic: where it comes from elements of arrays, only if it fits into their type."""
@@ -97,8 +96,7 @@ class Arithmetic:
         least, most = found.limits
         if is_number(found.low) and is_number(found.high):
             return found if least <= int(found.low) and int(found.high) <= most else UNKNOWN
-        self.conditions[f"{found.low} >= {least}"] = self.conditions[f"{found.high} <= {most}"] = None
-        return replace(found, sure=False)
+        return replace(found, sure=False, needs=found.needs | {f"{found.low} >= {least}", f"{found.high} <= {most}"})
 
     def binary(self, op: ast.operator, a: Interval, b: Interval) -> Interval:
         return self.wrapped(self.arithmetic(op, a, b))
@@ -135,8 +133,7 @@ class Arithmetic:
         if isinstance(op, (ast.FloorDiv, ast.Mod)):
             positive = n > 0
             if not positive and b.low is not None and b.low == b.high and not exact:
-                self.conditions[f"{b.low} >= 1"] = None
-                positive = True
+                b, positive = replace(b, needs=b.needs | {f"{b.low} >= 1"}), True
             if not positive:
                 return UNKNOWN
             by = str(n) if n else b.low

@@ -60,11 +60,12 @@ def _follow(body: list[ast.stmt], found: dict[str, list[tuple[ast.Name, list[ast
     for statement in body:
         target = statement.targets[0] if isinstance(statement, ast.Assign) and len(statement.targets) == 1 else None
         own = target if isinstance(target, ast.Name) and target.id in found else None
-        counter = statement.target if isinstance(statement, ast.For) else None
-        if isinstance(statement, ast.For) and isinstance(counter, ast.Name) and counter.id in found:
-            last.pop(counter.id, None)
-            inside = [node for step in statement.body for node in ast.walk(step)]
-            found[counter.id].append((counter, [n for n in inside if isinstance(n, ast.Name) and n.id == counter.id]))
+        for counter in ast.walk(statement.target) if isinstance(statement, ast.For) else ():
+            if isinstance(counter, ast.Name) and counter.id in found:
+                last.pop(counter.id, None)
+                inside = [node for step in statement.body for node in ast.walk(step)]  # type: ignore[attr-defined]
+                reads = [n for n in inside if isinstance(n, ast.Name) and n.id == counter.id]
+                found[counter.id].append((counter, reads))
         for node in ast.walk(statement) if last or own else ():
             if isinstance(node, ast.Name) and node.id in last and node is not own:
                 last[node.id].append(node)

@@ -371,25 +371,47 @@ def turned(width: int) -> Any:
             source = builder.bitcast(source, vector)
             align = context.get_abi_sizeof(element)
             found = [builder.load(builder.gep(source, [_I64(k)]), align=align) for k in range(width)]
-            found = [found]
-            ends = [ir.Constant(ir.VectorType(_I32, size), [*range(k, 2 * size, 2)]) for k in (0, 1)]
-            while len(found[0]) > 1:
-                pairs = [(parts[0::2], parts[1::2]) for parts in found]
-                turns = [
-                    [[builder.shuffle_vector(a, b, end) for a, b in zip(*pair, strict=True)] for pair in pairs]
-                    for end in ends
-                ]
-                found = [*turns[0], *turns[1]]
-            rows = cgutils.unpack_tuple(builder, columns.shape)[-1]
-            for column, (value,) in enumerate(found):
-                place = builder.add(builder.mul(rows, _I64(column)), values[1])
-                target = builder.bitcast(builder.gep(columns.data, [place]), vector)
-                builder.store(value, target, align=64)
+            _store_columns(builder, found, columns, values[1])
             return context.get_dummy_value()
 
         return types.void(columns, types.int64, array, types.int64), codegen
 
     return copied
+
+
+@intrinsic
+def crossed(typing, columns, lane, array, first, stride):
+    """Copy a square of numbers, rows of a cache line of which the first is at `first`, `stride` apart, to columns."""
+
+    def codegen(context, builder, signature, values):
+        element = context.get_data_type(signature.args[2].dtype)
+        align = context.get_abi_sizeof(element)
+        size = 64 // align
+        vector = ir.VectorType(element, size).as_pointer()
+        columns, array = (make_array(signature.args[k])(context, builder, values[k]) for k in (0, 2))
+        rows = [builder.add(values[3], builder.mul(values[4], _I64(k))) for k in range(size)]
+        places = [builder.bitcast(builder.gep(array.data, [row]), vector) for row in rows]
+        _store_columns(builder, [builder.load(place, align=align) for place in places], columns, values[1])
+        return context.get_dummy_value()
+
+    return types.void(columns, types.int64, array, types.int64, types.int64), codegen
+
+
+def _store_columns(builder: Any, rows: list[Any], columns: Any, lane: Any) -> None:
+    """Store vectors of rows, as those of their columns, from a lane on."""
+    size, found = rows[0].type.count, [rows]
+    ends = [ir.Constant(ir.VectorType(_I32, size), [*range(k, 2 * size, 2)]) for k in (0, 1)]
+    while len(found[0]) > 1:
+        pairs = [(parts[0::2], parts[1::2]) for parts in found]
+        turns = [
+            [[builder.shuffle_vector(a, b, end) for a, b in zip(*pair, strict=True)] for pair in pairs] for end in ends
+        ]
+        found = [*turns[0], *turns[1]]
+    length = cgutils.unpack_tuple(builder, columns.shape)[-1]
+    for column, (value,) in enumerate(found):
+        place = builder.add(builder.mul(length, _I64(column)), lane)
+        target = builder.bitcast(builder.gep(columns.data, [place]), rows[0].type.as_pointer())
+        builder.store(value, target, align=64)
 
 
 @intrinsic

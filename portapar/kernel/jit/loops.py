@@ -196,7 +196,7 @@ def _vectors(context: Any, builder: Any, unrolled: bool, apart: bool) -> Any:
             group = _Group(module, [], str(len(module.metadata)))
             marks.append(mark("parallel_accesses", group))
             for instruction in (one for block in blocks for one in block.instructions):
-                if instruction.opname in ("load", "store"):
+                if instruction.opname in ("load", "store", "call"):  # what it calls loads and stores, too
                     instruction.set_metadata("llvm.access.group", group)
         loop = module.add_metadata([_I64(len(module.metadata))])  # one of its own
         loop.operands = (loop, *marks)

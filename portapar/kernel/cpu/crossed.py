@@ -1,0 +1,173 @@
+"""Loops along rows of which each index has its own: ``for j in range(n): s += a[i, j] * x[j]`` for every `i`.
+
+A sum of floats has an order, so that the numbers of a row are added one by one, each waiting for the last. For several
+indices at a time blocks of their rows, as many columns as a cache line holds, are turned by shuffles of vectors: then
+a column of them is a vector, and a step is done for all rows (`portapar.kernel.cpu.strips`).
+"""
+
+from __future__ import annotations
+
+import ast
+
+import numpy as np
+
+from portapar.kernel.front.sources import tree_of
+from portapar.kernel.front.trees import copied, index_of, names_in, stored_in
+from portapar.kernel.program import Spec
+
+SHORT = 64  #: rounds of a loop with a constant count that LLVM writes out, and makes vectors of, by itself
+WIDTH = 16  #: rows that are done at a time: two vectors of doubles, so that the adder need not wait
+SIZES = (4, 8)  #: bytes of numbers whose rows are turned
+_LEFT = "left_"  #: marks elements that are read one by one, in columns that are no whole block
+
+
+def is_short(ends: list[ast.expr]) -> bool:
+    """Whether a loop's count is a small constant."""
+    try:
+        numbers = [ast.literal_eval(end) for end in ends]
+    except ValueError:
+        return False
+    return all(type(n) is int for n in numbers) and len(range(*numbers)) <= SHORT
+
+
+def is_left(node: ast.AST) -> bool:
+    """Whether it is an element of a row in columns that are no whole block."""
+    return hasattr(node, _LEFT)
+
+
+def cross(
+    function: ast.FunctionDef, own: str, arrays: dict[str, Spec], lane: str
+) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Take long loops along rows of the index `own` apart into blocks of columns, if there are such.
+
+    Parameters
+    ----------
+    function : ast.FunctionDef
+        Is changed.
+    own : str
+    arrays : dict
+        Those that may be read at any time.
+    lane : str
+        Names that begin so are free.
+
+    Returns
+    -------
+    dict
+        The shapes and dtypes of arrays with the numbers of a block, of which each index has one.
+    """
+    made: dict[str, tuple[tuple[int, ...], np.dtype]] = {}
+
+    def visit(body: list[ast.stmt]) -> list[ast.stmt]:
+        found: list[ast.stmt] = []
+        for step in body:
+            for field in ("body", "orelse"):
+                if isinstance(step, (ast.For, ast.If)):
+                    setattr(step, field, visit(getattr(step, field)))
+            parts = None
+            if isinstance(step, ast.For):
+                parts = _blocks(step, function, own, arrays, lane, made)
+            found += parts or [step]
+        return found
+
+    function.body = visit(function.body)
+    texts = [f"{name} = private_empty({shape[0]}, np.{dtype.name})" for name, (shape, dtype) in made.items()]
+    function.body = [*(tree_of(text).body[0] for text in texts), *function.body]
+    return made
+
+
+def _blocks(
+    loop: ast.For,
+    function: ast.FunctionDef,
+    own: str,
+    arrays: dict[str, Spec],
+    lane: str,
+    made: dict[str, tuple[tuple[int, ...], np.dtype]],
+) -> list[ast.stmt] | None:
+    """A loop as one over blocks of columns, and one over those that are left; None if it is none along rows."""
+    match loop:
+        case ast.For(target=ast.Name(id=counter), iter=ast.Call(ast.Name("range"), [*ends], []), orelse=[]):
+            first, end = (ends[0], ends[1]) if len(ends) == 2 else (ast.Constant(0), ends[0])
+        case _:
+            return None
+    inner = [node for step in loop.body for node in ast.walk(step)]
+    if len(ends) > 2 or is_short(ends) or any(isinstance(node, (ast.For, ast.While)) for node in inner):
+        return None
+    changing = stored_in(*loop.body)
+    everywhere, inside = (
+        sum(isinstance(n, ast.Name) and n.id == counter for n in nodes) for nodes in (ast.walk(function), inner)
+    )
+    if everywhere != inside + 1 or counter in changing:
+        return None
+    rows: dict[str, tuple[str, ast.Subscript]] = {}
+    for node in inner:
+        if isinstance(node, ast.Subscript) and _is_along(node, own, counter, arrays, first, changing):
+            rows.setdefault(ast.unparse(node), (node.value.id, node))  # type: ignore[attr-defined]
+    sizes = {arrays[name].dtype.itemsize for name, _ in rows.values()}
+    if len(sizes) != 1:
+        return None
+    width, number = 64 // sizes.pop(), len(made)
+    at, whole, column = (f"{lane}{name}{number}" for name in ("at", "whole", "column"))
+    block = copied(loop)
+    fills, names = "", {}
+    for k, (text, (name, node)) in enumerate(rows.items()):
+        target = names[text] = f"{lane}rows{number}_{k}"
+        made[target] = (width,), arrays[name].dtype
+        place = ""
+        for axis, part in enumerate(index_of(node)[:-1]):
+            here = ast.unparse(part)
+            place = f"({place}) * {name}.shape[{axis}] + {here}" if place else here
+        length = f"{name}.shape[{arrays[name].ndim - 1}]"
+        fills += f"    for {lane} in range(0, {WIDTH}, {width}):\n"
+        fills += f"        crossed({target}, {lane}, {name}, ({place} + {lane}) * {length} + {at}, {length})\n"
+    start, stop = ast.unparse(first), ast.unparse(end)
+    text = (
+        f"{whole} = {start} + max({stop} - ({start}), 0) // {width} * {width}\n"
+        f"for {at} in range({start}, {whole}, {width}):\n{fills}"
+        f"    for {column} in range({width}):\n        {counter} = {at} + {column}\n"
+        f"for {counter} in range({whole}, {stop}):\n    pass\n"
+    )
+    begin, blocks, left = tree_of(text).body
+    assert isinstance(blocks, ast.For) and isinstance(left, ast.For)
+    columns = blocks.body[-1]
+    assert isinstance(columns, ast.For)
+    columns.body += [_Named(names, column).visit(step) for step in block.body]
+    left.body = loop.body
+    for node in inner:
+        if isinstance(node, ast.Subscript) and ast.unparse(node) in rows:
+            setattr(node, _LEFT, True)
+    for step in (begin, blocks, left):
+        ast.fix_missing_locations(ast.copy_location(step, loop))
+    return [begin, blocks, left]
+
+
+def _is_along(
+    node: ast.Subscript, own: str, counter: str, arrays: dict[str, Spec], first: ast.expr, changing: set[str]
+) -> bool:
+    """Whether it is the element at the loop's counter of a row that the index has."""
+    name = node.value.id if isinstance(node.value, ast.Name) else ""
+    spec, index = arrays.get(name), index_of(node)
+    if spec is None or not (spec.contiguous and spec.dtype.kind == "f" and spec.dtype.itemsize in SIZES):
+        return False
+    if len(index) != spec.ndim or spec.ndim < 2 or isinstance(node.ctx, ast.Store):
+        return False
+    *outer, row, last = index
+    begins = isinstance(first, ast.Constant) and isinstance(first.value, int) and first.value >= 0
+    if isinstance(last, ast.Call) and ast.unparse(last.func) == "np.uint64":
+        (last,), begins = last.args, True
+    alone = isinstance(row, ast.Name) and row.id == own
+    plain = all(isinstance(part, ast.Name) and part.id != own for part in outer) and not changing & names_in(*outer)
+    return alone and plain and begins and isinstance(last, ast.Name) and last.id == counter
+
+
+class _Named(ast.NodeTransformer):
+    """Elements of rows become those of the arrays that hold a block."""
+
+    def __init__(self, names: dict[str, str], column: str) -> None:
+        self.names, self.column = names, column
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        name = self.names.get(ast.unparse(node))
+        if name is None:
+            self.generic_visit(node)
+            return node
+        return ast.Subscript(ast.Name(name, ast.Load()), ast.Name(self.column, ast.Load()), ast.Load())
