@@ -124,11 +124,13 @@ def reduce_as(
 ) -> Any:
     """`transform_reduce` under the name that the user knows it by."""
     look: Look | None = None
+    if type(op) is np.ufunc:
+        op = ops.monoid(op)
     if init is None and axis is None:
         if type(op) is Monoid and op.named:
             look = transform, id(op), None
         elif type(op) is FunctionType and op.__defaults__ is None and getattr(op, "commutative", True) is True:
-            look = transform, id(op.__code__), None
+            look = transform, (id(op.__code__), id(op.__globals__)), None
     if look is not None:
         result = quick(policy, look, inputs)
         if result is not REFUSED:
@@ -139,7 +141,7 @@ def reduce_as(
         inputs, shape, axes = axes_of(name, inputs, axis)
         if len(axes) < len(shape):
             return reduce_axes(name, policy, inputs, op, transform, init, shape, axes)
-    op = ops.monoid(op) if isinstance(op, np.ufunc) else folded(op)
+    op = folded(op)
     kernels = (op,) if transform is None else (op, transform)
     if isinstance(init, np.void):
         init = init.item()

@@ -50,8 +50,9 @@ for _kept in _quick, _learned:
     forgets(_kept.clear)
     os.register_at_fork(after_in_child=_kept.clear)  # they know the threads and locks of the parent
 
-#: what a call says besides its policy and its arguments: a kernel, whose code is looked at; what else is compared; its
-#: space, which native code knows if it is a whole number or a tuple of them, or None
+#: what a call says besides its policy and its arguments: a kernel, whose code is looked at; what else is compared, of
+#: other kernels their codes and globals; its space, which native code knows if it is a whole number or a tuple of them,
+#: or None
 Look = tuple[Any, Any, Any]
 
 
@@ -70,15 +71,18 @@ def quick(how: Any, look: Look, args: tuple[Any, ...]) -> Any:
     if found is None:
         return REFUSED
     if type(found) is Code:  # what it captures are arguments too
-        bare = type(kernel) is FunctionType and kernel.__defaults__ is None
-        lifted, captured = (known(kernel) if bare else None) or (None, ())
-        found = _quick.get((how, block, id(lifted), extra))
-        if lifted is None or found is None:  # None stands for calls without a kernel
+        bound_to = known(kernel) if type(kernel) is FunctionType else None
+        if bound_to is None:
             return REFUSED
-        args = (*captured, *args)
+        lifted, captured = bound_to
+        defaults = kernel.__defaults__ or ()
+        found = _quick.get((how, block, id(lifted), len(defaults), extra))
+        if found is None:
+            return REFUSED
+        args = (*captured, *defaults, *args)
     try:
         for run, device, made, builtins, _ in found:
-            if device.closed or (builtins and shadows(kernel, builtins)):
+            if device.closed or (builtins and _shadowed(kernel, builtins)):
                 break
             given = args
             if made is not None:
@@ -143,9 +147,7 @@ def learn(
     return True
 
 
-def _sought(
-    how: Policy, look: Look, kernels: tuple[Any, ...], captured: int, ranges: bool
-) -> tuple[Any, ...] | None:
+def _sought(how: Policy, look: Look, kernels: tuple[Any, ...], captured: int, ranges: bool) -> tuple[Any, ...] | None:
     """By what calls of a look are found, and by what their code is if they capture something; builtins; what to keep.
 
     None if they cannot be told apart by that.
@@ -153,27 +155,26 @@ def _sought(
     kernel, extra, space = look
     if not (space is None or _kinds(space) <= ({int, Range} if ranges else {int})):
         return None
-    first = how, policy.current.get()
-    mark: Any = (*first, id(code_of(kernel) or kernel), extra)
-    key, builtins, keep = mark, (), []
+    first, bare = (how, policy.current.get()), type(kernel) is FunctionType
+    mark: Any = (*first, id(kernel.__code__ if bare else code_of(kernel) or kernel), extra)
+    key, builtins, keep = mark, [], []
     for each in kernels:
         simple = simple_codes.get(id(code_of(each)))
         if simple is not None and not (simple.builtins and shadows(each, simple.builtins)):
             keep.append(simple)
-            if each is kernel:
-                builtins = simple.builtins
-            elif simple.builtins:
+            if simple.builtins:
+                names = None if each is kernel else getattr(each, "py_func", each).__globals__
+                builtins.append((names, simple.builtins))
+        elif each is kernel and bare:  # defaults are arguments, too
+            lifted, defaults = bound(kernel)[0], len(kernel.__defaults__ or ())
+            if (lifted.simple and not defaults) or captured != len(lifted.captures) + defaults:
                 return None
-        elif each is kernel and type(kernel) is FunctionType and kernel.__defaults__ is None:
-            lifted = bound(kernel)[0]
-            if lifted.simple or captured != len(lifted.captures):
-                return None
-            key, keep = (*first, id(lifted), extra), [Code(kernel.__code__, ()), lifted, *keep]
+            key, keep = (*first, id(lifted), defaults, extra), [Code(kernel.__code__, ()), lifted, *keep]
         else:
             return None
     if key is mark and captured:
         return None
-    return key, None if key is mark else mark, builtins, keep
+    return key, None if key is mark else mark, tuple(builtins), keep
 
 
 def _kinds(space: Any) -> set[type]:
@@ -195,6 +196,14 @@ def code_of(kernel: Any) -> Any:
     if type(func) is not FunctionType or func.__defaults__ or (func is not kernel and variant(func)):
         return None
     return func.__code__
+
+
+def _shadowed(kernel: Any, builtins: tuple[Any, ...]) -> bool:
+    """Whether there are globals with the names of builtin functions, among the kernel's own (None) or these."""
+    for space, names in builtins:
+        if shadows(kernel, names) if space is None else not space.keys().isdisjoint(names):
+            return True
+    return False
 
 
 def shadows(kernel: Any, names: tuple[str, ...]) -> bool:

@@ -48,6 +48,18 @@ def greater(a, b):
     return b if b > a else a
 
 
+def counted(k, x):
+    return 1, x, k
+
+
+def all_three(a, b):
+    return a[0] + b[0], min(a[1], b[1]), max(a[2], b[2])
+
+
+def with_default(v, s=3.0):
+    return v * s
+
+
 def steps(i, x, y, s):
     """As many steps as `x` says."""
     v = y[i] * 0.5
@@ -100,9 +112,14 @@ def test_calls_that_native_code_knows(how, known):
             (known(pp.reduce, how, k), np.int64(k.sum())),
             (known(pp.reduce, how, k.astype("f4"), pp.maximum), np.float32(4)),
             (known(pp.reduce, how, k, greater), np.int64(4)),
+            (known(pp.reduce, how, k, np.add), np.int64(k.sum())),
             (known(pp.transform_reduce, how, k, k, transform=product), np.int64((k * k).sum())),
         ):
             assert found == right and type(found) is type(right)
+        found = known(pp.transform_reduce, how, k, x, transform=counted, op=all_three)
+        assert found == (n, x.min(), 4)
+        assert list(map(type, found)) == [np.int64, np.float64, np.int64]
+        assert (known(pp.transform, how, x, out=z, op=with_default) == x * 3).all()
     x, y = np.ones((30, 40)), np.zeros((40, 30)).T
     right = 1 + 10 * np.arange(30)[:, None] + np.arange(40)
     known(pp.for_each, how, (30, 40), put_two, x, y)
@@ -339,6 +356,16 @@ def test_kernels_that_share_a_code_are_told_apart(how):
                 pp.for_each(how, N, added, x, y, t, 4)
                 assert (y == x * 4 + t).all()
 
+    def mixed(i, out, a, b, c):
+        out[i] = a[i] + 10 * b[i] + 100 * c[i]
+
+    three = x, x + 1, x * x
+    two_given, one_given = (types.FunctionType(mixed.__code__, globals(), "f", three[k:]) for k in (1, 2))
+    for _ in range(OFTEN):
+        for one in ((two_given, y, x), (one_given, y, x, three[1]), (mixed, y, *three), (two_given, y, three[1])):
+            pp.for_each(how, N, *one)
+            np.testing.assert_array_equal(y, one[2] + 10 * three[1] + 100 * three[2])
+
     class Callable:
         __code__ = put.__code__
 
@@ -355,9 +382,19 @@ def test_kernels_that_share_a_code_are_told_apart(how):
 
 
 def test_names_of_builtin_functions_become_globals(how, module):
-    made = module("def op(v):\n    return abs(v) - 1\n\ndef other(v):\n    return v * 3\n")
+    made = module(
+        "def same(v):\n    return v\n\ndef op(v):\n    return abs(v) - 1\n\ndef other(v):\n    return v * 3\n"
+    )
+    folds = module("def op(a, b):\n    return max(a, b)\n\ndef other(a, b):\n    return a + b\n")
+    sums = types.FunctionType(folds.op.__code__, {"max": folds.other})
     x = np.arange(N) - 50.0
     for _ in range(2):
+        for _ in range(OFTEN):
+            assert pp.reduce(how, x, folds.op) == 49 and pp.reduce(how, x, sums) == -50
+        folds.max = folds.other
+        for _ in range(OFTEN):
+            assert pp.reduce(how, x, folds.op) == -50 == pp.transform_reduce(how, x, op=folds.op, transform=made.same)
+        del folds.max
         for _ in range(OFTEN):
             assert (pp.transform(how, x, op=made.op) == abs(x) - 1).all()
         made.abs = made.other

@@ -290,10 +290,13 @@ class Launch(device.Launch):
         partials: Any = None
         result: Any = calls.LAST if gives else calls.NOTHING
         if program.acc is not None:
-            if program.acc.names is not None or (self._tiles > 1 and not self._folds):
+            if self._tiles > 1 and not self._folds:
                 return None
             partials = np.empty(self._tiles if lengths is None else 8 ** -(-self._tiles.bit_length() // 3), program.acc)
             result = partials.__getitem__
+            if program.acc.names is not None:
+                fields = [partials[name] for name in program.acc.names]
+                result = lambda k: tuple([field[k] for field in fields])
         of_program = dict(zip(sources, self._places(), strict=False))
         places = [of_program.get(k, -1) for k in range(len(args))]
         block, frees = self._packed(values, firsts, partials), self._loops or self._hi > _MANY
