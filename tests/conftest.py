@@ -6,8 +6,8 @@ What the machine lacks is skipped with the reason.
 
 `make test` leaves out what is marked ``extra``: by hand, because of its executor (`EXTRA`), or as one of a test's
 many cases, of which it runs the first on each renderer, the last on other executors, and both where there is none.
-Tests take turns there (`TURNS`): one runs on CPUs, the next one on OpenCL, or a GPU, every fifth one on a hybrid of
-both; `make test-all` runs them on the others.
+Tests take turns there (`TURNS`): one runs on CPUs, the next one on OpenCL, or a GPU, every fifth one on a hybrid, of
+two parts of the CPU or of both in turn; `make test-all` runs them on the others.
 `make test-all` adds up to `MOST` others on each renderer, and the first on one thread, on three or on two parts of the
 CPU, in turn, but none that is ``rare``.
 Without ``-m``, as in ``pytest tests/test_sort.py``, all cases run. CUDA texts that `make test` meets are compiled by
@@ -46,10 +46,11 @@ EXECUTORS = (
 #: run the code of others, cut in other ways; `make test-all` takes one of them for each test, in turn
 EXTRA = {"threads:1", "threads:3", "hybrid:threads:2+simd"}
 CPUS, DEVICES = {"threads:2", "simd"}, {"opencl:0", "cuda:0"}
-TURNS = (CPUS, DEVICES, CPUS, DEVICES, {f"hybrid:threads:2+{name}" for name in DEVICES})  # which compiles for both
+HYBRIDS = {"hybrid:threads:2+simd"}, {f"hybrid:threads:2+{name}" for name in DEVICES}  # these compile for both
+TURNS = tuple(turn for hybrid in HYBRIDS for turn in (CPUS, DEVICES, CPUS, DEVICES, hybrid))
 SLOWEST = (
-    "sort", "mpi", "irregular", "graph", "few", "processes", "numbers", "lazy", "remedies", "axes", "cache",
-    "primitives", "crender",
+    "mpi", "sort", "graph", "irregular", "networkx", "few", "axes", "numbers", "looks", "lengths", "graph_more",
+    "processes", "monoids", "lazy", "crender", "batched", "by_key", "primitives", "remedies", "cache", "pareval",
 )  # fmt: skip
 RENDERERS = ("threads:2", "opencl:0", "cuda:0")
 MOST = 1  #: cases of a test on one executor that `make test-all` runs, besides the one of `make test`
@@ -78,16 +79,16 @@ def pytest_collection_modifyitems(config, items):
     turns = _turns(takers)
     left_out = {item for item in items if item.get_closest_marker("rare")}
     for (path, name, *where), same in cases.items():
-        rare = not set(where) <= set(RENDERERS)
-        soon = same[-1:] if rare else same[:1] if where else same[:1] + same[1:][-1:]
-        soon = [] if EXTRA.intersection(where) else soon
+        rare, turn = not set(where) <= set(RENDERERS), turns.get((path, name), set())
+        soon, extra = same[-1:] if rare else same[:1] if where else same[:1] + same[1:][-1:], EXTRA - turn
+        soon = [] if extra.intersection(where) else soon
         later = [item for item in same if item not in soon]
-        waits = where and turns.get((path, name), {*where}).isdisjoint(where)
+        waits = where and turn and turn.isdisjoint(where)
         for item in same if waits else later:
             item.add_marker(pytest.mark.extra)
         if where:
-            others = sorted(EXTRA & takers.get(path, {}).get(name, set()))
-            if others and EXTRA.intersection(where) and others[zlib.crc32(name.encode()) % len(others)] not in where:
+            others = sorted(extra & takers.get(path, {}).get(name, set()))
+            if others and extra.intersection(where) and others[zlib.crc32(name.encode()) % len(others)] not in where:
                 later = []
                 left_out.update(same)
             wanted = later[: not soon] if rare else later[:: max(1, -(-len(later) // MOST))]

@@ -316,21 +316,28 @@ def test_what_has_no_order_is_refused():
     same(x, before)
 
 
-@pytest.mark.parametrize("how", ["simd", pytest.param("threads", marks=pytest.mark.extra)])
-def test_as_many_as_are_sorted_in_one_piece_and_more(how):
+@pytest.mark.parametrize(
+    ("how", "what"),
+    [("simd", "order"), *(pytest.param(*case, marks=pytest.mark.extra) for case in (
+        ("simd", "keys"), ("threads", "order"), ("threads", "keys"),
+    ))],
+)  # fmt: skip
+def test_as_many_as_are_sorted_in_one_piece_and_more(how, what):
     policy = pp.unseq if how == "simd" else pp.par.on(pp.threads(2))
     rng = np.random.default_rng(1)
     for n in (16_385, 65_536, 65_537, 262_145):
         keys, values = rng.integers(-50, 2**40, n) % 1000 - 300, np.arange(n)
         order = np.argsort(keys, kind="stable")
-        firsts = np.flatnonzero(np.diff(keys[order], prepend=-1000))
-        assert np.array_equal(pp.argsort(policy, keys), order)
-        for found, right in zip(pp.sort_by_key(policy, keys, values), (keys[order], order), strict=True):
-            assert np.array_equal(found, right)
-        assert pp.kth_smallest(policy, keys, n // 3) == keys[order][n // 3]
-        found = pp.nth_element(policy, keys, n // 2)
-        assert found[n // 2] == keys[order][n // 2] and np.array_equal(np.sort(found), keys[order])
+        if what == "order":
+            assert np.array_equal(pp.argsort(policy, keys), order)
+            for found, right in zip(pp.sort_by_key(policy, keys, values), (keys[order], order), strict=True):
+                assert np.array_equal(found, right)
+            assert pp.kth_smallest(policy, keys, n // 3) == keys[order][n // 3]
+            found = pp.nth_element(policy, keys, n // 2)
+            assert found[n // 2] == keys[order][n // 2] and np.array_equal(np.sort(found), keys[order])
+            continue
         assert np.array_equal(pp.top_k(policy, keys, 5)[0], keys[order][::-1][:5])
+        firsts = np.flatnonzero(np.diff(keys[order], prepend=-1000))
         found = pp.unique_by_key(policy, keys, values)
         assert np.array_equal(found[0], keys[order][firsts]) and np.array_equal(found[1], order[firsts])
         ranks = np.empty(n, np.int64)

@@ -8,7 +8,7 @@ import portapar as pp
 WORLD = pp.mpi()
 
 
-@pytest.mark.parametrize("n", [0, 3, 50_000])
+@pytest.mark.parametrize("n", [50_000, 3, 0])
 def test_histograms(n):
     rng = np.random.default_rng(n)
     x, k = rng.normal(size=n), rng.integers(0, 1000, n)

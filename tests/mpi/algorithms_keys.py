@@ -12,7 +12,7 @@ def by_rest(v):
     return v % 3, -v
 
 
-@pytest.mark.parametrize("n", [0, 9000])
+@pytest.mark.parametrize("n", [9000, 0])
 def test_tuples(n):
     x = np.random.default_rng(n).integers(-50, 50, n)
     there = WORLD.asarray(x)

@@ -7,7 +7,7 @@ import portapar as pp
 
 WORLD = pp.mpi()
 RANK, SIZE = WORLD.group.rank, WORLD.group.size
-SIZES = (0, 1, 1000, 3 * 4096 + 17)
+SIZES = (3 * 4096 + 17, 1000, 1, 0)
 
 
 def data(n):

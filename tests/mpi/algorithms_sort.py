@@ -5,7 +5,7 @@ import pytest
 
 import portapar as pp
 
-SIZES = (0, 1, 2, 1000, 3 * 4096 + 17, 100_003)
+SIZES = (3 * 4096 + 17, 100_003, 1000, 2, 1, 0)
 WORLD = pp.mpi()
 
 
