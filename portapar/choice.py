@@ -256,7 +256,9 @@ def _first(
     if known is not None:
         known = replace(known, captures=float(any(bound(kernel)[2] for kernel in kernels)))
     found = _candidates(how, known)
-    found = [one for one in found if all(_has_room(m, values, problem) for m in one.members)] or found
+    members = {id(member): member for one in found for member in one.members}
+    full = {key for key, member in members.items() if not _has_room(member, values, problem)}
+    found = [one for one in found if not full & set(map(id, one.members))] or found
     _predict(found, known, values, problem)
     for one in found:
         one.entry = f"{name} {' '.join(map(repr, one.members))}"
@@ -352,14 +354,17 @@ def _predict(found: list[Candidate], known: Work | None, values: Sequence[Any], 
     if known is None:
         return
     into, out = _moved(values, problem)
+    taken: dict[int, float] = {}  # by each executor alone
     for one in found:
         if not all(isinstance(member, DeviceExecutor) for member in one.members):
             continue
         alone = []
         for member in one.members:
             assert isinstance(member, DeviceExecutor)
-            here = member.device.host_memory
-            alone.append(cost.seconds(known, rates_of(member), *(((), ()) if here else (into, out))))
+            if id(member) not in taken:
+                way = ((), ()) if member.device.host_memory else (into, out)
+                taken[id(member)] = cost.seconds(known, rates_of(member), *way)
+            alone.append(taken[id(member)])
         if not all(0 < x < math.inf for x in alone):
             continue
         if len(alone) == 1:
@@ -386,8 +391,10 @@ def _has_room(member: Executor, values: Sequence[Any], problem: Problem | None) 
     if not isinstance(member, DeviceExecutor) or member.device.host_memory:
         return True
     device = member.device
-    if problem is None:
-        return not 0 < device.memory < sum(x.nbytes for x in flat(values) if isinstance(x, np.ndarray))
+    size = sum(x.nbytes for x in flat(values) if isinstance(x, np.ndarray))
+    size += 0 if problem is None else sum(x.size * x.dtype.itemsize for _, x in problem.arrays())
+    if problem is None or size <= device.memory:
+        return not 0 < device.memory < size
     chunks = pipeline.cut(problem, 0, problem.size, device)
     return chunks is None or not chunks.refused
 
