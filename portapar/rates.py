@@ -243,14 +243,15 @@ def machine(path: Path) -> Profile:
     """
     try:
         try:
-            told = json.loads(path.read_text())
+            told = json.loads(path.read_text("utf-8-sig"))  # editors may begin a file with a mark
         except ValueError as error:
             raise ValueError(f"it is no JSON: {error}") from None
-        found = _profile(told)
-        if not found.executors:
+        except RecursionError:
+            raise ValueError("it has too many brackets in each other") from None
+        if isinstance(told, dict) and told.get("executors") == {}:
             raise ValueError("executors is empty: there must be one at least")
-        return found
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+        return _profile(told)
+    except (OSError, ValueError, TypeError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise ArgumentError(f"machine file {path}: {why}") from None
 

@@ -127,7 +127,11 @@ def _load() -> None:
 
 
 def _numbers(found: Any) -> dict[str, float]:
-    return {name: float(number) for name, number in found.items() if name in NUMBERS}
+    known = {name: float(number) for name, number in found.items() if name in NUMBERS}
+    for name, number in known.items():
+        if not 0 <= number < math.inf:
+            raise ValueError(f"{name} is {number!r}: must be a number from 0")
+    return known
 
 
 def _file() -> str:

@@ -474,6 +474,16 @@ def alone(monkeypatch):
     choice._states.clear()
 
 
+@pytest.mark.parametrize("number", [float("nan"), -1.0, float("inf"), "many", None, [1]])
+def test_numbers_of_a_machine_that_cannot_be_are_not_used(monkeypatch, number):
+    monkeypatch.setattr(tuning, "_known", {})
+    monkeypatch.setattr(tuning, "_loaded", [])
+    monkeypatch.setattr(cache, "load", lambda name, counts=True: json.dumps({"sort": 5.0, "wake": number}).encode())
+    with pytest.warns(pp.PortaparWarning, match="numbers of this machine in .* are not used"):
+        assert tuning.measured() == {}
+    assert tuning.value("wake") == tuning.NUMBERS["wake"].start()
+
+
 def test_profiles_are_kept(alone, monkeypatch):
     found = Profile({"threads": FLAT, "cuda:1": rates.built_in("cuda", 0)}, {"cuda:1+threads": (0.9, 0.5)})
     kept = {}

@@ -193,6 +193,11 @@ def file(tmp_path):
         (lambda t: t["executors"]["simd"].pop("near"), "near of simd is missing"),
         (lambda t: t["executors"].update(simd=3), "simd of executors is 3"),
         (lambda t: t.update(executors={}), "executors is empty"),
+        (lambda t: t.update(executors={}, shared={"simd+threads": [1, 1]}), "executors is empty"),
+        (lambda t: t["executors"]["simd"].update(sorts=[[1e4, 0]]), "sorts of simd is 0"),
+        (lambda t: t["executors"]["simd"].update(sorts={}), "sorts of simd is {}"),
+        (lambda t: t["executors"]["simd"].update(capture=-1e-9), "capture of simd is -1e-09"),
+        (lambda t: t["executors"]["simd"].update(looped=10**400), "looped of simd is 1000"),
         (lambda t: t.update(version=1), "version is 1"),
         (lambda t: t.update(network=[1e-6]), "network of the machine"),
         (lambda t: t.update(network=[-1e-6, 1e9]), "network of the machine is -1e-06"),
@@ -212,6 +217,17 @@ def test_errors_name_the_key(file, change, what):
     path = file(change)
     with pytest.raises(pp.ArgumentError, match=f"machine file .*machine.json: .*{what}"):
         rates.machine(path)
+
+
+def test_files_that_are_no_json(file):
+    path = file()
+    right = path.read_bytes()
+    path.write_bytes(b"\xef\xbb\xbf" + right)  # as editors on Windows write it
+    assert rates.machine(path).executors["simd"] == FLAT
+    for text, what in ((b"[" * 100_000, "too many brackets"), (right[:99], "no JSON"), (b"\xff\xfe", "no JSON")):
+        path.write_bytes(text)
+        with pytest.raises(pp.ArgumentError, match=f"machine file .*machine.json: .*{what}"):
+            rates.machine(path)
 
 
 def test_profiles_of_the_repository_are_right(pytestconfig):
