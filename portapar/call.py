@@ -30,7 +30,7 @@ from portapar.looks import Look, learn
 from portapar.plan import Plan, cut, watch
 from portapar.policy import Planning, Policy, Recording, choosing, planning, surveying
 from portapar.problem import Problem, checking
-from portapar.remembered import MISS, ready_calls, remember_loop, repeated, signature
+from portapar.remembered import MISS, ready_calls, remember_loop, repeated, repeats, signature
 from portapar.tape import tapes, unseen
 from portapar.trace import span
 
@@ -139,6 +139,9 @@ def _chosen(
 
     like, given = signature(undecided, kernels, args, extra)
     ready = choice.held(undecided, like) if like is not None else None
+    if ready is None and like is not None and (places := repeats(given)) is not None:
+        like = like, places
+        ready = choice.held(undecided, like)
     if ready is not None:
         result = ready(given)
         if result is not MISS:
@@ -156,6 +159,11 @@ def _chosen(
         key, values = signature(bound, kernels, args, extra)
         ready = None if key is None else ready_calls.get(key)
         result = MISS if ready is None else ready(values)
+        others = () if key is None or result is not MISS else repeated(key, values)
+        for ready, _ in others:
+            result = ready(values)
+            if result is not MISS:
+                break
         if result is MISS:
             return _call(algorithm, bound, kernels, args, extra, build, key, values)
         used.append(ready)

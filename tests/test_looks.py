@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
 
 import portapar as pp
-from portapar import looks
+from portapar import choice, looks
 from portapar.executor import opened
 
 N = 100
@@ -622,3 +622,17 @@ def test_many_looks_of_one_kernel(how, known):
             assert (y == 2 * x + 1).all() and pp.reduce(how, x) == x.sum()
     assert all(len(each) <= looks.LOOKS for each in looks._quick.values() if type(each) is tuple)
     known(pp.for_each, how, n, put, x, y, 2.0)
+
+
+def test_what_auto_found_out_holds_for_arrays_that_are_one(monkeypatch):
+    """For calls in which the same arrays are the same; others find out anew."""
+    asked, run = [], choice.run
+    monkeypatch.setattr(choice, "run", lambda *args: asked.append(args) or run(*args))
+    x, y = np.arange(N) % 7.0, np.zeros(N)
+    for _ in range(60):
+        x[:] = np.arange(N) % 7.0
+        assert pp.transform(pp.auto, x, x, out=x, op=scaled) is x and (x == np.arange(N) % 7 * 3.0).all()
+        assert pp.transform(pp.auto, x, y, out=x, op=scaled) is x and (x == np.arange(N) % 7 * 3.0).all()
+        assert (pp.transform(pp.auto, x, x, out=y, op=difference) == 0).all() and not y.any()
+        assert pp.inner_product(pp.auto, x, x) == (x * x).sum()
+    assert len(asked) < 240
