@@ -99,12 +99,15 @@ def served(
 
 
 def can_run(name: str, args: Any, kwargs: Any) -> bool | str:
-    """True, or why a call is for networkx."""
-    return FUNCTIONS[name].refuses(args, kwargs) or True
+    """True, or why a graph cannot be converted; a call that is not done here is networkx's own, see `Served`."""
+    graph = args[0] if args else kwargs["G"]
+    return True if isinstance(graph, Converted) else unread(graph) or True
 
 
 def should_run(name: str, args: Any, kwargs: Any) -> bool | str:
-    """True, or why networkx is likely as fast."""
+    """True, or why networkx does it, or is likely as fast."""
+    if why := FUNCTIONS[name].refuses(args, kwargs):
+        return why
     graph = args[0] if args else kwargs["G"]
     if isinstance(graph, Converted):
         return True
