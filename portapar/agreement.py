@@ -54,7 +54,8 @@ class Asked(int):
         size = "×".join(map(str, problem.extent))
         users = [(file, line) for file, line in (program.origin or {}).values() if not file.startswith(_OURS)]
         where = f" ({users[-1][0]}:{users[-1][1]})" if users else ""
-        found.call, found.places = f"{problem.algorithm} of {size} indices{where}", tuple(places)
+        checked = " with check=True" * (problem.tests is not None)
+        found.call, found.places = f"{problem.algorithm} of {size} indices{checked}{where}", tuple(places)
         found.names = tuple(f"{problem.names[k]}{_sign(values[k])}" for k in places)
         return found
 

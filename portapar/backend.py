@@ -63,6 +63,7 @@ class Group(ABC):
     rank: int
     size: int
     node: tuple[int, ...]  #: the ranks that share this rank's memory, itself among them
+    failed = ""  #: what failed on this rank alone since ranks agreed, if anything did
 
     @abstractmethod
     def allgather(self, data: np.ndarray, cuts: Sequence[int] | None = None) -> None:

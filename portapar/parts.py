@@ -150,6 +150,8 @@ class Parts(Exchange):
             return x.shape[0]
         x = self._checked(x, name)
         told = f"{self.algorithm}: argument {name!r} has shape {x.shape}: must have one dimension"
+        if isinstance(x, PartitionedArray):
+            raise PlacementError(f"{told}. Place its columns as arrays of their own, {self.executor!r}.asarray(column)")
         if len(x.shape) == 2 and name == "out":  # nothing that is lazy can be written to
             raise PlacementError(f"{told}. Write its columns one by one, {name}[:, k]")
         if len(x.shape) == 2 and len(x) == self.cuts[-1]:  # as many rows as others have, perhaps
@@ -551,12 +553,17 @@ def _anew(
         if type(block) is Recording:
             block.algorithms += 1
         if where.kind == "mpi":
-            p.asked = f"({told(body)})"
+            flags = "".join(f", {name}=True" for name in ("check", "deterministic") if getattr(how, name))
+            p.asked = f"({told(body)}{flags})"
         try:
             with span("call", algorithm, where), contextlib.nullcontext() if p.count == 1 else p.captured(body, own):
                 return body(p)
-        except KernelError as error:
-            raise error.of(algorithm)  # noqa: B904
+        except Exception as error:
+            if where.group is not None and not getattr(error, "told", False):  # other ranks may wait
+                where.group.failed = f"{algorithm}: {type(error).__name__}: {error}"
+            if isinstance(error, KernelError):
+                raise error.of(algorithm)  # noqa: B904
+            raise
 
     if planning():
         survey = surveying()

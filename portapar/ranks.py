@@ -36,7 +36,7 @@ from portapar.policy import forget
 from portapar.trace import span
 
 _RECORD = 256  #: bytes: one that tells of a failure, digests of the call and the loops before it, the rest for results
-_HEAD = 24
+_HEAD = 25
 
 
 @functools.lru_cache(maxsize=1024)
@@ -46,6 +46,8 @@ def _digest(call: str) -> bytes:
 
 class _Disagreement(CommunicationError):
     """Another rank failed, or does something else; the ranks know it from each other and can go on."""
+
+    told = True
 
 
 _Disagreement.__name__ = _Disagreement.__qualname__ = CommunicationError.__name__  # as users know it
@@ -107,32 +109,53 @@ class _Channel:
         return self.notes.get(threading.get_ident())
 
     def agree(self, call: str, error: Exception | None = None) -> None:
-        """Tell all ranks what this one does; raise CommunicationError if another one failed or does else."""
+        """Tell all ranks what this one does; raise CommunicationError if another one failed or does else.
+
+        A rank that failed by itself in the midst of a call left it: others may wait for it there. It tells them so when
+        it agrees next, and agrees once more if they did.
+        """
         group, table = self.group, self.records
         if group.size == 1:
             return
         loops = self.loops()
         before, noted = (0, []) if loops is None else loops.end()
-        self._agreements += 1
-        head = bytes([error is not None]) + _digest(call) + before.to_bytes(8, "little", signed=True)
-        table[group.rank, :_HEAD] = np.frombuffer(head, np.uint8)
-        group.allgather(table.reshape(-1))
-        if error is None and table[:, :_HEAD].tobytes() == head * group.size:
-            return
-        for some in self.notes.values():  # what a rank made meanwhile, others perhaps did not
-            some.restart(self._agreements)
         trouble = None if error is None else f"{type(error).__name__}: {error}"
-        told = group.exchange((call, trouble, before, in_full(noted)))
         if error is not None:
-            return
-        for rank, (_, trouble, *_) in enumerate(told):
-            if trouble:
-                raise _Disagreement(f"{call}: rank {rank} of {group.size} failed, {trouble}")
-        if len({theirs for theirs, *_ in told}) == 1:
-            raise _Disagreement(f"{call}: {differ([some for *_, some in told])}")
-        calls = "; ".join(f"rank {rank}: {theirs}" for rank, (theirs, *_) in enumerate(told))
+            error.told = True  # type: ignore[attr-defined]
+        same = _digest(call) + before.to_bytes(8, "little", signed=True)
+        left, group.failed = group.failed, ""
+        while True:
+            self._agreements += 1
+            head = bytes([error is not None, left != ""]) + same
+            table[group.rank, :_HEAD] = np.frombuffer(head, np.uint8)
+            group.allgather(table.reshape(-1))
+            if error is None and table[:, :_HEAD].tobytes() == head * group.size:
+                return
+            if not table[:, 0].any() and table[:, 2:_HEAD].tobytes() == same * group.size:
+                return
+            for some in self.notes.values():  # what a rank made meanwhile, others perhaps did not
+                some.restart(self._agreements)
+            told = group.exchange((call, trouble, before, in_full(noted), left))
+            if error is not None:
+                return
+            calls = [theirs for theirs, *_ in told]
+            failed = next(((rank, why) for rank, (_, why, *_) in enumerate(told) if why), None)
+            if failed is None and left and any(theirs != call and not why for theirs, *_, why in told):
+                left = ""
+                if loops is not None:
+                    loops.end()
+                continue
+            if failed is None and not left:
+                away = ((rank, why) for rank, (theirs, *_, why) in enumerate(told) if why and theirs != call)
+                failed = next(away, None)
+            break
+        if failed is not None:
+            raise _Disagreement(f"{call}: rank {failed[0]} of {group.size} failed, {failed[1]}")
+        if len(set(calls)) == 1:
+            raise _Disagreement(f"{call}: {differ([some for *_, some, _ in told])}")
+        all_calls = "; ".join(f"rank {rank}: {theirs}" for rank, theirs in enumerate(calls))
         raise _Disagreement(
-            f"{call}: the ranks differ. Every rank must make the same calls in the same order ({calls})"
+            f"{call}: the ranks differ. Every rank must make the same calls in the same order ({all_calls})"
         )
 
     def told(self, counts: Sequence[int], dtype: Any = np.uint8) -> np.ndarray:
@@ -250,7 +273,7 @@ class RanksExecutor(Executor):
         The parts begin at the rows `cuts`, by default in proportion to the weights.
         """
 
-        def place() -> tuple[str, PartitionedArray]:
+        def place() -> tuple[str, tuple[Any, ...]]:
             whole = arrays.shape_of("empty", shape)
             if not whole:
                 raise PlacementError("empty: shape is (): must have rows")
@@ -259,11 +282,12 @@ class RanksExecutor(Executor):
             else:
                 ends = arrays.cuts_of("empty", cuts, whole[0], len(self.members))
             parts = {k: self.members[k].empty((ends[k + 1] - ends[k], *whole[1:]), dtype) for k in self.own}
-            found = PartitionedArray(whole, dtype, ends, parts, self)
-            return f"empty of shape {whole} and dtype {found.dtype}, cut at {ends}", found
+            kind = np.dtype(dtype)
+            return f"empty of shape {whole} and dtype {kind}, cut at {ends}", (whole, kind, ends, parts)
 
         with self._turn():
-            return self._together("empty", place)
+            whole, kind, ends, parts = self._together("empty", place)
+        return PartitionedArray(whole, kind, ends, parts, self)
 
     def gather(self, x: PartitionedArray) -> np.ndarray:
         """The whole array, on the host of every rank. Collective."""

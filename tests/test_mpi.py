@@ -54,7 +54,7 @@ def passes(ranks, *modules):
 
 
 ALGORITHMS = sorted(file.name.removeprefix("algorithms_").removesuffix(".py") for file in HERE.glob("algorithms_*.py"))
-CUT = ("around", "scan", "graph", "segments", "keys", "sort")  #: where a rank in the middle matters: on three
+CUT = ("around", "scan", "graph", "segments", "keys", "sort", "odd")  #: where a rank in the middle matters: on three
 OTHERS = sorted(set(ALGORITHMS).difference(CUT))  #: on two
 extra = pytest.mark.extra
 COUNTS = [3, pytest.param(2, marks=pytest.mark.rare)]  #: of ranks: of two no one is in the middle

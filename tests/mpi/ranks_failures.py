@@ -1,6 +1,8 @@
 """Run by every rank under mpirun (see test_mpi.py): what happens on one rank is told to the others."""
 
 import contextlib
+import itertools
+import re
 import time
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from mpi4py import MPI
 
 import portapar as pp
+from portapar import exchange
 from portapar.errors import CommunicationError
 
 WORLD = pp.mpi()
@@ -217,3 +220,62 @@ def test_tasks_end_before_their_executor_closes():
     with pytest.raises(pp.BackendUnavailableError, match="closed"):
         pp.reduce(pp.par.on(where).task, x)
     assert works()
+
+
+@pytest.mark.skipif(SIZE == 1, reason="one rank has no others that wait")
+@pytest.mark.parametrize("step", ["each", "alltoall"])
+@pytest.mark.parametrize("number", range(4))
+def test_a_rank_that_fails_between_two_steps_frees_the_others(monkeypatch, step, number):
+    """It goes on with the next call, which is done by all; the others are told why the call before failed."""
+    one, x = SIZE - 1, WORLD.asarray(np.arange(N) * 7 % 1000)
+    calls = {
+        "sort": lambda: pp.sort(pp.par, x),
+        "reduce_by_key": lambda: pp.reduce_by_key(pp.par, x, x),
+        "rotate": lambda: pp.rotate(pp.par, x, N // 2),
+        "merge": lambda: pp.merge(pp.par, y, y),
+    }
+    y = pp.sort(pp.par, x)
+    made = getattr(exchange.Exchange, step)
+    for name, call in calls.items():
+        count = itertools.count()
+
+        def failing(self, *given, name=name, count=count):
+            found = made(self, *given)
+            if RANK == one and self.algorithm == name and next(count) == number:
+                raise MemoryError("no room")
+            return found
+
+        monkeypatch.setattr(exchange.Exchange, step, failing)
+        told = None
+        try:
+            call()
+        except (MemoryError, CommunicationError) as error:
+            told = error
+        z = WORLD.empty(7, np.int64)
+        monkeypatch.undo()
+        failed = MPI.COMM_WORLD.allgather(told is not None)
+        if RANK != one and failed[RANK]:
+            assert re.search(f"rank {one} of {SIZE} failed, {name}: MemoryError: no room", str(told)), told
+        assert failed[one] or not any(failed)
+        pp.iota(pp.par, z)
+        assert pp.reduce(pp.par, z) == 21 and works()
+
+
+@pytest.mark.skipif(SIZE == 1, reason="one rank agrees with itself")
+def test_policies_that_differ():
+    x, y, table = WORLD.asarray(np.arange(10.0)), WORLD.empty(10), np.arange(3.0)
+
+    def tabled(i, y, table):
+        y[i] = table[i * 7 % 3]
+
+    for flag in ("check", "deterministic"):
+        how = pp.par.with_(**{flag: RANK == 0})
+        calls = {
+            f"differ.*{flag}=True": lambda how=how: pp.inclusive_scan(how, x),
+        }
+        if flag == "check":
+            calls["differ.*for_each"] = lambda how=how: (pp.for_each(how, 10, tabled, y, table), pp.reduce(pp.par, y))
+        for told, call in calls.items():
+            with pytest.raises(CommunicationError, match=told):
+                call()
+            assert works()
