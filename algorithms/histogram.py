@@ -213,10 +213,14 @@ def _histogram(p: Parts, x: Any, bins: Any, limits: Any, weights: Any, key: Any)
 
 
 def _binned(p: Parts, x: Any, bins: Any, limits: Any, weights: Any, key: Any) -> Any:
+    if isinstance(bins, np.ndarray) and bins.ndim == 0:
+        bins = bins[()]
     data = p.once(x, "x")
     value = itself if key is None else key_function(p, data.dtype, key, "x")
     if key is None and data.dtype.kind not in "biuf":
         raise PlacementError(f"histogram: x has dtype {data.dtype}: must hold real numbers. Or pass key=")
+    if key is not None and limits is None:  # before it is asked for the least and the largest
+        check_number(p, x, key)
     dtype = data.dtype
     if loops(value):  # called once for each, and Ctrl-C is heard between any two
         given, value = value, itself

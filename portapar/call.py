@@ -123,7 +123,7 @@ def call(
                     return result
         return _call(algorithm, how, kernels, args, extra, build, key, values, look)
     except PortaparError as error:
-        raise short(error) from error.__cause__
+        raise short(error, algorithm) from error.__cause__
 
 
 def _chosen(

@@ -60,11 +60,17 @@ class CommunicationError(PortaparError):
 _Error = TypeVar("_Error", bound=PortaparError)
 
 
-def short(error: _Error) -> _Error:
+def short(error: _Error, algorithm: str = "") -> _Error:
     """An error without the frames of this library that it came through: what users see is their own line.
 
-    In Python's development mode, ``python -X dev``, it keeps them.
+    In Python's development mode, ``python -X dev``, it keeps them. Where it began with the name of an algorithm that
+    `algorithm` uses, it begins with that of the one that was called.
     """
+    if algorithm:
+        inner, text = getattr(error, "algorithm", algorithm), str(error)
+        if inner != algorithm and text.startswith(f"{inner}: "):
+            error.args = (algorithm + text.removeprefix(inner), *error.args[1:])
+        error.algorithm = algorithm  # type: ignore[attr-defined]
     return error if sys.flags.dev_mode else error.with_traceback(None)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar.errors import PlacementError, flags
+from portapar.errors import ArgumentError, PlacementError, flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,8 @@ class Monoid:
 
     def __post_init__(self) -> None:
         flags("Monoid", commutative=self.commutative)
+        if not callable(self.op):
+            raise ArgumentError(f"Monoid: op is {self.op!r}: must be a kernel of two values, such as lambda a, b: a + b")
 
     def __call__(self, x: Any, y: Any) -> Any:
         return self.op(x, y)

@@ -499,7 +499,7 @@ def run(
             return choice.run(undecided, algorithm, users, given, lambda bound: again(how=bound), holds=holds)
         return _run(algorithm, how, values, body, few, own, whole)
     except PortaparError as error:
-        raise short(error) from error.__cause__
+        raise short(error, algorithm) from error.__cause__
 
 
 def _run(

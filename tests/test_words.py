@@ -169,8 +169,23 @@ def test_messages_of_steps_name_what_the_user_called():
         with pytest.raises(pp.KernelError, match=f"^{name}: .*test_words.py.*returns nothing"):
             call()
     for key, kind in ((lambda v: v * 1j, "complex128"), (lambda v: (v, v), "a tuple")):
-        with pytest.raises(pp.KernelError, match=f"^histogram: key .*test_words.py.*returns {kind}.*a real number"):
-            pp.histogram(pp.par, X, 3, (0, 1), key=key)
+        for limits in ((0, 1), None):
+            with pytest.raises(pp.KernelError, match=f"^histogram: key .*test_words.py.*returns {kind}.*a real number"):
+                pp.histogram(pp.par, X, 3, limits, key=key)
+
+
+def test_messages_of_algorithms_that_others_use_name_what_the_user_called(where):
+    keys, policy = np.zeros(len(X), int), pp.par.on(where)
+    for name, call in {
+        "reduce_by_key": lambda: pp.reduce_by_key(policy, keys, X, lambda a: a),
+        "scan_by_key": lambda: pp.scan_by_key(policy, keys, X, lambda a: a),
+        "merge": lambda: pp.merge(policy, X, X, key=lambda a, b: a),
+        "set_union": lambda: pp.set_union(policy, X, X, key=lambda a, b: a),
+    }.items():
+        with pytest.raises(pp.KernelError, match=f"^{name}: .*test_words.py.*takes . argument"):
+            call()
+    with pytest.raises(pp.ArgumentError, match="Monoid: op is 3: must be a kernel of two values"):
+        pp.Monoid(3, 0)
 
 
 def test_plans_of_what_is_no_algorithm():

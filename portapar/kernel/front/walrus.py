@@ -106,6 +106,11 @@ class _Hoister:
             setattr(node, field, value)
             node.body, node.orelse = self.block(node.body), self.block(node.orelse)
         elif isinstance(node, ast.Assign):
+            match node:  # the name itself: messages are about it
+                case ast.Assign(targets=[ast.Name(id=name)], value=ast.IfExp() as value):
+                    before, test = self.split(value.test)
+                    branches = [self._assigned(name, part) for part in (value.body, value.orelse)]
+                    return [*before, placed(ast.If(test, *branches), node)]
             before, node.value = self.split(node.value)
             if any(map(_assigns, node.targets)):
                 node.value = self.kept(node.value, before)
