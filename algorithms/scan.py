@@ -209,7 +209,7 @@ def _scan(p: Parts, values: Values, inclusive: bool, out: Any) -> Any:
         return found
     values.read(p)
     steps = {part.number: _Steps(values, inclusive, start).on(part, result) for part in p.own}
-    heavy = any(map(loops, values.kernels))  # tiles one by one: Ctrl-C is heard between them
+    heavy = any(map(loops, values.kernels))  # tiles in strides: Ctrl-C is heard between them
     if p.count == 1 and not heavy and p.own[0].executor.device.can_wait:
         p.each("scan", lambda part: steps[0].chained(values.at(part), len(part), result[part], part.run, {}))
     else:
@@ -318,11 +318,16 @@ class _Steps:
         The last two are empty where there is no such tile; a tile that ends with the part is folded, not told.
         """
         store, at = self.values.store, self.values.at(self.part)
-        total, _, _ = self.kernels(at, self.result.dtype)
+        op, load = self.values.op, self.values.load
 
-        def totals(tile: int, n: int, begin: int, sums: Any) -> None:
+        def totals(tile: int, a: int, b: int, n: int, begin: int, sums: Any) -> None:
             lo = begin + tile * TILE
-            store(tile, sums, total(lo, min(n, lo + TILE)))
+            first, end = lo + a, min(n, lo + b)
+            if first < end:
+                acc = load(tile, sums) if a > 0 else at(lo)
+                for i in range(max(first, lo + 1), end):
+                    acc = op(acc, at(i))
+                store(tile, sums, acc)
 
         def collect(i: int, begin: int, found: Any) -> None:
             store(i, found, at(begin + i))
@@ -339,7 +344,8 @@ class _Steps:
         if count and self.part.shares and fits(self.values.dtype):
             GroupSteps(self.part, self.values, at).totals(inside[1], inside[0], sums)
         elif count:
-            self.part.run(count, totals, inside[1], inside[0], sums)
+            for a, b in self.part.strides(TILE, self.values.kernels):
+                self.part.run(count, totals, a, b, inside[1], inside[0], sums)
         return between(*head), asnumpy(sums), between(*tail)
 
     def spans(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
@@ -370,12 +376,16 @@ class _Steps:
                 acc = op(acc, load(k, before)) if started + first + k > 0 else load(k, before)
             store(0, carries, acc)
 
-        def scan(tile: int, n: int, first: int, before: int, carries: Any, out: Any) -> None:
+        def scan(tile: int, a: int, b: int, n: int, first: int, before: int, carries: Any, out: Any) -> None:
             lo = max(0, tile * TILE - before)
-            has = started + first + tile + (before if tile == 0 else 0) > 0
-            acc = begin(lo, has, load(tile, carries), out)
-            for i in range(lo + 1, min(n, tile * TILE + TILE - before)):
-                acc = step(i, acc, out)
+            end = min(n, tile * TILE + TILE - before, lo + b)
+            if lo + a < end:
+                has = started + first + tile + (before if tile == 0 else 0) > 0
+                acc = load(tile, carries)
+                acc = step(lo + a, acc, out) if a > 0 else begin(lo, has, acc, out)
+                for i in range(lo + a + 1, end):
+                    acc = step(i, acc, out)
+                store(tile, carries, acc)
 
         if self.tiles:
             sums = []
@@ -396,7 +406,8 @@ class _Steps:
                 has = int(started + first + self.before > 0)
                 GroupSteps(part, values, values.at(part)).scan(self.n, has, self.before, placed, self.pick, out)
             else:
-                part.run(self.tiles, scan, self.n, first, self.before, placed, out)
+                for a, b in part.strides(TILE, values.kernels):
+                    part.run(self.tiles, scan, a, b, self.n, first, self.before, placed, out)
 
     def kernels(self, at: Any, dtype: np.dtype) -> tuple[Any, Any, Any]:
         """What is done with a tile, into an output of that dtype.

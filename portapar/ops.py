@@ -54,7 +54,8 @@ class Monoid:
     def __post_init__(self) -> None:
         flags("Monoid", commutative=self.commutative)
         if not callable(self.op):
-            raise ArgumentError(f"Monoid: op is {self.op!r}: must be a kernel of two values, such as lambda a, b: a + b")
+            what = f"Monoid: op is {self.op!r}, a {type(self.op).__name__}"
+            raise ArgumentError(f"{what}: must be a kernel of two values, such as lambda a, b: a + b")
 
     def __call__(self, x: Any, y: Any) -> Any:
         return self.op(x, y)

@@ -14,6 +14,7 @@ from portapar import elementwise, indexed, problem
 from portapar.call import call, make_out
 from portapar.executor import DeviceExecutor, Executor
 from portapar.kernel.front.lift import loops
+from portapar.kernel.interrupts import SLICE
 from portapar.lazy import Lazy
 from portapar.plan import Surveyed
 from portapar.policy import Policy, Recording, current, surveying
@@ -153,6 +154,20 @@ class LocalPart:
                 size = 1
         if begin < n:
             yield begin, -(-(n - begin) // size), size
+
+    def strides(self, size: int, by: Sequence[Any]) -> Iterator[tuple[int, int]]:
+        """Cut what each of some blocks does with its `size` elements, one after the other: (begin, end), in order.
+
+        If a function of `by` has a loop the first ends after one element, and the clock says how long the next are:
+        Ctrl-C is heard between them.
+        """
+        begin, each = 0, 1 if any(map(loops, by)) else size
+        while begin < size:
+            then = time.perf_counter()
+            yield begin, min(size, begin + each)
+            begin += each
+            took = time.perf_counter() - then
+            each = 2 * each if took < SLICE / 4 else each if took < SLICE / 2 else max(1, each // 2)
 
     def tiles(self, x: Any, op: Any, transform: Any = None) -> np.ndarray:
         """The fold of every tile of `TILE` elements of `transform` of them, as `reduce` has it, on the host."""

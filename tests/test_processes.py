@@ -296,6 +296,12 @@ SLOW = """
             s = s * 0.999 + i
         y[i] = s
 
+    def longer(v):
+        s = 0.0
+        for k in range(20_000_000):
+            s = s * 0.999 + v
+        return s
+
     def segment(s, i, x, y):
         y[i] = value(x[i])
 
@@ -310,6 +316,7 @@ SLOW = """
         "weights": lambda p, x: pp.histogram(p, x, bins=10, key=value, weights=x),
         "reduce": lambda p, x: pp.transform_reduce(p, x, transform=value),
         "scan": lambda p, x: pp.inclusive_scan(p, x, op=lambda a, b: a + value(b)),
+        "tile": lambda p, x: pp.inclusive_scan(p, x[:4096], op=lambda a, b: a + longer(b)),
         "sort": lambda p, x: pp.sort(p, x, key=value),
         "min_element": lambda p, x: pp.min_element(p, x, key=value),
         "transform": lambda p, x: pp.transform(p, x, op=value),
@@ -320,7 +327,7 @@ SLOW = """
     }
     policy = eval(sys.argv[1])
     for name in sys.argv[2:]:
-        calls[name](policy, x[:200])  # compiled now
+        calls[name](policy, x[: 20 if name == "tile" else 200])  # compiled now
         sent = []
 
         def interrupt():
@@ -339,8 +346,8 @@ SLOW = """
     assert pp.reduce(policy, x) == x.sum()
 """
 NAMES = (
-    "copy_if", "partition", "count_if", "find_if", "histogram", "bins", "weights", "reduce", "scan", "sort",
-    "min_element", "transform", "stencil", "segmented", "for_each_segment", "few",
+    "copy_if", "partition", "count_if", "find_if", "histogram", "bins", "weights", "reduce", "scan", "tile",
+    "sort", "min_element", "transform", "stencil", "segmented", "for_each_segment", "few",
 )  # fmt: skip
 
 
@@ -365,6 +372,7 @@ def test_ctrl_c_is_heard_by_every_algorithm(tmp_path, policy, names):
     assert done.returncode == 0, done.stderr
     answers = dict(line.split() for line in done.stdout.splitlines())
     assert answers.keys() == set(names) and "ended" not in answers.values(), answers
+    assert float(answers.get("tile", 0)) < 40  # and not when all of the tile is done, in minutes
 
 
 INTERRUPTED = """

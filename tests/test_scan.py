@@ -1,5 +1,7 @@
 """inclusive_scan, exclusive_scan, transform_scan on every executor, against plain Python."""
 
+import functools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -292,3 +294,19 @@ def test_scans_in_place_are_remembered(monkeypatch):
     x = np.arange(5000)
     with pytest.raises(pp.PortaparError):  # a table that is written to
         pp.transform_scan(pp.par, x, transform=lambda v: x[v % 7], out=x)
+
+
+def repeated(a, b):
+    for _ in range(1):
+        a = a + b
+    return a
+
+
+@pytest.mark.parametrize("kind", ["f8", "i2"])
+def test_operators_with_loops_give_the_same_bits(where, kind):
+    """Their tiles are done in strides."""
+    policy, x = pp.par.on(where), np.random.default_rng(5).normal(0, 9, 3 * 4096 + 7).astype(kind)
+    for call in (pp.inclusive_scan, functools.partial(pp.exclusive_scan, init=2)):
+        got, right = call(policy, x, repeated), call(policy, x, lambda a, b: a + b)
+        assert got.dtype == right.dtype
+        np.testing.assert_array_equal(pp.asnumpy(got), pp.asnumpy(right))

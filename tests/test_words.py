@@ -184,7 +184,7 @@ def test_messages_of_algorithms_that_others_use_name_what_the_user_called(where)
     }.items():
         with pytest.raises(pp.KernelError, match=f"^{name}: .*test_words.py.*takes . argument"):
             call()
-    with pytest.raises(pp.ArgumentError, match="Monoid: op is 3: must be a kernel of two values"):
+    with pytest.raises(pp.ArgumentError, match="Monoid: op is 3, a int: must be a kernel of two values"):
         pp.Monoid(3, 0)
 
 
