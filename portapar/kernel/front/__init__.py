@@ -26,6 +26,7 @@
 `row_forms`     lengths and templates of rows, folds over them
 `templates`     the elements of a row, as code
 `symmetry`      operators that give the same for both orders
+`unassigned`    variables without a value where they are read: refused, or told
 `fuse`          lazy inputs put into the kernels that read them
 `single_store`  bodies that end by storing one result at their own index
 `trees`         syntax trees: copies, small pieces, and what is asked of them

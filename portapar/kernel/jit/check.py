@@ -12,7 +12,7 @@ import numpy as np
 
 from portapar import cache
 from portapar.errors import KernelError
-from portapar.kernel.front import atomic
+from portapar.kernel.front import atomic, sources
 from portapar.kernel.front.codec import Kind, from_text, to_text, tuple_dtype
 from portapar.kernel.front.sources import kernel_error
 from portapar.kernel.interrupts import held_back
@@ -111,7 +111,7 @@ def located(program: Program, line: int, message: str, remedy: str = "", device:
 def _subject(file: str, line: int, message: str) -> tuple[str, int | None]:
     """The name of the function that a line is in, and the column of what a message says of it, if that is one thing."""
     try:
-        tree = ast.parse("".join(linecache.getlines(file)))
+        tree = sources.tree_of("".join(linecache.getlines(file)))
     except SyntaxError:  # a cell of a notebook
         return "", None
     placed: list[Any] = [node for node in ast.walk(tree) if hasattr(node, "lineno")]
@@ -231,7 +231,8 @@ def explain(program: Program, error: Exception) -> KernelError:
     import numba  # noqa: F401  as a whole first
     from numba.core import types
 
-    from portapar.kernel.jit.typing import TypingFailure, infer, message_of
+    from portapar.kernel.jit.messages import message_of
+    from portapar.kernel.jit.typing import TypingFailure, infer
 
     name = "body" if "body" in program.names else "elem"
     try:
