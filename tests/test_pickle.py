@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import types
 
 import numpy as np
 import pytest
@@ -152,3 +153,24 @@ def test_workers_of_multiprocessing():
 
 def total(policy, op, x):
     return float(pp.reduce(policy, x, op=op))
+
+
+def brought(code):
+    """Code as cloudpickle gives it to another process: where it was written is kept in its globals alone."""
+    consts = tuple(brought(c) if isinstance(c, types.CodeType) else c for c in code.co_consts)
+    return code.replace(co_filename="<dynamic-code>", co_consts=consts)
+
+
+def test_functions_that_cloudpickle_brought(tmp_path):
+    file = tmp_path / "script.py"
+    file.write_text("def work(x, k):\n    f, g = lambda v: v * k, lambda v: v - k\n    return run(x, f), run(x, g)\n")
+    space = {"__file__": str(file), "run": lambda x, f: pp.transform(pp.seq, x, op=f)}
+    exec(compile(file.read_text(), str(file), "exec"), space)
+    work, x = types.FunctionType(brought(space["work"].__code__), space), np.arange(5.0)
+    for found, expected in zip(work(x, 3.0), (x * 3, x - 3), strict=True):
+        assert np.array_equal(found, expected)
+    exec(compile(file.read_text().replace("v * k", "v * k + 7"), str(file), "exec"), space)
+    for home in (str(file), str(tmp_path / "gone.py")):  # which says something else, or is not here
+        work = types.FunctionType(brought(space["work"].__code__), {**space, "__file__": home})
+        with pytest.raises(pp.KernelError, match="cloudpickle brought it here.*a module that both processes import"):
+            work(x, 3.0)

@@ -57,14 +57,20 @@ def function(text: str, **names: Any) -> types.FunctionType:
 source_lock = forks.lock()
 
 
-def recover(code: types.CodeType) -> str | None:
+_PICKLED = "<dynamic-code>"  #: what cloudpickle puts in the place of files
+
+
+def recover(func: types.FunctionType) -> str | None:
     """The name under which `linecache` has the text of code that is of no file, if that text is to be had.
 
-    It is the argument of ``python -c``, what was typed into Python 3.13 or later, or the cell of a notebook that a
-    magic such as ``%%time`` compiled under a name of its own.
+    It is the argument of ``python -c``, what was typed into Python 3.13 or later, the cell of a notebook that a
+    magic such as ``%%time`` compiled under a name of its own, or the file of a function that cloudpickle brought here,
+    as for workers of joblib and dask: it keeps the file of a function's globals, but not of its code.
     """
+    code, home = func.__code__, func.__globals__.get("__file__")
     typed = getattr(linecache, "_getlines_from_code", None)
-    for name, text in _kept(code, typed(code) if typed is not None else []):
+    brought = [(home, "".join(linecache.getlines(home)))] if code.co_filename == _PICKLED and home else []
+    for name, text in (*brought, *_kept(code, typed(code) if typed is not None else [])):
         try:
             with source_lock, told_before():
                 whole = compile(text, code.co_filename, "exec", dont_inherit=True)
@@ -106,6 +112,9 @@ def unavailable(file: str) -> tuple[str, str]:
         return why, "put it into a file or a notebook cell, or start Python with the file's name"
     if file.startswith(("<timed", "<magic")):
         return "a magic of the notebook compiled it", "define it in a cell without the magic, and time the call alone"
+    if file == _PICKLED:
+        why = "cloudpickle brought it here, as for workers of joblib and dask, and does not keep where it was written"
+        return why, "put it into a module that both processes import"
     if file.startswith("<") and not file.startswith("<ipython"):
         return "it was made by exec or eval", "put it into a file or a notebook cell"
     if "ipykernel" in file or file.startswith("<ipython"):
@@ -147,7 +156,7 @@ def find_source(func: types.FunctionType) -> tuple[ast.FunctionDef | ast.Lambda,
     linecache.checkcache(file)
     lines = linecache.getlines(file, func.__globals__)
     if not lines:
-        recovered = recover(code)
+        recovered = recover(func)
         if recovered is None:
             why, remedy = unavailable(file)
             raise KernelError(
