@@ -190,7 +190,7 @@ def _few(step: Step, values: Values | None, inclusive: bool, out: Any) -> Any:
             return MISS
         out = step.part.empty(values.n, values.dtype) if out is None else out
         if aliases:  # the step has an input once for each of its functions that reads it
-            aliases["like"] = (*values.inputs,) * 5
+            aliases["like"] = (*values.inputs,) * 4
         return out if steps.chained(values.at(), values.n, out, step.run, aliases) else MISS
     out = np.empty(values.n, values.dtype) if out is None else out
     return out if step(steps.tile(out.dtype), values.n, steps.start, out, **aliases) else MISS
@@ -261,7 +261,7 @@ class _Steps:
         """
         values, started = self.values, self.started
         op, load, store = values.op, values.load, values.store
-        total, begin, step = self.kernels(at, out.dtype)
+        _, begin, step = self.kernels(at, out.dtype)
 
         def scan(_: int, n: int, marks: Any, carries: Any, out: Any) -> None:
             group = atomic.add(marks, 0, 1)  # in order: those before have been taken by threads that run
@@ -298,12 +298,12 @@ class _Steps:
             else:
                 while lo < n:
                     hi = min(n, lo + TILE)
-                    a = total(lo, hi)
-                    a = op(carry, a) if has else a
+                    a = at(lo)
                     x = begin(lo, has, carry, out)
-                    for i in range(lo + 1, hi):
+                    for i in range(lo + 1, hi):  # neither waits for the other; an element may be its own output
+                        a = op(a, at(i))
                         x = step(i, x, out)
-                    carry = a
+                    carry = op(carry, a) if has else a
                     has = True
                     lo = hi
 
