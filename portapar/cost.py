@@ -41,7 +41,8 @@ def seconds(work: Work, rates: Rates, into: Sequence[float] = (), out: Sequence[
 
 def _busy(work: Work, rates: Rates) -> float:
     """Seconds of what is done when everything has started."""
-    flow = work.traffic / rates.bandwidth(work.traffic)
+    nearest = max(speed for _, speed in rates.streams)  # from the first cache, where what is read again is
+    flow = max(work.traffic / rates.bandwidth(work.traffic), work.touched / nearest)
     reads = work.close / rates.close + work.scattered / rates.scattered(work.spread)
     return math.hypot(flow, _sums(work, rates), reads) + work.atomics / rates.atomics
 

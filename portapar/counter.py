@@ -46,6 +46,7 @@ class Iteration:
     special: float = 0.0
     chained: float = 0.0
     looped: float = 0.0
+    touched: float = 0.0
     atomics: float = 0.0
 
 
@@ -92,6 +93,7 @@ class Counter:
         self.names = 0  #: of unknown numbers
         self.looping: dict[str, bool] = {}  #: helper functions
         self.indexed: dict[tuple[str, str], set[str]] = {}  #: of which of their parameters one is an index
+        self.loops = 0  #: around what is walked through
         self.nested = 0.0  #: operations of loops in the present one
         self.strays = False  #: whether the present loop stores where data say
         self.again = 1.0  #: of `times`, what loops around others add of which nothing is known
@@ -116,7 +118,7 @@ class Counter:
 
     def _called(self, name: str, given: Sequence[_Value]) -> _Value:
         """Walks through a function; once for all calls that are alike, or chains of helpers would take for ever."""
-        key = name, *given, self.times, self.again
+        key = name, *given, self.times, self.again, self.loops > 0
         if key in self.walked:
             more, back = self.walked[key]
             self._counted([a + b for a, b in zip(self._counts(), more, strict=True)])
@@ -134,13 +136,13 @@ class Counter:
 
     def _counts(self) -> list[float]:
         one = self.found
-        counts = [one.operations, one.special, one.chained, one.looped, one.atomics, self.nested]
+        counts = [one.operations, one.special, one.chained, one.looped, one.touched, one.atomics, self.nested]
         return [*counts, *self.reached, *self.strayed]
 
     def _counted(self, counts: list[float]) -> None:
         one, n = self.found, len(self.reached)
-        one.operations, one.special, one.chained, one.looped, one.atomics, self.nested = counts[:6]
-        self.reached, self.strayed = counts[6 : 6 + n], counts[6 + n :]
+        one.operations, one.special, one.chained, one.looped, one.touched, one.atomics, self.nested = counts[:7]
+        self.reached, self.strayed = counts[7 : 7 + n], counts[7 + n :]
 
     # statements
 
@@ -280,7 +282,9 @@ class Counter:
                         _taint(target, _LOADED, known)
         for name in stored_in(*body) & known.keys():  # the last round's
             known[name] = _either(known[name], _PLAIN)
+        self.loops += 1
         self._block(body, known)
+        self.loops -= 1
         self.rising = rising
         self.times, self.again = before
         own = self.found.operations - operations - self.nested
@@ -475,6 +479,8 @@ class Counter:
             # what goes to the next free place of some is written in order
             counts = self.strayed if index.loaded and not index.rising else self.reached
             counts[base.array] += self.times
+            if not self.loops:  # elements that loops use again may be in registers
+                self.found.touched += self.times * self.problem.program.specs[base.array].dtype.itemsize
             source = (base.array, index.base, index.offset) if index.base else None
             return _Value(loaded=True, source=source, rising=rising)
         return _Value(loaded=base.loaded or index.loaded, rising=rising)

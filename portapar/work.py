@@ -52,6 +52,8 @@ class Work:
         Bytes of keys that a device sorts by an algorithm of its own.
     looped : float
         Operations that hand numbers from round to round of a loop, as long for each iteration but not constant.
+    touched : float
+        Bytes of all accesses that are in no loop: of an element as often as it is read or written.
     captures : float
         Kernels that are started, and have captured something that may be another thing in each call.
     alone : Work, optional
@@ -73,6 +75,7 @@ class Work:
     sorted: float = 0.0
     looped: float = 0.0
     captures: float = 0.0
+    touched: float = 0.0
     alone: Work | None = None
 
     def __add__(self, other: Work) -> Work:
@@ -160,6 +163,7 @@ def of(problem: Problem, lo: int = 0, hi: int | None = None, seen: Seen | None =
         max((all_ for _, all_ in scattered), default=0.0),
         one.atomics * size,
         looped=one.looped * size,
+        touched=one.touched * size,
     )
     return Work(1.0, alone=replace(found, launches=0.0)) if size == 1 else found
 

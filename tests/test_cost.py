@@ -33,7 +33,7 @@ def counted(algorithm, *args, **keywords):
 def test_elements_are_counted():
     x, y = np.zeros(N), np.zeros(N)
     found = counted(pp.transform, x, y, op=lambda a, b: math.exp(a) * b + 1)
-    assert found == Work(1, 3 * 8 * N, 2 * N, 0, N)
+    assert found == Work(1, 3 * 8 * N, 2 * N, 0, N, touched=3 * 8 * N)
     small = x.astype(np.float32)
     found = counted(pp.transform, small, op=lambda a: a * np.float32(2))
     assert (found.traffic, found.singles, found.doubles) == (8 * N, N, 0)
@@ -400,6 +400,25 @@ def test_what_python_cannot_run_is_guessed():
     x, out = np.full(50, 10**9), np.zeros(50)
     asked = pp.plan(pp.for_each, pp.par.on(pp.threads(2)), 50, body, x, out).loop.problem
     assert observed.of(asked, 0, 50, 0.1) == {} and work.of(asked, seen={}) == work.of(asked)
+
+
+def test_what_is_read_again_comes_from_the_first_cache():
+    def mean(x, i, j):
+        return 0.25 * (x[i - 1, j] + x[i + 1, j] + x[i, j - 1] + x[i, j + 1])
+
+    def product(i, a, x, y):
+        s = 0.0
+        for k in range(a.shape[1]):
+            s += a[i, k] * x[k]
+        y[i] = s
+
+    x = np.ones((100, 100))
+    found = choice.counted(lambda: pp.stencil(pp.par.on(pp.threads(2)), x, mean))[1]
+    assert found.touched >= 5 * 8 * 98 * 98 > 2 * found.traffic  # each neighbour, and the new value
+    near = replace(FLAT, streams=((1e3, 2e10), (1e9, 1e10)))
+    assert cost.seconds(Work(1, traffic=1e8, touched=5e8), near) == pytest.approx(1e-5 + 5e8 / 2e10)
+    found = counted(pp.for_each, 100, product, x, np.ones(100), np.ones(100))
+    assert found.touched == 8 * 100  # what loops use again may be in registers
 
 
 def test_what_goes_to_the_next_free_place_is_in_order():
