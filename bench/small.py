@@ -2,7 +2,8 @@
 
 ``--beside TREE`` measures another source tree too, in turns, each in processes of its own, and prints the ratios: above
 1 this tree is faster. Least times of all turns count, since what a call costs before any work is done varies with
-whatever else the machine does.
+whatever else the machine does. ``--first`` tells CPU seconds of first calls instead, in a process that finds nothing
+compiled: what several share is counted where it is first needed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -157,12 +159,17 @@ def calls(n: int, policy: Any = pp.par, put: Callable[[Any], Any] = np.asarray) 
     }
 
 
-def measure(where: str, n: int, seconds: float, only: str = "") -> dict[str, float]:
-    """Least seconds of a call of each algorithm on an executor's own arrays."""
+def measure(where: str, n: int, seconds: float, only: str = "", first: bool = False) -> dict[str, float]:
+    """Least seconds of a call of each algorithm on an executor's own arrays; or CPU seconds of the first one."""
     executor: Any = pp.executor(where)
     policy, found = pp.par_unseq.on(executor), {}
     for name, call in calls(n, policy, executor.asarray).items():
         if only not in name:
+            continue
+        if first:
+            found[name] = -sum(os.times()[:4])
+            call()
+            found[name] += sum(os.times()[:4])
             continue
         for _ in range(4):  # the first ones compile and look for a way
             call()
@@ -179,10 +186,14 @@ def measure(where: str, n: int, seconds: float, only: str = "") -> dict[str, flo
 def _elsewhere(tree: Path, asked: argparse.Namespace) -> dict[str, float]:
     """The same by another process, with the library of that tree."""
     given = [asked.executor, str(asked.n), "--seconds", str(asked.seconds), "--only", asked.only, "--json"]
-    environment = {**os.environ, "PYTHONPATH": str(tree), "PORTAPAR_CACHE_DIR": str(tree / ".cache")}
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).resolve()), *given], env=environment, capture_output=True, text=True
-    )
+    given += ["--first"] if asked.first else []
+    with tempfile.TemporaryDirectory() as empty:
+        environment = {**os.environ, "PYTHONPATH": str(tree), "PORTAPAR_CACHE_DIR": str(tree / ".cache")}
+        if asked.first:
+            environment |= dict.fromkeys(("PORTAPAR_CACHE_DIR", "POCL_CACHE_DIR", "PYOPENCL_CACHE_DIR"), empty)
+        done = subprocess.run(
+            [sys.executable, str(Path(__file__).resolve()), *given], env=environment, capture_output=True, text=True
+        )
     if done.returncode:
         raise SystemExit(done.stderr)
     return json.loads(done.stdout)
@@ -196,10 +207,11 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--only", default="", help="algorithms whose names have that in them")
     parser.add_argument("--beside", type=Path, help="another source tree")
+    parser.add_argument("--first", action="store_true", help="CPU seconds of first calls, nothing compiled before")
     parser.add_argument("--json", action="store_true", help="seconds of one turn")
     asked = parser.parse_args()
     if asked.json:
-        print(json.dumps(measure(asked.executor, asked.n, asked.seconds, asked.only)))
+        print(json.dumps(measure(asked.executor, asked.n, asked.seconds, asked.only, asked.first)))
         return
     trees = [ROOT] if asked.beside is None else [ROOT, asked.beside.resolve()]
     found: list[dict[str, float]] = [{} for _ in trees]
@@ -207,9 +219,15 @@ def main() -> None:
         for least, tree in zip(found, trees, strict=True):
             for name, seconds in _elsewhere(tree, asked).items():
                 least[name] = min(least.get(name, float("inf")), seconds)
+    if asked.first:
+        for least in found:
+            least["sum"] = sum(least.values())
+    unit, digits = (1, 2) if asked.first else (1e6, 1)
     for name, seconds in found[0].items():
-        told = f"  {found[1][name] * 1e6:8.1f}  {found[1][name] / seconds:5.2f}" if len(trees) > 1 else ""
-        print(f"{name:<28} {seconds * 1e6:8.1f}{told}")
+        told = f"{name:<28} {seconds * unit:8.{digits}f}"
+        if len(trees) > 1:
+            told += f"  {found[1][name] * unit:8.{digits}f}  {found[1][name] / max(seconds, 1e-9):5.2f}"
+        print(told)
 
 
 if __name__ == "__main__":
