@@ -178,7 +178,7 @@ def _gather(
     captured: dict[str, Access | None] = {}
     places: dict[int, str] = {}
     for (name, _), value in zip(kernel.captures, kernel.values(func), strict=True):
-        value = arrays.normal(value, name)
+        value = arrays.normal(value, kernel.shown(name))
         value = value.reshape(1) if isinstance(value, np.ndarray) and value.ndim == 0 else value
         use = None if is_scalar(value) else kernel.access[name].on(value.dtype, value.ndim)
         if use is not None and use.writes and arrays.spec_of(value, name).readonly:
@@ -196,7 +196,7 @@ def _gather(
         operands = [operand.replace(f"w{k}$", f"a{len(args.values)}") for operand in operands]
         spec = arrays.spec_of(value, name)
         args.values.append(value)
-        args.names.append(name)
+        args.names.append(kernel.shown(name))
         args.access.append(use)
         args.specs.append(Spec(spec.dtype, spec.ndim, spec.contiguous, weak=spec.weak))
     first = len(args.access) - len(whole)

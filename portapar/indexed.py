@@ -90,10 +90,10 @@ def _bind(algorithm: str, space: Box, unit: bool, body: Any, args: tuple[Any, ..
         v if n in kernel.access and kernel.access[n].writes else readable(v) for n, v in zip(names, values, strict=True)
     )
     lazy = {name: v for name, v in zip(names, values, strict=True) if isinstance(v, Lazy)}
-    shown = names
+    shown = tuple(map(kernel.shown, names))
     if lazy:
         kernel = fused(kernel, lazy)
-        shown = tuple(told for n in names for told in (lazy[n].named(n) if n in lazy else [n]))
+        shown = tuple(told for n in names for told in (lazy[n].named(n) if n in lazy else [kernel.shown(n)]))
         names = (*kernel.params[ndim:], *(name for name, _ in kernel.captures))
         values = tuple(flat(values))
     kernel = without_rows(

@@ -223,7 +223,10 @@ def race_of(kernel: Kernel, ndim: int, arrays: Mapping[str, Access | None]) -> R
         return None
     from portapar.kernel.front.races import race
 
-    return race(kernel, ndim, frozenset(name for name, use in arrays.items() if use is not None))
+    found = race(kernel, ndim, frozenset(name for name, use in arrays.items() if use is not None))
+    if found is None or not kernel.told:
+        return found
+    return found._replace(**{part: kernel.shown(getattr(found, part)) for part in ("name", "text", "read")})
 
 
 _told: set[Narrow] = set()
@@ -364,7 +367,7 @@ def lazy_told(lazy: Mapping[str, Lazy]) -> tuple[tuple[str, str], ...]:
 
 def readonly_error(algorithm: str, kernel: Kernel, name: str) -> PlacementError:
     return PlacementError(
-        f"{algorithm}: kernel {kernel.name!r} ({kernel.where()}) writes to argument {name!r}, "
+        f"{algorithm}: kernel {kernel.name!r} ({kernel.where()}) writes to argument {kernel.shown(name)!r}, "
         "which is read-only. Pass a writable copy, or set its flags.writeable"
     )
 

@@ -188,6 +188,64 @@ def test_messages_of_algorithms_that_others_use_name_what_the_user_called(where)
         pp.Monoid(3, 0)
 
 
+HELD = np.zeros(3)
+HELD.flags.writeable = False
+ROOM = {"k": HELD}
+
+
+class Shelf:
+    held = HELD
+
+
+def put(i):
+    HELD[i] = 1.0
+
+
+def test_captured_arrays_have_the_names_that_the_user_wrote(renderer):
+    pair = (HELD, 3)
+    for told, body, given in (
+        ("HELD", lambda i: put(i), ()),
+        ("ROOM['k']", lambda i: in_room(i), ()),
+        ("pair[0]", lambda i: in_pair(i, pair), ()),
+        ("Shelf.held", lambda i: on_shelf(i), ()),
+        ("xs[1]", in_second, ((np.ones(3), HELD),)),
+    ):
+        with pytest.raises(pp.PlacementError) as caught:
+            pp.for_each(renderer, 3, body, *given)
+        assert f"writes to argument {told!r}, which is read-only" in str(caught.value)
+
+
+def in_room(i):
+    ROOM["k"][i] = 1.0
+
+
+def in_pair(i, pair):
+    pair[0][i] = 1.0
+
+
+def on_shelf(i):
+    Shelf.held[i] = 1.0
+
+
+def in_second(i, xs):
+    xs[1][i] = xs[0][i]
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_races_and_bounds_are_told_of_captured_arrays_by_their_names(check):
+    counts = (np.zeros(3), 1)
+
+    def body(i):
+        counts[0][i // 2 if i < 5 else 3] += 1
+
+    if check:
+        with pytest.warns(pp.PortaparWarning), pytest.raises(pp.BoundsError, match=r"axis 0 of 'counts\[0\]'"):
+            pp.for_each(pp.par.with_(check=True), 6, body)
+    else:
+        with pytest.warns(pp.PortaparWarning, match=r"counts\[0\]\[.*\] updates 'counts\[0\]' where"):
+            pp.for_each(pp.par, 5, body)
+
+
 def test_plans_of_what_is_no_algorithm():
     for wrong in (pp.par, print, len, np.add, pp.plus, str, pp.Worklist, None, "sort", lambda how, x: None):
         with pytest.raises(pp.PolicyError, match="^plan: the first argument is .*must be an algorithm"):

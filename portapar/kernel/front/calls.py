@@ -81,6 +81,7 @@ class Calls(Names):
         for name, value in fixed:
             if isinstance(value, Items):
                 self.items[name] = [self.local(f"{name}_{k}") for k in range(value.count)]
+                self.told |= {item: f"{name}[{k}]" for k, item in enumerate(self.items[name])}
                 self.fields[name] = value.fields
         self.choices: set[Place] = set()
         self.arrays = 0  #: how many of its private arrays are made of numbers
@@ -278,14 +279,15 @@ class Calls(Names):
                 node.args.append(self.visit(part))
             elif is_data(default):
                 self.guard(Guard(places[param], "data"))
-                made = self.captured(places[param], default, f"{called.name}_{param}")
+                made = self.captured(places[param], default, f"{called.name}_{param}", param)
                 node.args.append(ast.copy_location(ast.Name(made, ast.Load()), node))
             else:
                 node.args.append(placed(self.meaning(default, places[param], node), node))
         node.keywords = []
         for captured, capture in called.kernel.captures:
             where = source.then(capture)
-            made = self.captured(where, where.get(self.func), f"{called.name}_{captured}")
+            told = called.kernel.told.get(captured, captured)
+            made = self.captured(where, where.get(self.func), f"{called.name}_{captured}", told)
             node.args.append(ast.copy_location(ast.Name(made, ast.Load()), node))
         node.func = ast.copy_location(ast.Name(called.name, ast.Load()), node.func)
         return node

@@ -9,9 +9,10 @@ import functools
 import inspect
 import math
 import operator
+import re
 import types
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -273,6 +274,8 @@ class Kernel:
         name of `builtins`.
     held : {"", "shapes", "memory"}
         What it uses of arrays must be held against their shapes in every call, or their places in memory as well.
+    told : dict
+        Parameters and captures that the user wrote otherwise, such as ``S[0]``, → that, for messages.
     """
 
     name: str
@@ -285,6 +288,11 @@ class Kernel:
     guards: list[Guard]
     simple: bool
     held: str = ""
+    told: dict[str, str] = field(default_factory=dict)
+
+    def shown(self, text: str) -> str:
+        """A text of it with the names that the user wrote."""
+        return re.sub(r"\b[^\W\d]\w*", lambda name: self.told.get(name[0], name[0]), text) if self.told else text
 
     @functools.cached_property
     def builtins(self) -> tuple[str, ...]:

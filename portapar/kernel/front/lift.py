@@ -186,6 +186,7 @@ class _Lifter(Calls):
             access=flow.access,
             guards=list(self.guards.values()),
             simple=self.stable and not (self.captures or functions or self.func.__defaults__ or self.held),
+            told={**{name: told for f in self.functions for name, told in f.kernel.told.items()}, **self.told},
         )
 
     def _assigned(self, body: list[ast.stmt]) -> None:

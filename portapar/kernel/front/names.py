@@ -71,6 +71,7 @@ class Names(ast.NodeTransformer):
         self.node, self.file = find_source(func)
         self.name = "lambda" if isinstance(self.node, ast.Lambda) else self.node.name
         self.captures: dict[Capture, str] = {}
+        self.told: dict[str, str] = {}  #: parameters that nobody wrote → what the user wrote
         self.guards: dict[tuple[Capture, bool], Guard] = {}
         self.held, self.constants = held(func), func.__dict__.get("constants", False)
         self.locals = (set(self.code.co_varnames) | set(self.code.co_cellvars)) - {*self.held}
@@ -367,15 +368,20 @@ class Names(ast.NodeTransformer):
         """The object that has the last name of the path."""
         return replace(source, path=source.path[:-1]).get(self.func)
 
-    def captured(self, source: Capture, value: Any, name: str | None = None) -> str:
-        """The parameter that passes a captured value in."""
+    def captured(self, source: Capture, value: Any, name: str | None = None, told: str = "") -> str:
+        """The parameter that passes a captured value in; `told` is what the user wrote for it, if it has a `name`."""
         if source not in self.captures:
             if name is None:
                 first = self.code.co_freevars[source.root] if type(source.root) is int else str(source.root)
                 parts = (step for step in source.path if not isinstance(step, Capture))
                 steps = (str(step[0] if isinstance(step, tuple) else step) for step in parts)
                 name = re.sub(r"\W", "_", "_".join([first, *steps]))
-            self.captures[source] = self.free(name)
+                keys = (step[0] if isinstance(step, tuple) else step for step in source.path)
+                texts = (f".{key}" if type(step) is str else f"[{key!r}]" for step, key in zip(source.path, keys, strict=True))
+                told = "".join([first, *texts])
+            self.captures[source] = made = self.free(name)
+            if made != told:
+                self.told[made] = told
         return self.captures[source]
 
     def constant(self, node: ast.AST | None) -> Any:
