@@ -53,7 +53,7 @@ class Monoid:
 
     def __post_init__(self) -> None:
         flags("Monoid", commutative=self.commutative)
-        if not callable(self.op):
+        if not callable(getattr(self.op, "given", self.op)):  # with values for its parameters it is a `Holding`
             what = f"Monoid: op is {self.op!r}, a {type(self.op).__name__}"
             raise ArgumentError(f"{what}: must be a kernel of two values, such as lambda a, b: a + b")
 

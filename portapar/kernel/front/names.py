@@ -376,9 +376,8 @@ class Names(ast.NodeTransformer):
                 parts = (step for step in source.path if not isinstance(step, Capture))
                 steps = (str(step[0] if isinstance(step, tuple) else step) for step in parts)
                 name = re.sub(r"\W", "_", "_".join([first, *steps]))
-                keys = (step[0] if isinstance(step, tuple) else step for step in source.path)
-                texts = (f".{key}" if type(step) is str else f"[{key!r}]" for step, key in zip(source.path, keys, strict=True))
-                told = "".join([first, *texts])
+                keys = ((type(step) is str, step[0] if isinstance(step, tuple) else step) for step in source.path)
+                told = "".join([first, *(f".{key}" if attribute else f"[{key!r}]" for attribute, key in keys)])
             self.captures[source] = made = self.free(name)
             if made != told:
                 self.told[made] = told
