@@ -226,7 +226,8 @@ def race_of(kernel: Kernel, ndim: int, arrays: Mapping[str, Access | None]) -> R
     found = race(kernel, ndim, frozenset(name for name, use in arrays.items() if use is not None))
     if found is None or not kernel.told:
         return found
-    return found._replace(**{part: kernel.shown(getattr(found, part)) for part in ("name", "text", "read")})
+    name, text, read = map(kernel.shown, (found.name, found.text, found.read))
+    return found._replace(name=name, text=text, read=read)
 
 
 _told: set[Narrow] = set()

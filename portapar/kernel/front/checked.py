@@ -308,8 +308,8 @@ class _Rewriter(ast.NodeTransformer):
     ) -> ast.expr:
         """A call of a test, for the place in the text that `told` tells of; the index is a tuple of `count` numbers."""
         assert isinstance(node, ast.expr)
-        shown = map(self.kernel.shown, told)
-        self.sites.append(Site(*shown, self.function.file, node.lineno, count or len(index)))
+        name, here, text = map(self.kernel.shown, told)
+        self.sites.append(Site(name, here, text, self.function.file, node.lineno, count or len(index)))
         test = f"{test}_of_{count}" if count else f"{test}_{len(index)}"
         self.used.add(test)
         names = [self.names["record"], *(self.names[name] for name in _several("at_"))]
