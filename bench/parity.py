@@ -446,11 +446,23 @@ def docking_energies(effort: Effort) -> Iterator[Row]:
         yield Row("docking", f"miniBUDE, {name}", opponent, 0.95, False, ours, theirs, reason=why)
 
 
+def hybrids(effort: Effort) -> Iterator[Row]:
+    """Two executors, each held to a core, on one call, beside the better one of them alone; in a process of its own."""
+    asked = (str(effort.large // 20), str(effort.algorithms), str(effort.seconds / 8))
+    command = [sys.executable, "-m", "bench.hybrids", *asked]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        yield from _absent("hybrids", ["all"], "the better member", 1.0, last_words(done.stderr))
+    for line in done.stdout.splitlines():
+        what, ours, theirs, best = json.loads(line)
+        yield Row("hybrids", f"{what}, hybrid", best, 1.0, False, ours, theirs)
+
+
 GROUPS: dict[str, Callable[[Effort], Iterator[Row]]] = {
     "threads": threads, "in cache": in_cache, "simd": simd, "opencl": opencl, "mpi": mpi, "cuda": cuda,
     "overhead": overhead, "first call": first_call, "first compile": first_compile, "import": imports,
     "algorithms": parallel_algorithms, "on opencl": on_opencl, "graphs": graph_kernels,
-    "docking": docking_energies,
+    "docking": docking_energies, "hybrids": hybrids,
 }  # fmt: skip
 
 
