@@ -334,3 +334,33 @@ def test_what_parts_tell_each_other(copied, name, kernel):
     told = promised(plan)
     plan.run()
     assert copied == told and any(told)
+
+
+TOLD = 8 * 4096 + 2000  #: bytes of the elements of a tile that a cut divides, and of what blocks find
+
+
+@extra
+def test_what_lives_on_parts_stays_there(copied):
+    """However often calls are made: no more moves than rows at cuts, a divided tile, and results."""
+    where, n = executor("hybrid:simd+opencl:0"), 10 * N
+    how, few = pp.par.on(where), TOLD
+    x, y, keys = (where.asarray(np.resize(v, n)) for v in (data(), data(), data(np.int64)))
+    calls = {
+        "transform": (0, lambda: pp.transform(how, x, out=y, op=lambda v: v + 1)),
+        "around": (2 * 24, lambda: pp.for_each(how, pp.range(1, n - 1), around, x, y)),
+        "stencil": (2 * 24, lambda: pp.stencil(how, x, lambda x, i: x[i - 1] + x[i + 1], out=y)),
+        "reduce": (few, lambda: pp.reduce(how, x)),
+        "scan": (few, lambda: pp.inclusive_scan(how, x, out=y)),
+        "count_if": (few, lambda: pp.count_if(how, x, lambda v: v > 50)),
+        "histogram": (few, lambda: pp.histogram(how, x, bins=64, range=(0, 100))),
+        "bincount": (few, lambda: pp.bincount(how, keys, minlength=100)),
+        "min_element": (few, lambda: pp.min_element(how, x)),
+    }
+    for name, (most, call) in calls.items():
+        for _ in range(4):
+            copied[:] = 0, 0
+            call()
+            assert sum(copied) <= most, (name, copied)
+    copied[:] = 0, 0
+    pp.transform(how, x, np.ones(n), out=y, op=lambda a, b: a + b)  # of what is new the device's rows
+    assert 0 < copied[0] <= 8 * (y.cuts[2] - y.cuts[1]) and copied[1] == 0
