@@ -1,6 +1,7 @@
-"""``python -m bench.sparse``: sparse matrices beside C++ with OpenMP (`native/sparse.cpp`) and SciPy.
+"""``python -m bench.sparse``: sparse matrices, and many small dense ones, beside C++ with OpenMP and SciPy or NumPy.
 
-They run in turns on the same matrices. What they compute is compared before they are timed.
+The C++ is in `native/sparse.cpp`. They run in turns on the same matrices. What they compute is compared before they
+are timed.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import functools
+import itertools
 import statistics
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +27,8 @@ from .native import compilers
 
 KERNELS = ("spmv", "spmm", "spgemm", "trisolve", "transpose", "from_coo")
 MATRICES = ("power law", "banded", "random")
+BATCHED = ("matmul", "solve", "cholesky")
+_SIZES = 4, 8, 16  #: of the matrices of a batch
 _WIDTH = 16  #: columns of the dense matrix
 
 
@@ -120,9 +124,34 @@ def calls(kernel: str, a: Any, policy: Any) -> dict[str, list[Callable[[], Any]]
     return {"": [lambda: where.from_coo(policy, rows, cols, values, a.shape)], "scipy": [summed]}
 
 
+def batches(kernel: str, n: int, count: int, policy: Any) -> dict[str, list[Callable[[], Any]]]:
+    """Our call for `count` matrices of n rows (key ""), and those of C++ and NumPy."""
+    rng = np.random.default_rng(3)
+    a, b = rng.random((2, count, n, n))
+    given = {"matmul": (a, b), "solve": (a, b[:, 0].copy()), "cholesky": (a @ a.transpose(0, 2, 1) + np.eye(n),)}[
+        kernel
+    ]
+    mine, theirs, others = (np.zeros_like(given[-1]) for _ in range(3))
+    ready = [converted(value) for value in (count, n, *given, theirs)]
+    numpy = {
+        "matmul": lambda: np.matmul(a, b, out=others),
+        "solve": lambda: np.linalg.solve(a, given[-1][..., None])[..., 0],
+        "cholesky": lambda: np.linalg.cholesky(given[0]),
+    }  # fmt: skip
+
+    def native_call() -> np.ndarray:
+        getattr(native(), f"batched_{kernel}")(*ready)
+        return theirs
+
+    return {
+        "": [lambda: getattr(pp.batched, kernel)(policy, *given, out=mine)], "C++": [native_call],
+        "NumPy": [numpy[kernel]],
+    }  # fmt: skip
+
+
 def _same(ours: Any, theirs: Any) -> bool:
     if not scipy.sparse.issparse(ours):
-        return bool(np.allclose(ours, theirs, rtol=1e-9, atol=1e-12))
+        return bool(np.allclose(ours, theirs, rtol=1e-6, atol=1e-12))
     theirs.sort_indices()
     same = np.array_equal(ours.indptr, theirs.indptr) and np.array_equal(ours.indices, theirs.indices)
     return bool(same and np.allclose(ours.data, theirs.data, rtol=1e-9))
@@ -135,7 +164,11 @@ def measure(kernel: str, a: Any, rounds: int, seconds: float, policy: Any = pp.p
     ------
     WrongResult
     """
-    found = calls(kernel, a, policy)
+    return compared(kernel, calls(kernel, a, policy), rounds, seconds)
+
+
+def compared(kernel: str, found: dict[str, list[Callable[[], Any]]], rounds: int, seconds: float) -> dict[str, float]:
+    """Median seconds of the fastest call of each, all of which give the same."""
     ours = found[""][0]()
     for who, some in found.items():
         for call in some if who else ():
@@ -156,17 +189,30 @@ def rows(
             yield kernel, name, measure(kernel, a, rounds, seconds)
 
 
+def batched_rows(
+    scale: int, rounds: int, seconds: float, kernels: Any = BATCHED
+) -> Iterator[tuple[str, str, dict[str, float]]]:
+    """As `rows`, of `batches` of 2**scale numbers."""
+    for kernel in kernels:
+        for n in _SIZES:
+            found = batches(kernel, n, (1 << scale) // n**2, pp.par)
+            yield kernel, f"{n} x {n}", compared(kernel, found, rounds, seconds)
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.sparse", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--scale", type=int, default=20, help="matrices of 2**SCALE rows (default: 20)")
-    parser.add_argument("--only", default=",".join(KERNELS), help="kernels, with commas between")
+    parser.add_argument("--only", default=",".join(KERNELS + BATCHED), help="kernels, with commas between")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=2.0, help="how long they take turns at least")
     asked = parser.parse_args(arguments)
     ratios: dict[str, list[float]] = {}
-    for kernel, name, taken in rows(asked.scale, asked.rounds, asked.seconds, asked.only.split(",")):
+    kernels = asked.only.split(",")
+    some = [[kernel for kernel in kernels if kernel in known] for known in (KERNELS, BATCHED)]
+    how = asked.scale, asked.rounds, asked.seconds
+    for kernel, name, taken in itertools.chain(rows(*how, some[0]), batched_rows(*how, some[1])):
         told = f"{kernel:10}{name:11}{taken[''] * 1e3:11.2f} ms"
-        for who in ("C++", "scipy"):
+        for who in ("C++", "scipy", "NumPy"):
             if who in taken:
                 ratios.setdefault(who, []).append(taken[who] / taken[""])
                 told += f"{who:>8}{taken[who] * 1e3:11.2f} ms {ratios[who][-1]:6.2f}"

@@ -1,6 +1,7 @@
 // Products and solutions with sparse matrices in C++ with OpenMP, as a good programmer writes them: the opponents of
 // pp.sparse. Rows are compressed, with offsets and indices of 32 bits.
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <omp.h>
 #include <vector>
@@ -129,6 +130,71 @@ void trisolve_levels(int64_t levels, const int64_t *order, const int64_t *starts
 #pragma omp for schedule(static)
         for (int64_t k = starts[level]; k < starts[level + 1]; k++)
             x[order[k]] = solved(order[k], offsets, indices, values, b, x);
+    }
+}
+
+// Many small dense matrices, one after the other: products, systems of equations by LU factors with partial pivoting,
+// and Cholesky factors.
+void batched_matmul(int64_t count, int64_t n, const double *a, const double *b, double *c) {
+#pragma omp parallel for schedule(static)
+    for (int64_t e = 0; e < count; e++) {
+        const double *x = a + e * n * n, *y = b + e * n * n;
+        double *z = c + e * n * n;
+        for (int64_t i = 0; i < n; i++) {
+            std::fill(z + i * n, z + i * n + n, 0.0);
+            for (int64_t k = 0; k < n; k++) {
+                const double v = x[i * n + k];
+#pragma omp simd
+                for (int64_t j = 0; j < n; j++) z[i * n + j] += v * y[k * n + j];
+            }
+        }
+    }
+}
+
+void batched_solve(int64_t count, int64_t n, const double *a, const double *b, double *x) {
+#pragma omp parallel
+    {
+        std::vector<double> held(n * n);
+#pragma omp for schedule(static)
+        for (int64_t e = 0; e < count; e++) {
+            double *lu = held.data(), *y = x + e * n;
+            std::copy(a + e * n * n, a + (e + 1) * n * n, lu);
+            std::copy(b + e * n, b + (e + 1) * n, y);
+            for (int64_t k = 0; k < n; k++) {
+                int64_t best = k;
+                for (int64_t i = k + 1; i < n; i++)
+                    if (std::fabs(lu[i * n + k]) > std::fabs(lu[best * n + k])) best = i;
+                if (best != k) {
+                    std::swap_ranges(lu + k * n + k, lu + k * n + n, lu + best * n + k);
+                    std::swap(y[k], y[best]);
+                }
+                for (int64_t i = k + 1; i < n; i++) {
+                    const double f = lu[i * n + k] / lu[k * n + k];
+#pragma omp simd
+                    for (int64_t j = k + 1; j < n; j++) lu[i * n + j] -= f * lu[k * n + j];
+                    y[i] -= f * y[k];
+                }
+            }
+            for (int64_t k = n; k-- > 0;) {
+                for (int64_t j = k + 1; j < n; j++) y[k] -= lu[k * n + j] * y[j];
+                y[k] /= lu[k * n + k];
+            }
+        }
+    }
+}
+
+void batched_cholesky(int64_t count, int64_t n, const double *a, double *l) {
+#pragma omp parallel for schedule(static)
+    for (int64_t e = 0; e < count; e++) {
+        const double *x = a + e * n * n;
+        double *z = l + e * n * n;
+        std::fill(z, z + n * n, 0.0);
+        for (int64_t j = 0; j < n; j++)
+            for (int64_t i = j; i < n; i++) {
+                double left = x[i * n + j];
+                for (int64_t k = 0; k < j; k++) left -= z[i * n + k] * z[j * n + k];
+                z[i * n + j] = i == j ? std::sqrt(left) : left / z[j * n + j];
+            }
     }
 }
 }
