@@ -357,4 +357,4 @@ def _kernels(dtype: np.dtype) -> tuple[Any, Any]:
 
 def _lowest(word: Any) -> Any:
     """The place of the lowest bit."""
-    return np.bitwise_count((word & (~word + np.uint64(1))) - np.uint64(1))
+    return np.int64(np.bitwise_count((word & (~word + np.uint64(1))) - np.uint64(1)))
