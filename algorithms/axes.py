@@ -50,6 +50,8 @@ def axes_of(
     ------
     ArgumentError
     """
+    if len(inputs) == 1 and type(inputs[0]) is np.ndarray and type(axis) is int and -1 <= axis < inputs[0].ndim > 0:
+        return tuple(inputs), inputs[0].shape, (axis % inputs[0].ndim,)  # what most calls are
     inputs = tuple(x if isinstance(x, (arrays.Range, range)) else arrays.normal(x, "x") for x in inputs)
     shapes = [x.shape for x in inputs if getattr(x, "shape", ())]
     if not shapes:
@@ -62,10 +64,8 @@ def axes_of(
             shape = np.broadcast_shapes(*shapes)
         except ValueError:
             raise ArgumentError(f"{algorithm}: the shapes of the inputs differ ({shapes}): do not broadcast") from None
-    found = []
-    for given in axis if isinstance(axis, tuple) else (axis,):
-        number = arrays.whole_number(f"{algorithm}: axis", given, -len(shape), len(shape) - 1)
-        found.append(number % len(shape))
+    named, n = axis if isinstance(axis, tuple) else (axis,), len(shape)
+    found = [arrays.whole_number(f"{algorithm}: axis", given, -n, n - 1) % n for given in named]
     if len(set(found)) < len(found) or not found:
         raise ArgumentError(f"{algorithm}: axis is {axis!r}: names {'an axis twice' if found else 'no axis'}")
     return inputs, shape, tuple(sorted(found))
