@@ -18,6 +18,7 @@ from portapar import arrays, parts, shares
 from portapar.errors import PlacementError, of_kind
 from portapar.few import FEW, MANY, MISS, Step, elements
 from portapar.kernel.front import atomic
+from portapar.kernel.front.sources import function
 from portapar.lazy import Lazy
 from portapar.part import LocalPart
 from portapar.parts import Parts
@@ -133,7 +134,11 @@ def adjacent_find(policy: Policy | None, x: Any, predicate: Any = None) -> Any:
     >>> pp.adjacent_find(pp.par, np.array([3, 4, 4, 1, 5]), lambda a, b: a > b)
     2
     """
-    predicate = _equal if predicate is None else predicate
+    dtype = getattr(x, "dtype", None)
+    if predicate is None and dtype is not None and dtype.names is not None:
+        predicate = of_records("adjacent_find", dtype, dtype, "==", "and")
+    elif predicate is None:
+        predicate = _equal
 
     def few(step: Step) -> Any:
         n = elements(x, least=2, most=MANY, lazy=True)
@@ -154,7 +159,7 @@ def mismatch(policy: Policy | None, x: Any, y: Any) -> Any:
     ----------
     policy : Policy
     x, y : array
-        Of one dimension and of one length. NaN differs from everything.
+        Of one dimension and of one length; records of numbers too. NaN differs from everything.
 
     Returns
     -------
@@ -180,7 +185,7 @@ def mismatch(policy: Policy | None, x: Any, y: Any) -> Any:
         found = p.few()
         return _mismatch(p, x, y) if found is MISS else found
 
-    return parts.run("mismatch", policy, (x, y), work, lambda step: _mismatch_few(step, x, y))
+    return parts.run("mismatch", policy, (x, y), work, lambda step: _mismatch_few("mismatch", step, x, y))
 
 
 def equal(policy: Policy | None, x: Any, y: Any) -> Any:
@@ -203,7 +208,7 @@ def equal(policy: Policy | None, x: Any, y: Any) -> Any:
         return _mismatch(p, x, y) == n if found is MISS else found
 
     def few(step: Step) -> Any:
-        found = _mismatch_few(step, x, y)
+        found = _mismatch_few("equal", step, x, y)
         return found if found is MISS else found == len(x)
 
     return parts.run("equal", policy, (x, y), work, few)
@@ -253,11 +258,24 @@ def _equal(a: Any, b: Any) -> bool:
     return a == b
 
 
-def differing(one: np.dtype, other: np.dtype) -> Any:
-    """The kernel that says whether two numbers of these dtypes differ."""
+def differing(algorithm: str, one: np.dtype, other: np.dtype) -> Any:
+    """The kernel that says whether two numbers, or records, of these dtypes differ."""
+    if one.names is not None or other.names is not None:
+        return of_records(algorithm, one, other, "!=", "or")
     if one.kind == "i" and other == np.uint64:
         return _differ_exactly
     return _differ_other_way if one == np.uint64 and other.kind == "i" else _differ
+
+
+def of_records(algorithm: str, one: np.dtype, other: np.dtype, sign: str, joined: str) -> Any:
+    """The kernel that compares two records field by field."""
+    names = one.names or other.names or ()
+    if one.names != other.names or not all(dtype[k].kind in "biufc" for dtype in (one, other) for k in names):
+        raise PlacementError(
+            f"{algorithm}: the elements are records of {one} and {other}: both must have the same fields, of numbers. "
+            f"Compare what they have in common, such as x[{names[0]!r}]"
+        )
+    return function("lambda a, b: " + f" {joined} ".join(f"a[{k!r}] {sign} b[{k!r}]" for k in names))
 
 
 def _differ(a: Any, b: Any) -> bool:
@@ -297,11 +315,11 @@ def _find_few(step: Step, x: Any, predicate: Any) -> Any:
     return look(step, hit, elements(x, most=MANY, lazy=True))
 
 
-def _mismatch_few(step: Step, x: Any, y: Any) -> Any:
+def _mismatch_few(algorithm: str, step: Step, x: Any, y: Any) -> Any:
     n = elements(x, y, most=MANY, lazy=True)
     if not n:
         return MISS
-    differ = differing(x.dtype, y.dtype)
+    differ = differing(algorithm, x.dtype, y.dtype)
 
     def hit(i: int) -> bool:
         return differ(x[np.uint64(i)], y[np.uint64(i)])
@@ -380,7 +398,7 @@ def _mismatch(p: Parts, x: Any, y: Any) -> int:
             "Compare the beginnings, such as x[:n] and y[:n]"
         )
     one, other = p.read(x, "x"), p.read(y, "y")
-    differ = differing(one.dtype, other.dtype)
+    differ = differing(p.algorithm, one.dtype, other.dtype)
 
     def hits(part: LocalPart) -> Any:
         a, b = one[part], other[part]

@@ -58,7 +58,7 @@ def search(policy: Policy | None, x: Any, pattern: Any, predicate: Any = None) -
         n, m = elements(x, most=MANY), elements(pattern)
         if not 0 < m <= n or x.dtype.names is not None or pattern.dtype.names is not None:
             return MISS
-        match = predicate or _not(differing(x.dtype, pattern.dtype))
+        match = predicate or _not(differing("search", x.dtype, pattern.dtype))
 
         def hit(i: int) -> bool:
             k = 0
@@ -286,7 +286,8 @@ def _search(p: Parts, x: Any, pattern: Any, predicate: Any) -> int:
     p.recut((n,), x)
     data, table = p.stored(x, "x"), p.replicated(pattern, "pattern")
     given = predicate is not None
-    match = p.predicate(predicate, x, np.zeros(1, table.dtype)) if given else _not(differing(data.dtype, table.dtype))
+    differ = None if given else differing(p.algorithm, data.dtype, table.dtype)
+    match = p.predicate(predicate, x, np.zeros(1, table.dtype)) if differ is None else _not(differ)
     if m == 0 or m > n:
         return n if m else 0
     found = p.few(*[predicate] * given)

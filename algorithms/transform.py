@@ -89,7 +89,11 @@ def copy(policy: Policy | None, x: Any, out: Any = None) -> Any:
 def iota(policy: Policy | None, out: Any, start: Any = 0, step: Any = 1) -> Any:
     """``out[i] = start + step * i`` for every i of a one-dimensional array; returns `out`."""
     out = out if hasattr(out, "shape") else normal(out, "out")
-    n = (*getattr(out, "shape", ()), 1)[0]
+    shape = getattr(out, "shape", (0,))
+    if len(shape) != 1:
+        instead = "pass out.reshape(-1), a view of it if it is contiguous" if shape else "pass an array of one element"
+        raise PlacementError(f"iota: out has shape {shape}: must have one dimension; {instead}")
+    n = shape[0]
     return call("iota", policy, (_line,), (Range(n), start, step, out), None, _build)
 
 

@@ -589,7 +589,9 @@ def _wider(algorithm: str, acc: codec.Kind, other: Any, what: str) -> codec.Kind
     many, parts, own = isinstance(acc, tuple), *(list(x) if isinstance(x, tuple) else [x] for x in (other, acc))
     if many != isinstance(other, tuple) or len(parts) != len(own):
         told = [f"a tuple of {len(x)}" if isinstance(x, tuple) else "a number" for x in (other, acc)]
-        raise KernelError(f"{algorithm}: {what} is {told[0]}, and the values are each {told[1]}: must be alike")
+        added = f"({', '.join(f'a[{k}] + b[{k}]' for k in range(len(own)))})"
+        instead = f"be alike. Say what to do with each item, such as op=lambda a, b: {added}" if many else "be alike"
+        raise KernelError(f"{algorithm}: {what} is {told[0]}, and the values are each {told[1]}: must {instead}")
     for y in parts:
         if type(y) is int and not -(2**63) <= y < 2**64:
             raise PlacementError(f"{algorithm}: {what} is {y}, which does not fit into 64 bits. Pass a float")

@@ -5,9 +5,19 @@ from __future__ import annotations
 import sys
 from typing import TypeVar
 
+#: what algorithms may be steps of others
+_STEPS = frozenset("lazy transform reduce transform_reduce for_each copy step segmented_reduce".split())
+
 
 class PortaparError(Exception):
     """Base of every error that portapar raises on purpose."""
+
+    def of(self, algorithm: str) -> PortaparError:
+        """Itself, told of the algorithm that the user called, where it names one that is a step of that."""
+        step, colon, told = str(self).partition(": ")
+        if colon and step in _STEPS:
+            self.args = (f"{algorithm}: {told}",)
+        return self
 
 
 class CheckError(PortaparError):
@@ -28,13 +38,6 @@ class BackendUnavailableError(PortaparError):
 
 class KernelError(PortaparError):
     """A kernel uses something that cannot become native code; the message shows the user's line."""
-
-    def of(self, algorithm: str) -> KernelError:
-        """Itself, told of the algorithm that the user called, where it names one that is a step of that."""
-        step, colon, told = str(self).partition(": ")
-        if colon and step in ("lazy", "transform", "reduce", "transform_reduce", "for_each", "copy"):
-            self.args = (f"{algorithm}: {told}",)
-        return self
 
 
 class ArgumentError(PortaparError, ValueError):

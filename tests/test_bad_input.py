@@ -40,6 +40,21 @@ def test_shapes_that_differ(policy):
     refused("one-dimensional", lambda: pp.transform(policy, np.zeros((2, 5)), pp.range(5), op=ADD))
 
 
+def test_words_of_algorithms_that_are_made_of_others(policy):
+    refused(r"^iota: out has shape \(2, 5\): .*one dimension; pass out.resh", lambda: pp.iota(policy, X.reshape(2, 5)))
+    records = np.zeros(10, [("k", "i8"), ("s", "f8")])
+    told = r"^reduce_by_key: op's result is a tuple of 4.*op=lambda a, b: \(a\[0\] \+ b\[0\], a\[1\] \+ b\[1\]\)"
+    refused(told, lambda: pp.reduce_by_key(policy, records["k"], records), pp.KernelError)
+    refused("^find: value is 'a', a str", lambda: pp.find(policy, X, "a"))
+    if policy.executor.kind == "opencl":
+        refused(r"^for_each_segment: 'x' and 'y' overlap.*or pass x\.copy\(\)",
+                lambda: pp.for_each_segment(policy, np.array([0, 4, 9]), stored, X[1:], X[:-1]))  # fmt: skip
+
+
+def stored(s, i, x, y):
+    y[i] = x[i]
+
+
 @pytest.mark.parametrize(
     ("space", "says"),
     [

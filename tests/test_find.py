@@ -205,6 +205,22 @@ def test_task_and_plan(where):
     assert "find over 1000 rows" in str(step) and step.run() == np.flatnonzero(x == x[40])[0]
 
 
+def test_records_are_equal_where_their_fields_are(renderer):
+    a = np.zeros(9, [("n", "i4"), ("x y", "f8"), ("z", "c8")])
+    a["n"], a["x y"] = np.arange(9) // 2, [0, 1, 2, 2, 4, 5, np.nan, 7, 8]
+    b = a[::-1][::-1].copy()
+    assert pp.adjacent_find(renderer, a) == 2 and pp.adjacent_find(renderer, a[3:]) == 6
+    assert pp.mismatch(renderer, a, b) == 6 and pp.mismatch(renderer, a[:6], b[:6]) == 6
+    assert pp.equal(renderer, a[:6], b[:6]) and not pp.equal(renderer, a, b)
+    b["z"][4] = 1j
+    assert pp.mismatch(renderer, a, b) == 4 and not pp.equal(renderer, a[:6], b[:6])
+    for other in (a["n"], np.zeros(9, [("n", "i4")]), np.zeros(9, [("n", "i4"), ("x y", "S3"), ("z", "c8")])):
+        for algorithm in (pp.equal, pp.mismatch):
+            told = rf"{algorithm.__name__}: the elements are records of .*such as x\['n'\]"
+            with pytest.raises(pp.PlacementError, match=told):
+                algorithm(renderer, a, other)
+
+
 def test_errors(policy):
     x = data(10)
     with pytest.raises(pp.PlacementError, match=r"find_if: argument 'x' has shape \(2, 5\).*x\.reshape\(-1\)"):

@@ -14,7 +14,7 @@ from portapar import cache
 from portapar.errors import KernelError
 from portapar.kernel.front import atomic, sources
 from portapar.kernel.front.codec import Kind, from_text, to_text, tuple_dtype
-from portapar.kernel.front.sources import kernel_error
+from portapar.kernel.front.sources import kernel_error, of_library
 from portapar.kernel.interrupts import held_back
 from portapar.kernel.jit.functions import namespace, place
 from portapar.kernel.jit.native import renderers
@@ -101,7 +101,7 @@ def located(program: Program, line: int, message: str, remedy: str = "", device:
     where = place(program, line) or next(iter((program.origin or {}).values()), None)
     message = f"it cannot run on {device}: {message}" if device else message
     given = "" if device else f"\n  Arguments: {', '.join(str(spec) for spec in program.specs)}"
-    if where is None:
+    if where is None or of_library(where[0]):  # whose lines say nothing to the user
         return KernelError(f"kernel: {message}" + (f"\n  Instead: {remedy}." if remedy else "") + given)
     file, line = where
     name, column = _subject(file, line, message)
