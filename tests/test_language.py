@@ -334,6 +334,47 @@ def test_variables_without_a_value_are_zero(module, renderer):
         np.testing.assert_array_equal(out, expected)
 
 
+def arrays_of_some_paths(i, points, x, out):
+    if points[i].n > 0:
+        a = x
+    for k in range(i):
+        if k == 2:
+            r = points[k - 1]
+    if i % 2 == 0:
+        s = points[(i * 5) % len(points)]
+    out[i] = (a[i] if points[i].n > 0 else 0.5) + (r.v if i > 2 else 0.25) + (s.v if i % 2 == 0 else 0.0)
+    b, c = (x, out) if i > 3 else (out, x)
+    if i > 4:
+        d = b
+    out[i] += c[i] if i <= 4 else d[i]
+
+
+def test_arrays_and_records_of_some_paths_are_read_there(renderer):
+    points = np.zeros(9, [("n", np.int32), ("v", np.float64)])
+    points["n"], points["v"] = np.arange(9) % 3, np.arange(9) * 1.5
+    x, out, expected = np.arange(9.0), *np.zeros((2, 9))
+    for i in range(9):
+        arrays_of_some_paths(i, points.view(np.recarray), x, expected)
+    for policy in (renderer, renderer.with_(check=True)):
+        out[:] = 0
+        pp.for_each(policy, 9, arrays_of_some_paths, points, x, out)
+        np.testing.assert_array_equal(out, expected)
+
+
+def test_an_array_that_is_read_on_another_path_is_one_that_is_there(renderer):
+    def other(i, x, points, out):
+        if i > 99:
+            a, r = x, points[i]
+        out[i] = a[i] + r.v
+
+    points = np.full(3, 2.0).view([("v", np.float64)])
+    out = np.zeros(3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pp.PortaparWarning)
+        pp.for_each(renderer, 3, other, np.ones(3), points, out)
+    np.testing.assert_array_equal(out, 3)
+
+
 def late(v):
     if v > 1:
         y = 1.0
@@ -380,9 +421,8 @@ def test_no_false_alarm_of_variables_without_a_value(renderer, recwarn):
 
 
 WITHOUT_VALUE = {
-    "for k in range(3):\n        if x[k] > 0:\n            a = x\n        x[i] += a[k]": "`a` is an array or a record",
     "for k in range(i):\n        row = x[k:]\n    x[i] = row[0]": "'row' outside of the block that assigns it",
-    "for k in range(i):\n        a = x\n    x[i] = a[0]": "`a` is an array or a record on some paths",
+    "for k in range(i):\n        a = (x, x)\n    x[i] = a[0][0]": "`a` is an array or a record on some paths",
     "x[i] = y\n    y = 1.0": "(?s)'y' before it is assigned.*assign it first",
     "if i > 5:\n        return\n    if y > 2:\n        y = 1": "'y' before it is assigned",
     "x[i] = some(x[i])": "(?s)kernel 'some'.*a value on some of its paths and none on others.*return of a value",

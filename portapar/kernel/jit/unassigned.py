@@ -20,6 +20,7 @@ from portapar.kernel.front.private import private_full, private_zeros
 __all__ = ["Mark", "set_to_zero", "unmark"]
 
 _UNSET = object()
+_ELEMENTS = ("getitem", "static_getitem")
 
 
 @register_pass(mutates_CFG=False, analysis_only=False)
@@ -130,7 +131,7 @@ def unmark(func_ir: Any) -> set[str]:
 
 
 def set_to_zero(func_ir: Any, typemap: dict[str, Any], calltypes: dict[Any, Any], found: set[str]) -> None:
-    """Give variables zero on a path on which they are not assigned, arrays of zeros another one.
+    """Give variables zero on a path on which they are not assigned, private arrays new ones; others an argument's.
 
     Raises
     ------
@@ -145,7 +146,7 @@ def set_to_zero(func_ir: Any, typemap: dict[str, Any], calltypes: dict[Any, Any]
         value = _zero(kind)
         if value is not None:
             _assign(func_ir, ir.Const(value, first.loc), zero, 0)
-        elif not _private(func_ir, typemap, calltypes, assign.value, zero):
+        elif not _other(func_ir, typemap, calltypes, assign.value, zero, kind):
             if _has_arrays(kind):
                 raise errors.TypingError(f"Variable '{name}' has no array on a path", loc=assign.loc)
             continue
@@ -154,20 +155,44 @@ def set_to_zero(func_ir: Any, typemap: dict[str, Any], calltypes: dict[Any, Any]
         given[:] = [zero if x is ir.UNDEFINED else x for x in given]
 
 
-def _private(func_ir: Any, typemap: dict[str, Any], calltypes: dict[Any, Any], phi: Any, target: ir.Var) -> bool:
-    """Make a private array as a variable has it elsewhere, if that is one: of zeros where numbers are computed."""
+def _other(
+    func_ir: Any, typemap: dict[str, Any], calltypes: dict[Any, Any], phi: Any, target: ir.Var, kind: Any
+) -> bool:
+    """Make what an array or a record is on another path: a private array, an argument, an element of one.
+
+    It is read by kernels that are wrong alone, and then there is memory behind it.
+    """
+    first = func_ir.blocks[min(func_ir.blocks)].body
+    behind = 1 + max((k for k, one in enumerate(first) if _is_argument(one)), default=-1)
     for value in _sources(func_ir, [*phi.incoming_values]):
-        if getattr(value, "op", "") == "call" and _constant(func_ir, value.func) in (private_zeros, private_full):
-            return _again(func_ir, typemap, calltypes, value, target, [0])
+        if isinstance(value, ir.Arg):
+            known = typemap[f"arg.{value.name}"] == kind
+        elif getattr(value, "op", "") == "call":
+            known = _constant(func_ir, value.func) in (private_zeros, private_full)
+        else:
+            known = getattr(value, "op", "") in _ELEMENTS and _kind_of(value, typemap, calltypes) == kind
+        if known and _again(func_ir, typemap, calltypes, value, target, [behind]):
+            return True
     return False
+
+
+def _kind_of(element: Any, typemap: dict[str, Any], calltypes: dict[Any, Any]) -> Any:
+    whole, signature = typemap[element.value.name], calltypes[element]
+    return whole[element.index] if isinstance(whole, types.BaseTuple) and signature is None else signature.return_type
+
+
+def _is_argument(statement: Any) -> bool:
+    return isinstance(statement, ir.Assign) and isinstance(statement.value, ir.Arg)
 
 
 def _again(
     func_ir: Any, typemap: dict[str, Any], calltypes: dict[Any, Any], value: Any, target: ir.Var, place: list[int]
 ) -> bool:
-    """Compute an expression at the function's beginning; whether it is one of constants and numbers."""
+    """Compute an expression at the function's beginning; whether it is one of constants, arguments and numbers."""
     zero = _zero(typemap.get(target.name))
-    if isinstance(value, ir.Expr) and value.op in ("call", "build_tuple", "getattr"):
+    if isinstance(value, ir.Var) or (zero is None and getattr(value, "op", "") == "phi"):
+        value = _sources(func_ir, [value])[0]
+    if isinstance(value, ir.Expr) and value.op in ("call", "build_tuple", "getattr", "exhaust_iter", *_ELEMENTS):
         parts = {}
         for old in value.list_vars():
             parts[old.name] = part = target.scope.redefine("$again", value.loc)
@@ -178,6 +203,9 @@ def _again(
         if value in calltypes:
             calltypes[new] = calltypes[value]
         value = new
+    elif isinstance(value, ir.Arg):
+        first = func_ir.blocks[min(func_ir.blocks)].body
+        value = next(one.target for one in first if _is_argument(one) and one.value.index == value.index)
     elif not isinstance(value, ir.Const | ir.Global | ir.FreeVar):
         if zero is None:
             return False
