@@ -127,7 +127,7 @@ def calls():
 
 def assert_told(error, line):
     shown = Path(__file__).read_text().split("\n")[line - 1].strip()
-    assert f"{__file__}:{line}:" in str(error) and shown in str(error), str(error)
+    assert f"{__file__}:{line}): " in str(error) and shown in str(error), str(error)
     assert "no_such_function" in str(error) and "Instead:" in str(error)
 
 
