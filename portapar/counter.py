@@ -14,18 +14,17 @@ from __future__ import annotations
 import ast
 import functools
 import math
-import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from portapar.counted import LOADED, PLAIN, Value, either, fixed, folded, length, neighbours, number_of
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.front.trees import names_in, stored_in
 from portapar.problem import Problem
 
 _UNKNOWN = 8.0  #: rounds of a loop of which nothing is known
 _AGAIN = 2.0  #: the same of one that has others inside, which does something until it is done, or looks for a place
-_HUGE = 2.0**63  #: no loop has so many rounds
 #: by line and column: rounds of a loop, or how often a condition holds, and whether it may be more
 Seen = dict[tuple[int, int], tuple[float, bool]]
 _DEEP = 40  #: helper functions in each other; recursion is refused long before
@@ -50,27 +49,6 @@ class Iteration:
     atomics: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Value:
-    """What is known of an expression: its number; which argument it is, if that is an array; whether data decide it.
-
-    An element that is the next free place somewhere, as it goes up when it is used, is `rising`.
-
-    An unknown number may be `offset` more than one that has the name `base`; or an element: the array, and the place.
-    """
-
-    number: float | None = None
-    array: int | None = None
-    loaded: bool = False
-    base: int = 0
-    offset: float = 0.0
-    source: tuple[int, int, float] | None = None
-    rising: bool = False
-
-
-_PLAIN, _LOADED = _Value(), _Value(loaded=True)
-
-
 @functools.lru_cache(maxsize=1024)
 def _functions(text: str) -> dict[str, ast.FunctionDef]:
     return {node.name: node for node in tree_of(text).body if isinstance(node, ast.FunctionDef)}
@@ -88,7 +66,7 @@ class Counter:
         self.strayed = [0.0] * len(problem.values)
         self.times = 1.0
         self.depth = 0
-        self.walked: dict[Any, tuple[list[float], _Value]] = {}  #: helper functions, and what they were
+        self.walked: dict[Any, tuple[list[float], Value]] = {}  #: helper functions, and what they were
         self.guessed = False  #: whether nothing says how often something runs that matters
         self.names = 0  #: of unknown numbers
         self.looping: dict[str, bool] = {}  #: helper functions
@@ -111,12 +89,12 @@ class Counter:
             self._called("body", [*indices, *given])
         return self.found
 
-    def _argument(self, k: int, x: Any) -> _Value:
+    def _argument(self, k: int, x: Any) -> Value:
         if self.problem.program.specs[k].is_array:
-            return _Value(array=k)
-        return _Value(_number(x))
+            return Value(array=k)
+        return Value(number_of(x))
 
-    def _called(self, name: str, given: Sequence[_Value]) -> _Value:
+    def _called(self, name: str, given: Sequence[Value]) -> Value:
         """Walks through a function; once for all calls that are alike, or chains of helpers would take for ever."""
         key = name, *given, self.times, self.again, self.loops > 0
         if key in self.walked:
@@ -124,15 +102,15 @@ class Counter:
             self._counted([a + b for a, b in zip(self._counts(), more, strict=True)])
             return back
         if self.depth >= _DEEP:
-            return _PLAIN
+            return PLAIN
         before, function = self._counts(), self.functions[name]
         addressing, self.addressing = self.addressing, 0
         self.depth += 1
         found = self._block(function.body, dict(zip((a.arg for a in function.args.args), given, strict=False)))
         self.depth -= 1
         self.addressing = addressing
-        self.walked[key] = [a - b for a, b in zip(self._counts(), before, strict=True)], found or _PLAIN
-        return found or _PLAIN
+        self.walked[key] = [a - b for a, b in zip(self._counts(), before, strict=True)], found or PLAIN
+        return found or PLAIN
 
     def _counts(self) -> list[float]:
         one = self.found
@@ -146,9 +124,9 @@ class Counter:
 
     # statements
 
-    def _block(self, body: Sequence[ast.stmt], known: dict[str, _Value]) -> _Value | None:
+    def _block(self, body: Sequence[ast.stmt], known: dict[str, Value]) -> Value | None:
         """Walks through statements; returns what they return."""
-        found: _Value | None = None
+        found: Value | None = None
         before = self.times
         for node in body:
             back = self._statement(node, known)
@@ -158,10 +136,10 @@ class Counter:
         self.times = before
         return found
 
-    def _statement(self, node: ast.stmt, known: dict[str, _Value]) -> _Value | None:
+    def _statement(self, node: ast.stmt, known: dict[str, Value]) -> Value | None:
         match node:
             case ast.Return(value=None):
-                return _PLAIN
+                return PLAIN
             case ast.Return(value=ast.expr() as value):
                 return self._value(value, known)
             case ast.Assign(targets=targets, value=value):
@@ -174,9 +152,9 @@ class Counter:
                     self._store(target, known)
                     _taint(target, more, known)
                 elif isinstance(target, ast.Name):
-                    was = known.get(target.id, _PLAIN)
+                    was = known.get(target.id, PLAIN)
                     loaded, sign = was.loaded or more.loaded, {ast.Add: 1, ast.Sub: -1}.get(type(op), 0)
-                    known[target.id] = _Value(loaded=loaded)
+                    known[target.id] = Value(loaded=loaded)
                     if was.base and sign and more.number is not None:
                         known[target.id] = replace(was, loaded=loaded, offset=was.offset + sign * more.number)
             case ast.AnnAssign(target=target, value=ast.expr() as value):
@@ -191,7 +169,7 @@ class Counter:
                 rounds, again = self._seen(node, not step) or self._rounds(node, known, step or 1.0)
                 self._repeat(rounds, [ast.Expr(test), *body], known, again, self._chain(body) if step else math.inf)
                 self.found.chained += 0.0 if step else rounds * self.times
-                end = self._value(test.comparators[0], known) if step and isinstance(test, ast.Compare) else _PLAIN
+                end = self._value(test.comparators[0], known) if step and isinstance(test, ast.Compare) else PLAIN
                 if end.base:  # what is left for another loop is less than a step
                     known[name] = replace(end, offset=end.offset - (step - 1) / 2)
             case ast.If(test=test, body=body, orelse=orelse):
@@ -209,13 +187,13 @@ class Counter:
                 other = self._block(orelse, known) if orelse else None
                 self.times = before
                 for name, was in here.items():
-                    known[name] = was if known.get(name, was) == was else _either(known[name], was)
+                    known[name] = was if known.get(name, was) == was else either(known[name], was)
                 return one or other
             case ast.Expr(value=value):
                 self._value(value, known)
         return None
 
-    def _assign(self, targets: Sequence[ast.expr], value: ast.expr, known: dict[str, _Value]) -> None:
+    def _assign(self, targets: Sequence[ast.expr], value: ast.expr, known: dict[str, Value]) -> None:
         if isinstance(value, ast.Tuple) and isinstance(targets[0], ast.Tuple):
             for target, one in zip(targets[0].elts, value.elts, strict=False):
                 self._assign([target], one, known)
@@ -226,34 +204,34 @@ class Counter:
         for target in targets:
             for name in ast.walk(target):
                 if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store):
-                    known[name.id] = found if isinstance(target, ast.Name) else _Value(loaded=found.loaded)
+                    known[name.id] = found if isinstance(target, ast.Name) else Value(loaded=found.loaded)
             if isinstance(target, ast.Subscript):
                 self._store(target, known)
                 _taint(target, found, known)
 
-    def _store(self, target: ast.Subscript, known: dict[str, _Value]) -> None:
+    def _store(self, target: ast.Subscript, known: dict[str, Value]) -> None:
         before = list(self.strayed)
         self._value(target, known)
         self.strays |= before != self.strayed
 
-    def _unknown(self, loaded: bool = False) -> _Value:
+    def _unknown(self, loaded: bool = False) -> Value:
         """A number that is not known, of which others may be told apart."""
         self.names += 1
-        return _Value(loaded=loaded, base=self.names)
+        return Value(loaded=loaded, base=self.names)
 
-    def _loop(self, node: ast.For, known: dict[str, _Value]) -> None:
+    def _loop(self, node: ast.For, known: dict[str, Value]) -> None:
         ends = node.iter.args if isinstance(node.iter, ast.Call) else [node.iter]
         given = [self._value(end, known) for end in ends]
         told, again = [x.number for x in given if x.number is not None], 1.0
         if len(told) == len(given) > 0 and not (_breaks(node.body) and self._seen(node, False)):
             low, high, step = (0.0, told[0], 1.0) if len(told) == 1 else (*told, 1.0)[:3]
             rounds = max(0.0, float(math.ceil((high - low) / step))) if step else 0.0
-        elif (_breaks(node.body) or not _fixed(given)) and (found := self._seen(node, any(x.loaded for x in given))):
+        elif (_breaks(node.body) or not fixed(given)) and (found := self._seen(node, any(x.loaded for x in given))):
             rounds, again = found
-        elif _fixed(given):  # such as from lo to min(n, lo + size)
+        elif fixed(given):  # such as from lo to min(n, lo + size)
             rounds = max(0.0, given[1].offset - given[0].offset)
         else:
-            steps, rows = given[2].number if len(given) > 2 else 1.0, _rows(given)
+            steps, rows = given[2].number if len(given) > 2 else 1.0, neighbours(given)
             self.guessed |= rows is None and any(x.loaded for x in given)
             rounds, again = self._rounds(node, known, abs(steps or 1.0), rows)
         self.guessed |= _breaks(node.body)
@@ -264,7 +242,7 @@ class Counter:
         self._repeat(rounds, node.body, known, again, chain, even)
 
     def _repeat(
-        self, rounds: float, body: Sequence[ast.stmt], known: dict[str, _Value], again: float, chain: float,
+        self, rounds: float, body: Sequence[ast.stmt], known: dict[str, Value], again: float, chain: float,
         even: bool = False,
     ) -> None:  # fmt: skip
         """Walks through a loop of so many rounds; of its operations `chain` a round wait for those of the round before.
@@ -279,9 +257,9 @@ class Counter:
             if isinstance(node, (ast.Assign, ast.AugAssign)) and _inside(node.value):
                 for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
                     if isinstance(target, ast.Subscript):
-                        _taint(target, _LOADED, known)
+                        _taint(target, LOADED, known)
         for name in stored_in(*body) & known.keys():  # the last round's
-            known[name] = _either(known[name], _PLAIN)
+            known[name] = either(known[name], PLAIN)
         self.loops += 1
         self._block(body, known)
         self.loops -= 1
@@ -302,7 +280,7 @@ class Counter:
         found, more = self.seen.get(_where(node), (None, False))
         return None if found is None or (more and not least) else (found, 1.0)
 
-    def _step(self, node: ast.While, known: dict[str, _Value]) -> tuple[str, float]:
+    def _step(self, node: ast.While, known: dict[str, Value]) -> tuple[str, float]:
         """The number that says whether there is another round, and how much more it is then; 0 if it does not count."""
         counts, test = self._counts(), names_in(node.test)
         inside = {**known, **{name: self._unknown() for name in stored_in(*node.body)}}
@@ -317,7 +295,7 @@ class Counter:
         return found
 
     def _rounds(
-        self, node: ast.For | ast.While, known: dict[str, _Value], step: float, rows: int | None = None
+        self, node: ast.For | ast.While, known: dict[str, Value], step: float, rows: int | None = None
     ) -> tuple[float, float]:
         """Rounds of a loop that nothing says: as many as it takes to reach its longest array once in the call.
 
@@ -337,10 +315,10 @@ class Counter:
         if not named and outer:
             self.guessed = True
             return _AGAIN, _AGAIN
-        longest = max((_length(self.problem.values[k]) for k in named if k is not None), default=0) / step
+        longest = max((length(self.problem.values[k]) for k in named if k is not None), default=0) / step
         share = self.problem.size * self.times / self.again  # of all parts together, of which each sees whole arrays
-        if rows is not None and _length(self.problem.values[rows]) > 1 and longest:
-            return longest / (_length(self.problem.values[rows]) - 1) / (2.0 if _breaks(node.body) else 1.0), 1.0
+        if rows is not None and length(self.problem.values[rows]) > 1 and longest:
+            return longest / (length(self.problem.values[rows]) - 1) / (2.0 if _breaks(node.body) else 1.0), 1.0
         rounds = longest / share if share else 0.0
         self.guessed |= rounds < 1
         early = isinstance(node, ast.While) and isinstance(node.test, ast.BoolOp)
@@ -425,12 +403,12 @@ class Counter:
                 else:
                     self.found.operations += self.times * (1.0 if easy else _weight(op))
 
-    def _value(self, node: ast.expr, known: dict[str, _Value]) -> _Value:
+    def _value(self, node: ast.expr, known: dict[str, Value]) -> Value:
         match node:
             case ast.Constant(value=value):
-                return _Value(_number(value))
+                return Value(number_of(value))
             case ast.Name(id=name):
-                return known.get(name, _PLAIN)
+                return known.get(name, PLAIN)
             case ast.Subscript():
                 return self._element(node, known)
             case ast.BinOp(left=left, op=op, right=right):
@@ -441,18 +419,18 @@ class Counter:
                     self._operation(op, b.number)
                 if sums and a.base and b.number is not None:
                     sign = 1 if isinstance(op, ast.Add) else -1
-                    return _Value(loaded=loaded, base=a.base, offset=a.offset + sign * b.number)
+                    return Value(loaded=loaded, base=a.base, offset=a.offset + sign * b.number)
                 if isinstance(op, ast.Add) and b.base and a.number is not None:
-                    return _Value(loaded=loaded, base=b.base, offset=b.offset + a.number)
-                return _Value(_folded(op, a.number, b.number), loaded=loaded)
+                    return Value(loaded=loaded, base=b.base, offset=b.offset + a.number)
+                return Value(folded(op, a.number, b.number), loaded=loaded)
             case ast.UnaryOp(op=op, operand=operand):
                 found = self._value(operand, known)
                 negative = isinstance(op, ast.USub) and found.number is not None
-                return _Value(-found.number if negative else None, loaded=found.loaded)  # type: ignore[operator]
+                return Value(-found.number if negative else None, loaded=found.loaded)  # type: ignore[operator]
             case ast.Call():
                 return self._call(node, known)
             case ast.Attribute(value=value):
-                return _Value(loaded=self._value(value, known).loaded)
+                return Value(loaded=self._value(value, known).loaded)
         loaded, count, before = False, 0, self.times
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.expr):
@@ -462,14 +440,14 @@ class Counter:
         self.times = before
         if isinstance(node, (ast.Compare, ast.BoolOp, ast.IfExp)) and not self.addressing:
             self.found.operations += self.times * (1 if isinstance(node, ast.IfExp) else max(count - 1, 1))
-        return _Value(loaded=loaded)
+        return Value(loaded=loaded)
 
-    def _element(self, node: ast.Subscript, known: dict[str, _Value]) -> _Value:
+    def _element(self, node: ast.Subscript, known: dict[str, Value]) -> Value:
         if isinstance(node.value, ast.Attribute) and node.value.attr == "shape":
             base = self._value(node.value.value, known)
             axis = self._value(node.slice, known).number
             shape = getattr(self.problem.values[base.array], "shape", ()) if base.array is not None else ()
-            return _Value(float(shape[int(axis)])) if axis is not None and -len(shape) <= axis < len(shape) else _PLAIN
+            return Value(float(shape[int(axis)])) if axis is not None and -len(shape) <= axis < len(shape) else PLAIN
         base = self._value(node.value, known)
         self.addressing += 1
         index = self._value(node.slice, known)
@@ -482,10 +460,10 @@ class Counter:
             if not self.loops:  # elements that loops use again may be in registers
                 self.found.touched += self.times * self.problem.program.specs[base.array].dtype.itemsize
             source = (base.array, index.base, index.offset) if index.base else None
-            return _Value(loaded=True, source=source, rising=rising)
-        return _Value(loaded=base.loaded or index.loaded, rising=rising)
+            return Value(loaded=True, source=source, rising=rising)
+        return Value(loaded=base.loaded or index.loaded, rising=rising)
 
-    def _call(self, node: ast.Call, known: dict[str, _Value]) -> _Value:
+    def _call(self, node: ast.Call, known: dict[str, Value]) -> Value:
         given = [self._value(x, known) for x in node.args]
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         loaded = any(x.loaded for x in given)
@@ -494,11 +472,11 @@ class Counter:
             if given and given[0].array is not None:
                 counts = self.strayed if len(given) > 1 and given[1].loaded else self.reached
                 counts[given[0].array] += self.times
-            return _PLAIN  # as a rule a ticket: the next block, the next free place
+            return PLAIN  # as a rule a ticket: the next block, the next free place
         if name in self.functions:
             return self._called(name, given)
         if name == "len" and given and given[0].array is not None:
-            return _Value(_number(*getattr(self.problem.values[given[0].array], "shape", ())[:1] or (None,)))
+            return Value(number_of(*getattr(self.problem.values[given[0].array], "shape", ())[:1] or (None,)))
         if name in _SPECIAL:
             self.found.special += self.times
         elif name in _SLOW:
@@ -506,10 +484,10 @@ class Counter:
         elif name in _CHEAP:
             self.found.operations += 0.0 if self.addressing else self.times
             if name == "min":
-                return next((replace(x, loaded=loaded) for x in given if x.base), _Value(loaded=loaded))
+                return next((replace(x, loaded=loaded) for x in given if x.base), Value(loaded=loaded))
         elif len(given) == 1:  # a conversion, such as np.uint64(i)
             return replace(given[0], array=None, loaded=loaded)
-        return _Value(loaded=loaded)
+        return Value(loaded=loaded)
 
 
 def _statements(body: Sequence[ast.stmt]) -> list[ast.stmt]:
@@ -537,19 +515,6 @@ def _rising(body: Sequence[ast.stmt]) -> set[str]:
     return found
 
 
-def _fixed(ends: Sequence[_Value]) -> bool:
-    """Whether there is always as much between two ends."""
-    return len(ends) == 2 and ends[0].base == ends[1].base > 0
-
-
-def _rows(ends: Sequence[_Value]) -> int | None:
-    """The array in which two ends are neighbours, if they are."""
-    if len(ends) != 2 or ends[0].source is None or ends[1].source is None:
-        return None
-    (array, base, at), (other, name, end) = ends[0].source, ends[1].source
-    return array if (array, base, at + 1) == (other, name, end) else None
-
-
 def _weight(op: ast.operator) -> float:
     return _OPERATORS.get(type(op), 1.0)
 
@@ -569,42 +534,9 @@ def _inside(node: ast.AST) -> set[str]:
     return {name for x in ast.walk(node) if isinstance(x, ast.Subscript) for name in names_in(x)}
 
 
-def _taint(target: ast.Subscript, found: _Value, known: dict[str, _Value]) -> None:
+def _taint(target: ast.Subscript, found: Value, known: dict[str, Value]) -> None:
     """A private array that something which data decide is stored in."""
     if found.loaded and isinstance(target.value, ast.Name):
         name = target.value.id
         if name in known and known[name].array is None:
-            known[name] = _LOADED
-
-
-def _length(x: Any) -> int:
-    shape = getattr(x, "shape", ())
-    return int(math.prod(shape)) if shape else 0
-
-
-def _number(x: Any) -> float | None:
-    """A number as far as loops are counted with it; None for what is none, or is out of all measure."""
-    return float(x) if isinstance(x, numbers.Real) and abs(x) < _HUGE else None  # type: ignore[operator]
-
-
-def _either(one: _Value, other: _Value) -> _Value:
-    """What is known of what may be this or that."""
-    number = one.number if one.number == other.number else None
-    return _Value(number, one.array if one.array == other.array else None, one.loaded | other.loaded)
-
-
-def _folded(op: ast.operator, a: float | None, b: float | None) -> float | None:
-    if a is None or b is None:
-        return None
-    match op:
-        case ast.Add():
-            return _number(a + b)
-        case ast.Sub():
-            return _number(a - b)
-        case ast.Mult():
-            return _number(a * b)
-        case ast.FloorDiv() if b:
-            return _number(a // b)
-        case ast.Div() if b:
-            return _number(a / b)
-    return None
+            known[name] = LOADED
