@@ -606,9 +606,34 @@ def last(i, a, b, x, y):
     y[i] = s + j
 
 
+def shrinking(i, a, b, x, y):
+    s, n = 0.0, len(x)
+    for j in range(n):
+        s += a[i, j] * x[j]
+        n = 0
+    y[i] = s + n
+
+
+def narrower(i, a, b, x, y):
+    s = 0.0
+    for j in range(len(x) + 100):
+        if j < a.shape[1]:
+            s += a[i, j]
+        s += b[i, j] if j < b.shape[1] and b[i, j] > 0.5 else 0.25
+    y[i] = s
+
+
 @pytest.mark.parametrize(
     ("kernel", "dtype"),
-    [(along, "float64"), (both, "float64"), (last, "float64"), (along, "float32"), (both, "float32")],
+    [
+        (along, "float64"),
+        (both, "float64"),
+        (last, "float64"),
+        (shrinking, "float64"),
+        (narrower, "float64"),
+        (along, "float32"),
+        (both, "float32"),
+    ],
     ids=lambda x: getattr(x, "__name__", x),
 )
 def test_rows_one_after_the_other(renderer, kernel, dtype):
@@ -644,5 +669,7 @@ def test_rows_become_vectors():
     a, x = np.zeros((100, 200)), np.zeros(200)
     for kernel in (along, both):
         assert "strip16" in pp.inspect(kernel, pp.simd(), a, a.copy(), x, np.zeros(100), space=100)["Numba"]
+    # what a condition keeps from being read may lie where no memory is
+    assert "strip16" not in pp.inspect(narrower, pp.simd(), a, a.copy(), x, np.zeros(100), space=100)["Numba"]
     phi, ell, psi = np.zeros((3, 2, 37)), np.zeros((37, 200)), np.zeros((3, 2, 200))
     assert "strip16" in pp.inspect(moments, pp.simd(), phi, ell, psi, space=phi.shape)["Numba"]

@@ -8,6 +8,7 @@ a column of them is a vector, and a step is done for all rows (`portapar.kernel.
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -96,10 +97,10 @@ def _blocks(
     everywhere, inside = (
         sum(isinstance(n, ast.Name) and n.id == counter for n in nodes) for nodes in (ast.walk(function), inner)
     )
-    if everywhere != inside + 1 or counter in changing:
+    if everywhere != inside + 1 or changing & {counter, *names_in(*ends)}:  # where it ends is asked twice
         return None
     rows: dict[str, tuple[str, ast.Subscript]] = {}
-    for node in inner:
+    for node in _always(loop.body):
         if isinstance(node, ast.Subscript) and _is_along(node, own, counter, arrays, first, changing):
             rows.setdefault(ast.unparse(node), (node.value.id, node))  # type: ignore[attr-defined]
     sizes = {arrays[name].dtype.itemsize for name, _ in rows.values()}
@@ -138,6 +139,19 @@ def _blocks(
     for step in (begin, blocks, left):
         ast.fix_missing_locations(ast.copy_location(step, loop))
     return [begin, blocks, left]
+
+
+def _always(parts: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """What is looked at in every round: behind a condition elements may lie outside of their array."""
+    for node in parts:
+        yield node
+        match node:
+            case ast.If(test=first) | ast.IfExp(test=first) | ast.BoolOp(values=[first, *_]):
+                yield from _always([first])
+            case ast.Compare(left=left, comparators=[second, *_]):
+                yield from _always([left, second])
+            case _:
+                yield from _always(ast.iter_child_nodes(node))
 
 
 def _is_along(
