@@ -172,11 +172,11 @@ def _counted(how: Policy, choice: Choice, values: Sequence[Any], again: Callable
     return value
 
 
-def counted(call: Callable[[], Any]) -> tuple[Any, Work]:
-    """What a call returns, and the work of all that it runs."""
+def counted(call: Callable[[], Any], observing: float = _OBSERVING) -> tuple[Any, Work]:
+    """What a call returns, and the work of all that it runs, some of which is observed for so many seconds."""
     block = Recording(None)
     tasks: list[tuple[Problem, Part, Seen]] = []
-    block.tasks, block.observing = tasks, _OBSERVING
+    block.tasks, block.observing = tasks, observing
     token = policy.current.set(block)
     try:
         value = call()
