@@ -188,7 +188,13 @@ class _Over:
 
     def __getitem__(self, index: Any) -> Any:
         found = self.written.get(index)
-        return self.of[index] if found is None else found
+        if found is None:
+            found = self.of[index]
+            if isinstance(found, (np.ndarray, np.void)):  # a row, a record: it may be written to
+                if found.nbytes > _COPIED:
+                    raise ValueError("so much is not copied")
+                found = self.written[index] = found.copy()
+        return found
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self.written[index] = self.dtype.type(value)

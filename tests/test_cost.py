@@ -391,6 +391,29 @@ def test_observing_ends_and_writes_nothing(kernel, size):
     assert time.thread_time() - begun < 0.2 and not x.any() and not marks.any()
 
 
+def _in_rows(i, counts, x):
+    row = x[i]
+    for k in range(counts[i]):
+        row[k % 2] += 1.0
+
+
+def _in_records(i, counts, x):
+    for _ in range(counts[i]):
+        x[i]["v"][1] += 1.0
+        x[i]["a"] -= 1
+
+
+@pytest.mark.parametrize(("kernel", "dtype", "shape"), [
+    (_in_rows, "f8", (70_000, 2)),
+    (_in_records, [("a", "i4"), ("v", "f8", 2)], (70_000,)),
+])  # fmt: skip
+def test_observing_writes_to_no_row_of_what_is_large(kernel, dtype, shape):
+    counts, x = np.full(shape[0], 5), np.zeros(shape, dtype)
+    asked = pp.plan(pp.for_each, pp.par.on(pp.threads(2)), shape[0], kernel, counts, x).loop.problem
+    seen = observed.of(asked, 0, shape[0], 0.5)
+    assert [often for often, _ in seen.values()] == [5.0] and not x.view(np.uint8).any()
+
+
 def test_what_python_cannot_run_is_guessed():
     def body(i, x, out):
         k = np.int64(x[i])  # beyond the array for Python too
