@@ -623,16 +623,26 @@ def narrower(i, a, b, x, y):
     y[i] = s
 
 
+def by_row(i, a, b, x, y):
+    s = a[i] @ x
+    t = (a[i] * b[i]).sum()
+    y[i] += s * t + 2 * b[i].sum()
+
+
+def items(i, a, b, x, y):
+    s = 1.0
+    for v in a[i]:
+        s = s * 0.5 + v
+    for v, w in zip(b[i], x, strict=False):
+        s += v * w
+    y[i] = s + len(a[i])
+
+
 @pytest.mark.parametrize(
     ("kernel", "dtype"),
     [
-        (along, "float64"),
-        (both, "float64"),
-        (last, "float64"),
-        (shrinking, "float64"),
-        (narrower, "float64"),
-        (along, "float32"),
-        (both, "float32"),
+        *((kernel, "float64") for kernel in (along, both, last, shrinking, narrower, by_row, items)),
+        *((kernel, "float32") for kernel in (along, both)),
     ],
     ids=lambda x: getattr(x, "__name__", x),
 )
@@ -645,6 +655,9 @@ def test_rows_one_after_the_other(renderer, kernel, dtype):
             kernel(i, a, b, x, wanted)
         got = y.copy()
         pp.for_each(renderer, m, kernel, a, b, x, got)
+        if kernel is by_row:  # NumPy adds in another order
+            np.testing.assert_allclose(got, wanted, 1e-14)
+            continue
         np.testing.assert_array_equal(got, wanted, f"{m} rows of {n}")
 
 
@@ -667,7 +680,7 @@ def test_rows_of_three_indices_one_after_the_other(renderer):
 
 def test_rows_become_vectors():
     a, x = np.zeros((100, 200)), np.zeros(200)
-    for kernel in (along, both):
+    for kernel in (along, both, by_row, items):
         assert "strip16" in pp.inspect(kernel, pp.simd(), a, a.copy(), x, np.zeros(100), space=100)["Numba"]
     # what a condition keeps from being read may lie where no memory is
     assert "strip16" not in pp.inspect(narrower, pp.simd(), a, a.copy(), x, np.zeros(100), space=100)["Numba"]

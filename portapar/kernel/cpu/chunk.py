@@ -26,7 +26,8 @@ from portapar.kernel.cpu.kinds import lanes_of
 from portapar.kernel.cpu.loops import STREAM_LINES, does_ends
 from portapar.kernel.cpu.quotients import Quotients, quotients
 from portapar.kernel.cpu.rounds import few_rounds, stores_last
-from portapar.kernel.cpu.strips import TURNED, straight, strip
+from portapar.kernel.cpu.straight import straight
+from portapar.kernel.cpu.strips import TURNED, strip
 from portapar.kernel.cpu.texts import chunk_text, keep_text, value_functions, width_of
 from portapar.kernel.front.bounds import Bounded, bounded
 from portapar.kernel.front.sources import tree_of
@@ -429,7 +430,9 @@ def inspect(program: Program, stream: bool = False) -> dict[str, str]:
         verdict = f"{verdict}\nwhere an index is negative: {slow}"
     return {
         "vectorized": verdict,
-        "Numba": program.text + "\n" + chunk_text(
+        "Numba": program.text
+        + "\n"
+        + chunk_text(
             program, stream, bound, _apart(program), strips, _quotients(program), _short(program), _free(program)
         ),
         "LLVM": llvm,

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from portapar.kernel.cpu.kinds import Kinds
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.front.trees import copied, index_of, names_in, stored_in
 from portapar.kernel.program import Spec
@@ -173,6 +174,62 @@ def _is_along(
     return alone and plain and begins and isinstance(last, ast.Name) and last.id == counter
 
 
+class Indexed(ast.NodeTransformer):
+    """Rows are used by their elements: ``for v in a[i]``, ``a[i][k]``, ``len(a[i])``, and sums of rows (`row_number`).
+
+    `lane`: names that begin so are free.
+    """
+
+    def __init__(self, arrays: dict[str, Spec], kinds: Kinds, lane: str) -> None:
+        self.arrays, self.kinds, self.lane, self.loops = arrays, kinds, lane, 0
+
+    def row(self, node: ast.expr) -> tuple[str, list[ast.expr]] | None:
+        """The array and the indices of a row of numbers."""
+        name, index = node, list[ast.expr]()
+        if isinstance(node, ast.Subscript):
+            name, index = node.value, index_of(node)
+        if not isinstance(name, ast.Name) or any(isinstance(part, ast.Slice) for part in index):
+            return None
+        spec = self.arrays.get(name.id)
+        return (name.id, index) if spec is not None and spec.ndim == len(index) + 1 else None
+
+    def visit_For(self, node: ast.For) -> ast.AST:
+        self.generic_visit(node)
+        row = self.row(node.iter)
+        if row is not None and isinstance(node.target, ast.Name):
+            name, index = row
+            counter = f"{self.lane}item{self.loops}"
+            self.loops += 1
+            element = ast.Subscript(ast.Name(name, ast.Load()), ast.Tuple([*index, ast.Name(counter, ast.Load())]))
+            text = f"for {counter} in range({name}.shape[{len(index)}]):\n    {node.target.id} = {ast.unparse(element)}"
+            (loop,) = tree_of(text).body
+            assert isinstance(loop, ast.For)
+            loop.body += node.body
+            loop.orelse = node.orelse
+            return ast.fix_missing_locations(ast.copy_location(loop, node))
+        return node
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        self.generic_visit(node)
+        row = self.row(node.value) if isinstance(node.value, ast.Subscript) else None
+        if row is not None and not isinstance(node.slice, (ast.Tuple, ast.Slice)):
+            name, index = row
+            whole = ast.Tuple([*index, node.slice], ast.Load())
+            return ast.copy_location(ast.Subscript(ast.Name(name, ast.Load()), whole, node.ctx), node)
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        match node:
+            case ast.Call(ast.Name("len"), [ast.Subscript() as given]) if (row := self.row(given)) is not None:
+                return tree_of(f"{row[0]}.shape[{len(row[1])}]").body[0].value  # type: ignore[attr-defined]
+            case ast.Call(ast.Name("row_number"), [like, number]):
+                kind = self.kinds.kind(like)
+                if isinstance(kind, np.dtype) and kind.kind == "f":
+                    return tree_of(f"np.{kind.name}({ast.unparse(number)})").body[0].value  # type: ignore[attr-defined]
+        return node
+
+
 class _Named(ast.NodeTransformer):
     """Elements of rows become those of the arrays that hold a block."""
 
@@ -184,4 +241,6 @@ class _Named(ast.NodeTransformer):
         if name is None:
             self.generic_visit(node)
             return node
-        return ast.Subscript(ast.Name(name, ast.Load()), ast.Name(self.column, ast.Load()), ast.Load())
+        unsigned = ast.Attribute(ast.Name("np", ast.Load()), "uint64", ast.Load())
+        place = ast.Call(unsigned, [ast.Name(self.column, ast.Load())], [])
+        return ast.Subscript(ast.Name(name, ast.Load()), place, ast.Load())

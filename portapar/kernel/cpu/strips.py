@@ -55,55 +55,6 @@ def strip(program: Program, body: ast.Module, fewer: bool = False) -> tuple[int,
         return None
 
 
-def straight(trees: dict[str, ast.Module], entry: str) -> ast.Module | None:
-    """The function `entry` with those that it ends by calling written into it; None if there is more to it.
-
-    Each of them must be steps, and then ``return`` an expression, or as the first one store it.
-    """
-    functions = {name: tree.body[0] for name, tree in trees.items()}
-    found = copied(functions[entry])
-    assert isinstance(found, ast.FunctionDef)
-    for number in range(len(trees)):
-        *steps, last = found.body
-        value = last.value if isinstance(last, (ast.Return, ast.Assign)) else None
-        if not (isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id in functions):
-            return ast.fix_missing_locations(ast.Module([found], []))
-        callee = copied(functions[value.func.id])
-        if not (isinstance(callee, ast.FunctionDef) and callee.body and isinstance(callee.body[-1], ast.Return)):
-            return None
-        if any(isinstance(node, ast.Return) for step in callee.body[:-1] for node in ast.walk(step)):
-            return None
-        params = [p.arg for p in callee.args.args]
-        if len(params) != len(value.args) or callee.body[-1].value is None:
-            return None
-        names = stored_in(callee)
-        given: dict[str, ast.expr] = {name: ast.Name(f"{name}_{number}_", ast.Load()) for name in names - {*params}}
-        for name, x in zip(params, value.args, strict=True):
-            if isinstance(x, (ast.Name, ast.Constant)) and name not in names:
-                given[name] = x
-            else:
-                given[name] = ast.Name(f"{name}_{number}_", ast.Load())
-                place = ast.Name(f"{name}_{number}_", ast.Store())
-                steps.append(ast.copy_location(ast.Assign([place], x), last))
-        *inner, back = (_Given(given).visit(step) for step in callee.body)
-        last.value = back.value  # type: ignore[attr-defined]
-        found.body = [*steps, *inner, last]
-    return None
-
-
-class _Given(ast.NodeTransformer):
-    """Names become what was given for them."""
-
-    def __init__(self, given: dict[str, ast.expr]) -> None:
-        self.given = given
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        found = self.given.get(node.id)
-        if found is None:
-            return node
-        return ast.Name(found.id, node.ctx) if isinstance(found, ast.Name) else found
-
-
 class _No(Exception):
     """There is nothing in it for strips, or something that they cannot do."""
 
@@ -131,6 +82,9 @@ class _Strip:
         if stored_in(function) & {*self.index, *self.arrays} or _LANE in text or _LANES in text:
             raise _No
         function.body = [part for step in function.body for part in _split(step)]
+        specs = dict(zip(self.arrays, self.program.specs, strict=True))
+        for _ in range(1 + ("row_number" in text)):  # of sums first, and then of what is computed from them
+            crossed.Indexed(specs, Kinds(self.program, function, {}), _LANE).visit(function)
         self.look_at_private()
         self.find_tiles(function.body, 0)
         self.cross()
@@ -272,7 +226,7 @@ class _Strip:
                 else:
                     raise _No
                 found.append(step)
-                if isinstance(step, ast.For) and (self.tiles or self.private):
+                if isinstance(step, ast.For) and (self.tiles or self.private) and self.width == WIDTH:
                     found += tree_of("few()").body
         close()
         return found
