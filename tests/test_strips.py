@@ -638,10 +638,24 @@ def items(i, a, b, x, y):
     y[i] = s + len(a[i])
 
 
+def another(i, a, b, x, y):
+    s, k = 0.0, i
+    for v in a[k]:
+        s += v * (k + 1)
+        k = 0
+    for v in b[i]:
+        if v > 0.7:
+            break
+        s += v
+    else:
+        s += 1
+    y[i] = s + (a[i][len(x) - 1] if len(a[i]) else 0.5) + (a[k] @ x if s > 3 else b[k].sum())
+
+
 @pytest.mark.parametrize(
     ("kernel", "dtype"),
     [
-        *((kernel, "float64") for kernel in (along, both, last, shrinking, narrower, by_row, items)),
+        *((kernel, "float64") for kernel in (along, both, last, shrinking, narrower, by_row, items, another)),
         *((kernel, "float32") for kernel in (along, both)),
     ],
     ids=lambda x: getattr(x, "__name__", x),
@@ -655,7 +669,7 @@ def test_rows_one_after_the_other(renderer, kernel, dtype):
             kernel(i, a, b, x, wanted)
         got = y.copy()
         pp.for_each(renderer, m, kernel, a, b, x, got)
-        if kernel is by_row:  # NumPy adds in another order
+        if kernel in (by_row, another):  # NumPy adds in another order
             np.testing.assert_allclose(got, wanted, 1e-14)
             continue
         np.testing.assert_array_equal(got, wanted, f"{m} rows of {n}")

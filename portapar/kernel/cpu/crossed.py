@@ -198,6 +198,8 @@ class Indexed(ast.NodeTransformer):
         row = self.row(node.iter)
         if row is not None and isinstance(node.target, ast.Name):
             name, index = row
+            if names_in(*index) & stored_in(node):
+                return node  # it is the row of what the names were before the loop
             counter = f"{self.lane}item{self.loops}"
             self.loops += 1
             element = ast.Subscript(ast.Name(name, ast.Load()), ast.Tuple([*index, ast.Name(counter, ast.Load())]))
