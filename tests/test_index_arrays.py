@@ -122,10 +122,10 @@ def redirect(i, k, x, y):
     y[i + 1] = 2 * y[i]
 
 
-@pytest.mark.parametrize("on", [pp.simd(), pp.threads(1)], ids=repr)
-def test_arrays_that_share_memory(on):
+@pytest.mark.parametrize("executor", ["simd", "threads:1"])
+def test_arrays_that_share_memory(executor):
     """In order, as the same loop in Python: what is written may be read again, as a number or as an index."""
-    how = pp.seq.on(on)
+    how = pp.seq.on(pp.executor(executor))
     for distance in (0, 1, 3, 600, -1, -3):
         for kernel in (shift, swap, redirect, link):
             got = np.arange(5000) % 7
