@@ -1,5 +1,7 @@
 """Conditions, wraps and clamps of indices, which hold or do not hold for all but a few of them: as in Python."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -220,3 +222,23 @@ def test_boundaries_do_not_keep_loops_scalar():
     for kernel in (periodic, clamped, fixed):
         first = pp.inspect(kernel, pp.simd(), x, y, space=100)["vectorized"].splitlines()[0]
         assert first.startswith("yes") and "gather" not in first, (kernel, first)
+
+
+def test_what_a_condition_on_indices_alone_assigns_stays(renderer):
+    def kernel(i, x, out):
+        if i < 20:
+            p = x[i] + 1
+            row = np.zeros(2)
+            row[i % 2] = 3.0
+        else:
+            q = i
+        if i % 3 == 1:
+            out[i] = p + 2 * row[1] - q
+
+    x, out = np.arange(100.0), np.zeros(100)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pp.PortaparWarning)
+        pp.for_each(renderer, 100, kernel, x, out)
+    i = np.arange(100)
+    first = np.where(i % 2 == 1, x + 1 + 6, x + 1)
+    np.testing.assert_array_equal(out, np.where(i % 3 == 1, np.where(i < 20, first, -i), 0))

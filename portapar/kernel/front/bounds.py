@@ -34,7 +34,7 @@ from portapar.kernel.front.intervals import (
 )
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.front.text import tell_apart
-from portapar.kernel.front.trees import conditions_of
+from portapar.kernel.front.trees import conditions_of, stored_in
 from portapar.kernel.program import Program
 
 _STEPS = 4000  #: of the analysis
@@ -260,7 +260,15 @@ class _Frame:
         interior, outer = self.of.interior, self.before
         self.before = before
         lags = self.function.lags
-        found = interior.part(self.name, node, lambda: _named(interior.condition(node.test, self.interval, lags)))
+
+        def decide() -> Taken | None:
+            found = _named(interior.condition(node.test, self.interval, lags))
+            if found is None or isinstance(node, ast.IfExp):
+                return found
+            left = node.orelse if found[0] == "body" else node.body
+            return None if _defines(left, self.function.node) else found
+
+        found = interior.part(self.name, node, decide)
         self.before = outer
         return found
 
@@ -499,6 +507,15 @@ def _count_apart(tree: ast.Module) -> None:
 
 def _named(found: Outcome | None) -> Taken | None:
     return found and ("body" if found[0] else "orelse", found[1])
+
+
+def _defines(part: list[ast.stmt], function: ast.FunctionDef) -> bool:
+    """Whether a part of a function alone assigns something that is read outside of it."""
+    inside = {id(node) for step in part for node in ast.walk(step)}
+    outside = [node for node in ast.walk(function) if isinstance(node, ast.Name) and id(node) not in inside]
+    known = {argument.arg for argument in function.args.args}
+    known.update(node.id for node in outside if isinstance(node.ctx, ast.Store))
+    return not (stored_in(*part) - known).isdisjoint(node.id for node in outside)
 
 
 def _collect(function: _Function) -> None:
