@@ -3,7 +3,8 @@
 A kernel is text, made from a seed alone. Every expression in it has a dtype that is known as it is written, so that
 nothing is left unspecified: no float out of range becomes an integer, no index leaves its table, Python's own numbers
 fit what they meet. All else is wanted: integers of all widths at their limits, shifts by anything, narrow casts as
-indices, complex numbers at special values, tuples in tuples, arrays under other names, rows, many arrays, long bodies.
+indices, complex numbers at special values, tuples in tuples, arrays under other names, rows, many arrays, long bodies,
+variables that have a value on some paths only.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ DTYPES = ("bool_", *NUMBERS)
 CODE = {"bool_": "b1", **{name: np.dtype(name).str[1:] for name in NUMBERS}}
 _SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, math.inf, -math.inf, math.nan]
 _SPECIAL += [1e308, 5e-324, 1e-40, 3e38, 2.0**53, -2.5, 7.0, 0.1]
+
+
+_PYTHONS = "  # Python's alone"
 
 
 class Weak(NamedTuple):
@@ -79,6 +83,7 @@ class Writer:
             body.append(f"{name}[i] = {self.of(kind, 2)}")
         body.append(f"Y[i] = {self.row_value()}")
         body += self.loops_over_rows(random.Random(f"{seed} rows"))
+        body += self.without_value(random.Random(f"{seed} perhaps"))
         lines = ["import numpy as np", "", *self.constants(), ""]
         for kind, name in self.helpers.items():
             lines += [f"def {name}(x, y, n):", "    t = (x, (y, n))", f"    return {self.mixed(kind)}", ""]
@@ -324,6 +329,30 @@ class Writer:
         )  # fmt: skip
         return [line for form in own.sample(forms, own.choice((0, 1, 2))) for line in form]
 
+    def without_value(self, own: random.Random) -> list[str]:
+        """Variables that are assigned under a condition, or in a loop that may not run, and read: they are zero there.
+
+        In Python they are zero by lines that kernels do not have, see `load`.
+        """
+        lines = []
+        tests = ("i % 3 == 1", "X[i, 0] > 1", "k > i", "i < 20", "not i % 2")
+        for k in range(own.choice((0, 0, 1, 2, 3))):
+            out = own.choice(list(self.outs))
+            kind = self.outs[out]
+            zero = f"np.{kind}(0)"
+            value = own.choice([f"{name}[i]" for name, other in self.tables.items() if other == kind])
+            begin = own.choice((f"if {own.choice(tests)}:", "for at in range(i % 3 - 1):"))
+            zero, value, read = own.choice((
+                (zero, value, f"p{k}"),
+                ("0", "1", f"np.{kind}(p{k})"),
+                ("False", "True", f"{value} if p{k} else {zero}"),
+                (f"({zero}, 0)", f"({value}, 3)", f"p{k}[0] if p{k}[1] != 0 else np.{kind}(1)"),
+                ("[0, 0, 0]", f"np.zeros(3); p{k}[i % 3] = 1", f"np.{kind}(p{k}[1])"),
+            ))  # fmt: skip
+            lines += [f"p{k} = {zero}{_PYTHONS}", f"{begin} p{k} = {value}"]
+            lines += [f"if {own.choice(tests)}: {out}[i] = {read}"]
+        return lines
+
     # statements -------------------------------------------------------------------------------------
 
     def statement(self, depth: int) -> list[str]:
@@ -434,9 +463,9 @@ def expected(function, arguments: list, n: int = N) -> None:
 
 def differences(text: str, arrays: dict, folder: Path, policies: list) -> str:
     """What policies make of a kernel that Python does not; empty if they agree."""
-    function = load(text, folder)
     want = arguments(arrays)
-    expected(function, want)
+    expected(load(text, folder), want)
+    function = load("\n".join(line for line in text.split("\n") if not line.endswith(_PYTHONS)), folder)
     for policy in policies:
         got = arguments(arrays)
         try:
