@@ -166,7 +166,7 @@ def test_out_of_a_lesser_kind(policy):
         ("text", "is a str, 'text'"),
         ({1: 2}, "is a dict"),
         (b"raw", "is a bytes"),
-        (object(), "is a object"),
+        (object(), "is an object"),
         (len, "is a builtin_function"),
         (2**63, "does not fit into 64 bits.*float"),
         (-(2**63) - 1, "does not fit into 64 bits"),

@@ -254,7 +254,7 @@ class Solver:
         (len, "a builtin_function"),
         ("plain", "a str"),
         (None, "None"),
-        ([].append, "a builtin_function"),
+        ([].append, "a method of a list"),
         (3, "an int"),
     ],
 )

@@ -542,7 +542,7 @@ def small():
         (lambda: Graph.from_edges(pp.par, TARGETS, TARGETS + 2**40), "an edge ends at 1099511627777"),
         (lambda: Graph(np.array([0, 1, 2]), np.array([1, 0]), np.array([1, 9]), directed=False), "has two weights"),
         (lambda: graph.load("x.el", "x.el"), "policy"),
-        (lambda: graph.save("x.npz", 3), "the graph is a int"),
+        (lambda: graph.save("x.npz", 3), "the graph is an int"),
         (lambda: graph.grid(pp.par, 3, 0), "a length is 0"),
     ],
 )  # fmt: skip

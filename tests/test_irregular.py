@@ -278,7 +278,7 @@ P, Q = np.zeros((4, 2)), np.zeros((4, 3))
         (lambda: irregular.word_count(pp.par, P), r"text is an array of float64, \(4, 2\): must be bytes"),
         (lambda: irregular.uts("T1", "T1"), "policy"),
         (lambda: irregular.uts(pp.par, "T9"), "tree is 'T9': must be one of T1, T2, T3, T5, or"),
-        (lambda: irregular.uts(pp.par, 3), "tree is a int"),
+        (lambda: irregular.uts(pp.par, 3), "tree is an int"),
         (lambda: irregular.uts(pp.par, irregular.Tree(-1, 4, 3)), "seed is -1"),
         (lambda: irregular.uts(pp.par, irregular.Tree(1, 4, 3, "round")), "shape is 'round'"),
         (lambda: irregular.uts(pp.par, irregular.Tree(1, np.nan, 3)), "branching is nan"),
