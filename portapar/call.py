@@ -22,7 +22,7 @@ from portapar.arrays import PartitionedArray
 from portapar.errors import PolicyError, PortaparError, PortaparWarning, short
 from portapar.executor import DeviceExecutor, Executor, cuda, opened, simd
 from portapar.executors import default_executor
-from portapar.kernel.front.lift import bound
+from portapar.kernel.front.lift import capturing
 from portapar.kernel.program import in_order
 from portapar.lazy import flat
 from portapar.lengths import again, keep, likeness
@@ -210,7 +210,7 @@ def _call(
     how, where = resolve(how, args, algorithm)
     block = policy.current.get()
     if type(block) is Recording:
-        block.captures += any(bound(kernel)[2] for kernel in kernels)
+        block.captures += capturing(kernels)
     if how.check:
         asked, result = _checked(build, algorithm, where, kernels, args, extra)
     else:

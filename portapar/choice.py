@@ -30,7 +30,7 @@ from portapar.errors import BackendUnavailableError, KernelError
 from portapar.executor import DeviceExecutor, Executor
 from portapar.executors import available, default_executor, default_name, executor
 from portapar.hybrid import hybrid
-from portapar.kernel.front.lift import bound
+from portapar.kernel.front.lift import bound, capturing
 from portapar.lazy import flat
 from portapar.plan import Part, Plan
 from portapar.policy import Planning, Policy, Recording
@@ -117,8 +117,9 @@ def run(
     choice = known.get(key)
     if choice is None or choice.now.executor.closed:
         name = history.name(algorithm, kernels, key[3:])
-        first = _searched if _searches(how) else _first
-        choice = known[key] = first(how, problem() if problem is not None else None, values, name, kernels)
+        made = problem() if problem is not None else None
+        choice = _searched(how, made, name) if _searches(how) else _first(how, made, values, name, kernels)
+        known[key] = choice
         choice.kept = kept
     if how.asynchronous or watching or isinstance(policy.current.get(), Planning):
         found = choice.made(how, again, choice.now)
@@ -254,7 +255,7 @@ def _first(
 ) -> Choice:
     known = work.of(problem, seen=observed.once(problem, _OBSERVED)) if problem is not None else None
     if known is not None:
-        known = replace(known, captures=float(any(bound(kernel)[2] for kernel in kernels)))
+        known = replace(known, captures=float(capturing(kernels)))
     found = _candidates(how, known)
     members = {id(member): member for one in found for member in one.members}
     full = {key for key, member in members.items() if not _has_room(member, values, problem)}
@@ -286,9 +287,7 @@ def _first(
     return Choice(found, now, known, why)
 
 
-def _searched(
-    how: Policy, problem: Problem | None, values: Sequence[Any], name: str, kernels: Sequence[Any]
-) -> Choice:
+def _searched(how: Policy, problem: Problem | None, name: str) -> Choice:
     """The ways to deal out iterations: the one that earlier processes found, or a search for it."""
     assert problem is not None
     where = how.executor

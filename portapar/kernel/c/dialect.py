@@ -166,6 +166,15 @@ HIP = replace(
 )
 
 
+def _turned(hyperbolic: str) -> str:
+    """The text of a function of complex numbers that is a hyperbolic one of its argument turned by a right angle."""
+    return f"""\
+DEVICE @T @N(@T a) {{
+    @T turned = @H({hyperbolic})(@T_make(-a.im, a.re));
+    return @T_make(turned.im, -turned.re);
+}}"""
+
+
 # NumPy's meaning in C. A division by zero gives 0 for integers and inf or nan for floats; integers wrap; a shift by
 # the width or more, or by a negative number, leaves nothing but the sign.
 HELPERS: dict[str, str] = {
@@ -377,11 +386,7 @@ DEVICE @T @N(@T a) {
 DEVICE @T @N(@T a) {
     return @T_make(@F(cosh)(a.re) * @F(cos)(a.im), @F(sinh)(a.re) * @F(sin)(a.im));
 }""",
-    "complex_tan": """\
-DEVICE @T @N(@T a) {
-    @T turned = @H(complex_tanh)(@T_make(-a.im, a.re));
-    return @T_make(turned.im, -turned.re);
-}""",
+    "complex_tan": _turned("complex_tanh"),
     "complex_tanh": """\
 DEVICE @T @N(@T a) {
     if (@F(fabs)(a.re) > 22) {
@@ -391,21 +396,13 @@ DEVICE @T @N(@T a) {
     @R t = @F(tan)(a.im), s = @F(sinh)(a.re), grown = 1 + t * t, below = 1 + grown * s * s;
     return @T_make(grown * @F(sqrt)(1 + s * s) * s / below, t / below);
 }""",
-    "complex_asin": """\
-DEVICE @T @N(@T a) {
-    @T turned = @H(complex_asinh)(@T_make(-a.im, a.re));
-    return @T_make(turned.im, -turned.re);
-}""",
+    "complex_asin": _turned("complex_asinh"),
     "complex_acos": """\
 DEVICE @T @N(@T a) {
     @T less = @H(complex_sqrt)(@T_make(1 - a.re, -a.im)), more = @H(complex_sqrt)(@T_make(1 + a.re, a.im));
     return @T_make(2 * @F(atan2)(less.re, more.re), @F(asinh)(more.re * less.im - more.im * less.re));
 }""",
-    "complex_atan": """\
-DEVICE @T @N(@T a) {
-    @T turned = @H(complex_atanh)(@T_make(-a.im, a.re));
-    return @T_make(turned.im, -turned.re);
-}""",
+    "complex_atan": _turned("complex_atanh"),
     "complex_asinh": """\
 DEVICE @T @N(@T a) {
     @T up = @H(complex_sqrt)(@T_make(1 + a.im, -a.re)), down = @H(complex_sqrt)(@T_make(1 - a.im, a.re));

@@ -430,9 +430,7 @@ def inspect(program: Program, stream: bool = False) -> dict[str, str]:
         verdict = f"{verdict}\nwhere an index is negative: {slow}"
     return {
         "vectorized": verdict,
-        "Numba": program.text
-        + "\n"
-        + chunk_text(
+        "Numba": program.text + "\n" + chunk_text(
             program, stream, bound, _apart(program), strips, _quotients(program), _short(program), _free(program)
         ),
         "LLVM": llvm,

@@ -13,6 +13,7 @@ import ast
 import functools
 import types
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 from portapar import cache
@@ -84,6 +85,11 @@ def bound(func: Any) -> tuple[Kernel, types.FunctionType, list[Any]]:
             kernels += fitting
         kernel = fitting[0]
     return kernel, func, kernel.values(func)
+
+
+def capturing(kernels: Sequence[Any]) -> bool:
+    """Whether one of some kernels captures something."""
+    return any(bound(kernel)[2] for kernel in kernels)
 
 
 def known(func: types.FunctionType) -> tuple[Kernel, list[Any]] | None:

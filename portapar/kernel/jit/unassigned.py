@@ -34,7 +34,7 @@ class Mark(FunctionPass):
 
     def run_pass(self, state: Any) -> bool:
         func_ir = state.func_ir
-        first = func_ir.blocks[min(func_ir.blocks)]
+        first = _first(func_ir)
         found = sorted(name for name in _needed(func_ir) if name[0] != "$")
         for name in found:
             _assign(func_ir, ir.Const(_UNSET, first.loc), first.scope.get_exact(name), 0)
@@ -97,6 +97,10 @@ def _sources(func_ir: Any, values: list[Any]) -> list[Any]:
     return [*found]
 
 
+def _first(func_ir: Any) -> Any:
+    return func_ir.blocks[min(func_ir.blocks)]
+
+
 def _defined(func_ir: Any, variable: ir.Var) -> Any:
     values = func_ir._definitions[variable.name]
     return values[0] if len(values) == 1 else None
@@ -108,7 +112,7 @@ def _constant(func_ir: Any, variable: ir.Var) -> Any:
 
 
 def _assign(func_ir: Any, value: Any, target: ir.Var, place: int) -> None:
-    first = func_ir.blocks[min(func_ir.blocks)]
+    first = _first(func_ir)
     first.body.insert(place, ir.Assign(value, target, first.loc))
     func_ir._definitions[target.name].append(value)
 
@@ -138,7 +142,7 @@ def set_to_zero(func_ir: Any, typemap: dict[str, Any], calltypes: dict[Any, Any]
     numba.core.errors.TypingError
         For other arrays.
     """
-    first = func_ir.blocks[min(func_ir.blocks)]
+    first = _first(func_ir)
     phis = [s for block in func_ir.blocks.values() for s in block.find_insts(ir.Assign) if s.target.name in found]
     for assign in phis:
         kind, name = typemap[assign.target.name], assign.target.name.split(".")[0]
@@ -162,7 +166,7 @@ def _other(
 
     It is read by kernels that are wrong alone, and then there is memory behind it.
     """
-    first = func_ir.blocks[min(func_ir.blocks)].body
+    first = _first(func_ir).body
     behind = 1 + max((k for k, one in enumerate(first) if _is_argument(one)), default=-1)
     for value in _sources(func_ir, [*phi.incoming_values]):
         if isinstance(value, ir.Arg):
@@ -204,7 +208,7 @@ def _again(
             calltypes[new] = calltypes[value]
         value = new
     elif isinstance(value, ir.Arg):
-        first = func_ir.blocks[min(func_ir.blocks)].body
+        first = _first(func_ir).body
         value = next(one.target for one in first if _is_argument(one) and one.value.index == value.index)
     elif not isinstance(value, ir.Const | ir.Global | ir.FreeVar):
         if zero is None:
