@@ -9,14 +9,17 @@
 `find`                find, find_if, find_last_if, adjacent_find, mismatch, equal
 `search`              search, find_first_of, lexicographical_compare, is_sorted_until, is_partitioned
 `scan`                inclusive_scan, exclusive_scan, transform_scan
-`sort`                sort, stable_sort, argsort, sort_by_key, is_sorted, merge
+`sort`                sort, stable_sort, argsort, sort_by_key, is_sorted
+`merge`               merge
 `select`              kth_smallest, nth_element
 `top`                 top_k, partial_sort
 `searchsorted`        searchsorted
 `unique`              unique, unique_count
-`sets`                set_union, set_intersection, set_difference, set_symmetric_difference, includes, isin
+`sets`                set_union, set_intersection, set_difference, set_symmetric_difference, includes
+`isin`                isin
 `copy_if`             copy_if, remove_if, pack_index, partition
-`moves`               gather, scatter, reverse, rotate, adjacent_difference, inner_product
+`moves`               gather, scatter, reverse, rotate
+`pairs`               adjacent_difference, inner_product
 `shifts`              shift_left, shift_right, transpose, gather_if, scatter_if
 `histogram`           histogram, bincount
 `segmented`           segmented_reduce, segmented_scan

@@ -15,11 +15,12 @@ import numpy as np
 from portapar import arrays, ops, parts
 from portapar.algorithms import few_sorted
 from portapar.algorithms.for_each import for_each
+from portapar.algorithms.merge import end_to_end, merge_to
 from portapar.algorithms.moves import gather, scatter
 from portapar.algorithms.order import Order, before
 from portapar.algorithms.runs import Runs, few_first, few_runs, keys_of
 from portapar.algorithms.segmented import reduce_few, scan_few, segmented_reduce, segmented_scan
-from portapar.algorithms.sort import argsort, end_to_end, merge_to, merge_whole, sort_by_key
+from portapar.algorithms.sort import argsort, merge_whole, sort_by_key
 from portapar.arrays import PartitionedArray
 from portapar.errors import ArgumentError, PlacementError, flags
 from portapar.few import MANY, MISS, Step, elements

@@ -14,8 +14,8 @@ import numpy as np
 from portapar import arrays, parts, shares
 from portapar.algorithms import few_sorted, radix
 from portapar.algorithms.find import differing, find_if, find_last_if, first, look
+from portapar.algorithms.isin import few_members, members
 from portapar.algorithms.order import Order, before
-from portapar.algorithms.sets import few_members, members
 from portapar.errors import ArgumentError, flags
 from portapar.few import MANY, MISS, Step, elements, fixed
 from portapar.part import LocalPart

@@ -1,18 +1,16 @@
-"""sort, stable_sort, argsort, sort_by_key, is_sorted, merge: order by keys.
+"""sort, stable_sort, argsort, sort_by_key, is_sorted: order by keys.
 
 Keys become codes, unsigned integers in the same order, which a radix sort brings into order in O(n) for each
 digit (`portapar.algorithms.radix`). Elements of at most 64 bits go along with their codes, larger ones are
 gathered at the end. On several parts each sorts its own; then the code of every cut is found by its digits
 (how many codes are smaller is a search in each part, which all tell each other), so that every element goes
 straight to its place: elements of equal codes in the order of the parts (Axtmann, Bingmann, Sanders, Schulz,
-"Practical massively parallel sorting", 2015, call this multisequence selection). Merging cuts the output into
-blocks and finds where each begins in both inputs (merge path: Deo, Sarkar, "Parallel algorithms for merging and
-sorting", 1991; Odeh, Green, Mwassi, Shmueli, Birk, "Merge path", 2012).
+"Practical massively parallel sorting", 2015, call this multisequence selection).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,7 +21,7 @@ from portapar.algorithms.order import Order, before, take
 from portapar.algorithms.reduce import transform_reduce
 from portapar.algorithms.transform import copy, transform
 from portapar.errors import PlacementError, flags
-from portapar.few import MANY, MISS, Step, elements, plain
+from portapar.few import MISS
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
@@ -187,41 +185,6 @@ def is_sorted(policy: Policy | None, x: Any, *, key: Any = None, descending: boo
     )  # fmt: skip
 
 
-def merge(policy: Policy | None, a: Any, b: Any, *, key: Any = None, descending: bool = False, out: Any = None) -> Any:
-    """The elements of two sorted arrays in order; of equal ones those of `a` first.
-
-    Parameters
-    ----------
-    policy : Policy
-    a, b : array
-        One-dimensional, of one dtype, sorted by `key` and `descending`. If they are not, neither is the result.
-    key, descending
-        As for `sort`.
-    out : array, optional
-        As long as both together; must not overlap them.
-
-    Returns
-    -------
-    array
-        `out`, or a new one.
-
-    Notes
-    -----
-    O(n) work; on several parts a sort.
-
-    Examples
-    --------
-    >>> import numpy as np, portapar as pp
-    >>> pp.merge(pp.par, np.array([1, 4]), np.array([2, 3, 5]))
-    array([1, 2, 3, 4, 5])
-    """
-    flags("merge", descending=descending)
-    return parts.run(
-        "merge", policy, (a, b, out), lambda p: _merge(p, a, b, key, descending, out),
-        lambda step: merged_few(step, a, b, key, descending, out), whole=merge_whole(key, descending),
-    )  # fmt: skip
-
-
 def _whole(key: Any, descending: Any) -> Whole | None:
     """What the steps of a call with a key follow from, see `portapar.sequence`; those without are few steps anyway."""
     return None if key is None else merge_whole(key, descending)
@@ -230,38 +193,6 @@ def _whole(key: Any, descending: Any) -> Whole | None:
 def merge_whole(key: Any, descending: Any) -> Whole:
     """The same for merges."""
     return ((), (key, descending)) if key is None or isinstance(key, str) else ((key,), (descending,))
-
-
-def merged_few(step: Step, a: Any, b: Any, key: Any, descending: Any, out: Any = None) -> Any:
-    """`merge` of plain arrays by remembered steps."""
-    part = step.part
-    if part is None or key is not None:
-        return MISS
-    if out is None and plain(a) and type(b) is np.ndarray and b.shape == (0,) and b.dtype == a.dtype:
-        return a.copy()
-    if not few_sorted.comparable(a, b, descending):
-        return MISS
-    n, m = len(a), len(b)
-    if out is not None and (elements(out, most=MANY) != n + m or out.dtype != a.dtype):
-        return MISS
-    aliases = {} if out is None else {"out": out, "like": (out,)}  # both kernels that put elements there capture it
-    there = part.empty(n + m, a.dtype) if out is None else out
-    second, first = ([(radix.bits(x), radix.coding(x.dtype, descending))] for x in (b, a))
-    put, less = putters(a, b, there), before(second, first)
-    return there if merge_to(part, n, m, less, *put, step.run, **aliases) else MISS
-
-
-def putters(x: Any, y: Any, out: Any) -> tuple[Any, Any]:
-    """The last two kernels of `merge_to`."""
-
-    def put(k: int, other: bool, i: int) -> None:
-        out[np.uint64(k)] = y[np.uint64(i)] if other else x[np.uint64(i)]
-
-    def either(k: int, other: bool, i: int, j: int) -> None:
-        first, second = x[np.uint64(i)], y[np.uint64(j)]
-        out[np.uint64(k)] = second if other else first
-
-    return put, either
 
 
 def _plain(dtype: np.dtype) -> bool:
@@ -288,7 +219,7 @@ def _sort(p: Parts, x: Any, key: Any, descending: bool, out: Any, stable: bool) 
     data = p.stored(x, "x")
     order = Order(p, data.dtype, key, descending, "x")
     result = p.new(data.shape, data.dtype) if out is None else p.write(out, "out", [("x", x)])
-    _check_out(p, result, data.shape, data.dtype)
+    check_out(p, result, data.shape, data.dtype)
     if p.count > 1:
         return _sort_parts(p, order, data, [(data, result)])
     few = p.few()
@@ -314,7 +245,7 @@ def _sort(p: Parts, x: Any, key: Any, descending: bool, out: Any, stable: bool) 
     return p.give(result)
 
 
-def _check_out(p: Parts, result: Data, shape: tuple[int, ...], dtype: np.dtype) -> None:
+def check_out(p: Parts, result: Data, shape: tuple[int, ...], dtype: np.dtype) -> None:
     if result.dtype != dtype or result.shape != shape:
         raise PlacementError(
             f"{p.algorithm}: out has shape {result.shape} and dtype {result.dtype}: must have {shape} and {dtype}"
@@ -473,7 +404,7 @@ def _ranks(codes: np.ndarray, wanted: np.ndarray, side: Any) -> np.ndarray:
     return np.searchsorted(codes, wanted.astype(codes.dtype), side)
 
 
-# is_sorted, merge -----------------------------------------------------------------------------------
+# is_sorted -----------------------------------------------------------------------------------
 
 
 def _is_sorted(p: Parts, x: Any, key: Any, descending: bool) -> bool:
@@ -511,90 +442,3 @@ def _ends(part: LocalPart, keys: Any, coding: radix.Coding) -> list[int]:
     ends = part.empty(2, coding.dtype)
     part.run(1, first_and_last, keys, ends)
     return arrays.asnumpy(ends).tolist()
-
-
-def _merge(p: Parts, a: Any, b: Any, key: Any, descending: bool, out: Any) -> Any:
-    n = p.length(a, "a") + p.length(b, "b")
-    if getattr(a, "dtype", None) != getattr(b, "dtype", None):
-        raise PlacementError(f"{p.algorithm}: a has dtype {a.dtype}, b {b.dtype}: must be the same")
-    if p.count > 1:
-        return _merge_parts(p, a, b, key, descending, out)
-    first, second = p.replicated(a, "a"), p.replicated(b, "b")
-    order = Order(p, first.dtype, key, descending, "a")
-    p.cuts = (0, n)
-    (part,) = p.own
-    result = p.new((n,), first.dtype) if out is None else p.write(out, "out", [("a", a), ("b", b)])
-    _check_out(p, result, (n,), first.dtype)
-    found = p.few()
-    if found is not MISS:
-        return found
-    x, y, there = part.asarray(first[part]), part.asarray(second[part]), result[part]
-    if n:
-        less = before(order.keys(part, y), order.keys(part, x))
-        merge_to(part, len(x), len(y), less, *putters(x, y, there), part.run)
-    return p.give(result)
-
-
-def merge_to(
-    part: LocalPart, n: int, m: int, less: Any, put: Any, either: Any, run: Any, **aliases: Any
-) -> bool:
-    """Merge two sorted sequences of `n` and `m` elements, at least one together; False if it did not run.
-
-    Parameters
-    ----------
-    part : LocalPart
-    n, m : int
-    less : callable
-        A kernel: whether element j of the second one comes before element i of the first, ``less(j, i)``.
-    put : callable
-        A kernel: element i of the first one, or of the other, comes to place k, ``put(k, other, i)``.
-    either : callable
-        The same for element i or j of which both can be read, ``either(k, other, i, j)``.
-    run : callable
-        That of the part, or of a step.
-    **aliases
-        As for a step.
-    """
-
-    def merge(block: int, size: int, n: int, m: int) -> None:
-        begin, end = block * size, min(n + m, (block + 1) * size)
-        lo, hi = max(0, begin - m), min(begin, n)
-        while lo < hi:  # how many of the first `begin` come from the first one
-            middle = (lo + hi) // 2
-            if less(begin - 1 - middle, middle):
-                hi = middle
-            else:
-                lo = middle + 1
-        i, j, k = lo, begin - lo, begin
-        while i < n and j < m and k < end:
-            for _ in range(min(end - k, n - i, m - j)):  # there is an element of each, whatever is taken: no branches
-                other = less(j, i)
-                either(k, other, i, j)
-                taken = 1 if other else 0
-                i, j, k = i + 1 - taken, j + taken, k + 1
-        for place in range(k, end):
-            put(place, i >= n, (i if i < n else j) + place - k)
-
-    blocks, size = part.blocks(n + m)
-    return run(blocks, merge, size, n, m, work=n + m, **aliases)
-
-
-def _merge_parts(p: Parts, a: Any, b: Any, key: Any, descending: bool, out: Any) -> Any:
-    """On several parts: one after the other, sorted stably."""
-    whole = end_to_end(p, (a, b), ("a", "b"), out.cuts if isinstance(out, arrays.PartitionedArray) else None)
-    return stable_sort(p.how, whole, key=key, descending=descending, out=out)
-
-
-def end_to_end(p: Parts, inputs: Sequence[Any], names: Sequence[str], cuts: tuple[int, ...] | None = None) -> Any:
-    """Two arrays of one dimension as one; of parts, cut by `cuts`."""
-    runs: dict[int, list[tuple[int, np.ndarray]]] = {part.number: [] for part in p.own}
-    begin = 0
-    for x, name in zip(inputs, names, strict=True):
-        own = x.cuts if isinstance(x, arrays.PartitionedArray) else None
-        p.cuts = own or shares.cut_rows(p.length(x, name), p.executor.weights)
-        data = p.stored(x, name)
-        rows = p.do("read", lambda part: arrays.asnumpy(data[part]))  # noqa: B023
-        for part in p.own:
-            runs[part.number].append((begin + part.lo, rows[part.number]))
-        begin += len(data)
-    return p.assemble(runs, begin, cuts)

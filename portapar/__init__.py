@@ -53,7 +53,10 @@ if TYPE_CHECKING:
     from portapar.algorithms.for_each import for_each
     from portapar.algorithms.for_each_segment import for_each_segment
     from portapar.algorithms.histogram import bincount, histogram
-    from portapar.algorithms.moves import adjacent_difference, gather, inner_product, reverse, rotate, scatter
+    from portapar.algorithms.isin import isin
+    from portapar.algorithms.merge import merge
+    from portapar.algorithms.moves import gather, reverse, rotate, scatter
+    from portapar.algorithms.pairs import adjacent_difference, inner_product
     from portapar.algorithms.reduce import reduce, transform_reduce
     from portapar.algorithms.runs import run_length_encode
     from portapar.algorithms.scan import exclusive_scan, inclusive_scan, transform_scan
@@ -69,14 +72,13 @@ if TYPE_CHECKING:
     from portapar.algorithms.select import kth_smallest, nth_element
     from portapar.algorithms.sets import (
         includes,
-        isin,
         set_difference,
         set_intersection,
         set_symmetric_difference,
         set_union,
     )
     from portapar.algorithms.shifts import gather_if, scatter_if, shift_left, shift_right, transpose
-    from portapar.algorithms.sort import argsort, is_sorted, merge, sort, sort_by_key, stable_sort
+    from portapar.algorithms.sort import argsort, is_sorted, sort, sort_by_key, stable_sort
     from portapar.algorithms.stencil import stencil
     from portapar.algorithms.top import partial_sort, top_k
     from portapar.algorithms.transform import copy, fill, iota, transform
