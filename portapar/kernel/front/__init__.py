@@ -6,7 +6,7 @@
 `constants`     expressions of constants alone
 `names`         what the names in a kernel stand for
 `functions`     functions of math, cmath and NumPy that renderers do not have
-`remedies`      what to write instead of captured values that kernels cannot use
+`remedies`      what to write instead of what kernels cannot use
 `walrus`        assignments inside of expressions
 `calls`         what the calls in a kernel become
 `lift`          checking a function and writing it anew with its captures as arguments

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar.kernel.front import atomic, functions
+from portapar.kernel.front import atomic, functions, remedies
 from portapar.kernel.front.generators import fold, names_of
 from portapar.kernel.front.kernel import (
     OPERATORS,
@@ -137,7 +137,7 @@ class Calls(Names):
         array = self._array(node, value, source)
         if array is not None:
             return array
-        remedy = functions.refusal(value, ast.unparse(node.func))
+        remedy = remedies.refusal(value, ast.unparse(node.func))
         if remedy is not None:
             self.fail(node, f"it calls {ast.unparse(node.func)}, which does not exist in kernels", remedy)
         own = functions.substitute(value, len(node.args) + len(node.keywords))

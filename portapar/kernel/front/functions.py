@@ -1,4 +1,4 @@
-"""Functions of math, cmath and NumPy that renderers do not have: written as kernel functions, or refused with a remedy.
+"""Functions of math, cmath and NumPy that renderers do not have: written as kernel functions.
 
 A kernel's call of one of these becomes a call of the function here, which is typed and rendered as a user's would
 be, so that all backends have it at once. A function whose body is one expression is put in the place of the call.
@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import cmath
 import math
-import types
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-__all__ = ["closest", "parameter", "refusal", "substitute"]
+__all__ = ["NUMPY", "parameter", "substitute"]
 
 
 # whole numbers ------------------------------------------------------------------------------------
@@ -407,7 +406,8 @@ _MATH: dict[str, dict[int, Callable[..., Any]]] = {
     "prod": {1: prod}, "sumprod": {2: sumprod}, "remainder": {2: remainder}, "isclose": {_ANY: isclose},
     "modf": {1: modf}, "frexp": {1: frexp}, "ulp": {1: ulp},
 }  # fmt: skip
-_NUMPY: dict[str, dict[int, Callable[..., Any]]] = {
+#: NumPy's, by their names and numbers of arguments
+NUMPY: dict[str, dict[int, Callable[..., Any]]] = {
     "bitwise_count": {1: bitwise_count}, "lcm": {2: lcm}, "clip": {3: clip}, "where": {3: where}, "fix": {1: fix},
     "heaviside": {2: heaviside}, "isposinf": {1: isposinf}, "isneginf": {1: isneginf},
     "nan_to_num": {1: nan_to_num, 2: nan_to_num, 4: nan_to_numbers}, "isclose": {_ANY: np_isclose},
@@ -425,7 +425,7 @@ _COMPLEX: dict[str, dict[int, Callable[..., Any]]] = {
 }  # fmt: skip
 _FORMS: dict[int, dict[int, Callable[..., Any]]] = {
     id(getattr(module, name)): forms
-    for module, table in ((math, _MATH), (np, _NUMPY), (cmath, _COMPLEX))
+    for module, table in ((math, _MATH), (np, NUMPY), (cmath, _COMPLEX))
     for name, forms in table.items()
     if hasattr(module, name)
 }
@@ -444,120 +444,3 @@ def substitute(value: Any, count: int) -> Callable[..., Any] | None:
 def parameter(name: str) -> str:
     """The parameter of a function here that NumPy's keyword means."""
     return _ALIASES.get(name, name)
-
-
-# what is refused ----------------------------------------------------------------------------------
-
-_LOOP = "write a loop over the elements, for k in range(len(x)), or call it outside of the kernel"
-_OUTSIDE = "call it outside of the kernel, and pass or capture what it gives"
-_REDUCES = frozenset("sum prod min max amin amax argmin argmax mean any all dot vdot inner".split())
-_KNOWN = frozenset({"round", "around", "real", "imag", *_REDUCES, *_NUMPY})
-_REMEDIES = {
-    "math.fsum": "add the numbers up in a loop, or with pp.reduce",
-    "math.fma": "write x * y + z, which rounds twice",
-    "np.isnat": "kernels compute with numbers: pass times as x.view(np.int64)",
-    "np.i0": _OUTSIDE,
-    "np.real_if_close": "write z.real",
-    "np.isscalar": "leave it out: what a[i] gives is a number, what a[i] of a table gives is a row",
-    "np.ndim": "write a.ndim",
-    "np.size": "write len(a) or a.size",
-    "np.shape": "write a.shape",
-    "np.array": "use a small private array, a = np.zeros(4), and set its elements",
-    "np.asarray": "pass the array in as an argument",
-    "np.arange": "use for k in range(n); k is the element",
-    "np.linspace": "compute the element: start + k * step",
-    "np.zeros_like": "use a small private array, np.zeros(4); for larger scratch space pass an array in",
-    "np.empty_like": "use a small private array, np.empty(4); for larger scratch space pass an array in",
-    "np.copy": "copy element by element, y[:] = x, into an array argument or a private array",
-    "np.sort": "use pp.sort before, or write an insertion sort over a small private array",
-    "np.argsort": "use pp.argsort before the call",
-    "np.cumsum": "use pp.inclusive_scan, or add up in a loop",
-    "np.bincount": "use pp.bincount, or pp.atomic.add(bins, key, 1)",
-    "np.histogram": "use pp.histogram",
-    "np.searchsorted": "use pp.searchsorted before the call, or write the bisection as a while loop",
-    "np.digitize": "use pp.searchsorted before the call, or write the bisection as a while loop",
-    "np.array_equal": "compare in a loop, or write (x == y).all() for rows",
-    "np.array_equiv": "compare in a loop, or write (x == y).all() for rows",
-    **{f"np.{name}": f"write the index that the element has, or call .{name}() before the call"
-       for name in ("reshape", "ravel", "transpose", "squeeze", "swapaxes")},
-    "np.cross": "write the three products out",
-    "np.linalg.norm": "write math.sqrt((x * x).sum()), or a loop",
-    "np.vecdot": "write x @ y for rows",
-    "np.matvec": "write a loop over the rows: row @ x",
-    "np.vecmat": "write a loop over the columns",
-    "np.matmul": "write x @ y",
-    "np.median": _LOOP,
-    "np.var": "write ((x - x.mean()) ** 2).mean()",
-    "np.std": "write math.sqrt(((x - x.mean()) ** 2).mean())",
-}
-_SPECIAL = {
-    "erf": "math.erf(x)", "erfc": "math.erfc(x)", "gamma": "math.gamma(x)", "gammaln": "math.lgamma(x)",
-    "expit": "1 / (1 + math.exp(-x))", "logit": "math.log(x / (1 - x))", "cbrt": "np.cbrt(x)", "exp2": "np.exp2(x)",
-    "expm1": "math.expm1(x)", "log1p": "math.log1p(x)", "xlogy": "x * math.log(y) if x != 0 else 0.0",
-    "comb": "math.comb(n, k)", "factorial": "math.factorial(n)", "ndtr": "0.5 * math.erfc(-x / math.sqrt(2))",
-    "log_ndtr": "math.log(0.5 * math.erfc(-x / math.sqrt(2)))", "softplus": "np.logaddexp(0.0, x)",
-    "sinc": "np.sinc(x)", "xlog1py": "x * math.log1p(y) if x != 0 else 0.0", "binom": "math.comb(n, k)",
-    "perm": "math.perm(n, k)", "radian": "math.radians(x)", "exp10": "10.0 ** x", "cosm1": "-2 * math.sin(x / 2) ** 2",
-}  # fmt: skip
-_RANDOM = {
-    **dict.fromkeys(("normal", "randn", "standard_normal", "gauss", "normalvariate"), "pp.random.normal(seed, i)"),
-    **dict.fromkeys(("randint", "integers", "randrange"), "pp.random.integers(seed, i, low, high)"),
-    **dict.fromkeys(("exponential", "standard_exponential"), "-math.log1p(-pp.random.uniform(seed, i))"),
-    "expovariate": "-math.log1p(-pp.random.uniform(seed, i)) / rate",
-}
-
-
-def refusal(value: Any, text: str) -> str | None:
-    """What to write instead of a function that kernels do not have; None if they have it.
-
-    Parameters
-    ----------
-    value : object
-        What is called.
-    text : str
-        As the user wrote it.
-    """
-    owner = str(getattr(value, "__module__", None) or getattr(type(getattr(value, "__self__", None)), "__module__", ""))
-    name = str(getattr(value, "__name__", "")).rpartition(".")[2]
-    if owner.startswith(("numpy.random", "random")):
-        ours = _RANDOM.get(name, "pp.random.uniform(seed, i)")
-        return f"write {ours}, which gives every index i numbers of its own, the same on every executor"
-    if owner.startswith("scipy.special") or (isinstance(value, np.ufunc) and vars(np).get(name) is not value):
-        known = _SPECIAL.get(name)
-        return f"write {known}" if known else _OUTSIDE
-    if owner.startswith("scipy"):
-        return _OUTSIDE
-    if owner.startswith("portapar.") and _takes_policy(value):
-        return "call it outside of the kernel, which is called for every index: it runs in parallel itself"
-    if owner == "portapar.lazy" and name in value.__globals__["__all__"]:
-        return "make it outside of the kernel, as an input of the call"
-    if owner in ("time", "datetime"):
-        return "measure outside of the kernel"
-    if getattr(math, name, None) is value:
-        return _REMEDIES.get(f"math.{name}")
-    if owner.startswith("numpy.linalg"):
-        return _REMEDIES.get(f"np.linalg.{name}", _OUTSIDE)
-    public = vars(np).get(name) is value
-    if public and f"np.{name}" in _REMEDIES:
-        return _REMEDIES[f"np.{name}"]
-    if public and not isinstance(value, (type, np.ufunc)) and name not in _KNOWN and callable(value):
-        return _LOOP
-    return None
-
-
-def _takes_policy(value: Any) -> bool:
-    """Whether it is an algorithm, all of which take a policy first."""
-    code = getattr(value, "__code__", None)
-    return code is not None and code.co_varnames[:1] == ("policy",)
-
-
-def closest(name: str, owner: Any) -> str:
-    """A remedy for a name that an object does not have."""
-    if isinstance(owner, types.ModuleType) and owner in (math, np, cmath):
-        for module, alias in ((math, "math"), (np, "np"), (cmath, "cmath")):
-            if module is not owner and hasattr(module, name):
-                return f"write {alias}.{name}"
-    import difflib  # here, where something is refused anyway: it takes time to import
-
-    found = difflib.get_close_matches(name, [known for known in dir(owner) if not known.startswith("_")], 1)
-    return f"did you mean {found[0]!r}?" if found else "check its spelling"

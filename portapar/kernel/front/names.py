@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from portapar.errors import KernelError, PlacementError
-from portapar.kernel.front import atomic, constants, functions
+from portapar.kernel.front import atomic, constants
 from portapar.kernel.front.constants import Known
 from portapar.kernel.front.kernel import Builtin, Capture, Guard, held, is_data, kind_of, scalar_name, usable
-from portapar.kernel.front.remedies import described, unusable
+from portapar.kernel.front.remedies import closest, described, unusable
 from portapar.kernel.front.sources import find_source, kernel_error
 from portapar.kernel.front.trees import placed
 
@@ -142,7 +142,7 @@ class Names(ast.NodeTransformer):
             try:
                 value = getattr(value, step) if isinstance(step, str) else value[step[0]]
             except (AttributeError, LookupError):
-                remedy = functions.closest(step if isinstance(step, str) else str(step[0]), owner)
+                remedy = closest(step if isinstance(step, str) else str(step[0]), owner)
                 self.fail(node, f"{text} does not exist", remedy)
             except Exception as error:  # noqa: BLE001 - a property may raise anything
                 self.fail(node, f"reading {text} gives {type(error).__name__}: {error}", "read it before the call")

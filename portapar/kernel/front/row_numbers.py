@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from portapar.kernel.front.functions import refusal
 from portapar.kernel.front.kernel import place_of
+from portapar.kernel.front.remedies import refusal
 from portapar.kernel.front.row_forms import LOOP, PRIVATE, PRODUCTS, REDUCTIONS, Dim, fold_text
 from portapar.kernel.front.templates import Templates
 from portapar.kernel.front.trees import (
