@@ -4,7 +4,9 @@
 `typing`      type inference: what Numba knows of a function, for every renderer
 `messages`    what Numba says of a kernel that it cannot type, in the user's words
 `promotion`   what operators and functions of numbers work on: NumPy's rules
+`inference`   Numba's type inference with these
 `numbers`     what they compute on CPUs, written as LLVM
+`lowering`    Numba's lowering with these
 `unassigned`  variables that are read where nothing was assigned to them
 `loops`       ranges in loops, and hints on the loop before a call
 `hindrances`  what makes a loop slow although it is right

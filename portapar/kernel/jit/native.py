@@ -184,9 +184,9 @@ def _callee_compiler(once: bool) -> Any:
     from numba.core.compiler_machinery import register_pass
     from numba.core.typed_passes import NativeLowering, NopythonTypeInference
 
-    from portapar.kernel.jit.numbers import Lower
+    from portapar.kernel.jit.inference import Inference
+    from portapar.kernel.jit.lowering import Lower
     from portapar.kernel.jit.passes import Passes
-    from portapar.kernel.jit.promotion import Inference
 
     class LowerOnly(NativeLowering):
         _name = "portapar_lower_only"

@@ -11,20 +11,17 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types, typing
 
 from portapar.kernel.front.functions import c_acosh
-from portapar.kernel.jit import loops
-from portapar.kernel.jit.typing import ufunc_operand_types
 
 Code = Callable[
     ..., Any
 ]  #: (place, result, values, constant) → the LLVM value; `constant` is the last operand's, or None
 
 
-class _Place:
+class Place:
     """Where code goes, with what most of it needs."""
 
     def __init__(self, context: Any, builder: Any, exponent: Any) -> None:
@@ -62,7 +59,7 @@ class _Place:
 def _wrapping(name: str) -> Code:
     """Addition and its kin without a promise that they do not overflow; of booleans they are or and and."""
 
-    def code(place: _Place, result: Any, values: Any, constant: Any) -> Any:
+    def code(place: Place, result: Any, values: Any, constant: Any) -> Any:
         return getattr(place.builder, name)(*values)
 
     return code
@@ -71,7 +68,7 @@ def _wrapping(name: str) -> Code:
 def _shift(left: bool) -> Code:
     """A shift; by a negative number, or by the width or more, everything is shifted out."""
 
-    def code(place: _Place, result: Any, values: Any, constant: Any) -> Any:
+    def code(place: Place, result: Any, values: Any, constant: Any) -> Any:
         builder, (value, amount) = place.builder, values
         width = value.type.width
         inside = builder.icmp_unsigned("<", amount, amount.type(width))
@@ -87,7 +84,7 @@ def _shift(left: bool) -> Code:
     return code
 
 
-def _quotient(place: _Place, result: Any, a: Any, b: Any) -> tuple[Any, Any]:
+def _quotient(place: Place, result: Any, a: Any, b: Any) -> tuple[Any, Any]:
     """Floor and modulo of integers: 0 where b is 0, and wrapping for the least one by -1.
 
     Branches would keep loops scalar.
@@ -111,7 +108,7 @@ def _quotient(place: _Place, result: Any, a: Any, b: Any) -> tuple[Any, Any]:
 
 
 def _divided(part: int) -> Code:
-    def code(place: _Place, result: Any, values: Any, constant: Any) -> Any:
+    def code(place: Place, result: Any, values: Any, constant: Any) -> Any:
         (a, b), builder = values, place.builder
         if constant is not None and constant > 0 and constant & (constant - 1) == 0:
             # LLVM does not find out: C's division rounds to zero, and is corrected for signs
@@ -126,7 +123,7 @@ def _divided(part: int) -> Code:
 def _truncated(part: int) -> Code:
     """C's division, which rounds to zero, with our values where C has none."""
 
-    def code(place: _Place, result: Any, values: Any, constant: Any) -> Any:
+    def code(place: Place, result: Any, values: Any, constant: Any) -> Any:
         (a, b), builder = values, place.builder
         zero = builder.icmp_unsigned("==", b, b.type(0))
         if not result.signed:
@@ -141,7 +138,7 @@ def _truncated(part: int) -> Code:
     return code
 
 
-def _integer_power(place: _Place, result: Any, values: Any, constant: Any) -> Any:
+def integer_power(place: Place, result: Any, values: Any, constant: Any) -> Any:
     """Products that wrap; with a negative exponent the quotient cut to an integer, and 0 for 0."""
     builder, (a, n) = place.builder, values
     kind = a.type
@@ -187,7 +184,7 @@ def _product(x: Any, count: int, multiply: Code) -> Any:
     return total
 
 
-def _whole_reciprocal(place: _Place, result: Any, values: Any, constant: Any) -> Any:
+def _whole_reciprocal(place: Place, result: Any, values: Any, constant: Any) -> Any:
     (x,), builder = values, place.builder
     one = x.type(1)
     own = builder.icmp_unsigned("==", x, one)
@@ -196,7 +193,7 @@ def _whole_reciprocal(place: _Place, result: Any, values: Any, constant: Any) ->
     return builder.select(own, x, x.type(0))
 
 
-def _whole_rounded(place: _Place, result: Any, values: Any, constant: Any) -> Any:
+def whole_rounded(place: Place, result: Any, values: Any, constant: Any) -> Any:
     """To a power of ten, halves to even; what has so few digits is told apart by none of them, and is 0."""
     builder, (x, digits) = place.builder, values
     word, bits = ir.IntType(64), ir.IntType(1)
@@ -217,11 +214,11 @@ def _whole_rounded(place: _Place, result: Any, values: Any, constant: Any) -> An
     return builder.trunc(found, x.type) if x.type.width < 64 else found
 
 
-def _rounded(place: _Place, result: Any, values: Any, constant: Any) -> Any:
+def rounded(place: Place, result: Any, values: Any, constant: Any) -> Any:
     """As NumPy does it: a float stays one, of its width."""
     if isinstance(result, types.Complex):
         part = result.underlying_float
-        parts = (_rounded(place, part, (x, *values[1:]), None) for x in place.parts(result, values[0]))
+        parts = (rounded(place, part, (x, *values[1:]), None) for x in place.parts(result, values[0]))
         return place.complex(result, *parts)
     if len(values) == 1:
         return place.call("rint", *values)
@@ -229,7 +226,7 @@ def _rounded(place: _Place, result: Any, values: Any, constant: Any) -> Any:
     return code(place.builder, values)
 
 
-def _whole_sign(place: _Place, result: Any, values: Any, constant: Any) -> Any:
+def _whole_sign(place: Place, result: Any, values: Any, constant: Any) -> Any:
     (x,), builder = values, place.builder
     positive = builder.zext(builder.icmp_unsigned("!=", x, x.type(0)), x.type)
     if not result.signed:
@@ -243,7 +240,7 @@ def _whole_sign(place: _Place, result: Any, values: Any, constant: Any) -> Any:
 def _float_divided(part: int) -> Code:
     """Floor and modulo of floats, step by step as NumPy takes them, so that they agree to the bit."""
 
-    def code(place: _Place, result: Any, values: Any, constant: Any) -> Any:
+    def code(place: Place, result: Any, values: Any, constant: Any) -> Any:
         (a, b), builder = values, place.builder
         zero = b.type(0.0)
         rest = builder.frem(a, b)
@@ -266,14 +263,14 @@ def _float_divided(part: int) -> Code:
     return code
 
 
-def _float_sign(place: _Place, result: Any, values: Any, constant: Any) -> Any:
+def _float_sign(place: Place, result: Any, values: Any, constant: Any) -> Any:
     (x,), builder = values, place.builder
     found = builder.select(place.less(x, x.type(0.0)), x.type(-1.0), x.type(1.0))
     found = builder.select(place.equal(x, x.type(0.0)), x.type(0.0), found)
     return builder.select(builder.fcmp_unordered("uno", x, x), x, found)
 
 
-def _float_power(place: _Place, result: Any, values: Any, constant: Any) -> Any:
+def float_power(place: Place, result: Any, values: Any, constant: Any) -> Any:
     """`pow` is off by up to 4 ulp, and so are products of five factors, which are faster."""
     (x, n), builder = values, place.builder
     if constant is not None and -4 <= constant <= 5:
@@ -292,11 +289,11 @@ def _float_power(place: _Place, result: Any, values: Any, constant: Any) -> Any:
     return place.call("pow", x, n)
 
 
-def _power(place: _Place, result: Any, values: Any, constant: Any) -> Any:
+def _power(place: Place, result: Any, values: Any, constant: Any) -> Any:
     return place.call("pow", *values)
 
 
-def _cbrt(place: _Place, result: Any, values: Any, constant: Any) -> Any:
+def _cbrt(place: Place, result: Any, values: Any, constant: Any) -> Any:
     (x,) = values
     name = "cbrtf" if result == types.float32 else "cbrt"
     function = cgutils.get_or_insert_function(place.builder.module, ir.FunctionType(x.type, [x.type]), name)
@@ -306,14 +303,14 @@ def _cbrt(place: _Place, result: Any, values: Any, constant: Any) -> Any:
 # complex numbers ----------------------------------------------------------------------------------
 
 
-def _times(place: _Place, result: Any, values: Any, constant: Any = None) -> Any:
+def _times(place: Place, result: Any, values: Any, constant: Any = None) -> Any:
     (a, b), (c, d) = (place.parts(result, value) for value in values)
     builder = place.builder
     real = builder.fsub(builder.fmul(a, c), builder.fmul(b, d))
     return place.complex(result, real, builder.fadd(builder.fmul(a, d), builder.fmul(b, c)))
 
 
-def _over(place: _Place, result: Any, values: Any, constant: Any = None) -> Any:
+def _over(place: Place, result: Any, values: Any, constant: Any = None) -> Any:
     """R. L. Smith, Algorithm 116: Complex division. Communications of the ACM 5(8), 1962."""
     (a, b), (c, d) = (place.parts(result, value) for value in values)
     builder, zero = place.builder, c.type(0.0)
@@ -329,7 +326,7 @@ def _over(place: _Place, result: Any, values: Any, constant: Any = None) -> Any:
     return place.complex(result, real, builder.select(none, builder.fdiv(b, place.call("fabs", d)), imag))
 
 
-def _reciprocal(place: _Place, result: Any, values: Any, constant: Any) -> Any:
+def _reciprocal(place: Place, result: Any, values: Any, constant: Any) -> Any:
     a, b = place.parts(result, values[0])
     builder, one = place.builder, a.type(1.0)
     big = builder.fcmp_ordered("<=", place.call("fabs", b), place.call("fabs", a))
@@ -340,12 +337,12 @@ def _reciprocal(place: _Place, result: Any, values: Any, constant: Any) -> Any:
     return place.complex(result, builder.fdiv(real, by), builder.fdiv(imag, by))
 
 
-def _acosh(place: _Place, result: Any, values: Any, constant: Any) -> Any:
+def _acosh(place: Place, result: Any, values: Any, constant: Any) -> Any:
     """Numba's has a real part below zero on the other side of what divides the values."""
     return place.context.compile_internal(place.builder, c_acosh, typing.signature(result, result), values)
 
 
-def _direction(place: _Place, result: Any, values: Any, constant: Any) -> Any:
+def _direction(place: Place, result: Any, values: Any, constant: Any) -> Any:
     """z / |z|, which is the sign of a complex number from NumPy 2 on."""
     a, b = place.parts(result, values[0])
     builder, zero, nan = place.builder, a.type(0.0), a.type(math.nan)
@@ -365,7 +362,7 @@ def _direction(place: _Place, result: Any, values: Any, constant: Any) -> Any:
     return place.complex(result, *(builder.select(unknown, nan, value) for value in (part(a, b), part(b, a))))
 
 
-def _complex_power(place: _Place, result: Any, values: Any, constant: Any) -> Any:
+def _complex_power(place: Place, result: Any, values: Any, constant: Any) -> Any:
     """Products for whole exponents up to 100, as NumPy takes them, else by exp and log; powers of 0 are 0 or nan."""
     builder, context = place.builder, place.context
     base, exponent = values
@@ -429,163 +426,22 @@ def _complex_power(place: _Place, result: Any, values: Any, constant: Any) -> An
 _KINDS = ((types.Boolean, "b"), (types.Integer, "i"), (types.Float, "f"), (types.Complex, "c"))
 
 # by what is computed and the kind of the result: for both operators and NumPy's functions
-_CODES: dict[tuple[str, str], Code] = {
+CODES: dict[tuple[str, str], Code] = {
     ("add", "b"): _wrapping("or_"), ("mul", "b"): _wrapping("and_"),
     ("add", "i"): _wrapping("add"), ("sub", "i"): _wrapping("sub"), ("mul", "i"): _wrapping("mul"),
     ("lshift", "i"): _shift(True), ("rshift", "i"): _shift(False),
     ("floordiv", "i"): _divided(0), ("mod", "i"): _divided(1), ("fmod", "i"): _truncated(1),
     ("floordiv", "f"): _float_divided(0), ("mod", "f"): _float_divided(1),
-    ("pow", "i"): _integer_power, ("pow", "f"): _float_power, ("pow", "c"): _complex_power,
+    ("pow", "i"): integer_power, ("pow", "f"): float_power, ("pow", "c"): _complex_power,
     ("pow of floats", "f"): _power, ("mul", "c"): _times, ("truediv", "c"): _over, ("cbrt", "f"): _cbrt,
-    ("round", "i"): _whole_rounded, ("round", "f"): _rounded, ("round", "c"): _rounded,
+    ("round", "i"): whole_rounded, ("round", "f"): rounded, ("round", "c"): rounded,
     ("sign", "i"): _whole_sign, ("sign", "f"): _float_sign, ("sign", "c"): _direction,
     ("reciprocal", "i"): _whole_reciprocal, ("reciprocal", "c"): _reciprocal,
     ("acosh", "c"): _acosh,
 }  # fmt: skip
 
-_OPERATORS = {
-    getattr(operator, name): name
-    for name in ("add", "sub", "mul", "lshift", "rshift", "floordiv", "mod", "truediv", "pow")
-}
-_FUNCTIONS: dict[Any, str] = {
-    np.add: "add", np.subtract: "sub", np.multiply: "mul", np.left_shift: "lshift", np.right_shift: "rshift",
-    np.floor_divide: "floordiv", np.remainder: "mod", np.fmod: "fmod", np.divide: "truediv", np.power: "pow",
-    np.cbrt: "cbrt", np.sign: "sign", np.reciprocal: "reciprocal", np.square: "square", pow: "pow",
-    np.arccosh: "acosh",
-    math.pow: "pow of floats", divmod: "divmod", np.divmod: "divmod",
-    min: "min", max: "max", int: "cast", float: "cast", round: "round", np.round: "round", np.around: "round",
-}  # fmt: skip
+
+def code_of(name: str, result: Any) -> Code | None:
+    return next((CODES.get((name, letter)) for kind, letter in _KINDS if isinstance(result, kind)), None)
 
 
-_ROUNDED = (round, np.round, np.around, math.floor, math.ceil, math.trunc)  #: that change no whole number
-_COMPARISONS = {
-    operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">=", operator.eq: "==", operator.ne: "!=",
-}  # fmt: skip
-_SIGNS = {operator.neg: ("neg", "fneg"), operator.invert: ("not_", "")}
-
-
-def _code(name: str, result: Any) -> Code | None:
-    return next((_CODES.get((name, letter)) for kind, letter in _KINDS if isinstance(result, kind)), None)
-
-
-class Lower(loops.Lower):
-    """Numba's lowering of a function's IR to LLVM, but for what the tables have."""
-
-    def _number(self, code: Code, result: Any, kinds: Any, values: Any, constant: Any = None) -> Any:
-        """Values of these kinds, cast to what is computed with, and the result."""
-        place = _Place(self.context, self.builder, kinds[-1])
-        apart = code in (_integer_power, _float_power) and isinstance(kinds[-1], types.Integer)
-        apart |= code in (_CODES["lshift", "i"], _CODES["rshift", "i"], _whole_rounded)
-        apart |= code is _rounded and len(values) == 2
-        wanted = [result] * (len(values) - 1) + [kinds[-1] if apart else result]
-        values = [self.context.cast(self.builder, *each) for each in zip(values, kinds, wanted, strict=True)]
-        return code(place, result, values, constant)
-
-    def lower_expr(self, resty: Any, expr: Any) -> Any:
-        if expr.op == "unary" and (expr.fn in _SIGNS or expr.fn is operator.pos):
-            signature = self.fndesc.calltypes[expr]
-            result = signature.return_type
-            if expr.fn is operator.pos and signature.args[0] == result:
-                return self.context.cast(self.builder, self._cast_var(expr.value, result), result, resty)
-            if signature.args[0] == result and isinstance(result, types.Integer | types.Float):
-                value = self._cast_var(expr.value, result)
-                value = getattr(self.builder, _SIGNS[expr.fn][isinstance(result, types.Float)])(value)
-                return self.context.cast(self.builder, value, result, resty)
-        return super().lower_expr(resty, expr)
-
-    def lower_binop(self, resty: Any, expr: Any, op: Any) -> Any:
-        signature = self.fndesc.calltypes[expr]
-        if op in _COMPARISONS and [getattr(kind, "signed", None) for kind in signature.args] in ([0, 1], [1, 0]):
-            values = [self._cast_var(*each) for each in zip((expr.lhs, expr.rhs), signature.args, strict=True)]
-            return self._compared(op, values, signature.args)
-        code = _code(_OPERATORS.get(op, ""), signature.return_type)
-        if code is None or not all(isinstance(kind, types.Number | types.Boolean) for kind in signature.args):
-            return super().lower_binop(resty, expr, op)
-        values = [self._cast_var(*each) for each in zip((expr.lhs, expr.rhs), signature.args, strict=True)]
-        constant = getattr(self.typeof(expr.rhs.name), "literal_value", None)
-        found = self._number(code, signature.return_type, signature.args, values, constant)
-        return self.context.cast(self.builder, found, signature.return_type, resty)
-
-    def _compared(self, op: Any, values: Any, kinds: Any) -> Any:
-        """A signed and an unsigned integer, exactly."""
-        builder, signed = self.builder, 0 if kinds[0].signed else 1
-        negative = builder.icmp_signed("<", values[signed], values[signed].type(0))
-        always = op is operator.ne or op in ((operator.lt, operator.le), (operator.gt, operator.ge))[signed]
-        found = builder.icmp_unsigned(_COMPARISONS[op], *values)
-        return builder.select(negative, ir.Constant(ir.IntType(1), int(always)), found)
-
-    def _lower_call_normal(self, fnty: Any, expr: Any, signature: Any) -> Any:
-        function = getattr(fnty, "typing_key", None)
-        kinds = signature.args
-        try:
-            name = _FUNCTIONS.get(function)
-        except TypeError:
-            name = None
-        plain = not expr.kws and not expr.vararg and len(kinds) == len(expr.args)
-        if name in ("min", "max"):
-            plain &= len(kinds) > 1 and all(kind == signature.return_type for kind in kinds)
-        if function is round and not isinstance(kinds[0], types.Integer):
-            name = None
-        if len(kinds) == 1 and isinstance(kinds[0], types.Integer) and function in _ROUNDED:
-            name = "cast"
-        if name is None or not plain or not all(isinstance(kind, types.Number | types.Boolean) for kind in kinds):
-            return super()._lower_call_normal(fnty, expr, signature)
-        values = [self._cast_var(*each) for each in zip(expr.args, kinds, strict=True)]
-        result = signature.return_type
-        constant = getattr(self.typeof(expr.args[-1].name), "literal_value", None)
-        if isinstance(function, np.ufunc):
-            loop = ufunc_operand_types(function, kinds)
-            values = [self.context.cast(self.builder, *each) for each in zip(values, kinds, loop, strict=True)]
-            kinds = loop
-            if name == "pow":
-                constant = None if isinstance(loop[1], types.Float) else constant
-        if name == "cast":
-            return self.context.cast(self.builder, values[0], kinds[0], result)
-        if name in ("min", "max"):
-            return self._extremum(name, result, values)
-        if name == "divmod":
-            element = result.dtype
-            codes = [_code(part, element) for part in ("floordiv", "mod")]
-            parts = [self._number(code, element, kinds, values) for code in codes if code]
-            return self.context.make_tuple(self.builder, result, parts)
-        if name == "square":
-            name, kinds, values = "mul", kinds * 2, values * 2
-        code = _code(name, result)
-        if code is None:
-            return super()._lower_call_normal(fnty, expr, signature)
-        return self._number(code, result, kinds, values, constant)
-
-    def _extremum(self, name: str, result: Any, values: Any) -> Any:
-        """As Python does it: of numbers that are alike the first, and NaN if it is that."""
-        compare = self.builder.fcmp_ordered
-        if isinstance(result, types.Integer):
-            compare = self.builder.icmp_signed if result.signed else self.builder.icmp_unsigned
-        found = values[0]
-        for value in values[1:]:
-            found = self.builder.select(compare("<" if name == "min" else ">", value, found), value, found)
-        return found
-
-    def lower_getitem(self, resty: Any, expr: Any, value: Any, index: Any, signature: Any) -> Any:
-        """An element of a tuple whose elements are alike: beyond its ends that at the end."""
-        kind = signature.args[0]
-        if not isinstance(kind, types.UniTuple | types.NamedUniTuple) or not len(kind):
-            return super().lower_getitem(resty, expr, value, index, signature)
-        builder, count = self.builder, len(kind)
-        items, k = self.loadvar(value.name), self._cast_var(index, types.intp)
-        k = builder.select(builder.icmp_signed("<", k, k.type(0)), builder.add(k, k.type(count)), k)
-        k = builder.select(builder.icmp_signed("<", k, k.type(0)), k.type(0), k)
-        end = builder.append_basic_block("item.end")
-        last = builder.append_basic_block("item.last")
-        switch, found = builder.switch(k, last), []
-        for place in range(count):
-            block = last if place == count - 1 else builder.append_basic_block("item")
-            if block is not last:
-                switch.add_case(k.type(place), block)
-            builder.position_at_end(block)
-            found.append((builder.extract_value(items, place), block))
-            builder.branch(end)
-        builder.position_at_end(end)
-        item = builder.phi(self.context.get_value_type(kind.dtype))
-        for each in found:
-            item.add_incoming(*each)
-        return self.context.cast(builder, item, kind.dtype, resty)

@@ -26,9 +26,10 @@ from numba.np import numpy_support
 
 from portapar import cache
 from portapar.kernel.jit import messages
+from portapar.kernel.jit.inference import Inference
 from portapar.kernel.jit.messages import TypingFailure
 from portapar.kernel.jit.passes import Passes, undisturbed
-from portapar.kernel.jit.promotion import Inference, plain
+from portapar.kernel.jit.promotion import plain
 
 __all__ = [
     "TypedFunction",
