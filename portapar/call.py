@@ -26,7 +26,7 @@ from portapar.kernel.front.lift import capturing
 from portapar.kernel.program import in_order
 from portapar.lazy import flat
 from portapar.lengths import again, keep, likeness
-from portapar.looks import Look, learn
+from portapar.looks import Look, learn, lend
 from portapar.plan import Plan, cut, watch
 from portapar.policy import Planning, Policy, Recording, choosing, planning, surveying
 from portapar.problem import Problem, checking
@@ -111,7 +111,7 @@ def call(
             else:
                 undecided = tuned if tuned.executor is where else tuned._but(executor=where)
         if undecided is not None:
-            return _chosen(undecided, algorithm, kernels, args, extra, build)
+            return _chosen(undecided, algorithm, kernels, args, extra, build, how, look)
         key, values = signature(how, kernels, args, extra)
         if key is not None:
             ready = ready_calls.get(key)
@@ -133,48 +133,55 @@ def _chosen(
     args: tuple[Any, ...],
     extra: Any,
     build: Callable[..., tuple[Problem, Any]],
+    how: Policy | None = None,
+    look: Look | None = None,
 ) -> Any:
-    """A call that finds out where it runs; what has been found out holds for some calls that look like it."""
+    """A call that finds out where it runs; what has been found out holds for some calls that look like it.
+
+    `how` and `look` are those of a call that native code may know then.
+    """
     from portapar import choice
 
     like, given = signature(undecided, kernels, args, extra)
-    ready = choice.held(undecided, like) if like is not None else None
-    if ready is None and like is not None and (places := repeats(given)) is not None:
+    held = choice.held(undecided, like) if like is not None else None
+    if held is None and like is not None and (places := repeats(given)) is not None:
         like = like, places
-        ready = choice.held(undecided, like)
-    if ready is not None:
-        result = ready(given)
+        held = choice.held(undecided, like)
+    if held is not None:
+        result = held[0][0](given)
         if result is not MISS:
+            lend(held, how, look, kernels, args, given)
             return result
         choice.hold(undecided, like, None)
     elif like is not None and (ready := ready_calls.get(like)) is not None:  # on what lies there: nothing to choose
         result = ready(given)
         if result is not MISS:
             return result
-    used: list[Any] = []
+    used: Any = None
 
     def again(bound: Policy) -> Any:
         if bound.tune and bound is not undecided and isinstance(bound.executor, DeviceExecutor):
             return _chosen(bound, algorithm, kernels, args, extra, build)
+        nonlocal used
         key, values = signature(bound, kernels, args, extra)
-        ready = None if key is None else ready_calls.get(key)
+        ready, same = None if key is None else ready_calls.get(key), None
         result = MISS if ready is None else ready(values)
         others = () if key is None or result is not MISS else repeated(key, values)
-        for ready, _ in others:
+        for ready, same in others:
             result = ready(values)
             if result is not MISS:
                 break
         if result is MISS:
             return _call(algorithm, bound, kernels, args, extra, build, key, values)
-        used.append(ready)
+        used = ready, same
         return result
 
     def problem() -> Problem:
         return build(algorithm, default_executor(), kernels, args, extra)[0]
 
     def holds(_: Policy) -> None:
-        if used and like is not None:
-            choice.hold(undecided, like, used[-1])
+        if used is not None and like is not None:
+            choice.hold(undecided, like, used)
 
     space = extra if algorithm == "for_each" else None
     return choice.run(undecided, algorithm, kernels, args, again, problem, space, holds)

@@ -53,8 +53,8 @@ policy.forgets(_states.clear)
 policy.forgets(_held.clear)
 
 
-def held(undecided: Policy, like: Any) -> Any:
-    """What calls that look like this one run, as long as that holds; else None."""
+def held(undecided: Policy, like: Any) -> list[Any] | None:
+    """What calls that look like this one run, and how many of them will; None if that is not decided."""
     known = _decided(undecided)
     found = known.get(like)
     if found is None:
@@ -63,7 +63,7 @@ def held(undecided: Policy, like: Any) -> Any:
     if found[1] < 0:  # one is measured again
         known.pop(like, None)
         return None
-    return found[0]
+    return found
 
 
 def _decided(undecided: Policy) -> dict[Any, list[Any]]:

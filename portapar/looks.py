@@ -118,33 +118,70 @@ def learn(
         ready.waits -= 1
         if ready.waits:
             return False
-    if look is None:
-        return False
-    if lengths is None and not (look[2] is None or _kinds(look[2]) == {int}):
-        look = boxed(look, box(look[2]))
-    found = _learned.get(ready)
+    found = _entry(ready, ready, how, look, kernels, args, values, same, lengths)
     if found is None:
+        return False
+    _enter(*found)
+    ready.waits = OFTEN  # until it is known again, if others take its place
+    return True
+
+
+def lend(
+    held: list[Any], how: Any, look: Look | None, kernels: tuple[Any, ...], args: tuple[Any, ...], values: Any
+) -> None:
+    """Let native code know the look of a call that is decided, for as many calls as that holds.
+
+    `held` is the remembered call, with what `repeated` says of it, and that number, which goes down.
+    """
+    (ready, same), _ = held
+    if not ready.waits:
+        return
+    found = _entry((ready, how, policy.current.get()), ready, how, look, kernels, args, values, same, None)
+    if found is None:
+        return
+    key, mark, (run, *rest) = found
+
+    def some(space: Any, given: tuple[Any, ...]) -> Any:
+        held[1] -= 1
+        return REFUSED if held[1] < 0 else run(space, given)
+
+    _enter(key, mark, (some, *rest))
+
+
+def _entry(
+    mine: Any, ready: Any, how: Any, look: Look | None, kernels: tuple[Any, ...], args: tuple[Any, ...], values: Any,
+    same: Any, lengths: Lengths | None,
+) -> Any:  # fmt: skip
+    """(key, mark, entry) of a remembered call, kept by the name `mine`; None if native code cannot know it."""
+    if look is None:
+        return None
+    found = _learned.get(mine)
+    if found is None:
+        if lengths is None and not (look[2] is None or _kinds(look[2]) == {int}):
+            look = boxed(look, box(look[2]))
         captured = len(values) - len(args)
         fits = not (how.deterministic or how.tune) and all(map(operator.is_, values[captured:], args))
         if lengths is not None and look[2] is None and np.ndarray in map(type, values[:captured]):
-            return False  # it is the first array whose shape the space is
+            return None  # it is the first array whose shape the space is
         sought = _sought(how, look, kernels, captured, lengths is not None) if fits else None
         run = None if sought is None else _runs(ready, look[2], values, same, lengths)
         if sought is None or run is None:
-            return False
+            return None
         key, mark, builtins, keep = sought
         shape = ready.shape
         if shape is not None and lengths is not None:
             shape = next(k for k, x in enumerate(values) if type(x) is np.ndarray), shape[1]
-        found = _learned[ready] = key, mark, (run, ready.device, shape, builtins, keep)
-    key, mark, entry = found
+        found = _learned[mine] = key, mark, (run, ready.device, shape, builtins, keep)
+    return found
+
+
+def _enter(key: Any, mark: Any, entry: tuple[Any, ...]) -> None:
+    """Have an entry found first, in the place of what it was before."""
     before = _quick.get(key)
-    others = [other for other in before if other is not entry] if type(before) is tuple else []
+    others = [other for other in before if other[-1] is not entry[-1]] if type(before) is tuple else []
     _quick[key] = entry, *others[: LOOKS - 1]
     if mark is not None:
         _quick[mark] = entry[-1][0]
-    ready.waits = OFTEN  # until it is known again, if others take its place
-    return True
 
 
 def _sought(how: Policy, look: Look, kernels: tuple[Any, ...], captured: int, ranges: bool) -> tuple[Any, ...] | None:

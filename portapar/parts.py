@@ -479,10 +479,11 @@ def run(
         undecided = choosing(how)
         if undecided is not None:
             given, body, own = normal(values, body, own)
-            plain = few is not None and all(type(x) is np.ndarray for x in given)
-            small = plain and all(x.size <= FEW for x in given)
+            plain = (few is not None or whole is not None) and all(type(x) is np.ndarray for x in given)
+            small = plain and few is not None and all(x.size <= FEW for x in given)
             like = undecided, algorithm, *(() if small else choice.looks(functions(body), given))
-            there = choice.held(undecided, like) if plain else None
+            held = choice.held(undecided, like) if plain else None
+            there = None if held is None else held[0]
             if few is not None and small and there is not None:
                 if (value := few(Step(there))) is not MISS:
                     return value

@@ -1,5 +1,6 @@
 """Work that is counted, rates that are kept, and what is chosen by them."""
 
+import contextlib
 import json
 import math
 import sys
@@ -922,6 +923,40 @@ def test_decided_calls_of_several_steps_are_made_at_once(alone, monkeypatch):
             assert np.allclose(found, wanted.accumulate(x))
         assert len(ways) < (60 if x is not large[1] else 10)
         assert pp.plan(pp.inclusive_scan, pp.auto, x).candidates
+
+
+@pytest.mark.parametrize("of", ["auto", "a hybrid", "a block"])
+def test_native_code_knows_decided_calls(alone, monkeypatch, of):
+    """But for every 32nd, which is measured; with other arrays and captured numbers, too, until it is closed."""
+    rates._known[:] = [Profile({"threads": FLAT})]
+    module = sys.modules["portapar.call"]
+    ways, chosen = [], module._chosen
+    monkeypatch.setattr(module, "_chosen", lambda *args: ways.append(args[1]) or chosen(*args))
+    where = None if of == "auto" else pp.hybrid(pp.threads(3), pp.simd())
+    how = None if of == "a block" else pp.auto if where is None else pp.par.on(where)
+    (x, y), out = np.random.default_rng(5).random((2, 1000)), np.empty(1000)
+
+    def put(i, x, s, out):
+        out[i] = x[i] + s
+
+    def check(x, s):
+        assert np.array_equal(pp.transform(how, x, op=lambda v: v * s), x * s)
+        pp.for_each(how, 1000, put, x, s, out)
+        assert np.array_equal(out, x + s)
+        assert np.array_equal(pp.transform(how, x, x, op=lambda a, b: a + s * b), x + s * x)
+        assert pp.reduce(how, x) == pp.reduce(pp.seq, x)
+
+    with contextlib.nullcontext() if how is not None else pp.using(pp.par.on(where)):
+        for _ in range(80):
+            check(x, 2.0)
+        ways.clear()
+        for k in range(128):
+            check(y, float(k))
+        assert 1 <= ways.count("transform") <= 2 * 16 and len(ways) <= 64
+        if where is not None:
+            where.close()
+            with pytest.raises(pp.BackendUnavailableError, match="closed"):
+                pp.transform(how, x, op=lambda v: v * 2.0)
 
 
 def test_errors_are_those_of_the_call(alone):
