@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import itertools
 import types
 import warnings
 from collections.abc import Callable, Sequence
@@ -164,17 +165,14 @@ def _chosen(
             return _chosen(bound, algorithm, kernels, args, extra, build)
         nonlocal used
         key, values = signature(bound, kernels, args, extra)
-        ready, same = None if key is None else ready_calls.get(key), None
-        result = MISS if ready is None else ready(values)
-        others = () if key is None or result is not MISS else repeated(key, values)
-        for ready, same in others:
-            result = ready(values)
+        first = None if key is None else ready_calls.get(key)
+        others = () if key is None else repeated(key, values)
+        for one in itertools.chain(() if first is None else ((first, None),), others):
+            result = one[0](values)
             if result is not MISS:
-                break
-        if result is MISS:
-            return _call(algorithm, bound, kernels, args, extra, build, key, values)
-        used = ready, same
-        return result
+                used = one
+                return result
+        return _call(algorithm, bound, kernels, args, extra, build, key, values)
 
     def problem() -> Problem:
         return build(algorithm, default_executor(), kernels, args, extra)[0]
