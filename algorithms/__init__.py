@@ -34,10 +34,10 @@
 `stream`              the STREAM benchmark of ``portapar stream``
 ====================  ===============================================================================
 
-What they stand on, besides each other: `axes` (what ``axis=`` does), `order` (what a key says of the order of
-elements), `radix` (sorting of codes), `few_sorted` (few elements in order, in one step), `few_counted` (few elements
-counted), `bins` (which bin of a histogram a number is in), `deterministic` (atomic sums in a fixed order), `segments`
-(offsets, and work on segments in balance), `segment_steps` (what is done on one device), `groups` (selections by groups
-of a GPU's work-items), `segment_groups` (work on segments by them), `scan_tiles` (scans) and `batched_kernels` (small
-dense matrices).
+What they stand on, besides each other: `axes` (reductions with ``axis=``), `axis_scans` (scans with it),
+`order` (what a key says of the order of elements), `radix` (sorting of codes), `few_sorted` (few elements in order,
+in one step), `few_counted` (few elements counted), `bins` (which bin of a histogram a number is in),
+`deterministic` (atomic sums in a fixed order), `segments` (offsets, and work on segments in balance),
+`segment_steps` (what is done on one device), `groups` (selections by groups of a GPU's work-items),
+`segment_groups` (work on segments by them), `scan_tiles` (scans) and `batched_kernels` (small dense matrices).
 """

@@ -1,4 +1,4 @@
-"""Reductions and scans along axes of an array: what ``axis=`` of reduce, transform_reduce and the scans does.
+"""Reductions along axes of an array: what ``axis=`` of reduce and transform_reduce does.
 
 An array is seen as (outer, length, inner), with the axis in the middle. The axis is cut into tiles of 256. Lane l of 8
 has the elements l, l + 8, … of a tile, of which four at a time are folded and added to those before; lanes, and then
@@ -8,7 +8,7 @@ other, where the axis lies close together in memory, or a row of results at a ti
 memory in its own order.
 
 On several parts a reduction along the first axis tells the folds of tiles; a tile that a cut divides is folded by the
-part that has its end. Scans along the first axis transpose there and back.
+part that has its end.
 """
 
 from __future__ import annotations
@@ -21,11 +21,9 @@ import numpy as np
 
 from portapar import arrays, lazy, ops, parts, shares
 from portapar.algorithms.for_each import for_each
-from portapar.algorithms.shifts import transpose
-from portapar.algorithms.transform import copy, fill
+from portapar.algorithms.transform import fill
 from portapar.arrays import PartitionedArray
 from portapar.errors import ArgumentError
-from portapar.kernel.front.codec import codec
 from portapar.lazy import Lazy
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
@@ -33,7 +31,7 @@ from portapar.policy import Policy
 from portapar.problem import folded
 from portapar.values import Values
 
-_TILE: Final = 256  #: elements of the axis that are folded in one go
+TILE: Final = 256  #: elements of the axis that are folded in one go
 _LANES: Final = 8  #: of a tile: a vector of numbers that lie side by side
 _ROW: Final = 256  #: results that are made at a time on a device, at most
 _WIDE: Final = 1024  #: and on the host, whose caches hold the lanes of so many
@@ -91,36 +89,16 @@ def reduce_axes(
         rest = shape[:last] + shape[last + 1 :]
         return reduce_axes(algorithm, p.how, (found,), op, None, init, rest, tuple(others))
 
-    return parts.run(algorithm, policy, inputs, work, whole=_whole(op, transform, init, axes))
+    return parts.run(algorithm, policy, inputs, work, whole=followed(op, transform, init, axes))
 
 
-def scan_axis(
-    algorithm: str,
-    policy: Policy | None,
-    inputs: Sequence[Any],
-    op: Any,
-    transform: Any,
-    inclusive: bool,
-    init: Any,
-    out: Any,
-    shape: tuple[int, ...],
-    axis: int,
-) -> Any:
-    """All prefixes along an axis."""
-    given = (*inputs, out)
-    return parts.run(
-        algorithm, policy, given, lambda p: _scan(p, inputs, shape, op, transform, inclusive, init, out, axis),
-        whole=_whole(op, transform, init, (inclusive, axis)),
-    )  # fmt: skip
-
-
-def _whole(op: Any, transform: Any, init: Any, how: tuple[Any, ...]) -> Any:
+def followed(op: Any, transform: Any, init: Any, how: tuple[Any, ...]) -> Any:
     """What the steps of a call follow from, see `portapar.sequence`."""
     kernels = (ops.monoid(folded(op)).py_func,) if transform is None else (ops.monoid(folded(op)).py_func, transform)
     return kernels, (op, transform is None, init, how)
 
 
-class _Call:
+class Call:
     """What both have: the inputs in parts, and their values."""
 
     def __init__(
@@ -171,7 +149,7 @@ def _boxed(part: LocalPart, x: Any, box: tuple[int, int, int]) -> Any:
     return x.reshape(box)
 
 
-def _box(shape: Sequence[int], axis: int) -> tuple[int, int, int]:
+def box_of(shape: Sequence[int], axis: int) -> tuple[int, int, int]:
     return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
 
 
@@ -179,7 +157,7 @@ def _box(shape: Sequence[int], axis: int) -> tuple[int, int, int]:
 
 
 def _reduce(p: Parts, inputs: Any, shape: tuple[int, ...], op: Any, transform: Any, init: Any, axis: int) -> Any:
-    call = _Call(p, inputs, shape, op, transform, init)
+    call = Call(p, inputs, shape, op, transform, init)
     values, rest = call.values, shape[:axis] + shape[axis + 1 :]
     if shape[axis] == 0:
         start = values.identity if values.init is None else values.init
@@ -199,10 +177,10 @@ def _reduce(p: Parts, inputs: Any, shape: tuple[int, ...], op: Any, transform: A
 
     def step(part: LocalPart) -> None:
         out = result[part]
-        box = _box((len(part), *shape[1:]), axis) if axis else _box(shape, 0)
+        box = box_of((len(part), *shape[1:]), axis) if axis else box_of(shape, 0)
         if out.size:
-            flat, direct = out.reshape(-1), box[1] <= _TILE and values.init is None
-            folds = _folds(part, call, call.element(part, locals_[part.number], box), box, flat if direct else None)
+            flat, direct = out.reshape(-1), box[1] <= TILE and values.init is None
+            folds = folds_of(part, call, call.element(part, locals_[part.number], box), box, flat if direct else None)
             if not direct:
                 _combine(part, values, folds, flat, box[0], box[2])
 
@@ -223,18 +201,18 @@ def _constant(part: LocalPart, out: Any, values: Values, start: Any) -> None:
     for_each(part.how, len(out), put, out)
 
 
-def _folds(
-    part: LocalPart, call: _Call, element: tuple[Any, bool], box: tuple[int, int, int], out: Any = None
+def folds_of(
+    part: LocalPart, call: Call, element: tuple[Any, bool], box: tuple[int, int, int], out: Any = None
 ) -> Any:
     """The folds of all tiles of the axis, (outer, tiles, inner) one after the other."""
     (outer, length, inner), values = box, call.values
-    tiles = -(-length // _TILE)
+    tiles = -(-length // TILE)
     (at, close), op, load, store = element, values.op, values.load, values.store
     out = part.empty(outer * tiles * inner, values.dtype) if out is None else out
     dtype = None if values.dtype.names else values.dtype.type
 
     def along(o: int, t: int, j: int, length: int, tiles: int, inner: int, out: Any) -> None:
-        k, hi = t * _TILE, min(length, t * _TILE + _TILE)
+        k, hi = t * TILE, min(length, t * TILE + TILE)
         acc = at(o, k, j)
         k += 1
         while k + 4 <= hi:
@@ -246,7 +224,7 @@ def _folds(
         store(np.uint64((o * tiles + t) * inner + j), out, acc)
 
     def beside(o: int, t: int, lo: int, hi: int, length: int, tiles: int, inner: int, out: Any) -> None:
-        k, end = t * _TILE, min(length, t * _TILE + _TILE)
+        k, end = t * TILE, min(length, t * TILE + TILE)
         base = (o * tiles + t) * inner
         for j in range(lo, hi):
             store(np.uint64(base + j), out, at(o, k, j))
@@ -266,7 +244,7 @@ def _folds(
         return op(low, high)
 
     def along_lanes(o: int, t: int, j: int, length: int, tiles: int, inner: int, out: Any) -> None:
-        k, hi = np.uint64(t * _TILE), np.uint64(min(length, t * _TILE + _TILE))
+        k, hi = np.uint64(t * TILE), np.uint64(min(length, t * TILE + TILE))
         if k + _LANES <= hi:
             lane = np.empty(_LANES, dtype)
             if k + 4 * _LANES <= hi:
@@ -300,7 +278,7 @@ def _folds(
         o: int, t: int, lo: int, hi: int, length: int, tiles: int, inner: int, out: Any, lane: Any, row: int
     ) -> None:
         """Rows come in the order of memory; `lane` has `row` numbers of each lane."""
-        first, count = np.uint64(t * _TILE), min(length - t * _TILE, _TILE)
+        first, count = np.uint64(t * TILE), min(length - t * TILE, TILE)
         base, wide, done = np.uint64((o * tiles + t) * inner + lo), hi - lo, count // (4 * _LANES) * (4 * _LANES)
         if done > 0:
             for m in range(_LANES):
@@ -328,13 +306,13 @@ def _folds(
                 store(base + np.uint64(j), out, acc)
 
     if values.ordered or dtype is None:
-        _run(part, (outer, tiles, inner), length, close, along, beside, out)
+        run_folds(part, (outer, tiles, inner), length, close, along, beside, out)
     else:
-        _run(part, (outer, tiles, inner), length, close, along_lanes, beside_lanes, out, dtype)
+        run_folds(part, (outer, tiles, inner), length, close, along_lanes, beside_lanes, out, dtype)
     return out
 
 
-def _run(
+def run_folds(
     part: LocalPart,
     box: tuple[int, int, int],
     length: int,
@@ -387,7 +365,7 @@ def _combine(part: LocalPart, values: Values, folds: Any, out: Any, outer: int, 
     """The results, of the folds of their tiles."""
     op, load, store = values.op, values.load, values.store
     started = int(values.init is not None)
-    start = values.init if started else _blank(values)
+    start = values.init if started else blank_value(values)
     tiles = len(folds) // (outer * inner)
 
     def combine(i: int, tiles: int, inner: int, folds: Any, out: Any) -> None:
@@ -400,43 +378,43 @@ def _combine(part: LocalPart, values: Values, folds: Any, out: Any, outer: int, 
     for_each(part.how, outer * inner, combine, tiles, inner, folds, out)
 
 
-def _blank(values: Values) -> Any:
+def blank_value(values: Values) -> Any:
     """A value of the right type, which is not used."""
     blank = np.zeros(1, values.dtype)[0]
     return blank if values.dtype.names is None else tuple(blank[name] for name in values.dtype.names)
 
 
-def _reduce_parts(p: Parts, call: _Call, rest: tuple[int, ...]) -> Any:
+def _reduce_parts(p: Parts, call: Call, rest: tuple[int, ...]) -> Any:
     """Along the first axis, of which each part has some."""
     (n, *_), values, inner = call.shape, call.values, math.prod(rest)
     stored = {k: _stored(x) for k, x in enumerate(call.data) if not isinstance(x, arrays.SCALARS)}
     before = {
-        k: p.rows(f"tiles {k}", x, lambda part: [(p.cuts[part] // _TILE * _TILE, p.cuts[part])])
+        k: p.rows(f"tiles {k}", x, lambda part: [(p.cuts[part] // TILE * TILE, p.cuts[part])])
         for k, x in stored.items()
     }
 
     def folds(part: LocalPart) -> np.ndarray:
         """Of the tiles that end in this part."""
-        whole = -(-part.lo // _TILE) * _TILE  # where its first tile of its own begins
-        stop = n if part.hi == n else part.hi // _TILE * _TILE
+        whole = -(-part.lo // TILE) * TILE  # where its first tile of its own begins
+        stop = n if part.hi == n else part.hi // TILE * TILE
         found = [np.empty(0, values.dtype)]
 
         def fold(rows: dict[int, Any], length: int) -> None:
             given = [rows.get(k, x) for k, x in enumerate(call.data)]
             box = 1, length, inner
-            found.append(arrays.asnumpy(_folds(part, call, call.element(part, given, box), box)))
+            found.append(arrays.asnumpy(folds_of(part, call, call.element(part, given, box), box)))
 
-        if part.lo < part.hi and part.lo % _TILE and min(whole, n) <= part.hi:
+        if part.lo < part.hi and part.lo % TILE and min(whole, n) <= part.hi:
             end, rows = min(whole, n) - part.lo, {}
             for k, x in stored.items():
                 both = before[k][part.number][0], x[part][:end]
                 rows[k] = part.asarray(np.concatenate([arrays.asnumpy(some) for some in both]))
-            fold(rows, part.lo % _TILE + end)
+            fold(rows, part.lo % TILE + end)
         if stop > whole:
             fold({k: x[part][whole - part.lo : stop - part.lo] for k, x in stored.items()}, stop - whole)
         return np.concatenate(found)
 
-    told = np.concatenate(p.each("folds", folds)).reshape(-(-n // _TILE), inner)
+    told = np.concatenate(p.each("folds", folds)).reshape(-(-n // TILE), inner)
     p.cuts = tuple(shares.cut_rows(rest[0], p.executor.weights))
     result, width = p.new(rest, values.dtype), math.prod(rest[1:])
 
@@ -455,145 +433,3 @@ def _stored(data: Data) -> Data:
     if not isinstance(data.value, Lazy):
         return data
     return Data(data.value, data.shape, data.dtype, lambda part: part.asarray(data[part]))
-
-
-# scan ---------------------------------------------------------------------------------------------
-
-
-def _scan(
-    p: Parts,
-    inputs: Any,
-    shape: tuple[int, ...],
-    op: Any,
-    transform: Any,
-    inclusive: bool,
-    init: Any,
-    out: Any,
-    axis: int,
-) -> Any:
-    call = _Call(p, inputs, shape, op, transform, init)
-    values = call.values
-    start = values.init
-    if start is None and not inclusive:
-        start = values.identity
-        if start is None:
-            raise ArgumentError(f"{p.algorithm}: op has no identity: pass init=, or op=pp.Monoid(op, identity)")
-    if out is not None:
-        if tuple(getattr(out, "shape", ())) != shape:
-            raise ArgumentError(f"{p.algorithm}: out has shape {getattr(out, 'shape', ())}: must have {shape}")
-        values.fits(p, np.zeros(1, out.dtype), 1)
-        near = [(f"input {k}" if len(inputs) > 1 else "x", x) for k, x in enumerate(inputs) if hasattr(x, "shape")]
-        p.write(out, "out", near, (), values.kernels)
-    if axis == 0 and p.count > 1:
-        return _scan_parts(p, call, op, inclusive, init, out)
-    result = p.new(shape, values.dtype) if out is None else p.write(out, "out", near, (), values.kernels)
-
-    def step(part: LocalPart) -> None:
-        there, box = result[part], _box((len(part), *shape[1:]), axis)
-        if not there.size:
-            return
-        flat = there if arrays.contiguous(there) else part.empty(there.shape, there.dtype)
-        _prefixes(part, call, box, inclusive, start, flat.reshape(-1))
-        if flat is not there:
-            copy(part.how, flat, out=there)
-
-    p.each("scan", step)
-    return p.give(result)
-
-
-def _prefixes(part: LocalPart, call: _Call, box: tuple[int, int, int], inclusive: bool, start: Any, out: Any) -> None:
-    (outer, length, inner), values = box, call.values
-    tiles, element = -(-length // _TILE), call.element(part, call.local(part), box)
-    op, load, store, keep = values.op, values.load, values.store, codec(out.dtype).store
-    started, pick = int(start is not None), _after if inclusive else _before
-    begin = _blank(values) if start is None else start
-    carries = part.empty(outer * tiles * inner, values.dtype)
-    totals = _folds(part, call, element, box) if tiles > 1 else carries
-    at, close = element
-
-    def carry(i: int, tiles: int, inner: int, totals: Any, carries: Any) -> None:
-        place = i // inner * tiles * inner + i % inner
-        store(np.uint64(place), carries, begin)
-        acc = begin
-        for t in range(1, tiles):
-            fold = load(np.uint64(place + (t - 1) * inner), totals)
-            acc = op(acc, fold) if started + t > 1 else fold
-            store(np.uint64(place + t * inner), carries, acc)
-
-    def along(o: int, t: int, j: int, length: int, tiles: int, inner: int, out: Any) -> None:
-        k, hi = t * _TILE, min(length, t * _TILE + _TILE)
-        place = (o * length + k) * inner + j
-        acc = load(np.uint64((o * tiles + t) * inner + j), carries)
-        if started + t == 0:
-            acc = at(o, k, j)
-            keep(np.uint64(place), out, acc)
-            k += 1
-            place += inner
-        while k < hi:
-            after = op(acc, at(o, k, j))
-            keep(np.uint64(place), out, pick(acc, after))
-            acc = after
-            k += 1
-            place += inner
-
-    def beside(o: int, t: int, lo: int, hi: int, length: int, tiles: int, inner: int, out: Any) -> None:
-        k, end = t * _TILE, min(length, t * _TILE + _TILE)
-        base = (o * tiles + t) * inner
-        if started + t == 0:
-            place = (o * length + k) * inner
-            for j in range(lo, hi):
-                acc = at(o, k, j)
-                store(np.uint64(base + j), carries, acc)
-                keep(np.uint64(place + j), out, acc)
-            k += 1
-        while k < end:
-            place = (o * length + k) * inner
-            for j in range(lo, hi):
-                acc = load(np.uint64(base + j), carries)
-                after = op(acc, at(o, k, j))
-                store(np.uint64(base + j), carries, after)
-                keep(np.uint64(place + j), out, pick(acc, after))
-            k += 1
-
-    for_each(part.how, outer * inner, carry, tiles, inner, totals, carries)
-    _run(part, (outer, tiles, inner), length, close, along, beside, out)
-
-
-def _before(before: Any, after: Any) -> Any:
-    return before
-
-
-def _after(before: Any, after: Any) -> Any:
-    return after
-
-
-def _scan_parts(p: Parts, call: _Call, op: Any, inclusive: bool, init: Any, out: Any) -> Any:
-    """Along the first axis, of which each part has some: of the transpose, whose rows each has whole."""
-    n, width, dtype = call.shape[0], math.prod(call.shape[1:]), call.values.dtype
-    if dtype.names is not None:
-        raise ArgumentError(
-            f"{p.algorithm}: axis=0 of values that are tuples, on several parts: must be numbers. Use one executor"
-        )
-    values = p.new(call.shape, dtype)
-
-    def collect(part: LocalPart) -> None:
-        here = call.local(part)
-        if len(part):
-            x = here[0] if call.transform is None else lazy.transform(*here, call.transform)
-            copy(part.how, x, out=values[part])
-
-    p.each("values", collect)
-    rows = _as_rows(p.give(values), (n, width))
-    found = scan_axis(p.algorithm, p.how, (transpose(p.how, rows),), op, None, inclusive, init, None, (width, n), 1)
-    copies = p.executor.kind == "mpi" and not isinstance(rows, PartitionedArray)  # no rank may write a part of its own
-    back = transpose(p.how, found, out=None if copies else rows)
-    result = back.reshape(call.shape) if copies else values.value
-    return result if out is None else copy(p.how, result, out=out)
-
-
-def _as_rows(x: Any, shape: tuple[int, int]) -> Any:
-    """The array with as many rows, and all else of a row in one dimension."""
-    if not isinstance(x, PartitionedArray):
-        return x.reshape(shape)
-    local = {k: part.reshape(len(part), shape[1]) for k, part in x.parts.items()}
-    return PartitionedArray(shape, x.dtype, x.cuts, local, x.executor)

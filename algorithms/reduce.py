@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, elementwise, ops
+from portapar import arrays, ops, reduction
 from portapar.call import call
 from portapar.errors import PlacementError, of_kind
 from portapar.executor import Executor
@@ -154,4 +154,4 @@ def reduce_as(
 
 def _build(algorithm: str, where: Executor, kernels: Any, args: Any, extra: Any) -> tuple[Problem, None]:
     op, transform = (*kernels, None)[:2]
-    return elementwise.reduce(algorithm, args, op, transform, extra[2]), None
+    return reduction.reduce(algorithm, args, op, transform, extra[2]), None

@@ -163,7 +163,8 @@ def _run(
     axis: Any,
 ) -> Any:
     if axis is not None:
-        from portapar.algorithms.axes import axes_of, scan_axis  # which stands on others that scan
+        from portapar.algorithms.axes import axes_of  # which stand on others that scan
+        from portapar.algorithms.axis_scans import scan_axis
 
         inputs, shape, (along, *others) = axes_of(name, inputs, axis)
         if others:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import elementwise, indexed, problem
+from portapar import elementwise, indexed, problem, reduction
 from portapar.call import call, make_out
 from portapar.executor import DeviceExecutor, Executor
 from portapar.kernel.front.lift import loops
@@ -280,7 +280,7 @@ def _build_fill(algorithm: str, where: Executor, kernels: Any, args: Any, span: 
 
 def _build_tiles(algorithm: str, where: Executor, kernels: Any, args: Any, extra: Any) -> tuple[problem.Problem, None]:
     op, transform = (*kernels, None)[:2]
-    return dataclasses.replace(elementwise.reduce(algorithm, args, op, transform, None), tiles=True), None
+    return dataclasses.replace(reduction.reduce(algorithm, args, op, transform, None), tiles=True), None
 
 
 def _build_map(algorithm: str, where: Executor, kernels: Any, args: Any, extra: Any) -> tuple[problem.Problem, Any]:

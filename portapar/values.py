@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, elementwise, ops
+from portapar import arrays, ops, reduction
 from portapar.arrays import Range
 from portapar.cache import Bounded
 from portapar.errors import PlacementError, of_kind
@@ -97,7 +97,7 @@ class Values:
         """What follows from the types."""
         self.dtype, self.ordered = dtype, ordered
         transform = self._transform
-        self.init = None if init is None else codec.as_scalars(elementwise.initial(algorithm, init, self.dtype))
+        self.init = None if init is None else codec.as_scalars(reduction.initial(algorithm, init, self.dtype))
         if monoid.named:
             self.identity, self.neutral, self.op = _settled(dtype, monoid.__name__)
         else:
@@ -222,7 +222,7 @@ def _type_of(p: Parts, inputs: tuple[Any, ...], op: ops.Monoid, transform: Any, 
     """The dtype that a reduction would have, and whether it would combine neighbours first."""
 
     def find() -> tuple[np.dtype, bool]:
-        program = elementwise.reduce(p.algorithm, inputs, op, transform, init).program
+        program = reduction.reduce(p.algorithm, inputs, op, transform, init).program
         assert program.acc is not None
         return program.acc, program.ordered
 
