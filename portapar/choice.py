@@ -41,8 +41,8 @@ from portapar.work import Work
 _LONG = 5e-3  #: seconds from which on it is worth it to look for devices that nobody has measured
 _APART = 0.75  #: of the speeds of two executors alone, what must be left together: less, and they are the same cores
 
-_OBSERVING = 0.06  #: seconds that an algorithm of several steps is observed at the most
-_OBSERVED = 2e-3  #: the same of one kernel
+_OBSERVING = 2_000_000  #: steps that an algorithm of several steps is observed at the most
+_OBSERVED = 60_000  #: the same of one kernel
 _HOLDS = 31  #: calls until one is measured again
 _QUICK = 1e-3  #: seconds; calls of several executors that take longer are all measured
 _held: dict[Any, list[Any]] = cache.Bounded()  #: what decided calls run, and how often that holds
@@ -173,8 +173,8 @@ def _counted(how: Policy, choice: Choice, values: Sequence[Any], again: Callable
     return value
 
 
-def counted(call: Callable[[], Any], observing: float = _OBSERVING) -> tuple[Any, Work]:
-    """What a call returns, and the work of all that it runs, some of which is observed for so many seconds."""
+def counted(call: Callable[[], Any], observing: int = _OBSERVING) -> tuple[Any, Work]:
+    """What a call returns, and the work of all that it runs, some of which is observed in so many steps."""
     block = Recording(None)
     tasks: list[tuple[Problem, Part, Seen]] = []
     block.tasks, block.observing = tasks, observing

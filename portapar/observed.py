@@ -1,15 +1,14 @@
 """How often loops run, and how often conditions hold, in some iterations of a program: what its text does not say.
 
 A program's text is plain Python: some of its iterations are run by Python itself, on copies of what they write, and
-counted. That takes milliseconds, and ends after a given time: of loops that were not through by then is known what they
-do at the least.
+counted. That ends after so many steps, which are expressions and their parts, some 50 million of them a second; so what
+is seen is the same each time. Of loops that were not through by then is known what they do at the least.
 """
 
 from __future__ import annotations
 
 import ast
 import math
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,19 +25,18 @@ _SOME = 64  #: iterations at the most
 _COPIED = 1 << 20  #: bytes of an array that is copied as a whole
 _FETCHED = 1 << 26  #: bytes that are brought from a device
 _ENTERED = 3  #: times after which it does not matter that the last one was not through
-_LOOKS = 64  #: rounds between two looks at the clock
 _GOLDEN = (math.sqrt(5) - 1) / 2  #: the places of iterations, which follow no rule that data do
 _known: dict[Any, Seen] = cache.Bounded()
 _guesses: dict[Any, bool] = cache.Bounded()
 
 
-def once(problem: Problem, seconds: float) -> Seen:
+def once(problem: Problem, steps: int) -> Seen:
     """What was seen of a program with about as many iterations; looks itself if nobody has."""
     if not _guessed(problem):
         return {}
     key = problem.program.key, round(math.log2(max(problem.size, 1)) / 3)
     if key not in _known:
-        _known[key] = of(problem, 0, problem.size, seconds)
+        _known[key] = of(problem, 0, problem.size, steps)[0]
     return _known[key]
 
 
@@ -52,12 +50,12 @@ def _guessed(problem: Problem) -> bool:
     return _guesses[key]
 
 
-def of(problem: Problem, lo: int, hi: int, seconds: float) -> Seen:
-    """What iterations among [lo, hi) do, for so many seconds; nothing if Python cannot run them."""
+def of(problem: Problem, lo: int, hi: int, steps: int) -> tuple[Seen, int]:
+    """What iterations among [lo, hi) do, in so many steps, and the steps; nothing if Python cannot run them."""
     program = problem.program
-    if program.form == "groups" or lo >= hi or seconds <= 0 or not _guessed(problem):
-        return {}
-    counts = _Counts(time.thread_time() + seconds)
+    if program.form == "groups" or lo >= hi or steps <= 0 or not _guessed(problem):
+        return {}, 0
+    counts = _Counts(steps)
     try:
         values = list(_copies(problem))
         run = _functions(program.text, counts)
@@ -70,20 +68,19 @@ def of(problem: Problem, lo: int, hi: int, seconds: float) -> Seen:
     except _LateError as late:
         counts.leave(late)
     except Exception:  # noqa: BLE001  Python's numbers are not quite a kernel's: then the text alone is counted
-        return {}
-    return counts.found()
+        return {}, steps - counts.left
+    return counts.found(), steps - counts.left
 
 
 class _LateError(Exception):
-    """The time is over."""
+    """All steps are done."""
 
 
 class _Counts:
     """What the functions below call."""
 
-    def __init__(self, until: float) -> None:
-        self.until = until
-        self.left = _LOOKS
+    def __init__(self, steps: int) -> None:
+        self.left = steps
         self.entered: dict[Any, int] = {}
         self.done: dict[Any, int] = {}
         self.lines: dict[Any, int] = {}  #: where a loop ends
@@ -95,18 +92,19 @@ class _Counts:
         self.done.setdefault(key, 0)
         self.lines[key] = last
 
-    def round(self, line: int, column: int) -> None:
-        self.done[line, column] += 1
-        self.left -= 1
+    def spend(self, steps: int) -> None:
+        self.left -= steps
         if self.left < 0:
-            self.left = _LOOKS
-            if time.thread_time() > self.until:
-                raise _LateError
+            raise _LateError
 
-    def again(self, line: int, column: int, test: Any) -> bool:
+    def round(self, line: int, column: int, steps: int) -> None:
+        self.done[line, column] += 1
+        self.spend(steps)
+
+    def again(self, line: int, column: int, steps: int, test: Any) -> bool:
         """The condition of a while loop."""
         if test:
-            self.round(line, column)
+            self.round(line, column, steps)
         return bool(test)
 
     def holds(self, line: int, column: int, test: Any) -> bool:
@@ -135,8 +133,8 @@ _FILE = "<portapar observed>"
 def _functions(text: str, counts: _Counts) -> dict[str, Any]:
     space: dict[str, Any] = {"np": np, "math": math, "atomic": atomic, "row_number": row_number}
     space.update((constructor.__name__, constructor) for constructor in private.CONSTRUCTORS)
-    space["_enter"], space["_round"], space["_again"], space["_holds"] = (
-        counts.enter, counts.round, counts.again, counts.holds,
+    space["_enter"], space["_round"], space["_again"], space["_holds"], space["_spend"] = (
+        counts.enter, counts.round, counts.again, counts.holds, counts.spend,
     )  # fmt: skip
     tree = ast.fix_missing_locations(_Noting().visit(tree_of(text)))
     with source_lock, told_before():
@@ -147,6 +145,12 @@ def _functions(text: str, counts: _Counts) -> dict[str, Any]:
 
 class _Noting(ast.NodeTransformer):
     """Writes into loops and conditions that they are counted."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
+        steps = _steps(node)
+        self.generic_visit(node)
+        node.body.insert(0, ast.copy_location(ast.Expr(_call("_spend", None, ast.Constant(steps))), node.body[0]))
+        return node
 
     def visit_For(self, node: ast.For) -> Any:
         return self._loop(node)
@@ -162,18 +166,25 @@ class _Noting(ast.NodeTransformer):
         return node
 
     def _loop(self, node: Any) -> Any:
+        steps = ast.Constant(_steps(node))
         self.generic_visit(node)
         if isinstance(node, ast.While):
-            node.test = _call("_again", node, node.test)
+            node.test = _call("_again", node, steps, node.test)
         else:
-            node.body.insert(0, ast.copy_location(ast.Expr(_call("_round", node)), node))
+            node.body.insert(0, ast.copy_location(ast.Expr(_call("_round", node, steps)), node))
         begun = ast.Expr(_call("_enter", node, ast.Constant(node.end_lineno)))
         return [ast.copy_location(begun, node), node]
 
 
+def _steps(node: ast.AST) -> int:
+    """Expressions of a function or a loop, and their parts, but those of loops inside."""
+    inner = (x for x in ast.iter_child_nodes(node))
+    return sum(1 if isinstance(x, (ast.For, ast.While)) else 1 + _steps(x) for x in inner)
+
+
 def _call(name: str, node: Any, *args: ast.expr) -> ast.Call:
-    here = [ast.Constant(node.lineno), ast.Constant(node.col_offset)]
-    return ast.copy_location(ast.Call(ast.Name(name, ast.Load()), [*here, *args], []), node)
+    here = [] if node is None else [ast.Constant(node.lineno), ast.Constant(node.col_offset)]
+    return ast.Call(ast.Name(name, ast.Load()), [*here, *args], [])
 
 
 class _Over:

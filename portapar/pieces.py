@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import dataclasses
 import functools
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -31,8 +30,8 @@ from portapar.plan import Part, values_first
 from portapar.policy import Policy
 from portapar.problem import Problem
 
-_OBSERVED = 0.01  #: seconds that a task is observed at the most
-_AT_LEAST = 1e-3  #: and if there is no time left
+_OBSERVED = 300_000  #: steps that a task is observed at the most
+_AT_LEAST = 30_000  #: and if there are none left
 
 
 def attempted(run: Callable[..., Any], pieces: Sequence[Part], how: Policy, others: Sequence[Any]) -> Any:
@@ -102,14 +101,13 @@ def task(
 
 
 def _observed(block: policy.Recording, problem: Problem, part: Part) -> Any:
-    """What iterations of a task do that is about to run, as far as there is time left to see it."""
+    """What iterations of a task do that is about to run, as far as there are steps left to see it."""
     if block.tasks and block.tasks[-1][0] is problem:  # another chunk of it
         return block.tasks[-1][2]
     if not block.observing:
         return {}
-    begun = time.thread_time()
-    found = observed.of(problem, part.lo, part.hi, max(_AT_LEAST, min(_OBSERVED, block.observing)))
-    block.observing = max(1e-9, block.observing - (time.thread_time() - begun))
+    found, steps = observed.of(problem, part.lo, part.hi, max(_AT_LEAST, min(_OBSERVED, block.observing)))
+    block.observing = max(1, block.observing - steps)
     return found
 
 

@@ -380,7 +380,7 @@ class Recording(Planning):
         super().__init__(block)
         self.programs: dict[str, Any] = {}  #: by their keys
         self.tasks: list[tuple[Any, Any, Any]] | None = None  #: (problem, part, what was observed) of all, if wanted
-        self.observing = 0.0  #: seconds that are left to observe what they do
+        self.observing = 0  #: steps that are left to observe what they do
         self.captures = 0  #: calls whose kernels capture something, of no algorithm of several steps
         self.sorted = 0.0  #: bytes of keys that devices sorted themselves
         self.algorithms = self.few = 0  #: algorithms of several steps, and remembered steps

@@ -38,7 +38,6 @@ _FEW = 1 << 21  #: elements at the most that run here, on one rank
 _ROWS = 1 << 16  #: and of each rank of several
 _RANKS = 4, 8  #: ranks here: those at both ends have one neighbour, the others two
 _WAIT = 120.0  #: seconds that a rank here waits for another
-_OBSERVING = 0.0  #: what the time of a look decides is no ground to reckon from
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +246,7 @@ def _numbers(x: Work | Messages) -> list[float]:
 
 
 def _alone(call: Callable[..., object], values: Sequence[Any], local: Executor) -> tuple[Work, Messages]:
-    _, done = choice.counted(lambda: call(par.on(local), *values), _OBSERVING)
+    _, done = choice.counted(lambda: call(par.on(local), *values))
     return done, Messages()
 
 
@@ -331,7 +330,7 @@ def _together(
             where = ranks.join(group, local)
             mine = [where.asarray(x) if isinstance(x, np.ndarray) else x for x in values]
             group.begins()
-            _, done = choice.counted(lambda: call(par.on(where), *mine), _OBSERVING)
+            _, done = choice.counted(lambda: call(par.on(where), *mine))
             found[k] = done, Messages(group.gathers, group.told, group.trades, group.given)
         except BaseException as error:  # noqa: BLE001 - raised below; the others wait for this rank
             errors[k] = error

@@ -363,7 +363,8 @@ def test_what_data_decide_is_observed(kernel, rounds):
     x[7::8] = 1024.0
     out = np.zeros(len(x))
     asked = pp.plan(pp.for_each, pp.par.on(pp.threads(2)), len(x), kernel, x, out).loop.problem
-    seen = observed.of(asked, 0, len(x), 0.5)
+    seen, steps = observed.of(asked, 0, len(x), 10**7)
+    assert observed.of(asked, 0, len(x), 10**7) == (seen, steps)
     found = max(often for often, _ in seen.values())
     assert found == pytest.approx(rounds(x), rel=0.35) and not out.any()
     told = work.of(asked, seen=seen)
@@ -388,8 +389,10 @@ def test_observing_ends_and_writes_nothing(kernel, size):
     marks, x = np.zeros(1, np.int64), np.zeros(size)
     asked = pp.plan(pp.for_each, pp.par.on(pp.threads(2)), size, kernel, marks, x).loop.problem
     begun = time.thread_time()
-    observed.of(asked, 0, size, 0.01)
+    seen, steps = observed.of(asked, 0, size, 300_000)
     assert time.thread_time() - begun < 0.2 and not x.any() and not marks.any()
+    assert seen == ({(2, 4): (seen[2, 4][0], True)} if kernel is _never else {}) and steps <= 300_000 + 20
+    assert observed.of(asked, 0, size, 300_000) == (seen, steps)  # however busy the machine is
 
 
 def _in_rows(i, counts, x):
@@ -411,7 +414,7 @@ def _in_records(i, counts, x):
 def test_observing_writes_to_no_row_of_what_is_large(kernel, dtype, shape):
     counts, x = np.full(shape[0], 5), np.zeros(shape, dtype)
     asked = pp.plan(pp.for_each, pp.par.on(pp.threads(2)), shape[0], kernel, counts, x).loop.problem
-    seen = observed.of(asked, 0, shape[0], 0.5)
+    seen, _ = observed.of(asked, 0, shape[0], 10**7)
     assert [often for often, _ in seen.values()] == [5.0] and not x.view(np.uint8).any()
 
 
@@ -423,7 +426,7 @@ def test_what_python_cannot_run_is_guessed():
 
     x, out = np.full(50, 10**9), np.zeros(50)
     asked = pp.plan(pp.for_each, pp.par.on(pp.threads(2)), 50, body, x, out).loop.problem
-    assert observed.of(asked, 0, 50, 0.1) == {} and work.of(asked, seen={}) == work.of(asked)
+    assert observed.of(asked, 0, 50, 10**6)[0] == {} and work.of(asked, seen={}) == work.of(asked)
 
 
 def test_what_is_read_again_comes_from_the_first_cache():
