@@ -3,6 +3,7 @@
 import numpy as np
 
 import portapar as pp
+from portapar.kernel.jit.narrowing import narrowed
 
 
 def chain(v):
@@ -190,3 +191,68 @@ def test_whole_numbers_have_the_bits_that_are_used(renderer):
     expected = [(66 * r + 129 * g + 25 * b + 128 >> 8) + 16, (-38 * r - 74 * g + 112 * b + 128 >> 8) + 128]
     expected.append(r * g * b * 0x100000001 >> 33)  # all 64 bits
     assert (out == np.stack(expected, -1).astype(np.uint8)).all()
+
+
+def small_ones(i, a, b, u, w, out, half, low):
+    x, y, m, k = int(a[i]), int(b[i]), int(u[i]), int(w[i])
+    out[i, 0] = min(abs(x - y) + abs(y - 2 * x), 300)  # 16 bits with a sign
+    out[i, 1] = (x * 256 + 255) // 3 + (m | x << 8) % 1000  # 16 without
+    out[i, 2] = max(x * x * 32 - m * 32, k) >> 3  # 32
+    out[i, 3] = x * m * 257 // 7 - (m * m >> 1)  # 32 without, and what is too much for it
+    out[i, 4] = m * m * m - k * m * x  # 64
+    out[i, 5] = (1 if x - y < -100 else 2) * (k if y <= 0 else -k) + (y > x) - k % 7
+    out[i, 6] = (y * k) // 255 - (k * k >> 15) ^ (x & 0x55)
+    out[i, 7] = 3 * y - 40000 if m + 1 > 65535 else abs(k) - 32768
+    half[i] = (x - y) * 0.5 + m
+    low[i] = (x * y + m) & 255
+
+
+def test_whole_numbers_of_small_ones(renderer):
+    ends = [np.iinfo(t) for t in (np.uint8, np.int8, np.uint16, np.int16)]
+    rng, n = np.random.default_rng(2), 300
+    given = [rng.integers(end.min, end.max, n, end.dtype, endpoint=True) for end in ends]
+    for k, (x, end) in enumerate(zip(given, ends, strict=True)):
+        x[:16] = np.where(np.arange(16) >> k & 1, end.max, end.min)
+    results = np.zeros((n, 8), np.int64), np.zeros(n), np.zeros(n, np.uint8)
+    right = np.zeros((n, 8), object), np.zeros(n), np.zeros(n, np.uint8)
+    for i in range(n):
+        small_ones(i, *given, *right)
+    pp.for_each(renderer, n, small_ones, *given, *results)
+    for found, expected in zip(results, right, strict=True):
+        assert (found == expected).all()
+
+
+def test_whole_numbers_of_small_ones_have_few_bits():
+    text = """define i64 @f(i8 %0, i16 %b, i1 %c) {
+  %2 = zext i8 %0 to i64
+  %3 = sub nsw i64 255, %2
+  %4 = mul nuw nsw i64 %3, 257
+  %"x y" = zext i16 %b to i64
+  %least = tail call i64 @llvm.umin.i64(i64 %"x y", i64 %4)
+  %5 = icmp slt i64 %least, 40000
+  %6 = mul nsw i64 %2, -300
+  %7 = tail call i64 @llvm.abs.i64(i64 %6, i1 true)
+  %8 = sitofp i64 %7 to double
+  %9 = trunc i64 %least to i16
+  ret i64 %least
+}
+"""
+    here = narrowed(text)
+    for part in (
+        "%slim.4 = mul i32 %slim.3, 257",  # all that hangs together, and one is negative
+        '%"x y.slim" = zext i16 %b to i32',
+        '%slim.least = call i32 @llvm.umin.i32(i32 %"x y.slim", i32 %slim.4)',
+        "%5 = icmp slt i32 %slim.least, 40000",
+        "%slim.7 = call i32 @llvm.abs.i32(i32 %slim.6, i1 false)",
+        "%8 = sitofp i32 %slim.7 to double",
+        "%9 = trunc i32 %slim.least to i16",
+        "declare i32 @llvm.abs.i32(i32, i1 immarg)",
+    ):
+        assert part in here, part
+    alone = narrowed("".join(line for line in text.splitlines(True) if not line.startswith(("  %6", "  %7", "  %8"))))
+    assert "%slim.4 = mul i16 %slim.3, 257" in alone and "%5 = icmp ult i16 %slim.least, 40000" in alone
+    assert "%least = zext i16 %slim.least to i64" in alone
+    large = text.replace("-300", "-9000000").replace("257", "2147483648")
+    assert "%slim.4" not in narrowed(large) and "%least = tail call i64" in narrowed(large)
+    alone = "define i64 @f(i8 %0) {\n  %2 = zext i8 %0 to i64\n  ret i64 %2\n}\n"
+    assert narrowed(alone) == alone

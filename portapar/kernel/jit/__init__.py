@@ -14,6 +14,7 @@
 `passes`      the passes of Numba's pipelines, with nothing between them
 `functions`   a program's functions as Numba dispatchers
 `native`      machine code: compiled once, cached as object code, loaded without Numba
+`narrowing`   whole numbers in as many bits as they need
 `llvm`        atomics and private arrays, written as LLVM
 `intrinsics`  hints, vector stores and the argument block, written as LLVM
 `system`      words that threads share, clocks and CPUs, written as LLVM

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import itertools
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +16,7 @@ from portapar import cache, config, forks
 from portapar.errors import KernelError
 from portapar.kernel.interrupts import held_back
 from portapar.kernel.jit import vecmath
+from portapar.kernel.jit.narrowing import narrowed
 
 _lock = forks.lock()
 _RESULT = ctypes.create_string_buffer(64)
@@ -345,48 +344,19 @@ def _leave(library: Any, once: bool) -> None:
 
 
 def _narrow(library: Any) -> None:
-    """Let whole numbers be computed in fewer bits where these are all that is used, before LLVM looks at the library.
-
-    Python's have 64, and ``int(pixel) * 66 >> 8`` that is stored in a byte needs 32 at most. LLVM sees it as long as
-    constants are as they were written.
-    """
+    """Let whole numbers be computed in fewer bits where these are enough, before others have the library's code."""
     import llvmlite.binding as llvm
 
     whole = library._optimize_final_module
 
-    def run(*names: str) -> None:
-        passes, builder = library.codegen._module_pass_manager(opt=0, loop_vectorize=False, slp_vectorize=False)
-        for name in names:
-            getattr(passes, f"add_{name}_pass")()
-        passes.run(library._final_module, builder)
-
     def optimize() -> None:
-        if _WIDENED.search(str(library._final_module)):
-            run("sroa", "sccp")
-            text = str(library._final_module)
-            module = llvm.parse_assembly("\n}\n".join(map(_each_its_own, text.split("\n}\n"))))
-            module.name, library._final_module = library._final_module.name, module
-            run("aggressive_instcombine")
         whole()
+        text = str(library._final_module)
+        if (other := narrowed(text)) is not text:
+            module = llvm.parse_assembly(other)
+            module.name, library._final_module = library._final_module.name, module
 
     library._optimize_final_module = optimize
-
-
-# Values without a name are left: their numbers say in which order they are.
-_WIDENED = re.compile(r"^  (%[A-Za-z_.$-][\w.$-]*)( = [sz]ext (?:nneg )?i(?:8|16) \S+ to i64)$", re.MULTILINE)
-
-
-def _each_its_own(function: str) -> str:
-    """The text of a function where each use of a widened number has one of its own: LLVM looks no further than that."""
-    for name, made in _WIDENED.findall(function):
-        begin, definition, end = function.partition(f"  {name}{made}\n")
-        use = re.compile(re.escape(name) + r"(?![\w.$-])")
-        names = (f"{name}.{k}of" for k in itertools.count())
-        count = len(use.findall(end))
-        end = use.sub(functools.partial(lambda names, _: next(names), names), end)
-        copies = "".join(f"  {name}.{k}of{made}\n" for k in range(max(1, count)))
-        function = use.sub(f"{name}.0of", begin) + copies + end
-    return function
 
 
 def _plain_updates(library: Any) -> None:
