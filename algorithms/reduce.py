@@ -18,7 +18,7 @@ from portapar.call import call
 from portapar.errors import PlacementError, of_kind
 from portapar.executor import Executor
 from portapar.kernel.program import REFUSED
-from portapar.looks import Look, quick
+from portapar.looks import Look, lazily, quick
 from portapar.ops import Monoid
 from portapar.policy import Policy
 from portapar.problem import Problem, folded
@@ -132,7 +132,10 @@ def reduce_as(
         elif type(op) is FunctionType and op.__defaults__ is None and getattr(op, "commutative", True) is True:
             look = transform, (id(op.__code__), id(op.__globals__)), None
     if look is not None:
-        result = quick(policy, look, inputs)
+        given = inputs
+        if inputs and type(inputs[0]) is not np.ndarray:
+            look, given = lazily(look, inputs)
+        result = quick(policy, look, given)
         if result is not REFUSED:
             return result
     if axis is not None:

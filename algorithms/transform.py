@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from portapar import elementwise
 from portapar.arrays import PartitionedArray, Range, normal
 from portapar.call import call, make_out
@@ -11,7 +13,7 @@ from portapar.errors import PlacementError
 from portapar.executor import Executor
 from portapar.kernel.program import REFUSED
 from portapar.lazy import flat
-from portapar.looks import quick
+from portapar.looks import Look, lazily, quick
 from portapar.policy import Policy
 from portapar.problem import Problem
 
@@ -48,8 +50,11 @@ def transform(policy: Policy | None, *inputs: Any, out: Any = None, op: Any) -> 
 
 def _run(algorithm: str, policy: Policy | None, op: Any, args: tuple[Any, ...], extra: Any = None) -> Any:
     """Its arguments are those of `op`, and the output."""
-    look = op, (args[-1] is None, extra), None
-    result = quick(policy, look, args)
+    look: Look = (op, (args[-1] is None, extra), None)
+    given = args
+    if type(args[0]) is not np.ndarray:
+        look, given = lazily(look, args)
+    result = quick(policy, look, given)
     return call(algorithm, policy, (op,), args, extra, _build, look) if result is REFUSED else result
 
 

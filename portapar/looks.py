@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 import os
+from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
 
@@ -22,6 +23,7 @@ from portapar.kernel.device import Lengths
 from portapar.kernel.front.kernel import variant
 from portapar.kernel.front.lift import bound, known
 from portapar.kernel.program import REFUSED
+from portapar.lazy import Lazy
 from portapar.policy import Policy, forgets
 from portapar.problem import Box, box
 from portapar.tape import tapes
@@ -100,6 +102,29 @@ def quick(how: Any, look: Look, args: tuple[Any, ...]) -> Any:
     return REFUSED
 
 
+def spread(args: tuple[Any, ...]) -> Iterator[Any]:
+    """Arguments as programs have them: the leaves of lazy inputs, of ranges where they start and how they step."""
+    for x in args:
+        if isinstance(x, (Range, range)):
+            yield x.start
+            yield x.step
+        elif isinstance(x, Lazy):
+            yield from x.values
+        else:
+            yield x
+
+
+def lazily(look: Look, args: tuple[Any, ...]) -> tuple[Look, tuple[Any, ...]]:
+    """The look of a call with inputs that have no memory, which it says, and its arguments as programs have them."""
+    said = []
+    for k, x in enumerate(args):
+        if isinstance(x, (Range, range)):
+            said.append((k, len(x)))
+        elif isinstance(x, Lazy):
+            said.append((k, x.expression, x.shape))
+    return ((look[0], (look[1], *said), look[2]), tuple(spread(args))) if said else (look, args)
+
+
 def boxed(look: Look, box: Box) -> Look:
     """The look of a call whose space is given by ranges: native code compares their numbers."""
     return look[0], "box", (*box[0], *box[1], *box[2])
@@ -155,12 +180,15 @@ def _entry(
     """(key, mark, entry) of a remembered call, kept by the name `mine`; None if native code cannot know it."""
     if look is None:
         return None
+    given = tuple(spread(args))
+    if lengths is not None and len(given) != len(args):
+        return None  # its length is part of its look
     found = _learned.get(mine)
     if found is None:
         if lengths is None and not (look[2] is None or _kinds(look[2]) == {int}):
             look = boxed(look, box(look[2]))
-        captured = len(values) - len(args)
-        fits = not (how.deterministic or how.tune) and all(map(operator.is_, values[captured:], args))
+        captured = len(values) - len(given)
+        fits = not (how.deterministic or how.tune) and all(map(operator.is_, values[captured:], given))
         if lengths is not None and look[2] is None and np.ndarray in map(type, values[:captured]):
             return None  # it is the first array whose shape the space is
         sought = _sought(how, look, kernels, captured, lengths is not None) if fits else None

@@ -20,7 +20,7 @@ from portapar.kernel.front.lift import bound
 from portapar.kernel.jit.layout import DATA, word
 from portapar.kernel.program import REFUSED
 from portapar.lazy import Lazy
-from portapar.looks import OFTEN, Code, code_of, shadows, simple_codes
+from portapar.looks import OFTEN, Code, code_of, shadows, simple_codes, spread
 from portapar.pieces import combine, prepare, task
 from portapar.plan import Loop
 from portapar.policy import Planning, Policy, forgets
@@ -38,7 +38,7 @@ forgets(ready_calls.clear)
 
 
 def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...], extra: Any) -> tuple[Any, Any]:
-    """(what a call looks like, what it works on: captured values, defaults, then the arguments as `_spread` has them).
+    """(what a call looks like, what it works on: captured values, defaults, then the arguments as `spread` has them).
 
     The first is None if the call is of a kind that is not remembered.
     """
@@ -58,7 +58,7 @@ def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...
                 continue
             simple = simple_codes[id(code)] = Code(code, lifted.builtins)
         parts.append(simple)
-    spread, plain = False, np.ndarray
+    bare, plain = True, np.ndarray
     for x in args:
         kind = type(x)
         if kind is plain:
@@ -66,10 +66,10 @@ def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...
         elif kind in NUMBERS or x is None:
             parts.append(kind)
         elif kind is Range or kind is range:
-            spread = True
+            bare = False
             parts += (kind, len(x))
         elif isinstance(x, Lazy):
-            spread = True
+            bare = False
             parts += (x.expression, x.shape)
             for leaf in x.values:
                 if type(leaf) is not np.ndarray and type(leaf) not in NUMBERS:
@@ -83,19 +83,7 @@ def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...
             parts += (kind, x.dtype, x.shape, x.strides)
         else:
             return None, args
-    return tuple(parts), tuple(_spread(args)) if spread else args
-
-
-def _spread(args: tuple[Any, ...]) -> Iterator[Any]:
-    """Arguments as programs have them: the leaves of lazy inputs, of ranges where they start and how they step."""
-    for x in args:
-        if isinstance(x, (Range, range)):
-            yield x.start
-            yield x.step
-        elif isinstance(x, Lazy):
-            yield from x.values
-        else:
-            yield x
+    return tuple(parts), args if bare else tuple(spread(args))
 
 
 def repeated(key: Any, args: tuple[Any, ...]) -> Iterator[tuple[Any, list[int] | None]]:

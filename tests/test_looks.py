@@ -73,6 +73,35 @@ def how(request):
     return pp.unseq if request.param == "unseq" else pp.par.on(pp.threads(2))
 
 
+def test_inputs_without_memory_are_part_of_a_look(how, known):
+    """Numbers of a range and of lazy inputs are arguments; their lengths and functions are what the call is."""
+    x, h, out = np.arange(N, dtype=np.float64), 0.5, np.zeros(N)
+
+    def area(i):
+        return (i + 0.5) * h
+
+    def expected(indices):
+        return sum((i + 0.5) * h for i in indices)
+
+    assert known(pp.transform_reduce, how, pp.range(N), transform=area) == expected(range(N))
+    for ends in ((0, N), (3, N + 3), (0, 2 * N, 2), (N, 0, -1), (0, N + 1), (0, 7)):
+        for indices in (pp.range(*ends), range(*ends)) * OFTEN:
+            assert pp.transform_reduce(how, indices, transform=area) == expected(range(*ends))
+        assert pp.transform_reduce(how, pp.range(N), transform=area) == expected(range(N))
+    assert known(pp.reduce, how, pp.lazy.transform(x, lambda v: v * 2)) == 2 * x.sum()
+    for _ in range(OFTEN):
+        assert pp.reduce(how, pp.lazy.transform(x, lambda v: v * 3)) == 3 * x.sum()
+        assert pp.reduce(how, pp.lazy.transform(x[:9], lambda v: v * 2)) == 72
+        assert pp.reduce(how, pp.lazy.transform(x, lambda v: v * 2)) == 2 * x.sum()
+    assert known(pp.transform, how, pp.range(5, N + 5), out=out, op=area) is out
+    assert np.array_equal(out, (np.arange(5, N + 5) + 0.5) * h)
+    h = 2.0
+    pp.transform(how, pp.range(N), out=out, op=area)
+    assert np.array_equal(out, (np.arange(N) + 0.5) * h)
+    short = pp.transform(how, pp.range(4), op=area)
+    assert np.array_equal(short, [1.0, 3.0, 5.0, 7.0]) and len(pp.transform(how, pp.range(6), op=area)) == 6
+
+
 @pytest.fixture
 def known(monkeypatch):
     """Makes a call until native code knows it; fails if it never does."""
