@@ -116,7 +116,7 @@ def spread(args: tuple[Any, ...]) -> Iterator[Any]:
 
 def lazily(look: Look, args: tuple[Any, ...]) -> tuple[Look, tuple[Any, ...]]:
     """The look of a call with inputs that have no memory, which it says, and its arguments as programs have them."""
-    said = []
+    said: list[tuple[Any, ...]] = []
     for k, x in enumerate(args):
         if isinstance(x, (Range, range)):
             said.append((k, len(x)))

@@ -109,3 +109,56 @@ def test_small_matrices_are_not_gathered(renderer):
     code = pp.inspect(small, pp.simd(), a, b, out)
     assert "gather" not in code["assembly"] and "scatter" not in code["assembly"]
     assert re.search(r"fmul <\d+ x double>", code["LLVM"])
+
+
+NEST = "def body(i, a, b):\n x = private_zeros((4, 4), np.float64)\n y = private_zeros((4, 4), np.float64)\n"
+SUM = "s = 0.0\n   for k in range(4):\n    v = {}[p, k]\n    s += v * b[k]\n   x[q, p] = s\n   y[q, p] = s + x[q, p]"
+BOTH = " for p in range(4):\n  for q in range(4):\n   "
+
+
+@pytest.mark.parametrize(
+    "nest, turned",
+    [
+        (" for p in range(4):\n  for q in range(1, 4):\n   x[q, p] = a[p] * b[q]", True),
+        (BOTH + "x[np.uint64(q), np.uint64(p)] += y[p, q]", True),
+        (BOTH + SUM.format("a"), True),
+        (BOTH + SUM.format("y"), False),  # which other rounds store
+        (BOTH + "x[p, q] = a[q]", False),  # as it is stored
+        (BOTH + "x[q, 0] = a[p]", False),  # the last round's stays
+        (BOTH + "x[q, p] = y[q, p]\n   y[p, q] = a[q]", False),
+        (" for p in range(4):\n  for q in range(p):\n   x[q, p] = a[q]", False),
+        (" for p in range(4):\n  for q in range(0):\n   x[q, p] = a[q]", False),  # `q` would have a value
+        (" s = 0.0\n" + BOTH + "s += a[q]\n   x[q, p] = s", False),
+        (BOTH + "x[q, p] = a[q]\n   b[q, p] = a[p]", False),  # `b` may be `a`
+        (BOTH + "x[q, p] = f(a, q)", False),
+        (" z = x\n" + BOTH + "x[q, p] = z[p, q]", False),
+    ],
+)
+def test_nests_are_turned_where_each_round_stands_alone(nest, turned):
+    trees = hinted({"body": NEST + nest + "\n"})
+    heads = re.findall(r"for (\w) in", ast.unparse(trees["body"])) if trees else ["p", "q"]
+    assert heads[:2] == (["q", "p"] if turned else ["p", "q"])
+
+
+def turned(e, b, u, out):
+    t = np.zeros((3, 4, 5))
+    for x in range(5):
+        for y in range(4):
+            for z in range(3):
+                s = 0.0
+                for k in range(3):
+                    c = b[z, k]
+                    s += c * u[e, k, y, x]
+                t[z, y, x] = s
+    for z in range(3):
+        for y in range(4):
+            for x in range(5):
+                out[e, z, y, x] = t[z, y, x] + t[2 - z, y, x]
+
+
+def test_a_turned_nest(renderer):
+    rng = np.random.default_rng(4)
+    b, u, out = rng.random((3, 3)), rng.random((9, 3, 4, 5)), np.zeros((9, 3, 4, 5))
+    pp.for_each(renderer, len(u), turned, b, u, out)
+    t = np.einsum("zk,ekyx->ezyx", b, u)
+    np.testing.assert_allclose(out, t + t[:, ::-1], rtol=1e-13)

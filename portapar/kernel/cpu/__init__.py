@@ -11,7 +11,7 @@
 `kinds`      what kinds of numbers a kernel's variables are
 `choices`    conditional expressions as choices instead of branches
 `rounds`     how often loops run, and whether their rounds wait for each other
-`registers`  private arrays in vector registers
+`registers`  private arrays in vector registers, and the order of loops over them
 `jobs`       the native loops that hand out a job to threads
 `pool`       the threads
 `launch`     a program over one range, prepared once
