@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from conftest import executor
 
 import portapar as pp
 
@@ -479,6 +480,16 @@ def test_kinds_of_numbers_in_lanes(renderer, kernel):
         for j in range(m):
             kernel(j, n, *given, wanted)
     np.testing.assert_array_equal(y, wanted)
+
+
+@pytest.mark.parametrize("kernel", [whole, narrow, several], ids=lambda x: x.__name__)
+def test_texts_for_cpus_alone_have_strips(kernel):
+    """Each loop over lanes, however long, is one that C's compilers count, and make one vector of."""
+    x, a, b, u = np.zeros(150), np.zeros(150, np.int64), np.zeros(150, np.int8), np.zeros(150, np.uint64)
+    text = pp.inspect(kernel, executor("opencl:0"), 7, x, a, b, u, np.zeros(150), space=150)["OpenCL C"]
+    cpu = "always_inline" in text
+    assert text.count("vectorize_width(64)") == 3 * (cpu and kernel is not several)
+    assert "for (;;)" not in text
 
 
 def test_kinds_of_numbers_become_vectors():

@@ -21,7 +21,7 @@ from portapar.kernel.c.unit import GLOBAL, SHARED, Unit, scalar_name, strip
 from portapar.kernel.jit.typing import TypedFunction
 from portapar.kernel.program import INDICES
 
-__all__ = ["Batch", "Parameter", "map_parameters", "reduce_parameters", "render_map"]
+__all__ = ["Batch", "Parameter", "Strips", "map_parameters", "reduce_parameters", "render_map"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,24 @@ class Batch:
     store: TypedFunction
     out: int
     count: int
+
+
+@dataclass(frozen=True)
+class Strips:
+    """A body for several neighbouring indices at a time, on CPUs (`portapar.kernel.lanes`).
+
+    Attributes
+    ----------
+    width : int
+        How many.
+    whole, fewer : TypedFunction
+        ``whole(i[, …], *args)`` for as many from the last index on; ``fewer`` has one more argument, that says for how
+        many.
+    """
+
+    width: int
+    whole: TypedFunction
+    fewer: TypedFunction
 
 
 _INT64 = np.dtype(np.int64)
@@ -217,6 +235,7 @@ def render_map(
     tails: Sequence[tuple[int, ...]] = (),
     near: TypedFunction | None = None,
     holds: TypedFunction | None = None,
+    strips: Strips | None = None,
 ) -> str:
     """An entry that runs `body(i[, j[, …]], *args)` for the flat indices in [lo, hi) of an index space.
 
@@ -249,6 +268,8 @@ def render_map(
     near, holds : TypedFunction, optional
         With `blocked`: the body for indices that are not negative, and what says where it is right, from the least
         and the largest index on each axis and the arguments (everywhere if there is none).
+    strips : Strips, optional
+        What runs in the place of `near`.
 
     Returns
     -------
@@ -273,21 +294,30 @@ def render_map(
     lines = [entry.head(name), *entry.locals()]
     if blocked:
         fast = kernel
-        if near is not None and holds is not None:
+        if near is not None and holds is not None and strips is None:
             fast = add_function(unit, near, [GLOBAL] * len(near.argtypes), known)
         hints = f" interleave_count({unit.interleave})" if unit.interleave else ""
         if _PAIRS < unit.costs[fast].elements < math.inf and not unit.costs[fast].anywhere:
             hints += " vectorize(enable)"
         hint = f'_Pragma("clang loop{hints}") ' if hints else ""
         row = [f"{hint}for (i64 {last} = begin; {last} < stop; ++{last}) {call}"]
+        test = ""
         if near is not None and holds is not None:
-            test = add_function(unit, holds, [GLOBAL] * len(holds.argtypes), [k for k in known for _ in range(2)])
+            name = add_function(unit, holds, [GLOBAL] * len(holds.argtypes), [k for k in known for _ in range(2)])
             ends = [(INDICES[d], INDICES[d]) for d in range(ndim - 1)] + [("first", "last")]
             texts = [_least_and_largest(unit, value, d, *ends[d], steps, unit_step) for d in range(ndim)]
-            tested = f"{test}({', '.join(texts)}{entry.arguments()})"
-            row = _near_and_far(tested, call, hint, call.replace(kernel, fast, 1), last)
+            test = f"{name}({', '.join(texts)}{entry.arguments()})"
+        middle = [f"{hint}for (i64 {last} = first; {last} <= last; ++{last}) {call.replace(kernel, fast, 1)}"]
+        if strips is not None:
+            middle = _in_strips(unit, strips, call.partition("(")[2], known, last)
+        if test:
+            row = _near_and_far(test, call, middle, last)
+        elif strips is not None:
+            row = ["i64 first = begin, last = stop - 1;", *middle]
+        width = strips.width if strips is not None and ndim == 1 else 1
         lines += [
             f"    i64 piece = (hi - lo + {items} - 1) / ({items});",
+            *[f"    piece = (piece + {width - 1}) / {width} * {width};"] * (width > 1),
             f"    i64 flat = lo + ({item}) * piece, end = flat + piece < hi ? flat + piece : hi;",
         ]
         if ndim == 1:
@@ -400,12 +430,14 @@ def _least_and_largest(
     return f"{unit.helper('py_min', 'i64')}({a}, {b}), {unit.helper('py_max', 'i64')}({a}, {b})"
 
 
-def _near_and_far(holds: str, call: str, hint: str, fast: str, index: str) -> list[str]:
+def _near_and_far(holds: str, call: str, middle: list[str], index: str) -> list[str]:
     """The loop over a row in three parts: in the middle no index is negative; at the ends, or everywhere, some may be.
 
-    `holds` is a test of the indices from `first` to `last`. What is left out at an end are 1, 3, 7, … indices.
+    `holds` is a test of the indices from `first` to `last`, which `middle` runs. What is left out at an end are 1, 3,
+    7, … indices.
     """
     one = holds.replace("last", "first")
+    lines = "\n".join("    " + line for line in middle)
     return f"""\
 i64 first = begin, last = stop - 1;
 if (!{holds}) {{
@@ -417,8 +449,23 @@ for (int side = 0; side < 2; ++side) {{
     i64 from = side ? last + 1 : begin, to = side ? stop : first;
     VECTORS_OFF for (i64 {index} = from; {index} < to; ++{index}) {call}
     if (side) continue;
-    {hint}for (i64 {index} = first; {index} <= last; ++{index}) {fast}
+{lines}
 }}""".replace("VECTORS_OFF", '_Pragma("clang loop vectorize(disable)")').split("\n")
+
+
+def _in_strips(unit: Unit, strips: Strips, given: str, known: list[Interval | None], index: str) -> list[str]:
+    """The loop from `first` to `last` over strips, and what is left."""
+    names = []
+    for body in (strips.whole, strips.fewer):
+        more = [Interval(0, strips.width)] if body is strips.fewer else []
+        intervals = [*known, *[None] * (len(body.argtypes) - len(known) - len(more)), *more]
+        names.append(add_function(unit, body, [GLOBAL] * len(body.argtypes), intervals))
+    width = strips.width
+    return [
+        f"i64 whole = last + 1 - (last + 1 - first) % {width}, {index} = first;",
+        f"for (; {index} < whole; {index} += {width}) {names[0]}({given}",
+        f"if ({index} <= last) {names[1]}({given.removesuffix(');')}, last + 1 - {index});",
+    ]
 
 
 def _decode(ndim: int, ctype: str, indent: str, name: str = "", declare: bool = True) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from numba.core import ir, types
 
-from portapar.kernel.c.graph import Graph
+from portapar.kernel.c.graph import Graph, joined
 from portapar.kernel.c.intervals import Intervals
 from portapar.kernel.c.text import enclosed
 from portapar.kernel.c.unit import Cost, Unit, strip
@@ -108,7 +108,7 @@ class Flow:
 
     def __init__(self, function: Statements) -> None:
         self.function = function
-        self.blocks = function.typed.func_ir.blocks
+        self.blocks = joined(function.typed.func_ir.blocks)
         self.graph = Graph(self.blocks)
         self.lines: list[str] = []
         self.depth = 1
@@ -120,6 +120,7 @@ class Flow:
         # (header, what follows the loop) of the loops around the present place
         self.around: list[tuple[int, int | None]] = []
         self.cost = Cost()  # of the loop that is written, or of the function
+        self.last = 0, 0.0  # of the loop that was written last: the line where it begins, and its count
 
     def line(self, text: str) -> None:
         unit = self.function.unit
@@ -179,7 +180,17 @@ class Flow:
         self.cost *= counter.count if counter is not None else math.inf
         if counter is not None and self.function.unit.dialect.serial and self.cost.steps <= _UNROLLED:
             self._unrolled(start, counter.count)
+        self.last = start, math.inf if counter is None else counter.count
         self.cost += before
+
+    def hint(self, text: str) -> None:
+        """Say of the loop that was written last how it is to be compiled; ``@N`` is how many rounds it has."""
+        start, count = self.last
+        if math.isinf(count) and "@N" in text:
+            return
+        line = self.lines[start]
+        mark = f'{line[: len(line) - len(line.lstrip())]}_Pragma("{text.replace("@N", str(count))}")'
+        self.lines[start : start + ("_Pragma" in line)] = [mark]
 
     def _unrolled(self, start: int, count: float) -> None:
         """Let the compiler write out the loop that begins at a line.

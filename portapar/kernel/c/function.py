@@ -32,10 +32,20 @@ from portapar.kernel.c.unit import (
     strip,
 )
 from portapar.kernel.front import atomic, private
+from portapar.kernel.jit import intrinsics, loops
 from portapar.kernel.jit.llvm import private_shape
 from portapar.kernel.jit.typing import TypedFunction, TypingFailure, dtype_of, numba_type, overload
 
 __all__ = ["RenderFailure", "add_function", "render"]
+
+# What is said of the loop before: the same as to LLVM (`portapar.kernel.jit.loops`).
+_HINTS = {
+    # an array of lanes becomes one vector, in registers
+    loops.lanes_apart: "clang loop vectorize(assume_safety) vectorize_width(@N)",
+    loops.steps_apart: "clang loop vectorize(assume_safety)",
+    loops.few: "clang loop vectorize(disable) unroll(disable)",
+    loops.one_round_: "clang loop unroll(disable)",
+}
 
 
 def render(functions: Sequence[TypedFunction], dialect: Dialect) -> str:
@@ -202,6 +212,9 @@ class _Function(Memory):
             return
         if value.op == "build_tuple" and target.name in self.inline:
             self.tuples[target.name] = list(value.items)
+            return
+        if _is_call(value) and (hint := _HINTS.get(getattr(self.type_of(value.func), "typing_key", None))):
+            self.flow.hint(hint)
             return
         text, reads, effect = self.expression(value, target)
         if isinstance(numba_type, types.NoneType):
@@ -426,6 +439,8 @@ class _Function(Memory):
             return self._private(value, result)
         if function is len:
             return self._len(value.args[0])
+        if function in (intrinsics.kept, intrinsics.nonneg):
+            return self.read_as(value.args[0], result)
         if value.kws:
             raise self.unit.fail("give this function its arguments by position")
         if not operators.known(function):  # nothing may be read twice

@@ -7,6 +7,23 @@ from typing import Any
 from numba.core import ir
 
 
+def joined(blocks: dict[int, ir.Block]) -> dict[int, ir.Block]:
+    """The blocks without those that nothing but one empty block leads to, which get what is in them.
+
+    The header of a loop whose body takes many bytes of Python's code is such a one.
+    """
+    sources: dict[int, list[int]] = {}
+    for label, block in blocks.items():
+        for target in _targets(block.body[-1]):
+            sources.setdefault(target, []).append(label)
+    found = dict(blocks)
+    for label in sorted(blocks, reverse=True):
+        body = found[label].body
+        if len(body) == 1 and isinstance(body[0], ir.Jump) and sources[body[0].target] == [label]:
+            found[label] = found.pop(body[0].target)
+    return found
+
+
 class Graph:
     """The blocks of a function: their order, which dominates which, and the loops.
 

@@ -17,6 +17,7 @@ import numba  # noqa: F401  as a whole first
 import numpy as np
 from numba.core import ir, types
 
+from portapar.kernel.jit.intrinsics import nonneg
 from portapar.kernel.jit.typing import TypedFunction
 
 EXTENTS = (2**31, 2**47, 2**63 - 1)  #: the bounds for which texts are made, see `Intervals`
@@ -265,6 +266,8 @@ class Intervals:
             if len(value.args) != 1 or limits(self.typed.typemap[value.args[0].name]) is None:
                 return whole
             return self._read(value.args[0], self.typed.typemap[value.args[0].name])
+        if function is nonneg:
+            return self.extent
         known = _FUNCTIONS.get(function)
         if known is None or value.kws:
             return whole

@@ -15,6 +15,7 @@ from portapar.errors import KernelError, PortaparError
 from portapar.kernel.c.dialect import Dialect
 from portapar.kernel.c.entries import (
     Batch,
+    Strips,
     group_parameters,
     map_parameters,
     reduce_parameters,
@@ -29,6 +30,7 @@ from portapar.kernel.front.sources import tree_of
 from portapar.kernel.jit.check import located
 from portapar.kernel.jit.functions import function_texts, functions, namespace
 from portapar.kernel.jit.typing import TypedFunction, TypingFailure, array_type, infer, numba_type, value_type
+from portapar.kernel.lanes.functions import strip_bodies, strip_function
 from portapar.kernel.program import Program, Spec
 
 
@@ -60,13 +62,19 @@ def c_text(program: Program, dialect: Dialect, extent: int = EXTENTS[0]) -> str:
             return render_groups(infer(space["body"], argtypes), program.shared, dialect, name, extent)
         if program.acc is None:
             body, batch = infer(space["body"], argtypes), None
-            near = _near(program, argtypes) if dialect.serial else (None, None)
+            strips = _strips(program, argtypes) if dialect.serial else None
+            near = _near(program, argtypes, strips is not None) if dialect.serial else (None, None)
             if dialect.shuffle and (count := batch_of(program)) > 1:
                 elem = infer(space["elem"], argtypes)
                 stored = (types.int64, argtypes[1 + program.out], elem.return_type)
                 batch = Batch(elem, infer(space.get("store", _set_item), stored), program.out, count)
             box: dict[str, Any] = {"unit_step": program.unit, "steps": program.steps, "signed": program.signed}
             box |= {"blocked": dialect.serial, "near": near[0], "holds": near[1], "tails": tails}
+            if strips is not None:
+                try:
+                    return render_map(body, program.ndim, dialect, name, extent=extent, strips=strips, **box)
+                except RenderFailure:  # what is wrong with the kernel itself is said of that
+                    box["near"], box["holds"] = _near(program, argtypes)
             return render_map(body, program.ndim, dialect, name, batch=batch, extent=extent, **box)
         acc = numba_type(program.acc)
         elem = infer(space["elem"] if program.unit else _over_range(program), argtypes)
@@ -89,9 +97,24 @@ def _counted(text: str) -> bool:
     return True
 
 
-def _near(program: Program, argtypes: tuple[types.Type, ...]) -> tuple[TypedFunction | None, TypedFunction | None]:
+def _strips(program: Program, argtypes: tuple[types.Type, ...]) -> Strips | None:
+    """The body for several neighbouring indices at a time, if there is one."""
+    width, bodies = strip_bodies(program, False)
+    if not width:
+        return None
+    made = [strip_function(program, body, k > 0, namespace(program)) for k, body in enumerate(bodies)]
+    try:
+        whole, fewer = infer(made[0], argtypes), infer(made[1], (*argtypes, types.int64))
+    except TypingFailure:
+        return None
+    return Strips(width, whole, fewer)
+
+
+def _near(
+    program: Program, argtypes: tuple[types.Type, ...], wanted: bool = False
+) -> tuple[TypedFunction | None, TypedFunction | None]:
     """The body for indices that are not negative, if it differs; what tells where it is right, if not everywhere."""
-    if not _counted(program.text):  # such a loop is what becomes vectors, if anything does
+    if not (wanted or _counted(program.text)):  # such a loop is what becomes vectors, if anything does
         return None, None
     bound = bounded(program, function_texts(program), "body", elements=False)
     if bound is None:

@@ -5,10 +5,6 @@
 `texts`      that loop, as Python for Numba
 `loops`      the loop nest of an index space
 `quotients`  loops over indices that have one quotient
-`strips`     loops inside of an iteration, for several neighbouring indices at a time
-`crossed`    loops along rows of which each index has its own
-`straight`   a program's functions as one
-`kinds`      what kinds of numbers a kernel's variables are
 `choices`    conditional expressions as choices instead of branches
 `rounds`     how often loops run, and whether their rounds wait for each other
 `registers`  private arrays in vector registers, and the order of loops over them

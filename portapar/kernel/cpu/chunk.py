@@ -6,11 +6,9 @@ backends call it with the ranges that are theirs.
 
 from __future__ import annotations
 
-import ast
 import copy
 import ctypes
 import functools
-import math
 import re
 import struct
 from collections.abc import Callable
@@ -22,18 +20,18 @@ from portapar import cache
 from portapar.errors import PlacementError
 from portapar.kernel.cpu import registers
 from portapar.kernel.cpu.choices import chosen, updated_always
-from portapar.kernel.cpu.kinds import lanes_of
 from portapar.kernel.cpu.loops import STREAM_LINES, does_ends
 from portapar.kernel.cpu.quotients import Quotients, quotients
 from portapar.kernel.cpu.rounds import few_rounds, stores_last
-from portapar.kernel.cpu.straight import straight
-from portapar.kernel.cpu.strips import TURNED, strip
 from portapar.kernel.cpu.texts import chunk_text, keep_text, value_functions, width_of
 from portapar.kernel.front.bounds import Bounded, bounded
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.jit import vecmath
-from portapar.kernel.jit.functions import function_texts, functions, namespace, weak_places
+from portapar.kernel.jit.functions import function_texts, functions, namespace
 from portapar.kernel.jit.native import callee, lower, native
+from portapar.kernel.lanes.functions import kept_apart, strip_bodies, strip_function
+from portapar.kernel.lanes.kinds import lanes_of
+from portapar.kernel.lanes.straight import straight
 from portapar.kernel.program import Program, Spec, has_loop
 from portapar.kernel.tiles import BLOCK, LANES
 
@@ -94,7 +92,7 @@ def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0, 
     # some of them stand beside a kernel's own names
     names = "vectors", "few", "steps_apart", "two_rounds_", "one_round_"
     called = {name: getattr(loops, name) for name in names} | {"choose": intrinsics.choose}
-    bound, apart = (None, False) if plain else (_bounded(program), _apart(program))
+    bound, apart = (None, False) if plain else (_bounded(program), kept_apart(program))
     trees = {} if bound is None else bound.trees
     space = functions(program, lambda texts: _forms(program, texts, trees, alone), **called)
     if bound is not None:
@@ -125,9 +123,9 @@ def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0, 
             fence=intrinsics.fence,
             tile=intrinsics.scratch(dtype, STREAM_LINES * 64 // dtype.itemsize),
         )
-    bodies = _strips(program)[1] if strips else ()
+    bodies = strip_bodies(program)[1] if strips else ()
     for name, body in zip(("strip", "fewer"), bodies, strict=False):
-        space[f"{name}{strips}"] = _strip_function(program, body, name == "fewer", space)
+        space[f"{name}{strips}"] = strip_function(program, body, name == "fewer", space)
     cut = None if plain else _quotients(program)
     if cut is not None:
         space["run"] = cut.function(program, space)
@@ -148,41 +146,9 @@ def _bounded(program: Program) -> Bounded | None:
 
 
 @functools.lru_cache(maxsize=4096)
-def _strips(program: Program) -> tuple[int, tuple[ast.Module, ...]]:
-    """The body for several neighbouring indices at a time: how many, and that for so many and for fewer; 0 if none."""
-    steps = program.unit or program.steps[-1] == 1
-    alone = program.form == "map" and bool(program.written) and len(_used(program)) == 1
-    if not ((alone or _apart(program)) and steps and has_loop(program.text)):
-        return 0, ()
-    bound, texts = _bounded(program), function_texts(program)
-    changed = bound.trees if bound is not None else {}
-    body = straight({name: changed.get(name) or tree_of(text) for name, text in texts.items()}, "body")
-    if body is None:
-        return 0, ()
-    whole, fewer = (strip(program, body, fewer) for fewer in (False, True))
-    return (0, ()) if whole is None or fewer is None else (whole[0], (whole[1], fewer[1]))
-
-
-def _strip_function(program: Program, tree: ast.Module, fewer: bool, others: dict[str, Any]) -> Any:
-    """One of them as a function for others to call; it may call these."""
-    from portapar.kernel.front import private
-    from portapar.kernel.jit import intrinsics, loops
-
-    space: dict[str, Any] = {name: others[name] for name in program.names}
-    space |= {"np": np, "math": math, "choose": intrinsics.choose, "kept": intrinsics.kept}
-    space["crossed"] = intrinsics.crossed
-    space |= {f"turned{width}": intrinsics.turned(width) for width in TURNED}
-    space |= {"few": loops.few, "one_round_": loops.one_round_, "nonneg": intrinsics.nonneg}
-    space["lanes_apart"] = loops.steps_apart if fewer else loops.lanes_apart
-    space.update((constructor.__name__, constructor) for constructor in private.CONSTRUCTORS)
-    exec(compile(tree, "<portapar strip>", "exec"), space)
-    return callee(space["strip"], weak_places(program, fewer))
-
-
-@functools.lru_cache(maxsize=4096)
 def _quotients(program: Program) -> Quotients | None:
     """The body for indices that have one quotient, if there is one."""
-    if program.form == "reduce" or _strips(program)[0] or not re.search(r"//|%|\bdivmod\(", program.text):
+    if program.form == "reduce" or strip_bodies(program)[0] or not re.search(r"//|%|\bdivmod\(", program.text):
         return None
     bound, texts = _bounded(program), function_texts(program)
     trees = {name: tree_of(text) for name, text in texts.items()}
@@ -201,25 +167,13 @@ def _free(program: Program) -> bool:
 
 def _short(program: Program) -> bool:
     """Whether rows are done several at a time."""
-    return program.last > 0 and not _strips(program)[0] and not _quotients(program)
-
-
-def _apart(program: Program) -> bool:
-    """Whether code is made for arrays of which the written ones share memory with no other; a transform's do not."""
-    if program.form == "map":
-        return bool(program.written) and len(_used(program)) > 1
-    return program.form == "transform"
-
-
-def _used(program: Program) -> list[int]:
-    """The arrays of which it uses elements."""
-    return [k for k, spec in enumerate(program.specs) if spec.is_array and k not in program.idle]
+    return program.last > 0 and not strip_bodies(program)[0] and not _quotients(program)
 
 
 def has_rest(program: Program) -> bool:
     """Whether there are arguments for which a second chunk function does some of the work."""
     bound = _bounded(program)
-    return (_apart(program) and program.form == "map") or (bound is not None and bound.test + bound.elements != "")
+    return (kept_apart(program) and program.form == "map") or (bound is not None and bound.test + bound.elements != "")
 
 
 def _forms(program: Program, texts: dict[str, str], trees: dict[str, Any], alone: bool = False) -> dict[str, Any]:
@@ -235,7 +189,13 @@ def _forms(program: Program, texts: dict[str, str], trees: dict[str, Any], alone
 
 def can_stream(program: Program) -> bool:
     """Whether the output can bypass the caches: contiguous elements that fill cache lines."""
-    if program.form != "transform" or not program.unit or _short(program) or _strips(program)[0] or _quotients(program):
+    if (
+        program.form != "transform"
+        or not program.unit
+        or _short(program)
+        or strip_bodies(program)[0]
+        or _quotients(program)
+    ):
         return False
     spec = program.specs[program.out]
     return spec.contiguous and spec.dtype.names is None and 64 % spec.dtype.itemsize == 0
@@ -244,7 +204,7 @@ def can_stream(program: Program) -> bool:
 @functools.lru_cache(maxsize=4096)
 def chunk(program: Program, stream: bool = False, alone: bool = False) -> int:
     """The address of the native chunk function of a program; `alone`: the one to run while no other code does."""
-    key, (strips, _) = f"{program.key}|{stream}{'|alone' * alone}", _strips(program)
+    key, (strips, _) = f"{program.key}|{stream}{'|alone' * alone}", strip_bodies(program)
 
     def made(strips: int) -> Any:
         function = _make(program, stream, strips=strips, alone=alone)
@@ -416,7 +376,7 @@ def inspect(program: Program, stream: bool = False) -> dict[str, str]:
 
     The verdict is on the loop that runs where no index is negative, if there is one of its own.
     """
-    strips = _strips(program)[0]
+    strips = strip_bodies(program)[0]
     try:
         library, _ = lower(_make(program, stream, strips=strips), 3)
     except Exception as error:
@@ -430,8 +390,10 @@ def inspect(program: Program, stream: bool = False) -> dict[str, str]:
         verdict = f"{verdict}\nwhere an index is negative: {slow}"
     return {
         "vectorized": verdict,
-        "Numba": program.text + "\n" + chunk_text(
-            program, stream, bound, _apart(program), strips, _quotients(program), _short(program), _free(program)
+        "Numba": program.text
+        + "\n"
+        + chunk_text(
+            program, stream, bound, kept_apart(program), strips, _quotients(program), _short(program), _free(program)
         ),
         "LLVM": llvm,
         "assembly": library.get_asm_str(),

@@ -40,7 +40,7 @@ def chunk_text(
     apart : bool
         Leave everything to ``rest`` where the arrays that a map writes share memory with others.
     strips : int
-        The width of strips, if there are such (`portapar.kernel.cpu.strips`).
+        The width of strips, if there are such (`portapar.kernel.lanes.strips`).
     cut : Quotients, optional
         The body between places where a quotient of the index changes.
     short : bool

@@ -2,7 +2,7 @@
 
 A sum of floats has an order, so that the numbers of a row are added one by one, each waiting for the last. For several
 indices at a time blocks of their rows, as many columns as a cache line holds, are turned by shuffles of vectors: then
-a column of them is a vector, and a step is done for all rows (`portapar.kernel.cpu.strips`).
+a column of them is a vector, and a step is done for all rows (`portapar.kernel.lanes.strips`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from portapar.kernel.cpu.kinds import Kinds
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.front.trees import copied, index_of, names_in, stored_in
+from portapar.kernel.lanes.kinds import Kinds
 from portapar.kernel.program import Spec
 
 SHORT = 64  #: rounds of a loop with a constant count that LLVM writes out, and makes vectors of, by itself

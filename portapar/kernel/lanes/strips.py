@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from portapar.kernel.cpu import crossed
-from portapar.kernel.cpu.crossed import is_short
-from portapar.kernel.cpu.kinds import Kinds
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.front.trees import copied, index_of, names_in, stored_in
 from portapar.kernel.jit.functions import function_texts
+from portapar.kernel.lanes import crossed
+from portapar.kernel.lanes.crossed import is_short
+from portapar.kernel.lanes.kinds import Kinds
 from portapar.kernel.program import Program, Spec
 
 WIDTH = 64  #: indices in a strip, at most
