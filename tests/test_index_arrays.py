@@ -1,6 +1,7 @@
 """Indices that come from arrays, and arrays that share memory: against the same loops in Python."""
 
 import ast
+import math
 import re
 import textwrap
 
@@ -53,6 +54,36 @@ def test_elements_as_indices(renderer, kernel):
             pp.for_each(renderer, N, kernel, k, x, got)
             in_python(kernel, N, k, x, wanted)
             np.testing.assert_array_equal(got, wanted, f"{kind}, negative at {negative}")
+
+
+def truncated(i, p, h, low, x, y):
+    a = int(p[i])
+    y[i, 0] = x[a] - x[a + 1]
+    y[i, 1] = x[int((p[i] - low) * h) - 2]
+    y[i, 2] = x[math.floor(p[i] / h) % 300] + x[int(i * h + float(low))]
+    y[i, 3] = x[int(p[i] + 0.5) * 2]
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("first", [[], [0.0, -0.0, 0.25], [-0.5], [-1.0, -3.75], [2.0**-149, 99.99999]])
+def test_floats_as_indices(renderer, kind, first):
+    """Truncation goes to zero, so that -0.5 is the first element and -1.0 the last one."""
+    rng = np.random.default_rng(3)
+    x = rng.random(1400)
+    for low, base in ((0.5, 4.0), (0.0, 0.0)):
+        p = (base + 90 * rng.random(N)).astype(kind)
+        for place in (0, 513, N - len(first)):
+            p[place : place + len(first)] = first
+        got, wanted = np.zeros((N, 4)), np.zeros((N, 4))
+        pp.for_each(renderer, N, truncated, p, 1.25, low, x, got)
+        in_python(truncated, N, p, 1.25, low, x, wanted)
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_floats_as_indices_take_no_time_for_their_sign():
+    p, x, y = np.arange(64.0), np.arange(99.0), np.zeros((64, 4))
+    code = pp.inspect(truncated, pp.threads(1), p, 1.25, 0.5, x, y, space=64)["Numba"]
+    assert "extremes(table, a0, (lo0, hi0)" in code  # before a piece of the loop, not in it
 
 
 def rows(i, first, column, a, x, y):

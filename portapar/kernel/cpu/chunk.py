@@ -260,6 +260,7 @@ class Table:
         bound = _bounded(program)
         for k in re.findall(r"extremes\(table, a(\d+),", bound.elements if bound else ""):
             dtype = program.specs[int(k)].dtype
+            dtype = np.dtype(f"i{dtype.itemsize}") if dtype.kind == "f" else dtype  # as bits
             place = 2 * (dtype.itemsize.bit_length() - 1) + 1 + (dtype.kind == "u")
             self._words[place] = _extremes(dtype).address  # type: ignore[attr-defined]
 

@@ -26,7 +26,9 @@ from portapar.kernel.front.intervals import (
     Arithmetic,
     Array,
     Interval,
+    Real,
     Value,
+    as_float,
     constant,
     is_number,
     needed,
@@ -41,6 +43,7 @@ _STEPS = 4000  #: of the analysis
 _TRIES = 8
 _TAKEN = (ast.IfExp, ast.BoolOp, ast.BinOp, ast.Call)
 _INT64 = np.dtype(np.int64)
+_REALS = np.dtype(np.float64), np.dtype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -127,8 +130,10 @@ class _Analysis(Arithmetic):
         for k, spec in enumerate(program.specs):
             if spec.is_array:
                 values.append(Array(k))
+            elif spec.dtype == _INT64:
+                values.append(Interval(f"a{k}", f"a{k}", False, (0, 1)))
             else:
-                values.append(Interval(f"a{k}", f"a{k}", False, (0, 1)) if spec.dtype == _INT64 else UNKNOWN)
+                values.append(Real(f"a{k}", f"a{k}") if spec.dtype in _REALS and self.elements else UNKNOWN)
         if len(values) != len(function.args.args):
             return False
         try:
@@ -351,6 +356,11 @@ class _Frame:
         found = self.value(node)
         return found if isinstance(found, Interval) else UNKNOWN
 
+    def whole(self, node: ast.expr) -> Interval:
+        """A number as an int64, without its fraction."""
+        found = self.value(node)
+        return self.of.whole(found) if isinstance(found, Real) else widened(self.interval(node))
+
     def value(self, node: Any) -> Value:
         of = self.of
         of.steps += 1
@@ -361,6 +371,8 @@ class _Frame:
         match node:
             case ast.Constant(value=int(n)) if not isinstance(n, bool):
                 return constant(n)
+            case ast.Constant(value=float(x)) if of.elements and abs(x) < 1e30:
+                return Real(repr(x), repr(x))
             case ast.Name(id=name):
                 return self.variable(name)
             case ast.NamedExpr(value=inner):
@@ -370,7 +382,10 @@ class _Frame:
             case ast.UnaryOp(op=ast.USub(), operand=inner):
                 return of.binary(ast.Sub(), constant(0), self.interval(inner))
             case ast.BinOp(left=left, op=op, right=right):
-                a, b = self.interval(left), self.interval(right)
+                one, other = self.value(left), self.value(right)
+                if Real in (type(one), type(other)) or (isinstance(op, ast.Div) and of.elements):
+                    return of.real(op, one, other)
+                a, b = (x if isinstance(x, Interval) else UNKNOWN for x in (one, other))
                 if UNKNOWN in (a, b) and not isinstance(op, ast.BitAnd):
                     return UNKNOWN
                 return of.binary(op, a, b)
@@ -388,7 +403,11 @@ class _Frame:
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
                 return self.called(name, args)
             case ast.Call(func=ast.Attribute(value=ast.Name(id="np"), attr=("int64" | "intp")), args=[inner]):
-                return widened(self.interval(inner))
+                return self.whole(inner)
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="math"), attr=("floor" | "trunc")), args=[inner]):
+                return self.whole(inner)
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="np"), attr=("float32" | "float64")), args=[inner]):
+                return as_float(self.value(inner)) if of.elements else UNKNOWN
         return UNKNOWN
 
     def extent(self, array: Array, d: int) -> Interval:
@@ -416,19 +435,22 @@ class _Frame:
         kept = program.form != "map" or (program.written is not None and number not in program.written)
         if program.form == "transform" and number == program.out:
             kept = False
-        if spec.dtype.kind not in "iu":
+        real, limits = spec.dtype in _REALS, None
+        if spec.dtype.kind in "iu":
+            kind = np.iinfo(spec.dtype)
+            limits = max(int(kind.min), -MOST), min(int(kind.max), MOST)
+        elif not real:
             return UNKNOWN
-        kind = np.iinfo(spec.dtype)
-        limits = max(int(kind.min), -MOST), min(int(kind.max), MOST)
         if not (kept and spec.contiguous and len(index) == spec.ndim and all(x.low and x.high for x in index)):
-            return Interval(None, None, False, (0, 1), limits)
+            return UNKNOWN if real else Interval(None, None, False, (0, 1), limits)
         most = self.of.most(index)
         for d, n in enumerate(spec.tail, spec.ndim - len(spec.tail)):  # short rows are looked at as a whole, once
             index[d] = replace(index[d], low="0", high=str(n - 1))
         ends = ", ".join(f"{x.low}, {x.high}" for x in index)
         here = self.of.put(f"extremes(table, a{number}, ({ends}), {most})")
         low, high = (self.of.put(f"{here}[{k}]") for k in range(2))
-        return Interval(low, high, False, (0, 1), limits, needs=frozenset[str]().union(*(x.needs for x in index)))
+        needs = frozenset[str]().union(*(x.needs for x in index))
+        return Real(low, high, needs=needs) if real else Interval(low, high, False, (0, 1), limits, needs=needs)
 
     def called(self, name: str, args: list[ast.expr]) -> Value:
         of = self.of
@@ -442,7 +464,9 @@ class _Frame:
             owner = self.value(args[0])
             return self.extent(owner, 0) if isinstance(owner, Array) and owner.number >= 0 else UNKNOWN
         if name == "int" and len(args) == 1:
-            return widened(self.interval(args[0]))
+            return self.whole(args[0])
+        if name == "float" and len(args) == 1 and of.elements:
+            return as_float(self.value(args[0]))
         parts = [self.interval(arg) for arg in args]
         if name == "range" and parts:
             return self.counter(parts, args)

@@ -31,6 +31,20 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Real:
+    """Floats from `low` to `high`, texts of numbers, but for rounding; for indices that are computed of them.
+
+    `exact`: the bounds are not rounded. `size` and `needs` are as those of whole numbers.
+    """
+
+    low: str
+    high: str
+    exact: bool = True
+    size: tuple[int, int] = (0, 0)
+    needs: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Array:
     """An argument, or a row of one (`axis` indices are given); -1 for a private one."""
 
@@ -41,7 +55,9 @@ class Array:
 UNKNOWN = Interval()
 MOST = 1 << 62
 _NARROW = Interval(limits=(-128, 127))  #: an unknown number of any type
-Value = Interval | Array | tuple[Any, ...]
+Value = Interval | Real | Array | tuple[Any, ...]
+_FLOAT32 = 1e-5  #: more than what some roundings to 32 bits can change, of 1
+_LARGEST = float(1 << 46)
 
 
 class Arithmetic:
@@ -156,6 +172,41 @@ class Arithmetic:
             return None
         return str(int(a) // int(by)) if is_number(a) and is_number(by) else self.put(f"{a} // {by}")
 
+    def real(self, op: ast.operator, a: Value, b: Value) -> Value:
+        """Arithmetic with floats of which, but for differences of what is not rounded, none is negative.
+
+        Rounding keeps order: what is not negative stays so in any precision.
+        """
+        x, y = _as_real(a), _as_real(b)
+        if x is None or y is None:
+            return UNKNOWN
+        size, needs = (max(x.size[0], y.size[0]) + 1, max(x.size[1], y.size[1])), x.needs | y.needs
+        if isinstance(op, ast.Sub):
+            if not (x.exact and y.exact):
+                return UNKNOWN
+            low, high = self.put(f"{x.low} - {y.high}"), self.put(f"{x.high} - {y.low}")
+            off = " + ".join(f"abs({end})" for end in (x.low, x.high, y.low, y.high))
+            off = self.put(f"({off}) * {_FLOAT32}")
+            low, positive = self.put(f"max({low} - {off}, 0.0)"), f"{low} >= 0.0"
+            return Real(low, self.put(f"{high} + {off}"), False, size, needs | {positive})
+        needs |= {f"{part.low} >= 0" for part in (x, y)}
+        if isinstance(op, ast.Div):
+            ends = self.put(f"{x.low} / {y.high}"), self.put(f"{x.high} / {y.low}")
+            return Real(*ends, False, size, needs | {f"{y.low} > 0"})
+        if not isinstance(op, (ast.Add, ast.Mult)):
+            return UNKNOWN
+        sign = "+" if isinstance(op, ast.Add) else "*"
+        low, high = (self.put(f"{one} {sign} {other}") for one, other in ((x.low, y.low), (x.high, y.high)))
+        return Real(low, high, False, size, needs)
+
+    def whole(self, x: Real) -> Interval:
+        """What is left of floats without their fractions, if none is negative."""
+        inside = (f"(({end} >= 0.0) & ({end} <= {_LARGEST}))" for end in (x.low, x.high))
+        low = self.put(f"int({x.low} * {1 - _FLOAT32}) if {next(inside)} else -1")
+        high = self.put(f"int({x.high} * {1 + _FLOAT32}) + 1 if {next(inside)} else -1")
+        size = x.size[0], max(x.size[1], 1)
+        return Interval(low, high, False, size, (-MOST, MOST), needs=x.needs | {f"{low} >= 0", f"{high} >= 0"})
+
     def hull(self, parts: Sequence[Value]) -> Value:
         if parts and all(part == parts[0] for part in parts):
             return parts[0]
@@ -182,6 +233,17 @@ def _common(parts: Sequence[Interval]) -> tuple[int, int] | None:
     """The limits that hold for all of some numbers."""
     limits = [part.limits for part in parts if part.limits]
     return (max(least for least, _ in limits), min(most for _, most in limits)) if limits else None
+
+
+def _as_real(x: Value) -> Real | None:
+    if isinstance(x, Interval) and x.low is not None and x.high is not None and x.limits is None:
+        return Real(x.low, x.high, True, x.size, x.needs)
+    return x if isinstance(x, Real) else None
+
+
+def as_float(x: Value) -> Value:
+    """The same number as a float."""
+    return _as_real(x) or UNKNOWN
 
 
 def constant(n: int) -> Interval:
@@ -213,7 +275,7 @@ def needed(lines: dict[str, str], tests: list[str]) -> tuple[set[str], list[str]
             used.add(word)
             if word in by_name:
                 visit(by_name[word])
-                if ".shape[" in by_name[word] or re.fullmatch(r"t\d+\[.\]", by_name[word]):
+                if ".shape[" in by_name[word] or re.fullmatch(r"t\d+\[.\]|int\(.*", by_name[word]):
                     leaves.add(word)
             else:
                 leaves.add(word)

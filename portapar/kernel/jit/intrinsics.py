@@ -172,9 +172,11 @@ def extremes(typing, table, array, ends, most):
     """The least and the greatest element of a contiguous array between two places.
 
     `ends` has the least and the greatest index on every axis. Where these are not in the array, or lie further apart
-    than `most` elements, the least is below all that matters: -LONGEST.
+    than `most` elements, the least is below all that matters: -LONGEST. Of floats so it is where one has a sign, or is
+    no number: the bits of others are in order.
     """
     kind = array
+    real = isinstance(kind.dtype, types.Float)
 
     def codegen(context, builder, signature, values):
         table, _, ends, most = values
@@ -205,7 +207,7 @@ def extremes(typing, table, array, ends, most):
         builder.store(_I64(LONGEST), second)
         with builder.if_then(inside):
             size = context.get_abi_sizeof(context.get_data_type(kind.dtype))
-            word = 2 * (size.bit_length() - 1) + 1 + (not kind.dtype.signed)
+            word = 2 * (size.bit_length() - 1) + 1 + (not real and not kind.dtype.signed)
             pointer = _I8.as_pointer()
             function = ir.FunctionType(_I32, [pointer, pointer, _I64, _I64, _I64])
             function = builder.inttoptr(_word(builder, table, word), function.as_pointer())
@@ -219,9 +221,16 @@ def extremes(typing, table, array, ends, most):
                 for k, (end, sign) in enumerate(((first, "<"), (second, ">"))):
                     old, new = builder.load(end), builder.load(builder.gep(found, [_I32(0), _I32(k)]))
                     builder.store(builder.select(builder.icmp_signed(sign, new, old), new, old), end)
-        return context.make_tuple(builder, signature.return_type, [builder.load(first), builder.load(second)])
+        results = [builder.load(first), builder.load(second)]
+        if real:
+            element, bits = context.get_data_type(kind.dtype), ir.IntType(kind.dtype.bitwidth)
+            positive = builder.icmp_signed(">=", results[0], _I64(0))
+            results = [builder.bitcast(builder.trunc(part, bits), element) for part in results]
+            results = [context.cast(builder, part, kind.dtype, types.float64) for part in results]
+            results[0] = builder.select(positive, results[0], ir.Constant(results[0].type, -float(LONGEST)))
+        return context.make_tuple(builder, signature.return_type, results)
 
-    return types.UniTuple(types.int64, 2)(table, array, ends, most), codegen
+    return types.UniTuple(types.float64 if real else types.int64, 2)(table, array, ends, most), codegen
 
 
 def elements(dtype: Any) -> Any:
