@@ -8,7 +8,6 @@ import math
 import types
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from portapar.kernel.front.access import Access
 from portapar.kernel.front.kernel import Kernel, folding, holding, is_held
 from portapar.kernel.front.lift import lift
 from portapar.kernel.front.reach import Reach
-from portapar.kernel.front.rows import without_rows
+from portapar.kernel.front.rows import checking, without_rows
 from portapar.kernel.front.text import Text
 from portapar.kernel.program import INDICES, Program, Spec, has_loop
 from portapar.lazy import Lazy
@@ -142,9 +141,6 @@ def _numbers(found: list[int]) -> str:
     return str(found[0]) if len(found) == 1 else f"({', '.join(map(str, found))})"
 
 
-checking: ContextVar[bool] = ContextVar("portapar_checking", default=False)  #: problems are to be checked ones
-
-
 @dataclass(frozen=True, slots=True)
 class Tests:
     """What a checked call needs besides: an argument in which its kernel writes down what is wrong.
@@ -179,10 +175,13 @@ class Tests:
         when = f", in iteration {_numbers(at)}" if at else ""
         array = repr(site.name) if site.name == site.here else f"{site.name!r} (here {site.here!r})"
         array, text = (array, f"{site.text}: ") if site.text else (site.name or "a row", "")
+        has = f"shape {shape}"
+        if site.axis is not None:
+            axis, has = site.axis, f"length {extents[0]} there"
         line = linecache.getline(site.file, site.line).strip()
         return BoundsError(
             f"{site.file}:{site.line}: {text}index {_numbers(index)} is out of bounds for axis {axis} of "
-            f"{array}, which has shape {shape}{when}. What the call wrote is undefined\n    {line}"
+            f"{array}, which has {has}{when}. What the call wrote is undefined\n    {line}"
         )
 
 

@@ -77,8 +77,11 @@ WRONG = {
     "tuple passed on": ("y[i] = get(m, (i, 4 if i == 4 else 0))", "m", ("(4, 4)", (10, 4), 4)),
     "chosen array and tuple": ("y[i] = (x if i else y)[alone(10 if i == 4 else i)]", "", (10, (10,), 4)),
     "uint64": ("y[np.uint64(2**64 - 1) if i == 4 else np.uint64(i)] = 1.0", "y", (2**64 - 1, (10,), 4)),
-    "uint64, second axis": ("y[i] = m[i, np.uint64(2**63 + 3) if i == 4 else np.uint64(0)]", "m",
-                            (f"(4, {2**63 + 3})", (10, 4), 4)),
+    "uint64, second axis": (
+        "y[i] = m[i, np.uint64(2**63 + 3) if i == 4 else np.uint64(0)]",
+        "m",
+        (f"(4, {2**63 + 3})", (10, 4), 4),
+    ),
     "uint8": ("y[i] = x[np.uint8(p[i] - (4 if i == 3 else 0))]", "x", (255, (10,), 3)),
     "endless loop": ("k = i\nwhile x[k] < 100:\n    k += 1\ny[i] = k", "x", None),
     "private": ("t = np.zeros(3)\nt[i if i < 4 else 0] = 1.0\ny[i] = t[0]", "t", (3, (3,), 3)),
@@ -91,6 +94,12 @@ WRONG = {
     "in a loop": ("s = 0.0\nfor k in range(i + 2):\n    s += x[k]\ny[i] = s", "x", (10, (10,), 9)),
     "in a condition": ("if i == 5 and x[15] > 3:\n    y[i] = 1", "x", (15, (10,), 5)),
     "huge": ("y[i] = x[10**15 if i == 6 else i]", "x", (10**15, (10,), 6)),
+    "slice": ("y[i] = m[i, 1:3][2 if i == 4 else -2]", "m[i, 1:3]", (2, 2, 4)),
+    "slice, below": ("row = x[2:5]\ny[i] = row[-4 if i == 4 else 2]", "row", (-4, 3, 4)),
+    "slice of a slice": ("y[i] = m[i, 1:][0:2][i if i < 3 else 0]", "m[i, 1:][0:2]", (2, 2, 2)),
+    "slices of two axes": ("y[i] = m[0:9, 1:3][i, 0]", "m[0:9, 1:3]", (9, 9, 9)),
+    "element of a sum of rows": ("y[i] = (m[i] + m[0])[4 if i == 3 else 3]", "m[i] + m[0]", (4, 4, 3)),
+    "element of a chosen slice": ("a = m[i, 1:] if i else m[0, :3]\ny[i] = a[3 if i == 3 else 0]", "a", (3, None, 3)),
     "index changed": ("j = i\ni = 0\nif j == 7:\n    y[17] = 1.0", "y", (17, (10,), 7)),
 }
 
@@ -99,6 +108,7 @@ RIGHT = {
     "short circuit": "if i > 0 and x[i - 1] < 100:\n    y[i] = x[i + 1] if i + 1 < len(x) else 0.0",
     "tuples": "t = (i, 2.5, x)\nu = (1.0, 2.0)\nk = i % 2\ny[i] = t[0] + t[1] + t[2][i] + u[k] + u[-1]",
     "records and rows": "row = m[i]\nfor k in range(4):\n    row[k] += k\ny[i] = row[3] + m.shape[1]",
+    "slices": "y[i] = m[i, 1:3][-2] + m[i, 1:][2] + x[2:5][i % 3] + (m[i] + 1)[-4]\nm[i, :2] = m[i, 2:][::-1]",
     "private": "t = np.zeros((2, 2))\nt[1, -2] = x[i]\ny[i] = t[1, 0]",
     "helpers": "put(y, -1 - i, pick(x, i))\na, b = both(x, y)\na[i] += TABLE[i // 2]",
     "atomics": "pp.atomic.add(y, -1, 1.0)\npp.atomic.add(m, (i, 3), x[i])",
@@ -125,7 +135,8 @@ def test_an_index_out_of_bounds_is_found(module, renderer, name):
     if told is not None:
         index, shape, iteration = told
         assert f"index {index} is out of bounds" in text
-        assert f"has shape {shape}, in iteration {iteration}." in text
+        has = f"length {shape} there" if type(shape) is int else f"shape {shape}" if shape else ""
+        assert f"{has}, in iteration {iteration}." in text
 
 
 @pytest.mark.parametrize("name", RIGHT)

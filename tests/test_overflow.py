@@ -120,6 +120,10 @@ def test_indices_that_wrap_count_from_the_end(device, kernel):
     check(device, kernel, 300, np.arange(300), np.zeros(300, np.int64))
 
 
+def behind(i, u, a, out):
+    out[i] = a[np.int64(u[i])] + a[10 - np.int64(u[i] >> 60)]
+
+
 UNSIGNED = np.arange(300, dtype=np.uint64) * np.uint64(2**63 // 100) + np.arange(300, dtype=np.uint64)
 
 
@@ -141,6 +145,11 @@ def mirrored(i, u, a, out):
 def test_unsigned_numbers_as_signed_indices(device, kernel):
     n = 1 if kernel is counted else 300  # whose iterations depend on each other
     check(device, kernel, n, UNSIGNED[-n:], np.arange(300), np.zeros(n, np.int64))
+
+
+def test_unsigned_numbers_of_both_signs(device):
+    few = np.array([2**64 - 1, 5, 2**64 - 3, 0, 299], np.uint64)
+    check(device, behind, 5, few, np.arange(300), np.zeros(5, np.int64))
 
 
 COUNTS = [0, 1, 3, 7, 8, 15, 16, 31, 32, 33, 63, 64, 65, 70, 127, 128, -1, -5, -64, -127]

@@ -289,10 +289,11 @@ def _extremes(dtype: np.dtype) -> Callable[..., int]:
     """The native function that finds the least and the greatest of `count` whole numbers from an address on."""
 
     def make() -> Any:
+        from portapar.kernel.jit.intrinsics import LONGEST
         from portapar.kernel.jit.intrinsics import elements as elements_of
         from portapar.kernel.jit.system import store
 
-        elements = elements_of(dtype)
+        elements, unsigned = elements_of(dtype), dtype.kind == "u"
 
         def extremes(address, count, out):
             x = elements(address, count)
@@ -303,6 +304,10 @@ def _extremes(dtype: np.dtype) -> Callable[..., int]:
                     low = v
                 if v > high:
                     high = v
+            if unsigned and np.int64(high) < 0:  # what the kernel takes for a signed number may be negative
+                store(out, -LONGEST)
+                store(out + 8, LONGEST)
+                return 0
             store(out, np.int64(low))
             store(out + 8, np.int64(high))
             return 0

@@ -39,6 +39,8 @@ class Site(NamedTuple):
     text, file, line
     indices : int
         How many.
+    axis : int or None
+        Of a row that is no array, whose element it is.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Site(NamedTuple):
     file: str
     line: int
     indices: int
+    axis: int | None = None
 
 
 @dataclass(frozen=True)
@@ -96,11 +99,12 @@ def _tell(names: dict[str, str]) -> str:
     )
 
 
-def _check(names: dict[str, str], count: int) -> str:
-    """The text of the function that tests `count` indices."""
-    lines = [f"def {names[f'check_{count}']}(array, {', '.join(_several('k', count))}, {_FRAME}):"]
+def _check(names: dict[str, str], count: int, row: bool = False) -> str:
+    """The text of the function that tests `count` indices; that of a `row` is given a length, not an array."""
+    name, extent = ("check_row", "array") if row else (f"check_{count}", "array.shape[{}]")
+    lines = [f"def {names[name]}(array, {', '.join(_several('k', count))}, {_FRAME}):"]
     for d in range(count):
-        lines += [f"    n{d} = np.int64(array.shape[{d}])", f"    w{d} = np.int64(k{d})"]
+        lines += [f"    n{d} = np.int64({extent.format(d)})", f"    w{d} = np.int64(k{d})"]
         lines += [f"    j{d} = w{d} + n{d} if k{d} < 0 else w{d}"]
     zero = ["np.int64(0)"]
     extents = [f"n{d} if k{d} < 0 or w{d} >= 0 else ~n{d}" for d in range(count)]
@@ -153,6 +157,7 @@ def checked(
     taken: set[str] = set().union(*(f.names() for f in kernel.functions))
     names: dict[str, str] = {}
     kinds = [f"{test}_{count}" for test in ("check", "item", "check_of", "item_of") for count in _COUNTS]
+    kinds.append("check_row")
     for name in ("tell", "record", "base", *_several("at_"), *kinds):
         names[name] = name
         while any(other.startswith(names[name]) for other in taken):
@@ -191,6 +196,8 @@ def checked(
         if {f"item_{count}", f"item_of_{count}"} & used:
             helpers.append(_item(names, count))
         helpers += [_of(names, test, count) for test in ("check", "item") if f"{test}_of_{count}" in used]
+    if "check_row" in used:
+        helpers.append(_check(names, 1, True))
     for k, text in enumerate(helpers):
         (helper,) = tree_of(text).body
         assert isinstance(helper, ast.FunctionDef)
@@ -307,10 +314,23 @@ class _Rewriter(ast.NodeTransformer):
         self, test: str, node: ast.AST, base: ast.expr, index: list[ast.expr], told: tuple[str, str, str], count: int
     ) -> ast.expr:
         """A call of a test, for the place in the text that `told` tells of; the index is a tuple of `count` numbers."""
+        test = f"{test}_of_{count}" if count else f"{test}_{len(index)}"
+        return self.site(test, node, base, index, told, count or len(index))
+
+    def site(
+        self,
+        test: str,
+        node: ast.AST,
+        base: ast.expr,
+        index: list[ast.expr],
+        told: tuple[str, str, str],
+        count: int,
+        axis: int | None = None,
+    ) -> ast.expr:
+        """The same for a test by its name."""
         assert isinstance(node, ast.expr)
         name, here, text = map(self.kernel.shown, told)
-        self.sites.append(Site(name, here, text, self.function.file, node.lineno, count or len(index)))
-        test = f"{test}_of_{count}" if count else f"{test}_{len(index)}"
+        self.sites.append(Site(name, here, text, self.function.file, node.lineno, count, axis))
         self.used.add(test)
         names = [self.names["record"], *(self.names[name] for name in _several("at_"))]
         record, *places = [ast.Name(name, ast.Load()) for name in names]
@@ -339,6 +359,11 @@ class _Rewriter(ast.NodeTransformer):
                 node.args[1] = self.checks("check", node, node.args[0], index, told, count)
             return node
         self.generic_visit(node)
+        match node.args:
+            case [k, n, ast.Constant(value=int(axis)), ast.Constant(value=str(text)), ast.Constant(value=str(row))]:
+                if self.users:  # only rows (`row_numbers`) have texts among their arguments
+                    return self.site("check_row", node, n, [k], (row, row, text), 1, axis)
+                node.args[3:] = [ast.Constant(0), ast.Constant(0)]
         if self.function.is_called(node.func):
             names = [self.names["record"], *(self.names[name] for name in _several("at_"))]
             node.args += [placed(ast.Name(name, ast.Load()), node) for name in names]

@@ -186,14 +186,16 @@ class Numbers(Templates):
 
     def element(self, node: ast.Subscript) -> ast.expr:
         """``d[0]``, ``X[i, 1:][k]``."""
+        told = [ast.Constant(ast.unparse(part)) for part in (node, node.value)] if self.expander.checked else []
         index = [self.visit(part) for part in index_of(node)]
         if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
             return node
         row = self.row(node.value, lambda value: self.visit(copied(value)))
         wrapped = [
-            part if at_least_0(part) else self.helper("row_place", [part, length], node)
-            for part, length in zip(index, row.lengths, strict=False)
-        ]
+            self.helper("row_element", [part, length, ast.Constant(axis), *told], node) if told
+            else part if at_least_0(part) else self.helper("row_place", [part, length], node)
+            for axis, (part, length) in enumerate(zip(index, row.lengths, strict=False))
+        ]  # fmt: skip
         self.expander.changed = True
         return placed(row.at(wrapped), node)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from itertools import starmap
 from typing import Any
@@ -27,7 +28,7 @@ from portapar.kernel.front.sources import kernel_error, tree_of
 from portapar.kernel.front.text import tell_apart
 from portapar.kernel.front.trees import copied, index_of, loaded, loads, mentions, placed
 
-__all__ = ["row_number", "without_rows"]
+__all__ = ["checking", "row_number", "without_rows"]
 
 
 def row_number(x: Any, number: Any) -> Any:
@@ -77,6 +78,7 @@ class Expanded:
             raise kernel_error(" and ".join(lengths), "use rows of one length, or " + LOOP, *check.where)
 
 
+checking: ContextVar[bool] = ContextVar("portapar_checking", default=False)  #: kernels are to be checked ones
 _expanded: dict[tuple[Any, ...], list[Expanded]] = cache.Bounded()
 _lock = forks.lock()
 
@@ -91,7 +93,7 @@ def without_rows(kernel: Kernel, found: Mapping[str, Any]) -> Kernel:
     """
     ndims = {name: len(array.shape) for name, array in found.items()}
     with _lock:
-        made = _expanded.setdefault((kernel, *ndims.items()), [])
+        made = _expanded.setdefault((kernel, checking.get(), *ndims.items()), [])
         expanded = next((one for one in made if one.fits(found)), None)
         if expanded is None:
             expanded = _Expander(kernel, {name: array.shape for name, array in found.items()}).expanded(ndims)
@@ -104,7 +106,7 @@ class _Expander:
     """Writes a kernel's functions anew, callees first, for the arrays that they are given."""
 
     def __init__(self, kernel: Kernel, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        self.old, self.shapes = kernel, shapes
+        self.old, self.shapes, self.checked = kernel, shapes, checking.get()
         self.fixed: dict[tuple[str, int], int] = {}
         self.returns: dict[str, tuple[int, ...]] = {}  #: functions that return the elements of arrays
         self._probed: dict[Any, tuple[int, ...] | None] = {}

@@ -540,6 +540,10 @@ class Templates(ast.NodeTransformer):
                 "    return (stop - start + step - 1) // step if stop > start else 0\n",
             ),
             "row_place": (["k", "n"], "    return k + n if k < 0 else k\n"),
+            "row_element": (
+                ["k", "n", "axis", "text", "row"],
+                "    return k + n if k < 0 else k\n",
+            ),  # of checked calls
         }
         known = self.expander.names
         if name not in known:
