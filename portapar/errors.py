@@ -12,13 +12,6 @@ _STEPS = frozenset("lazy transform reduce transform_reduce for_each copy step se
 class PortaparError(Exception):
     """Base of every error that portapar raises on purpose."""
 
-    def of(self, algorithm: str) -> PortaparError:
-        """Itself, told of the algorithm that the user called, where it names one that is a step of that."""
-        step, colon, told = str(self).partition(": ")
-        if colon and step in _STEPS:
-            self.args = (f"{algorithm}: {told}",)
-        return self
-
 
 class CheckError(PortaparError):
     """A checked call (`policy.with_(check=True)`) did what it must not; what it wrote is undefined."""
@@ -70,9 +63,9 @@ def short(error: _Error, algorithm: str = "") -> _Error:
     `algorithm` uses, it begins with that of the one that was called.
     """
     if algorithm:
-        inner, text = getattr(error, "algorithm", algorithm), str(error)
-        if inner != algorithm and text.startswith(f"{inner}: "):
-            error.args = (algorithm + text.removeprefix(inner), *error.args[1:])
+        step, colon, told = str(error).partition(": ")
+        if colon and step in _STEPS.union([getattr(error, "algorithm", algorithm)]):
+            error.args = (f"{algorithm}: {told}", *error.args[1:])
         error.algorithm = algorithm  # type: ignore[attr-defined]
     return error if sys.flags.dev_mode else error.with_traceback(None)
 

@@ -562,8 +562,6 @@ def _anew(
         except Exception as error:
             if where.group is not None and not getattr(error, "told", False):  # other ranks may wait
                 where.group.failed = f"{algorithm}: {type(error).__name__}: {error}"
-            if isinstance(error, (KernelError, PlacementError)):
-                raise error.of(algorithm)  # noqa: B904
             raise
 
     if planning():
