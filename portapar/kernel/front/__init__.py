@@ -13,6 +13,7 @@
 `unroll`        loops over tuples, written out; over enumerate, zip and reversed, by indices
 `generators`    sums and extrema of generators, as loops
 `aliases`       sets of the parts of arrays that a value may be
+`shapes`        tuples with names, and what is taken apart, joined or cut of tuples, written out
 `tuples`        items of tuples that a body writes
 `access`        how a kernel uses its arrays
 `reach`         which rows of its arrays an iteration reads and writes

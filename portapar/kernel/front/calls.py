@@ -30,7 +30,7 @@ from portapar.kernel.front.kernel import (
     scalar_name,
     unwrap,
 )
-from portapar.kernel.front.names import Names
+from portapar.kernel.front.shapes import Shape, Shapes, done
 from portapar.kernel.front.sources import find_source, parameter_names
 from portapar.kernel.front.text import with_names
 from portapar.kernel.front.trees import Filled, copied, item_at, names_one, placed
@@ -42,7 +42,7 @@ _ARRAYS = ("array", "asarray", "copy")
 _PLACES = 1000  #: from where on the places of `np.array` are numbered
 _PRIVATE = {"zeros": np.zeros, "empty": np.empty, "ones": np.ones, "full": np.full}
 
-Fixed = tuple[tuple[str, Any], ...]  #: parameters that are given what is no number, and what
+Fixed = tuple[tuple[str, Any], ...]  #: parameters that are given what is no number, and what that is
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class Items:
 
     count: int
     fields: tuple[str, ...] = ()  #: their names, of a named tuple
+    shapes: tuple[Shape | None, ...] = ()  #: what is known of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Called:
     fixed: Fixed = ()
 
 
-class Calls(Names):
+class Calls(Shapes):
     """The calls of one function.
 
     Attributes
@@ -77,10 +78,14 @@ class Calls(Names):
     active: tuple[Any, ...] = ()
 
     def __init__(self, func: types.FunctionType, fixed: Fixed) -> None:
-        super().__init__(func, {name: value for name, value in fixed if not isinstance(value, Items)})
+        super().__init__(func, {name: value for name, value in fixed if not isinstance(value, (Items, Shape))})
         for name, value in fixed:
+            if isinstance(value, Shape):
+                self.shapes[name] = value
             if isinstance(value, Items):
                 self.items[name] = [self.local(f"{name}_{k}") for k in range(value.count)]
+                for item, shape in zip(self.items[name], value.shapes, strict=True):
+                    self.note(ast.Name(item), shape)
                 self.told |= {item: f"{name}[{k}]" for k, item in enumerate(self.items[name])}
                 self.fields[name] = value.fields
         self.choices: set[Place] = set()
@@ -122,8 +127,14 @@ class Calls(Names):
         made = self._over(node)
         if made is not None:
             return made
+        if self.builtin(node.func) in ("tuple", "list") and len(node.args) == 1 and not node.keywords:
+            whole = self.each(node.args[0]) or node.args[0]
+            if self.shape(whole) is not None:
+                return self.visit(whole)
         traced = self.trace(node.func)
         if traced is None or traced[2]:
+            if (new := self.replaced(node)) is not None:
+                return new
             text = "" if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
             if isinstance(node.func, ast.Name):
                 node.func = self.resolve(node.func, called=True)
@@ -131,6 +142,8 @@ class Calls(Names):
                 node.func = self.visit(node.func)
             return self._called(node, text)
         source, value, _ = traced
+        if (new := self.named_tuple(node, value, source)) is not None:
+            return new
         for name, constructor in _PRIVATE.items():
             if value is constructor:
                 return self._private(node, name, source)
@@ -161,7 +174,7 @@ class Calls(Names):
         return self._arguments(node)
 
     def _arguments(self, node: ast.Call) -> ast.Call:
-        node.args = [self.visit(argument) for argument in node.args]
+        node.args = self.spread(node)
         for keyword in node.keywords:
             keyword.value = self.visit(keyword.value)
         if [keyword.arg for keyword in node.keywords] in (["ndigits"], ["decimals"]):  # renderers know it by position
@@ -253,6 +266,8 @@ class Calls(Names):
         name = "lambda" if func.__name__ == "<lambda>" else func.__name__
         params = [name for name in parameter_names(func.__code__) if name not in held(func)]
         defaults = func.__defaults__ or ()
+        if any(isinstance(part, ast.Starred) for part in node.args):
+            node.args = list(map(done, self.spread(node, params[: len(params) - len(defaults) - len(node.keywords)])))
         given = self._by_position(node, f"{name}()", [str(k.arg) for k in node.keywords], params, func)
         places = {param: source.then(Capture(None, ("__defaults__", k - len(params) + len(defaults))))
                   for k, param in enumerate(params)}  # fmt: skip
@@ -265,12 +280,16 @@ class Calls(Names):
                     fixed.append((param, default))
             elif (known := self.known(part)) is not None:
                 fixed.append((param, known[0]))
-            elif (items := self._items(part)) and not _assigns(func, param):
-                fixed.append((param, Items(len(items), self._fields(part))))
+            elif not self._is_local(part) and (items := self._items(part)) and not _assigns(func, param):
+                fixed.append((param, Items(len(items), self._fields(part), tuple(map(self.shape, items)))))
+            else:
+                given[param] = done(self.visit(part))
+                if (shape := self.shape(given[param])) is not None:
+                    fixed.append((param, shape))
         called = self.callee(func, source, tuple(fixed))
         node.args = []
         for k, (param, part) in enumerate(given.items()):
-            if param in dict(fixed):
+            if param in dict(fixed) and not isinstance(dict(fixed)[param], Shape):
                 if isinstance(dict(fixed)[param], Items) and part is not None:
                     node.args += map(self.visit, self._items(part) or ())
                 continue
@@ -290,7 +309,11 @@ class Calls(Names):
             made = self.captured(where, where.get(self.func), f"{called.name}_{captured}", told)
             node.args.append(ast.copy_location(ast.Name(made, ast.Load()), node))
         node.func = ast.copy_location(ast.Name(called.name, ast.Load()), node.func)
+        node.shape = called.kernel.shape  # type: ignore[attr-defined]
         return node
+
+    def _is_local(self, node: ast.expr) -> bool:
+        return isinstance(node, ast.Name) and node.id in self.shapes
 
     def _items(self, node: ast.expr) -> list[ast.expr] | None:
         """The items of what is a tuple by its text, or one that was captured; None if it is no tuple that is known."""
@@ -402,6 +425,8 @@ class Calls(Names):
         if len(call.args) == 2 and isinstance(call.args[1], ast.Constant):
             return self._folded(name, int(call.args[1].value))  # type: ignore[arg-type]
         kind, given, values, *dtype = call.args
+        if isinstance(kind, ast.Constant) and kind.value == "apart":
+            return [ast.Assign([given], values)]
         numpys = [_numpys(one.value) for one in dtype if isinstance(one, ast.Constant)]
         target = lambda: ast.Name(name, ast.Store())
         if isinstance(kind, ast.Constant) and kind.value in _LIKE:

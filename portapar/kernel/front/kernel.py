@@ -276,6 +276,8 @@ class Kernel:
         What it uses of arrays must be held against their shapes in every call, or their places in memory as well.
     told : dict
         Parameters and captures that the user wrote otherwise, such as ``S[0]``, → that, for messages.
+    shape : Shape or None
+        What is known of the tuple that it returns.
     """
 
     name: str
@@ -289,6 +291,7 @@ class Kernel:
     simple: bool
     held: str = ""
     told: dict[str, str] = field(default_factory=dict)
+    shape: Any = None
 
     def shown(self, text: str) -> str:
         """A text of it with the names that the user wrote."""

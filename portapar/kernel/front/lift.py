@@ -24,6 +24,7 @@ from portapar.kernel.front.calls import Calls, Fixed
 from portapar.kernel.front.kernel import Function, Kernel, is_data, unwrap, variant
 from portapar.kernel.front.names import RESERVED, leaves
 from portapar.kernel.front.remedies import FORBIDDEN
+from portapar.kernel.front.shapes import forget
 from portapar.kernel.front.sources import (
     changed_error,
     is_compiled_from,
@@ -177,6 +178,7 @@ class _Lifter(Calls):
         ast.copy_location(made, self.node)
         made.args = ast.arguments([], [ast.arg(n) for n in names], None, [], [], None, [])
         made.body = body
+        forget(made)
         called = frozenset(callee.name for callee in self.functions)
         function = Function(
             ast.fix_missing_locations(made), self.file, called, frozenset(self.choices), sums=tuple(self.sums.items())
@@ -193,6 +195,7 @@ class _Lifter(Calls):
             guards=list(self.guards.values()),
             simple=self.stable and not (self.captures or functions or self.func.__defaults__ or self.held),
             told={**{name: told for f in self.functions for name, told in f.kernel.told.items()}, **self.told},
+            shape=self.returned_shape(),
         )
 
     def _assigned(self, body: list[ast.stmt]) -> None:
@@ -233,6 +236,8 @@ class _Lifter(Calls):
         return found or [ast.copy_location(ast.Pass(), statements[0])] if statements else found
 
     def visit(self, node: ast.AST) -> Any:
+        if getattr(node, "visited", False):
+            return node
         forbidden = FORBIDDEN.get(type(node).__name__)
         if forbidden:
             if not hasattr(node, "lineno"):
@@ -309,9 +314,19 @@ class _Lifter(Calls):
         self.unsure = (also | self.unsure) | (first.keys() ^ self.fixed.keys())
         self.fixed = {name: value for name, value in self.fixed.items() if name in first}
 
-    def visit_Assign(self, node: ast.Assign) -> ast.stmt:
+    def visit_Assign(self, node: ast.Assign) -> ast.stmt | list[ast.stmt]:
+        first = node.targets[0]
+        if isinstance(first, ast.Subscript):  # numbers of a list are stored
+            node.value = self.each(node.value) or node.value
+            if isinstance(node.value, ast.List):
+                node.value = ast.copy_location(ast.Tuple(node.value.elts, ast.Load()), node.value)
         node.value = self.visit(node.value)
+        if isinstance(first, (ast.Tuple, ast.List)) and any(isinstance(part, ast.Starred) for part in first.elts):
+            return self.apart(first, node.value)
+        shape = self.shape(node.value)
         node.targets = [self.visit(target) for target in node.targets]
+        for target in node.targets:
+            self.note(target, shape)
         return node
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
@@ -386,6 +401,7 @@ class _Lifter(Calls):
             self.fixed.pop(node.id, None)
             self.unsure.discard(node.id)
             node.id = self.renamed.get(node.id, node.id)
+            self.shapes.pop(node.id, None)
             return node
         if node.id in self.items:
             return placed(ast.Tuple([ast.Name(name, ast.Load()) for name in self.items[node.id]], ast.Load()), node)
@@ -395,10 +411,10 @@ class _Lifter(Calls):
         if isinstance(node.value, ast.Name) and node.attr in self.fields.get(node.value.id, ()):
             found = self.items[node.value.id][self.fields[node.value.id].index(node.attr)]
             return ast.copy_location(ast.Name(found, ast.Load()), node)
-        if isinstance(node.ctx, ast.Store):
-            node.value = self.visit(node.value)
-            return node
-        return self.resolve(node)
+        if isinstance(node.ctx, ast.Load) and self.trace(node) is not None:
+            return self.resolve(node)
+        node.value = self.visit(node.value)
+        return self.field(node) or node
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         if isinstance(node.value, ast.Name) and node.value.id in self.items:
@@ -418,4 +434,4 @@ class _Lifter(Calls):
             node.value = self.visit(node.value)  # a field of a record
             return node
         self.generic_visit(node)
-        return node
+        return self.cut(node) or node

@@ -26,7 +26,8 @@ _BUILTIN = {
     "open": "write the values into an array argument and print them after the call",
     "input": "write the values into an array argument and print them after the call",
     **dict.fromkeys("sum sorted map filter zip enumerate any all".split(), "write a for loop over range(...)"),
-    **dict.fromkeys(("list", "dict", "set", "tuple", "str"), "use arrays: kernels compute with numbers"),
+    **dict.fromkeys(("list", "dict", "set", "str"), "use arrays: kernels compute with numbers"),
+    "tuple": "write the items out, (f(t[0]), f(t[1])), or, of a row, an expression of all of it: 2 * x[i]",
     "isinstance": "leave it out: a kernel is compiled for the types that it is called with",
     **dict.fromkeys(("type", "hasattr", "callable", "issubclass"), "leave it out: there are numbers and arrays"),
     "getattr": "write the attribute, x.name",
@@ -54,11 +55,11 @@ FORBIDDEN: dict[str, tuple[str, str]] = {
     "Await": ("await", "a kernel is plain sequential code for one index"),
     "Yield": ("a generator", "write the values into an array argument"),
     "YieldFrom": ("a generator", "write the values into an array argument"),
-    "ListComp": ("a list", "use a small private array, np.zeros(4), and a for loop"),
+    "ListComp": ("a list", "use a small private array, np.zeros(4), and a for loop; of a row, 2 * x[i]"),
     "SetComp": ("a set", "use a small private array, np.zeros(4), and a for loop"),
     "DictComp": ("a dict", "use arrays, or a structured dtype"),
     "GeneratorExp": ("a generator expression", "use a for loop"),
-    "List": ("a list", "use a tuple, or a small private array: np.zeros(4)"),
+    "List": ("a list", "use a tuple, or a small private array: np.array([a, b]), np.zeros(4)"),
     "Set": ("a set", "use a tuple, or a small private array: np.zeros(4)"),
     "Dict": ("a dict", "pass its numbers as arguments, or use a structured dtype"),
     "JoinedStr": ("a string", "kernels compute with numbers; format outside of the kernel"),
@@ -67,7 +68,6 @@ FORBIDDEN: dict[str, tuple[str, str]] = {
     "Match": ("match", "use if/elif"),
     "TypeAlias": ("a type alias", "define it outside of the kernel"),
 }
-
 
 
 def described(value: Any) -> str:

@@ -26,7 +26,7 @@ from portapar.kernel.front.row_forms import LOOP, MOST, PRIVATE, Check, Dim, Giv
 from portapar.kernel.front.sharing import effects_of
 from portapar.kernel.front.sources import kernel_error, tree_of
 from portapar.kernel.front.text import tell_apart
-from portapar.kernel.front.trees import copied, index_of, loaded, loads, mentions, placed
+from portapar.kernel.front.trees import copied, index_of, item_at, item_of, loaded, loads, mentions, placed
 
 __all__ = ["checking", "row_number", "without_rows"]
 
@@ -393,6 +393,8 @@ class _Rewriter(Copies):
     ) -> list[ast.stmt]:
         """``Y[i] = X[i] * 2``: a loop over the elements."""
         before: list[ast.stmt] = []
+        if (known := self.tuples(value, self.function)) and not self.rank(value):
+            return self.stored_items(node, target, value, len(known[0].elts), op)
         place = self.row(loaded(target), self.keeper(before, "place", node, False))
         row = self.row(value, self.keeper(before, "value", node, False))
         if len(row.dims) > len(place.dims):
@@ -429,6 +431,32 @@ class _Rewriter(Copies):
             inner = ast.For(ast.Name(name.id, ast.Store()), over, [inner], [])
         self.expander.changed = True
         return [*before, placed(inner, node)]
+
+    def stored_items(
+        self, node: ast.Assign | ast.AugAssign, target: ast.expr, value: ast.expr, count: int, op: ast.operator | None
+    ) -> list[ast.stmt]:
+        """``Y[i] = a, b``, of a tuple by its text: item by item, when all are computed."""
+        before: list[ast.stmt] = []
+        keep = self.keeper(before, "item", node, True)
+        if not isinstance(value, (ast.Tuple, ast.Name)):
+            value = keep(value)
+        items = value.elts if isinstance(value, ast.Tuple) else [item_at(value, k) for k in range(count)]
+        rows = [self.tuples(one, self.function) or self.rank(one) for one in items]
+        place = self.row(loaded(target), self.keeper(before, "place", node, False))
+        if len(place.dims) > 1 and not all(rows):
+            what = f"{ast.unparse(target)} has {len(place.dims)} axes, and is given the tuple {ast.unparse(value)}"
+            self.fail(node, what, "store its rows one by one")
+        self.same(node, Dim("", count), place.dims[0], value, target)
+        if len(place.dims) == 1:
+            items = [keep(one) for one in items]
+        for k, item in enumerate(items):
+            index = [ast.Constant(k), *(ast.Slice() for _ in place.dims[1:])]
+            element: Any = place.at([ast.Constant(k)]) if len(index) == 1 else item_of(loaded(target), index)
+            element.ctx = ast.Store()
+            made = ast.Assign([element], item) if op is None else ast.AugAssign(element, op, item)
+            before += [placed(made, node)] if len(index) == 1 else self.stored(placed(made, node), element, item, op)
+        self.expander.changed = True
+        return before
 
     def followed(self, name: str, text: str) -> tuple[str, str]:
         """What is read, and where, of the array itself for ``y = X[i]``.

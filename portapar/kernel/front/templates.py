@@ -309,9 +309,9 @@ class Templates(ast.NodeTransformer):
         if found is None:
             found = self.expander.assigned[id(function)] = dict[str, list[tuple[ast.expr, bool]]]()
             for node in ast.walk(function):
-                if names_one(node):
-                    found.setdefault(node.targets[0].id, []).append((node.value, False))
-                elif isinstance(node, ast.For) and isinstance(node.target, ast.Name):
+                for name, value in assignments_of(node):
+                    found.setdefault(name, []).append((value, False))
+                if isinstance(node, ast.For) and isinstance(node.target, ast.Name):
                     found.setdefault(node.target.id, []).append((node.iter, True))
         return found
 

@@ -73,7 +73,9 @@ def shape_of(node: ast.expr, axis: int) -> ast.expr:
 
 def item_at(node: ast.expr, k: int) -> ast.expr:
     """``node[k]``, in the place of the node."""
-    return placed(ast.Subscript(copied(node), ast.copy_location(ast.Constant(k), node), ast.Load()), node)
+    place: ast.expr = ast.Constant(abs(k))
+    place = place if k >= 0 else ast.UnaryOp(ast.USub(), place)
+    return placed(ast.Subscript(copied(node), placed(place, node), ast.Load()), node)
 
 
 def item_of(node: ast.expr, index: Sequence[ast.expr]) -> ast.expr:

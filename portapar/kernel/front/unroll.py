@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from portapar.kernel.front.trees import Filled, copied, item_at, placed, stored_in, whole_number
 
@@ -22,7 +23,7 @@ def unrolled(loop: ast.For, function: ast.AST, length: Length, builtin: Builtin)
     Parameters
     ----------
     function : ast.AST
-        All of the function: what the loop assigns must not be used outside of it.
+        All of the function: what is used outside of the loop has its last value there.
     builtin : callable
         The name of the builtin function that an expression is, or "".
     """
@@ -37,19 +38,30 @@ def unrolled(loop: ast.For, function: ast.AST, length: Length, builtin: Builtin)
     inside = [part for statement in loop.body for part in ast.walk(statement) if isinstance(part, ast.Name)]
     if None in rounds or any(part.id in names and not isinstance(part.ctx, ast.Load) for part in inside):
         return None
-    uses = sum(1 for part in ast.walk(function) if isinstance(part, ast.Name) and part.id in names)
-    if uses not in (0, len(names) + sum(1 for part in inside if part.id in names)):  # 0: it was made here
-        return None
     found: list[ast.stmt] = []
     for given in rounds:
         filled = Filled(given or {})
         found += [filled.visit(copied(statement)) for statement in loop.body]
+    uses = sum(1 for part in ast.walk(function) if isinstance(part, ast.Name) and part.id in names)
+    if uses not in (0, len(names) + sum(1 for part in inside if part.id in names)):  # 0: it was made here
+        last = rounds[-1].items() if rounds and rounds[-1] else ()
+        found += [placed(ast.Assign([ast.Name(name, ast.Store())], copied(item)), loop) for name, item in last]
     return found or [ast.copy_location(ast.Pass(), loop)]
 
 
-def evaluated(
-    loop: ast.For, builtin: Builtin, local: Callable[[str], str]
-) -> tuple[list[ast.stmt], ast.Name | None]:
+def written_out(target: ast.expr, over: ast.expr, length: Length, builtin: Builtin) -> list[dict[str, ast.expr]] | None:
+    """What stands for each name of a target, for each item of tuples; None of all others."""
+    if isinstance(over, (ast.Tuple, ast.List)):
+        parts = list(ast.walk(over))
+        pure = not any(isinstance(part, (ast.Call, ast.NamedExpr, ast.Starred)) for part in parts)
+        found = [_filled(target, item, length) for item in over.elts] if pure else [None]
+    else:
+        known = _known(over, length, builtin, 1)
+        found = [None] if known is None else [_filled(target, known.item(k), length) for k in range(known.count)]
+    return None if None in found else [item for item in found if item is not None]
+
+
+def evaluated(loop: ast.For, builtin: Builtin, local: Callable[[str], str]) -> tuple[list[ast.stmt], ast.Name | None]:
     """What a loop goes over is evaluated once: numbers in it that the body assigns get names of their own before it.
 
     The second result is the name of an array or a tuple that the body assigns anew, if there is one.
@@ -95,7 +107,7 @@ def evaluated(
         elif isinstance(node, ast.Attribute):
             node.value = over(node.value)
         elif isinstance(node, (ast.Tuple, ast.List)):
-            node.elts = [named(part) if nested and not _is_plain(part) else number(part) for part in node.elts]
+            node.elts = [number(part) if _is_plain(part) else named(part) for part in node.elts]
         elif isinstance(node, ast.Name) and node.id in plain:
             anew.append(node)
         elif nested and not isinstance(node, (ast.Name, ast.Constant, ast.Starred)):
@@ -108,6 +120,13 @@ def evaluated(
 
 def _is_plain(node: ast.expr) -> bool:
     return isinstance(node, (ast.Constant, ast.Name)) or whole_number(node) is not None
+
+
+def _kind(node: ast.expr) -> Any:
+    """What is known of the type of a plain expression: that of a number, or which variable it is."""
+    if isinstance(node, ast.Name):
+        return node.id
+    return type(node.value) if isinstance(node, ast.Constant) else int
 
 
 def _assigned(node: ast.AST) -> set[str]:
@@ -254,8 +273,10 @@ class _Known:
 def _known(node: ast.expr, length: Length, builtin: Builtin, depth: int = 0) -> _Known | None:
     if isinstance(node, (ast.Tuple, ast.List)):
         elements = node.elts
-        plain = all(isinstance(part, (ast.Constant, ast.Name)) for part in elements)
-        return _Known(len(elements), lambda k: elements[k], False) if depth and plain else None
+        several = len(set(map(_kind, elements))) > 1
+        if not all(map(_is_plain, elements)) or not (depth or several):
+            return None
+        return _Known(len(elements), lambda k: elements[k], several)
     if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):  # a part of one
         cut = node.slice
         bounds = [whole_number(part) for part in (cut.lower, cut.upper, cut.step)]

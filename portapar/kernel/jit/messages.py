@@ -105,6 +105,11 @@ _MESSAGES: tuple[tuple[str, str, str], ...] = (
         "a function is called with the wrong arguments",
         "pass what it takes",
     ),
+    (
+        r"Invalid use of getiter with parameters \(Tuple\(",
+        "it loops over a tuple whose items are of several types, and leaves a round or the loop by break or continue",
+        "give them one type, (1.0, 2.5), or write `if` in the place of break and continue",
+    ),
     (r"Invalid use of getiter with parameters \((.+)\)", "`for` does not run over {0}", "write for k in range(...)"),
     (
         r"No definition for lowering <[^>]*? '?(\w+)'?>\((.*?)\)(?: ->|$)",

@@ -230,9 +230,10 @@ def _binary(function: Any, a: Any, b: Any) -> Any:
     if function in _COMPARISONS:
         return _comparison(function, a, b)
     if function is operator.truediv:
-        kind = common(a, b)
-        if isinstance(kind, types.Boolean | types.Integer):
-            kind = weak_float if is_weak(kind) else types.float64
+        if all(isinstance(x, types.Boolean | types.Integer) for x in (a, b)):  # as floats: no constant is too large
+            kind = weak_float if is_weak(a) and is_weak(b) else types.float64
+        else:
+            kind = common(a, b)
         return typing.signature(kind, plain(kind), plain(kind))
     if isinstance(a, types.Boolean) and isinstance(b, types.Boolean):
         if function in _BITS or function in (operator.add, operator.mul):
