@@ -4,6 +4,10 @@ The problems are ParEval's (Nichols and others, "Can large language models write
 solved by portapar on threads, by the C++ in bench/native/pareval/ on one, and by an oracle in NumPy or SciPy,
 alternately and on the same data; all results are compared. The table goes to
 ``bench/results/pareval-<kind of host>.json``.
+
+``--check`` measures nothing: each problem is solved at small sizes on NumPy arrays and on arrays that live on the
+executor, such as ``--executor hybrid:simd+opencl:0``, and all results are compared. Ranks do so together:
+``mpirun -n 3 python -m bench.pareval --check --executor mpi``.
 """
 
 from __future__ import annotations
@@ -189,18 +193,23 @@ def _native_histogram(name: str, bins: int, dtype: Any) -> Callable[..., Any]:
 # data ---------------------------------------------------------------------------------------------------
 
 
+def _unset(shape: Any, dtype: Any = np.float64) -> np.ndarray:
+    """An output: of numbers that no problem leaves in it, and the same ones on all ranks."""
+    return np.full(shape, 77, dtype)
+
+
 def _vectors(count: int, outputs: int = 1) -> Callable[..., Args]:
-    return lambda n, rng: (*(rng.standard_normal(n) for _ in range(count)), *(np.empty(n) for _ in range(outputs)))
+    return lambda n, rng: (*(rng.standard_normal(n) for _ in range(count)), *(_unset(n) for _ in range(outputs)))
 
 
 def _whole(low: int, high: int, dtype: Any = np.int32, outputs: int = 1) -> Callable[..., Args]:
-    return lambda n, rng: (rng.integers(low, high, n, dtype), *(np.empty(n, dtype) for _ in range(outputs)))
+    return lambda n, rng: (rng.integers(low, high, n, dtype), *(_unset(n, dtype) for _ in range(outputs)))
 
 
 def _complex(outputs: int = 0) -> Callable[..., Args]:
     def make(n: int, rng: np.random.Generator) -> Args:
         x = rng.standard_normal(n) + 1j * rng.standard_normal(n)
-        return (x, *(np.empty(n, complex) for _ in range(outputs)))
+        return (x, *(_unset(n, complex) for _ in range(outputs)))
 
     return make
 
@@ -212,7 +221,7 @@ def _make_matmul(n: int, rng: np.random.Generator) -> Args:
 
 def _make_gemv(n: int, rng: np.random.Generator) -> Args:
     rows = max(n // 2, 1)
-    return rng.random((rows, n)), rng.random(n), np.empty(rows)
+    return rng.random((rows, n)), rng.random(n), _unset(rows)
 
 
 def _dominant(n: int, rng: np.random.Generator) -> np.ndarray:
@@ -245,7 +254,7 @@ def _make_solve(n: int, rng: np.random.Generator) -> Args:
     row, column, value = _coo(n, rng, 0.1)
     shifted = rng.permutation(n).astype(np.int32)
     row, column = np.concatenate([row, np.arange(n, dtype=np.int32)]), np.concatenate([column, shifted])
-    return row, column, np.concatenate([value, np.full(n, 0.1 * n + 1)]), rng.random(n), np.empty(n)
+    return row, column, np.concatenate([value, np.full(n, 0.1 * n + 1)]), rng.random(n), _unset(n)
 
 
 def _make_spmv(n: int, rng: np.random.Generator) -> Args:
@@ -256,14 +265,14 @@ def _make_sparse_lu(n: int, rng: np.random.Generator) -> Args:
     row, column, value = _coo(n, rng, 0.1)
     all_rows = np.arange(n, dtype=np.int32)
     row, column = np.concatenate([row, all_rows]), np.concatenate([column, all_rows])
-    return row, column, np.concatenate([value, np.full(n, 0.1 * n + 1)]), np.empty((n, n)), np.empty((n, n))
+    return row, column, np.concatenate([value, np.full(n, 0.1 * n + 1)]), _unset((n, n)), _unset((n, n))
 
 
 def _grid(high: int | None) -> Callable[..., Args]:
     def make(n: int, rng: np.random.Generator) -> Args:
         if high is None:
-            return rng.random((n, n)), np.empty((n, n))
-        return rng.integers(0, high, (n, n), np.int32), np.empty((n, n), np.int32)
+            return rng.random((n, n)), _unset((n, n))
+        return rng.integers(0, high, (n, n), np.int32), _unset((n, n), np.int32)
 
     return make
 
@@ -381,7 +390,7 @@ PROBLEMS = (
     ),
     Problem(5, "fft_inverse", 2**17, _complex(), np.fft.ifft, _writing("fft_inverse", _length), (0,), _FFT),
     Problem(
-        6, "fft_dft", 2**11, lambda n, rng: (rng.standard_normal(n), np.empty(n, complex)),
+        6, "fft_dft", 2**11, lambda n, rng: (rng.standard_normal(n), _unset(n, complex)),
         lambda x, out: np.fft.fft(x), _writing("fft_dft", _length), (1,),
     ),
     Problem(
@@ -472,7 +481,7 @@ PROBLEMS = (
         lambda x, k: np.partition(x, k - 1)[k - 1], _native_kth, exact=True,
     ),
     Problem(
-        42, "sort_ranks", 2**17, lambda n, rng: (rng.standard_normal(n).astype(np.float32), np.empty(n, np.int64)),
+        42, "sort_ranks", 2**17, lambda n, rng: (rng.standard_normal(n).astype(np.float32), _unset(n, np.int64)),
         _ranks, _writing("sort_ranks", _length), (1,), exact=True,
     ),
     Problem(
@@ -569,6 +578,74 @@ def measure(problem: Problem, policy: pp.Policy, seconds: float = 1.0, n: int | 
     return Row(problem.number, problem.name, n or problem.n, *map(statistics.median, times))
 
 
+#: what is refused on several parts, as the table in docs/algorithms.md has it
+REFUSED = {"at other indices than its own": "writes anywhere", "no operators, elements or slices": "slices"}
+REFUSED |= {"a plain ndarray, of which every rank has a copy": "a plain array as output"}
+
+
+def check(problem: Problem, where: pp.Executor, n: int, resident: bool) -> str:
+    """Compare what a problem gives on an executor with the oracle, on arrays that are `resident` there or NumPy's.
+
+    Ranks write to arrays that live there in any case.
+
+    Returns
+    -------
+    str
+        What of `REFUSED` it is refused for; "" if it is not.
+
+    Raises
+    ------
+    AssertionError
+        The results differ.
+    PortaparError
+        Anything else that is refused.
+    """
+    args = problem.arguments(n)
+    placed = range(len(args)) if resident else problem.writes if where.group is not None else ()
+    given = list(problem.fresh(args))
+    for k in placed:
+        if isinstance(given[k], np.ndarray):
+            given[k] = where.asarray(given[k])
+    try:
+        found = problem.solve(pp.par.on(where), *given)
+    except pp.PlacementError as error:
+        told = next((short for words, short in REFUSED.items() if words in str(error)), None)
+        if told is None:
+            raise
+        return told
+    here = [pp.asnumpy(x) if isinstance(x, pp.PartitionedArray) else x for x in _several(found)]
+    problem.compare(tuple(here) if isinstance(found, tuple) else here[0], problem.oracle(*args))
+    return ""
+
+
+def _several(found: Any) -> tuple[Any, ...]:
+    return found if isinstance(found, tuple) else (found,)
+
+
+def checked(problem: Problem, where: pp.Executor) -> dict[str, str]:
+    """For NumPy and resident arrays: "right", or what is refused or wrong."""
+    found = {}
+    for held in ("NumPy", "resident"):
+        try:
+            refused = {check(problem, where, n, held == "resident") for n in problem.sizes} - {""}
+            found[held] = f"refused: {', '.join(sorted(refused))}" if refused else "right"
+        except (AssertionError, pp.PortaparError) as error:
+            found[held] = f"wrong: {type(error).__name__}: {str(error).strip().splitlines()[0][:200]}"
+    return found
+
+
+def _check(only: str, where: pp.Executor) -> int:
+    """Check all problems; the first rank tells."""
+    right = True
+    for problem in PROBLEMS:
+        if re.match(only, problem.name):
+            told = checked(problem, where)
+            right &= not any(text.startswith("wrong") for text in told.values())
+            if where.group is None or where.group.rank == 0:
+                print(f"{problem.name:28}{told['NumPy']:40}{told['resident']}", flush=True)
+    return 0 if right else 1
+
+
 HEADINGS = ("", "problem", "n", "portapar", "C++", "NumPy/SciPy", "ratio")
 
 
@@ -600,11 +677,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--executor", default="threads", metavar="NAME", help="where portapar runs (threads)")
     parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="for each problem (1)")
     parser.add_argument("--size", type=int, metavar="N", help="instead of each problem's own")
+    parser.add_argument("--check", action="store_true", help="compare results only, on NumPy and on resident arrays")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to save (default: bench/results, if whole)")
     options = parser.parse_args(argv)
     try:
+        where = pp.executor(options.executor)
+        if options.check:
+            return _check(options.only, where)
         library()
-        policy = pp.par.on(pp.executor(options.executor))
+        policy = pp.par.on(where)
     except (compilers.BuildError, pp.PortaparError) as error:
         parser.error(str(error))
     rows = []

@@ -277,8 +277,9 @@ class Exchange:
         return dict(zip((part.number for part in pieces), found, strict=True))
 
     def rows(
-        self, step: str, data: Data, wanted: Callable[[int], Sequence[tuple[int, int]]], instead: bool = False
-    ) -> dict[int, list[Any]]:
+        self, step: str, data: Data, wanted: Callable[[int], Sequence[tuple[int, int]]], instead: bool = False,
+        views: bool = False,
+    ) -> dict[int, list[Any]]:  # fmt: skip
         """Rows that parts need, wherever they are: {number: arrays that live where that own part does}.
 
         Parameters
@@ -290,6 +291,8 @@ class Exchange:
             ``wanted(number)``: the ranges of rows [lo, hi) of the whole that a part asks for.
         instead : bool
             It uses no others, not its own either: for the plan.
+        views : bool
+            Rows that are all its own are not copied: nobody writes to them meanwhile.
         """
         if self.survey is not None and self.count > 1:
             row = data.dtype.itemsize * math.prod(data.shape[1:])
@@ -307,18 +310,30 @@ class Exchange:
         if self.count == 1 or isinstance(data.value, np.ndarray):
             return {p.number: [some(p, lo, hi) for lo, hi in wanted(p.number)] for p in pieces}
 
-        def send(part: LocalPart) -> list[list[np.ndarray]]:
-            def own(lo: int, hi: int) -> np.ndarray:
-                lo, hi = max(lo, part.lo), min(hi, part.hi)
-                if hi <= lo:
-                    return np.empty((0, *data.shape[1:]), data.dtype)
-                return arrays.asnumpy(data[part][lo - part.lo : hi - part.lo])
+        def stays(part: LocalPart, k: int, lo: int, hi: int) -> bool:
+            return views and k == part.number and part.lo <= lo < hi <= part.hi
 
-            return [[own(lo, hi) for lo, hi in wanted(k)] for k in range(self.count)]
+        def send(part: LocalPart) -> list[list[np.ndarray]]:
+            def own(k: int, lo: int, hi: int) -> np.ndarray:
+                first, last = max(lo, part.lo), min(hi, part.hi)
+                if last <= first or stays(part, k, lo, hi):
+                    return np.empty((0, *data.shape[1:]), data.dtype)
+                return arrays.asnumpy(data[part][first - part.lo : last - part.lo])
+
+            return [[own(k, lo, hi) for lo, hi in wanted(k)] for k in range(self.count)]
 
         got = self.alltoall(step, send)
+
+        def placed(part: LocalPart, some: Sequence[np.ndarray], lo: int, hi: int) -> Any:
+            if stays(part, part.number, lo, hi):
+                return data[part][lo - part.lo : hi - part.lo]
+            return part.asarray(np.concatenate(some))
+
         return {
-            part.number: [part.asarray(np.concatenate(some)) for some in zip(*got[part.number], strict=True)]
+            part.number: [
+                placed(part, some, *span)
+                for some, span in zip(zip(*got[part.number], strict=True), wanted(part.number), strict=True)
+            ]
             for part in pieces
         }
 

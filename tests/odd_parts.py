@@ -5,6 +5,7 @@
 """
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -315,3 +316,29 @@ def plans_of_what_is_cut_by_hand(how, put):
         found = plan.run()
         if function is pp.sort:
             assert np.array_equal(pp.asnumpy(found), before)
+
+
+@case
+def sparse_products_of_partitioned_matrices(how, put):
+    """Rows and elements are cut in different ways; a part may have none of either."""
+    for rows, columns in ((0, 3), (1, 5), (7, 1), (353, 353), (400, 90)):
+        lengths = rng(16, rows).integers(0, 9, rows) * (rng(17, rows).random(rows) > 0.4)
+        lengths[rows // 2 : rows // 2 + 1] += 700
+        offsets, count = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32), int(lengths.sum())
+        index, data = rng(18).integers(0, columns, count).astype(np.int32), rng(19).normal(size=count)
+        x, both = rng(20).normal(size=columns), rng(21).normal(size=(columns, 3))
+        held = {"format": "csr", "shape": (rows, columns)}
+        plain = SimpleNamespace(indptr=offsets, indices=index, data=data, **held)
+        cut = SimpleNamespace(indptr=put(offsets), indices=put(index), data=put(data), **held)
+        for product, vector in ((pp.sparse.spmv, x), (pp.sparse.spmm, both)):
+            expected, out = product(pp.seq, plain, vector), put(np.zeros((rows, *vector.shape[1:])))
+            assert product(how, cut, put(vector), out=out) is out
+            assert pp.asnumpy(out).tobytes() == expected.tobytes()
+            assert pp.asnumpy(product(how, cut, vector)).tobytes() == expected.tobytes()
+        if count:
+            index[-1] = columns
+            with pytest.raises(pp.ArgumentError, match=r"a\.indices\[\d+\] is \d+: must be a column"):
+                pp.sparse.spmv(how, SimpleNamespace(indptr=cut.indptr, indices=put(index), data=cut.data, **held), x)
+            offsets[-1] = count + 9
+            with pytest.raises(pp.ArgumentError, match=r"a\.indptr ends with"):
+                pp.sparse.spmv(how, SimpleNamespace(indptr=put(offsets), indices=cut.indices, data=cut.data, **held), x)

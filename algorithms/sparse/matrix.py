@@ -55,7 +55,12 @@ class Matrix(NamedTuple):
     @property
     def stored(self) -> int:
         """For how many elements there is room, at most as many as are elements of the matrix."""
-        return min(len(self.indices), len(self.values))
+        return min(self.indices.shape[0], self.values.shape[0])
+
+    @property
+    def cut(self) -> bool:
+        """Whether some of its arrays are partitioned."""
+        return any(isinstance(x, PartitionedArray) for x in self[2:])
 
     def on(self, p: Parts, part: LocalPart) -> Matrix:
         """The same matrix where a part can use it."""
@@ -67,8 +72,10 @@ class Matrix(NamedTuple):
         return Matrix(self.format, self.shape, offsets, lines, indices, values)
 
 
-def matrix(told: str, a: Any, formats: tuple[str, ...] = ("csr", "csc", "coo"), name: str = "a") -> Matrix:
-    """The arrays of an argument that is a sparse matrix, of a format that is wanted.
+def matrix(
+    told: str, a: Any, formats: tuple[str, ...] = ("csr", "csc", "coo"), name: str = "a", cut: bool = False
+) -> Matrix:
+    """The arrays of an argument that is a sparse matrix, of a format that is wanted; those of CSR may be `cut`.
 
     Raises
     ------
@@ -87,7 +94,8 @@ def matrix(told: str, a: Any, formats: tuple[str, ...] = ("csr", "csc", "coo"), 
         raise ArgumentError(f"{told}: {name} has the format {found.upper()}: must be {wanted}. Pass {name}.tocsr()")
     if len(shape) != 2:
         raise ArgumentError(f"{told}: {name} has shape {shape}: must have two dimensions")
-    values = vector(told, f"{name}.data", a.data, "biufc")
+    cut = cut and found == "csr"
+    values = vector(told, f"{name}.data", a.data, "biufc", cut)
     if found == "coo":
         line, index = a.coords if hasattr(a, "coords") else (a.row, a.col)
         lines, indices = (vector(told, f"{name}.{k}", x, "iu") for k, x in (("row", line), ("col", index)))
@@ -97,10 +105,12 @@ def matrix(told: str, a: Any, formats: tuple[str, ...] = ("csr", "csc", "coo"), 
                 "must have as many of each"
             )
         return Matrix(found, shape, None, lines, indices, values)
-    offsets, indices = vector(told, f"{name}.indptr", a.indptr, "iu"), vector(told, f"{name}.indices", a.indices, "iu")
+    offsets = vector(told, f"{name}.indptr", a.indptr, "iu", cut)
+    indices = vector(told, f"{name}.indices", a.indices, "iu", cut)
     count, what = (shape[0], "rows") if found == "csr" else (shape[1], "columns")
-    if len(offsets) != count + 1:
-        raise ArgumentError(f"{told}: {name} has {count} {what} and {len(offsets)} in indptr: must have {count + 1}")
+    if offsets.shape[0] != count + 1:
+        told += f": {name} has {count} {what} and {offsets.shape[0]} in indptr"
+        raise ArgumentError(f"{told}: must have {count + 1}")
     return Matrix(found, shape, offsets, None, indices, values)
 
 
@@ -109,11 +119,14 @@ def data_of(a: Any) -> Any:
     return getattr(a, "data", None) if getattr(a, "format", None) in ("csr", "csc", "coo") else None
 
 
-def vector(told: str, name: str, x: Any, kinds: str) -> Any:
-    """An argument that is an array of one dimension, of numbers of these kinds."""
+def vector(told: str, name: str, x: Any, kinds: str, cut: bool = False) -> Any:
+    """An argument that is an array of one dimension, of numbers of these kinds; partitioned only if it may be `cut`."""
     x = arrays.normal(x, name)
-    if isinstance(x, PartitionedArray):
-        raise PlacementError(f"{told}: {name} is a partitioned array: a matrix is not cut")
+    if isinstance(x, PartitionedArray) and not cut:
+        raise PlacementError(
+            f"{told}: {name} is a partitioned array, and only rows of a matrix in CSR are cut, in sparse.spmv and "
+            f"sparse.spmm. Pass pp.asnumpy({name})"
+        )
     arrays.spec_of(x, name)
     if len(x.shape) != 1 or x.dtype.kind not in kinds:
         what = "integers" if kinds == "iu" else "numbers"
@@ -142,8 +155,8 @@ def unsound(told: str, m: Matrix, names: dict[str, str] | None = None) -> Argume
             return ArgumentError(f"{told}[{k + 1}] is {offsets[k + 1]}, after {offsets[k]}: must not fall")
         if offsets[-1] > m.stored:
             return ArgumentError(
-                f"{told} ends with {offsets[-1]}, and there are {len(m.indices)} indices and "
-                f"{len(m.values)} values: must be as many at least"
+                f"{told} ends with {offsets[-1]}, and there are {m.indices.shape[0]} indices and "
+                f"{m.values.shape[0]} values: must be as many at least"
             )
         host["a.indices"], told = host["a.indices"][: offsets[-1]], told.partition(":")[0]
     limits = {"a.row": ("row", m.shape[0]), "a.col": ("column", m.shape[1])}

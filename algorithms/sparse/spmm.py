@@ -15,7 +15,7 @@ import numpy as np
 from portapar import arrays, parts
 from portapar.algorithms.segments import first
 from portapar.algorithms.sparse.matrix import FLAGS, data_of, fail, matrix, product_dtype, rising, unsound
-from portapar.algorithms.sparse.spmv import cuts_of, fits, rows_on
+from portapar.algorithms.sparse.spmv import cut_rows, fits
 from portapar.errors import ArgumentError
 from portapar.few import FEW, MISS, Step, fixed
 from portapar.part import LocalPart
@@ -90,7 +90,7 @@ def _remembered(step: Step, a: Any, x: Any, out: Any) -> Any:
 
 def _product(p: Parts, a: Any, x: Any, out: Any) -> Any:
     told = p.algorithm
-    m = matrix(told, a, ("csr",))
+    m = matrix(told, a, ("csr",), cut=True)
     x = arrays.normal(x, "x")
     arrays.spec_of(x, "x")
     rows, columns = m.shape
@@ -103,17 +103,17 @@ def _product(p: Parts, a: Any, x: Any, out: Any) -> Any:
         )
     dtype = product_dtype(m.values.dtype, x.dtype)
     data = p.replicated(x, "x")
-    p.recut((rows,))
+    p.recut((rows,), x if out is None else out)
     if out is not None:
         fits(p, out, (rows, shape[1]), dtype)
     result = p.new((rows, shape[1]), dtype) if out is None else p.write(out, "out", apart=[("x", x), *m.held])
     found = p.few()
     if found is not MISS:
         return found
-    cuts = cuts_of(p, result)
+    rows_of = cut_rows(p, m)
 
     def step(part: LocalPart) -> bool:
-        y, here = result[part], rows_on(p, m, part, cuts)
+        y, here = result[part], rows_of(part)
         if 0 in y.shape:
             return True
         if here is None:

@@ -14,11 +14,12 @@ So sums have the same bits on every executor, on any number of threads and parts
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 
-from portapar import arrays, parts
+from portapar import arrays, parts, shares
 from portapar.algorithms import radix, segment_groups, segments
 from portapar.algorithms.segments import first, head, keep_head, place
 from portapar.algorithms.sparse.matrix import (
@@ -32,12 +33,12 @@ from portapar.algorithms.sparse.matrix import (
     segment,
     unsound,
 )
-from portapar.arrays import PartitionedArray
+from portapar.algorithms.transform import transform
 from portapar.errors import ArgumentError, PlacementError
 from portapar.few import FEW, MISS, Step, fixed
 from portapar.kernel.front import atomic
 from portapar.part import LocalPart
-from portapar.parts import Data, Parts
+from portapar.parts import Parts
 from portapar.policy import Policy
 
 PIECE: Final = segments.PIECE  #: elements that are added up in one go
@@ -72,7 +73,8 @@ def spmv(policy: Policy | None, a: Any, x: Any, out: Any = None) -> Any:
     Notes
     -----
     O(nnz + m) work, in balance however skewed the rows are; the same bits on every executor. CSR is the fastest, and
-    the only format for several parts, of which each has its rows of the matrix, and all of `x`.
+    the only format for several parts, of which each has its rows of the matrix, and all of `x`; there the arrays of the
+    matrix may be partitioned, wherever they are cut.
 
     Examples
     --------
@@ -125,7 +127,7 @@ def _remembered(step: Step, a: Any, x: Any, out: Any) -> Any:
 
 def _product(p: Parts, a: Any, x: Any, out: Any) -> Any:
     told = p.algorithm
-    m = matrix(told, a)
+    m = matrix(told, a, cut=True)
     x = arrays.normal(x, "x")
     arrays.spec_of(x, "x")
     rows, columns = m.shape
@@ -143,7 +145,7 @@ def _product(p: Parts, a: Any, x: Any, out: Any) -> Any:
         )
     dtype = product_dtype(m.values.dtype, x.dtype)
     data = p.replicated(x, "x")
-    p.recut((rows,))
+    p.recut((rows,), x if out is None else out)
     if out is None:
         result = p.new(rows, dtype)
     else:
@@ -152,7 +154,7 @@ def _product(p: Parts, a: Any, x: Any, out: Any) -> Any:
     found = p.few()
     if found is not MISS:
         return found
-    cuts = cuts_of(p, result)
+    rows_of = cut_rows(p, m)
 
     def step(part: LocalPart) -> bool:
         y = result[part]
@@ -160,7 +162,7 @@ def _product(p: Parts, a: Any, x: Any, out: Any) -> Any:
             return True
         flags = part.zeros(FLAGS, np.int64)
         if m.format == "csr":
-            here = rows_on(p, m, part, cuts)
+            here = rows_of(part)
             if here is None:
                 return False
             held = here.offsets, here.indices, here.values
@@ -186,22 +188,64 @@ def fits(p: Parts, out: Any, shape: tuple[int, ...], dtype: np.dtype) -> None:
         raise ArgumentError(f"{p.algorithm}: out has {told}: must have shape {shape} and dtype {dtype}")
 
 
-def cuts_of(p: Parts, result: Data) -> tuple[int, ...]:
-    """Where the rows of a result are cut."""
-    return result.value.cuts if isinstance(result.value, PartitionedArray) else p.cuts
-
-
-def rows_on(p: Parts, m: Matrix, part: LocalPart, cuts: tuple[int, ...]) -> Matrix | None:
-    """A part's rows of a matrix in CSR, where it can use them; None if offsets are out of range."""
+def cut_rows(p: Parts, m: Matrix) -> Callable[[LocalPart], Matrix | None]:
+    """What gives a part its rows of a matrix in CSR, where it can use them; None if offsets are out of range."""
     if p.count == 1:
-        return m.on(p, part)
-    lo, hi = cuts[part.number : part.number + 2]
-    offsets, indices, values = (arrays.asnumpy(x) for x in (m.offsets, m.indices, m.values))
-    begin, end = int(offsets[lo]), int(offsets[hi])
-    if not 0 <= begin <= end <= m.stored or (lo == 0 and begin != 0):
-        return None
-    held = offsets[lo : hi + 1].astype(np.int64) - begin, indices[begin:end], values[begin:end]
-    return Matrix("csr", (hi - lo, m.shape[1]), part.asarray(held[0]), None, *map(part.asarray, held[1:]))
+        return lambda part: m.on(p, part)
+    cuts = p.cuts
+    if m.cut:
+        return _fetched(p, m, cuts)
+
+    def rows(part: LocalPart) -> Matrix | None:
+        lo, hi = cuts[part.number : part.number + 2]
+        offsets, indices, values = (arrays.asnumpy(x) for x in (m.offsets, m.indices, m.values))
+        begin, end = int(offsets[lo]), int(offsets[hi])
+        if not _inside(m, lo, begin, end):
+            return None
+        held = offsets[lo : hi + 1].astype(np.int64) - begin, indices[begin:end], values[begin:end]
+        return Matrix("csr", (hi - lo, m.shape[1]), part.asarray(held[0]), None, *map(part.asarray, held[1:]))
+
+    return rows
+
+
+def _inside(m: Matrix, row: int, begin: int, end: int) -> bool:
+    """Whether elements from `begin` to `end` can be those of rows that begin with `row`."""
+    return 0 <= begin <= end <= m.stored and (row > 0 or begin == 0)
+
+
+def _fetched(p: Parts, m: Matrix, cuts: tuple[int, ...]) -> Callable[[LocalPart], Matrix | None]:
+    """As `cut_rows`, of arrays that are partitioned: what lies elsewhere is fetched, all else is used where it is."""
+
+    def fetch(x: Any, name: str, wanted: Callable[[int], tuple[int, int]]) -> dict[int, Any]:
+        p.recut((x.shape[0],), x)
+        return {k: some for k, (some,) in p.rows(name, p.read(x, name), lambda k: [wanted(k)], views=True).items()}
+
+    def ends(part: LocalPart) -> tuple[int, int]:
+        mine = offsets[part.number]
+        return int(arrays.asnumpy(mine[:1])[0]), int(arrays.asnumpy(mine[-1:])[0])
+
+    offsets = fetch(m.offsets, "a.indptr", lambda k: (cuts[k], cuts[k + 1] + 1))
+    spans = p.each("elements", ends)
+    right = [_inside(m, lo, *span) for lo, span in zip(cuts, spans, strict=False)]
+    indices, values = {}, {}
+    if all(ok or lo == hi for ok, (lo, hi) in zip(right, shares.spans(cuts), strict=True)):
+        spans = [span if ok else (0, 0) for ok, span in zip(right, spans, strict=True)]
+        indices, values = (fetch(x, name, spans.__getitem__) for name, x in m.held[1:])
+    p.cuts = cuts
+
+    def rows(part: LocalPart) -> Matrix | None:
+        k = part.number
+        if not indices:
+            return None
+        mine = part.empty(offsets[k].shape[0], np.int64)
+        transform(part.how, offsets[k], spans[k][0], out=mine, op=_less)
+        return Matrix("csr", (mine.shape[0] - 1, m.shape[1]), mine, None, indices[k], values[k])
+
+    return rows
+
+
+def _less(offset: Any, begin: Any) -> Any:
+    return np.int64(offset) - begin
 
 
 # the steps ----------------------------------------------------------------------------------------
