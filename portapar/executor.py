@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -18,7 +17,17 @@ from portapar.future import Chain, Future, waiting
 from portapar.kernel.jit.check import needs
 from portapar.kernel.program import REFUSED
 from portapar.kernel.tiles import TILE
-from portapar.pieces import attempted, combine, fold, fold_tile, fragment_of, prepare, run_pieces, task
+from portapar.pieces import (
+    attempted,
+    combine,
+    fold,
+    fold_tile,
+    fragment_of,
+    fragments,
+    prepare,
+    run_pieces,
+    task,
+)  # fmt: skip
 from portapar.plan import Loop, Part, values_first
 from portapar.policy import Policy, forget
 from portapar.problem import Problem
@@ -374,71 +383,10 @@ class DeviceExecutor(Executor):
         placed, firsts, _ = self._placed(problem, part) if part.lo < part.hi else ((), (), [])
         rows = moves.lengths(problem, (part.lo, part.hi), placed, firsts) if placed else ()
         with span("kernel", problem.algorithm, self, first=part.lo, end=part.hi):
-            start, _ = self.fragments(problem, part, how, firsts, rows, backend.Launch)
+            start, _ = fragments(self.device, problem, part, how, firsts, rows, backend.Launch)
             found = start(placed)()
         self._look(problem, placed)
         return found
-
-    def fragments(
-        self,
-        problem: Problem,
-        part: Part,
-        how: Policy,
-        firsts: tuple[int, ...],
-        rows: tuple[int, ...] = (),
-        launch: Callable[..., Any] | None = None,
-    ) -> tuple[Callable[[Sequence[Any]], Callable[[], Any]], bool]:
-        """What begins to find the `Fragments` of a part, as `Work` has it, and whether the device goes on by itself.
-
-        Arguments are where it runs, and their row 0 has these indices; REFUSED of such as it cannot take. `launch`
-        makes a launch of a device and a task.
-        """
-        acc, values = problem.program.acc, divided.values_program(problem.program)
-        assert acc is not None
-        spans = divided.spans(part.lo, part.hi, problem.size)
-        launches = []
-        for k, (lo, hi) in enumerate(spans):
-            asked = task(problem, dataclasses.replace(part, lo=lo, hi=hi), how, (), (), whole=False)
-            asked.rows = rows
-            if k != 1:
-                asked.program, asked.rows = values, (*rows, 0) if rows else ()
-            made = None
-            if lo < hi:
-                made = prepare(self.device, asked, launch)
-            if made is not None and launch is None:
-                made.guard([len(firsts)] * (k != 1))
-            launches.append(made)
-
-        spare: list[list[Any]] = [[], [], []]  # arrays for values that no call uses now
-
-        def start(given: Sequence[Any]) -> Callable[[], Any]:
-            begun: list[tuple[Callable[[], Any], Any]] = []
-            for k, (made, (lo, hi)) in enumerate(zip(launches, spans, strict=True)):
-                if made is not None:
-                    out = None
-                    if k != 1:
-                        try:
-                            out = spare[k].pop()
-                        except IndexError:
-                            out = self.device.empty((hi - lo,), acc)
-                    values = (given, firsts) if out is None else ((*given, out), (*firsts, lo))
-                    begun.append((made.start(*values) if made.starts else functools.partial(made, *values), out))
-                else:
-                    begun.append((functools.partial(np.empty, 0, acc), None))
-
-            def end() -> Any:
-                found = [(wait(), out) for wait, out in begun]
-                if any(some is REFUSED for some, _ in found):
-                    return REFUSED
-                whole = [some if out is None else self.device.asnumpy(out) for some, out in found]
-                if not self.device.host_memory:  # of which there are copies now
-                    for room, (_, out) in zip(spare, found, strict=True):
-                        room += [] if out is None else [out]
-                return divided.Fragments(part.lo, part.hi, *whole)
-
-            return end
-
-        return start, any(made is not None and made.starts for made in launches)
 
     def streamed(self, problem: Problem, part: Part) -> str:
         return pipeline.told(problem, part, self.device)

@@ -24,7 +24,7 @@ from portapar.errors import (
 )
 from portapar.kernel.cpu import chunk
 from portapar.kernel.front.codec import as_scalars
-from portapar.kernel.program import REFUSED
+from portapar.kernel.program import REFUSED, has_loop
 from portapar.kernel.tiles import TILE
 from portapar.plan import Part, values_first
 from portapar.policy import Policy
@@ -146,6 +146,80 @@ def prepare(device: backend.Device, asked: backend.Task, make: Callable[..., Any
     if values_first(asked.program, asked.hi - asked.lo):
         return ValuesFirst(device, asked, make)
     return make(device, asked)
+
+
+def fragments(
+    device: backend.Device,
+    problem: Problem,
+    part: Part,
+    how: Policy,
+    firsts: tuple[int, ...],
+    rows: tuple[int, ...] = (),
+    launch: Callable[..., Any] | None = None,
+) -> tuple[Callable[[Sequence[Any]], Callable[[], Any]], bool]:
+    """What begins to find the `Fragments` of a part, as `Work` has it, and whether the device goes on by itself.
+
+    Arguments are where it runs, and their row 0 has these indices; REFUSED of such as it cannot take. `launch`
+    makes a launch of a device and a task.
+    """
+    acc, values = problem.program.acc, divided.values_program(problem.program)
+    assert acc is not None
+    spans = divided.spans(part.lo, part.hi, problem.size)
+
+    def made(k: int, before: int = 0, after: int = 0) -> Any:
+        lo, hi = spans[k]
+        asked = task(problem, dataclasses.replace(part, lo=lo, hi=hi), how, (), (), whole=False)
+        asked.rows, asked.before, asked.after = rows, before, after
+        if k != 1:
+            asked.program, asked.rows = values, (*rows, 0) if rows else ()
+        if hi - lo + before + after == 0:
+            return None
+        found = prepare(device, asked, launch)
+        if launch is None:
+            found.guard([len(firsts)] * (k != 1))
+        return found
+
+    def begin(run: Any, given: Sequence[Any], firsts: tuple[int, ...]) -> Callable[[], Any]:
+        if run is None:
+            return functools.partial(np.empty, 0, acc)
+        return run.start(given, firsts) if run.starts else functools.partial(run, given, firsts)
+
+    if device.ends and not has_loop(problem.program.text):
+        before, after = (hi - lo for lo, hi in spans[::2])
+        run = made(1, before, after)
+
+        def start_at_once(given: Sequence[Any]) -> Callable[[], Any]:
+            wait = begin(run, given, firsts)
+
+            def end() -> Any:
+                all_ = wait()
+                if all_ is REFUSED:
+                    return all_
+                last = len(all_) - after
+                return divided.Fragments(part.lo, part.hi, all_[:before], all_[before:last], all_[last:])
+
+            return end
+
+        return start_at_once, run is not None and run.starts
+    launches = [made(k) for k in range(3)]
+
+    def start(given: Sequence[Any]) -> Callable[[], Any]:
+        begun: list[tuple[Callable[[], Any], Any]] = []
+        for k, (run, (lo, hi)) in enumerate(zip(launches, spans, strict=True)):
+            out = device.empty((hi - lo,), acc) if k != 1 and run is not None else None
+            more = (given, firsts) if out is None else ((*given, out), (*firsts, lo))
+            begun.append((begin(run, *more), out))
+
+        def end() -> Any:
+            found = [(wait(), out) for wait, out in begun]
+            if any(some is REFUSED for some, _ in found):
+                return REFUSED
+            whole = (some if out is None else device.asnumpy(out) for some, out in found)
+            return divided.Fragments(part.lo, part.hi, *whole)
+
+        return end
+
+    return start, any(run is not None and run.starts for run in launches)
 
 
 def combine(problem: Problem, partials: np.ndarray | None) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -228,8 +228,10 @@ def cut(problem: Problem, policy: Policy, executor: Any) -> Loop:
         part = _part(problem, policy, members[0], *(problem.span or (0, problem.size)))
         return Loop(problem, policy, executor, (part,), _reason(part))
     spans, why, moved = moves.decide(problem, policy, executor)
-    parts = tuple(_part(problem, policy, member, *span) for member, span in zip(members, spans, strict=True))
-    return Loop(problem, policy, executor, parts, why, moves=moved)
+    parts = [_part(problem, policy, member, *span) for member, span in zip(members, spans, strict=True)]
+    if len(executor.own) > 1:  # threads that are awake for a moment wait for those of other members, on the same CPUs
+        parts = [part if part.wakes else replace(part, threads=min(part.threads, 1)) for part in parts]
+    return Loop(problem, policy, executor, tuple(parts), why, moves=moved)
 
 
 def _part(problem: Problem, policy: Policy, executor: Any, lo: int, hi: int) -> Part:

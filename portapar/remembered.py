@@ -21,7 +21,7 @@ from portapar.kernel.jit.layout import DATA, word
 from portapar.kernel.program import REFUSED
 from portapar.lazy import Lazy
 from portapar.looks import OFTEN, Code, code_of, shadows, simple_codes, spread
-from portapar.pieces import combine, prepare, task
+from portapar.pieces import combine, fragments, prepare, task
 from portapar.plan import Loop
 from portapar.policy import Planning, Policy, forgets
 from portapar.problem import Problem
@@ -325,7 +325,7 @@ def _prepared(loop: Loop, number: int, used: Sequence[Any]) -> _Run | None:
             return None
         firsts.append(x.cuts[number] if type(x) is PartitionedArray else 0)
     if reduces:
-        return _Run(*member.fragments(problem, part, loop.policy, tuple(firsts)))
+        return _Run(*fragments(member.device, problem, part, loop.policy, tuple(firsts)))
     if part.lo >= part.hi:
         return _NOTHING
     written = [k for k, use in enumerate(problem.access) if use is not None and use.writes]

@@ -63,16 +63,16 @@ def partials_of(values, op):
     return np.array(partials)
 
 
-def run_reduce(queue, elem, op, n, acc, *args, grouped=False, ordered=False, lo=0):
+def run_reduce(queue, elem, op, n, acc, *args, grouped=False, ordered=False, lo=0, before=0, after=0):
     typed = infer(elem, (types.int64, *(type_of(a) for a in args)))
     combine = infer(op, (value_type(dtype_of(acc)),) * 2)
     text = render_reduce(typed, combine, acc, OPENCL, "entry", grouped=grouped, ordered=ordered)
-    partials = np.zeros(-(-(n - lo) // TILE), dtype_of(acc))
+    partials = np.zeros(before + -(-(n - lo) // TILE) + after, dtype_of(acc))
     import pyopencl as cl
 
     buffers = []
     frame = {"partials": fields(cl, queue.context, partials, buffers)["data"], "partials_offset": 0}
-    frame |= {"lo": lo, "hi": n}
+    frame |= {"lo": lo, "hi": n, "before": before, "after": after}
     launch(queue, text, reduce_parameters(typed.argtypes, OPENCL), frame, args, (96, 32) if grouped else (3, 1))
     cl.enqueue_copy(queue, partials, buffers[0][0]).wait()
     assert nvrtc(render_reduce(typed, combine, acc, CUDA, "entry", ordered=ordered))
@@ -115,6 +115,12 @@ def test_reductions_have_the_documented_bits(queue, grouped):
         np.testing.assert_array_equal(got, expected, err_msg=str(n))
     tail = run_reduce(queue, dot, plus, len(x), types.float64, x, y, grouped=grouped, lo=TILE)
     np.testing.assert_array_equal(tail, partials_of(list(x * y), plus)[1:])
+    for lo, hi, before, after in ((TILE, 2 * TILE, 1000, 77), (TILE, TILE, 3, 0), (TILE + 7, TILE + 7, 5, 900)):
+        more = {"lo": lo, "before": before, "after": after}
+        got = run_reduce(queue, dot, plus, hi, types.float64, x, y, grouped=grouped, **more)
+        tiles = partials_of(list(x * y)[:hi], plus)[lo // TILE :] if hi > lo else []
+        values = (x * y)[lo - before : lo], tiles, (x * y)[hi : hi + after]
+        np.testing.assert_array_equal(got, np.concatenate(values))
     got = run_reduce(queue, turn, times, 40, types.complex128, x, y, grouped=grouped)
     np.testing.assert_allclose(got, partials_of(list(x[:40] + 1j * y[:40]), times), rtol=1e-12)
 

@@ -17,12 +17,11 @@ from cupy.cuda.function import Module
 from portapar import cache
 from portapar.backends.cuda.compile import OPTIONS, compile_c, nvrtc_version
 from portapar.errors import DeviceMemoryError, PlacementError, PortaparError
-from portapar.kernel.c.device import NO_ROOM, CDevice, Kernel
+from portapar.kernel.c.device import NO_ROOM, CDevice, Kernel, found_of
 from portapar.kernel.c.dialect import CUDA
 from portapar.kernel.c.program import batch_of, entry_name
 from portapar.kernel.device import Event
 from portapar.kernel.program import Program
-from portapar.kernel.tiles import TILE
 
 __all__ = ["CudaDevice"]
 
@@ -207,15 +206,16 @@ class CudaDevice(CDevice):
         return _MAP_BLOCKS
 
     def _reduce(
-        self, kernel: Kernel, arguments: Sequence[Any], tiles: int, acc: np.dtype[Any], whole: bool, waits: bool = True
-    ) -> np.ndarray[Any, Any]:
+        self, kernel: Kernel, arguments: Sequence[Any], tiles: int, values: int, acc: np.dtype[Any], whole: bool,
+        waits: bool = True,
+    ) -> np.ndarray[Any, Any]:  # fmt: skip
         # The kernel writes its partials straight to pinned host memory, which devices can address: a few
         # bytes per tile, while it runs, where a copy afterwards would cost some 10 µs.
         group = self.folded if whole else 1
-        count = -(-tiles // group)
+        count = -(-tiles // group) + values
         memory = cupy.cuda.alloc_pinned_memory(count * acc.itemsize)
         frame = (np.uint64(memory.ptr), np.int64(group))
-        self._launch(kernel, (*frame, *arguments), tiles * _WARP, _REDUCE_BLOCK, waits)
+        self._launch(kernel, (*frame, *arguments), max(tiles * _WARP, values), _REDUCE_BLOCK, waits)
         return np.frombuffer(memory, acc, count)
 
     def _begun(self, task: Any, kernel: Kernel, arguments: Sequence[Any], count: int, after: Sequence[Any]) -> Event:
@@ -226,7 +226,7 @@ class CudaDevice(CDevice):
             if acc is None:
                 self._map(kernel, arguments, count, task.chunk, waits=False)
             else:
-                found = self._reduce(kernel, arguments, -(-count // TILE), acc, task.whole, waits=False)
+                found = self._reduce(kernel, arguments, *found_of(task, count), acc, task.whole, waits=False)
             return self._event(stream.record(), lambda: found)
 
     def _launch(self, kernel: Kernel, arguments: Sequence[Any], threads: int, block: int, waits: bool = True) -> None:

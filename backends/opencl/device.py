@@ -21,7 +21,7 @@ from portapar import arrays, cache
 from portapar.backends.opencl.declarations import DECLARATIONS, OPTION
 from portapar.backends.opencl.pocl import PLATFORM
 from portapar.errors import DeviceMemoryError, PortaparError
-from portapar.kernel.c.device import NO_ROOM, CDevice, Kernel, elements
+from portapar.kernel.c.device import NO_ROOM, CDevice, Kernel, elements, found_of
 from portapar.kernel.c.dialect import OPENCL, OPENCL_CPU
 from portapar.kernel.c.program import Rejected, argument_dtypes, entry_name
 from portapar.kernel.device import Event
@@ -50,6 +50,7 @@ _MOST_ITEMS = 1 << 30  #: a launch stays below 2^31 work-items; each then runs s
 _PORTION = 1 << 24  #: bytes that are copied at a time: a bus is as fast as it gets,
 _NEAR = 1 << 22  #: and on CPUs chunks stay in the caches; eight of them are more than allocators hold ready
 _PIECES = 16  #: pieces per core of a CPU, so that a slow one does not hold up the others,
+_VALUES = 512  #: elements whose values are worth a piece of their own
 _PIECE = 1 << 16  #: and no piece is longer: longer ones measure no faster
 
 
@@ -96,6 +97,8 @@ class OpenCLDevice(CDevice):
         self.device, self.context, self.queue = device, self.shared.context, self.shared.queue
         self.dialect = OPENCL_CPU if device.type & cl.device_type.CPU else OPENCL
         self.units = device.max_compute_units
+        #: its kernels write to the host's memory itself where they are given that: a copy would cost a few microseconds
+        self.direct = self.dialect.serial and device.platform.name == PLATFORM
         room = device.local_mem_size >= _SHARED and device.max_work_group_size >= _GROUP
         self.groups = room and not self.dialect.serial
         self.memory = device.global_mem_size
@@ -246,9 +249,10 @@ class OpenCLDevice(CDevice):
         return [x.base_data, self._integer(elements(x.offset, x.dtype))]
 
     def _begun(self, task: Any, kernel: Kernel, arguments: Sequence[Any], count: int, after: Sequence[Any]) -> Event:
-        begun = self._mapped if task.program.acc is None else self._reduced
-        more = (count, task.chunk) if task.program.acc is None else (-(-count // TILE), task.program.acc)
-        event, host = begun(kernel, arguments, *more, after=after)
+        if task.program.acc is None:
+            event, host = self._mapped(kernel, arguments, count, task.chunk, after)
+        else:
+            event, host = self._reduced(kernel, arguments, *found_of(task, count), task.program.acc, after=after)
         with self._errors(0):
             self.queue.flush()
         return self._event(event, host)
@@ -260,7 +264,7 @@ class OpenCLDevice(CDevice):
 
     def _mapped(
         self, kernel: Kernel, arguments: Sequence[Any], count: int, chunk: int, after: Sequence[Any] = ()
-    ) -> tuple[Any, None]:
+    ) -> tuple[Any, Any]:
         """(the event of the launch's end, nothing)."""
         if self.dialect.serial:
             items, group = min(-(-count // chunk) if chunk else self._pieces(count), count), 1
@@ -286,22 +290,28 @@ class OpenCLDevice(CDevice):
         return max(self.units * _PIECES, -(-count // _PIECE))
 
     def _reduce(
-        self, kernel: Kernel, arguments: Sequence[Any], tiles: int, acc: np.dtype[Any], whole: bool
+        self, kernel: Kernel, arguments: Sequence[Any], tiles: int, values: int, acc: np.dtype[Any], whole: bool
     ) -> np.ndarray[Any, Any]:
-        return self._reduced(kernel, arguments, tiles, acc, True)[1]
+        event, found = self._reduced(kernel, arguments, tiles, values, acc, True)
+        with self._errors(0):
+            event.wait()
+        return found
 
     def _reduced(
-        self, kernel: Kernel, arguments: Sequence[Any], tiles: int, acc: np.dtype[Any], waits: bool = False,
-        after: Sequence[Any] = (),
+        self, kernel: Kernel, arguments: Sequence[Any], tiles: int, values: int, acc: np.dtype[Any],
+        waits: bool = False, after: Sequence[Any] = (),
     ) -> tuple[Any, np.ndarray[Any, Any]]:  # fmt: skip
         """(the event after which the partials are on the host, these); `waits` for it is faster than to do so later."""
         if self.dialect.serial:
-            items, group = min(self._pieces(tiles * TILE), tiles), 1
+            items, group = max(min(self._pieces(tiles * TILE), tiles), min(self.units, -(-values // _VALUES))), 1
         else:
-            items, group = min(tiles * LANES, _MOST_ITEMS), LANES
-        host = np.empty(tiles, acc)
+            items, group = min(max(tiles * LANES, -(-values // LANES) * LANES), _MOST_ITEMS), LANES
+        host, flags = np.empty(tiles + values, acc), cl.mem_flags
         with self._errors(host.nbytes):
-            partials = cl.Buffer(self.context, cl.mem_flags.READ_WRITE, host.nbytes)
+            if self.direct:
+                partials = cl.Buffer(self.context, flags.READ_WRITE | flags.USE_HOST_PTR, hostbuf=host)
+                return self._launch(kernel, [partials, 0, *arguments], items, group, after), host
+            partials = cl.Buffer(self.context, flags.READ_WRITE, host.nbytes)
             self._launch(kernel, [partials, 0, *arguments], items, group, after)
             # the queue is in order: it waits for the kernel
             return cl.enqueue_copy(self.queue, host, partials, is_blocking=waits), host

@@ -63,6 +63,7 @@ class Device(ABC):
     memory = 0  #: bytes that its arrays may have, all together; 0 if that is not known, or is the host's
     portion = 0  #: bytes of NumPy arrays that are copied to it at a time, while it works on others; 0: all at once
     folds = False  #: what `bind` gives returns the value of a reduction, and no partials
+    ends = False  #: it does what `before` and `after` of a `Task` ask for
     closed = False
 
     def __init__(self, name: str) -> None:

@@ -193,6 +193,8 @@ class Task:
     long an iteration takes is not known, and others join where the rest outweighs it.
     `rows` says of arrays how many rows they have all in all, where kernels ask for it and parts of them lie here; 0 of
     those that end with what is here.
+    `before` and `after` ask of a reduction, on a device that has `ends`, for the values of so many elements before and
+    behind [lo, hi), besides the partials of these: they come before and behind them. Its kernel has no loop.
     """
 
     program: Program
@@ -210,3 +212,5 @@ class Task:
     wakes: bool = True
     alone: bool = False
     rows: tuple[int, ...] = ()
+    before: int = 0
+    after: int = 0

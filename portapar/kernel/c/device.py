@@ -72,12 +72,24 @@ class Kernel:
 def _extent(task: Any) -> int:
     """The bound of a task's indices and of its arrays along every axis."""
     axes = zip(task.start, task.step, task.extent, strict=True)
-    most = max(task.hi if task.program.acc is not None else 0, *(a + max(0, s * (n - 1)) for a, s, n in axes))
+    last = task.hi + task.after if task.program.acc is not None else 0
+    most = max(last, *(a + max(0, s * (n - 1)) for a, s, n in axes))
     for spec, value, first in zip(task.program.specs, task.values, task.firsts, strict=True):
         if spec.is_array and value.shape:
             most = max(most, value.shape[0] + first, *value.shape)
     most = max(most, *task.rows, 0)
     return next(bound for bound in EXTENTS if most <= bound)
+
+
+def _count(task: Any) -> int:
+    """Of how many indices a task works on elements."""
+    return max(0, task.hi - task.lo) + task.before + task.after
+
+
+def found_of(task: Any, count: int) -> tuple[int, int]:
+    """What a reduction gives of so many indices: partials of tiles, and values of elements."""
+    values = task.before + task.after
+    return -(-(count - values) // TILE), values
 
 
 class CDevice(Device):
@@ -92,6 +104,7 @@ class CDevice(Device):
 
     dialect: Dialect
     folded = 1  #: at most so many tiles have one partial
+    ends = True
 
     def __init__(self, name: str, kernels: dict[str, Kernel]) -> None:
         super().__init__(name)
@@ -126,11 +139,11 @@ class CDevice(Device):
 
     @abstractmethod
     def _reduce(
-        self, kernel: Kernel, arguments: Sequence[Any], tiles: int, acc: np.dtype[Any], whole: bool
+        self, kernel: Kernel, arguments: Sequence[Any], tiles: int, values: int, acc: np.dtype[Any], whole: bool
     ) -> np.ndarray[Any, Any]:
         """Launch over that many tiles, wait, and fetch the partials; `arguments` lack their place.
 
-        For `whole` see `Task`.
+        Besides so many values of elements, if the task is not `whole`; see `Task`.
         """
 
     def ready(self) -> None:
@@ -174,7 +187,7 @@ class CDevice(Device):
     def bind(self, task: Any, watched: Any = ()) -> Callable[[], np.ndarray[Any, Any] | None]:
         """A task prepared to be run many times: what `run` does with it."""
         self.ready()
-        program, count = task.program, max(0, task.hi - task.lo)
+        program, count = task.program, _count(task)
         if not count:
             return lambda: None if program.acc is None else np.empty(0, program.acc)
         kernel, arguments = self.kernel(program, _extent(task)), tuple(self._arguments(task))
@@ -185,7 +198,7 @@ class CDevice(Device):
     def submit(self, task: Any, after: Sequence[Event] = ()) -> Event:
         """Begin to run a task; see `Device.submit`."""
         self.ready()
-        count = max(0, task.hi - task.lo)
+        count = _count(task)
         kernel = self.kernel(task.program, _extent(task)) if count else None
         if kernel is None or kernel.loops or task.program.form == "groups":
             return super().submit(task, after)
@@ -210,7 +223,7 @@ class CDevice(Device):
             return self._groups(kernel, arguments, count // (steps * items), items)
         if task.program.acc is None:
             return self._map(kernel, arguments, count, task.chunk)
-        return self._reduce(kernel, arguments, -(-count // TILE), task.program.acc, task.whole)
+        return self._reduce(kernel, arguments, *found_of(task, count), task.program.acc, task.whole)
 
     def _slices(self, task: Any, kernel: Kernel, arguments: Sequence[Any]) -> np.ndarray[Any, Any] | None:
         """Run a task in launches of `SLICE` seconds, if it takes so long: Ctrl-C is heard between them."""
@@ -245,8 +258,9 @@ class CDevice(Device):
         if program.acc is None:
             frame += task.extent
             frame += task.start[:1] if program.unit else box
-        elif not program.unit:
-            frame += box
+        else:
+            frame += [task.before, task.after]
+            frame += () if program.unit else box
         arguments = [integer(n) for n in frame]
         counts = task.rows or (0,) * len(task.values)
         given = zip(program.specs, task.values, task.firsts, counts, strict=True)
@@ -281,7 +295,7 @@ class _Launch(Launch):
     def __init__(self, device: CDevice, task: Any) -> None:
         super().__init__(device, task)
         self._known: tuple[Any, ...] = (None,)
-        self._count = max(0, task.hi - task.lo)
+        self._count = _count(task)
         self._simple = self._count > 0 and task.program.form != "groups" and not task.program.shared
 
     def __call__(self, values: Sequence[Any], firsts: Sequence[int] | None = None) -> Any:

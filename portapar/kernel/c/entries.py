@@ -118,7 +118,7 @@ def reduce_parameters(argtypes: tuple[types.Type, ...], dialect: Dialect) -> lis
     frame = [Parameter("partials", -1, "partials", None)]
     other = "partials_offset" if dialect.offsets else "group"
     frame.append(Parameter(other, -1, other, _INT64))
-    frame += [Parameter("lo", -1, "lo", _INT64), Parameter("hi", -1, "hi", _INT64)]
+    frame += [Parameter(name, -1, name, _INT64) for name in ("lo", "hi", "before", "after")]
     return frame + _arguments(argtypes[1:], dialect)
 
 

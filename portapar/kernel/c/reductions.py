@@ -38,7 +38,9 @@ def render_reduce(
     partials[t - lo / TILE]. (CUDA: if the argument `group` is the number of a block's warps, and lo is 0, as many
     neighbouring tiles give one partial; otherwise it must be 1.) Lane l of a tile folds the elements l,
     l + LANES, … of the tile in order; the lanes are then combined by a tree of strides LANES / 2, …, 1. No identity
-    is used. If neighbours must be combined first, a tile is folded by a binary tree over its elements.
+    is used. If neighbours must be combined first, a tile is folded by a binary tree over its elements. Before the
+    partials are the values of the `before` elements that come before lo, behind them those of the `after` elements
+    from hi on (CUDA: if `group` is 1).
 
     Parameters
     ----------
@@ -90,7 +92,8 @@ def render_reduce(
         return f"{{ {' '.join(parts)} }}"
 
     offset = "partials + partials_offset" if dialect.offsets else "partials"
-    lines = [entry.head(name, memory), *entry.locals(), f"    GLOBAL {memory}* out = {offset} - lo / {TILE};"]
+    lines = [entry.head(name, memory), *entry.locals()]
+    lines += [f"    GLOBAL {memory} *found_all = {offset}, *out = found_all + before - lo / {TILE};"]
     if dialect.shuffle:
         lines += _warp_per_tile(acc, load, combine, keep, ordered)
     else:
@@ -99,6 +102,7 @@ def render_reduce(
         else:
             make = _neighbours_per_item if ordered else _item_per_tile
         lines += make(acc, load, combine, keep)
+    lines += _values(acc, memory, dialect, load, keep)
     text = "\n".join([*lines, "}"]) + "\n"
     if dialect.shuffle:
         exchanges = zip(_LANES, dialect.shuffle, strict=True)
@@ -110,7 +114,7 @@ def render_reduce(
 
 
 _TILES = f"""\
-    for (i64 t = lo / {TILE} + @first; t * {TILE} < hi; t += @step) {{
+    for (i64 t = lo / {TILE} + @first; lo < hi && t * {TILE} < hi; t += @step) {{
         i64 first = t * {TILE}, count = hi - first < {TILE} ? hi - first : {TILE};"""
 
 # CPUs prefetch what lies ahead: a work-item takes neighbouring tiles.
@@ -143,6 +147,24 @@ template <typename T> DEVICE T @F {
     return other;
 }
 """
+
+
+def _values(acc: str, memory: str, dialect: Dialect, load: Any, keep: Any) -> list[str]:
+    """The elements of tiles that others have in part: CPUs do runs of neighbours, GPUs neighbours at a time."""
+    item, items = dialect.thread
+    first, last, step = f"({item})", "count", f"({items})"
+    if dialect.serial:
+        first, last, step = f"({item}) * piece", "(first + piece < count ? first + piece : count)", "1"
+    text = f"""\
+    for (int side = 0; side < 2; ++side) {{
+        i64 count = side ? after : before, piece = (count + ({items}) - 1) / ({items}), first = {first};
+        GLOBAL {memory}* values = side ? found_all + before + (hi - lo + {TILE - 1}) / {TILE} : found_all;
+        for (i64 k = first; k < {last}; k += {step}) {{
+            {acc} value = {load("(side ? hi : lo - before) + k")};
+            {keep("value", "values[k]")}
+        }}
+    }}"""
+    return text.split("\n")
 
 
 def _item_per_tile(acc: str, load: Any, combine: Any, keep: Any) -> list[str]:
@@ -340,7 +362,8 @@ def _warp_per_tile(acc: str, load: Any, combine: Any, keep: Any, ordered: bool) 
     tiles = f"""\
     int l = threadIdx.x % {LANES}, warp = threadIdx.x / {LANES}, warps = blockDim.x / {LANES};
     __shared__ {acc} found[32];
-    for (i64 t = lo / {TILE} + blockIdx.x * (i64)warps + warp; (t - warp) * {TILE} < hi; t += gridDim.x * (i64)warps) {{
+    for (i64 t = lo / {TILE} + blockIdx.x * (i64)warps + warp; lo < hi && (t - warp) * {TILE} < hi;
+         t += gridDim.x * (i64)warps) {{
         i64 first = t * {TILE}, count = hi - first < {TILE} ? hi - first : {TILE};"""
     text = f"""\
 {tiles}
