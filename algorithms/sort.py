@@ -220,6 +220,9 @@ def _sort(p: Parts, x: Any, key: Any, descending: bool, out: Any, stable: bool) 
     order = Order(p, data.dtype, key, descending, "x")
     result = p.new(data.shape, data.dtype) if out is None else p.write(out, "out", [("x", x)])
     check_out(p, result, data.shape, data.dtype)
+    if p.count > 1 and key is None and not stable:
+        _exchange_codes(p, order, data, result)
+        return p.give(result)
     if p.count > 1:
         return _sort_parts(p, order, data, [(data, result)])
     few = p.few()
@@ -322,6 +325,40 @@ def _sort_parts(p: Parts, order: Order, by: Data, columns: list[tuple[Data | Non
             tuples, now = there, [by, *outs]
     given = tuple(p.give(out) for _, out in columns)
     return given if len(given) > 1 else given[0]
+
+
+def _exchange_codes(p: Parts, order: Order, data: Data, result: Data) -> None:
+    """Of elements alone, without an order of equal ones: their codes are all there is to sort, and are decoded then."""
+    from portapar.algorithms.merge import merge  # which stands on this
+
+    codings: dict[int, radix.Coding] = {}
+
+    def alone(part: LocalPart) -> np.ndarray:
+        bits, coding = order.keys(part, data[part])[0]
+        codings[part.number] = coding
+        codes = part.empty(len(part), coding.dtype)
+        if len(part):
+            transform(part.how, bits, out=codes, op=coding.encode)
+            radix.order(part, codes, codes, radix.coding(coding.dtype, False))
+        return arrays.asnumpy(codes)
+
+    mine = p.do("sort", alone)
+    bounds = _bounds(p, mine)
+    got = p.alltoall(
+        "exchange", lambda part: [mine[part.number][lo:hi] for lo, hi in shares.spans(bounds[part.number])]
+    )
+
+    def join(part: LocalPart) -> None:
+        runs, coding = [run for run in got[part.number] if len(run)], codings[part.number]
+        if len(runs) == 2:
+            codes = merge(part.how, *map(part.asarray, runs))
+        elif runs:
+            codes = part.asarray(np.concatenate(runs))
+            radix.order(part, codes, codes, radix.coding(coding.dtype, False))
+        if runs:
+            transform(part.how, codes, out=radix.bits(result[part]), op=coding.decode)
+
+    p.each("join", join)
 
 
 def _kept(shape: tuple[int, ...], parts: dict[int, Any]) -> Data:
