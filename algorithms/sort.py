@@ -368,7 +368,7 @@ def _kept(shape: tuple[int, ...], parts: dict[int, Any]) -> Data:
 
 
 def _room(p: Parts, like: Data) -> Data:
-    return _kept(like.shape, p.do("room", lambda part: part.empty(len(part), like.dtype)))
+    return _kept(like.shape, p.make(lambda part: part.empty(len(part), like.dtype)))
 
 
 def _exchange(

@@ -296,7 +296,7 @@ def _halos(p: Parts, data: Data, radius: int, mode: int, value: Any) -> dict[int
             p.carries(k, len(seen(k)) * size, sum(cuts[k] <= place < cuts[k + 1] for place in asked) * size)
             told += sum(place >= 0 and not cuts[k] <= place < cuts[k + 1] for place in seen(k))
         p.told(told * size)
-    got = p.alltoall("halos", send)
+    got = p.alltoall("halos", send, brief=True)
 
     def place(part: LocalPart) -> Any:
         wanted = seen(part.number)
@@ -307,7 +307,7 @@ def _halos(p: Parts, data: Data, radius: int, mode: int, value: Any) -> dict[int
                     halo[k] = rows[row]
         return part.asarray(halo)
 
-    return p.do("halos placed", place)
+    return p.make(place)
 
 
 class _Box:

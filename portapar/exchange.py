@@ -268,10 +268,25 @@ class Exchange:
         self.each(step, keep)
         return found
 
-    def alltoall(self, step: str, work: Callable[[LocalPart], Sequence[Any]]) -> dict[int, list[Any]]:
-        """Every part gives one (host) value to each part; returns what each own part was given, in order."""
+    def make(self, work: Callable[[LocalPart], T]) -> dict[int, T]:
+        """What `work` makes of each own part, as `do`, of work that is too little for threads and messages of its own.
+
+        Ranks whose work fails tell the others when they agree next.
+        """
+        return {part.number: self._step(work, part) for part in self.own}
+
+    def alltoall(
+        self, step: str, work: Callable[[LocalPart], Sequence[Any]], brief: bool = False
+    ) -> dict[int, list[Any]]:
+        """Every part gives one (host) value to each part; returns what each own part was given, in order.
+
+        `brief` work is too little for threads of its own.
+        """
         self._surveyed(step)
         pieces = self.own
+        if brief and len(self.executor.firsts) == 2:
+            given = list(self.make(work).values())
+            return {part.number: [some[k] for some in given] for k, part in enumerate(pieces)}
         works = [lambda part=part: list(self._step(work, part)) for part in pieces]
         found = self.executor.alltoall(f"{self.algorithm}{self.asked}: {step}", works)
         return dict(zip((part.number for part in pieces), found, strict=True))

@@ -261,7 +261,7 @@ class Parts(Exchange):
         # what is not as long as the arguments is cut for itself
         cuts = self.cuts if shape[0] == self.cuts[-1] else shares.cut_rows(shape[0], self.executor.weights)
         rows = [hi - lo for lo, hi in shares.spans(cuts)]
-        made = self.do("empty", lambda part: part.empty((rows[part.number], *shape[1:]), dtype))
+        made = self.make(lambda part: part.empty((rows[part.number], *shape[1:]), dtype))
         whole = PartitionedArray(shape, dtype, cuts, made, self.executor)
         return Data(whole, shape, dtype, lambda part: made[part.number])
 

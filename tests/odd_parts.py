@@ -342,3 +342,16 @@ def sparse_products_of_partitioned_matrices(how, put):
             offsets[-1] = count + 9
             with pytest.raises(pp.ArgumentError, match=r"a\.indptr ends with"):
                 pp.sparse.spmv(how, SimpleNamespace(indptr=put(offsets), indices=cut.indices, data=cut.data, **held), x)
+
+
+@case
+def sorts_with_the_bits_of_one_device(how, put):
+    """Also where elements are equal and differ, and where parts have none, or the same ones only."""
+    for n in (1, 7, 4099):
+        odd = rng(22, n).choice([0.0, -0.0, np.nan, -np.nan, np.inf, 1.5], n)
+        for x in (odd, rng(23, n).integers(0, 256, n).astype("u1"), rng(24, n).normal(size=n).astype("f4"), np.ones(n)):
+            for descending in (False, True):
+                expected, here = pp.sort(pp.seq, x, descending=descending), put(x)
+                assert pp.asnumpy(pp.sort(how, here, descending=descending)).tobytes() == expected.tobytes()
+                assert pp.sort(how, here, descending=descending, out=here) is here
+                assert pp.asnumpy(here).tobytes() == expected.tobytes()
