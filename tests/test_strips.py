@@ -686,6 +686,45 @@ def test_rows_one_after_the_other(renderer, kernel, dtype):
         np.testing.assert_array_equal(got, wanted, f"{m} rows of {n}")
 
 
+def centred(i, a, b, x, out):
+    s = 0.0
+    for j in range(len(x)):
+        s += a[i, j] * x[j]
+    s /= max(len(x), 1)
+    for j in range(len(x)):
+        v = a[i, j] - s
+        v *= v
+        out[i, j] = v + x[j]
+    for j in range(1, len(x)):  # in order
+        out[i, j] += out[i, j - 1] * 0.5 + b[i, j]
+
+
+def scaled(i, a, b, x, out):
+    least = most = 0.5
+    for j in range(a.shape[1]):
+        least, most = min(least, a[i, j]), max(most, a[i, j])
+    for j in range(1, a.shape[1]):
+        out[i, j] = (a[i, j - 1] - least) / (most - least)
+        out[i, j - 1] -= b[i, j] * i
+    v = most
+    for j in range(a.shape[1]):  # `v` goes from round to round: one index after the other
+        if i > 16:
+            out[i, j] += v
+
+
+@pytest.mark.parametrize("kernel", [centred, scaled], ids=lambda kernel: kernel.__name__)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_rows_that_are_written(renderer, kernel, dtype):
+    rng = np.random.default_rng(7)
+    for m, n in ((1, 40), (15, 1), (16, 0), (17, 3), (40, 37)):
+        a, b, x, out = (rng.random(shape).astype(dtype) for shape in ((m, n), (m, n), n, (m, n)))
+        wanted = out.copy()
+        for i in range(m):
+            kernel(i, a, b, x, wanted)
+        pp.for_each(renderer, m, kernel, a, b, x, out)
+        np.testing.assert_array_equal(out, wanted, f"{m} rows of {n}")
+
+
 def moments(z, g, m, phi, ell, psi):
     s = phi[z, g, m]
     for d in range(psi.shape[2]):
@@ -707,6 +746,7 @@ def test_rows_become_vectors():
     a, x = np.zeros((100, 200)), np.zeros(200)
     for kernel in (along, both, by_row, items):
         assert "strip16" in pp.inspect(kernel, pp.simd(), a, a.copy(), x, np.zeros(100), space=100)["Numba"]
+    assert "strip16" in pp.inspect(centred, pp.simd(), a, a.copy(), x, a.copy(), space=100)["Numba"]
     # what a condition keeps from being read may lie where no memory is
     assert "strip16" not in pp.inspect(narrower, pp.simd(), a, a.copy(), x, np.zeros(100), space=100)["Numba"]
     phi, ell, psi = np.zeros((3, 2, 37)), np.zeros((37, 200)), np.zeros((3, 2, 200))

@@ -388,22 +388,37 @@ def turned(width: int) -> Any:
     return copied
 
 
-@intrinsic
-def crossed(typing, columns, lane, array, first, stride):
-    """Copy a square of numbers, rows of a cache line of which the first is at `first`, `stride` apart, to columns."""
+def crossed(ahead: int) -> Any:
+    """An intrinsic that copies a square of numbers to columns: rows of a cache line, from `first` on, `stride` apart.
 
-    def codegen(context, builder, signature, values):
-        element = context.get_data_type(signature.args[2].dtype)
-        align = context.get_abi_sizeof(element)
-        size = 64 // align
-        vector = ir.VectorType(element, size).as_pointer()
-        columns, array = (make_array(signature.args[k])(context, builder, values[k]) for k in (0, 2))
-        rows = [builder.add(values[3], builder.mul(values[4], _I64(k))) for k in range(size)]
-        places = [builder.bitcast(builder.gep(array.data, [row]), vector) for row in rows]
-        _store_columns(builder, [builder.load(place, align=align) for place in places], columns, values[1])
-        return context.get_dummy_value()
+    It asks for what lies `ahead` lines further on in each row: of many rows at a time CPUs do not see where they go on.
+    """
 
-    return types.void(columns, types.int64, array, types.int64, types.int64), codegen
+    @intrinsic
+    def copied(typing, columns, lane, array, first, stride):
+        def codegen(context, builder, signature, values):
+            element = context.get_data_type(signature.args[2].dtype)
+            align = context.get_abi_sizeof(element)
+            size = 64 // align
+            vector = ir.VectorType(element, size).as_pointer()
+            columns, array = (make_array(signature.args[k])(context, builder, values[k]) for k in (0, 2))
+            rows = [builder.add(values[3], builder.mul(values[4], _I64(k))) for k in range(size)]
+            places = [builder.bitcast(builder.gep(array.data, [row]), vector) for row in rows]
+            _store_columns(builder, [builder.load(place, align=align) for place in places], columns, values[1])
+            for place in places if ahead else ():
+                _prefetch(builder, builder.gep(place, [_I64(ahead)]))
+            return context.get_dummy_value()
+
+        return types.void(columns, types.int64, array, types.int64, types.int64), codegen
+
+    return copied
+
+
+def _prefetch(builder: Any, place: Any) -> None:
+    """Let a line come into the first cache; an address that is none does no harm."""
+    kind = ir.FunctionType(ir.VoidType(), [_I8.as_pointer(), _I32, _I32, _I32])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(function, [builder.bitcast(place, _I8.as_pointer()), _I32(0), _I32(3), _I32(1)])
 
 
 def _store_columns(builder: Any, rows: list[Any], columns: Any, lane: Any) -> None:

@@ -19,6 +19,7 @@ from portapar.kernel.program import Spec
 
 SHORT = 64  #: rounds of a loop with a constant count that LLVM writes out, and makes vectors of, by itself
 WIDTH = 16  #: rows that are done at a time: two vectors of doubles, so that the adder need not wait
+AHEAD = 4  #: cache lines that are asked for before they are needed, where rows of several arrays are read
 SIZES = (4, 8)  #: bytes of numbers whose rows are turned
 _LEFT = "left_"  #: marks elements that are read one by one, in columns that are no whole block
 
@@ -94,6 +95,8 @@ def _blocks(
     inner = [node for step in loop.body for node in ast.walk(step)]
     if len(ends) > 2 or is_short(ends) or any(isinstance(node, (ast.For, ast.While)) for node in inner):
         return None
+    if is_alone(loop):
+        return None
     changing = stored_in(*loop.body)
     everywhere, inside = (
         sum(isinstance(n, ast.Name) and n.id == counter for n in nodes) for nodes in (ast.walk(function), inner)
@@ -120,7 +123,8 @@ def _blocks(
             place = f"({place}) * {name}.shape[{axis}] + {here}" if place else here
         length = f"{name}.shape[{arrays[name].ndim - 1}]"
         fills += f"    for {lane} in range(0, {WIDTH}, {width}):\n"
-        fills += f"        crossed({target}, {lane}, {name}, ({place} + {lane}) * {length} + {at}, {length})\n"
+        copy = "crossed_ahead" if len(rows) > 1 else "crossed"
+        fills += f"        {copy}({target}, {lane}, {name}, ({place} + {lane}) * {length} + {at}, {length})\n"
     start, stop = ast.unparse(first), ast.unparse(end)
     text = (
         f"{whole} = {start} + max({stop} - ({start}), 0) // {width} * {width}\n"
@@ -140,6 +144,25 @@ def _blocks(
     for step in (begin, blocks, left):
         ast.fix_missing_locations(ast.copy_location(step, loop))
     return [begin, blocks, left]
+
+
+def is_alone(loop: ast.For) -> bool:
+    """Whether rounds of a loop leave nothing but what they store: ``for j in range(n): o[i, j] = a[i, j] - m``."""
+    given, seen, stores = stored_in(*loop.body), set[str](), False
+    for step in loop.body:
+        match step:
+            case ast.Assign([ast.Name()], value):
+                read = names_in(value)
+            case ast.AugAssign(ast.Name()):
+                read = names_in(step)
+            case ast.Assign([ast.Subscript()]) | ast.AugAssign(ast.Subscript()):
+                read, stores = names_in(step), True
+            case _:
+                return False
+        if read & given - seen:
+            return False
+        seen |= stored_in(step)
+    return stores and not is_short(loop.iter.args if isinstance(loop.iter, ast.Call) else [])
 
 
 def _always(parts: Iterable[ast.AST]) -> Iterator[ast.AST]:

@@ -13,6 +13,7 @@ from portapar.kernel.front.bounds import bounded
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.jit.functions import function_texts, weak_places
 from portapar.kernel.jit.native import callee
+from portapar.kernel.lanes.crossed import AHEAD
 from portapar.kernel.lanes.straight import straight
 from portapar.kernel.lanes.strips import TURNED, strip
 from portapar.kernel.program import Program, has_loop
@@ -58,7 +59,7 @@ def strip_function(program: Program, tree: ast.Module, fewer: bool, others: dict
 
     space: dict[str, Any] = {name: others[name] for name in program.names}
     space |= {"np": np, "math": math, "choose": intrinsics.choose, "kept": intrinsics.kept}
-    space["crossed"] = intrinsics.crossed
+    space |= {"crossed": intrinsics.crossed(0), "crossed_ahead": intrinsics.crossed(AHEAD)}
     space |= {f"turned{width}": intrinsics.turned(width) for width in TURNED}
     space |= {"few": loops.few, "one_round_": loops.one_round_, "nonneg": intrinsics.nonneg}
     space["lanes_apart"] = loops.steps_apart if fewer else loops.lanes_apart

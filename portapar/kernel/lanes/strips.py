@@ -196,6 +196,10 @@ class _Strip:
         for step in body:
             if self.in_lanes(step):
                 run.append(step)
+            elif not level and isinstance(step, ast.For) and crossed.is_alone(step):  # along the row of each lane
+                close()
+                run.append(step)
+                close()
             elif isinstance(step, ast.Assign) and (made := stored_in(step) & {*self.private}):
                 close()
                 for value in step.value.args[1:-1]:  # type: ignore[attr-defined]
@@ -264,7 +268,9 @@ class _Strip:
     def passing(self, name: str) -> bool:
         """Whether a number is made anew in each run that has it, so that it need not be kept."""
         for loop, _, _ in self.runs:
-            first = next((step for step in loop.body if name in names_in(step)), None)
+            whole = loop.body[0]
+            steps = whole.body if isinstance(whole, ast.For) else loop.body
+            first = next((step for step in steps if name in names_in(step)), None)
             if first is None:
                 continue
             match first:
