@@ -159,6 +159,7 @@ def _chosen(
         if result is not MISS:
             return result
     used: Any = None
+    built: list[Any] = []  #: the problem that was weighed, which the call may run
 
     def again(bound: Policy) -> Any:
         if bound.tune and bound is not undecided and isinstance(bound.executor, DeviceExecutor):
@@ -172,10 +173,14 @@ def _chosen(
             if result is not MISS:
                 used = one
                 return result
-        return _call(algorithm, bound, kernels, args, extra, build, key, values)
+        return _call(algorithm, bound, kernels, args, extra, build, key, values, built=built)
 
     def problem() -> Problem:
-        return build(algorithm, default_executor(), kernels, args, extra)[0]
+        where = default_executor()
+        found = build(algorithm, where, kernels, args, extra)
+        if _in_host_memory(where):
+            built.append(found)
+        return found[0]
 
     def holds(_: Policy) -> None:
         if used is not None and like is not None:
@@ -195,8 +200,9 @@ def _call(
     key: Any,
     values: Any,
     look: Look | None = None,
+    built: list[Any] | None = None,
 ) -> Any:
-    """The long way of a call, which looks like `key` and works on `values`."""
+    """The long way of a call, which looks like `key` and works on `values`; `built` is its problem in host memory."""
     alike = None
     if key is not None:
         for ready, same in repeated(key, values):
@@ -218,6 +224,8 @@ def _call(
         block.captures += capturing(kernels)
     if how.check:
         asked, result = _checked(build, algorithm, where, kernels, args, extra)
+    elif built and _in_host_memory(where):
+        asked, result = built.pop()
     else:
         asked, result = build(algorithm, where, kernels, args, extra)
     if how.name == "seq" and asked.carries:
@@ -249,6 +257,10 @@ def _call(
         if alike is not None and ready is not None:
             keep(alike, made, ready)
     return value
+
+
+def _in_host_memory(where: Executor) -> bool:
+    return isinstance(where, DeviceExecutor) and where.device.host_memory
 
 
 _typed: dict[Any, None] = cache.Bounded()  #: programs of checked calls whose own texts have types

@@ -43,7 +43,8 @@ class Candidate:
 
     Attributes
     ----------
-    policy : Policy
+    how : Policy
+        What the call allows.
     members : tuple of Executor
     shares : tuple of float
         Of each member; they add to 1.
@@ -54,7 +55,7 @@ class Candidate:
     why : str
     """
 
-    policy: Policy
+    how: Policy
     members: tuple[Executor, ...]
     shares: tuple[float, ...] = (1.0,)
     predicted: float = math.nan
@@ -67,6 +68,15 @@ class Candidate:
     tried: int = 0  #: times that it was tried and not kept
     left: float = 0.0  #: seconds that calls had taken when it was last left
     entry: str = ""  #: what history keeps it under
+    bound: Policy | None = None  #: `policy`, once somebody has asked
+
+    @property
+    def policy(self) -> Policy:
+        """That of its calls, which says where they run; most candidates never run, and need none."""
+        if self.bound is None:
+            where = self.members[0] if len(self.members) == 1 else hybrid(*self.members, weights=self.shares)
+            self.bound = self.how._but(executor=where)
+        return self.bound
 
     @property
     def executor(self) -> Executor:
@@ -84,8 +94,7 @@ class Candidate:
 
     def cut(self, shares: tuple[float, ...]) -> None:
         """Give its members these shares from now on."""
-        self.shares = shares
-        self.policy = self.policy._but(executor=hybrid(*self.members, weights=shares))
+        self.shares, self.bound = shares, None
 
     def follow(self) -> bool:
         """Cut anew by what the members took in the last call; whether shares are others now."""

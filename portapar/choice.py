@@ -17,7 +17,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,7 +29,6 @@ from portapar.counter import Seen
 from portapar.errors import BackendUnavailableError, KernelError
 from portapar.executor import DeviceExecutor, Executor
 from portapar.executors import available, default_executor, default_name, executor
-from portapar.hybrid import hybrid
 from portapar.kernel.front.lift import bound, capturing
 from portapar.lazy import flat
 from portapar.plan import Part, Plan
@@ -254,15 +253,16 @@ def _first(
     how: Policy, problem: Problem | None, values: Sequence[Any], name: str, kernels: Sequence[Any]
 ) -> Choice:
     known = work.of(problem, seen=observed.once(problem, _OBSERVED)) if problem is not None else None
-    if known is not None:
-        known = replace(known, captures=float(capturing(kernels)))
+    if known is not None and (captures := capturing(kernels)):
+        known = replace(known, captures=float(captures))
     found = _candidates(how, known)
     members = {id(member): member for one in found for member in one.members}
     full = {key for key, member in members.items() if not _has_room(member, values, problem)}
     found = [one for one in found if not full & set(map(id, one.members))] or found
-    _predict(found, known, values, problem)
+    speeds = _predict(found, known, values, problem)
+    told = {key: repr(member) for key, member in members.items()}
     for one in found:
-        one.entry = f"{name} {' '.join(map(repr, one.members))}"
+        one.entry = f"{name} {' '.join(told[id(member)] for member in one.members)}"
         kept = history.of(one.entry)
         if kept is not None and len(kept.shares) == len(one.members):
             one.seen = kept.seconds
@@ -277,12 +277,12 @@ def _first(
         best = min(found, key=lambda c: c.predicted)
         if best.predicted < HOPED * now.predicted:
             now = best
-        measured = all(rates_of(m).measured for c in found for m in c.members)
+        measured = all(x.rates.measured for x in speeds.values())
         by = "the machine's profile" if measured else "built-in rates (portapar tune measures this machine)"
         why = f"the least time by {by}" if now is best else f"no candidate is faster by more than the error of {by}"
         if len(found) == 1:
             why = f"the only executor that is known; {by}"
-        elif len(now.members) == 1 and any(_share_memory(one, known) for one in found):
+        elif len(now.members) == 1 and any(_share_memory(one.members, speeds) for one in found):
             why += "; it is not cut, since memory is its limit, which the executors share"
     return Choice(found, now, known, why)
 
@@ -311,14 +311,13 @@ def _candidates(how: Policy, known: Work | None) -> list[Candidate]:
     if where is not None:  # a hybrid without weights: its members together, and each alone
         members = where.members
         equal = (1 / len(members),) * len(members)
-        both = Candidate(how._but(executor=hybrid(*members, weights=equal)), members, equal)
-        return [both, *(Candidate(how._but(executor=member), (member,)) for member in members)]
+        return [Candidate(how, members, equal), *(Candidate(how, (member,)) for member in members)]
     alone = list(_here(rates.profile().executors)) or list(_here(_names(known)))
-    found = [Candidate(how._but(executor=where), (where,)) for _, where in alone]
+    found = [Candidate(how, (where,)) for _, where in alone]
     halves = 0.5, 0.5
     for (one, a), (other, b) in itertools.combinations(alone, 2):
         if rates.profile().together((one, other), False) > _APART:
-            found.append(Candidate(how._but(executor=hybrid(a, b, weights=halves)), (a, b), halves))
+            found.append(Candidate(how, (a, b), halves))
     return found
 
 
@@ -348,41 +347,50 @@ def _name(where: DeviceExecutor) -> str:
     return "threads" if where.kind == "threads" and where.threads == config.default_threads() else where.device.name
 
 
-def _predict(found: list[Candidate], known: Work | None, values: Sequence[Any], problem: Problem | None) -> None:
-    """What each candidate should take, and the shares of hybrids."""
+class _Speed(NamedTuple):
+    """Of one executor: what its rates are kept under, these, and seconds and the limit of the work that is known."""
+
+    name: str
+    rates: rates.Rates
+    seconds: float
+    waits: bool  #: for memory
+
+
+def _predict(
+    found: list[Candidate], known: Work | None, values: Sequence[Any], problem: Problem | None
+) -> dict[int, _Speed]:
+    """What each candidate should take, and the shares of hybrids; by the identity of executors what they are."""
+    speeds: dict[int, _Speed] = {}
     if known is None:
-        return
+        return speeds
     into, out = _moved(values, problem)
-    taken: dict[int, float] = {}  # by each executor alone
+    for member in {id(m): m for one in found for m in one.members}.values():
+        if isinstance(member, DeviceExecutor):
+            name = _name(member)
+            its = rates.of(name, member.kind, member.threads)
+            taken = cost.seconds(known, its, *(((), ()) if member.device.host_memory else (into, out)))
+            speeds[id(member)] = _Speed(name, its, taken, cost.bound_by_memory(known, its))
     for one in found:
-        if not all(isinstance(member, DeviceExecutor) for member in one.members):
+        its_own = [speeds[id(member)] for member in one.members if id(member) in speeds]
+        if len(its_own) < len(one.members) or not all(0 < x.seconds < math.inf for x in its_own):
             continue
-        alone = []
-        for member in one.members:
-            assert isinstance(member, DeviceExecutor)
-            if id(member) not in taken:
-                way = ((), ()) if member.device.host_memory else (into, out)
-                taken[id(member)] = cost.seconds(known, rates_of(member), *way)
-            alone.append(taken[id(member)])
-        if not all(0 < x < math.inf for x in alone):
+        if len(its_own) == 1:
+            one.predicted = its_own[0].seconds
             continue
-        if len(alone) == 1:
-            one.predicted = alone[0]
-            continue
-        names = tuple(_name(m) for m in one.members if isinstance(m, DeviceExecutor))
-        left = rates.profile().together(names, cost.bound_by_memory(known, rates_of(one.members[0])))
-        one.predicted = 1 / (left * sum(1 / x for x in alone)) + cost.wake()
-        if one.seen == one.seen:  # with the shares that it had
-            continue
-        one.cut(rounded([1 / x / sum(1 / y for y in alone) for x in alone]))
+        left = rates.profile().together(tuple(x.name for x in its_own), its_own[0].waits)
+        total = sum(1 / x.seconds for x in its_own)
+        one.predicted = 1 / (left * total) + cost.wake()
+        if one.seen != one.seen:  # else with the shares that it had
+            one.cut(rounded([1 / x.seconds / total for x in its_own]))
+    return speeds
 
 
-def _share_memory(one: Candidate, known: Work) -> bool:
+def _share_memory(members: Sequence[Executor], speeds: dict[int, _Speed]) -> bool:
     """Whether several executors have nothing from running at once, since all wait for the same memory."""
-    members = [member for member in one.members if isinstance(member, DeviceExecutor)]
-    if len(members) < 2 or not all(cost.bound_by_memory(known, rates_of(member)) for member in members):
+    some = [speeds[id(member)] for member in members if id(member) in speeds]
+    if len(some) < 2 or not all(one.waits for one in some):
         return False
-    return rates.profile().together(tuple(map(_name, members)), True) < _APART
+    return rates.profile().together(tuple(one.name for one in some), True) < _APART
 
 
 def _has_room(member: Executor, values: Sequence[Any], problem: Problem | None) -> bool:

@@ -41,9 +41,12 @@ def seconds(work: Work, rates: Rates, into: Sequence[float] = (), out: Sequence[
 
 def _busy(work: Work, rates: Rates) -> float:
     """Seconds of what is done when everything has started."""
-    nearest = max(speed for _, speed in rates.streams)  # from the first cache, where what is read again is
-    flow = max(work.traffic / rates.bandwidth(work.traffic), work.touched / nearest)
-    reads = work.close / rates.close + work.scattered / rates.scattered(work.spread)
+    flow = work.traffic / rates.bandwidth(work.traffic)
+    if work.touched > work.traffic:  # from the first cache, where what is read again is
+        flow = max(flow, work.touched / max(speed for _, speed in rates.streams))
+    reads = work.close / rates.close
+    if work.scattered:
+        reads += work.scattered / rates.scattered(work.spread)
     return math.hypot(flow, _sums(work, rates), reads) + work.atomics / rates.atomics
 
 
@@ -61,7 +64,9 @@ def moving(rates: Rates, into: Sequence[float], out: Sequence[float]) -> float:
 
 def bound_by_memory(work: Work, rates: Rates) -> bool:
     """Whether traffic takes longer than arithmetic."""
-    moved = work.traffic / rates.bandwidth(work.traffic) + work.scattered / rates.scattered(work.spread)
+    moved = work.traffic / rates.bandwidth(work.traffic)
+    if work.scattered:
+        moved += work.scattered / rates.scattered(work.spread)
     return moved > _sums(work, rates) - work.chained / rates.chained
 
 

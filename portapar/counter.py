@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from portapar import cache
 from portapar.counted import LOADED, PLAIN, Value, either, fixed, folded, length, neighbours, number_of
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.front.trees import names_in, stored_in
@@ -52,6 +53,33 @@ class Iteration:
 @functools.lru_cache(maxsize=1024)
 def _functions(text: str) -> dict[str, ast.FunctionDef]:
     return {node.name: node for node in tree_of(text).body if isinstance(node, ast.FunctionDef)}
+
+
+#: of programs without loops: an iteration, and accesses in order and others by arguments
+_iterations: dict[Any, tuple[Iteration, list[float], list[float]]] = cache.Bounded()
+
+
+@functools.lru_cache(maxsize=1024)
+def _by_lengths(text: str) -> bool:
+    """Whether what an iteration does may depend on how long arrays are."""
+    nodes = list(ast.walk(tree_of(text)))
+    loops = any(isinstance(x, (ast.For, ast.While)) for x in nodes)
+    return loops or any(getattr(x, "id", "") == "len" or getattr(x, "attr", "") == "shape" for x in nodes)
+
+
+def iteration(problem: Problem, seen: Seen | None = None) -> tuple[Iteration, list[float], list[float]]:
+    """What one iteration does, how often it reaches each argument in order, and how often elsewhere."""
+    key = None
+    if not seen and not _by_lengths(problem.program.text):
+        given = zip(problem.values, problem.program.specs, strict=True)
+        key = problem.program.key, *(number_of(x) for x, spec in given if not spec.is_array)
+        if key in _iterations:
+            return _iterations[key]
+    counter = Counter(problem, seen)
+    found = counter.iteration(), counter.reached, counter.strayed
+    if key is not None:
+        _iterations[key] = found
+    return found
 
 
 class Counter:

@@ -8,6 +8,7 @@ describes a machine that is not here: see `machine`.
 from __future__ import annotations
 
 import bisect
+import functools
 import itertools
 import json
 import math
@@ -124,11 +125,10 @@ class Rates:
 
 
 def _speed(curve: tuple[tuple[float, float], ...], size: float) -> float:
-    sizes = [at for at, _ in curve]
-    k = bisect.bisect(sizes, size)
+    k = bisect.bisect(curve, (size, math.inf))
     if k == 0:
         return curve[0][1]
-    if k == len(sizes):
+    if k == len(curve):
         return curve[-1][1]
     (a, x), (b, y) = curve[k - 1], curve[k]
     share = math.log(size / a) / math.log(b / a)
@@ -137,7 +137,7 @@ def _speed(curve: tuple[tuple[float, float], ...], size: float) -> float:
 
 def moved(way: tuple[tuple[float, float], ...], size: float) -> float:
     """Seconds for an array of so many bytes, by (bytes, seconds) of some: on straight lines between and beyond them."""
-    k = min(max(bisect.bisect([at for at, _ in way], size), 1), len(way) - 1)
+    k = min(max(bisect.bisect(way, (size, math.inf)), 1), len(way) - 1)
     (a, x), (b, y) = way[k - 1], way[k]
     return x + (y - x) * max(0.0, size - a) / (b - a)
 
@@ -264,7 +264,11 @@ def of(name: str, kind: str, threads: int) -> Rates:
 
 def built_in(kind: str, threads: int) -> Rates:
     """What an executor of that kind does, more or less."""
-    threads = threads or config.default_threads()
+    return _built_in(kind, threads or config.default_threads())
+
+
+@functools.lru_cache(maxsize=64)
+def _built_in(kind: str, threads: int) -> Rates:
     if kind == "cuda":
         link = (0.0, 1e-5), (1e9, 1e-5 + 0.1)
         return Rates(

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar.counter import Counter, Seen
+from portapar.counter import Seen, iteration
 from portapar.problem import Problem
 
 _TABLE = 1 << 14  #: bytes of an array that is in the first cache
@@ -133,19 +133,18 @@ def of(problem: Problem, lo: int = 0, hi: int | None = None, seen: Seen | None =
     size = problem.size if hi is None else hi - lo
     if size <= 0:
         return Work(launches=1.0)
-    counter = Counter(problem, seen)
-    one = counter.iteration()
+    one, reached, strays = iteration(problem, seen)
     share = size / max(problem.size, 1)
     moved: dict[Any, tuple[float, float, bool, bool]] = {}  # by place in memory: bytes at most, reached, read, written
     for k, x in problem.arrays():
-        use, count = problem.access[k], counter.reached[k]
+        use, count = problem.access[k], reached[k]
         if count:
             most, before, read, written = moved.get(_place(x), (0.0, 0.0, False, False))
             most = max(most, _bytes(x) * (share if use and use.pointwise else 1.0))
             before += count * size * x.dtype.itemsize
             moved[_place(x)] = most, before, read | bool(use and use.reads), written | bool(use and use.writes)
     traffic = sum((1 + (read and written)) * min(most, all_) for most, all_, read, written in moved.values())
-    strayed = [(count, _bytes(x)) for count, x in zip(counter.strayed, problem.values, strict=True) if count]
+    strayed = [(count, _bytes(x)) for count, x in zip(strays, problem.values, strict=True) if count]
     scattered = [(count, all_) for count, all_ in strayed if all_ > _TABLE]
     dtypes = [spec.dtype for spec in problem.program.specs if spec.is_array]
     dtypes = [dtype for dtype in dtypes if dtype.kind in "fc"] or dtypes  # indices are whole numbers, besides
