@@ -21,7 +21,7 @@ from portapar.algorithms.for_each import for_each
 from portapar.algorithms.scan_tiles import GroupSteps, fits
 from portapar.arrays import asnumpy
 from portapar.errors import PlacementError, flags
-from portapar.few import FEW, MANY, MISS, Step, elements
+from portapar.few import FEW, MANY, MISS, Step, elements, steady
 from portapar.kernel.front import atomic
 from portapar.kernel.front.codec import codec
 from portapar.kernel.front.lift import loops
@@ -194,7 +194,13 @@ def _few(step: Step, values: Values | None, inclusive: bool, out: Any) -> Any:
             aliases["like"] = (*values.inputs,) * 4
         return out if steps.chained(values.at(), values.n, out, step.run, aliases) else MISS
     out = np.empty(values.n, values.dtype) if out is None else out
-    return out if step(steps.tile(out.dtype), values.n, steps.start, out, **aliases) else MISS
+    name = values.steady("scan", out.dtype, inclusive, steps.started)
+    if name is None:
+        at = values.at()
+        kernel, x = steps.tile(out.dtype, lambda i, x: at(i)), steps.start
+    else:
+        kernel, x = steady(name, lambda: steps.tile(out.dtype, values.taken())), values.inputs[0]
+    return out if step(kernel, values.n, steps.start, x, out, **aliases) else MISS
 
 
 def _scan(p: Parts, values: Values, inclusive: bool, out: Any) -> Any:
@@ -238,18 +244,18 @@ class _Steps:
         self.tiles = -(-(self.before + self.n) // TILE) if self.n else 0
         return self
 
-    def tile(self, dtype: np.dtype) -> Any:
-        """The kernel that scans a tile of all elements, into an output of that dtype."""
-        values, pick, store = self.values, self.pick, codec(dtype).store
-        op, load, at, started = values.op, values.load, values.at(), self.started
+    def tile(self, dtype: np.dtype, at: Any) -> Any:
+        """The kernel that scans a tile of all elements ``at(i, x)``, into an output of that dtype."""
+        pick, store = self.pick, codec(dtype).store
+        op, load, started = self.values.op, self.values.load, self.started
 
-        def scan(_: int, n: int, start: Any, out: Any) -> None:
+        def scan(_: int, n: int, start: Any, x: Any, out: Any) -> None:
             acc, first = load(0, start), 0
             if started == 0:
-                acc, first = at(0), 1
+                acc, first = at(0, x), 1
                 store(0, out, acc)
             for i in range(first, n):
-                after = op(acc, at(i))
+                after = op(acc, at(i, x))
                 store(np.uint64(i), out, pick(acc, after))
                 acc = after
 

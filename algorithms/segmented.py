@@ -18,12 +18,12 @@ import numpy as np
 from portapar import arrays, ops, parts, shares
 from portapar.algorithms import segments
 from portapar.algorithms.for_each import for_each
-from portapar.algorithms.segment_steps import Steps, chained, first_value, fold_of, keep_after, keep_before
+from portapar.algorithms.segment_steps import Steps, chained, first_value, fold_from, keep_after, keep_before
 from portapar.algorithms.segments import Segments
 from portapar.arrays import PartitionedArray
 from portapar.errors import PlacementError, flags
 from portapar.executor import simd
-from portapar.few import FEW, MANY, MISS, Step, elements
+from portapar.few import FEW, MANY, MISS, Step, elements, steady
 from portapar.kernel.front.codec import as_scalars, codec
 from portapar.part import LocalPart
 from portapar.parts import Data, Parts
@@ -215,11 +215,25 @@ def reduce_few(step: Step, offsets: Any, values: Values | None, out: Any) -> Any
         return _reduce_many(step, offsets, values, given, out)
     aliases = {} if out is None else {"out": out}
     out = np.empty(len(offsets) - 1, values.dtype) if out is None else out
-    fold, keep, start = fold_of(values, values.at()), codec(out.dtype).store, first_value(values, given)
+    right, has = np.empty(1, np.int64), given is not None
+    name = None if values.init is not None else values.steady("segmented_reduce", out.dtype, has)
+    if name is None:
+        at = values.at()
+        kernel, x = _reduction(values, lambda i, x, base: at(i), out.dtype, given), right
+    else:
+        at = values.taken()
+        kernel = steady(name, lambda: _reduction(values, lambda i, x, base: at(i, x), out.dtype, given))
+        x = values.inputs[0]
+    return out if step(kernel, values.n, offsets, x, out, right, **aliases) and right[0] else MISS
+
+
+def _reduction(values: Values, at: Any, dtype: np.dtype, given: Any) -> Any:
+    """The kernel that reduces few segments of elements ``at(i, x, 0)``, from `given` on, into that dtype."""
+    fold, keep, start = fold_from(values, at), codec(dtype).store, first_value(values, given)
     started, empties = values.init is not None, int(given is not None)
     join, bare = values.op if started else keep_after, int(not started or not chained(values))
 
-    def reduce(_: int, n: int, offsets: Any, out: Any, right: Any) -> None:
+    def reduce(_: int, n: int, offsets: Any, x: Any, out: Any, right: Any) -> None:
         right[0] = segments.fit(offsets, n, empties)
         if right[0] == 1:
             for s in range(len(offsets) - 1):
@@ -227,10 +241,9 @@ def reduce_few(step: Step, offsets: Any, values: Values | None, out: Any) -> Any
                 if bare and lo == hi:
                     keep(np.uint64(s), out, start)
                 else:
-                    keep(np.uint64(s), out, join(start, fold(lo, hi)))
+                    keep(np.uint64(s), out, join(start, fold(lo, hi, x, 0)))
 
-    right = np.empty(1, np.int64)
-    return out if step(reduce, values.n, offsets, out, right, **aliases) and right[0] else MISS
+    return reduce
 
 
 def scan_few(step: Step, offsets: Any, values: Values | None, inclusive: bool, out: Any) -> Any:
@@ -243,27 +256,39 @@ def scan_few(step: Step, offsets: Any, values: Values | None, inclusive: bool, o
         return _scan_many(step, offsets, values, given, inclusive, out)
     aliases = {} if out is None else {"out": out, "like": values.inputs}
     out = np.empty(values.n, values.dtype) if out is None else out
-    at, op, keep, start = values.at(), values.op, codec(out.dtype).store, first_value(values, given)
+    right, has = np.empty(1, np.int64), given is not None
+    name = None if values.init is not None else values.steady("segmented_scan", out.dtype, inclusive, has)
+    if name is None:
+        at = values.at()
+        kernel, x = _scanning(values, lambda i, x: at(i), out.dtype, inclusive, given), right
+    else:
+        kernel = steady(name, lambda: _scanning(values, values.taken(), out.dtype, inclusive, given))
+        x = values.inputs[0]
+    return out if step(kernel, values.n, offsets, x, out, right, **aliases) and right[0] else MISS
+
+
+def _scanning(values: Values, at: Any, dtype: np.dtype, inclusive: bool, given: Any) -> Any:
+    """The kernel that scans few segments of elements ``at(i, x)``, from `given` on, into that dtype."""
+    op, keep, start = values.op, codec(dtype).store, first_value(values, given)
     pick, has = keep_after if inclusive else keep_before, int(given is not None)
 
-    def scan(_: int, n: int, offsets: Any, out: Any, right: Any) -> None:
+    def scan(_: int, n: int, offsets: Any, x: Any, out: Any, right: Any) -> None:
         right[0] = segments.fit(offsets, n, 1) if offsets[0] == 0 and offsets[len(offsets) - 1] == n else 0
         if right[0] == 1:
             for s in range(len(offsets) - 1):
                 i, hi = int(offsets[np.uint64(s)]), int(offsets[np.uint64(s + 1)])
                 acc = start
                 if not has and i < hi:
-                    acc = at(i)
+                    acc = at(i, x)
                     keep(np.uint64(i), out, acc)
                     i += 1
                 while i < hi:
-                    after = op(acc, at(i))
+                    after = op(acc, at(i, x))
                     keep(np.uint64(i), out, pick(acc, after))
                     acc = after
                     i += 1
 
-    right = np.empty(1, np.int64)
-    return out if step(scan, values.n, offsets, out, right, **aliases) and right[0] else MISS
+    return scan
 
 
 def _fits(out: Any, n: int) -> bool:

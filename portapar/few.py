@@ -23,7 +23,7 @@ from __future__ import annotations
 import os
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import FunctionType
 from typing import Any
@@ -54,6 +54,7 @@ _steps = Bounded()  #: launches by what their calls look like
 _parts = Bounded()  #: where steps ran, by policies
 _fixed: dict[int, Any] = {}  #: (kernel, captured values) of functions whose captures never change, by identity
 _kept: list[Any] = []  #: these functions
+_steady: dict[Any, Any] = {}  #: those that are known by a name
 
 _quick = Bounded()  #: native code that runs them, by all but what its arguments look like
 _ran = Bounded()  #: how often they ran without
@@ -238,6 +239,14 @@ def fixed(kernel: Any) -> Any:
     return kernel
 
 
+def steady(name: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    """The kernel that `make` makes, made once: its name says all that it captures."""
+    found = _steady.get(name)
+    if found is None:
+        found = _steady[name] = fixed(make())
+    return found
+
+
 def _key(how: Policy | None, blocks: Any, lifted: Any, values: tuple[Any, ...]) -> Any:
     """What a step looks like; None if it is of a kind that is not remembered."""
     block = policy.current.get()
@@ -309,4 +318,4 @@ def _apart(out: np.ndarray, values: Sequence[Any], like: Sequence[Any]) -> bool:
     return same == 1 + sum(x is out for x in like)
 
 
-__all__ = ["FEW", "MANY", "MISS", "FirstStep", "Step", "elements", "fixed", "kinds", "numbers", "plain"]
+__all__ = ["FEW", "MANY", "MISS", "FirstStep", "Step", "elements", "fixed", "kinds", "numbers", "plain", "steady"]

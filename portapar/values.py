@@ -96,6 +96,7 @@ class Values:
     def _settle(self, algorithm: str, monoid: ops.Monoid, init: Any, dtype: np.dtype, ordered: bool) -> None:
         """What follows from the types."""
         self.dtype, self.ordered = dtype, ordered
+        self._name = monoid.__name__ if monoid.named else ""
         transform = self._transform
         self.init = None if init is None else codec.as_scalars(reduction.initial(algorithm, init, self.dtype))
         if monoid.named:
@@ -172,6 +173,20 @@ class Values:
                 f"{p.algorithm}: the result is {own} and out is {given}, which would lose information. "
                 f"Pass out of dtype {own}"
             )
+
+    def steady(self, *more: Any) -> tuple[Any, ...] | None:
+        """What, with `more`, says all of a kernel that is given the only input as an array and `taken` for `at`.
+
+        None if kernels capture more than what follows from the types.
+        """
+        x = self.inputs[0]
+        if not self._name or self._transform is not None or len(self.inputs) > 1 or type(x) is not np.ndarray:
+            return None
+        return None if x.dtype.names is not None or _backwards(x) else (self._name, self.dtype, self.ordered, *more)
+
+    def taken(self) -> Any:
+        """The kernel function that gives value i of an array that it is given behind it; one for each type."""
+        return _taken(self._cast)
 
     def at(self, part: LocalPart | None = None) -> Any:
         """The kernel function that gives value i of a part, or of the inputs themselves."""
@@ -273,6 +288,11 @@ def _kept(dtype: np.dtype) -> tuple[Any, Any, str, dict[str, Any]]:
         return load, store, _type(dtype), {}
     casts = "".join(f"{_type(dtype[name])}(x[{k}]), " for k, name in enumerate(dtype.names))
     return load, store, "cast", {"cast": function(f"lambda x: ({casts})")}
+
+
+@functools.cache
+def _taken(cast: str) -> Any:
+    return function(f"lambda i, x: {cast}(x[np.uint64(i)])")
 
 
 @functools.lru_cache(maxsize=256)
