@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import executor
 
 import portapar as pp
 
@@ -172,3 +173,32 @@ def test_empty_axes(renderer, shape):
     assert pp.count_if(renderer, x, lambda v: v == 0) == 0
     assert pp.inner_product(renderer, x, x) == 0
     assert pp.transform(renderer, x, op=lambda v: v + 1).shape == shape
+
+
+# elements that are read and stored ------------------------------------------------------------------------------
+
+
+def computed(i, a, b):
+    for k in range(2):
+        b[i // 2 * 2 + i % 2, k - 2] += a[i] * (k + 1)
+        b[i, 1 - k] *= 2
+
+
+def packed(i, a, b):
+    place = i, 2
+    b[place] += 1
+    i = a.shape[0] - 1 - i
+    b[place] *= b[i, 0]
+
+
+@pytest.mark.parametrize("kernel", [computed, packed], ids=lambda x: x.__name__)
+def test_an_index_of_several_numbers_that_is_used_twice(renderer, kernel):
+    """It is what it was when it was made, whatever becomes of its numbers."""
+    check(renderer, kernel, 9, np.arange(11.0), np.arange(33.0).reshape(11, 3))
+
+
+def test_an_index_that_is_used_twice_is_no_tuple():
+    """What is known of its numbers is known where they are used."""
+    where = executor("opencl:0")
+    text = pp.inspect(computed, where, np.zeros(9), np.zeros((9, 3)), space=9)["OpenCL C"]
+    assert "tuple" not in text

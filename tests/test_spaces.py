@@ -5,6 +5,7 @@ import random
 
 import numpy as np
 import pytest
+from conftest import executor
 
 import portapar as pp
 
@@ -562,6 +563,13 @@ def test_arrays_changed_in_place(where, kernel):
                 kernel(i, j, wanted, k)
     np.testing.assert_array_equal(d, wanted)
     assert "steps_apart()" in pp.inspect(kernel, pp.simd(), d, 3, space=d.shape)["Numba"]
+
+
+def test_what_is_changed_in_place_is_no_hindrance_on_opencl():
+    """But what only some indices store others would wait for."""
+    for kernel in (shortest, relaxed):
+        text = pp.inspect(kernel, executor("opencl:0"), np.zeros((37, 37)), 3, space=(37, 37))["OpenCL C"]
+        assert ("assume_safety" in text) == (kernel is shortest and "always_inline" in text)
 
 
 def test_iterations_in_order_use_what_those_before_have_written():

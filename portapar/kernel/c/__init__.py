@@ -10,6 +10,7 @@
 `intervals`    between which limits its integers lie
 `operators`    operators and functions of numbers
 `atomics`      atomic updates
+`columns`      rows that become columns, by shuffles of vectors
 `temporaries`  variables, and expressions that wait for their one use
 `memory`       elements of arrays and fields of records
 `function`     a function as C text

@@ -236,6 +236,7 @@ def render_map(
     near: TypedFunction | None = None,
     holds: TypedFunction | None = None,
     strips: Strips | None = None,
+    together: bool = False,
 ) -> str:
     """An entry that runs `body(i[, j[, …]], *args)` for the flat indices in [lo, hi) of an index space.
 
@@ -270,6 +271,8 @@ def render_map(
         and the largest index on each axis and the arguments (everywhere if there is none).
     strips : Strips, optional
         What runs in the place of `near`.
+    together : bool
+        Neighbouring indices may all load before one of them stores.
 
     Returns
     -------
@@ -299,6 +302,8 @@ def render_map(
         hints = f" interleave_count({unit.interleave})" if unit.interleave else ""
         if _PAIRS < unit.costs[fast].elements < math.inf and not unit.costs[fast].anywhere:
             hints += " vectorize(enable)"
+        if together:
+            hints = f"{hints.removesuffix(' vectorize(enable)')} vectorize(assume_safety)"
         hint = f'_Pragma("clang loop{hints}") ' if hints else ""
         row = [f"{hint}for (i64 {last} = begin; {last} < stop; ++{last}) {call}"]
         test = ""

@@ -16,6 +16,7 @@ from numba.core import ir, types
 
 from portapar.kernel.c import operators
 from portapar.kernel.c.atomics import atomic_helper
+from portapar.kernel.c.columns import columns_helper
 from portapar.kernel.c.dialect import Dialect
 from portapar.kernel.c.flow import NO_EXCEPTIONS, Flow
 from portapar.kernel.c.intervals import Interval, coarse
@@ -209,6 +210,8 @@ class _Function(Memory):
                 self.write(target, self.read_as(value, numba_type), False, False)
             return
         if value.op == "null":
+            return
+        if value.op == "build_tuple" and target.name in self.indices:
             return
         if value.op == "build_tuple" and target.name in self.inline:
             self.tuples[target.name] = list(value.items)
@@ -441,6 +444,8 @@ class _Function(Memory):
             return self._len(value.args[0])
         if function in (intrinsics.kept, intrinsics.nonneg):
             return self.read_as(value.args[0], result)
+        if function is intrinsics.crossed or hasattr(function, "width"):
+            return self._columns(value, getattr(function, "width", 0))
         if value.kws:
             raise self.unit.fail("give this function its arguments by position")
         if not operators.known(function):  # nothing may be read twice
@@ -547,6 +552,20 @@ class _Function(Memory):
                 text = self.read_as(value.args[1], result.dtype)
             self.emit(f"for (int k = 0; k < {count}; ++k) {name}[k] = {text};")
         return self.make_array(result, PRIVATE, [name, *(str(n) for n in shape)]), False, True
+
+    def _columns(self, value: ir.Expr, width: int) -> tuple[str, bool, bool]:
+        """Rows of an array from a number on, or from an element on, as columns of a private array."""
+        columns, lane, array, first = value.args[:4]
+        if self.spaces.get(array.name) != GLOBAL:
+            raise self.unit.fail("rows are turned where they are an argument's")
+        source, start = self.read(array), self.read_as(first, types.int64)
+        row = " * ".join(["1", *(f"{source}.n{k}" for k in range(1, self.type_of(array).ndim))])
+        start = f"{start} * {width}" if width else start
+        to, last = self.read(columns), self.type_of(columns).ndim - 1
+        name = columns_helper(self.unit, self.type_of(array).dtype, width)
+        stride = "0" if width else self.read_as(value.args[4], types.int64)
+        given = f"{to}.data + {self.read_as(lane, types.int64)}, {to}.n{last}"
+        return f"{name}({given}, {source}.data + ({start} - {source}.first * {row}), {stride})", True, True
 
     def _atomic(self, value: ir.Expr, name: str) -> tuple[str, bool, bool]:
         array, index, *values = value.args

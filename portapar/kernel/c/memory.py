@@ -99,7 +99,7 @@ class Memory(Temporaries):
                 return [(self.unit.constant(k, types.int64), k >= 0) for k in items]
         if index is None:
             raise self.unit.fail("arrays are indexed by integers in a kernel; write a loop for slices")
-        kept = self.tuples.pop(index.name, None)
+        kept = self.indices.get(index.name) or self.tuples.pop(index.name, None)
         if kept is not None:
             return [component for item in kept for component in self.components(item, None)]
         numba_type = strip(self.type_of(index))

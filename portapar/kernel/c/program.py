@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import re
 from typing import Any
 
@@ -25,12 +26,13 @@ from portapar.kernel.c.entries import (
 from portapar.kernel.c.intervals import EXTENTS
 from portapar.kernel.c.reductions import render_reduce
 from portapar.kernel.c.unit import RenderFailure
-from portapar.kernel.front.bounds import bounded
+from portapar.kernel.front.bounds import Bounded, bounded
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.jit.check import located
 from portapar.kernel.jit.functions import function_texts, functions, namespace
 from portapar.kernel.jit.typing import TypedFunction, TypingFailure, array_type, infer, numba_type, value_type
 from portapar.kernel.lanes.functions import strip_bodies, strip_function
+from portapar.kernel.lanes.together import runs_together
 from portapar.kernel.program import Program, Spec
 
 
@@ -70,6 +72,7 @@ def c_text(program: Program, dialect: Dialect, extent: int = EXTENTS[0]) -> str:
                 batch = Batch(elem, infer(space.get("store", _set_item), stored), program.out, count)
             box: dict[str, Any] = {"unit_step": program.unit, "steps": program.steps, "signed": program.signed}
             box |= {"blocked": dialect.serial, "near": near[0], "holds": near[1], "tails": tails}
+            box["together"] = dialect.serial and _together(program)
             if strips is not None:
                 try:
                     return render_map(body, program.ndim, dialect, name, extent=extent, strips=strips, **box)
@@ -110,13 +113,31 @@ def _strips(program: Program, argtypes: tuple[types.Type, ...]) -> Strips | None
     return Strips(width, whole, fewer)
 
 
+@functools.lru_cache(maxsize=4096)
+def _bounded(program: Program) -> Bounded | None:
+    """The form of a program's functions for indices that are not negative, if it differs."""
+    return bounded(program, function_texts(program), "body", elements=False)
+
+
+def _together(program: Program) -> bool:
+    """Whether neighbouring indices are to load before one of them stores.
+
+    What only some of them store the next ones would wait for: a load does not get it before it is in the cache.
+    """
+    if not runs_together(program):
+        return False
+    bound, text = _bounded(program), function_texts(program)["body"]
+    tree = (bound.trees if bound is not None else {}).get("body") or tree_of(text)
+    return not any(isinstance(node, ast.If) for node in ast.walk(tree))
+
+
 def _near(
     program: Program, argtypes: tuple[types.Type, ...], wanted: bool = False
 ) -> tuple[TypedFunction | None, TypedFunction | None]:
     """The body for indices that are not negative, if it differs; what tells where it is right, if not everywhere."""
     if not (wanted or _counted(program.text)):  # such a loop is what becomes vectors, if anything does
         return None, None
-    bound = bounded(program, function_texts(program), "body", elements=False)
+    bound = _bounded(program)
     if bound is None:
         return None, None
     body = infer(functions(program, lambda texts: bound.trees)["body"], argtypes)

@@ -57,6 +57,7 @@ class Temporaries(ABC):
         self.pending: dict[str, _Pending] = {}
         self.tuples: dict[str, list[ir.Var]] = {}
         self.aliases: dict[str, str] = {}
+        self.indices: dict[str, list[ir.Var]] = {}  # tuples whose elements are read, where they are an index
         self.inline = self._find_inline()
         self.needs: set[str] = set()
         self.reads = False
@@ -78,6 +79,11 @@ class Temporaries(ABC):
                     uses.setdefault(variable, []).extend([(label, position)] * (1 + (array or often)))
                 if isinstance(statement, ir.Assign):
                     homes[statement.target.name] = label
+        self.indices = {}
+        for block in self.typed.func_ir.blocks.values():
+            self.indices |= _indices(block.body, uses)
+        for item in (item for items in self.indices.values() for item in items):
+            uses[item.name] = uses[item.name] * 2
         self.used = set(uses)
         return {
             name for name, where in uses.items()
@@ -191,6 +197,30 @@ class Temporaries(ABC):
                 )
         parts = [self.read_as(v, t) for v, t in zip(items, numba_type.types, strict=True)]
         return f"{self.unit.tuple(numba_type)}_make({', '.join(parts)})"
+
+
+def _indices(body: Sequence[Any], uses: dict[str, list[Any]]) -> dict[str, list[ir.Var]]:
+    """Tuples that are read several times, each as an index, before one of their elements changes: their elements.
+
+    Of ``a[i, j] += 1`` it is read twice.
+    """
+    found: dict[str, list[ir.Var]] = {}
+    count: dict[str, int] = {}
+    for statement in body:
+        value = statement.value if isinstance(statement, ir.Assign) else None
+        if isinstance(value, ir.Expr) and value.op == "getitem":
+            count[value.index.name] = count.get(value.index.name, 0) + 1
+        elif isinstance(statement, ir.SetItem):
+            count[statement.index.name] = count.get(statement.index.name, 0) + 1
+        elif isinstance(value, ir.Expr) and value.op == "build_tuple" and len(uses.get(statement.target.name, ())) > 1:
+            found[statement.target.name] = list(value.items)
+        if isinstance(statement, ir.Assign):
+            changed = statement.target.name
+            left = [name for name, items in found.items() if any(item.name == changed for item in items)]
+            for name in left:
+                if count.get(name, 0) < len(uses[name]):
+                    del found[name]
+    return {name: items for name, items in found.items() if name[0] == "$" and count.get(name) == len(uses[name])}
 
 
 def _reads(statement: Any) -> list[str]:

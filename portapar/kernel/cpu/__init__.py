@@ -6,7 +6,7 @@
 `loops`      the loop nest of an index space
 `quotients`  loops over indices that have one quotient
 `choices`    conditional expressions as choices instead of branches
-`rounds`     how often loops run, and whether their rounds wait for each other
+`rounds`     how often loops run
 `registers`  private arrays in vector registers, and the order of loops over them
 `jobs`       the native loops that hand out a job to threads
 `pool`       the threads

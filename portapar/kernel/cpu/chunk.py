@@ -22,7 +22,7 @@ from portapar.kernel.cpu import registers
 from portapar.kernel.cpu.choices import chosen, updated_always
 from portapar.kernel.cpu.loops import STREAM_LINES, does_ends
 from portapar.kernel.cpu.quotients import Quotients, quotients
-from portapar.kernel.cpu.rounds import few_rounds, stores_last
+from portapar.kernel.cpu.rounds import few_rounds
 from portapar.kernel.cpu.texts import chunk_text, keep_text, value_functions, width_of
 from portapar.kernel.front.bounds import Bounded, bounded
 from portapar.kernel.front.sources import tree_of
@@ -32,7 +32,8 @@ from portapar.kernel.jit.native import callee, lower, native
 from portapar.kernel.lanes.functions import kept_apart, strip_bodies, strip_function
 from portapar.kernel.lanes.kinds import lanes_of
 from portapar.kernel.lanes.straight import straight
-from portapar.kernel.program import Program, Spec, has_loop
+from portapar.kernel.lanes.together import runs_together
+from portapar.kernel.program import Program, Spec
 from portapar.kernel.tiles import BLOCK, LANES
 
 
@@ -129,7 +130,7 @@ def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0, 
     cut = None if plain else _quotients(program)
     if cut is not None:
         space["run"] = cut.function(program, space)
-    free = not plain and _free(program)
+    free = not plain and runs_together(program)
     text = chunk_text(program, stream, bound, apart, strips, cut, not plain and _short(program), free)
     exec(compile(text, "<portapar chunk>", "exec"), space)
     for name in ("holds", "sound", "inside", "wider", "fitting", "short"):
@@ -154,15 +155,6 @@ def _quotients(program: Program) -> Quotients | None:
     trees = {name: tree_of(text) for name, text in texts.items()}
     body = straight(trees | _forms(program, texts, {} if bound is None else bound.trees), "body")
     return None if body is None else quotients(program, body)
-
-
-@functools.lru_cache(maxsize=4096)
-def _free(program: Program) -> bool:
-    """Whether iterations that run next to each other may all load before one of them stores."""
-    if program.form != "map" or program.sequential or has_loop(program.text):
-        return False
-    body = straight({name: tree_of(text) for name, text in function_texts(program).items()}, "body")
-    return body is not None and stores_last(program, body)
 
 
 def _short(program: Program) -> bool:
@@ -396,11 +388,10 @@ def inspect(program: Program, stream: bool = False) -> dict[str, str]:
         verdict = f"{verdict}\nwhere an index is negative: {slow}"
     return {
         "vectorized": verdict,
-        "Numba": program.text
-        + "\n"
-        + chunk_text(
-            program, stream, bound, kept_apart(program), strips, _quotients(program), _short(program), _free(program)
+        "Numba": program.text + "\n" + chunk_text(
+            program, stream, bound, kept_apart(program), strips, _quotients(program), _short(program),
+            runs_together(program),
         ),
         "LLVM": llvm,
         "assembly": library.get_asm_str(),
-    }
+    }  # fmt: skip

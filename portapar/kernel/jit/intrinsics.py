@@ -385,6 +385,7 @@ def turned(width: int) -> Any:
 
         return types.void(columns, types.int64, array, types.int64), codegen
 
+    copied.width = width
     return copied
 
 
