@@ -30,6 +30,7 @@ _TRIAL, _WORSE = 2, 1.5  #: calls of a trial; times the time before, after which
 SETTLED, _DRIFT = 8, 1.2  #: after so many calls the others are weighed again where the time changes by this factor
 _MAYBE, _OFTEN = 2.0, 16.0  #: times longer it may be predicted to take then, and so much less than all calls so far
 _AGAIN = 64  #: times what it took, that must be spent until it is tried again; twice as much after each time
+_ALL = 0.9  #: of the work, what an executor does of it when it may as well do all
 _SPENT = 0.02  #: seconds in calls of a kind from which on it is worth it to try what may be faster
 _DECAY = 0.3  #: weight of the last call
 _OUTLIER = 3.0  #: times what was measured: once, it is not counted
@@ -133,9 +134,10 @@ class Choice:
     before: Candidate | None = None  #: what comes back if the present one, which is tried, is no faster
     spent: float = 0.0  #: seconds in all calls that count
 
-    def bias(self) -> float:
-        """How wrong predictions were: the mean ratio of what was measured to it."""
-        found = [c.seen / c.predicted for c in self.candidates if c.seen == c.seen and c.predicted > 0]
+    def bias(self, of: Candidate | None = None) -> float:
+        """How wrong predictions for all others were: the mean ratio of what was measured to it."""
+        others = [c for c in self.candidates if c is not of]
+        found = [c.seen / c.predicted for c in others if c.seen == c.seen and c.predicted > 0]
         return math.exp(sum(map(math.log, found)) / len(found)) if found else 1.0
 
     def made(self, how: Policy, again: Callable[[Policy], Any], one: Candidate) -> Any:
@@ -189,7 +191,7 @@ class Choice:
         if self.before is not None:
             self._tried(one, least)
             return
-        if one.seen != one.seen:
+        if one.seen != one.seen or taken * _OUTLIER < one.seen:  # nothing makes a call too short
             one.seen = taken
         elif taken > _OUTLIER * one.seen and not one.odd:
             one.odd = True
@@ -197,6 +199,8 @@ class Choice:
         else:
             one.seen = taken if one.odd else (1 - _DECAY) * one.seen + _DECAY * taken
         one.odd = False
+        if len(one.last) < _TRIAL:  # the first one may have waited for others
+            return
         rare = one.calls & (one.calls - 1) == 0
         if one.calls > SETTLED and not rare and 1 / _DRIFT < one.seen / one.looked < _DRIFT:
             return
@@ -216,7 +220,8 @@ class Choice:
         if len(one.last) < _TRIAL and least < _WORSE * before.seen:
             return
         self.before, one.looked = None, one.seen
-        history.note(one.entry, one.seen, one.shares)
+        if len(one.last) >= _TRIAL:  # else it may have waited for others
+            history.note(one.entry, one.seen, one.shares)
         if least < _BETTER * min(before.last, default=before.seen):
             before.left = self.spent
             return
@@ -251,12 +256,17 @@ class Choice:
         Predictions may be wrong, most of all of what parts tell each other, and what was measured may be so no more.
         """
         known = one.seen if one.seen == one.seen else one.predicted
-        if not known < _MAYBE * self.now.seen:
+        hoped = min(known, one.predicted * self.bias(one)) if one.predicted == one.predicted else known
+        if len(one.members) == 1 and dict(zip(map(id, self.now.members), self.now.shares, strict=True)).get(
+            id(one.members[0]), 0.0
+        ) > _ALL:
+            hoped = min(hoped, self.now.seen)  # it does so much of it now
+        if not hoped < _MAYBE * self.now.seen:
             return False
         if one.calls:
             return self.spent - one.left > (_AGAIN << one.tried) * known
         met = {id(member) for c in self.candidates if c.calls for member in c.members}  # which have compiled it
-        return all(id(member) in met for member in one.members) and self.spent > max(_SPENT, _OFTEN * known)
+        return all(id(member) in met for member in one.members) and self.spent > max(_SPENT, _OFTEN * hoped, known)
 
 
 def _untouched(how: Policy, one: Candidate, error: PortaparError) -> bool:

@@ -479,7 +479,7 @@ def run(
         undecided = choosing(how)
         if undecided is not None:
             given, body, own = normal(values, body, own)
-            plain = (few is not None or whole is not None) and all(type(x) is np.ndarray for x in given)
+            plain = all(type(x) is np.ndarray for x in given)
             small = plain and few is not None and all(x.size <= FEW for x in given)
             like = undecided, algorithm, *(() if small else choice.looks(functions(body), given))
             held = choice.held(undecided, like) if plain else None

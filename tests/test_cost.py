@@ -612,8 +612,8 @@ def test_what_is_measured_counts():
         two.saw(1.0, True)
     assert two.now.executor is pp.threads(2)  # a tenth is less than the error
     three = made(1.0, 0.1)
-    three.saw(1.0, True)
-    three.saw(1.0, True)
+    for _ in range(3):
+        three.saw(1.0, True)
     assert three.now.executor is pp.simd()
     three.saw(8.0, False)
     three.saw(8.0, True)
@@ -632,6 +632,33 @@ def test_a_single_outlier_does_not_count():
     for _ in range(2):
         one.saw(50.0, True)
     assert one.now.seen == 50.0  # twice in a row does
+
+
+def test_the_first_call_that_counts_may_have_waited():
+    one = made(1.0, 1.2)
+    for taken in (1.0, 50.0, 1.0, 1.0):
+        one.saw(taken, True)
+        assert one.now.executor is pp.threads(2)
+    assert one.now.seen == 1.0  # nothing makes a call too short
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.5), (1.0, 0.0)])
+def test_what_once_waited_is_not_slow_for_ever(shares):
+    """Neither in this process nor in later ones: one alone is as fast as both where it does all of it."""
+    one = cut(2e-3, 1e-3, 3e-3)
+    both, alone, _ = one.candidates
+    one.candidates.pop()
+    both.cut(shares)
+    both.balance = Balance(shares)
+    both.balance.settled = True
+    both.seen, alone.seen, both.calls = 1e-3, 80e-3, 2  # by an earlier process
+    if shares[1] == 0:
+        alone.predicted = 1.0  # which is of no help
+    for _ in range(200):
+        if one.now is both:
+            both.executor.took = [s * 1e-3 for s in shares]
+        one.saw(1e-3 if one.now is both else 5e-4, True)
+    assert one.now is alone and alone.seen == pytest.approx(5e-4)
 
 
 def test_clocks_that_are_set_do_not_count():
