@@ -297,7 +297,9 @@ def _own(found: Any) -> Profile:
     """This machine's profile."""
     _whole(found)
     for key, here in _about().items():
-        if found["about"].get(key, here) != here:
+        if key not in found["about"]:
+            raise ValueError(f"{key} of about is missing: nothing says where it was measured")
+        if found["about"][key] != here:
             raise ValueError(f"it was measured elsewhere: {key} was {found['about'][key]!r}, and is {here!r}")
     return _profile(found)
 

@@ -568,6 +568,7 @@ def test_profiles_are_kept(alone, monkeypatch):
         (lambda t: t["shared"].update({"simd+threads": [1, 1]}), "threads of shared is not known"),
         (lambda t: t.update(version=0), "version is 0"),
         (lambda t: t["about"].update(cpu="another"), "measured elsewhere: cpu was 'another'"),
+        (lambda t: t["about"].clear(), "cpu of about is missing"),
         (lambda t: t.pop("shared"), "shared"),
     ):
         wrong = json.loads(text)
@@ -987,6 +988,18 @@ def test_native_code_knows_decided_calls(alone, monkeypatch, of):
             where.close()
             with pytest.raises(pp.BackendUnavailableError, match="closed"):
                 pp.transform(how, x, op=lambda v: v * 2.0)
+
+
+@pytest.mark.parametrize("launch", [1e-15, 1e-5, 1e4])  # of rates that are possible, but absurd
+def test_fewer_elements_than_executors(alone, launch):
+    some = Rates(launch, ((1.0, 1e18), (1e18, 1.0)), 1.0, 1e18, 1e18, 1.0, 1.0, 1e18, 1.0, threads=1)
+    rates._known[:] = [Profile({"threads": some, "simd": replace(some, doubles=1e18)}, {"simd+threads": (1.0, 1e-9)})]
+    three = pp.threads(2), pp.simd(), pp.threads(3)
+    for how in (pp.auto, pp.par.on(pp.hybrid(*three)), pp.par.on(pp.hybrid(*three, weights=[0, 1, 2]))):
+        for n in (0, 1, 2, 5000) * 3:
+            x = np.arange(float(n))
+            assert np.array_equal(pp.transform(how, x, op=lambda v: v + 1), x + 1)
+            assert pp.reduce(how, x) == x.sum() and np.array_equal(pp.inclusive_scan(how, x), np.cumsum(x))
 
 
 def test_errors_are_those_of_the_call(alone):
