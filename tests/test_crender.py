@@ -399,7 +399,7 @@ def test_complex(queue):
         out[i, 1] = np.sqrt(x)
         out[i, 2] = np.log(x)
         out[i, 3] = np.sin(x) + np.cos(x)
-        out[i, 4] = np.sinh(x) + np.cosh(x)
+        out[i, 4] = np.sinh(x) * np.cosh(x)
         out[i, 5] = x ** (0.5 + 1j)
 
     check(queue, functions, 16, a, np.zeros((16, 6), complex), plain=True, rtol=1e-12)

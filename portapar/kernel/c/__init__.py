@@ -7,6 +7,7 @@
 `flow`         its statements in structured form
 `text`         expressions and their parentheses
 `vecmath`      functions of mathematics as text, for CPUs
+`complexes`    functions of complex numbers as text
 `intervals`    between which limits its integers lie
 `operators`    operators and functions of numbers
 `atomics`      atomic updates

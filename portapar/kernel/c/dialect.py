@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from portapar.kernel.c.complexes import COMPLEX
 from portapar.kernel.c.vecmath import MATH
 
 __all__ = ["CUDA", "HELPERS", "HIP", "OPENCL", "OPENCL_CPU", "Dialect"]
@@ -111,7 +112,8 @@ OPENCL = Dialect(
 # The compilers of OpenCL for CPUs are made of Clang, whose own functions become instructions.
 OPENCL_CPU = replace(
     OPENCL,
-    preamble=OPENCL.preamble.replace("inline", "inline __attribute__((always_inline))") + """\
+    preamble=OPENCL.preamble.replace("inline", "inline __attribute__((always_inline))")
+    + """\
 #undef isnan
 #undef isinf
 #undef isfinite
@@ -164,15 +166,6 @@ HIP = replace(
     preamble="#pragma clang fp contract(off)\n" + CUDA.preamble,
     shuffle=("__shfl_down(word, distance, 32)", "__shfl(word, 0, 32)"),
 )
-
-
-def _turned(hyperbolic: str) -> str:
-    """The text of a function of complex numbers that is a hyperbolic one of its argument turned by a right angle."""
-    return f"""\
-DEVICE @T @N(@T a) {{
-    @T turned = @H({hyperbolic})(@T_make(-a.im, a.re));
-    return @T_make(turned.im, -turned.re);
-}}"""
 
 
 # NumPy's meaning in C. A division by zero gives 0 for integers and inf or nan for floats; integers wrap; a shift by
@@ -310,160 +303,7 @@ DEVICE @T @N(@T a, @T b) {
 }""",
     "square_int": "DEVICE @T @N(@T a) { return (@T)((@U)a * (@U)a); }",
     "square_float": "DEVICE @T @N(@T a) { return a * a; }",
-    # Complex numbers: the formulas of CPython and NumPy.
-    "complex_add": "DEVICE @T @N(@T a, @T b) { return @T_make(a.re + b.re, a.im + b.im); }",
-    "complex_sub": "DEVICE @T @N(@T a, @T b) { return @T_make(a.re - b.re, a.im - b.im); }",
-    "complex_mul": """\
-DEVICE @T @N(@T a, @T b) {
-    return @T_make(a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re);
-}""",
-    "complex_div": """\
-DEVICE @T @N(@T a, @T b) {
-    @R ratio, scale, size_re = @F(fabs)(b.re), size_im = @F(fabs)(b.im);
-    if (size_re == 0 && size_im == 0) return @T_make(a.re / size_re, a.im / size_re);
-    if (size_re >= size_im) {
-        ratio = b.im / b.re;
-        scale = 1 / (b.re + b.im * ratio);
-        return @T_make((a.re + a.im * ratio) * scale, (a.im - a.re * ratio) * scale);
-    }
-    ratio = b.re / b.im;
-    scale = 1 / (b.im + b.re * ratio);
-    return @T_make((a.re * ratio + a.im) * scale, (a.im * ratio - a.re) * scale);
-}""",
-    "complex_reciprocal": """\
-DEVICE @T @N(@T a) {
-    @R ratio, size;
-    if (@F(fabs)(a.im) <= @F(fabs)(a.re)) {
-        ratio = a.im / a.re;
-        size = a.re + a.im * ratio;
-        return @T_make(1 / size, -ratio / size);
-    }
-    ratio = a.re / a.im;
-    size = a.re * ratio + a.im;
-    return @T_make(ratio / size, -1 / size);
-}""",
-    "complex_sign": """\
-DEVICE @T @N(@T a) {
-    @R size = @F(hypot)(a.re, a.im);
-    if (isnan(size) || (isinf(a.re) && isinf(a.im))) {
-        @R none = (a.re - a.re) + (a.im - a.im);
-        return @T_make(none, none);
-    }
-    if (isinf(a.re)) return @T_make(a.re > 0 ? 1 : -1, 0);
-    if (isinf(a.im)) return @T_make(0, a.im > 0 ? 1 : -1);
-    return size == 0 ? @T_make(0, 0) : @T_make(a.re / size, a.im / size);
-}""",
-    "complex_conj": "DEVICE @T @N(@T a) { return @T_make(a.re, -a.im); }",
-    "complex_abs": "DEVICE @R @N(@T a) { return @F(hypot)(a.re, a.im); }",
-    "square_complex": "DEVICE @T @N(@T a) { return @H(complex_mul)(a, a); }",
-    "complex_sqrt": """\
-DEVICE @T @N(@T a) {
-    if (a.re == 0 && a.im == 0) return @T_make(0, a.im);
-    @R t = @F(sqrt)((@F(fabs)(a.re) + @F(hypot)(a.re, a.im)) * (@R)0.5f);
-    if (a.re >= 0) return @T_make(t, a.im / (2 * t));
-    return @T_make(@F(fabs)(a.im) / (2 * t), @F(copysign)(t, a.im));
-}""",
-    "complex_exp": """\
-DEVICE @T @N(@T a) {
-    @R r = @F(exp)(a.re);
-    return a.im == 0 ? @T_make(r, a.im) : @T_make(r * @F(cos)(a.im), r * @F(sin)(a.im));
-}""",
-    "complex_log": """\
-DEVICE @T @N(@T a) { return @T_make(@F(log)(@F(hypot)(a.re, a.im)), @F(atan2)(a.im, a.re)); }""",
-    "complex_sin": """\
-DEVICE @T @N(@T a) {
-    return @T_make(@F(sin)(a.re) * @F(cosh)(a.im), @F(cos)(a.re) * @F(sinh)(a.im));
-}""",
-    "complex_cos": """\
-DEVICE @T @N(@T a) {
-    return @T_make(@F(cos)(a.re) * @F(cosh)(a.im), -@F(sin)(a.re) * @F(sinh)(a.im));
-}""",
-    "complex_sinh": """\
-DEVICE @T @N(@T a) {
-    return @T_make(@F(sinh)(a.re) * @F(cos)(a.im), @F(cosh)(a.re) * @F(sin)(a.im));
-}""",
-    "complex_cosh": """\
-DEVICE @T @N(@T a) {
-    return @T_make(@F(cosh)(a.re) * @F(cos)(a.im), @F(sinh)(a.re) * @F(sin)(a.im));
-}""",
-    "complex_tan": _turned("complex_tanh"),
-    "complex_tanh": """\
-DEVICE @T @N(@T a) {
-    if (@F(fabs)(a.re) > 22) {
-        @R tail = 4 * @F(sin)(a.im) * @F(cos)(a.im) * @F(exp)(-2 * @F(fabs)(a.re));
-        return @T_make(@F(copysign)((@R)1, a.re), tail);
-    }
-    @R t = @F(tan)(a.im), s = @F(sinh)(a.re), grown = 1 + t * t, below = 1 + grown * s * s;
-    return @T_make(grown * @F(sqrt)(1 + s * s) * s / below, t / below);
-}""",
-    "complex_asin": _turned("complex_asinh"),
-    "complex_acos": """\
-DEVICE @T @N(@T a) {
-    @T less = @H(complex_sqrt)(@T_make(1 - a.re, -a.im)), more = @H(complex_sqrt)(@T_make(1 + a.re, a.im));
-    return @T_make(2 * @F(atan2)(less.re, more.re), @F(asinh)(more.re * less.im - more.im * less.re));
-}""",
-    "complex_atan": _turned("complex_atanh"),
-    "complex_asinh": """\
-DEVICE @T @N(@T a) {
-    @T up = @H(complex_sqrt)(@T_make(1 + a.im, -a.re)), down = @H(complex_sqrt)(@T_make(1 - a.im, a.re));
-    @R real = @F(asinh)(up.re * down.im - down.re * up.im);
-    return @T_make(real, @F(atan2)(a.im, up.re * down.re - up.im * down.im));
-}""",
-    "complex_acosh": """\
-DEVICE @T @N(@T a) {
-    @T less = @H(complex_sqrt)(@T_make(a.re - 1, a.im)), more = @H(complex_sqrt)(@T_make(a.re + 1, a.im));
-    return @T_make(@F(asinh)(less.re * more.re + less.im * more.im), 2 * @F(atan2)(less.im, more.re));
-}""",
-    "complex_atanh": """\
-DEVICE @T @N(@T a) {
-    @R sign = a.re < 0 ? -1 : 1, x = sign * a.re, y = sign * a.im;
-    @R up = @F(log1p)(4 * x / ((1 - x) * (1 - x) + y * y)) / 4;
-    return @T_make(sign * up, sign * @F(atan2)(2 * y, (1 - x) * (1 + x) - y * y) / 2);
-}""",
-    "complex_log2": """\
-DEVICE @T @N(@T a) {
-    @T found = @H(complex_log)(a);
-    return @T_make(found.re / @F(log)((@R)2), found.im / @F(log)((@R)2));
-}""",
-    "complex_log10": """\
-DEVICE @T @N(@T a) {
-    @T found = @H(complex_log)(a);
-    return @T_make(found.re / @F(log)((@R)10), found.im / @F(log)((@R)10));
-}""",
-    "complex_log1p": "DEVICE @T @N(@T a) { return @H(complex_log)(@T_make(a.re + 1, a.im)); }",
-    "complex_exp2": """\
-DEVICE @T @N(@T a) { return @H(complex_exp)(@T_make(a.re * @F(log)((@R)2), a.im * @F(log)((@R)2))); }""",
-    "complex_expm1": """\
-DEVICE @T @N(@T a) {
-    @R part = @F(sin)(a.im / 2);
-    return @T_make(@F(expm1)(a.re) * @F(cos)(a.im) - 2 * part * part, @F(exp)(a.re) * @F(sin)(a.im));
-}""",
-    "complex_rint": "DEVICE @T @N(@T a) { return @T_make(@F(rint)(a.re), @F(rint)(a.im)); }",
-    "complex_pow": """\
-DEVICE @T @N(@T a, @T b) {
-    if (b.re == 0 && b.im == 0) return @T_make(1, 0);
-    if (a.re == 0 && a.im == 0) {
-        if (b.re > 0) return @T_make(0, 0);
-        @R none = a.re / a.re;
-        return @T_make(none, none);
-    }
-    if (b.im == 0 && b.re > -100 && b.re < 100 && b.re == @F(floor)(b.re)) {
-        i32 n = (i32)b.re, left = n < 0 ? -n : n;
-        @T r = @T_make(1, 0), p = a;
-        if (n == 1) return a;
-        if (n == 2) return @H(complex_mul)(a, a);
-        if (n == -1) return @H(complex_reciprocal)(a);
-        if (n == 3) return @H(complex_mul)(a, @H(complex_mul)(a, a));
-        for (;;) {
-            if (left & 1) r = @H(complex_mul)(r, p);
-            left >>= 1;
-            if (left == 0) break;
-            p = @H(complex_mul)(p, p);
-        }
-        return n < 0 ? @H(complex_div)(@T_make(1, 0), r) : r;
-    }
-    return @H(complex_exp)(@H(complex_mul)(b, @H(complex_log)(a)));
-}""",
+    **COMPLEX,
 }
 
 _COMPARE = "DEVICE bool @N(i64 a, u64 b) { return a < 0 ? a @O 0 : (u64)a @O b; }"

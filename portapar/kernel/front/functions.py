@@ -312,67 +312,35 @@ def c_cosh(z):
 
 
 def c_tanh(z):
-    z = complex(z)
-    if abs(z.real) > 22:
-        tail = 4 * math.sin(z.imag) * math.cos(z.imag) * math.exp(-2 * abs(z.real))
-        return complex(math.copysign(1.0, z.real), tail)
-    t, s = math.tan(z.imag), math.sinh(z.real)
-    grown = 1 + t * t
-    below = 1 + grown * s * s
-    return complex(grown * math.sqrt(1 + s * s) * s / below, t / below)
+    return np.tanh(complex(z))
 
 
 def c_tan(z):
-    z = complex(z)
-    turned = c_tanh(complex(-z.imag, z.real))
-    return complex(turned.imag, -turned.real)
+    return np.tan(complex(z))
 
 
 def c_asinh(z):
-    z = complex(z)
-    up, down = np.sqrt(complex(1 + z.imag, -z.real)), np.sqrt(complex(1 - z.imag, z.real))
-    return complex(
-        math.asinh(up.real * down.imag - down.real * up.imag),
-        math.atan2(z.imag, up.real * down.real - up.imag * down.imag),
-    )
+    return np.arcsinh(complex(z))
 
 
 def c_asin(z):
-    z = complex(z)
-    turned = c_asinh(complex(-z.imag, z.real))
-    return complex(turned.imag, -turned.real)
+    return np.arcsin(complex(z))
 
 
 def c_acos(z):
-    z = complex(z)
-    less, more = np.sqrt(complex(1 - z.real, -z.imag)), np.sqrt(complex(1 + z.real, z.imag))
-    return complex(
-        2 * math.atan2(less.real, more.real),
-        math.asinh(more.real * less.imag - more.imag * less.real),
-    )
+    return np.arccos(complex(z))
 
 
 def c_acosh(z):
-    z = complex(z)
-    less, more = np.sqrt(complex(z.real - 1, z.imag)), np.sqrt(complex(z.real + 1, z.imag))
-    return complex(
-        math.asinh(less.real * more.real + less.imag * more.imag),
-        2 * math.atan2(less.imag, more.real),
-    )
+    return np.arccosh(complex(z))
 
 
 def c_atanh(z):
-    z = complex(z)
-    sign = -1.0 if z.real < 0 else 1.0
-    x, y = sign * z.real, sign * z.imag
-    up = math.log1p(4 * x / ((1 - x) * (1 - x) + y * y)) / 4
-    return complex(sign * up, sign * math.atan2(2 * y, (1 - x) * (1 + x) - y * y) / 2)
+    return np.arctanh(complex(z))
 
 
 def c_atan(z):
-    z = complex(z)
-    turned = c_atanh(complex(-z.imag, z.real))
-    return complex(turned.imag, -turned.real)
+    return np.arctan(complex(z))
 
 
 def c_isfinite(z):

@@ -6,6 +6,7 @@
 `promotion`   what operators and functions of numbers work on: NumPy's rules
 `inference`   Numba's type inference with these
 `numbers`     what they compute on CPUs, written as LLVM
+`complexes`   of these the functions of complex numbers, in Python
 `lowering`    Numba's lowering with these
 `unassigned`  variables that are read where nothing was assigned to them
 `loops`       ranges in loops, and hints on the loop before a call

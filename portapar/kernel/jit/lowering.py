@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba.core import types
 
-from portapar.kernel.jit import loops
+from portapar.kernel.jit import complexes, loops
 from portapar.kernel.jit.numbers import CODES, Code, Place, code_of, float_power, integer_power, rounded, whole_rounded
 from portapar.kernel.jit.typing import ufunc_operand_types
 
@@ -23,7 +24,7 @@ _FUNCTIONS: dict[Any, str] = {
     np.add: "add", np.subtract: "sub", np.multiply: "mul", np.left_shift: "lshift", np.right_shift: "rshift",
     np.floor_divide: "floordiv", np.remainder: "mod", np.fmod: "fmod", np.divide: "truediv", np.power: "pow",
     np.cbrt: "cbrt", np.sign: "sign", np.reciprocal: "reciprocal", np.square: "square", pow: "pow",
-    np.arccosh: "acosh",
+    **{getattr(np, re.sub("^a(?=cos|sin|tan)", "arc", f.__name__)): f.__name__ for f in complexes.FUNCTIONS},
     math.pow: "pow of floats", divmod: "divmod", np.divmod: "divmod",
     min: "min", max: "max", int: "cast", float: "cast", round: "round", np.round: "round", np.around: "round",
 }  # fmt: skip

@@ -13,8 +13,9 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types, typing
+from numba.core.compiler import Flags
 
-from portapar.kernel.front.functions import c_acosh
+from portapar.kernel.jit import complexes
 
 Code = Callable[
     ..., Any
@@ -337,9 +338,17 @@ def _reciprocal(place: Place, result: Any, values: Any, constant: Any) -> Any:
     return place.complex(result, builder.fdiv(real, by), builder.fdiv(imag, by))
 
 
-def _acosh(place: Place, result: Any, values: Any, constant: Any) -> Any:
-    """Numba's has a real part below zero on the other side of what divides the values."""
-    return place.context.compile_internal(place.builder, c_acosh, typing.signature(result, result), values)
+def _compiled(function: Callable[[Any], Any]) -> Code:
+    """A function of a complex number that is written in Python."""
+
+    def code(place: Place, result: Any, values: Any, constant: Any) -> Any:
+        kinds, flags = typing.signature(result, result), Flags()
+        flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
+        flags.error_model = "numpy"
+        made = place.context.compile_subroutine(place.builder, function, kinds, flags=flags)
+        return place.context.call_internal(place.builder, made.fndesc, kinds, values)
+
+    return code
 
 
 def _direction(place: Place, result: Any, values: Any, constant: Any) -> Any:
@@ -437,11 +446,9 @@ CODES: dict[tuple[str, str], Code] = {
     ("round", "i"): whole_rounded, ("round", "f"): rounded, ("round", "c"): rounded,
     ("sign", "i"): _whole_sign, ("sign", "f"): _float_sign, ("sign", "c"): _direction,
     ("reciprocal", "i"): _whole_reciprocal, ("reciprocal", "c"): _reciprocal,
-    ("acosh", "c"): _acosh,
+    **{(function.__name__, "c"): _compiled(function) for function in complexes.FUNCTIONS},
 }  # fmt: skip
 
 
 def code_of(name: str, result: Any) -> Code | None:
     return next((CODES.get((name, letter)) for kind, letter in _KINDS if isinstance(result, kind)), None)
-
-
