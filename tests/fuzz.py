@@ -208,7 +208,7 @@ class Writer:
         if kind in self.helpers:
             common.append(lambda: f"{self.helpers[kind]}({a}, {self.of(kind, d)}, {self.small(0, 3)})")
         if kind == self.row:
-            common.append(lambda: f"{self.whole_row()}.{self.pick(('min', 'max'))}()")
+            common.append(lambda: f"({self.whole_row()}.{self.pick(('min', 'max'))}() + 0)")  # of 0.0 and -0.0 it is either
         return self.pick(common + self.own(kind, a, d) * 2)()
 
     def own(self, kind: str, a: str, d: int) -> list:
@@ -304,7 +304,7 @@ class Writer:
         """A variable that holds a row, with a name for each: several rows in one are refused where they may differ."""
         self.named += 1
         row = f"row{self.named}"
-        return [f"{row} = {self.row_value()}", f"{name} = {row}.{self.pick(('min', 'max'))}()"]
+        return [f"{row} = {self.row_value()}", f"{name} = {row}.{self.pick(('min', 'max'))}() + 0"]
 
     def loops_over_rows(self, own: random.Random) -> list[str]:
         """Some statements at the end, with draws of their own: loops over rows, generators, rows that are exchanged."""

@@ -76,6 +76,30 @@ def bounds_that_vary(i, x, y, out):
     out[i] = VALUES[STARTS[i] : STARTS[i + 1]].sum() + W[: i % 4].sum() + W[i:].sum() + W[-i:].sum()
 
 
+def backwards(i, x, y, out):
+    y[i] = x[i, ::-1]
+    y[i, 2:0:-1] += x[i, -1:-7:-2] - x[i, ::-2]
+    y[i, i % 4 :: -1] *= W[i % 4 :: -1]
+    out[i] = x[i, 2::-1].sum() + x[i, :1:-1] @ W[9:1:-1] + len(x[i, 1:3:-1]) + x[i, :-9:-3][1] + x[i, i % 4 :: -2].sum()
+
+
+def in_step(i, x, y, out):  # eliminations: rows and columns of one table
+    a = np.zeros((3, 4))
+    for r in range(3):
+        a[r] = x[(i + r) % N]
+    for k in range(2):
+        a[k + 1 :, k] /= a[k, k] + 9
+        for r in range(k + 1, 3):
+            a[r, k + 1 :] -= a[r, k] * a[k, k + 1 :]
+    p = i % 3
+    for r in range(3):
+        a[r, 1:] = a[p, 1:] * 2 + a[r, 1:]
+        a[r, r:] += W[r:]
+    for k in range(4):
+        a[:, k] -= a[:, i % 4] * a[0, k]
+        y[i, k] = a[:, k].sum()
+
+
 def names(i, x, y, out):
     d = x[i] - C[2]
     e = d * d
@@ -149,8 +173,8 @@ def no_axes(i, x, y, out):
 
 
 KERNELS = [
-    stores, filled, arithmetic, reductions, products, slices, bounds_that_vary, names, nearest, helpers, unpacking,
-    several_of_a_name, functions, once, private, tables, conditions, narrow, no_axes,
+    stores, filled, arithmetic, reductions, products, slices, bounds_that_vary, backwards, in_step, names, nearest,
+    helpers, unpacking, several_of_a_name, functions, once, private, tables, conditions, narrow, no_axes,
 ]  # fmt: skip
 
 
@@ -261,7 +285,7 @@ REFUSED = {
     "o[i] = X[i].std()": r"no \.std\(\).*math\.sqrt",
     "o[i] = np.median(X[i])": "loop over the elements",
     "o[i] = (v[i:] * v[:3]).sum()": "known only as it runs.*loop over the elements",
-    "o[i] = X[i, ::-2].sum()": r"slice ::-2.*\[::-1\]",
+    "o[i] = X[i, :: i - 2].sum()": r"slice ::i - 2, whose step is no constant",
     "o[i] = X[v > 0].sum()": r"elements that a row names.*loop with an if, or np.where\(v > 0, X, 0\)",
     "X[i, v] = 1": "elements that a row names.*loop",
     "o[i] = X[i, v].sum()": r"X\[i, v\] is the elements that a row names.*loop.*with X\[i, v\[k\]\]; if v is a mask",

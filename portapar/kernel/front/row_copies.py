@@ -7,7 +7,10 @@ from collections.abc import Callable
 
 from portapar.kernel.front.row_forms import PRIVATE, Dim, Row
 from portapar.kernel.front.row_numbers import Numbers
-from portapar.kernel.front.trees import copied, item_of, loaded, placed
+from portapar.kernel.front.sources import tree_of
+from portapar.kernel.front.trees import copied, index_of, item_of, loaded, placed
+
+EARLIER = " as it was"  #: behind the text of a place whose slices may have had other ends
 
 
 class Copies(Numbers):
@@ -89,6 +92,26 @@ class Copies(Numbers):
             inner = ast.For(ast.Name(k.id, ast.Store()), over, [inner], [])
         before.append(placed(inner, node))
         return made
+
+    def in_step(self, written: tuple[str, str], read: tuple[str, str]) -> bool:
+        """Whether ``A[r, k:] -= A[p, k:]`` reads each element of an array before it may write there.
+
+        So it is if both take the same slices of the same axes: at other indices of the other axes they share nothing.
+        """
+        (root, text), (other, where) = written, read
+        if root != other or root not in self.arrays or EARLIER in text + where:
+            return False
+        parts: list[list[str]] = []
+        for place in (text, where):
+            node = tree_of(root + place).body[0].value  # type: ignore[attr-defined]
+            index: list[ast.expr] = []
+            while isinstance(node, ast.Subscript):
+                if any(isinstance(part, ast.Slice) for part in index_of(node)) and index:
+                    return False
+                index, node = [*index_of(node), *index], node.value
+            index += [ast.Slice() for _ in range(len(self.arrays[root]) - len(index))]
+            parts.append([ast.unparse(part) if isinstance(part, ast.Slice) else "" for part in index])
+        return parts[0] == parts[1]
 
     def exchanged(self, node: ast.Assign, targets: list[ast.expr], value: ast.expr) -> list[ast.stmt]:
         """``a, b = b, a + x``: all is computed, into arrays for the time being, before a name gets its new elements."""

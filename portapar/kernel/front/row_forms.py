@@ -19,6 +19,16 @@ MOST = 1024  #: elements of a row that gets an array of its own
 PRODUCTS = frozenset({"dot", "vdot", "inner"})
 #: where a slice of n elements begins or ends
 ROW_BOUND = "    if b < 0:\n        b += n\n    return 0 if b < 0 else (b if b < n else n)\n"
+#: small functions of whole numbers: their parameters and texts
+HELPERS = {
+    "row_bound": (["b", "n"], ROW_BOUND),
+    "row_last": (["b", "n"], "    b = b + n if b < 0 else b\n    return -1 if b < 0 else min(b, n - 1)\n"),
+    "row_length": (
+        ["start", "stop", "step"],
+        "    return (stop - start + step - 1) // step if stop > start else 0\n",
+    ),
+    "row_place": (["k", "n"], "    return k + n if k < 0 else k\n"),
+}
 _BOUND = ast.dump(tree_of(textwrap.dedent(ROW_BOUND)))
 
 
@@ -49,11 +59,14 @@ class Dim:
         The argument, and its axis. No name: `axis` is the length itself, or, of other lengths, what it is made from.
     cut : tuple of slice
         Constant slices, one after the other.
+    base
+        Of a slice whose bounds are known only as the kernel runs: what it is cut from.
     """
 
     name: str
     axis: Any
     cut: tuple[tuple[int | None, int | None, int | None], ...] = ()
+    base: Dim | None = None
 
     @property
     def known(self) -> bool:

@@ -21,7 +21,7 @@ import numpy as np
 from portapar import cache, forks
 from portapar.errors import KernelError
 from portapar.kernel.front.kernel import Function, Kernel
-from portapar.kernel.front.row_copies import Copies
+from portapar.kernel.front.row_copies import EARLIER, Copies
 from portapar.kernel.front.row_forms import LOOP, MOST, PRIVATE, Check, Dim, Given, Kept, Row, Transposed, one_by_one
 from portapar.kernel.front.sharing import effects_of
 from portapar.kernel.front.sources import kernel_error, tree_of
@@ -217,7 +217,6 @@ class _Expander:
         return name
 
 
-_EARLIER = " as it was"
 _RETURNED = 32  #: elements of a row that a function returns, at most
 
 
@@ -403,8 +402,10 @@ class _Rewriter(Copies):
             self.same(node, row.dims[-k], place.dims[-k], value, target)
         place.reads, row.reads = (list(starmap(self.followed, reads)) for reads in (place.reads, row.reads))
         written = self.roots(target) - {""}
+        apart = lambda root, text, other, where: text != where and not self.in_step((root, text), (other, where))
         overlaps = any(
-            text != where and (root == other or not written.isdisjoint(self.roots(ast.Name(other, ast.Load()))))
+            apart(root, text, other, where)
+            and (root == other or not written.isdisjoint(self.roots(ast.Name(other, ast.Load()))))
             for root, text in place.reads for other, where in row.reads
         )  # fmt: skip
         lengths = self.lengths(row.dims) if overlaps else None
@@ -413,13 +414,12 @@ class _Rewriter(Copies):
             row = self.array_row(ast.Name(made, ast.Load()), row.dims, [(made, "")])
         for root, text in place.reads:
             for other, where in row.reads:
-                if other in self.expander.made:
+                if other in self.expander.made or not apart(root, text, other, where):
                     continue
-                if root == other and text != where:
+                if root == other:
                     what = f"it reads {other} at {where or 'all its elements'} and writes it at {text or 'all'}"
                     self.fail(node, what, "write a loop over the elements in the order that is right, or " + PRIVATE)
-                if text != where:
-                    self.apart(node, target, Row([], [], row.at, [(other, where)]), "it stores what it reads elsewhere")
+                self.apart(node, target, Row([], [], row.at, [(other, where)]), "it stores what it reads elsewhere")
         index = [ast.Name(self.expander.fresh(f"k{axis}"), ast.Load()) for axis in range(len(place.dims))]
         element = place.at(index)
         assert isinstance(element, ast.Subscript)
@@ -473,14 +473,14 @@ class _Rewriter(Copies):
 
     def as_it_was(self, name: str, text: str) -> tuple[str, str]:
         """The same for a row with a name whose slices have ends that may change while it is in use."""
-        if _EARLIER in text:
+        if EARLIER in text:
             return name, text
         slices = [node for node in ast.walk(tree_of(name + text)) if isinstance(node, ast.Slice)]
         ends = {node.id for part in slices for node in ast.walk(part) if isinstance(node, ast.Name)}
         given = {argument.arg for argument in self.function.args.args}
         again = any(self.assigned.get(end, 0) + (end in given) > 1 for end in ends)
         again = again or any(not ends.isdisjoint(roots) for _, roots in self.sharing.written)
-        return name, text + _EARLIER if again else text
+        return name, text + EARLIER if again else text
 
     def unpacked(self, node: ast.Assign, target: ast.Tuple | ast.List, value: ast.expr) -> list[ast.stmt]:
         """``a, b, c = X[i]``."""

@@ -13,11 +13,11 @@ from portapar.kernel.front import functions
 from portapar.kernel.front.kernel import Function, place_of
 from portapar.kernel.front.row_forms import (
     CONSTRUCTORS,
+    HELPERS,
     LOOP,
     MOST,
     PRODUCTS,
     REDUCTIONS,
-    ROW_BOUND,
     Check,
     Dim,
     Given,
@@ -505,49 +505,37 @@ class Templates(ast.NodeTransformer):
         constant = all(
             b is not None or given is None for b, given in zip(bounds, (part.lower, part.upper), strict=False)
         )
-        if step == -1 and part.lower is None and part.upper is None:
-            last = leaf(binary(whole, ast.Sub(), ast.Constant(1)))
-            places.append(lambda k: binary(copied(last), ast.Sub(), some(k)))
-            dims.append(dim)
-            lengths.append(whole)
-            return True
-        if step is None or step < 1:
-            self.fail(part, f"it takes the slice {ast.unparse(part)}", "use steps of 1 or more, or [::-1]; or " + LOOP)
-        start: ast.expr = ast.Constant(0)
-        if part.lower is not None:
-            start = leaf(self.helper("row_bound", [part.lower, whole], part))
-        stop: ast.expr = whole
-        if part.upper is not None:
-            stop = leaf(self.helper("row_bound", [part.upper, whole], part))
-        if part.lower is None and part.upper is None and step == 1:
+        if not step:
+            self.fail(part, f"it takes the slice {ast.unparse(part)}, whose step is no constant", LOOP)
+        back, size, every = step < 0, abs(step), part.lower is None and part.upper is None
+        last, before = binary(whole, ast.Sub(), ast.Constant(1)), ast.UnaryOp(ast.USub(), ast.Constant(1))
+        ends: list[ast.expr] = [leaf(last), before] if back else [ast.Constant(0), whole]
+        for k, bound in enumerate((part.lower, part.upper)):
+            if bound is not None:
+                ends[k] = leaf(self.helper("row_last" if back else "row_bound", [bound, whole], part))
+        start, stop = ends
+        if every and size == 1:
             lengths.append(whole)
         else:
-            lengths.append(leaf(self.helper("row_length", [start, stop, ast.Constant(step)], part)))
-        scaled = (lambda k: k) if step == 1 else (lambda k: binary(k, ast.Mult(), ast.Constant(step)))
-        places.append(lambda k: binary(copied(start), ast.Add(), scaled(some(k))) if part.lower else scaled(some(k)))
+            lengths.append(leaf(self.helper("row_length", [*(ends[::-1] if back else ends), ast.Constant(size)], part)))
+        scaled = (lambda k: k) if size == 1 else (lambda k: binary(k, ast.Mult(), ast.Constant(size)))
+        sign = ast.Sub() if back else ast.Add()
+        plain = part.lower is None and not back
+        places.append(lambda k: scaled(some(k)) if plain else binary(copied(start), sign, scaled(some(k))))
+        if every and size == 1:
+            dims.append(dim)
+            return True
         if constant and dim.known:
             dims.append(replace(dim, cut=(*dim.cut, (bounds[0], bounds[1], step))))
         else:
-            dims.append(Dim("", f"{dim}[{ast.unparse(part)}]"))
+            dims.append(Dim("", f"[{ast.unparse(part)}]", base=dim))
         return True
 
     def helper(self, name: str, arguments: list[ast.expr], like: ast.AST) -> ast.expr:
         """A call of a small function of whole numbers."""
-        texts = {
-            "row_bound": (["b", "n"], ROW_BOUND),
-            "row_length": (
-                ["start", "stop", "step"],
-                "    return (stop - start + step - 1) // step if stop > start else 0\n",
-            ),
-            "row_place": (["k", "n"], "    return k + n if k < 0 else k\n"),
-            "row_element": (
-                ["k", "n", "axis", "text", "row"],
-                "    return k + n if k < 0 else k\n",
-            ),  # of checked calls
-        }
         known = self.expander.names
         if name not in known:
-            known[name] = self.expander.add(name, *texts[name], self.where[1], like)
+            known[name] = self.expander.add(name, *HELPERS[name], self.where[1], like)
         return self.called(known[name], [copied(argument) for argument in arguments])
 
     def called(self, name: str, arguments: list[ast.expr]) -> ast.Call:
@@ -570,6 +558,8 @@ class Templates(ast.NodeTransformer):
 
     def same(self, node: ast.AST, one: Dim, other: Dim, part: ast.AST, most: ast.AST) -> None:
         """Have two lengths compared when the shapes are known."""
+        while one.base and other.base and one.axis == other.axis:  # the same slice of both
+            one, other = one.base, other.base
         if one == other:
             return
         texts = ast.unparse(part), ast.unparse(most)
