@@ -208,7 +208,8 @@ class Writer:
         if kind in self.helpers:
             common.append(lambda: f"{self.helpers[kind]}({a}, {self.of(kind, d)}, {self.small(0, 3)})")
         if kind == self.row:
-            common.append(lambda: f"({self.whole_row()}.{self.pick(('min', 'max'))}() + 0)")  # of 0.0 and -0.0 it is either
+            least = lambda: f"({self.whole_row()}.{self.pick(('min', 'max'))}() + 0)"  # of 0.0 and -0.0 it is either
+            common.append(least)
         return self.pick(common + self.own(kind, a, d) * 2)()
 
     def own(self, kind: str, a: str, d: int) -> list:

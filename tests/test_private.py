@@ -102,10 +102,6 @@ RIGHT = {
                 break
         y[i] = t[0]
     """,
-}
-
-#: and what it cannot
-WRONG = {
     "swapped": """
         a = np.zeros(1)
         for k in range(2):
@@ -133,15 +129,7 @@ WRONG = {
             k += 1
         y[i] = a[0]
     """,
-    "kept in a tuple": """
-        t = (np.zeros(1), 1.0)
-        for k in range(2):
-            b = np.zeros(1)
-            b[0] = t[0][0] + 1
-            t = (b, 2.0)
-        y[i] = t[0][0]
-    """,
-    "a row": """
+    "a row kept": """
         a = np.zeros(2)
         for k in range(2):
             b = np.zeros((2, 2))
@@ -149,20 +137,12 @@ WRONG = {
             a = b[1]
         y[i] = a[0]
     """,
-    "chosen": """
+    "chosen in each round": """
         a = np.zeros(1)
         for k in range(2):
             b = np.zeros(1)
             b[0] = a[0] + 1
             a = b if i > 1 else a
-        y[i] = a[0]
-    """,
-    "through a helper": """
-        a = np.zeros(1)
-        for k in range(2):
-            b = np.zeros(1)
-            b[0] = a[0] + 1
-            a = same(b)
         y[i] = a[0]
     """,
     "before a continue": """
@@ -181,6 +161,85 @@ WRONG = {
             a, b = b, np.zeros(1)
             b[0] = a[0] + 1
         y[i] = b[0]
+    """,
+    "the best one": """
+        best = np.zeros(3)
+        for k in range(5):
+            new = np.zeros(3)
+            for j in range(3):
+                new[j] = (i + 1) * k * (j + 2) % 7
+            fill(new, new[0] + k % 3)
+            if new.sum() > best.sum():
+                best = new
+        y[i] = best[0] + 10 * best[1] + 100 * best[2]
+    """,
+    "three in a row": """
+        older, old = np.zeros(3), np.ones(3)
+        k = 0
+        while k < 6:
+            new = np.array([old[0] + older[1], old[1] * i, older[2] - old[0]])
+            older = old
+            old = new
+            k += 1
+        y[i] = old[0] + older[1] * 3 + older[2]
+    """,
+    "the one before": """
+        new = np.zeros(3)
+        old = new
+        for k in range(4):
+            old = new
+            new = np.array([old[1] + 1, old[2] * 2, old[0] - i])
+        y[i] = old[0] + new[1] * 10 + new[2]
+    """,
+}
+
+#: and what it cannot
+WRONG = {
+    "kept in a tuple": """
+        t = (np.zeros(1), 1.0)
+        for k in range(2):
+            b = np.zeros(1)
+            b[0] = t[0][0] + 1
+            t = (b, 2.0)
+        y[i] = t[0][0]
+    """,
+    "through a helper": """
+        a = np.zeros(1)
+        for k in range(2):
+            b = np.zeros(1)
+            b[0] = a[0] + 1
+            a = same(b)
+        y[i] = a[0]
+    """,
+    "stored in when it is kept": """
+        best = np.zeros(3)
+        for k in range(3):
+            new = np.zeros(3)
+            if i > k:
+                best = new
+            new[0] = k
+        y[i] = best[0]
+    """,
+    "stored in by a third name": """
+        best = np.zeros(3)
+        for k in range(3):
+            new = np.zeros(3)
+            third = new
+            if i > k:
+                best = new
+            third[0] = k
+        y[i] = best[0]
+    """,
+    "stored in by the other name": """
+        best = np.zeros(3)
+        for k in range(3):
+            new = np.zeros(3)
+            best[1] += 1
+            for j in range(2):
+                new[j] = k
+                if j == k % 2:
+                    best = new
+            y[i] += best[1]
     """,
 }
 

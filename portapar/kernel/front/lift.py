@@ -169,9 +169,13 @@ class _Lifter(Calls):
             for f in self.functions
         }
         flow = Flow(body, params, names, callees)
+        writes = lambda name, k: name in callees and callees[name].access[callees[name].params[k]].writes
         wrong = private.misuse(body, *flow.made())
+        while wrong is not None and private.kept_copies(body, wrong, flow.made()[0], writes):
+            flow = Flow(body, params, names, callees)
+            wrong = private.misuse(body, *flow.made())
         if wrong is not None:
-            self.fail(*wrong)
+            self.fail(wrong.node, wrong.what, wrong.remedy)
         text_name = self.free("f" if self.name == "lambda" else self.name, builtin=True)
         made = tree_of(f"def {text_name}(): pass").body[0]
         assert isinstance(made, ast.FunctionDef)

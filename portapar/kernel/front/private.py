@@ -3,18 +3,23 @@
 Shape and dtype are constants: `private_zeros((3, 3), np.float32)`. Outside a kernel these are NumPy's
 functions. Such an array can be handed to another kernel function, but not returned: it ends with its function. Each
 call in the text has one place in memory, so the array that it made in an earlier round of a loop must not be in use
-when it makes the next one. `misuse` finds both.
+when it makes the next one: where `best = new` keeps it, `kept_copies` copies it. `misuse` finds both.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["CONSTRUCTORS", "misuse", "private_empty", "private_filled", "private_full", "private_like", "private_zeros"]
+from portapar.kernel.front.trees import assignments_of, names_in, placed
+
+__all__ = [
+    "CONSTRUCTORS", "kept_copies", "misuse",
+    "private_empty", "private_filled", "private_full", "private_like", "private_zeros",
+]  # fmt: skip
 
 
 def private_empty(shape: int | tuple[int, ...], dtype: Any) -> Any:
@@ -54,6 +59,7 @@ class Misuse(NamedTuple):
     node: ast.AST
     what: str
     remedy: str
+    kept: tuple[str, ...] = ()  #: the names under which the array of an earlier round is in use
 
 
 def misuse(
@@ -93,9 +99,113 @@ def misuse(
                     call,
                     "it makes a private array anew while the one from an earlier round of the loop is in use as "
                     f"{name!r}, and both have the same memory",
-                    f"make both arrays before the loop, and copy elements: {name}[k] = …",
+                    f"write {name} = ….copy() where it is kept, or make both arrays before the loop and copy elements",
+                    tuple(sorted(kept)),
                 )
     return None
+
+
+def kept_copies(
+    body: Sequence[ast.stmt],
+    wrong: Misuse,
+    parts: Mapping[str, Sequence[tuple[Any, int]]],
+    writes: Callable[[str, int], bool],
+) -> bool:
+    """Write ``best = new.copy()`` for ``best = new``, if `new` is made anew in each round; False where that is no same.
+
+    It is the same where nothing is stored in either of both as long as they are one.
+
+    Parameters
+    ----------
+    body : sequence of ast.stmt
+    wrong : Misuse
+    parts
+        As for `misuse`.
+    writes : callable
+        Whether a function that the kernel calls, by its name, writes to its argument of a number.
+    """
+    every = list(_in_order(body))
+    has = lambda node, part: any(one is part for one in ast.walk(node))
+    loops = [node for node in every if isinstance(node, (ast.For, ast.While)) and has(node, wrong.node)]
+    if not loops:
+        return False
+    inside = list(_in_order(loops[-1].body))
+    made = next(k for k, node in enumerate(inside) if has(node, wrong.node) and not isinstance(node, _NESTS))
+    new = next((name for name, value in assignments_of(inside[made]) if value is wrong.node), "")
+    if not new:
+        return False
+    outside = [node for node in every if not has(loops[-1], node)]
+    arrays = lambda name: {id(call) for call, depth in parts.get(name, ()) if _is_array(call, depth)}
+    alike = {name for name in parts if not arrays(name).isdisjoint(arrays(new))}
+    stores = lambda node: {new if name in alike - {*wrong.kept} else name for name in _stored(node, writes)}
+    return any(_copied(name, new, inside, made, outside, stores) for name in wrong.kept)
+
+
+def _copied(
+    kept: str,
+    new: str,
+    inside: list[ast.stmt],
+    made: int,
+    outside: list[ast.stmt],
+    stores: Callable[[ast.stmt], set[str]],
+) -> bool:
+    """The same for one name; the statements inside of the loop, of which one makes the array, and outside."""
+    has = lambda node, part: any(one is part for one in ast.walk(node))
+    read = any(new in names_in(*_own_nodes(node)) for node in outside)
+    keeps = {k for k, node in enumerate(inside) if _kept(node, kept, new)}
+    before = [node for node in outside if _kept(node, kept, new)]
+    apart = {new, *([kept] if read or before else ())}
+    if not keeps or made in keeps or any(stores(node) & apart for node in outside):
+        return False
+    for k in keeps:
+        around = [node for node in inside if isinstance(node, (ast.For, ast.While)) and has(node, inside[k])]
+        for at, node in enumerate(inside):
+            stored, one = stores(node), not (made < at < k if k > made else not k < at < made)
+            if kept in stored or (new in stored and (one or any(has(other, node) for other in around))):
+                return False
+    for node in [*before, *(inside[k] for k in keeps)]:
+        for value in _kept(node, kept, new):
+            copy = placed(ast.Call(ast.Attribute(value, "copy", ast.Load()), [], []), value)
+            if isinstance(node.value, ast.Tuple) and node.value is not value:  # type: ignore[attr-defined]
+                node.value.elts = [copy if part is value else part for part in node.value.elts]  # type: ignore[attr-defined]
+            else:
+                node.value = copy  # type: ignore[attr-defined]
+    return True
+
+
+def _kept(statement: ast.stmt, name: str, new: str) -> list[ast.expr]:
+    """What a statement gives a name that may be a part of the array `new`."""
+    found = [value for one, value in assignments_of(statement) if one == name]
+    return [x for x in found if isinstance(x, (ast.Name, ast.Subscript, ast.IfExp)) and new in names_in(x)]
+
+
+_NESTS = (ast.For, ast.While, ast.If)
+
+
+def _in_order(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """All statements, in the order of the text."""
+    for node in body:
+        yield node
+        yield from _in_order([*getattr(node, "body", ()), *getattr(node, "orelse", ())])
+
+
+def _stored(statement: ast.stmt, writes: Callable[[str, int], bool]) -> set[str]:
+    """The names of what a statement itself stores in."""
+    targets: list[ast.AST] = [statement.target] if isinstance(statement, ast.AugAssign) else []
+    for node in _own_nodes(statement):
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+            targets.append(node)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            targets += node.args[:1] if ast.unparse(node.func.value) == "atomic" else []
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            targets += [part for k, part in enumerate(node.args) if writes(node.func.id, k)]
+    found = set()
+    for target in targets:
+        while isinstance(target, (ast.Subscript, ast.Attribute)):
+            target = target.value
+        if isinstance(target, ast.Name):
+            found.add(target.id)
+    return found
 
 
 def _is_array(made: Any, depth: int) -> bool:
