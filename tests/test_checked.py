@@ -96,6 +96,7 @@ WRONG = {
     "huge": ("y[i] = x[10**15 if i == 6 else i]", "x", (10**15, (10,), 6)),
     "slice": ("y[i] = m[i, 1:3][2 if i == 4 else -2]", "m[i, 1:3]", (2, 2, 4)),
     "slice, below": ("row = x[2:5]\ny[i] = row[-4 if i == 4 else 2]", "row", (-4, 3, 4)),
+    "slice backwards": ("y[i] = m[i, 2:0:-1][2 if i == 4 else 1]", "m[i, 2:0:-1]", (2, 2, 4)),
     "slice of a slice": ("y[i] = m[i, 1:][0:2][i if i < 3 else 0]", "m[i, 1:][0:2]", (2, 2, 2)),
     "slices of two axes": ("y[i] = m[0:9, 1:3][i, 0]", "m[0:9, 1:3]", (9, 9, 9)),
     "element of a sum of rows": ("y[i] = (m[i] + m[0])[4 if i == 3 else 3]", "m[i] + m[0]", (4, 4, 3)),

@@ -183,6 +183,16 @@ RIGHT = {
             k += 1
         y[i] = old[0] + older[1] * 3 + older[2]
     """,
+    "one of two": """
+        low, high = np.array([-2.0, i]), np.array([3.0, 2 * i])
+        for k in range(12):
+            new = np.array([(low[0] + high[0]) / 2, low[1] + 1])
+            if new[0] > i / 9:
+                high = new
+            else:
+                low = new
+        y[i] = low[0] + low[1] + high[0] * high[1]
+    """,
     "the one before": """
         new = np.zeros(3)
         old = new

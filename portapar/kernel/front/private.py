@@ -94,13 +94,14 @@ def misuse(
                 continue
             kept = [x for x in live if any(made is call and _is_array(made, depth) for made, depth in parts.get(x, ()))]
             if kept:
-                name = min(kept)
+                name, later = min(kept), set().union(*(names for other, names, _ in uses.made if other is node))
+                kept = [x for x in later if any(made is call and _is_array(made, n) for made, n in parts.get(x, ()))]
                 return Misuse(
                     call,
                     "it makes a private array anew while the one from an earlier round of the loop is in use as "
                     f"{name!r}, and both have the same memory",
                     f"write {name} = ….copy() where it is kept, or make both arrays before the loop and copy elements",
-                    tuple(sorted(kept)),
+                    tuple(sorted({*kept})),
                 )
     return None
 

@@ -28,6 +28,7 @@ HELPERS = {
         "    return (stop - start + step - 1) // step if stop > start else 0\n",
     ),
     "row_place": (["k", "n"], "    return k + n if k < 0 else k\n"),
+    "row_element": (["k", "n", "axis", "text", "row"], "    return k + n if k < 0 else k\n"),  # of checked calls
 }
 _BOUND = ast.dump(tree_of(textwrap.dedent(ROW_BOUND)))
 
