@@ -12,8 +12,9 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import portapar as pp
 from portapar.executor import Executor
@@ -56,6 +57,25 @@ def regret(
     return {"chosen": mine, "best": least, "regret": mine / least}
 
 
+def rows_of(
+    sizes: Sequence[int], steps: int, seconds: float, only: Sequence[str] = tuple(CASES)
+) -> Iterator[dict[str, Any]]:
+    """What each case and set of executors that are here loses."""
+    here = {info.name for info in pp.available() if info.available} | {"threads", "simd"}
+    for names in SETS:
+        if not set(names) <= here:
+            print(f"{'+'.join(names)}: not here")
+            continue
+        members = [pp.executor(name) for name in names]
+        chosen = pp.par.on(pp.hybrid(*members)) if len(members) > 1 else pp.auto
+        others = candidates(members, steps)
+        for name in only:
+            for n in sizes:
+                made, values = CASES[name](n)
+                row = regret(lambda how, made=made, values=values: made(how, *values), chosen, others, seconds)
+                yield {"executors": "+".join(names), "name": name, "n": n, **row}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--n", default="1e3,1e5,1e6", help="elements (default: 1e3,1e5,1e6)")
@@ -68,22 +88,11 @@ def main() -> None:
     if options.together:
         together.report(options.size, options.seconds)
         return
-    here = {info.name for info in pp.available() if info.available} | {"threads", "simd"}
     rows = []
-    for names in SETS:
-        if not set(names) <= here:
-            print(f"{'+'.join(names)}: not here")
-            continue
-        members = [pp.executor(name) for name in names]
-        chosen = pp.par.on(pp.hybrid(*members)) if len(members) > 1 else pp.auto
-        others = candidates(members, options.steps)
-        for name, make in CASES.items():
-            for n in (int(float(n)) for n in options.n.split(",")):
-                made, values = make(n)
-                row = regret(lambda how, made=made, values=values: made(how, *values), chosen, others, options.seconds)
-                rows.append({"executors": "+".join(names), "name": name, "n": n, **row})
-                told = f"{row['chosen'] * 1e6:10.1f} µs {row['best'] * 1e6:10.1f} µs {row['regret']:6.2f}"
-                print(f"{'+'.join(names):18} {name:22} {n:9} {told}", flush=True)
+    for row in rows_of([int(float(n)) for n in options.n.split(",")], options.steps, options.seconds):
+        rows.append(row)
+        told = f"{row['chosen'] * 1e6:10.1f} µs {row['best'] * 1e6:10.1f} µs {row['regret']:6.2f}"
+        print(f"{row['executors']:18} {row['name']:22} {row['n']:9} {told}", flush=True)
     for names in dict.fromkeys(row["executors"] for row in rows):
         some = sorted(row["regret"] for row in rows if row["executors"] == names)
         middle, most = statistics.median(some), some[len(some) * 95 // 100]

@@ -45,8 +45,10 @@ class Case:
         return max(self.predicted, self.measured) / min(self.predicted, self.measured) - 1
 
 
-def cases(sizes: tuple[int, ...] = SIZES, names: tuple[str, ...] = (), threads: int | None = None) -> Iterator[Case]:
-    """Run everything; yields each case as soon as it is measured.
+def cases(
+    sizes: tuple[int, ...] = SIZES, names: tuple[str, ...] = (), threads: int | None = None, only: Sequence[str] = ()
+) -> Iterator[Case]:
+    """Run everything, or `only` some; yields each case as soon as it is measured.
 
     Left out is what takes more than a quarter of the memory, or calls of more than some seconds, by the size before.
     With `threads` on so many of this machine's, as `portapar plan` predicts it from what all of them do.
@@ -54,7 +56,8 @@ def cases(sizes: tuple[int, ...] = SIZES, names: tuple[str, ...] = (), threads: 
     fewer = None if threads is None else rates.profile().fewer(threads).executors["threads"]
     places = {name: pp.executor(name) if threads is None else pp.threads(threads)
               for name in names or tuple(rates.profile().executors) or ("threads",)}  # fmt: skip
-    for name, make in CASES.items():
+    for name in only or CASES:
+        make = CASES[name]
         before, held = dict.fromkeys(places, 0.0), 0.0  # what an element took, and its bytes
         for n in sizes:
             if held * n > topology.machine()["memory"] / 4:
