@@ -1,7 +1,9 @@
 """Loops of the kinds that programs are made of, as a user would write them, beside good C++ with OpenMP.
 
 ``python -m bench.kinds [--n 1e5,1e6] [--only name] [--on threads,simd]`` runs portapar and `native/kinds.cpp`
-alternately, compares what they compute, and prints the ratios of speeds (above 1: portapar is faster).
+alternately, compares what they compute, and prints the ratios of speeds (above 1: portapar is faster). ``--check``
+compares only, on NumPy arrays and on arrays that live on the executor, such as ``--on hybrid:simd+opencl:0``; ranks do
+so together: ``mpirun -n 3 python -m bench.kinds --check --on mpi``.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from portapar.config import default_threads
 
 from .algorithms import WrongResult, alternate, converted
 from .native import compilers
+from .pareval import checked, refused
 
 FLAGS = ["-O3", "-fPIC", "-fopenmp", "-std=c++17"]
 
@@ -854,18 +857,43 @@ def measure(name: str, n: int, executors: list[Any], rounds: int, seconds: float
         yield taken
 
 
-def placed(where: Any, run: Callable[[Any], Any], outputs: list[np.ndarray]) -> tuple[Callable[[Any], Any], list[Any]]:
+def check(name: str, n: int, where: Any, resident: bool) -> set[str]:
+    """Compare what an executor computes with C++, on arrays that are `resident` there or NumPy's: what is refused.
+
+    Raises
+    ------
+    AssertionError
+        The results differ.
+    """
+    ours, mine, function, given = MAKERS[name](Data(n))
+    others = [x.copy() for x in mine]
+    held = [others[OUT.index(x)] if any(x is o for o in OUT) else x for x in given]
+    try:
+        run, outputs = placed(where, ours, mine, resident)
+        run(pp.par_unseq.on(where))
+    except pp.PlacementError as error:
+        return {refused(error)}
+    getattr(native(), function)(*(converted(x) for x in held))
+    for a, b in zip(outputs, others, strict=True):
+        np.testing.assert_allclose(pp.asnumpy(a), b, rtol=1e-6, atol=1e-9)
+    return set()
+
+
+def placed(
+    where: Any, run: Callable[[Any], Any], outputs: list[np.ndarray], resident: bool = True
+) -> tuple[Callable[[Any], Any], list[Any]]:
     """A maker's call and its outputs with the arrays where they are on an executor that has memory of its own.
 
-    What a call computes one number at a time is stored by Python, and stays on the host.
+    What a call computes one number at a time is stored by Python, and stays on the host. If they need not be
+    `resident`, only ranks have outputs placed.
     """
-    if isinstance(where.empty(1), np.ndarray):
+    if isinstance(where.empty(1), np.ndarray) or not (resident or where.group):
         return run, outputs
     there: dict[int, Any] = {}
     kept = set() if run.__name__ == "<lambda>" else {id(x) for x in outputs}
 
     def place(x: Any) -> Any:
-        if not isinstance(x, np.ndarray) or id(x) in kept:
+        if not isinstance(x, np.ndarray) or id(x) in kept or not (resident or any(x is y for y in outputs)):
             return x
         return there.setdefault(id(x), where.asarray(x))
 
@@ -881,10 +909,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--on", default="threads", help="executors: threads, simd, opencl:0 (default: threads)")
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--seconds", type=float, default=0.2, help="how long each pair takes turns at least")
+    parser.add_argument("--check", action="store_true", help="compare results only, on NumPy and on resident arrays")
     asked = parser.parse_args(arguments)
     sizes = [int(float(n)) for n in asked.n.split(",")]
     executors = [pp.executor(name) for name in asked.on.split(",")]
     names = [name for name in MAKERS if not asked.only or name in asked.only.split(",")]
+    if asked.check:
+        runs = [(name, n, where) for where in executors for n in sizes for name in names]
+        return sum(not checked(f"{x[0]}, {x[1]:.0e}", x[2], functools.partial(check, *x)) for x in runs)
     columns = [f"{on}, {n:.0e}" for n in sizes for on in asked.on.split(",")]
     print(f"{'':12}" + "".join(f"{c:>32}" for c in columns))
     found: dict[str, list[float]] = {c: [] for c in columns}

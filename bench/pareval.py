@@ -609,41 +609,45 @@ def check(problem: Problem, where: pp.Executor, n: int, resident: bool) -> str:
     try:
         found = problem.solve(pp.par.on(where), *given)
     except pp.PlacementError as error:
-        told = next((short for words, short in REFUSED.items() if words in str(error)), None)
-        if told is None:
-            raise
-        return told
+        return refused(error)
     here = [pp.asnumpy(x) if isinstance(x, pp.PartitionedArray) else x for x in _several(found)]
     problem.compare(tuple(here) if isinstance(found, tuple) else here[0], problem.oracle(*args))
     return ""
+
+
+def _all_sizes(problem: Problem, where: pp.Executor, resident: bool) -> set[str]:
+    return {check(problem, where, n, resident) for n in problem.sizes}
 
 
 def _several(found: Any) -> tuple[Any, ...]:
     return found if isinstance(found, tuple) else (found,)
 
 
-def checked(problem: Problem, where: pp.Executor) -> dict[str, str]:
-    """For NumPy and resident arrays: "right", or what is refused or wrong."""
-    found = {}
-    for held in ("NumPy", "resident"):
+def refused(error: pp.PlacementError) -> str:
+    """Which of `REFUSED` it is; raises it again if it is none of them."""
+    for words, short in REFUSED.items():
+        if words in str(error):
+            return short
+    raise error
+
+
+def checked(name: str, where: pp.Executor, run: Callable[[bool], set[str]]) -> bool:
+    """Tell on the first rank what ``run(resident)`` is refused for, of NumPy and of resident arrays, or what is wrong.
+
+    Returns
+    -------
+    bool
+        Nothing is wrong.
+    """
+    told = []
+    for resident in (False, True):
         try:
-            refused = {check(problem, where, n, held == "resident") for n in problem.sizes} - {""}
-            found[held] = f"refused: {', '.join(sorted(refused))}" if refused else "right"
+            told.append(", ".join(sorted(run(resident) - {""})) or "right")
         except (AssertionError, pp.PortaparError) as error:
-            found[held] = f"wrong: {type(error).__name__}: {str(error).strip().splitlines()[0][:200]}"
-    return found
-
-
-def _check(only: str, where: pp.Executor) -> int:
-    """Check all problems; the first rank tells."""
-    right = True
-    for problem in PROBLEMS:
-        if re.match(only, problem.name):
-            told = checked(problem, where)
-            right &= not any(text.startswith("wrong") for text in told.values())
-            if where.group is None or where.group.rank == 0:
-                print(f"{problem.name:28}{told['NumPy']:40}{told['resident']}", flush=True)
-    return 0 if right else 1
+            told.append(f"WRONG: {type(error).__name__}: {str(error).strip().splitlines()[0][:200]}")
+    if where.group is None or where.group.rank == 0:
+        print(f"{name:32}{told[0]:32}{told[1]}", flush=True)
+    return not any(text.startswith("WRONG") for text in told)
 
 
 HEADINGS = ("", "problem", "n", "portapar", "C++", "NumPy/SciPy", "ratio")
@@ -683,7 +687,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         where = pp.executor(options.executor)
         if options.check:
-            return _check(options.only, where)
+            asked = [problem for problem in PROBLEMS if re.match(options.only, problem.name)]
+            return sum(not checked(x.name, where, functools.partial(_all_sizes, x, where)) for x in asked)
         library()
         policy = pp.par.on(where)
     except (compilers.BuildError, pp.PortaparError) as error:

@@ -44,7 +44,6 @@ def test_results(problem, renderer):
                 np.testing.assert_array_equal(x, before)
 
 
-
 @pytest.mark.extra
 @pytest.mark.parametrize(
     ("members", "resident"),
@@ -163,6 +162,17 @@ def test_the_runner(tmp_path, capsys):
     assert "reduce_mean" in table and "geometric mean" in table and saved.exists()
     with pytest.raises(SystemExit):
         pareval.main(["--only", "nothing"])
+
+
+def test_the_runner_checks(monkeypatch, capsys):
+    arguments = ["--check", "--only", "reduce_mean|scan_rev", "--executor", "hybrid:threads:2+simd"]
+    assert pareval.main(arguments) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines == [["reduce_mean", "right", "right"], ["scan_reversed_prefix_sum", "right", "slices"]]
+    right = pp.reduce
+    monkeypatch.setattr(pp, "reduce", lambda *args, **more: right(*args, **more) + 1)
+    assert pareval.main(arguments) == 1
+    assert "WRONG: AssertionError" in capsys.readouterr().out
 
 
 def test_wrong_results_end_the_runner(monkeypatch, capsys):
