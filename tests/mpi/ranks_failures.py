@@ -279,3 +279,55 @@ def test_policies_that_differ():
             with pytest.raises(CommunicationError, match=told):
                 call()
             assert works()
+
+
+@pytest.mark.skipif(SIZE == 1, reason="one rank has no others that wait")
+@pytest.mark.parametrize("fails", [(0, 0, 0), (1, 0, None), (0, 1, 2), (2, 2, 0), (None, 1, 1), (0, None, 0)], ids=str)
+def test_several_ranks_that_fail_between_steps_free_each_other(monkeypatch, fails):
+    """Each goes on with the next call, whichever of them failed first; nobody waits, and nothing stays behind."""
+    x, made, number = WORLD.asarray(np.arange(N) * 7 % 1000), exchange.Exchange.each, (*fails, None)[min(RANK, 3)]
+    calls = {
+        "sort": lambda: pp.sort(pp.par, x),
+        "inclusive_scan": lambda: pp.inclusive_scan(pp.par, x),
+        "reduce_by_key": lambda: pp.reduce_by_key(pp.par, x, x),
+    }
+    for name, call in [*calls.items()] * 2:  # the second time nothing has to be compiled
+        count = itertools.count()
+
+        def failing(self, *given, name=name, count=count):
+            found = made(self, *given)
+            if self.algorithm == name and next(count) == number:
+                raise MemoryError("no room")
+            return found
+
+        monkeypatch.setattr(exchange.Exchange, "each", failing)
+        told = None
+        try:
+            call()
+        except (MemoryError, CommunicationError) as error:
+            told = error
+        monkeypatch.undo()
+        WORLD.empty(3)
+        assert told is None or "no room" in str(told) or "ranks differ" in str(told), told
+        assert told is not None or 0 not in fails[:SIZE], name  # there are more steps, in which the others wait
+        assert works()
+
+
+TWICE = WORLD.asarray(np.arange(6.0))
+
+
+def total(v):
+    return v + TWICE[0] + TWICE[5]
+
+
+def test_what_functions_capture_is_whole_only_while_they_run():
+    """Also if the call fails: the next one gathers it anew, and a kernel that writes its own rows does not see it."""
+    y = WORLD.asarray(np.arange(N) * 1.0)
+    for k in range(3):
+        pp.transform(pp.par, TWICE, out=TWICE, op=lambda v: v + 1)
+        assert pp.count_if(pp.par, y, lambda v: total(v) > N) == 6 + 2 * k
+        assert TWICE.replica is False
+        with pytest.raises((pp.PortaparError, ZeroDivisionError)):
+            pp.count_if(pp.par, y, lambda v: total(v) > N and undefined(v))  # noqa: F821
+        assert TWICE.replica is False
+    assert works()
