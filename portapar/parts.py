@@ -559,7 +559,7 @@ def _anew(
         try:
             with span("call", algorithm, where), contextlib.nullcontext() if p.count == 1 else p.captured(body, own):
                 return body(p)
-        except Exception as error:
+        except BaseException as error:  # Ctrl-C, too
             if where.group is not None and not getattr(error, "told", False):  # other ranks may wait
                 where.group.failed = f"{algorithm}: {type(error).__name__}: {error}"
             raise

@@ -30,6 +30,7 @@ from portapar.errors import BackendUnavailableError, CommunicationError, Placeme
 from portapar.executor import DeviceExecutor, Executor, simd, threads
 from portapar.future import Chain, Future, leading, waiting
 from portapar.hybrid import HybridExecutor
+from portapar.kernel.interrupts import held_back
 from portapar.kernel.program import REFUSED
 from portapar.plan import Loop
 from portapar.policy import forget
@@ -299,13 +300,15 @@ class RanksExecutor(Executor):
                     out[x.cuts[k] : x.cuts[k + 1]] = arrays.asnumpy(x.parts[k])
             return f"asnumpy of {in_words(x)}", out
 
-        with self._turn():
-            out = self._together("asnumpy", collect)
+        def exchange(out: np.ndarray) -> np.ndarray:
             row = out.nbytes // max(x.shape[0], 1)
             if out.nbytes and self.group.size > 1:
                 with span("message", "asnumpy", self, bytes=out.nbytes):
                     self.group.allgather(out.reshape(-1).view(np.uint8), [row * x.cuts[k] for k in self.firsts])
-        return out
+            return out
+
+        with self._turn():
+            return self._together("asnumpy", collect, exchange)
 
     def owns(self, x: Any) -> bool:
         return isinstance(x, PartitionedArray) and x.executor is self
@@ -331,24 +334,21 @@ class RanksExecutor(Executor):
         channel, rank, sizes = self._channel, self.group.rank, [count * dtype.itemsize for count in counts]
         inline = max(sizes) <= _RECORD - _HEAD
         with self._turn():
-            try:
-                found = work()
-            except Exception as error:  # whatever it is: the other ranks wait
-                channel.agree(call + self._which, error)
-                raise
+            found = self._works(call, work)
             if found is REFUSED:
                 return found
-            if inline:
-                channel.records[rank, _HEAD : _HEAD + sizes[rank]] = found.view(np.uint8)
-            channel.agree(call + self._which)
-            if inline:
-                return channel.told(sizes, dtype)
-            cuts = (0, *itertools.accumulate(sizes))
-            data = np.empty(cuts[-1], np.uint8)
-            data[cuts[rank] : cuts[rank + 1]] = found.view(np.uint8)
-            with span("message", call, self, bytes=data.nbytes):
-                self.group.allgather(data, cuts)
-            return data.view(dtype)
+            with held_back():
+                if inline:
+                    channel.records[rank, _HEAD : _HEAD + sizes[rank]] = found.view(np.uint8)
+                channel.agree(call + self._which)
+                if inline:
+                    return channel.told(sizes, dtype)
+                cuts = (0, *itertools.accumulate(sizes))
+                data = np.empty(cuts[-1], np.uint8)
+                data[cuts[rank] : cuts[rank + 1]] = found.view(np.uint8)
+                with span("message", call, self, bytes=data.nbytes):
+                    self.group.allgather(data, cuts)
+                return data.view(dtype)
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
@@ -357,8 +357,24 @@ class RanksExecutor(Executor):
         with self._channel.turn():
             yield
 
-    def _together(self, name: str, work: Callable[[], tuple[str, Any]]) -> Any:
+    def _works(self, call: str, work: Callable[[], Any]) -> Any:
+        """What `work` gives; the other ranks hear of it if it fails, and of Ctrl-C when this one agrees next."""
+        try:
+            return work()
+        except Exception as error:  # whatever it is: the other ranks wait
+            with held_back():
+                self._channel.agree(call + self._which, error)
+            raise
+        except BaseException as error:
+            self.group.failed = f"{call}: {type(error).__name__}"
+            raise
+
+    def _together(
+        self, name: str, work: Callable[[], tuple[str, Any]], then: Callable[[Any], Any] = lambda result: result
+    ) -> Any:
         """Do this rank's share of a collective call, and agree with the others that all could.
+
+        From then on Ctrl-C is heard when all messages are through: the next ones would not be understood.
 
         Parameters
         ----------
@@ -366,35 +382,38 @@ class RanksExecutor(Executor):
             The call, in case that `work` fails.
         work : callable
             Returns a description of the call, in which ranks must agree, and the share's result.
+        then : callable
+            What is sent and got then, from that.
         """
-        try:
-            call, result = work()
-        except Exception as error:  # whatever it is: the other ranks wait
-            self._channel.agree(name + self._which, error)
-            raise
-        self._channel.agree(call + self._which)
-        return result
+        call, result = self._works(name, work)
+        with held_back():
+            self._channel.agree(call + self._which)
+            return then(result)
 
     # steps of algorithms --------------------------------------------------------------------------
 
     def each(self, call: str, works: Sequence[Callable[[], Any]]) -> list[Any]:
         """Each rank does its own; collective."""
-        with self._turn():
-            own = self._together(call, lambda: (call, self.at_once(works)))
+
+        def exchange(own: list[Any]) -> list[Any]:
             with span("message", call, self):
                 return list(itertools.chain(*self.group.exchange(own)))
 
-    def alltoall(self, call: str, works: Sequence[Callable[[], list[Any]]]) -> list[list[Any]]:
         with self._turn():
-            own = self._together(call, lambda: (call, self.at_once(works)))
+            return self._together(call, lambda: (call, self.at_once(works)), exchange)
+
+    def alltoall(self, call: str, works: Sequence[Callable[[], list[Any]]]) -> list[list[Any]]:
+        def trade(own: list[list[Any]]) -> list[list[Any]]:
             sends = [
-                [row[first:last] for row in own]
-                for first, last in zip(self.firsts[:-1], self.firsts[1:], strict=True)
+                [row[first:last] for row in own] for first, last in zip(self.firsts[:-1], self.firsts[1:], strict=True)
             ]
             # from each rank: for each of its members, one value for each of ours
             with span("message", call, self):
                 got = [row for rank in self.group.alltoall(sends) for row in rank]
             return [[row[k] for row in got] for k in range(len(self.own))]
+
+        with self._turn():
+            return self._together(call, lambda: (call, self.at_once(works)), trade)
 
     # life -----------------------------------------------------------------------------------------
 
@@ -408,7 +427,8 @@ class RanksExecutor(Executor):
         with self._turn():
             for k in self.own:
                 self.members[k].synchronize()
-            self._channel.agree("synchronize" + self._which)
+            with held_back():
+                self._channel.agree("synchronize" + self._which)
 
     def close(self) -> None:
         """Using it afterwards raises BackendUnavailableError. The local executor stays open.

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import re
+import signal
 import time
 
 import numpy as np
@@ -331,3 +332,34 @@ def test_what_functions_capture_is_whole_only_while_they_run():
             pp.count_if(pp.par, y, lambda v: total(v) > N and undefined(v))  # noqa: F821
         assert TWICE.replica is False
     assert works()
+
+
+@pytest.mark.skipif(SIZE == 1, reason="one rank sends nothing")
+@pytest.mark.parametrize("method", ["exchange", "allgather", "alltoall"])
+@pytest.mark.parametrize("number", [0, 1, 4])
+def test_ctrl_c_on_one_rank_is_heard_when_its_messages_are_through(monkeypatch, method, number):
+    """Who catches it can go on; the others, which wait for it in the next step, are told."""
+    x, made, count = WORLD.asarray(np.arange(N) * 7 % 1000), getattr(WORLD.group, method), itertools.count()
+    calls = (lambda: pp.sort(pp.par, x), lambda: pp.asnumpy(x), lambda: pp.reduce(pp.par, x))
+
+    def pressed(*given):
+        if next(count) == number:
+            signal.raise_signal(signal.SIGINT)
+        return made(*given)
+
+    if RANK == SIZE - 1:
+        monkeypatch.setattr(WORLD.group, method, pressed)
+    told = None
+    try:
+        for call in calls:
+            call()
+    except (KeyboardInterrupt, CommunicationError) as error:
+        told = error
+    monkeypatch.undo()
+    with contextlib.suppress(CommunicationError):  # heard behind a call: the others made the next one
+        WORLD.empty(3)
+    MPI.COMM_WORLD.barrier()
+    assert works()
+    if RANK == SIZE - 1:
+        heard = next(count) > number
+        assert isinstance(told, KeyboardInterrupt) == heard, told
