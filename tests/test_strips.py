@@ -751,3 +751,52 @@ def test_rows_become_vectors():
     assert "strip16" not in pp.inspect(narrower, pp.simd(), a, a.copy(), x, np.zeros(100), space=100)["Numba"]
     phi, ell, psi = np.zeros((3, 2, 37)), np.zeros((37, 200)), np.zeros((3, 2, 200))
     assert "strip16" in pp.inspect(moments, pp.simd(), phi, ell, psi, space=phi.shape)["Numba"]
+
+
+def square_rows(z, i, n, m, a, x, y):
+    for j in range(n):
+        y[z, i] += a[i, j] * x[z, j]
+
+
+def flat_rows(z, i, n, m, a, x, y):
+    for j in range(n):
+        y[i + z * m] += a[j + i * n] * x[j + z * n]
+
+
+def gapped_rows(z, i, n, m, a, x, y):
+    first, s = z * n, 0.5
+    for j in range(1, n - 1):
+        s += a[(i * n + j) + 1] * x[first + j] - a[j - 1 + n * i]
+    y[z * m + i] = s
+
+
+def met_rows(z, i, n, m, a, x, y):
+    """Each index reads what the next one wrote before: no step may be done for all first."""
+    for j in range(n):
+        y[m * z + i] += a[j + i * n] * y[m * z + i + 1]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("kernel", [square_rows, flat_rows, gapped_rows, met_rows], ids=lambda x: x.__name__)
+def test_rows_of_flat_arrays(renderer, kernel, dtype):
+    rng, flat = np.random.default_rng(5), kernel is not square_rows
+    how = pp.seq if kernel is met_rows else pp.par.on(renderer.executor)
+    for n, m in ((3, 7), (21, 8), (8, 25), (17, 41)):
+        a, x, y = (rng.random(shape).astype(dtype) for shape in ((m, n), (3, n), (3, m)))
+        y = np.append(y, y[0, :1]) if flat else y
+        a, x = (a.reshape(-1), x.reshape(-1)) if flat else (a, x)
+        wanted = y.copy()
+        pp.for_each(how, (3, m), kernel, n, m, a, x, y)
+        for z, i in np.ndindex(3, m):
+            kernel(z, i, n, m, a, x, wanted)
+        if dtype == "float64":
+            assert np.array_equal(y, wanted), (n, m)
+        else:
+            np.testing.assert_allclose(y, wanted, rtol=1e-5)
+
+
+def test_rows_of_flat_arrays_become_vectors():
+    a, x, y = np.zeros(4100), np.zeros(300), np.zeros(124)
+    for kernel in (flat_rows, gapped_rows, met_rows):
+        told = pp.inspect(kernel, pp.simd(), 100, 41, a, x, y, space=(3, 41))["Numba"]
+        assert ("strip16" in told) == (kernel is not met_rows)

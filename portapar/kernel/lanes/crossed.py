@@ -19,6 +19,7 @@ from portapar.kernel.program import Spec
 
 SHORT = 64  #: rounds of a loop with a constant count that LLVM writes out, and makes vectors of, by itself
 WIDTH = 16  #: rows that are done at a time: two vectors of doubles, so that the adder need not wait
+HALF = 8  #: the same of what is left
 AHEAD = 4  #: cache lines that are asked for before they are needed, where rows of several arrays are read
 SIZES = (4, 8)  #: bytes of numbers whose rows are turned
 _LEFT = "left_"  #: marks elements that are read one by one, in columns that are no whole block
@@ -39,7 +40,7 @@ def is_left(node: ast.AST) -> bool:
 
 
 def cross(
-    function: ast.FunctionDef, own: str, arrays: dict[str, Spec], lane: str
+    function: ast.FunctionDef, own: str, arrays: dict[str, Spec], lane: str, rows: int
 ) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     """Take long loops along rows of the index `own` apart into blocks of columns, if there are such.
 
@@ -52,6 +53,8 @@ def cross(
         Those that may be read at any time.
     lane : str
         Names that begin so are free.
+    rows : int
+        How many at a time.
 
     Returns
     -------
@@ -68,7 +71,7 @@ def cross(
                     setattr(step, field, visit(getattr(step, field)))
             parts = None
             if isinstance(step, ast.For):
-                parts = _blocks(step, function, own, arrays, lane, made)
+                parts = _blocks(step, function, own, arrays, lane, rows, made)
             found += parts or [step]
         return found
 
@@ -84,6 +87,7 @@ def _blocks(
     own: str,
     arrays: dict[str, Spec],
     lane: str,
+    many: int,
     made: dict[str, tuple[tuple[int, ...], np.dtype]],
 ) -> list[ast.stmt] | None:
     """A loop as one over blocks of columns, and one over those that are left; None if it is none along rows."""
@@ -108,23 +112,26 @@ def _blocks(
         if isinstance(node, ast.Subscript) and _is_along(node, own, counter, arrays, first, changing):
             rows.setdefault(ast.unparse(node), (node.value.id, node))  # type: ignore[attr-defined]
     sizes = {arrays[name].dtype.itemsize for name, _ in rows.values()}
-    if len(sizes) != 1:
+    if len(sizes) != 1 or (width := 64 // sizes.pop()) > many:
         return None
-    width, number = 64 // sizes.pop(), len(made)
+    number = len(made)
     at, whole, column = (f"{lane}{name}{number}" for name in ("at", "whole", "column"))
     block = copied(loop)
     fills, names = "", {}
     for k, (text, (name, node)) in enumerate(rows.items()):
         target = names[text] = f"{lane}rows{number}_{k}"
         made[target] = (width,), arrays[name].dtype
-        place = ""
+        place, length = "", f"{name}.shape[{arrays[name].ndim - 1}]"
         for axis, part in enumerate(index_of(node)[:-1]):
             here = ast.unparse(part)
             place = f"({place}) * {name}.shape[{axis}] + {here}" if place else here
-        length = f"{name}.shape[{arrays[name].ndim - 1}]"
-        fills += f"    for {lane} in range(0, {WIDTH}, {width}):\n"
+        place = f"({place} + {lane}) * {length} + {at}"
+        if arrays[name].ndim == 1:
+            length = f"np.int64({_slope(node.slice, own)})"
+            place = ast.unparse(_Signed({own: f"({own} + {lane})", counter: at}).visit(copied(node.slice)))
+        fills += f"    for {lane} in range(0, {many}, {width}):\n"
         copy = "crossed_ahead" if len(rows) > 1 else "crossed"
-        fills += f"        {copy}({target}, {lane}, {name}, ({place} + {lane}) * {length} + {at}, {length})\n"
+        fills += f"        {copy}({target}, {lane}, {name}, {place}, {length})\n"
     start, stop = ast.unparse(first), ast.unparse(end)
     text = (
         f"{whole} = {start} + max({stop} - ({start}), 0) // {width} * {width}\n"
@@ -186,8 +193,14 @@ def _is_along(
     spec, index = arrays.get(name), index_of(node)
     if spec is None or not (spec.contiguous and spec.dtype.kind == "f" and spec.dtype.itemsize in SIZES):
         return False
-    if len(index) != spec.ndim or spec.ndim < 2 or isinstance(node.ctx, ast.Store):
+    if len(index) != spec.ndim or isinstance(node.ctx, ast.Store):
         return False
+    if spec.ndim == 1:  # rows that lie one behind the other
+        known = isinstance(node.slice, ast.Call) and ast.unparse(node.slice.func) == "np.uint64"
+        inner = [n for n in ast.walk(node.slice) if isinstance(n, ast.Subscript) and isinstance(n.value, ast.Name)]
+        if not known or inner or changing & names_in(node.slice):
+            return False
+        return _slope(node.slice, counter) == "1" and _slope(node.slice, own) not in ("", "0", "1")
     *outer, row, last = index
     begins = isinstance(first, ast.Constant) and isinstance(first.value, int) and first.value >= 0
     if isinstance(last, ast.Call) and ast.unparse(last.func) == "np.uint64":
@@ -195,6 +208,42 @@ def _is_along(
     alone = isinstance(row, ast.Name) and row.id == own
     plain = all(isinstance(part, ast.Name) and part.id != own for part in outer) and not changing & names_in(*outer)
     return alone and plain and begins and isinstance(last, ast.Name) and last.id == counter
+
+
+def _slope(index: ast.expr, name: str) -> str:
+    """By how much an index grows with a number, as text; "" if that is not known."""
+    match index:
+        case ast.Name(id=other) if other == name:
+            return "1"
+        case ast.Call(ast.Attribute(attr="uint64" | "int64"), [inner]):
+            return _slope(inner, name)
+        case ast.BinOp(left, ast.Add() | ast.Sub() as op, right):
+            one, other = _slope(left, name), _slope(right, name)
+            if "0" in (one, other) and not (one == "0" and isinstance(op, ast.Sub)):
+                return other if one == "0" else one
+        case ast.BinOp(left, ast.Mult(), right):
+            grows, by = (left, right) if name in names_in(left) else (right, left)
+            slope = "" if name in names_in(by) else _slope(grows, name)
+            if slope not in ("", "0"):
+                factor = ast.unparse(_Signed({}).visit(copied(by)))
+                return f"({factor})" if slope == "1" else f"{slope} * ({factor})"
+    return "" if name in names_in(index) else "0"
+
+
+class _Signed(ast.NodeTransformer):
+    """Names become what was given for them; no number is unsigned."""
+
+    def __init__(self, given: dict[str, str]) -> None:
+        self.given = given
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.Name(self.given.get(node.id, node.id), node.ctx)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        if ast.unparse(node.func) == "np.uint64":
+            node.func = ast.Attribute(ast.Name("np", ast.Load()), "int64", ast.Load())
+        return node
 
 
 class Indexed(ast.NodeTransformer):

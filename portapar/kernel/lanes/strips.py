@@ -60,8 +60,16 @@ class _No(Exception):
 
 
 class _Strip:
-    def __init__(self, program: Program, function: ast.FunctionDef, fewer: bool, written: Sequence[int]) -> None:
-        self.program, self.function, self.fewer = program, function, fewer
+    def __init__(
+        self,
+        program: Program,
+        function: ast.FunctionDef,
+        fewer: bool,
+        written: Sequence[int],
+        rows: int = crossed.WIDTH,
+    ) -> None:
+        self.program, self.function, self.fewer, self.rows = program, function, fewer, rows
+        self.halved = functools.partial(_Strip, program, copied(function), False, written, crossed.HALF)
         params = [p.arg for p in function.args.args]
         self.index, self.arrays = params[: program.ndim], params[program.ndim :]
         self.own = params[program.ndim - 1]
@@ -72,6 +80,7 @@ class _Strip:
         self.by_rows: dict[str, bool] = {}  #: whether elements of an array that is written are those of an index's row
         self.tiles: dict[str, Spec] = {}  #: arrays of which the rows of all lanes are copied
         self.made_of: dict[str, ast.expr] = {}  #: what is given to names that are given something once
+        self.uses: dict[str, set[str]] = {}  #: the texts of the indices of each array
         self.pays = False
         self.width = WIDTH
         self.texts = function_texts(program)
@@ -79,6 +88,9 @@ class _Strip:
     def made(self) -> ast.Module:
         function = self.function
         text = ast.unparse(function)
+        for node in ast.walk(function):
+            if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+                self.uses.setdefault(node.value.id, set()).add(ast.unparse(node.slice))
         if stored_in(function) & {*self.index, *self.arrays} or _LANE in text or _LANES in text:
             raise _No
         function.body = [part for step in function.body for part in _split(step)]
@@ -122,7 +134,13 @@ class _Strip:
         function.body = [*(step for text in made for step in tree_of(text).body), *function.body]
         if self.fewer and (self.tiles or self.private):  # which takes the longer to compile the more there is
             given = ", ".join([*self.index[:-1], f"nonneg({self.own} + {_LANE})", *self.arrays])
-            function.body = tree_of(f"for {_LANE} in range({_LANES}):\n    body({given})\none_round_()").body
+            first, half = f"{_LANE}first = 0\nif {_LANES} >= {crossed.HALF}:\n    {_LANE}first = {crossed.HALF}\n", []
+            if self.width == crossed.WIDTH and max(shape[0] for shape, _ in self.private.values()) <= crossed.HALF:
+                half = self.halved().made().body[0].body  # type: ignore[attr-defined]
+            text = f"{first if half else ''}for {_LANE} in range({f'{_LANE}first, ' if half else ''}{_LANES}):\n"
+            function.body = tree_of(f"{text}    body({given})\none_round_()").body
+            if half:
+                function.body[1].body[:0] = half  # type: ignore[attr-defined]
         function.name = "strip"
         if self.fewer:
             function.args.args.append(ast.arg(_LANES))
@@ -146,9 +164,9 @@ class _Strip:
             return
         specs = zip(self.arrays, self.program.specs, strict=True)
         read = {name: spec for name, spec in specs if spec.is_array and name not in self.written}
-        self.private = crossed.cross(self.function, self.own, read, _LANE)
+        self.private = crossed.cross(self.function, self.own, read, _LANE, self.rows)
         if self.private:
-            self.width = crossed.WIDTH
+            self.width = self.rows
 
     def spread(self, body: list[ast.stmt], control: bool) -> None:
         """Add what differs; `control` if it depends on the index whether these steps are done at all."""
@@ -318,7 +336,7 @@ class _Strip:
         if len(index) != spec.ndim or (spec.dtype.names and not spec.contiguous):
             raise _No
         *outer, last = index
-        own = isinstance(last, ast.Name) and last.id == self.own
+        own = (isinstance(last, ast.Name) and last.id == self.own) or self.one_place(node)
         if (node.value.id in self.written and not own) or any(self.differs(x) for x in outer):
             raise _No
         if not self.differs(last):
@@ -327,6 +345,12 @@ class _Strip:
         if not spec.contiguous or not (near or (len(index) == 1 and self.found(last))):
             raise _No
         self.pays |= depth > 0 and near and len(index) > 1
+
+    def one_place(self, node: ast.Subscript) -> bool:
+        """Whether it is the only element of a flat array that an index uses, next to that of the next one."""
+        assert isinstance(node.value, ast.Name)
+        once = len(self.uses[node.value.id]) == 1 and not stored_in(self.function) & names_in(node.slice)
+        return once and not isinstance(node.slice, ast.Tuple) and self.neighbours(node.slice)
 
     def own_row(self, node: ast.AST) -> bool:
         """Whether it is an element of the row that each index has, of an array without gaps."""
