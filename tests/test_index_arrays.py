@@ -56,6 +56,83 @@ def test_elements_as_indices(renderer, kernel):
             np.testing.assert_array_equal(got, wanted, f"{kind}, negative at {negative}")
 
 
+def some_places(i, k, x, y, z):
+    if x[i] > 0.5:
+        y[k[i]] = x[i]
+    elif x[i] < 0.25:
+        z[k[i] + 1] = i
+
+
+def counted_places(i, k, x, y, z):
+    if k[i] != k[i + 1]:
+        y[k[i]] = x[i] + i
+
+
+@pytest.mark.parametrize("kernel", [some_places, counted_places], ids=lambda kernel: kernel.__name__)
+def test_elements_as_places_to_store_in(renderer, kernel):
+    rng = np.random.default_rng(3)
+    x = rng.random(N)
+    for k in (rng.permutation(N), rng.permutation(N) - 1, np.r_[np.cumsum(x < 0.5), N - 1]):
+        got, wanted = ([np.zeros(N), np.zeros(N + 1, np.int32)] for _ in range(2))
+        pp.for_each(renderer, N - 1, kernel, k, x, *got)
+        in_python(kernel, N - 1, k, x, *wanted)
+        for one, other in zip(got, wanted, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def shifted(k, cells, x, y, z, jp):
+    i = cells[k]
+    y[i] = 0.5 * (x[i] + x[i + 1]) - x[i + jp] * i
+    z[k] = x[i - 1]
+
+
+def taken(k, cells, x, y, z, jp):
+    z[k] = x[cells[k]] + y[cells[k]] * y[k]
+    z[cells[k] + 2500] = x[k]
+
+
+def chosen(k, cells, x, y, z, jp):
+    y[cells[k]] = x[cells[k]] + z[cells[k]] if x[k] > 0.25 else 2.0
+
+
+def grown(k, cells, x, y, z, jp):
+    z[k] = (x[k] > 0.5) * cells[k] + 1.5 * y[cells[k] + 1]
+
+
+def lists():
+    """By name: runs of neighbours in many ways, of more elements than are looked at at a time."""
+    rng, here = np.random.default_rng(6), np.arange(1, 1301)
+    lengths = rng.integers(1, 90, 40)
+    ends = np.repeat(np.cumsum(lengths + rng.integers(0, 3, 40)) - np.cumsum(lengths), lengths)
+    yield "one", here
+    yield "rows", (np.arange(1, 31)[:, None] + 40 * np.arange(33)).ravel()
+    yield "runs", 1 + np.arange(len(ends)) + ends
+    yield "anywhere", rng.permutation(here)
+    yield "back", here[::-1].copy()
+    yield "pairs", here + here // 2 * 2
+    yield "negative", here - 4
+
+
+@pytest.mark.parametrize("kernel", [shifted, taken, chosen, grown], ids=lambda kernel: kernel.__name__)
+@pytest.mark.parametrize("kind", ["int64", "int32"])
+def test_lists_of_neighbours(renderer, kernel, kind):
+    rng = np.random.default_rng(7)
+    x, before = rng.random(5200), rng.random((2, 5200))
+    for name, cells in lists():
+        cells = cells.astype(kind)
+        got, wanted = before.copy(), before.copy()
+        pp.for_each(renderer, len(cells), kernel, cells, x, *got, 40)
+        in_python(kernel, len(cells), cells, x, *wanted, 40)
+        np.testing.assert_array_equal(got, wanted, name)
+
+
+def test_lists_of_neighbours_become_vectors():
+    x, cells = np.zeros(5200), np.arange(3000)
+    for kernel, kind in ((shifted, "int64"), (taken, "int64"), (chosen, "int32")):
+        code = pp.inspect(kernel, pp.simd(), cells.astype(kind), x, x.copy(), x.copy(), 40, space=3000)
+        assert "run(nonneg(k), " in code["Numba"] and re.search(r"fadd <\d+ x double>", code["LLVM"])
+
+
 def truncated(i, p, h, low, x, y):
     a = int(p[i])
     y[i, 0] = x[a] - x[a + 1]

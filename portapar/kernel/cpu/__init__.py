@@ -5,6 +5,7 @@
 `texts`      that loop, as Python for Numba
 `loops`      the loop nest of an index space
 `quotients`  loops over indices that have one quotient
+`listed`     loops over lists of indices, of which neighbours follow one another
 `choices`    conditional expressions as choices instead of branches
 `rounds`     how often loops run
 `registers`  private arrays in vector registers, and the order of loops over them

@@ -20,6 +20,7 @@ from portapar import cache
 from portapar.errors import PlacementError
 from portapar.kernel.cpu import registers
 from portapar.kernel.cpu.choices import chosen, updated_always
+from portapar.kernel.cpu.listed import Listed, listed
 from portapar.kernel.cpu.loops import STREAM_LINES, does_ends
 from portapar.kernel.cpu.quotients import Quotients, quotients
 from portapar.kernel.cpu.rounds import few_rounds
@@ -128,14 +129,15 @@ def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0, 
     for name, body in zip(("strip", "fewer"), bodies, strict=False):
         space[f"{name}{strips}"] = strip_function(program, body, name == "fewer", space)
     cut = None if plain else _quotients(program)
-    if cut is not None:
-        space["run"] = cut.function(program, space)
+    runs = None if plain else _listed(program, stream)
+    if cut is not None or runs is not None:
+        space["run"] = (cut or runs).function(program, space)  # type: ignore[union-attr]
     free = not plain and runs_together(program)
-    text = chunk_text(program, stream, bound, apart, strips, cut, not plain and _short(program), free)
+    text = chunk_text(program, stream, bound, apart, strips, cut, not plain and _short(program), free, runs)
     exec(compile(text, "<portapar chunk>", "exec"), space)
-    for name in ("holds", "sound", "inside", "wider", "fitting", "short"):
+    for name in ("holds", "sound", "inside", "wider", "fitting", "short", "runs"):
         if name in space:
-            seldom = name in ("holds", "inside", "wider", "fitting")
+            seldom = name in ("holds", "inside", "wider", "fitting", "runs")
             space[name] = callee(space[name], once=seldom or program.once, inline=not seldom)
     return space["chunk"]
 
@@ -155,6 +157,19 @@ def _quotients(program: Program) -> Quotients | None:
     trees = {name: tree_of(text) for name, text in texts.items()}
     body = straight(trees | _forms(program, texts, {} if bound is None else bound.trees), "body")
     return None if body is None else quotients(program, body)
+
+
+@functools.lru_cache(maxsize=4096)
+def _listed(program: Program, stream: bool) -> Listed | None:
+    """The body for runs of a list of indices, if it has such a list."""
+    bound, texts = _bounded(program), function_texts(program)
+    if bound is None or not bound.elements or not kept_apart(program):
+        return None
+    if stream or strip_bodies(program)[0] or _quotients(program):
+        return None
+    trees = {name: tree_of(text) for name, text in texts.items()}
+    body = straight(trees | _forms(program, texts, bound.trees), "body")
+    return None if body is None else listed(program, body)
 
 
 def _short(program: Program) -> bool:
@@ -390,7 +405,7 @@ def inspect(program: Program, stream: bool = False) -> dict[str, str]:
         "vectorized": verdict,
         "Numba": program.text + "\n" + chunk_text(
             program, stream, bound, kept_apart(program), strips, _quotients(program), _short(program),
-            runs_together(program),
+            runs_together(program), _listed(program, stream),
         ),
         "LLVM": llvm,
         "assembly": library.get_asm_str(),

@@ -34,6 +34,7 @@ def loops_text(
     cut: Quotients | None = None,
     short: bool = False,
     free: bool = False,
+    runs: bool = False,
 ) -> str:
     """The text of ``chunk(lo, hi, block)``, of which `head` is the beginning, for maps and transforms.
 
@@ -46,6 +47,8 @@ def loops_text(
     sound = bound is not None and bound.elements != ""
     near = ("near", "far") if sound else ends
     work = _stream_text(program, args, name, *near) if stream else _loop(program, name, call, *near, strips, cut, free)
+    if runs:
+        work = f"@if not runs(near, far, block):\n{_indented(work)}"
     if sound:
         row = "".join(f"{_ends(program, d, f'p{d}', f'p{d}')}, " for d in range(program.ndim - 1))
         work = (

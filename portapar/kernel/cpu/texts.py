@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from portapar.kernel.cpu.listed import Listed
 from portapar.kernel.cpu.loops import holds_text, loops_text, rows_apart
 from portapar.kernel.cpu.quotients import Quotients
 from portapar.kernel.front.bounds import Bounded
@@ -28,6 +29,7 @@ def chunk_text(
     cut: Quotients | None = None,
     short: bool = False,
     free: bool = False,
+    runs: Listed | None = None,
 ) -> str:
     """Python text of ``chunk(lo, hi, block)`` for a program.
 
@@ -47,6 +49,8 @@ def chunk_text(
         Rows have a known length, and several are done at a time.
     free : bool
         Iterations next to each other may all load before one of them stores.
+    runs : Listed, optional
+        The body for runs of a list of indices.
     """
     args = [f"a{k}" for k in range(len(program.specs))]
     extra = [f"n{d}" for d in range(1, program.ndim)]
@@ -66,7 +70,9 @@ def chunk_text(
     if program.form == "reduce":
         head = holds_text(program, bound, given) + head if bound else head
         return (_tree_text if program.ordered else _lanes_text)(program, head, call, bound)
-    return loops_text(program, head, given, stream, bound, strips, cut, short, free)
+    if runs is not None:
+        head = runs.runs(given.replace("given", "unpack"), call) + head
+    return loops_text(program, head, given, stream, bound, strips, cut, short, free, runs is not None)
 
 
 def _value(call: str, fast: bool) -> Callable[[str], str]:

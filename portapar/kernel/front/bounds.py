@@ -181,8 +181,13 @@ class _Analysis(Arithmetic):
         calls = [n for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)]
         if any(call.func.attr != "uint64" for call in calls):  # type: ignore[attr-defined]
             return False
-        far = sum(any(b.limits for b in bounds) for bounds in self.found.values())
-        return far * 5 > sum(isinstance(node, (ast.BinOp, ast.Compare, ast.IfExp)) for node in nodes)
+        far = {id(self.nodes[key][1]) for key, bounds in self.found.items() if any(b.limits for b in bounds)}
+        branches = [part for node in nodes if isinstance(node, ast.If) for part in (*node.body, *node.orelse)]
+        steps = [step for part in branches for step in ast.walk(part) if isinstance(step, ast.Assign)]
+        stored = (id(part) for step in steps for target in step.targets for part in ast.walk(target))
+        if far <= {*stored}:
+            return False  # a vector stores some of its numbers, where one by one branches mispredict
+        return len(far) * 5 > sum(isinstance(node, (ast.BinOp, ast.Compare, ast.IfExp)) for node in nodes)
 
     def _plain(self, bounds: Interval) -> bool:
         """The kernel's own index or a constant: nothing is to be gained."""
