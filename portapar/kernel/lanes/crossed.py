@@ -154,15 +154,20 @@ def _blocks(
 
 
 def is_alone(loop: ast.For) -> bool:
-    """Whether rounds of a loop leave nothing but what they store: ``for j in range(n): o[i, j] = a[i, j] - m``."""
-    given, seen, stores = stored_in(*loop.body), set[str](), False
+    """Whether rounds of a loop leave nothing but what they store: ``for j in range(n): o[i, j] = a[i, j] - m``.
+
+    Those that store in one place, as ``o[i] += a[i, j]``, hand that on.
+    """
+    given, seen, stores, counter = stored_in(*loop.body), set[str](), False, stored_in(loop.target)
     for step in loop.body:
         match step:
             case ast.Assign([ast.Name()], value):
                 read = names_in(value)
             case ast.AugAssign(ast.Name()):
                 read = names_in(step)
-            case ast.Assign([ast.Subscript()]) | ast.AugAssign(ast.Subscript()):
+            case ast.Assign([ast.Subscript(slice=at)]) | ast.AugAssign(ast.Subscript(slice=at)):
+                if not counter & names_in(at):
+                    return False
                 read, stores = names_in(step), True
             case _:
                 return False
