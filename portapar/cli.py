@@ -302,7 +302,7 @@ def _roofline(options: argparse.Namespace, in_job: bool) -> int:
     found: list[validate.Case] = []
     for one in validate.cases(options.size):
         found.append(one)
-        speed = one.work.doubles / one.measured / 1e9
+        speed = one.work.operations / one.measured / 1e9
         print(f"{one.executor:10} {one.name:22} {one.size:10} {speed:8.3g} Gflop/s", flush=True)
     validate.roofline(found, options.plot)
     print(f"chart: {options.plot}")

@@ -255,11 +255,11 @@ def roofline(found: Sequence[Case], path: Path) -> None:
         for (size, speed), shade in zip(known.streams, ("0.8", "0.67", "0.5", "0.33", "0.1"), strict=False):
             tops = [min(known.doubles, speed * x) / 1e9 for x in across]
             axis.plot(across, tops, color=shade, linewidth=1.2, label=f"{_bytes(size)}: {speed / 1e9:.0f} GB/s")
-        some = [one for one in found if one.executor == name and one.work.doubles and one.work.traffic]
+        some = [one for one in found if one.executor == name and one.work.operations and one.work.traffic]
         for case in dict.fromkeys(one.name for one in some):
             mine = [one for one in some if one.name == case]
-            places = [one.work.doubles / one.work.traffic for one in mine]
-            axis.plot(places, [one.work.doubles / one.measured / 1e9 for one in mine], "o", markersize=4, label=case)
+            places = [one.work.operations / one.work.traffic for one in mine]
+            axis.plot(places, [one.work.operations / one.measured / 1e9 for one in mine], "o", markersize=4, label=case)
         axis.set(xscale="log", yscale="log", title=name, xlabel="operations per byte")
         axis.spines[["top", "right"]].set_visible(False)
         axis.legend(fontsize=6, frameon=False, loc="lower right")

@@ -83,6 +83,11 @@ class Work:
         both = self.alone + other.alone if self.alone and other.alone else self.alone or other.alone
         return Work(**found, alone=both)
 
+    @property
+    def operations(self) -> float:
+        """Arithmetic operations of all kinds, whatever they wait for."""
+        return self.doubles + self.singles + self.chained + self.looped + (self.alone.operations if self.alone else 0.0)
+
     def times(self, share: float) -> Work:
         """The same for so many times as many iterations; it starts no more kernels, and reaches as far."""
         kept = {"launches", "spread", "steps", "few", "captures"}

@@ -1,5 +1,6 @@
 """The command line: what it prints and saves, and how it ends."""
 
+import functools
 import json
 import os
 import subprocess
@@ -7,7 +8,7 @@ import sys
 
 import pytest
 
-from portapar import bandwidth, cli, launcher
+from portapar import bandwidth, cli, launcher, rates, validate
 from portapar.algorithms.stream import KERNELS, Stream
 
 
@@ -56,6 +57,38 @@ def test_a_chart(capsys, tmp_path):
     )
     assert code == 0 and f"chart: {chart}" in out
     assert chart.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture
+def few_cases(monkeypatch):
+    """Of predictions and measurements, on simd alone."""
+    monkeypatch.setattr(rates, "_known", [rates.Profile({"simd": rates.built_in("simd", 1)})])
+    monkeypatch.setattr(validate, "_BUDGET", 1e-3)
+    some = {name: validate.CASES[name] for name in ("polynomial-8", "reduce", "spmv")}
+    monkeypatch.setattr(validate, "CASES", some)
+    return some
+
+
+def test_a_roofline(capsys, tmp_path, few_cases):
+    pytest.importorskip("matplotlib")
+    chart = tmp_path / "roof.png"
+    code, out, _ = run(capsys, "roofline", "--plot", str(chart), "--size", "1e3,1e4")
+    rows = [line.split() for line in out.splitlines()[:-1]]
+    assert code == 0 and f"chart: {chart}" in out and chart.read_bytes().startswith(b"\x89PNG")
+    assert [row[:3] for row in rows] == [["simd", name, n] for name in few_cases for n in ("1000", "10000")]
+    assert all(float(row[3]) > 0 for row in rows)
+
+
+def test_predictions_beside_measurements(capsys, monkeypatch, few_cases):
+    """Errors are what the columns say, and the last line sums them up."""
+    monkeypatch.setattr(validate, "cases", functools.partial(validate.cases, sizes=(100, 10_000)))
+    code, out, _ = run(capsys, "tune", "--validate")
+    rows = [line.split() for line in out.splitlines() if line.split()[0] in few_cases]
+    assert code == 0 and {row[0] for row in rows} == set(few_cases) and len(rows) == 6
+    for row in rows:
+        predicted, measured, error = float(row[3]), float(row[5]), float(row[7])
+        assert error == pytest.approx(100 * (max(predicted, measured) / min(predicted, measured) - 1), abs=0.6)
+    assert out.splitlines()[-1].startswith("simd: median error") and f"{len(rows)} cases" in out
 
 
 def test_a_failed_check_shows_in_the_exit_code(capsys, monkeypatch):
