@@ -202,3 +202,62 @@ def test_an_index_that_is_used_twice_is_no_tuple():
     where = executor("opencl:0")
     text = pp.inspect(computed, where, np.zeros(9), np.zeros((9, 3)), space=9)["OpenCL C"]
     assert "tuple" not in text
+
+
+# branches that end by a branch ----------------------------------------------------------------------------------
+
+
+def ruled(i, a, b):
+    s = a[i] % 4
+    b[i] = s == 3 or (s == 2 and a[i - 1] > 4) or (s == 1 and a[i - 2] > a[i])
+
+
+def guarded(i, a, b):
+    s = 0.0
+    for k in range(-2, 3):
+        p = i + k
+        if p >= 0 and p < len(a) and a[p] > 1 and p != 4 and a[p] != a[i]:
+            s += a[p]
+    b[i] = s
+
+
+def left(i, a, b):
+    v, w = a[i], 1.0
+    if v > 2:
+        w = v * 2
+        u = w + 1
+        if u > 9:
+            w = a[0] + u
+            v = u
+    b[i] = v + w
+
+
+def inner(i, a, b):
+    v, w = a[i], 0.5
+    if v > 1:
+        v = v + 1
+        if w + v > 5:
+            w = a[i - 1]
+            if w < 4:
+                w = w * v
+        else:
+            w = v
+    b[i] = w - v
+
+
+@pytest.mark.parametrize("kernel", [ruled, guarded, left, inner], ids=lambda x: x.__name__)
+def test_branches_that_end_by_a_branch(renderer, kernel):
+    check(renderer, kernel, 40, np.random.default_rng(2).integers(0, 9, 40).astype(float), np.zeros(40))
+
+
+def rule(i, a, b):
+    s = a[i]
+    b[i] = s == 3 or (s == 2 and a[i - 1] > 4)
+
+
+def test_branches_are_one_after_the_other_on_cpus():
+    """But for those that hold one with two sides."""
+    for kernel in (rule, inner):
+        text = pp.inspect(kernel, executor("opencl:0"), np.zeros(40), np.zeros(40), space=40)["OpenCL C"]
+        nested = "        if (" in text.partition("__kernel")[0]
+        assert nested == (kernel is inner or "always_inline" not in text)

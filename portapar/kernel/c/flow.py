@@ -268,7 +268,10 @@ class Flow:
         behind: list[str] = []
         if self.function.unit.dialect.serial:
             behind = self._joined(yes, no)
-            if chosen := self._chosen(condition, yes, no):
+            chosen = self._chosen(condition, yes, no)
+            if bool(yes) != bool(no):
+                chosen = self._flat(condition if yes else f"!({condition})", yes or no)
+            if chosen:
                 self.lines += [*chosen, *behind]
                 return None
         if not yes and not no:
@@ -312,13 +315,44 @@ class Flow:
 
     def _chosen(self, condition: str, yes: list[str], no: list[str]) -> list[str]:
         """Two short branches that only give variables values, without a branch: nothing has to be predicted."""
-        pad, function = "    " * self.depth, self.function
-        texts = [[line.partition("  // line ")[0].strip() for line in lines] for lines in (yes, no)]
-        if not all(0 < len(lines) <= _MOST_CHOSEN and all(map(_CHEAP.fullmatch, lines)) for lines in texts):
+        if not (yes and no and len(max(yes, no, key=len)) <= _MOST_CHOSEN):
             return []
+        return self._selects(condition, yes, no)[0]
+
+    def _flat(self, condition: str, lines: list[str]) -> list[str]:
+        """A short branch that ends by another one, as of ``a or b and c``, as one after the other.
+
+        Where both compare one number LLVM makes a switch of them, of which it makes no vectors.
+        """
+        if any(line[0] == "@" for line in lines):  # a place that is reached in several ways, or a loop
+            return []
+        depth = len(self._pad) + 4
+        first = next((k for k, line in enumerate(lines) if not _CHEAP.fullmatch(_unmarked(line))), 0)
+        inner = _unmarked(lines[first])[depth:]
+        rest = range(first + 1, len(lines))
+        ends = [k for k in rest if lines[k][:depth].isspace() and lines[k][depth:].startswith("}")]
+        if not inner.startswith("if (") or ends != [len(lines) - 1] or _unmarked(lines[-1])[depth:] != "}":
+            return []
+        if first > _MOST_CHOSEN or not _CHEAP.fullmatch(f"x = {inner[4:-3]};"):
+            return []
+        found, test = self._selects(condition, lines[:first], [], "\n".join(lines[first:]))
+        if not test:
+            return []
+        opened = lines[first][depth:].replace(inner, f"if ({test} ? {inner[4:-3]} : false) {{", 1)
+        return [*found, self._pad + opened, *(line[4:] for line in lines[first + 1 :])]
+
+    def _selects(self, condition: str, yes: list[str], no: list[str], then: str = "") -> tuple[list[str], str]:
+        """Assignments of two branches as choices, and the variable with what is chosen by; none if that is too much.
+
+        What comes `then` may use what they assign.
+        """
+        pad, function = self._pad, self.function
+        texts = [[_unmarked(line).strip() for line in lines] for lines in (yes, no)]
+        if not all(map(_CHEAP.fullmatch, [*texts[0], *texts[1]])):
+            return [], ""
         if function.unit.cost("".join(yes + no)).steps > _MOST_STEPS:
-            return []
-        mark = yes[-1].strip().removeprefix(texts[0][-1])
+            return [], ""
+        mark = yes[-1].strip().removeprefix(texts[0][-1]) if yes else ""
         computed, values = [], []
         for lines in texts:
             fresh: dict[str, str] = {}
@@ -327,17 +361,22 @@ class Flow:
                 for old, new in fresh.items():
                     value = re.sub(rf"\b{old}\b", new, value)
                 if name not in function.locals:
-                    return []
+                    return [], ""
                 fresh[name] = function.fresh("either", function.locals[name])
                 computed.append(f"{pad}{fresh[name]} = {value}{mark}")
             values.append(fresh)
-        names = [name for name in dict.fromkeys([*values[0], *values[1]]) if not _OWN.fullmatch(name)]
+        used = set(re.findall(r"\w+", then))
+        names = [n for n in dict.fromkeys([*values[0], *values[1]]) if n in used or not _OWN.fullmatch(n)]
         test = function.fresh("test", "bool")
         computed.append(f"{pad}{test} = {condition};{mark}")
         for name in names:
             a, b = (fresh.get(name, name) for fresh in values)
             computed.append(f"{pad}{name} = {test} ? {a} : {b};{mark}")
-        return computed
+        return computed, test
+
+    @property
+    def _pad(self) -> str:
+        return "    " * self.depth
 
     def _is_inside(self, target: int, source: int) -> bool:
         """Whether a block is written inside of the branch that leads to it."""
@@ -476,6 +515,11 @@ class Flow:
         if source is not None and source.op == "getiter":
             item = function.item(source.value, item)
         self.items[target.name] = (item, more)
+
+
+def _unmarked(line: str) -> str:
+    """A line without the comment that tells where it is from."""
+    return line.partition("  // line ")[0]
 
 
 def _op(value: Any) -> str:

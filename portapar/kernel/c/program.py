@@ -95,7 +95,7 @@ def _counted(text: str) -> bool:
             return False
         if isinstance(node, ast.For):
             ends = node.iter.args if isinstance(node.iter, ast.Call) else [node.iter]
-            if not all(isinstance(end, ast.Constant | ast.UnaryOp) for end in ends):
+            if not all(isinstance(end, ast.Constant | ast.UnaryOp | ast.Tuple) for end in ends):
                 return False
     return True
 
