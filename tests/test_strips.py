@@ -1,5 +1,6 @@
 """Sums down columns, which the CPU does for several indices at a time: the bits of one index after the other."""
 
+import ast
 import math
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from conftest import executor
 
 import portapar as pp
+from portapar.kernel.lanes.crossed import is_alone
 
 
 def dots(j, a, x, y):
@@ -800,3 +802,18 @@ def test_rows_of_flat_arrays_become_vectors():
     for kernel in (flat_rows, gapped_rows, met_rows):
         told = pp.inspect(kernel, pp.simd(), 100, 41, a, x, y, space=(3, 41))["Numba"]
         assert ("strip16" in told) == (kernel is not met_rows)
+
+
+@pytest.mark.parametrize(
+    "step, alone",
+    [
+        ("o[i, j] = a[i, j] - m", True),
+        ("o[i, j + 1] += m", True),
+        ("o[i] += a[i, j]", False),  # a sum
+        ("o[z, i] = o[z, i] * 0.5 + a[i, j]", False),
+        ("o[j, i] = o[j + 1, i] * 0.5", False),  # a column: all lanes do it at once
+        ("m = m + a[i, j]", False),
+    ],
+)
+def test_loops_that_are_done_row_by_row(step, alone):
+    assert is_alone(ast.parse(f"for j in range(n):\n    {step}").body[0]) is alone

@@ -156,7 +156,7 @@ def _blocks(
 def is_alone(loop: ast.For) -> bool:
     """Whether rounds of a loop leave nothing but what they store: ``for j in range(n): o[i, j] = a[i, j] - m``.
 
-    Those that store in one place, as ``o[i] += a[i, j]``, hand that on.
+    Those that store in one place, as ``o[i] += a[i, j]``, hand that on, and columns, ``o[j, i]``, are vectors of lanes.
     """
     given, seen, stores, counter = stored_in(*loop.body), set[str](), False, stored_in(loop.target)
     for step in loop.body:
@@ -165,8 +165,8 @@ def is_alone(loop: ast.For) -> bool:
                 read = names_in(value)
             case ast.AugAssign(ast.Name()):
                 read = names_in(step)
-            case ast.Assign([ast.Subscript(slice=at)]) | ast.AugAssign(ast.Subscript(slice=at)):
-                if not counter & names_in(at):
+            case ast.Assign([ast.Subscript() as place]) | ast.AugAssign(ast.Subscript() as place):
+                if not counter & names_in(index_of(place)[-1]):
                     return False
                 read, stores = names_in(step), True
             case _:
