@@ -478,18 +478,19 @@ def run(
     try:
         undecided = choosing(how)
         if undecided is not None:
+            given = [x for x in values if x is not None]
+            plain, like = {*map(type, given)} == {np.ndarray}, None
+            if plain:
+                small = few is not None and max(x.size for x in given) <= FEW
+                like = undecided, algorithm, *(() if small else choice.looks(functions(body), given))
+                held = choice.held(undecided, like)
+                if held is not None and small and few is not None:
+                    if (value := few(Step(held[0]))) is not MISS:
+                        return value
+                    choice.hold(undecided, like, None)
+                elif held is not None and current.get() is None and not watching and not held[0].executor.closed:
+                    return _run(algorithm, held[0], values, body, few, own, whole)
             given, body, own = normal(values, body, own)
-            plain = all(type(x) is np.ndarray for x in given)
-            small = plain and few is not None and all(x.size <= FEW for x in given)
-            like = undecided, algorithm, *(() if small else choice.looks(functions(body), given))
-            held = choice.held(undecided, like) if plain else None
-            there = None if held is None else held[0]
-            if few is not None and small and there is not None:
-                if (value := few(Step(there))) is not MISS:
-                    return value
-                choice.hold(undecided, like, None)
-            elif there is not None and current.get() is None and not watching and not there.executor.closed:
-                return _run(algorithm, there, values, body, few, own, whole)
 
             def holds(bound: Policy) -> None:
                 if plain and isinstance(bound.executor, DeviceExecutor) and bound.executor.device.host_memory:
