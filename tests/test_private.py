@@ -255,10 +255,6 @@ WRONG = {
 
 #: functions that give a private array back
 RETURNED = {
-    "in a tuple": """
-        t = np.zeros(2)
-        return t, i
-    """,
     "in nested tuples": """
         t = np.zeros(2)
         return (1, (i, t))
@@ -313,6 +309,72 @@ def test_a_returned_private_array_is_refused(module, name):
     told = r"(?s)'given'.*private array made in line \d+.*return .*Instead: .*pass it in"
     with pytest.raises(pp.KernelError, match=told):
         pp.for_each(pp.par, N, made.kernel, np.zeros(N))
+
+
+def valued(x):
+    g = np.zeros(2)
+    g[0], g[1] = 2 * x[0], 4 * x[1]
+    return x[0] ** 2 + 2 * x[1] ** 2, g
+
+
+def parts(a, b):
+    w = np.array([a + b, a - b])
+    if a > 1:
+        return w / 2, np.array([[1.0, a], [b, 2.0]]), np.zeros(2, np.float32)
+    w = w + 1
+    return w, np.ones((2, 2)), np.full(2, 0.25, np.float32)
+
+
+def onwards(y, h):
+    k = np.array([y[1], -y[0]])
+    y = y + h * k
+    return y, k
+
+
+def gives_arrays(i, x, out):
+    w, m, single = parts(x[i, 0], x[i, 1])
+    single[0] += 1 / 3
+    w[1] += 1
+    w = w * 2
+    for r in range(2):
+        out[i, 0] += m[r] @ w + single[r]
+    y = np.array([x[i, 0], 1.0])
+    for _ in range(5):
+        y, k = onwards(y, 0.1)
+    out[i, 1:], k = onwards(y + k, 0.2)
+    pair = onwards(k, 0.1)
+    k = pair[0]
+    out[i, 0] += (k * pair[1][0]).sum()
+
+
+def descends(i, x, out):
+    at = x[i].copy()
+    f, g = valued(at)
+    for _ in range(5):
+        t = 1.0
+        while True:
+            if t > 0.9:
+                t *= 0.5
+                continue
+            new = at - t * g
+            lower, slope = valued(new)
+            if lower <= f - 0.3 * t * (g @ g):
+                break
+            t *= 0.5
+        at, f, g = new, lower, slope
+    out[i, 0], out[i, 1:] = f, at
+
+
+@pytest.mark.parametrize("kernel", [gives_arrays, descends], ids=lambda f: f.__name__)
+def test_arrays_in_returned_tuples(renderer, kernel):
+    x = np.random.default_rng(1).normal(size=(N, 2)) + 0.5
+    out, wanted = np.zeros((N, 3)), np.zeros((N, 3))
+    for i in range(N):
+        kernel(i, x, wanted)
+    for policy in (renderer, renderer.with_(check=True)):
+        out[:] = 0
+        pp.for_each(policy, N, kernel, x, out)
+        np.testing.assert_allclose(out, wanted, rtol=1e-12, atol=1e-15)
 
 
 def test_an_argument_or_a_private_array_is_refused(module):

@@ -206,6 +206,18 @@ def checked(
     return Checked(replace(kernel, functions=functions), tuple(sites), told)
 
 
+def _before_continue(body: list[ast.stmt], stops: list[ast.stmt]) -> list[ast.stmt]:
+    """The body of a loop with some statements before each `continue`."""
+    made: list[ast.stmt] = []
+    for node in body:
+        if isinstance(node, ast.If):
+            node.body = _before_continue(node.body, stops)
+        if isinstance(node, (ast.If, ast.For, ast.While)):
+            node.orelse = _before_continue(node.orelse, stops)
+        made += [*map(copied, stops), node] if isinstance(node, ast.Continue) else [node]
+    return made
+
+
 class _Rewriter(ast.NodeTransformer):
     """Puts the checks into one function."""
 
@@ -346,7 +358,14 @@ class _Rewriter(ast.NodeTransformer):
         self.generic_visit(node)
         stop = tree_of(f"while 1:\n    if {self.names['record']}[0] != 0:\n        break\n").body[0]
         assert isinstance(stop, ast.While)
-        node.body = [*(placed(statement, node) for statement in stop.body), *node.body]
+        stops = [placed(statement, node) for statement in stop.body]
+        if not (isinstance(node.test, ast.Constant) and node.test.value):
+            node.body = [*stops, *node.body]
+            return node
+        ends = copied(stops[0])  # what a round assigns is read after an endless loop
+        if not any(isinstance(part, ast.Return) and part.value for part in self.function.nodes()):
+            ends.body = [placed(ast.Return(None), node)]
+        node.body = [*_before_continue(node.body, [ends]), *stops]
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.expr:

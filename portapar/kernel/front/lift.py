@@ -327,10 +327,12 @@ class _Lifter(Calls):
         node.value = self.visit(node.value)
         if isinstance(first, (ast.Tuple, ast.List)) and any(isinstance(part, ast.Starred) for part in first.elts):
             return self.apart(first, node.value)
-        shape = self.shape(node.value)
+        if (made := self.filled(node.targets, node.value)) is not None:
+            return made
+        shape, dims = self.shape(node.value), self.lengths(node.value)
         node.targets = [self.visit(target) for target in node.targets]
         for target in node.targets:
-            self.note(target, shape)
+            self.note(target, shape, dims)
         return node
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
@@ -406,6 +408,7 @@ class _Lifter(Calls):
             self.unsure.discard(node.id)
             node.id = self.renamed.get(node.id, node.id)
             self.shapes.pop(node.id, None)
+            self.privates.pop(node.id, None)
             return node
         if node.id in self.items:
             return placed(ast.Tuple([ast.Name(name, ast.Load()) for name in self.items[node.id]], ast.Load()), node)

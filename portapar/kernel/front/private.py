@@ -128,18 +128,19 @@ def kept_copies(
     every = list(_in_order(body))
     has = lambda node, part: any(one is part for one in ast.walk(node))
     loops = [node for node in every if isinstance(node, (ast.For, ast.While)) and has(node, wrong.node)]
-    if not loops:
-        return False
-    inside = list(_in_order(loops[-1].body))
-    made = next(k for k, node in enumerate(inside) if has(node, wrong.node) and not isinstance(node, _NESTS))
-    new = next((name for name, value in assignments_of(inside[made]) if value is wrong.node), "")
-    if not new:
-        return False
-    outside = [node for node in every if not has(loops[-1], node)]
-    arrays = lambda name: {id(call) for call, depth in parts.get(name, ()) if _is_array(call, depth)}
-    alike = {name for name in parts if not arrays(name).isdisjoint(arrays(new))}
-    stores = lambda node: {new if name in alike - {*wrong.kept} else name for name in _stored(node, writes)}
-    return any(_copied(name, new, inside, made, outside, stores) for name in wrong.kept)
+    for loop in reversed(loops):  # the innermost one first: what it makes may be kept around it
+        inside = list(_in_order(loop.body))
+        made = next(k for k, node in enumerate(inside) if has(node, wrong.node) and not isinstance(node, _NESTS))
+        new = next((name for name, value in assignments_of(inside[made]) if value is wrong.node), "")
+        if not new:
+            return False
+        outside = [node for node in every if not has(loop, node)]
+        arrays = lambda name: {id(call) for call, depth in parts.get(name, ()) if _is_array(call, depth)}
+        alike = {name for name in parts if not arrays(name).isdisjoint(arrays(new))} - {*wrong.kept}
+        stores = lambda node, new=new, alike=alike: {new if name in alike else name for name in _stored(node, writes)}
+        if any(_copied(name, new, inside, made, outside, stores) for name in wrong.kept):
+            return True
+    return False
 
 
 def _copied(

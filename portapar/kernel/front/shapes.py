@@ -8,22 +8,29 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from portapar.kernel.front.kernel import Capture, Guard, kind_of
 from portapar.kernel.front.names import Names
-from portapar.kernel.front.trees import Filled, copied, item_at, loads, placed, whole_number
+from portapar.kernel.front.trees import Filled, copied, item_at, item_of, loads, placed, whole_number
 from portapar.kernel.front.unroll import written_out
 
 _MOST = 64  #: items of a tuple that are written out
 
 
 class Shape(NamedTuple):
-    """What is known of a tuple: the names of its items, if they have some, and what is known of each."""
+    """What is known of a tuple: the names of its items, if they have some, and what is known of each.
+
+    One that has `dims` is the elements of a private array of such lengths, which a function returns.
+    """
 
     fields: tuple[str, ...]
     items: tuple[Any, ...]
+    dims: tuple[int, ...] = ()
 
 
 class Shapes(Names):
@@ -33,6 +40,8 @@ class Shapes(Names):
     ----------
     shapes : dict
         Variables that are tuples → `Shape`.
+    privates : dict
+        Variables that are private arrays → their lengths, where the text says them.
     returned : list
         The same of what its return statements give; None for what is no tuple that is known.
     """
@@ -40,13 +49,15 @@ class Shapes(Names):
     def __init__(self, func: Any, fixed: Any = None) -> None:
         super().__init__(func, fixed)
         self.shapes: dict[str, Shape] = {}
+        self.privates: dict[str, tuple[int, ...]] = {}
         self.returned: list[Shape | None] = []
 
     def shape(self, node: ast.AST | None) -> Shape | None:
         """What is known of the tuple that an expression is; None of all others."""
         if isinstance(node, ast.Tuple):
             starred = any(isinstance(part, ast.Starred) for part in node.elts)
-            return None if starred else Shape(getattr(node, "fields", ()), tuple(map(self.shape, node.elts)))
+            names, dims = getattr(node, "fields", ()), getattr(node, "array", ())
+            return None if starred else Shape(names, tuple(map(self.shape, node.elts)), dims)
         if isinstance(node, ast.Name):
             if node.id in self.items:
                 found = tuple(self.shapes.get(name) for name in self.items[node.id])
@@ -238,8 +249,42 @@ class Shapes(Names):
 
     # statements ---------------------------------------------------------------------------------------
 
+    def lengths(self, node: ast.expr) -> tuple[int, ...]:
+        """The lengths of the private array that a visited expression is, where they are known; () of all others."""
+        match node:
+            case ast.Name(id=name):
+                return self.privates.get(name, ())
+            case ast.Call(func=ast.Name(id="private_zeros" | "private_empty" | "private_full"), args=[shape, *_]):
+                sizes = [whole_number(n) for n in (shape.elts if isinstance(shape, ast.Tuple) else [shape])]
+                return () if None in sizes else tuple(sizes)  # type: ignore[arg-type]
+            case ast.NamedExpr(value=ast.Call(func=ast.Name(id="private_array"), args=[kind, ast.Tuple() as n, *_])):
+                made = getattr(kind, "value", "") in ("array", "asarray")
+                return tuple(x.value for x in n.elts if isinstance(x, ast.Constant)) if made else ()  # type: ignore[misc]
+            case ast.Call(func=ast.Attribute(value=whole, attr="copy")) | ast.UnaryOp(operand=whole):
+                return self.lengths(whole)
+            case ast.BinOp(left=left, right=right) if not isinstance(node.op, ast.MatMult):
+                return self.lengths(left) or self.lengths(right)
+        return ()
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
+        known = dict(self.privates)
+        self.generic_visit(node)
+        self.privates = known  # they are changed in their place
+        return node
+
     def visit_Return(self, node: ast.Return) -> ast.stmt:
         self.generic_visit(node)
+        for k, part in enumerate(node.value.elts if isinstance(node.value, ast.Tuple) else ()):
+            dims = self.lengths(part)
+            if dims and 0 < math.prod(dims) <= _MOST:  # its elements are returned
+                if not isinstance(part, (ast.Name, ast.NamedExpr)):
+                    part = placed(ast.NamedExpr(ast.Name(self.local("array"), ast.Store()), part), part)
+                name = ast.Name(part.target.id, ast.Load()) if isinstance(part, ast.NamedExpr) else part
+                at = [[_number(n) for n in index] for index in np.ndindex(*dims)]
+                items = [item_of(name if place else part, index) for place, index in enumerate(at)]
+                made = self._made(part, [ast.UnaryOp(ast.UAdd(), item) for item in items])  # numbers, no parts of it
+                made.array = dims  # type: ignore[attr-defined]
+                node.value.elts[k] = made  # type: ignore[union-attr]
         self.returned.append(self.shape(node.value))
         return node
 
@@ -248,10 +293,39 @@ class Shapes(Names):
         (first, *others) = self.returned or [None]
         return first if all(one == first for one in others) else None
 
-    def note(self, target: ast.expr, shape: Shape | None) -> None:
-        """What is assigned to a visited target."""
+    def filled(self, targets: list[ast.expr], value: ast.expr) -> list[ast.stmt] | None:
+        """``w, v = f(x)``, where `f` returns elements of private arrays: arrays of them; None of all others."""
+        shape = self.shape(value)
+        if shape is None or len(targets) != 1 or not (shape.dims or any(x and x.dims for x in shape.items)):
+            return None
+        (target,) = targets
+        if shape.dims:
+            pairs: list[tuple[ast.expr, ast.expr, Shape | None]] = [(target, value, shape)]
+        elif isinstance(target, (ast.Tuple, ast.List)) and len(target.elts) == len(shape.items):
+            pairs = list(zip(target.elts, self.parts(value) or (), shape.items, strict=True))
+        else:
+            return None
+        made: list[ast.stmt] = []
+        for one, item, known in pairs:
+            if known is not None and known.dims and isinstance(one, ast.Name):
+                plain = isinstance(item, ast.Tuple)
+                items = list(item.elts) if plain else self._places(item, range(len(known.items)))  # type: ignore[attr-defined]
+                sizes = ast.Tuple([_number(n) for n in known.dims], ast.Load())
+                given = [ast.Constant("array"), sizes, ast.Tuple(items, ast.Load())]
+                call = ast.Call(ast.Name("private_array", ast.Load()), given, [])
+                item, known = ast.NamedExpr(ast.Name(self.local("array"), ast.Store()), call), None
+            dims, one = self.lengths(item), self.visit(one)
+            made.append(placed(ast.Assign([one], item), target))
+            self.note(one, known, dims)
+        return made
+
+    def note(self, target: ast.expr, shape: Shape | None, dims: tuple[int, ...] = ()) -> None:
+        """What is assigned to a visited target: a tuple, or a private array of such lengths."""
         if isinstance(target, ast.Name):
             self.shapes.pop(target.id, None)
+            self.privates.pop(target.id, None)
+            if dims:
+                self.privates[target.id] = dims
             if shape is not None:
                 self.shapes[target.id] = shape
         elif isinstance(target, (ast.Tuple, ast.List)):
@@ -298,6 +372,10 @@ class Shapes(Names):
         return [placed(one, target) for one in made]
 
 
+def _number(n: int) -> ast.expr:
+    return ast.Constant(n)
+
+
 def done(node: ast.expr) -> ast.expr:
     """A visited expression, which is not visited again."""
     node.visited = True  # type: ignore[attr-defined]
@@ -307,7 +385,7 @@ def done(node: ast.expr) -> ast.expr:
 def forget(node: ast.AST) -> None:
     """Leave plain nodes behind."""
     for part in ast.walk(node):
-        for name in ("visited", "shape", "fields"):
+        for name in ("visited", "shape", "fields", "array"):
             part.__dict__.pop(name, None)
 
 
