@@ -67,6 +67,7 @@ def parts(i, a, b):
     a[i].inner = b[i].inner
     a[i]["v"] = b[i].v
     a[i].m = b[i]["m"]
+    a["inner"]["n"][i] += b["inner"]["n"][i]
 
 
 def scale(r, by):
@@ -249,12 +250,23 @@ def test_what_is_refused(renderer):
     refused("lose information", x, op=lambda x: (x, x), out=pairs)
     refused("the result is a tuple .*and out is int32", x, op=lambda x: (x, x), out=np.zeros(N, "i4"))
     refused("tuple cannot be assigned to an element", N, set_tuple, pairs, call=pp.for_each)
+    for kernel in (whole_field, whole_part):
+        refused("(?s)as a whole, such as a field.*loop over its elements: for k", N, kernel, a, x, call=pp.for_each)
     wide = np.zeros(N, "f8,i8,f8")
     for other in (wide, np.zeros(N, "f8,i4")):
         refused("(?s)a record is stored where other.*assign its fields", N, copy_record, pairs, other, call=pp.for_each)
     refused("there is no field 'nothing'", N, lambda i, a: nothing(i, a), a, call=pp.for_each)
     refused("must return a number or a tuple", a, transform=inner, call=pp.transform_reduce)
     np.testing.assert_array_equal(a, before)
+
+
+def whole_field(i, a, x):
+    v = a[i].v
+    x[i] = (v * v).sum()
+
+
+def whole_part(i, a, x):
+    a[i].v = 2 * a[i].v
 
 
 def set_tuple(i, a):

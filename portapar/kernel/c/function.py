@@ -348,6 +348,8 @@ class _Function(Memory):
         return self.read_as(value.value, result)
 
     def _exhaust_iter(self, value: ir.Expr, result: types.Type) -> str:
+        if isinstance(strip(self.type_of(value.value)), types.Array):
+            raise self.unit.fail("it takes an array apart; write its elements one by one: a, b = r['x'][0], r['x'][1]")
         return self.read(value.value)
 
     def _build_tuple(self, value: ir.Expr, result: types.BaseTuple) -> str:

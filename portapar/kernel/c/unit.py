@@ -14,6 +14,7 @@ from numba.core import types
 from portapar.kernel.c.dialect import HELPERS, Dialect
 from portapar.kernel.c.intervals import EXTENTS
 from portapar.kernel.c.vecmath import MATH, math_text
+from portapar.kernel.jit.messages import ARRAY_AS_A_WHOLE
 from portapar.kernel.jit.typing import dtype_of
 
 __all__ = ["GLOBAL", "PRIVATE", "SHARED", "VIEW", "RenderFailure", "Unit", "scalar_name", "strip"]
@@ -121,6 +122,8 @@ class Unit:
         """The C name of a number type."""
         name = scalar_name(numba_type)
         if name is None:
+            if isinstance(numba_type, types.Array):
+                raise self.fail(f"{ARRAY_AS_A_WHOLE[0]}; {ARRAY_AS_A_WHOLE[1]}")
             hint = "; use float32" if numba_type == types.float16 else ""
             raise self.fail(f"values of type {numba_type} are not possible on this device{hint}")
         return self.use(name)

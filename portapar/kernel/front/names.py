@@ -255,7 +255,9 @@ class Names(ast.NodeTransformer):
         if short in _BUILTINS and getattr(builtins, short) is value and (called or cast):
             return ast.Name(short, ast.Load())
         if isinstance(value, (types.FunctionType, types.BuiltinFunctionType, np.ufunc)) and not called:
-            self.fail(node, f"it uses the function {text!r} without calling it", "call it by its name")
+            remedy = "call it by its name; one that is to call others gets them by a closure: "
+            remedy += f"def made(f): def g(x): return f(x); return g, and g = made({text}) outside of the kernel"
+            self.fail(node, f"it uses the function {text!r} without calling it", remedy)
         what = f"it uses {text!r}, {described(value)}, which does not exist in kernels"
         return self.fail(node, what, unusable(value, text))
 

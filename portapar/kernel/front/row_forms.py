@@ -131,7 +131,7 @@ class Kept(Exception):
 class Transposed(ast.NodeTransformer):
     """``X.T[i, j]`` is ``X[j, i]``, and ``X.T[i]`` is ``X[:, i]``, of arrays that are known by their names.
 
-    Of records ``X["p"][i, 2]`` is ``X[i]["p"][2]``.
+    Of records ``X["p"][i, 2]`` is ``X[i]["p"][2]``, and ``X["p"]["q"][i]`` is ``X[i]["p"]["q"]``.
     """
 
     def __init__(self, ndims: Mapping[str, int]) -> None:
@@ -140,15 +140,21 @@ class Transposed(ast.NodeTransformer):
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         self.generic_visit(node)
         array, index = node.value, index_of(node)
-        match array:
-            case ast.Subscript(value=ast.Name(id=name) as whole, slice=ast.Constant(value=str())) if name in self.ndims:
-                own, more = index[: self.ndims[name]], index[self.ndims[name] :]
-                if len(own) == self.ndims[name] > 0 and not any(isinstance(x, ast.Slice) for x in own):
-                    self.changed = True
-                    field: Any = ast.Subscript(item_of(whole, own), array.slice, ast.Load())
-                    field = item_of(field, more) if more else field
-                    field.ctx = node.ctx
-                    return placed(field, node)
+        keys: list[ast.expr] = []
+        whole: Any = array
+        while isinstance(whole, ast.Subscript) and isinstance(getattr(whole.slice, "value", None), str):
+            keys, whole = [whole.slice, *keys], whole.value
+        if keys and isinstance(whole, ast.Name) and whole.id in self.ndims:
+            own, more = index[: self.ndims[whole.id]], index[self.ndims[whole.id] :]
+            places = not any(isinstance(x, ast.Slice) or isinstance(getattr(x, "value", None), str) for x in own)
+            if len(own) == self.ndims[whole.id] > 0 and places:
+                self.changed = True
+                field: Any = item_of(whole, own)
+                for key in keys:
+                    field = ast.Subscript(field, key, ast.Load())
+                field = item_of(field, more) if more else field
+                field.ctx = node.ctx
+                return placed(field, node)
         if isinstance(array, ast.Attribute) and array.attr == "T" and isinstance(array.value, ast.Name):
             index += [ast.Slice()] * (self.ndims.get(array.value.id, 0) - len(index))
             numbers = all(not isinstance(x, ast.Constant) or type(x.value) is int for x in index)

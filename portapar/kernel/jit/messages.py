@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["ELSE", "FIELDS", "RETURNED", "TypingFailure", "failure", "message_of"]
+__all__ = ["ARRAY_AS_A_WHOLE", "ELSE", "FIELDS", "RETURNED", "TypingFailure", "failure", "message_of"]
 
 
 class TypingFailure(Exception):
@@ -39,6 +39,10 @@ FIELDS = (
 RETURNED = (
     "a function returns a row, or an expression that is one of several arrays",
     "return an argument as it is, such as if c: return a, or take its row or element where the function is called",
+)
+ARRAY_AS_A_WHOLE = (
+    "it computes with an array as a whole, such as a field of records that has several elements",
+    "write a loop over its elements: for k in range(3), with r['x'][k]",
 )
 # Numba's message, ours, and what to write instead. The first match is used; groups fill the braces.
 _MESSAGES: tuple[tuple[str, str, str], ...] = (
@@ -204,12 +208,17 @@ def message_of(text: str) -> tuple[str, str]:
 
 def _call_message(short: str, call: str, shown: str) -> tuple[str, str]:
     """The message for a function or an operator that there is not for these types."""
+    if "array_allocate" in short:
+        return ARRAY_AS_A_WHOLE
     if short.startswith("private_"):
         return "the shape of a private array must be constant", "write it as numbers"
     if short == "setitem" and call.startswith("readonly"):
         return "the kernel writes to a read-only array", "pass a writable copy"
     if short == "setitem" and shown.endswith("tuple"):
         return f"a tuple cannot be assigned to an element: {shown}", "assign the numbers, or fields, one by one"
+    if short == "setitem" and re.search(r"\d-d array of \w+$", shown):
+        what = f"it stores an array in an element: {shown}"
+        return what, "store its elements in a loop: for k in range(3): out[i, k] = r['x'][k]"
     if short == "setitem" and re.search(r"complex\d+$", call) and "array(complex" not in call:
         return f"a complex number does not fit into what it is stored in: {shown}", "store its .real, .imag or abs()"
     if short == "setitem" and "array of records" in shown and not shown.endswith("record"):
