@@ -229,7 +229,7 @@ class Writer:
             return [
                 lambda: binary("+-*/"),
                 lambda: f"({self.of(part, d)} + {self.of(part, d)} * 1j)",
-                lambda: f"{self.pick(('np.conj(', '-(', 'np.square('))}{a})",
+                lambda: f"{self.pick(('np.conj(', '-(', '+('))}{a})",  # np.square's last bits depend on the CPU
                 lambda: f"({a} ** {self.pick((0, 1, 2))})",
             ]
         functions = "minimum maximum fmin fmax".split()
@@ -326,7 +326,7 @@ class Writer:
             [f"left, right = {x} * 1, {y} * 1", "for at in range(3):", f"    left, right = right, left {sign} right",
              "Y[i] = left"],
             [f"mine = {x} * 1", "mine[0], mine[2] = mine[2], mine[0]",
-             f"Y[i, 1:], {part} = mine[:2] * 1, mine.{fold}()"],
+             f"Y[i, 1:], {part} = mine[:2] * 1, mine.{fold}() + 0"],
         )  # fmt: skip
         return [line for form in own.sample(forms, own.choice((0, 1, 2))) for line in form]
 

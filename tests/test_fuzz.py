@@ -12,7 +12,7 @@ import portapar as pp
 CPU = ("threads:2", "simd")  #: in turn for every fourth kernel: their compiler takes three times as long
 DEVICES = ("opencl:0", "cuda:0")
 EACH = 4  #: kernels of a test
-SOME = 120  #: kernels that `make test-all` tries
+SOME = 200  #: kernels that `make test-all` tries
 
 
 @pytest.fixture(scope="module")

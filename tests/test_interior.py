@@ -224,6 +224,9 @@ def test_boundaries_do_not_keep_loops_scalar():
         assert first.startswith("yes") and "gather" not in first, (kernel, first)
 
 
+q = 7.0  # no kernel means it whose own `q` has a value on some paths alone
+
+
 def test_what_a_condition_on_indices_alone_assigns_stays(renderer):
     def kernel(i, x, out):
         if i < 20:
