@@ -1,4 +1,4 @@
-"""``python -m bench.graphs``: the six graph kernels beside C++ with OpenMP (`native/graph.cpp`).
+"""``python -m bench.graphs``: the six graph kernels, and the build of a graph, beside C++ (`native/graph.cpp`).
 
 Both run in turns on the same graphs, and through the same sources. What the two compute is compared before they are
 timed.
@@ -28,7 +28,7 @@ from portapar.launcher import last_words, mpi_job
 from .algorithms import WrongResult, alternate, converted
 from .native import compilers
 
-KERNELS = ("bfs", "sssp", "pr", "cc", "bc", "tc")
+KERNELS = ("bfs", "sssp", "pr", "cc", "bc", "tc", "build")
 GRAPHS = ("kronecker", "uniform", "grid")
 _DELTA = {"kronecker": 16, "uniform": 32, "grid": 256}  #: the best of the powers of two for the C++ code
 _SOURCES = 16
@@ -43,7 +43,8 @@ def native() -> ctypes.CDLL:
         str(compilers.library("graph.cpp", compilers.cxx_compiler(), flags, ["-shared", "-fopenmp", "-lstdc++"]))
     )
     library.set_threads(ctypes.c_int64(default_threads()))
-    library.pagerank.restype = library.triangles.restype = ctypes.c_int64
+    for function in (library.pagerank, library.triangles, library.build):
+        function.restype = ctypes.c_int64
     return library
 
 
@@ -62,6 +63,13 @@ def calls(kernel: str, name: str, graph: Any, policy: Any) -> tuple[Callable[[],
     n = graph.num_vertices
     rows = [converted(x) for x in (n, graph.offsets, graph.targets)]
     edges = np.column_stack([graph.targets, graph.weights])  # as C++ reads them
+    loose = _edges(graph)
+    built = np.empty(n + 1, np.int64), np.empty(2 * len(loose[0]), np.int32)
+    given = [converted(x) for x in (n, len(loose[0]), *loose, *built)]
+
+    def build() -> np.ndarray:
+        return built[1][: native().build(*given)]
+
     delta = _DELTA[name]
     where = pp.graph
 
@@ -92,7 +100,15 @@ def calls(kernel: str, name: str, graph: Any, policy: Any) -> tuple[Callable[[],
             run("betweenness", np.float64, begin, 1),
         ),
         "tc": (lambda: where.triangle_count(policy, graph), lambda: native().triangles(*rows)),
+        "build": (lambda: where.Graph.from_edges(policy, *loose, n=n).targets, build),
     }[kernel]
+
+
+def _edges(graph: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Both ends of each edge, once, in an order at random."""
+    sources = np.repeat(np.arange(graph.num_vertices, dtype=np.int32), np.diff(graph.offsets))
+    once = np.random.default_rng(2).permutation(np.flatnonzero(sources < graph.targets))
+    return sources[once], graph.targets[once]
 
 
 def _same(kernel: str, ours: Any, theirs: Any) -> bool:

@@ -421,7 +421,7 @@ def on_opencl(effort: Effort) -> Iterator[Row]:
 
 
 def graph_kernels(effort: Effort) -> Iterator[Row]:
-    """The six kernels of the GAP benchmark on threads, and the geometric mean of their ratios."""
+    """The six kernels of the GAP benchmark on threads, the geometric mean of their ratios, and the build of graphs."""
     try:
         graphs.native()
     except BuildError as error:
@@ -429,8 +429,10 @@ def graph_kernels(effort: Effort) -> Iterator[Row]:
         return
     scale, ratios = (18 if effort.large == LARGE else 8), []
     for kernel, name, found in graphs.rows(scale, effort.algorithms, effort.seconds / 2):
-        row = Row("graphs", f"{kernel}, {name} 2^{scale}", "C++ with OpenMP", 0.8, False, found[""], found["C++"])
-        ratios.append(row.ratio)
+        target = 1.0 if kernel == "build" else 0.8
+        row = Row("graphs", f"{kernel}, {name} 2^{scale}", "C++ with OpenMP", target, False, found[""], found["C++"])
+        if kernel != "build":
+            ratios.append(row.ratio)
         yield row
     yield Row("graphs", "geometric mean", "C++ with OpenMP", 1.0, ratio=statistics.geometric_mean(ratios))
 

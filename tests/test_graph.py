@@ -141,6 +141,77 @@ def test_larger_ones_take_all_ways(renderer):
             pp.graph.verify_triangles(g, pp.graph.triangle_count(policy, g))
 
 
+def drawn(kind):
+    """A generated graph's number of vertices and its edges, one after the other, by the functions of `pp.random`."""
+    uniform, bits, integers, ends = pp.random.uniform, pp.random.bits, pp.random.integers, []
+    if kind == "rmat":
+        for e in range(64 * 3):
+            a = b = 0
+            for k in range(6):
+                r = uniform(3, e * 6 + k)
+                quarter = sum(r >= np.cumsum([0.5, 0.1, 0.2]))
+                a, b = 2 * a + quarter // 2, 2 * b + quarter % 2
+            ends.append((a, b))
+        return 64, ends
+    if kind == "local":
+        powers = 0.5 ** (np.arange(5) / 2)
+        for e in range(64 * 4):
+            power = min(sum(uniform(3, e) >= np.cumsum(powers) / sum(powers)), 4)
+            some = int(bits(3, e)) >> 1
+            distance = 2**power + (some >> 1) % 2**power
+            ends.append((e // 4, (e // 4 + (distance if some % 2 else -distance)) % 64))
+        return 64, ends
+    for e in range(50 * 3):  # a small world
+        other = (e // 3 + 1 + e % 3) % 50
+        if uniform(3, e) < 0.3:
+            other = int(integers(3, e, 0, 49))
+            other += other >= e // 3
+        ends.append((e // 3, other))
+    return 50, ends
+
+
+@pytest.mark.parametrize("most", [12, 60])
+def test_triangles_of_rows_in_any_order(device, most):
+    """Edges that are given twice and loops; vertices of few edges, whose rows are merged, and of many."""
+    rng = np.random.default_rng(most)
+    n, m = 50, 50 * most // 6
+    u, v = rng.integers(0, n, (2, m))
+    u, v = np.concatenate([u, v, u[:9], v[:9]]), np.concatenate([v, u, v[:9], u[:9]])
+    order = np.argsort(u, kind="stable")
+    g = Graph(np.searchsorted(u[order], np.arange(n + 1)), v[order], directed=False)
+    assert (np.diff(g.offsets).max() <= 16) == (most == 12)
+    a = np.zeros((n, n), np.int64)
+    a[u, v] = 1
+    np.fill_diagonal(a, 0)
+    found = pp.graph.triangle_count(pp.par.on(device), g.place(device))
+    assert found == np.trace(a @ a @ a) // 6 > 0
+
+
+def test_generators(policy):
+    """The graphs that they say, the same on every executor and number of parts."""
+    more = {"seed": 3, "weights": True}
+    makes = {
+        "rmat": lambda how: graph.rmat(how, 6, 3, quarters=(0.5, 0.1, 0.2), **more),
+        "local": lambda how: graph.random_local(how, 6, 4, dimensions=2, **more),
+        "small world": lambda how: graph.watts_strogatz(how, 50, 6, 0.3, **more),
+        "ring": lambda how: graph.watts_strogatz(how, 50, 6, 0, **more),
+        "one vertex": lambda how: graph.random_local(how, 0, **more),
+        "two vertices": lambda how: graph.random_local(how, 1, **more),
+        "no vertices": lambda how: graph.watts_strogatz(how, 0, 0, 1.0, **more),
+        "kronecker": lambda how: graph.kronecker(how, 6, 3, **more),
+    }
+    for kind, make in makes.items():
+        found = make(policy).place(pp.simd())
+        same(found, make(pp.par.on(pp.simd())))
+        if kind in ("rmat", "local", "small world"):
+            n, ends = drawn(kind)
+            wanted = {(min(u, v), max(u, v)) for u, v in ends if u != v}
+            u = np.repeat(np.arange(n), np.diff(found.offsets))
+            assert found.num_vertices == n
+            assert wanted == {(a, b) for a, b in zip(u.tolist(), found.targets.tolist(), strict=True) if a < b}
+    assert (np.diff(makes["ring"](policy).place(pp.simd()).offsets) == 6).all()
+
+
 @pytest.mark.extra
 def test_runs_agree_whatever_the_schedule(renderer):
     policy = renderer
@@ -534,6 +605,12 @@ def small():
         (lambda: graph.triangle_count(pp.par, small()), "the graph is directed"),
         (lambda: graph.kronecker(pp.par, 40), "scale is 40"),
         (lambda: graph.kronecker(pp.par, 4, seed=1.5), "seed is 1.5"),
+        (lambda: graph.rmat(pp.par, 4, quarters=(0.5, 0.5, 0.5)), "quarters is .*: must be three prob"),
+        (lambda: graph.rmat(pp.par, 4, quarters="abc"), "quarters is 'abc'"),
+        (lambda: graph.random_local(pp.par, 4, dimensions=0), "dimensions is 0"),
+        (lambda: graph.watts_strogatz(pp.par, 10, 3, 0.5), "neighbors is 3: must be even"),
+        (lambda: graph.watts_strogatz(pp.par, 10, 10, 0.5), "neighbors is 10"),
+        (lambda: graph.watts_strogatz(pp.par, 10, 2, 1.5), "probability is 1.5"),
         (lambda: graph.grid(pp.par, 50000, 50000), "number of vertices is 2500000000"),
         (lambda: Graph(np.broadcast_to(np.int8(0), 2**31 + 2), TARGETS), "2147483649 vertices: at most 2\\*\\*31"),
         (lambda: small().place(pp.par), "is no executor"),

@@ -3,7 +3,7 @@
 ==============  ========================================================================================================
 `graph`         Graph
 `files`         load, save
-`generators`    kronecker, uniform, grid
+`generators`    kronecker, rmat, uniform, random_local, watts_strogatz, grid
 `bfs`           bfs
 `sssp`          sssp
 `components`    connected_components
@@ -39,7 +39,7 @@ from portapar.algorithms.graph.components import connected_components
 from portapar.algorithms.graph.cores import k_core
 from portapar.algorithms.graph.distances import all_pairs, diameter
 from portapar.algorithms.graph.files import load, save
-from portapar.algorithms.graph.generators import grid, kronecker, uniform
+from portapar.algorithms.graph.generators import grid, kronecker, random_local, rmat, uniform, watts_strogatz
 from portapar.algorithms.graph.graph import Graph
 from portapar.algorithms.graph.jaccard import jaccard
 from portapar.algorithms.graph.matching import maximal_matching
@@ -80,7 +80,9 @@ __all__ = [
     "mis",
     "pagerank",
     "personalized_pagerank",
+    "random_local",
     "random_walks",
+    "rmat",
     "save",
     "sssp",
     "strongly_connected_components",
@@ -92,13 +94,15 @@ __all__ = [
     "verify_pagerank",
     "verify_sssp",
     "verify_triangles",
+    "watts_strogatz",
 ]
 
 #: those that take a policy
 ALGORITHMS = (
     all_pairs, betweenness_centrality, bfs, clustering_coefficient, coloring, connected_components, diameter,
     grid, jaccard, k_core, kronecker, label_propagation, load, maximal_matching, minimum_spanning_forest, mis,
-    pagerank, personalized_pagerank, random_walks, sssp, strongly_connected_components, triangle_count, uniform
+    pagerank, personalized_pagerank, random_local, random_walks, rmat, sssp, strongly_connected_components,
+    triangle_count, uniform, watts_strogatz
 )  # fmt: skip
 for _algorithm in ALGORITHMS:
     policy_first(_algorithm, "graph.")

@@ -4,7 +4,7 @@ Every vertex keeps its neighbours of higher rank alone, where vertices of many e
 than about the root of all edges. For each vertex these are marked in a row of bits, and what its neighbours keep is
 looked up there. N. Chiba, T. Nishizeki, "Arboricity and subgraph listing algorithms", 1985; T. Schank, D. Wagner,
 "Finding, counting and listing all triangles in large graphs", 2005. On a GPU, where there is no room for so many rows
-of bits, two sorted rows are merged.
+of bits, two sorted rows are merged; so they are, as they stand, where no vertex has many edges, as in grids.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, lazy
+from portapar import arrays, lazy, ops
 from portapar.algorithms import radix
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.graph.build import bits_of, pack_row, unpack
@@ -29,6 +29,7 @@ from portapar.policy import Policy
 
 _BLOCKS = 8  #: rows of bits for each thread
 _BYTES = 1 << 28  #: of all of them, or what one row for each thread takes
+_SHORT = 16  #: edges of a vertex at most, for rows to be merged as they stand
 
 
 def triangle_count(policy: Policy | None, graph: Graph, *, each: bool = False) -> Any:
@@ -90,6 +91,13 @@ def _count(part: LocalPart, graph: Graph) -> int:
     n, how = graph.num_vertices, part.how
     if n == 0:
         return 0
+    degree = transform_reduce(how, graph.offsets[1:], graph.offsets[:-1], transform=_length, op=ops.maximum)
+    if degree <= _SHORT:
+        graph = graph.in_order()
+        blocks, size = part.blocks(n)
+        counts = part.empty(blocks, np.int64)
+        part.run(blocks, _meet_below, size, graph.offsets, radix.bits(graph.targets), counts)
+        return int(reduce(how, counts))
     _, offsets, targets = _higher(part, graph)
     if part.wide:
         return int(transform_reduce(how, lazy.iota(n), transform=_meeting(offsets, targets)))
@@ -186,6 +194,33 @@ def _meeting(offsets: Any, targets: Any) -> Any:
         return found
 
     return meet
+
+
+def _length(end: Any, begin: Any) -> Any:
+    return end - begin
+
+
+def _meet_below(block: Any, size: Any, offsets: Any, targets: Any, counts: Any) -> None:
+    """Of rows with all neighbours, in order, those that two have and that are below both; equal ones once."""
+    n, found = len(offsets) - 1, np.int64(0)
+    for u in range(block * size, min(n, block * size + size)):
+        e, last = np.uint64(offsets[np.uint64(u)]), np.uint64(offsets[np.uint64(u + 1)])
+        first, v = e, np.uint32(n)
+        while e < last and targets[e] < u:
+            if targets[e] != v:
+                v, a, before = targets[e], first, np.uint32(n)
+                f, end = np.uint64(offsets[v]), np.uint64(offsets[np.uint64(v) + np.uint64(1)])
+                while f < end:
+                    w = targets[f]
+                    if w >= v:
+                        break
+                    while targets[a] < w:  # at v, in this row, at the latest it ends
+                        a += np.uint64(1)
+                    found += targets[a] == w and w != before
+                    before = w
+                    f += np.uint64(1)
+            e += np.uint64(1)
+    counts[block] = found
 
 
 # how many each vertex is in
