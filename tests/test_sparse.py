@@ -241,12 +241,25 @@ def test_spgemm(renderer):
     ]
     for a, b in pairs:
         for one, other in ((a, b), (csc_array(a), csc_array(b))):
-            wanted = one @ other
-            wanted.sort_indices()
-            found = sparse.spgemm(renderer, one, other)
-            assert found.has_canonical_format
-            found.eliminate_zeros()  # which SciPy leaves out
-            same(found, wanted)
+            for turn in range(2):  # the second time remembered, with other numbers
+                wanted = one @ other
+                wanted.sort_indices()
+                found = sparse.spgemm(renderer, one, other)
+                assert found.has_canonical_format
+                found.eliminate_zeros()  # which SciPy leaves out
+                same(found, wanted)
+                one.data = one.data[::-1] * (turn + 2)
+    for index in (5, -1):
+        a, b = rows_of([2, 3, 0, 1], 5), rows_of([1, 2, 0, 3, 1], 7)
+        for broken in (a, b):
+            sparse.spgemm(renderer, a, b)
+            broken.indices[3], kept = 7 if broken is b else index, broken.indices[3]
+            with pytest.raises(pp.ArgumentError, match=r"[ab].indices\[3\] is [57-].*: must be a column"):
+                sparse.spgemm(renderer, a, b)
+            broken.indices[3] = kept
+        b.indptr[1:3] = 3, 2
+        with pytest.raises(pp.ArgumentError, match=r"b.indptr\[2\] is 2, after 3"):
+            sparse.spgemm(renderer, a, b)
 
 
 def test_what_spgemm_refuses():
