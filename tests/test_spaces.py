@@ -326,6 +326,63 @@ def blocks(i, j, w, m, y):
 WIDTHS = [(1, 4), (2, 3), (3, 1), (4, 2), (5, 7), (16, 100), (1008, 2), (2000, 3), (0, 2), (-3, 2), (6, -5), (7, 0)]
 
 
+def red_or_black(i, j, c, k, x):
+    if (i + j) % 2 == c:
+        x[i, j] = 0.25 * (x[i - 1, j] + x[i + 1, j] + x[i, j - 1] + x[i, j + 1]) + c
+
+
+def reversed_cells(i, j, c, k, x):
+    if c == (k * i - j - 3) & 3 and x[i, j] > 0.5:
+        x[i, j] = -x[i, j] * j
+
+
+def alike(i, j, c, k, x):
+    if j % 2 != 1:
+        x[i, j] += i
+        if i > 2:
+            x[i, j] *= 2
+
+
+def diagonal(i, j, c, k, x):
+    if (j + c) % 8 == i % 8:
+        x[i, j] = k + j
+
+
+def odd(i, j, c, k, x):
+    if (i - j + k) & 1:
+        x[i, j] -= 1
+
+
+def even(i, j, c, k, x):
+    if not (j - i * c) % 2:
+        x[i, j] = j
+
+
+@pytest.mark.parametrize("kernel", [red_or_black, reversed_cells, alike, diagonal, odd, even], ids=lambda k: k.__name__)
+def test_indices_of_one_residue(renderer, kernel):
+    for shape in ((3, 3), (4, 9), (7, 40)):
+        for c, k in ((0, 2), (1, -5), (3, 2**63 - 1), (2, -(2**63)), (-1, 3)):
+            x = np.random.default_rng(4).random(shape)
+            wanted = x.copy()
+            with np.errstate(over="ignore"):
+                for i, j in itertools.product(range(1, shape[0] - 1), range(1, shape[1] - 1)):
+                    kernel(np.int64(i), np.int64(j), np.int64(c), np.int64(k), wanted)
+            pp.for_each(renderer, (pp.range(1, shape[0] - 1), pp.range(1, shape[1] - 1)), kernel, c, k, x)
+            np.testing.assert_array_equal(x, wanted, f"{shape}, {c}, {k}")
+    x = np.zeros((9, 20))
+    wanted = x.copy()
+    for i, j in itertools.product(range(-4, 3), range(-7, 8)):
+        kernel(i, j, 0, 2, wanted)
+    pp.for_each(renderer, (pp.range(-4, 3), pp.range(-7, 8)), kernel, 0, 2, x)
+    np.testing.assert_array_equal(x, wanted)
+
+
+def test_indices_of_one_residue_are_a_loop_without_a_condition():
+    x = np.zeros((9, 20))
+    for kernel in (red_or_black, reversed_cells, alike, diagonal, odd, even):
+        assert "to_first(" in pp.inspect(kernel, pp.simd(), 1, 2, x, space=(8, 19))["Numba"], kernel.__name__
+
+
 def test_quotients_of_the_index(renderer):
     n, u = 1009, np.int64(5)
     k, x = np.arange(n), np.arange(n) * 3

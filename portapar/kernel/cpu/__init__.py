@@ -6,6 +6,7 @@
 `loops`      the loop nest of an index space
 `quotients`  loops over indices that have one quotient
 `listed`     loops over lists of indices, of which neighbours follow one another
+`residues`   loops over indices of one residue
 `choices`    conditional expressions as choices instead of branches
 `rounds`     how often loops run
 `registers`  private arrays in vector registers, and the order of loops over them

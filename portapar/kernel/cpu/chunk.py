@@ -23,6 +23,7 @@ from portapar.kernel.cpu.choices import chosen, updated_always
 from portapar.kernel.cpu.listed import Listed, listed
 from portapar.kernel.cpu.loops import STREAM_LINES, does_ends
 from portapar.kernel.cpu.quotients import Quotients, quotients
+from portapar.kernel.cpu.residues import Residue, residue
 from portapar.kernel.cpu.rounds import few_rounds
 from portapar.kernel.cpu.texts import chunk_text, keep_text, value_functions, width_of
 from portapar.kernel.front.bounds import Bounded, bounded
@@ -92,7 +93,7 @@ def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0, 
     from portapar.kernel.jit import intrinsics, loops
 
     # some of them stand beside a kernel's own names
-    names = "vectors", "few", "steps_apart", "two_rounds_", "one_round_"
+    names = "vectors", "few", "one_by_one", "steps_apart", "two_rounds_", "one_round_"
     called = {name: getattr(loops, name) for name in names} | {"choose": intrinsics.choose}
     bound, apart = (None, False) if plain else (_bounded(program), kept_apart(program))
     trees = {} if bound is None else bound.trees
@@ -130,8 +131,8 @@ def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0, 
         space[f"{name}{strips}"] = strip_function(program, body, name == "fewer", space)
     cut = None if plain else _quotients(program)
     runs = None if plain else _listed(program, stream)
-    if cut is not None or runs is not None:
-        space["run"] = (cut or runs).function(program, space)  # type: ignore[union-attr]
+    for found in (cut, runs):
+        space.update(found.functions(program, space) if found is not None else {})
     free = not plain and runs_together(program)
     text = chunk_text(program, stream, bound, apart, strips, cut, not plain and _short(program), free, runs)
     exec(compile(text, "<portapar chunk>", "exec"), space)
@@ -149,14 +150,14 @@ def _bounded(program: Program) -> Bounded | None:
 
 
 @functools.lru_cache(maxsize=4096)
-def _quotients(program: Program) -> Quotients | None:
-    """The body for indices that have one quotient, if there is one."""
-    if program.form == "reduce" or strip_bodies(program)[0] or not re.search(r"//|%|\bdivmod\(", program.text):
+def _quotients(program: Program) -> Quotients | Residue | None:
+    """The body for indices that have one quotient or residue, if there is one."""
+    if program.form == "reduce" or strip_bodies(program)[0] or not re.search(r"//|%|&|\bdivmod\(", program.text):
         return None
     bound, texts = _bounded(program), function_texts(program)
     trees = {name: tree_of(text) for name, text in texts.items()}
     body = straight(trees | _forms(program, texts, {} if bound is None else bound.trees), "body")
-    return None if body is None else quotients(program, body)
+    return None if body is None else quotients(program, body) or residue(program, body)
 
 
 @functools.lru_cache(maxsize=4096)

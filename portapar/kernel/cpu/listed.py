@@ -7,16 +7,14 @@ body is written a second time, for positions of which the list's elements are th
 from __future__ import annotations
 
 import ast
-import types
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from portapar.kernel.cpu.quotients import compiled
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.front.trees import assignments_of, copied, index_of, names_in, stored_in
-from portapar.kernel.jit.functions import weak_places
-from portapar.kernel.jit.native import callee
 from portapar.kernel.program import Program
 
 _SHIFT = "shift_"
@@ -31,11 +29,9 @@ class Listed:
     tree: ast.Module
     array: str  #: the list, as a loop's text has it
 
-    def function(self, program: Program, space: dict[str, Any]) -> Any:
-        """``run`` for the loop to call, of what is in a namespace."""
-        code = compile(self.tree, "<portapar list>", "exec").co_consts[0]
-        made = types.FunctionType(code, {name: space[name] for name in code.co_names if name in space})
-        return callee(made, weak_places(program))
+    def functions(self, program: Program, space: dict[str, Any]) -> dict[str, Any]:
+        """What the loop calls, of what is in a namespace."""
+        return {"run": compiled(self.tree, program, space)}
 
     def runs(self, unpacked: str, call: str) -> str:
         """The text of ``runs(near, far, block)``, which does the positions between two if most of them are in runs.

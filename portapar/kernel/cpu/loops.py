@@ -8,11 +8,16 @@ left runs in a chunk function of its own, ``rest``.
 
 from __future__ import annotations
 
+import ast
+import functools
 import math
 import re
 
-from portapar.kernel.cpu.quotients import Quotients, cut_text
+from portapar.kernel.cpu.quotients import Quotients
+from portapar.kernel.cpu.residues import Residue
 from portapar.kernel.front.bounds import Bounded
+from portapar.kernel.front.sources import tree_of
+from portapar.kernel.jit.native import slow_gathers
 from portapar.kernel.program import Program, Spec, has_loop
 
 STREAM_LINES = 4  #: cache lines that a streaming loop writes at a time; 8 need all registers of AVX2, or more
@@ -31,7 +36,7 @@ def loops_text(
     stream: bool,
     bound: Bounded | None,
     strips: int = 0,
-    cut: Quotients | None = None,
+    cut: Quotients | Residue | None = None,
     short: bool = False,
     free: bool = False,
     runs: bool = False,
@@ -280,7 +285,7 @@ def _loop(
     begin: str,
     end: str,
     strips: int = 0,
-    cut: Quotients | None = None,
+    cut: Quotients | Residue | None = None,
     free: bool = False,
 ) -> str:
     inner = program.ndim - 1
@@ -292,8 +297,26 @@ def _loop(
         return f"{text}@for k in range(whole, {end}, {strips}):\n@    fewer{strips}({fewer}"
     alone = "@few()\n" if _blocks(program) else "@one_round_()\n" if has_loop(program.text) else ""
     alone = "@steps_apart()\n" if free else alone
+    apart = "@one_by_one()\n" if slow_gathers() and _does_little(program.text) else ""
+    if not program.unit and abs(program.steps[inner]) != 1:
+        alone = apart or alone
     loop = f"@for k in range({begin}, {end}):\n@    {name}({step}{alone}"
-    return loop if cut is None else cut_text(cut, begin, end, step.removesuffix(")\n"), loop)
+    if cut is None:
+        return loop
+    return cut.text(begin, end, step.removesuffix(")\n"), loop) + apart * isinstance(cut, Residue)
+
+
+@functools.lru_cache(maxsize=1024)
+def _does_little(text: str) -> bool:
+    """Whether there are fewer than five steps of arithmetic for each element, and no loop or function of mathematics.
+
+    Vectors of elements that do not lie next to each other cost more than that saves, where they are gathered slowly.
+    """
+    nodes = list(ast.walk(tree_of(text)))
+    if has_loop(text) or any(isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) for n in nodes):
+        return False
+    elements = sum(isinstance(n, ast.Subscript) for n in nodes)
+    return elements * 5 > sum(isinstance(n, (ast.BinOp, ast.Compare, ast.IfExp)) for n in nodes)
 
 
 def _blocks(program: Program) -> bool:

@@ -39,11 +39,44 @@ class Quotients:
     width: str
     holds: str
 
-    def function(self, program: Program, space: dict[str, Any]) -> Any:
-        """``run`` for the loop to call, of what is in a namespace."""
-        code = compile(self.tree, "<portapar quotient>", "exec").co_consts[0]
-        made = types.FunctionType(code, {name: space[name] for name in code.co_names if name in space})
-        return callee(made, weak_places(program, True))
+    def functions(self, program: Program, space: dict[str, Any]) -> dict[str, Any]:
+        """What the loop calls, of what is in a namespace."""
+        return {"run": compiled(self.tree, program, space, True)}
+
+    def text(self, begin: str, end: str, index: str, loop: str) -> str:
+        """The text of a loop over the positions from `begin` to `end`, cut where the quotient changes.
+
+        `index` are a call's arguments at position k; `loop` is the plain one. Lines begin with @.
+        """
+        run = f"run({index}, nonneg(which))\n"
+        return (
+            f"@if {self.holds}:\n"
+            f"@    base, width = {begin}, {self.width}\n"
+            "@    which = base // width\n"
+            f"@    if width < {FEWEST}:\n"
+            "@        place = base - which * width\n"
+            f"@        for k in range(base, {end}):\n"
+            f"@            {run}"
+            "@            place += 1\n"
+            "@            if place == width:\n"
+            "@                place = 0\n"
+            "@                which += 1\n"
+            "@    else:\n"
+            f"@        while base < {end}:\n"
+            f"@            limit = min({end}, (which + 1) * width)\n"
+            "@            for k in range(base, limit):\n"
+            f"@                {run}"
+            "@            base = limit\n"
+            "@            which += 1\n"
+            f"@else:\n{loop.replace('@', '@    ')}"
+        )
+
+
+def compiled(tree: ast.Module, program: Program, space: dict[str, Any], more: bool = False) -> Any:
+    """A function for a loop to call, of what is in a namespace; `more`: with one argument besides a program's."""
+    code = compile(tree, "<portapar loop>", "exec").co_consts[0]
+    made = types.FunctionType(code, {name: space[name] for name in code.co_names if name in space})
+    return callee(made, weak_places(program, more))
 
 
 def quotients(program: Program, body: ast.Module) -> Quotients | None:
@@ -144,31 +177,3 @@ class _Divided(ast.NodeTransformer):
         whole = ast.BinOp(quotient, ast.Mult(), divisor)
         return ast.BinOp(ast.Name(self.own, ast.Load()), ast.Sub(), whole)
 
-
-def cut_text(found: Quotients, begin: str, end: str, index: str, loop: str) -> str:
-    """The text of a loop over the positions from `begin` to `end`, cut where the quotient changes.
-
-    `index` are the outer indices and the arguments around ``{k}``; `loop` is the plain one. Lines begin with @.
-    """
-    run = f"run({index}, nonneg(which))\n"
-    return (
-        f"@if {found.holds}:\n"
-        f"@    base, width = {begin}, {found.width}\n"
-        "@    which = base // width\n"
-        f"@    if width < {FEWEST}:\n"
-        "@        place = base - which * width\n"
-        f"@        for k in range(base, {end}):\n"
-        f"@            {run}"
-        "@            place += 1\n"
-        "@            if place == width:\n"
-        "@                place = 0\n"
-        "@                which += 1\n"
-        "@    else:\n"
-        f"@        while base < {end}:\n"
-        f"@            limit = min({end}, (which + 1) * width)\n"
-        "@            for k in range(base, limit):\n"
-        f"@                {run}"
-        "@            base = limit\n"
-        "@            which += 1\n"
-        f"@else:\n{loop.replace('@', '@    ')}"
-    )

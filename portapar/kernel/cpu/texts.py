@@ -13,6 +13,7 @@ import numpy as np
 from portapar.kernel.cpu.listed import Listed
 from portapar.kernel.cpu.loops import holds_text, loops_text, rows_apart
 from portapar.kernel.cpu.quotients import Quotients
+from portapar.kernel.cpu.residues import Residue
 from portapar.kernel.front.bounds import Bounded
 from portapar.kernel.front.codec import codec
 from portapar.kernel.jit.native import callee, slow_gathers
@@ -26,7 +27,7 @@ def chunk_text(
     bound: Bounded | None = None,
     apart: bool = False,
     strips: int = 0,
-    cut: Quotients | None = None,
+    cut: Quotients | Residue | None = None,
     short: bool = False,
     free: bool = False,
     runs: Listed | None = None,
@@ -43,7 +44,7 @@ def chunk_text(
         Leave everything to ``rest`` where the arrays that a map writes share memory with others.
     strips : int
         The width of strips, if there are such (`portapar.kernel.lanes.strips`).
-    cut : Quotients, optional
+    cut : Quotients or Residue, optional
         The body between places where a quotient of the index changes.
     short : bool
         Rows have a known length, and several are done at a time.

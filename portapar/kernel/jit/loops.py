@@ -165,19 +165,27 @@ def _marked(context: Any, builder: Any, *how: Any) -> Any:
 @intrinsic
 def few(typing):
     """Leave the loop before this call as it is: it has few steps."""
+    return types.void(), lambda context, builder, *_: _one_by_one(context, builder, False)
 
-    def codegen(context, builder, signature, values):
-        jump, _ = _loop_before(builder)
-        if jump is not None:
-            module = builder.module
-            off = [ir.MetaDataString(module, "llvm.loop.vectorize.enable"), ir.Constant(ir.IntType(1), 0)]
-            whole = [ir.MetaDataString(module, "llvm.loop.unroll.disable")]
-            loop = module.add_metadata([_I64(len(module.metadata))])
-            loop.operands = (loop, module.add_metadata(whole), module.add_metadata(off))
-            jump.set_metadata("llvm.loop", loop)
-        return context.get_dummy_value()
 
-    return types.void(), codegen
+@intrinsic
+def one_by_one(typing):
+    """Let the loop before this call have no vectors, which would be put together number by number."""
+    return types.void(), lambda context, builder, *_: _one_by_one(context, builder, True)
+
+
+def _one_by_one(context: Any, builder: Any, unrolled: bool) -> Any:
+    jump, _ = _loop_before(builder)
+    if jump is not None:
+        module = builder.module
+        off = [ir.MetaDataString(module, "llvm.loop.vectorize.enable"), ir.Constant(ir.IntType(1), 0)]
+        marks = [module.add_metadata(off)]
+        if not unrolled:
+            marks.insert(0, module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")]))
+        loop = module.add_metadata([_I64(len(module.metadata))])
+        loop.operands = (loop, *marks)
+        jump.set_metadata("llvm.loop", loop)
+    return context.get_dummy_value()
 
 
 def _vectors(context: Any, builder: Any, unrolled: bool, apart: bool) -> Any:
