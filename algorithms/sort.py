@@ -307,6 +307,8 @@ def _sort_parts(p: Parts, order: Order, by: Data, columns: list[tuple[Data | Non
     columns : list of (Data or None, Data)
         What is brought into order, and where it goes; None stands for the indices.
     """
+    if order.key is None:
+        p.settles(by.dtype.itemsize + sum(out.dtype.itemsize for _, out in columns))
     names = order.key and transform(p.own[0].how, by[p.own[0]][:0], op=order.key).dtype.names
     if not names:
         _exchange(p, lambda part: order.keys(part, by[part])[0], columns)
@@ -332,6 +334,7 @@ def _exchange_codes(p: Parts, order: Order, data: Data, result: Data) -> None:
     from portapar.algorithms.merge import merge  # which stands on this
 
     codings: dict[int, radix.Coding] = {}
+    p.settles(data.dtype.itemsize)
 
     def alone(part: LocalPart) -> np.ndarray:
         bits, coding = order.keys(part, data[part])[0]

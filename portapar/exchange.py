@@ -175,10 +175,15 @@ class Exchange:
             moved[0] += into
             moved[1] += out
 
-    def told(self, nbytes: int) -> None:
-        """While only the plan is wanted: what parts give each other."""
+    def told(self, nbytes: int, most: bool = False) -> None:
+        """While only the plan is wanted: what parts give each other, or so much at the `most`."""
         if self.survey is not None and nbytes:
-            self.survey.facts.append(f"rows that parts get from each other: {nbytes} bytes")
+            self.survey.facts.append(f"rows that parts get from each other: {'at most ' * most}{nbytes} bytes")
+
+    def settles(self, row: int) -> None:
+        """While only the plan is wanted: every row, with so many bytes, may belong to any part."""
+        n = self.cuts[-1]
+        self.told(row * sum(min(hi - lo, n - hi + lo) for lo, hi in shares.spans(self.cuts)), most=True)
 
     def tells(self, asked: Sequence[Sequence[tuple[int, int]]], row: int, x: Any, instead: bool = False) -> None:
         """While only the plan is wanted: part k gets the rows ``asked[k]`` of `x`, of `row` bytes each, from anywhere.

@@ -123,3 +123,24 @@ def test_plans_tell_what_ranks_send(sent):
         plan.run()
         assert sent() == (found if where.group.size > 1 else 0), (name, str(plan))
         assert (found > 0) == (where.group.size > 1 and name != "transform"), name
+
+
+def test_plans_tell_what_ranks_send_at_most_where_the_data_say(sent):
+    """Sorted from the largest to the least on two ranks everything changes its place: the bound is met."""
+    where, n = pp.mpi(), 3000
+    how, x = pp.par.on(where), where.asarray(np.arange(n)[::-1])
+    calls = {
+        "sort": (pp.sort, how, x), "argsort": (pp.argsort, how, x), "stable_sort": (pp.stable_sort, how, x),
+        "sort_by_key": (pp.sort_by_key, how, x, x),
+    }  # fmt: skip
+    for name, (function, *given) in calls.items():
+        sent()
+        plan = pp.plan(function, *given)
+        (told,) = [line for line in str(plan).splitlines() if "each other: at most" in line] or [""]
+        most = int(told.split(" bytes")[0].split()[-1]) if told else 0
+        assert sent() == 0 and (most > 0) == (where.group.size > 1), (name, str(plan))
+        plan.run()
+        found = sent()
+        assert found <= most, (name, found, str(plan))
+        if where.group.size == 2:
+            assert found == most, (name, found, most)
