@@ -1,5 +1,7 @@
 """What is written in another way where that makes vectors, short loops and branches: the same bits as Python's."""
 
+import re
+
 import numpy as np
 
 import portapar as pp
@@ -207,6 +209,10 @@ def small_ones(i, a, b, u, w, out, half, low):
     low[i] = (x * y + m) & 255
 
 
+def remainders(i, a, b, out):  # by functions that have narrow numbers themselves
+    out[i] = (int(a[i]) - 2 * int(b[i])) % 16 + (int(b[i]) - int(a[i]) - 1) // 8
+
+
 def test_whole_numbers_of_small_ones(renderer):
     ends = [np.iinfo(t) for t in (np.uint8, np.int8, np.uint16, np.int16)]
     rng, n = np.random.default_rng(2), 300
@@ -220,6 +226,9 @@ def test_whole_numbers_of_small_ones(renderer):
     pp.for_each(renderer, n, small_ones, *given, *results)
     for found, expected in zip(results, right, strict=True):
         assert (found == expected).all()
+    a, b, out = given[1], given[1][::-1].copy(), np.zeros(n, np.int64)
+    pp.for_each(renderer, n, remainders, a, b, out)
+    assert [*out] == [(x - 2 * y) % 16 + (y - x - 1) // 8 for x, y in zip(a.tolist(), b.tolist(), strict=True)]
 
 
 def test_whole_numbers_of_small_ones_have_few_bits():
@@ -240,8 +249,8 @@ def test_whole_numbers_of_small_ones_have_few_bits():
     here = narrowed(text)
     for part in (
         "%slim.4 = mul i32 %slim.3, 257",  # all that hangs together, and one is negative
-        '%"x y.slim" = zext i16 %b to i32',
-        '%slim.least = call i32 @llvm.umin.i32(i32 %"x y.slim", i32 %slim.4)',
+        '%"slim.x y" = zext i16 %b to i32',
+        '%slim.least = call i32 @llvm.umin.i32(i32 %"slim.x y", i32 %slim.4)',
         "%5 = icmp slt i32 %slim.least, 40000",
         "%slim.7 = call i32 @llvm.abs.i32(i32 %slim.6, i1 false)",
         "%8 = sitofp i32 %slim.7 to double",
@@ -252,6 +261,9 @@ def test_whole_numbers_of_small_ones_have_few_bits():
     alone = narrowed("".join(line for line in text.splitlines(True) if not line.startswith(("  %6", "  %7", "  %8"))))
     assert "%slim.4 = mul i16 %slim.3, 257" in alone and "%5 = icmp ult i16 %slim.least, 40000" in alone
     assert "%least = zext i16 %slim.least to i64" in alone
+    more = alone.replace("  ret", "  %10 = add i64 %4, %least\n  ret")  # it has become a part of another function
+    names = re.findall(r"^  (%\S+|%\".*\") =", narrowed(more), re.MULTILINE)
+    assert len(names) == len({*names}) and "%slim_.4" in names
     large = text.replace("-300", "-9000000").replace("257", "2147483648")
     assert "%slim.4" not in narrowed(large) and "%least = tail call i64" in narrowed(large)
     alone = "define i64 @f(i8 %0) {\n  %2 = zext i8 %0 to i64\n  ret i64 %2\n}\n"

@@ -27,6 +27,8 @@ _CUT = re.compile(rf"trunc (?:(?:nuw|nsw) )*i64 {_VALUE} to i(\d+)$")
 _REAL = re.compile(rf"[su]itofp (?:nneg )?i64 {_VALUE} to (\w+)$")
 _LINE = re.compile(r"  (%[\w.$-]+|%\"[^\"]+\") = (.*?)((?:, ![\w.]+ ![\w.]+)*)$")
 
+_SLIM = "\0"  #: stands for what the names of values in fewer bits begin with
+
 #: The least and the greatest value.
 _Span = tuple[int, int]
 
@@ -74,7 +76,12 @@ def _narrowed(function: str) -> str:
         if (found := _LINE.match(line)) and (step := _step(found[2], steps)):
             steps[found[1]] = step
     kinds = _kinds(steps)
-    return "\n".join(part for line in lines for part in _rewritten(line, steps, kinds)) if kinds else function
+    if not kinds:
+        return function
+    name = "slim"
+    while f"{name}." in function:  # it was narrowed before it became a part of another one
+        name += "_"
+    return "\n".join(part for line in lines for part in _rewritten(line, steps, kinds)).replace(_SLIM, name)
 
 
 def _step(text: str, steps: dict[str, _Step]) -> _Step | None:
@@ -242,7 +249,7 @@ def _slim(value: str) -> str:
     """The name of a value in fewer bits."""
     if _is_number(value):
         return value
-    return f'{value[:-1]}.slim"' if value.endswith('"') else f"%slim.{value[1:]}"
+    return f'%"{_SLIM}.{value[2:]}' if value.endswith('"') else f"%{_SLIM}.{value[1:]}"
 
 
 def _operation(step: _Step, kind: _Kind) -> str:
