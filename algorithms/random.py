@@ -13,14 +13,17 @@ half of the four words.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
+import numbers
 from typing import Any
 
 import numpy as np
 
 from portapar import arrays, parts
 from portapar.algorithms.for_each import for_each
-from portapar.errors import PlacementError
+from portapar.errors import ArgumentError, PlacementError, of_kind
 from portapar.part import LocalPart
 from portapar.parts import Parts
 from portapar.policy import Policy, policy_first
@@ -35,6 +38,31 @@ def __dir__() -> list[str]:
 # kernel functions ---------------------------------------------------------------------------------
 
 
+class _OfNumbers:
+    """A kernel function that plain Python may call, too: what kernels would refuse is refused there.
+
+    Kernels are made of the function itself, as of Numba's.
+    """
+
+    def __init__(self, function: Any) -> None:
+        functools.update_wrapper(self, function)
+        self.py_func = function
+
+    def __call__(self, *values: Any, **named: Any) -> Any:
+        for name, value in inspect.signature(self.py_func).bind(*values, **named).arguments.items():
+            if not isinstance(value, numbers.Real | np.bool_) or not math.isfinite(value):
+                told = f"random.{self.py_func.__name__}: {name}"
+                raise ArgumentError(f"{told} is {value!r}, {of_kind(value)}: must be a whole number of 64 bits")
+        return self.py_func(*values, **named)
+
+    def __reduce__(self) -> str:
+        return self.py_func.__name__
+
+    def __repr__(self) -> str:
+        return f"pp.random.{self.py_func.__name__}"
+
+
+@_OfNumbers
 def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
     """Philox4x32-10 itself: a counter of four words and a key of two → four random words.
 
@@ -78,6 +106,7 @@ def _words(seed: Any, i: Any, kind: Any, attempt: Any) -> Any:
     return (b << np.uint64(32)) | a, (d << np.uint64(32)) | c
 
 
+@_OfNumbers
 def bits(seed: Any, i: Any) -> Any:
     """64 random bits, as an unsigned integer.
 
@@ -87,6 +116,7 @@ def bits(seed: Any, i: Any) -> Any:
     return second if int(i) & 1 else first
 
 
+@_OfNumbers
 def uniform(seed: Any, i: Any) -> Any:
     """A number uniformly distributed in [0, 1): a multiple of 2**-53.
 
@@ -112,6 +142,7 @@ def _uniform2_short(seed: Any, i: Any) -> Any:
     return np.float64(first >> np.uint64(40)) * 2.0**-24, np.float64(second >> np.uint64(40)) * 2.0**-24
 
 
+@_OfNumbers
 def normal(seed: Any, i: Any) -> Any:
     """A number of the normal distribution of mean 0 and variance 1, by the transform of Box and Muller (1958).
 
@@ -188,6 +219,7 @@ def _sin_cos(quarter: Any) -> Any:
     return a + a * (z * s), 1.0 + z * c
 
 
+@_OfNumbers
 def integers(seed: Any, i: Any, low: Any, high: Any) -> Any:
     """A whole number uniformly distributed in [low, high), as int64; `low` if there is none in it.
 

@@ -14,7 +14,7 @@ import numpy as np
 from portapar import arrays, parts
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.transform import transform
-from portapar.errors import PlacementError
+from portapar.errors import PlacementError, one_of
 from portapar.few import MISS, Step, elements, plain
 from portapar.part import LocalPart
 from portapar.parts import Parts
@@ -56,8 +56,7 @@ def searchsorted(policy: Policy | None, sorted: Any, values: Any, side: str = "l
     >>> pp.searchsorted(pp.par, np.array([1, 2, 2, 5]), 2, side="right")
     np.int64(3)
     """
-    if side not in ("left", "right"):
-        raise PlacementError(f'searchsorted: side is {side!r}: must be "left" or "right"')
+    one_of("searchsorted: side", side, ("left", "right"), PlacementError)
     if isinstance(values, np.ndarray) and not values.ndim:
         values = values[()]  # NumPy too answers with a number
     if isinstance(values, arrays.SCALARS):

@@ -20,7 +20,7 @@ import numpy as np
 
 from portapar import arrays, indexed, parts
 from portapar.algorithms.for_each import for_each
-from portapar.errors import KernelError, PlacementError
+from portapar.errors import KernelError, PlacementError, one_of
 from portapar.expression import CAPTURED, Expression
 from portapar.kernel.front.fuse import Getter
 from portapar.kernel.front.kernel import Kernel
@@ -103,8 +103,7 @@ def stencil(
         if isinstance(x, Lazy):  # neighbours would compute its elements again and again
             data = Data(x, data.shape, data.dtype, lambda part, made=data: part.asarray(made[part]))  # type: ignore[misc]
         radii = _radii(data, radius)
-        if boundary not in BOUNDARIES:
-            raise PlacementError(f"stencil: boundary is {boundary!r}: must be one of {', '.join(BOUNDARIES)}")
+        one_of("stencil: boundary", boundary, BOUNDARIES, PlacementError)
         if data.dtype.kind not in "biufc":
             raise PlacementError(f"stencil: x has dtype {data.dtype}: must be an array of numbers")
         _check(body, radii)

@@ -81,6 +81,12 @@ def cuts_of(told: str, cuts: Any, rows: int, parts: int) -> tuple[int, ...]:
     return found
 
 
+def check_partitioned(told: str, x: Any) -> None:
+    """Refuse what is no partitioned array."""
+    if not isinstance(x, PartitionedArray):
+        raise PlacementError(f"{told}: x is {of_kind(x)}: must be a PartitionedArray. Use pp.asnumpy(x) for any array")
+
+
 _MOST = 2**62
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import TypeVar
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
 
 #: what algorithms may be steps of others
 _STEPS = frozenset("lazy transform reduce transform_reduce for_each copy step segmented_reduce".split())
@@ -86,3 +88,27 @@ def flags(algorithm: str, **given: object) -> None:
     for name, value in given.items():
         if value is not True and value is not False and type(value).__name__ not in ("bool", "bool_"):
             raise ArgumentError(f"{algorithm}: {name} is {value!r}: must be True or False")
+
+
+def one_of(told: str, value: object, known: Iterable[str], error: type[Exception] = ArgumentError) -> None:
+    """Refuse what is none of the words that are known; `told` says what it is.
+
+    Raises
+    ------
+    error
+    """
+    if not isinstance(value, str) or value not in known:
+        raise error(f"{told} is {value!r}: must be one of {', '.join(map(repr, known))}")
+
+
+def path_of(told: str, value: Any) -> Path:
+    """A path that the user gave.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    try:
+        return Path(value)
+    except TypeError:
+        raise ArgumentError(f"{told} is {value!r}, {of_kind(value)}: must be a path") from None

@@ -89,6 +89,7 @@ class HybridExecutor(Executor):
 
     def gather(self, x: PartitionedArray) -> np.ndarray:
         """The whole array on the host."""
+        arrays.check_partitioned("gather", x)
         out = np.empty(x.shape, x.dtype)
         for k, (lo, hi) in enumerate(x.partition):
             if hi > lo:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar.errors import PlacementError, PolicyError, of_kind
+from portapar.errors import PlacementError, PolicyError, of_kind, one_of
 
 SCHEDULES = ("static", "dynamic", "guided")
 TRANSFERS = ("allow", "warn", "forbid")
@@ -168,8 +168,8 @@ class Policy:
         """
         words = (schedule, SCHEDULES), (transfers, TRANSFERS), (on_failure, FAILURES)
         for name, (given, known) in zip(("schedule", "transfers", "on_failure"), words, strict=True):
-            if given is not None and given not in known:
-                raise PolicyError(f"with_({name}={given!r}): must be one of {', '.join(known)}")
+            if given is not None:
+                one_of(f"with_: {name}", given, known, PolicyError)
         for name, flag in (("check", check), ("deterministic", deterministic)):
             if flag is not None and not isinstance(flag, (bool, np.bool_)):
                 raise PolicyError(f"with_({name}={flag!r}): must be True or False")

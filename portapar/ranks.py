@@ -294,6 +294,7 @@ class RanksExecutor(Executor):
         """The whole array, on the host of every rank. Collective."""
 
         def collect() -> tuple[str, np.ndarray]:
+            arrays.check_partitioned("gather", x)
             out = np.empty(x.shape, x.dtype)
             for k in self.own:
                 if x.cuts[k + 1] > x.cuts[k]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from portapar import forks, topology
+from portapar.errors import path_of
 
 KINDS = ("call", "plan", "kernel", "transfer", "message")
 
@@ -149,7 +150,7 @@ def trace(file: str | Path) -> Iterator[Record]:
     ...         y = pp.sort(pp.par, np.arange(9.0))
     """
     rank = _rank()
-    path = Path(file)
+    path = path_of("trace: file", file)
     path = path.with_suffix(f".{rank}{path.suffix}") if rank else path
     with open(path, "w", encoding="utf-8") as out, _recording() as record:
         try:

@@ -478,3 +478,49 @@ def test_operators_of_partitioned_arrays(use):
     with pytest.raises(pp.ArgumentError, match=r"no operators, elements or slices.*pp\.transform"):
         USES[use](x)
     assert (np.sort(x) == np.arange(4)).all() and pickle.loads(pickle.dumps(x)).cuts == x.cuts
+
+
+# words, paths and graphs ------------------------------------------------------------------------------------------
+
+LINE = pp.graph.Graph(np.array([0, 1, 2]), np.array([1, 0]))
+
+#: calls with an option that is one of a few words, a path, or a graph
+OF_WORDS = {
+    "schedule": (lambda v: pp.par.with_(schedule=v), "none"),
+    "transfers": (lambda v: pp.par.with_(transfers=v), "none"),
+    "on_failure": (lambda v: pp.par.with_(on_failure=v), "none"),
+    "side": lambda v: pp.searchsorted(pp.par, np.ones(3), np.ones(3), v),
+    "boundary": lambda v: pp.stencil(pp.par, np.ones(3), lambda x, i: x[i - 1], boundary=v),
+    "duplicates": lambda v: pp.sparse.from_coo(pp.par, *np.ones((3, 2), int), (2, 2), duplicates=v),
+    "dangling": lambda v: pp.graph.pagerank(pp.par, LINE, dangling=v),
+    "dangling of a check": lambda v: pp.graph.verify_pagerank(LINE, np.full(2, 0.5), dangling=v),
+    "dtype": (lambda v: pp.graph.pagerank(pp.par, LINE, dtype=v), "none"),
+    "shape of a tree": lambda v: pp.irregular.uts(pp.par, pp.irregular.Tree(1, 2.0, 2, shape=v)),
+    "quarters": lambda v: pp.graph.rmat(pp.par, 4, quarters=v),
+    "sources": (lambda v: pp.graph.betweenness_centrality(pp.par, LINE, v), "none"),
+    "sources of a check": (lambda v: pp.graph.verify_betweenness(LINE, v, np.zeros(2)), "none"),
+    "source": lambda v: pp.graph.bfs(pp.par, LINE, v),
+    "source of a check": lambda v: pp.graph.verify_bfs(LINE, v, np.zeros(2, int)),
+    "trace": lambda v: pp.trace(v).__enter__(),
+    "load": lambda v: pp.graph.load(pp.par, v),
+    "save": lambda v: pp.graph.save(v, LINE),
+    "verify_bfs": lambda v: pp.graph.verify_bfs(v, 0, [0, 0]),
+    "verify_sssp": lambda v: pp.graph.verify_sssp(v, 0, [0, 1]),
+    "verify_components": lambda v: pp.graph.verify_components(v, [0, 0]),
+    "verify_betweenness": lambda v: pp.graph.verify_betweenness(v, None, [0, 0]),
+    "verify_pagerank": lambda v: pp.graph.verify_pagerank(v, [0, 0]),
+    "verify_triangles": lambda v: pp.graph.verify_triangles(v, 0),
+    "gather": lambda v: pp.hybrid(pp.threads(1), pp.simd()).gather(v),
+    "rows of a matrix": lambda v: pp.sparse.from_coo(pp.par, v, np.arange(2), np.ones(2), (2, 2)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_WORDS)
+def test_what_is_no_word_path_or_graph(name):
+    call, *none = OF_WORDS[name] if isinstance(OF_WORDS[name], tuple) else (OF_WORDS[name],)
+    for wrong in (1.5, 10**30, [[1], [1, 2]], {"drop": 1}, object(), np.array("x"), np.ones((2, 0)), None):
+        if wrong is None and none:
+            continue
+        with pytest.raises(pp.PortaparError, match="must be|must have|kernels take|kernels compute") as caught:
+            call(wrong)
+        assert caught.value.__cause__ is None

@@ -1,5 +1,8 @@
 """pp.random: Philox's own test vectors, the same numbers everywhere, and their distribution."""
 
+import inspect
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -232,3 +235,15 @@ LOCKED.flags.writeable = False
 def test_what_is_refused(call, says):
     with pytest.raises(pp.PlacementError, match=says):
         call()
+
+
+@pytest.mark.parametrize("name", ["bits", "uniform", "normal", "integers", "philox"])
+def test_kernel_functions_in_plain_python(name):
+    function = getattr(random, name)
+    right = (1, 2, 3, 9, 5, 6)[: len(inspect.signature(function).parameters)]
+    assert pickle.loads(pickle.dumps(function)) is function
+    function(*right)
+    for k in range(len(right)):
+        for wrong in ("a", "7", None, np.nan, np.inf, 1j, [1], np.arange(3), object()):
+            with pytest.raises(pp.ArgumentError, match=f"random.{name}: .*must be a whole number of 64 bits"):
+                function(*right[:k], wrong, *right[k + 1 :])

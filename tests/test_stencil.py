@@ -218,7 +218,7 @@ def stencil(x, body, **how):
         (stencil(X, mean, radius=1.0), "radius is 1.0"),
         (stencil(X, mean, radius=True), "radius is True"),
         (stencil(X, mean, radius=(1, 1)), r"radius is \(1, 1\)"),
-        (stencil(X, mean, boundary="edge"), "boundary is 'edge': must be one of constant, nearest"),
+        (stencil(X, mean, boundary="edge"), "boundary is 'edge': must be one of .constant., .nearest."),
         (stencil(X, mean, value="a"), "value is 'a': must be a number that x, of dtype float64, can hold"),
         (stencil(X.astype("u1"), mean, value=-1), "value is -1"),
         (stencil(X.astype("i4"), mean, value=0.5), "value is 0.5"),

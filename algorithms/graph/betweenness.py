@@ -16,7 +16,7 @@ from portapar import arrays, ops
 from portapar.algorithms import radix
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.graph.bfs import search
-from portapar.algorithms.graph.graph import Graph, on_graph, vertex
+from portapar.algorithms.graph.graph import Graph, on_graph, vertices
 from portapar.algorithms.histogram import bincount
 from portapar.algorithms.reduce import reduce
 from portapar.algorithms.sort import argsort
@@ -69,8 +69,7 @@ def betweenness_centrality(
 
     def centrality(part: LocalPart, graph: Graph) -> Any:
         n, how = graph.num_vertices, part.how
-        given = [sources] if isinstance(sources, (int, np.integer)) else range(n) if sources is None else sources
-        chosen = [vertex("graph.betweenness_centrality", "a source", s, graph) for s in given]
+        chosen = range(n) if sources is None else vertices("graph.betweenness_centrality", sources, graph)
         total = part.zeros(n, np.float64)
         for source in chosen:
             _add(part, graph, source, total)

@@ -18,7 +18,7 @@ from portapar import arrays
 from portapar.algorithms import radix
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.graph.build import home
-from portapar.algorithms.graph.graph import Graph, on_graph, vertex
+from portapar.algorithms.graph.graph import Graph, are_several, on_graph, vertices
 from portapar.algorithms.graph.many import search_many
 from portapar.algorithms.graph.several import check_graph, rows_of_parts
 from portapar.algorithms.reduce import reduce
@@ -67,12 +67,10 @@ def bfs(policy: Policy | None, graph: Graph, source: int | Sequence[int]) -> Any
            [-1, -1, -1,  4,  4]], dtype=int32)
     """
 
-    one = np.ndim(source) == 0
+    one = not are_several(source)
 
     def sources(graph: Graph) -> list[int]:
-        if not isinstance(source, (Sequence, np.ndarray)) or np.ndim(source) == 0:
-            return [vertex("graph.bfs", "source", source, graph)]
-        return [vertex("graph.bfs", "a source", s, graph) for s in source]
+        return vertices("graph.bfs", source, graph)
 
     def trees(part: LocalPart, graph: Graph) -> Any:
         given = sources(graph)

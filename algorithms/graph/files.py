@@ -18,7 +18,7 @@ from portapar import arrays
 from portapar.algorithms.graph.build import WIDEST
 from portapar.algorithms.graph.graph import Graph
 from portapar.arrays import PartitionedArray
-from portapar.errors import ArgumentError, PortaparError, flags, of_kind
+from portapar.errors import ArgumentError, PortaparError, flags, of_kind, path_of
 from portapar.executor import DeviceExecutor, threads
 from portapar.policy import Policy, check_policy, par
 
@@ -59,7 +59,7 @@ def load(policy: Policy | None, path: str | os.PathLike[str], *, directed: bool 
     """
     flags("graph.load", directed=directed is not None and directed)
     check_policy(policy, "graph.load")
-    path = Path(path)
+    path = path_of("graph.load: path", path)
     reader = _READERS.get(path.suffix)
     if reader is None:
         raise ArgumentError(f"graph.load: {path}: the kind {path.suffix!r} is not known: {', '.join(_READERS)} are")
@@ -89,7 +89,7 @@ def save(path: str | os.PathLike[str], graph: Graph) -> None:
     path : str or path
     graph : Graph
     """
-    path = Path(path)
+    path = path_of("graph.save: path", path)
     if not isinstance(graph, Graph):
         raise ArgumentError(f"graph.save: the graph is {of_kind(graph)}: must be a pp.graph.Graph")
     if path.suffix != ".npz":

@@ -15,7 +15,7 @@ import numpy as np
 from portapar import arrays, parts
 from portapar.algorithms import random
 from portapar.algorithms.for_each import for_each
-from portapar.algorithms.graph.graph import Graph
+from portapar.algorithms.graph.graph import Graph, are_several
 from portapar.algorithms.sort import argsort
 from portapar.call import resolve
 from portapar.errors import ArgumentError, flags
@@ -104,7 +104,7 @@ def rmat(
     """
     flags("graph.rmat", weights=weights, directed=directed)
     n, m = _sizes("rmat", scale, degree)
-    given = tuple(quarters) if isinstance(quarters, (Sequence, np.ndarray)) else ()
+    given = tuple(quarters) if are_several(quarters) else ()
     if len(given) != 3 or not all(isinstance(q, numbers.Real) and q >= 0 for q in given) or not sum(given) <= 1:
         raise ArgumentError(f"graph.rmat: quarters is {quarters!r}: must be three probabilities, 1 in all at most")
     corners = _corners(*map(float, given))

@@ -512,3 +512,17 @@ def vertex(algorithm: str, name: str, value: Any, graph: Graph) -> int:
     if most < 0:
         raise ArgumentError(f"{algorithm}: {name} is {value}, and the graph has no vertices")
     return arrays.whole_number(f"{algorithm}: {name}", value, most=most, error=ArgumentError)
+
+
+def are_several(given: Any) -> bool:
+    """Whether the user gave several vertices, rather than one."""
+    if isinstance(given, np.ndarray):
+        return given.ndim > 0
+    return isinstance(given, Sequence) and not isinstance(given, (str, bytes))
+
+
+def vertices(algorithm: str, given: Any, graph: Graph) -> list[int]:
+    """The vertices that the user gave, one or several of them."""
+    if not are_several(given):
+        return [vertex(algorithm, "source", given, graph)]
+    return [vertex(algorithm, "a source", one, graph) for one in given]

@@ -25,7 +25,7 @@ from portapar.algorithms.graph.graph import Graph, on_graph, vertex
 from portapar.algorithms.graph.several import check_graph, cuts_of, once, rows_in_blocks
 from portapar.algorithms.reduce import transform_reduce
 from portapar.algorithms.transform import fill
-from portapar.errors import ArgumentError
+from portapar.errors import ArgumentError, one_of
 from portapar.part import LocalPart
 from portapar.parts import Parts
 from portapar.policy import Policy
@@ -152,17 +152,21 @@ def personalized_pagerank(
     return on_graph(name, policy, graph, *_ranks(name, damping, tolerance, iterations, dangling, dtype, share))
 
 
+def check_numbers(name: str, damping: float, tolerance: float, dangling: str) -> None:
+    """What the user gave says how ranks are made."""
+    for told, value in (("damping", damping), ("tolerance", tolerance)):
+        if not isinstance(value, numbers.Real) or not 0 <= value <= 1:
+            raise ArgumentError(f"{name}: {told} is {value!r}: must be between 0 and 1")
+    one_of(f"{name}: dangling", dangling, ("drop", "spread"))
+
+
 def _ranks(
     name: str, damping: float, tolerance: float, iterations: int, dangling: str, dtype: Any,
     share: Callable[[Graph], np.ndarray] | None,
 ) -> tuple[Callable[[LocalPart, Graph], Any], Callable[[Parts, Graph], Any]]:  # fmt: skip
     """What both do, where a part lives, and on several; `share` is where a walker starts anew, None for anywhere."""
-    for told, value in (("damping", damping), ("tolerance", tolerance)):
-        if not isinstance(value, numbers.Real) or not 0 <= value <= 1:
-            raise ArgumentError(f"{name}: {told} is {value!r}: must be between 0 and 1")
-    if dangling not in ("drop", "spread"):
-        raise ArgumentError(f"{name}: dangling is {dangling!r}: must be 'drop' or 'spread'")
-    if np.dtype(dtype) not in (np.float32, np.float64):
+    check_numbers(name, damping, tolerance, dangling)
+    if arrays.dtype_of(name, dtype) not in (np.float32, np.float64):
         raise ArgumentError(f"{name}: dtype is {dtype}: must be float32 or float64")
     iterations = arrays.whole_number(f"{name}: iterations", iterations, error=ArgumentError)
     T = np.dtype(dtype).type

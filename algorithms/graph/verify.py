@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays
-from portapar.algorithms.graph.graph import Graph
-from portapar.errors import flags
+from portapar.algorithms.graph.graph import Graph, vertex, vertices
+from portapar.algorithms.graph.pagerank import check_numbers
+from portapar.errors import ArgumentError, flags, of_kind
 
 
 def verify_bfs(graph: Graph, source: int, parent: Any) -> None:
@@ -23,7 +24,8 @@ def verify_bfs(graph: Graph, source: int, parent: Any) -> None:
     ------
     AssertionError
     """
-    u, v, _ = _edges(graph)
+    u, v, _ = _edges("graph.verify_bfs", graph)
+    source = vertex("graph.verify_bfs", "source", source, graph)
     n, parent = graph.num_vertices, _result(graph, parent)
     _all((parent >= -1) & (parent < n), "the parent of {} is no vertex", parent)
     depth = _depths(graph, [source])
@@ -44,7 +46,8 @@ def verify_sssp(graph: Graph, source: int, distance: Any) -> None:
     ------
     AssertionError
     """
-    u, v, w = _edges(graph)
+    u, v, w = _edges("graph.verify_sssp", graph)
+    source = vertex("graph.verify_sssp", "source", source, graph)
     distance = _result(graph, distance)
     never = np.iinfo(distance.dtype).max if distance.dtype.kind in "iu" else np.inf
     _that(distance[source] == 0, f"the distance of the source is {distance[source]}")
@@ -64,7 +67,7 @@ def verify_components(graph: Graph, label: Any) -> None:
     ------
     AssertionError
     """
-    u, v, _ = _edges(graph)
+    u, v, _ = _edges("graph.verify_components", graph)
     label, n = _result(graph, label), graph.num_vertices
     _all(label[u] == label[v], "an edge to {} leads to another component", v)
     _all((label >= 0) & (label <= np.arange(n)), "the label of {} is not the smallest vertex", label)
@@ -86,10 +89,10 @@ def verify_betweenness(
     AssertionError
     """
     flags("graph.verify_betweenness", normalized=normalized)
-    u, v, _ = _edges(graph)
+    u, v, _ = _edges("graph.verify_betweenness", graph)
     values, n = _result(graph, values), graph.num_vertices
     wanted = np.zeros(n)
-    for source in [sources] if isinstance(sources, (int, np.integer)) else range(n) if sources is None else sources:
+    for source in range(n) if sources is None else vertices("graph.verify_betweenness", sources, graph):
         depth = _depths(graph, [source])
         on = (depth[u] >= 0) & (depth[v] == depth[u] + 1)
         a, b = u[on], v[on]
@@ -121,7 +124,8 @@ def verify_pagerank(
     ------
     AssertionError
     """
-    u, v, _ = _edges(graph)
+    u, v, _ = _edges("graph.verify_pagerank", graph)
+    check_numbers("graph.verify_pagerank", damping, tolerance, dangling)
     rank = _result(graph, rank).astype(np.float64)
     n = len(rank)
     degree = np.bincount(u, minlength=n)
@@ -141,7 +145,8 @@ def verify_triangles(graph: Graph, count: int) -> None:
     """
     from scipy.sparse import csr_array
 
-    u, v, _ = _edges(graph)
+    u, v, _ = _edges("graph.verify_triangles", graph)
+    count = arrays.whole_number("graph.verify_triangles: count", count, error=ArgumentError)
     other = u != v
     n = graph.num_vertices
     a = csr_array((np.ones(other.sum(), np.int64), (u[other], v[other])), shape=(n, n))
@@ -150,8 +155,10 @@ def verify_triangles(graph: Graph, count: int) -> None:
     _that(found == count, f"{found} triangles, not {count}")
 
 
-def _edges(graph: Graph) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _edges(told: str, graph: Graph) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The ends and weights of all edges."""
+    if not isinstance(graph, Graph):
+        raise ArgumentError(f"{told}: the graph is {of_kind(graph)}: must be a pp.graph.Graph")
     offsets, v = arrays.asnumpy(graph.offsets), arrays.asnumpy(graph.targets).astype(np.int64)
     u = np.repeat(np.arange(graph.num_vertices), np.diff(offsets))
     w = np.ones(len(v), np.int64) if graph.weights is None else arrays.asnumpy(graph.weights)

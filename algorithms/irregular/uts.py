@@ -19,7 +19,7 @@ import numpy as np
 
 from portapar import arrays, parts
 from portapar.algorithms.for_each import for_each
-from portapar.errors import ArgumentError, of_kind
+from portapar.errors import ArgumentError, of_kind, one_of
 from portapar.part import LocalPart
 from portapar.policy import Policy, check_policy
 
@@ -118,8 +118,7 @@ def _checked(name: str, tree: Any) -> Tree:
         raise ArgumentError(f"{name}: tree is {of_kind(tree)}: must be a name or a pp.irregular.Tree")
     for label, most in (("seed", 2**31 - 1), ("depth", 10**6), ("children", _MOST)):
         arrays.whole_number(f"{name}: {label}", getattr(tree, label), most=most, error=ArgumentError)
-    if tree.shape not in _SHAPES:
-        raise ArgumentError(f"{name}: shape is {tree.shape!r}: must be one of {', '.join(_SHAPES)}")
+    one_of(f"{name}: shape", tree.shape, _SHAPES)
     if not isinstance(tree.branching, numbers.Real) or not 0 <= tree.branching < 2**31:
         raise ArgumentError(f"{name}: branching is {tree.branching!r}: must be a number from 0 below 2**31")
     if not isinstance(tree.probability, numbers.Real) or not 0 <= tree.probability <= 1:

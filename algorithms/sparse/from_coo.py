@@ -18,7 +18,7 @@ from portapar.algorithms.sort import argsort
 from portapar.algorithms.sparse.matrix import FLAGS, Matrix, fail, index_dtype, made, room, unsound, vector
 from portapar.algorithms.sparse.transpose import lines_of, sorted_by
 from portapar.algorithms.transform import fill
-from portapar.errors import ArgumentError
+from portapar.errors import ArgumentError, one_of
 from portapar.part import LocalPart
 from portapar.parts import Parts
 from portapar.policy import Policy
@@ -77,8 +77,7 @@ def from_coo(
     if not isinstance(shape, (tuple, list)) or len(shape) != 2:
         raise ArgumentError(f"{told}: shape is {shape!r}: must be two whole numbers")
     m, n = (arrays.whole_number(f"{told}: shape[{k}]", x, error=ArgumentError) for k, x in enumerate(shape))
-    if duplicates not in _WAYS:
-        raise ArgumentError(f"{told}: duplicates is {duplicates!r}: must be 'sum', 'first' or 'last'")
+    one_of(f"{told}: duplicates", duplicates, _WAYS)
     given = vector(told, "rows", rows, "iu"), vector(told, "cols", cols, "iu"), vector(told, "values", values, "biufc")
     if not len(given[0]) == len(given[1]) == len(given[2]):
         lengths = ", ".join(f"{name} {len(x)}" for name, x in zip(("rows has", "cols", "values"), given, strict=True))

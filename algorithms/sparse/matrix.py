@@ -14,7 +14,7 @@ import numpy as np
 
 from portapar import arrays
 from portapar.arrays import PartitionedArray
-from portapar.errors import ArgumentError, PlacementError
+from portapar.errors import ArgumentError, PlacementError, of_kind
 from portapar.kernel.front import atomic
 from portapar.part import LocalPart
 from portapar.parts import Parts
@@ -127,6 +127,8 @@ def vector(told: str, name: str, x: Any, kinds: str, cut: bool = False) -> Any:
             f"{told}: {name} is a partitioned array, and only rows of a matrix in CSR are cut, in sparse.spmv and "
             f"sparse.spmm. Pass pp.asnumpy({name})"
         )
+    if not hasattr(x, "dtype"):
+        raise ArgumentError(f"{told}: {name} is {x!r}, {of_kind(x)}: must be an array")
     arrays.spec_of(x, name)
     if len(x.shape) != 1 or x.dtype.kind not in kinds:
         what = "integers" if kinds == "iu" else "numbers"

@@ -96,9 +96,10 @@ def _product(p: Parts, a: Any, x: Any, out: Any) -> Any:
     rows, columns = m.shape
     shape: Any = getattr(x, "shape", ())
     if len(shape) != 2 or shape[0] != columns or x.dtype.kind not in "biufc":
+        dtype = getattr(x, "dtype", type(x).__name__)
         more = ". Use pp.sparse.spmv for one vector" if len(shape) == 1 else ""
         raise ArgumentError(
-            f"{told}: a has shape {m.shape}, x has shape {shape} and dtype {x.dtype}: x must have {columns} rows, of "
+            f"{told}: a has shape {m.shape}, x has shape {shape} and dtype {dtype}: x must have {columns} rows, of "
             f"numbers{more}"
         )
     dtype = product_dtype(m.values.dtype, x.dtype)
