@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pytest
 
 import portapar as pp
 from portapar.kernel.jit.narrowing import narrowed
@@ -229,6 +230,72 @@ def test_whole_numbers_of_small_ones(renderer):
     a, b, out = given[1], given[1][::-1].copy(), np.zeros(n, np.int64)
     pp.for_each(renderer, n, remainders, a, b, out)
     assert [*out] == [(x - 2 * y) % 16 + (y - x - 1) // 8 for x, y in zip(a.tolist(), b.tolist(), strict=True)]
+
+
+def low_ones(i, a, s, w, out, low):
+    x, y, p, q = int(a[i]), int(s[i]), int(w[0]), int(w[1])
+    out[i, 0] = (p * x + q * y + 128) >> 8  # 16 bits are used
+    out[i, 1] = (p * x - (q * y << 3)) >> 9  # 17
+    out[i, 2] = (p * x ^ y) & 255 | x & p << 1
+    out[i, 3] = ((x * p) >> 4) * q >> 4
+    out[i, 4] = (x * p if y * p > q else q - x) >> 3  # all bits of what is compared
+    out[i, 5] = ((y * p) & 0xFF00) >> 12
+    out[i, 6] = ((x * p << 20) >> 24) + ((y * q) << 5)
+    out[i, 7] = (x * p) >> (y & 7)
+    out[i, 8] = (y * p) // 256 + (x * p) % 200
+    low[i] = p * x * y + q - (1 if (x * p) & 0x100000 else 0)
+
+
+@pytest.mark.parametrize("weights", [(5, -7), (2**31 - 1, -(2**31)), (-40503, 65537)])
+def test_low_bits_of_whole_numbers(renderer, weights):
+    n, rng, w = 300, np.random.default_rng(3), np.array(weights, np.int32)
+    a, s = rng.integers(0, 256, n).astype(np.uint8), rng.integers(-(2**15), 2**15, n).astype(np.int16)
+    a[:4], s[:4] = [0, 255, 0, 255], [-(2**15), -(2**15), 2**15 - 1, 2**15 - 1]
+    right, right_low = np.zeros((n, 9), object), np.zeros(n, object)
+    for i in range(n):
+        low_ones(i, a, s, w, right, right_low)
+    out, low = np.zeros((n, 9), np.uint8), np.zeros(n, np.uint16)
+    pp.for_each(renderer, n, low_ones, a, s, w, out, low)
+    assert (out == right % 256).all() and (low == right_low % 65536).all()
+
+
+def test_low_bits_are_computed_of_low_bits():
+    text = """define i32 @f(i8 %0, i64 %arg.i, ptr %arg.w.4, ptr %arg.y.4) {
+  %x = zext i8 %0 to i32
+  %"w 0" = load i32, ptr %arg.w.4, align 4
+  %1 = getelementptr i8, ptr %arg.w.4, i64 4
+  %2 = load i32, ptr %1, align 4, !range !0
+  %3 = mul nsw i32 %x, %"w 0"
+  %4 = sub nuw i32 %3, 65540
+  %5 = shl i32 %4, 2
+  %6 = add i32 %5, %2
+  %7 = lshr i32 %6, 8
+  %8 = trunc i32 %7 to i8
+  store i8 %8, ptr %arg.y.4, align 1
+  ret i32 0
+}
+"""
+    here = narrowed(text)
+    for part in (
+        "%low.3 = mul i16 %low.0-3, %low.1-3",
+        "%low.4 = sub i16 %low.3, 4",
+        "%low.5 = shl i16 %low.4, 2",
+        "%low.1-6 = trunc i32 %2 to i16",
+        "%low.7 = lshr i16 %low.6, 8",
+        "%8 = trunc i16 %low.7 to i8",
+    ):
+        assert part in here, part
+    assert "%low_.3 = mul" in narrowed(text.replace("%x", "%low.x"))  # one that was part of another one
+    assert "%low.6" not in narrowed(text.replace("%6, 8", "%6, 9"))  # 17 bits
+    for old, new in (
+        ("lshr i32 %6, 8", "udiv i32 %6, 256"),
+        ("store i8 %8,", "store i32 %6,"),
+        ("ret i32 0", "ret i32 %5"),
+        ("ptr %arg.w.4, i64 4", "ptr %arg.w.4, i64 %arg.i"),  # another one for each index
+        ("zext i8 %0", "zext i1 %0"),  # nothing of 8 or 16 bits
+    ):
+        assert old in text and " i16 " not in narrowed(text.replace(old, new)), new
+    assert "%low.7 = lshr i16" not in narrowed(text.replace("shl i32 %4, 2", "shl i32 %4, %x"))
 
 
 def test_whole_numbers_of_small_ones_have_few_bits():

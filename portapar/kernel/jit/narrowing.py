@@ -4,6 +4,10 @@ Python's whole numbers have 64 bits. What is computed of bytes, ``abs(int(a[i]) 
 and its greatest value follow from those of the bytes. So a vector holds eight or four times as many of them. This works
 on the text of a function that LLVM has been over: loops of constant counts are written out by then, functions that it
 calls are part of it, and of a variable there are only values.
+
+Before that another thing is looked for: whole numbers of which only low bits are used, since they are stored in bytes
+or in 16 bits. The low bits of sums, differences, products and what is shifted to the left follow from low bits alone,
+however large the numbers are, so that 16 bits are enough for weighted sums of pixels.
 """
 
 from __future__ import annotations
@@ -27,7 +31,16 @@ _CUT = re.compile(rf"trunc (?:(?:nuw|nsw) )*i64 {_VALUE} to i(\d+)$")
 _REAL = re.compile(rf"[su]itofp (?:nneg )?i64 {_VALUE} to (\w+)$")
 _LINE = re.compile(r"  (%[\w.$-]+|%\"[^\"]+\") = (.*?)((?:, ![\w.]+ ![\w.]+)*)$")
 
-_SLIM = "\0"  #: stands for what the names of values in fewer bits begin with
+_SLIM, _LOW = "\0", "\1"  #: stand for what the names of values in fewer bits begin with
+
+_STEP = re.compile(rf"(\w+) (?:(?:nuw|nsw|exact|disjoint) )*i(32|64) {_VALUE}, {_VALUE}$")
+_PICK = re.compile(rf"select i1 {_VALUE}, i(32|64) {_VALUE}, i(?:32|64) {_VALUE}$")
+_LESS = re.compile(rf"trunc (?:(?:nuw|nsw) )*i(32|64) {_VALUE} to i(\d+)$")
+_MORE = re.compile(rf"[sz]ext (?:nneg )?i(1|8|16|32) {_VALUE} to i(32|64)$")
+_LOAD = re.compile(rf"load i(?:32|64), ptr {_VALUE}, align \d+$")
+_PLACE = re.compile(r"getelementptr (?:\w+ )*i\d+, ptr (%arg\.[\w.]+), i64 -?\d+$")
+_PIXELS = re.compile(r" = [sz]ext (?:nneg )?i(?:8|16) \S+ to i(?:32|64)$", re.MULTILINE)
+_USED = re.compile(r'%[\w.$-]+|%"[^"]+"')
 
 #: The least and the greatest value.
 _Span = tuple[int, int]
@@ -58,9 +71,13 @@ _UNSIGNED = {"ashr": "lshr", "sdiv": "udiv", "srem": "urem", "smin": "umin", "sm
 
 def narrowed(text: str) -> str:
     """The text of a module with what is computed of 8 and 16 bits in as many as it needs; the same if there is none."""
-    if not _WIDENED.search(text):
+    if not _PIXELS.search(text):
         return text
-    functions = [_narrowed(function) if _WIDENED.search(function) else function for function in text.split("\n}\n")]
+    functions = text.split("\n}\n")
+    for k, function in enumerate(functions):
+        if _PIXELS.search(function):
+            function = _cut(function)
+        functions[k] = _narrowed(function) if _WIDENED.search(function) else function
     text = "\n}\n".join(functions)
     for name, bits in sorted(set(re.findall(r"@llvm\.(abs|[su]min|[su]max)\.i(16|32)\(", text))):
         if not re.search(rf"^declare .*@llvm\.{name}\.i{bits}\(", text, re.MULTILINE):
@@ -78,10 +95,14 @@ def _narrowed(function: str) -> str:
     kinds = _kinds(steps)
     if not kinds:
         return function
-    name = "slim"
+    return _named("\n".join(part for line in lines for part in _rewritten(line, steps, kinds)), _SLIM, "slim")
+
+
+def _named(function: str, mark: str, name: str) -> str:
+    """A function in which new values have names that begin so, or alike."""
     while f"{name}." in function:  # it was narrowed before it became a part of another one
         name += "_"
-    return "\n".join(part for line in lines for part in _rewritten(line, steps, kinds)).replace(_SLIM, name)
+    return function.replace(mark, name)
 
 
 def _step(text: str, steps: dict[str, _Step]) -> _Step | None:
@@ -270,3 +291,131 @@ def _operation(step: _Step, kind: _Kind) -> str:
     if how[1:] in ("min", "max"):
         return f"call {slim} @llvm.{how}.{slim}({slim} {parts[0]}, {slim} {parts[1]})"
     return f"{how} {slim} {parts[0]}, {parts[1]}"
+
+
+# numbers of which low bits are used -----------------------------------------------------------------
+
+
+def _cut(function: str) -> str:
+    """A function in which whole numbers are computed in 16 bits where no others are used; or as it is."""
+    lines = function.split("\n")
+    steps = {found[1]: found[2] for line in lines if (found := _LINE.match(line))}
+    used = _used(lines, steps)
+    few = {name: text for name, text in steps.items() if name in used and _is_cut(text, used[name])}
+    few = {name: few[name] for group in _together(few) if _is_worth(group, few, steps) for name in group}
+    if not few:
+        return function
+    return _named("\n".join(part for line in lines for part in _with_cuts(line, few, steps)), _LOW, "low")
+
+
+def _used(lines: list[str], steps: dict[str, str]) -> dict[str, int]:
+    """How many bits of each value are used, from the lowest one on; what is none of the known steps uses all."""
+    used: dict[str, int] = {}
+    before: dict[str, int] | None = None
+    while used != before:  # what is used is mostly further down in the text, but blocks may stand in any order
+        before = dict(used)
+        for line in reversed(lines):
+            found = _LINE.match(line)
+            name, text = (found[1], found[2]) if found else ("", line)
+            for part, bits in _uses(text, used.get(name, 0)):
+                if bits > used.get(part, 0):
+                    used[part] = bits
+    return used
+
+
+def _uses(text: str, bits: int) -> list[tuple[str, int]]:
+    """What a step whose result is used to so many bits uses of its parts."""
+    if step := _STEP.match(text):
+        how, width, one, other = step[1], int(step[2]), step[3], step[4]
+        number = int(other) if _is_number(other) else None
+        if how in ("add", "sub", "mul", "or", "xor") or (how == "and" and (number is None or number < 0)):
+            return [(one, bits), (other, bits)]
+        if how == "and" and number is not None:
+            return [(one, min(bits, number.bit_length()))]
+        if how == "shl" and number is not None and 0 <= number < width:
+            return [(one, max(bits - number, 0))]
+        if how in ("lshr", "ashr") and number is not None and 0 <= number < width:
+            return [(one, min(bits + number, width))]
+    elif pick := _PICK.match(text):
+        return [(pick[1], 64), (pick[3], bits), (pick[4], bits)]
+    elif less := _LESS.match(text):
+        return [(less[2], min(bits, int(less[3])))]
+    elif more := _MORE.match(text):
+        return [(more[2], min(bits, int(more[1])))]
+    return [(part, 64) for part in _USED.findall(text)]
+
+
+def _is_cut(text: str, bits: int) -> bool:
+    """Whether 16 bits of its parts give as many of its result as are used."""
+    if step := _STEP.match(text):
+        how, number = step[1], int(step[4]) if _is_number(step[4]) else None
+        if how in ("shl", "lshr", "ashr"):
+            return number is not None and 0 <= number < 16 and bits + (0 if how == "shl" else number) <= 16
+        return bits <= 16 and how in ("add", "sub", "mul", "and", "or", "xor")
+    return bits <= 16 and _PICK.match(text) is not None
+
+
+def _parts(text: str) -> tuple[str, str]:
+    """The two values that a step joins."""
+    step, pick = _STEP.match(text), _PICK.match(text)
+    assert step or pick
+    return (step[3], step[4]) if step else (pick[3], pick[4])  # type: ignore[index]
+
+
+def _together(few: dict[str, str]) -> list[list[str]]:
+    """Steps that hang together."""
+    group = {name: [name] for name in few}
+    for name, text in few.items():
+        for part in _parts(text):
+            if part in few and group[part] is not group[name]:
+                some, more = sorted((group[name], group[part]), key=len)
+                more += some
+                group.update(dict.fromkeys(some, more))
+    return [*{id(found): found for found in group.values()}.values()]
+
+
+def _is_worth(names: list[str], few: dict[str, str], steps: dict[str, str]) -> bool:
+    """Whether all that they work on comes from 8 or 16 bits, or is the same for all indices: nothing else is cut."""
+    parts = [part for name in names for part in _parts(few[name]) if part not in few and not _is_number(part)]
+    pixels = [part for part in parts if (more := _MORE.match(steps.get(part, ""))) and int(more[1]) in (8, 16)]
+    return bool(pixels) and all(part in pixels or _is_given(part, steps) for part in parts)
+
+
+def _is_given(part: str, steps: dict[str, str]) -> bool:
+    """Whether it is an element of an argument at a constant place."""
+    text = steps.get(part, "")
+    load = _LOAD.match(steps.get(more[2], "") if (more := _MORE.match(text)) else text)
+    return load is not None and (load[1].startswith("%arg.") or _PLACE.match(steps.get(load[1], "")) is not None)
+
+
+def _with_cuts(line: str, few: dict[str, str], steps: dict[str, str]) -> list[str]:
+    """A line, or what is there instead; of the wide value only those bits are right that are used."""
+    found = _LINE.match(line)
+    if not found:
+        return [line]
+    name, text = found[1], found[2]
+    if (less := _LESS.match(text)) and less[2] in few and int(less[3]) <= 16:
+        how = "bitcast" if less[3] == "16" else "trunc"
+        return [f"  {name} = {how} i16 {_low(less[2])} to i{less[3]}"]
+    if name not in few:
+        return [line]
+    made, values = [], []
+    for k, part in enumerate(_parts(text)):
+        if _is_number(part):
+            values.append(str((int(part) + 2**15) % 2**16 - 2**15))
+        elif part in few:
+            values.append(_low(part))
+        else:  # LLVM finds out which of these are the same
+            width = (_STEP.match(text) or _PICK.match(text))[2]  # type: ignore[index]
+            values.append(_low(name, f"{k}-"))
+            made.append(f"  {values[-1]} = trunc i{width} {part} to i16")
+    step, pick = _STEP.match(text), _PICK.match(text)
+    how = f"{step[1]} i16 {values[0]}" if step else f"select i1 {pick[1]}, i16 {values[0]}"  # type: ignore[index]
+    other = values[1] if step else f"i16 {values[1]}"
+    width = (step or pick)[2]  # type: ignore[index]
+    return [*made, f"  {_low(name)} = {how}, {other}", f"  {name} = zext i16 {_low(name)} to i{width}"]
+
+
+def _low(value: str, end: str = "") -> str:
+    """The name of a value's lowest 16 bits, or of those of a part of it."""
+    return f'%"{_LOW}.{end}{value[2:]}' if value.endswith('"') else f"%{_LOW}.{end}{value[1:]}"
