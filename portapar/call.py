@@ -157,6 +157,8 @@ def _chosen(
     elif like is not None and (ready := ready_calls.get(like)) is not None:  # on what lies there: nothing to choose
         result = ready(given)
         if result is not MISS:
+            if ready.waits > 0:
+                learn(ready, how, look, kernels, args, given, None)
             return result
     used: Any = None
     built: list[Any] = []  #: the problem that was weighed, which the call may run

@@ -23,7 +23,7 @@ from portapar.kernel.program import Program, Spec
 from portapar.kernel.tiles import TILE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fragments:
     """What a part has of a reduction.
 

@@ -104,9 +104,9 @@ class HybridExecutor(Executor):
         if self._runners is None:
             raise BackendUnavailableError(f"{self!r} was closed; make a new executor")
         took = getattr(self._times, "took", None)
-        own: dict[int, Callable[[], Any]] = {}
-        ends: dict[int, Callable[[], Any]] = {}
-        found: dict[int, Any] = {}
+        own: list[tuple[int, Callable[[], Any]]] = []
+        ends: list[tuple[int, Callable[[], Any]]] = []
+        found: list[Any] = [None] * len(works)
         errors: list[BaseException] = []
         try:
             for k, work in enumerate(works):
@@ -116,27 +116,26 @@ class HybridExecutor(Executor):
                 if took is not None:
                     member = getattr(work, "member", None)
                     run = functools.partial(_timed, took, k if member is None else member, run, begun)
-                (ends if goes_on else own)[k] = run
+                (ends if goes_on else own).append((k, run))
             if took is not None:  # when a device is done is seen only by who waits for it meanwhile
-                own, ends = own | ends, {}
-            if own:
-                found.update(zip(own, self._on_threads(list(own.values())), strict=True))
+                own, ends = own + ends, []
+            values = [own[0][1]()] if len(own) == 1 else self._on_threads([run for _, run in own]) if own else ()
+            for (k, _), value in zip(own, values, strict=True):
+                found[k] = value
         except BaseException as error:  # noqa: BLE001 - raised again below, when no part runs any more
             errors.append(error)
-        for k, end in ends.items():
+        for k, end in ends:
             try:
                 found[k] = end()
             except BaseException as error:  # noqa: BLE001 - as above
                 errors.append(error)
         if errors:
             raise errors[0]
-        return [found[k] for k in range(len(works))]
+        return found
 
     def _on_threads(self, works: Sequence[Callable[[], Any]]) -> list[Any]:
         assert self._runners is not None
         first, *rest = works
-        if not rest:
-            return [first()]
         stop = threading.Event()
         futures = [self._runners.submit(copy_context().run, _until, stop, work) for work in rest]
         errors: list[BaseException] = []

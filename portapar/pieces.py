@@ -164,7 +164,7 @@ def fragments(
     """
     acc, values = problem.program.acc, divided.values_program(problem.program)
     assert acc is not None
-    spans = divided.spans(part.lo, part.hi, problem.size)
+    spans, nothing = divided.spans(part.lo, part.hi, problem.size), np.empty(0, acc)
 
     def made(k: int, before: int = 0, after: int = 0) -> Any:
         lo, hi = spans[k]
@@ -179,9 +179,7 @@ def fragments(
             found.guard([len(firsts)] * (k != 1))
         return found
 
-    def begin(run: Any, given: Sequence[Any], firsts: tuple[int, ...]) -> Callable[[], Any]:
-        if run is None:
-            return functools.partial(np.empty, 0, acc)
+    def begin(run: Any, given: Sequence[Any], firsts: tuple[int, ...] | None) -> Callable[[], Any]:
         return run.start(given, firsts) if run.starts else functools.partial(run, given, firsts)
 
     if device.ends and not has_loop(problem.program.text):
@@ -189,37 +187,42 @@ def fragments(
         run = made(1, before, after)
 
         def start_at_once(given: Sequence[Any]) -> Callable[[], Any]:
-            wait = begin(run, given, firsts)
+            wait = (lambda: nothing) if run is None else begin(run, given, firsts)
 
             def end() -> Any:
                 all_ = wait()
                 if all_ is REFUSED:
                     return all_
                 last = len(all_) - after
-                return divided.Fragments(part.lo, part.hi, all_[:before], all_[before:last], all_[last:])
+                return Fragments(part.lo, part.hi, all_[:before], all_[before:last], all_[last:])
 
             return end
 
         return start_at_once, run is not None and run.starts
-    launches = [made(k) for k in range(3)]
+    launches = []
+    for k, (lo, hi) in enumerate(spans):
+        run = made(k)
+        if run is not None:
+            places = firsts if k == 1 else (*firsts, lo)
+            launches.append((k, run, hi - lo, places if any(places) else None))
 
     def start(given: Sequence[Any]) -> Callable[[], Any]:
-        begun: list[tuple[Callable[[], Any], Any]] = []
-        for k, (run, (lo, hi)) in enumerate(zip(launches, spans, strict=True)):
-            out = device.empty((hi - lo,), acc) if k != 1 and run is not None else None
-            more = (given, firsts) if out is None else ((*given, out), (*firsts, lo))
-            begun.append((begin(run, *more), out))
+        begun: list[tuple[int, Callable[[], Any], Any]] = []
+        for k, run, size, more in launches:
+            out = None if k == 1 else device.empty((size,), acc)
+            begun.append((k, begin(run, given if k == 1 else (*given, out), more), out))
 
         def end() -> Any:
-            found = [(wait(), out) for wait, out in begun]
-            if any(some is REFUSED for some, _ in found):
-                return REFUSED
-            whole = (some if out is None else device.asnumpy(out) for some, out in found)
-            return divided.Fragments(part.lo, part.hi, *whole)
+            found, whole = [(k, wait(), out) for k, wait, out in begun], [nothing, nothing, nothing]
+            for k, some, out in found:
+                if some is REFUSED:
+                    return REFUSED
+                whole[k] = some if out is None else device.asnumpy(out)
+            return Fragments(part.lo, part.hi, *whole)
 
         return end
 
-    return start, any(run is not None and run.starts for run in launches)
+    return start, any(run.starts for _, run, _, _ in launches)
 
 
 def combine(problem: Problem, partials: np.ndarray | None) -> Any:

@@ -58,6 +58,17 @@ def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...
                 continue
             simple = simple_codes[id(code)] = Code(code, lifted.builtins)
         parts.append(simple)
+    bare = _looks(args, how.executor, parts)
+    if bare is None:
+        return None, args
+    return tuple(parts), args if bare else tuple(spread(args))
+
+
+def _looks(args: tuple[Any, ...], where: Any, parts: list[Any]) -> bool | None:
+    """Add to `parts` what arguments look like to calls on an executor, or wherever they live.
+
+    Whether they are what programs have, or `spread` changes them; None if such calls are not remembered.
+    """
     bare, plain = True, np.ndarray
     for x in args:
         kind = type(x)
@@ -73,17 +84,17 @@ def signature(how: Policy | None, kernels: tuple[Any, ...], args: tuple[Any, ...
             parts += (x.expression, x.shape)
             for leaf in x.values:
                 if type(leaf) is not np.ndarray and type(leaf) not in NUMBERS:
-                    return None, args
+                    return None
                 parts += (leaf.dtype, leaf.shape, leaf.strides) if type(leaf) is np.ndarray else (type(leaf),)
-        elif kind is PartitionedArray and how.executor in (None, x.executor):
+        elif kind is PartitionedArray and where in (None, x.executor):
             parts += (x.executor, x.dtype, x.shape, x.cuts)
-            for local in x.parts.values():
+            for local in x.held:
                 parts += (type(local), local.dtype, local.shape, local.strides)
-        elif how.executor is not None and kind is how.executor.array_type:
+        elif where is not None and kind is where.array_type:
             parts += (kind, x.dtype, x.shape, x.strides)
         else:
-            return None, args
-    return tuple(parts), args if bare else tuple(spread(args))
+            return None
+    return bare
 
 
 def repeated(key: Any, args: tuple[Any, ...]) -> Iterator[tuple[Any, list[int] | None]]:
@@ -174,8 +185,8 @@ class _ReadyParts:
     """The parts of a loop that are this process's, each with its native code; nothing is moved between parts."""
 
     __slots__ = (
-        "alone", "asked", "begins", "device", "executor", "gives", "members", "places", "problem",
-        "repeats", "runs", "waits", "written",
+        "alone", "asked", "begins", "device", "executor", "gives", "looked", "members", "places",
+        "problem", "repeats", "runs", "waits", "written",
     )  # fmt: skip
     shape = None
 
@@ -190,14 +201,18 @@ class _ReadyParts:
         #: it is this process's only part, and tells nothing
         self.alone = len(runs) == 1 and loop.problem.program.acc is None
         self.members = [loop.executor.members[number] for number in loop.executor.own]
+        #: parts whose arrays may have changed since, if another one might have written when native code sees that
+        self.looked = {k for k, _ in runs if len(runs) > 1 and loop.executor.members[k].device.host_memory}
         self.asked = Asked.of(loop.problem) if len(loop.executor.firsts) > 2 else None  # of several processes
-        self.waits = OFTEN if self.alone else 0
+        self.waits = OFTEN
         self.device = loop.executor  #: which is open as long as its members are: see `forget`
 
     def caller(self, space: Any, args: tuple[Any, ...], _: Any, lengths: Any) -> Any:
         """Native code that runs it, see `Launch.caller`."""
         if lengths is not None:
             return None
+        if not self.alone:
+            return self._compared(space, args)
         where, asked, ((number, run),) = self.executor, self.asked, self.runs
         places = self.repeats or range(len(args))
         same = [j if j < k else -2 if type(args[k]) in NUMBERS else -1 for k, j in enumerate(places)]
@@ -219,6 +234,21 @@ class _ReadyParts:
 
         return found
 
+    def _compared(self, space: Any, args: tuple[Any, ...]) -> Any:
+        """The same of several parts: Python compares what arguments look like."""
+        like: list[Any] = []
+        if not _looks(args, self.executor, like):
+            return None
+
+        def found(other: Any, args: tuple[Any, ...]) -> Any:
+            looks: list[Any] = []
+            if not _looks(args, self.executor, looks) or looks != like or other != space:
+                return REFUSED
+            result = self(args)
+            return REFUSED if result is MISS else result
+
+        return found
+
     def __call__(self, args: tuple[Any, ...]) -> Any:
         where = self.executor
         closed = where.closed
@@ -227,7 +257,8 @@ class _ReadyParts:
         if closed:
             ready_calls.clear()
             return MISS
-        if repeats(args) != self.repeats:  # code for arrays that are apart is not for one that is read and written
+        # code for arrays that are apart is not for one that is read and written
+        if (repeats(args) if len(args) > 1 else None) != self.repeats:
             return MISS
         if tapes:
             unseen()
@@ -235,7 +266,7 @@ class _ReadyParts:
         works = []
         for number, run in self.runs:
             values = [x.parts[number] if type(x) is PartitionedArray else x for x in given]
-            if len(self.runs) > 1 and not _sound(values, self.written):  # before any of them has written
+            if number in self.looked and not _sound(values, self.written):  # before any of them has written
                 return MISS
             if not self.alone:
                 works.append(Work(run.start, values, run.starts, number - where.own.start))
@@ -262,9 +293,12 @@ class _ReadyParts:
 
 def _sound(values: Sequence[Any], written: Sequence[int]) -> bool:
     """Whether arrays on the host are aligned, those that are written writable and apart from all others."""
+    for x in values:
+        if type(x) is np.ndarray and not x.flags.aligned:
+            return False
+    if not written:
+        return True
     hosts = [x for x in values if type(x) is np.ndarray]
-    if not all(x.flags.aligned for x in hosts):
-        return False
     for k in written:
         out = values[k]
         if type(out) is np.ndarray and not (

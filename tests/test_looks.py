@@ -12,6 +12,7 @@ import types
 import numba
 import numpy as np
 import pytest
+from conftest import executor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
@@ -667,3 +668,39 @@ def test_what_auto_found_out_holds_for_arrays_that_are_one(monkeypatch):
         assert (pp.transform(pp.auto, x, x, out=y, op=difference) == 0).all() and not y.any()
         assert pp.inner_product(pp.auto, x, x) == (x * x).sum()
     assert len(asked) < 240
+
+
+@pytest.mark.parametrize("name", ["hybrid:threads:2+opencl:0", "hybrid:threads:2+simd"])
+def test_calls_of_several_parts_are_known_apart(name):
+    """By cuts, lengths, dtypes, spaces, what is captured, and which arrays are one."""
+    where = executor(name)
+    how = pp.par.on(where)
+
+    def cut(x, at):
+        out = where.empty(x.shape, x.dtype, cuts=(0, at, len(x)))
+        for k, part in out.parts.items():
+            rows = x[out.cuts[k] : out.cuts[k + 1]]
+            if isinstance(part, np.ndarray):
+                part[...] = rows
+            elif len(rows):
+                part.set(rows)
+        return out
+
+    def times(s):
+        return lambda v: v * s
+
+    for _ in range(OFTEN):
+        for x, at in ((np.arange(9.0), 4), (np.arange(9.0), 0), (np.arange(9000.0), 4), (np.arange(9), 9)):
+            here, there = cut(x, at), cut(np.zeros_like(x), at)
+            assert pp.reduce(how, here) == x.sum() and pp.reduce(how, here, pp.maximum) == x.max()
+            for s in (2, 3):
+                assert pp.transform_reduce(how, here, transform=times(s)) == s * x.sum()
+            for n in (9, 5):
+                pp.for_each(how, n, put, here, there, 2)
+                assert (pp.asnumpy(there)[:n] == 2 * x[:n] + 1).all()
+            pp.for_each(how, pp.range(2, 9), put, here, there, 3)
+            assert (pp.asnumpy(there)[2:9] == 3 * x[2:9] + 1).all() and pp.asnumpy(there)[1] == 2 * x[1] + 1
+            pp.transform(how, here, here, out=there, op=scaled)
+            assert (pp.asnumpy(there) == 3 * x).all()
+            pp.transform(how, here, there, out=here, op=scaled)
+            assert (pp.asnumpy(here) == 7 * x).all()

@@ -168,7 +168,7 @@ class OpenCLDevice(CDevice):
 
     def _event(self, event: Any, found: Any = None) -> Event:
         def end() -> Any:
-            with self._errors(0):
+            with _Errors(self, 0):  # of a device that was closed meanwhile, too: it works on the host's memory
                 event.wait()
             return found
 
@@ -249,30 +249,29 @@ class OpenCLDevice(CDevice):
         return [x.base_data, self._integer(elements(x.offset, x.dtype))]
 
     def _begun(self, task: Any, kernel: Kernel, arguments: Sequence[Any], count: int, after: Sequence[Any]) -> Event:
-        if task.program.acc is None:
-            event, host = self._mapped(kernel, arguments, count, task.chunk, after)
-        else:
-            event, host = self._reduced(kernel, arguments, *found_of(task, count), task.program.acc, after=after)
+        acc, host = task.program.acc, None
         with self._errors(0):
+            if acc is None:
+                event = self._mapped(kernel, arguments, count, task.chunk, after)
+            else:
+                event, host = self._reduced(kernel, arguments, *found_of(task, count), acc, after=after)
             self.queue.flush()
         return self._event(event, host)
 
     def _map(self, kernel: Kernel, arguments: Sequence[Any], count: int, chunk: int) -> None:
-        event, _ = self._mapped(kernel, arguments, count, chunk)
         with self._errors(0):
-            event.wait()
+            self._mapped(kernel, arguments, count, chunk).wait()
 
     def _mapped(
         self, kernel: Kernel, arguments: Sequence[Any], count: int, chunk: int, after: Sequence[Any] = ()
-    ) -> tuple[Any, Any]:
-        """(the event of the launch's end, nothing)."""
+    ) -> Any:
+        """The event of the launch's end."""
         if self.dialect.serial:
             items, group = min(-(-count // chunk) if chunk else self._pieces(count), count), 1
         else:
             size = chunk if chunk in _GROUPS else _GROUP
             items, group = min(-(-count // size) * size, _MOST_ITEMS), size
-        with self._errors(0):
-            return self._launch(kernel, arguments, items, group, after), None
+        return self._launch(kernel, arguments, items, group, after)
 
     def _groups(self, kernel: Kernel, arguments: Sequence[Any], count: int, items: int) -> None:
         with self._errors(0):
@@ -292,8 +291,8 @@ class OpenCLDevice(CDevice):
     def _reduce(
         self, kernel: Kernel, arguments: Sequence[Any], tiles: int, values: int, acc: np.dtype[Any], whole: bool
     ) -> np.ndarray[Any, Any]:
-        event, found = self._reduced(kernel, arguments, tiles, values, acc, True)
-        with self._errors(0):
+        with self._errors((tiles + values) * acc.itemsize):
+            event, found = self._reduced(kernel, arguments, tiles, values, acc, True)
             event.wait()
         return found
 
@@ -307,14 +306,13 @@ class OpenCLDevice(CDevice):
         else:
             items, group = min(max(tiles * LANES, -(-values // LANES) * LANES), _MOST_ITEMS), LANES
         host, flags = np.empty(tiles + values, acc), cl.mem_flags
-        with self._errors(host.nbytes):
-            if self.direct:
-                partials = cl.Buffer(self.context, flags.READ_WRITE | flags.USE_HOST_PTR, hostbuf=host)
-                return self._launch(kernel, [partials, 0, *arguments], items, group, after), host
-            partials = cl.Buffer(self.context, flags.READ_WRITE, host.nbytes)
-            self._launch(kernel, [partials, 0, *arguments], items, group, after)
-            # the queue is in order: it waits for the kernel
-            return cl.enqueue_copy(self.queue, host, partials, is_blocking=waits), host
+        if self.direct:
+            partials = cl.Buffer(self.context, flags.READ_WRITE | flags.USE_HOST_PTR, hostbuf=host)
+            return self._launch(kernel, [partials, 0, *arguments], items, group, after), host
+        partials = cl.Buffer(self.context, flags.READ_WRITE, host.nbytes)
+        self._launch(kernel, [partials, 0, *arguments], items, group, after)
+        # the queue is in order: it waits for the kernel
+        return cl.enqueue_copy(self.queue, host, partials, is_blocking=waits), host
 
     def _launch(
         self, kernel: Kernel, arguments: Sequence[Any], items: int, group: int, after: Sequence[Any] = ()
