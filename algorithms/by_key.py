@@ -15,12 +15,12 @@ import numpy as np
 from portapar import arrays, ops, parts
 from portapar.algorithms import few_sorted
 from portapar.algorithms.for_each import for_each
-from portapar.algorithms.merge import end_to_end, merge_to
-from portapar.algorithms.moves import gather, scatter
+from portapar.algorithms.merge import end_to_end, merge_to, tell_moved
+from portapar.algorithms.moves import gather, scatter, tell_scattered
 from portapar.algorithms.order import Order, before
 from portapar.algorithms.runs import Runs, few_first, few_runs, keys_of
 from portapar.algorithms.segmented import reduce_few, scan_few, segmented_reduce, segmented_scan
-from portapar.algorithms.sort import argsort, merge_whole, sort_by_key
+from portapar.algorithms.sort import argsort, merge_whole, sort_by_key, tell_sorted
 from portapar.arrays import PartitionedArray
 from portapar.errors import ArgumentError, PlacementError, flags
 from portapar.few import MANY, MISS, Step, elements
@@ -172,6 +172,7 @@ def scan_by_key(
         found = p.few(ops.monoid(op).py_func)
         if found is not MISS:
             return found
+        _tell_gathered(p, keys, values)
         places = argsort(p.how, keys)
         runs = Runs(p, p.stored(gather(p.how, keys, places), "keys"))
         found = segmented_scan(p.how, runs.offsets(), gather(p.how, values, places), **how)
@@ -361,6 +362,8 @@ def _merge(p: Parts, given: tuple[Any, ...], names: Sequence[str], key: Any, des
                 "the same"
             )
     if p.count > 1:
+        named = list(zip(given, names, strict=True))
+        tell_moved(p, named[:2], named[2:])
         keys, values = end_to_end(p, given[:2], names[:2]), end_to_end(p, given[2:], names[2:])
         return sort_by_key(p.how, keys, values, key=key, descending=descending)
     order = Order(p, given[0].dtype, key, descending, "keys")
@@ -385,10 +388,25 @@ def _merge(p: Parts, given: tuple[Any, ...], names: Sequence[str], key: Any, des
     return p.give(outs[0]), p.give(outs[1])
 
 
+def _tell_gathered(p: Parts, keys: Any, values: Any) -> None:
+    """For the plan: keys and values are gathered in the order of the keys, and what comes of the values goes back."""
+    if p.survey is None or p.count == 1:
+        return
+    n, wide = len(keys), _wide(values.dtype).itemsize
+    for x in (keys, values):
+        p.tells([[(0, n)]] * p.count, x.dtype.itemsize, x)
+    if p.kind != "numpy":
+        p.expects(n + 1, np.int64)
+    elif p.executor.kind == "mpi":  # of each step every rank gets the result
+        p.told(n * (16 + keys.dtype.itemsize + values.dtype.itemsize + wide) * (len(p.executor.firsts) - 2), most=True)
+        tell_sorted(p, 8, 16 + wide)
+    tell_scattered(p, n, wide + 8)
+
+
 def _there(p: Parts, algorithm: Any, keys: Any, values: Any, results: Any, **more: Any) -> Any:
     """The call on devices (`Parts.there`); `results` gives the dtypes of its results from those of keys and values."""
     data, rows = p.vector(keys, "keys"), p.read(values, "values")
-    found = ((len(data), dtype) for dtype in results(data.dtype, rows.dtype))
+    found = [(len(data), dtype) for dtype in results(data.dtype, rows.dtype)]
     return p.there(algorithm, {"keys": keys, "values": values}, *found, **more)
 
 

@@ -276,7 +276,10 @@ def _indices(p: Parts, flags: Any) -> Any:
 
 def _partition(p: Parts, x: Any, predicate: Any) -> tuple[Any, int]:
     data = p.vector(x, "x")
-    p.expects(len(data), data.dtype)
+    if p.kind == "numpy":
+        p.expects(len(data), data.dtype)
+    else:
+        p.settles(data.dtype.itemsize)
     predicate = p.predicate(predicate, x)
     found = p.few(predicate)
     if found is not MISS:

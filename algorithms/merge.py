@@ -14,7 +14,7 @@ import numpy as np
 from portapar import arrays, parts, shares
 from portapar.algorithms import few_sorted, radix
 from portapar.algorithms.order import Order, before
-from portapar.algorithms.sort import check_out, merge_whole, stable_sort
+from portapar.algorithms.sort import check_out, merge_whole, stable_sort, tell_sorted
 from portapar.errors import PlacementError, flags
 from portapar.few import MANY, MISS, Step, elements, plain
 from portapar.part import LocalPart
@@ -155,8 +155,26 @@ def merge_to(part: LocalPart, n: int, m: int, less: Any, put: Any, either: Any, 
 
 def _merge_parts(p: Parts, a: Any, b: Any, key: Any, descending: bool, out: Any) -> Any:
     """On several parts: one after the other, sorted stably."""
+    tell_moved(p, ((a, "a"), (b, "b")))
     whole = end_to_end(p, (a, b), ("a", "b"), out.cuts if isinstance(out, arrays.PartitionedArray) else None)
     return stable_sort(p.how, whole, key=key, descending=descending, out=out)
+
+
+def tell_moved(p: Parts, *columns: Sequence[tuple[Any, str]]) -> None:
+    """For the plan: arrays, of which the columns of a result are made, one after the other, are sorted by the first."""
+    if p.survey is None or p.count == 1:
+        return
+    sizes = [column[0][0].dtype.itemsize for column in columns]
+    before, rows = p.cuts, sum(len(x) for x, _ in columns[0])
+    p.cuts = shares.cut_rows(rows, p.executor.weights)
+    for column, size in zip(columns, sizes, strict=True):
+        for x, name in column:
+            p.note(x, name)
+        p.settles(size)
+        if p.kind == "numpy":
+            p.note(np.broadcast_to(np.empty((), f"V{size}"), (rows,)), "the result", into=False, out=True)
+    tell_sorted(p, sizes[0], sizes[0] + sum(sizes))
+    p.cuts = before
 
 
 def end_to_end(p: Parts, inputs: Sequence[Any], names: Sequence[str], cuts: tuple[int, ...] | None = None) -> Any:

@@ -225,12 +225,23 @@ def _put_few(_: int, x: Any, places: Any, out: Any, wrong: Any) -> None:
             put_one(i, len(out), x, places, out)
 
 
+def tell_scattered(p: Parts, rows: int, size: int) -> None:
+    """For the plan: so many elements with their places, of `size` bytes each, go by the host to any part."""
+    if p.survey is None or p.count == 1:
+        return
+    for k, (lo, hi) in enumerate(shares.spans(p.cuts)):
+        p.carries(k, size * rows, size * (hi - lo))
+    p.told(size * rows, most=True)
+    p.survey.most = True
+
+
 def _scatter(p: Parts, x: Any, indices: Any, out: Any) -> Any:
     m, n = p.length(indices, "indices"), p.length(out, "out")
     if p.length(x, "x") != m:
         raise PlacementError(f"scatter: x has {p.length(x, 'x')} elements, and there are {m} indices")
     data, places = p.vector(x, "x"), p.vector(indices, "indices")
     p.note(out, "out", out=True)
+    tell_scattered(p, m, data.dtype.itemsize + places.dtype.itemsize)
     check_indices(p, places, n, "out")
     cuts = out.cuts if isinstance(out, PartitionedArray) else shares.cut_rows(n, p.executor.weights)
 

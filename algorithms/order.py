@@ -73,6 +73,11 @@ class Order:
             return [(radix.bits(keys), coding)]
         return [self.column(part, keys, name) for name in keys.dtype.names]
 
+    def dtypes(self, x: Any) -> tuple[np.dtype, ...]:
+        """Of the numbers by which the elements of an array are compared."""
+        kind = x.dtype if self.key is None else elementwise.returned(self.p.algorithm, self.key, (x,))
+        return kind if isinstance(kind, tuple) else (kind,)
+
     def column(self, part: LocalPart, keys: Any, name: str) -> tuple[Any, radix.Coding]:
         """One number of keys that are tuples, kept as records."""
         found = transform(part.how, keys, op=field(name))

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import divided, ops, parts
+from portapar import divided, ops, parts, shares
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.scan_tiles import GroupSteps, fits
 from portapar.arrays import asnumpy
@@ -215,6 +215,12 @@ def _scan(p: Parts, values: Values, inclusive: bool, out: Any) -> Any:
     if found is not MISS:
         return found
     values.read(p)
+    if p.count > 1:
+        for k, span in enumerate(shares.spans(p.cuts)):
+            head, inside, tail = (hi - lo for lo, hi in divided.spans(*span, values.n))
+            size = (head + -(-inside // TILE) + tail) * values.dtype.itemsize
+            p.carries(k, 0, size)
+            p.told(size * (p.count - 1))
     steps = {part.number: _Steps(values, inclusive, start).on(part, result) for part in p.own}
     heavy = any(map(loops, values.kernels))  # tiles in strides: Ctrl-C is heard between them
     if p.count == 1 and not heavy and p.own[0].executor.device.can_wait:

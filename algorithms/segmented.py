@@ -167,6 +167,7 @@ def _reduce(p: Parts, offsets: Any, values: Values, out: Any) -> Any:
     p.recut((values.n,))
     values.read(p)
     p.expects(p.length(offsets, "offsets") - 1, values.dtype)
+    _tell_borders(p, values, values.n)
     given = segments.find(p, offsets, values.n)
     start = values.identity if values.init is None else values.init
     if start is None and given.count and given.shortest == 0:
@@ -192,6 +193,18 @@ def _reduce(p: Parts, offsets: Any, values: Values, out: Any) -> Any:
 
     p.each("reduce", step)
     return p.give(result)
+
+
+def _tell_borders(p: Parts, values: Values, most: int) -> None:
+    """For the plan: so many elements at most does a part get of a segment that a cut divides, if there are as many."""
+    if p.survey is None or p.count == 1:
+        return
+    size = values.dtype.itemsize
+    for k, (lo, hi) in enumerate(shares.spans(p.cuts)):
+        others = max(min(most, values.n - hi), min(most, lo) if most < values.n else 0)
+        p.carries(k, size * (others + min(most, hi - lo)), size * min(most, hi - lo))
+        p.told(size * others, most=True)
+    p.survey.most = True
 
 
 def _check_out(p: Parts, offsets: Any, values: Values, count: int, out: Any) -> None:
@@ -403,6 +416,7 @@ def _scan(p: Parts, offsets: Any, values: Values, inclusive: bool, out: Any) -> 
     p.recut((values.n,))
     values.read(p)
     result = values.write(p, out, [("offsets", offsets)])
+    _tell_borders(p, values, segments.PIECE)
     given = segments.find(p, offsets, values.n)
     if (given.begin, given.end) != (0, values.n):
         raise PlacementError(

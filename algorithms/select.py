@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, elementwise, parts
+from portapar import arrays, elementwise, parts, shares
 from portapar.algorithms import few_sorted, radix
 from portapar.algorithms.transform import copy, transform
 from portapar.errors import PlacementError
@@ -110,9 +110,21 @@ def _kth(p: Parts, data: Data, coding: radix.Coding, k: int) -> Any:
     found = p.few()
     if found is not MISS:
         return found
+    tell_candidates(p, data.dtype.itemsize)
     keys = {part.number: radix.bits(data[part]) for part in p.own}
     code = np.array([kth_code(p, keys, coding.encode, k)])
     return np.array([coding.decode(code)]).view(data.dtype)[0, 0]
+
+
+def tell_candidates(p: Parts, row: int) -> None:
+    """For the plan: the samples and the candidates of `kth_code`, codes of so many bytes, are told to all."""
+    if p.survey is None or p.count == 1:
+        return
+    most = (_FEW if p.near else _SAMPLE) + _SAMPLE
+    for k, (lo, hi) in enumerate(shares.spans(p.cuts)):
+        p.carries(k, 0, row * min(hi - lo, most))
+        p.told(row * (p.count - 1) * min(hi - lo, most), most=True)
+    p.survey.most = True
 
 
 def kth_code(p: Parts, keys: dict[int, Any], encode: Any, k: int) -> Any:
@@ -234,6 +246,11 @@ def _nth(p: Parts, x: Any, n: int, out: Any) -> Any:
     found = p.few()
     if found is not MISS:
         return found
+    tell_candidates(p, data.dtype.itemsize)
+    if p.kind != "numpy":
+        p.settles(data.dtype.itemsize)
+    elif p.count > 1:
+        p.expects(len(data), data.dtype)
     pivot = kth_code(p, {part.number: radix.bits(data[part]) for part in p.own}, coding.encode, n)
     if p.count == 1:
         (part,) = p.own

@@ -17,8 +17,9 @@ from portapar.algorithms import radix
 from portapar.algorithms.copy_if import copy_if, select_few
 from portapar.algorithms.count import all_of
 from portapar.algorithms.few_sorted import comparable
-from portapar.algorithms.merge import merge, merged_few
+from portapar.algorithms.merge import merge, merged_few, tell_moved
 from portapar.algorithms.order import Keys, Order, before
+from portapar.arrays import PartitionedArray
 from portapar.errors import ArgumentError, flags
 from portapar.few import MISS, Step, fixed
 from portapar.part import LocalPart
@@ -67,6 +68,7 @@ def set_union(policy: Policy | None, a: Any, b: Any, *, key: Any = None, descend
         found = _there(p, set_union, a, b, key, descending)
         if found is not MISS:
             return found
+        tell_moved(p, ((a, "a"), (b, "b")))
         rest = _chosen(p, b, a, ("b", "a"), key, descending, False)
         return merge(p.how, a, rest, key=key, descending=descending)
 
@@ -193,6 +195,7 @@ def set_symmetric_difference(
         found = _there(p, set_symmetric_difference, a, b, key, descending)
         if found is not MISS:
             return found
+        tell_moved(p, ((a, "a"), (b, "b")))
         left = _chosen(p, a, b, ("a", "b"), key, descending, False)
         right = _chosen(p, b, a, ("b", "a"), key, descending, False)
         return merge(p.how, left, right, key=key, descending=descending)
@@ -333,6 +336,8 @@ def _partners(p: Parts, a: Any, b: Any, names: tuple[str, str], key: Any, descen
     """For each own part a flag for its elements of `a`: whether they have partners in `b`. Cuts the call as `a` is."""
     order, n, m = _order(p, a, b, names, key, descending), len(a), len(b)
     p.recut((n,), a)
+    if p.survey is not None and isinstance(b, PartitionedArray):
+        p.gathers(b, names[1])
     mine, other = p.replicated(a, names[0]), p.replicated(b, names[1])
 
     def flag(part: LocalPart) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 from portapar import arrays, elementwise, outputs, parts, shares
 from portapar.algorithms.copy_if import copy_if
 from portapar.algorithms.for_each import for_each
-from portapar.algorithms.moves import check_indices, output, put_one, scatter, take_one
+from portapar.algorithms.moves import check_indices, output, put_one, scatter, take_one, tell_scattered
 from portapar.algorithms.transform import copy, fill
 from portapar.arrays import PartitionedArray
 from portapar.errors import ArgumentError, of_kind
@@ -373,6 +373,9 @@ def _scatter_if(p: Parts, x: Any, indices: Any, stencil: Any, out: Any) -> Any:
         raise ArgumentError(f"scatter_if: x has {p.length(x, 'x')} elements, and there are {m} indices")
     data, places, flags = p.vector(x, "x"), p.vector(indices, "indices"), _flags(p, stencil)
     p.note(out, "out", out=True)
+    for dtype in (data.dtype, places.dtype) * (p.count > 1):
+        p.expects(m, dtype)
+    tell_scattered(p, m, data.dtype.itemsize + places.dtype.itemsize)
     check_indices(p, places, n, "out", flags)
     apart = [("x", x), ("indices", indices), ("stencil", stencil)]
     if p.count > 1:

@@ -10,19 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, parts
+from portapar import arrays, parts, shares
 from portapar.algorithms import few_sorted
 from portapar.algorithms.copy_if import pack_index
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.moves import gather
 from portapar.algorithms.order import Keys, Order, take
-from portapar.algorithms.select import kth_code, nth_element
-from portapar.algorithms.sort import argsort, sort
+from portapar.algorithms.select import kth_code, nth_element, tell_candidates
+from portapar.algorithms.sort import argsort, sort, tell_sorted
 from portapar.algorithms.transform import copy, transform
 from portapar.errors import ArgumentError, flags
 from portapar.few import MISS
 from portapar.part import LocalPart
-from portapar.parts import Parts
+from portapar.parts import Data, Parts
 from portapar.policy import Policy
 
 _FEW = 4  #: of a larger share than one in so many elements all are sorted
@@ -117,7 +117,8 @@ def _partial_sort(p: Parts, x: Any, k: Any, out: Any) -> Any:
     if found is not MISS:
         return found
     if p.count > 1 or p.kind == "partitioned" or n < 2:
-        p.each("which", lambda part: None)  # ranks must agree in k, too
+        if p.survey is None:
+            p.each("which", lambda part: None)  # ranks must agree in k, too
         return sort(p.how, x, out=out)
     found = nth_element(p.how, x, max(k - 1, 0), out=out)
     first = found[:k]
@@ -134,6 +135,8 @@ def _top(p: Parts, x: Any, k: Any, key: Any, descending: bool) -> tuple[Any, Any
     found = p.few()
     if found is not MISS:
         return found
+    if p.survey is not None and p.count > 1:
+        _tell(p, order, data, k)
     keys = p.do("keys", lambda part: order.keys(part, data[part]))
     if k == 0 or k > len(data) // _FEW or len(next(iter(keys.values()))) > 1:
         places = _head(p, argsort(p.how, x, key=key, descending=descending), k)
@@ -153,6 +156,21 @@ def _top(p: Parts, x: Any, k: Any, key: Any, descending: bool) -> tuple[Any, Any
     found, places = p.concatenate("values", values), p.concatenate("places", numbers)
     ranks = argsort(p.how, found, key=key, descending=descending)
     return gather(p.how, found, ranks), gather(p.how, places, ranks)
+
+
+def _tell(p: Parts, order: Order, data: Data, k: int) -> None:
+    """For the plan: all is sorted, and gathered in its order; or candidates are found, which are few."""
+    codes, row = order.dtypes(data.value), data.dtype.itemsize + 8
+    if k > len(data) // _FEW or len(codes) > 1:
+        p.tells([[(0, len(data))]] * p.count, data.dtype.itemsize, data.value)
+        for code in codes:
+            tell_sorted(p, code.itemsize, row + sum(kind.itemsize for kind in codes))
+        return
+    tell_candidates(p, codes[0].itemsize)
+    before, p.cuts = p.cuts, shares.cut_rows(k, p.executor.weights)
+    tell_sorted(p, codes[0].itemsize, row + codes[0].itemsize)
+    p.told(k * row * (p.count - 1), most=True)
+    p.cuts = before
 
 
 def _chosen(p: Parts, keys: dict[int, Keys], k: int) -> dict[int, Any]:

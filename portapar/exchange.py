@@ -162,6 +162,8 @@ class Exchange:
             return
         self.survey.seen[id(x), out] = x
         self.survey.facts.append(f"{name}: {arrays.describe(x)} ({'written' if out else 'read'})")
+        if out and self.executor.kind == "mpi":  # every rank gets all of it
+            self.told(x.nbytes * (len(self.executor.firsts) - 2), most=self.survey.most)
         for k, (lo, hi) in enumerate(shares.spans(self.cuts)):
             if lo < hi:
                 size = x.nbytes if whole else -(-len(x) * (hi - lo) // self.cuts[-1]) * x[:1].nbytes
@@ -177,12 +179,17 @@ class Exchange:
 
     def told(self, nbytes: int, most: bool = False) -> None:
         """While only the plan is wanted: what parts give each other, or so much at the `most`."""
-        if self.survey is not None and nbytes:
-            self.survey.facts.append(f"rows that parts get from each other: {'at most ' * most}{nbytes} bytes")
+        if self.survey is not None:
+            self.survey.told += nbytes
+            self.survey.bounded |= most
 
     def settles(self, row: int) -> None:
-        """While only the plan is wanted: every row, with so many bytes, may belong to any part."""
+        """While only the plan is wanted: every row, with so many bytes, goes by the host to a part, perhaps another."""
+        if self.survey is None or self.count == 1:
+            return
         n = self.cuts[-1]
+        for k, (lo, hi) in enumerate(shares.spans(self.cuts)):
+            self.carries(k, row * (hi - lo), row * (hi - lo))
         self.told(row * sum(min(hi - lo, n - hi + lo) for lo, hi in shares.spans(self.cuts)), most=True)
 
     def tells(self, asked: Sequence[Sequence[tuple[int, int]]], row: int, x: Any, instead: bool = False) -> None:
@@ -201,11 +208,20 @@ class Exchange:
         self.told(0 if host else told * row)
 
     def expects(self, rows: int, dtype: Any) -> None:
-        """A new result will have so many rows at most: for the plan."""
-        if self.survey is not None and self.kind == "numpy":
-            room = np.broadcast_to(np.empty((), dtype), (rows,))  # no memory
-            self.note(room, "the result", into=False, out=True)
-            self.survey.most = True
+        """A new result will have so many rows at most, which parts find and put together: for the plan."""
+        if self.survey is None:
+            return
+        self.survey.most = True
+        size = np.dtype(dtype).itemsize
+        if self.kind == "numpy":
+            self.note(np.broadcast_to(np.empty((), dtype), (rows,)), "the result", into=False, out=True)  # no memory
+        elif self.count > 1:
+            ends = shares.cut_rows(rows, self.executor.weights)
+            gets = [min(hi - lo + 1, rows) for lo, hi in shares.spans(ends)]
+            gives = [min(hi - lo, rows) for lo, hi in shares.spans(self.cuts)]
+            for k, (got, given) in enumerate(zip(gets, gives, strict=True)):
+                self.carries(k, size * got, size * given)
+                self.told(size * min(got, sum(gives) - given), most=True)
 
     @property
     def near(self) -> bool:
@@ -226,6 +242,9 @@ class Exchange:
         *results : (int, dtype)
             How many elements each has at most: for the plan.
         """
+        if self.survey is not None and self.count > 1 and (self.near or self.kind == "partitioned"):
+            for rows, dtype in results:
+                self.expects(rows, dtype)
         if self.near or self.in_turns or self.kind != "numpy":
             return MISS
         if not all(isinstance(x, np.ndarray) for x in arguments.values()):
@@ -234,12 +253,22 @@ class Exchange:
             self.note(x, name)
         for rows, dtype in results:
             self.expects(rows, dtype)
+        if self.survey is not None and self.count > 1:
+            self.survey.first = "copies"
+            algorithm(self.how, **{name: self._unplaced(x) for name, x in arguments.items()}, **more)
         self._surveyed("copies")
         placed = {id(x): self.executor.asarray(x) for x in arguments.values()}
         found = algorithm(self.how, **{name: placed[id(x)] for name, x in arguments.items()}, **more)
         if isinstance(found, arrays.SCALARS):
             return found
         return tuple(map(arrays.asnumpy, found)) if isinstance(found, tuple) else arrays.asnumpy(found)
+
+    def _unplaced(self, x: np.ndarray) -> PartitionedArray:
+        """While only the plan is wanted: an array as it will lie on the parts, without memory."""
+        ends, nothing = shares.cut_rows(len(x), self.executor.weights), np.empty((), x.dtype)
+        rows = {part.number: ends[part.number + 1] - ends[part.number] for part in self.own}
+        parts = {k: np.broadcast_to(nothing, (count, *x.shape[1:])) for k, count in rows.items()}
+        return PartitionedArray(x.shape, x.dtype, ends, parts, self.executor)
 
     # supersteps -----------------------------------------------------------------------------------
 

@@ -130,6 +130,12 @@ class Parts(Exchange):
 
     def gathered(self, x: PartitionedArray, name: str) -> np.ndarray:
         """The whole of a partitioned array, on the host of every part; collective."""
+        self.gathers(x, name)
+        self._surveyed("gather")
+        return arrays.asnumpy(x)
+
+    def gathers(self, x: PartitionedArray, name: str) -> None:
+        """Tell that it will be, or refuse it."""
         what = f"{name}: read at other rows than its own, gathered once, {x.size * x.dtype.itemsize} bytes"
         if len(x.cuts) > 2:
             moves.refuse(self.policy, self.algorithm, name, what)
@@ -138,8 +144,6 @@ class Parts(Exchange):
                 self.survey.facts.append(what)
                 for k, (lo, hi) in enumerate(x.partition):
                     self.carries(k, x.size * x.dtype.itemsize, (hi - lo) * x.dtype.itemsize * math.prod(x.shape[1:]))
-        self._surveyed("gather")
-        return arrays.asnumpy(x)
 
     def length(self, x: Any, name: str) -> int:
         """The length of an argument that must have one dimension."""

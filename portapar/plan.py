@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, cost, moves
+from portapar import arrays, cost, divided, moves
 from portapar.errors import ArgumentError, BackendUnavailableError, PlacementError
 from portapar.kernel.front.access import Access
 from portapar.kernel.program import REFUSED, Program, has_loop, may_be_slow
@@ -175,8 +175,18 @@ class Loop:
             made.facts.append(
                 f"tiles of {TILE} elements, combined in a fixed tree: the same bits wherever it is cut"
             )
+            if told := self.told():
+                made.facts.append(f"what parts tell each other: {told} bytes")
         made.moved = dict(enumerate(map(self.bytes, self.parts)))
         return made
+
+    def told(self) -> int:
+        """Bytes of a reduction that processes give each other."""
+        p, ends = self.problem, self.executor.firsts
+        if p.program.acc is None or len(ends) < 3 or not p.size:
+            return 0
+        counts = divided.layout((*(self.parts[k].lo for k in ends[:-1]), p.size), p.size).counts
+        return sum(counts) * p.program.acc.itemsize * (len(ends) - 2)
 
     def bytes(self, part: Part) -> list[int]:
         """Bytes that a part moves to its device, and back."""
@@ -311,6 +321,8 @@ class Plan:
     predicted: float = math.nan
     measured: float = math.nan
     first: str = ""  #: of several steps the first one
+    told: int = 0  #: bytes of rows that their parts get from each other,
+    bounded: bool = False  #: or as many at most
     most: bool = False  #: how long a result will be is not known: no more bytes than these come back
     seen: dict[Any, Any] = field(default_factory=dict, repr=False)  #: the arrays that were told, kept alive
 
@@ -342,6 +354,7 @@ class Plan:
             for side, size in enumerate(part.executor.transfers(loop.problem, part)):
                 moved[side] = max(moved[side], size)
         self.facts += loop.arguments()
+        self.told += loop.told()
         self.first = self.first or loop.problem.algorithm
         raise Surveyed
 
@@ -353,10 +366,11 @@ class Plan:
             Part(member, lo, hi, member.threads if self.policy.threads else min(member.threads, 1))
             for member, lo, hi in zip(self.executor.members, cuts[:-1], cuts[1:], strict=True)
         )
+        if self.told:
+            most = "at most " * self.bounded
+            self.facts.append(f"rows that parts get from each other: {most}{self.told} bytes")
         if not moves.shares_memory(self.executor):
-            several = len(self.parts) > 1
-            more = "few bytes" if not several else "how much, and which rows parts give each other, the data say"
-            self.facts.append(f"what its steps find out moves besides: {more}")
+            self.facts.append("what its steps find out moves besides: few bytes")
 
     def __str__(self) -> str:
         lines = [f"{self.algorithm} over {self.over}, {self.policy!r}", *(f"  {x}" for x in (self.why, *self.facts))]

@@ -1,11 +1,18 @@
 """Messages longer than what MPI takes at a time, and communicators that are given back."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from mpi4py import MPI
 
 import portapar as pp
 from portapar.backends.mpi import group
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from steps import OTHERS, STEPS
 
 WORLD = MPI.COMM_WORLD
 
@@ -63,11 +70,12 @@ def sent(monkeypatch):
 
     def gathered(self, data, cuts=None):
         if cuts is not None and not inside[0]:
-            count[0] += data.nbytes if self.rank == 0 else 0
+            count[0] += data.nbytes * (self.size - 1) if self.rank == 0 else 0
         return allgather(self, data, cuts)
 
     def exchanged(self, value):
         inside[0] = True
+        count[0] += nbytes(value) * (self.size - 1)
         try:
             return exchange(self, value)
         finally:
@@ -83,6 +91,14 @@ def sent(monkeypatch):
         return found
 
     return since
+
+
+def told(plan):
+    """The bytes that ranks give each other, as the plan prints them."""
+    marks = "rows of other", "each other:", "gathered once"
+    lines = [line for line in str(plan).splitlines() if any(mark in line for mark in marks)]
+    found = [(line, int(line.split(" bytes")[0].split()[-1])) for line in lines]
+    return sum(n * (WORLD.size - 1 if "gathered" in line else 1) for line, n in found)
 
 
 def around(i, x, y):
@@ -116,9 +132,7 @@ def test_plans_tell_what_ranks_send(sent):
         more = {"op": lambda v: v + 1, "out": y} if name == "transform" else {}
         sent()
         plan = pp.plan(function, *given, **more)
-        told = [line for line in str(plan).splitlines() if "rows of other" in line or "each other:" in line]
-        told += [line for line in str(plan).splitlines() if "gathered once" in line]
-        found = sum(int(line.split(" bytes")[0].split()[-1]) for line in told)
+        found = told(plan)
         assert sent() == 0
         plan.run()
         assert sent() == (found if where.group.size > 1 else 0), (name, str(plan))
@@ -136,11 +150,31 @@ def test_plans_tell_what_ranks_send_at_most_where_the_data_say(sent):
     for name, (function, *given) in calls.items():
         sent()
         plan = pp.plan(function, *given)
-        (told,) = [line for line in str(plan).splitlines() if "each other: at most" in line] or [""]
-        most = int(told.split(" bytes")[0].split()[-1]) if told else 0
+        most = told(plan)
         assert sent() == 0 and (most > 0) == (where.group.size > 1), (name, str(plan))
         plan.run()
         found = sent()
         assert found <= most, (name, found, str(plan))
         if where.group.size == 2:
             assert found == most, (name, found, most)
+
+
+SMALL = 2000  #: bytes of what blocks find, which is not the user's data
+
+
+@pytest.mark.parametrize("name", [name for name in STEPS if name not in OTHERS or WORLD.size == 2])
+def test_plans_of_steps_tell_what_ranks_send(sent, name):
+    where = pp.mpi()
+    function, how, *given = STEPS[name](pp.par.on(where))
+    for put in (where.asarray, np.copy):
+        if put is np.copy and name in ("scatter", "scatter_if", "gather_if"):
+            continue  # they write to an array of which each rank has a copy
+        args = [put(x) if isinstance(x, np.ndarray) else x for x in given]
+        sent()
+        plan = pp.plan(function, how, *args)
+        most = told(plan)
+        assert sent() == 0
+        plan.run()
+        found = sent()
+        assert found <= most + SMALL, (found, most, str(plan))
+        assert found >= most or "at most" in str(plan) or where.group.size == 1, (found, most, str(plan))
