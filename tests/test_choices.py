@@ -73,8 +73,49 @@ def elements_until(i, p, q, out):
     out[i] = (q[i + 1] if i + 1 < len(q) else 0.0) + (q[i - 200] if i > 199 else q[i])
 
 
+def statements(i, p, q, out):
+    n = p[i].n
+    if n == 0:
+        scale = 2
+    elif n == 1:
+        scale = q[i]
+    elif n == 2:
+        scale = -1.5
+    else:
+        scale = n
+    if scale > 1:
+        out[i] = scale
+    elif n == 4:
+        out[i] = q[i] + i
+    else:
+        out[i] = q[i + 1] if i + 1 < len(q) else 7
+
+
+def others(i, p, q, out):
+    """What is assigned is not the same, or more than that is done."""
+    n = p[i].n
+    if n == 0:
+        low = high = 2.0
+    else:
+        low, high = 3.0, n
+    if n == 1:
+        out[i] = low
+    elif n == 2:
+        out[i - 0] = high
+    else:
+        out[i] = low
+        high = 5.0
+    for k in range(3):
+        if k == n:
+            break
+        if n == 3 and k == 1:
+            out[i] += high
+        else:
+            out[i] -= 1.0
+
+
 @pytest.mark.parametrize(
-    "kernel", [elements, elements_until, nested, returns, mixed, lazily, defined_sometimes, tuples]
+    "kernel", [elements, elements_until, nested, returns, mixed, lazily, defined_sometimes, tuples, statements, others]
 )
 def test_both_sides(renderer, kernel):
     rng = np.random.default_rng(1)
@@ -126,3 +167,57 @@ def test_elements_that_are_not_there_are_not_read(renderer):
         x, y = np.arange(float(n)), np.zeros(300)
         pp.for_each(renderer, 300, body, x, y, n)
         np.testing.assert_array_equal(y, np.where(np.arange(300) < n, np.arange(300.0), -1))
+
+
+def translated(i, text, out):
+    c = text[i]
+    if c == 65:
+        out[i] = 84
+    elif c == 67:
+        out[i] = 71
+    elif c == 71:
+        out[i] = 67
+    else:
+        out[i] = 65
+
+
+def valued(i, text, out):
+    c = text[i]
+    if c == 65:
+        v = 3
+    elif c == 67:
+        v = c
+    elif c == 71:
+        v = -300
+    else:
+        v = 7
+    out[i] = v
+
+
+def beyond(i, text, out):
+    """Constants and sums that are cut as they are stored."""
+    c = text[i]
+    if c == 65:
+        out[i] = 300
+    elif c == 67:
+        out[i] = -1
+    else:
+        out[i] = c + 200
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+@pytest.mark.parametrize("kernel", [translated, valued, beyond])
+def test_one_of_several_constants(renderer, kernel, dtype):
+    text = np.frombuffer(b"ACGTNCAG" * 41, np.uint8).astype(np.int64)
+    out = np.zeros(len(text), dtype)
+    pp.for_each(renderer, len(text), kernel, text, out)
+    right = np.zeros(len(text), np.int64)
+    for i in range(len(text)):
+        kernel(i, text, right)
+    np.testing.assert_array_equal(out, right.astype(dtype))
+
+
+def test_constants_are_no_table():
+    text, out = np.zeros(9, np.uint8), np.zeros(9, np.uint8)
+    found = pp.inspect(translated, pp.simd(), text, out, space=9)["LLVM"]
+    assert re.search(r"select <(16|32|64) x i1>", found) and "switch" not in found and "x i56" not in found

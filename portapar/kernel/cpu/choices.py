@@ -14,10 +14,11 @@ import numpy as np
 
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.front.trees import names_in
-from portapar.kernel.program import Program
+from portapar.kernel.program import Program, Spec
 
 _MOST = 40  #: expressions in a side
 _COMPARISONS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
+_NUMBERS = {f"{kind}{8 * size}" for kind in ("int", "uint") for size in (1, 2, 4, 8)} | {"float32", "float64"}
 _CHEAP = (ast.Add, ast.Sub, ast.Mult, ast.BitAnd, ast.BitOr, ast.BitXor)
 
 
@@ -35,6 +36,7 @@ def chosen(program: Program, texts: dict[str, str], trees: dict[str, ast.Module]
         assert isinstance(function, ast.FunctionDef)
         chooser = _Chooser(function, program if name in ("body", "elem") else None)
         chooser.join_returns(function.body)
+        chooser.join_stores(function.body)
         chooser.visit(tree)
         if chooser.found:
             found[name] = ast.fix_missing_locations(tree)
@@ -124,8 +126,12 @@ class _Chooser(ast.NodeTransformer):
         self.owners = {*given, *(name for name in first if stored.count(name) == 1), "math", "np"}
         #: texts of elements that may be read at any time
         self.elements: set[str] = set()
+        self.arrays: dict[str, Spec] = {}  #: of numbers
         params = [p.arg for p in function.args.args]
         if program is not None and len(params) == program.ndim + len(program.specs):
+            for name, spec in zip(params[program.ndim :], program.specs, strict=True):
+                if spec.is_array and spec.dtype.kind in "iuf" and name not in stored and "np" not in (*stored, *params):
+                    self.arrays[name] = spec
             for k in program.own:
                 name, index = params[program.ndim + k], params[: program.specs[k].ndim]
                 if not {name, *index} & set(stored):
@@ -148,6 +154,43 @@ class _Chooser(ast.NodeTransformer):
             if a is None or b is None or not self.may_choose(test, a, b):
                 return
             body[-count:] = [ast.copy_location(ast.Return(ast.IfExp(test, a, b)), body[-count])]
+
+    def join_stores(self, body: list[ast.stmt]) -> None:
+        """Make one assignment of a conditional expression where an if chooses what an element or a name gets.
+
+        LLVM looks up what several equal comparisons choose in a table otherwise, for one index after the other.
+        """
+        for k, step in enumerate(body):
+            for inner in ("body", "orelse") if isinstance(step, (ast.For, ast.While, ast.If)) else ():
+                self.join_stores(getattr(step, inner))
+            match step:
+                case ast.If(test=test, body=[ast.Assign([target], a)], orelse=[ast.Assign([other], b)]):
+                    if ast.unparse(other) != ast.unparse(target) or not self.may_choose(test, a, b):
+                        continue
+                case _:
+                    continue
+            if isinstance(target, ast.Subscript):
+                dtype = self.dtype_of(target)
+                if dtype is None or not (_fits(a, dtype) and _fits(b, dtype)):
+                    continue
+                a, b = (v if self.is_cast(v, dtype.name) else _cast(v, dtype.name) for v in (a, b))
+            elif not isinstance(target, ast.Name):
+                continue
+            body[k] = ast.copy_location(ast.Assign([target], ast.IfExp(test, a, b)), step)
+
+    def dtype_of(self, element: ast.Subscript) -> np.dtype | None:
+        """The dtype of an element of an argument whose index may be computed at any time."""
+        index, array = element.slice, element.value
+        spec = self.arrays.get(array.id) if isinstance(array, ast.Name) else None
+        parts = index.elts if isinstance(index, ast.Tuple) else [index]
+        return spec.dtype if spec and spec.ndim == len(parts) and all(map(self.cheap, parts)) else None
+
+    def is_cast(self, value: ast.expr, cast: str) -> bool:
+        """Whether it is a choice between numbers of that type."""
+        match value:
+            case ast.IfExp(body=a, orelse=b):
+                return self.is_cast(a, cast) and self.is_cast(b, cast)
+        return isinstance(value, ast.Call) and ast.unparse(value.func) == f"np.{cast}"
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
         choose = self.may_choose(node.test, node.body, node.orelse)
@@ -183,11 +226,31 @@ class _Chooser(ast.NodeTransformer):
                 return ast.unparse(node if isinstance(node, ast.Subscript) else node.value) in self.elements
             case ast.BinOp(op=op):
                 return isinstance(op, _CHEAP)
+            case ast.Call(ast.Attribute(ast.Name("np"), name), [_], []):
+                return name in _NUMBERS
             case ast.IfExp(test=test):
                 return _is_comparison(test)
             case ast.Compare():
                 return _is_comparison(node)
         return False
+
+
+def _cast(value: ast.expr, name: str) -> ast.expr:
+    return ast.Call(ast.Attribute(ast.Name("np", ast.Load()), name, ast.Load()), [value], [])
+
+
+def _fits(value: ast.expr, dtype: np.dtype) -> bool:
+    """Whether it is no constant that a type does not have."""
+    match value:
+        case ast.IfExp(body=a, orelse=b):
+            return _fits(a, dtype) and _fits(b, dtype)
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int(number))):
+            number = -number
+        case ast.Constant(value=int(number)):
+            pass
+        case _:
+            return True
+    return dtype.kind == "f" or np.iinfo(dtype).min <= number <= np.iinfo(dtype).max
 
 
 def _is_condition(test: ast.expr) -> bool:
