@@ -283,6 +283,62 @@ def test_chains_of_transforms(renderer):
         assert np.array_equal(pp.transform(how, x[::2], op=op), wanted[::2])
 
 
+def walk(i, x, out):
+    """Random steps, of bits that are shifted into each other."""
+    s, w = np.uint32(i + 12345), 0.0
+    for _ in range(40):
+        s ^= s << np.uint32(13)
+        s ^= s >> np.uint32(17)
+        s ^= s << np.uint32(5)
+        w += x[i] if s & np.uint32(1) else -1.0
+    out[i] = w
+
+
+def logistic(i, x, out):
+    v, s = x[i], 0.0
+    for k in range(2, 50):
+        v = v * 0.999 + 0.001 * v * v - 0.0005
+        s = s + v if v < 0.5 else s * 0.5 + k
+    out[i] = v + s
+
+
+def ended(i, x, out):
+    """A loop that ends for each index at another place."""
+    v, n = x[i], 0
+    for k in range(60):
+        v = v * 0.9 + 0.001 * v * v - 0.0005
+        if v < 0.1:
+            break
+        n += k
+    out[i] = v + n
+
+
+def totalled(i, x, out):
+    """Whole numbers are added up in any order."""
+    s = 0
+    for k in range(60):
+        s += (i * k + 7 * k * k + 3) % 11 - (i & k)
+    out[i] = s + x[i]
+
+
+@pytest.mark.parametrize("kernel", [walk, logistic, ended, totalled], ids=lambda x: x.__name__)
+def test_chains_of_constant_length(renderer, kernel):
+    for size in (1, 7, 64, 150):
+        x = np.random.default_rng(4).random(size)
+        out, wanted = np.zeros(size), np.zeros(size)
+        with np.errstate(all="ignore"):
+            for i in range(size):
+                kernel(i, x, wanted)
+        pp.for_each(pp.par.on(renderer.executor), size, kernel, x, out)
+        assert np.array_equal(out, wanted)
+
+
+def test_chains_of_constant_length_become_vectors():
+    x, out = np.zeros(999), np.zeros(999)
+    for kernel in (walk, logistic):
+        assert "x double>" in pp.inspect(kernel, pp.simd(), x, out, space=999)["LLVM"], kernel
+
+
 # steps that are the same for all indices, conditions, and numbers of several kinds --------------------
 
 POINT = np.dtype([("x", "f4"), ("y", "f4"), ("kind", "i2")])

@@ -18,6 +18,7 @@ from portapar.kernel.lanes.kinds import Kinds
 from portapar.kernel.program import Spec
 
 SHORT = 64  #: rounds of a loop with a constant count that LLVM writes out, and makes vectors of, by itself
+CHAIN = 100  #: steps of such a loop, from which on it is slow, or stays a loop
 WIDTH = 16  #: rows that are done at a time: two vectors of doubles, so that the adder need not wait
 HALF = 8  #: the same of what is left
 AHEAD = 4  #: cache lines that are asked for before they are needed, where rows of several arrays are read
@@ -32,6 +33,15 @@ def is_short(ends: list[ast.expr]) -> bool:
     except ValueError:
         return False
     return all(type(n) is int for n in numbers) and len(range(*numbers)) <= SHORT
+
+
+def is_chain(loop: ast.For) -> bool:
+    """Whether a loop with a small constant count has so many steps that it takes long if each waits for the last."""
+    if not isinstance(loop.iter, ast.Call) or not is_short(loop.iter.args):
+        return False
+    steps = (ast.BinOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.AugAssign, ast.Call, ast.Subscript)
+    size = sum(isinstance(node, steps) for step in loop.body for node in ast.walk(step))
+    return len(range(*map(ast.literal_eval, loop.iter.args))) * size > CHAIN
 
 
 def is_left(node: ast.AST) -> bool:

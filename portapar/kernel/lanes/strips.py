@@ -82,6 +82,7 @@ class _Strip:
         self.made_of: dict[str, ast.expr] = {}  #: what is given to names that are given something once
         self.uses: dict[str, set[str]] = {}  #: the texts of the indices of each array
         self.pays = False
+        self.chains: list[ast.For] = []  #: loops over the lanes in those short ones that have many steps
         self.width = WIDTH
         self.texts = function_texts(program)
 
@@ -120,7 +121,7 @@ class _Strip:
         found = {name: kinds.of(name) for name in kept}
         if None in found.values() or sum(sizes) * self.width > _ROOM:
             raise _No
-        if not (self.pays or any(self.waits(loop.body, level, found) for loop, _, level in self.runs)):
+        if not (self.pays or any(self.waits(loop, level, found) for loop, _, level in self.runs)):
             raise _No
         for loop, depth, level in self.runs:
             for step in loop.body:
@@ -242,7 +243,9 @@ class _Strip:
                 if isinstance(step, ast.For) and isinstance(step.iter, ast.Call):
                     long = not is_short(step.iter.args)
                     step.body = self.block(step.body, depth + long, level + 1)
-                    self.pays |= long and any(loop in step.body for loop, _, _ in self.runs)
+                    here = [loop for loop, _, _ in self.runs if loop in step.body]
+                    self.pays |= long and bool(here)
+                    self.chains += here if crossed.is_chain(step) else []
                 elif isinstance(step, ast.If) and not self.differs(step.test):
                     step.body, step.orelse = (self.block(part, depth, level) for part in (step.body, step.orelse))
                 else:
@@ -400,7 +403,7 @@ class _Strip:
             text = f"if {there}{last} + {WIDTH} <= {name}.shape[{outer}]:\n{turned}el{text}"
         return f"{rows} = private_empty({(*spec.tail, WIDTH)}, np.{spec.dtype.name})\n{text}"
 
-    def waits(self, body: list[ast.stmt], level: int, kinds: dict[str, Any]) -> bool:
+    def waits(self, loop: ast.For, level: int, kinds: dict[str, Any]) -> bool:
         """Whether steps of a short loop wait for those of the round before, and LLVM finds no vectors in it.
 
         It does where whole numbers are added up, and where rows are short. Rows of a power of two of numbers are copied
@@ -408,6 +411,9 @@ class _Strip:
         """
         if not level:
             return False
+        body = loop.body
+        if not (self.tiles or self.private):
+            return loop in self.chains and not all(_adds_up(step, kinds) for step in body)
         widths = [math.prod(self.tiles[name].tail) for name in names_in(*body) & self.tiles.keys()]
         if any(width > _NEAR and (level > 1 or width in TURNED) for width in widths):
             waiting = [step for step in body if not _adds_up(step, kinds)]
