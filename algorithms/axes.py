@@ -22,10 +22,10 @@ import numpy as np
 from portapar import arrays, lazy, ops, parts, shares
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.transform import fill
-from portapar.arrays import PartitionedArray
 from portapar.errors import ArgumentError
 from portapar.lazy import Lazy
 from portapar.part import LocalPart
+from portapar.partitioned import PartitionedArray
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
 from portapar.problem import folded

@@ -17,10 +17,10 @@ from portapar.algorithms.axes import TILE, Call, blank_value, box_of, folds_of, 
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.shifts import transpose
 from portapar.algorithms.transform import copy
-from portapar.arrays import PartitionedArray
 from portapar.errors import ArgumentError
 from portapar.kernel.front.codec import codec
 from portapar.part import LocalPart
+from portapar.partitioned import PartitionedArray
 from portapar.parts import Parts
 from portapar.policy import Policy
 

@@ -21,10 +21,10 @@ from portapar.algorithms.order import Order, before
 from portapar.algorithms.runs import Runs, few_first, few_runs, keys_of
 from portapar.algorithms.segmented import reduce_few, scan_few, segmented_reduce, segmented_scan
 from portapar.algorithms.sort import argsort, merge_whole, sort_by_key, tell_sorted
-from portapar.arrays import PartitionedArray
 from portapar.errors import ArgumentError, PlacementError, flags
 from portapar.few import MANY, MISS, Step, elements
 from portapar.part import LocalPart
+from portapar.partitioned import PartitionedArray
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
 from portapar.values import Values

@@ -18,6 +18,7 @@ from portapar.algorithms.sort import check_out, merge_whole, stable_sort, tell_s
 from portapar.errors import PlacementError, flags
 from portapar.few import MANY, MISS, Step, elements, plain
 from portapar.part import LocalPart
+from portapar.partitioned import PartitionedArray
 from portapar.parts import Parts
 from portapar.policy import Policy
 
@@ -156,7 +157,7 @@ def merge_to(part: LocalPart, n: int, m: int, less: Any, put: Any, either: Any, 
 def _merge_parts(p: Parts, a: Any, b: Any, key: Any, descending: bool, out: Any) -> Any:
     """On several parts: one after the other, sorted stably."""
     tell_moved(p, ((a, "a"), (b, "b")))
-    whole = end_to_end(p, (a, b), ("a", "b"), out.cuts if isinstance(out, arrays.PartitionedArray) else None)
+    whole = end_to_end(p, (a, b), ("a", "b"), out.cuts if isinstance(out, PartitionedArray) else None)
     return stable_sort(p.how, whole, key=key, descending=descending, out=out)
 
 
@@ -182,7 +183,7 @@ def end_to_end(p: Parts, inputs: Sequence[Any], names: Sequence[str], cuts: tupl
     runs: dict[int, list[tuple[int, np.ndarray]]] = {part.number: [] for part in p.own}
     begin = 0
     for x, name in zip(inputs, names, strict=True):
-        own = x.cuts if isinstance(x, arrays.PartitionedArray) else None
+        own = x.cuts if isinstance(x, PartitionedArray) else None
         p.cuts = own or shares.cut_rows(p.length(x, name), p.executor.weights)
         data = p.stored(x, name)
         rows = p.do("read", lambda part: arrays.asnumpy(data[part]))  # noqa: B023

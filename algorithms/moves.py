@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, lazy, parts, shares
+from portapar import arrays, lazy, overlaps, parts, shares
 from portapar.algorithms.find import find_if
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.transform import copy
-from portapar.arrays import PartitionedArray
 from portapar.errors import PlacementError
 from portapar.few import FEW, MANY, MISS, Step, elements, numbers, plain
 from portapar.kernel.front import atomic
 from portapar.part import LocalPart
+from portapar.partitioned import PartitionedArray
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
 
@@ -312,7 +312,7 @@ def reverse(policy: Policy | None, x: Any, *, out: Any = None) -> Any:
 
 def _reverse(p: Parts, x: Any, out: Any) -> Any:
     n = p.length(x, "x")
-    inplace = out is not None and (out is x or arrays.same_memory(x, out))
+    inplace = out is not None and (out is x or overlaps.same_memory(x, out))
     if p.count > 1:
         data = p.stored(np.array(x) if inplace and isinstance(x, np.ndarray) else x, "x")
         result = output(p, out, n, data.dtype, [] if inplace else [("x", x)])

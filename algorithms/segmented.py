@@ -20,12 +20,12 @@ from portapar.algorithms import segments
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.segment_steps import Steps, chained, first_value, fold_from, keep_after, keep_before
 from portapar.algorithms.segments import Segments
-from portapar.arrays import PartitionedArray
+from portapar.devices import simd
 from portapar.errors import PlacementError, flags
-from portapar.executor import simd
 from portapar.few import FEW, MANY, MISS, Step, elements, steady
 from portapar.kernel.front.codec import as_scalars, codec
 from portapar.part import LocalPart
+from portapar.partitioned import PartitionedArray
 from portapar.parts import Data, Parts
 from portapar.policy import Policy, par
 from portapar.values import Values

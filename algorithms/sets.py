@@ -19,10 +19,10 @@ from portapar.algorithms.count import all_of
 from portapar.algorithms.few_sorted import comparable
 from portapar.algorithms.merge import merge, merged_few, tell_moved
 from portapar.algorithms.order import Keys, Order, before
-from portapar.arrays import PartitionedArray
 from portapar.errors import ArgumentError, flags
 from portapar.few import MISS, Step, fixed
 from portapar.part import LocalPart
+from portapar.partitioned import PartitionedArray
 from portapar.parts import Parts
 from portapar.policy import Policy
 

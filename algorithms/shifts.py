@@ -15,11 +15,11 @@ from portapar.algorithms.copy_if import copy_if
 from portapar.algorithms.for_each import for_each
 from portapar.algorithms.moves import check_indices, output, put_one, scatter, take_one, tell_scattered
 from portapar.algorithms.transform import copy, fill
-from portapar.arrays import PartitionedArray
 from portapar.errors import ArgumentError, of_kind
 from portapar.few import MANY, MISS, Step, elements, plain
 from portapar.kernel.front import atomic
 from portapar.part import LocalPart
+from portapar.partitioned import PartitionedArray
 from portapar.parts import Parts
 from portapar.policy import Policy
 

@@ -22,6 +22,7 @@ from portapar.algorithms.transform import copy, transform
 from portapar.errors import ArgumentError, flags
 from portapar.few import MISS
 from portapar.part import LocalPart
+from portapar.partitioned import PartitionedArray
 from portapar.parts import Data, Parts
 from portapar.policy import Policy
 
@@ -211,7 +212,7 @@ def _chosen(p: Parts, keys: dict[int, Keys], k: int) -> dict[int, Any]:
 
 def _head(p: Parts, x: Any, k: int) -> Any:
     """The first `k` elements of an array that an algorithm gave."""
-    if not isinstance(x, arrays.PartitionedArray):
+    if not isinstance(x, PartitionedArray):
         return copy(p.how, x[:k])
     p.cuts = x.cuts
     return p.concatenate("head", lambda part: x.parts[part.number][: min(max(k - part.lo, 0), len(part))])

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from portapar import elementwise
-from portapar.arrays import PartitionedArray, Range, normal
+from portapar.arrays import Range, normal
 from portapar.call import call, make_out
 from portapar.errors import PlacementError
 from portapar.executor import Executor
 from portapar.kernel.program import REFUSED
 from portapar.lazy import flat
 from portapar.looks import Look, lazily, quick
+from portapar.partitioned import PartitionedArray
 from portapar.policy import Policy
 from portapar.problem import Problem
 

@@ -6,9 +6,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from portapar import lazy
-from portapar.arrays import PartitionedArray, asnumpy
 from portapar.arrays import Range as range
+from portapar.arrays import asnumpy
 from portapar.call import plan
+from portapar.devices import cuda, opencl, simd, threads
 from portapar.errors import (
     ArgumentError,
     BackendUnavailableError,
@@ -22,7 +23,7 @@ from portapar.errors import (
     PortaparError,
     PortaparWarning,
 )
-from portapar.executor import Executor, cuda, opencl, simd, threads
+from portapar.executor import Executor
 from portapar.executors import available, executor, mpi
 from portapar.future import Future
 from portapar.hybrid import hybrid
@@ -39,6 +40,7 @@ from portapar.ops import (
     multiplies,
     plus,
 )
+from portapar.partitioned import PartitionedArray
 from portapar.policy import Policy, auto, par, par_unseq, policy_first, seq, unseq, using
 from portapar.trace import profile, trace
 

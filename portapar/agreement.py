@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays, config, ops
-from portapar.arrays import SCALARS, PartitionedArray
+from portapar.arrays import SCALARS
 from portapar.errors import KernelError
 from portapar.kernel.front.lift import bound
 from portapar.lazy import Lazy
+from portapar.partitioned import PartitionedArray
 from portapar.problem import Problem
 
 MANY = 64  #: of so many loops the words are kept, for messages

@@ -1,18 +1,17 @@
-"""Arrays: what portapar accepts, and its one array class of its own, the partitioned array."""
+"""Arrays: what portapar accepts, and what kernels see of it."""
 
 from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from portapar.errors import ArgumentError, PlacementError, of_kind
-from portapar.kernel import places
 from portapar.kernel.program import Spec
+from portapar.partitioned import PartitionedArray
 
 SCALARS = (bool, int, float, complex, np.generic)
 
@@ -123,107 +122,6 @@ class Virtual:
     """What stands in the place of an array and has no memory: the base of `portapar.lazy.Lazy`."""
 
     __slots__ = ()
-
-
-class PartitionedArray:
-    """A global array whose rows live in parts: on several executors, or on the ranks of a communicator.
-
-    Make one with ``executor.asarray(x)`` or ``executor.empty(shape, dtype)`` of a `hybrid` or an `mpi`
-    executor. Algorithms run each part where it lives.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        The global shape.
-    dtype : numpy.dtype
-    cuts : tuple of int
-        Part k holds the rows ``cuts[k]`` to ``cuts[k + 1]``.
-    parts : mapping of int to array
-        The parts at hand: all of them on a hybrid executor, this rank's own on MPI.
-    executor : Executor
-        Where it lives.
-    """
-
-    __array_priority__ = 1000
-    __slots__ = ("__weakref__", "cuts", "dtype", "executor", "held", "number", "parts", "replica", "shape")
-
-    def __init__(
-        self, shape: tuple[int, ...], dtype: Any, cuts: tuple[int, ...], parts: Mapping[int, Any], executor: Any
-    ) -> None:
-        self.shape = tuple(shape)
-        self.dtype = np.dtype(dtype)
-        self.cuts = _one(tuple(cuts))
-        self.parts: Mapping[int, Any] = MappingProxyType(dict(parts))
-        self.held = tuple(parts[k] for k in sorted(parts))  #: the same in order, for native code
-        self.executor = executor
-        self.number: int = executor.number_array()  #: among those of its executor, the same on all ranks; or 0
-        #: while parts run by themselves: the whole of it, on the host; or True where they use their own rows alone
-        self.replica: np.ndarray | bool = False
-
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        return int(np.prod(self.shape, dtype=object))
-
-    @property
-    def local(self) -> Any:
-        """The part of this rank, as an array of the rank's own executor."""
-        if len(self.parts) != 1:
-            raise PlacementError(f"{self!r} has {len(self.parts)} parts here: use parts[k]")
-        return next(iter(self.parts.values()))
-
-    @property
-    def partition(self) -> tuple[tuple[int, int], ...]:
-        """The rows (begin, end) of every part."""
-        return tuple(zip(self.cuts[:-1], self.cuts[1:], strict=True))
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        if copy is False:
-            raise ValueError("a PartitionedArray has no memory of its own to share: a copy is needed")
-        if len(self.parts) < len(self.cuts) - 1:
-            raise PlacementError(
-                f"{self!r} lies on several ranks, and NumPy asks for the whole of it on this one, which would wait for "
-                "the others. Call pp.asnumpy(...) on every rank, or what you need of it by name, such as pp.reduce(...)"
-            )
-        return np.asarray(asnumpy(self), dtype=dtype)
-
-    def __reduce__(self) -> Any:
-        for part in self.parts.values():
-            if not isinstance(part, np.ndarray):
-                raise PlacementError(
-                    f"{self!r} cannot be pickled or copied: it has parts in the memory of a device. Pickle "
-                    "pp.asnumpy(...) of it, and place that with executor.asarray(...)"
-                )
-        return PartitionedArray, (self.shape, self.dtype, self.cuts, dict(self.parts), self.executor)
-
-    def _refused(self, *_: Any) -> Any:
-        """What NumPy's arrays have and these do not."""
-        raise PlacementError(
-            f"{self!r} is cut into parts, and has no operators, elements or slices of its own. Use algorithms, such as "
-            "pp.transform(pp.par, x, op=lambda v: v + 1), pp.reduce(pp.par, x) or pp.lazy.reverse(x); or "
-            "pp.asnumpy(x), a copy on the host"
-        )
-
-    __getitem__ = __setitem__ = __iter__ = __contains__ = __float__ = __int__ = _refused
-    __neg__ = __pos__ = __abs__ = __invert__ = __lt__ = __le__ = __gt__ = __ge__ = _refused
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __matmul__ = __rmatmul__ = _refused
-    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = _refused
-    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _refused
-
-    def __repr__(self) -> str:
-        return f"PartitionedArray(shape={self.shape}, dtype={self.dtype}, parts={self.partition}, on={self.executor!r})"
-
-
-@functools.lru_cache(maxsize=1024)
-def _one(cuts: tuple[int, ...]) -> tuple[int, ...]:
-    """One object for equal cuts: native code compares where they are."""
-    return cuts
 
 
 def asnumpy(x: Any) -> np.ndarray:
@@ -417,7 +315,7 @@ def _remedy(dtype: np.dtype, name: str) -> str:
 
 
 _spec = functools.lru_cache(maxsize=4096)(Spec)
-_CONTIGUOUS, _GAPLESS, _ALIGNED, _WRITEABLE = 0x1, 0x3, 0x100, 0x400  #: bits of ``flags.num``, as in NumPy's C API
+_CONTIGUOUS, _ALIGNED, _WRITEABLE = 0x1, 0x100, 0x400  #: bits of ``flags.num``, as in NumPy's C API
 
 
 def writeable(x: np.ndarray) -> bool:
@@ -477,66 +375,6 @@ def describe(x: Any) -> str:
     if isinstance(x, SCALARS):
         return f"{type(x).__name__} {_short(x)}"
     return f"{x.dtype}[{'×'.join(str(n) for n in x.shape)}]"
-
-
-def same_memory(x: Any, out: Any) -> bool:
-    """Whether two arrays are the same elements in the same order."""
-    if isinstance(x, PartitionedArray) and isinstance(out, PartitionedArray):
-        common = x.parts.keys() & out.parts.keys()
-        return x is out or (x.cuts == out.cuts and all(same_memory(x.parts[k], out.parts[k]) for k in common))
-    a, b = _memory(x), _memory(out)
-    return (
-        a is not None
-        and b is not None
-        and a[0] == b[0]
-        and a[1].__array_interface__["data"][0] == b[1].__array_interface__["data"][0]
-        and x.shape == out.shape
-        and x.strides == out.strides
-        and x.dtype == out.dtype
-    )
-
-
-def overlap(x: Any, y: Any) -> bool:
-    """Whether two arrays share elements; True as well where that would take long to find out."""
-    if isinstance(x, PartitionedArray) or isinstance(y, PartitionedArray):
-        return any(overlap(a, b) for a in _parts(x) for b in _parts(y))
-    a, b = _memory(x), _memory(y)
-    return a is not None and b is not None and a[0] == b[0] and places.share(a[1], b[1], 1_000_000)
-
-
-def shares_places(x: np.ndarray) -> bool:
-    """Whether several elements of an array lie in one place, wholly or in part."""
-    if x.flags.num & _GAPLESS or x.size < 2 or places.have_their_own(x):
-        return False
-    offsets = sum(np.ix_(*(np.arange(n) * s for s, n in zip(x.strides, x.shape, strict=True))))
-    return bool((np.diff(np.sort(offsets, axis=None)) < x.dtype.itemsize).any())
-
-
-def _parts(x: Any) -> list[Any]:
-    return list(x.parts.values()) if isinstance(x, PartitionedArray) else [x]
-
-
-class _Shadow:
-    """What stands for a device's array where only places are compared."""
-
-    def __init__(self, x: Any, address: int) -> None:
-        self.__array_interface__ = {
-            "shape": x.shape, "strides": x.strides, "typestr": f"|V{x.dtype.itemsize}", "data": (address, False),
-            "version": 3,
-        }  # fmt: skip
-
-
-def _memory(x: Any) -> tuple[Any, np.ndarray] | None:
-    """(whose memory, an array at that place of it) of an array; nobody looks at its elements."""
-    if isinstance(x, np.ndarray):
-        return None, x
-    interface = getattr(x, "__cuda_array_interface__", None)
-    if interface is not None:
-        return "cuda", np.asarray(_Shadow(x, interface["data"][0] or 1))
-    buffer = getattr(x, "base_data", None)
-    if buffer is None or not hasattr(x, "offset"):
-        return None
-    return ("opencl", buffer.int_ptr), np.asarray(_Shadow(x, x.offset + 64))
 
 
 def is_scalar(x: Any) -> bool:

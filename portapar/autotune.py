@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from portapar.executor import DeviceExecutor
+from portapar.devices import DeviceExecutor
 from portapar.policy import Policy
 
 _LEAST, _MOST = 4, 33  #: calls of each way; the first one prepares it, and is not counted

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from portapar import arrays, ops
-from portapar.arrays import PartitionedArray
 from portapar.errors import KernelError
 from portapar.kernel.front.lift import lift
 from portapar.lazy import flat, readable
+from portapar.partitioned import PartitionedArray
 
 T = TypeVar("T")
 

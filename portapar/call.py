@@ -19,15 +19,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from portapar import arrays, cache, config, moves, policy
-from portapar.arrays import PartitionedArray
+from portapar.devices import DeviceExecutor, cuda, opened, simd
 from portapar.errors import PolicyError, PortaparError, PortaparWarning, short
-from portapar.executor import DeviceExecutor, Executor, cuda, opened, simd
+from portapar.executor import Executor
 from portapar.executors import default_executor
 from portapar.kernel.front.lift import capturing
 from portapar.kernel.program import in_order
 from portapar.lazy import flat
 from portapar.lengths import again, keep, likeness
 from portapar.looks import Look, learn, lend
+from portapar.partitioned import PartitionedArray
 from portapar.plan import Plan, cut, watch
 from portapar.policy import Planning, Policy, Recording, choosing, planning, surveying
 from portapar.problem import Problem, checking

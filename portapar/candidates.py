@@ -16,8 +16,9 @@ from typing import Any
 
 from portapar import autotune, forks, history
 from portapar.balance import Balance
+from portapar.devices import DeviceExecutor
 from portapar.errors import KernelError, PlacementError, PortaparError
-from portapar.executor import DeviceExecutor, Executor
+from portapar.executor import Executor
 from portapar.hybrid import hybrid
 from portapar.pieces import can_go_elsewhere, tell_rerouted
 from portapar.policy import Policy

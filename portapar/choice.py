@@ -22,15 +22,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from portapar import arrays, autotune, cache, config, cost, history, moves, observed, pipeline, policy, rates, work
-from portapar.arrays import PartitionedArray
 from portapar.balance import rounded
 from portapar.candidates import HOPED, SETTLED, Candidate, Choice, time_text
 from portapar.counter import Seen
+from portapar.devices import DeviceExecutor
 from portapar.errors import BackendUnavailableError, KernelError
-from portapar.executor import DeviceExecutor, Executor
+from portapar.executor import Executor
 from portapar.executors import available, default_executor, default_name, executor
 from portapar.kernel.front.lift import bound, capturing
 from portapar.lazy import flat
+from portapar.partitioned import PartitionedArray
 from portapar.plan import Part, Plan
 from portapar.policy import Planning, Policy, Recording
 from portapar.problem import Problem

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from portapar import arrays
+from portapar import arrays, overlaps
 from portapar.arrays import Range, is_scalar
 from portapar.errors import KernelError, PlacementError
 from portapar.expression import CAPTURED, MIRROR
@@ -23,6 +23,7 @@ from portapar.kernel.jit.check import typed
 from portapar.kernel.program import INDICES, Spec
 from portapar.lazy import Lazy, readable
 from portapar.outputs import KINDS, check_cast, check_out, check_record, kind_text
+from portapar.partitioned import PartitionedArray
 from portapar.problem import (
     Problem,
     Tests,
@@ -131,7 +132,7 @@ class _Arguments:
         ndim = 1 if self.flat or len(self.shape) == 0 else len(self.shape)
         for k, use in enumerate(self.access):
             flat = use is not None and ndim == 1 and len(self.shape) != 1
-            if flat and not isinstance(self.values[k], arrays.PartitionedArray):
+            if flat and not isinstance(self.values[k], PartitionedArray):
                 self.values[k] = self.values[k].reshape(-1)
         for value, name, use in zip(self.values, self.names, self.access, strict=True):
             spec = arrays.spec_of(value, name)
@@ -202,7 +203,7 @@ def _gather(
 
 def _place(args: _Arguments, x: Any, seen: Mapping[int, int]) -> int:
     """Which argument an array is already, or another view of the same elements; -1 if it is none."""
-    return seen.get(id(x), next((k for k in seen.values() if arrays.same_memory(args.values[k], x)), -1))
+    return seen.get(id(x), next((k for k in seen.values() if overlaps.same_memory(args.values[k], x)), -1))
 
 
 def _finder(

@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from portapar import arrays, moves, shares
-from portapar.arrays import PartitionedArray
+from portapar.devices import DeviceExecutor
 from portapar.errors import BackendUnavailableError, DeviceMemoryError, PlacementError
-from portapar.executor import DeviceExecutor, Executor
+from portapar.executor import Executor
 from portapar.few import MISS, FirstStep
 from portapar.hybrid import InTurns, in_turns
 from portapar.lazy import Lazy, flat
 from portapar.part import Data, LocalPart
+from portapar.partitioned import PartitionedArray
 from portapar.plan import Plan, Surveyed
 from portapar.policy import Policy
 

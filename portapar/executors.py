@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from portapar import backend, policy
+from portapar.devices import cuda, opencl, simd, threads
+from portapar.devices import device as open_device
 from portapar.errors import BackendUnavailableError
-from portapar.executor import Executor, cuda, opencl, simd, threads
-from portapar.executor import device as open_device
+from portapar.executor import Executor
 from portapar.hybrid import hybrid
 
 

@@ -33,7 +33,7 @@ import numpy as np
 from portapar import cost, indexed, policy
 from portapar.cache import Bounded
 from portapar.call import resolve
-from portapar.executor import DeviceExecutor
+from portapar.devices import DeviceExecutor
 from portapar.kernel.front.lift import bound, known, loops
 from portapar.kernel.program import REFUSED
 from portapar.lazy import Lazy, flat

@@ -13,10 +13,11 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from portapar import arrays, cache, cost, forks, shares
-from portapar.arrays import PartitionedArray
+from portapar.devices import DeviceExecutor
 from portapar.errors import BackendUnavailableError, PlacementError
-from portapar.executor import DeviceExecutor, Executor, Work
+from portapar.executor import Executor, Work
 from portapar.kernel.interrupts import stop as stopped
+from portapar.partitioned import PartitionedArray
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor

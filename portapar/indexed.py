@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from portapar import arrays
+from portapar import arrays, overlaps
 from portapar.errors import KernelError
 from portapar.kernel.copies import combined
 from portapar.kernel.front.access import Access
@@ -23,6 +23,7 @@ from portapar.kernel.front.text import Text
 from portapar.kernel.jit.check import typed
 from portapar.kernel.program import SHORT, Spec, short_last
 from portapar.lazy import Lazy, flat, readable
+from portapar.partitioned import PartitionedArray
 from portapar.problem import (
     Box,
     Problem,
@@ -79,10 +80,14 @@ def _bind(algorithm: str, space: Box, unit: bool, body: Any, args: tuple[Any, ..
     wanted = len(kernel.params) - ndim
     args = with_defaults(args, wanted, func)
     if len(args) != wanted:
+        own = ", ".join(("i", "j", "k", "l", "m", "n")[:ndim])
+        as_tuple = ndim > 1 and len(args) == wanted + ndim - 1
         raise KernelError(
             f"{algorithm}: kernel {kernel.name!r} ({kernel.where()}) {kernel.takes()}, "
             f"and the call gives {ndim} ind{'ices' if ndim > 1 else 'ex'} and "
-            f"{len(args)} argument{'s' * (len(args) != 1)}. Give it {max(wanted, 0)}, or change the kernel"
+            f"{len(args)} argument{'s' * (len(args) != 1)}. "
+            + (f"Each index has a parameter of its own: {own}" if as_tuple else f"Give it {max(wanted, 0)} arguments")
+            + ", or change the kernel" * (not as_tuple)
         )
     names = (*kernel.params[ndim:], *(name for name, _ in kernel.captures))
     values = tuple(arrays.normal(v, n) for v, n in zip((*args, *kernel.values(func)), names, strict=True))
@@ -296,12 +301,12 @@ def _result_place(b: _Bound, extent: tuple[int, ...], name: str) -> int:
     out, use, spec = b.values[where], b.access[where], b.specs[where]
     if not all(s.contiguous for s in b.specs if s.is_array) or spec.dtype.names is not None:
         return -1
-    if use is None or not use.pointwise or isinstance(out, arrays.PartitionedArray) or out.shape != extent:
+    if use is None or not use.pointwise or isinstance(out, PartitionedArray) or out.shape != extent:
         return -1
     if [k for k, use in enumerate(b.access) if use is not None and use.writes] != [where]:
         return -1
     others = [v for k, v in enumerate(b.values) if k != where and isinstance(v, np.ndarray)]
-    return -1 if isinstance(out, np.ndarray) and any(arrays.overlap(v, out) for v in others) else where
+    return -1 if isinstance(out, np.ndarray) and any(overlaps.overlap(v, out) for v in others) else where
 
 
 def generate(algorithm: str, extent: tuple[int, ...], op: Any, args: tuple[Any, ...], out: Any) -> Problem:

@@ -11,8 +11,9 @@ import numpy as np
 
 from portapar import arrays, elementwise, indexed, policy
 from portapar.call import plan, resolve
+from portapar.devices import DeviceExecutor
 from portapar.errors import ArgumentError, KernelError, PlacementError
-from portapar.executor import DeviceExecutor, Executor
+from portapar.executor import Executor
 from portapar.kernel.front.kernel import Kernel, holding
 from portapar.kernel.front.lift import lift
 from portapar.kernel.jit.check import needs

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from portapar import arrays
-from portapar.arrays import PartitionedArray, Range
+from portapar.arrays import Range
 from portapar.cache import Bounded
 from portapar.expression import Expression
 from portapar.kernel.device import Lengths
@@ -19,6 +19,7 @@ from portapar.kernel.front.kernel import Kernel
 from portapar.kernel.program import INDICES, SHORT, Task, short_last
 from portapar.lazy import Lazy
 from portapar.looks import Code, Look, learn
+from portapar.partitioned import PartitionedArray
 from portapar.plan import Loop, threads_for, values_first
 from portapar.policy import forgets
 from portapar.remembered import MISS, NUMBERS, ready_calls, repeats

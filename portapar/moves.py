@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays, cost, shares
-from portapar.arrays import PartitionedArray
+from portapar import cost, overlaps, shares
 from portapar.errors import KernelError, PlacementError, PortaparWarning
 from portapar.kernel.copies import combined
 from portapar.kernel.front.access import Access
 from portapar.kernel.front.reach import Reach
+from portapar.partitioned import PartitionedArray
 from portapar.policy import Policy
 from portapar.problem import Problem
 
@@ -484,7 +484,7 @@ def shared(problem: Problem) -> dict[int, list[int]]:
     given = [(k, x, use) for k, x in problem.arrays() if isinstance(x, np.ndarray) and (use := problem.access[k])]
     found: dict[int, list[int]] = {}
     for at, (k, x, use) in enumerate(given):
-        if use.writes and arrays.shares_places(x):
+        if use.writes and overlaps.shares_places(x):
             raise PlacementError(
                 f"{problem.algorithm}: several elements of {problem.names[k]!r} lie in one place, and it is written: "
                 "in a device's copy they would be apart. Pass the array that it is a view of, and index that"
@@ -493,10 +493,10 @@ def shared(problem: Problem) -> dict[int, list[int]]:
             used = (use.writes and (other.reads or other.writes)) or (use.reads and other.writes)
             if not used or not np.may_share_memory(x, y):
                 continue
-            if arrays.same_memory(x, y):
+            if overlaps.same_memory(x, y):
                 places = next((some for some in found.values() if j in some), None) or found.setdefault(j, [j])
                 places += [] if k in places else [k]
-            elif arrays.overlap(x, y):
+            elif overlaps.overlap(x, y):
                 one, two = problem.names[j], problem.names[k]
                 raise PlacementError(
                     f"{problem.algorithm}: {one!r} and {two!r} overlap, and one of them is written: a device would "

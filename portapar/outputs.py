@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from portapar import arrays
+from portapar import arrays, overlaps
 from portapar.arrays import is_scalar
 from portapar.errors import PlacementError, of_kind
 from portapar.expression import OWN
 from portapar.kernel.front import codec
 from portapar.kernel.front.kernel import Kernel
 from portapar.lazy import Lazy
+from portapar.partitioned import PartitionedArray
 
 
 def check_out(
@@ -45,14 +46,14 @@ def _text(dtype: np.dtype) -> str:
 
 def check_memory(algorithm: str, out: Any, name: str = "out") -> None:
     """Refuse an output whose elements cannot be written, each for itself."""
-    if isinstance(out, arrays.PartitionedArray):
+    if isinstance(out, PartitionedArray):
         for part in out.parts.values():
             check_memory(algorithm, part, name)
     if not isinstance(out, np.ndarray):
         return
     if not arrays.writeable(out):
         raise PlacementError(f"{algorithm}: {name} is read-only. Pass a writable array, or set its flags.writeable")
-    if arrays.shares_places(out):
+    if overlaps.shares_places(out):
         raise PlacementError(
             f"{algorithm}: several elements of {name} share one place in memory (its shape is {out.shape}, its strides "
             f"are {out.strides} bytes). Pass an array with a place for each, such as {name}.copy()"
@@ -78,9 +79,9 @@ def check_apart(
     for inputs, own in ((in_place, True), (apart, False)):
         for told, x in inputs:
             for value, role in zip(x.values, x.expression.roles, strict=True) if isinstance(x, Lazy) else [(x, OWN)]:
-                if own and role == OWN and (value is out or arrays.same_memory(value, out)):
+                if own and role == OWN and (value is out or overlaps.same_memory(value, out)):
                     continue
-                if not arrays.overlap(value, out):
+                if not overlaps.overlap(value, out):
                     continue
                 how, copied = f"overlaps {told}", f"{told}.copy()"
                 if own:
@@ -98,7 +99,7 @@ def check_apart(
 def check_captured(algorithm: str, out: Any, kernel: Kernel, captured: Iterable[tuple[str, Any]]) -> None:
     """Refuse an output over what a kernel captures, which it may read anywhere."""
     for name, x in captured:
-        if arrays.overlap(x, out):
+        if overlaps.overlap(x, out):
             raise PlacementError(
                 f"{algorithm}: kernel {kernel.name!r} ({kernel.where()}) captures {name!r}, which shares memory "
                 f"with out: iterations would read what others wrote. Capture a copy, or pass another out"

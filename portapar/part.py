@@ -12,7 +12,8 @@ import numpy as np
 
 from portapar import elementwise, indexed, problem, reduction
 from portapar.call import call, make_out
-from portapar.executor import DeviceExecutor, Executor
+from portapar.devices import DeviceExecutor
+from portapar.executor import Executor
 from portapar.kernel.front.lift import loops
 from portapar.kernel.interrupts import SLICE
 from portapar.lazy import Lazy

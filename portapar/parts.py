@@ -25,18 +25,18 @@ import numpy as np
 
 from portapar import arrays, choice, elementwise, moves, outputs, sequence, shares
 from portapar.agreement import told
-from portapar.arrays import PartitionedArray
 from portapar.bodies import captures, functions, normal
 from portapar.call import resolve
+from portapar.devices import DeviceExecutor
 from portapar.errors import KernelError, PlacementError, PortaparError, of_kind, short
 from portapar.exchange import Exchange, roomy
-from portapar.executor import DeviceExecutor
 from portapar.expression import MIRROR, OWN
 from portapar.few import FEW, MISS, Step
 from portapar.kernel.front.lift import bound, lift
 from portapar.lazy import Lazy
 from portapar.outputs import kind_text
 from portapar.part import Data, LocalPart
+from portapar.partitioned import PartitionedArray
 from portapar.plan import Plan, Surveyed
 from portapar.policy import Policy, Recording, check_policy, choosing, current, planning, surveying
 from portapar.sequence import Whole

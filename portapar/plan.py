@@ -16,6 +16,7 @@ from portapar.kernel.front.access import Access
 from portapar.kernel.program import REFUSED, Program, has_loop, may_be_slow
 from portapar.kernel.tiles import TILE
 from portapar.moves import Move
+from portapar.partitioned import PartitionedArray
 from portapar.policy import Policy
 from portapar.problem import Problem, Tests
 from portapar.trace import span, watching
@@ -77,7 +78,7 @@ def watch(problem: Problem, given: Sequence[Any]) -> tuple[Watched, ...]:
 
 
 def _hosts(x: Any) -> list[np.ndarray]:
-    parts = x.parts.values() if isinstance(x, arrays.PartitionedArray) else (x,)
+    parts = x.parts.values() if isinstance(x, PartitionedArray) else (x,)
     return [part for part in parts if isinstance(part, np.ndarray)]
 
 

@@ -25,13 +25,14 @@ import numpy as np
 
 from portapar import arrays, backend, config, shares
 from portapar.agreement import Asked, Loops, differ, in_full, in_words
-from portapar.arrays import PartitionedArray
+from portapar.devices import DeviceExecutor, simd, threads
 from portapar.errors import BackendUnavailableError, CommunicationError, PlacementError
-from portapar.executor import DeviceExecutor, Executor, simd, threads
+from portapar.executor import Executor
 from portapar.future import Chain, Future, leading, waiting
 from portapar.hybrid import HybridExecutor
 from portapar.kernel.interrupts import held_back
 from portapar.kernel.program import REFUSED
+from portapar.partitioned import PartitionedArray
 from portapar.plan import Loop
 from portapar.policy import forget
 from portapar.trace import span

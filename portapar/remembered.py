@@ -10,17 +10,19 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from portapar import arrays, policy
+from portapar import overlaps, policy
 from portapar.agreement import Asked, numbers
-from portapar.arrays import PartitionedArray, Range
+from portapar.arrays import Range
 from portapar.cache import Bounded
-from portapar.executor import DeviceExecutor, Work
+from portapar.devices import DeviceExecutor
+from portapar.executor import Work
 from portapar.kernel.device import Holders
 from portapar.kernel.front.lift import bound
 from portapar.kernel.jit.layout import DATA, word
 from portapar.kernel.program import REFUSED
 from portapar.lazy import Lazy
 from portapar.looks import OFTEN, Code, code_of, shadows, simple_codes, spread
+from portapar.partitioned import PartitionedArray
 from portapar.pieces import combine, fragments, prepare, task
 from portapar.plan import Loop
 from portapar.policy import Planning, Policy, forgets
@@ -464,7 +466,7 @@ def _merged(places: tuple[int, ...], args: tuple[Any, ...]) -> bool:
     """
     used = [args[k] for k in places if isinstance(args[k], np.ndarray)]
     left = [x for x in args if isinstance(x, np.ndarray) and not any(x is y for y in used)]
-    return any(np.may_share_memory(x, y) and not arrays.same_memory(x, y) for x in left for y in used)
+    return any(np.may_share_memory(x, y) and not overlaps.same_memory(x, y) for x in left for y in used)
 
 
 def _flat(value: np.ndarray, x: np.ndarray) -> bool:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from portapar import arrays, moves
-from portapar.arrays import PartitionedArray
 from portapar.errors import PortaparError
 from portapar.kernel.copies import combine, neutral
 from portapar.moves import Move, Span
+from portapar.partitioned import PartitionedArray
 from portapar.plan import Loop, Part
 from portapar.problem import Problem
 

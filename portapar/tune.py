@@ -20,7 +20,8 @@ import numpy as np
 import portapar as pp
 from portapar import choice, config, cost, rates, topology, tuning
 from portapar.algorithms import radix
-from portapar.executor import DeviceExecutor, Executor
+from portapar.devices import DeviceExecutor
+from portapar.executor import Executor
 from portapar.policy import Policy
 from portapar.rates import Profile, Rates
 

@@ -25,8 +25,9 @@ from typing import Any
 import numpy as np
 
 from portapar import backend, choice, cost, ranks, rates
+from portapar.devices import opencl, simd, threads
 from portapar.errors import ArgumentError, CommunicationError
-from portapar.executor import Executor, opencl, simd, threads
+from portapar.executor import Executor
 from portapar.kernel.tiles import TILE
 from portapar.policy import par
 from portapar.work import Work

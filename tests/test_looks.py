@@ -19,7 +19,7 @@ from numpy.lib.stride_tricks import as_strided
 
 import portapar as pp
 from portapar import choice, looks
-from portapar.executor import opened
+from portapar.devices import opened
 
 N = 100
 OFTEN = 8  #: calls after which native code certainly knows one

@@ -20,11 +20,11 @@ from portapar.algorithms.search import is_sorted_until
 from portapar.algorithms.sort import sort, sort_by_key
 from portapar.algorithms.transform import copy, transform
 from portapar.algorithms.unique import unique
-from portapar.arrays import PartitionedArray
 from portapar.call import resolve
+from portapar.devices import threads
 from portapar.errors import ArgumentError, PlacementError
-from portapar.executor import threads
 from portapar.part import LocalPart
+from portapar.partitioned import PartitionedArray
 from portapar.policy import Policy, auto, par
 
 WIDEST = 2**31  #: vertices that fit an int32

@@ -17,9 +17,9 @@ import numpy as np
 from portapar import arrays
 from portapar.algorithms.graph.build import WIDEST
 from portapar.algorithms.graph.graph import Graph
-from portapar.arrays import PartitionedArray
+from portapar.devices import DeviceExecutor, threads
 from portapar.errors import ArgumentError, PortaparError, flags, of_kind, path_of
-from portapar.executor import DeviceExecutor, threads
+from portapar.partitioned import PartitionedArray
 from portapar.policy import Policy, check_policy, par
 
 

@@ -18,8 +18,8 @@ from portapar.algorithms.for_each import for_each
 from portapar.algorithms.graph.graph import Graph, are_several
 from portapar.algorithms.sort import argsort
 from portapar.call import resolve
+from portapar.devices import DeviceExecutor
 from portapar.errors import ArgumentError, flags
-from portapar.executor import DeviceExecutor
 from portapar.part import LocalPart
 from portapar.parts import Parts
 from portapar.policy import Policy

@@ -33,10 +33,11 @@ from portapar.algorithms.graph.several import built_on_parts, kept, results, spr
 from portapar.algorithms.reduce import reduce, transform_reduce
 from portapar.algorithms.sort import sort, sort_by_key
 from portapar.algorithms.transform import transform
-from portapar.arrays import PartitionedArray
 from portapar.call import resolve
+from portapar.devices import DeviceExecutor
 from portapar.errors import ArgumentError, PlacementError, flags, of_kind
-from portapar.executor import DeviceExecutor, Executor
+from portapar.executor import Executor
+from portapar.partitioned import PartitionedArray
 from portapar.parts import Parts
 from portapar.policy import Policy, check_policy
 

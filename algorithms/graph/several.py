@@ -20,10 +20,10 @@ from portapar.algorithms.for_each import for_each
 from portapar.algorithms.graph.build import bits_of, count_rows, counted, merged, packed, turn, unpack
 from portapar.algorithms.sort import sort, sort_by_key
 from portapar.algorithms.transform import transform
-from portapar.arrays import PartitionedArray
 from portapar.errors import CommunicationError, PlacementError
 from portapar.executor import Executor
 from portapar.part import Data, LocalPart
+from portapar.partitioned import PartitionedArray
 from portapar.parts import Parts
 from portapar.policy import Policy
 

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from portapar import arrays
-from portapar.arrays import PartitionedArray
 from portapar.errors import ArgumentError, PlacementError, of_kind
 from portapar.kernel.front import atomic
 from portapar.part import LocalPart
+from portapar.partitioned import PartitionedArray
 from portapar.parts import Parts
 
 FLAGS = 2  #: that kernels set: something is out of range; a row has several pieces
