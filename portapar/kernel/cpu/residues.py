@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from portapar.kernel.cpu.quotients import compiled
+from portapar.kernel.front.sources import tree_of
 from portapar.kernel.front.trees import copied, stored_in
 from portapar.kernel.program import Program
 
@@ -73,7 +74,7 @@ def residue(program: Program, body: ast.Module) -> Residue | None:
         steps = [ast.copy_location(ast.If(left, steps, []), steps[0])]
     run.name, run.body = "run", [copied(one) for one in steps]
     first.name = "to_first"
-    first.body = ast.parse(f"return ({distance}) & {step - 1} if 0 <= ({wanted}) < {step} else {_NEVER}").body
+    first.body = tree_of(f"return ({distance}) & {step - 1} if 0 <= ({wanted}) < {step} else {_NEVER}").body
     tree, ahead = (ast.fix_missing_locations(ast.Module([one], [])) for one in (run, first))
     return Residue(tree, ahead, step)
 
