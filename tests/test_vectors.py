@@ -335,3 +335,34 @@ def test_whole_numbers_of_small_ones_have_few_bits():
     assert "%slim.4" not in narrowed(large) and "%least = tail call i64" in narrowed(large)
     alone = "define i64 @f(i8 %0) {\n  %2 = zext i8 %0 to i64\n  ret i64 %2\n}\n"
     assert narrowed(alone) == alone
+
+
+def looked_up(i, x, table, out):
+    out[i] = table[x[i]]
+
+
+def looked_up_twice(i, x, table, out):
+    k = int(x[i]) & 7
+    out[i] = table[table[k] & 7] ^ table[k]
+
+
+def beside(i, x, table, out):
+    out[i] = table[i] + x[(i + 1) % len(x)]
+
+
+def test_tables_of_bytes_are_not_gathered(renderer):
+    """There are no such instructions: vectors that are put together one by one take longer than numbers do."""
+    x, table = np.arange(1000, dtype=np.uint8), np.random.default_rng(4).integers(0, 256, 1000)
+    for dtype, alone in (("uint8", True), ("int16", True), ("float32", False)):
+        for kernel in (looked_up, looked_up_twice, beside) if alone else (looked_up, beside):
+            out, wanted, some = np.zeros(1000, dtype), np.zeros(1000, dtype), table.astype(dtype)
+            pp.for_each(renderer, 1000, kernel, x, some, out)
+            with np.errstate(over="ignore"):
+                for i in range(1000):
+                    kernel(i, x, some, wanted)
+            assert np.array_equal(out, wanted)
+            text = pp.inspect(kernel, pp.simd(), x, some, out, space=1000)["vectorized"]
+            assert text.startswith("no" if alone and kernel is not beside else "yes"), (kernel, dtype)
+    some = table.astype(np.uint8)
+    assert np.array_equal(pp.transform(renderer, x, op=lambda v: some[v]), some[x])
+    assert pp.inspect(pp.transform, pp.simd(), x, op=lambda v: some[v])["vectorized"].startswith("no")

@@ -17,6 +17,7 @@ from portapar.kernel.cpu.quotients import Quotients
 from portapar.kernel.cpu.residues import Residue
 from portapar.kernel.front.bounds import Bounded
 from portapar.kernel.front.sources import tree_of
+from portapar.kernel.front.trees import stored_in
 from portapar.kernel.jit.native import slow_gathers
 from portapar.kernel.program import Program, Spec, has_loop
 
@@ -25,6 +26,7 @@ STREAM_LINES = 4  #: cache lines that a streaming loop writes at a time; 8 need 
 
 _FEW = 8  #: indices at the ends of a row, at most, that are looked for once and not in each row
 _CALM = 16  #: rows that are done one by one where the next ones have no segment in common
+_GATHERED = 4  #: bytes of a number that CPUs gather, at least
 _NEAR = 4  #: LLVM loads whole vectors and takes them apart where numbers lie so far apart, and gathers beyond
 BLOCK = 512  #: iterations for which the elements that are indices are looked at, which then lie in the first cache
 
@@ -300,6 +302,8 @@ def _loop(
     apart = "@one_by_one()\n" if slow_gathers() and _does_little(program.text) else ""
     if not program.unit and abs(program.steps[inner]) != 1:
         alone = apart or alone
+    if _gathers_bytes(program) and _does_little(program.text):
+        alone = "@one_by_one()\n"
     loop = f"@for k in range({begin}, {end}):\n@    {name}({step}{alone}"
     if cut is None:
         return loop
@@ -317,6 +321,37 @@ def _does_little(text: str) -> bool:
         return False
     elements = sum(isinstance(n, ast.Subscript) for n in nodes)
     return elements * 5 > sum(isinstance(n, (ast.BinOp, ast.Compare, ast.IfExp)) for n in nodes)
+
+
+def _gathers_bytes(program: Program) -> bool:
+    """Whether it reads elements of 1 or 2 bytes where other elements say, which no CPU gathers."""
+    there = [
+        k for k, spec in enumerate(program.specs)
+        if spec.is_array and spec.dtype.itemsize < _GATHERED and k not in (*program.own, *(program.written or ()))
+    ]  # fmt: skip
+    return bool(there) and _looks_up(program.text, program.ndim, tuple(there))
+
+
+@functools.lru_cache(maxsize=1024)
+def _looks_up(text: str, ndim: int, places: tuple[int, ...]) -> bool:
+    """Whether one of these arguments, or any array of a function that is called, is read at an index from an array."""
+    for function in (node for node in tree_of(text).body if isinstance(node, ast.FunctionDef)):
+        params = [p.arg for p in function.args.args]
+        called = function.name not in ("body", "elem")
+        arrays = {*params} if called else {params[ndim + k] for k in places if ndim + k < len(params)}
+        known = {*params} if called else set()  #: names of what comes from an array
+
+        def found(node: ast.AST, known: set[str] = known) -> bool:
+            parts = list(ast.walk(node))
+            return any(isinstance(n, ast.Subscript) or (isinstance(n, ast.Name) and n.id in known) for n in parts)
+
+        steps = [n for n in ast.walk(function) if isinstance(n, (ast.Assign, ast.AugAssign))]
+        for _ in steps:
+            known |= {name for step in steps if found(step.value) for name in stored_in(step)}
+        read = [n for n in ast.walk(function) if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Load)]
+        if any(isinstance(n.value, ast.Name) and n.value.id in arrays and found(n.slice) for n in read):
+            return True
+    return False
 
 
 def _blocks(program: Program) -> bool:
