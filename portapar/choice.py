@@ -49,8 +49,10 @@ _held: dict[Any, list[Any]] = cache.Bounded()  #: what decided calls run, and ho
 _states: dict[Any, Choice] = cache.Bounded()
 _simple: dict[int, Any] = cache.Bounded()  #: codes of kernels that capture nothing, by identity, which keeps them alive
 
-policy.forgets(_states.clear)
-policy.forgets(_held.clear)
+_measured: list[Any] = []  #: of a profile the executors that are here, and which two may share a call
+
+for _kept in _states, _held, _measured:
+    policy.forgets(_kept.clear)
 
 
 def held(undecided: Policy, like: Any) -> list[Any] | None:
@@ -313,20 +315,22 @@ def _candidates(how: Policy, known: Work | None) -> list[Candidate]:
         members = where.members
         equal = (1 / len(members),) * len(members)
         return [Candidate(how, members, equal), *(Candidate(how, (member,)) for member in members)]
-    alone = list(_here(rates.profile().executors)) or list(_here(_names(known)))
-    found = [Candidate(how, (where,)) for _, where in alone]
-    halves = 0.5, 0.5
-    for (one, a), (other, b) in itertools.combinations(alone, 2):
-        if rates.profile().together((one, other), False) > _APART:
-            found.append(Candidate(how, (a, b), halves))
-    return found
+    profile = rates.profile()
+    if not _measured or _measured[0][0] is not profile:
+        here = _here(profile.executors)
+        both = [two for two in itertools.combinations(here, 2) if profile.together(two, False) > _APART]
+        _measured[:] = [(profile, [*((one,) for one in here.values()), *((here[a], here[b]) for a, b in both)])]
+    some = _measured[0][1] or [(one,) for one in _here(_names(known)).values()]
+    return [Candidate(how, members, (1 / len(members),) * len(members)) for members in some]
 
 
-def _here(names: Iterable[str]) -> Iterator[tuple[str, Executor]]:
+def _here(names: Iterable[str]) -> dict[str, Executor]:
     """Executors by their names: those that are there, which all were when they were measured."""
+    found = {}
     for name in names:
         with contextlib.suppress(BackendUnavailableError):
-            yield name, executor(name)
+            found[name] = executor(name)
+    return found
 
 
 def _names(known: Work | None) -> list[str]:
@@ -349,12 +353,17 @@ def _name(where: DeviceExecutor) -> str:
 
 
 class _Speed(NamedTuple):
-    """Of one executor: what its rates are kept under, these, and seconds and the limit of the work that is known."""
+    """Of one executor: what its rates are kept under, these, and the seconds that the work takes."""
 
     name: str
     rates: rates.Rates
     seconds: float
-    waits: bool  #: for memory
+    work: Work
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for memory."""
+        return cost.bound_by_memory(self.work, self.rates)
 
 
 def _predict(
@@ -364,13 +373,12 @@ def _predict(
     speeds: dict[int, _Speed] = {}
     if known is None:
         return speeds
-    into, out = _moved(values, problem)
     for member in {id(m): m for one in found for m in one.members}.values():
         if isinstance(member, DeviceExecutor):
             name = _name(member)
             its = rates.of(name, member.kind, member.threads)
-            taken = cost.seconds(known, its, *(((), ()) if member.device.host_memory else (into, out)))
-            speeds[id(member)] = _Speed(name, its, taken, cost.bound_by_memory(known, its))
+            taken = cost.seconds(known, its, *(((), ()) if member.device.host_memory else _moved(values, problem)))
+            speeds[id(member)] = _Speed(name, its, taken, known)
     for one in found:
         its_own = [speeds[id(member)] for member in one.members if id(member) in speeds]
         if len(its_own) < len(one.members) or not all(0 < x.seconds < math.inf for x in its_own):

@@ -6,6 +6,7 @@ A process writes what it measured when it ends, beside what others have written 
 from __future__ import annotations
 
 import atexit
+import functools
 import json
 import math
 import os
@@ -86,12 +87,13 @@ def _write() -> None:
         cache.store(_file(), json.dumps(dict(list(found.items())[-_MOST:])).encode())
 
 
-def _code(code: CodeType | None) -> Any:
+@functools.lru_cache(maxsize=1024)
+def _code(code: CodeType | None) -> str:
     """What a function's code is, without its places in memory."""
     if code is None:
-        return None
+        return ""
     constants = [_code(x) if isinstance(x, CodeType) else repr(x) for x in code.co_consts]
-    return code.co_code.hex(), constants, code.co_names
+    return repr((code.co_code.hex(), constants, code.co_names))
 
 
 def _file() -> str:

@@ -192,8 +192,11 @@ class Profile:
 
     def together(self, names: tuple[str, ...], memory: bool) -> float:
         """Of the speeds of these executors alone, what is left if they run at once."""
-        found = [self.shared.get("+".join(sorted((a, b)))) for k, a in enumerate(names) for b in names[k + 1 :]]
-        return min((x[memory] for x in found if x is not None), default=1.0 if len(names) < 2 or all(found) else 0.5)
+        left = 1.0
+        for a, b in itertools.combinations(names, 2):
+            found = self.shared.get(f"{a}+{b}" if a < b else f"{b}+{a}")
+            left = min(left, 0.5 if found is None else found[memory])
+        return left
 
 
 _known: list[Profile] = []

@@ -8,18 +8,19 @@ S. Williams, A. Waterman, D. Patterson, "Roofline: an insightful visual performa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from portapar.counter import Seen, iteration
+from portapar.kernel.jit.layout import DATA, word
 from portapar.problem import Problem
 
 _TABLE = 1 << 14  #: bytes of an array that is in the first cache
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen ones take several microseconds to make; nobody changes one all the same
 class Work:
     """What has to be done, all in all.
 
@@ -140,22 +141,36 @@ def of(problem: Problem, lo: int = 0, hi: int | None = None, seen: Seen | None =
         return Work(launches=1.0)
     one, reached, strays = iteration(problem, seen)
     share = size / max(problem.size, 1)
-    moved: dict[Any, tuple[float, float, bool, bool]] = {}  # by place in memory: bytes at most, reached, read, written
-    for k, x in problem.arrays():
-        use, count = problem.access[k], reached[k]
+    moved: dict[Any, list[Any]] = {}  # by place in memory: bytes at most, reached, read, written
+    wide, whole, floats = False, False, False
+    strayed: list[tuple[float, float]] = []
+    for x, spec, use, count, stray in zip(
+        problem.values, problem.program.specs, problem.access, reached, strays, strict=True
+    ):
+        if not spec.is_array:
+            continue
+        dtype = spec.dtype
+        if dtype.kind in "fc":  # others are indices, besides
+            wide, floats = wide or dtype.itemsize > 4, True
+        else:
+            whole |= dtype.itemsize > 4
+        bytes_ = float(x.size * dtype.itemsize)
+        if stray:
+            strayed.append((stray, bytes_))
         if count:
-            most, before, read, written = moved.get(_place(x), (0.0, 0.0, False, False))
-            most = max(most, _bytes(x) * (share if use and use.pointwise else 1.0))
-            before += count * size * x.dtype.itemsize
-            moved[_place(x)] = most, before, read | bool(use and use.reads), written | bool(use and use.writes)
+            most = bytes_ * share if use is not None and use.pointwise else bytes_
+            found = moved.setdefault(_place(x), [0.0, 0.0, False, False])
+            found[0] = max(found[0], most)
+            found[1] += count * size * dtype.itemsize
+            if use is not None:
+                found[2] |= use.reads
+                found[3] |= use.writes
     traffic = sum((1 + (read and written)) * min(most, all_) for most, all_, read, written in moved.values())
-    strayed = [(count, _bytes(x)) for count, x in zip(strays, problem.values, strict=True) if count]
-    scattered = [(count, all_) for count, all_ in strayed if all_ > _TABLE]
-    dtypes = [spec.dtype for spec in problem.program.specs if spec.is_array]
-    dtypes = [dtype for dtype in dtypes if dtype.kind in "fc"] or dtypes  # indices are whole numbers, besides
-    wide = any(dtype.itemsize > 4 for dtype in dtypes)
-    wide |= problem.program.acc is not None and problem.program.acc.itemsize > 4
-    found = Work(
+    wide = wide if floats else whole
+    acc = problem.program.acc
+    wide = wide or (acc is not None and acc.itemsize > 4)
+    far = [one for one in strayed if one[1] > _TABLE]
+    done = Work(
         1.0,
         traffic,
         one.operations * size if wide else 0.0,
@@ -163,22 +178,18 @@ def of(problem: Problem, lo: int = 0, hi: int | None = None, seen: Seen | None =
         one.special * size,
         one.chained * size,
         sum(count for count, all_ in strayed if all_ <= _TABLE) * size,
-        sum(count for count, _ in scattered) * size,
-        max((all_ for _, all_ in scattered), default=0.0),
+        sum(count for count, _ in far) * size,
+        max((all_ for _, all_ in far), default=0.0),
         one.atomics * size,
         looped=one.looped * size,
         touched=one.touched * size,
     )
-    return Work(1.0, alone=replace(found, launches=0.0)) if size == 1 else found
+    if size > 1:
+        return done
+    done.launches = 0.0
+    return Work(1.0, alone=done)
 
 
 def _place(x: Any) -> Any:
     """What is the same for arrays that are the same elements."""
-    if isinstance(x, np.ndarray):
-        return x.__array_interface__["data"][0], x.shape, x.strides
-    return id(x)
-
-
-def _bytes(x: Any) -> float:
-    size, dtype = getattr(x, "size", 0), getattr(x, "dtype", None)
-    return float(size * dtype.itemsize) if dtype is not None else 0.0
+    return (word(id(x) + DATA), x.shape, x.strides) if type(x) is np.ndarray else id(x)

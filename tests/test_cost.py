@@ -530,6 +530,12 @@ def test_numbers_of_a_machine_that_cannot_be_are_not_used(monkeypatch, number):
     assert tuning.value("wake") == tuning.NUMBERS["wake"].start()
 
 
+def test_executors_that_were_not_measured_together_may_be_the_same_cores():
+    known = Profile(shared={"simd+threads": (0.9, 0.8)})
+    assert known.together(("threads", "simd"), True) == 0.8 and known.together(("simd",), False) == 1.0
+    assert known.together(("threads", "simd", "opencl:0"), False) == 0.5
+
+
 def test_profiles_are_kept(alone, monkeypatch):
     found = Profile({"threads": FLAT, "cuda:1": rates.built_in("cuda", 0)}, {"cuda:1+threads": (0.9, 0.5)})
     kept = {}
