@@ -18,7 +18,8 @@ class Value:
 
     An element that is the next free place somewhere, as it goes up when it is used, is `rising`.
 
-    An unknown number may be `offset` more than one that has the name `base`; or an element: the array, and the place.
+    An unknown number may be `offset` more than one that has the name `base`, and end at `most` for all iterations; or
+    an element: the array, and the place.
     """
 
     number: float | None = None
@@ -28,6 +29,7 @@ class Value:
     offset: float = 0.0
     source: tuple[int, int, float] | None = None
     rising: bool = False
+    most: float = math.inf
 
 
 PLAIN, LOADED = Value(), Value(loaded=True)

@@ -97,6 +97,8 @@ class Counter:
         self.walked: dict[Any, tuple[list[float], Value]] = {}  #: helper functions, and what they were
         self.guessed = False  #: whether nothing says how often something runs that matters
         self.names = 0  #: of unknown numbers
+        self.apart: dict[int, tuple[float, int]] = {}  #: of indices, and times a number: how far apart, how many
+        self.products: dict[tuple[int, float], int] = {}  #: names of unknown numbers times a number
         self.looping: dict[str, bool] = {}  #: helper functions
         self.indexed: dict[tuple[str, str], set[str]] = {}  #: of which of their parameters one is an index
         self.loops = 0  #: around what is walked through
@@ -110,6 +112,7 @@ class Counter:
         program = self.problem.program
         given = [self._argument(k, x) for k, x in enumerate(self.problem.values)]
         indices = [self._unknown() for _ in range(program.ndim)]
+        self.apart = {x.base: (1.0, n) for x, n in zip(indices, self.problem.extent, strict=False)}
         if program.form == "reduce":
             value = self._called("elem", [*indices, *given])
             self._called("op", [value, value])
@@ -242,6 +245,20 @@ class Counter:
         self._value(target, known)
         self.strays |= before != self.strayed
 
+    def _whole(self, ends: Sequence[Value]) -> float:
+        """How much of the blocks that indices stand for there is: the last may be cut, or there is less than one."""
+        step, count = self.apart.get(ends[0].base, (0.0, 0))
+        return min(1.0, max(0.0, ends[1].most - ends[0].offset) / (step * count)) if step > 0 and count else 1.0
+
+    def _times(self, x: Value, number: float) -> Value:
+        """An unknown number times a known one."""
+        if (x.base, number) not in self.products:
+            self.products[x.base, number] = name = self._unknown().base
+            if x.base in self.apart:
+                step, count = self.apart[x.base]
+                self.apart[name] = step * number, count
+        return Value(loaded=x.loaded, base=self.products[x.base, number], offset=x.offset * number)
+
     def _unknown(self, loaded: bool = False) -> Value:
         """A number that is not known, of which others may be told apart."""
         self.names += 1
@@ -257,7 +274,7 @@ class Counter:
         elif (_breaks(node.body) or not fixed(given)) and (found := self._seen(node, any(x.loaded for x in given))):
             rounds, again = found
         elif fixed(given):  # such as from lo to min(n, lo + size)
-            rounds = max(0.0, given[1].offset - given[0].offset)
+            rounds = max(0.0, given[1].offset - given[0].offset) * self._whole(given)
         else:
             steps, rows = given[2].number if len(given) > 2 else 1.0, neighbours(given)
             self.guessed |= rows is None and any(x.loaded for x in given)
@@ -450,6 +467,10 @@ class Counter:
                     return Value(loaded=loaded, base=a.base, offset=a.offset + sign * b.number)
                 if isinstance(op, ast.Add) and b.base and a.number is not None:
                     return Value(loaded=loaded, base=b.base, offset=b.offset + a.number)
+                if isinstance(op, ast.Mult) and a.base and b.number is not None:
+                    return replace(self._times(a, b.number), loaded=loaded)
+                if isinstance(op, ast.Mult) and b.base and a.number is not None:
+                    return replace(self._times(b, a.number), loaded=loaded)
                 return Value(folded(op, a.number, b.number), loaded=loaded)
             case ast.UnaryOp(op=op, operand=operand):
                 found = self._value(operand, known)
@@ -512,7 +533,8 @@ class Counter:
         elif name in _CHEAP:
             self.found.operations += 0.0 if self.addressing else self.times
             if name == "min":
-                return next((replace(x, loaded=loaded) for x in given if x.base), Value(loaded=loaded))
+                most = min((x.number for x in given if x.number is not None), default=math.inf)
+                return next((replace(x, loaded=loaded, most=most) for x in given if x.base), Value(loaded=loaded))
         elif len(given) == 1:  # a conversion, such as np.uint64(i)
             return replace(given[0], array=None, loaded=loaded)
         return Value(loaded=loaded)

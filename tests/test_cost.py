@@ -221,6 +221,28 @@ def test_blocks_are_counted():
     assert (found.chained, found.traffic) == pytest.approx((N, 8 * N), rel=0.02)
 
 
+@pytest.mark.parametrize("begin, end, size", [(0, 1000, 64), (273, 4245, 64), (5, 8, 16384), (0, 4096, 1)])
+def test_blocks_of_a_part_of_an_array_are_counted(begin, end, size):
+    """Whatever is in them, and however long the arrays are; the last block may be short, or there is but one."""
+
+    def body(block, begin, end, size, starts, x, out):
+        for k in range(begin + block * size, min(begin + (block + 1) * size, end)):
+            for e in range(starts[k], starts[k + 1]):
+                out[k] += x[e] * 2.0
+
+    x, out = np.zeros(4 * N), np.zeros(N)
+    blocks = -(-(end - begin) // size)
+    found = counted(pp.for_each, blocks, body, begin, end, size, np.arange(N + 1) * 4, x, out)
+    assert 0 <= found.operations - 2 * 4 * (end - begin) <= 3 * blocks  # and the ends of blocks
+
+    def windows(i, size, x, out):  # which lie on each other
+        for k in range(i, min(i + size, len(x))):
+            out[i] += x[k] * 2.0
+
+    found = counted(pp.for_each, N, windows, size, x, out)
+    assert 0 <= found.operations - 2 * size * N <= 3 * N
+
+
 def test_loops_that_count_are_counted():
     """`while` as `for`: in steps, with the rest left for another loop, also where a helper does what is inside."""
 
