@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -18,6 +19,7 @@ from portapar.errors import BackendUnavailableError, PlacementError
 from portapar.executor import Executor, Work
 from portapar.kernel.interrupts import stop as stopped
 from portapar.partitioned import PartitionedArray
+from portapar.policy import forgets
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +40,7 @@ class HybridExecutor(Executor):
         self.weights = weights or (1.0,) * len(members)
         self.choices: dict[Any, Any] = cache.Bounded()  #: what `portapar.choice` knows of calls on it
         self.found: dict[Any, list[Any]] = cache.Bounded()  #: what decided calls on it run, and how often that holds
+        self.looks = cache.Bounded(), cache.Bounded()  #: what `portapar.looks` knows, and has learned, of calls on it
         self._times = threading.local()
         self.worth = cost.wake()
         self._runners: ThreadPoolExecutor | None = None
@@ -268,3 +271,14 @@ def hybrid(*executors: Executor, weights: Sequence[float] | None = None) -> Exec
 
 _made: WeakValueDictionary[Any, HybridExecutor] = WeakValueDictionary()
 _making = forks.lock()
+
+
+def _forget_looks() -> None:
+    """Native code knows no calls on hybrids any more: a member was closed, or threads are those of a parent."""
+    for where in list(_made.values()):
+        for table in where.looks:
+            table.clear()
+
+
+forgets(_forget_looks)
+os.register_at_fork(after_in_child=_forget_looks)

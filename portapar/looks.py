@@ -69,7 +69,9 @@ def quick(how: Any, look: Look, args: tuple[Any, ...]) -> Any:
     code = kernel
     if kernel is not None:
         code = kernel.__code__ if type(kernel) is FunctionType else code_of(kernel) or kernel
-    found = _quick.get((how, block, id(code), extra))
+    where = how.executor
+    table = _quick if where is None or not where.chooses else where.looks[0]
+    found = table.get((how, block, id(code), extra))
     if found is None:
         return REFUSED
     if type(found) is Code:  # what it captures are arguments too
@@ -78,7 +80,7 @@ def quick(how: Any, look: Look, args: tuple[Any, ...]) -> Any:
             return REFUSED
         lifted, captured = bound_to
         defaults = kernel.__defaults__ or ()
-        found = _quick.get((how, block, id(lifted), len(defaults), extra))
+        found = table.get((how, block, id(lifted), len(defaults), extra))
         if found is None:
             return REFUSED
         args = (*captured, *defaults, *args)
@@ -146,7 +148,7 @@ def learn(
     found = _entry(ready, ready, how, look, kernels, args, values, same, lengths)
     if found is None:
         return False
-    _enter(*found)
+    _enter(how, *found)
     ready.waits = OFTEN  # until it is known again, if others take its place
     return True
 
@@ -170,7 +172,7 @@ def lend(
         held[1] -= 1
         return REFUSED if held[1] < 0 else run(space, given)
 
-    _enter(key, mark, (some, *rest))
+    _enter(how, key, mark, (some, *rest))
 
 
 def _entry(
@@ -183,7 +185,8 @@ def _entry(
     given = tuple(spread(args))
     if lengths is not None and len(given) != len(args):
         return None  # its length is part of its look
-    found = _learned.get(mine)
+    learned = _tables(how)[1]
+    found = learned.get(mine)
     if found is None:
         if lengths is None and not (look[2] is None or _kinds(look[2]) == {int}):
             look = boxed(look, box(look[2]))
@@ -199,17 +202,24 @@ def _entry(
         shape = ready.shape
         if shape is not None and lengths is not None:
             shape = next(k for k, x in enumerate(values) if type(x) is np.ndarray), shape[1]
-        found = _learned[mine] = key, mark, (run, ready.device, shape, builtins, keep)
+        found = learned[mine] = key, mark, (run, ready.device, shape, builtins, keep)
     return found
 
 
-def _enter(key: Any, mark: Any, entry: tuple[Any, ...]) -> None:
+def _tables(how: Policy) -> tuple[Bounded, Bounded]:
+    """What is known, and has been learned, of calls; that of hybrids that choose goes with them."""
+    where = how.executor
+    return (_quick, _learned) if where is None or not where.chooses else where.looks
+
+
+def _enter(how: Policy, key: Any, mark: Any, entry: tuple[Any, ...]) -> None:
     """Have an entry found first, in the place of what it was before."""
-    before = _quick.get(key)
+    table = _tables(how)[0]
+    before = table.get(key)
     others = [other for other in before if other[-1] is not entry[-1]] if type(before) is tuple else []
-    _quick[key] = entry, *others[: LOOKS - 1]
+    table[key] = entry, *others[: LOOKS - 1]
     if mark is not None:
-        _quick[mark] = entry[-1][0]
+        table[mark] = entry[-1][0]
 
 
 def _sought(how: Policy, look: Look, kernels: tuple[Any, ...], captured: int, ranges: bool) -> tuple[Any, ...] | None:

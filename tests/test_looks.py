@@ -471,7 +471,7 @@ def test_policies_blocks_plans_and_traces(how, known):
 
 
 def test_closed_executors_say_so(monkeypatch):
-    others = sys.modules["portapar.executor"]._opened
+    others = sys.modules["portapar.devices"]._opened
     monkeypatch.delitem(others, "pp.simd()", raising=False)  # that of other tests stays
     for make in (pp.simd, lambda: pp.threads(2)):
         where = make()
