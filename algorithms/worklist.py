@@ -22,7 +22,6 @@ from portapar.executor import Executor
 from portapar.kernel.front import atomic
 from portapar.kernel.front.lift import lift
 from portapar.kernel.front.sources import function
-from portapar.moves import shares_memory
 from portapar.parts import Parts
 from portapar.policy import Policy, par
 
@@ -60,14 +59,14 @@ class Worklist:
     items, tail : array
         What `push` puts the next frontier's items into.
 
-    Raises
-    ------
-    PlacementError
-        The executor has several parts that share no memory.
-
     Notes
     -----
     A step costs O(items) and the work of its body, whatever `capacity` is; memory is two times `capacity`.
+
+    Of several parts (hybrids, ranks) each works on its share of the frontier, and pushes to a list of its own where
+    they share no memory; these are put one after the other, told to all. Ranks must add the same values. There a body
+    must not use what `pp.atomic` gives back, which counts what other parts do: it reads what was found in earlier
+    steps, and lowers what is found in this one by `pp.atomic.min`, in another array. Items may then be there twice.
 
     Examples
     --------
@@ -96,12 +95,7 @@ class Worklist:
 
     def __init__(self, where: Policy | Executor, capacity: int, dtype: Any = np.int64) -> None:
         self._how, self.executor = resolve(where if isinstance(where, Policy) else par.on(where), (), "Worklist")
-        self._shared = len(self.executor.members) > 1  #: its parts push to one frontier, in memory that they share
-        if self._shared and not shares_memory(self.executor):
-            raise PlacementError(
-                f"Worklist: {self.executor!r} has several parts that share no memory, and push to one frontier. Use "
-                "one device, such as pp.par.on(pp.threads()), or a hybrid of executors of the CPU"
-            )
+        self._shared = len(self.executor.members) > 1  #: its parts work on shares of one frontier, in the host's memory
         self.capacity = arrays.whole_number("Worklist: capacity", capacity)
         self.dtype = arrays.dtype_of("Worklist", dtype)
         place = np.empty if self._shared else self.executor.empty
@@ -142,7 +136,10 @@ class Worklist:
         count = self._pushed()
         if count + len(found) > self.capacity:
             raise self._full(count + len(found), "Nothing was added.")
-        if len(found):
+        if self._shared:
+            self.items[count : count + len(found)] = found
+            self.tail[0] = count + len(found)
+        elif len(found):
             for_each(self._device, len(found), _put, self.items, self.tail, found.astype(self.dtype), count)
 
     def swap(self) -> int:

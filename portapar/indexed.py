@@ -148,7 +148,9 @@ def _updated(kernel: Kernel, names: Sequence[str], specs: Sequence[Spec]) -> tup
     given = enumerate(zip(names, specs, strict=True))
     uses = [(k, found[name].on(spec.dtype, spec.ndim)) for k, (name, spec) in given if spec.is_array]
     return tuple(
-        (k, "" if use.read or use.written or use.claims else combined(use.atomics)) for k, use in uses if use.atomics
+        (k, "" if use.read or use.written or use.claims or use.pushed else combined(use.atomics))
+        for k, use in uses
+        if use.atomics or "tail" in use.pushed
     )
 
 

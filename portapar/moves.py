@@ -29,6 +29,8 @@ from portapar.problem import Problem
 
 Span = tuple[int, int]
 
+PUSHED = "push"  #: what puts lists together
+
 #: what to do where a kernel writes anywhere
 SCATTERED = (
     "Count or add up with pp.bincount(policy, index, weights=...), or with pp.atomic.add and no use of its value, or "
@@ -47,7 +49,8 @@ class Move:
         Which it is.
     kind : {"rows", "gathered", "shared", "private"}
         Rows of other parts are fetched; all of it is gathered, and own rows that were written go back; it is gathered
-        and all parts work on it; each part has a copy, and these are combined.
+        and all parts work on it; each part has a copy, and these are combined, or a list that it pushes to, and these
+        are put one after the other.
     name : str
     nbytes : int
         What parts tell each other, or for a private one the copies of all parts together.
@@ -71,6 +74,8 @@ class Move:
             return f"{self.name}: read at other rows than its own, gathered once, {self.nbytes} bytes"
         if self.kind == "shared":
             return f"{self.name}: written anywhere, gathered for all parts and given back, {self.nbytes} bytes"
+        if self.operation == PUSHED:
+            return f"{self.name}: a list for each part, put one after the other, {self.nbytes} bytes"
         return f"{self.name}: a copy for each part, combined by {self.operation}, {self.nbytes} bytes"
 
 
@@ -96,7 +101,7 @@ def flat(problem: Problem, lo: int, hi: int) -> Span:
 
 def uses(reach: Reach) -> bool:
     """Whether it uses elements at all."""
-    return reach.read or reach.written or bool(reach.atomics)
+    return reach.read or reach.written or bool(reach.atomics or reach.pushed)
 
 
 def needed(reach: Reach, rows: Span, count: int) -> tuple[Span, ...]:
@@ -142,6 +147,11 @@ def decide(problem: Problem, policy: Policy, executor: Any) -> tuple[tuple[Span,
         partitioned, name = isinstance(value, PartitionedArray), problem.names[k]
         if partitioned:
             _at_home(problem, name, value, executor)
+        if reach.pushed:
+            kinds[k] = "shared" if together else "private"
+            if not together:
+                _check_pushed(problem, name, reach, partitioned)
+            continue
         stores = reach.written and not reach.lands
         strays = bool(reach.atomics) and (reach.strays or (ranks and not partitioned))
         if stores or strays:
@@ -277,6 +287,21 @@ def _check_private(
         )
 
 
+def _check_pushed(problem: Problem, name: str, reach: Reach, partitioned: bool) -> None:
+    """Refuse lists that parts with no memory in common cannot push to."""
+    what = ""
+    if partitioned or reach.read or reach.written or reach.atomics:
+        what = "lies on several parts" if partitioned else "is used in other ways, too"
+    elif sum("items" in r.pushed for r in problem.reaches() if r is not None) > 1 or len(reach.pushed) > 1:
+        what = "is not the only one"
+    if what:
+        raise PlacementError(
+            f"{problem.algorithm}: the kernel pushes to {name!r}, which {what}, and the parts share no memory: each "
+            "pushes to a list of its own, of which one NumPy array of items and one of their number are made. Push to "
+            "one such list, and do nothing else with it; or use one device, such as pp.par.on(pp.threads())"
+        )
+
+
 def _at_home(problem: Problem, name: str, value: PartitionedArray, executor: Any) -> None:
     if value.executor is not executor:
         raise PlacementError(
@@ -350,7 +375,8 @@ def _moves(
         if kind == "private":
             alone = executor.kind != "mpi" and len(busy) < 2 and not isinstance(value, PartitionedArray)
             if not alone:
-                found.append(Move(k, kind, name, size * len(busy), operation=combined(reach.atomics)))
+                operation = PUSHED if "items" in reach.pushed else "add" if reach.pushed else combined(reach.atomics)
+                found.append(Move(k, kind, name, size * len(busy), operation=operation))
         elif not isinstance(value, PartitionedArray):
             continue
         elif kind == "rows":

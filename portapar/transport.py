@@ -95,10 +95,12 @@ class Transport:
                 self.values[move.argument] = whole.reshape(-1) if flat else whole
             elif move.kind == "private":
                 placed = self.values[move.argument] = Placed(value, self.executor.members)
-                start = neutral(move.operation, value.dtype)
+                start = None if move.operation == moves.PUSHED else neutral(move.operation, value.dtype)
                 for k, part in enumerate(loop.parts):
                     if part.lo < part.hi and self._own(k):
-                        host = np.full(value.shape, start, value.dtype)
+                        host = np.empty(value.shape, value.dtype)
+                        if start is not None:
+                            host[...] = start
                         placed.buffers[k] = [Buffer(moves.rows_of(problem, part.lo, part.hi), host, 0)]
         self.moved = dataclasses.replace(problem, values=tuple(self.values)) if loop.moves else problem
 
@@ -191,10 +193,12 @@ class Transport:
     def finish(self) -> None:
         """Bring home what was written elsewhere than where it belongs."""
         problem, reaches = self.loop.problem, self.loop.problem.reaches() if self.loop.moves else ()
-        for move in self.loop.moves:
+        for move in sorted(self.loop.moves, key=lambda move: move.operation != moves.PUSHED):  # before their number
             value, reach, moved = problem.values[move.argument], reaches[move.argument], self.values[move.argument]
             assert reach is not None
-            if move.kind == "private":
+            if move.operation == moves.PUSHED:
+                self._append(move, value, moved)
+            elif move.kind == "private":
                 self._combine(move, value, moved)
             elif not (reach.written or reach.atomics):
                 continue
@@ -237,6 +241,22 @@ class Transport:
             here[...] = what
         else:
             here.set(np.ascontiguousarray(what))
+
+    def _append(self, move: Move, value: np.ndarray, moved: Placed) -> None:
+        """Put the lists of all parts one after the other, behind what there is."""
+        reaches = self.loop.problem.reaches()
+        (tail,) = [one.argument for one in self.loop.moves if "tail" in reaches[one.argument].pushed]  # type: ignore[union-attr]
+        counts = self.values[tail].buffers
+
+        def mine(k: int) -> np.ndarray:
+            return moved.buffers[k][0].host[: int(counts[k][0].host[0])] if k in counts else value[:0]
+
+        own = [k for k in range(len(self.parts)) if self._own(k)]
+        begin = int(self.loop.problem.values[tail][0])
+        for some in self.executor.each(self._call(move), [lambda k=k: mine(k) for k in own]):
+            room = value[begin : begin + len(some)]
+            room[...] = some[: len(room)]
+            begin += len(some)
 
     def _combine(self, move: Move, value: Any, moved: Placed) -> None:
         """Combine the copies of all parts, in their order."""

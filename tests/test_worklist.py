@@ -138,15 +138,90 @@ def test_push_outside_of_kernels():
     assert items.tolist() == [3, 4] and tail[0] == 3
 
 
+def widen(v, items, tail, starts, targets, before, depth, level):
+    for edge in range(starts[v], starts[v + 1]):
+        w = targets[edge]
+        if before[w] > level:
+            pp.atomic.min(depth, w, level)
+            pp.push(items, tail, w)
+
+
+def levels(policy, starts, targets, source):
+    """As `bfs`, by bodies that parts can run which share no memory: vertices may be pushed several times."""
+    n = len(starts) - 1
+    depth = np.full(n, n)
+    depth[source] = level = 0
+    work = pp.Worklist(policy, len(targets) + 1)
+    work.add(source)
+    while work.swap():
+        level += 1
+        work.for_each(policy, widen, starts, targets, depth.copy(), depth, level)
+        once = np.unique(work.items[: work.tail[0]])
+        work.tail[0] = 0
+        work.add(once)
+    return np.where(depth < n, depth, -1)
+
+
+@pytest.mark.parametrize("name", ["hybrid:threads:2+opencl:0", "hybrid:opencl:0+simd", "hybrid:threads:2+simd"])
+def test_frontiers_of_several_parts(name):
+    where = executor(name)
+    for n, edges in ((1, 0), (2, 1), (300, 500)):
+        g = graph(n, edges, n)
+        got = levels(pp.par.on(where), g.indptr.astype(np.int64), g.indices.astype(np.int64), n // 2)
+        np.testing.assert_array_equal(got, expected_depth(g, n // 2))
+    work, seen = pp.Worklist(where, 1000, np.int32), np.zeros(1, np.int64)
+    work.add([500, 500])
+    while work.swap():
+        work.for_each(None, halve, seen)
+    assert seen[0] == 2 * 999
+    work.add(np.full(600, 2))
+    assert work.swap() == 600
+    with pytest.raises(pp.DeviceMemoryError, match="1200 items.*capacity is 1000"):
+        work.for_each(None, halve, seen)
+    assert len(work) == 600 and work.swap() == 0
+
+
+def counted_twice(i, items, tail):
+    pp.push(items, tail, i)
+    if tail[0] > 3:
+        pp.push(items, tail, i)
+
+
+def two_lists(i, items, tail, others, ends):
+    pp.push(items, tail, i)
+    pp.push(others, ends, -i)
+
+
+def kept(x, i, items, tail):
+    if x[i] > 0.5:
+        pp.push(items, tail, i)
+
+
+def test_lists_of_kernels_on_several_parts():
+    """What there is stays in front; what parts without common memory cannot do is refused, and nothing is written."""
+    where = executor("hybrid:threads:2+opencl:0")
+    how, x = pp.par.on(where), np.random.default_rng(3).random(5000)
+    items, tail = np.full(4000, -1), np.array([2])
+    for given in (x, where.asarray(x)):
+        tail[0] = 2
+        pp.for_each(how, len(x), lambda i, x, items, tail: kept(x, i, items, tail), given, items, tail)
+        assert tail[0] == 2 + (x > 0.5).sum() and (items[:2] == -1).all()
+        assert np.array_equal(np.sort(items[2 : tail[0]]), np.flatnonzero(x > 0.5)) and (items[tail[0] :] == -1).all()
+    y = np.zeros(10, int)
+    for kernel, more in ((counted_twice, ()), (two_lists, (y, np.zeros(1, int)))):
+        tail[0] = 0
+        with pytest.raises(pp.PlacementError, match="pushes to"):
+            pp.for_each(how, 5000, kernel, items, tail, *more)
+        assert tail[0] == 0 and not y.any()
+
+
 def test_what_is_refused():
     several = executor("hybrid:threads:2+opencl:0")
-    with pytest.raises(pp.PlacementError, match=r"pp\.hybrid.* has several parts"):
-        pp.Worklist(several, 10)
+    with pytest.raises(pp.PlacementError, match="what pp.atomic gives back"):
+        bfs(pp.par.on(several), np.arange(0, 40002, 2), np.arange(40000) % 20001, 0)
     work = pp.Worklist(pp.par, 10)
     work.add([1, 2])
     work.swap()
-    with pytest.raises(pp.PlacementError, match="several parts"):
-        work.for_each(pp.par.on(several), halve, np.zeros(1, np.int64))
     with pytest.raises(pp.KernelError, match=r"'halve' .*takes 4 arguments \(x, items, tail, seen\).*gives 3"):
         work.for_each(pp.par, halve)
     for wrong in (-1, 2.5, True):

@@ -83,3 +83,40 @@ def test_what_is_refused():
     assert pp.reduce(RANKS, np.ones(9)) == 9
     with pytest.raises(pp.ArgumentError, match="must not be negative"):
         graph.sssp(RANKS, graph.Graph(np.array([0, 1, 1]), np.array([1]), np.array([-1])), 0)
+
+
+def halve(x, items, tail, seen):
+    pp.atomic.add(seen, 0, 1)
+    if x > 1:
+        pp.push(items, tail, x // 2)
+        pp.push(items, tail, x - x // 2)
+
+
+def test_frontiers():
+    """Each rank works on its share, and all see the items of all."""
+    where = pp.mpi()
+    work, levels = pp.Worklist(where, 1000), 0
+    for count in (0, 1, 2, 7):
+        seen = np.zeros(1, np.int64)
+        work.add(np.full(count, 100))
+        while work.swap():
+            work.for_each(None, halve, seen)
+            levels += 1
+        assert seen[0] == count * 199 and work.frontier.size == 0
+    assert levels == 3 * 8
+    x = np.arange(300) % 7
+    items, tail = np.full(60, -1), np.zeros(1, np.int64)
+    pp.for_each(pp.par.on(where), 300, kept, where.asarray(x), items, tail)
+    assert np.array_equal(np.sort(items[: tail[0]]), np.flatnonzero(x == 3)) and (items[tail[0] :] == -1).all()
+    if where.group.size > 1:
+        with pytest.raises(pp.PlacementError, match="pushes to 'items', which lies on several parts"):
+            pp.for_each(pp.par.on(where), 300, kept, where.asarray(x), where.asarray(items), tail)
+    work.add(np.full(900, 9))
+    assert work.swap() == 900
+    with pytest.raises(pp.DeviceMemoryError, match="1800 items"):
+        work.for_each(None, halve, seen)
+
+
+def kept(i, x, items, tail):
+    if x[i] == 3:
+        pp.push(items, tail, i)

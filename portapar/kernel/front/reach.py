@@ -20,7 +20,7 @@ import numpy as np
 
 from portapar.kernel.front.access import NEVER, Access, Flow
 from portapar.kernel.front.kernel import Function, Kernel
-from portapar.kernel.front.row_forms import is_row_bound
+from portapar.kernel.front.row_forms import is_push, is_row_bound
 
 __all__ = ["Reach", "reaches"]
 
@@ -55,6 +55,8 @@ class Reach:
         The kernel uses what one of them returns.
     measured : bool
         It reads how many rows there are.
+    pushed : frozenset of str
+        What `pp.push` does with it: it puts "items" there, or counts them, "tail".
     updated : int
         As in `Access`.
     """
@@ -70,6 +72,7 @@ class Reach:
     strays: bool = False
     claims: bool = False
     measured: bool = False
+    pushed: frozenset[str] = frozenset()
     updated: int = NEVER
 
     def add(self, other: Reach) -> None:
@@ -84,6 +87,7 @@ class Reach:
         self.strays |= other.strays
         self.claims |= other.claims
         self.measured |= other.measured
+        self.pushed |= other.pushed
         self.updated = min(self.updated, other.updated)
 
     @property
@@ -555,6 +559,8 @@ class _Walk(Flow):
         given = [self.value(part) for part in node.args]
         if self.span[0] > self.span[1]:
             return 0  # never
+        if len(given) == 3 and is_push(self.program.functions[node.func.id].node):
+            return self._push(*given)
         inner = self._inner(node)
         if inner is None:
             parts = functools.reduce(operator.or_, given, 0)
@@ -573,6 +579,18 @@ class _Walk(Flow):
                 self._views |= views
             back |= self.passed(parts, use)
         return back
+
+
+    def _push(self, items: int, tail: int, value: int) -> int:
+        for role, parts in (("items", items), ("tail", tail)):
+            for name, _ in self.uses(parts & self.aliases.wholes):
+                self.found[name].pushed |= {role}
+            if parts & ~self.aliases.wholes:  # a row of an array as a list
+                self._far |= parts
+                self._scattered |= parts & self.aliases.arrays
+                self._views |= parts & ~self.aliases.arrays
+        self._consume(value)
+        return 0
 
 
 _ONE = _Number(False, 1, 1)

@@ -31,6 +31,8 @@ HELPERS = {
     "row_element": (["k", "n", "axis", "text", "row"], "    return k + n if k < 0 else k\n"),  # of checked calls
 }
 _BOUND = ast.dump(tree_of(textwrap.dedent(ROW_BOUND)))
+PUSH = "place = atomic.add(tail, 0, 1)\nif place < len(items):\n    items[place] = value\n"
+_PUSH = ast.dump(tree_of(PUSH))
 
 
 def one_by_one(node: ast.Subscript, rank: Callable[[ast.expr], int]) -> str:
@@ -48,6 +50,12 @@ def is_row_bound(function: ast.FunctionDef) -> bool:
     """Whether it is the function by which slices are bounded."""
     names = [arg.arg for arg in function.args.args]
     return names == ["b", "n"] and ast.dump(ast.Module(function.body, [])) == _BOUND
+
+
+def is_push(function: ast.FunctionDef) -> bool:
+    """Whether it is `pp.push`, which puts a value at the end of a list."""
+    names = [arg.arg for arg in function.args.args]
+    return names == ["items", "tail", "value"] and ast.dump(ast.Module(function.body, [])) == _PUSH
 
 
 @dataclass(frozen=True, slots=True)
