@@ -678,6 +678,17 @@ def test_pagerank_of_networkx_rule():
     assert abs(rank.sum() - 1) < 1e-10
 
 
+@pytest.mark.parametrize("dangling", ["drop", "spread"])
+def test_pagerank_begins_near_the_ranks(where, dangling):
+    """By degree: eight iterations of a graph with hubs are enough, where it takes eleven from equal ranks."""
+    policy, how = pp.par.on(where), {"dangling": dangling, "dtype": np.float64}
+    g = pp.graph.kronecker(policy, 10, 8)
+    rank = pp.asnumpy(pp.graph.pagerank(policy, g, **how))
+    np.testing.assert_array_equal(pp.asnumpy(pp.graph.pagerank(policy, g, iterations=8, **how)), rank)
+    exact = pp.asnumpy(pp.graph.pagerank(policy, g, tolerance=1e-12, **how))
+    assert abs(rank - exact).sum() < 1e-4
+
+
 def test_every_name_and_its_file_is_in_the_table():
     table = dict(re.findall(r"^`(\w+)` +(.*)$", pp.graph.__doc__, re.MULTILINE))
     told = {name: file for file, names in table.items() for name in names.split(", ")}
