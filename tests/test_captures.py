@@ -261,6 +261,45 @@ def test_globals_may_come_under_the_names_of_builtins(renderer, module):
     agrees()
 
 
+SHADOWS = {
+    "in both branches": ("if i > 3:\n        j = i - 3\n    else:\n        j = 0", "j"),
+    "in an expression": ("j = i if i % 2 else n - 1 - i", "j"),
+    "in one branch": ("j = 0\n    if i % 3:\n        j = i", "j"),
+    "by a walrus": ("k = 1 if (j := i // 2) > 2 else 0", "j + k"),
+    "in a loop": ("for j in range(i % 4):\n        pass\n    j = i - i % 4", "j"),
+    "in a tuple": ("j, k = (i, 1) if i < 5 else (0, 2)", "j + k"),
+    "as a parameter": ("h = put(i)", "h"),
+}
+
+
+@pytest.mark.parametrize("form", SHADOWS)
+def test_locals_may_have_the_names_of_globals(renderer, module, form):
+    """Of numbers, arrays and functions, also where the local depends on the index and is one itself."""
+    before, index = SHADOWS[form]
+    for value in ("5", "np.arange(4.0)", "put", "math", "(1, 2)", "'text'"):
+        made = module(f"""
+            import math
+            import numpy as np
+
+            n = 9
+
+            def put(j):
+                return j if j > 4 else 8 - j
+
+            j = k = h = {value}
+
+            def kernel(i, x, y):
+                {before.replace(chr(10), chr(10) + 12 * " ")}
+                y[i] = x[{index}]
+        """)
+        x, y = np.arange(9.0) * 2, np.zeros(9)
+        wanted = y.copy()
+        for i in range(9):
+            made.kernel(i, x, wanted)
+        pp.for_each(renderer, 9, made.kernel, x, y)
+        np.testing.assert_array_equal(y, wanted)
+
+
 def test_unknown_names_are_told(module):
     for expression, remedy in (
         ("cfg.dtt", "did you mean 'dt'"), ("cfg.nothing", "check its spelling"), ("table['dtt']", "check its spelling"),

@@ -336,3 +336,60 @@ def test_long_sums(module, renderer):
 def test_what_is_nested_too_deeply_is_told(module):
     made = module(f"def f(x):\n    return {'-(' * 90}x{' + 1)' * 90}\n")
     assert pp.transform(pp.par, np.ones(1), op=made.f)[0] == made.f(1.0)
+
+
+#: whole numbers of any width; those of `math` are Python's, which has no widths
+OF_WHOLE_NUMBERS = (
+    "math.comb(abs(int(a)), 2), math.comb(a, b % 4), math.perm(a, b % 4), math.factorial(abs(int(b)) % 15), "
+    "math.lcm(a, b), math.gcd(a, b, 6), math.isqrt(abs(int(a))), math.isclose(a, b, abs_tol=3), "
+    "math.isclose(a, b, rel_tol=0.5), np.isclose(a, b, atol=3), np.isclose(a, b, rtol=0.7), np.lcm(a, b), "
+    "np.gcd(a, b), math.dist((a,), (b,)), math.remainder(a, b + 0.0), math.modf(a)[1], math.frexp(a)[0], "
+    "math.frexp(a)[1], math.ulp(a), np.heaviside(a, b), math.hypot(a, b, a), np.clip(a, 2, b), np.where(a > b, a, b), "
+    "np.nan_to_num(a), np.interp(a, (0.0, 50.0), (1.0, 3.0))"
+)
+
+
+@pytest.mark.parametrize(("left", "right"), [("i1", "i1"), ("u1", "i4"), ("i1", "u4"), ("u2", "u1")])
+def test_whole_numbers_of_any_width(renderer, module, left, right):
+    def few(kind):
+        info = np.iinfo(kind)
+        return np.array([v for v in (info.max, info.min, 7, 100, 3, -3, -120) if info.min <= v <= info.max], kind)
+
+    a, b = (x.ravel() for x in np.meshgrid(few(left), few(right)))
+    expressions = re.split(r", (?=np|math)", OF_WHOLE_NUMBERS)
+    outs = [np.zeros(len(a)) for _ in expressions]
+    lines = "".join(f"    out{k}[i] = {text}\n" for k, text in enumerate(expressions))
+    names = ", ".join(f"out{k}" for k in range(len(outs)))
+    made = module(f"import math\nimport numpy as np\ndef body(i, x, y, {names}):\n    a, b = x[i], y[i]\n{lines}")
+    pp.for_each(renderer, len(a), made.body, a, b, *outs)
+    for text, out in zip(expressions, outs, strict=True):
+        for x, y, found in zip(a, b, out, strict=True):
+            try:
+                with np.errstate(all="ignore"), warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    right = float(eval(text, {"math": math, "np": np, "a": x, "b": y}))
+            except ValueError:  # which kernels cannot raise
+                continue
+            if abs(right) < 2**63:
+                np.testing.assert_allclose(found, right, rtol=1e-14, err_msg=f"{text} of {x!r} and {y!r}")
+
+
+def test_complex_numbers_in_order_and_near(renderer):
+    """By their real parts, then the imaginary ones; the first with a NaN counts, or does not, as in NumPy."""
+    some = [complex(a, b) for a in (1.0, -2.0, np.nan, np.inf) for b in (0.0, 3.0, np.nan, -np.inf)]
+    for kind in ("c16", "c8"):
+        a, b = (x.ravel() for x in np.meshgrid(np.array(some, kind), np.array(some, kind)))
+        for ufunc in (np.minimum, np.maximum, np.fmin, np.fmax):
+            np.testing.assert_array_equal(pp.transform(renderer, a, b, op=ufunc), ufunc(a, b), err_msg=ufunc.__name__)
+        found = pp.transform(renderer, a, b, op=lambda a, b: np.isclose(a, b, rtol=0.9))
+        np.testing.assert_array_equal(found, np.isclose(a, b, rtol=0.9))
+        x, n = np.array([1 + 2j, -3.0, 0.5j], kind), np.array([True, False, True])
+        found = pp.transform(renderer, x, n, op=lambda x, n: np.float_power(x, n) + np.float_power(x, 2.5))
+        np.testing.assert_allclose(found, np.float_power(x, n) + np.float_power(x, 2.5), rtol=1e-14)
+
+
+def test_what_our_functions_cannot_do_is_told_at_the_users_line(renderer, module):
+    for text in ("math.isclose(z[i], 2.0)", "math.frexp(z[i])[0]", "math.prod((x[i], 2 * z[i], 3.0))"):
+        made = module(f"import math\ndef body(i, x, z):\n    x[i] = 1.0\n    x[i] += {text}.real\n")
+        with pytest.raises(pp.KernelError, match=rf"'body' \({re.escape(made.__file__)}:4\)"):
+            pp.for_each(renderer, 2, made.body, np.ones(2), np.ones(2, complex))

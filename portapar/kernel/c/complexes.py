@@ -227,3 +227,10 @@ DEVICE @T @N(@T a, @T b) {
     return @H(complex_exp)(@H(complex_mul)(b, @H(complex_log)(a)));
 }""",
 }
+for _name, _other in (("minimum", "a"), ("maximum", "a"), ("fmin", "b"), ("fmax", "b")):  # by re, then im
+    _sign = "<" if "min" in _name else ">"
+    COMPLEX[f"complex_{_name}"] = f"""\
+DEVICE @T @N(@T a, @T b) {{
+    if (isnan({_other}.re) || isnan({_other}.im) || (a.re == b.re && a.im {_sign}= b.im)) return a;
+    return a.re {_sign} b.re && !isnan(a.im) && !isnan(b.im) ? a : b;
+}}"""

@@ -161,8 +161,9 @@ _LIBM: dict[str, tuple[str, ...]] = {
 _PREDICATES = {"isnan": "false", "isinf": "false", "isfinite": "true"}
 _HELPERS = {
     # function: helper for floats, for signed and for unsigned integers, for complex numbers
-    np.minimum: ("np_minimum", "py_min", "py_min", None), np.maximum: ("np_maximum", "py_max", "py_max", None),
-    np.fmin: ("np_fmin", "py_min", "py_min", None), np.fmax: ("np_fmax", "py_max", "py_max", None),
+    np.minimum: ("np_minimum", "py_min", "py_min", "complex_minimum"),
+    np.maximum: ("np_maximum", "py_max", "py_max", "complex_maximum"),
+    np.fmin: ("np_fmin", "py_min", "py_min", "complex_fmin"), np.fmax: ("np_fmax", "py_max", "py_max", "complex_fmax"),
     np.sign: ("sign", "sign", "sign_unsigned", "complex_sign"), np.gcd: (None, "gcd", "gcd", None),
     math.gcd: (None, "gcd", "gcd", None), np.lcm: (None, "lcm", "lcm", None),
     np.logaddexp: ("logaddexp", None, None, None),
@@ -219,7 +220,8 @@ def _libm(name: str) -> Handler:
 def _complex_call(unit: Unit, name: str, operands: list[Operand], result: types.Type) -> str:
     if f"complex_{name}" not in HELPERS:
         raise unit.fail(f"`{name}` of a complex number is not possible on this device")
-    return f"{unit.helper('complex_' + name, unit.scalar(result))}({unit.cast(*operands[0], result)})"
+    texts = [unit.cast(*operand, result) for operand in operands]
+    return f"{unit.helper('complex_' + name, unit.scalar(result))}({', '.join(texts)})"
 
 
 def _predicate(name: str) -> Handler:

@@ -18,9 +18,11 @@ __all__ = ["NUMPY", "parameter", "substitute"]
 
 
 # whole numbers ------------------------------------------------------------------------------------
+# those of `math` compute with Python's numbers, however narrow the ones are that they are given
 
 
 def comb(n, k):
+    n, k = int(n), int(k)
     if k < 0 or k > n:
         return 0
     chosen = 1
@@ -30,6 +32,7 @@ def comb(n, k):
 
 
 def perm(n, k):
+    n, k = int(n), int(k)
     if k < 0 or k > n:
         return 0
     chosen = 1
@@ -40,7 +43,7 @@ def perm(n, k):
 
 def factorial(n):
     product = 1
-    for j in range(2, n + 1):
+    for j in range(2, int(n) + 1):
         product *= j
     return product
 
@@ -55,9 +58,17 @@ def isqrt(n):
 
 
 def lcm(a, b):
+    a, b = int(a), int(b)
     if a == 0 or b == 0:
         return 0
     return abs(a) // math.gcd(a, b) * abs(b)
+
+
+def np_lcm(a, b):
+    a, b = a + 0 * b, b + 0 * a  # of the dtype of both
+    if a == 0 or b == 0:
+        return a * b
+    return abs(a) // np.gcd(a, b) * abs(b)
 
 
 def gcd3(a, b, c):
@@ -85,6 +96,7 @@ def hypot3(x, y, z):
 
 
 def remainder(x, y):
+    x, y = 1.0 * x, 1.0 * y
     if math.isinf(y) and math.isfinite(x):
         return x
     size, step = abs(x), abs(y)
@@ -98,6 +110,7 @@ def remainder(x, y):
 
 
 def isclose(a, b, rel_tol=1e-09, abs_tol=0.0):
+    a, b = 1.0 * a, 1.0 * b
     if a == b:
         return True
     if math.isinf(a) or math.isinf(b):
@@ -108,9 +121,9 @@ def isclose(a, b, rel_tol=1e-09, abs_tol=0.0):
 def np_isclose(a, b, rtol=1e-05, atol=1e-08, equal_nan=False):
     if a == b:
         return True
-    if math.isinf(a) or math.isinf(b):
+    if np.isinf(a) or np.isinf(b):
         return False
-    return abs(a - b) <= atol + rtol * abs(b) or (equal_nan and a != a and b != b)
+    return abs(a - 1.0 * b) <= atol + rtol * abs(1.0 * b) or (equal_nan and a != a and b != b)
 
 
 def modf(x):
@@ -120,6 +133,7 @@ def modf(x):
 
 
 def frexp(x):
+    x = 1.0 * x
     if x == 0 or not math.isfinite(x):
         return x, 0
     power = int(np.floor(np.log2(abs(x)))) + 1
@@ -135,7 +149,7 @@ def frexp(x):
 def dist(p, q):
     total = 0.0
     for k in range(len(p)):
-        total = math.hypot(total, p[k] - q[k])
+        total = math.hypot(total, 1.0 * p[k] - q[k])
     return total
 
 
@@ -154,7 +168,7 @@ def sumprod(p, q):
 
 
 def ulp(x):
-    size = abs(x)
+    size = abs(1.0 * x)
     if math.isinf(size):
         return size
     step = np.nextafter(size, np.float32(np.inf)) - size
@@ -376,7 +390,7 @@ _MATH: dict[str, dict[int, Callable[..., Any]]] = {
 }  # fmt: skip
 #: NumPy's, by their names and numbers of arguments
 NUMPY: dict[str, dict[int, Callable[..., Any]]] = {
-    "bitwise_count": {1: bitwise_count}, "lcm": {2: lcm}, "clip": {3: clip}, "where": {3: where}, "fix": {1: fix},
+    "bitwise_count": {1: bitwise_count}, "lcm": {2: np_lcm}, "clip": {3: clip}, "where": {3: where}, "fix": {1: fix},
     "heaviside": {2: heaviside}, "isposinf": {1: isposinf}, "isneginf": {1: isneginf},
     "nan_to_num": {1: nan_to_num, 2: nan_to_num, 4: nan_to_numbers}, "isclose": {_ANY: np_isclose},
     "allclose": {_ANY: np_isclose}, "logaddexp2": {2: logaddexp2}, "sinc": {1: sinc}, "interp": {3: interp},

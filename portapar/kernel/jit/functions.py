@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import functools
 import itertools
 import math
@@ -14,7 +15,7 @@ import numpy as np
 
 from portapar.kernel.front import atomic, private
 from portapar.kernel.front.rows import row_number
-from portapar.kernel.front.sources import source_lock, told_before
+from portapar.kernel.front.sources import of_library, source_lock, told_before
 from portapar.kernel.jit.native import callee
 from portapar.kernel.program import Program
 
@@ -65,13 +66,24 @@ def function_texts(program: Program) -> dict[str, str]:
 
 
 def place(program: Program, line: int) -> tuple[str, int] | None:
-    """The user's file and line that a line of a function in the namespace came from, or the line before it."""
-    for name in program.names:
-        function = namespace(program)[name].py_func
-        k = line - function.__code__.co_firstlineno
-        if 0 <= k < len(function.places):
-            return next((found for found in function.places[k::-1] if found), None)
-    return None
+    """The user's file and line that a line of a function in the namespace came from, or the line before it.
+
+    What a function of this library's own does came from where it is called, if that is a line of the user's.
+    """
+    functions = {name: namespace(program)[name].py_func for name in program.names}
+    first = None
+    for _ in functions:
+        begins = {name: line - f.__code__.co_firstlineno for name, f in functions.items()}
+        name = next((name for name, k in begins.items() if 0 <= k < len(functions[name].places)), None)
+        if name is None:
+            return first
+        found = next((found for found in functions[name].places[begins[name] :: -1] if found), None)
+        if found is None or not of_library(found[0]):
+            return found or first
+        first = first or found
+        others = (i for f in functions if f != name for i in dis.get_instructions(functions[f]) if i.argval == name)
+        line = next((i.positions.lineno for i in others if i.positions and i.positions.lineno), 0)
+    return first
 
 
 _firsts = itertools.count(10**6, 10**3)  #: where functions begin: no other source has such lines
