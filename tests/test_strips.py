@@ -100,6 +100,44 @@ def test_columns_of_other_spaces(renderer):
         np.testing.assert_array_equal(y, wanted, f"{start}:{stop}:{step}")
 
 
+def windows(i, j, x, w, y):
+    s = 0.0
+    for a in range(w.shape[0]):
+        for b in range(w.shape[1]):
+            s += w[a, b] * x[i + a, j + b]
+    y[i + 1, j + 2] = s
+
+
+def behind(i, j, x, w, y):
+    """Some columns are counted from the end, but none twice."""
+    s = 0.0
+    for a in range(len(w)):
+        s += w[a, 0] * x[i + a, j + 1]
+    y[i, j - 3] = s
+
+
+def passed_on(i, j, x, w, y):
+    """What one index writes the next one reads: they must stay in order."""
+    s = y[i, j]
+    for a in range(len(w)):
+        s += w[a, 0] * x[i + a, j]
+    y[i, j + 1] = s
+
+
+@pytest.mark.parametrize("kernel", [windows, behind, passed_on], ids=lambda x: x.__name__)
+def test_what_is_written_beside_the_index(renderer, kernel):
+    rng, how = np.random.default_rng(4), pp.seq if kernel is passed_on else renderer
+    x, w = rng.random((9, 150)), rng.random((3, 4))
+    y = np.zeros((9, 150))
+    wanted = y.copy()
+    pp.for_each(how, (6, 146), kernel, x, w, y)
+    for i, j in np.ndindex(6, 146):
+        kernel(i, j, x, w, wanted)
+    np.testing.assert_array_equal(y, wanted)
+    told = pp.inspect(kernel, pp.simd(), x, w, y, space=(6, 146))["Numba"]
+    assert ("strip64" in told) == (kernel is not passed_on)
+
+
 def test_columns_that_are_written_are_done_in_order():
     """Where what is written is what is read, an index sees what the ones before it wrote."""
     for offset in (0, 40, 133, 500):

@@ -350,10 +350,10 @@ class _Strip:
         self.pays |= depth > 0 and near and len(index) > 1
 
     def one_place(self, node: ast.Subscript) -> bool:
-        """Whether it is the only element of a flat array that an index uses, next to that of the next one."""
+        """Whether it is the only element of an array that an index uses, next to that of the next one."""
         assert isinstance(node.value, ast.Name)
         once = len(self.uses[node.value.id]) == 1 and not stored_in(self.function) & names_in(node.slice)
-        return once and not isinstance(node.slice, ast.Tuple) and self.neighbours(node.slice)
+        return once and self.neighbours(index_of(node)[-1])
 
     def own_row(self, node: ast.AST) -> bool:
         """Whether it is an element of the row that each index has, of an array without gaps."""
