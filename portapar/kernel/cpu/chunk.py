@@ -6,6 +6,7 @@ backends call it with the ranges that are theirs.
 
 from __future__ import annotations
 
+import ast
 import copy
 import ctypes
 import functools
@@ -31,7 +32,7 @@ from portapar.kernel.front.sources import tree_of
 from portapar.kernel.jit import vecmath
 from portapar.kernel.jit.functions import function_texts, functions, namespace
 from portapar.kernel.jit.native import callee, lower, native
-from portapar.kernel.lanes.functions import kept_apart, strip_bodies, strip_function
+from portapar.kernel.lanes.functions import inner_bodies, inner_functions, kept_apart, strip_bodies, strip_function
 from portapar.kernel.lanes.kinds import lanes_of
 from portapar.kernel.lanes.straight import straight
 from portapar.kernel.lanes.together import runs_together
@@ -88,7 +89,7 @@ def extras(program: Program) -> int:
 def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0, alone: bool = False) -> Any:
     """The Python function that Numba compiles for a program; `plain` is right for all arguments.
 
-    `strips` is the width of strips, or 0 for none. `alone`: atomic updates will be plain ones.
+    `strips` is the width of strips, 0 for none, or `INNER`. `alone`: atomic updates will be plain ones.
     """
     from portapar.kernel.jit import intrinsics, loops
 
@@ -98,6 +99,14 @@ def _make(program: Program, stream: bool, plain: bool = False, strips: int = 0, 
     bound, apart = (None, False) if plain else (_bounded(program), kept_apart(program))
     trees = {} if bound is None else bound.trees
     space = functions(program, lambda texts: _forms(program, texts, trees, alone), **called)
+    inner = inner_bodies(program) if strips == INNER else None
+    if inner is not None:
+        body, rounds = inner
+        called["nonneg"] = intrinsics.nonneg
+        for each in rounds:
+            called |= inner_functions(each, space)
+        space = functions(program, lambda texts: _forms(program, texts, trees | {"body": body}, alone), **called)
+        strips = 0
     if bound is not None:
         space.update(fast=space.get("body"), fast_elem=space.get("elem"))
         if ((does_ends(program) and bound.test) or program.last) and program.acc is None:
@@ -209,10 +218,17 @@ def can_stream(program: Program) -> bool:
     return spec.contiguous and spec.dtype.names is None and 64 % spec.dtype.itemsize == 0
 
 
+INNER = -1  #: strips of rounds of a body's own loops
+
+
+def _strips(program: Program) -> int:
+    return strip_bodies(program)[0] or (INNER if inner_bodies(program) is not None else 0)
+
+
 @functools.lru_cache(maxsize=4096)
 def chunk(program: Program, stream: bool = False, alone: bool = False) -> int:
     """The address of the native chunk function of a program; `alone`: the one to run while no other code does."""
-    key, (strips, _) = f"{program.key}|{stream}{'|alone' * alone}", strip_bodies(program)
+    key, strips = f"{program.key}|{stream}{'|alone' * alone}", _strips(program)
 
     def made(strips: int) -> Any:
         function = _make(program, stream, strips=strips, alone=alone)
@@ -390,7 +406,7 @@ def inspect(program: Program, stream: bool = False) -> dict[str, str]:
 
     The verdict is on the loop that runs where no index is negative, if there is one of its own.
     """
-    strips = strip_bodies(program)[0]
+    strips = _strips(program)
     try:
         library, _ = lower(_make(program, stream, strips=strips), 3)
     except Exception as error:
@@ -402,10 +418,11 @@ def inspect(program: Program, stream: bool = False) -> dict[str, str]:
     if bound is not None and bound.test + bound.elements:
         slow = vecmath.verdict(lower(_make(program, stream, True), 3)[0].get_llvm_str())
         verdict = f"{verdict}\nwhere an index is negative: {slow}"
+    inner = inner_bodies(program) if strips == INNER else None
     return {
         "vectorized": verdict,
-        "Numba": program.text + "\n" + chunk_text(
-            program, stream, bound, kept_apart(program), strips, _quotients(program), _short(program),
+        "Numba": (ast.unparse(inner[0]) if inner else program.text) + "\n" + chunk_text(
+            program, stream, bound, kept_apart(program), max(strips, 0), _quotients(program), _short(program),
             runs_together(program), _listed(program, stream),
         ),
         "LLVM": llvm,

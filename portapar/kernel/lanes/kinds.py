@@ -116,6 +116,8 @@ class Kinds:
         match step:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 self.known[name] = self.kind(value)
+            case ast.Assign(targets=[ast.Tuple()], value=ast.Attribute(ast.Name(id=name), "shape")):
+                self.known.update(dict.fromkeys(stored_in(step), _INT if name in self.arrays else None))
             case ast.Assign(targets=[ast.Tuple(elts=targets)], value=value):
                 kind = self.kind(value)
                 self.known.update(dict.fromkeys(stored_in(step)))

@@ -16,14 +16,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.front.trees import copied, index_of, names_in, stored_in
 from portapar.kernel.jit.functions import function_texts
 from portapar.kernel.lanes import crossed
 from portapar.kernel.lanes.crossed import is_short
 from portapar.kernel.lanes.kinds import Kinds
+from portapar.kernel.lanes.steps import adds_up, known, only_steps, plain, private_arrays, split
 from portapar.kernel.program import Program, Spec
 
 WIDTH = 64  #: indices in a strip, at most
@@ -31,28 +30,28 @@ _LANE, _LANES, _ROWS = "lane_", "lanes_", "lanes_of_"
 _ROOM = 24 * 1024  #: bytes that are kept for a strip: most of the first cache
 TURNED = (2, 4, 8, 16)  #: lengths of rows that are made columns by vectors
 _NEAR = 4  #: LLVM makes vectors of neighbouring rows of so many numbers by itself
-_NUMBERS = {f"{kind}{8 * size}" for kind in ("int", "uint") for size in (1, 2, 4, 8)} | {"float32", "float64"}
-_NUMPY = _NUMBERS | set("exp log sqrt sin cos tan tanh abs fabs minimum maximum floor ceil".split())
-_FUNCTIONS = {"len", "abs", "min", "max", "float", "int", "range"}
 
 
-def strip(program: Program, body: ast.Module, fewer: bool = False) -> tuple[int, ast.Module] | None:
+def strip(program: Program, body: ast.Module, fewer: bool = False, apart: bool = True) -> tuple[int, ast.Module] | None:
     """``strip(i[, …], *args)``: the body for so many indices from the last one on; None if it has no such loop.
 
-    If `fewer`, for as many as one more argument says. What is written must be written, and read, at the kernel's own
-    last index alone, and share memory with no other array.
+    If `fewer`, for as many as one more argument says. What is written must share memory with no other array, and either
+    be written, and read, at the kernel's own last index alone, if indices write `apart`, or else by the last steps, and
+    by none before: these are then done for one index after the other.
     """
     function = body.body[0]
     assert isinstance(function, ast.FunctionDef)
     written = (program.out,) if program.form == "transform" else program.written
     if not written or program.signed:
         return None
-    try:
-        made = _Strip(program, copied(function), fewer, written)
-        tree = made.made()
-        return made.width, tree
-    except _No:
-        return None
+    for ordered in (False, True) if apart else (True,):
+        try:
+            made = _Strip(program, copied(function), fewer, written, ordered=ordered)
+            tree = made.made()
+            return made.width, tree
+        except _No:
+            continue
+    return None
 
 
 class _No(Exception):
@@ -67,16 +66,18 @@ class _Strip:
         fewer: bool,
         written: Sequence[int],
         rows: int = crossed.WIDTH,
+        ordered: bool = False,
     ) -> None:
-        self.program, self.function, self.fewer, self.rows = program, function, fewer, rows
-        self.halved = functools.partial(_Strip, program, copied(function), False, written, crossed.HALF)
+        self.program, self.function, self.fewer, self.rows, self.ordered = program, function, fewer, rows, ordered
+        self.halved = functools.partial(_Strip, program, copied(function), False, written, crossed.HALF, ordered)
         params = [p.arg for p in function.args.args]
         self.index, self.arrays = params[: program.ndim], params[program.ndim :]
         self.own = params[program.ndim - 1]
         self.written = {self.arrays[k] for k in written}
         self.lanes: set[str] = set()  #: names of numbers that differ from index to index
         self.runs: list[tuple[ast.For, int, int]] = []  #: loops over the lanes, and how deep in long ones, and in any
-        self.private = _private_arrays(function)  #: arrays of the kernel's own, of which each lane has one
+        self.in_order: list[ast.For] = []  #: a loop over the lanes that does the last steps
+        self.private = private_arrays(function)  #: arrays of the kernel's own, of which each lane has one
         self.by_rows: dict[str, bool] = {}  #: whether elements of an array that is written are those of an index's row
         self.tiles: dict[str, Spec] = {}  #: arrays of which the rows of all lanes are copied
         self.made_of: dict[str, ast.expr] = {}  #: what is given to names that are given something once
@@ -94,27 +95,36 @@ class _Strip:
                 self.uses.setdefault(node.value.id, set()).add(ast.unparse(node.slice))
         if stored_in(function) & {*self.index, *self.arrays} or _LANE in text or _LANES in text:
             raise _No
-        function.body = [part for step in function.body for part in _split(step)]
+        function.body = [part for step in function.body for part in split(step)]
         specs = dict(zip(self.arrays, self.program.specs, strict=True))
         for _ in range(1 + ("row_number" in text)):  # of sums first, and then of what is computed from them
             crossed.Indexed(specs, Kinds(self.program, function, {}), _LANE).visit(function)
         self.look_at_private()
+        last = self.last_steps() if self.ordered else []
         self.find_tiles(function.body, 0)
         self.cross()
         before = -1
         while len(self.lanes) != before:
             before = len(self.lanes)
-            self.spread(function.body, False)
+            self.spread([*function.body, *last], False)
         if {self.own, *self.private} & self.lanes:
             raise _No
-        steps = [node for node in ast.walk(function) if isinstance(node, (ast.Assign, ast.AugAssign))]
+        parts = (node for step in [*function.body, *last] for node in ast.walk(step))
+        steps = [node for node in parts if isinstance(node, (ast.Assign, ast.AugAssign))]
         for node in steps:
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 name = node.targets[0].id
                 if sum(name in stored_in(step) for step in steps) == 1:
                     self.made_of[name] = node.value
-        kinds = Kinds(self.program, function, {name: dtype for name, (_, dtype) in self.private.items()})
-        function.body = self.block(function.body, 0, 0)
+        whole, head = copied(function), function.body
+        whole.body = [*head, *last]
+        kinds = Kinds(self.program, whole, {name: dtype for name, (_, dtype) in self.private.items()})
+        function.body = self.block(head, 0, 0)
+        behind = tree_of(f"for {_LANE} in range({_LANES if self.fewer else self.width}):\n    pass\nfew()").body
+        if last:
+            behind[0].body = last  # type: ignore[attr-defined]
+            self.in_order.append(behind[0])  # type: ignore[arg-type]
+            function.body += [ast.copy_location(step, last[0]) for step in behind]
         kept = [name for name in sorted(self.lanes) if not self.passing(name)]
         sizes = [len(kept) * 8, *(math.prod(shape) * dtype.itemsize for shape, dtype in self.private.values())]
         sizes += [math.prod(spec.tail) * spec.dtype.itemsize for spec in self.tiles.values()]
@@ -123,8 +133,8 @@ class _Strip:
             raise _No
         if not (self.pays or any(self.waits(loop, level, found) for loop, _, level in self.runs)):
             raise _No
-        for loop, depth, level in self.runs:
-            for step in loop.body:
+        for loop, depth, level in [*self.runs, *((loop, 0, 0) for loop in self.in_order)]:
+            for step in loop.body if loop not in self.in_order else ():
                 self.check(step, depth, level)
             lanes = _Lanes(self.index, found, self.tiles, {*self.private})  # type: ignore[arg-type]
             loop.body = [lanes.visit(step) for step in loop.body]
@@ -158,6 +168,33 @@ class _Strip:
             read = isinstance(node, ast.Name) and node.id in self.private and isinstance(node.ctx, ast.Load)
             if read and id(node) not in used:
                 raise _No
+
+    def last_steps(self) -> list[ast.stmt]:
+        """Take the steps from the first one on that stores away: no others may use what these write, nor be loops."""
+        body = self.function.body
+        stores = [any(map(self.stores, ast.walk(step))) for step in body]
+        first = stores.index(True) if True in stores else 0
+        last = body[first:]
+        for node in (n for step in last for n in ast.walk(step)):
+            match node:
+                case ast.Subscript(ast.Name(id=name)) if not (self.is_array(name) or name in self.private):
+                    raise _No
+                case ast.Subscript(ast.Attribute(attr="shape")) | ast.Subscript(ast.Name()):
+                    pass
+                case ast.Subscript() | ast.NamedExpr() | ast.Lambda() | ast.Tuple(ctx=ast.Store()) | ast.For():
+                    raise _No
+                case ast.Call() if not self.known(node):
+                    raise _No
+        if not first or names_in(*body[:first]) & self.written:
+            raise _No
+        del body[first:]
+        self.lanes |= stored_in(*last)
+        return last
+
+    def stores(self, node: ast.AST) -> bool:
+        """Whether it is an element of an array of the call that is given a value."""
+        stored = isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)
+        return stored and not (isinstance(node.value, ast.Name) and node.value.id in self.private)  # type: ignore[attr-defined]
 
     def cross(self) -> None:
         """Take loops along rows apart, of which a block at a time is turned."""
@@ -288,7 +325,7 @@ class _Strip:
 
     def passing(self, name: str) -> bool:
         """Whether a number is made anew in each run that has it, so that it need not be kept."""
-        for loop, _, _ in self.runs:
+        for loop in [*(loop for loop, _, _ in self.runs), *self.in_order]:
             whole = loop.body[0]
             steps = whole.body if isinstance(whole, ast.For) else loop.body
             first = next((step for step in steps if name in names_in(step)), None)
@@ -310,7 +347,7 @@ class _Strip:
                     self.element(node, depth, level)
                 case ast.Call() if not self.known(node):
                     raise _No
-                case ast.Attribute(value=owner) if not _plain(node):
+                case ast.Attribute(value=owner) if not plain(node):
                     if depth and self.differs(owner):  # numbers that lie apart, again and again
                         raise _No
                 case ast.NamedExpr() | ast.Lambda() | ast.Tuple(ctx=ast.Store()):
@@ -413,10 +450,10 @@ class _Strip:
             return False
         body = loop.body
         if not (self.tiles or self.private):
-            return loop in self.chains and not all(_adds_up(step, kinds) for step in body)
+            return loop in self.chains and not all(adds_up(step, kinds) for step in body)
         widths = [math.prod(self.tiles[name].tail) for name in names_in(*body) & self.tiles.keys()]
         if any(width > _NEAR and (level > 1 or width in TURNED) for width in widths):
-            waiting = [step for step in body if not _adds_up(step, kinds)]
+            waiting = [step for step in body if not adds_up(step, kinds)]
             if set().union(*map(stored_in, waiting)) & kinds.keys():
                 return True
         places: dict[str, dict[str, set[str]]] = {}
@@ -432,12 +469,12 @@ class _Strip:
         So does one of the program's that is given no array; one with a loop would not become vectors.
         """
         if not (isinstance(call.func, ast.Name) and call.func.id in self.texts):
-            return _known(call)
+            return known(call)
         parts = [n for x in call.args for n in ast.walk(x)]
         taken = {id(n.value) for n in parts if isinstance(n, ast.Subscript)}
         if any(isinstance(n, ast.Name) and self.is_array(n.id) and id(n) not in taken for n in parts):
             return False
-        return _steps(call.func.id, tuple(self.texts.items()))
+        return only_steps(call.func.id, tuple(self.texts.items()))
 
     def is_array(self, name: str) -> bool:
         return name in self.arrays and self.program.specs[self.arrays.index(name)].is_array
@@ -465,74 +502,6 @@ class _Strip:
                     index = self.made_of[index.id]
                 return isinstance(index, ast.Subscript)
         return False
-
-
-def _split(step: ast.stmt) -> list[ast.stmt]:
-    """A step, with assignments of tuples as one for each number, where none waits for another."""
-    for field in ("body", "orelse"):
-        if isinstance(step, (ast.For, ast.If)):
-            setattr(step, field, [part for inner in getattr(step, field) for part in _split(inner)])
-    match step:
-        case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
-            places = [t for t in targets if isinstance(t, ast.Subscript)]
-            changed = stored_in(step).union(*(names_in(t.value) for t in places))
-            if len(targets) == len(values) and not changed & names_in(*values, *(t.slice for t in places)):
-                parts = [ast.Assign([target], value) for target, value in zip(targets, values, strict=True)]
-                return [ast.copy_location(part, step) for part in parts]
-        case ast.Assign(targets=[_, _, *_] as targets, value=ast.Constant() | ast.Name() as value):
-            if all(isinstance(target, ast.Name) for target in targets):
-                return [ast.copy_location(ast.Assign([target], value), step) for target in targets]
-    return [step]
-
-
-def _private_arrays(function: ast.FunctionDef) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-    """The shapes and dtypes of the arrays that a function makes for itself, each in one place."""
-    found, times = {}, [n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
-    for node in ast.walk(function):
-        match node:
-            case ast.Assign(
-                [ast.Name(id=name)],
-                ast.Call(
-                    ast.Name("private_zeros" | "private_empty" | "private_full"),
-                    [shape, *_, ast.Attribute(ast.Name("np"), dtype)],
-                    [],
-                ),
-            ) if times.count(name) == 1 and dtype in _NUMBERS:
-                extents = ast.literal_eval(shape)
-                found[name] = (extents if isinstance(extents, tuple) else (extents,)), np.dtype(dtype)
-    return found
-
-
-def _adds_up(step: ast.stmt, kinds: dict[str, Any]) -> bool:
-    """Whether all that a step does is to add to a whole number: in any order it is the same."""
-    match step:
-        case ast.AugAssign(ast.Name(id=name), ast.Add() | ast.BitAnd() | ast.BitOr() | ast.BitXor(), value):
-            return name not in names_in(value) and name in kinds and "int" in kinds[name][0]
-    return False
-
-
-def _known(call: ast.Call) -> bool:
-    """Whether it is a function that gives the same for the same, and does nothing else."""
-    function = call.func
-    if isinstance(function, ast.Name):
-        return function.id in _FUNCTIONS
-    return isinstance(function, ast.Attribute) and _plain(function)
-
-
-def _plain(name: ast.Attribute) -> bool:
-    """Whether it is of the math module, or one of NumPy's functions of numbers."""
-    module = ast.unparse(name.value)
-    return module == "math" or (module == "np" and name.attr in _NUMPY)
-
-
-@functools.lru_cache(maxsize=256)
-def _steps(name: str, texts: tuple[tuple[str, str], ...]) -> bool:
-    """Whether a function is steps without loops, and so are those that it calls."""
-    known = dict(texts)
-    nodes = list(ast.walk(tree_of(known[name])))
-    called = {node.id for node in nodes if isinstance(node, ast.Name)} & known.keys()
-    loops = any(isinstance(node, (ast.For, ast.While)) for node in nodes)
-    return not loops and name not in called and all(_steps(other, texts) for other in called)
 
 
 class _Lanes(ast.NodeTransformer):
