@@ -24,6 +24,7 @@ from tasks import (
     transform_program,
 )
 
+import portapar as pp
 from portapar.backend import Program, Task
 from portapar.backends import cuda, opencl
 from portapar.backends.opencl import pocl
@@ -50,6 +51,46 @@ def test_pyopencl_arrays_of_others():
     x += 5  # on the user's queue: must be done before the kernel begins
     device.run(Task(program, (out, x), (0, 0), (100,), (0,), (1,), 0, 100))
     assert np.array_equal(device.asnumpy(out), np.arange(100.0) + 6)
+
+
+def gathered(i, k, x, y):
+    y[i] = x[k[i]] + 1
+    y[i] += x[k[i]]
+
+
+def summed(i, k, x, y):
+    for j in range(3):
+        y[i] += x[k[i]] * (j + 1)
+
+
+@pytest.mark.parametrize("kernel", [gathered, summed], ids=lambda kernel: kernel.__name__)
+def test_arrays_in_one_memory(kernel):
+    if not opencl.probe()[0].available:
+        pytest.skip("no OpenCL device")
+    import pyopencl.array as cl_array
+
+    where = pp.executor("opencl:0")
+
+    def region(x):  # a buffer that is a part of another one
+        if isinstance(x, np.ndarray):
+            return x[: len(x) // 3]
+        return cl_array.Array(x.queue, len(x) // 3, x.dtype, data=x.base_data.get_sub_region(0, x.nbytes // 3))
+
+    pairs = {
+        "one array": lambda x, n: (x[n : 2 * n],) * 2,
+        "two in one place": lambda x, n: (x[n : 2 * n], x[n : 2 * n]),
+        "a part": lambda x, n: (x, x[:n]),
+        "apart": lambda x, n: (x[n:], x[:n]),
+        "a region": lambda x, n: (x, region(x)),
+    }
+    for n in (1, 63, 64, 65, 201):
+        k, a = np.arange(n), np.random.default_rng(1).random(3 * n)
+        for name, pair in pairs.items():
+            here, there = a.copy(), cl_array.to_device(where.device.queue, a)
+            for i in range(n):
+                kernel(i, k, *pair(here, n))
+            pp.for_each(pp.par.on(where), n, kernel, where.asarray(k), *pair(there, n))
+            np.testing.assert_array_equal(there.get(), here, f"{name}, {n}")
 
 
 def test_reduce_over_a_range():

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyopencl as cl
 import pyopencl.array as cl_array
-from pyopencl.tools import ImmediateAllocator, MemoryPool
+from pyopencl.tools import ImmediateAllocator, MemoryPool, PooledBuffer
 
 from portapar import arrays, cache
 from portapar.backends.opencl.declarations import DECLARATIONS, OPTION
@@ -244,6 +244,18 @@ class OpenCLDevice(CDevice):
     def _number(self, value: np.generic) -> Any:
         return value.item()
 
+    def _distinct(self, arrays: Sequence[Any]) -> bool:
+        memory = [x.base_data for x in arrays]
+        return all(type(m) is PooledBuffer for m in memory) and len({id(m) for m in memory}) == len(memory)
+
+    def _disjoint(self, x: Any, y: Any) -> bool:
+        a, b = x.base_data, y.base_data
+        if a is b:
+            (low, high), (other, end) = ([x.offset + n for n in arrays.span(x)] for x in (x, y))
+            return high <= other or end <= low
+        # memory of the user's own may be a part of other memory
+        return all(type(m) is PooledBuffer or _whole(m) for m in (a, b))
+
     def _place(self, x: Any) -> list[Any]:
         self._finish(x)
         return [x.base_data, self._integer(elements(x.offset, x.dtype))]
@@ -325,6 +337,11 @@ class OpenCLDevice(CDevice):
         """OpenCL's errors as ours, of what needs so many bytes."""
         self.ready()
         return _Errors(self, nbytes)
+
+
+def _whole(memory: Any) -> bool:
+    """Whether memory is a buffer that is no part of another one."""
+    return isinstance(memory, cl.Buffer) and memory.get_info(cl.mem_info.ASSOCIATED_MEMOBJECT) is None
 
 
 class _Errors:

@@ -20,6 +20,7 @@ from portapar.kernel.c.intervals import EXTENTS
 from portapar.kernel.c.program import Rejected, c_text, rejection
 from portapar.kernel.device import Device, Event, Launch
 from portapar.kernel.interrupts import SLICE, go_on, held_back
+from portapar.kernel.lanes.functions import kept_apart, used_arrays
 from portapar.kernel.program import Program
 from portapar.kernel.tiles import TILE
 
@@ -156,29 +157,54 @@ class CDevice(Device):
                 " start processes with multiprocessing's 'spawn' method"
             )
 
-    def text(self, program: Program, extent: int = EXTENTS[0]) -> str:
-        """The C text of a program for this device, if no array and no index space is longer than `extent`."""
-        key = f"{program.key}-{extent}"
+    def text(self, program: Program, extent: int = EXTENTS[0], apart: bool = True) -> str:
+        """The C text of a program for this device, if no array and no index space is longer than `extent`.
+
+        And if arrays that are written share no memory with others, as far as they are `apart`.
+        """
+        key = f"{program.key}-{extent}-{apart}"
         found = self._texts.get(key)
         if found is None:
-            found = self._texts[key] = c_text(program, self.dialect, extent)
+            found = self._texts[key] = c_text(program, self.dialect, extent, apart)
         return found
 
-    def kernel(self, program: Program, extent: int = EXTENTS[0]) -> Kernel:
-        """The compiled program; two threads that need the same one compile it once."""
-        key = f"{program.key}-{extent}"
+    def kernel(self, program: Program, extent: int = EXTENTS[0], apart: bool = True) -> Kernel:
+        """The compiled program; two threads that need the same one compile it once. For `apart` see `text`."""
+        key = f"{program.key}-{extent}-{apart}"
         found = self._kernels.get(key)
         if found is None:
             with held_back(), self._compiling:
                 found = self._kernels.get(key)
                 if found is None:
                     try:
-                        found = self._compile(program, self.text(program, extent))
+                        found = self._compile(program, self.text(program, extent, apart))
                         found.loops = _LOOP.search(program.text) is not None
                         self._kernels[key] = found
                     except Rejected as error:
-                        raise rejection(program, self.dialect, error, extent) from error
+                        raise rejection(program, self.dialect, error, extent, apart) from error
         return found
+
+    def _kernel_for(self, task: Any) -> Kernel:
+        """The compiled program for a task's arguments."""
+        return self.kernel(task.program, _extent(task), self._apart(task.program, task.values))
+
+    def _apart(self, program: Program, values: Sequence[Any]) -> bool:
+        """Whether arrays that are written share no memory with others, where code depends on it."""
+        if not self.dialect.serial or not kept_apart(program):
+            return True
+        used = [values[k] for k in used_arrays(program)]
+        if self._distinct(used):
+            return True
+        written = [program.out] if program.form == "transform" else program.written or ()
+        return all(k == j or self._disjoint(values[k], values[j]) for k in written for j in used_arrays(program))
+
+    def _distinct(self, arrays: Sequence[Any]) -> bool:
+        """Whether arrays lie in memory of their own, each of them, as is seen at once."""
+        return False
+
+    def _disjoint(self, x: Any, y: Any) -> bool:
+        """Whether two arrays share no memory."""
+        return False
 
     def run(self, task: Any) -> np.ndarray[Any, Any] | None:
         """Run a task to its end. A reduction returns one partial per tile of [lo, hi), in order."""
@@ -190,7 +216,7 @@ class CDevice(Device):
         program, count = task.program, _count(task)
         if not count:
             return lambda: None if program.acc is None else np.empty(0, program.acc)
-        kernel, arguments = self.kernel(program, _extent(task)), tuple(self._arguments(task))
+        kernel, arguments = self._kernel_for(task), tuple(self._arguments(task))
         if kernel.loops:
             return lambda: self._slices(task, kernel, arguments)
         return lambda: self._launched(task, kernel, arguments, count)
@@ -199,7 +225,7 @@ class CDevice(Device):
         """Begin to run a task; see `Device.submit`."""
         self.ready()
         count = _count(task)
-        kernel = self.kernel(task.program, _extent(task)) if count else None
+        kernel = self._kernel_for(task) if count else None
         if kernel is None or kernel.loops or task.program.form == "groups":
             return super().submit(task, after)
         return self._begun(task, kernel, tuple(self._arguments(task)), count, self._handles(after))
@@ -314,7 +340,7 @@ class _Launch(Launch):
         """The kernel and its arguments; None if the long way has to look."""
         device, specs = self.device, self._task.program.specs
         device.ready()
-        like: list[Any] = [firsts]
+        like: list[Any] = [firsts, device._apart(self._task.program, values)]
         for k in self._arrays:
             x = values[k]
             if not device.owns(x):
@@ -323,7 +349,7 @@ class _Launch(Launch):
         known = self._known
         if known[0] != like:
             given = self._given(values, firsts)
-            kernel, places = device.kernel(given.program, _extent(given)), []  # type: ignore[union-attr,var-annotated]
+            kernel, places = device._kernel_for(given), []  # type: ignore[var-annotated]
             known = self._known = like, kernel, tuple(device._arguments(given, places)), places
         _, kernel, template, places = known
         if kernel.loops:

@@ -161,9 +161,11 @@ class Entry:
         parameters: list[Parameter],
         tails: Sequence[tuple[int, ...]] = (),
         shared: Sequence[int] = (),
+        apart: bool = False,
     ) -> None:
         self.unit = unit
         self.shared = shared
+        self.pointer = "* restrict" if apart else "*"
         self.tails = tails
         self.parameters = parameters
         self.argtypes = [strip(t) for t in argtypes]
@@ -178,7 +180,7 @@ class Entry:
                 element = partials
                 if parameter.argument >= 0:
                     element = self.unit.memory(self.argtypes[parameter.argument].dtype)
-                texts.append(f"GLOBAL {element}* {parameter.name}")
+                texts.append(f"GLOBAL {element}{self.pointer} {parameter.name}")
         return f"{self.unit.dialect.entry} {name}({', '.join(texts)}) {{"
 
     def locals(self) -> list[str]:
@@ -237,6 +239,7 @@ def render_map(
     holds: TypedFunction | None = None,
     strips: Strips | None = None,
     together: bool = False,
+    apart: bool = False,
 ) -> str:
     """An entry that runs `body(i[, j[, …]], *args)` for the flat indices in [lo, hi) of an index space.
 
@@ -273,6 +276,8 @@ def render_map(
         What runs in the place of `near`.
     together : bool
         Neighbouring indices may all load before one of them stores.
+    apart : bool
+        Arrays that are written share no memory with others.
 
     Returns
     -------
@@ -283,7 +288,7 @@ def render_map(
     unit = Unit(dialect, extent)
     known = [None if signed and not unit_step else Interval(0, extent)] * ndim
     kernel = add_function(unit, near if near and not holds else body, [GLOBAL] * len(body.argtypes), known)
-    entry = Entry(unit, body.argtypes[ndim:], map_parameters(body.argtypes, ndim, dialect, unit_step), tails)
+    entry = Entry(unit, body.argtypes[ndim:], map_parameters(body.argtypes, ndim, dialect, unit_step), tails, (), apart)
 
     def value(axis: int, position: str) -> str:
         if not unit_step:

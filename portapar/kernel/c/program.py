@@ -31,7 +31,7 @@ from portapar.kernel.front.sources import tree_of
 from portapar.kernel.jit.check import located
 from portapar.kernel.jit.functions import function_texts, functions, namespace
 from portapar.kernel.jit.typing import TypedFunction, TypingFailure, array_type, infer, numba_type, value_type
-from portapar.kernel.lanes.functions import strip_bodies, strip_function
+from portapar.kernel.lanes.functions import kept_apart, strip_bodies, strip_function, used_arrays
 from portapar.kernel.lanes.together import runs_together
 from portapar.kernel.program import Program, Spec
 
@@ -41,7 +41,7 @@ def entry_name(program: Program) -> str:
     return f"portapar_{program.form}"
 
 
-def c_text(program: Program, dialect: Dialect, extent: int = EXTENTS[0]) -> str:
+def c_text(program: Program, dialect: Dialect, extent: int = EXTENTS[0], apart: bool = True) -> str:
     """A program's C text.
 
     Parameters
@@ -51,6 +51,8 @@ def c_text(program: Program, dialect: Dialect, extent: int = EXTENTS[0]) -> str:
         One of `portapar.kernel.c.dialect`.
     extent : int
         One of `EXTENTS`: no array is longer along an axis, and no index is larger.
+    apart : bool
+        Where `kept_apart` says so: arrays that are written share no memory with others.
 
     Raises
     ------
@@ -64,7 +66,8 @@ def c_text(program: Program, dialect: Dialect, extent: int = EXTENTS[0]) -> str:
             return render_groups(infer(space["body"], argtypes), program.shared, dialect, name, extent)
         if program.acc is None:
             body, batch = infer(space["body"], argtypes), None
-            strips = _strips(program, argtypes) if dialect.serial else None
+            alone = len(used_arrays(program)) == 1
+            strips = _strips(program, argtypes) if dialect.serial and (apart or alone) else None
             near = _near(program, argtypes, strips is not None) if dialect.serial else (None, None)
             if dialect.shuffle and (count := batch_of(program)) > 1:
                 elem = infer(space["elem"], argtypes)
@@ -73,6 +76,7 @@ def c_text(program: Program, dialect: Dialect, extent: int = EXTENTS[0]) -> str:
             box: dict[str, Any] = {"unit_step": program.unit, "steps": program.steps, "signed": program.signed}
             box |= {"blocked": dialect.serial, "near": near[0], "holds": near[1], "tails": tails}
             box["together"] = dialect.serial and _together(program)
+            box["apart"] = dialect.serial and apart and kept_apart(program)
             if strips is not None:
                 try:
                     return render_map(body, program.ndim, dialect, name, extent=extent, strips=strips, **box)
@@ -219,7 +223,9 @@ class Rejected(PortaparError):
         self.log = log
 
 
-def rejection(program: Program, dialect: Dialect, error: Rejected, extent: int = EXTENTS[0]) -> KernelError:
+def rejection(
+    program: Program, dialect: Dialect, error: Rejected, extent: int = EXTENTS[0], apart: bool = True
+) -> KernelError:
     """The error for a program whose C text (see `c_text`) a compiler rejected, at the user's line.
 
     Which line that is the text tells when it is made again, with marks: without them it is the same in every process,
@@ -227,7 +233,7 @@ def rejection(program: Program, dialect: Dialect, error: Rejected, extent: int =
     """
     found = next(filter(None, (re.search(form, error.log, re.MULTILINE) for form in _COMPLAINTS)), None)
     number, said = (int(found[1]), found[2].strip()) if found else (0, error.log.strip())
-    lines = c_text(program, dataclasses.replace(dialect, marked=True), extent).split("\n")[:number]
+    lines = c_text(program, dataclasses.replace(dialect, marked=True), extent, apart).split("\n")[:number]
     first = max((k for k, line in enumerate(lines) if not line.startswith((" ", "}"))), default=0)  # of its function
     marks = [int(mark[1]) for line in lines[first:] if (mark := re.search(r"  // line (\d+)$", line))]
     code = f"{lines[-1].partition('  // line ')[0].strip()}" if lines else ""
