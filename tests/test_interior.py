@@ -189,9 +189,13 @@ def test_conditions_on_an_index_in_reductions(renderer):
     def summed(x):
         return pp.transform_reduce(renderer, pp.lazy.iota(len(x)), transform=lambda i: wave(int(i), x), op=pp.plus)
 
-    for n in (1, 2, 4096, 10_000):
+    def multiplied(how, x):
+        return pp.transform_reduce(how, pp.lazy.iota(len(x)), transform=lambda i: 0.9 + x[i - 1], op=pp.multiplies)
+
+    for n in (1, 2, 65, 4095, 4096, 4097, 10_000):
         x = np.random.default_rng(n).integers(0, 1000, n)
         assert summed(x) == sum(int(wave(i, x)) for i in range(n))
+        assert multiplied(renderer, x / 5000) == multiplied(pp.seq, x / 5000)
 
 
 def best(i, weight, value, x, y):

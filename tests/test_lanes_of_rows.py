@@ -218,6 +218,33 @@ def crossed(i, x, y):
     y[i, 0] = s + y[0, i]
 
 
+def dotted(i, x, y, out):
+    s = 0.0
+    for k in range(len(y)):
+        s += x[i, k] * y[k]
+    out[i] = s
+
+
+def compared(i, x, y, out):
+    s = 0.0
+    for k in range(x.shape[1]):
+        s += abs(x[i, k] - y[i, k])
+    out[i] = s
+
+
+@pytest.mark.parametrize("kernel", [dotted, compared], ids=lambda kernel: kernel.__name__)
+def test_opencl_turns_rows(kernel):
+    on, rng = executor("opencl:0"), np.random.default_rng(3)
+    for n, m in ((1, 8), (15, 9), (16, 8), (33, 41)):
+        x, y, out = rng.random((n, m)), rng.random((m,) if kernel is dotted else (n, m)), np.zeros(n)
+        pp.for_each(pp.par.on(on), n, kernel, x, y, out)
+        wanted = np.zeros(n)
+        for i in range(n):
+            kernel(i, x, y, wanted)
+        np.testing.assert_array_equal(out, wanted)
+    assert "columns_" in pp.inspect(kernel, on, x, y, out, space=n)["OpenCL C"]
+
+
 def test_what_is_done_one_by_one():
     x, out, wanted = np.random.default_rng(7).random(70), np.zeros(70), np.zeros(70)
     for kernel in (handed, filled):

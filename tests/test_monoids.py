@@ -88,6 +88,18 @@ def test_order_is_kept_where_it_matters(policy):
         assert pp.transform_reduce(policy, x, transform=lambda v: (v, v), op=both_ends) == (x.min(), x.max())
 
 
+def test_tuples_of_several_types(policy):
+    def op(a, b):
+        return a[0] | b[0], max(a[1], b[1]), a[2] + b[2], a[3] + b[3]
+
+    for n in (1, 31, 33, TILE, TILE + 99):
+        x = np.random.default_rng(n).random(n)
+        one = lambda v: (v > 0.9, np.float32(v), int(8 * v), v)
+        found = pp.transform_reduce(policy, x, transform=one, op=op)
+        assert found == pp.transform_reduce(pp.seq, x, transform=one, op=op)
+        assert found[:3] == (x.max() > 0.9, np.float32(x.max()), (8 * x).astype(int).sum())
+
+
 def max_of(a, b):
     return b if b[0] > a[0] else a
 

@@ -10,16 +10,16 @@ from portapar.kernel.jit.typing import dtype_of
 _LINE = 64  #: bytes of a vector
 
 
-def columns_helper(unit: Unit, element: types.Type, width: int = 0) -> str:
+def columns_helper(unit: Unit, element: types.Type, width: int = 0, ahead: int = 0) -> str:
     """The name of a function that copies rows of `element`s to columns, ``f(to, length, from, stride)``.
 
     Column k goes to ``to + k * length``. There are as many rows as there are numbers in a cache line. They are `width`
     numbers long, a power of two, and lie one after the other; if that is 0 they are as many numbers as there are rows,
     and begin `stride` apart. Of two vectors those at even places are one, and those at odd places another, as often as
-    it takes for a vector to be of one column.
+    it takes for a vector to be of one column. What lies `ahead` lines further on in each row is asked for.
     """
     ctype = unit.scalar(element)
-    name, size = f"columns{width or ''}_{ctype}", _LINE // dtype_of(element).itemsize
+    name, size = f"columns{width or ''}{'_ahead' * (ahead > 0)}_{ctype}", _LINE // dtype_of(element).itemsize
     if name in unit.declarations:
         return name
     unit.declarations[f"{name}_line"] = (
@@ -41,6 +41,9 @@ def columns_helper(unit: Unit, element: types.Type, width: int = 0) -> str:
                     number += 1
                 turned.append(made)
         found = turned
+    # the address as a number: in OpenCL's language pointers to global memory are of another kind
+    further = [f"from + {k} * stride + {ahead * size}" for k in range(count if ahead else 0)]
+    lines += [f"__builtin_prefetch((const void*)(u64)({place}));" for place in further]
     lines += [f"*({name}_line*)(to + {k} * length) = {value};" for k, (value,) in enumerate(found)]
     head = f"DEVICE void {name}({ctype}* to, i64 length, GLOBAL {ctype}* from, i64 stride)"
     unit.declarations[name] = "\n    ".join([f"{head} {{", *lines]) + "\n}"

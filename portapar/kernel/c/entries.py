@@ -95,6 +95,7 @@ class Strips:
 
 _INT64 = np.dtype(np.int64)
 _GROUP_INDICES = 3  #: group, step, item
+_VECTOR = 512  #: bits of the longest vectors of any CPU
 _PAIRS = 8  #: elements of which LLVM tests, unless told to, whether one is written where another is read
 
 
@@ -240,6 +241,7 @@ def render_map(
     strips: Strips | None = None,
     together: bool = False,
     apart: bool = False,
+    wide: bool = False,
 ) -> str:
     """An entry that runs `body(i[, j[, …]], *args)` for the flat indices in [lo, hi) of an index space.
 
@@ -278,6 +280,8 @@ def render_map(
         Neighbouring indices may all load before one of them stores.
     apart : bool
         Arrays that are written share no memory with others.
+    wide : bool
+        Vectors as long as the CPU has them are fast, whatever the compiler thinks.
 
     Returns
     -------
@@ -304,12 +308,17 @@ def render_map(
         fast = kernel
         if near is not None and holds is not None and strips is None:
             fast = add_function(unit, near, [GLOBAL] * len(near.argtypes), known)
-        hints = f" interleave_count({unit.interleave})" if unit.interleave else ""
-        if _PAIRS < unit.costs[fast].elements < math.inf and not unit.costs[fast].anywhere:
-            hints += " vectorize(enable)"
+        hints = [f"interleave_count({unit.interleave})"] * (unit.interleave > 0)
+        cost = unit.costs[fast]
         if together:
-            hints = f"{hints.removesuffix(' vectorize(enable)')} vectorize(assume_safety)"
-        hint = f'_Pragma("clang loop{hints}") ' if hints else ""
+            hints.append("vectorize(assume_safety)")
+        elif _PAIRS < cost.elements < math.inf and not cost.anywhere:
+            hints.append("vectorize(enable)")
+        elements = [t.dtype for t in entry.argtypes if isinstance(t, types.Array)]
+        numbers = in_a_vector(elements) if wide and cost.elements < math.inf and not cost.anywhere else 0
+        hint = f"LOOP({' '.join([*hints, f'WIDE({numbers})' * (numbers > 0)])}) " if hints else ""
+        if numbers and not hints:
+            hint = f"WIDE_LOOP({numbers}) "
         row = [f"{hint}for (i64 {last} = begin; {last} < stop; ++{last}) {call}"]
         test = ""
         if near is not None and holds is not None:
@@ -360,6 +369,14 @@ def render_map(
         ]
     unit.functions.append("\n".join([*lines, "}"]) + "\n")
     return unit.text()
+
+
+def in_a_vector(elements: Sequence[types.Type]) -> int:
+    """How many numbers of the widest type are in a vector of the longest kind; 0 if that is better left open."""
+    if not all(isinstance(t, types.Integer | types.Float) for t in elements):
+        return 0
+    widest = max((t.bitwidth for t in elements), default=0)
+    return _VECTOR // widest if widest in (32, 64) else 0
 
 
 def group_parameters(argtypes: tuple[types.Type, ...], shared: Sequence[int], dialect: Dialect) -> list[Parameter]:

@@ -446,8 +446,8 @@ class _Function(Memory):
             return self._len(value.args[0])
         if function in (intrinsics.kept, intrinsics.nonneg):
             return self.read_as(value.args[0], result)
-        if function is intrinsics.crossed or hasattr(function, "width"):
-            return self._columns(value, getattr(function, "width", 0))
+        if function is not None and hasattr(function, "width"):
+            return self._columns(value, function.width, function.ahead)
         if value.kws:
             raise self.unit.fail("give this function its arguments by position")
         if not operators.known(function):  # nothing may be read twice
@@ -555,7 +555,7 @@ class _Function(Memory):
             self.emit(f"for (int k = 0; k < {count}; ++k) {name}[k] = {text};")
         return self.make_array(result, PRIVATE, [name, *(str(n) for n in shape)]), False, True
 
-    def _columns(self, value: ir.Expr, width: int) -> tuple[str, bool, bool]:
+    def _columns(self, value: ir.Expr, width: int, ahead: int) -> tuple[str, bool, bool]:
         """Rows of an array from a number on, or from an element on, as columns of a private array."""
         columns, lane, array, first = value.args[:4]
         if self.spaces.get(array.name) != GLOBAL:
@@ -564,7 +564,7 @@ class _Function(Memory):
         row = " * ".join(["1", *(f"{source}.n{k}" for k in range(1, self.type_of(array).ndim))])
         start = f"{start} * {width}" if width else start
         to, last = self.read(columns), self.type_of(columns).ndim - 1
-        name = columns_helper(self.unit, self.type_of(array).dtype, width)
+        name = columns_helper(self.unit, self.type_of(array).dtype, width, ahead)
         stride = "0" if width else self.read_as(value.args[4], types.int64)
         given = f"{to}.data + {self.read_as(lane, types.int64)}, {to}.n{last}"
         return f"{name}({given}, {source}.data + ({start} - {source}.first * {row}), {stride})", True, True

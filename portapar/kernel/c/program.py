@@ -30,6 +30,7 @@ from portapar.kernel.front.bounds import Bounded, bounded
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.jit.check import located
 from portapar.kernel.jit.functions import function_texts, functions, namespace
+from portapar.kernel.jit.native import slow_gathers
 from portapar.kernel.jit.typing import TypedFunction, TypingFailure, array_type, infer, numba_type, value_type
 from portapar.kernel.lanes.functions import kept_apart, strip_bodies, strip_function, used_arrays
 from portapar.kernel.lanes.together import runs_together
@@ -77,6 +78,7 @@ def c_text(program: Program, dialect: Dialect, extent: int = EXTENTS[0], apart: 
             box |= {"blocked": dialect.serial, "near": near[0], "holds": near[1], "tails": tails}
             box["together"] = dialect.serial and _together(program)
             box["apart"] = dialect.serial and apart and kept_apart(program)
+            box["wide"] = dialect.serial and not (slow_gathers() and (bound := _bounded(program)) and bound.gathers)
             if strips is not None:
                 try:
                     return render_map(body, program.ndim, dialect, name, extent=extent, strips=strips, **box)
@@ -87,6 +89,8 @@ def c_text(program: Program, dialect: Dialect, extent: int = EXTENTS[0], apart: 
         elem = infer(space["elem"] if program.unit else _over_range(program), argtypes)
         op = infer(space["op"], (value_type(program.acc),) * 2)
         options: dict[str, Any] = {"tails": tails, "grouped": not dialect.serial, "ordered": program.ordered}
+        if dialect.serial and program.unit:
+            options["near"], options["holds"] = _near(program, argtypes)
         return render_reduce(elem, op, acc, dialect, name, extent=extent, **options)
     except (TypingFailure, RenderFailure) as error:
         raise _kernel_error(program, dialect, error) from error
@@ -120,7 +124,12 @@ def _strips(program: Program, argtypes: tuple[types.Type, ...]) -> Strips | None
 @functools.lru_cache(maxsize=4096)
 def _bounded(program: Program) -> Bounded | None:
     """The form of a program's functions for indices that are not negative, if it differs."""
-    return bounded(program, function_texts(program), "body", elements=False)
+    return bounded(program, function_texts(program), _main(program), elements=False)
+
+
+def _main(program: Program) -> str:
+    """The function that works on an index."""
+    return "body" if program.acc is None else "elem"
 
 
 def _together(program: Program) -> bool:
@@ -138,13 +147,14 @@ def _together(program: Program) -> bool:
 def _near(
     program: Program, argtypes: tuple[types.Type, ...], wanted: bool = False
 ) -> tuple[TypedFunction | None, TypedFunction | None]:
-    """The body for indices that are not negative, if it differs; what tells where it is right, if not everywhere."""
+    """The body, or element, for indices that are not negative, if it differs; what tells where it is right, if not
+    everywhere."""
     if not (wanted or _counted(program.text)):  # such a loop is what becomes vectors, if anything does
         return None, None
     bound = _bounded(program)
     if bound is None:
         return None, None
-    body = infer(functions(program, lambda texts: bound.trees)["body"], argtypes)
+    body = infer(functions(program, lambda texts: bound.trees)[_main(program)], argtypes)
     if not bound.test:
         return body, None
     names = [f"{end}{d}" for d in range(program.ndim) for end in ("lo", "hi")]

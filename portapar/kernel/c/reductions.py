@@ -6,16 +6,17 @@ on GPUs (see "Reductions" in ARCHITECTURE.md).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 from numba.core import types
 
 from portapar.kernel.c.dialect import Dialect
-from portapar.kernel.c.entries import Entry, reduce_parameters
+from portapar.kernel.c.entries import Entry, in_a_vector, reduce_parameters
 from portapar.kernel.c.function import add_function
 from portapar.kernel.c.intervals import EXTENTS, Interval
-from portapar.kernel.c.unit import GLOBAL, Unit, field_name
+from portapar.kernel.c.unit import GLOBAL, Unit, field_name, scalar_name
 from portapar.kernel.jit.typing import TypedFunction, dtype_of, value_type
 from portapar.kernel.tiles import BLOCK, LANES, TILE
 
@@ -31,6 +32,8 @@ def render_reduce(
     ordered: bool = False,
     extent: int = EXTENTS[0],
     tails: Sequence[tuple[int, ...]] = (),
+    near: TypedFunction | None = None,
+    holds: TypedFunction | None = None,
 ) -> str:
     """An entry that reduces elem(i, *args) over [lo, hi) to one partial per tile, in one fixed order.
 
@@ -64,6 +67,8 @@ def render_reduce(
         No array is longer along an axis, and no index is larger.
     tails : sequence of tuple of int
         See `render_map`.
+    near, holds : TypedFunction, optional
+        On CPUs: the element for indices that are not negative, and what says where it is right; see `render_map`.
 
     Returns
     -------
@@ -71,14 +76,15 @@ def render_reduce(
         A complete unit. For the parameters see `reduce_parameters`; lo must be a multiple of TILE.
     """
     unit = Unit(dialect, extent)
-    element = add_function(unit, elem, [GLOBAL] * len(elem.argtypes), [Interval(0, extent)])
+    known = [Interval(0, extent)]
+    element = add_function(unit, near if near and not holds else elem, [GLOBAL] * len(elem.argtypes), known)
     fold = add_function(unit, op)
     entry = Entry(unit, elem.argtypes[1:], reduce_parameters(elem.argtypes, dialect), tails)
     memory, kind = unit.memory(acc_type), value_type(dtype_of(acc_type))
     acc = unit.value(kind)
 
-    def load(index: str) -> str:
-        return unit.cast(f"{element}({index}{entry.arguments()})", elem.return_type, kind)
+    def load(index: str, function: str = element) -> str:
+        return unit.cast(f"{function}({index}{entry.arguments()})", elem.return_type, kind)
 
     def combine(a: str, b: str) -> str:
         x, y = (unit.cast(v, kind, t) for v, t in zip((a, b), op.argtypes, strict=True))
@@ -98,10 +104,18 @@ def render_reduce(
         lines += _warp_per_tile(acc, load, combine, keep, ordered)
     else:
         if grouped:
-            make = _neighbours_per_group if ordered else _group_per_tile
+            lines += (_neighbours_per_group if ordered else _group_per_tile)(acc, load, combine, keep)
         else:
-            make = _neighbours_per_item if ordered else _item_per_tile
-        lines += make(acc, load, combine, keep)
+            ways = [("", load)]
+            if near is not None and holds is not None:
+                fast = add_function(unit, near, [GLOBAL] * len(near.argtypes), known)
+                test = add_function(unit, holds, [GLOBAL] * len(holds.argtypes), known * 2)
+                arguments = entry.arguments()
+                ways.insert(0, (f"{test}(@first, @last{arguments})", functools.partial(load, function=fast)))
+            if ordered:
+                lines += _neighbours_per_item(acc, ways, combine, keep)
+            else:
+                lines += _item_per_tile(_Lanes(unit, kind, acc), ways, combine, keep)
     lines += _values(acc, memory, dialect, load, keep)
     text = "\n".join([*lines, "}"]) + "\n"
     if dialect.shuffle:
@@ -126,10 +140,12 @@ _RUN_OF_TILES = f"""\
 
 # Turn the next loop into vectors, then unroll it: an array of lanes that only such loops work on lives in registers.
 _VECTORS = f"""\
-#ifdef __clang__
-#define VECTORS _Pragma("clang loop vectorize(enable) unroll_count({LANES})")
+#ifdef LOOP
+#define VECTORS LOOP(vectorize(enable) unroll_count({LANES}))
+#define VECTORS_OF(n) LOOP(vectorize(enable) unroll_count({LANES}) WIDE(n))
 #else
 #define VECTORS
+#define VECTORS_OF(n)
 #endif
 """
 
@@ -167,21 +183,61 @@ def _values(acc: str, memory: str, dialect: Dialect, load: Any, keep: Any) -> li
     return text.split("\n")
 
 
-def _item_per_tile(acc: str, load: Any, combine: Any, keep: Any) -> list[str]:
+class _Lanes:
+    """An array of lanes on a CPU; of tuples of numbers one for each of these, so that they are in vectors."""
+
+    def __init__(self, unit: Unit, kind: types.Type, acc: str) -> None:
+        self.acc = acc
+        parts = list(kind.types) if isinstance(kind, types.BaseTuple) else []
+        self.members = [unit.member(kind, k) for k in range(len(parts))] if all(map(scalar_name, parts)) else []
+        kinds = [unit.value(part) for part in parts] if self.members else [acc]
+        names = [f"lane{k}" for k in range(len(self.members))] or ["lane"]
+        self.made = " ".join(f"{ctype} {name}[{LANES}];" for ctype, name in zip(kinds, names, strict=True))
+        self.width = in_a_vector(parts if self.members else [kind])
+
+    def get(self, place: str) -> str:
+        """The value of a lane."""
+        if not self.members:
+            return f"lane[{place}]"
+        return f"{self.acc}_make({', '.join(f'lane{k}[{place}]' for k in range(len(self.members)))})"
+
+    def over(self, count: int) -> str:
+        """A loop in vectors over so many lanes."""
+        vectors = f"VECTORS_OF({self.width})" if 0 < self.width <= count else "VECTORS"
+        return f"{vectors} for (int l = 0; l < {count}; ++l)"
+
+    def put(self, value: str) -> str:
+        """Give lane l a value."""
+        if not self.members:
+            return f"lane[l] = {value};"
+        stores = " ".join(f"lane{k}[l] = value.{member};" for k, member in enumerate(self.members))
+        return f"{{ {self.acc} value = {value}; {stores} }}"
+
+
+def _item_per_tile(lanes: _Lanes, ways: Sequence[tuple[str, Any]], combine: Any, keep: Any) -> list[str]:
+    acc, load = lanes.acc, ways[-1][1]
     tree = "\n".join(
-        f"            VECTORS for (int l = 0; l < {s}; ++l) lane[l] = {combine('lane[l]', f'lane[l + {s}]')};"
+        f"            {lanes.over(s)} {lanes.put(combine(lanes.get('l'), lanes.get(f'l + {s}')))}"
         for s in (LANES >> k for k in range(1, LANES.bit_length()))
     )
+    loops: list[str] = []
+    for test, way in ways:
+        condition = f"if ({test.replace('@first', 'first').replace('@last', f'first + {TILE - 1}')}) " if test else ""
+        loops.append(f"""\
+            {"else " * bool(loops)}{condition}{{
+                {lanes.over(LANES)} {lanes.put(way("first + l"))}
+                for (i64 k = first + {LANES}; k < first + {TILE}; k += {LANES}) {{
+                    {lanes.over(LANES)} {lanes.put(combine(lanes.get("l"), way("k + l")))}
+                }}
+            }}""")
+    filled = "\n".join(loops)
     text = f"""\
 {_RUN_OF_TILES}
         if (count == {TILE}) {{
-            {acc} lane[{LANES}];
-            VECTORS for (int l = 0; l < {LANES}; ++l) lane[l] = {load("first + l")};
-            for (i64 k = first + {LANES}; k < first + {TILE}; k += {LANES}) {{
-                VECTORS for (int l = 0; l < {LANES}; ++l) lane[l] = {combine("lane[l]", load("k + l"))};
-            }}
+            {lanes.made}
+{filled}
 {tree}
-            {keep("lane[0]")}
+            {keep(lanes.get("0"))}
         }} else {{
             {acc} lane[{LANES}];
             for (int l = 0; l < {LANES} && l < count; ++l) lane[l] = {load("first + l")};
@@ -195,17 +251,23 @@ def _item_per_tile(acc: str, load: Any, combine: Any, keep: Any) -> list[str]:
     return text.split("\n")
 
 
-def _neighbours_per_item(acc: str, load: Any, combine: Any, keep: Any) -> list[str]:
+def _neighbours_per_item(acc: str, ways: Sequence[tuple[str, Any]], combine: Any, keep: Any) -> list[str]:
+    load = ways[-1][1]
+
     def level(source: str, target: str, indent: int) -> str:
         """Neighbours of `n` values become one each."""
         pad, left, right, last = " " * indent, f"{source}[2 * k]", f"{source}[2 * k + 1]", f"{source}[n - 1]"
+        loops = [f"{pad}VECTORS for (int k = 0; k < n / 2; ++k) {target}[k] = {combine(left, right)};\n"]
         if not source:
-            left, right, last = load("first + 2 * k"), load("first + 2 * k + 1"), load("first + n - 1")
-        return (
-            f"{pad}VECTORS for (int k = 0; k < n / 2; ++k) {target}[k] = {combine(left, right)};\n"
-            f"{pad}if (n % 2) {target}[n / 2] = {last};\n"
-            f"{pad}n = n / 2 + n % 2;"
-        )
+            last, loops = load("first + n - 1"), []
+            for test, way in ways:
+                start = f"if ({test.replace('@first', 'first').replace('@last', 'first + n - 1')}) " if test else ""
+                value = combine(way("first + 2 * k"), way("first + 2 * k + 1"))
+                loops.append(
+                    f"{pad}{'else ' * bool(loops)}{start}{{\n"
+                    f"{pad}    VECTORS for (int k = 0; k < n / 2; ++k) {target}[k] = {value};\n{pad}}}\n"
+                )
+        return f"{''.join(loops)}{pad}if (n % 2) {target}[n / 2] = {last};\n{pad}n = n / 2 + n % 2;"
 
     text = f"""\
 {_RUN_OF_TILES}

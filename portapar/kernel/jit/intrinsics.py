@@ -385,7 +385,7 @@ def turned(width: int) -> Any:
 
         return types.void(columns, types.int64, array, types.int64), codegen
 
-    copied.width = width
+    copied.width, copied.ahead = width, 0
     return copied
 
 
@@ -412,6 +412,7 @@ def crossed(ahead: int) -> Any:
 
         return types.void(columns, types.int64, array, types.int64, types.int64), codegen
 
+    copied.width, copied.ahead = 0, ahead
     return copied
 
 
