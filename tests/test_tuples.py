@@ -101,7 +101,26 @@ def looped(i, x, out):
     out[i, 0], out[i, 1] = s, c + v
 
 
-@pytest.mark.parametrize("kernel", [named, data_classes, apart, joined, stored, looped], ids=lambda f: f.__name__)
+def nested(i, x, out):
+    weights, places = (0.5, 1, 2.5), ((0, 1), (1, 0), (2, -1))
+    for k, w, f in ((0, 1, 0.5), (1, 2.0, x[i, 2]), (-1, 0.25, 1)):
+        out[i, 0] += w * x[i, k] * f
+    for w, (k, v) in zip((0.5, 1, 2.5), ((0, 1), (1, x[i, 0]), (2, -1)), strict=True):
+        out[i, 1] += w * x[i, k] - v
+    for w, (k, v) in zip(weights, places, strict=True):
+        out[i, 2] += w * x[i, k] - v
+    for w, (k, v) in zip((0.5, 1.5, 2.5), reversed(((0, 1), (1, 0), (2, -1))), strict=True):  # of one type: a loop
+        out[i, 3] = out[i, 3] * 0.5 + w * x[i, k] - v
+    out[i, 3] += sum(v * x[i, k] for j, (k, v) in enumerate(((0, 1.5), (1, 2), (2, j0(x, i)))) if j != 1)
+
+
+def j0(x, i):
+    return x[i, 1] * 2
+
+
+@pytest.mark.parametrize(
+    "kernel", [named, data_classes, apart, joined, stored, looped, nested], ids=lambda f: f.__name__
+)
 def test_as_python(kernel, renderer):
     x = np.random.default_rng(3).normal(size=(N, 3))
     out, wanted = np.zeros((N, 4)), np.zeros((N, 4))

@@ -77,9 +77,13 @@ class Shapes(Names):
         return None if traced is None or traced[2] else _shape_of(traced[1])
 
     def length(self, node: ast.expr) -> int | None:
-        """The length of the tuple that a name stands for."""
-        if isinstance(node, ast.Name) and node.id in self.shapes:
-            return len(self.shapes[node.id].items)
+        """The length of the tuple that a name, or an item of one, stands for."""
+        whole = node
+        while isinstance(whole, ast.Subscript):
+            whole = whole.value
+        if isinstance(whole, ast.Name) and whole.id in self.shapes:
+            shape = self.shape(node)
+            return None if shape is None else len(shape.items)
         return super().length(node)
 
     def parts(self, node: ast.expr) -> list[ast.expr] | None:

@@ -94,6 +94,11 @@ def evaluated(loop: ast.For, builtin: Builtin, local: Callable[[str], str]) -> t
             return node
         return named(node)
 
+    def item(node: ast.expr) -> ast.expr:
+        if isinstance(node, ast.Tuple):
+            return ast.copy_location(ast.Tuple([item(part) for part in node.elts], node.ctx), node)
+        return number(node) if _is_plain(node) else named(node)
+
     def over(node: ast.expr) -> ast.expr:
         name = builtin(node.func) if isinstance(node, ast.Call) else ""
         if isinstance(node, ast.Call) and (name in (*_OVER, "list", "tuple") or name == "range" and nested):
@@ -107,7 +112,7 @@ def evaluated(loop: ast.For, builtin: Builtin, local: Callable[[str], str]) -> t
         elif isinstance(node, ast.Attribute):
             node.value = over(node.value)
         elif isinstance(node, (ast.Tuple, ast.List)):
-            node.elts = [number(part) if _is_plain(part) else named(part) for part in node.elts]
+            node.elts = [item(part) for part in node.elts]
         elif isinstance(node, ast.Name) and node.id in plain:
             anew.append(node)
         elif nested and not isinstance(node, (ast.Name, ast.Constant, ast.Starred)):
@@ -119,11 +124,15 @@ def evaluated(loop: ast.For, builtin: Builtin, local: Callable[[str], str]) -> t
 
 
 def _is_plain(node: ast.expr) -> bool:
+    if isinstance(node, ast.Tuple):
+        return all(map(_is_plain, node.elts))
     return isinstance(node, (ast.Constant, ast.Name)) or whole_number(node) is not None
 
 
 def _kind(node: ast.expr) -> Any:
     """What is known of the type of a plain expression: that of a number, or which variable it is."""
+    if isinstance(node, ast.Tuple):
+        return tuple(map(_kind, node.elts))
     if isinstance(node, ast.Name):
         return node.id
     return type(node.value) if isinstance(node, ast.Constant) else int

@@ -141,7 +141,7 @@ class Lower(loops.Lower):
         if not isinstance(kind, types.UniTuple | types.NamedUniTuple) or not len(kind):
             return super().lower_getitem(resty, expr, value, index, signature)
         builder, count = self.builder, len(kind)
-        items, k = self.loadvar(value.name), self._cast_var(index, types.intp)
+        items, k = self._cast_var(value, kind), self._cast_var(index, types.intp)
         k = builder.select(builder.icmp_signed("<", k, k.type(0)), builder.add(k, k.type(count)), k)
         k = builder.select(builder.icmp_signed("<", k, k.type(0)), k.type(0), k)
         end = builder.append_basic_block("item.end")
