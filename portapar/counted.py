@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from portapar.kernel.front.trees import names_in
+
 _HUGE = 2.0**63  #: no loop has so many rounds
 
 
@@ -79,3 +81,24 @@ def folded(op: ast.operator, a: float | None, b: float | None) -> float | None:
         case ast.Div() if b:
             return number_of(a / b)
     return None
+
+
+def statements(body: Sequence[ast.stmt]) -> list[ast.stmt]:
+    """Statements, and those in them, in order."""
+    return [x for node in body for x in ast.walk(node) if isinstance(x, ast.stmt)]
+
+
+def rising_in(body: Sequence[ast.stmt]) -> set[str]:
+    """Elements to which statements add something, after they were used: ``k = at[d]`` and ``at[d] = k + 1``."""
+    found, read = set(), dict[str, str]()
+    for node in statements(body):
+        if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add) and isinstance(node.target, ast.Subscript):
+            found.add(ast.unparse(node.target))
+        elif isinstance(node, ast.Assign) and len(node.targets) == 1:
+            (target,), value = node.targets, node.value
+            if isinstance(target, ast.Name) and isinstance(value, ast.Subscript):
+                read[target.id] = ast.unparse(value)
+            elif isinstance(target, ast.Subscript) and isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add):
+                text = ast.unparse(target)
+                found |= {text} & {read.get(name) for name in names_in(value)}
+    return found

@@ -19,7 +19,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from portapar import cache
-from portapar.counted import LOADED, PLAIN, Value, either, fixed, folded, length, neighbours, number_of
+from portapar.counted import (
+    LOADED,
+    PLAIN,
+    Value,
+    either,
+    fixed,
+    folded,
+    length,
+    neighbours,
+    number_of,
+    rising_in,
+    statements,
+)
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.front.trees import names_in, stored_in
 from portapar.problem import Problem
@@ -29,6 +41,7 @@ _AGAIN = 2.0  #: the same of one that has others inside, which does something un
 #: by line and column: rounds of a loop, or how often a condition holds, and whether it may be more
 Seen = dict[tuple[int, int], tuple[float, bool]]
 _DEEP = 40  #: helper functions in each other; recursion is refused long before
+_MISS = 16.0  #: operations that a CPU could do until it is back from a branch that it took by mistake
 _SPECIAL = frozenset(
     "exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan arcsin arccos arctan atan2 arctan2 sinh cosh tanh "
     "arcsinh arccosh arctanh asinh acosh atanh pow power hypot erf erfc gamma lgamma cbrt".split()
@@ -104,6 +117,7 @@ class Counter:
         self.loops = 0  #: around what is walked through
         self.nested = 0.0  #: operations of loops in the present one
         self.strays = False  #: whether the present loop stores where data say
+        self.private = False  #: whether the last element was one of a private array, where data say
         self.again = 1.0  #: of `times`, what loops around others add of which nothing is known
         self.rising: frozenset[str] = frozenset()  #: elements that the present loop counts up
         self.addressing = 0  #: inside of an index, whose arithmetic costs nothing beside the access
@@ -204,11 +218,14 @@ class Counter:
                 if end.base:  # what is left for another loop is less than a step
                     known[name] = replace(end, offset=end.offset - (step - 1) / 2)
             case ast.If(test=test, body=body, orelse=orelse):
-                self._value(test, known)
-                self.guessed |= any(isinstance(x, (ast.For, ast.While)) for x in _statements([*body, *orelse]))
-                before, (often, _) = self.times, self.seen.get(_where(node), (None, False))
+                loaded = self._value(test, known).loaded
+                self.guessed |= any(isinstance(x, (ast.For, ast.While)) for x in statements([*body, *orelse]))
+                before, (often, _), again = self.times, self.seen.get(_where(node), (None, False)), self.again
                 held = before * (often if often is not None else 1.0 if not orelse and not _leaves(body) else 0.5)
                 self.times = held
+                if often is not None and loaded and self.loops and any(map(self._branches, (*body, *orelse))):
+                    self.found.chained += before * 2 * often * (1 - often) * _MISS
+                self.again *= held / before if orelse and often is None and before else 1.0  # which is a guess
                 changed = stored_in(*body, *orelse)
                 there = {name: known[name] for name in changed if name in known}
                 one = self._block(body, known)
@@ -216,7 +233,7 @@ class Counter:
                 known.update(there)
                 self.times = before - held if orelse and often is not None else held
                 other = self._block(orelse, known) if orelse else None
-                self.times = before
+                self.times, self.again = before, again
                 for name, was in here.items():
                     known[name] = was if known.get(name, was) == was else either(known[name], was)
                 return one or other
@@ -243,7 +260,7 @@ class Counter:
     def _store(self, target: ast.Subscript, known: dict[str, Value]) -> None:
         before = list(self.strayed)
         self._value(target, known)
-        self.strays |= before != self.strayed
+        self.strays |= before != self.strayed or self.private
 
     def _whole(self, ends: Sequence[Value]) -> float:
         """How much of the blocks that indices stand for there is: the last may be cut, or there is less than one."""
@@ -295,10 +312,10 @@ class Counter:
         If it stores where data say, all do, if it is not `even`: as long for each iteration.
         """
         before, strays, nested = (self.times, self.again), self.strays, self.nested
-        rising, self.rising = self.rising, self.rising | _rising(body)
+        rising, self.rising = self.rising, self.rising | rising_in(body)
         operations, self.nested = self.found.operations, 0.0
         self.times, self.again, self.strays = self.times * rounds, self.again * again, False
-        for node in _statements(body):  # what a round before has stored
+        for node in statements(body):  # what a round before has stored
             if isinstance(node, (ast.Assign, ast.AugAssign)) and _inside(node.value):
                 for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
                     if isinstance(target, ast.Subscript):
@@ -378,7 +395,7 @@ class Counter:
         made: set[str] = set()
         needed: set[str] = set()
         found = 0.0
-        for node in _statements(body):
+        for node in statements(body):
             if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
                 if not isinstance(node.value, (ast.Constant, ast.Name)):
                     found += _weight(node.op) + self._waits(node.value, {node.target.id})
@@ -401,6 +418,11 @@ class Counter:
                 name = one.func.id if isinstance(one, ast.Call) and isinstance(one.func, ast.Name) else ""
                 found += math.inf if name in self.functions else 1.0  # a helper: all of it
         return found
+
+    def _branches(self, node: ast.AST) -> bool:
+        """Whether a statement is jumped over where a condition does not hold, not computed all the same."""
+        kinds = ast.For, ast.While, ast.Break, ast.Continue, ast.Return
+        return "atomic." in ast.unparse(node) or any(isinstance(x, kinds) or self._loops(x) for x in ast.walk(node))
 
     def _loops(self, node: ast.AST) -> bool:
         """Whether it calls a function that has a loop."""
@@ -502,6 +524,7 @@ class Counter:
         index = self._value(node.slice, known)
         self.addressing -= 1
         rising = bool(self.rising) and ast.unparse(node) in self.rising
+        self.private = base.array is None and index.loaded
         if base.array is not None:
             # what goes to the next free place of some is written in order
             counts = self.strayed if index.loaded and not index.rising else self.reached
@@ -540,29 +563,8 @@ class Counter:
         return Value(loaded=loaded)
 
 
-def _statements(body: Sequence[ast.stmt]) -> list[ast.stmt]:
-    """Statements, and those in them, in order."""
-    return [x for node in body for x in ast.walk(node) if isinstance(x, ast.stmt)]
-
-
 def _where(node: ast.stmt) -> tuple[int, int]:
     return node.lineno, node.col_offset
-
-
-def _rising(body: Sequence[ast.stmt]) -> set[str]:
-    """Elements to which statements add something, after they were used: ``k = at[d]`` and ``at[d] = k + 1``."""
-    found, read = set(), dict[str, str]()
-    for node in _statements(body):
-        if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add) and isinstance(node.target, ast.Subscript):
-            found.add(ast.unparse(node.target))
-        elif isinstance(node, ast.Assign) and len(node.targets) == 1:
-            (target,), value = node.targets, node.value
-            if isinstance(target, ast.Name) and isinstance(value, ast.Subscript):
-                read[target.id] = ast.unparse(value)
-            elif isinstance(target, ast.Subscript) and isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add):
-                text = ast.unparse(target)
-                found |= {text} & {read.get(name) for name in names_in(value)}
-    return found
 
 
 def _weight(op: ast.operator) -> float:

@@ -243,6 +243,46 @@ def test_blocks_of_a_part_of_an_array_are_counted(begin, end, size):
     assert 0 <= found.operations - 2 * size * N <= 3 * N
 
 
+def test_counting_in_a_private_array_is_done_one_by_one():
+    """In whichever of two branches, of which nobody knows how often it is taken; each goes through all of the array."""
+
+    def digits(x, lo, hi, out):
+        counts = np.zeros(16, np.int64)
+        for i in range(lo, hi):
+            counts[np.int64(x[i]) & 15] += 1
+        for d in range(16):
+            out[d] = counts[d]
+
+    def one(_, starts, x, y, out):
+        digits(x, starts[0], starts[1], out)
+
+    def either(_, starts, x, y, out):
+        if starts[0] > 5:
+            digits(x, starts[0], starts[1], out)
+        else:
+            digits(y, starts[0], starts[1], out)
+
+    given = np.array([0, N]), np.arange(N), np.arange(N), np.zeros(16, np.int64)
+    for kernel in (one, either):
+        done = counted(pp.for_each, 1, kernel, *given).alone
+        assert done.chained == pytest.approx(N, rel=0.01) and done.doubles < 0.01 * N
+
+
+@pytest.mark.parametrize("often", [0.0, 0.5, 1.0])
+def test_branches_that_nobody_can_foresee_take_longer(often):
+    def body(i, start, column, marks, out):
+        for e in range(start[i], start[i + 1]):
+            if marks[column[e]] > 0:
+                pp.atomic.add(out, column[e], 1)
+
+    random = np.random.default_rng(0)
+    marks = (random.random(N) < often).astype(np.int8)
+    given = np.arange(1001) * 4, random.integers(0, N, 4000, dtype=np.int32), marks, np.zeros(N, np.int32)
+    problem = pp.plan(pp.for_each, pp.par.on(pp.threads(2)), 1000, body, *given).loop.problem
+    found = work.of(problem, seen={(k, j): (often, False) for k in range(1, 9) for j in (8,)})
+    assert found.chained == pytest.approx(4000 * 32 * often * (1 - often), abs=4000)
+
+
 def test_loops_that_count_are_counted():
     """`while` as `for`: in steps, with the rest left for another loop, also where a helper does what is inside."""
 
@@ -1175,7 +1215,7 @@ def test_others_do_what_one_cannot(failing):
     with pytest.raises(pp.DeviceMemoryError, match="no memory left") as error:
         pp.transform(pp.par.on(both), x, op=lambda v: v * 2 + 1)
     assert f"[9984, 20000) of the call's indices, on {failing!r}" in "".join(error.value.__notes__)
-    with pytest.raises(pp.PolicyError, match="on_failure='maybe'"):
+    with pytest.raises(pp.PolicyError, match="on_failure is 'maybe'"):
         pp.par.with_(on_failure="maybe")
 
 
