@@ -191,7 +191,7 @@ def test_an_index_that_becomes_wrong_between_two_calls(renderer):
         (lambda a: sparse.from_coo(pp.par, *np.ones((3, 2), int), (2, 1)), "cols[0] is 1: must be a column, 0 to 0"),
         (lambda a: sparse.from_coo(pp.par, *np.ones((3, 2), int), 4), "shape is 4"),
         (lambda a: sparse.from_coo(pp.par, np.ones(2, int), np.ones(3, int), np.ones(2), (9, 9)), "cols 3"),
-        (lambda a: sparse.from_coo(pp.par, *np.ones((3, 2), int), (2, 2), duplicates="mean"), "must be 'sum', 'first'"),
+        (lambda a: sparse.from_coo(pp.par, *np.ones((3, 2), int), (2, 2), duplicates="mean"), "one of 'sum', 'first'"),
     ],
 )  # fmt: skip
 def test_wrong_arguments(call, words):

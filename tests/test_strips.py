@@ -138,6 +138,36 @@ def test_what_is_written_beside_the_index(renderer, kernel):
     assert ("strip64" in told) == (kernel is not passed_on)
 
 
+def scattered(j, a, k, y):
+    s = 0.0
+    for i in range(len(a)):
+        s += a[i, j]
+    if s > 3:
+        y[k[j]] = s
+    y[len(k) + j // 2] += s
+
+
+def fed_back(j, a, k, y):
+    s = 0.0
+    for i in range(len(a)):
+        s += a[i, j] * y[k[j] // 2]
+    y[k[j]] = s
+
+
+@pytest.mark.parametrize("kernel", [scattered, fed_back], ids=lambda x: x.__name__)
+def test_what_is_written_anywhere_is_written_in_order(kernel):
+    rng = np.random.default_rng(4)
+    for m in (1, 63, 64, 150):
+        a, k, y = rng.random((6, m)), rng.permutation(m), rng.random(2 * m)
+        wanted = y.copy()
+        pp.for_each(pp.seq, m, kernel, a, k, y)
+        for j in range(m):
+            kernel(j, a, k, wanted)
+        np.testing.assert_array_equal(y, wanted, f"{m} columns")
+    told = pp.inspect(kernel, pp.simd(), a, k, y, space=m)["Numba"]
+    assert ("strip64" in told) == (kernel is scattered)
+
+
 def test_columns_that_are_written_are_done_in_order():
     """Where what is written is what is read, an index sees what the ones before it wrote."""
     for offset in (0, 40, 133, 500):
