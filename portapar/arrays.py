@@ -118,6 +118,10 @@ class Range:
         return f"pp.range({self.start}, {self.stop}, {self.step})"
 
 
+class Steps:
+    """Stands in keys for a range in other steps than 1, whose elements programs compute with a product."""
+
+
 class Virtual:
     """What stands in the place of an array and has no memory: the base of `portapar.lazy.Lazy`."""
 

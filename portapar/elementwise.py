@@ -157,7 +157,7 @@ def _gather(
             if len(shape) != 1:
                 raise PlacementError(f"{algorithm}: a range is one-dimensional, the other inputs have shape {shape}")
             begin, step = args.scalar(x.start, f"{name}.start"), args.scalar(x.step, f"{name}.step")
-            operands.append(f"a{begin} + a{step} * i")
+            operands.append(f"a{begin} + {'i' if x.step == 1 else f'a{step} * i'}")  # keys say which, `arrays.Steps`
         elif is_scalar(x):
             operands.append(f"a{args.scalar(x, name)}")
         elif isinstance(x, Lazy):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from portapar import arrays
-from portapar.arrays import Range
+from portapar.arrays import Range, Steps
 from portapar.cache import Bounded
 from portapar.expression import Expression
 from portapar.kernel.device import Lengths
@@ -108,7 +108,7 @@ def likeness(key: Any, given: tuple[Any, ...], args: tuple[Any, ...], build: Any
             parts += (part, len(found))
             if tops is None and at >= own and found != shape:
                 return None
-        elif part is Range or part is range:
+        elif part is Range or part is range or part is Steps:
             found = (next(rest),)
             if tops is None and at >= own and found != shape:
                 return None

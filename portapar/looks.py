@@ -121,7 +121,7 @@ def lazily(look: Look, args: tuple[Any, ...]) -> tuple[Look, tuple[Any, ...]]:
     said: list[tuple[Any, ...]] = []
     for k, x in enumerate(args):
         if isinstance(x, (Range, range)):
-            said.append((k, len(x)))
+            said.append((k, len(x), x.step == 1))
         elif isinstance(x, Lazy):
             said.append((k, x.expression, x.shape))
     return ((look[0], (look[1], *said), look[2]), tuple(spread(args))) if said else (look, args)

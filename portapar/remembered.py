@@ -12,7 +12,7 @@ import numpy as np
 
 from portapar import overlaps, policy
 from portapar.agreement import Asked, numbers
-from portapar.arrays import Range
+from portapar.arrays import Range, Steps
 from portapar.cache import Bounded
 from portapar.devices import DeviceExecutor
 from portapar.executor import Work
@@ -80,7 +80,7 @@ def _looks(args: tuple[Any, ...], where: Any, parts: list[Any]) -> bool | None:
             parts.append(kind)
         elif kind is Range or kind is range:
             bare = False
-            parts += (kind, len(x))
+            parts += (kind if x.step == 1 else Steps, len(x))
         elif isinstance(x, Lazy):
             bare = False
             parts += (x.expression, x.shape)

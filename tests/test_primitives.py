@@ -376,6 +376,26 @@ def test_remembered_calls_of_ranges(policy):
     assert pp.reduce(policy, pp.range(5)) == 10 and pp.reduce(policy, pp.range(6)) == 15
 
 
+def test_calls_that_are_made_often_of_ranges_in_other_steps(policy):
+    """Steps of 1 have code of their own, which no other call may get."""
+    x, n = np.arange(300.0), 60
+    ranges = [pp.range(n), pp.range(0, 2 * n, 2), pp.range(n, 2 * n), pp.range(n, 0, -1), range(0, 3 * n, 3), range(n)]
+    ranges += [pp.range(40), pp.range(0, 80, 2), pp.range(50, 10, -1)]  # of another length
+
+    def after(i):
+        j = (i + 1) % n
+        return x[i] - 2 * x[j]
+
+    for often in (6, 1, 1, 4):
+        for indices in ranges:
+            k = np.arange(300)[indices.start : indices.stop : indices.step]
+            wanted = x[k] - 2 * x[(k + 1) % n]
+            for _ in range(often):
+                np.testing.assert_array_equal(pp.transform(policy, indices, op=after), wanted)
+                assert pp.transform_reduce(policy, indices, transform=after) == wanted.sum()
+                assert pp.reduce(policy, indices) == k.sum()
+
+
 def test_remembered_steps_follow_what_they_capture(policy):
     """Closures of one code that capture other numbers, arrays and functions, at any depth."""
 
