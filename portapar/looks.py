@@ -124,7 +124,13 @@ def lazily(look: Look, args: tuple[Any, ...]) -> tuple[Look, tuple[Any, ...]]:
             said.append((k, len(x), x.step == 1))
         elif isinstance(x, Lazy):
             said.append((k, x.expression, x.shape))
-    return ((look[0], (look[1], *said), look[2]), tuple(spread(args))) if said else (look, args)
+    return ((look[0], _Said((look[1], *said)), look[2]), tuple(spread(args))) if said else (look, args)
+
+
+class _Said(tuple[Any, ...]):
+    """What else a look says, and which inputs have no memory."""
+
+    __slots__ = ()
 
 
 def boxed(look: Look, box: Box) -> Look:
@@ -182,9 +188,10 @@ def _entry(
     """(key, mark, entry) of a remembered call, kept by the name `mine`; None if native code cannot know it."""
     if look is None:
         return None
+    virtual = any(isinstance(x, (Range, range, Lazy)) for x in args)
+    if virtual and (lengths is not None or type(look[1]) is not _Said):
+        return None  # its look does not say that, or not how long they are
     given = tuple(spread(args))
-    if lengths is not None and len(given) != len(args):
-        return None  # its length is part of its look
     learned = _tables(how)[1]
     found = learned.get(mine)
     if found is None:

@@ -704,3 +704,37 @@ def test_calls_of_several_parts_are_known_apart(name):
             assert (pp.asnumpy(there) == 3 * x).all()
             pp.transform(how, here, there, out=here, op=scaled)
             assert (pp.asnumpy(here) == 7 * x).all()
+
+
+def tenfold(v):
+    return 10 * v
+
+
+def put_sum(i, x, y, out):
+    out[i] = x[i] + y[i]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_inputs_without_memory_behind_arrays_are_known_apart(how, again):
+    """What is computed or counted is no array, whether that one was seen before or not."""
+    x, y, out = np.arange(N) % 7.0, np.arange(N) % 5.0, np.zeros(N)
+    virtual = [
+        (pp.lazy.transform(y, tenfold), 10 * y), (pp.lazy.reverse(y), y[::-1]), (pp.range(N), np.arange(N)),
+        (pp.lazy.iota(N, 3), np.arange(N) + 3), (pp.lazy.transform(y, lambda v: v - 1), y - 1),
+    ]  # fmt: skip
+    if again:
+        virtual = [(y, y), *virtual]
+    for z, right in virtual:
+        for _ in range(OFTEN):
+            pp.transform(how, x, z, out=out, op=scaled)
+            assert (out == x + 2 * right).all()
+            assert pp.transform_reduce(how, x, z, transform=scaled) == (x + 2 * right).sum()
+            if not isinstance(z, pp.range):
+                pp.for_each(how, N, put_sum, x, z, out)
+                assert (out == x + right).all()
+        for plain in (y, right.copy()):
+            pp.transform(how, x, plain, out=out, op=scaled)
+            assert (out == x + 2 * plain).all()
+            assert pp.transform_reduce(how, x, plain, transform=scaled) == (x + 2 * plain).sum()
+            pp.for_each(how, N, put_sum, x, plain, out)
+            assert (out == x + plain).all()
