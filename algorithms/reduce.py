@@ -20,6 +20,7 @@ from portapar.executor import Executor
 from portapar.kernel.program import REFUSED
 from portapar.looks import Look, lazily, quick
 from portapar.ops import Monoid
+from portapar.partitioned import PartitionedArray
 from portapar.policy import Policy
 from portapar.problem import Problem, folded
 
@@ -133,7 +134,7 @@ def reduce_as(
             look = transform, (id(op.__code__), id(op.__globals__)), None
     if look is not None:
         given = inputs
-        if inputs and type(inputs[0]) is not np.ndarray:
+        if inputs and type(inputs[0]) is not np.ndarray and type(inputs[0]) is not PartitionedArray:
             look, given = lazily(look, inputs)
         result = quick(policy, look, given)
         if result is not REFUSED:

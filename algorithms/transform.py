@@ -53,7 +53,7 @@ def _run(algorithm: str, policy: Policy | None, op: Any, args: tuple[Any, ...], 
     """Its arguments are those of `op`, and the output."""
     look: Look = (op, (args[-1] is None, extra), None)
     given = args
-    if type(args[0]) is not np.ndarray:
+    if type(args[0]) is not np.ndarray and type(args[0]) is not PartitionedArray:
         look, given = lazily(look, args)
     result = quick(policy, look, given)
     return call(algorithm, policy, (op,), args, extra, _build, look) if result is REFUSED else result

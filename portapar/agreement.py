@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -69,8 +70,12 @@ class Asked(int):
 
 def numbers(values: Sequence[Any], places: Sequence[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
     """What gives the numbers that are compared of a call's arguments, those at `places`, which look like `values`."""
-    if all(type(values[k]) is PartitionedArray for k in places):
-        return lambda args: tuple([args[k].number for k in places])
+    if places and all(type(values[k]) is PartitionedArray for k in places):
+        if len(places) == 1:
+            (k,) = places
+            return lambda args: (args[k].number,)
+        pick, number = operator.itemgetter(*places), operator.attrgetter("number")
+        return lambda args: tuple(map(number, pick(args)))
     return lambda args: tuple([_number(args[k]) for k in places])
 
 

@@ -224,14 +224,12 @@ class _ReadyParts:
             return None
         if asked is None:
             return native
-        known, noted = where.notes, numbers(args, [self.places[k] for k in asked.places])
+        noting, noted = where.notes.get, numbers(args, [self.places[k] for k in asked.places])
 
         def found(space: Any, args: tuple[Any, ...]) -> Any:
             result = native(space, args)
-            if result is not REFUSED:
-                loops = known.get(get_ident())
-                if loops is not None:
-                    loops.append((asked, noted(args)))
+            if result is not REFUSED and (loops := noting(get_ident())) is not None:
+                loops.append((asked, noted(args)))
             return result
 
         return found
