@@ -8,6 +8,7 @@ import pytest
 from conftest import executor
 
 import portapar as pp
+from portapar.kernel.jit.native import slow_gathers
 from portapar.kernel.lanes.crossed import is_alone
 
 
@@ -257,6 +258,8 @@ def test_columns_with_more_to_them_become_vectors():
     a, k = np.zeros((5, 200)), np.zeros((5, 200), np.int32)
     for kernel in (thomas, diagonals, ellpack, mixed):
         assert "strip" in pp.inspect(kernel, pp.simd(), a, a.copy(), k, a[0].copy(), a.copy(), space=200)["Numba"]
+    told = pp.inspect(ellpack, executor("opencl:0"), a, a.copy(), k, a[0].copy(), a.copy(), space=200)["OpenCL C"]
+    assert ("strip" in told) is ("always_inline" in told and not slow_gathers())
 
 
 def tallied(i, n, x, y, out):

@@ -12,7 +12,7 @@ import numpy as np
 from portapar.kernel.front.bounds import bounded
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.jit.functions import function_texts, weak_places
-from portapar.kernel.jit.native import callee
+from portapar.kernel.jit.native import callee, slow_gathers
 from portapar.kernel.lanes.crossed import AHEAD
 from portapar.kernel.lanes.inner import Rounds, inner_strips
 from portapar.kernel.lanes.straight import straight
@@ -36,14 +36,15 @@ def kept_apart(program: Program) -> bool:
 def strip_bodies(program: Program, elements: bool = True) -> tuple[int, tuple[ast.Module, ...]]:
     """The body for several neighbouring indices at a time: how many, and that for so many and for fewer; 0 if none.
 
-    It is right where indices cannot be negative (`bounded`, which also says what `elements` is), and arrays that are
-    written share no memory with others.
+    It is right where indices cannot be negative (`bounded`, which also says what `elements` is; without them those from
+    arrays may be anything), and arrays that are written share no memory with others.
     """
     steps = program.unit or program.steps[-1] == 1
     body = _straight(program, elements) if steps else None
     if body is None:
         return 0, ()
-    whole, fewer = (strip(program, body, fewer) for fewer in (False, True))
+    gathers = not elements and not slow_gathers()
+    whole, fewer = (strip(program, body, fewer, gathers=gathers) for fewer in (False, True))
     return (0, ()) if whole is None or fewer is None else (whole[0], (whole[1], fewer[1]))
 
 

@@ -32,12 +32,15 @@ TURNED = (2, 4, 8, 16)  #: lengths of rows that are made columns by vectors
 _NEAR = 4  #: LLVM makes vectors of neighbouring rows of so many numbers by itself
 
 
-def strip(program: Program, body: ast.Module, fewer: bool = False, apart: bool = True) -> tuple[int, ast.Module] | None:
+def strip(
+    program: Program, body: ast.Module, fewer: bool = False, apart: bool = True, gathers: bool = False
+) -> tuple[int, ast.Module] | None:
     """``strip(i[, …], *args)``: the body for so many indices from the last one on; None if it has no such loop.
 
     If `fewer`, for as many as one more argument says. What is written must share memory with no other array, and either
     be written, and read, at the kernel's own last index alone, if indices write `apart`, or else by the last steps, and
-    by none before: these are then done for one index after the other.
+    by none before: these are then done for one index after the other. If it `gathers`, elements that are indices may be
+    negative.
     """
     function = body.body[0]
     assert isinstance(function, ast.FunctionDef)
@@ -46,7 +49,7 @@ def strip(program: Program, body: ast.Module, fewer: bool = False, apart: bool =
         return None
     for ordered in (False, True) if apart else (True,):
         try:
-            made = _Strip(program, copied(function), fewer, written, ordered=ordered)
+            made = _Strip(program, copied(function), fewer, written, ordered=ordered, gathers=gathers)
             tree = made.made()
             return made.width, tree
         except _No:
@@ -67,9 +70,11 @@ class _Strip:
         written: Sequence[int],
         rows: int = crossed.WIDTH,
         ordered: bool = False,
+        gathers: bool = False,
     ) -> None:
         self.program, self.function, self.fewer, self.rows, self.ordered = program, function, fewer, rows, ordered
-        self.halved = functools.partial(_Strip, program, copied(function), False, written, crossed.HALF, ordered)
+        self.gathers, rest = gathers, (crossed.HALF, ordered, gathers)
+        self.halved = functools.partial(_Strip, program, copied(function), False, written, *rest)
         params = [p.arg for p in function.args.args]
         self.index, self.arrays = params[: program.ndim], params[program.ndim :]
         self.own = params[program.ndim - 1]
@@ -494,14 +499,15 @@ class _Strip:
         return False
 
     def found(self, index: ast.expr) -> bool:
-        """Whether it comes from an array of indices, and is not negative for certain."""
+        """Whether it comes from an array of indices, and is not negative for certain, or may be all the same."""
         match index:
             case ast.Call(func=ast.Attribute(attr="uint64"), args=[inner]):
                 index = inner
-                while isinstance(index, ast.Name) and index.id in self.made_of:
-                    index = self.made_of[index.id]
-                return isinstance(index, ast.Subscript)
-        return False
+            case _ if not self.gathers:
+                return False
+        while isinstance(index, ast.Name) and index.id in self.made_of:
+            index = self.made_of[index.id]
+        return isinstance(index, ast.Subscript)
 
 
 class _Lanes(ast.NodeTransformer):
