@@ -146,8 +146,25 @@ def from_the_end(i, a, b, c, f):
         c[i, j // 2 - 3] = s
 
 
+def leaves(i, a, b, c, f):
+    """What gives a variable another value behind the loop is left out, by continue or break."""
+    s = f
+    for g in range(3):
+        for j in range(b.shape[1]):
+            s = a[i, g]
+            for k in range(len(b)):
+                s += b[k, j]
+            c[i, j] = s + g
+        if a[i, g] < 0.3:
+            continue
+        if a[i, g] > 0.8:
+            break
+        s = 1.0
+    c[i, 0] = s
+
+
 DONE = product, triangle, both, deeper, from_the_end
-NOT = carried, kept, left, again, told, looked_at, passed_on
+NOT = carried, kept, left, again, told, looked_at, passed_on, leaves
 
 
 @pytest.mark.parametrize(

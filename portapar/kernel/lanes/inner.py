@@ -47,7 +47,7 @@ def inner_strips(program: Program, body: ast.Module) -> tuple[ast.Module, tuple[
         return None
     made: list[Rounds] = []
     counters = {p.arg for p in function.args.args[: program.ndim]}  # which are not negative
-    _visit(program, function, function.body, [], counters, made)
+    _visit(program, function, function.body, [[]], counters, made)
     return (ast.fix_missing_locations(found), tuple(made)) if made else None
 
 
@@ -55,19 +55,22 @@ def _visit(
     program: Program,
     function: ast.FunctionDef,
     block: list[ast.stmt],
-    rest: list[ast.stmt],
+    rest: list[list[ast.stmt]],
     counters: set[str],
     made: list[Rounds],
 ) -> None:
-    """Replace loops of a block, or inside of them; `rest` is what may run behind the block."""
+    """Replace loops of a block, or inside of them; `rest` is what runs behind the block, and where it ends early."""
     place = 0
     while place < len(block):
-        step, behind = block[place], [*block[place + 1 :], *rest]
+        step, behind = block[place], [[*block[place + 1 :], *rest[0]], *rest[1:]]
+        again = [[step, *behind[0]], *behind[1:]]
+        if any(isinstance(node, (ast.Break, ast.Continue)) for node in ast.walk(step)):
+            again.append(again[0])
         if isinstance(step, ast.If):
             for part in (step.body, step.orelse):
                 _visit(program, function, part, behind, counters, made)
         elif isinstance(step, ast.While):
-            _visit(program, function, step.body, [step, *behind], counters, made)
+            _visit(program, function, step.body, again, counters, made)
         elif isinstance(step, ast.For):
             parts = _replaced(program, function, step, behind, counters, len(made))
             if parts is not None:
@@ -77,7 +80,7 @@ def _visit(
                 place += len(steps)
                 continue
             inside = counters if _ends(step, counters) is None else counters | stored_in(step.target)
-            _visit(program, function, step.body, [step, *behind], inside - stored_in(*step.body), made)
+            _visit(program, function, step.body, again, inside - stored_in(*step.body), made)
         place += 1
 
 
@@ -104,7 +107,12 @@ def _at_least_0(node: ast.expr, counters: set[str]) -> bool:
 
 
 def _replaced(
-    program: Program, function: ast.FunctionDef, loop: ast.For, behind: list[ast.stmt], counters: set[str], number: int
+    program: Program,
+    function: ast.FunctionDef,
+    loop: ast.For,
+    behind: list[list[ast.stmt]],
+    counters: set[str],
+    number: int,
 ) -> tuple[list[ast.stmt], Rounds] | None:
     """What stands for a loop if several of its rounds can be done at a time."""
     ends = _ends(loop, counters)
@@ -117,10 +125,9 @@ def _replaced(
     assigned = stored_in(function)
     if own in given or assigned & {*params}:
         return None
-    for name in given:  # what a round leaves to the next one, or to what comes behind the loop
-        if _first_use(name, loop.body) == "read" or _first_use(name, behind) == "read":
-            return None
-    if _first_use(own, behind) == "read":
+    if any(_first_use(name, loop.body) == "read" for name in given):  # what a round leaves to the next one
+        return None
+    if any(_first_use(name, way) == "read" for name in {own, *given} for way in behind):
         return None
     kinds = Kinds(program, function)
     if any(kinds.of(name) != ("int64", "int") for name in _numbers(*ends)):
