@@ -1058,6 +1058,57 @@ def test_native_code_knows_decided_calls(alone, monkeypatch, of):
                 pp.transform(how, x, op=lambda v: v * 2.0)
 
 
+def _others(x):
+    """Arguments that a decided call was not decided for; those that follow come back to it."""
+    yield "other elements", x[::-1].copy()
+    yield "backwards", x[::-1]
+    yield "in steps", np.repeat(x, 2)[::2]
+    yield "shorter", x[:-1].copy()
+    yield "one", x[:1].copy()
+    yield "none", x[:0]
+    yield "many", np.resize(x, 9001)
+    yield "single", x.astype(np.float32)
+    yield "a list", list(x)
+    yield "NaN", np.where(np.arange(len(x)) % 3 == 0, np.nan, x)
+    yield "repeated", np.broadcast_to(x[:1], x.shape)
+    yield "two axes", x.reshape(-1, 2)
+    yield "not aligned", np.frombuffer(b"-" + x.tobytes(), np.uint8)[1:].view(x.dtype)
+
+
+_CALLS = {
+    "transform": lambda how, x, out: pp.transform(how, x, op=lambda v: v * 2),
+    "reduce": lambda how, x, out: pp.reduce(how, x),
+    "scan": lambda how, x, out: pp.inclusive_scan(how, x, out=out),
+    "copy_if": lambda how, x, out: pp.copy_if(how, x, lambda v: v > 0.5),
+    "reverse": lambda how, x, out: pp.reverse(how, x, out=out),
+    "sort": lambda how, x, out: pp.sort(how, x, out=out),
+}
+
+
+@pytest.mark.parametrize("name", _CALLS)
+@pytest.mark.parametrize("n", [100, 6000])
+def test_decided_calls_look_at_their_arguments(alone, name, n):
+    """What is done is what `pp.par` does, whatever was decided for others; outputs that do not fit are refused."""
+    rates._known[:] = [Profile({"threads": FLAT})]
+    call, x, read_only = _CALLS[name], np.random.default_rng(3).random(n), np.zeros(n)
+    read_only.flags.writeable = False
+
+    def outcome(how, x, out):
+        try:
+            found = np.asarray(call(how, x, out))
+        except pp.PortaparError as error:
+            return type(error)
+        return found.dtype, found.shape, found.tobytes()
+
+    given = [(x, None) for _, x in _others(x)]
+    given += [(x, out) for out in (np.zeros(n), read_only, np.zeros(n - 1), np.zeros(2 * n)[::2], x.copy())]
+    for other, out in given:
+        for _ in range(16):  # until it is decided
+            call(pp.auto, x, None if out is None else np.zeros(n))
+        wanted = outcome(pp.par, other, out)
+        assert all(outcome(pp.auto, other, out) == wanted for _ in range(2))
+
+
 @pytest.mark.parametrize("launch", [1e-15, 1e-5, 1e4])  # of rates that are possible, but absurd
 def test_fewer_elements_than_executors(alone, launch):
     some = Rates(launch, ((1.0, 1e18), (1e18, 1.0)), 1.0, 1e18, 1e18, 1.0, 1.0, 1e18, 1.0, threads=1)
