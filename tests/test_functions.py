@@ -393,3 +393,18 @@ def test_what_our_functions_cannot_do_is_told_at_the_users_line(renderer, module
         made = module(f"import math\ndef body(i, x, z):\n    x[i] = 1.0\n    x[i] += {text}.real\n")
         with pytest.raises(pp.KernelError, match=rf"'body' \({re.escape(made.__file__)}:4\)"):
             pp.for_each(renderer, 2, made.body, np.ones(2), np.ones(2, complex))
+
+
+@pytest.mark.parametrize("kind", ["i1", "i4", "u4", "i8", "u8"])
+def test_exponents_of_any_width(renderer, kind):
+    info = np.iinfo(kind)
+    n = np.array([v for v in (0, 3, -3, 120, info.max, info.min, 2**32, 2**32 + 1) if info.min <= v <= info.max], kind)
+    for number in (np.float64(0.75), np.float32(-1.5), np.float64(0.0), np.float64(np.inf)):
+        x = np.full(len(n), number)
+        with np.errstate(all="ignore"):
+            scale = np.exp2(np.clip(n.astype(float), -2000, 2000)).astype(x.dtype)
+            right = x * scale if number * 0 == 0 != number else x
+        for op in (lambda x, n: np.ldexp(x, n), lambda x, n: math.ldexp(x, n)):
+            found = pp.transform(renderer, x, n, op=op)
+            assert found.dtype == x.dtype
+            np.testing.assert_array_equal(found, right)

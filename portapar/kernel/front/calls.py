@@ -154,7 +154,7 @@ class Calls(Shapes):
         if remedy is not None:
             self.fail(node, f"it calls {ast.unparse(node.func)}, which does not exist in kernels", remedy)
         own = functions.substitute(value, len(node.args) + len(node.keywords))
-        if own is not None:
+        if own is not None and own is not self.func:
             return self._own(node, own, source, value)
         if value is not None and getattr(atomic, getattr(value, "__name__", ""), None) is value:
             self._atomic(node, value)

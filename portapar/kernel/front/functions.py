@@ -146,6 +146,18 @@ def frexp(x):
     return part, power
 
 
+def ldexp(x, n):
+    return math.ldexp(x, exponent(n))
+
+
+def np_ldexp(x, n):
+    return np.ldexp(x, exponent(n))
+
+
+def exponent(n: Any) -> Any:  # what renderers cut to 32 bits
+    return max(-5000, np.int64(min(5000, n)))
+
+
 def dist(p, q):
     total = 0.0
     for k in range(len(p)):
@@ -386,7 +398,7 @@ _MATH: dict[str, dict[int, Callable[..., Any]]] = {
     "comb": {2: comb}, "perm": {1: factorial, 2: perm}, "factorial": {1: factorial}, "isqrt": {1: isqrt},
     "lcm": {2: lcm}, "gcd": {3: gcd3}, "log": {2: log_to_base}, "hypot": {3: hypot3}, "dist": {2: dist},
     "prod": {1: prod}, "sumprod": {2: sumprod}, "remainder": {2: remainder}, "isclose": {_ANY: isclose},
-    "modf": {1: modf}, "frexp": {1: frexp}, "ulp": {1: ulp},
+    "modf": {1: modf}, "frexp": {1: frexp}, "ulp": {1: ulp}, "ldexp": {2: ldexp},
 }  # fmt: skip
 #: NumPy's, by their names and numbers of arguments
 NUMPY: dict[str, dict[int, Callable[..., Any]]] = {
@@ -395,7 +407,7 @@ NUMPY: dict[str, dict[int, Callable[..., Any]]] = {
     "nan_to_num": {1: nan_to_num, 2: nan_to_num, 4: nan_to_numbers}, "isclose": {_ANY: np_isclose},
     "allclose": {_ANY: np_isclose}, "logaddexp2": {2: logaddexp2}, "sinc": {1: sinc}, "interp": {3: interp},
     "polyval": {2: polyval}, "iscomplex": {1: iscomplex}, "isreal": {1: isreal}, "angle": {1: angle},
-    "modf": {1: modf}, "frexp": {1: frexp}, "spacing": {1: spacing},
+    "modf": {1: modf}, "frexp": {1: frexp}, "spacing": {1: spacing}, "ldexp": {2: np_ldexp},
 }  # fmt: skip
 _COMPLEX: dict[str, dict[int, Callable[..., Any]]] = {
     **{name: {1: globals()[f"c_{name}"]} for name in (

@@ -349,7 +349,8 @@ class _Frame:
             sides = [test]
         values = [self.value(side) for side in sides]
         equal = any(value.way not in ("same", "loop") for value in values)
-        bounds = isinstance(test, ast.Compare) and not sides
+        bounds = holds and isinstance(test, ast.Name) and self.value(test).at is not None  # all but index 0
+        bounds |= isinstance(test, ast.Compare) and not sides
         if bounds and isinstance(test, ast.Compare):
             among = map(self.value, (test.left, *test.comparators))
             bounds = all(isinstance(op, (*_ORDER, ast.NotEq if holds else ast.Eq)) for op in test.ops)
