@@ -408,3 +408,12 @@ def test_exponents_of_any_width(renderer, kind):
             found = pp.transform(renderer, x, n, op=op)
             assert found.dtype == x.dtype
             np.testing.assert_array_equal(found, right)
+
+
+def test_hypotenuses_of_any_width(renderer):
+    long = np.array([2**64 - 1, 3, 2**63], np.uint64)
+    for kind in ("u2", "i8", "u8", "f4", "f8"):
+        short = np.array([100, 4, 2], kind)
+        found = pp.transform(renderer, short, long, op=lambda a, b: math.hypot(a, b))
+        np.testing.assert_allclose(found, [math.hypot(a, b) for a, b in zip(short, long, strict=True)], rtol=1e-6)
+    assert pp.transform(renderer, short.astype("f4"), short.astype("f4"), op=math.hypot).dtype == np.float32

@@ -91,6 +91,10 @@ def log_to_base(x, base):
     return math.log(x) / math.log(base)
 
 
+def hypot2(x, y):  # whose whole numbers Numba takes for signed ones
+    return math.hypot(1.0 * x, 1.0 * y)
+
+
 def hypot3(x, y, z):
     return math.hypot(math.hypot(x, y), z)
 
@@ -396,7 +400,7 @@ _ANY = -1  #: any number of arguments
 _MATH: dict[str, dict[int, Callable[..., Any]]] = {
     "cbrt": {1: np.cbrt}, "fmod": {2: np.fmod}, "exp2": {1: np.exp2},
     "comb": {2: comb}, "perm": {1: factorial, 2: perm}, "factorial": {1: factorial}, "isqrt": {1: isqrt},
-    "lcm": {2: lcm}, "gcd": {3: gcd3}, "log": {2: log_to_base}, "hypot": {3: hypot3}, "dist": {2: dist},
+    "lcm": {2: lcm}, "gcd": {3: gcd3}, "log": {2: log_to_base}, "hypot": {2: hypot2, 3: hypot3}, "dist": {2: dist},
     "prod": {1: prod}, "sumprod": {2: sumprod}, "remainder": {2: remainder}, "isclose": {_ANY: isclose},
     "modf": {1: modf}, "frexp": {1: frexp}, "ulp": {1: ulp}, "ldexp": {2: ldexp},
 }  # fmt: skip
