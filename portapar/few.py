@@ -204,7 +204,8 @@ def _again(
                 return True
     key = _key(how, blocks, found[0], values)
     launch = _steps.get(key) or _steps.recalled(key) if key is not None else None
-    if Lazy in map(type, values):
+    lazy = Lazy in map(type, values)
+    if lazy:
         values = tuple(flat(values))
     if launch is None or (out is not None and not _apart(out, values, like)):
         return False
@@ -216,7 +217,7 @@ def _again(
         result = launch(values)
         if tapes:
             seen(launch, values, result)
-        elif result is not REFUSED:
+        elif result is not REFUSED and not lazy:  # native code would take arrays for what is computed of them
             _learn(place, key, launch, values)
         return result is not REFUSED
     except struct.error:  # a whole number beyond 64 bits: the long way says so

@@ -778,3 +778,20 @@ def test_a_start_that_is_missing_is_told_after_calls_that_had_one(n):
             call(init=0)
             with pytest.raises(pp.PlacementError, match="identity"):
                 call()
+
+
+def test_lazy_inputs_are_known_from_the_arrays_that_they_are_computed_of():
+    """Steps that ran several times on the one, then on the other."""
+    x = np.random.default_rng(3).random(60)
+    calls = [
+        (lambda z: pp.max_element(pp.seq, z), lambda z: z.argmax()),
+        (lambda z: pp.mismatch(pp.seq, x, z), lambda z: [*(x == z), False].index(False)),
+        (lambda z: pp.find_if(pp.seq, z, lambda v: v > 0.9), lambda z: np.flatnonzero(z > 0.9)[0]),
+        (lambda z: pp.copy_if(pp.seq, x, lambda v: v > 0.9, stencil=z).tolist(), lambda z: x[z > 0.9].tolist()),
+        (lambda z: pp.transform_scan(pp.seq, z, transform=abs, op=pp.maximum)[-9], lambda z: z[:-8].max()),
+        (lambda z: pp.bincount(pp.seq, np.arange(60) % 7, weights=z)[0], lambda z: sum(z[::7])),
+    ]
+    for call, oracle in calls:
+        for z, right in ((x, x), (pp.lazy.reverse(x), x[::-1]), (x[::-1].copy(), x[::-1]), (x, x)) * 2:
+            for _ in range(5):
+                assert call(z) == pytest.approx(oracle(right), rel=1e-14)
