@@ -240,10 +240,10 @@ int64_t pagerank(int64_t n, const int64_t *offsets, const Vertex *targets, float
 // M. Sutton, T. Ben-Nun, A. Barak, "Optimizing parallel graph connectivity computation via subgraph sampling", 2018.
 void components(int64_t n, const int64_t *offsets, const Vertex *targets, Vertex *label) {
     Rows g{n, offsets, targets};
-    auto join = [&](Vertex u, Vertex v) {
+    auto join = [label](Vertex u, Vertex v) {
         Vertex a = label[u], b = label[v];
         while (a != b) {
-            Vertex high = std::max(a, b), low = std::min(a, b), at = label[high];
+            Vertex high = a > b ? a : b, low = a + (b - high), at = label[high];
             if (at == low || (at == high && swap_if(&label[high], high, low))) return;
             a = label[label[high]];
             b = label[low];
