@@ -57,7 +57,7 @@ def length(x: Any) -> int:
 
 def number_of(x: Any) -> float | None:
     """A number as far as loops are counted with it; None for what is none, or is out of all measure."""
-    return float(x) if isinstance(x, numbers.Real) and abs(x) < _HUGE else None  # type: ignore[operator]
+    return float(x) if isinstance(x, numbers.Real) and -_HUGE < x < _HUGE else None  # type: ignore[operator]
 
 
 def either(one: Value, other: Value) -> Value:

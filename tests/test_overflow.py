@@ -3,6 +3,8 @@
 Every kernel is compared with plain Python on NumPy's scalars, near the limits of its types.
 """
 
+import warnings
+
 import numpy as np
 import pytest
 from conftest import executor
@@ -275,3 +277,15 @@ def test_a_wider_text_runs_what_is_longer(device):
     assert out.tolist() == [(2**40 + k) * 3 + 1 for k in range(8)]
     pp.for_each(device, pp.range(2**62 - 4, 2**62 + 4), far, out)
     assert out.tolist() == [2] * 4 + [1] * 4
+
+
+def taken(i, x, least):
+    x[i] += least
+
+
+def test_the_least_number_of_a_type_is_an_argument_without_warnings():
+    x = np.zeros(3, np.int16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pp.for_each(pp.par.on(pp.executor("hybrid:threads:1+simd")), 3, taken, x, np.int16(-32768))
+    assert [*x] == [-32768] * 3
