@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -99,6 +100,8 @@ class OpenCLDevice(CDevice):
         self.units = device.max_compute_units
         #: its kernels write to the host's memory itself where they are given that: a copy would cost a few microseconds
         self.direct = self.dialect.serial and device.platform.name == PLATFORM
+        #: that memory, of the last ones: a call that Ctrl-C ends has a kernel that still writes to it
+        self.partials: deque[np.ndarray[Any, Any]] = deque(maxlen=8)
         room = device.local_mem_size >= _SHARED and device.max_work_group_size >= _GROUP
         self.groups = room and not self.dialect.serial
         self.memory = device.global_mem_size
@@ -319,6 +322,7 @@ class OpenCLDevice(CDevice):
             items, group = min(max(tiles * LANES, -(-values // LANES) * LANES), _MOST_ITEMS), LANES
         host, flags = np.empty(tiles + values, acc), cl.mem_flags
         if self.direct:
+            self.partials.append(host)
             partials = cl.Buffer(self.context, flags.READ_WRITE | flags.USE_HOST_PTR, hostbuf=host)
             return self._launch(kernel, [partials, 0, *arguments], items, group, after), host
         partials = cl.Buffer(self.context, flags.READ_WRITE, host.nbytes)
