@@ -147,7 +147,7 @@ def test_transfers_may_be_forbidden_or_told(parts, monkeypatch):
         for _ in range(2):
             pp.for_each(told, n, around.permuted, p, x, out)
     assert len(seen) == 1 and seen[0].filename == __file__
-    with pytest.raises(pp.PolicyError, match="transfers='perhaps'.*forbid"):
+    with pytest.raises(pp.PolicyError, match="transfers is 'perhaps'.*forbid"):
         pp.par.with_(transfers="perhaps")
 
 

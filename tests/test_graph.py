@@ -600,7 +600,7 @@ def small():
         (lambda: graph.sssp(pp.par, Graph(OFFSETS, TARGETS, -TARGETS), 0), r"weights\[0\] is -1: must not be negative"),
         (lambda: graph.sssp(pp.par, small(), 0, delta=0), "delta is 0: must be greater than 0"),
         (lambda: graph.pagerank(pp.par, small(), damping=2), "damping is 2: must be between 0 and 1"),
-        (lambda: graph.pagerank(pp.par, small(), dangling="no"), "dangling is 'no': must be 'drop' or"),
+        (lambda: graph.pagerank(pp.par, small(), dangling="no"), "dangling is 'no': must be one of 'drop'"),
         (lambda: graph.pagerank(pp.par, small(), dtype="i4"), "dtype is i4: must be float32 or float64"),
         (lambda: graph.triangle_count(pp.par, small()), "the graph is directed"),
         (lambda: graph.kronecker(pp.par, 40), "scale is 40"),

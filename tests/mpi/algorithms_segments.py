@@ -18,9 +18,3 @@ WORLD = pp.mpi()
 def test_right_on_ranks(name):
     for n in (20_011, 300, 5):
         segments_on_parts.CASES[name](pp.par.on(WORLD), WORLD.asarray, n)
-
-
-@pytest.mark.skipif(WORLD.group.size == 1, reason="of one rank a frontier is shared")
-def test_worklist():
-    with pytest.raises(pp.PlacementError, match="share no memory"):
-        pp.Worklist(WORLD, 10)

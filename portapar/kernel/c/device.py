@@ -340,12 +340,13 @@ class _Launch(Launch):
         """The kernel and its arguments; None if the long way has to look."""
         device, specs = self.device, self._task.program.specs
         device.ready()
-        like: list[Any] = [firsts, device._apart(self._task.program, values)]
+        like: list[Any] = [firsts]
         for k in self._arrays:
             x = values[k]
             if not device.owns(x):
                 return None
             like += (x.shape, x.strides)
+        like.append(device._apart(self._task.program, values))
         known = self._known
         if known[0] != like:
             given = self._given(values, firsts)
