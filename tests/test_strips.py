@@ -392,7 +392,16 @@ def totalled(i, x, out):
     out[i] = s + x[i]
 
 
-@pytest.mark.parametrize("kernel", [walk, logistic, ended, totalled], ids=lambda x: x.__name__)
+def weighted(i, x, out):
+    s, d = 0.0, 0.0
+    for k in range(16):
+        w = x[i] * k - 0.5
+        s += w * w * 0.25
+        d = d - w * (k + 1) * 0.125
+    out[i] = s + d
+
+
+@pytest.mark.parametrize("kernel", [walk, logistic, ended, totalled, weighted], ids=lambda x: x.__name__)
 def test_chains_of_constant_length(renderer, kernel):
     for size in (1, 7, 64, 150):
         x = np.random.default_rng(4).random(size)
@@ -408,6 +417,10 @@ def test_chains_of_constant_length_become_vectors():
     x, out = np.zeros(999), np.zeros(999)
     for kernel in (walk, logistic):
         assert "x double>" in pp.inspect(kernel, pp.simd(), x, out, space=999)["LLVM"], kernel
+    # sums alone are left to LLVM, which makes vectors of them by itself
+    told = pp.inspect(weighted, pp.simd(), x, out, space=999)
+    assert "strip64" not in told["Numba"] and "x double>" in told["LLVM"]
+    assert "strip64" in pp.inspect(logistic, pp.simd(), x, out, space=999)["Numba"]
 
 
 # steps that are the same for all indices, conditions, and numbers of several kinds --------------------

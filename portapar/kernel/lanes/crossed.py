@@ -19,6 +19,7 @@ from portapar.kernel.program import Spec
 
 SHORT = 64  #: rounds of a loop with a constant count that LLVM writes out, and makes vectors of, by itself
 CHAIN = 100  #: steps of such a loop, from which on it is slow, or stays a loop
+SUMS = 32, 512  #: rounds and steps of one that only adds up, up to which LLVM's own vectors are as fast or faster
 WIDTH = 16  #: rows that are done at a time: two vectors of doubles, so that the adder need not wait
 HALF = 8  #: the same of what is left
 AHEAD = 4  #: cache lines that are asked for before they are needed, where rows of several arrays are read
@@ -39,9 +40,36 @@ def is_chain(loop: ast.For) -> bool:
     """Whether a loop with a small constant count has so many steps that it takes long if each waits for the last."""
     if not isinstance(loop.iter, ast.Call) or not is_short(loop.iter.args):
         return False
-    steps = (ast.BinOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.AugAssign, ast.Call, ast.Subscript)
-    size = sum(isinstance(node, steps) for step in loop.body for node in ast.walk(step))
-    return len(range(*map(ast.literal_eval, loop.iter.args))) * size > CHAIN
+    counted = (ast.BinOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.AugAssign, ast.Call, ast.Subscript)
+    rounds = len(range(*map(ast.literal_eval, loop.iter.args)))
+    steps = rounds * sum(isinstance(node, counted) for step in loop.body for node in ast.walk(step))
+    most, limit = SUMS
+    return steps > CHAIN and (rounds > most or steps > limit or not _only_sums(loop.body))
+
+
+def _only_sums(body: list[ast.stmt]) -> bool:
+    """Whether all that a round hands on to the next one are sums, of what needs nothing from rounds before."""
+    steps = [part for step in body for part in (step.body if isinstance(step, ast.For) else [step])]  # of all lanes
+    steps = [step for step in steps if not isinstance(step, ast.Expr)]
+    changing, given = stored_in(*steps), set[str]()
+    for step in steps:
+        match step:
+            case ast.AugAssign(ast.Name(id=name), ast.Add() | ast.Sub(), value) if name not in given:
+                fresh = False
+            case ast.Assign([ast.Name(id=name)], ast.BinOp(ast.Name(id=old), ast.Add() | ast.Sub(), value)) if (
+                name == old and name not in given
+            ):
+                fresh = False
+            case ast.Assign([ast.Name(id=name)], value):
+                fresh = True
+            case ast.AugAssign(ast.Name(id=name), value=value) if name in given:
+                fresh = True
+            case _:
+                return False
+        if names_in(value) & changing - given:
+            return False
+        given |= {name} if fresh else set()
+    return True
 
 
 def is_left(node: ast.AST) -> bool:
