@@ -17,7 +17,8 @@ from portapar.kernel.front import codec
 from portapar.kernel.front.access import Access
 from portapar.kernel.front.kernel import Kernel
 from portapar.kernel.front.lift import lift
-from portapar.kernel.front.reach import Reach, reaches
+from portapar.kernel.front.reach import reaches
+from portapar.kernel.front.reached import Reach
 from portapar.kernel.front.text import Text
 from portapar.kernel.jit.check import typed
 from portapar.kernel.program import INDICES, Spec

@@ -225,7 +225,7 @@ def _again(
 
 
 def _learn(place: Any, key: Any, launch: Any, values: tuple[Any, ...]) -> None:
-    """Let native code know a step that ran several times, see `portapar.remembered.learn`."""
+    """Let native code know a step that ran several times, as `portapar.looks.learn` does of calls."""
     _ran[key] = _ran.get(key, 0) + 1
     if _ran[key] == OFTEN:
         run = launch.caller(None, values, range(len(values)), None, False, None, True)

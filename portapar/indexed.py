@@ -16,7 +16,8 @@ from portapar.errors import KernelError
 from portapar.kernel.copies import combined
 from portapar.kernel.front.access import Access
 from portapar.kernel.front.kernel import Kernel
-from portapar.kernel.front.reach import Reach, reaches
+from portapar.kernel.front.reach import reaches
+from portapar.kernel.front.reached import Reach
 from portapar.kernel.front.rows import without_rows
 from portapar.kernel.front.single_store import result
 from portapar.kernel.front.text import Text

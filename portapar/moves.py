@@ -22,7 +22,7 @@ from portapar import cost, overlaps, shares
 from portapar.errors import KernelError, PlacementError, PortaparWarning
 from portapar.kernel.copies import combined
 from portapar.kernel.front.access import Access
-from portapar.kernel.front.reach import Reach
+from portapar.kernel.front.reached import Reach
 from portapar.partitioned import PartitionedArray
 from portapar.policy import Policy
 from portapar.problem import Problem

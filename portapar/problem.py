@@ -20,7 +20,7 @@ from portapar.kernel.front import fuse
 from portapar.kernel.front.access import Access
 from portapar.kernel.front.kernel import Kernel, folding, holding, is_held
 from portapar.kernel.front.lift import lift
-from portapar.kernel.front.reach import Reach
+from portapar.kernel.front.reached import Reach
 from portapar.kernel.front.rows import checking, without_rows
 from portapar.kernel.front.text import Text
 from portapar.kernel.program import INDICES, Program, Spec, has_loop

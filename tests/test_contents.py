@@ -20,7 +20,7 @@ def test_every_name_and_its_file_is_in_the_table():
     assert told == found
 
 
-@pytest.mark.parametrize("room", ["front", "jit", "cpu", "c"])
+@pytest.mark.parametrize("room", ["front", "jit", "cpu", "lanes", "c"])
 def test_every_file_of_a_room(room):
     package = importlib.import_module(f"portapar.kernel.{room}")
     folder = Path(package.__file__).parent

@@ -16,7 +16,8 @@
 `shapes`        tuples with names, and what is taken apart, joined or cut of tuples, written out
 `tuples`        items of tuples that a body writes
 `access`        how a kernel uses its arrays
-`reach`         which rows of its arrays an iteration reads and writes
+`reach`         which rows of its arrays an iteration reads and writes: by running it abstractly
+`reached`       and how that is told
 `races`         writes that iterations may do to one place at the same time
 `narrow`        sums of narrow integers that wrap unseen
 `checked`       kernels that test their indices
