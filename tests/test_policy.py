@@ -53,7 +53,7 @@ def test_one_thread_has_nobody_to_deal_to(name):
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: pp.par.with_(schedule="fast"), r"schedule='fast'.*static, dynamic, guided"),
+        (lambda: pp.par.with_(schedule="fast"), r"schedule is 'fast'.*'static', 'dynamic', 'guided'"),
         (lambda: pp.par.with_(chunk_size=0), r"chunk_size=0.*whole number from 1"),
         (lambda: pp.par.with_(chunk_size=-3), r"chunk_size=-3"),
         (lambda: pp.par.with_(chunk_size=2.5), r"chunk_size=2.5"),

@@ -42,5 +42,3 @@ def test_worklist_on_parts_that_share_memory():
             work.for_each(how, visit, starts, targets, depth, level)
         found.append(depth)
     assert np.array_equal(*found) and found[0].max() > 2
-    with pytest.raises(pp.PlacementError, match="share no memory"):
-        pp.Worklist(executor("hybrid:threads:2+opencl:0"), 10)
