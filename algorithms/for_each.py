@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import types
+import warnings
 from typing import Any
 
 import numpy as np
 
 from portapar import indexed, problem
 from portapar.call import call
+from portapar.errors import PortaparWarning
 from portapar.executor import Executor
 from portapar.kernel.front.kernel import holding, is_held
+from portapar.kernel.front.sources import of_library
 from portapar.kernel.program import REFUSED
 from portapar.looks import Look, boxed, quick
 from portapar.policy import Policy, check_policy, current
@@ -88,4 +92,18 @@ def _several(body: Any, args: tuple[Any, ...]) -> bool:
 
 
 def _build(algorithm: str, where: Executor, kernels: Any, args: Any, space: Any) -> tuple[Problem, None]:
+    _tell_dropped(algorithm, kernels[0])
     return indexed.for_each(algorithm, space, kernels[0], args), None
+
+
+def _tell_dropped(algorithm: str, body: Any) -> None:
+    """Tell of a kernel that stores nothing and returns something, which nobody gets."""
+    kernel = problem.lifted(body)[0]
+    if of_library(kernel.file) or any(use.writes for use in kernel.access.values()):
+        return
+    for node in ast.walk(kernel.functions[-1].node):
+        if isinstance(node, ast.Return) and node.value is not None and ast.unparse(node.value) != "None":
+            told = f"{algorithm}: kernel {kernel.name!r} stores nothing, and what it returns is dropped. Instead: "
+            told += "store it, as y[i] = …, or pp.transform, whose result has what its operator returns"
+            warnings.warn_explicit(told, PortaparWarning, kernel.file, kernel.line)
+            return

@@ -280,9 +280,13 @@ def box(n: Any) -> Box:
             start.append(0)
             step.append(1)
         else:
+            shape = getattr(axis, "shape", None)
+            told = f"{axis!r}, {of_kind(axis)}" if shape is None else f"an array of shape {shape}"
+            hint = ". It comes before the kernel" if callable(axis) else ""
+            if isinstance(shape, tuple) and shape:
+                hint = f", such as {'len(x)' if len(shape) == 1 else 'x.shape'}"
             raise PlacementError(
-                f"the index space is {axis!r}, {of_kind(axis)}: must be a whole number, pp.range(...), "
-                "or a tuple of them"
+                f"the index space is {told}: must be a whole number, pp.range(...), or a tuple of them{hint}"
             )
     if math.prod(extent) >= 2**52:  # what native loops take for granted of an index
         raise PlacementError(f"the index space {n!r} has {math.prod(extent)} indices: must be less than 2**52")

@@ -600,6 +600,8 @@ def small():
         (lambda: graph.sssp(pp.par, Graph(OFFSETS, TARGETS, -TARGETS), 0), r"weights\[0\] is -1: must not be negative"),
         (lambda: graph.sssp(pp.par, small(), 0, delta=0), "delta is 0: must be greater than 0"),
         (lambda: graph.pagerank(pp.par, small(), damping=2), "damping is 2: must be between 0 and 1"),
+        (lambda: graph.Graph(small().to_scipy()), r"targets is missing. .* Graph\.from_scipy"),
+        (lambda: graph.Graph(np.arange(3)), r"targets is missing. Pass Graph\(offsets, targets\)"),
         (lambda: graph.pagerank(pp.par, small(), dangling="no"), "dangling is 'no': must be one of 'drop'"),
         (lambda: graph.pagerank(pp.par, small(), dtype="i4"), "dtype is i4: must be float32 or float64"),
         (lambda: graph.triangle_count(pp.par, small()), "the graph is directed"),

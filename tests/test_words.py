@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import types
+import warnings
 
 import numpy as np
 import pytest
@@ -379,3 +380,33 @@ def test_slips_in_kernels_are_told_in_the_words_of_their_line():
         assert re.search(f"test_words.py:[0-9]+.*{what}", text, re.MULTILINE), text
         assert re.search(f"Instead: .*{remedy}", text, re.MULTILINE), text
         assert any(line.strip() in text for line in inspect.getsource(kernel).splitlines()), text
+
+
+def what_it_reads(i, x):
+    return x[i]
+
+
+def what_it_adds(i, x):
+    return pp.atomic.add(x, 0, 1.0)
+
+
+def test_what_a_kernel_returns_is_not_dropped_unseen():
+    x = np.arange(10.0)
+    with pytest.warns(pp.PortaparWarning, match=r"'what_it_reads' stores nothing, .* y\[i\] = …"):
+        pp.for_each(pp.par, 10, what_it_reads, x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pp.for_each(pp.par, 10, what_it_adds, x)
+    assert x[0] == 10
+
+
+def test_index_spaces_that_are_none_are_told_in_few_words():
+    x = np.zeros((1000, 3))
+    for space, told in ((x, r"shape \(1000, 3\): .* x.shape$"), (x[:, 0], r"len\(x\)$"), (print, "before the kernel$")):
+        with pytest.raises(pp.PlacementError, match=told):
+            pp.for_each(pp.par, space, what_it_adds, x)
+
+
+def test_functions_that_fold_arrays_are_no_operators():
+    with pytest.raises(pp.KernelError, match=r"np\.max cannot be a kernel.* np\.maximum$"):
+        pp.reduce(pp.par, np.arange(3.0), np.max)

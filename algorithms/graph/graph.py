@@ -88,8 +88,12 @@ class Graph:
     (array([0, 2, 4, 6, 6]), array([1, 2, 0, 2, 0, 1], dtype=int32))
     """
 
-    def __init__(self, offsets: Any, targets: Any, weights: Any = None, *, directed: bool = True) -> None:
+    def __init__(self, offsets: Any, targets: Any = None, weights: Any = None, *, directed: bool = True) -> None:
         flags("graph.Graph", directed=directed)
+        if targets is None:
+            made = "from_scipy" if hasattr(offsets, "tocsr") else "from_networkx" if hasattr(offsets, "edges") else ""
+            hint = f"Of {of_kind(offsets)} make one by Graph.{made}(…)" if made else "Pass Graph(offsets, targets)"
+            raise ArgumentError(f"Graph: targets is missing. {hint}")
         offsets, targets = arrays.normal(offsets, "offsets"), arrays.normal(targets, "targets")
         weights = None if weights is None else arrays.normal(weights, "weights")
         n = checked_length("Graph", "offsets", offsets, "iu") - 1

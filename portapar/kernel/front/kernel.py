@@ -412,6 +412,13 @@ def variant(func: types.FunctionType) -> tuple[Any, ...]:
     return () if found is None else (found, func.__dict__["constants"])
 
 
+#: what folds arrays in NumPy, and the function of two elements that does it
+_PAIRS = {
+    "max": "maximum", "amax": "maximum", "min": "minimum", "amin": "minimum", "sum": "add", "prod": "multiply",
+    "any": "logical_or", "all": "logical_and",
+}  # fmt: skip
+
+
 def unwrap(func: Any) -> types.FunctionType:
     """The plain Python function behind what the user passed as a kernel."""
     func = getattr(func, "py_func", func)  # a numba dispatcher
@@ -425,7 +432,9 @@ def unwrap(func: Any) -> types.FunctionType:
         return made.py_func
     name = getattr(func, "__name__", None)
     if name is not None and vars(np).get(name) is func:
-        raise KernelError(f"np.{name} cannot be a kernel. Pass a lambda that calls it: lambda x: np.{name}(x)")
+        pair = _PAIRS.get(name)
+        instead = f"that of two elements: np.{pair}" if pair else f"a lambda that calls it: lambda x: np.{name}(x)"
+        raise KernelError(f"np.{name} cannot be a kernel. Pass {instead}")
     what = "None" if func is None else described(func)
     raise KernelError(
         f"{func!r} cannot be a kernel: it is {what}. Pass a plain function or a lambda, such as lambda x, y: x + y."

@@ -384,7 +384,11 @@ class _Rewriter(Copies):
         ):
             return self.stored(node, target, node.value, node.op)
         if self.rank(node.value):
-            self.fail(node, f"it adds the row {ast.unparse(node.value)} to a number", "reduce it, such as by .sum()")
+            row, place = ast.unparse(node.value), ast.unparse(target)
+            hint = "reduce it, such as by .sum()"
+            if isinstance(target, ast.Attribute):
+                hint += f"; or, if this field holds several numbers, write a loop over them: {place}[k] += …"
+            self.fail(node, f"it adds the row {row} to {place}", hint)
         return self.visit(node)
 
     def stored(
