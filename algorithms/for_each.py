@@ -5,14 +5,13 @@ from __future__ import annotations
 import ast
 import inspect
 import types
-import warnings
 from typing import Any
 
 import numpy as np
 
 from portapar import indexed, problem
 from portapar.call import call
-from portapar.errors import PortaparWarning
+from portapar.errors import tell
 from portapar.executor import Executor
 from portapar.kernel.front.kernel import holding, is_held
 from portapar.kernel.front.sources import of_library
@@ -105,5 +104,5 @@ def _tell_dropped(algorithm: str, body: Any) -> None:
         if isinstance(node, ast.Return) and node.value is not None and ast.unparse(node.value) != "None":
             told = f"{algorithm}: kernel {kernel.name!r} stores nothing, and what it returns is dropped. Instead: "
             told += "store it, as y[i] = …, or pp.transform, whose result has what its operator returns"
-            warnings.warn_explicit(told, PortaparWarning, kernel.file, kernel.line)
+            tell(("dropped", kernel.file, kernel.line), told, kernel.file, kernel.line)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -88,6 +89,16 @@ def flags(algorithm: str, **given: object) -> None:
     for name, value in given.items():
         if value is not True and value is not False and type(value).__name__ not in ("bool", "bool_"):
             raise ArgumentError(f"{algorithm}: {name} is {value!r}: must be True or False")
+
+
+_told: set[Any] = set()
+
+
+def tell(what: tuple[Any, ...], message: str, file: str, line: int) -> None:
+    """Give a `PortaparWarning` at the user's line, if none was given of `what` before."""
+    if what not in _told:
+        _told.add(what)
+        warnings.warn_explicit(message, PortaparWarning, file, line)
 
 
 def one_of(told: str, value: object, known: Iterable[str], error: type[Exception] = ArgumentError) -> None:

@@ -6,7 +6,6 @@ import dataclasses
 import linecache
 import math
 import types
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ import numpy as np
 
 from portapar import arrays, cache
 from portapar.arrays import Range
-from portapar.errors import BoundsError, PlacementError, PortaparWarning, of_kind
+from portapar.errors import BoundsError, PlacementError, of_kind, tell
 from portapar.kernel.front import fuse
 from portapar.kernel.front.access import Access
 from portapar.kernel.front.kernel import Kernel, folding, holding, is_held
@@ -29,7 +28,6 @@ from portapar.ops import Monoid, plus
 
 if TYPE_CHECKING:
     from portapar.kernel.front.checked import Checked, Site
-    from portapar.kernel.front.narrow import Narrow
     from portapar.kernel.front.races import Race
 
 
@@ -229,25 +227,21 @@ def race_of(kernel: Kernel, ndim: int, arrays: Mapping[str, Access | None]) -> R
     return found._replace(name=name, text=text, read=read)
 
 
-_told: set[Narrow] = set()
-
-
 def tell_narrow(kernel: Kernel, given: Mapping[str, Any]) -> None:
     """Warn of a sum that wraps unseen, once, at the user's line; `given` are arrays by parameter or capture."""
     from portapar.kernel.front.narrow import narrow
 
     found = narrow(kernel, {name: x.dtype for name, x in given.items()})
-    if found is None or found in _told:
+    if found is None:
         return
-    _told.add(found)
     what, wide = (f"{found.name!r} begins", f"{found.name} = ") if found.name else ("the sum begins", "")
     begin = (f"begin with {wide}np.int64(0), or with np.{found.dtype}(0)" if wide else
              f"give np.int64(0) as the start, sum((… for …), np.int64(0)), or np.{found.dtype}(0)")  # fmt: skip
-    warnings.warn_explicit(
+    tell(
+        ("narrow", found),
         f"{found.text}: {what} as a Python number, so it takes the dtype {found.dtype} of what it "
         f"sums up, as in NumPy, and wraps beyond {np.iinfo(found.dtype).max}. Instead: add int(…) of each, or {begin} "
         "if that is meant",
-        PortaparWarning,
         found.file,
         found.line,
     )

@@ -396,6 +396,7 @@ def test_what_a_kernel_returns_is_not_dropped_unseen():
         pp.for_each(pp.par, 10, what_it_reads, x)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        pp.for_each(pp.par, (10,), what_it_reads, np.zeros((10, 2)))  # another program of it: it was told
         pp.for_each(pp.par, 10, what_it_adds, x)
     assert x[0] == 10
 

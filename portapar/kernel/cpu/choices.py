@@ -14,11 +14,11 @@ import numpy as np
 
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.front.trees import names_in
+from portapar.kernel.lanes.steps import NUMBERS
 from portapar.kernel.program import Program, Spec
 
 _MOST = 40  #: expressions in a side
 _COMPARISONS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
-_NUMBERS = {f"{kind}{8 * size}" for kind in ("int", "uint") for size in (1, 2, 4, 8)} | {"float32", "float64"}
 _CHEAP = (ast.Add, ast.Sub, ast.Mult, ast.BitAnd, ast.BitOr, ast.BitXor)
 
 
@@ -227,7 +227,7 @@ class _Chooser(ast.NodeTransformer):
             case ast.BinOp(op=op):
                 return isinstance(op, _CHEAP)
             case ast.Call(ast.Attribute(ast.Name("np"), name), [_], []):
-                return name in _NUMBERS
+                return name in NUMBERS
             case ast.IfExp(test=test):
                 return _is_comparison(test)
             case ast.Compare():

@@ -12,12 +12,11 @@ from __future__ import annotations
 import ast
 import functools
 import types
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from portapar import cache
-from portapar.errors import PortaparError, PortaparWarning, short
+from portapar.errors import PortaparError, short, tell
 from portapar.kernel.front import private
 from portapar.kernel.front.access import Callee, Flow
 from portapar.kernel.front.calls import Calls, Fixed
@@ -43,9 +42,6 @@ from portapar.kernel.front.walrus import hoist, split
 _lifted: dict[Any, list[Kernel]] = cache.Bounded()
 _recent: dict[Any, Kernel] = cache.Bounded()  # the last one of a code that fitted: most often that will fit again
 _by_code: dict[Any, tuple[types.CodeType, list[Kernel]]] = cache.Bounded()  # by identity: it keeps the codes alive
-
-
-_told: set[tuple[str, str, int]] = set()  #: variables that may have no value: name, file and line
 
 
 def lift(func: Any) -> tuple[Kernel, types.FunctionType]:
@@ -212,14 +208,10 @@ class _Lifter(Calls):
             what = "it returns a value on some of its paths and none on others"
             self.fail(self.node, what, "end it with a return of a value, which is for all that is left")
         for node, line in [] if of_library(self.file) else found.perhaps:
-            place = (node.id, self.file, node.lineno)
-            if place in _told:
-                continue
-            _told.add(place)
-            warnings.warn_explicit(
+            tell(
+                ("unassigned", node.id, self.file, node.lineno),
                 f"kernel {self.name!r}: {node.id!r} has a value only where the condition of line {line} holds. It is 0 "
                 "elsewhere, where Python would stop. Instead: give it a value before, or write an else",
-                PortaparWarning,
                 self.file,
                 node.lineno,
             )

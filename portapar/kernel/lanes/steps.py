@@ -11,8 +11,9 @@ import numpy as np
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.front.trees import names_in, stored_in
 
-_NUMBERS = {f"{kind}{8 * size}" for kind in ("int", "uint") for size in (1, 2, 4, 8)} | {"float32", "float64"}
-_NUMPY = _NUMBERS | set("exp log sqrt sin cos tan tanh abs fabs minimum maximum floor ceil".split())
+#: NumPy's types of numbers that casts name
+NUMBERS = {f"{kind}{8 * size}" for kind in ("int", "uint") for size in (1, 2, 4, 8)} | {"float32", "float64"}
+_NUMPY = NUMBERS | set("exp log sqrt sin cos tan tanh abs fabs minimum maximum floor ceil".split())
 _FUNCTIONS = {"len", "abs", "min", "max", "float", "int", "range"}
 
 
@@ -46,7 +47,7 @@ def private_arrays(function: ast.FunctionDef) -> dict[str, tuple[tuple[int, ...]
                     [shape, *_, ast.Attribute(ast.Name("np"), dtype)],
                     [],
                 ),
-            ) if times.count(name) == 1 and dtype in _NUMBERS:
+            ) if times.count(name) == 1 and dtype in NUMBERS:
                 extents = ast.literal_eval(shape)
                 found[name] = (extents if isinstance(extents, tuple) else (extents,)), np.dtype(dtype)
     return found
