@@ -275,7 +275,7 @@ def box(n: Any) -> Box:
             step.append(1)
         else:
             shape = getattr(axis, "shape", None)
-            told = f"{axis!r}, {of_kind(axis)}" if shape is None else f"an array of shape {shape}"
+            told = f"an array of shape {shape}" if shape else f"{axis!r}, {of_kind(axis)}"  # numbers have the shape ()
             hint = ". It comes before the kernel" if callable(axis) else ""
             if isinstance(shape, tuple) and shape:
                 hint = f", such as {'len(x)' if len(shape) == 1 else 'x.shape'}"
