@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from portapar.kernel.front.trees import names_in
+from portapar.kernel.front.trees import names_in, walk
 
 _HUGE = 2.0**63  #: no loop has so many rounds
 
@@ -85,7 +85,7 @@ def folded(op: ast.operator, a: float | None, b: float | None) -> float | None:
 
 def statements(body: Sequence[ast.stmt]) -> list[ast.stmt]:
     """Statements, and those in them, in order."""
-    return [x for node in body for x in ast.walk(node) if isinstance(x, ast.stmt)]
+    return [x for node in body for x in walk(node) if isinstance(x, ast.stmt)]
 
 
 def rising_in(body: Sequence[ast.stmt]) -> set[str]:

@@ -33,7 +33,7 @@ from portapar.counted import (
     statements,
 )
 from portapar.kernel.front.sources import tree_of
-from portapar.kernel.front.trees import names_in, stored_in
+from portapar.kernel.front.trees import names_in, stored_in, walk
 from portapar.problem import Problem
 
 _UNKNOWN = 8.0  #: rounds of a loop of which nothing is known
@@ -75,7 +75,7 @@ _iterations: dict[Any, tuple[Iteration, list[float], list[float]]] = cache.Bound
 @functools.lru_cache(maxsize=1024)
 def _by_lengths(text: str) -> bool:
     """Whether what an iteration does may depend on how long arrays are."""
-    nodes = list(ast.walk(tree_of(text)))
+    nodes = list(walk(tree_of(text)))
     loops = any(isinstance(x, (ast.For, ast.While)) for x in nodes)
     return loops or any(getattr(x, "id", "") == "len" or getattr(x, "attr", "") == "shape" for x in nodes)
 
@@ -250,7 +250,7 @@ class Counter:
         if found.number is None and found.array is None and not found.base:
             found = replace(self._unknown(found.loaded), source=found.source, rising=found.rising)
         for target in targets:
-            for name in ast.walk(target):
+            for name in walk(target):
                 if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store):
                     known[name.id] = found if isinstance(target, ast.Name) else Value(loaded=found.loaded)
             if isinstance(target, ast.Subscript):
@@ -368,8 +368,8 @@ class Counter:
         counters = {node.target.id} if isinstance(node, ast.For) and isinstance(node.target, ast.Name) else set()
         if isinstance(node, ast.While):
             counters = names_in(node.test)
-        outer = any(isinstance(x, (ast.For, ast.While)) for body in node.body for x in ast.walk(body))
-        outer |= any(self._loops(x) for body in node.body for x in ast.walk(body))
+        outer = any(isinstance(x, (ast.For, ast.While)) for body in node.body for x in walk(body))
+        outer |= any(self._loops(x) for body in node.body for x in walk(body))
         through = {name for counter in counters for name in self._through(node, counter)}
         named = {known[name].array for name in through if name in known} - {None}
         if not named and not outer:  # it goes through something by numbers that are made of it
@@ -409,7 +409,7 @@ class Counter:
     def _waits(self, node: ast.expr, carried: set[str]) -> float:
         """Operations of an expression one of whose operands is made of these names."""
         found = 0.0
-        for one in ast.walk(node) if carried else ():
+        for one in walk(node) if carried else ():
             if not isinstance(one, ast.expr) or not carried & names_in(one):
                 continue
             if isinstance(one, ast.BinOp):
@@ -422,7 +422,7 @@ class Counter:
     def _branches(self, node: ast.AST) -> bool:
         """Whether a statement is jumped over where a condition does not hold, not computed all the same."""
         kinds = ast.For, ast.While, ast.Break, ast.Continue, ast.Return
-        return "atomic." in ast.unparse(node) or any(isinstance(x, kinds) or self._loops(x) for x in ast.walk(node))
+        return "atomic." in ast.unparse(node) or any(isinstance(x, kinds) or self._loops(x) for x in walk(node))
 
     def _loops(self, node: ast.AST) -> bool:
         """Whether it calls a function that has a loop."""
@@ -431,18 +431,18 @@ class Counter:
         name = node.func.id
         if name not in self.looping:
             self.looping[name] = False  # of what calls itself
-            inner = list(ast.walk(self.functions[name]))
+            inner = list(walk(self.functions[name]))
             self.looping[name] = any(isinstance(x, (ast.For, ast.While)) or self._loops(x) for x in inner)
         return self.looping[name]
 
     def _through(self, node: ast.AST, counter: str) -> set[str]:
         """The names of what `counter`, or a number made of it, is an index of, and no element; in helpers too."""
         found, counters = set(), {counter}
-        for one in [x for x in ast.walk(node) if isinstance(x, (ast.Assign, ast.For))] * 2:
+        for one in [x for x in walk(node) if isinstance(x, (ast.Assign, ast.For))] * 2:
             made, of = (one.targets, one.value) if isinstance(one, ast.Assign) else ([one.target], one.iter)
             if counters & (names_in(of) - _inside(of)):
                 counters |= names_in(*(x for x in made if not isinstance(x, ast.Subscript)))
-        for x in ast.walk(node):
+        for x in walk(node):
             if isinstance(x, ast.Call) and isinstance(x.func, ast.Name) and x.func.id in self.functions:
                 params = [a.arg for a in self.functions[x.func.id].args.args]
                 given = dict(zip(params, x.args, strict=False))
@@ -583,7 +583,7 @@ def _leaves(body: Sequence[ast.stmt]) -> bool:
 
 def _inside(node: ast.AST) -> set[str]:
     """The names in the indices of arrays, and of these arrays."""
-    return {name for x in ast.walk(node) if isinstance(x, ast.Subscript) for name in names_in(x)}
+    return {name for x in walk(node) if isinstance(x, ast.Subscript) for name in names_in(x)}
 
 
 def _taint(target: ast.Subscript, found: Value, known: dict[str, Value]) -> None:

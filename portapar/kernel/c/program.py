@@ -28,6 +28,7 @@ from portapar.kernel.c.reductions import render_reduce
 from portapar.kernel.c.unit import RenderFailure
 from portapar.kernel.front.bounds import Bounded, bounded
 from portapar.kernel.front.sources import tree_of
+from portapar.kernel.front.trees import walk
 from portapar.kernel.jit.check import located
 from portapar.kernel.jit.functions import function_texts, functions, namespace
 from portapar.kernel.jit.native import slow_gathers
@@ -98,7 +99,7 @@ def c_text(program: Program, dialect: Dialect, extent: int = EXTENTS[0], apart: 
 
 def _counted(text: str) -> bool:
     """Whether all loops in a program have constant counts, so that they can be written out."""
-    for node in ast.walk(tree_of(text)):
+    for node in walk(tree_of(text)):
         if isinstance(node, ast.While):
             return False
         if isinstance(node, ast.For):
@@ -141,7 +142,7 @@ def _together(program: Program) -> bool:
         return False
     bound, text = _bounded(program), function_texts(program)["body"]
     tree = (bound.trees if bound is not None else {}).get("body") or tree_of(text)
-    return not any(isinstance(node, ast.If) for node in ast.walk(tree))
+    return not any(isinstance(node, ast.If) for node in walk(tree))
 
 
 def _near(

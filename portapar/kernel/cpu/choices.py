@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from portapar.kernel.front.sources import tree_of
-from portapar.kernel.front.trees import names_in
+from portapar.kernel.front.trees import names_in, walk
 from portapar.kernel.lanes.steps import NUMBERS
 from portapar.kernel.program import Program, Spec
 
@@ -62,7 +62,7 @@ def updated_always(program: Program, text: str, tree: ast.Module | None) -> ast.
 class _Always(ast.NodeTransformer):
     def __init__(self, function: ast.FunctionDef, program: Program) -> None:
         self.chooser, self.count = _Chooser(function, program), 0
-        stored = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        stored = {n.id for n in walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         params = [p.arg for p in function.args.args][program.ndim :]
         self.names = {*params, *names_in(function)}
         self.specs = {k: v for k, v in zip(params, program.specs, strict=False) if v.is_array and k not in stored}
@@ -119,7 +119,7 @@ class _Always(ast.NodeTransformer):
 class _Chooser(ast.NodeTransformer):
     def __init__(self, function: ast.FunctionDef, program: Program | None) -> None:
         self.found = False
-        stored = [n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+        stored = [n.id for n in walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
         first = [t.id for s in function.body if isinstance(s, ast.Assign) for t in s.targets if isinstance(t, ast.Name)]
         given = [p.arg for p in function.args.args if p.arg not in stored]
         #: names of what has fields that can be read at any time: it does not depend on a condition what it is

@@ -14,7 +14,7 @@ import numpy as np
 
 from portapar.kernel.cpu.quotients import compiled
 from portapar.kernel.front.sources import tree_of
-from portapar.kernel.front.trees import assignments_of, copied, index_of, names_in, stored_in
+from portapar.kernel.front.trees import assignments_of, copied, index_of, names_in, stored_in, walk
 from portapar.kernel.program import Program
 
 _SHIFT = "shift_"
@@ -71,7 +71,7 @@ def listed(program: Program, body: ast.Module) -> Listed | None:
     params = [p.arg for p in function.args.args]
     if program.ndim != 1 or not program.unit or program.form == "reduce" or stored_in(function) & {*params}:
         return None
-    if any(isinstance(node, (ast.For, ast.While)) for node in ast.walk(function)) or _SHIFT in ast.unparse(function):
+    if any(isinstance(node, (ast.For, ast.While)) for node in walk(function)) or _SHIFT in ast.unparse(function):
         return None
     own, arrays = params[0], params[1:]
     lists = {
@@ -82,7 +82,7 @@ def listed(program: Program, body: ast.Module) -> Listed | None:
     }
     found = _Elements(own, lists)
     found.visit(function)
-    others = {n.id for n in ast.walk(function) if isinstance(n, ast.Name)}
+    others = {n.id for n in walk(function) if isinstance(n, ast.Name)}
     if len(found.lists) != 1 or found.lists & others or _uses(function) < _USES:
         return None
     function.name = "run"
@@ -93,11 +93,11 @@ def listed(program: Program, body: ast.Module) -> Listed | None:
 
 def _uses(function: ast.FunctionDef) -> int:
     """How many elements of arrays lie where a list says."""
-    made, names, before = [pair for n in ast.walk(function) for pair in assignments_of(n)], {_SHIFT}, 0
+    made, names, before = [pair for n in walk(function) for pair in assignments_of(n)], {_SHIFT}, 0
     while len(names) > before:
         before = len(names)
         names |= {name for name, value in made if names & names_in(value)}
-    return sum(isinstance(n, ast.Subscript) and bool(names & names_in(n.slice)) for n in ast.walk(function))
+    return sum(isinstance(n, ast.Subscript) and bool(names & names_in(n.slice)) for n in walk(function))
 
 
 class _Elements(ast.NodeTransformer):

@@ -17,7 +17,7 @@ from portapar.kernel.cpu.quotients import Quotients
 from portapar.kernel.cpu.residues import Residue
 from portapar.kernel.front.bounds import Bounded
 from portapar.kernel.front.sources import tree_of
-from portapar.kernel.front.trees import stored_in
+from portapar.kernel.front.trees import stored_in, walk
 from portapar.kernel.jit.native import slow_gathers
 from portapar.kernel.program import Program, Spec, has_loop
 
@@ -316,7 +316,7 @@ def _does_little(text: str) -> bool:
 
     Vectors of elements that do not lie next to each other cost more than that saves, where they are gathered slowly.
     """
-    nodes = list(ast.walk(tree_of(text)))
+    nodes = list(walk(tree_of(text)))
     if has_loop(text) or any(isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) for n in nodes):
         return False
     elements = sum(isinstance(n, ast.Subscript) for n in nodes)
@@ -342,13 +342,13 @@ def _looks_up(text: str, ndim: int, places: tuple[int, ...]) -> bool:
         known = {*params} if called else set()  #: names of what comes from an array
 
         def found(node: ast.AST, known: set[str] = known) -> bool:
-            parts = list(ast.walk(node))
+            parts = list(walk(node))
             return any(isinstance(n, ast.Subscript) or (isinstance(n, ast.Name) and n.id in known) for n in parts)
 
-        steps = [n for n in ast.walk(function) if isinstance(n, (ast.Assign, ast.AugAssign))]
+        steps = [n for n in walk(function) if isinstance(n, (ast.Assign, ast.AugAssign))]
         for _ in steps:
             known |= {name for step in steps if found(step.value) for name in stored_in(step)}
-        read = [n for n in ast.walk(function) if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Load)]
+        read = [n for n in walk(function) if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Load)]
         if any(isinstance(n.value, ast.Name) and n.value.id in arrays and found(n.slice) for n in read):
             return True
     return False

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from portapar.kernel.front.trees import copied, names_in, stored_in, whole_number
+from portapar.kernel.front.trees import copied, names_in, stored_in, walk, whole_number
 from portapar.kernel.jit.functions import weak_places
 from portapar.kernel.jit.native import callee
 from portapar.kernel.program import Program
@@ -100,7 +100,7 @@ def quotients(program: Program, body: ast.Module) -> Quotients | None:
 
     def text(node: ast.expr) -> str:
         node = copied(node)
-        for name in ast.walk(node):
+        for name in walk(node):
             if isinstance(name, ast.Name):
                 name.id = own.get(name.id, name.id)
         return ast.unparse(node)

@@ -13,7 +13,7 @@ import functools
 from typing import Any
 
 from portapar.kernel.front.sources import tree_of
-from portapar.kernel.front.trees import assignments_of, call_behind, index_of, names_in, stored_in
+from portapar.kernel.front.trees import assignments_of, call_behind, index_of, names_in, stored_in, walk
 
 LANES, MOST = 4, 128  #: a loop worth it runs a multiple of so often, and not more than that: it is written out
 
@@ -43,10 +43,10 @@ def _private_arrays(functions: dict[str, Any]) -> dict[str, set[str]]:
     """
     found: dict[str, set[str]] = {name: set() for name in functions}
     for name in reversed(functions):
-        for node in ast.walk(functions[name]):
+        for node in walk(functions[name]):
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and _makes_private(node.value):
                 found[name].add(node.targets[0].id)
-        for node in ast.walk(functions[name]):
+        for node in walk(functions[name]):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in functions:
                 for given, param in zip(node.args, functions[node.func.id].args.args, strict=False):
                     if isinstance(given, ast.Name) and given.id in found[name]:
@@ -72,7 +72,7 @@ def _has_lanes(loop: ast.stmt, private: set[str]) -> bool:
             if lane not in names_in(target.slice):
                 return False
             stored[target.value.id] = ast.unparse(target.slice)
-    for node in ast.walk(loop):
+    for node in walk(loop):
         if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
             name = node.value.id
             if name in stored and ast.unparse(node.slice) != stored[name]:
@@ -88,7 +88,7 @@ def _has_lanes(loop: ast.stmt, private: set[str]) -> bool:
 def _neighbours(index: ast.expr) -> bool:
     """Whether it is the lane plus what is the same for all lanes: vectors are loaded as such, not gathered."""
     plain = (ast.Name, ast.Attribute, ast.Constant, ast.Call, ast.BinOp, ast.Add, ast.Load)
-    return all(isinstance(node, plain) for node in ast.walk(index))
+    return all(isinstance(node, plain) for node in walk(index))
 
 
 def _length(call: ast.expr) -> int | None:
@@ -102,7 +102,7 @@ def _length(call: ast.expr) -> int | None:
 
 def _turn(tree: ast.AST) -> bool:
     """Turn nests of loops, so that the counters are in the order of the indices of what is stored; whether any was."""
-    nodes = list(ast.walk(tree))
+    nodes = list(walk(tree))
     elements = {id(node.value) for node in nodes if isinstance(node, ast.Subscript)}
     other = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and id(n) not in elements}
     own = {name for node in nodes for name, value in assignments_of(node) if _makes_private(value)} - other
@@ -132,7 +132,7 @@ def _stored_by(loops: list[ast.For], private: set[str]) -> list[str] | None:
     names = [loop.target.id for loop in loops if isinstance(loop.target, ast.Name)]
     if len({*names}) != len(loops) or not all(_rounds(loop.iter) for loop in loops):
         return None
-    inside = [node for step in body for node in ast.walk(step)]
+    inside = [node for step in body for node in walk(step)]
     if not all(isinstance(node, _STEPS) for node in inside if isinstance(node, ast.stmt)) or any(
         loop.orelse for loop in loops
     ):

@@ -12,7 +12,7 @@ import ast
 import functools
 
 from portapar.kernel.front.sources import tree_of
-from portapar.kernel.front.trees import assignments_of, call_behind, names_in
+from portapar.kernel.front.trees import assignments_of, call_behind, names_in, walk
 
 
 def few_rounds(texts: dict[str, str], trees: dict[str, ast.Module]) -> dict[str, ast.Module]:
@@ -34,7 +34,7 @@ def few_rounds(texts: dict[str, str], trees: dict[str, ast.Module]) -> dict[str,
 
 def _loaded(tree: ast.Module) -> set[str]:
     """The names of numbers that are, or are computed from, elements of arrays."""
-    made = [pair for node in ast.walk(tree) for pair in assignments_of(node)]
+    made = [pair for node in walk(tree) for pair in assignments_of(node)]
     found: set[str] = set()
     before = -1
     while len(found) > before:
@@ -44,7 +44,7 @@ def _loaded(tree: ast.Module) -> set[str]:
 
 
 def _is_loaded(value: ast.expr, names: set[str]) -> bool:
-    for node in ast.walk(value):
+    for node in walk(value):
         if isinstance(node, ast.Subscript) and not isinstance(node.slice, ast.Constant):  # but not x.shape[0]
             return True
     return bool(names_in(value) & names)
@@ -55,5 +55,5 @@ def _hint(loaded: set[str], step: ast.stmt) -> str | None:
         return None
     if "min" in names_in(step.iter):  # a part of something long: elements say no more than where that ends
         return None
-    loops = sum(isinstance(inner, (ast.For, ast.While)) for inner in ast.walk(step))
+    loops = sum(isinstance(inner, (ast.For, ast.While)) for inner in walk(step))
     return "two_rounds_" if loops == 1 else "one_round_"

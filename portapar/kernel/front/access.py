@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from portapar.kernel.front.aliases import HIGHEST, Aliases
+from portapar.kernel.front.trees import walk
 from portapar.kernel.front.tuples import Tuples
 
 NEVER = 99
@@ -120,7 +121,7 @@ class Flow:
         self, body: Sequence[ast.stmt], params: list[str], names: Sequence[str], callees: Mapping[str, Callee]
     ) -> None:
         self.params, self.callees = params, callees
-        nodes = [node for statement in body for node in ast.walk(statement)]
+        nodes = [node for statement in body for node in walk(statement)]
         self.stored = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         private = [n for n in nodes if isinstance(n, ast.Call) and getattr(n.func, "id", "") in _PRIVATE]
         self.aliases = Aliases([*names, *private])
@@ -365,7 +366,7 @@ class Flow:
             else:
                 parts |= self._unknown(part)
         self._update(parts)
-        for part in ast.walk(node):
+        for part in walk(node):
             if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
                 self._bind(part, parts)
         return parts

@@ -36,7 +36,7 @@ from portapar.kernel.front.intervals import (
 )
 from portapar.kernel.front.sources import tree_of
 from portapar.kernel.front.text import tell_apart
-from portapar.kernel.front.trees import conditions_of, stored_in
+from portapar.kernel.front.trees import conditions_of, stored_in, walk
 from portapar.kernel.program import Program
 
 _STEPS = 4000  #: of the analysis
@@ -174,7 +174,7 @@ class _Analysis(Arithmetic):
 
     def _gathers(self) -> bool:
         """Whether there are fewer than five steps of arithmetic for each element at an index from an array."""
-        nodes = [node for function in self.functions.values() for node in ast.walk(function.node)]
+        nodes = [node for function in self.functions.values() for node in walk(function.node)]
         loops = [node for node in nodes if isinstance(node, (ast.For, ast.While))]
         if not all(isinstance(loop, ast.For) and _constant_range(loop.iter) for loop in loops):
             return False  # what is in there may be worth it
@@ -183,8 +183,8 @@ class _Analysis(Arithmetic):
             return False
         far = {id(self.nodes[key][1]) for key, bounds in self.found.items() if any(b.limits for b in bounds)}
         branches = [part for node in nodes if isinstance(node, ast.If) for part in (*node.body, *node.orelse)]
-        steps = [step for part in branches for step in ast.walk(part) if isinstance(step, ast.Assign)]
-        stored = (id(part) for step in steps for target in step.targets for part in ast.walk(target))
+        steps = [step for part in branches for step in walk(part) if isinstance(step, ast.Assign)]
+        stored = (id(part) for step in steps for target in step.targets for part in walk(target))
         if far <= {*stored}:
             return False  # a vector stores some of its numbers, where one by one branches mispredict
         return len(far) * 5 > sum(isinstance(node, (ast.BinOp, ast.Compare, ast.IfExp)) for node in nodes)
@@ -195,7 +195,7 @@ class _Analysis(Arithmetic):
         return bounds.sure and ((bounds.low, bounds.high) in own or bounds.size[1] == 0)
 
     def _replace(self, name: str, node: ast.expr, call: ast.Call) -> None:
-        for parent in ast.walk(self.functions[name].tree):
+        for parent in walk(self.functions[name].tree):
             for key, value in ast.iter_fields(parent):
                 if value is node:
                     setattr(parent, key, call)
@@ -522,7 +522,7 @@ def _constant_range(iterated: ast.expr) -> bool:
 
 def _count_apart(tree: ast.Module) -> None:
     """Give each of several loops that count by one name a name of its own."""
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    names = {node.id for node in walk(tree) if isinstance(node, ast.Name)}
 
     def fresh(name: str) -> str:
         new = next(new for k in range(len(names) + 1) if (new := f"{name}_{k}") not in names)
@@ -540,8 +540,8 @@ def _named(found: Outcome | None) -> Taken | None:
 
 def _defines(part: list[ast.stmt], function: ast.FunctionDef) -> bool:
     """Whether a part of a function alone assigns something that is read outside of it."""
-    inside = {id(node) for step in part for node in ast.walk(step)}
-    outside = [node for node in ast.walk(function) if isinstance(node, ast.Name) and id(node) not in inside]
+    inside = {id(node) for step in part for node in walk(step)}
+    outside = [node for node in walk(function) if isinstance(node, ast.Name) and id(node) not in inside]
     known = {argument.arg for argument in function.args.args}
     known.update(node.id for node in outside if isinstance(node.ctx, ast.Store))
     return not (stored_in(*part) - known).isdisjoint(node.id for node in outside)
@@ -561,10 +561,10 @@ def _collect(function: _Function) -> None:
                 else:
                     assign(part, "item" if kind == "value" else "none", (what, k))
 
-    taken = (n for n in ast.walk(function.node) if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Sub))
+    taken = (n for n in walk(function.node) if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Sub))
     function.lags = frozenset(ast.unparse(node) for node in taken)
     function.conditions = conditions_of(function.node)
-    for node in ast.walk(function.node):
+    for node in walk(function.node):
         match node:
             case ast.Assign(targets=targets, value=value):
                 for target in targets:

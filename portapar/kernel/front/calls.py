@@ -33,7 +33,7 @@ from portapar.kernel.front.kernel import (
 from portapar.kernel.front.shapes import Shape, Shapes, done
 from portapar.kernel.front.sources import find_source, parameter_names
 from portapar.kernel.front.text import with_names
-from portapar.kernel.front.trees import Filled, copied, item_at, names_one, placed
+from portapar.kernel.front.trees import Filled, copied, item_at, names_one, placed, walk
 from portapar.kernel.front.walrus import hoist
 
 _SCRATCH = 1 << 20  #: bytes of private arrays that a function may have: threads have stacks of some MiB
@@ -228,12 +228,12 @@ class Calls(Shapes):
         (*_, function) = called.kernel.functions
         (statement, *rest) = function.body
         if not rest and isinstance(statement, ast.Return) and len(called.kernel.functions) == 1:
-            names = [n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and n.id in called.kernel.params]
+            names = [n.id for n in walk(statement) if isinstance(n, ast.Name) and n.id in called.kernel.params]
             if sorted(names) == sorted(called.kernel.params):  # each once: it can stand in the place of the call
                 arguments = dict(zip(called.kernel.params, node.args, strict=True))
                 assert statement.value is not None
                 written = copied(statement.value)
-                for part in ast.walk(written):
+                for part in walk(written):
                     if isinstance(part, ast.expr):
                         ast.copy_location(part, node)
                 if isinstance(written, ast.IfExp) and (place := place_of(node)) is not None:
@@ -507,7 +507,7 @@ class Calls(Shapes):
             given.insert(1, self.visit(fill) if fill is not None else ast.Constant(1))
         name = {"zeros": "private_zeros", "empty": "private_empty"}.get(maker, "private_full")
         made = ast.Call(ast.Name(name, ast.Load()), given, [])
-        for part in ast.walk(made):
+        for part in walk(made):
             if isinstance(part, ast.expr) and not hasattr(part, "lineno"):
                 ast.copy_location(part, node)
         return made
@@ -533,7 +533,7 @@ class Calls(Shapes):
 
 def _is_length(node: ast.expr) -> bool:
     """Whether it is made of lengths of arrays and whole numbers: ``len(x) - 1``, ``x.shape[1]``."""
-    parts = list(ast.walk(node))
+    parts = list(walk(node))
     shapes = any(isinstance(part, ast.Attribute) and part.attr == "shape" for part in parts)
     counts = any(isinstance(p, ast.Call) and isinstance(p.func, ast.Name) and p.func.id == "len" for p in parts)
     return shapes or counts or isinstance(node, ast.Name)
@@ -545,7 +545,7 @@ def _numpys(name: Any) -> ast.expr:
 
 def _assigns(func: types.FunctionType, name: str) -> bool:
     """Whether a function assigns to a name."""
-    names = (node for node in ast.walk(find_source(func)[0]) if isinstance(node, ast.Name) and node.id == name)
+    names = (node for node in walk(find_source(func)[0]) if isinstance(node, ast.Name) and node.id == name)
     return any(not isinstance(node.ctx, ast.Load) for node in names)
 
 

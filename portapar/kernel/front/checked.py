@@ -17,7 +17,7 @@ import numpy as np
 from portapar.kernel.front.kernel import Function, Kernel
 from portapar.kernel.front.races import Run
 from portapar.kernel.front.sources import of_library, tree_of
-from portapar.kernel.front.trees import copied, placed
+from portapar.kernel.front.trees import copied, placed, walk
 from portapar.kernel.program import INDICES
 
 __all__ = ["WORDS", "Checked", "Site", "checked", "numbers"]
@@ -243,7 +243,7 @@ class _Rewriter(ast.NodeTransformer):
 
     def pair(self, old: ast.AST, new: ast.AST) -> None:
         """Which nodes of the copy `new` are which of `old`, that the abstract run knows."""
-        for a, b in zip(ast.walk(old), ast.walk(new), strict=True):
+        for a, b in zip(walk(old), walk(new), strict=True):
             self.found[id(b)] = a
             if isinstance(b, ast.Name) and isinstance(b.ctx, ast.Store):
                 self.stored.add(b.id)
@@ -283,7 +283,7 @@ class _Rewriter(ast.NodeTransformer):
             return node
         told, count = self.told(node, node.value), self.count(index[0]) if len(index) == 1 else 0
         base, index = self.visit(node.value), [self.visit(part) for part in index]
-        if any(isinstance(part, (ast.Call, ast.NamedExpr)) and not self.is_check(part) for part in ast.walk(base)):
+        if any(isinstance(part, (ast.Call, ast.NamedExpr)) and not self.is_check(part) for part in walk(base)):
             if isinstance(node.ctx, ast.Load):
                 return self.checks("item", node, base, index, told, count)
             name = f"{self.names['base']}_{len(self.sites)}"
@@ -298,7 +298,7 @@ class _Rewriter(ast.NodeTransformer):
         here = ast.unparse(base)
         names = self.run.indexed[id(self.found[id(node)])]
         known = not of_library(self.kernel.file) and len(names) == 1 and "" not in names
-        if any(isinstance(part, ast.Name) and part.id in self.function.fresh for part in ast.walk(node)):
+        if any(isinstance(part, ast.Name) and part.id in self.function.fresh for part in walk(node)):
             return repr(next(iter(names))) if known else "", "", ""
         return next(iter(names)) if known else here, here, ast.unparse(node)
 
@@ -347,7 +347,7 @@ class _Rewriter(ast.NodeTransformer):
         names = [self.names["record"], *(self.names[name] for name in _several("at_"))]
         record, *places = [ast.Name(name, ast.Load()) for name in names]
         given = [copied(base), *index, record, ast.Constant(self.first + len(self.sites)), *places]
-        for part in ast.walk(given[0]):
+        for part in walk(given[0]):
             if isinstance(part, (ast.Subscript, ast.Attribute, ast.Name)):
                 part.ctx = ast.Load()
         self.calls.add(self.names[test])

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from portapar.kernel.front.trees import copied, placed, stored_in, whole_number
+from portapar.kernel.front.trees import copied, placed, stored_in, walk, whole_number
 from portapar.kernel.front.unroll import Builtin, Length
 
 _KEYWORDS = {"sum": ("start",), "min": ("default",), "max": ("default",), "any": (), "all": ()}
@@ -49,7 +49,7 @@ def fold(
     if isinstance(default, ast.Constant) and default.value is None:
         fail(default, f"{name}() of nothing is to be None, which is no number", "give default= a number")
     made, whole = copied(made), local(f"{name}_")
-    if any(isinstance(part, ast.NamedExpr) for part in ast.walk(made)):
+    if any(isinstance(part, ast.NamedExpr) for part in walk(made)):
         fail(node, f"{ast.unparse(node)} makes names for each of its numbers", "write a for loop")
     _rename(made, local)
     store = lambda one, x: ast.Assign([ast.Name(one, ast.Store())], x)
@@ -85,7 +85,7 @@ def _rename(made: ast.GeneratorExp | ast.ListComp, local: Callable[[str], str]) 
     names = {name: local(f"{name}_") for name in stored_in(*(part.target for part in made.generators))}
     first = made.generators[0]
     inside: list[ast.AST] = [made.elt, first.target, *first.ifs, *made.generators[1:]]
-    for part in (part for one in inside for part in ast.walk(one)):
+    for part in (part for one in inside for part in walk(one)):
         if isinstance(part, ast.Name) and part.id in names:
             part.id = names[part.id]
 
@@ -131,4 +131,4 @@ def _first_and_others(
 
 
 def names_of(statements: list[ast.stmt]) -> Iterator[ast.Name]:
-    return (part for one in statements for part in ast.walk(one) if isinstance(part, ast.Name))
+    return (part for one in statements for part in walk(one) if isinstance(part, ast.Name))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from portapar.kernel.front.intervals import UNKNOWN, Arithmetic, Interval, is_number, needed
-from portapar.kernel.front.trees import is_truth
+from portapar.kernel.front.trees import is_truth, walk
 
 Outcome = tuple[bool, tuple[str, ...]]  #: what a condition is inside, and the tests that tell where
 Taken = tuple[str, tuple[str, ...]]  #: which part of a node it is inside, and the tests
@@ -150,7 +150,7 @@ class Interior:
     def apply(self, trees: dict[str, ast.Module]) -> set[str]:
         """Put the parts in the place of their nodes; the names of the functions that have changed."""
         for place, (node, part) in self._decided.items():
-            for parent in ast.walk(trees[place[0]]):
+            for parent in walk(trees[place[0]]):
                 for key, value in ast.iter_fields(parent):
                     if value is node:
                         setattr(parent, key, _part(node, part))

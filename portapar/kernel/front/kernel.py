@@ -22,6 +22,7 @@ from portapar.errors import KernelError
 from portapar.kernel.front.access import Access
 from portapar.kernel.front.remedies import described
 from portapar.kernel.front.sources import function
+from portapar.kernel.front.trees import walk
 
 OPERATORS: dict[Any, str] = {
     **{getattr(operator, name): f"lambda x, y: x {sign} y" for name, sign in {
@@ -238,7 +239,7 @@ class Function:
 
     def nodes(self) -> Iterator[ast.AST]:
         """It and all that is in it."""
-        return ast.walk(self.node)
+        return walk(self.node)
 
     def names(self) -> set[str]:
         """All names in it."""

@@ -33,7 +33,7 @@ from portapar.kernel.front.sources import (
     source_lock,
     tree_of,
 )
-from portapar.kernel.front.trees import copied, placed
+from portapar.kernel.front.trees import copied, placed, walk
 from portapar.kernel.front.unassigned import unassigned
 from portapar.kernel.front.unroll import counted, evaluated, unrolled
 from portapar.kernel.front.walrus import hoist, split
@@ -383,7 +383,7 @@ class _Lifter(Calls):
         if len({type(item.value) if isinstance(item, ast.Constant) else item for item in items.elts}) == 1:
             return node
         left, first = node.left, node.left
-        if any(isinstance(part, (ast.Call, ast.NamedExpr)) for part in ast.walk(left)):
+        if any(isinstance(part, (ast.Call, ast.NamedExpr)) for part in walk(left)):
             name = self.local("sought")
             first, left = ast.NamedExpr(ast.Name(name, ast.Store()), left), ast.Name(name, ast.Load())
         tests: list[ast.expr] = [

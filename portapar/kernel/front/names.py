@@ -21,7 +21,7 @@ from portapar.kernel.front.constants import Known
 from portapar.kernel.front.kernel import Builtin, Capture, Guard, held, is_data, kind_of, scalar_name, usable
 from portapar.kernel.front.remedies import closest, described, unusable
 from portapar.kernel.front.sources import find_source, kernel_error
-from portapar.kernel.front.trees import placed
+from portapar.kernel.front.trees import placed, walk
 
 _BUILTINS = frozenset("abs all any bool complex divmod float int len max min pow range round sum".split())
 _CASTS = frozenset("bool complex float int".split())
@@ -269,7 +269,7 @@ class Names(ast.NodeTransformer):
 
     def repeated(self, node: ast.For | ast.While) -> None:
         """What a loop assigns is unsure from its beginning on."""
-        stored = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        stored = {n.id for n in walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         for name in stored & self.fixed.keys():
             del self.fixed[name]
             self.unsure.add(name)

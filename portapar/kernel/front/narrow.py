@@ -15,7 +15,7 @@ import numpy as np
 from portapar import cache
 from portapar.kernel.front.kernel import Function, Kernel
 from portapar.kernel.front.sources import of_library
-from portapar.kernel.front.trees import assignments_of
+from portapar.kernel.front.trees import assignments_of, walk
 
 __all__ = ["Narrow", "narrow"]
 
@@ -70,7 +70,7 @@ class _Text:
         """The first one of a function, for what its parameters are."""
         loops = [node for node in function.nodes() if isinstance(node, (ast.For, ast.While))]
         names = _Kinds(function, numbers, arrays)
-        inside = {id(part) for loop in loops for statement in loop.body for part in ast.walk(statement)}
+        inside = {id(part) for loop in loops for statement in loop.body for part in walk(statement)}
         for node in function.nodes() if function.file and not of_library(function.file) else ():
             if id(node) not in inside or not isinstance(node, (ast.Assign, ast.AugAssign)):
                 continue
@@ -82,7 +82,7 @@ class _Text:
             else:
                 grows = any(
                     isinstance(part, ast.BinOp) and isinstance(part.op, _GROWS) and _mentions(part, target.id)
-                    and _is_narrow(names.kind(part)) for part in ast.walk(node.value)
+                    and _is_narrow(names.kind(part)) for part in walk(node.value)
                 )  # fmt: skip
             found = names.names.get(target.id)
             if grows and _is_narrow(found) and isinstance(found, np.dtype):
@@ -108,7 +108,7 @@ class _Text:
 
 
 def _mentions(node: ast.AST, name: str) -> bool:
-    return any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(node))
+    return any(isinstance(part, ast.Name) and part.id == name for part in walk(node))
 
 
 class _Kinds:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from portapar.kernel.front.trees import assignments_of, names_in, placed
+from portapar.kernel.front.trees import assignments_of, names_in, placed, walk
 
 __all__ = [
     "CONSTRUCTORS", "kept_copies", "misuse",
@@ -126,7 +126,7 @@ def kept_copies(
         Whether a function that the kernel calls, by its name, writes to its argument of a number.
     """
     every = list(_in_order(body))
-    has = lambda node, part: any(one is part for one in ast.walk(node))
+    has = lambda node, part: any(one is part for one in walk(node))
     loops = [node for node in every if isinstance(node, (ast.For, ast.While)) and has(node, wrong.node)]
     for loop in reversed(loops):  # the innermost one first: what it makes may be kept around it
         inside = list(_in_order(loop.body))
@@ -152,7 +152,7 @@ def _copied(
     stores: Callable[[ast.stmt], set[str]],
 ) -> bool:
     """The same for one name; the statements inside of the loop, of which one makes the array, and outside."""
-    has = lambda node, part: any(one is part for one in ast.walk(node))
+    has = lambda node, part: any(one is part for one in walk(node))
     read = any(new in names_in(*_own_nodes(node)) for node in outside)
     keeps = {k for k, node in enumerate(inside) if _kept(node, kept, new)}
     before = [node for node in outside if _kept(node, kept, new)]

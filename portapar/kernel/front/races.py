@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple
 
 from portapar.kernel.front.kernel import Function, Kernel
 from portapar.kernel.front.sources import of_library
+from portapar.kernel.front.trees import walk
 
 __all__ = ["Race", "Run", "race"]
 
@@ -361,7 +362,7 @@ class _Frame:
 
     def assign(self, target: ast.expr, value: _Value, node: ast.expr | None = None) -> None:
         if isinstance(target, ast.Name):
-            again = node is not None and any(isinstance(n, ast.Name) and n.id == target.id for n in ast.walk(node))
+            again = node is not None and any(isinstance(n, ast.Name) and n.id == target.id for n in walk(node))
             self.bind(target.id, value, again)
         elif isinstance(target, (ast.Tuple, ast.List)):
             items = value.items if value.items and len(value.items) == len(target.elts) else None

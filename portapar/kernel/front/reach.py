@@ -20,6 +20,7 @@ from portapar.kernel.front.access import NEVER, Flow
 from portapar.kernel.front.kernel import Function, Kernel
 from portapar.kernel.front.reached import Reach
 from portapar.kernel.front.row_forms import is_push, is_row_bound
+from portapar.kernel.front.trees import walk
 
 _CASTS = frozenset("int int64 intp uint64".split())  #: they change no row number
 _PINNED = 64  #: a row that does not go with i is told by its distance where i is known to be one of so few
@@ -94,7 +95,7 @@ class _Walk(Flow):
         shapes: Mapping[str, tuple[int, ...]], span: tuple[int, int],
     ) -> None:  # fmt: skip
         names = function.params
-        nodes = [node for statement in function.body for node in ast.walk(statement)]
+        nodes = [node for statement in function.body for node in walk(statement)]
         stored = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         self.program, self.shapes = program, {k: v for k, v in shapes.items() if k not in stored}
         self.given = {name: number for name, number in given.items() if name not in stored}

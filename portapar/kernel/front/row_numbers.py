@@ -21,6 +21,7 @@ from portapar.kernel.front.trees import (
     item_at,
     names_one,
     placed,
+    walk,
     whole_number,
 )
 
@@ -63,7 +64,7 @@ class Numbers(Templates):
         def shown(expression: ast.expr) -> str:
             """The text, arrays under the names of parameters."""
             expression = copied(expression)
-            for part in ast.walk(expression):
+            for part in walk(expression):
                 if isinstance(part, ast.Name) and part.id not in index and part.id not in params:
                     if part.id in self.calls or part.id in _NEVER_ARRAYS:
                         continue
@@ -344,7 +345,7 @@ class Numbers(Templates):
     @functools.cached_property
     def filled(self) -> set[str]:
         """The names of arrays that functions return, which may be made again while they are in use."""
-        made = ((node.targets[0].id, node.value) for node in ast.walk(self.function) if names_one(node))
+        made = ((node.targets[0].id, node.value) for node in walk(self.function) if names_one(node))
         calls = ((name, call) for name, call in made if isinstance(call, ast.Call) and isinstance(call.func, ast.Name))
         return {name for name, call in calls if self.is_filled(call)}
 

@@ -26,7 +26,7 @@ from portapar.kernel.front.row_forms import LOOP, MOST, PRIVATE, Check, Dim, Giv
 from portapar.kernel.front.sharing import effects_of
 from portapar.kernel.front.sources import kernel_error, tree_of
 from portapar.kernel.front.text import tell_apart
-from portapar.kernel.front.trees import copied, index_of, item_at, item_of, loaded, loads, mentions, placed
+from portapar.kernel.front.trees import copied, index_of, item_at, item_of, loaded, loads, mentions, placed, walk
 
 __all__ = ["checking", "row_number", "without_rows"]
 
@@ -207,8 +207,8 @@ class _Expander:
         name = self.free(name)
         made = tree_of(f"def {name}({', '.join(params)}):\n{text}").body[0]
         assert isinstance(made, ast.FunctionDef)
-        stored = {n.id for n in ast.walk(made) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-        for node in ast.walk(made):
+        stored = {n.id for n in walk(made) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        for node in walk(made):
             if isinstance(node, (ast.stmt, ast.expr)):
                 ast.copy_location(node, like)
         function = Function(made, file, fresh=frozenset({*params, *stored}))
@@ -361,7 +361,7 @@ class _Rewriter(Copies):
 
     def stored_to(self, name: str) -> bool:
         """Whether elements of what has that name are assigned, or updated by atomics."""
-        for node in ast.walk(self.function):
+        for node in walk(self.function):
             written: ast.AST | None = None
             if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
                 written = node.value
@@ -479,8 +479,8 @@ class _Rewriter(Copies):
         """The same for a row with a name whose slices have ends that may change while it is in use."""
         if EARLIER in text:
             return name, text
-        slices = [node for node in ast.walk(tree_of(name + text)) if isinstance(node, ast.Slice)]
-        ends = {node.id for part in slices for node in ast.walk(part) if isinstance(node, ast.Name)}
+        slices = [node for node in walk(tree_of(name + text)) if isinstance(node, ast.Slice)]
+        ends = {node.id for part in slices for node in walk(part) if isinstance(node, ast.Name)}
         given = {argument.arg for argument in self.function.args.args}
         again = any(self.assigned.get(end, 0) + (end in given) > 1 for end in ends)
         again = again or any(not ends.isdisjoint(roots) for _, roots in self.sharing.written)
@@ -535,7 +535,7 @@ class _Rewriter(Copies):
 
     def writes(self, node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
         """(what may change an array, that array) in a statement."""
-        for part in ast.walk(node):
+        for part in walk(node):
             if isinstance(part, (ast.Subscript, ast.Attribute)) and isinstance(part.ctx, ast.Store):
                 yield part, part
             elif isinstance(part, ast.AugAssign) and self.rank(part.target):

@@ -16,7 +16,7 @@ import numpy as np
 
 from portapar.kernel.front.kernel import Capture, Guard, kind_of
 from portapar.kernel.front.names import Names
-from portapar.kernel.front.trees import Filled, copied, item_at, item_of, loads, placed, whole_number
+from portapar.kernel.front.trees import Filled, copied, item_at, item_of, loads, placed, walk, whole_number
 from portapar.kernel.front.unroll import written_out
 
 _MOST = 64  #: items of a tuple that are written out
@@ -358,7 +358,7 @@ class Shapes(Names):
             taken = items[place : len(items) - after]
             names: list[ast.expr] = [ast.Name(self.local("item"), ast.Load()) for _ in taken]
             for name, item in zip(names, taken, strict=True):
-                if used or any(isinstance(part, (ast.Call, ast.NamedExpr)) for part in ast.walk(item)):
+                if used or any(isinstance(part, (ast.Call, ast.NamedExpr)) for part in walk(item)):
                     made.append(ast.Assign([ast.Name(name.id, ast.Store())], item))  # type: ignore[attr-defined]
             middle = ast.Tuple(names, ast.Load())
             if used and not names:
@@ -388,7 +388,7 @@ def done(node: ast.expr) -> ast.expr:
 
 def forget(node: ast.AST) -> None:
     """Leave plain nodes behind."""
-    for part in ast.walk(node):
+    for part in walk(node):
         for name in ("visited", "shape", "fields", "array"):
             part.__dict__.pop(name, None)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from portapar.kernel.front.kernel import Function
 from portapar.kernel.front.row_forms import CONSTRUCTORS, PRODUCTS, REDUCTIONS
-from portapar.kernel.front.trees import assignments_of, copied, index_of, placed
+from portapar.kernel.front.trees import assignments_of, copied, index_of, placed, walk
 
 __all__ = ["Effect", "Sharing", "effects_of", "index_tables", "may_return_a_row"]
 
@@ -51,7 +51,7 @@ def effects_of(functions: Mapping[str, Function]) -> Effects:
             node, params = functions[name].node, functions[name].params
             inside = Sharing(node, dict(zip(params, ranks, strict=False)), functions, effect)
             written = {root for _, roots in inside.written for root in roots}
-            values = [part.value for part in ast.walk(node) if isinstance(part, ast.Return) and part.value is not None]
+            values = [part.value for part in walk(node) if isinstance(part, ast.Return) and part.value is not None]
             returned = {root for value in values for root in inside.roots(value)}
             places = lambda roots: frozenset(k for k, param in enumerate(params) if param in roots)
             rank = max(map(inside.rank, values), default=0)
@@ -76,11 +76,11 @@ class Sharing:
         self.ranks, self.functions, self.effect = ranks, functions, effect
         self.values: dict[str, list[ast.expr]] = {}
         self._open: set[str] = set()
-        for node in ast.walk(function):
+        for node in walk(function):
             for name, value in assignments_of(node):
                 self.values.setdefault(name, []).append(value)
         self._roots = {name: self._reached(name) for name in self.values}
-        self.written = [(node, self.roots(part)) for node in ast.walk(function) for part in self._changed(node)]
+        self.written = [(node, self.roots(part)) for node in walk(function) for part in self._changed(node)]
 
     def roots(self, node: ast.AST) -> set[str]:
         """The names of all arrays that the value of an expression may be a part of."""
@@ -174,7 +174,7 @@ def index_tables(
 ) -> bool:
     """``for row in X``, where X is a table, becomes a loop over indices, ``row = X[k]``; whether there is one."""
     found = False
-    for loop in [node for node in ast.walk(function) if isinstance(node, ast.For)]:
+    for loop in [node for node in walk(function) if isinstance(node, ast.For)]:
         if not isinstance(loop.iter, (ast.Name, ast.Subscript)):
             continue
         if Sharing(function, ranks, functions, effect).rank(loop.iter) < 2:

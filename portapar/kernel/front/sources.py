@@ -22,6 +22,7 @@ import numpy as np
 
 from portapar import cache, forks
 from portapar.errors import KernelError
+from portapar.kernel.front.trees import walk
 
 
 def kernel_error(what: str, remedy: str, name: str, file: str, line: int, column: int | None = None) -> KernelError:
@@ -181,7 +182,7 @@ def find_source(func: types.FunctionType) -> tuple[ast.FunctionDef | ast.Lambda,
     for statement in tree.body:
         if not _first_line(statement) <= code.co_firstlineno <= (statement.end_lineno or 0):
             continue
-        for node in ast.walk(statement):
+        for node in walk(statement):
             if isinstance(node, ast.Lambda) and name == "lambda":
                 begin, stop = (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
                 if node.lineno == code.co_firstlineno and all(begin <= a and b <= stop for a, b in spans):

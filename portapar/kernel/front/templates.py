@@ -38,6 +38,7 @@ from portapar.kernel.front.trees import (
     placed,
     shape_of,
     some,
+    walk,
     whole_number,
 )
 
@@ -77,7 +78,7 @@ class Templates(ast.NodeTransformer):
         self.assigned: dict[str, int] = {}
         ranks = {name: len(dims) for name, dims in given.items()}
         expander.changed |= index_tables(function, ranks, expander.functions, expander.effect, expander.fresh)
-        for node in ast.walk(function):
+        for node in walk(function):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 self.assigned[node.id] = self.assigned.get(node.id, 0) + 1
         self.function = function
@@ -95,7 +96,7 @@ class Templates(ast.NodeTransformer):
 
     def made_constant(self, function: ast.FunctionDef) -> None:
         """Lengths of arrays as the shapes of private arrays: ``np.zeros(X.shape[1])``."""
-        for node in ast.walk(function):
+        for node in walk(function):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CONSTRUCTORS):
                 continue
             parts = node.args[0].elts if isinstance(node.args[0], ast.Tuple) else [node.args[0]]
@@ -141,7 +142,7 @@ class Templates(ast.NodeTransformer):
 
     def find_arrays(self, function: ast.FunctionDef) -> None:
         """Local names of arrays and of parts of arrays, whichever is assigned first."""
-        assigned = [pair for node in ast.walk(function) for pair in assignments_of(node)]
+        assigned = [pair for node in walk(function) for pair in assignments_of(node)]
         self.arrays.update((name, tuple(Dim("", n) for n in lengths)) for name, lengths in self.kept.items())
         for _ in range(3):
             before = len(self.arrays)
@@ -175,7 +176,7 @@ class Templates(ast.NodeTransformer):
     @staticmethod
     def updates(function: ast.FunctionDef, name: str) -> int:
         """How often ``x += …`` changes an array in its place."""
-        found = (node.target for node in ast.walk(function) if isinstance(node, ast.AugAssign))
+        found = (node.target for node in walk(function) if isinstance(node, ast.AugAssign))
         return sum(isinstance(target, ast.Name) and target.id == name for target in found)
 
     def is_view(self, node: ast.expr) -> bool:
@@ -231,7 +232,7 @@ class Templates(ast.NodeTransformer):
         if not self.assigned.get(name) or name in self.kept:
             return {name}
         found: set[str] = set()
-        for made in (n.value for n in ast.walk(self.function) if names_one(n) and n.targets[0].id == name):
+        for made in (n.value for n in walk(self.function) if names_one(n) and n.targets[0].id == name):
             if isinstance(made, ast.Call):  # a new one, or one of the arguments of a function
                 own = isinstance(made.func, ast.Name) and self.returned_by(made.func.id, made) is not None
                 handed = [] if own else [part for part in self.handed(made) if self.view_dims(part) is not None]
@@ -308,7 +309,7 @@ class Templates(ast.NodeTransformer):
         found: dict[str, list[tuple[ast.expr, bool]]] | None = self.expander.assigned.get(id(function))
         if found is None:
             found = self.expander.assigned[id(function)] = dict[str, list[tuple[ast.expr, bool]]]()
-            for node in ast.walk(function):
+            for node in walk(function):
                 for name, value in assignments_of(node):
                     found.setdefault(name, []).append((value, False))
                 if isinstance(node, ast.For) and isinstance(node.target, ast.Name):

@@ -10,7 +10,7 @@ from typing import Any
 
 from portapar.kernel.front.kernel import Function, Kernel
 from portapar.kernel.front.sources import tree_of
-from portapar.kernel.front.trees import copied
+from portapar.kernel.front.trees import copied, walk
 from portapar.kernel.program import Program, Spec
 
 Origin = dict[int, tuple[str, int]]
@@ -21,7 +21,7 @@ def with_names(function: Function, names: dict[str, str]) -> Function:
     new = copied(function.node)
     new.name = names.get(new.name, new.name)
     if function.calls:
-        for node in ast.walk(new):
+        for node in walk(new):
             if isinstance(node, ast.Name) and node.id in function.calls:
                 node.id = names.get(node.id, node.id)
     return replace(function, node=new, calls=frozenset(names.get(name, name) for name in function.calls))
@@ -32,13 +32,13 @@ def tell_apart(function: ast.FunctionDef, fresh: Callable[[str], str]) -> None:
 
     So ``d = X[i]``, … , ``d = Y[i]``, … are two rows. Loops assign what they count by, to be read inside alone.
     """
-    uses = [node for node in ast.walk(function) if isinstance(node, ast.Name)]
+    uses = [node for node in walk(function) if isinstance(node, ast.Name)]
     stores = Counter(node.id for node in uses if isinstance(node.ctx, ast.Store))
     several = {name for name, count in stores.items() if count > 1}
     if not several:
         return
     found: dict[str, list[tuple[ast.Name, list[ast.Name]]]] = {name: [] for name in several}
-    for node in ast.walk(function):
+    for node in walk(function):
         for body in (getattr(node, "body", None), getattr(node, "orelse", None)):
             if isinstance(body, list):
                 _follow(body, found)
@@ -60,13 +60,13 @@ def _follow(body: list[ast.stmt], found: dict[str, list[tuple[ast.Name, list[ast
     for statement in body:
         target = statement.targets[0] if isinstance(statement, ast.Assign) and len(statement.targets) == 1 else None
         own = target if isinstance(target, ast.Name) and target.id in found else None
-        for counter in ast.walk(statement.target) if isinstance(statement, ast.For) else ():
+        for counter in walk(statement.target) if isinstance(statement, ast.For) else ():
             if isinstance(counter, ast.Name) and counter.id in found:
                 last.pop(counter.id, None)
-                inside = [node for step in statement.body for node in ast.walk(step)]  # type: ignore[attr-defined]
+                inside = [node for step in statement.body for node in walk(step)]  # type: ignore[attr-defined]
                 reads = [n for n in inside if isinstance(n, ast.Name) and n.id == counter.id]
                 found[counter.id].append((counter, reads))
-        for node in ast.walk(statement) if last or own else ():
+        for node in walk(statement) if last or own else ():
             if isinstance(node, ast.Name) and node.id in last and node is not own:
                 last[node.id].append(node)
         if own is not None:
@@ -107,7 +107,7 @@ def write(function: Function) -> tuple[str, Origin]:
     text = ast.unparse(function.node) + "\n"
     origin: Origin = {}
     if function.file:
-        for new, old in zip(ast.walk(tree_of(text).body[0]), function.nodes(), strict=True):
+        for new, old in zip(walk(tree_of(text).body[0]), function.nodes(), strict=True):
             if isinstance(new, (ast.stmt, ast.expr)) and isinstance(old, (ast.stmt, ast.expr)):
                 origin.setdefault(new.lineno, (function.file, old.lineno))
     return text, origin

@@ -23,9 +23,35 @@ def copied(node: _Node) -> _Node:
     return new
 
 
+class _Children(dict[type, tuple[str, ...]]):
+    """Kind of node → its fields that hold nodes; of contexts, which nobody looks for, there are none."""
+
+    def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:
+        leaves = {"ctx", "id", "attr", "kind", "type_comment"} | ({"value"} if kind is ast.Constant else set())
+        self[kind] = tuple(name for name in kind._fields if name not in leaves)
+        return self[kind]
+
+
+_children = _Children()
+
+
+def walk(node: ast.AST) -> Iterator[Any]:
+    """A node and all that is below it, contexts left out, in the order of `ast.walk`, which takes twice as long."""
+    nodes: list[ast.AST] = [node]
+    for node in nodes:
+        found = node.__dict__
+        for name in _children[node.__class__]:
+            value = found.get(name)
+            if value.__class__ is list:
+                nodes += [part for part in value if isinstance(part, ast.AST)]
+            elif isinstance(value, ast.AST):
+                nodes.append(value)
+        yield node
+
+
 def placed(node: Any, at: ast.AST) -> Any:
     """A new node at the place of another one in the user's text; parts that have a place keep it."""
-    for part in ast.walk(node):
+    for part in walk(node):
         if isinstance(part, (ast.expr, ast.stmt)) and not hasattr(part, "lineno"):
             ast.copy_location(part, at)
     return node
@@ -34,7 +60,7 @@ def placed(node: Any, at: ast.AST) -> Any:
 def call_behind(tree: ast.AST, called: Callable[[ast.stmt], str | None]) -> bool:
     """Put a call, without arguments, of the function that `called` names behind statements; False if there are none."""
     found = False
-    for node in ast.walk(tree):
+    for node in walk(tree):
         for field in ("body", "orelse"):
             block = getattr(node, field, None)
             if not isinstance(block, list):  # of an expression: `lambda`, `x if c else y`
@@ -116,12 +142,12 @@ def numpy_call(name: str, arguments: list[ast.expr]) -> ast.expr:
 
 
 def loads(node: ast.AST, name: str) -> int:
-    named = (part for part in ast.walk(node) if isinstance(part, ast.Name) and part.id == name)
+    named = (part for part in walk(node) if isinstance(part, ast.Name) and part.id == name)
     return sum(isinstance(part.ctx, ast.Load) for part in named)
 
 
 def mentions(node: ast.AST, name: str) -> bool:
-    return any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(node))
+    return any(isinstance(part, ast.Name) and part.id == name for part in walk(node))
 
 
 def is_truth(node: ast.expr) -> bool:
@@ -137,7 +163,7 @@ def is_truth(node: ast.expr) -> bool:
 def conditions_of(tree: ast.AST) -> frozenset[int]:
     """The identities of the expressions in a tree of which only the truth counts."""
     left: list[ast.expr] = []
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, (ast.If, ast.While, ast.IfExp)):
             left.append(node.test)
         elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
@@ -154,12 +180,12 @@ def conditions_of(tree: ast.AST) -> frozenset[int]:
 
 
 def names_in(*nodes: ast.AST) -> set[str]:
-    return {part.id for node in nodes for part in ast.walk(node) if isinstance(part, ast.Name)}
+    return {part.id for node in nodes for part in walk(node) if isinstance(part, ast.Name)}
 
 
 def stored_in(*nodes: ast.AST) -> set[str]:
     """The names that are given values in them."""
-    parts = (part for node in nodes for part in ast.walk(node) if isinstance(part, ast.Name))
+    parts = (part for node in nodes for part in walk(node) if isinstance(part, ast.Name))
     return {part.id for part in parts if isinstance(part.ctx, ast.Store)}
 
 

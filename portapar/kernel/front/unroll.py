@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from portapar.kernel.front.trees import Filled, copied, item_at, placed, stored_in, whole_number
+from portapar.kernel.front.trees import Filled, copied, item_at, placed, stored_in, walk, whole_number
 
 _MOST_ROUNDS, _MOST_NODES = 32, 4000
 
@@ -30,19 +30,19 @@ def unrolled(loop: ast.For, function: ast.AST, length: Length, builtin: Builtin)
     over = _known(loop.iter, length, builtin)
     if over is None or not over.tuples or loop.orelse or over.count > _MOST_ROUNDS:
         return None
-    size = sum(1 for statement in loop.body for _ in ast.walk(statement))
+    size = sum(1 for statement in loop.body for _ in walk(statement))
     if size * over.count > _MOST_NODES or any(map(_leaves, loop.body)):
         return None
     rounds = [_filled(loop.target, over.item(k), length) for k in range(over.count)]
     names = stored_in(loop.target)
-    inside = [part for statement in loop.body for part in ast.walk(statement) if isinstance(part, ast.Name)]
+    inside = [part for statement in loop.body for part in walk(statement) if isinstance(part, ast.Name)]
     if None in rounds or any(part.id in names and not isinstance(part.ctx, ast.Load) for part in inside):
         return None
     found: list[ast.stmt] = []
     for given in rounds:
         filled = Filled(given or {})
         found += [filled.visit(copied(statement)) for statement in loop.body]
-    uses = sum(1 for part in ast.walk(function) if isinstance(part, ast.Name) and part.id in names)
+    uses = sum(1 for part in walk(function) if isinstance(part, ast.Name) and part.id in names)
     if uses not in (0, len(names) + sum(1 for part in inside if part.id in names)):  # 0: it was made here
         last = rounds[-1].items() if rounds and rounds[-1] else ()
         found += [placed(ast.Assign([ast.Name(name, ast.Store())], copied(item)), loop) for name, item in last]
@@ -52,7 +52,7 @@ def unrolled(loop: ast.For, function: ast.AST, length: Length, builtin: Builtin)
 def written_out(target: ast.expr, over: ast.expr, length: Length, builtin: Builtin) -> list[dict[str, ast.expr]] | None:
     """What stands for each name of a target, for each item of tuples; None of all others."""
     if isinstance(over, (ast.Tuple, ast.List)):
-        parts = list(ast.walk(over))
+        parts = list(walk(over))
         pure = not any(isinstance(part, (ast.Call, ast.NamedExpr, ast.Starred)) for part in parts)
         found = [_filled(target, item, length) for item in over.elts] if pure else [None]
     else:
@@ -66,7 +66,7 @@ def evaluated(loop: ast.For, builtin: Builtin, local: Callable[[str], str]) -> t
 
     The second result is the name of an array or a tuple that the body assigns anew, if there is one.
     """
-    inside = [part for statement in loop.body for part in ast.walk(statement)]
+    inside = [part for statement in loop.body for part in walk(statement)]
     updated = {
         part.target.id for part in inside if isinstance(part, ast.AugAssign) and isinstance(part.target, ast.Name)
     }
@@ -87,7 +87,7 @@ def evaluated(loop: ast.For, builtin: Builtin, local: Callable[[str], str]) -> t
             return ast.Slice(*bounds)
         if isinstance(node, ast.Tuple):
             return ast.Tuple([number(part) for part in node.elts], node.ctx)
-        parts = list(ast.walk(node))
+        parts = list(walk(node))
         calls = (part for part in parts if isinstance(part, ast.Call))
         again = nested and any(builtin(call.func) not in _CHEAP for call in calls)  # once, not for every item
         if not again and not any(isinstance(part, ast.Name) and part.id in assigned for part in parts):
@@ -173,12 +173,12 @@ _CHEAP = frozenset({"len", "abs", "min", "max", "int"})
 
 
 def _copies(node: ast.expr, builtin: Builtin) -> bool:
-    return any(isinstance(part, ast.Call) and builtin(part.func) in ("list", "tuple") for part in ast.walk(node))
+    return any(isinstance(part, ast.Call) and builtin(part.func) in ("list", "tuple") for part in walk(node))
 
 
 def _stores(statement: ast.stmt) -> bool:
     """Whether it may write to arrays."""
-    parts = list(ast.walk(statement))
+    parts = list(walk(statement))
     stores = (isinstance(part, (ast.Subscript, ast.Attribute)) and isinstance(part.ctx, ast.Store) for part in parts)
     return any(stores) or any(isinstance(part, (ast.Expr, ast.AugAssign)) for part in parts)
 

@@ -11,7 +11,7 @@ import copy
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
-from portapar.kernel.front.trees import placed
+from portapar.kernel.front.trees import placed, walk
 
 Fresh = Callable[[str], str]
 Fail = Callable[[ast.AST, str, str], NoReturn]
@@ -66,10 +66,10 @@ def _one_by_one(node: ast.stmt) -> list[ast.stmt]:
     match node:
         case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)) if len(names) == len(values):
             for k, name in enumerate(names):
-                later = [part for value in values[k + 1 :] for part in ast.walk(value)]
+                later = [part for value in values[k + 1 :] for part in walk(value)]
                 if not isinstance(name, ast.Name) or any(
                     isinstance(part, (ast.NamedExpr, ast.Starred)) or getattr(part, "id", "") == name.id
-                    for part in (*later, *ast.walk(values[k]))
+                    for part in (*later, *walk(values[k]))
                 ):
                     return [node]
             return [ast.copy_location(ast.Assign([n], v), v) for n, v in zip(names, values, strict=True)]
@@ -77,12 +77,12 @@ def _one_by_one(node: ast.stmt) -> list[ast.stmt]:
 
 
 def _assigns(node: ast.AST) -> bool:
-    return any(isinstance(part, ast.NamedExpr) for part in ast.walk(node))
+    return any(isinstance(part, ast.NamedExpr) for part in walk(node))
 
 
 def _targets(nodes: Iterable[ast.AST]) -> set[str]:
     """The names that named expressions inside of these assign."""
-    return {part.target.id for node in nodes for part in ast.walk(node) if isinstance(part, ast.NamedExpr)}
+    return {part.target.id for node in nodes for part in walk(node) if isinstance(part, ast.NamedExpr)}
 
 
 class _Hoister:
@@ -148,7 +148,7 @@ class _Hoister:
 
     def _augmented(self, node: ast.AugAssign) -> list[ast.stmt]:
         before, target = self.split(node.target)
-        read = {part.id for part in ast.walk(target) if isinstance(part, ast.Name)}
+        read = {part.id for part in walk(target) if isinstance(part, ast.Name)}
         changed = read & _targets([node.value])
         if changed and not isinstance(target, ast.Name):
             what = f"it assigns {min(changed)!r} by := on the right of what uses it on the left"
@@ -218,7 +218,7 @@ class _Hoister:
         """Whether a part that is evaluated first must be kept for what follows."""
         if isinstance(value, ast.Constant) or not any(map(_assigns, later)):
             return False
-        parts = list(ast.walk(value))
+        parts = list(walk(value))
         read = {part.id for part in parts if isinstance(part, ast.Name)}
         return bool(read & _targets(later)) or any(isinstance(part, ast.Call) for part in parts)
 

@@ -15,6 +15,7 @@ from portapar.errors import KernelError
 from portapar.kernel.front import atomic, sources
 from portapar.kernel.front.codec import Kind, from_text, to_text, tuple_dtype
 from portapar.kernel.front.sources import kernel_error, of_library
+from portapar.kernel.front.trees import walk
 from portapar.kernel.interrupts import held_back
 from portapar.kernel.jit.functions import namespace, place
 from portapar.kernel.jit.native import renderers
@@ -114,7 +115,7 @@ def _subject(file: str, line: int, message: str) -> tuple[str, int | None]:
         tree = sources.tree_of("".join(linecache.getlines(file)))
     except SyntaxError:  # a cell of a notebook
         return "", None
-    placed: list[Any] = [node for node in ast.walk(tree) if hasattr(node, "lineno")]
+    placed: list[Any] = [node for node in walk(tree) if hasattr(node, "lineno")]
     inside = [node for node in placed if node.lineno <= line <= node.end_lineno]
     functions: list[Any] = [node for node in inside if isinstance(node, (ast.FunctionDef, ast.Lambda))]
     function = min(functions, key=lambda node: node.end_lineno - node.lineno, default=None)

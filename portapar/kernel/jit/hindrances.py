@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from portapar.kernel.front.sources import tree_of
-from portapar.kernel.front.trees import names_in
+from portapar.kernel.front.trees import names_in, walk
 from portapar.kernel.jit.check import argument_types
 from portapar.kernel.jit.functions import function_texts, namespace, place
 from portapar.kernel.program import Program
@@ -271,7 +271,7 @@ def _named(value: _Value, name: str) -> _Value:
 def _forget(body: Iterable[ast.stmt], values: dict[str, _Value]) -> None:
     """What a loop assigns has no one value in it."""
     for statement in body:
-        for node in ast.walk(statement):
+        for node in walk(statement):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 values[node.id] = _Number(None, False, node.id)
 

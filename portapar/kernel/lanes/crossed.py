@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from portapar.kernel.front.sources import tree_of
-from portapar.kernel.front.trees import copied, index_of, names_in, stored_in
+from portapar.kernel.front.trees import copied, index_of, names_in, stored_in, walk
 from portapar.kernel.lanes.kinds import Kinds
 from portapar.kernel.program import Spec
 
@@ -42,7 +42,7 @@ def is_chain(loop: ast.For) -> bool:
         return False
     counted = (ast.BinOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.AugAssign, ast.Call, ast.Subscript)
     rounds = len(range(*map(ast.literal_eval, loop.iter.args)))
-    steps = rounds * sum(isinstance(node, counted) for step in loop.body for node in ast.walk(step))
+    steps = rounds * sum(isinstance(node, counted) for step in loop.body for node in walk(step))
     most, limit = SUMS
     return steps > CHAIN and (rounds > most or steps > limit or not _only_sums(loop.body))
 
@@ -134,14 +134,14 @@ def _blocks(
             first, end = (ends[0], ends[1]) if len(ends) == 2 else (ast.Constant(0), ends[0])
         case _:
             return None
-    inner = [node for step in loop.body for node in ast.walk(step)]
+    inner = [node for step in loop.body for node in walk(step)]
     if len(ends) > 2 or is_short(ends) or any(isinstance(node, (ast.For, ast.While)) for node in inner):
         return None
     if is_alone(loop):
         return None
     changing = stored_in(*loop.body)
     everywhere, inside = (
-        sum(isinstance(n, ast.Name) and n.id == counter for n in nodes) for nodes in (ast.walk(function), inner)
+        sum(isinstance(n, ast.Name) and n.id == counter for n in nodes) for nodes in (walk(function), inner)
     )
     if everywhere != inside + 1 or changing & {counter, *names_in(*ends)}:  # where it ends is asked twice
         return None
@@ -240,7 +240,7 @@ def _is_along(
         return False
     if spec.ndim == 1:  # rows that lie one behind the other
         known = isinstance(node.slice, ast.Call) and ast.unparse(node.slice.func) == "np.uint64"
-        inner = [n for n in ast.walk(node.slice) if isinstance(n, ast.Subscript) and isinstance(n.value, ast.Name)]
+        inner = [n for n in walk(node.slice) if isinstance(n, ast.Subscript) and isinstance(n.value, ast.Name)]
         if not known or inner or changing & names_in(node.slice):
             return False
         return _slope(node.slice, counter) == "1" and _slope(node.slice, own) not in ("", "0", "1")

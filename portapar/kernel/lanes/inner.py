@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from portapar.kernel.front.sources import tree_of
-from portapar.kernel.front.trees import copied, index_of, names_in, stored_in
+from portapar.kernel.front.trees import copied, index_of, names_in, stored_in, walk
 from portapar.kernel.lanes.crossed import is_short
 from portapar.kernel.lanes.kinds import Kinds
 from portapar.kernel.lanes.strips import strip
@@ -64,7 +64,7 @@ def _visit(
     while place < len(block):
         step, behind = block[place], [[*block[place + 1 :], *rest[0]], *rest[1:]]
         again = [[step, *behind[0]], *behind[1:]]
-        if any(isinstance(node, (ast.Break, ast.Continue)) for node in ast.walk(step)):
+        if any(isinstance(node, (ast.Break, ast.Continue)) for node in walk(step)):
             again.append(again[0])
         if isinstance(step, ast.If):
             for part in (step.body, step.orelse):
@@ -118,7 +118,7 @@ def _replaced(
     ends = _ends(loop, counters)
     if ends is None or not isinstance(loop.target, ast.Name) or loop.orelse or is_short(loop.iter.args):  # type: ignore[attr-defined]
         return None
-    if not any(isinstance(node, ast.For) for step in loop.body for node in ast.walk(step)):
+    if not any(isinstance(node, ast.For) for step in loop.body for node in walk(step)):
         return None
     own, given = loop.target.id, stored_in(*loop.body)
     params = [p.arg for p in function.args.args]
@@ -175,7 +175,7 @@ def _replaced(
 
 def _apart(body: list[ast.stmt], own: str) -> bool:
     """Whether what rounds store surely lies at an index that is not negative: from the end it might be another's."""
-    for node in (n for step in body for n in ast.walk(step)):
+    for node in (n for step in body for n in walk(step)):
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
             last = index_of(node)[-1]
             unsigned = isinstance(last, ast.Call) and ast.unparse(last.func) == "np.uint64"
@@ -186,14 +186,14 @@ def _apart(body: list[ast.stmt], own: str) -> bool:
 
 def _names(body: list[ast.stmt]) -> Iterator[str]:
     for step in body:
-        yield from (node.id for node in ast.walk(step) if isinstance(node, ast.Name))
+        yield from (node.id for node in walk(step) if isinstance(node, ast.Name))
 
 
 def _numbers(*parts: ast.expr) -> set[str]:
     """The names in expressions but for arrays whose lengths are asked for, and functions."""
     found = names_in(*parts)
     for part in parts:
-        for node in ast.walk(part):
+        for node in walk(part):
             match node:
                 case ast.Attribute(ast.Name(id=name), "shape") | ast.Call(ast.Name("len"), [ast.Name(id=name)]):
                     found.discard(name)

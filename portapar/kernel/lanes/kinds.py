@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from portapar.kernel.front.sources import tree_of
-from portapar.kernel.front.trees import stored_in
+from portapar.kernel.front.trees import stored_in, walk
 from portapar.kernel.jit.functions import function_texts
 from portapar.kernel.program import Program
 
@@ -73,7 +73,7 @@ class Kinds:
             inner.arrays, inner.read, inner._back = {}, {}, {}
             inner.known = dict(zip([p.arg for p in function.args.args], given, strict=False))
             inner._block(function.body)
-            if inner._back and len(inner._back) == sum(isinstance(node, ast.Return) for node in ast.walk(function)):
+            if inner._back and len(inner._back) == sum(isinstance(node, ast.Return) for node in walk(function)):
                 self._results[key] = functools.reduce(_either, inner._back.values())
         return self._results[key]
 
@@ -134,7 +134,7 @@ class Kinds:
                 self.known.update(dict.fromkeys(stored_in(step)))
 
     def _reads(self, node: ast.AST) -> None:
-        for part in ast.walk(node):
+        for part in walk(node):
             if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load):
                 self.read.setdefault(part.id, set()).add(self.known.get(part.id))
 
@@ -322,5 +322,5 @@ def _is_0_or_1(function: Any, functions: dict[str, Any], depth: int = 0) -> bool
                 return _is_0_or_1(functions[name], functions, depth + 1)
         return False
 
-    back = [node for node in ast.walk(function) if isinstance(node, ast.Return)]
+    back = [node for node in walk(function) if isinstance(node, ast.Return)]
     return bool(back) and all(fits(node.value) for node in back)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from portapar.kernel.front.sources import tree_of
-from portapar.kernel.front.trees import names_in, stored_in
+from portapar.kernel.front.trees import names_in, stored_in, walk
 
 #: NumPy's types of numbers that casts name
 NUMBERS = {f"{kind}{8 * size}" for kind in ("int", "uint") for size in (1, 2, 4, 8)} | {"float32", "float64"}
@@ -37,8 +37,8 @@ def split(step: ast.stmt) -> list[ast.stmt]:
 
 def private_arrays(function: ast.FunctionDef) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     """The shapes and dtypes of the arrays that a function makes for itself, each in one place."""
-    found, times = {}, [n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
-    for node in ast.walk(function):
+    found, times = {}, [n.id for n in walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    for node in walk(function):
         match node:
             case ast.Assign(
                 [ast.Name(id=name)],
@@ -79,7 +79,7 @@ def plain(name: ast.Attribute) -> bool:
 def only_steps(name: str, texts: tuple[tuple[str, str], ...]) -> bool:
     """Whether a function is steps without loops, and so are those that it calls."""
     known = dict(texts)
-    nodes = list(ast.walk(tree_of(known[name])))
+    nodes = list(walk(tree_of(known[name])))
     called = {node.id for node in nodes if isinstance(node, ast.Name)} & known.keys()
     loops = any(isinstance(node, (ast.For, ast.While)) for node in nodes)
     return not loops and name not in called and all(only_steps(other, texts) for other in called)

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Collection
 from typing import Any
 
-from portapar.kernel.front.trees import copied, names_in, stored_in
+from portapar.kernel.front.trees import copied, names_in, stored_in, walk
 
 _MOST = 16  #: calls that are written out
 
@@ -61,19 +61,19 @@ def _written_out(step: Any, call: ast.Call, callee: Any, end: str) -> list[ast.s
 
 
 def _loops(callee: Any) -> bool:
-    return any(isinstance(node, ast.For) for node in ast.walk(callee))
+    return any(isinstance(node, ast.For) for node in walk(callee))
 
 
 def _ends_by_return(callee: Any, arguments: int) -> bool:
     """Whether a function is steps, and then the only return, of a value, for so many arguments."""
-    returns = [node for node in ast.walk(callee) if isinstance(node, ast.Return)]
+    returns = [node for node in walk(callee) if isinstance(node, ast.Return)]
     one = returns == callee.body[-1:] and returns[0].value is not None
     return one and len(callee.args.args) == arguments
 
 
 def _only_reads(callee: Any, functions: Collection[str]) -> bool:
     """Whether what a function does beside its value may be done before the rest of the expression that calls it."""
-    steps = [node for step in callee.body[:-1] for node in ast.walk(step)]
+    steps = [node for step in callee.body[:-1] for node in walk(step)]
     stores = any(isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) for node in steps)
     return not stores and not any(isinstance(node, ast.Expr) for node in steps) and not names_in(*steps) & {*functions}
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from portapar.kernel.front.sources import tree_of
-from portapar.kernel.front.trees import copied, index_of, names_in, stored_in
+from portapar.kernel.front.trees import copied, index_of, names_in, stored_in, walk
 from portapar.kernel.jit.functions import function_texts
 from portapar.kernel.lanes import crossed
 from portapar.kernel.lanes.crossed import is_short
@@ -95,7 +95,7 @@ class _Strip:
     def made(self) -> ast.Module:
         function = self.function
         text = ast.unparse(function)
-        for node in ast.walk(function):
+        for node in walk(function):
             if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
                 self.uses.setdefault(node.value.id, set()).add(ast.unparse(node.slice))
         if stored_in(function) & {*self.index, *self.arrays} or _LANE in text or _LANES in text:
@@ -114,7 +114,7 @@ class _Strip:
             self.spread([*function.body, *last], False)
         if {self.own, *self.private} & self.lanes:
             raise _No
-        parts = (node for step in [*function.body, *last] for node in ast.walk(step))
+        parts = (node for step in [*function.body, *last] for node in walk(step))
         steps = [node for node in parts if isinstance(node, (ast.Assign, ast.AugAssign))]
         for node in steps:
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
@@ -164,12 +164,12 @@ class _Strip:
 
     def look_at_private(self) -> None:
         """Arrays of the kernel's own must be used by their elements alone; their lengths are known."""
-        for node in ast.walk(self.function):
+        for node in walk(self.function):
             match node:
                 case ast.Call(ast.Name("range"), args):
                     node.args = [self.length(end) for end in args]
-        used = {id(node.value) for node in ast.walk(self.function) if isinstance(node, ast.Subscript)}
-        for node in ast.walk(self.function):
+        used = {id(node.value) for node in walk(self.function) if isinstance(node, ast.Subscript)}
+        for node in walk(self.function):
             read = isinstance(node, ast.Name) and node.id in self.private and isinstance(node.ctx, ast.Load)
             if read and id(node) not in used:
                 raise _No
@@ -177,10 +177,10 @@ class _Strip:
     def last_steps(self) -> list[ast.stmt]:
         """Take the steps from the first one on that stores away: no others may use what these write, nor be loops."""
         body = self.function.body
-        stores = [any(map(self.stores, ast.walk(step))) for step in body]
+        stores = [any(map(self.stores, walk(step))) for step in body]
         first = stores.index(True) if True in stores else 0
         last = body[first:]
-        for node in (n for step in last for n in ast.walk(step)):
+        for node in (n for step in last for n in walk(step)):
             match node:
                 case ast.Subscript(ast.Name(id=name)) if not (self.is_array(name) or name in self.private):
                     raise _No
@@ -237,7 +237,7 @@ class _Strip:
 
     def differs(self, node: ast.AST) -> bool:
         differing = {self.own, *self.lanes, *self.private}
-        return any(isinstance(n, ast.Name) and n.id in differing for n in ast.walk(node))
+        return any(isinstance(n, ast.Name) and n.id in differing for n in walk(node))
 
     def block(self, body: list[ast.stmt], depth: int, level: int) -> list[ast.stmt]:
         """These steps, with those that are in lanes in loops over these."""
@@ -322,7 +322,7 @@ class _Strip:
 
     def same(self, step: ast.AST) -> None:
         """Whether a step that is the same for all indices may be done once."""
-        for node in ast.walk(step):
+        for node in walk(step):
             if isinstance(node, ast.Name) and node.id in self.written:
                 raise _No
             if isinstance(node, ast.Call) and not self.known(node):
@@ -346,7 +346,7 @@ class _Strip:
 
     def check(self, step: ast.stmt, depth: int, level: int) -> None:
         """Whether all that is in it may be done for one index after the other."""
-        for node in ast.walk(step):
+        for node in walk(step):
             match node:
                 case ast.Subscript():
                     self.element(node, depth, level)
@@ -413,9 +413,9 @@ class _Strip:
                 deeper = level + isinstance(step, ast.For)
                 self.find_tiles(step.body, deeper)
                 self.find_tiles(step.orelse, deeper)
-            for node in ast.walk(step) if level else ():
+            for node in walk(step) if level else ():
                 if self.own_row(node):
-                    name = node.value.id  # type: ignore[attr-defined]
+                    name = node.value.id
                     spec = self.program.specs[self.arrays.index(name)]
                     if name not in self.written and len(spec.tail) == spec.ndim - len(self.index):
                         self.tiles[name] = spec
@@ -462,7 +462,7 @@ class _Strip:
             if set().union(*map(stored_in, waiting)) & kinds.keys():
                 return True
         places: dict[str, dict[str, set[str]]] = {}
-        for node in (n for step in body for n in ast.walk(step)):
+        for node in (n for step in body for n in walk(step)):
             if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id in self.private:
                 uses = places.setdefault(node.value.id, {"Load": set(), "Store": set()})
                 uses[type(node.ctx).__name__].add(ast.unparse(node.slice))
@@ -475,7 +475,7 @@ class _Strip:
         """
         if not (isinstance(call.func, ast.Name) and call.func.id in self.texts):
             return known(call)
-        parts = [n for x in call.args for n in ast.walk(x)]
+        parts = [n for x in call.args for n in walk(x)]
         taken = {id(n.value) for n in parts if isinstance(n, ast.Subscript)}
         if any(isinstance(n, ast.Name) and self.is_array(n.id) and id(n) not in taken for n in parts):
             return False

@@ -6,7 +6,7 @@ import ast
 import functools
 
 from portapar.kernel.front.sources import tree_of
-from portapar.kernel.front.trees import index_of, stored_in
+from portapar.kernel.front.trees import index_of, stored_in, walk
 from portapar.kernel.jit.functions import function_texts
 from portapar.kernel.lanes.straight import straight
 from portapar.kernel.program import Program, has_loop
@@ -35,10 +35,10 @@ def stores_last(program: Program, body: ast.Module) -> bool:
     params = [p.arg for p in function.args.args]
     own, arrays = params[program.ndim - 1], params[program.ndim :]
     written = {arrays[k]: program.specs[k] for k in program.written}
-    elements = {id(n.value) for n in ast.walk(function) if isinstance(n, (ast.Subscript, ast.Attribute))}
-    if any(isinstance(n, ast.Name) and n.id in written and id(n) not in elements for n in ast.walk(function)):
+    elements = {id(n.value) for n in walk(function) if isinstance(n, (ast.Subscript, ast.Attribute))}
+    if any(isinstance(n, ast.Name) and n.id in written and id(n) not in elements for n in walk(function)):
         return False  # functions may do anything with an array
-    stores = [n for n in ast.walk(function) if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store)]
+    stores = [n for n in walk(function) if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store)]
     for store in stores:
         name = store.value.id if isinstance(store.value, ast.Name) else ""
         last = index_of(store)[-1]
