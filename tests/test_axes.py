@@ -40,6 +40,7 @@ def test_reductions_and_scans(policy):
 
 
 @pytest.mark.parametrize("name", ["threads:2", pytest.param("hybrid:threads:1+opencl:0", marks=pytest.mark.extra)])
+@pytest.mark.extra
 def test_functions_with_loops(name, monkeypatch):
     """Their values are found first, by whoever is free: an iteration is one element and no tile of them."""
     p, kept, asarray = pp.par.on(executor(name)), [], part.LocalPart.asarray
@@ -134,6 +135,7 @@ def test_types_and_operators(renderer):
         np.testing.assert_array_equal(pp.inclusive_scan(renderer, x, op, axis=0), op.accumulate(x, axis=0))
 
 
+@pytest.mark.extra
 def test_transforms_and_broadcast_inputs(policy):
     x, y = whole((300, 7)), whole((7,), seed=1)
     found = pp.transform_reduce(policy, x, y, 2.0, transform=lambda a, b, c: a * b + c, axis=1)
@@ -180,6 +182,7 @@ def test_all_axes_are_none(policy):
 
 @settings(max_examples=30, deadline=None)
 @given(st.tuples(*[st.integers(1, 9)] * 3), st.integers(0, 2), st.booleans())
+@pytest.mark.extra
 def test_any_shape(shape, axis, turned):
     x = whole(shape)
     x = x.T if turned else x

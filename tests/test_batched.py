@@ -50,6 +50,7 @@ def test_products(policy, dtypes):
         np.testing.assert_allclose(found, a @ b, rtol=1e-4 if dtypes == "Ff" else 1e-12, atol=1e-3 * (dtypes == "Ff"))
 
 
+@pytest.mark.extra
 def test_bits_do_not_depend_on_the_executor(policy):
     rng = np.random.default_rng(3)
     for n in (4, 26):

@@ -371,6 +371,7 @@ def test_tuples_and_calls(queue):
     check(queue, kernel, 6, a, 2.5, (3, 1.5), np.zeros((6, 12)))
 
 
+@pytest.mark.extra
 def test_complex(queue):
     def kernel(i, a, b, z, out, parts):
         x = a[i]

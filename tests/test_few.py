@@ -732,6 +732,7 @@ def test_the_policy_of_a_block_and_none():
             pp.copy_if(x, pp.par, lambda v: v > 27)
 
 
+@pytest.mark.extra
 def test_many_threads_at_once():
     start = threading.Barrier(6)
 

@@ -108,6 +108,7 @@ def betweenness(a, sources):
 
 
 @pytest.mark.parametrize("directed", [False, True])
+@pytest.mark.extra
 def test_betweenness(device, directed):
     policy = pp.par.on(device)
     rng = np.random.default_rng(2)
@@ -121,6 +122,7 @@ def test_betweenness(device, directed):
     np.testing.assert_allclose(pp.asnumpy(some), wanted / wanted.max(), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.extra
 def test_larger_ones_take_all_ways(renderer):
     """Frontiers that are pulled, lists of several threads, vertices of many edges; the same graphs everywhere."""
     policy = renderer
@@ -228,6 +230,7 @@ def test_runs_agree_whatever_the_schedule(renderer):
             assert pp.asnumpy(call()).tobytes() == first.tobytes(), name
 
 
+@pytest.mark.extra
 def test_memory_stays_under_three_times_the_graphs():
     g = pp.graph.kronecker(pp.par, 15, weights=True)
     source = int(np.diff(g.offsets).argmax())
@@ -539,6 +542,7 @@ def test_several_parts_find_what_one_finds(weights):
         np.testing.assert_array_equal(graph.k_core(one, g.place(pp.simd())), np.full(9, 2))
 
 
+@pytest.mark.extra
 def test_a_partitioned_graph(tmp_path):
     g, h = graph.kronecker(TWICE, 8, weights=True), graph.uniform(TWICE, 7, directed=True)
     edges = [np.repeat(np.arange(g.num_vertices), np.diff(g.offsets)), pp.asnumpy(g.targets), pp.asnumpy(g.weights)]

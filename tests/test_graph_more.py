@@ -257,6 +257,7 @@ def test_one_on_opencl():
 @pytest.mark.parametrize("directed", [True, pytest.param(False, marks=pytest.mark.extra)])
 @settings(max_examples=6, deadline=None)
 @given(st.integers(1, 30), st.lists(st.tuples(*[st.integers(0, 10**6)] * 2), max_size=80))
+@pytest.mark.extra
 def test_any_graph(directed, n, ends):
     policy = pp.par.on(pp.threads(2))
     u, v = np.array(ends, np.int64).reshape(-1, 2).T.astype(np.int32) % n
@@ -285,6 +286,7 @@ def chains():
     yield Graph.from_edges(pp.par, u, v)
 
 
+@pytest.mark.extra
 def test_they_are_what_a_loop_over_the_vertices_makes():
     from portapar.algorithms.graph.priorities import BLOCK, of_vertex
 

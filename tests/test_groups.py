@@ -175,6 +175,7 @@ def rows_of(where, lengths, dtype="f8", index="i4", columns=700):
 
 
 @pytest.mark.parametrize("dtype", ["f8", *(pytest.param(t, marks=pytest.mark.rare) for t in ("f4", "c16", "i2", "?"))])
+@pytest.mark.extra
 def test_sparse_products(on_groups, dtype):
     where, host = on_groups.executor, pp.threads()
     for lengths in LENGTHS[4:] if dtype == "f8" else LENGTHS[-2:]:

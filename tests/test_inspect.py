@@ -112,6 +112,7 @@ def test_short_by_default(renderer):
     assert len(found.full) > 1000 > len(str(found)) and all(text.rstrip() in found.full for text in found.values())
 
 
+@pytest.mark.extra
 def test_algorithms(renderer):
     x = np.arange(100.0)
     before = x.copy()

@@ -82,6 +82,7 @@ def pulls(positions, masses, softening):
     (3, "f8"), pytest.param(2, "f8", marks=pytest.mark.extra),
     *(pytest.param(d, "f4", marks=pytest.mark.rare) for d in (2, 3)),
 ])  # fmt: skip
+@pytest.mark.extra
 def test_nbody(renderer, d, dtype):
     close = {"f8": 1e-11, "f4": 2e-3}[dtype]
     for n, softening in ((1, 0.0), (100, 0.0), (331, 0.1), (50, 0.5)):
@@ -227,6 +228,7 @@ TEXTS = {
 }
 
 
+@pytest.mark.extra
 def test_texts(renderer):
     for kind, text in TEXTS.items():
         found = irregular.suffix_array(renderer, text)

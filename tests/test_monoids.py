@@ -367,6 +367,7 @@ def test_what_combines_alike_is_compiled_once(monkeypatch):
     assert sum("def fold" in key for key in made) == 2
 
 
+@pytest.mark.extra
 def test_elements_with_loops(policy):
     """The values are found first, and folded as any array is: the same bits, in all ways of a call."""
     for n in (1, 2, 77, 4097, 3 * 4096 + 5):

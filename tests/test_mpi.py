@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from every import EVERY
 
 HERE = Path(__file__).parent / "mpi"
 
@@ -60,17 +59,12 @@ extra = pytest.mark.extra
 COUNTS = [3, pytest.param(2, marks=pytest.mark.rare)]  #: of ranks: of two no one is in the middle
 
 
-def every_algorithm(step):
-    """The names of tests of `every_algorithm.py`."""
-    return [f"every_algorithm.py::test_every_algorithm[{name}]" for name in list(EVERY)[::step]]
-
-
 # A start of ranks takes as long as many tests, so that they share it.
 
 
 @pytest.mark.parametrize("ranks", COUNTS)
 def test_calls(ranks):
-    passes(ranks, "ranks_calls.py", "ranks_messages.py", *every_algorithm(16))
+    passes(ranks, "ranks_calls.py", "ranks_messages.py")
 
 
 @extra
@@ -94,7 +88,7 @@ def test_failures(ranks):
 @extra
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_every_algorithm(ranks):
-    passes(ranks, *every_algorithm(1), "ranks_messages.py")
+    passes(ranks, "every_algorithm.py", "ranks_messages.py")
 
 
 def test_an_uncaught_exception_on_one_rank_ends_the_others():

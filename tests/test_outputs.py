@@ -87,6 +87,7 @@ def test_outputs_that_are_written(renderer, name, kind):
         assert (out == np.asarray(found)).all()
 
 
+@pytest.mark.extra
 def test_outputs_of_several_parts_again_and_again():
     """Calls that one part would remember: each part writes its own rows in every one of them."""
     policy = pp.par.on(executor("hybrid:threads:2+simd"))

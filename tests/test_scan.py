@@ -303,6 +303,7 @@ def repeated(a, b):
 
 
 @pytest.mark.parametrize("kind", ["f8", "i2"])
+@pytest.mark.extra
 def test_operators_with_loops_give_the_same_bits(where, kind):
     """Their tiles are done in strides."""
     policy, x = pp.par.on(where), np.random.default_rng(5).normal(0, 9, 3 * 4096 + 7).astype(kind)

@@ -119,6 +119,7 @@ def test_partitioned(policy):
 
 @settings(max_examples=60, deadline=None)
 @given(*[st.lists(st.integers(0, 2), max_size=30)] * 2)
+@pytest.mark.extra
 def test_anything(a, b):
     x, y = np.array(a, "i4"), np.array(b, "i4")
     assert pp.search(pp.par, x, y) == found(x, y)

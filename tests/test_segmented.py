@@ -86,6 +86,7 @@ def test_a_long_segment_that_begins_at_the_end_of_a_block(policy):
         np.testing.assert_array_equal(got, [0] * empty + [x.sum()])
 
 
+@pytest.mark.extra
 def test_operators_that_do_not_commute(policy):
     offsets = csr([3, 1, 0, 100, PIECE, 5 * PIECE + 3, 2, 0])
     x = functions(offsets[-1])

@@ -97,6 +97,7 @@ def test_values_go_along_with_keys(policy):
     same(got[1], order(keys, True).astype("f8"))
 
 
+@pytest.mark.extra
 def test_keys_of_elements(policy):
     for n in (0, 1, 1000):
         x = numbers(n, "i4") + 100
@@ -221,6 +222,7 @@ def test_views(renderer):
     same(x[::2].copy(), np.sort(numbers(2000, "i4")[::2]))
 
 
+@pytest.mark.extra
 def test_arrays_of_devices(where):
     policy, x, v = pp.par.on(where), numbers(50_000, "i4"), np.arange(50_000.0)
     there, values = where.asarray(x), where.asarray(v)
@@ -322,6 +324,7 @@ def test_what_has_no_order_is_refused():
         ("simd", "keys"), ("threads", "order"), ("threads", "keys"),
     ))],
 )  # fmt: skip
+@pytest.mark.extra
 def test_as_many_as_are_sorted_in_one_piece_and_more(how, what):
     policy = pp.unseq if how == "simd" else pp.par.on(pp.threads(2))
     rng = np.random.default_rng(1)

@@ -189,6 +189,7 @@ def test_tasks_and_plans(renderer):
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 9), st.integers(1, 9), st.sampled_from(sorted(MODES)), st.integers(0, 3), st.integers(0, 3))
+@pytest.mark.extra
 def test_any_grid(rows, columns, boundary, more0, more1):
     x = data(rows * columns).reshape(rows, columns)
     got = pp.stencil(pp.par, x, plane, radius=(1 + more0, 2 + more1), boundary=boundary, value=-2)

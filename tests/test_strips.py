@@ -254,6 +254,7 @@ def test_columns_with_more_to_them(renderer, kernel):
             np.testing.assert_array_equal(one, other, f"{m} columns")
 
 
+@pytest.mark.extra
 def test_columns_with_more_to_them_become_vectors():
     a, k = np.zeros((5, 200)), np.zeros((5, 200), np.int32)
     for kernel in (thomas, diagonals, ellpack, mixed):
@@ -722,6 +723,7 @@ def test_functions_that_a_loop_calls(renderer):
     np.testing.assert_array_equal(y, wanted)
 
 
+@pytest.mark.extra
 def test_functions_that_a_loop_calls_become_vectors():
     """Those that are steps, and take numbers."""
     x, a = np.zeros(150), np.zeros(150, np.int64)
@@ -884,6 +886,7 @@ def test_rows_of_three_indices_one_after_the_other(renderer):
     np.testing.assert_array_equal(phi, wanted)
 
 
+@pytest.mark.extra
 def test_rows_become_vectors():
     a, x = np.zeros((100, 200)), np.zeros(200)
     for kernel in (along, both, by_row, items):
@@ -937,6 +940,7 @@ def test_rows_of_flat_arrays(renderer, kernel, dtype):
             np.testing.assert_allclose(y, wanted, rtol=1e-5)
 
 
+@pytest.mark.extra
 def test_rows_of_flat_arrays_become_vectors():
     a, x, y = np.zeros(4100), np.zeros(300), np.zeros(124)
     for kernel in (flat_rows, gapped_rows, met_rows):
