@@ -30,7 +30,7 @@ def unrolled(loop: ast.For, function: ast.AST, length: Length, builtin: Builtin)
     over = _known(loop.iter, length, builtin)
     if over is None or not over.tuples or loop.orelse or over.count > _MOST_ROUNDS:
         return None
-    size = sum(1 for statement in loop.body for _ in walk(statement))
+    size = sum(1 for statement in loop.body for _ in ast.walk(statement))  # contexts count
     if size * over.count > _MOST_NODES or any(map(_leaves, loop.body)):
         return None
     rounds = [_filled(loop.target, over.item(k), length) for k in range(over.count)]
