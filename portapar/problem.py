@@ -275,10 +275,10 @@ def box(n: Any) -> Box:
             step.append(1)
         else:
             shape = getattr(axis, "shape", None)
-            told = f"an array of shape {shape}" if shape else f"{axis!r}, {of_kind(axis)}"  # numbers have the shape ()
-            hint = ". It comes before the kernel" if callable(axis) else ""
-            if isinstance(shape, tuple) and shape:
-                hint = f", such as {'len(x)' if len(shape) == 1 else 'x.shape'}"
+            if isinstance(shape, tuple) and shape:  # NumPy's numbers have the shape ()
+                told, hint = f"an array of shape {shape}", f", such as {'len(x)' if len(shape) == 1 else 'x.shape'}"
+            else:
+                told, hint = f"{axis!r}, {of_kind(axis)}", ". It comes before the kernel" if callable(axis) else ""
             raise PlacementError(
                 f"the index space is {told}: must be a whole number, pp.range(...), or a tuple of them{hint}"
             )

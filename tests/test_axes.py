@@ -39,8 +39,8 @@ def test_reductions_and_scans(policy):
                 np.testing.assert_array_equal(pp.asnumpy(pp.reduce(policy, here, axis=axes)), x.sum(axis=axes))
 
 
-@pytest.mark.parametrize("name", ["threads:2", pytest.param("hybrid:threads:1+opencl:0", marks=pytest.mark.extra)])
 @pytest.mark.extra
+@pytest.mark.parametrize("name", ["threads:2", "hybrid:threads:1+opencl:0"])
 def test_functions_with_loops(name, monkeypatch):
     """Their values are found first, by whoever is free: an iteration is one element and no tile of them."""
     p, kept, asarray = pp.par.on(executor(name)), [], part.LocalPart.asarray

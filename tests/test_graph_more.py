@@ -254,7 +254,7 @@ def test_one_on_opencl():
     independent(policy, graph.grid(policy, 40, 50))
 
 
-@pytest.mark.parametrize("directed", [True, pytest.param(False, marks=pytest.mark.extra)])
+@pytest.mark.parametrize("directed", [True, False])
 @settings(max_examples=6, deadline=None)
 @given(st.integers(1, 30), st.lists(st.tuples(*[st.integers(0, 10**6)] * 2), max_size=80))
 @pytest.mark.extra
