@@ -80,14 +80,17 @@ def test_a_roofline(capsys, tmp_path, few_cases):
 
 
 def test_predictions_beside_measurements(capsys, monkeypatch, few_cases):
-    """Errors are what the columns say, and the last line sums them up."""
-    monkeypatch.setattr(validate, "cases", functools.partial(validate.cases, sizes=(100, 10_000)))
+    """Rows are what was predicted and measured, rounded, with the error between; the last line sums them up."""
+    made, cases = [], functools.partial(validate.cases, sizes=(100, 10_000))
+    monkeypatch.setattr(validate, "cases", lambda **options: (made.append(case) or case for case in cases(**options)))
     code, out, _ = run(capsys, "tune", "--validate")
     rows = [line.split() for line in out.splitlines() if line.split()[0] in few_cases]
     assert code == 0 and {row[0] for row in rows} == set(few_cases) and len(rows) == 6
-    for row in rows:
+    for row, case in zip(rows, made, strict=True):
         predicted, measured, error = float(row[3]), float(row[5]), float(row[7])
-        assert error == pytest.approx(100 * (max(predicted, measured) / min(predicted, measured) - 1), abs=0.6)
+        assert (predicted, measured) == pytest.approx((1e6 * case.predicted, 1e6 * case.measured), rel=1e-4)
+        larger, smaller = max(case.predicted, case.measured), min(case.predicted, case.measured)
+        assert error == pytest.approx(100 * (larger / smaller - 1), abs=0.6)
     assert out.splitlines()[-1].startswith("simd: median error") and f"{len(rows)} cases" in out
 
 
